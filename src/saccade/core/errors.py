@@ -1,0 +1,88 @@
+"""The exception tree.
+
+SaccadeError
+├── InvalidValueError      a value breaks its own rules (a box with NaN, a class without a name)
+├── NotFoundError          a dataset, version, alias, model, file ... that does not exist
+├── ConflictError          a name is taken, or somebody else wrote first
+├── MediaError             an image or video that cannot be used
+├── FormatError            a source that no format, or not this format, can read or write
+├── RecipeError            a recipe that does not say what it must
+├── WorkspaceError         the workspace is missing, damaged or not writable
+└── MissingExtraError      an optional part of Saccade is not installed
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SaccadeError(Exception):
+    """An error for the user: what failed, with which value, and what to do next.
+
+    ``code`` is the stable word for it in ``--json`` output and the HTTP API.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class InvalidValueError(SaccadeError, ValueError):
+    code = "invalid-value"
+
+
+class NotFoundError(SaccadeError, LookupError):
+    code = "not-found"
+
+
+class ConflictError(SaccadeError):
+    code = "conflict"
+
+
+class MediaError(SaccadeError):
+    code = "media"
+
+
+class FormatError(SaccadeError):
+    code = "format"
+
+
+class RecipeError(SaccadeError, ValueError):
+    code = "recipe"
+
+
+class WorkspaceError(SaccadeError):
+    code = "workspace"
+
+
+class MissingExtraError(SaccadeError, ImportError):
+    """An optional part is missing; says the command that installs it."""
+
+    code = "missing-extra"
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the optional part '{extra}'.", hint=f"Install it: pip install 'saccade[{extra}]'"
+        )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that names what is known and resembles ``name``, or lists what there is.
+
+    >>> nearest("resnet81", ["resnet18", "vit"])
+    'Did you mean resnet18?'
+    """
+    names = sorted(set(known))
+    if close := difflib.get_close_matches(name, names, n=3, cutoff=0.6):
+        return f"Did you mean {' or '.join(close)}?"
+    if not names:
+        return "There is none yet."
+    shown = ", ".join(names[:12])
+    return f"Known: {shown}{', …' if len(names) > 12 else ''}."

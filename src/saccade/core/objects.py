@@ -1,0 +1,291 @@
+"""Objects: what is labelled in an image or frame, each with one geometry.
+
+Coordinates are absolute pixels, float, with the origin at the top-left corner of the top-left pixel;
+angles are clockwise degrees. Every type is frozen and validated once, when it is made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar
+
+from saccade.core.errors import InvalidValueError
+
+Point = tuple[float, float]
+Ring = tuple[Point, ...]
+AttributeValue = str | int | float | bool
+BoundsXYXY = tuple[float, float, float, float]
+
+
+def _finite(what: str, *numbers: float) -> None:
+    if not math.isfinite(math.fsum(numbers)):
+        raise InvalidValueError(f"{what} needs finite numbers, not {numbers}.")
+
+
+def _points(what: str, points: Iterable[Iterable[float]], at_least: int) -> tuple[Point, ...]:
+    made = tuple((float(x), float(y)) for x, y in points)
+    if len(made) < at_least:
+        raise InvalidValueError(f"{what} needs at least {at_least} points, not {len(made)}.")
+    _finite(what, *(number for point in made for number in point))
+    return made
+
+
+def _bounds(points: Iterable[Point]) -> BoundsXYXY:
+    xs, ys = zip(*points, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _ring_area(ring: Ring) -> float:
+    following = (*ring[1:], ring[0])
+    return abs(math.fsum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in zip(ring, following, strict=True))) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An axis-parallel box, ``x1 <= x2`` and ``y1 <= y2``."""
+
+    type: ClassVar[str] = "box"
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    def __post_init__(self) -> None:
+        if not (-math.inf < self.x1 <= self.x2 < math.inf and -math.inf < self.y1 <= self.y2 < math.inf):
+            raise InvalidValueError(
+                f"A box needs finite x1 <= x2 and y1 <= y2, not {(self.x1, self.y1, self.x2, self.y2)}."
+            )
+
+    def bounds_xyxy(self) -> BoundsXYXY:
+        return self.x1, self.y1, self.x2, self.y2
+
+    def area(self) -> float:
+        return (self.x2 - self.x1) * (self.y2 - self.y1)
+
+
+@dataclass(frozen=True, slots=True)
+class RotatedBox:
+    """A box of ``width`` x ``height`` about its centre, turned clockwise by ``angle`` degrees."""
+
+    type: ClassVar[str] = "rotated_box"
+    cx: float
+    cy: float
+    width: float
+    height: float
+    angle: float
+
+    def __post_init__(self) -> None:
+        _finite("A rotated box", self.cx, self.cy, self.width, self.height, self.angle)
+        if self.width < 0 or self.height < 0:
+            raise InvalidValueError(f"A rotated box needs sides >= 0, not {self.width} x {self.height}.")
+
+    def corners(self) -> Ring:
+        """The four corners, clockwise on the screen, beginning with the one that is top-left at angle 0."""
+        cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        half = ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))
+        sides = [(fx * self.width, fy * self.height) for fx, fy in half]
+        return tuple((self.cx + dx * cos - dy * sin, self.cy + dx * sin + dy * cos) for dx, dy in sides)
+
+    def bounds_xyxy(self) -> BoundsXYXY:
+        return _bounds(self.corners())
+
+    def area(self) -> float:
+        return self.width * self.height
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    """One or several parts; each part is an outer ring followed by its holes. Rings are not closed by repetition."""
+
+    type: ClassVar[str] = "polygon"
+    parts: tuple[tuple[Ring, ...], ...]
+
+    def __post_init__(self) -> None:
+        parts = tuple(tuple(_points("A ring of a polygon", ring, 3) for ring in part) for part in self.parts)
+        if not parts or not all(parts):
+            raise InvalidValueError("A polygon needs at least one part, and each part an outer ring.")
+        object.__setattr__(self, "parts", parts)
+
+    @classmethod
+    def simple(cls, points: Iterable[Iterable[float]]) -> Polygon:
+        """A polygon of one ring without holes."""
+        return cls(((_points("A ring of a polygon", points, 3),),))
+
+    def bounds_xyxy(self) -> BoundsXYXY:
+        return _bounds(point for part in self.parts for point in part[0])
+
+    def area(self) -> float:
+        return math.fsum(max(0.0, _ring_area(part[0]) - math.fsum(map(_ring_area, part[1:]))) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """The pixels of an object in an image of ``width`` x ``height``.
+
+    ``counts`` are run lengths in column-major order, beginning with background, as in COCO's uncompressed RLE.
+    """
+
+    type: ClassVar[str] = "mask"
+    width: int
+    height: int
+    counts: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.width < 0 or self.height < 0 or any(count < 0 for count in self.counts):
+            raise InvalidValueError(f"A mask needs sizes and counts >= 0, not {self.width} x {self.height}.")
+        if sum(self.counts) != self.width * self.height:
+            raise InvalidValueError(
+                f"The counts of a mask of {self.width} x {self.height} must add up to "
+                f"{self.width * self.height} pixels, not {sum(self.counts)}."
+            )
+
+    def bounds_xyxy(self) -> BoundsXYXY:
+        x1, y1, x2, y2 = self.width, self.height, 0, 0
+        start = 0
+        for index, count in enumerate(self.counts):
+            if index % 2 and count:
+                last = start + count - 1
+                first_column, last_column = start // self.height, last // self.height
+                x1, x2 = min(x1, first_column), max(x2, last_column + 1)
+                whole = first_column != last_column
+                y1 = 0 if whole else min(y1, start % self.height)
+                y2 = self.height if whole else max(y2, last % self.height + 1)
+            start += count
+        return (float(x1), float(y1), float(x2), float(y2)) if x2 else (0.0, 0.0, 0.0, 0.0)
+
+    def area(self) -> float:
+        return float(sum(self.counts[1::2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Polyline:
+    """An open line through two or more points."""
+
+    type: ClassVar[str] = "polyline"
+    points: Ring
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", _points("A polyline", self.points, 2))
+
+    def bounds_xyxy(self) -> BoundsXYXY:
+        return _bounds(self.points)
+
+    def area(self) -> float:
+        return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """One or more points that belong to one object."""
+
+    type: ClassVar[str] = "points"
+    points: Ring
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", _points("Points", self.points, 1))
+
+    def bounds_xyxy(self) -> BoundsXYXY:
+        return _bounds(self.points)
+
+    def area(self) -> float:
+        return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Keypoints:
+    """The points of a skeleton, in the order of the class's keypoint names.
+
+    ``visibility`` is 0 (not labelled), 1 (labelled but hidden) or 2 (visible) for each point. ``box`` is the
+    labelled extent of the whole thing where it is known; otherwise the labelled points give the bounds.
+    ``region_area`` is the area of the thing in pixels where a source states it (COCO scales its similarity by it).
+    """
+
+    type: ClassVar[str] = "keypoints"
+    points: Ring
+    visibility: tuple[int, ...]
+    box: Box | None = None
+    region_area: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", _points("Keypoints", self.points, 1))
+        if len(self.visibility) != len(self.points) or not set(self.visibility) <= {0, 1, 2}:
+            raise InvalidValueError(
+                f"Keypoints need a visibility of 0, 1 or 2 for each of {len(self.points)} points, "
+                f"not {self.visibility}."
+            )
+
+    def bounds_xyxy(self) -> BoundsXYXY:
+        if self.box is not None:
+            return self.box.bounds_xyxy()
+        shown = [point for point, seen in zip(self.points, self.visibility, strict=True) if seen]
+        return _bounds(shown) if shown else (0.0, 0.0, 0.0, 0.0)
+
+    def area(self) -> float:
+        if self.region_area is not None:
+            return self.region_area
+        x1, y1, x2, y2 = self.bounds_xyxy()
+        return (x2 - x1) * (y2 - y1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ellipse:
+    """An ellipse with radii ``rx`` and ``ry`` about its centre, turned clockwise by ``angle`` degrees."""
+
+    type: ClassVar[str] = "ellipse"
+    cx: float
+    cy: float
+    rx: float
+    ry: float
+    angle: float = 0.0
+
+    def __post_init__(self) -> None:
+        _finite("An ellipse", self.cx, self.cy, self.rx, self.ry, self.angle)
+        if self.rx < 0 or self.ry < 0:
+            raise InvalidValueError(f"An ellipse needs radii >= 0, not {self.rx} and {self.ry}.")
+
+    def bounds_xyxy(self) -> BoundsXYXY:
+        cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        dx, dy = math.hypot(self.rx * cos, self.ry * sin), math.hypot(self.rx * sin, self.ry * cos)
+        return self.cx - dx, self.cy - dy, self.cx + dx, self.cy + dy
+
+    def area(self) -> float:
+        return math.pi * self.rx * self.ry
+
+
+Geometry = Box | RotatedBox | Polygon | Mask | Polyline | Points | Keypoints | Ellipse
+GEOMETRY_TYPES: Mapping[str, type[Geometry]] = MappingProxyType(
+    {cls.type: cls for cls in (Box, RotatedBox, Polygon, Mask, Polyline, Points, Keypoints, Ellipse)}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """One labelled thing: an id that is unique in its item, a class, one geometry.
+
+    Attributes with a fixed meaning, where present: ``crowd`` (a region of many things that evaluation ignores),
+    ``difficult``, ``truncated``, ``occluded`` (all bool).
+    """
+
+    id: str
+    class_name: str
+    geometry: Geometry
+    score: float | None = None
+    track: str | None = None
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if not self.id or not self.class_name:
+            raise InvalidValueError(f"An object needs an id and a class, not {self.id!r} and {self.class_name!r}.")
+        if self.score is not None and not math.isfinite(self.score):
+            raise InvalidValueError(f"A score must be finite, not {self.score}.")
+
+    @property
+    def is_crowd(self) -> bool:
+        return bool(self.attributes.get("crowd", False))
+
+
+Objects = tuple[Object, ...]
+"""The objects of one item: ``()`` is "reviewed and empty"; ``None`` in its place is "not labelled yet"."""

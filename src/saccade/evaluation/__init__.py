@@ -1,0 +1,1 @@
+"""Metrics and error analysis for detection, segmentation, keypoints and classification."""

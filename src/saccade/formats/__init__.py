@@ -1,0 +1,1 @@
+"""One module per outside format: detect, read, write, and what it drops."""

@@ -1,0 +1,1 @@
+"""Model specifications, the graph builder and the components they name."""

@@ -1,0 +1,1 @@
+"""The workspace: datasets and versions, objects, catalog, migrations."""

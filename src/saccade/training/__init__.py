@@ -1,0 +1,1 @@
+"""Recipes, loading, augmentation, the loop, checkpoints."""
