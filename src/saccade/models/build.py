@@ -1,0 +1,62 @@
+"""From a specification to a torch module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from saccade.core.errors import RecipeError
+from saccade.models.components.base import ENCODERS, HEADS, NECKS, Head
+from saccade.models.spec import ModelSpec
+
+
+class VisionModel(nn.Module):
+    """An encoder, an optional neck and a head for each target."""
+
+    def __init__(self, spec: ModelSpec, class_counts: Mapping[str, int]) -> None:
+        super().__init__()
+        self.spec = spec
+        self.encoder = ENCODERS.get(spec.encoder.type)(spec.encoder.params())
+        features = self.encoder.info
+        self.neck = NECKS.get(spec.neck.type)(spec.neck.params(), features) if spec.neck else None
+        if self.neck is not None:
+            features = self.neck.info
+        self.heads = nn.ModuleDict(
+            {
+                target: HEADS.get(head.type)(head.params(), features, class_counts[target])
+                for target, head in spec.heads.items()
+            }
+        )
+        self.stride = max(features.strides)
+
+    def head(self, target: str) -> Head:
+        """The head of a target column."""
+        head = self.heads[target]
+        assert isinstance(head, Head)
+        return head
+
+    def forward(self, images: Tensor) -> dict[str, Any]:
+        """Images (B, 3, H, W), normalised, to the outputs of each head."""
+        features = self.encoder(images)
+        if self.neck is not None:
+            features = self.neck(features)
+        return {target: head(features) for target, head in self.heads.items()}
+
+
+def build_model(spec: ModelSpec, class_counts: Mapping[str, int]) -> VisionModel:
+    """A model with random weights; ``class_counts`` says how many classes each target has.
+
+    RecipeError where a parameter is wrong; NotFoundError where a component is unknown.
+    """
+    if missing := set(spec.heads) - set(class_counts):
+        raise RecipeError(f"The classes of the target '{min(missing)}' are not known.")
+    model = VisionModel(spec, class_counts)
+    width, height = spec.input.size
+    if width % model.stride or height % model.stride:
+        raise RecipeError(
+            f"'model.input.size' is {width} x {height}, which is not a multiple of the coarsest stride {model.stride}.",
+            hint=f"Try {round(width / model.stride) * model.stride} x {round(height / model.stride) * model.stride}.",
+        )
+    return model

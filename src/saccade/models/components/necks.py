@@ -1,0 +1,59 @@
+"""Necks: feature maps of several strides in, mixed feature maps out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from saccade.models.components.base import FeatureInfo, FeatureModule, checked
+from saccade.models.components.blocks import ConvNormAct, CspBlock
+from saccade.models.spec import Strict
+
+
+class FpnParams(Strict):
+    channels: int = Field(64, ge=8, description="channels of every map that is given")
+    depth: int = Field(1, ge=1, description="bottlenecks in each mixing block")
+    bottom_up: bool = Field(True, description="add the path from fine to coarse (PANet)")
+    activation: str = "silu"
+
+
+class FpnNeck(FeatureModule):
+    """A feature pyramid: coarse maps are brought to the fine ones, then fine ones back to the coarse.
+
+    After FPN (Lin et al., 2017) and PANet (Liu et al., 2018), mixing with CSP blocks.
+    """
+
+    def __init__(self, params: FpnParams, features: FeatureInfo) -> None:
+        super().__init__()
+        width, levels = params.channels, len(features.channels)
+
+        def mix() -> nn.Module:
+            return CspBlock(2 * width, width, params.depth, params.activation, residual=False)
+
+        self.lateral = nn.ModuleList(
+            ConvNormAct(count, width, 1, activation=params.activation) for count in features.channels
+        )
+        self.down_mix = nn.ModuleList(mix() for _ in range(levels - 1))
+        steps = levels - 1 if params.bottom_up else 0
+        self.shrink = nn.ModuleList(ConvNormAct(width, width, 3, 2, params.activation) for _ in range(steps))
+        self.up_mix = nn.ModuleList(mix() for _ in range(steps))
+        self.info = FeatureInfo((width,) * levels, features.strides)
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        maps = [lateral(feature) for lateral, feature in zip(self.lateral, features, strict=True)]
+        for index in range(len(maps) - 2, -1, -1):
+            coarse = interpolate(maps[index + 1], size=maps[index].shape[-2:], mode="nearest")
+            maps[index] = self.down_mix[index](torch.cat([maps[index], coarse], dim=1))
+        for index, (shrink, mix) in enumerate(zip(self.shrink, self.up_mix, strict=True)):
+            maps[index + 1] = mix(torch.cat([maps[index + 1], shrink(maps[index])], dim=1))
+        return maps
+
+
+def fpn_neck(params: Mapping[str, Any], features: FeatureInfo) -> FeatureModule:
+    """Builds the neck ``fpn``."""
+    return FpnNeck(checked(FpnParams, params, "model.neck"), features)

@@ -1,0 +1,208 @@
+"""The training loop, to be read in one sitting. What watches it is a hook; what it learns from is in ``data``."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors.torch import save
+from timm.utils.model_ema import ModelEmaV3
+from torch import Tensor, nn
+
+from saccade.core.errors import SaccadeError
+from saccade.models.build import VisionModel
+from saccade.models.device import autocast, best_precision
+from saccade.models.input import normalize
+from saccade.training.checkpoint import TrainState, load_checkpoint, save_checkpoint, write_atomically
+from saccade.training.data import Batch, Batches
+from saccade.training.hooks import Hook
+from saccade.training.optimizer import build_optimizer
+from saccade.training.recipe import TrainSpec
+from saccade.training.schedule import learning_rate, momentum
+
+CHECKPOINT, BEST, LAST = "checkpoint.safetensors", "best.safetensors", "last.safetensors"
+Validate = Callable[[VisionModel], Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a training ended: ``reason`` is epochs, early_stop, max_minutes or stopped."""
+
+    reason: str
+    state: TrainState
+
+
+def fit(
+    spec: TrainSpec,
+    model: VisionModel,
+    batches: Batches,
+    validate: Validate,
+    folder: Path,
+    *,
+    identity: Mapping[str, Any],
+    hooks: Sequence[Hook] = (),
+    resume: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Train a model; its best and last weights and a checkpoint lie in ``folder`` afterwards.
+
+    ``validate`` gives metrics of which the first is to be as high as possible. With ``resume`` the training goes on
+    from its checkpoint and ends with the weights that it would have had without the interruption. When
+    ``should_stop`` says so it ends after the step, keeping everything.
+    """
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    precision = best_precision(accelerator.device) if spec.precision == "auto" else spec.precision
+    scaler = torch.amp.GradScaler(accelerator.device.type, enabled=precision == "fp16")
+    model = model.to(accelerator.device).to(memory_format=torch.channels_last)
+    average = ModelEmaV3(model, decay=spec.ema, use_warmup=True) if spec.ema else None
+    optimizer = build_optimizer(spec.optimizer, model)
+    modules: dict[str, nn.Module] = {"model": model, **({"average": average} if average else {})}
+    checkpoint = folder / CHECKPOINT
+    state = load_checkpoint(checkpoint, modules, optimizer, scaler, identity) if resume else TrainState()
+    kept: VisionModel = average.module if average else model
+    prepared: nn.Module = accelerator.prepare_model(model)
+
+    usual_momentum = _momentum_of(optimizer)
+    total = spec.epochs * batches.steps_per_epoch
+    began = time.monotonic() - state.seconds
+    running = _Means()
+    reason = "epochs"
+    for hook in hooks:
+        hook.on_start(state.step, total)
+    try:
+        for batch in batches.from_step(state.step, total):
+            torch.manual_seed(_step_seed(spec.seed, state.step))
+            rate = learning_rate(spec.schedule, spec.optimizer.lr, state.step, total)
+            _set_rate(optimizer, rate, momentum(spec.schedule, usual_momentum, state.step, total))
+            prepared.train()
+            losses: dict[str, float] = {}
+            for part in batch.parts(spec.accumulate):
+                images = normalize(model.spec.input, part.images, accelerator.device)
+                with autocast(accelerator.device, precision):
+                    outputs = prepared(images)
+                found = _losses(model, outputs, part)
+                accelerator.backward(scaler.scale(sum(found.values(), torch.zeros(())) / spec.accumulate))
+                for name, loss in found.items():
+                    losses[name] = losses.get(name, 0.0) + loss.item() / spec.accumulate
+            _check(losses, state.step)
+            scaler.unscale_(optimizer)
+            if spec.clip_norm:
+                nn.utils.clip_grad_norm_(model.parameters(), spec.clip_norm)
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad(set_to_none=True)
+            state.step += 1
+            if average:
+                average.update(model, step=state.step)
+
+            running.add(losses)
+            for hook in hooks:
+                hook.on_step(state.step, losses, rate)
+            state.seconds = time.monotonic() - began
+            if state.step % batches.steps_per_epoch == 0:
+                epoch = state.step // batches.steps_per_epoch
+                late = spec.max_minutes is not None and state.seconds > 60 * spec.max_minutes
+                record: dict[str, Any] = {"epoch": epoch, "step": state.step, "rate": rate, "losses": running.take()}
+                if epoch % spec.validate_every == 0 or epoch == spec.epochs or late:
+                    record["metrics"] = dict(validate(kept))
+                    _keep_best(state, record["metrics"], kept, folder / BEST, spec)
+                state.seconds = record["seconds"] = time.monotonic() - began
+                state.history.append(record)
+                for hook in hooks:
+                    hook.on_epoch(epoch, state.step, record)
+                reason = "max_minutes" if late else "early_stop" if _patience_is_over(state, spec) else "epochs"
+                if epoch % spec.checkpoint_every == 0 or reason != "epochs" or epoch == spec.epochs:
+                    state.finished = reason != "epochs" or epoch == spec.epochs
+                    save_checkpoint(checkpoint, state, modules, optimizer, scaler, identity)
+                if state.finished:
+                    break
+            if should_stop():
+                reason = "stopped"
+                save_checkpoint(checkpoint, state, modules, optimizer, scaler, identity)
+                break
+    finally:
+        for hook in hooks:
+            hook.on_end()
+    save_weights(folder / LAST, kept)
+    return Outcome(reason, state)
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """All weights and buffers of a model as safetensors, put in place whole."""
+    write_atomically(path, save({name: value.detach().contiguous() for name, value in model.state_dict().items()}))
+
+
+class _Means:
+    """Running means of named numbers."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.count = 0
+
+    def add(self, values: Mapping[str, float]) -> None:
+        self.count += 1
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def take(self) -> dict[str, float]:
+        """The means since the last time, beginning again."""
+        means = {name: value / self.count for name, value in self.sums.items()}
+        self.sums, self.count = {}, 0
+        return means
+
+
+def _losses(model: VisionModel, outputs: Mapping[str, Any], batch: Batch) -> dict[str, Tensor]:
+    return {
+        f"{target}.{name}": loss
+        for target, truth in batch.targets.items()
+        for name, loss in model.head(target).loss(outputs[target], truth).items()
+    }
+
+
+def _check(losses: Mapping[str, float], step: int) -> None:
+    if bad := [name for name, value in losses.items() if not math.isfinite(value)]:
+        raise SaccadeError(
+            f"The loss '{bad[0]}' is {losses[bad[0]]} at step {step}.",
+            hint="Lower train.optimizer.lr, or set train.precision to fp32.",
+        )
+
+
+def _step_seed(seed: int, step: int) -> int:
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+
+
+def _momentum_of(optimizer: torch.optim.Optimizer) -> float:
+    group = optimizer.defaults
+    return float(group["betas"][0] if "betas" in group else group.get("momentum", 0.0))
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float, momentum: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+        if "betas" in group and momentum != group["betas"][0]:
+            group["betas"] = (momentum, group["betas"][1])
+        elif group.get("momentum"):
+            group["momentum"] = momentum
+
+
+def _keep_best(
+    state: TrainState, metrics: Mapping[str, float], model: VisionModel, path: Path, spec: TrainSpec
+) -> None:
+    value = next(iter(metrics.values()))
+    min_delta = spec.early_stop.min_delta if spec.early_stop else 0.0
+    if state.best is None or value > state.best + min_delta:
+        state.best, state.best_step, state.since_best = value, state.step, 0
+        save_weights(path, model)
+    else:
+        state.since_best += 1
+
+
+def _patience_is_over(state: TrainState, spec: TrainSpec) -> bool:
+    return spec.early_stop is not None and state.since_best >= spec.early_stop.patience
