@@ -1,0 +1,91 @@
+"""Export: a dataset version as files in an outside format."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from saccade.core.errors import ConflictError, FormatError
+from saccade.core.progress import Progress, Silent
+from saccade.core.reader import Reader
+from saccade.core.report import Action, Report
+from saccade.core.schema import ImageRef, Kind
+from saccade.formats.base import FORMATS, Reading, Record
+from saccade.store.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image of a dataset as a media source; read when it is written."""
+
+    reader: Reader
+    ref: ImageRef
+
+    @property
+    def name(self) -> str:
+        return self.ref.name
+
+    @property
+    def path(self) -> Path | None:
+        return None
+
+    def read(self) -> bytes:
+        return self.reader.read_media(self.ref)
+
+
+def reading_of(reader: Reader, progress: Progress, split: str | None = None) -> Reading:
+    """A reader as what formats write."""
+    image = reader.schema.first(Kind.IMAGE).name
+
+    def records() -> Iterator[Record]:
+        for item in reader.items():
+            progress.advance(1, item.key)
+            if split is not None and item.values.get("split") != split:
+                continue
+            ref: ImageRef | None = item[image]
+            values = {name: value for name, value in item.values.items() if name != image}
+            media = StoredImage(reader, ref) if ref else None
+            yield Record(item.key, media, values, (ref.width, ref.height) if ref else None)
+
+    return Reading(reader.schema, records(), len(reader))
+
+
+def export_dataset(
+    workspace: Workspace,
+    ref: str,
+    destination: Path,
+    format: str,
+    *,
+    split: str | None = None,
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Write a dataset version into ``destination``, which must not exist or be empty; all of it or nothing.
+
+    Returns what the format could not hold; with ``strict`` that raises FormatError instead.
+    """
+    part = FORMATS.get(format)
+    version = workspace.datasets.open(ref)
+    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+        raise ConflictError(f"{destination} is there and not an empty folder.", hint="Choose another destination.")
+    progress, report = progress or Silent(), Report()
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
+    try:
+        progress.start("Exporting", len(version))
+        part.write(reading_of(version, progress, split), beside, report)
+        losses = [finding for finding in report if finding.action is not Action.NOTICED]
+        if strict and losses:
+            raise FormatError(
+                f"'{format}' cannot hold everything: {len(losses)} losses, the first: {losses[0].reason}.",
+                hint="Choose another format, or export without --strict.",
+            )
+        beside.chmod(0o755)
+        beside.replace(destination)
+    finally:
+        progress.finish()
+        shutil.rmtree(beside, ignore_errors=True)
+    return report

@@ -1,0 +1,217 @@
+"""Import: from a folder in some outside format to the first version of a dataset."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from saccade.core.digest import digest_file
+from saccade.core.errors import ConflictError, FormatError, InvalidValueError, SaccadeError
+from saccade.core.progress import Progress, Silent
+from saccade.core.reader import Item
+from saccade.core.report import Action, Report
+from saccade.core.schema import Column, ImageRef, Kind, Schema
+from saccade.core.splits import count_by_split, split_by_group
+from saccade.formats.base import FORMATS, Reading, Record
+from saccade.formats.detect import detect_format
+from saccade.media.image import Probe, verify
+from saccade.store.version import DatasetVersion
+from saccade.store.workspace import Workspace
+
+IMAGE, SPLIT = "image", "split"
+_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRequest:
+    """How to split an import: shares by name, and a regular expression that finds an item's group in its key.
+
+    Where the expression has a group, that is the item's group; where it is empty, each item is its own.
+    """
+
+    shares: Mapping[str, float]
+    group_pattern: str = ""
+    seed: int = 0
+
+    def assign(self, keys: list[str]) -> dict[str, str]:
+        """A split for each key."""
+        try:
+            pattern = re.compile(self.group_pattern)
+        except re.error as error:
+            raise InvalidValueError(f"'{self.group_pattern}' is not a regular expression: {error}.") from None
+        return split_by_group({key: _group(pattern, key) for key in keys}, self.shares, self.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What an import made, and everything it noticed on the way."""
+
+    version: DatasetVersion
+    format: str
+    reason: str
+    report: Report
+    set_aside: int
+    splits: Mapping[str, int] = field(default_factory=dict)
+
+
+def import_dataset(
+    workspace: Workspace,
+    source: Path,
+    name: str,
+    *,
+    format: str = "auto",
+    link: bool = False,
+    split: SplitRequest | None = None,
+    strict: bool = False,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> ImportResult:
+    """Import ``source`` as a new dataset; nothing is there afterwards unless all of it is.
+
+    Args:
+        link: keep the images where they are, by reference, instead of copying them.
+        strict: refuse with FormatError instead of importing with losses.
+
+    An image that cannot be read is set aside and reported; the rest goes on.
+    """
+    if workspace.datasets.exists(name):
+        raise ConflictError(f"There is already a dataset '{name}'.", hint="Choose another name with --dataset.")
+    chosen, reason = _choose(source, format)
+    progress, given = progress or Silent(), dict(options or {})
+    report = Report()
+    splits = None
+    if split is not None:
+        preview = FORMATS.get(chosen).read(source, Report(), **given)
+        splits = split.assign([record.key for record in preview.records])
+    reading = FORMATS.get(chosen).read(source, report, **given)
+    config = {"source": str(source), "format": chosen, "link": link, "options": given}
+    if split is not None:
+        config["split"] = {"shares": dict(split.shares), "group": split.group_pattern, "seed": split.seed}
+    run = workspace.runs.start("import", name, config, [])
+    importer = _Importer(workspace, report, link, splits)
+    try:
+        items = importer.items(reading, progress)
+        if strict:
+            items = _refuse_losses(items, report)
+        version = workspace.datasets.write(
+            name, importer.schema(reading), items, mode="create", message=f"import {source} ({chosen})", run_id=run.id
+        )
+    except BaseException as error:
+        workspace.runs.finish(run.id, "failed", error=str(error) or type(error).__name__)
+        raise
+    finally:
+        progress.finish()
+    (run.folder / "report.json").write_text(json.dumps(report.to_json(), ensure_ascii=False, indent=1), "utf-8")
+    workspace.runs.finish(run.id, "finished", metrics={"items": len(version)}, outputs=[version.ref])
+    return ImportResult(version, chosen, reason, report, importer.set_aside, count_by_split(importer.seen_splits))
+
+
+def _choose(source: Path, format: str) -> tuple[str, str]:
+    if format != "auto":
+        FORMATS.get(format)
+        if not source.exists():
+            raise FormatError(f"There is no {source}.", hint="Check the path.")
+        return format, "as asked"
+    chosen, answers = detect_format(source)
+    return chosen, next(answer.reason for name, answer in answers if name == chosen)
+
+
+def _group(pattern: re.Pattern[str], key: str) -> str:
+    if not pattern.pattern:
+        return key
+    match = pattern.search(key)
+    if match is None:
+        raise InvalidValueError(f"The group expression '{pattern.pattern}' does not match the item '{key}'.")
+    return match.group(1) if pattern.groups else match.group(0)
+
+
+def _refuse_losses(items: Iterator[Item], report: Report) -> Iterator[Item]:
+    yield from items
+    losses = [finding for finding in report if finding.action is not Action.NOTICED]
+    if losses:
+        raise FormatError(
+            f"The import would lose or change {len(losses)} things; the first: {losses[0].reason} ({losses[0].key}).",
+            hint="Correct the source, or import without --strict.",
+        )
+
+
+class _Importer:
+    """Turns records into items: checks each image, stores or links it, and says what was wrong."""
+
+    def __init__(self, workspace: Workspace, report: Report, link: bool, splits: Mapping[str, str] | None) -> None:
+        self.workspace, self.report, self.link, self.splits = workspace, report, link, splits
+        self.set_aside = 0
+        self.seen_splits: list[str | None] = []
+
+    def schema(self, reading: Reading) -> Schema:
+        schema = reading.schema
+        return schema if self.splits is None else schema.with_columns(Column(SPLIT, Kind.TEXT))
+
+    def items(self, reading: Reading, progress: Progress) -> Iterator[Item]:
+        progress.start("Importing", reading.total)
+        for record, ref in _ahead(reading.records, self._take_in):
+            progress.advance(1, record.key)
+            if isinstance(ref, SaccadeError):
+                self.set_aside += 1
+                self.report.add(Action.SET_ASIDE, "image that cannot be used", key=record.key, detail=str(ref))
+                continue
+            self._compare_size(record, ref)
+            values = {IMAGE: ref, **record.values}
+            if self.splits is not None:
+                values[SPLIT] = self.splits[record.key]
+            self.seen_splits.append(values.get(SPLIT))
+            yield Item(record.key, values)
+
+    def _take_in(self, record: Record) -> ImageRef | SaccadeError | None:
+        if record.media is None:
+            return None
+        try:
+            path = record.media.path
+            if self.link and path is not None:
+                found = verify(path)
+                return _ref(record, found, digest_file(path), path.stat().st_size, path.resolve().as_uri())
+            data = record.media.read()
+            found = verify(data)
+            return _ref(record, found, self.workspace.objects.put_bytes(data), len(data), None)
+        except SaccadeError as error:
+            return error
+        except OSError as error:
+            return SaccadeError(f"{record.media.name} cannot be read: {error.strerror}.")
+
+    def _compare_size(self, record: Record, ref: ImageRef | None) -> None:
+        if ref is None or record.size_wh is None or record.size_wh == (ref.width, ref.height):
+            return
+        stated = f"{record.size_wh[0]} x {record.size_wh[1]} stated, {ref.width} x {ref.height} true"
+        self.report.add(Action.NOTICED, "image size differs from what the labels state", key=record.key, detail=stated)
+
+
+def _ref(record: Record, found: Probe, digest: str, size: int, uri: str | None) -> ImageRef:
+    assert record.media is not None
+    return ImageRef(
+        digest, size, record.media.name, found.width, found.height, found.format, found.mode, found.orientation, uri
+    )
+
+
+def _ahead(
+    records: Iterator[Record], take_in: Callable[[Record], ImageRef | SaccadeError | None]
+) -> Iterator[tuple[Record, ImageRef | SaccadeError | None]]:
+    """Records in order with their images taken in, a few ahead in threads."""
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="saccade-import") as pool:
+        waiting: deque[tuple[Record, Future[ImageRef | SaccadeError | None]]] = deque()
+        try:
+            for record in records:
+                waiting.append((record, pool.submit(take_in, record)))
+                if len(waiting) >= 8 * _THREADS:
+                    first, result = waiting.popleft()
+                    yield first, result.result()
+            while waiting:
+                first, result = waiting.popleft()
+                yield first, result.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,247 @@
+"""Predict: a model version on a picture, a folder, a glob or a dataset."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from saccade.app.models import ReadyModel, ready_model
+from saccade.core.digest import digest_file
+from saccade.core.errors import ConflictError, NotFoundError, SaccadeError
+from saccade.core.objects import Objects
+from saccade.core.progress import Progress, Silent
+from saccade.core.reader import Item
+from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
+from saccade.inference.predictor import Prediction
+from saccade.media.draw import draw_objects
+from saccade.media.image import decode, encode, probe
+from saccade.models.input import ImageArray
+from saccade.store.version import DatasetVersion
+from saccade.store.workspace import Workspace
+from saccade.training.session import read_image
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image to predict on: how to decode it, and how to refer to it in a dataset."""
+
+    key: str
+    read: Callable[[], ImageArray]
+    refer: Callable[[], ImageRef]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictResult:
+    """What was predicted, and where it went."""
+
+    model: str
+    predictions: Sequence[Prediction]
+    dataset: str | None
+    folder: Path | None
+
+    @property
+    def unreadable(self) -> list[Prediction]:
+        return [prediction for prediction in self.predictions if prediction.error is not None]
+
+
+def predict(
+    workspace: Workspace,
+    model_ref: str,
+    source: str,
+    *,
+    out: Path | None = None,
+    dataset: str | None = None,
+    split: str | None = None,
+    min_score: float = 0.25,
+    render: bool = True,
+    progress: Progress | None = None,
+) -> PredictResult:
+    """Run a model on ``source``: a dataset reference, or a path or glob of images.
+
+    Args:
+        out: a new or empty folder for ``predictions.json`` (COCO, with scores) and, with ``render``, drawn pictures.
+        dataset: the name of a new dataset of the predictions, with their images.
+        min_score: objects below are left out.
+    """
+    if dataset is not None and workspace.datasets.exists(dataset):
+        raise ConflictError(f"There is already a dataset '{dataset}'.", hint="Choose another name with --dataset.")
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConflictError(f"{out} is there and not an empty folder.", hint="Choose another folder with --out.")
+    ready = ready_model(workspace, model_ref, min_score=min_score)
+    pictures, inputs = _pictures(workspace, source, ready, split)
+    writer = _Writer(ready, out, render)
+    progress = progress or Silent()
+    progress.start("Predicting", len(pictures))
+    predictions = []
+    by_key = {picture.key: picture for picture in pictures}
+    for prediction in ready.predictor.predict((picture.key, picture.read) for picture in pictures):
+        writer.add(by_key[prediction.key], prediction)
+        predictions.append(prediction)
+        progress.advance(1, prediction.key)
+    progress.finish()
+    writer.close()
+    ref = None
+    if dataset is not None:
+        ref = _as_dataset(workspace, ready, dataset, pictures, predictions, inputs)
+    return PredictResult(ready.version.ref, predictions, ref, out)
+
+
+def _pictures(
+    workspace: Workspace, source: str, ready: ReadyModel, split: str | None
+) -> tuple[list[Picture], list[str]]:
+    """The images of a source, and the dataset versions they come from."""
+    files = _files(source)
+    if files is not None:
+        root = Path(source) if Path(source).is_dir() else None
+        return [_picture_of_file(path, root) for path in files], []
+    try:
+        version = workspace.datasets.open(source)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"'{source}' is neither an image, a folder, a glob nor a dataset.", hint=error.hint
+        ) from None
+    image = ready.version.manifest["image_column"]
+    columns = [image, *(["split"] if "split" in version.schema else [])]
+    items = [item for item in version.items(columns) if split is None or item.values.get("split") == split]
+    return [_picture_of_item(version, item, image) for item in items if item[image] is not None], [version.ref]
+
+
+def _files(source: str) -> list[Path] | None:
+    """Image files of a path or glob; None where it is neither; NotFoundError where it holds none."""
+    path = Path(source)
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    elif glob.has_magic(source):
+        found = sorted(Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file())
+    else:
+        return None
+    if not found:
+        raise NotFoundError(f"There are no images in {source}.", hint=f"Known: {', '.join(sorted(SUFFIXES))}.")
+    return found
+
+
+def _picture_of_file(path: Path, root: Path | None) -> Picture:
+    key = (path.relative_to(root) if root else Path(path.name)).with_suffix("").as_posix()
+    return Picture(key, partial(_decode_file, path), partial(_link, path))
+
+
+def _decode_file(path: Path) -> ImageArray:
+    try:
+        return decode(path.read_bytes())
+    except OSError as error:
+        raise SaccadeError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _link(path: Path) -> ImageRef:
+    found = probe(path)
+    return ImageRef(
+        digest_file(path), path.stat().st_size, path.name, found.width, found.height, found.format, found.mode,
+        found.orientation, path.resolve().as_uri(),
+    )  # fmt: skip
+
+
+def _picture_of_item(version: DatasetVersion, item: Item, image: str) -> Picture:
+    ref: ImageRef = item[image]
+    return Picture(item.key, partial(read_image, version, ref), lambda: ref)
+
+
+class _Writer:
+    """Writes predictions as COCO JSON and as drawn pictures while they come."""
+
+    def __init__(self, ready: ReadyModel, out: Path | None, render: bool) -> None:
+        self.ready, self.out, self.render = ready, out, render
+        self.names = list(ready.predictor.class_names[ready.target])
+        self.images: list[dict[str, Any]] = []
+        self.annotations: list[dict[str, Any]] = []
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+
+    def add(self, picture: Picture, prediction: Prediction) -> None:
+        if self.out is None or prediction.error is not None:
+            return
+        width, height = prediction.size_wh
+        image = {"id": len(self.images) + 1, "file_name": picture.key, "width": width, "height": height}
+        if self.ready.is_detector:
+            objects = prediction.objects[self.ready.target]
+            self.annotations += [
+                self._annotation(len(self.images) + 1, number, found) for number, found in enumerate(objects)
+            ]
+            if self.render:
+                self._draw(picture, objects)
+        else:
+            image["labels"] = dict(zip(self.names, prediction.probabilities[self.ready.target], strict=True))
+        self.images.append(image)
+
+    def _annotation(self, image_id: int, number: int, found: Any) -> dict[str, Any]:
+        x1, y1, x2, y2 = found.geometry.bounds_xyxy()
+        return {
+            "id": len(self.annotations) + number + 1, "image_id": image_id,
+            "category_id": self.names.index(found.class_name) + 1, "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "area": found.geometry.area(), "iscrowd": 0, "score": found.score,
+        }  # fmt: skip
+
+    def _draw(self, picture: Picture, objects: Objects) -> None:
+        assert self.out is not None
+        target = self.out / "pictures" / f"{picture.key}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(encode(draw_objects(picture.read(), objects), "jpeg"))
+
+    def close(self) -> None:
+        if self.out is None:
+            return
+        content = {
+            "info": {"description": f"Predictions of {self.ready.version.ref}"},
+            "images": self.images,
+            "annotations": self.annotations,
+            "categories": [{"id": index + 1, "name": name} for index, name in enumerate(self.names)],
+        }
+        (self.out / "predictions.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def _as_dataset(
+    workspace: Workspace,
+    ready: ReadyModel,
+    name: str,
+    pictures: Sequence[Picture],
+    predictions: Sequence[Prediction],
+    inputs: Sequence[str],
+) -> str:
+    classes = tuple(ClassInfo(class_name) for class_name in ready.predictor.class_names[ready.target])
+    kind = Kind.OBJECTS if ready.is_detector else Kind.LABEL
+    columns = [Column("image", Kind.IMAGE), Column(ready.target, kind, classes)]
+    if not ready.is_detector:
+        columns += [Column("score", Kind.NUMBER), Column("probabilities", Kind.EMBEDDING)]
+    run = workspace.runs.start("predict", name, {"model": ready.version.ref}, [f"model:{ready.version.ref}", *inputs])
+    items = (
+        Item(picture.key, {"image": picture.refer(), **_values(ready, prediction)})
+        for picture, prediction in zip(pictures, predictions, strict=True)
+        if prediction.error is None
+    )
+    try:
+        version = workspace.datasets.write(
+            name, Schema(tuple(columns)), items, mode="create", message=f"predictions of {ready.version.ref}",
+            run_id=run.id, inputs=[f"model:{ready.version.ref}", *inputs],
+        )  # fmt: skip
+    except BaseException as error:
+        workspace.runs.finish(run.id, "failed", error=str(error) or type(error).__name__)
+        raise
+    workspace.runs.finish(run.id, "finished", outputs=[version.ref])
+    return version.ref
+
+
+def _values(ready: ReadyModel, prediction: Prediction) -> Mapping[str, Any]:
+    if ready.is_detector:
+        return {ready.target: prediction.objects[ready.target]}
+    probabilities = prediction.probabilities[ready.target]
+    best = max(range(len(probabilities)), key=probabilities.__getitem__)
+    label = ready.predictor.class_names[ready.target][best]
+    return {ready.target: label, "score": probabilities[best], "probabilities": probabilities}

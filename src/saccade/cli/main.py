@@ -1,0 +1,75 @@
+"""The program ``saccade``: gathers the commands, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="saccade",
+    help="The computer-vision loop in one program: import, version, train, evaluate, predict, and round again.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+COMMANDS = (
+    "demo", "init", "import_", "export", "datasets", "train", "evaluate", "predict", "models", "runs", "doctor",
+)  # fmt: skip
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from saccade import __version__
+
+        typer.echo(f"saccade {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    pass
+
+
+for _name in COMMANDS:
+    import_module(f"saccade.cli.{_name}").register(app)
+
+
+def main() -> None:
+    """Run the program; an error is a message on standard error and an exit code of 1."""
+    from saccade.core.errors import SaccadeError
+
+    try:
+        app()
+    except SaccadeError as error:
+        _fail(error.message, error.hint, error.code)
+    except KeyboardInterrupt:
+        _fail("Stopped.", "", "stopped", 130)
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "torchvision", "timm", "safetensors", "accelerate", "tensorboard"):
+            raise
+        _fail(
+            f"This needs '{error.name}', which is not installed.", "Install it: pip install 'saccade[train]'", "extra"
+        )
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        _fail(f"{error.strerror or error}{place}.", "Check the disk and its permissions, then `saccade doctor`.", "io")
+
+
+def _fail(message: str, hint: str, code: str, status: int = 1) -> None:
+    from rich.markup import escape
+
+    from saccade.cli.console import err, print_json
+
+    if "--json" in sys.argv:
+        print_json({"error": {"code": code, "message": message, "hint": hint}})
+    else:
+        err.print(f"[bold red]Error:[/] {escape(message)}")
+        if hint:
+            err.print(f"[dim]{escape(hint)}[/]")
+    sys.exit(status)

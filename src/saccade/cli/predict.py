@@ -1,0 +1,90 @@
+"""``saccade predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from saccade.cli.options import JsonOption, QuietOption, WorkspaceOption
+
+
+def register(app: typer.Typer) -> None:
+    app.command("predict")(predict)
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="MODEL, MODEL@VERSION or MODEL@ALIAS.", show_default=False)],
+    source: Annotated[str, typer.Argument(help="An image, a folder, a glob or a dataset.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for predictions.json and drawn pictures.", show_default=False)
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="A new dataset of the predictions.", show_default=False)] = None,
+    split: Annotated[str | None, typer.Option(help="Of a dataset, only this split.", show_default=False)] = None,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out objects below.")] = 0.25,
+    render: Annotated[bool, typer.Option(help="Draw the objects into copies of the pictures.")] = True,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run a model on new images."""
+    from rich.markup import escape
+
+    from saccade.app.predicting import predict as run_prediction
+    from saccade.cli.console import print_json, print_table, progress, say
+    from saccade.store.workspace import Workspace
+
+    with Workspace.find(workspace) as found, progress(quiet or json) as shown:
+        result = run_prediction(
+            found, model, source, out=out, dataset=dataset, split=split, min_score=min_score, render=render,
+            progress=shown,
+        )  # fmt: skip
+    if json:
+        print_json(_as_json(result))
+        return
+    good = [prediction for prediction in result.predictions if prediction.error is None]
+    say(f"[bold]{result.model}[/] on {len(good):,} images")
+    print_table(["Image", "Found"], [[p.key, _found(p)] for p in good[:20]])
+    if len(good) > 20:
+        say(f"… and {len(good) - 20:,} more")
+    for prediction in result.unreadable:
+        say(f"[red]set aside[/] {escape(prediction.key)}: {escape(str(prediction.error))}")
+    if out is not None:
+        say(f"Written: {escape(str(out))}")
+    if result.dataset is not None:
+        say(f"Dataset: [bold]{result.dataset}[/]")
+
+
+def _found(prediction: object) -> str:
+    from collections import Counter
+
+    from saccade.inference.predictor import Prediction
+
+    assert isinstance(prediction, Prediction)
+    for objects in prediction.objects.values():
+        counts = Counter(found.class_name for found in objects)
+        return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
+    best = max((max(values) for values in prediction.probabilities.values()), default=0.0)
+    return f"probability {best:.3f}"
+
+
+def _as_json(result: object) -> dict[str, object]:
+    from saccade.app.predicting import PredictResult
+
+    assert isinstance(result, PredictResult)
+    items = [
+        {
+            "key": prediction.key,
+            "error": str(prediction.error) if prediction.error else None,
+            "objects": [
+                {"class": found.class_name, "score": found.score, "box_xyxy": list(found.geometry.bounds_xyxy())}
+                for objects in prediction.objects.values()
+                for found in objects
+            ],
+            "probabilities": {name: list(values) for name, values in prediction.probabilities.items()},
+        }
+        for prediction in result.predictions
+    ]
+    folder = str(result.folder) if result.folder else None
+    return {"model": result.model, "dataset": result.dataset, "out": folder, "items": items}
