@@ -79,7 +79,7 @@ def print_metrics(numbers: dict[str, Any]) -> None:
     if isinstance(rows, dict):
         rows = [{"name": name, **values} for name, values in rows.items()]
     if rows:
-        names = [name for name, value in rows[0].items() if not isinstance(value, list | dict)]
-        names = [name for name in names if not any(isinstance(row[name], list | dict) for row in rows)]
+        names = [name for name, value in rows[0].items() if not isinstance(value, list | tuple | dict)]
+        names = [name for name in names if not any(isinstance(row[name], list | tuple | dict) for row in rows)]
         say("")
         print_table([name.replace("_", " ") for name in names], [[row[name] for name in names] for row in rows])

@@ -93,6 +93,10 @@ def _print_lineage(node: dict[str, Any]) -> None:
     out.print(tree)
 
 
+_FURTHER = ("run", "inputs", "history")
+"""What of a node of lineage leads further back."""
+
+
 def _grow(tree: Any, node: Any) -> None:
     from rich.markup import escape
 
@@ -100,11 +104,11 @@ def _grow(tree: Any, node: Any) -> None:
         for part in node:
             _grow(tree, part)
     elif isinstance(node, dict):
-        name = node.get("ref") or node.get("id") or node.get("run") or node.get("kind") or ""
+        name = node.get("ref") or node.get("id") or ""
         label = " ".join(str(node[key]) for key in ("kind", "name", "message") if node.get(key))
         branch = tree.add(escape(f"{name} {label}".strip()))
         for key, value in node.items():
-            if key not in ("config", "recipe", "manifest") and isinstance(value, dict | list):
+            if key in _FURTHER:
                 _grow(branch, value)
 
 

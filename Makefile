@@ -1,0 +1,51 @@
+# Everything stands on `make setup`: a virtual environment in .venv with the locked dependencies, and Saccade in it.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= $(shell nproc)
+
+.PHONY: help setup demo test test-fast check format bench lock docs clean
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/.ready ## Make .venv with everything that is needed
+
+.venv/.ready: requirements.lock tools/setup.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || (echo "Saccade needs Python 3.11 or newer; set PYTHON=…"; exit 1)
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tools/setup.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock tools/setup.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## The whole loop on made data
+	$(BIN)/saccade demo demo-workspace
+
+test: setup check ## Everything: checks and all tests
+	$(BIN)/pytest -n 2 --dist worksteal
+
+test-fast: setup ## The quick tests, for while you work
+	$(BIN)/pytest -n 2 --dist worksteal -m 'not slow' -q
+
+check: setup ## Formatting, lint, types and the layers of the house
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Format and repair what can be repaired
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## The measurements in benchmarks/
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+docs: setup ## Write the generated reference in docs/reference/
+	$(BIN)/python tools/reference.py
+
+lock: setup ## Resolve requirements.lock anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --all-extras pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate tools/setup.in -o tools/setup.lock
+
+clean: ## Remove what the targets made
+	rm -rf .venv demo-workspace .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

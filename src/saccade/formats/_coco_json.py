@@ -1,0 +1,77 @@
+"""JSON as it comes from files: loaded safely, and its values taken for no more than they are."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from saccade.core.errors import FormatError
+from saccade.core.report import Action, Report
+from saccade.formats._paths import whole_text
+
+Json = dict[str, Any]
+
+
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def load_json(path: Path, report: Report) -> Any:
+    """The content of a JSON file; FormatError where it is none. Text that is not Unicode is repaired."""
+    # Plain JSON has no cycles to collect, and looking for them takes longer than parsing.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        data = json.loads(text)
+        if _HALF_PAIR.search(text) and (whole := _with_whole_text(data)) != data:
+            report.add(Action.REPAIRED, "text that is not Unicode", detail=path.name)
+            data = whole
+        return data
+    except (ValueError, RecursionError) as error:
+        what = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise FormatError(f"{path} is not JSON that can be read: {what}.") from None
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _with_whole_text(value: Any) -> Any:
+    if isinstance(value, str):
+        return whole_text(value)
+    if isinstance(value, list):
+        return [_with_whole_text(each) for each in value]
+    if isinstance(value, dict):
+        return {whole_text(name): _with_whole_text(each) for name, each in value.items()}
+    return value
+
+
+def number(value: Any) -> float:
+    """A JSON number as float; NaN for anything that is none, so that no check of finiteness lets it pass."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def list_of(data: Mapping[str, Any], name: str) -> list[Any]:
+    """The list under ``name``, or an empty one."""
+    value = data.get(name)
+    return value if isinstance(value, list) else []
+
+
+def own(entry: Mapping[str, Any]) -> Json:
+    """What Saccade wrote beside the fields of the format."""
+    value = entry.get("saccade")
+    return value if isinstance(value, dict) else {}
+
+
+def is_id(value: Any) -> bool:
+    """Whether a value can be an id: a whole number or text."""
+    return isinstance(value, (int, str)) and not isinstance(value, bool)

@@ -1,0 +1,167 @@
+"""The files of a source, seen without ever leaving it, and the keys that their names give."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from saccade.core.errors import FormatError
+from saccade.core.report import Action, Report
+
+IMAGE_EXTENSIONS = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"}
+    | {".ppm", ".pgm", ".pbm", ".jp2", ".j2k", ".avif", ".heic"}
+)
+SPLIT_WORDS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+
+# Control characters, and the halves of surrogate pairs that stand for bytes which are not UTF-8.
+_NOT_PLAIN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name is text without control characters."""
+    return not _NOT_PLAIN.search(name)
+
+
+def whole_text(text: str) -> str:
+    """The text with each half of a surrogate pair, which no file can hold, replaced by U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file name ends like that of an image."""
+    return PurePosixPath(name).suffix.lower() in IMAGE_EXTENSIONS
+
+
+def stem_of(relative: str) -> str:
+    """A path with '/' without its extension.
+
+    >>> stem_of("a/b.c.jpg")
+    'a/b.c'
+    """
+    head, slash, last = relative.rpartition("/")
+    return head + slash + (last.rpartition(".")[0] or last)
+
+
+def leaves_folder(name: str) -> bool:
+    """Whether a path written in a label file is absolute or climbs out of its folder by '..'."""
+    unified = name.replace("\\", "/")
+    return unified.startswith("/") or bool(re.match("[A-Za-z]:/", unified)) or ".." in unified.split("/")
+
+
+def normal(relative: str) -> str:
+    """A relative path with '/' between its parts, without '.' and empty parts."""
+    return "/".join(part for part in relative.replace("\\", "/").split("/") if part not in ("", "."))
+
+
+class Tree:
+    """The files below a folder, by their path relative to it with '/' between the parts.
+
+    Links are followed only where they end inside the folder, and folder links only one deep, so that loops end. What
+    leads outside is kept in ``outside``, names with control characters in ``unreadable``. Hidden files are not seen.
+    """
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise FormatError(f"{root} is not a folder.", hint="Check the path.")
+        self.root = root
+        self._real_root = os.path.realpath(root)
+        self.files: dict[str, None] = {}
+        self.folders: dict[str, None] = {}
+        self.outside: dict[str, None] = {}
+        self.unreadable: dict[str, None] = {}
+        self._walk("", follow_links=True)
+
+    def _walk(self, prefix: str, follow_links: bool) -> None:
+        try:
+            with os.scandir(self.root / prefix) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except PermissionError:
+            self.unreadable[prefix] = None
+            return
+        for entry in entries:
+            if not entry.name.startswith("."):
+                self._place(entry, prefix + entry.name, follow_links)
+
+    def _place(self, entry: os.DirEntry[str], relative: str, follow_links: bool) -> None:
+        if not is_plain_name(entry.name):
+            self.unreadable[relative] = None
+        elif entry.is_symlink() and not self._is_inside(relative):
+            self.outside[relative] = None
+        elif entry.is_dir():
+            self.folders[relative] = None
+            if not entry.is_symlink():
+                self._walk(f"{relative}/", follow_links)
+            elif follow_links and not self._leads_up(entry):
+                self._walk(f"{relative}/", follow_links=False)
+        elif entry.is_file():
+            self.files[relative] = None
+
+    @staticmethod
+    def _leads_up(link: os.DirEntry[str]) -> bool:
+        parent = os.path.realpath(Path(link.path).parent) + os.sep
+        return parent.startswith(os.path.realpath(link.path) + os.sep)
+
+    def _is_inside(self, relative: str) -> bool:
+        real = os.path.realpath(self.root / relative)
+        return real == self._real_root or real.startswith(self._real_root.rstrip(os.sep) + os.sep)
+
+    def path(self, relative: str) -> Path:
+        """The file on this machine."""
+        return self.root / relative
+
+    def leads_outside(self, relative: str) -> bool:
+        """Whether the path, or a folder on its way, is a link that ends outside."""
+        parts = relative.split("/")
+        return any("/".join(parts[:end]) in self.outside for end in range(1, len(parts) + 1))
+
+    def below(self, folder: str, endings: Iterable[str] | None = None) -> Iterator[str]:
+        """The files in a folder and those inside it, in order; ``""`` is the root."""
+        prefix = f"{folder}/" if folder else ""
+        wanted = None if endings is None else tuple(endings)
+        for file in self.files:
+            if file.startswith(prefix) and (wanted is None or file.lower().endswith(wanted)):
+                yield file
+
+    def images(self, folder: str = "") -> list[str]:
+        """The images in a folder and those inside it, in order."""
+        return [file for file in self.below(folder) if is_image_name(file)]
+
+    def folders_in(self, folder: str = "") -> list[str]:
+        """The names of the folders directly in a folder."""
+        prefix = f"{folder}/" if folder else ""
+        inside = (name[len(prefix) :] for name in self.folders if name.startswith(prefix))
+        return [name for name in inside if "/" not in name]
+
+    def report_unusable(self, report: Report) -> None:
+        """Set aside what leads outside or has a name that cannot be used."""
+        for relative in self.outside:
+            report.add(Action.SET_ASIDE, "link that leads outside the source", detail=repr(relative))
+        for relative in self.unreadable:
+            report.add(Action.SET_ASIDE, "name with control characters", detail=ascii(relative))
+
+
+class Keys:
+    """Gives out keys, each once."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._taken: set[str] = set()
+
+    def take(self, *wishes: str) -> str:
+        """The first wish that is free, else the last one with a number; anything but the first is reported."""
+        for wish in wishes:
+            if wish not in self._taken:
+                return self._give(wish, wishes[0])
+        number = 2
+        while f"{wishes[-1]}-{number}" in self._taken:
+            number += 1
+        return self._give(f"{wishes[-1]}-{number}", wishes[0])
+
+    def _give(self, key: str, wish: str) -> str:
+        self._taken.add(key)
+        if key != wish:
+            self._report.add(Action.REPAIRED, "key made unique", key=key, detail=f"'{wish}' is taken")
+        return key

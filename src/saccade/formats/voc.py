@@ -1,0 +1,200 @@
+"""Pascal VOC: an XML file of boxes for each image, with lists of the splits.
+
+Read: ``Annotations/`` with ``JPEGImages/`` and ``ImageSets/Main``, a VOCdevkit around them, or XML files beside the
+images (in split folders too). An image without an XML file is not labelled yet; one whose file has no objects is
+reviewed and empty. ``difficult``, ``truncated``, ``occluded`` and ``pose`` become attributes where they are set.
+
+Pixels: the devkit counts them from 1 and includes both ends, so a box there is ``x1 = xmin - 1``, ``x2 = xmax``
+here (option ``origin=1``). Many tools write plain coordinates from 0 (``origin=0``: nothing is taken off). ``auto``
+decides for the whole set, and reports the guess: from 0 where any xmin or ymin is below 1, where all files are by
+labelImg (which counts from 0 but writes 1 for 0), or where most coordinates have fractions; else from 1.
+
+Written: the three folders; coordinates keep all their digits, whole numbers stand without a point. Files say their
+origin in ``source/annotation``, so our own reader need not guess. Attributes are kept in ``attributes``, as CVAT does.
+
+Source of the format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from saccade.core.errors import FormatError, SaccadeError
+from saccade.core.report import Action, Report
+from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.formats._options import one_of, parse_options
+from saccade.formats._paths import Keys, Tree, stem_of
+from saccade.formats._voc_files import ANNOTATIONS, find_files, pick_image, read_splits, voc_root
+from saccade.formats._voc_read import Annotation, Bounds, ObjectReader, guess_origin, parse_annotation
+from saccade.formats._voc_write import Options as WriteOptions
+from saccade.formats._voc_write import write_voc
+from saccade.formats._writing import image_size_wh
+from saccade.formats.base import Detection, LocalFile, Reading, Record
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """``origin``: the number of the first pixel: 0, 1, or auto (see the module)."""
+
+    origin: str | int = "auto"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    key: str
+    image: str
+    split: str | None
+    annotation: Annotation | None
+
+
+class Voc:
+    name: ClassVar[str] = "voc"
+    title: ClassVar[str] = "Pascal VOC"
+    holds: ClassVar[str] = "boxes; attributes; splits; labelled or not"
+
+    def detect(self, source: Path) -> Detection:
+        if source.is_file():
+            return Detection(False, "it is a file, and VOC is a folder")
+        tree = Tree(voc_root(source))
+        places = [name for name in ANNOTATIONS if name in tree.folders]
+        found = next((file for file in tree.below(places[0] if places else "", (".xml",))), None)
+        if found is None:
+            return Detection(False, f"there is no XML file {'in ' + places[0] if places else 'in it'}")
+        with tree.path(found).open("rb") as file:
+            if b"<annotation" in file.read(4096):
+                return Detection(True, f"{found} is an annotation")
+        return Detection(False, f"{found} is XML, but not an annotation")
+
+    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+        """Open a folder; see :class:`ReadOptions`."""
+        chosen = parse_options(ReadOptions, options, "VOC")
+        origin = one_of("origin", chosen.origin, ("auto", "0", "1"))
+        return _VocReading(voc_root(source), origin, report).open()
+
+    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
+        write_voc(reading, destination, report, parse_options(WriteOptions, options, "VOC"))
+
+
+class _VocReading:
+    """One opening of a source: all XML files are parsed first, for the classes and the origin."""
+
+    def __init__(self, root: Path, origin: str, report: Report) -> None:
+        self._report = report
+        self._tree = Tree(root)
+        self._files = find_files(self._tree)
+        if not self._files.annotations:
+            raise FormatError(f"There is no VOC annotation in {root}.", hint="Expected Annotations/*.xml.")
+        self._tree.report_unusable(report)
+        self._annotations = dict(self._parse())
+        self._entries = list(self._find_entries())
+        self._report_lost()
+        self._origin = self._decide(origin)
+
+    def open(self) -> Reading:
+        labelled = [annotation for annotation in self._annotations.values() if annotation is not None]
+        names = sorted({found.class_name for each in labelled for found in each.objects if found.class_name})
+        infos = tuple(ClassInfo(name) for name in names)
+        columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, infos)]
+        if self._has_splits:
+            columns.append(Column("split", Kind.TEXT))
+        reader = ObjectReader(self._origin, Bounds.of(labelled), self._report)
+        return Reading(Schema(tuple(columns)), self._records(reader), len(self._entries))
+
+    def _parse(self) -> Iterator[tuple[str, Annotation | None]]:
+        for stem, file in self._files.annotations.items():
+            try:
+                yield stem, parse_annotation(self._tree.path(file))
+            except (FormatError, OSError) as error:
+                self._report.add(Action.SET_ASIDE, "annotation that cannot be read", key=stem, detail=str(error))
+                yield stem, None
+
+    def _decide(self, origin: str) -> int:
+        guess, reason = guess_origin(each for each in self._annotations.values() if each is not None)
+        if origin == "auto" and reason:
+            self._report.add(Action.GUESSED, "number of the first pixel", detail=f"{guess}, because {reason}")
+        return int(guess if origin == "auto" else origin)
+
+    def _report_lost(self) -> None:
+        lost: Counter[str] = Counter()
+        for annotation in self._annotations.values():
+            lost.update(annotation.lost if annotation else ())
+        for name, count in lost.items():
+            self._report.add(Action.DROPPED, "field of objects", detail=f"'{name}' of {count}")
+        for folder in ("SegmentationClass", "SegmentationObject"):
+            if folder in self._tree.folders:
+                self._report.add(Action.DROPPED, "folder that is not read", detail=folder)
+
+    def _find_entries(self) -> Iterator[_Entry]:
+        splits = read_splits(self._tree, self._files.stems(), self._report)
+        self._has_splits = splits is not None or self._files.split_folders
+        named = {image.rsplit("/", 1)[-1]: image for images in self._files.images.values() for image in images}
+        keys = Keys(self._report)
+        used: set[str] = set()
+        for stem in self._files.stems():
+            annotation = self._annotations.get(stem)
+            if annotation is None and stem in self._annotations:
+                used.update(self._files.images.get(stem, ()))
+                continue
+            image = self._image(stem, annotation, named, used)
+            if image is not None:
+                split = splits.get(stem) if splits is not None else self._folder_split(stem)
+                if splits is not None and split is None:
+                    self._report.add(Action.NOTICED, "item in no split", key=stem)
+                short = stem.partition("/")[2] if self._files.split_folders else stem
+                yield _Entry(keys.take(short, stem), image, split, annotation)
+
+    def _folder_split(self, stem: str) -> str | None:
+        return stem.partition("/")[0] if self._files.split_folders and "/" in stem else None
+
+    def _image(self, stem: str, annotation: Annotation | None, named: dict[str, str], used: set[str]) -> str | None:
+        name = annotation.file_name if annotation else ""
+        image = pick_image(self._files, stem, named, name)
+        if image is None:
+            reason = "link that leads outside the source" if self._leads_outside(stem) else "image file missing"
+            self._report.add(Action.SET_ASIDE, reason, key=stem, detail=repr(name))
+            return None
+        if image in used:
+            if annotation is not None:
+                self._report.add(Action.SET_ASIDE, "second annotation of an image", key=stem, detail=image)
+            return None
+        used.add(image)
+        for other in self._files.images.get(stem, ()):
+            if other not in used:
+                self._report.add(Action.SET_ASIDE, "second image of the same name", key=stem, detail=other)
+        if name and image.rsplit("/", 1)[-1].strip() != name:
+            detail = f"{name!r} for {image}"
+            self._report.add(Action.NOTICED, "file name in the XML that differs", key=stem, detail=detail)
+        return image
+
+    def _leads_outside(self, stem: str) -> bool:
+        return any(f"/{stem_of(file)}".endswith(f"/{stem}") for file in self._tree.outside)
+
+    def _records(self, reader: ObjectReader) -> Iterator[Record]:
+        for entry in self._entries:
+            path = self._tree.path(entry.image)
+            size = self._size_wh(entry, path)
+            labels = None if entry.annotation is None else reader.objects(entry.annotation, entry.key, size)
+            values: dict[str, Any] = {"objects": labels}
+            if entry.split is not None:
+                values["split"] = entry.split
+            yield Record(entry.key, LocalFile(path), values, size)
+
+    def _size_wh(self, entry: _Entry, path: Path) -> tuple[int, int] | None:
+        """The true size, else the one that the file states."""
+        stated = entry.annotation.size_wh if entry.annotation else None
+        try:
+            true = image_size_wh(path)
+        except (SaccadeError, OSError) as error:
+            self._report.add(Action.NOTICED, "image that cannot be opened", key=entry.key, detail=str(error))
+            return stated
+        if entry.annotation is not None and stated != true:
+            detail = f"the file says {stated}, the image is {true}"
+            self._report.add(Action.REPAIRED, "size of an image other than stated", key=entry.key, detail=detail)
+        return true
+
+
+FORMAT = Voc()

@@ -1,0 +1,161 @@
+"""YOLO detection labels: a text file for each image, a line for each object, in shares of the image's sides.
+
+Read: ``data.yaml`` (names as a list or by number; train, val and test as a folder, a list of folders or a text file of
+images), darknet's ``obj.data`` and ``obj.names``, or ``classes.txt`` with the text files in ``labels/`` or beside the
+images. A line is ``class cx cy w h``, with a sixth number as the score; ``class x y x y …`` is a polygon; where
+data.yaml has ``kpt_shape`` it is a box with keypoints. An image without a label file is not labelled yet; one with an
+empty file is reviewed and empty. The size in pixels comes from the image's header.
+
+Written: ``data.yaml``, ``images/<split>`` and ``labels/<split>``, with all digits of the numbers. Boxes are cut at the
+edge of the image, other shapes become their box. The extra key ``saccade`` in data.yaml keeps the names of splits.
+
+Source of the format: https://docs.ultralytics.com/datasets/detect/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from saccade.core.errors import SaccadeError
+from saccade.core.objects import Objects
+from saccade.core.report import Action, Report
+from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.formats._options import parse_options
+from saccade.formats._paths import Keys, Tree, stem_of
+from saccade.formats._writing import image_size_wh
+from saccade.formats._yolo_files import (
+    NAME_FILES,
+    Layout,
+    find_layout,
+    find_yaml,
+    label_path,
+    load_yaml,
+    orphans,
+)
+from saccade.formats._yolo_lines import LineReader, highest_class, looks_like_labels
+from saccade.formats._yolo_write import Options as WriteOptions
+from saccade.formats._yolo_write import write_yolo
+from saccade.formats.base import Detection, LocalFile, Reading, Record
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """YOLO has no options of reading."""
+
+
+class Yolo:
+    name: ClassVar[str] = "yolo"
+    title: ClassVar[str] = "YOLO"
+    holds: ClassVar[str] = "boxes (polygons and keypoints are read); splits; labelled or not"
+
+    def detect(self, source: Path) -> Detection:
+        if (path := find_yaml(source)) is not None:
+            named = "names" in load_yaml(path)
+            return Detection(named, f"{path.name} {'names classes' if named else 'has no names'}")
+        if source.is_file():
+            return Detection(False, "it is a file, but not a data.yaml")
+        reason = _sign(Tree(source))
+        return Detection(bool(reason), reason or "there is no data.yaml, no class names and no label text for an image")
+
+    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+        """Open a folder or a data.yaml."""
+        parse_options(ReadOptions, options, "YOLO")
+        return _YoloReading(source, report).open()
+
+    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
+        write_yolo(reading, destination, report, parse_options(WriteOptions, options, "YOLO"))
+
+
+def _sign(tree: Tree) -> str:
+    """What shows, without a data.yaml, that a folder holds YOLO labels; or nothing."""
+    if data := next((file for file in tree.files if file.endswith(".data")), None):
+        return f"{data} is a darknet file"
+    images = tree.images()
+    for label in map(label_path, images):
+        if label in tree.files and looks_like_labels(tree.path(label)):
+            return f"{label} holds labels of an image"
+    named = next((file for file in tree.files if file.rsplit("/", 1)[-1] in NAME_FILES), None)
+    return f"{named} names classes and there are images" if named and images else ""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    image: str
+    key: str
+    split: str | None
+
+
+class _YoloReading:
+    """One opening of a source."""
+
+    def __init__(self, source: Path, report: Report) -> None:
+        self._report = report
+        self._tree = Tree(source.parent if source.is_file() else source)
+        self._layout: Layout = find_layout(source, self._tree, report)
+        self._entries = list(self._find_entries())
+
+    def open(self) -> Reading:
+        self._tree.report_unusable(self._report)
+        expected = {label_path(entry.image) for entry in self._entries}
+        for orphan in orphans(self._tree, expected):
+            self._report.add(Action.SET_ASIDE, "label file without an image", detail=orphan)
+        names = self._layout.names or self._guessed_names(expected)
+        infos = tuple(ClassInfo(name) for name in names)
+        columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, infos)]
+        if self._layout.has_splits:
+            columns.append(Column("split", Kind.TEXT))
+        return Reading(Schema(tuple(columns)), self._records(names), len(self._entries))
+
+    def _find_entries(self) -> Iterator[_Entry]:
+        keys = Keys(self._report)
+        first: dict[str, str | None] = {}
+        for group in self._layout.groups:
+            for image, below in group.images.items():
+                if image in first:
+                    if first[image] != group.split:
+                        detail = f"{first[image]} and {group.split}; the first is kept"
+                        self._report.add(Action.NOTICED, "image in two splits", key=stem_of(below), detail=detail)
+                    continue
+                first[image] = group.split
+                stem = stem_of(below)
+                wishes = (stem, f"{group.split}/{stem}") if group.split else (stem, stem_of(image))
+                yield _Entry(image, keys.take(*wishes), group.split)
+
+    def _guessed_names(self, labels: set[str]) -> list[str]:
+        if self._layout.names is not None:
+            return []
+        paths = [self._tree.path(label) for label in sorted(labels) if label in self._tree.files]
+        highest = max(map(highest_class, paths), default=-1)
+        if highest >= 0:
+            detail = f"0 to {highest}"
+            self._report.add(Action.GUESSED, "names of classes, which no file gives, taken as numbers", detail=detail)
+        return [str(number) for number in range(highest + 1)]
+
+    def _records(self, names: list[str]) -> Iterator[Record]:
+        lines = LineReader(names, self._layout.keypoints_shape, self._report)
+        for entry in self._entries:
+            try:
+                yield self._record(entry, lines)
+            except (SaccadeError, OSError) as error:
+                reason = "image that cannot be opened"
+                self._report.add(Action.SET_ASIDE, reason, key=entry.key, detail=str(error))
+
+    def _record(self, entry: _Entry, lines: LineReader) -> Record:
+        path = self._tree.path(entry.image)
+        label = label_path(entry.image)
+        objects: Objects | None = None
+        size = None
+        if label in self._tree.files:
+            text = self._tree.path(label).read_bytes().decode("utf-8-sig", errors="replace")
+            size = image_size_wh(path) if text.strip() else None
+            objects = lines.objects(text, entry.key, size) if size else ()
+        values: dict[str, Any] = {"objects": objects}
+        if self._layout.has_splits and entry.split is not None:
+            values["split"] = entry.split
+        return Record(entry.key, LocalFile(path), values, size)
+
+
+FORMAT = Yolo()

@@ -1,0 +1,272 @@
+"""Pascal VOC: what its devkit says, what tools write instead, and real and hostile files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from saccade.core.errors import FormatError
+from saccade.core.objects import Box, Keypoints, Object, Polygon
+from saccade.core.schema import ClassInfo, Kind
+from saccade.formats.voc import FORMAT
+
+Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+
+
+def thing(corners: str, name: str = "dog", more: str = "") -> str:
+    sides = zip(("xmin", "ymin", "xmax", "ymax"), corners.split(), strict=False)
+    box = "".join(f"<{side}>{value}</{side}>" for side, value in sides)
+    return f"<object><name>{name}</name>{more}<bndbox>{box}</bndbox></object>"
+
+
+def xml(*things: str, name: str = "1.png", size: str = "8 6", head: str = "") -> str:
+    width, height = size.split()
+    sides = f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"
+    return f"<annotation><filename>{name}</filename>{head}{sides}{''.join(things)}</annotation>"
+
+
+def one(*things: str, **more: str) -> dict[str, str | bytes | None]:
+    return {"Annotations/1.xml": xml(*things, **more), "JPEGImages/1.png": None}
+
+
+def test_by_hand(golden: Path, lay: Lay, kit: Any) -> None:
+    """The files in tests/golden, value by value: pixels count from 1 and both ends are inside."""
+    files: dict[str, str | bytes | None] = {
+        path.relative_to(golden / "voc").as_posix(): path.read_text()
+        for path in (golden / "voc").rglob("*.*")
+        if path.is_file()
+    }
+    images = dict.fromkeys(f"JPEGImages/00000{number}.png" for number in (1, 2, 3))
+    found = kit.read_all(FORMAT, lay({**files, **images}))
+    assert found.schema["objects"].class_names == ("dog", "person")
+    assert found.values("split") == {"000001": "train", "000002": "val", "000003": "val"}
+    assert found.values("objects") == {
+        "000001": (
+            Object("1", "dog", Box(0, 1, 4, 6), attributes={"truncated": True, "pose": "Left"}),
+            Object("2", "person", Box(2.5, 0, 8, 5.25), attributes={"difficult": True}),
+        ),
+        "000002": (),
+        "000003": None,
+    }
+    (guess,) = found.report
+    assert (guess.action, guess.detail) == ("guessed", "1, because no coordinate is below 1, as in the devkit")
+
+
+LABELIMG = "<path>/home/a/1.png</path><source><database>Unknown</database></source>"
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "box", "guess"),
+    [
+        (one(thing("1 2 4 6")), {}, (0, 1, 4, 6), "1, because no coordinate is below 1"),
+        (one(thing("0 2 4 6")), {}, (0, 2, 4, 6), "0, because a coordinate is below 1"),
+        (one(thing("1 2 4 6"), head=LABELIMG), {}, (1, 2, 4, 6), "0, because the files are by labelImg"),
+        (one(thing("1.25 2.5 4 6")), {}, (1.25, 2.5, 4, 6), "0, because most coordinates have fractions"),
+        (one(thing("1 2 4 6")), {"origin": 0}, (1, 2, 4, 6), ""),
+        (one(thing("1 2 4 6"), head=LABELIMG), {"origin": "1"}, (0, 1, 4, 6), ""),
+    ],
+)
+def test_the_first_pixel(
+    files: dict[str, str | bytes | None],
+    options: dict[str, Any],
+    box: tuple[float, ...],
+    guess: str,
+    lay: Lay,
+    kit: Any,
+) -> None:
+    found = kit.read_all(FORMAT, lay(files), **options)
+    (made,) = found.records["1"].values["objects"]
+    assert made.geometry.bounds_xyxy() == box
+    guesses = [finding.detail for finding in found.report if finding.action == "guessed"]
+    assert [each.startswith(guess) for each in guesses] == ([True] if guess else [])
+
+
+@pytest.mark.parametrize(
+    ("given", "finding", "box"),
+    [
+        (thing("4 6 1 2"), ("repaired", "corners of a box swapped"), (1, 2, 4, 6)),
+        (thing("3 3 3 3"), ("dropped", "box without area"), None),
+        (thing("nan 3 4 4"), ("dropped", "box with numbers that are not finite"), None),
+        (thing("1e999 3 4 4"), ("dropped", "box with numbers that are not finite"), None),
+        (thing("x 3 4"), ("dropped", "box with numbers that are not finite"), None),
+        (thing("9 3 12 4"), ("dropped", "box outside the image"), None),
+        (thing("5 3 12 4"), ("clipped", "box over the edge of the image"), (5, 3, 8, 4)),
+        (thing("1 1 2 2", name=" "), ("dropped", "object without a class"), None),
+        (thing("0 0 5 5"), ("noticed", "duplicate box"), (0, 0, 5, 5)),
+        (thing("0 0 5 5.1"), ("noticed", "boxes that almost coincide"), (0, 0, 5, 5.1)),
+        (thing("1 1 1.1 1.1"), ("noticed", "tiny box"), (1, 1, 1.1, 1.1)),
+        (thing("1 1 2 2", more="<part><name>head</name></part>"), ("dropped", "field of objects"), (1, 1, 2, 2)),
+    ],
+)
+def test_bad_boxes(given: str, finding: tuple[str, str], box: tuple[float, ...] | None, lay: Lay, kit: Any) -> None:
+    found = kit.read_all(FORMAT, lay(one(thing("0 0 5 5"), given)), origin=0)
+    first, *others = found.records["1"].values["objects"]
+    assert first == Object("1", "dog", Box(0, 0, 5, 5))
+    assert found.reasons() == {finding: 1}
+    assert [made.geometry.bounds_xyxy() for made in others] == ([] if box is None else [box])
+
+
+def test_attributes_of_cvat(lay: Lay, kit: Any) -> None:
+    more = (
+        "<occluded>1</occluded><attributes><attribute><name>breed</name><value>poodle</value></attribute></attributes>"
+    )
+    found = kit.read_all(FORMAT, lay(one(thing("1 1 2 2", more=more))))
+    assert found.records["1"].values["objects"][0].attributes == {"occluded": True, "breed": "poodle"}
+
+
+def test_files_that_do_not_match(lay: Lay, kit: Any) -> None:
+    source = lay(
+        {
+            "Annotations/1.xml": xml(name="other.jpg", size="80 60"),
+            "Annotations/2.xml": xml(name="2.png"),
+            "Annotations/3.xml": xml(name="4.png"),
+            "Annotations/5.xml": "<annotation>",
+            "JPEGImages/1.png": None,
+            "JPEGImages/4.png": None,
+            "JPEGImages/5.png": None,
+            "JPEGImages/6.png": None,
+            "JPEGImages/6.jpg": None,
+            "JPEGImages/7.png": b"no image",
+            "ImageSets/Main/train.txt": "1\r\n3\r\n9\r\n",
+            "ImageSets/Main/test.txt": "1\n",
+        }
+    )
+    found = kit.read_all(FORMAT, source)
+    assert found.values("objects") == {"1": (), "3": (), "6": None, "7": None}
+    assert found.records["3"].media.path.name == "4.png"
+    assert found.records["1"].size_wh == (8, 6)
+    assert found.values("split")["1"] == "train"
+    assert {(f.action, f.reason, f.key) for f in found.report} == {
+        ("set_aside", "annotation that cannot be read", "5"),
+        ("set_aside", "image file missing", "2"),
+        ("set_aside", "listed image that is not there", "9"),
+        ("set_aside", "second image of the same name", "6"),
+        ("noticed", "file name in the XML that differs", "1"),
+        ("noticed", "item in two splits", "1"),
+        ("noticed", "item in no split", "6"),
+        ("noticed", "item in no split", "7"),
+        ("noticed", "image that cannot be opened", "7"),
+        ("repaired", "size of an image other than stated", "1"),
+        ("guessed", "number of the first pixel", ""),
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<!DOCTYPE a [<!ENTITY x "xxxx"><!ENTITY y "&x;&x;&x;">]><annotation><filename>&y;</filename></annotation>',
+        '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation><filename>&x;</filename></annotation>',
+        '<!DOCTYPE a SYSTEM "http://localhost/x.dtd"><annotation></annotation>',
+        "<annotation><filename>\x00</filename></annotation>",
+        "<svg/>",
+        "<annotation>" + "<a>" * 100_000,
+        "",
+    ],
+)
+def test_hostile_xml_is_set_aside(text: str, lay: Lay, kit: Any) -> None:
+    found = kit.read_all(FORMAT, lay({**one(), "Annotations/2.xml": text, "JPEGImages/2.png": None}))
+    assert set(found.records) == {"1"}
+    assert [f.key for f in found.report if f.reason == "annotation that cannot be read"] == ["2"]
+
+
+def test_names_never_lead_outside(lay: Lay, kit: Any, tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(kit.png())
+    names = {"1": "../../secret.png", "2": str(tmp_path / "secret.png"), "3": "3.png"}
+    source = lay({f"Annotations/{stem}.xml": xml(name=name) for stem, name in names.items()})
+    (source / "JPEGImages").mkdir()
+    (source / "JPEGImages/3.png").symlink_to(tmp_path / "secret.png")
+    found = kit.read_all(FORMAT, source)
+    assert not found.records
+    assert {(f.reason, f.key) for f in found.report if f.action == "set_aside" and f.key} == {
+        ("image file missing", "1"),
+        ("image file missing", "2"),
+        ("link that leads outside the source", "3"),
+    }
+
+
+def test_xml_beside_the_images_in_splits(lay: Lay, kit: Any) -> None:
+    source = lay({"train/1.xml": xml(thing("1 1 2 2")), "train/1.png": None, "test/1.xml": xml(), "test/1.png": None})
+    found = kit.read_all(FORMAT, source)
+    assert found.values("split") == {"1": "test", "train/1": "train"}
+
+
+def test_no_annotations(lay: Lay, kit: Any) -> None:
+    with pytest.raises(FormatError, match="no VOC annotation"):
+        kit.read_all(FORMAT, lay({"JPEGImages/1.png": None}))
+
+
+@pytest.mark.parametrize("origin", ["0", "1"])
+def test_written_and_read_again(origin: str, kit: Any, tmp_path: Path) -> None:
+    objects = (
+        Object("1", "dog", Box(0.1, 0.2, 0.3, 5.1), attributes={"difficult": True, "n": 3, "x": 0.1, "ok": False}),
+        Object("2", "cat & <co>", Box(0, 0, 8, 6), attributes={"truncated": False, "pose": " Left", "empty": ""}),
+        Object("3", "dog", Box(1e-30, 1, 2, 3), attributes={"pose": "Rear", "occluded": "half"}),
+    )
+    records = [
+        kit.record("a/b", objects=objects, split="train"),
+        kit.record("c", objects=(), split="val"),
+        kit.record("d", objects=None, split=None),
+        kit.record("e", objects=None, split="fold 1"),
+    ]
+    reading = kit.dataset(records, ["cat & <co>", "dog"], split=Kind.TEXT)
+    report = kit.write_all(FORMAT, reading, tmp_path / "out", origin=origin)
+    assert len(report) == 0
+    found = kit.read_all(FORMAT, tmp_path / "out")
+    assert found.values("objects") == {"a/b": objects, "c": (), "d": None, "e": None}
+    assert found.values("split") == {"a/b": "train", "c": "val", "d": None, "e": "fold 1"}
+    assert found.schema["objects"].class_names == ("cat & <co>", "dog")
+    assert {f.reason for f in found.report} == {"item in no split"}
+    assert (tmp_path / "out/ImageSets/Main/trainval.txt").read_text() == "a/b\nc\n"
+
+
+def test_what_is_lost_is_reported(kit: Any, tmp_path: Path) -> None:
+    objects = (
+        Object("x", "dog", Polygon.simple([(1, 1), (5, 1), (5, 4)]), 0.5, "t"),
+        Object("y", "dog\n", Keypoints(((1, 1), (2, 2)), (0, 0))),
+        Object("z", " cat", Box(1, 1, 2, 2), attributes={"a\x01": "b"}),
+    )
+    classes = [ClassInfo("dog", "animal", "#ff0000"), ClassInfo(" cat"), ClassInfo("dog\n"), ClassInfo("ant")]
+    report = kit.write_all(FORMAT, kit.dataset([kit.record("k", objects=objects)], classes), tmp_path / "out")
+    assert {(f.action, f.reason, f.object_id) for f in report} == {
+        ("dropped", "detail of a class", ""),
+        ("dropped", "score", "x"),
+        ("dropped", "track", "x"),
+        ("dropped", "shape of a polygon, written as its box", "x"),
+        ("dropped", "shape of a keypoints, written as its box", "y"),
+        ("dropped", "object without area", "y"),
+        ("repaired", "text that XML cannot hold", "z"),
+        ("dropped", "class that no object has", ""),
+        ("dropped", "order of the classes", ""),
+        ("dropped", "ids of objects", ""),
+    }
+    found = kit.read_all(FORMAT, tmp_path / "out")
+    assert found.records["k"].values["objects"] == (
+        Object("1", "dog", Box(1, 1, 5, 4)),
+        Object("2", "cat", Box(1, 1, 2, 2), attributes={"a_": "b"}),
+    )
+
+
+def test_real_data(shared_data: Path, kit: Any) -> None:
+    """The blood cells: 364 images, the official splits, coordinates as they are written, and all flaws."""
+    found = kit.read_all(FORMAT, shared_data / "bccd")
+    splits = list(found.values("split").values())
+    assert [splits.count(name) for name in ("train", "val", "test")] == [205, 87, 72]
+    assert (len(found.records), found.total) == (364, 364)
+    assert found.schema["objects"].class_names == ("Platelets", "RBC", "WBC")
+    objects = [made for each in found.values("objects").values() for made in each]
+    assert len(objects) == 4886
+    first = found.records["BloodImage_00007"].values["objects"][0]
+    assert first == Object("1", "WBC", Box(193, 92, 387, 285))
+    assert found.reasons() == {
+        ("guessed", "number of the first pixel"): 1,
+        ("dropped", "box without area"): 2,
+        ("noticed", "tiny box"): 2,
+        ("noticed", "box far smaller than others of its class"): 1,
+        ("noticed", "boxes that almost coincide"): 7,
+    }
+    where = {f.reason: sorted({g.key for g in found.report if g.reason == f.reason}) for f in found.report}
+    assert where["box without area"] == ["BloodImage_00338", "BloodImage_00343"]
+    assert where["tiny box"] == ["BloodImage_00125", "BloodImage_00150"]
