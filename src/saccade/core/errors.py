@@ -71,6 +71,11 @@ class MissingExtraError(SaccadeError, ImportError):
         super().__init__(
             f"{what} needs the optional part '{extra}'.", hint=f"Install it: pip install 'saccade[{extra}]'"
         )
+        self._made_from = (what, extra)
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        """Made again from its own arguments, so that it survives the way back from a worker process."""
+        return type(self), self._made_from
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ angles are clockwise degrees. Every type is frozen and validated once, when it i
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -21,12 +22,33 @@ BoundsXYXY = tuple[float, float, float, float]
 
 
 def _finite(what: str, *numbers: float) -> None:
-    if not math.isfinite(math.fsum(numbers)):
+    if not all(map(math.isfinite, numbers)):
         raise InvalidValueError(f"{what} needs finite numbers, not {numbers}.")
 
 
+def _make_floats(what: str, thing: object, *names: str) -> None:
+    """Make fields plain floats, so that 1, 1.0 and a float of numpy are one value with one JSON text."""
+    for name in names:
+        value = getattr(thing, name)
+        if type(value) is not float:
+            try:
+                object.__setattr__(thing, name, float(value))
+            except (TypeError, ValueError):
+                raise InvalidValueError(f"{what} needs a number for {name}, not {value!r}.") from None
+
+
+def _integers(what: str, values: Iterable[int]) -> tuple[int, ...]:
+    try:
+        return tuple(map(operator.index, values))
+    except TypeError as error:
+        raise InvalidValueError(f"{what} needs whole numbers: {error}.") from None
+
+
 def _points(what: str, points: Iterable[Iterable[float]], at_least: int) -> tuple[Point, ...]:
-    made = tuple((float(x), float(y)) for x, y in points)
+    try:
+        made = tuple((float(x), float(y)) for x, y in points)
+    except (TypeError, ValueError) as error:
+        raise InvalidValueError(f"{what} needs pairs of numbers: {error}.") from None
     if len(made) < at_least:
         raise InvalidValueError(f"{what} needs at least {at_least} points, not {len(made)}.")
     _finite(what, *(number for point in made for number in point))
@@ -43,6 +65,20 @@ def _ring_area(ring: Ring) -> float:
     return abs(math.fsum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in zip(ring, following, strict=True))) / 2
 
 
+def _merged_runs(counts: list[int]) -> tuple[int, ...]:
+    if 0 not in counts:
+        return tuple(counts)
+    merged: list[int] = []
+    for index, count in enumerate(counts):
+        if index and not count:
+            continue
+        if index % 2 == len(merged) % 2:
+            merged.append(count)
+        else:
+            merged[-1] += count
+    return tuple(merged) if merged != [0] else ()
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """An axis-parallel box, ``x1 <= x2`` and ``y1 <= y2``."""
@@ -54,6 +90,7 @@ class Box:
     y2: float
 
     def __post_init__(self) -> None:
+        _make_floats("A box", self, "x1", "y1", "x2", "y2")
         if not (-math.inf < self.x1 <= self.x2 < math.inf and -math.inf < self.y1 <= self.y2 < math.inf):
             raise InvalidValueError(
                 f"A box needs finite x1 <= x2 and y1 <= y2, not {(self.x1, self.y1, self.x2, self.y2)}."
@@ -78,6 +115,7 @@ class RotatedBox:
     angle: float
 
     def __post_init__(self) -> None:
+        _make_floats("A rotated box", self, "cx", "cy", "width", "height", "angle")
         _finite("A rotated box", self.cx, self.cy, self.width, self.height, self.angle)
         if self.width < 0 or self.height < 0:
             raise InvalidValueError(f"A rotated box needs sides >= 0, not {self.width} x {self.height}.")
@@ -126,6 +164,7 @@ class Mask:
     """The pixels of an object in an image of ``width`` x ``height``.
 
     ``counts`` are run lengths in column-major order, beginning with background, as in COCO's uncompressed RLE.
+    Runs of length 0 are merged away (but for a first run of background), so that equal pixels are equal masks.
     """
 
     type: ClassVar[str] = "mask"
@@ -134,8 +173,14 @@ class Mask:
     counts: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if self.width < 0 or self.height < 0 or any(count < 0 for count in self.counts):
-            raise InvalidValueError(f"A mask needs sizes and counts >= 0, not {self.width} x {self.height}.")
+        width, height, *counts = _integers("A mask", (self.width, self.height, *self.counts))
+        object.__setattr__(self, "width", width)
+        object.__setattr__(self, "height", height)
+        object.__setattr__(self, "counts", _merged_runs(counts))
+        if min(width, height, *counts, 0) < 0:
+            raise InvalidValueError(
+                f"A mask needs sizes and counts >= 0, not {width} x {height} with counts from {min(counts, default=0)}."
+            )
         if sum(self.counts) != self.width * self.height:
             raise InvalidValueError(
                 f"The counts of a mask of {self.width} x {self.height} must add up to "
@@ -211,11 +256,16 @@ class Keypoints:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", _points("Keypoints", self.points, 1))
+        object.__setattr__(self, "visibility", _integers("A visibility", self.visibility))
         if len(self.visibility) != len(self.points) or not set(self.visibility) <= {0, 1, 2}:
             raise InvalidValueError(
                 f"Keypoints need a visibility of 0, 1 or 2 for each of {len(self.points)} points, "
                 f"not {self.visibility}."
             )
+        if self.region_area is not None:
+            _make_floats("Keypoints", self, "region_area")
+            if not 0 <= self.region_area < math.inf:
+                raise InvalidValueError(f"Keypoints need a finite region_area >= 0, not {self.region_area}.")
 
     def bounds_xyxy(self) -> BoundsXYXY:
         if self.box is not None:
@@ -242,6 +292,7 @@ class Ellipse:
     angle: float = 0.0
 
     def __post_init__(self) -> None:
+        _make_floats("An ellipse", self, "cx", "cy", "rx", "ry", "angle")
         _finite("An ellipse", self.cx, self.cy, self.rx, self.ry, self.angle)
         if self.rx < 0 or self.ry < 0:
             raise InvalidValueError(f"An ellipse needs radii >= 0, not {self.rx} and {self.ry}.")
@@ -279,8 +330,12 @@ class Object:
     def __post_init__(self) -> None:
         if not self.id or not self.class_name:
             raise InvalidValueError(f"An object needs an id and a class, not {self.id!r} and {self.class_name!r}.")
-        if self.score is not None and not math.isfinite(self.score):
-            raise InvalidValueError(f"A score must be finite, not {self.score}.")
+        if self.score is not None:
+            _make_floats("An object", self, "score")
+            if not math.isfinite(self.score):
+                raise InvalidValueError(f"A score must be finite, not {self.score}.")
+        # A copy of its own: the caller's mapping may change later, and a mapping proxy does not travel to a process.
+        object.__setattr__(self, "attributes", dict(self.attributes))
 
     @property
     def is_crowd(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from saccade.core.errors import NotFoundError
+from saccade.core.errors import InvalidValueError, NotFoundError
 from saccade.core.schema import FileRef, ImageRef, Schema, Value
 
 
@@ -47,7 +47,11 @@ class MemoryReader:
 
     def __init__(self, schema: Schema, items: Iterable[Item], media: Mapping[str, bytes] | None = None) -> None:
         self._schema = schema
-        self._items = {item.key: item for item in items}
+        self._items: dict[str, Item] = {}
+        for item in items:
+            if item.key in self._items:
+                raise InvalidValueError(f"The key '{item.key}' occurs twice.", hint="A key names one item.")
+            self._items[item.key] = item
         self._media = dict(media or {})
 
     @property

@@ -127,6 +127,8 @@ class Column:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Column:
+        if data["kind"] not in set(Kind):
+            raise InvalidValueError(f"There is no kind '{data['kind']}'.", hint=nearest(str(data["kind"]), Kind))
         return cls(
             data["name"], Kind(data["kind"]), tuple(ClassInfo.from_json(info) for info in data.get("classes", ()))
         )

@@ -1,0 +1,100 @@
+"""Run-length coding of masks: counts in column-major order, beginning with background, and COCO's text for them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from saccade.core.errors import InvalidValueError
+from saccade.core.geometry.boxes import BoolArray
+from saccade.core.objects import Mask
+
+IntArray = npt.NDArray[np.int64]
+_LARGEST_DIGITS = 12  # 60 bits: more would overflow int64
+
+
+def mask_from_array(array: npt.ArrayLike) -> Mask:
+    """The mask of an array (H, W) whose true (non-zero) elements are the object's pixels."""
+    pixels = np.asarray(array).astype(np.bool_)
+    if pixels.ndim != 2:
+        raise InvalidValueError(f"A mask is made of an array of shape (H, W), not {pixels.shape}.")
+    height, width = pixels.shape
+    flat = pixels.ravel(order="F")
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    first = [0] if flat.size and flat[0] else []
+    return mask_from_changes(np.concatenate([np.array(first, dtype=np.int64), changes]), (width, height))
+
+
+def mask_from_changes(changes: IntArray, size_wh: tuple[int, int]) -> Mask:
+    """The mask whose value changes at these ascending, column-major pixel positions, beginning with background."""
+    width, height = size_wh
+    return Mask(width, height, tuple(np.diff(changes, prepend=0, append=width * height).tolist()))
+
+
+def mask_to_array(mask: Mask) -> BoolArray:
+    """A boolean array (H, W) of a mask."""
+    return mask_window(mask, (0, 0, mask.width, mask.height))
+
+
+def mask_window(mask: Mask, window_xyxy: tuple[int, int, int, int]) -> BoolArray:
+    """A boolean array (H, W) of a window that lies inside the mask; only the window's columns are decoded."""
+    left, top, right, bottom = window_xyxy
+    size = (right - left) * mask.height
+    ends = np.clip(np.cumsum(np.array(mask.counts, dtype=np.int64)) - left * mask.height, 0, size)
+    counts = np.diff(ends, prepend=0)
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return flat.reshape(right - left, mask.height).T[top:bottom]
+
+
+def mask_runs(mask: Mask) -> tuple[IntArray, IntArray]:
+    """The start and end (exclusive) of each run of the object's pixels, as positions in column-major order."""
+    ends = np.cumsum(np.array(mask.counts, dtype=np.int64))
+    return ends[: 2 * (len(ends) // 2) : 2], ends[1::2]
+
+
+def mask_from_runs(starts: IntArray, ends: IntArray, size_wh: tuple[int, int]) -> Mask:
+    """The mask of ascending runs that do not overlap; runs that touch are joined."""
+    return mask_from_changes(np.stack([starts, ends], axis=1).ravel(), size_wh)
+
+
+def counts_to_coco_string(counts: tuple[int, ...]) -> str:
+    """COCO's compressed text of run lengths, equal to that of pycocotools.
+
+    From the fourth on a count is written as its difference to the one before the last. Each number is cut into
+    groups of five bits, lowest first; bit 6 says that more follow, bit 5 of the last is the sign; 48 is added to make
+    it ASCII.
+    """
+    rest = np.array(counts, dtype=np.int64)
+    rest[3:] -= np.array(counts[1:-2], dtype=np.int64)
+    digits, used = [], []
+    more = np.ones(len(rest), dtype=np.bool_)
+    while more.any():
+        digit = rest & 0x1F
+        rest = rest >> 5
+        used.append(more)
+        more = more & (rest != np.where(digit & 0x10, -1, 0))
+        digits.append((digit | np.where(more, 0x20, 0)) + 48)
+    if not digits:
+        return ""
+    text: npt.NDArray[np.uint8] = np.stack(digits, axis=1)[np.stack(used, axis=1)].astype(np.uint8)
+    return text.tobytes().decode("ascii")
+
+
+def coco_string_to_counts(text: str | bytes) -> tuple[int, ...]:
+    """The run lengths of COCO's compressed text; a text that is not one raises InvalidValueError."""
+    raw = text if isinstance(text, bytes) else text.encode()
+    if not raw:
+        return ()
+    digits = np.frombuffer(raw, dtype=np.uint8).astype(np.int64) - 48
+    last = (digits & 0x20) == 0
+    if digits.min() < 0 or digits.max() > 0x3F or not last[-1]:
+        raise InvalidValueError(f"Not a compressed mask of COCO: {raw[:40]!r}.", hint="It may be cut off or damaged.")
+    firsts = np.concatenate([[0], np.flatnonzero(last)[:-1] + 1])
+    place = np.arange(len(digits)) - np.repeat(firsts, np.diff(firsts, append=len(digits)))
+    if place.max() >= _LARGEST_DIGITS:
+        raise InvalidValueError(f"A count in the compressed mask {raw[:40]!r} is too large.")
+    numbers = np.add.reduceat((digits & 0x1F) << (5 * place), firsts)
+    numbers -= np.where(digits[last] & 0x10, 1 << (5 * (place[last] + 1)), 0)
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return tuple(numbers.tolist())

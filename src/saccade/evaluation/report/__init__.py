@@ -1,0 +1,7 @@
+"""Reports of an evaluation: one self-contained HTML page, without scripts, that opens offline."""
+
+from saccade.evaluation.report.classification import build_classification_report
+from saccade.evaluation.report.detection import build_detection_report
+from saccade.evaluation.report.page import render_report
+
+__all__ = ["build_classification_report", "build_detection_report", "render_report"]

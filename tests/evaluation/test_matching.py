@@ -1,0 +1,103 @@
+"""Matching at one threshold: outcomes, kinds of errors, confusions."""
+
+from __future__ import annotations
+
+import pytest
+
+from saccade.core.errors import InvalidValueError
+from saccade.core.objects import Box, Object
+from saccade.evaluation.matching import (
+    BACKGROUND,
+    ErrorKind,
+    Match,
+    Outcome,
+    confusion_matrix,
+    match_objects,
+)
+
+
+def thing(id: str, x: float, name: str = "cat", score: float | None = None, crowd: bool = False) -> Object:
+    """A box of 10 x 10 at ``x``."""
+    return Object(id, name, Box(x, 0, x + 10, 10), score=score, attributes={"crowd": crowd})
+
+
+TRUTH = {
+    "a": (thing("t1", 0), thing("t2", 100, "dog"), thing("t3", 200), thing("t4", 300, crowd=True), thing("t5", 400)),
+    "empty": (),
+    "unlabelled": None,
+}
+PREDICTIONS = {
+    "a": (
+        thing("weak", 0, score=0.05),
+        thing("found", 1, score=0.9),
+        thing("again", 0, score=0.8),
+        thing("confused", 100, score=0.7),
+        thing("loose", 206, score=0.6),
+        thing("nowhere", 600, score=0.5),
+        thing("crowded", 302, score=0.4),
+    ),
+    "empty": (thing("alarm", 0, "dog", score=0.95),),
+    "unlabelled": (thing("any", 0, score=0.95),),
+}
+
+
+def by_id(matches: list[Match]) -> dict[str, Match]:
+    return {match.prediction_id: match for match in matches if match.prediction_id and match.outcome is not Outcome.FN}
+
+
+def test_every_outcome_and_error() -> None:
+    matches = match_objects(TRUTH, PREDICTIONS, {}, kind="boxes", score_threshold=0.1)
+    found = by_id(matches)
+    assert {id: (match.outcome, match.error) for id, match in found.items()} == {
+        "found": (Outcome.TP, None),
+        "again": (Outcome.FP, ErrorKind.DUPLICATE),
+        "confused": (Outcome.FP, ErrorKind.WRONG_CLASS),
+        "loose": (Outcome.FP, ErrorKind.LOCALISATION),
+        "nowhere": (Outcome.FP, ErrorKind.BACKGROUND),
+        "crowded": (Outcome.IGNORED, None),
+        "alarm": (Outcome.FP, ErrorKind.BACKGROUND),
+    }
+    assert found["found"].iou == pytest.approx(90 / 110)
+    assert (found["found"].truth_id, found["again"].truth_id, found["loose"].truth_id) == ("t1", "t1", "t3")
+    assert found["loose"].iou == pytest.approx(40 / 160)
+    assert found["nowhere"].truth_id is None
+    assert found["nowhere"].iou is None
+    missed = {match.truth_id: match for match in matches if match.outcome is Outcome.FN}
+    assert set(missed) == {"t2", "t3", "t5"}
+    assert (missed["t2"].prediction_id, missed["t2"].predicted_class) == ("confused", "cat")
+    assert missed["t5"].prediction_id is None
+
+
+def test_thresholds_change_the_outcome() -> None:
+    strict = by_id(match_objects(TRUTH, PREDICTIONS, {}, kind="boxes", iou_threshold=0.9))
+    assert (strict["found"].error, strict["again"].outcome) == (ErrorKind.LOCALISATION, Outcome.TP)
+    assert "weak" in strict
+    certain = match_objects(TRUTH, PREDICTIONS, {}, kind="boxes", score_threshold=0.99)
+    assert [match.outcome for match in certain] == [Outcome.FN] * 4
+    with pytest.raises(InvalidValueError, match="above 0"):
+        match_objects(TRUTH, PREDICTIONS, {}, kind="boxes", iou_threshold=0)
+
+
+def test_an_object_is_confused_with_one_prediction_only() -> None:
+    truth = {"a": (thing("t", 0, "dog"),)}
+    guesses = {"a": (thing("p", 0, score=0.9), thing("q", 0, "owl", score=0.8))}
+    matches = match_objects(truth, guesses, {}, kind="boxes")
+    assert [match.prediction_id for match in matches if match.outcome is Outcome.FN] == ["p"]
+    matrix = confusion_matrix(matches)
+    assert matrix.names == ("cat", "dog", "owl", BACKGROUND)
+    assert matrix.counts == ((0, 0, 0, 0), (1, 0, 0, 0), (0, 0, 0, 0), (0, 0, 1, 0))
+
+
+def test_the_confusion_matrix_counts_every_object_and_prediction_once() -> None:
+    matches = match_objects(TRUTH, PREDICTIONS, {}, kind="boxes", score_threshold=0.1)
+    matrix = confusion_matrix(matches, ["dog", "cat"])
+    assert matrix.names == ("dog", "cat", BACKGROUND)
+    assert matrix.counts == ((0, 1, 0), (0, 1, 2), (1, 3, 0))
+    assert confusion_matrix(matches, ["dog"]).counts == ((0, 1), (1, 0))
+
+
+def test_chosen_classes_and_unknown_keys() -> None:
+    dogs = match_objects(TRUTH, PREDICTIONS, {}, kind="boxes", classes=["dog"])
+    assert {match.class_name for match in dogs} == {"dog"}
+    with pytest.raises(InvalidValueError, match="'elsewhere'"):
+        match_objects(TRUTH, {"elsewhere": ()}, {}, kind="boxes")
