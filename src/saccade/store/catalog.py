@@ -1,0 +1,100 @@
+"""The catalog: a SQL database that says what there is. SQLite embedded; nothing here is peculiar to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Connection, create_engine, event, inspect, text
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.orm import Session
+
+from saccade.core.errors import WorkspaceError
+from saccade.store.migrations import HEAD, knows_revision, upgrade
+
+_WRITE = "saccade_write"
+_PRAGMAS = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy begins transactions, not the driver
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later cannot wait for another writer; one that says so at once can.
+    writes = connection.get_execution_options().get(_WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class Catalog:
+    """Transactions on the catalog's database.
+
+    Args:
+        url: SQLAlchemy's URL of the database.
+    """
+
+    def __init__(self, url: str | URL) -> None:
+        self.engine = create_engine(url)
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        self._writer = self.engine.execution_options(**{_WRITE: True})
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that sees one state of the catalog and changes nothing."""
+        with _readable_errors(), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session whose changes are committed together at the end, or not at all after an exception."""
+        with _readable_errors(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def prepare(self) -> None:
+        """Bring the tables to what this code expects; WorkspaceError where they come from newer code."""
+        with _readable_errors():
+            with self.engine.connect() as connection:
+                current = _revision(connection)
+            if current == HEAD:
+                return
+            if current is not None and not knows_revision(current):
+                raise WorkspaceError(
+                    f"The workspace was made by a newer Saccade (catalog revision {current}, this code knows {HEAD}).",
+                    hint="Upgrade: pip install -U saccade",
+                )
+            with self._writer.begin() as connection:
+                upgrade(connection)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise WorkspaceError(
+            f"The catalog cannot be used: {error.orig}.",
+            hint="Check that the workspace is on a disk with free space and may be written by you.",
+        ) from error
+    except DatabaseError as error:
+        if type(error) is DatabaseError:
+            raise WorkspaceError(f"The catalog is damaged: {error.orig}.", hint="Run: saccade doctor") from error
+        raise

@@ -1,0 +1,203 @@
+"""The ways to write on top of a snapshot; each gives the next one, which nobody sees until the catalog has it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from lance import LanceDataset
+
+from saccade.core.errors import ConflictError, InvalidValueError
+from saccade.core.schema import KEY, ClassInfo, Column, Schema
+from saccade.store.codec import POSITION, arrow_schema
+from saccade.store.columns import to_list
+from saccade.store.compare import Comparison, column_of, differing
+from saccade.store.lance_table import create_table, files_of, manifest_of, overwrite, update, with_schema
+from saccade.store.row_index import Rows
+from saccade.store.snapshot import Snapshot
+from saccade.store.staging import Spill, Staged
+
+
+@dataclass(frozen=True)
+class Change:
+    """A snapshot to be committed, and what it changes."""
+
+    snapshot: Snapshot
+    items: int
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+
+    def new_files(self, head: Snapshot | None) -> set[Path]:
+        """The files that must be on the disk before the catalog may name this version."""
+        old = set() if head is None else files_of(head.table, head.folder)
+        return files_of(self.snapshot.table, self.snapshot.folder) - old
+
+    def discard(self, head: Snapshot) -> None:
+        """Remove what was written for a change that did not come to be."""
+        for path in self.new_files(head):
+            path.unlink(missing_ok=True)
+
+
+def union_classes(old: Iterable[ClassInfo], new: Iterable[ClassInfo]) -> tuple[ClassInfo, ...]:
+    """The classes of both in order; one that was only a name takes on what the other says of it."""
+    found = {info.name: info for info in old}
+    for info in new:
+        if found.get(info.name, info) == ClassInfo(info.name):
+            found[info.name] = info
+        found.setdefault(info.name, info)
+    return tuple(found.values())
+
+
+def merged_schema(old: Schema, new: Schema) -> Schema:
+    """The columns and classes of both; InvalidValueError where a column would change its kind."""
+    columns: list[Column] = []
+    for column in new.columns:
+        if column.name not in old:
+            columns.append(column)
+            continue
+        there = old[column.name]
+        if there.kind is not column.kind:
+            raise InvalidValueError(
+                f"Column '{column.name}' is of kind {there.kind} and cannot become {column.kind}.",
+                hint="Give the new column another name, or write with mode 'replace'.",
+            )
+        columns.append(replace(there, classes=union_classes(there.classes, column.classes)))
+    return old.with_columns(*columns)
+
+
+def _conform(batch: pa.RecordBatch | pa.Table, schema: pa.Schema, positions: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    """A batch with all columns of the table: nulls where it has none."""
+    rows = pa.table(batch) if isinstance(batch, pa.RecordBatch) else batch
+    arrays = [
+        pa.array(positions, pa.int64()) if field.name == POSITION else column_of(rows, field.name, field.type)
+        for field in schema
+    ]
+    return pa.record_batch(arrays, schema=schema)
+
+
+def _numbered(schema: pa.Schema, start: int) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    following = start
+
+    def align(batch: pa.RecordBatch) -> pa.RecordBatch:
+        nonlocal following
+        positions = np.arange(following, following + len(batch))
+        following += len(batch)
+        return _conform(batch, schema, positions)
+
+    return align
+
+
+def _snapshot(folder: Path, table: LanceDataset, schema: Schema) -> Snapshot:
+    return Snapshot(folder, str(table.version), schema)
+
+
+def _drop_step(head: Snapshot, base: LanceDataset, table: LanceDataset) -> None:
+    """A version that was only a step from the head to the result is needed by neither."""
+    if base.version not in (head.table.version, table.version):
+        manifest_of(base, head.folder).unlink(missing_ok=True)
+
+
+def create(root: Path, staged: Staged) -> Change:
+    """A new table under ``root``."""
+    folder = root / f"{uuid.uuid4().hex}.lance"
+    schema = arrow_schema(staged.schema)
+    table = create_table(folder, staged.spill.reader(schema, _numbered(schema, 0)))
+    return Change(_snapshot(folder, table, staged.schema), staged.spill.rows, added=staged.spill.rows)
+
+
+def replace_all(head: Snapshot, staged: Staged) -> Change:
+    """All items and columns of the snapshot give way to others."""
+    schema = arrow_schema(staged.schema)
+    table = overwrite(head.table, staged.spill.reader(schema, _numbered(schema, 0)))
+    return between(head, _snapshot(head.folder, table, staged.schema))
+
+
+def between(head: Snapshot, after: Snapshot) -> Change:
+    """The change from one snapshot to another that is there already."""
+    return Change(after, len(after.index), **Comparison(head, after).counts())
+
+
+def append(head: Snapshot, staged: Staged) -> Change:
+    """New items at the end; ConflictError where a key is there already."""
+    taken = head.index.match(staged.keys) >= 0
+    if taken.any():
+        keys = to_list(staged.keys.filter(pa.array(taken)))
+        raise ConflictError(
+            f"{len(keys)} of the new items are there already: {', '.join(keys[:5])}{' …' if len(keys) > 5 else ''}.",
+            hint="Write with mode 'merge' to change them.",
+        )
+    schema = merged_schema(head.schema, staged.schema)
+    base = with_schema(head.table, arrow_schema(schema))
+    rows = staged.spill.reader(base.schema, _numbered(base.schema, head.index.next_position))
+    table = update(base, np.empty(0, np.uint64), rows) if staged.spill.rows else base
+    _drop_step(head, base, table)
+    return Change(_snapshot(head.folder, table, schema), len(head.index) + staged.spill.rows, added=staged.spill.rows)
+
+
+class _Merge:
+    """The rows that a merge writes, batch by batch, and what it has seen on the way."""
+
+    def __init__(self, head: Snapshot, schema: pa.Schema) -> None:
+        self.head = head
+        self.schema = schema
+        self.added = 0
+        self.replaced: list[npt.NDArray[np.uint64]] = [np.empty(0, np.uint64)]
+        self._next = head.index.next_position
+
+    def rows(self, staged: Staged) -> Iterator[pa.RecordBatch]:
+        for batch in staged.spill.read():
+            rows = self.head.index.match(batch.column(KEY))
+            yield from self._changed(pa.table(batch.filter(pa.array(rows >= 0))), rows[rows >= 0])
+            new = batch.filter(pa.array(rows < 0))
+            if len(new):
+                yield _conform(new, self.schema, np.arange(self._next, self._next + len(new)))
+                self._next += len(new)
+                self.added += len(new)
+
+    def _changed(self, new: pa.Table, rows: Rows) -> Iterator[pa.RecordBatch]:
+        """Old rows with the new values in place of those that differ; rows without a difference are left alone."""
+        old = self.head.index.take(rows, [KEY, *self.head.schema.names])
+        names = [name for name in new.schema.names if name != KEY]
+        masks = [
+            differing(
+                column_of(old, name, new.schema.field(name).type), column_of(new, name, new.schema.field(name).type)
+            )
+            for name in names
+        ]
+        apart = np.any([np.zeros(len(rows), bool), *masks], axis=0)
+        if not apart.any():
+            return
+        for name in names:
+            place = old.schema.names.index(name) if name in old.schema.names else -1
+            field, values = new.schema.field(name), new.column(name)
+            old = old.append_column(field, values) if place < 0 else old.set_column(place, field, values)
+        rows = rows[apart]
+        self.replaced.append(self.head.index.addresses[rows])
+        yield _conform(old.filter(pa.array(apart)), self.schema, self.head.index.positions[rows])
+
+
+def merge(head: Snapshot, staged: Staged, folder: Path) -> Change:
+    """New values for items that are there, in the columns that are given, and new items at the end."""
+    schema = merged_schema(head.schema, staged.schema)
+    base = with_schema(head.table, arrow_schema(schema))
+    merging = _Merge(head, base.schema)
+    spill = Spill(folder / f"{uuid.uuid4().hex}.arrow", base.schema)
+    spill.write(merging.rows(staged))
+    replaced = np.concatenate(merging.replaced)
+    table = update(base, replaced, spill.reader(base.schema, lambda batch: batch)) if spill.rows else base
+    _drop_step(head, base, table)
+    items = len(head.index) + merging.added
+    return Change(_snapshot(head.folder, table, schema), items, added=merging.added, changed=len(replaced))
+
+
+def delete(head: Snapshot, keys: Iterable[str]) -> Change:
+    """Without some items; NotFoundError for a key that is not there."""
+    rows = head.index.rows_of(keys)
+    table = update(head.table, head.index.addresses[rows])
+    return Change(_snapshot(head.folder, table, head.schema), len(head.index) - len(rows), removed=len(rows))

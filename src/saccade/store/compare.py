@@ -1,0 +1,118 @@
+"""Which items of two snapshots differ. Rows that share their data need no look at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from saccade.core.schema import KEY
+from saccade.store.columns import to_list
+from saccade.store.row_index import Rows
+from saccade.store.snapshot import Snapshot
+
+_CHUNK = 2048
+
+
+def differing(before: pa.Array, after: pa.Array) -> npt.NDArray[np.bool_]:
+    """Where two arrays of one type and length differ, as bool (N,)."""
+    if before.equals(after):
+        return np.zeros(len(after), bool)
+    return np.fromiter((not a.equals(b) for a, b in zip(before, after, strict=True)), bool, len(after))
+
+
+def column_of(rows: pa.Table, name: str, like: pa.DataType) -> pa.Array:
+    """A column as one array; null everywhere where it is not there or of another type."""
+    if name in rows.schema.names and rows.schema.field(name).type == like:
+        return rows.column(name).combine_chunks()
+    return pa.nulls(len(rows), like)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Rows that both snapshots have and that differ: keys, rows on either side, and for each column where."""
+
+    keys: list[str]
+    rows_before: Rows
+    rows_after: Rows
+    columns: Mapping[str, npt.NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """From one snapshot to another; everything is worked out when it is first asked for."""
+
+    before: Snapshot
+    after: Snapshot
+
+    @cached_property
+    def _row_before(self) -> Rows:
+        """For each row after, the row before with the same key, or -1."""
+        return self.before.index.match(self.after.index.keys)
+
+    @cached_property
+    def added(self) -> list[str]:
+        order = self.after.index.order
+        new = order[self._row_before[order] < 0]
+        return to_list(self.after.index.keys.take(pa.array(new)))
+
+    @cached_property
+    def removed(self) -> list[str]:
+        order = self.before.index.order
+        gone = order[self.after.index.match(self.before.index.keys)[order] < 0]
+        return to_list(self.before.index.keys.take(pa.array(gone)))
+
+    def _suspects(self) -> tuple[Rows, Rows]:
+        """Rows of both whose data is not the same data, in the order of the items after."""
+        after = self.after.index.order
+        after = after[self._row_before[after] >= 0]
+        before = self._row_before[after]
+        codes: dict[str, int] = {}
+        origins_before, origins_after = self.before.index.origins(codes), self.after.index.origins(codes)
+        apart = np.any(origins_before[before] != origins_after[after], axis=1)
+        return before[apart], after[apart]
+
+    @cached_property
+    def changed(self) -> Changed:
+        parts = list(self._compare())
+        names = self.column_names
+        return Changed(
+            [key for part in parts for key in part.keys],
+            np.concatenate([np.empty(0, np.int64), *(part.rows_before for part in parts)]),
+            np.concatenate([np.empty(0, np.int64), *(part.rows_after for part in parts)]),
+            {name: np.concatenate([np.empty(0, bool), *(part.columns[name] for part in parts)]) for name in names},
+        )
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.before.schema.names, *self.after.schema.names)))
+
+    def _compare(self) -> Iterator[Changed]:
+        before, after = self._suspects()
+        for start in range(0, len(after), _CHUNK):
+            yield self._compare_rows(before[start : start + _CHUNK], after[start : start + _CHUNK])
+
+    def _compare_rows(self, before: Rows, after: Rows) -> Changed:
+        old = self.before.index.take(before, [KEY, *self.before.schema.names])
+        new = self.after.index.take(after, [KEY, *self.after.schema.names])
+        masks = {name: _differs(old, new, name) for name in self.column_names}
+        any_column = np.any([np.zeros(len(after), bool), *masks.values()], axis=0)
+        keys = new.column(KEY).filter(pa.array(any_column)).to_pylist()
+        return Changed(
+            keys, before[any_column], after[any_column], {name: mask[any_column] for name, mask in masks.items()}
+        )
+
+    def counts(self) -> dict[str, int]:
+        return {"added": len(self.added), "removed": len(self.removed), "changed": len(self.changed.keys)}
+
+
+def _differs(old: pa.Table, new: pa.Table, name: str) -> npt.NDArray[np.bool_]:
+    types = [rows.schema.field(name).type for rows in (new, old) if name in rows.schema.names]
+    found = np.zeros(len(new), bool)
+    for like in types:
+        found |= differing(column_of(old, name, like), column_of(new, name, like))
+    return found

@@ -1,0 +1,324 @@
+"""Datasets: named tables of items, in versions that never change."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, get_args
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+
+from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
+from saccade.core.progress import Progress, Silent
+from saccade.core.reader import Item
+from saccade.core.schema import Schema
+from saccade.store import changes
+from saccade.store.catalog import Catalog
+from saccade.store.changes import Change
+from saccade.store.compare import Comparison
+from saccade.store.dataset_rows import (
+    DatasetInfo,
+    Note,
+    add_version,
+    dataset_info,
+    move_head,
+    new_dataset,
+    record_alias,
+    refuse_taken_selector,
+    taken,
+    version_info,
+)
+from saccade.store.diff import DatasetDiff
+from saccade.store.files import Scratch, sync_files
+from saccade.store.names import MAIN, check_name, check_selector, exact, split_ref
+from saccade.store.object_store import ObjectStore
+from saccade.store.resolve import (
+    check_run,
+    find_branch,
+    find_dataset,
+    find_version,
+    uses_of,
+)
+from saccade.store.snapshot import Snapshot
+from saccade.store.staging import Staged
+from saccade.store.tables import BranchRow, DatasetAliasRow, DatasetRow, DatasetUseRow, VersionRow, now
+from saccade.store.version import DatasetVersion, VersionInfo
+
+Mode = Literal["create", "append", "merge", "replace"]
+_TRIES = 50
+
+
+Log = list[VersionInfo]
+
+
+class _HeadMovedError(Exception):
+    """Somebody else's version became the head in the meantime."""
+
+
+class Datasets:
+    """The datasets of a workspace.
+
+    A write stages its items, writes a Lance version that nobody knows, and then, in one transaction of the catalog,
+    makes it the head of its branch if the head is still the one it was made from. Where it is not, the staged items
+    are written again on top of the new head: no writer waits for another, and none is lost.
+    """
+
+    def __init__(self, catalog: Catalog, folder: Path, objects: ObjectStore, scratch: Scratch) -> None:
+        self._catalog = catalog
+        self._folder = folder
+        self._objects = objects
+        self._scratch = scratch
+
+    # Reading
+
+    def list(self) -> list[DatasetInfo]:
+        """All datasets by name, each at the head of its main branch."""
+        latest = (
+            select(DatasetRow, VersionRow)
+            .join(BranchRow, (BranchRow.dataset_id == DatasetRow.id) & (BranchRow.name == MAIN))
+            .join(VersionRow, (VersionRow.dataset_id == DatasetRow.id) & (VersionRow.number == BranchRow.head))
+            .where(DatasetRow.removed.is_(None))
+            .order_by(DatasetRow.name)
+        )
+        with self._catalog.reading() as session:
+            return [dataset_info(dataset, version) for dataset, version in session.execute(latest)]
+
+    def exists(self, name: str) -> bool:
+        there = (DatasetRow.name == name, DatasetRow.removed.is_(None))
+        with self._catalog.reading() as session:
+            return session.scalar(select(DatasetRow.id).where(*there)) is not None
+
+    def open(self, ref: str) -> DatasetVersion:
+        """The version of a reference: ``cells``, ``cells@7``, ``cells@latest``, ``cells@alias`` or ``cells@branch``."""
+        name, selector = split_ref(ref)
+        with self._catalog.reading() as session:
+            row = find_version(session, find_dataset(session, name), selector)
+        return DatasetVersion(name, version_info(row), self._snapshot(row), self._objects)
+
+    def log(self, name: str, branch: str | None = None) -> Log:
+        """All versions, the newest first; of a branch, the chain of versions that led to its head."""
+        with self._catalog.reading() as session:
+            dataset = find_dataset(session, name)
+            rows = session.scalars(
+                select(VersionRow).where(VersionRow.dataset_id == dataset.id).order_by(VersionRow.number.desc())
+            ).all()
+            number = None if branch is None else find_branch(session, dataset, branch).head
+        infos = [version_info(row) for row in rows]
+        if number is None:
+            return infos
+        chain = []
+        for info in infos:  # a parent has a smaller number than its child
+            if info.number == number:
+                chain.append(info)
+                number = info.parent
+        return chain
+
+    def diff(self, ref_a: str, ref_b: str) -> DatasetDiff:
+        """What changed from one version to another, of the same dataset or of two."""
+        before, after = self.open(ref_a), self.open(ref_b)
+        return DatasetDiff(before.ref, after.ref, Comparison(before.snapshot, after.snapshot))
+
+    # Writing
+
+    def write(
+        self,
+        name: str,
+        schema: Schema,
+        items: Iterable[Item],
+        *,
+        mode: Mode,
+        message: str = "",
+        run_id: str | None = None,
+        inputs: Sequence[str] = (),
+        branch: str = MAIN,
+        progress: Progress | None = None,
+        author: str = "",
+    ) -> DatasetVersion:
+        """Write items as the next version, all or nothing.
+
+        Args:
+            schema: the columns of ``items``. Classes that occur and are not listed are added.
+            mode: ``create`` a dataset (ConflictError where there is one of that name); ``append`` items whose keys
+                are new (ConflictError otherwise); ``merge`` by key, which changes only the columns of ``schema`` in
+                items that are there and adds the others; ``replace`` everything, or create.
+            run_id: the run that writes.
+            inputs: the dataset versions that it was made from.
+        """
+        if mode not in get_args(Mode):
+            raise InvalidValueError(f"There is no mode {mode!r}.", hint=f"Modes: {', '.join(get_args(Mode))}.")
+        check_name("dataset", name)
+        note = Note(branch, message, author, run_id, tuple(inputs))
+        self._check_before_staging(name, mode, note)
+        progress = progress or Silent()
+        progress.start(f"Writing {name}", len(items) if isinstance(items, Sequence) else None)
+        with self._scratch.working() as folder:
+            staged = Staged(folder, schema, items, progress)
+            version = self._write_staged(name, staged, mode, note, folder)
+        progress.finish()
+        return version
+
+    def _check_before_staging(self, name: str, mode: Mode, note: Note) -> None:
+        """Refuse at once what would be refused after minutes of reading items."""
+        with self._catalog.reading() as session:
+            check_run(session, note.run_id)
+        if mode == "create" and self.exists(name):
+            raise taken(name)
+        if mode in ("append", "merge"):
+            with self._catalog.reading() as session:
+                find_branch(session, find_dataset(session, name), note.branch)
+
+    def _write_staged(self, name: str, staged: Staged, mode: Mode, note: Note, folder: Path) -> DatasetVersion:
+        if mode == "create" or (mode == "replace" and not self.exists(name)):
+            return self._create(name, staged, note)
+        return self._follow(
+            name,
+            note,
+            {
+                "append": lambda head: changes.append(head, staged),
+                "merge": lambda head: changes.merge(head, staged, folder),
+                "replace": lambda head: changes.replace_all(head, staged),
+            }[mode],
+        )
+
+    def _create(self, name: str, staged: Staged, note: Note) -> DatasetVersion:
+        if note.branch != MAIN:
+            raise InvalidValueError(f"A new dataset begins on the branch '{MAIN}', not '{note.branch}'.")
+        change = changes.create(self._folder, staged)
+        sync_files(change.new_files(None))
+        try:
+            with self._catalog.writing() as session:
+                dataset = new_dataset(session, name)
+                row = add_version(session, dataset, None, change, note)
+                session.add(BranchRow(dataset_id=dataset.id, name=MAIN, head=row.number))
+        except (ConflictError, NotFoundError, IntegrityError) as error:
+            # Refused before the commit. After any other error the table may be in use, and is doctor's to judge.
+            shutil.rmtree(change.snapshot.folder, ignore_errors=True)
+            if isinstance(error, IntegrityError):
+                raise taken(name) from error
+            raise
+        return DatasetVersion(name, version_info(row), change.snapshot, self._objects)
+
+    def _follow(self, name: str, note: Note, make: Callable[[Snapshot], Change]) -> DatasetVersion:
+        """Make a version on top of the head of a branch, again and again until nobody came in between."""
+        for attempt in range(_TRIES):
+            with self._catalog.reading() as session:
+                dataset = find_dataset(session, name)
+                head = find_version(session, dataset, str(find_branch(session, dataset, note.branch).head))
+            before = self._snapshot(head)
+            change = make(before)
+            sync_files(change.new_files(before))
+            with suppress(_HeadMovedError):
+                row = self._commit(dataset, head, change, note)
+                return DatasetVersion(name, version_info(row), change.snapshot, self._objects)
+            change.discard(before)
+            time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 10)))  # noqa: S311 (only to fall out of step)
+        raise ConflictError(f"Others keep writing to '{name}@{note.branch}'.", hint="Nothing was changed; try again.")
+
+    def _commit(self, dataset: DatasetRow, head: VersionRow, change: Change, note: Note) -> VersionRow:
+        """The moment at which a version comes to be."""
+        with self._catalog.writing() as session:
+            current = session.get(DatasetRow, dataset.id)
+            if current is None or current.removed is not None:
+                raise NotFoundError(f"The dataset '{dataset.name}' has been removed in the meantime.")
+            row = add_version(session, current, head.number, change, note)
+            if not move_head(session, dataset, note.branch, head.number, row.number):
+                raise _HeadMovedError
+        return row
+
+    def delete_items(
+        self, name: str, keys: Iterable[str], message: str = "", *, branch: str = MAIN, author: str = ""
+    ) -> DatasetVersion:
+        """A version without these items; NotFoundError for a key that is not there."""
+        wanted = list(keys)
+        with self._scratch.working():
+            return self._follow(name, Note(branch, message, author), lambda head: changes.delete(head, wanted))
+
+    def restore(
+        self, name: str, number: int, message: str = "", *, branch: str = MAIN, author: str = ""
+    ) -> DatasetVersion:
+        """A new version equal to an old one; shares its data."""
+        old = self.open(exact(name, number))
+        note = Note(branch, message or f"Restored version {number}.", author)
+        return self._follow(name, note, lambda head: changes.between(head, old.snapshot))
+
+    # Branches and aliases
+
+    def branch(self, name: str, branch: str, from_ref: str) -> None:
+        """A new branch that begins at a version; ``from_ref`` is a reference or what follows its '@'."""
+        check_selector("branch", branch)
+        selector = split_ref(from_ref)[1] if "@" in from_ref or from_ref == name else from_ref
+        with self._catalog.writing() as session:
+            dataset = find_dataset(session, name)
+            refuse_taken_selector(session, dataset, branch)
+            number = find_version(session, dataset, selector).number
+            session.add(BranchRow(dataset_id=dataset.id, name=branch, head=number))
+
+    def alias(self, name: str, alias: str, number: int, *, author: str = "") -> int | None:
+        """Let an alias name a version; returns the number that it named before."""
+        check_selector("alias", alias)
+        with self._catalog.writing() as session:
+            dataset = find_dataset(session, name)
+            find_version(session, dataset, str(number))
+            row = session.get(DatasetAliasRow, (dataset.id, alias))
+            if row is None:
+                refuse_taken_selector(session, dataset, alias)
+            previous = None if row is None else row.number
+            session.merge(DatasetAliasRow(dataset_id=dataset.id, name=alias, number=number))
+            record_alias(session, name, alias, previous=previous, number=number, author=author)
+        return previous
+
+    def unalias(self, name: str, alias: str, *, author: str = "") -> None:
+        """Take an alias away; NotFoundError where there is none."""
+        with self._catalog.writing() as session:
+            dataset = find_dataset(session, name)
+            row = session.get(DatasetAliasRow, (dataset.id, alias))
+            if row is None:
+                raise NotFoundError(f"The dataset '{name}' has no alias '{alias}'.")
+            session.delete(row)
+            record_alias(session, name, alias, previous=row.number, number=None, author=author)
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """The aliases of a dataset and the versions they name."""
+        with self._catalog.reading() as session:
+            dataset = find_dataset(session, name)
+            rows = session.scalars(
+                select(DatasetAliasRow).where(DatasetAliasRow.dataset_id == dataset.id).order_by(DatasetAliasRow.name)
+            )
+            return {row.name: row.number for row in rows}
+
+    def branches(self, name: str) -> dict[str, int]:
+        """The branches of a dataset and their heads."""
+        with self._catalog.reading() as session:
+            dataset = find_dataset(session, name)
+            rows = session.scalars(select(BranchRow).where(BranchRow.dataset_id == dataset.id).order_by(BranchRow.name))
+            return {row.name: row.head for row in rows}
+
+    def remove(self, name: str, *, force: bool = False) -> None:
+        """Remove a dataset with all its versions; ConflictError where a run, model or other dataset was made from it.
+
+        Its version numbers are not given again to a dataset of the same name.
+        """
+        with self._catalog.writing() as session:
+            dataset = find_dataset(session, name)
+            users = [f"{use.user_kind} {use.user_ref}" for use in uses_of(session, dataset)]
+            others = sorted({user for user in users if not user.startswith(f"dataset {name}@")})
+            if others and not force:
+                raise ConflictError(
+                    f"The dataset '{name}' is needed by {', '.join(others[:5])}{' …' if len(others) > 5 else ''}.",
+                    hint="Remove it with force (--force) if their lineage may end there.",
+                )
+            versions = VersionRow.dataset_id == dataset.id
+            folders = session.scalars(select(VersionRow.table_id).where(versions).distinct()).all()
+            for table in (VersionRow, BranchRow, DatasetAliasRow, DatasetUseRow):
+                session.execute(delete(table).where(table.dataset_id == dataset.id))
+            dataset.removed = now()
+        for folder in folders:  # what a kill leaves here, doctor clears
+            shutil.rmtree(self._folder / f"{folder}.lance", ignore_errors=True)
+
+    def _snapshot(self, row: VersionRow) -> Snapshot:
+        return Snapshot(self._folder / f"{row.table_id}.lance", row.table_version, Schema.from_json(row.schema))

@@ -1,0 +1,93 @@
+"""Files that are written whole or not at all, and the scratch folder of a process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from saccade.store.process import process_identity
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file's content is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until a folder's list of names is on the disk; systems that cannot open a folder need no such call."""
+    if os.name != "nt":
+        sync_file(path)
+
+
+def sync_files(paths: Iterable[Path]) -> None:
+    """Wait until files and the folders that name them are on the disk."""
+    made = sorted(paths)
+    for path in made:
+        sync_file(path)
+    for folder in sorted({path.parent for path in made}):
+        sync_folder(folder)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give a finished temporary file its name, durably and in one step."""
+    sync_file(temporary)
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its place and then rename it: readers see the old content or the new."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        temporary.write_bytes(data)
+        put_in_place(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Scratch:
+    """Temporary files of this process, under ``tmp/<process>/``.
+
+    Something in that folder says that the process is in the middle of a write; a folder whose process is dead is
+    rubbish. Doctor relies on both.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def folder(self) -> Path:
+        """This process's folder; differs after a fork."""
+        return self.root / process_identity()
+
+    @contextmanager
+    def path(self) -> Iterator[Path]:
+        """A fresh path for one temporary file, which is removed at the end where it is still there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / uuid.uuid4().hex
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    @contextmanager
+    def working(self) -> Iterator[Path]:
+        """A fresh folder that lasts as long as one write."""
+        path = self.folder / uuid.uuid4().hex
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def close(self) -> None:
+        with suppress(OSError):  # not made, or still used by another thread
+            self.folder.rmdir()

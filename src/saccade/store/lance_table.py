@@ -1,0 +1,140 @@
+"""Lance tables, used in one way: every version is a commit of its own that only the catalog knows.
+
+Lance calls such commits detached. They belong to no lineage of Lance's, so a version is made from exactly the
+version it should follow, two writers never disturb each other, branches cost nothing, and what a killed writer leaves
+behind is invisible. Lance's own clean-up must never run on such a table: it would see only its first version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import lance
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from lance import LanceDataset, LanceOperation
+from lance.fragment import FragmentMetadata, write_fragments
+from lance.schema import LanceSchema
+
+from saccade.core.errors import WorkspaceError
+
+ROWS_PER_FILE = 262_144
+
+
+def open_table(folder: Path, version: str) -> LanceDataset:
+    """A table at one of its versions; WorkspaceError where it is not there or damaged."""
+    try:
+        return lance.dataset(str(folder), version=int(version))
+    except (OSError, ValueError) as error:
+        raise WorkspaceError(
+            f"The table {folder.name} cannot be read at version {version}: {error}.", hint="Run: saccade doctor"
+        ) from error
+
+
+def _write(
+    rows: pa.RecordBatchReader, target: str | LanceDataset, schema: pa.Schema, mode: str
+) -> list[FragmentMetadata]:
+    fragments: list[FragmentMetadata] = write_fragments(
+        rows, target, schema=schema, mode=mode, max_rows_per_file=ROWS_PER_FILE
+    )
+    return fragments
+
+
+def create_table(folder: Path, rows: pa.RecordBatchReader) -> LanceDataset:
+    """A new table, the only commit that Lance itself can find."""
+    fragments = _write(rows, str(folder), rows.schema, "create")
+    return LanceDataset.commit(str(folder), LanceOperation.Overwrite(rows.schema, fragments))
+
+
+def _commit(base: LanceDataset, operation: LanceOperation.BaseOperation) -> LanceDataset:
+    made = LanceDataset.commit(base, operation, read_version=base.version, detached=True)
+    return lance.dataset(base.uri, version=made.version)
+
+
+def overwrite(base: LanceDataset, rows: pa.RecordBatchReader) -> LanceDataset:
+    """A version with these rows and their schema instead of all that was there."""
+    return _commit(base, LanceOperation.Overwrite(rows.schema, _write(rows, base, rows.schema, "overwrite")))
+
+
+def with_schema(base: LanceDataset, schema: pa.Schema) -> LanceDataset:
+    """A version whose schema has more columns, null everywhere, or other metadata; the same one where it is equal."""
+    if base.schema.equals(schema, check_metadata=True):
+        return base
+    fragments = [fragment.metadata for fragment in base.get_fragments()]
+    if base.schema.names == schema.names:
+        metadata = {key.decode(): value.decode() for key, value in schema.metadata.items()}
+        updates = LanceOperation.UpdateMap(metadata)
+        return _commit(base, LanceOperation.UpdateConfig(schema_metadata_updates=updates))
+    return _commit(base, LanceOperation.Merge(fragments, LanceSchema.from_pyarrow(schema)))
+
+
+def update(
+    base: LanceDataset, delete: npt.NDArray[np.uint64], rows: pa.RecordBatchReader | None = None
+) -> LanceDataset:
+    """A version without the rows at some addresses and with others at the end.
+
+    Args:
+        delete: row addresses (fragment << 32 | place in the fragment).
+        rows: all columns of the table.
+    """
+    new = [] if rows is None else _write(rows, base, base.schema, "append")
+    kept, emptied = _without(base, delete)
+    if not (new or kept or emptied):
+        return base
+    return _commit(base, LanceOperation.Update(removed_fragment_ids=emptied, updated_fragments=kept, new_fragments=new))
+
+
+def _without(base: LanceDataset, addresses: npt.NDArray[np.uint64]) -> tuple[list[FragmentMetadata], list[int]]:
+    kept, emptied = [], []
+    owners = (addresses >> np.uint64(32)).astype(np.int64)
+    places = (addresses & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    for owner in np.unique(owners).tolist():
+        fragment = base.get_fragment(owner)
+        if fragment is None:
+            raise WorkspaceError(f"The table {base.uri} has no fragment {owner}.", hint="Run: saccade doctor")
+        rest = fragment.delete_rows(places[owners == owner].tolist())
+        if rest is None:
+            emptied.append(owner)
+        else:
+            kept.append(rest)
+    return kept, emptied
+
+
+def take_rows(table: LanceDataset, addresses: npt.NDArray[np.uint64], columns: Sequence[str]) -> pa.Table:
+    """The rows at these addresses, in this order.
+
+    ``LanceDataset.take`` counts rows without the deleted ones, and is several times slower for that. Lance's row ids
+    are addresses in tables that, as ours, do not ask for stable ones.
+    """
+    rows: pa.Table = table._take_rows(addresses.tolist(), columns=list(columns))
+    return rows
+
+
+def data_names(table: LanceDataset) -> dict[int, str]:
+    """For each fragment the name of its data, which no other table, version or branch gives to other data."""
+    return {
+        fragment.fragment_id: "+".join(sorted(file.path for file in fragment.data_files()))
+        for fragment in table.get_fragments()
+    }
+
+
+def manifest_of(table: LanceDataset, folder: Path) -> Path:
+    """The file that makes a version, where it is one of ours."""
+    return folder / "_versions" / f"d{table.version}.manifest"
+
+
+def files_of(table: LanceDataset, folder: Path) -> set[Path]:
+    """The files that a version of a table is made of."""
+    found = {manifest_of(table, folder)}
+    for fragment in table.get_fragments():
+        found |= {folder / "data" / file.path for file in fragment.data_files()}
+        found |= set(_deletion_files(fragment.metadata, folder))
+    return {path for path in found if path.exists()}
+
+
+def _deletion_files(fragment: FragmentMetadata, folder: Path) -> Iterable[Path]:
+    if fragment.deletion_file is not None:
+        facts = fragment.to_json()["deletion_file"]
+        yield from (folder / "_deletions").glob(f"{fragment.id}-{facts['read_version']}-{facts['id']}.*")

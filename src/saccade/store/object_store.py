@@ -1,0 +1,129 @@
+"""Content-addressed objects: bytes under the name of their SHA-256 digest."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from saccade.core.digest import digest_bytes, digest_file
+from saccade.core.errors import InvalidValueError, NotFoundError, WorkspaceError
+from saccade.store.files import Scratch, put_in_place, sync_folder
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class ObjectStore:
+    """Objects under a URL, as ``ab/cdef…`` for the digest ``abcdef…``.
+
+    On a local disk an object is written under another name, forced to the disk and renamed, so that what has its
+    name is whole. Elsewhere it is sent in one piece, which object stores make visible when it is complete.
+
+    Args:
+        url: a folder, or any URL that fsspec knows.
+        scratch: where temporary files are made; on the same disk as a local store.
+    """
+
+    def __init__(self, url: str, scratch: Scratch) -> None:
+        self.url = url
+        self._scratch = scratch
+        self._fs, self._root = fsspec.core.url_to_fs(url)
+        self._local = Path(self._root) if isinstance(self._fs, LocalFileSystem) else None
+
+    @classmethod
+    def at(cls, url: str, scratch_root: str) -> ObjectStore:
+        """The same store again, in another process."""
+        return cls(url, Scratch(Path(scratch_root)))
+
+    @property
+    def scratch_root(self) -> str:
+        return str(self._scratch.root)
+
+    def _name(self, digest: str) -> str:
+        if not _DIGEST.fullmatch(digest):
+            raise InvalidValueError(f"A digest is 64 hexadecimal digits, not {digest!r}.")
+        return f"{self._root}/{digest[:2]}/{digest[2:]}"
+
+    def _held_size(self, digest: str) -> int | None:
+        try:
+            return int(self._fs.info(self._name(digest))["size"])
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def put_bytes(self, data: bytes) -> str:
+        """Keep bytes; returns their digest. Writes nothing where they are already kept."""
+        digest = digest_bytes(data)
+        if self._held_size(digest) == len(data):
+            return digest
+        if self._local is None:
+            self._fs.pipe_file(self._name(digest), data)
+            return digest
+        try:
+            with self._scratch.path() as temporary:
+                temporary.write_bytes(data)
+                self._place(temporary, digest)
+        except OSError as error:
+            raise WorkspaceError(f"An object cannot be written: {error}.", hint="Is the disk full?") from error
+        return digest
+
+    def put_file(self, path: Path) -> str:
+        """Keep a file's content; returns its digest. OSError where the file cannot be read."""
+        digest = digest_file(path)
+        if self._held_size(digest) == path.stat().st_size:
+            return digest
+        if self._local is None:
+            self._fs.put_file(str(path), self._name(digest))
+            return digest
+        with self._scratch.path() as temporary:
+            try:
+                shutil.copyfile(path, temporary)
+                digest = digest_file(temporary)  # the file may have changed since it was first read
+                self._place(temporary, digest)
+            except OSError as error:
+                raise WorkspaceError(f"'{path}' cannot be copied: {error}.", hint="Is the disk full?") from error
+        return digest
+
+    def _place(self, temporary: Path, digest: str) -> None:
+        final = Path(self._name(digest))
+        if not final.parent.is_dir():
+            final.parent.mkdir(parents=True, exist_ok=True)
+            sync_folder(final.parent.parent)
+        put_in_place(temporary, final)
+
+    def read(self, digest: str) -> bytes:
+        """The bytes of an object; NotFoundError where there is none."""
+        try:
+            return bytes(self._fs.cat_file(self._name(digest)))
+        except FileNotFoundError:
+            raise self._missing(digest) from None
+
+    def open_path(self, digest: str) -> Path | None:
+        """The file of an object, where the store is on this machine and holds it."""
+        if self._local is None or not self.exists(digest):
+            return None
+        return Path(self._name(digest))
+
+    def exists(self, digest: str) -> bool:
+        return self._held_size(digest) is not None
+
+    def size(self, digest: str) -> int:
+        """Bytes of an object; NotFoundError where there is none."""
+        held = self._held_size(digest)
+        if held is None:
+            raise self._missing(digest)
+        return held
+
+    def is_sound(self, digest: str) -> bool:
+        """Whether the content of an object still has its digest; reads it all."""
+        found = hashlib.sha256()
+        with self._fs.open(self._name(digest), "rb") as file:
+            while piece := file.read(1 << 20):
+                found.update(piece)
+        return found.hexdigest() == digest
+
+    def _missing(self, digest: str) -> NotFoundError:
+        return NotFoundError(f"There is no object {digest}.", hint="'saccade doctor' lists what is missing.")

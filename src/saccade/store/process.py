@@ -1,0 +1,50 @@
+"""Which process did something, and whether it is still alive."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+from pathlib import Path
+
+
+def _started(pid: int) -> str:
+    """When a process started, in ticks since boot; "" where the system does not tell.
+
+    A process id is used again after its process has ended; id and start together are unique.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
+
+
+def host_name() -> str:
+    """This machine's name, in characters that a file name can hold."""
+    return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "localhost"
+
+
+def process_identity() -> str:
+    """A name for this process that no other has: host, process id and start."""
+    return f"{host_name()}~{os.getpid()}~{_started(os.getpid())}"
+
+
+def _exists(pid: int) -> bool:
+    if os.name == "nt":  # os.kill(pid, 0) would end the process there
+        return True
+    with contextlib.suppress(PermissionError):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+    return True
+
+
+def is_alive(identity: str) -> bool | None:
+    """Whether the process of that identity still runs; None for one on another machine."""
+    host, pid, started = identity.split("~")
+    if host != host_name():
+        return None
+    return _exists(int(pid)) and _started(int(pid)) == started

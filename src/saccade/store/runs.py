@@ -1,0 +1,184 @@
+"""Runs: one execution each of a training, a pipeline, an import …, with what went in and what came out."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from sqlalchemy import select, update
+
+from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError, nearest
+from saccade.store.catalog import Catalog
+from saccade.store.process import is_alive, process_identity
+from saccade.store.resolve import plain_json, record_uses
+from saccade.store.tables import RunRow, now
+
+State = Literal["running", "finished", "stopped", "failed", "interrupted"]
+EndState = Literal["finished", "stopped", "failed"]
+_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: none that looks like another
+_SILENCE = timedelta(minutes=5)
+"""A run on another machine that has not been heard of for so long is taken to be dead."""
+
+
+def new_id() -> str:
+    """Twelve characters that sort by time (to the millisecond) and end in three that are random."""
+    milliseconds = time.time_ns() // 1_000_000
+    digits = [_DIGITS[milliseconds >> shift & 31] for shift in range(40, -1, -5)]
+    return "".join(digits) + "".join(secrets.choice(_DIGITS) for _ in range(3))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as it was when it was looked up. ``interrupted``: its process died before it could say how it ended."""
+
+    id: str
+    kind: str
+    name: str
+    folder: Path
+    state: State
+    config: Mapping[str, Any]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    metrics: Mapping[str, Any]
+    created: datetime
+    finished: datetime | None
+    error: str
+
+
+def _state(row: RunRow) -> State:
+    if row.state == "running":
+        alive = is_alive(row.process)
+        if alive is False or (alive is None and now() - row.heartbeat > _SILENCE):
+            return "interrupted"
+    found: State = row.state  # type: ignore[assignment]  # a string of the database, written by this module only
+    return found
+
+
+RunList = list[Run]
+
+
+class Runs:
+    """The runs of a workspace, each with a folder of its own under ``runs/``."""
+
+    def __init__(self, catalog: Catalog, folder: Path) -> None:
+        self._catalog = catalog
+        self._folder = folder
+
+    def _run(self, row: RunRow) -> Run:
+        return Run(
+            row.id,
+            row.kind,
+            row.name,
+            self._folder / row.id,
+            _state(row),
+            row.config,
+            tuple(row.inputs),
+            tuple(row.outputs),
+            row.metrics,
+            row.created,
+            row.finished,
+            row.error,
+        )
+
+    def start(self, kind: str, name: str, config: Mapping[str, Any], inputs: Sequence[str] = ()) -> Run:
+        """Begin a run of this process; inputs are references, and are recorded as exact versions."""
+        run_id = new_id()
+        folder = self._folder / run_id
+        folder.mkdir(parents=True)
+        try:
+            with self._catalog.writing() as session:
+                row = RunRow(
+                    id=run_id,
+                    kind=kind,
+                    name=name,
+                    state="running",
+                    config=plain_json(config),
+                    inputs=record_uses(session, inputs, "run", run_id),
+                    outputs=[],
+                    metrics={},
+                    error="",
+                    process=process_identity(),
+                    created=now(),
+                    heartbeat=now(),
+                )
+                session.add(row)
+        except SaccadeError:
+            folder.rmdir()
+            raise
+        return self._run(row)
+
+    def resume(self, run_id: str) -> Run:
+        """Take up a run that was interrupted, stopped or failed; ConflictError where it still runs or is finished."""
+        with self._catalog.writing() as session:
+            row = session.get(RunRow, run_id)
+            if row is None:
+                raise self._unknown(run_id)
+            if _state(row) in ("running", "finished"):
+                raise ConflictError(f"The run {run_id} cannot be resumed: it is {_state(row)}.")
+            row.state, row.process, row.heartbeat = "running", process_identity(), now()
+            row.finished, row.error = None, ""
+        return self._run(row)
+
+    def heartbeat(self, run_id: str, metrics: Mapping[str, Any] | None = None) -> None:
+        """Say that a run goes on, for other machines to know; with its metrics so far where given."""
+        values: dict[str, Any] = {"heartbeat": now()}
+        if metrics is not None:
+            values["metrics"] = plain_json(metrics)
+        with self._catalog.writing() as session:
+            session.execute(update(RunRow).where(RunRow.id == run_id).values(**values))
+
+    def finish(
+        self,
+        run_id: str,
+        state: EndState,
+        metrics: Mapping[str, Any] | None = None,
+        outputs: Sequence[str] = (),
+        error: str = "",
+    ) -> Run:
+        """Record how a run ended; ConflictError where it had ended before."""
+        if state not in get_args(EndState):
+            raise InvalidValueError(f"A run cannot end as {state!r}.", hint=f"States: {', '.join(get_args(EndState))}.")
+        with self._catalog.writing() as session:
+            row = session.get(RunRow, run_id)
+            if row is None:
+                raise self._unknown(run_id)
+            if row.state != "running":
+                raise ConflictError(f"The run {run_id} has ended already: it is {row.state}.")
+            row.state, row.finished, row.error = state, now(), error
+            row.outputs = list(outputs)
+            if metrics is not None:
+                row.metrics = plain_json(metrics)
+        return self._run(row)
+
+    def get(self, run_id: str) -> Run:
+        """The run of that id; NotFoundError where there is none."""
+        with self._catalog.reading() as session:
+            row = session.get(RunRow, run_id)
+        if row is None:
+            raise self._unknown(run_id)
+        return self._run(row)
+
+    def _unknown(self, run_id: str) -> NotFoundError:
+        with self._catalog.reading() as session:
+            known = session.scalars(select(RunRow.id).order_by(RunRow.created.desc()).limit(1000)).all()
+        return NotFoundError(f"There is no run '{run_id}'.", hint=nearest(run_id, known))
+
+    def list(self, kind: str | None = None, name: str | None = None) -> RunList:
+        """Runs, the newest first, of this kind and name where given."""
+        wanted = select(RunRow).order_by(RunRow.created.desc(), RunRow.id.desc())
+        if kind is not None:
+            wanted = wanted.where(RunRow.kind == kind)
+        if name is not None:
+            wanted = wanted.where(RunRow.name == name)
+        with self._catalog.reading() as session:
+            return [self._run(row) for row in session.scalars(wanted)]
+
+    def latest(self, kind: str, name: str, states: Iterable[str] | None = None) -> Run | None:
+        """The newest run of this kind and name, in one of these states where given; None where there is none."""
+        wanted = None if states is None else set(states)
+        return next((run for run in self.list(kind, name) if wanted is None or run.state in wanted), None)

@@ -1,0 +1,52 @@
+"""One version of a table, as data: what reading, comparing and writing on top of it need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from lance import LanceDataset
+
+from saccade.core.schema import Schema
+from saccade.store.lance_table import open_table
+from saccade.store.row_index import RowIndex, Rows
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A table at one version, with the schema of that version."""
+
+    folder: Path
+    version: str
+    schema: Schema
+
+    @property
+    def table_id(self) -> str:
+        return self.folder.stem
+
+    def reference(self) -> tuple[str, str, dict[str, Any]]:
+        """What :meth:`from_reference` makes the same snapshot of in another process."""
+        return str(self.folder), self.version, self.schema.to_json()
+
+    @classmethod
+    def from_reference(cls, folder: str, version: str, schema: dict[str, Any]) -> Snapshot:
+        return cls(Path(folder), version, Schema.from_json(schema))
+
+    @cached_property
+    def table(self) -> LanceDataset:
+        return open_table(self.folder, self.version)
+
+    @cached_property
+    def index(self) -> RowIndex:
+        return RowIndex(self.table)
+
+    def batches(self, columns: Sequence[str], rows: Rows | None = None, size: int = 4096) -> Iterator[pa.Table]:
+        """Tables of up to ``size`` rows with these columns; all rows in the order of the items, or these."""
+        wanted = self.index.order if rows is None else rows
+        for start in range(0, len(wanted), size):
+            yield self.index.take(np.asarray(wanted[start : start + size]), columns)

@@ -1,0 +1,92 @@
+"""Items on their way in: encoded to a file first, so that nothing of the outside is left to fail during the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from saccade.core.errors import InvalidValueError
+from saccade.core.progress import Progress
+from saccade.core.reader import Item
+from saccade.core.schema import KEY, ClassInfo, Column, Kind, Schema
+from saccade.store.codec import arrow_schema, encode_items
+
+BATCH = 1024
+
+
+class Spill:
+    """Record batches in a temporary file."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.path = path
+        self.schema = schema
+        self.rows = 0
+
+    def write(self, batches: Iterable[pa.RecordBatch]) -> None:
+        with pa.OSFile(str(self.path), "wb") as file, pa.ipc.new_stream(file, self.schema) as stream:
+            for batch in batches:
+                stream.write_batch(batch)
+                self.rows += len(batch)
+
+    def read(self) -> Iterator[pa.RecordBatch]:
+        with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
+            yield from stream
+
+    def reader(self, schema: pa.Schema, align: Callable[[pa.RecordBatch], pa.RecordBatch]) -> pa.RecordBatchReader:
+        """The batches after ``align`` has given each of them ``schema``."""
+        return pa.RecordBatchReader.from_batches(schema, (align(batch) for batch in self.read()))
+
+
+class Staged:
+    """Items encoded under ``schema``, whose classes now include all that occurred."""
+
+    def __init__(self, folder: Path, schema: Schema, items: Iterable[Item], progress: Progress) -> None:
+        self._seen: dict[str, dict[str, None]] = {
+            column.name: dict.fromkeys(column.class_names)
+            for column in schema.of_kind(Kind.LABEL, Kind.LABELS, Kind.OBJECTS)
+        }
+        self._keys: list[pa.Array] = []
+        self.spill = Spill(folder / "staged.arrow", arrow_schema(schema, position=False))
+        self.spill.write(self._encoded(items, schema, progress))
+        self.keys: pa.Array = pa.concat_arrays(self._keys) if self._keys else pa.array([], pa.string())
+        self.schema = Schema(tuple(self._with_seen_classes(column) for column in schema.columns))
+        self._refuse_repeated_keys()
+
+    def _encoded(self, items: Iterable[Item], schema: Schema, progress: Progress) -> Iterator[pa.RecordBatch]:
+        waiting = iter(items)
+        while batch := list(islice(waiting, BATCH)):
+            encoded = encode_items(batch, schema)
+            self._keys.append(encoded.column(KEY))
+            for name, seen in self._seen.items():
+                seen.update(dict.fromkeys(_classes_in(encoded.column(name), schema[name].kind)))
+            progress.advance(len(batch))
+            yield encoded
+
+    def _with_seen_classes(self, column: Column) -> Column:
+        known = set(column.class_names)
+        new = [ClassInfo(name) for name in self._seen.get(column.name, ()) if name not in known]
+        return replace(column, classes=(*column.classes, *new)) if new else column
+
+    def _refuse_repeated_keys(self) -> None:
+        counts = pc.value_counts(self.keys)
+        repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
+        if repeated:
+            shown = f"{', '.join(repeated[:5])}{' …' if len(repeated) > 5 else ''}"
+            raise InvalidValueError(
+                f"{len(repeated)} keys occur more than once: {shown}.", hint="Give every item a key of its own."
+            )
+
+
+def _classes_in(array: pa.Array, kind: Kind) -> list[str]:
+    if kind is Kind.LABEL:
+        names = array
+    elif kind is Kind.LABELS:
+        names = array.flatten()
+    else:
+        names = array.flatten().field("class")
+    return [name for name in pc.unique(names).to_pylist() if name is not None]

@@ -1,0 +1,195 @@
+"""The tables of the catalog."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, TypeDecorator
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+DEFAULT_PROJECT = "default"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment, kept as naive UTC because SQLite keeps no zone."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 (read by SQLAlchemy, which fixes its form)
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON(none_as_null=True),
+        list[str]: JSON(none_as_null=True),
+        str: String(255),
+    }
+
+
+class ProjectRow(Base):
+    __tablename__ = "projects"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class RunRow(Base):
+    __tablename__ = "runs"
+    __table_args__ = (Index(None, "kind", "name"),)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    kind: Mapped[str]
+    name: Mapped[str]
+    state: Mapped[str] = mapped_column(String(16))
+    config: Mapped[dict[str, Any]]
+    inputs: Mapped[list[str]]
+    outputs: Mapped[list[str]]
+    metrics: Mapped[dict[str, Any]]
+    error: Mapped[str] = mapped_column(Text, default="")
+    process: Mapped[str]
+    heartbeat: Mapped[datetime] = mapped_column(default=now)
+    created: Mapped[datetime] = mapped_column(default=now)
+    finished: Mapped[datetime | None]
+
+
+class DatasetRow(Base):
+    """A dataset. A removed one keeps its row and its count of versions, so that ``name@7`` never means two things."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (Unique("project_id", "name"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    name: Mapped[str]
+    last_number: Mapped[int] = mapped_column(default=0)
+    created: Mapped[datetime] = mapped_column(default=now)
+    removed: Mapped[datetime | None]
+
+
+class VersionRow(Base):
+    """A version: which Lance table, at which of its versions (text, because it exceeds 63 bits)."""
+
+    __tablename__ = "dataset_versions"
+    __table_args__ = (Unique("dataset_id", "number"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"))
+    number: Mapped[int]
+    branch: Mapped[str]
+    parent: Mapped[int | None]
+    table_id: Mapped[str] = mapped_column(String(32))
+    table_version: Mapped[str] = mapped_column(String(24))
+    schema: Mapped[dict[str, Any]]
+    message: Mapped[str] = mapped_column(Text, default="")
+    author: Mapped[str] = mapped_column(default="")
+    created: Mapped[datetime] = mapped_column(default=now)
+    items: Mapped[int]
+    added: Mapped[int]
+    removed: Mapped[int]
+    changed: Mapped[int]
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    inputs: Mapped[list[str]]
+
+
+class BranchRow(Base):
+    __tablename__ = "dataset_branches"
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    head: Mapped[int]
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class DatasetAliasRow(Base):
+    __tablename__ = "dataset_aliases"
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int]
+
+
+class DatasetUseRow(Base):
+    """That a dataset version went into something: a run, a model, an evaluation, another dataset's version."""
+
+    __tablename__ = "dataset_uses"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"), index=True)
+    number: Mapped[int]
+    user_kind: Mapped[str] = mapped_column(String(16))
+    user_ref: Mapped[str]
+
+
+class ModelRow(Base):
+    """A model. A removed one keeps its row, as a dataset does."""
+
+    __tablename__ = "models"
+    __table_args__ = (Unique("project_id", "name"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    name: Mapped[str]
+    last_number: Mapped[int] = mapped_column(default=0)
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class ModelVersionRow(Base):
+    __tablename__ = "model_versions"
+    __table_args__ = (Unique("model_id", "number"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    number: Mapped[int]
+    manifest: Mapped[dict[str, Any]]
+    metrics: Mapped[dict[str, Any]]
+    files: Mapped[dict[str, Any]]
+    licence: Mapped[str] = mapped_column(default="")
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    inputs: Mapped[list[str]]
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class ModelAliasRow(Base):
+    __tablename__ = "model_aliases"
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int]
+
+
+class AliasChangeRow(Base):
+    """Every move of an alias, for the record: ``number`` is None where it was taken away."""
+
+    __tablename__ = "alias_changes"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str]
+    alias: Mapped[str]
+    previous: Mapped[int | None]
+    number: Mapped[int | None]
+    author: Mapped[str] = mapped_column(default="")
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class EvaluationRow(Base):
+    __tablename__ = "evaluations"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    model: Mapped[str | None] = mapped_column(index=True)
+    dataset: Mapped[str] = mapped_column(index=True)
+    split: Mapped[str]
+    kind: Mapped[str]
+    metrics: Mapped[dict[str, Any]]
+    report: Mapped[str | None] = mapped_column(String(64))
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    created: Mapped[datetime] = mapped_column(default=now)

@@ -1,0 +1,164 @@
+"""A version of a dataset: items to read, and what is known about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+
+from saccade.core.digest import digest_bytes
+from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
+from saccade.core.reader import Item
+from saccade.core.schema import KEY, FileRef, ImageRef, Schema
+from saccade.store.codec import SCHEMA_METADATA, decode_batch
+from saccade.store.columns import to_list
+from saccade.store.names import exact
+from saccade.store.object_store import ObjectStore
+from saccade.store.snapshot import Snapshot
+from saccade.store.stats import statistics
+
+_FIRST_BATCH, _BATCH = 64, 2048
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """What the catalog says of a version; ``parent`` is a number on the way from which it was made."""
+
+    number: int
+    branch: str
+    parent: int | None
+    message: str
+    author: str
+    created: datetime
+    items: int
+    added: int
+    removed: int
+    changed: int
+    run_id: str | None
+    inputs: tuple[str, ...]
+
+
+class DatasetVersion:
+    """An immutable version of a dataset; a :class:`~saccade.core.reader.Reader`.
+
+    Pickles as a reference to itself, for processes that are spawned. (Lance does not survive a fork.)
+    """
+
+    def __init__(self, name: str, info: VersionInfo, snapshot: Snapshot, objects: ObjectStore) -> None:
+        self.name = name
+        self.info = info
+        self.objects = objects
+        self.snapshot = snapshot
+
+    @property
+    def number(self) -> int:
+        return self.info.number
+
+    @property
+    def ref(self) -> str:
+        """The exact reference, as ``cells@7``."""
+        return exact(self.name, self.number)
+
+    @property
+    def schema(self) -> Schema:
+        return self.snapshot.schema
+
+    def __len__(self) -> int:
+        return self.info.items
+
+    def __repr__(self) -> str:
+        columns = ", ".join(f"{column.name}: {column.kind}" for column in self.schema.columns)
+        return f"<{self.ref}, {len(self)} items, {columns}>"
+
+    def keys(self) -> list[str]:
+        """All keys in order."""
+        index = self.snapshot.index
+        return to_list(index.keys.take(pa.array(index.order)))
+
+    def items(self, columns: Sequence[str] | None = None, keys: Iterable[str] | None = None) -> Iterator[Item]:
+        schema = self.schema if columns is None else self.schema.select(columns)
+        rows = self.snapshot.index.order if keys is None else self.snapshot.index.rows_of(keys)
+        # The first batch is small, for callers that look at no more than a few items.
+        for part, size in ((rows[:_FIRST_BATCH], _FIRST_BATCH), (rows[_FIRST_BATCH:], _BATCH)):
+            for batch in self.snapshot.batches([KEY, *schema.names], part, size):
+                yield from decode_batch(batch, schema.columns)
+
+    def get(self, key: str) -> Item:
+        """The item of that key; NotFoundError where there is none."""
+        return next(self.items(keys=[key]))
+
+    def to_arrow(self, columns: Sequence[str] | None = None, batch_size: int = 4096) -> Iterator[pa.RecordBatch]:
+        """Record batches of the key and these columns, in order, with the schema as JSON in their metadata."""
+        names = [KEY, *(self.schema.names if columns is None else self.schema.select(columns).names)]
+        metadata = {SCHEMA_METADATA: self.snapshot.table.schema.metadata[SCHEMA_METADATA]}
+        for rows in self.snapshot.batches(names, size=batch_size):
+            yield from rows.select(names).replace_schema_metadata(metadata).combine_chunks().to_batches()
+
+    def sql(self, query: str) -> pa.Table:
+        """The result of a DuckDB query over the table ``items``; it can reach no file and no network.
+
+        A query that is wrong raises InvalidValueError with DuckDB's words. The order of rows is only what the query
+        asks for.
+        """
+        import duckdb
+
+        columns = ", ".join('"' + name.replace('"', '""') + '"' for name in (KEY, *self.schema.names))
+        with duckdb.connect(config={"enable_external_access": False}) as connection:
+            connection.register("#items", self.snapshot.table)
+            connection.execute(f'CREATE VIEW items AS SELECT {columns} FROM "#items"')  # noqa: S608 (names are quoted)
+            connection.execute("SET lock_configuration = true")
+            try:
+                relation = connection.sql(query)
+                return pa.table({}) if relation is None else relation.to_arrow_table()
+            except duckdb.Error as error:
+                raise InvalidValueError(f"The query failed: {error}", hint=f"Columns of items: {columns}.") from error
+
+    @cached_property
+    def _statistics(self) -> dict[str, Any]:
+        return statistics(self.snapshot)
+
+    def stats(self) -> dict[str, Any]:
+        """Counts; see :func:`saccade.store.stats.statistics`."""
+        return self._statistics
+
+    def read_media(self, ref: ImageRef | FileRef) -> bytes:
+        if ref.uri is None:
+            try:
+                return self.objects.read(ref.digest)
+            except NotFoundError:
+                raise NotFoundError(
+                    f"The file '{ref.name}' ({ref.digest}) is not in the workspace.",
+                    hint="'saccade doctor' lists what is missing.",
+                ) from None
+        return _read_linked(ref, ref.uri)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        store = (self.objects.url, self.objects.scratch_root)
+        return _restored, (self.name, self.info, self.snapshot.reference(), store)
+
+
+def _read_linked(ref: ImageRef | FileRef, uri: str) -> bytes:
+    try:
+        with fsspec.open(uri, "rb") as file:
+            data: bytes = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFoundError(f"The file '{uri}' is gone.", hint="It was linked, not copied: bring it back.") from None
+    except OSError as error:
+        raise MediaError(f"The file '{uri}' cannot be read: {error}.") from error
+    if len(data) != ref.size or digest_bytes(data) != ref.digest:
+        raise MediaError(
+            f"The file '{uri}' has changed since it was imported ({ref.size} bytes then, {len(data)} now).",
+            hint="Import it again, with --copy to keep a copy in the workspace.",
+        )
+    return data
+
+
+def _restored(
+    name: str, info: VersionInfo, snapshot: tuple[str, str, dict[str, Any]], store: tuple[str, str]
+) -> DatasetVersion:
+    return DatasetVersion(name, info, Snapshot.from_reference(*snapshot), ObjectStore.at(*store))

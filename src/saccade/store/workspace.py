@@ -1,0 +1,129 @@
+"""The workspace: the folder that holds everything."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import URL
+
+from saccade.core.errors import WorkspaceError
+from saccade.store.catalog import Catalog
+from saccade.store.datasets import Datasets
+from saccade.store.evaluations import Evaluations
+from saccade.store.files import Scratch, write_whole
+from saccade.store.lineage import lineage
+from saccade.store.models import Models
+from saccade.store.object_store import ObjectStore
+from saccade.store.runs import Runs
+
+FOLDER = ".saccade"
+ENVIRONMENT = "SACCADE_WORKSPACE"
+FORMAT = 1
+_FACTS = "workspace.json"
+_FOLDERS = ("objects", "datasets", "runs", "tmp")
+
+
+def _folder_of(location: Path | str) -> Path:
+    path = Path(location).expanduser().absolute()
+    return path if path.name == FOLDER else path / FOLDER
+
+
+class Workspace:
+    """Datasets, objects, models, runs and evaluations in one folder.
+
+    ``workspace.json`` is the last thing that :meth:`create` writes: a folder with it is a whole workspace.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.location = folder
+        self.scratch = Scratch(folder / "tmp")
+        self.catalog = Catalog(URL.create("sqlite", database=str(folder / "catalog.db")))
+        self.objects = ObjectStore(str(folder / "objects"), self.scratch)
+        self.datasets = Datasets(self.catalog, folder / "datasets", self.objects, self.scratch)
+        self.models = Models(self.catalog, self.objects)
+        self.runs = Runs(self.catalog, folder / "runs")
+        self.evaluations = Evaluations(self.catalog, self.objects)
+
+    @classmethod
+    def create(cls, location: Path | str) -> Workspace:
+        """Make ``location/.saccade``; opens it where it is there already. WorkspaceError where it cannot be made."""
+        folder = _folder_of(location)
+        try:
+            if not (folder / _FACTS).exists():
+                for name in _FOLDERS:
+                    (folder / name).mkdir(parents=True, exist_ok=True)
+                with cls(folder) as workspace:
+                    workspace.catalog.prepare()
+                facts = {"format": FORMAT, "id": uuid.uuid4().hex}
+                write_whole(folder / _FACTS, json.dumps(facts).encode())
+            return cls.open(folder)
+        except OSError as error:
+            raise WorkspaceError(
+                f"No workspace can be made in '{Path(location)}': {error}.", hint="Choose a folder that you may write."
+            ) from error
+
+    @classmethod
+    def open(cls, location: Path | str) -> Workspace:
+        """Open the workspace of ``location`` (the folder with ``.saccade``, or that itself), and bring it up to date.
+
+        WorkspaceError where there is none, where it is damaged, and where it was made by newer code.
+        """
+        folder = _folder_of(location)
+        _check_facts(folder)
+        workspace = cls(folder)
+        try:
+            workspace.catalog.prepare()
+        except BaseException:
+            workspace.close()
+            raise
+        return workspace
+
+    @classmethod
+    def find(cls, explicit: Path | str | None = None, start: Path | None = None) -> Workspace:
+        """The workspace that is named, else that of $SACCADE_WORKSPACE, else the nearest upward from ``start``."""
+        named = explicit or os.environ.get(ENVIRONMENT)
+        if named:
+            return cls.open(named)
+        beginning = (start or Path.cwd()).absolute()
+        for folder in (beginning, *beginning.parents):
+            if (folder / FOLDER / _FACTS).is_file():
+                return cls.open(folder)
+        raise WorkspaceError(f"There is no workspace in '{beginning}' or above.", hint="Make one: saccade init .")
+
+    def lineage(self, ref: str) -> dict[str, Any]:
+        """Everything that a model or dataset version came from; see :func:`saccade.store.lineage.lineage`."""
+        return lineage(self.catalog, ref)
+
+    def close(self) -> None:
+        self.catalog.close()
+        self.scratch.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _check_facts(folder: Path) -> None:
+    try:
+        facts = json.loads((folder / _FACTS).read_bytes())
+        found = int(facts["format"])
+    except (FileNotFoundError, NotADirectoryError):
+        raise WorkspaceError(
+            f"There is no workspace in '{folder.parent}'.", hint=f"Make one: saccade init {folder.parent}"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WorkspaceError(f"'{folder / _FACTS}' cannot be read: {error}.", hint="Run: saccade doctor") from error
+    if found > FORMAT:
+        raise WorkspaceError(
+            f"The workspace '{folder}' has format {found}, and this Saccade knows {FORMAT}.",
+            hint="Upgrade: pip install -U saccade",
+        )

@@ -1,0 +1,79 @@
+"""A process that writes to a workspace until it is killed; run by test_store_crash.
+
+Started once. For every line on its standard input it forks a child that writes, and says the child's process id; so
+that a kill costs no start of the interpreter. Nothing of Lance runs before the fork.
+
+What a version of the dataset "d" holds follows from its number (``expected``), so that the test can tell a whole
+version from any other. What the child has finished, it says in a file, one line each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from saccade.core.reader import Item
+from saccade.core.schema import Column, Kind, Schema
+from saccade.store import Workspace
+
+KEYS = 60
+SCHEMA = Schema((Column("number", Kind.NUMBER), Column("text", Kind.TEXT)))
+
+
+def touched(number: int) -> list[str]:
+    """The keys that version ``number`` of "d" writes: a fifth of the old ones, and a new one."""
+    if number == 1:
+        return [f"k{index}" for index in range(KEYS)]
+    return [*(f"k{index}" for index in range(number % 5, KEYS, 5)), f"new{number}"]
+
+
+def items(number: int) -> list[Item]:
+    return [Item(key, {"number": float(number), "text": f"{key} of {number}"}) for key in touched(number)]
+
+
+def expected(number: int) -> dict[str, dict[str, Any]]:
+    """Everything that version ``number`` of "d" holds, in order."""
+    return {made.key: dict(made.values) for step in range(1, number + 1) for made in items(step)}
+
+
+def content(number: int) -> bytes:
+    return hashlib.sha256(str(number).encode()).digest() * 8192
+
+
+def write_next(workspace: Workspace) -> int:
+    """Write the next version of "d"; returns its number."""
+    number = workspace.datasets.open("d").number + 1
+    return workspace.datasets.write("d", SCHEMA, items(number), mode="merge").number
+
+
+def write_until_killed(location: str, done: Path) -> None:
+    with Workspace.open(location) as workspace, done.open("a") as said:
+        while True:
+            number = write_next(workspace)
+            print("version", number, file=said, flush=True)
+            source = done.with_name(f"source{os.getpid()}")
+            source.write_bytes(content(number))
+            print("object", workspace.objects.put_file(source), number, file=said, flush=True)
+            name = f"c{os.getpid()}-{number}"
+            workspace.datasets.write(name, SCHEMA, items(1), mode="create")
+            print("created", name, file=said, flush=True)
+
+
+def main(location: str, done: str) -> None:
+    warnings.simplefilter("ignore")  # Lance warns of forks; it has not started yet
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            write_until_killed(location, Path(done))
+        print(child, flush=True)
+        os.waitpid(child, 0)
+        print("gone", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

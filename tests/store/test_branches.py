@@ -1,0 +1,169 @@
+"""Branches, aliases, going back, and differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pytest
+from tests.store.conftest import SCHEMA, item
+
+from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
+from saccade.core.objects import Box, Object
+from saccade.core.reader import Item
+from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.store import ObjectsChange, Workspace, doctor
+from saccade.store.row_index import RowIndex, Rows
+
+
+def test_branches_grow_apart_and_share_their_past(workspace: Workspace) -> None:
+    datasets = workspace.datasets
+    datasets.write("d", SCHEMA, [item("a"), item("b")], mode="create")
+    datasets.write("d", SCHEMA, [item("c")], mode="append")
+    datasets.branch("d", "trial", "d@1")
+    datasets.write("d", SCHEMA, [item("x")], mode="append", branch="trial")
+    datasets.write("d", SCHEMA, [item("a", 9)], mode="merge")
+    datasets.delete_items("d", ["b"], "", branch="trial")
+    assert datasets.open("d@trial").keys() == ["a", "x"]
+    assert datasets.open("d").keys() == datasets.open("d@main").keys() == ["a", "b", "c"]
+    assert datasets.open("d@trial").get("a")["number"] == 0
+    assert datasets.branches("d") == {"main": 4, "trial": 5}
+    assert [version.number for version in datasets.log("d", "trial")] == [5, 3, 1]
+    assert [version.number for version in datasets.log("d", "main")] == [4, 2, 1]
+    assert [version.branch for version in datasets.log("d")] == ["trial", "main", "trial", "main", "main"]
+    assert datasets.diff("d@main", "d@trial").counts == {"added": 1, "removed": 2, "changed": 1}
+    assert doctor(workspace) == []
+
+
+def test_branch_and_alias_names_do_not_collide(workspace: Workspace) -> None:
+    datasets = workspace.datasets
+    datasets.write("d", SCHEMA, [], mode="create")
+    datasets.branch("d", "trial", "latest")
+    datasets.alias("d", "good", 1)
+    for name in ("trial", "main", "good"):
+        with pytest.raises(ConflictError, match=f"'{name}' already"):
+            datasets.branch("d", name, "d")
+    with pytest.raises(ConflictError, match="a branch 'trial' already"):
+        datasets.alias("d", "trial", 1)
+    for name in ("latest", "7", "a b"):
+        with pytest.raises(InvalidValueError, match="may not be called"):
+            datasets.alias("d", name, 1)
+    with pytest.raises(NotFoundError, match=r"no branch 'tril'. Did you mean trial\?"):
+        datasets.write("d", SCHEMA, [], mode="append", branch="tril")
+    with pytest.raises(InvalidValueError, match="begins on the branch 'main'"):
+        datasets.write("e", SCHEMA, [], mode="create", branch="trial")
+
+
+def test_aliases_move(workspace: Workspace) -> None:
+    datasets = workspace.datasets
+    for number in (1, 2):
+        datasets.write("d", SCHEMA, [item("a", number)], mode="replace")
+    assert datasets.alias("d", "good", 1) is None
+    assert datasets.open("d@good").number == 1
+    assert datasets.alias("d", "good", 2) == 1
+    assert datasets.aliases("d") == {"good": 2}
+    with pytest.raises(NotFoundError, match="no version '3'"):
+        datasets.alias("d", "good", 3)
+    datasets.unalias("d", "good")
+    assert datasets.aliases("d") == {}
+    with pytest.raises(NotFoundError, match="no alias 'good'"):
+        datasets.unalias("d", "good")
+
+
+def test_restore_makes_a_new_version_equal_to_the_old(workspace: Workspace) -> None:
+    datasets = workspace.datasets
+    old = list(datasets.write("d", SCHEMA, [item("a"), item("b")], mode="create").items())
+    datasets.write("d", SCHEMA, [item("a", 5), item("c")], mode="merge")
+    restored = datasets.restore("d", 1, "back")
+    assert list(restored.items()) == old
+    info = restored.info
+    assert (info.number, info.parent, info.message, info.removed, info.changed) == (3, 2, "back", 1, 1)
+    assert datasets.diff("d@1", "d@3").counts == {"added": 0, "removed": 0, "changed": 0}
+    datasets.write("d", SCHEMA, [item("z")], mode="append")
+    assert datasets.open("d").keys() == ["a", "b", "z"]
+    with pytest.raises(NotFoundError, match="no version '9'"):
+        datasets.restore("d", 9, "")
+
+
+def box(name: str, x2: float, kind: str = "cell") -> Object:
+    return Object(name, kind, Box(0, 0, x2, 1))
+
+
+def test_diff_names_items_columns_and_objects(workspace: Workspace) -> None:
+    datasets = workspace.datasets
+    schema = Schema((Column("objects", Kind.OBJECTS, (ClassInfo("cell"),)), Column("note", Kind.TEXT)))
+    datasets.write(
+        "d",
+        schema,
+        [
+            Item("same", {"objects": (box("1", 1),), "note": "n"}),
+            Item("boxes", {"objects": (box("1", 1), box("2", 2), box("3", 3))}),
+            Item("note", {"objects": None, "note": "old"}),
+            Item("emptied", {"objects": None}),
+            Item("gone"),
+        ],
+        mode="create",
+    )
+    changed = Schema((schema["objects"], Column("rank", Kind.NUMBER)))
+    datasets.write(
+        "d",
+        changed,
+        [
+            Item("new"),
+            Item("same", {"objects": (box("1", 1),)}),
+            Item("boxes", {"objects": (box("1", 1), box("2", 9, "virus"), box("4", 4)), "rank": 1}),
+            Item("note", {"objects": None}),
+            Item("emptied", {"objects": ()}),
+        ],
+        mode="replace",
+    )
+    found = datasets.diff("d@1", "d")
+    assert (found.before, found.after) == ("d@1", "d@2")
+    assert (found.added, found.removed) == (["new"], ["gone"])
+    assert {key: change.columns for key, change in found.changed.items()} == {
+        "same": ("note",),
+        "boxes": ("objects", "rank"),
+        "note": ("note",),
+        "emptied": ("objects",),
+    }
+    assert found.changed["boxes"].objects == {"objects": ObjectsChange(("4",), ("3",), ("2",))}
+    assert found.changed["emptied"].objects == {"objects": ObjectsChange((), (), ())}
+    assert found.changed["note"].objects == {}
+    assert found.counts == {"added": 1, "removed": 1, "changed": 4}
+    assert (found.schema.columns_added, found.schema.columns_removed) == (("rank",), ("note",))
+    assert found.schema.classes_added == {"objects": ("virus",)}
+    assert datasets.diff("d@2", "d@1").schema.classes_removed == {"objects": ("virus",)}
+    assert found.to_json()["counts"] == found.counts
+    assert not datasets.diff("d@1", "d@1").schema
+
+
+def test_a_column_that_changed_its_kind(workspace: Workspace) -> None:
+    for kind, value in ((Kind.TEXT, "1"), (Kind.NUMBER, 1.0)):
+        schema = Schema((Column("c", kind),))
+        workspace.datasets.write("d", schema, [Item("a", {"c": value}), Item("none")], mode="replace")
+    found = workspace.datasets.diff("d@1", "d@2")
+    assert found.schema.kinds_changed == {"c": ("text", "number")}
+    assert list(found.changed) == ["a"]
+
+
+def test_rows_that_versions_share_are_never_read(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = workspace.datasets
+    datasets.write("d", SCHEMA, [item(f"k{index}") for index in range(50)], mode="create")
+    datasets.write("d", SCHEMA, [item("k7", 1), item("k8")], mode="merge")
+    read: list[int] = []
+    take = RowIndex.take
+
+    def counted(index: RowIndex, rows: Rows, columns: Sequence[str]) -> pa.Table:
+        read.append(len(rows))
+        return take(index, rows, columns)
+
+    monkeypatch.setattr(RowIndex, "take", counted)
+    found = datasets.diff("d@1", "d@2")
+    assert found.counts["changed"] == 1
+    assert read == [1, 1]
+
+
+def test_two_datasets_can_be_compared(workspace: Workspace) -> None:
+    workspace.datasets.write("d", SCHEMA, [item("a"), item("b", 1)], mode="create")
+    workspace.datasets.write("e", SCHEMA, [item("b", 2), item("a")], mode="create")
+    assert list(workspace.datasets.diff("d", "e").changed) == ["b"]

@@ -1,0 +1,95 @@
+"""Any history of writes gives, at every version, what a plain dictionary would hold."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from saccade.core.reader import Item
+from saccade.core.schema import Column, Kind, Schema
+from saccade.store import Workspace, doctor
+
+COLUMNS = {"n": Kind.NUMBER, "t": Kind.TEXT, "l": Kind.LABELS}
+State = dict[str, dict[str, Any]]
+keys = st.sampled_from("abcdef")
+cells = st.fixed_dictionaries(
+    {
+        "n": st.none() | st.integers(0, 2).map(float),
+        "t": st.none() | st.sampled_from("xy"),
+        "l": st.none() | st.lists(st.sampled_from("pq"), max_size=2).map(tuple),
+    }
+)
+rows = st.dictionaries(keys, cells, max_size=5)
+steps: st.SearchStrategy[list[tuple[str, Any, set[str]]]] = st.lists(
+    st.one_of(
+        st.tuples(st.just("merge"), rows, st.sets(st.sampled_from(sorted(COLUMNS)), min_size=1)),
+        st.tuples(st.just("append"), rows, st.just(set(COLUMNS))),
+        st.tuples(st.just("replace"), rows, st.just(set(COLUMNS))),
+        st.tuples(st.just("delete"), rows, st.just(set())),
+        st.tuples(st.just("restore"), st.integers(0, 100), st.just(set())),
+    ),
+    max_size=6,
+)
+
+
+def schema_of(names: set[str]) -> Schema:
+    return Schema(tuple(Column(name, kind) for name, kind in COLUMNS.items() if name in names))
+
+
+def apply(workspace: Workspace, states: list[State], step: tuple[str, Any, set[str]]) -> None:
+    """Do one step to the dataset and to the dictionary; ``states[i]`` is what version ``i + 1`` should hold."""
+    action, argument, names = step
+    state = {key: dict(row) for key, row in states[-1].items()}
+    if action == "restore":
+        number = argument % len(states) + 1
+        workspace.datasets.restore("d", number)
+        states.append(states[number - 1])
+        return
+    if action == "delete":
+        gone = [key for key in argument if key in state]
+        workspace.datasets.delete_items("d", gone)
+        states.append({key: row for key, row in state.items() if key not in gone})
+        return
+    given_rows = {key: {name: row[name] for name in names} for key, row in argument.items()}
+    if action == "append":
+        given_rows = {key: row for key, row in given_rows.items() if key not in state}
+    if action == "replace":
+        state = {}
+    for key, row in given_rows.items():
+        state[key] = {**dict.fromkeys(COLUMNS), **state.get(key, {}), **row}
+    items = [Item(key, row) for key, row in given_rows.items()]
+    workspace.datasets.write("d", schema_of(names), items, mode=action)  # type: ignore[arg-type]  # one of the modes
+    states.append(state)
+
+
+@settings(deadline=None, max_examples=12)
+@given(steps)
+def test_a_dataset_is_a_dictionary_with_a_memory(history: list[tuple[str, Any, set[str]]]) -> None:
+    with tempfile.TemporaryDirectory() as folder, Workspace.create(folder) as workspace:
+        workspace.datasets.write("d", schema_of(set(COLUMNS)), [], mode="create")
+        states: list[State] = [{}]
+        for step in history:
+            apply(workspace, states, step)
+        for number, state in enumerate(states, 1):
+            version = workspace.datasets.open(f"d@{number}")
+            assert [(found.key, found.values) for found in version.items()] == list(state.items())
+            assert len(version) == len(state)
+            check_info(workspace, number, states)
+        assert doctor(workspace) == []
+
+
+def check_info(workspace: Workspace, number: int, states: list[State]) -> None:
+    if number == 1:
+        return
+    before, after = states[number - 2], states[number - 1]
+    expected = {
+        "added": sum(key not in before for key in after),
+        "removed": sum(key not in after for key in before),
+        "changed": sum(key in before and before[key] != row for key, row in after.items()),
+    }
+    info = workspace.datasets.open(f"d@{number}").info
+    assert {name: getattr(info, name) for name in expected} == expected
+    assert workspace.datasets.diff(f"d@{number - 1}", f"d@{number}").counts == expected

@@ -1,0 +1,78 @@
+"""The migrations make exactly the tables that the code expects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_mock_engine, select
+
+from saccade.store.catalog import Catalog
+from saccade.store.migrations import HEAD, config, upgrade
+from saccade.store.tables import Base, ProjectRow
+
+
+def _catalog(tmp_path: Path) -> Catalog:
+    catalog = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
+    catalog.prepare()
+    return catalog
+
+
+def test_migrated_tables_are_those_of_the_code(tmp_path: Path) -> None:
+    catalog = _catalog(tmp_path)
+    with catalog.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    catalog.close()
+
+
+def test_head_is_the_last_revision() -> None:
+    assert ScriptDirectory.from_config(config()).get_heads() == [HEAD]
+
+
+def test_preparing_twice_changes_nothing_and_there_is_one_default_project(tmp_path: Path) -> None:
+    catalog = _catalog(tmp_path)
+    catalog.prepare()
+    with catalog.reading() as session:
+        assert [row.name for row in session.scalars(select(ProjectRow))] == ["default"]
+    catalog.close()
+
+
+def test_a_failed_upgrade_leaves_nothing(tmp_path: Path) -> None:
+    catalog = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
+    with catalog.engine.connect() as connection:
+        with connection.begin() as transaction:
+            upgrade(connection)
+            transaction.rollback()
+        assert connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar() == 0
+    catalog.close()
+
+
+def test_downgrade_takes_everything_away(tmp_path: Path) -> None:
+    catalog = _catalog(tmp_path)
+    with catalog.engine.begin() as connection:
+        settings = config()
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, "base")
+        names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars().all()
+    assert names == ["alembic_version"]
+    catalog.close()
+
+
+def test_every_table_can_be_made_in_postgresql() -> None:
+    made: list[str] = []
+    postgresql = create_mock_engine("postgresql://", lambda statement, *_: made.append(str(statement)))
+    Base.metadata.create_all(postgresql, checkfirst=False)
+    assert sum("CREATE TABLE" in statement for statement in made) == len(Base.metadata.sorted_tables)
+
+
+def test_connections_are_durable_and_keep_foreign_keys(tmp_path: Path) -> None:
+    catalog = _catalog(tmp_path)
+    with catalog.engine.connect() as connection:
+        read = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")}
+        assert read == {"journal_mode": "wal", "synchronous": 2}
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    catalog.close()

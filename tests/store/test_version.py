@@ -1,0 +1,147 @@
+"""Reading a version."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+from tests.contract.reader_contract import CONTRACT_CONTENT, CONTRACT_SCHEMA, check_reader, contract_items
+from tests.store.conftest import SCHEMA, item
+
+from saccade.core.digest import digest_bytes
+from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
+from saccade.core.objects import Box, Object
+from saccade.core.reader import Item
+from saccade.core.schema import Column, FileRef, Kind, Schema
+from saccade.store import Workspace
+
+
+def put_contract_media(workspace: Workspace) -> None:
+    for content in CONTRACT_CONTENT.values():
+        workspace.objects.put_bytes(content)
+
+
+def test_a_version_keeps_the_contract_of_readers(workspace: Workspace) -> None:
+    put_contract_media(workspace)
+    items = contract_items()
+    version = workspace.datasets.write("d", CONTRACT_SCHEMA, items, mode="create")
+    check_reader(version, items, CONTRACT_CONTENT)
+    check_reader(workspace.datasets.open("d@1"), items, CONTRACT_CONTENT)
+    check_reader(workspace.datasets.write("e", CONTRACT_SCHEMA, [], mode="create"), [])
+
+
+def test_a_version_that_was_merged_together_keeps_it_too(workspace: Workspace) -> None:
+    put_contract_media(workspace)
+    items = contract_items()
+    notes = CONTRACT_SCHEMA.select(["note"])
+    workspace.datasets.write("d", CONTRACT_SCHEMA, [Item("gone"), *items[:2]], mode="create")
+    workspace.datasets.write("d", notes, [Item(items[1].key, {"note": "later"})], mode="merge")
+    workspace.datasets.write("d", CONTRACT_SCHEMA, [items[2], items[0]], mode="merge")
+    workspace.datasets.delete_items("d", ["gone"])
+    workspace.datasets.write("d", notes, [Item(items[1].key, {"note": items[1]["note"]})], mode="merge")
+    check_reader(workspace.datasets.open("d"), items, CONTRACT_CONTENT)
+
+
+def test_many_items_come_in_order_whatever_was_changed(workspace: Workspace) -> None:
+    keys = [f"k{index * 7919 % 5000}" for index in range(5000)]
+    workspace.datasets.write("d", SCHEMA, (item(key, boxes=0) for key in keys), mode="create")
+    workspace.datasets.write("d", SCHEMA, [item(key, 1, boxes=0) for key in reversed(keys[::13])], mode="merge")
+    version = workspace.datasets.open("d")
+    assert version.keys() == keys
+    assert [found.key for found in version.items(["number"])] == keys
+    wanted = set(keys[4000:10:-3])
+    assert [found.key for found in version.items([], wanted)] == [key for key in keys if key in wanted]
+
+
+def test_arrow_batches_carry_the_schema(workspace: Workspace) -> None:
+    version = workspace.datasets.write("d", SCHEMA, [item(str(index)) for index in range(10)], mode="create")
+    batches = list(version.to_arrow(["number", "label"], batch_size=4))
+    assert [batch.num_rows for batch in batches] == [4, 4, 2]
+    assert batches[0].schema.names == ["key", "number", "label"]
+    assert Schema.from_json(json.loads(batches[0].schema.metadata[b"saccade.schema"])) == version.schema
+
+
+def test_sql_sees_the_items_and_nothing_else(workspace: Workspace, tmp_path: Path) -> None:
+    schema = Schema((*SCHEMA.columns, Column("my-note", Kind.TEXT)))
+    version = workspace.datasets.write("d", schema, [item("a", 1), item("b", 2, boxes=3)], mode="create")
+    assert version.sql("SELECT * FROM items ORDER BY key").schema.names == ["key", *schema.names]
+    boxes = version.sql("SELECT key, len(objects) AS n FROM items WHERE number > 1")
+    assert boxes.to_pylist() == [{"key": "b", "n": 3}]
+    unnested = "SELECT o.class AS c, count(*) AS n FROM (SELECT unnest(objects) AS o FROM items) GROUP BY 1"
+    assert version.sql(unnested).to_pylist() == [{"c": "cell", "n": 5}]
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    for query in (
+        "SELEC",
+        "SELECT nothing FROM items",
+        f"SELECT * FROM read_csv('{tmp_path / 'secret.csv'}')",
+        f"COPY items TO '{tmp_path / 'stolen.csv'}'",
+        "SET enable_external_access = true",
+    ):
+        with pytest.raises(InvalidValueError, match="The query failed"):
+            version.sql(query)
+    assert not (tmp_path / "stolen.csv").exists()
+
+
+def test_stats(workspace: Workspace) -> None:
+    schema = Schema(
+        (
+            Column("objects", Kind.OBJECTS),
+            Column("tags", Kind.LABELS),
+            Column("label", Kind.LABEL),
+            Column("split", Kind.TEXT),
+            Column("number", Kind.NUMBER),
+        )
+    )
+    things = (Object("1", "cell", Box(0, 0, 0, 1)), Object("2", "cell", Box(0, 0, 1, 1)))
+    items = [
+        Item("a", {"objects": things, "tags": ("p", "q"), "label": "l", "split": "train", "number": 1}),
+        Item("b", {"objects": (), "tags": ("p",), "label": "l", "split": "train", "number": 3}),
+        Item("c", {"tags": (), "split": "val"}),
+    ]
+    found = workspace.datasets.write("d", schema, items, mode="create").stats()
+    assert (found["items"], found["splits"]) == (3, {"train": 2, "val": 1})
+    objects = found["columns"]["objects"]
+    assert (objects["missing"], objects["unlabelled"], objects["empty"], objects["objects"]) == (1, 1, 1, 2)
+    assert (objects["classes"], objects["items_with_class"], objects["types"]) == ({"cell": 2}, {"cell": 1}, {"box": 2})
+    assert objects["sizes"]["width"] == {"min": 0, "q1": 0.25, "median": 0.5, "q3": 0.75, "max": 1, "mean": 0.5}
+    assert found["columns"]["tags"]["classes"] == {"p": 2, "q": 1}
+    assert (found["columns"]["tags"]["empty"], found["columns"]["label"]["unlabelled"]) == (1, 1)
+    assert found["columns"]["label"]["classes"] == {"l": 2}
+    assert found["columns"]["number"]["values"]["mean"] == 2
+
+
+def test_stats_of_nothing(workspace: Workspace) -> None:
+    found = workspace.datasets.write("d", SCHEMA, [], mode="create").stats()
+    assert found["items"] == 0
+    assert found["columns"]["objects"]["sizes"] == {"width": None, "height": None, "area": None}
+
+
+def test_a_linked_file_is_read_where_it_is_and_a_change_is_noticed(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "linked.bin"
+    path.write_bytes(b"content")
+    version = workspace.datasets.write("d", SCHEMA, [], mode="create")
+    ref = FileRef(digest_bytes(b"content"), 7, "linked.bin", str(path))
+    assert version.read_media(ref) == b"content"
+    assert version.read_media(FileRef(ref.digest, 7, ref.name, path.as_uri())) == b"content"
+    for other in (b"changed", b"longer than before"):
+        path.write_bytes(other)
+        with pytest.raises(MediaError, match="has changed since it was imported"):
+            version.read_media(ref)
+    path.unlink()
+    with pytest.raises(NotFoundError, match="is gone"):
+        version.read_media(ref)
+
+
+def test_a_version_travels_to_another_process(workspace: Workspace) -> None:
+    put_contract_media(workspace)
+    version = workspace.datasets.write("d", CONTRACT_SCHEMA, contract_items(), mode="create")
+    again = pickle.loads(pickle.dumps(version))
+    assert again.ref == "d@1"
+    check_reader(again, contract_items(), CONTRACT_CONTENT)
+
+
+def test_repr_says_what_it_is(workspace: Workspace) -> None:
+    version = workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
+    assert repr(version) == "<d@1, 1 items, objects: objects, label: label, number: number>"
