@@ -1,0 +1,258 @@
+"""Images: what a file holds without decoding it, its pixels as an array, and back to a file.
+
+Pixels are uint8 arrays of shape (height, width, 3) in RGB, or (height, width) in grey, with the EXIF orientation
+applied. Colour profiles are not applied, as in torchvision and OpenCV.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
+
+from saccade.core.errors import InvalidValueError, MediaError
+from saccade.media._pillow import LIMITS, Limits, Opened, frames_of, named, opened, read_bytes, without_warnings
+
+__all__ = ["LIMITS", "Limits", "Pixels", "Probe", "decode", "encode", "probe", "thumbnail", "verify"]
+
+Pixels = npt.NDArray[np.uint8]
+_REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
+# How a complete file ends. OpenCV fills what is missing with grey and says nothing; Pillow raises.
+_ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a header says: size in pixels after EXIF orientation, Pillow's format name in lower case and mode.
+
+    ``orientation`` is EXIF's, 1 to 8. Of a file with several ``frames`` (GIF, TIFF, WebP, APNG) the first is decoded.
+    """
+
+    width: int
+    height: int
+    format: str
+    mode: str
+    orientation: int = 1
+    frames: int = 1
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        return self.width, self.height
+
+
+def probe(data: bytes | Path, *, limits: Limits = LIMITS) -> Probe:
+    """Read the header of an image; no pixel is decoded.
+
+    Raises:
+        MediaError: not an image that can be read, broken, or larger than ``limits``. NotFoundError: no such file.
+    """
+    with opened(data, limits) as found, without_warnings():
+        width, height = found.size_wh
+        mode = found.image.mode
+        return Probe(width, height, found.format, mode, found.orientation, frames_of(found.image))
+
+
+def verify(data: bytes | Path, *, limits: Limits = LIMITS) -> Probe:
+    """Check that all pixels of the first frame decode, and return what :func:`probe` does.
+
+    A JPEG is decoded at an eighth of its size, which reads the whole stream in a fraction of the time. MediaError as
+    for :func:`probe`, and where pixels are missing or damaged beyond what the format's own checks let pass.
+    """
+    found = probe(data, limits=limits)
+    if found.format == "png":
+        with opened(data, limits) as source:
+            source.image.verify()  # the checksums, which the decoder does not look at
+    with opened(data, limits) as source:
+        _refuse_open_range(data, source)
+        source.image.draft(None, (1, 1))
+        with _quiet_for(source):
+            source.image.load()
+    return found
+
+
+def decode(
+    data: bytes | Path,
+    *,
+    mode: Literal["RGB", "L"] = "RGB",
+    max_size: int | None = None,
+    limits: Limits = LIMITS,
+) -> Pixels:
+    """Decode the first frame of an image.
+
+    - Transparency is composited over white.
+    - Pixels of 16 bits are scaled by 1/257 (of 9 to 15 bits by 255 over their largest value), so that their whole
+      range is kept; pixels of 32 bits or in floating point have no fixed range and are refused.
+    - CMYK becomes RGB by the plain formula, Adobe's inverted kind included.
+
+    Args:
+        mode: "RGB" for (height, width, 3), "L" for (height, width) with the weights of ITU-R BT.601.
+        max_size: the longest side in pixels; a larger image is scaled down to it by area. Never scales up.
+
+    Raises:
+        MediaError: as for :func:`probe`, and where pixels are missing or damaged. NotFoundError: no such file.
+    """
+    if mode not in ("RGB", "L"):
+        raise InvalidValueError(f"Pixels can be decoded as 'RGB' or 'L', not as {mode!r}.")
+    if max_size is not None and max_size < 1:
+        raise InvalidValueError(f"The longest side must be at least 1 pixel, not {max_size}.")
+    content = read_bytes(data, limits)
+    with opened(data, limits) as found:
+        pixels = _decode_deep(content, found) if _bits(found) > 8 else _decode_plain(content, found, max_size)
+        if pixels is None:
+            _refuse_open_range(data, found)
+            with _quiet_for(found):
+                pixels = _from_pillow(found)
+    pixels = _shrink(pixels, max_size)
+    return _as_pixels(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) if mode == "L" else pixels
+
+
+def encode(pixels: Pixels, format: Literal["jpeg", "png"] = "jpeg", quality: int = 90) -> bytes:
+    """Encode uint8 pixels, (height, width, 3) in RGB or (height, width) in grey; ``quality`` 1 to 100 is for JPEG."""
+    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+        raise InvalidValueError(
+            f"Pixels to encode must be uint8 of shape (height, width, 3) or (height, width), "
+            f"not {pixels.dtype} of {pixels.shape}."
+        )
+    if format not in ("jpeg", "png") or not 1 <= quality <= 100:
+        raise InvalidValueError(f"Images are encoded as 'jpeg' or 'png', quality 1 to 100, not {format!r}, {quality}.")
+    if not pixels.size or (format == "jpeg" and max(pixels.shape) > 65_500):
+        raise MediaError(f"An image of {pixels.shape[1]} x {pixels.shape[0]} cannot be written as {format.upper()}.")
+    stored = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, quality] if format == "jpeg" else []
+    return bytes(cv2.imencode(f".{format}", stored, parameters)[1].tobytes())
+
+
+def thumbnail(data: bytes | Path, size: int, *, quality: int = 85, limits: Limits = LIMITS) -> bytes:
+    """A JPEG of the image whose longest side is at most ``size`` pixels; errors as for :func:`decode`."""
+    if size < 1:
+        raise InvalidValueError(f"A thumbnail needs a size of at least 1 pixel, not {size}.")
+    return encode(decode(data, max_size=size, limits=limits), "jpeg", quality)
+
+
+def _bits(found: Opened) -> int:
+    """Bits of one channel as stored; Pillow silently cuts colours of 16 bits down to the upper 8."""
+    if found.format == "png":
+        return 16 if ";16" in str(found.image.tile[0].args) else 8
+    if isinstance(found.image, TiffImageFile):
+        return int(max(found.image.tag_v2.get(258, (1,))))
+    return 8
+
+
+def _decode_plain(content: bytes, found: Opened, max_size: int | None) -> Pixels | None:
+    """The fast way, by OpenCV, for what it decodes to the same pixels as Pillow; None where it does not."""
+    image = found.image
+    plain = image.mode in ("L", "RGB") or (found.format == "png" and image.mode in ("1", "P"))
+    complete = found.format not in _ENDS or _ENDS[found.format] in content[-64:]
+    if found.format == "bmp":
+        plain = content[28:30] == b"\x18\0"
+    if found.format not in ("jpeg", "png", "bmp") or not plain or not complete or "transparency" in image.info:
+        return None
+    reduced = _reduction(found, max_size) if found.format == "jpeg" else 1
+    flags = _REDUCED[reduced] if reduced > 1 else cv2.IMREAD_COLOR
+    decoded = _imdecode(content, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    width, height = found.stored_wh
+    if decoded is None or decoded.shape != (-(-height // reduced), -(-width // reduced), 3):
+        return None
+    return _turn(_as_pixels(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)), found.orientation)
+
+
+def _reduction(found: Opened, max_size: int | None) -> int:
+    """The largest scale 1/n at which libjpeg can decode and still have at least ``max_size`` pixels."""
+    longest = max(found.stored_wh)
+    return next((n for n in (8, 4, 2) if max_size is not None and longest >= max_size * n), 1)
+
+
+def _decode_deep(content: bytes, found: Opened) -> Pixels | None:
+    """Colours of more than 8 bits; None for those that are left to :func:`_from_pillow`."""
+    if found.format == "tiff" and found.image.mode not in ("RGB", "RGBA", "RGBX"):
+        return None
+    decoded = _imdecode(content, cv2.IMREAD_UNCHANGED)
+    if decoded is None or decoded.dtype != np.uint16:
+        found.image.load()  # for Pillow's reason, which OpenCV does not give
+        raise ValueError("no pixels of 16 bits came out")
+    scaled = _scale(decoded, 65_535)
+    if scaled.ndim == 2:
+        pixels = cv2.cvtColor(scaled, cv2.COLOR_GRAY2RGB)
+    elif scaled.shape[2] == 3:
+        pixels = cv2.cvtColor(scaled, cv2.COLOR_BGR2RGB)
+    else:
+        with_alpha = Image.fromarray(_as_pixels(cv2.cvtColor(scaled, cv2.COLOR_BGRA2RGBA)))
+        pixels = _over_white(with_alpha)
+    # OpenCV's TIFF reader turns the pixels by itself.
+    return _as_pixels(pixels) if found.format == "tiff" else _turn(_as_pixels(pixels), found.orientation)
+
+
+def _imdecode(content: bytes, flags: int) -> npt.NDArray[np.integer[Any]] | None:
+    try:
+        return cast("npt.NDArray[np.integer[Any]] | None", cv2.imdecode(np.frombuffer(content, np.uint8), flags))
+    except cv2.error:
+        return None
+
+
+def _from_pillow(found: Opened) -> Pixels:
+    image = found.image
+    image.load()
+    # Pillow's TIFF reader turns the pixels by itself.
+    orientation = 1 if found.format == "tiff" else found.orientation
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image)
+        grey = _scale(values.astype(np.uint16), 2 ** max(9, _bits(found)) - 1)
+        return _turn(_as_pixels(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)), orientation)
+    clear = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
+    pixels = _over_white(image) if clear else np.asarray(image.convert("RGB"))
+    return _turn(_as_pixels(pixels), orientation)
+
+
+def _over_white(image: Image.Image) -> npt.NDArray[np.uint8]:
+    layer = image.convert("RGBA")
+    white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+    return np.asarray(Image.alpha_composite(white, layer).convert("RGB"))
+
+
+def _scale(values: npt.NDArray[np.integer[Any]], largest: int) -> Pixels:
+    """Values from 0 to ``largest`` to 0 to 255, rounded."""
+    return _as_pixels(cv2.convertScaleAbs(values, alpha=255 / largest))
+
+
+def _refuse_open_range(data: bytes | Path, found: Opened) -> None:
+    if found.image.mode in ("I", "F"):
+        raise MediaError(
+            f"{named(data)} has pixels of mode '{found.image.mode}' (32-bit or signed), whose range is not known.",
+            hint="Scale it to 8 or 16 bits first, with the range that it means.",
+        )
+
+
+def _turn(pixels: Pixels, orientation: int) -> Pixels:
+    """Apply an EXIF orientation."""
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return _as_pixels(pixels)
+
+
+def _shrink(pixels: Pixels, max_size: int | None) -> Pixels:
+    if max_size is None or max(pixels.shape[:2]) <= max_size:
+        return pixels
+    height, width = pixels.shape[:2]
+    scale = max_size / max(height, width)
+    size_wh = max(1, round(width * scale)), max(1, round(height * scale))
+    return _as_pixels(cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA))
+
+
+def _quiet_for(found: Opened) -> AbstractContextManager[None]:
+    """Pillow's TIFF reader alone reads metadata, and complains, while it decodes."""
+    return without_warnings() if found.format == "tiff" else nullcontext()
+
+
+def _as_pixels(array: npt.ArrayLike) -> Pixels:
+    return np.ascontiguousarray(array, dtype=np.uint8)
