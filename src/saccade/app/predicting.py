@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import json
+import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,9 +32,10 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image to predict on: how to decode it, and how to refer to it in a dataset."""
+    """An image to predict on: its key and file name, how to decode it, and how to refer to it in a dataset."""
 
     key: str
+    name: str
     read: Callable[[], ImageArray]
     refer: Callable[[], ImageRef]
 
@@ -64,6 +67,8 @@ def predict(
     progress: Progress | None = None,
 ) -> PredictResult:
     """Run a model on ``source``: a dataset reference, or a path or glob of images.
+
+    Where a dataset and a path have the same name, the dataset is meant; ``./name`` is the path.
 
     Args:
         out: a new or empty folder for ``predictions.json`` (COCO, with scores) and, with ``render``, drawn pictures.
@@ -97,41 +102,53 @@ def _pictures(
     workspace: Workspace, source: str, ready: ReadyModel, split: str | None
 ) -> tuple[list[Picture], list[str]]:
     """The images of a source, and the dataset versions they come from."""
-    files = _files(source)
-    if files is not None:
-        root = Path(source) if Path(source).is_dir() else None
-        return [_picture_of_file(path, root) for path in files], []
-    try:
-        version = workspace.datasets.open(source)
-    except NotFoundError as error:
-        raise NotFoundError(
-            f"'{source}' is neither an image, a folder, a glob nor a dataset.", hint=error.hint
-        ) from None
+    version = _dataset(workspace, source)
+    if version is None:
+        return _pictures_of_files(_files(source), Path(source)), []
     image = ready.version.manifest["image_column"]
     columns = [image, *(["split"] if "split" in version.schema else [])]
     items = [item for item in version.items(columns) if split is None or item.values.get("split") == split]
     return [_picture_of_item(version, item, image) for item in items if item[image] is not None], [version.ref]
 
 
-def _files(source: str) -> list[Path] | None:
-    """Image files of a path or glob; None where it is neither; NotFoundError where it holds none."""
+def _dataset(workspace: Workspace, source: str) -> DatasetVersion | None:
+    """The version that a source refers to; None where it is a path or a glob."""
+    try:
+        return workspace.datasets.open(source)
+    except SaccadeError as error:
+        if Path(source).exists() or glob.has_magic(source):
+            return None
+        raise NotFoundError(
+            f"'{source}' is neither an image, a folder, a glob nor a dataset.", hint=error.hint
+        ) from None
+
+
+def _files(source: str) -> list[Path]:
+    """Image files of a path or glob; NotFoundError where it holds none."""
     path = Path(source)
     if path.is_file():
         return [path]
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    elif glob.has_magic(source):
-        found = sorted(Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file())
     else:
-        return None
+        found = sorted(Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file())
     if not found:
         raise NotFoundError(f"There are no images in {source}.", hint=f"Known: {', '.join(sorted(SUFFIXES))}.")
     return found
 
 
-def _picture_of_file(path: Path, root: Path | None) -> Picture:
-    key = (path.relative_to(root) if root else Path(path.name)).with_suffix("").as_posix()
-    return Picture(key, partial(_decode_file, path), partial(_link, path))
+def _pictures_of_files(files: Sequence[Path], source: Path) -> list[Picture]:
+    """Keys are paths below the folder that holds all, without the suffix where that tells them apart."""
+    root = source if source.is_dir() else Path(os.path.commonpath([file.parent for file in files]))
+    names = [file.relative_to(root) for file in files]
+    uses = Counter(name.with_suffix("") for name in names)
+    return [
+        Picture(
+            (name.with_suffix("") if uses[name.with_suffix("")] == 1 else name).as_posix(), name.as_posix(),
+            partial(_decode_file, file), partial(_link, file),
+        )
+        for file, name in zip(files, names, strict=True)
+    ]  # fmt: skip
 
 
 def _decode_file(path: Path) -> ImageArray:
@@ -151,7 +168,9 @@ def _link(path: Path) -> ImageRef:
 
 def _picture_of_item(version: DatasetVersion, item: Item, image: str) -> Picture:
     ref: ImageRef = item[image]
-    return Picture(item.key, partial(read_image, version, ref), lambda: ref)
+    suffix = Path(ref.name).suffix
+    name = item.key if item.key.endswith(suffix) else item.key + suffix
+    return Picture(item.key, name, partial(read_image, version, ref), lambda: ref)
 
 
 class _Writer:
@@ -169,7 +188,7 @@ class _Writer:
         if self.out is None or prediction.error is not None:
             return
         width, height = prediction.size_wh
-        image = {"id": len(self.images) + 1, "file_name": picture.key, "width": width, "height": height}
+        image = {"id": len(self.images) + 1, "file_name": picture.name, "width": width, "height": height}
         if self.ready.is_detector:
             objects = prediction.objects[self.ready.target]
             self.annotations += [
