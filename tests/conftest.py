@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
+from tests.command import Command
+
+os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side, and threads that wait for each other are slow
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -15,3 +20,44 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"the real data is not beside this checkout: {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten small harbour pictures as COCO; not to be changed."""
+    from tests.tiny import write_pictures
+
+    return write_pictures(tmp_path_factory.mktemp("pictures") / "harbours")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """A workspace with a dataset and a model, made once; not to be changed, so take ``workspace_copy``."""
+    from tests.tiny import make_workspace
+
+    location = tmp_path_factory.mktemp("trained")
+    make_workspace(location, pictures)
+    return location
+
+
+@pytest.fixture
+def workspace_copy(trained: Path, tmp_path: Path) -> Path:
+    """A workspace of one's own with the dataset ``harbour`` and the model ``ships``."""
+    return shutil.copytree(trained, tmp_path / "home")
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """The program, with an empty workspace of one's own."""
+    from saccade.store import Workspace
+
+    Workspace.create(tmp_path / "home").close()
+    return Command(capsys, monkeypatch, tmp_path / "home")
+
+
+@pytest.fixture
+def trained_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, workspace_copy: Path
+) -> Command:
+    """The program, with a workspace that has a dataset and a model."""
+    return Command(capsys, monkeypatch, workspace_copy)

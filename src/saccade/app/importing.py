@@ -167,28 +167,38 @@ class _Importer:
                 values[SPLIT] = self.splits[record.key]
             self.seen_splits.append(values.get(SPLIT))
             yield Item(record.key, values)
+        if self.set_aside and not self.seen_splits:
+            raise FormatError(
+                f"None of the {self.set_aside} images can be used; the first: {_first_set_aside(self.report)}",
+                hint="Check that the files are whole and really images.",
+            )
 
     def _take_in(self, record: Record) -> ImageRef | SaccadeError | None:
         if record.media is None:
             return None
+        path = record.media.path
         try:
-            path = record.media.path
             if self.link and path is not None:
                 found = verify(path)
                 return _ref(record, found, digest_file(path), path.stat().st_size, path.resolve().as_uri())
             data = record.media.read()
             found = verify(data)
-            return _ref(record, found, self.workspace.objects.put_bytes(data), len(data), None)
         except SaccadeError as error:
             return error
         except OSError as error:
             return SaccadeError(f"{record.media.name} cannot be read: {error.strerror}.")
+        # Not being able to store it is no fault of the image: that ends the import.
+        return _ref(record, found, self.workspace.objects.put_bytes(data), len(data), None)
 
     def _compare_size(self, record: Record, ref: ImageRef | None) -> None:
         if ref is None or record.size_wh is None or record.size_wh == (ref.width, ref.height):
             return
         stated = f"{record.size_wh[0]} x {record.size_wh[1]} stated, {ref.width} x {ref.height} true"
         self.report.add(Action.NOTICED, "image size differs from what the labels state", key=record.key, detail=stated)
+
+
+def _first_set_aside(report: Report) -> str:
+    return next(f"{finding.key}: {finding.detail}" for finding in report if finding.action is Action.SET_ASIDE)
 
 
 def _ref(record: Record, found: Probe, digest: str, size: int, uri: str | None) -> ImageRef:

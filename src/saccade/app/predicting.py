@@ -46,6 +46,7 @@ class PredictResult:
 
     model: str
     predictions: Sequence[Prediction]
+    class_names: Sequence[str]
     dataset: str | None
     folder: Path | None
 
@@ -95,7 +96,7 @@ def predict(
     ref = None
     if dataset is not None:
         ref = _as_dataset(workspace, ready, dataset, pictures, predictions, inputs)
-    return PredictResult(ready.version.ref, predictions, ref, out)
+    return PredictResult(ready.version.ref, predictions, ready.predictor.class_names[ready.target], ref, out)
 
 
 def _pictures(

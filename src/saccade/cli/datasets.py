@@ -111,7 +111,7 @@ def diff(first: Ref, second: Ref, workspace: WorkspaceOption = None, json: JsonO
         return
     say(f"items: {len(changes['added'])} added, {len(changes['removed'])} removed, {len(changes['changed'])} changed")
     rows = [["+", key, ""] for key in changes["added"]] + [["-", key, ""] for key in changes["removed"]]
-    rows += [["~", key, _changed(change)] for key, change in changes["changed"].items()]
+    rows += [["~", change["key"], _changed(change)] for change in changes["changed"]]
     if rows:
         print_table(["", "Item", "What"], rows[:50])
         if len(rows) > 50:

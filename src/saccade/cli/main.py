@@ -21,6 +21,9 @@ COMMANDS = (
 )  # fmt: skip
 
 
+_INTERRUPTED = 130
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from saccade import __version__
@@ -41,15 +44,17 @@ for _name in COMMANDS:
 
 
 def main() -> None:
-    """Run the program; an error is a message on standard error and an exit code of 1."""
+    """Run the program; an error is a message on standard error and an exit code of 1, Ctrl-C one of 130."""
     from saccade.core.errors import SaccadeError
 
     try:
         app()
     except SaccadeError as error:
         _fail(error.message, error.hint, error.code)
-    except KeyboardInterrupt:
-        _fail("Stopped.", "", "stopped", 130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # Typer turns Ctrl-C into it without a word
+            _fail("Stopped; what was not finished is as it was before.", "", "stopped", _INTERRUPTED)
+        raise
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "torchvision", "timm", "safetensors", "accelerate", "tensorboard"):
             raise

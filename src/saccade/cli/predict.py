@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from saccade.cli.options import JsonOption, QuietOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from saccade.app.predicting import PredictResult
+    from saccade.inference.predictor import Prediction
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +49,7 @@ def predict(
         return
     good = [prediction for prediction in result.predictions if prediction.error is None]
     say(f"[bold]{result.model}[/] on {len(good):,} images")
-    print_table(["Image", "Found"], [[p.key, _found(p)] for p in good[:20]])
+    print_table(["Image", "Found"], [[p.key, _found(result, p)] for p in good[:20]])
     if len(good) > 20:
         say(f"… and {len(good) - 20:,} more")
     for prediction in result.unreadable:
@@ -56,23 +60,17 @@ def predict(
         say(f"Dataset: [bold]{result.dataset}[/]")
 
 
-def _found(prediction: object) -> str:
+def _found(result: PredictResult, prediction: Prediction) -> str:
     from collections import Counter
 
-    from saccade.inference.predictor import Prediction
-
-    assert isinstance(prediction, Prediction)
     for objects in prediction.objects.values():
         counts = Counter(found.class_name for found in objects)
         return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
-    best = max((max(values) for values in prediction.probabilities.values()), default=0.0)
-    return f"probability {best:.3f}"
+    best, name = max(zip(*prediction.probabilities.values(), result.class_names, strict=True))
+    return f"{name} {best:.3f}"
 
 
-def _as_json(result: object) -> dict[str, object]:
-    from saccade.app.predicting import PredictResult
-
-    assert isinstance(result, PredictResult)
+def _as_json(result: PredictResult) -> dict[str, object]:
     items = [
         {
             "key": prediction.key,
@@ -82,7 +80,10 @@ def _as_json(result: object) -> dict[str, object]:
                 for objects in prediction.objects.values()
                 for found in objects
             ],
-            "probabilities": {name: list(values) for name, values in prediction.probabilities.items()},
+            "probabilities": {
+                target: dict(zip(result.class_names, values, strict=True))
+                for target, values in prediction.probabilities.items()
+            },
         }
         for prediction in result.predictions
     ]

@@ -113,13 +113,15 @@ def _override(data: dict[str, Any], override: str) -> None:
     if not equals or not path:
         raise RecipeError(f"'--set {override}' is not of the form key.path=value.")
     *parents, last = path.split(".")
-    place: Any = data
-    for part in parents:
-        place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
-    value = yaml.safe_load(text)
-    if isinstance(place, list):
-        place[int(last)] = value
-    elif isinstance(place, dict):
-        place[last] = value
-    else:
-        raise RecipeError(f"'--set {override}': '{'.'.join(parents)}' is a value, not a group of settings.")
+    try:
+        value = yaml.safe_load(text)
+        place: Any = data
+        for part in parents:
+            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
+        place[int(last) if isinstance(place, list) else last] = value
+    except yaml.YAMLError:
+        raise RecipeError(f"'--set {override}': {text!r} is not a value in YAML.") from None
+    except (ValueError, IndexError):
+        raise RecipeError(f"'--set {override}' names a place in a list that is not there; they count from 0.") from None
+    except (AttributeError, TypeError):
+        raise RecipeError(f"'--set {override}': '{'.'.join(parents)}' is a value, not a group of settings.") from None

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from saccade.core.errors import RecipeError, SaccadeError
+from saccade.core.errors import RecipeError, SaccadeError, nearest
 from saccade.core.objects import Objects
 from saccade.core.reader import Item, Reader
-from saccade.core.schema import ImageRef, Kind
+from saccade.core.schema import Column, ImageRef, Kind
 from saccade.evaluation.classification import evaluate_labels
 from saccade.evaluation.detection import evaluate_objects
 from saccade.inference.predictor import Prediction, Predictor
@@ -73,11 +73,11 @@ def identity(recipe: Recipe, inputs: Sequence[str]) -> dict[str, Any]:
 def prepare(recipe: Recipe, reader: Reader) -> Session:
     """Check a recipe against its data and build everything; RecipeError says what does not fit."""
     target = _only_target(recipe)
-    column = reader.schema[target]
+    column = _column(reader, recipe, target)
     classes = column.class_names
     if not classes:
         raise RecipeError(f"The column '{target}' of '{recipe.data.dataset}' has no classes.")
-    if reader.schema[recipe.data.image].kind is not Kind.IMAGE:
+    if _column(reader, recipe, recipe.data.image).kind is not Kind.IMAGE:
         raise RecipeError(f"'data.image' is '{recipe.data.image}', which is not a column of images.")
     train_keys = split_keys(reader, recipe.data, recipe.data.train)
     validate_keys = split_keys(reader, recipe.data, recipe.data.validate_split)
@@ -97,6 +97,15 @@ def prepare(recipe: Recipe, reader: Reader) -> Session:
     items = [item for item in reader.items([recipe.data.image, target], validate_keys) if item[target] is not None]
     validate = partial(_validate, recipe, reader, items, target, classes)
     return Session(recipe, target, classes, model, batches, validate)
+
+
+def _column(reader: Reader, recipe: Recipe, name: str) -> Column:
+    if name not in reader.schema:
+        raise RecipeError(
+            f"The dataset '{recipe.data.dataset}' has no column '{name}', which the recipe needs.",
+            hint=nearest(name, reader.schema.names),
+        )
+    return reader.schema[name]
 
 
 def _only_target(recipe: Recipe) -> str:

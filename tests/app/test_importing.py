@@ -1,0 +1,95 @@
+"""Imports: all or nothing, with everything that was noticed said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from saccade.app.exporting import export_dataset
+from saccade.app.importing import SplitRequest, import_dataset
+from saccade.core.errors import FormatError, InvalidValueError
+from saccade.core.report import Action
+from saccade.store import Workspace, doctor
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspace.create(tmp_path / "home") as made:
+        yield made
+
+
+@pytest.fixture
+def flawed(pictures: Path, tmp_path: Path) -> Path:
+    """A COCO folder with a box that runs off its image."""
+    folder = tmp_path / "flawed"
+    (folder / "images").mkdir(parents=True)
+    truth = json.loads((pictures / "annotations.json").read_text())
+    for path in (pictures / "images").iterdir():
+        (folder / "images" / path.name).write_bytes(path.read_bytes())
+    truth["annotations"][0]["bbox"] = [300, 300, 90, 50]
+    (folder / "annotations.json").write_text(json.dumps(truth))
+    return folder
+
+
+def test_the_run_keeps_the_report(workspace: Workspace, flawed: Path) -> None:
+    result = import_dataset(workspace, flawed, "d")
+    (run,) = workspace.runs.list(kind="import")
+    kept = json.loads((run.folder / "report.json").read_text("utf-8"))
+    assert kept == result.report.to_json()
+    assert any(finding.action is not Action.NOTICED for finding in result.report)
+    assert (run.state, run.outputs) == ("finished", ("d@1",))
+
+
+def test_strict_refuses_and_leaves_nothing(workspace: Workspace, flawed: Path) -> None:
+    with pytest.raises(FormatError, match="would lose or change"):
+        import_dataset(workspace, flawed, "d", strict=True)
+    assert workspace.datasets.list() == []
+    assert [run.state for run in workspace.runs.list()] == ["failed"]
+    assert doctor(workspace) == []
+
+
+def test_groups_stay_together(workspace: Workspace, pictures: Path) -> None:
+    request = SplitRequest({"train": 0.5, "val": 0.5}, r"scene00([0-4]|[5-9])")
+    result = import_dataset(workspace, pictures, "d", split=request)
+    assert result.splits == {"train": 5, "val": 5}
+    with pytest.raises(InvalidValueError, match="does not match"):
+        import_dataset(workspace, pictures, "e", split=SplitRequest({"train": 1.0}, "nothing"))
+
+
+def test_stopped_by_the_one_who_watches(workspace: Workspace, pictures: Path) -> None:
+    class Impatient:
+        def start(self, what: str, total: int | None = None) -> None: ...
+
+        def advance(self, count: int = 1, note: str = "") -> None:
+            raise KeyboardInterrupt
+
+        def finish(self) -> None: ...
+
+    with pytest.raises(KeyboardInterrupt):
+        import_dataset(workspace, pictures, "d", progress=Impatient())
+    assert workspace.datasets.list() == []
+    assert import_dataset(workspace, pictures, "d").version.ref == "d@1"
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo", "voc"])
+def test_there_and_back(workspace: Workspace, pictures: Path, tmp_path: Path, format: str) -> None:
+    first = import_dataset(workspace, pictures, "first").version
+    export_dataset(workspace, "first", tmp_path / "out", format)
+    result = import_dataset(workspace, tmp_path / "out", "second")
+    assert result.format == format
+    second = {item.key: item["objects"] for item in result.version.items(["objects"])}
+    for item in first.items(["objects"]):
+        assert [one.class_name for one in second[item.key]] == [one.class_name for one in item["objects"]]
+        for one, other in zip(item["objects"], second[item.key], strict=True):
+            assert one.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), abs=0.01)
+
+
+def test_a_failed_export_leaves_nothing(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+    import_dataset(workspace, pictures, "d")
+    with pytest.raises(FormatError, match="cannot hold everything"):
+        export_dataset(workspace, "d", tmp_path / "out", "yolo", strict=True)
+    assert not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]

@@ -1,0 +1,140 @@
+"""Predictions: which images a source means, what is written, and what other tools read of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import supervision as sv
+
+from saccade.app.exporting import export_dataset
+from saccade.app.predicting import predict
+from saccade.core.errors import ConflictError, NotFoundError
+from saccade.store import Workspace
+
+
+@pytest.fixture
+def workspace(workspace_copy: Path) -> Iterator[Workspace]:
+    with Workspace.open(workspace_copy) as opened:
+        yield opened
+
+
+@pytest.fixture
+def photos(pictures: Path, tmp_path: Path) -> Path:
+    """Pictures in folders, two of them with names that differ by their suffix alone."""
+    source = sorted((pictures / "images").iterdir())
+    for name, path in zip(("a.jpg", "sub/b.jpg", "sub/b.jpeg"), source, strict=False):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "photos" / name)
+    return tmp_path / "photos"
+
+
+def keys(workspace: Workspace, source: str | Path) -> list[str]:
+    return [prediction.key for prediction in predict(workspace, "ships", str(source)).predictions]
+
+
+def test_keys_of_a_folder_a_file_and_a_glob(workspace: Workspace, photos: Path) -> None:
+    assert keys(workspace, photos) == ["a", "sub/b.jpeg", "sub/b.jpg"]
+    assert keys(workspace, photos / "a.jpg") == ["a"]
+    assert keys(workspace, photos / "**" / "*.jpg") == ["a", "sub/b"]
+
+
+def test_a_dataset_wins_over_a_folder_of_its_name(
+    workspace: Workspace, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos.rename(tmp_path / "harbour")
+    monkeypatch.chdir(tmp_path)
+    assert len(keys(workspace, "harbour")) == 10
+    assert len(keys(workspace, "./harbour")) == 3
+
+
+def test_a_split_of_a_dataset(workspace: Workspace) -> None:
+    assert len(predict(workspace, "ships", "harbour", split="test").predictions) == 2
+
+
+def test_a_bad_image_is_set_aside(workspace: Workspace, photos: Path, tmp_path: Path) -> None:
+    (photos / "bad.jpg").write_bytes((photos / "a.jpg").read_bytes()[:3000])
+    result = predict(workspace, "ships", str(photos), out=tmp_path / "out", dataset="found", min_score=0.01)
+    assert [prediction.key for prediction in result.unreadable] == ["bad"]
+    assert len(result.predictions) == 4
+    assert len(workspace.datasets.open("found")) == 3
+    coco = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert [image["file_name"] for image in coco["images"]] == ["a.jpg", "sub/b.jpeg", "sub/b.jpg"]
+
+
+def test_nothing_to_predict_on(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for source in ("empty", "*.gif", "none"):
+        with pytest.raises(NotFoundError):
+            predict(workspace, "ships", str(tmp_path / source))
+
+
+def test_nothing_is_overwritten(workspace: Workspace, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConflictError):
+        predict(workspace, "ships", str(photos), out=photos)
+    with pytest.raises(ConflictError):
+        predict(workspace, "ships", str(photos), dataset="harbour")
+
+
+def test_the_dataset_of_predictions_knows_where_it_comes_from(workspace: Workspace) -> None:
+    result = predict(workspace, "ships", "harbour", dataset="found", min_score=0.01)
+    assert result.dataset == "found@1"
+    lineage = json.dumps(workspace.lineage("found@1"), default=str)
+    assert "ships@1" in lineage
+    assert "harbour@1" in lineage
+    scores = [one.score for item in workspace.datasets.open("found").items() for one in item["objects"]]
+    assert scores
+    assert all(score is not None and 0.01 <= score <= 1 for score in scores)
+
+
+Boxes = dict[str, tuple[np.ndarray, list[str]]]
+
+
+def ours(workspace: Workspace, ref: str) -> Boxes:
+    """Boxes and class names of each picture by its stem."""
+    return {
+        item.key: (
+            np.array([one.geometry.bounds_xyxy() for one in item["objects"]]).reshape(-1, 4),
+            [one.class_name for one in item["objects"]],
+        )
+        for item in workspace.datasets.open(ref).items()
+    }
+
+
+def theirs(dataset: sv.DetectionDataset) -> Boxes:
+    found: Boxes = {}
+    for path, detections in dataset.annotations.items():
+        classes = [] if detections.class_id is None else detections.class_id.tolist()
+        found[Path(path).stem] = (detections.xyxy.reshape(-1, 4), [dataset.classes[index] for index in classes])
+    return found
+
+
+def read_back(folder: Path, format: str) -> sv.DetectionDataset:
+    """An export as the independent reader sees it."""
+    if format == "coco":
+        (labels,) = folder.rglob("*.json")
+        return sv.DetectionDataset.from_coco(str(folder / "images"), str(labels))
+    if format == "yolo":
+        return sv.DetectionDataset.from_yolo(str(folder / "images"), str(folder / "labels"), str(folder / "data.yaml"))
+    return sv.DetectionDataset.from_pascal_voc(str(folder / "JPEGImages"), str(folder / "Annotations"))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("format", "tolerance"), [("coco", 1e-3), ("yolo", 1e-2), ("voc", 1e-2)])
+def test_exported_predictions_are_read_by_another_tool(
+    workspace: Workspace, tmp_path: Path, format: str, tolerance: float
+) -> None:
+    predict(workspace, "ships", "harbour", dataset="found", min_score=0.01)
+    report = export_dataset(workspace, "found", tmp_path / "out", format)
+    expected, found = ours(workspace, "found"), theirs(read_back(tmp_path / "out", format))
+    assert set(found) == set(expected)
+    assert sum(len(names) for _, names in expected.values()) > 0
+    for key, (boxes, names) in expected.items():
+        assert found[key][1] == names
+        np.testing.assert_allclose(found[key][0], boxes, atol=tolerance)
+    lost = {finding.reason for finding in report}
+    assert (format == "coco") == (not any("score" in reason for reason in lost)), lost

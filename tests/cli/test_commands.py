@@ -1,0 +1,244 @@
+"""Each command: what it prints for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from tests.command import Command
+from tests.tiny import RECIPE
+
+from saccade.cli.main import app
+from saccade.core.reader import Item
+from saccade.store import Workspace
+
+HEAVY = ("torch", "torchvision", "timm", "pyarrow", "lance", "sqlalchemy", "cv2", "PIL", "numpy", "sklearn")
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["train", "--help"], ["datasets", "--help"]])
+def test_help_imports_nothing_heavy(args: list[str]) -> None:
+    program = (
+        f"import sys\nsys.argv = ['saccade', *{args}]\nfrom saccade.cli.main import main\n"
+        "try:\n    main()\nfinally:\n    print(','.join(sys.modules), file=sys.stderr)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    loaded = set(ran.stderr.strip().splitlines()[-1].split(","))
+    assert loaded.isdisjoint(HEAVY), loaded & set(HEAVY)
+    assert ran.stdout
+
+
+def commands(group: object, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], object]]:
+    """All commands with their names, those of groups too."""
+    found = []
+    for name, command in getattr(group, "commands", {}).items():
+        if hasattr(command, "commands"):
+            found += commands(command, (*path, name))
+        else:
+            found.append(((*path, name), command))
+    return found
+
+
+ALL = commands(typer.main.get_command(app))
+
+
+@pytest.mark.parametrize(("path", "found"), ALL, ids=[" ".join(path) for path, _ in ALL])
+def test_everything_has_help(path: tuple[str, ...], found: object) -> None:
+    assert getattr(found, "help", "").strip()
+    for parameter in getattr(found, "params", ()):
+        assert getattr(parameter, "help", "").strip(), f"{' '.join(path)}: {parameter.name}"
+
+
+def test_all_commands_are_there() -> None:
+    assert {" ".join(path) for path, _ in ALL} >= {
+        "init", "import", "export", "train", "evaluate", "predict", "doctor", "demo", "datasets list", "datasets log",
+        "datasets diff", "datasets branch", "datasets restore", "models list", "models promote", "models export",
+        "runs list", "runs show",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "args", [["no-such"], ["train"], ["import", "--no-such"], ["evaluate"], ["evaluate", "--truth", "x"]]
+)
+def test_wrong_usage_is_told_with_code_2(command: Command, args: list[str]) -> None:
+    ran = command(*args)
+    assert ran.code == 2
+    assert "Usage:" in ran.err
+
+
+def test_empty_workspaces_say_what_to_do(command: Command) -> None:
+    assert "saccade import" in command("datasets", "list").text
+    assert "saccade train" in command("models", "list").text
+    assert "no runs" in command("runs", "list").text
+    assert [command.json(name, "list") for name in ("datasets", "models", "runs")] == [[], [], []]
+
+
+def test_init(command: Command, tmp_path: Path) -> None:
+    made = command.json("init", tmp_path / "new")
+    assert Path(made["workspace"]).is_dir()
+    again = command("init", tmp_path / "new")
+    assert again.code == 0, "it is no error that it is there"
+    assert "saccade import" in again.text
+
+
+def test_versions_of_a_dataset(trained_command: Command) -> None:
+    run = trained_command
+    assert [info["name"] for info in run.json("datasets", "list")] == ["harbour"]
+    assert run.json("datasets", "show", "harbour")["items"] == 10
+    assert "scene000_00" in run("datasets", "show", "harbour", "--limit", "3").text
+    assert run("datasets", "alias", "harbour@1", "gold").code == 0
+    assert run("datasets", "branch", "harbour@gold", "trial").code == 0
+    assert "harbour@2 equals harbour@1" in run("datasets", "restore", "harbour@1", "-m", "back").text
+    log = run.json("datasets", "log", "harbour")
+    assert (log[0]["number"], log[0]["message"]) == (2, "back")
+    assert "gold" in run("datasets", "log", "harbour").text
+    same = run.json("datasets", "diff", "harbour@1", "harbour@2")
+    assert (same["added"], same["removed"], same["changed"]) == ([], [], [])
+    assert "0 changed" in run("datasets", "diff", "harbour@1", "harbour@2").text
+    rows = run.json(
+        "datasets", "query", "harbour", "select split, count(*) as n from items group by split order by split"
+    )
+    assert rows == [{"split": "test", "n": 2}, {"split": "train", "n": 6}, {"split": "val", "n": 2}]
+    assert "train" in run("datasets", "query", "harbour", "select split from items").text
+    assert "Class" in run("datasets", "stats", "harbour").text
+    refused = run("datasets", "rm", "harbour", "--yes")
+    assert (refused.code, "ships@1" in refused.text) == (1, True)
+    assert run("datasets", "rm", "harbour", "--yes", "--force").code == 0
+    assert run.json("datasets", "list") == []
+
+
+def relabelled(location: Path) -> str:
+    """Take the first object away from the first item, as a new version; returns the item's key."""
+    with Workspace.open(location) as workspace:
+        version = workspace.datasets.open("harbour")
+        first = next(version.items())
+        changed = Item(first.key, {**first.values, "objects": first["objects"][1:]})
+        workspace.datasets.write("harbour", version.schema, [changed], mode="merge", message="relabelled")
+        return first.key
+
+
+def test_models(trained_command: Command, tmp_path: Path) -> None:
+    run = trained_command
+    assert [model["model"] for model in run.json("models", "list")] == ["ships@1"]
+    assert "harbour@1" in run("models", "list").text
+    assert run.json("models", "promote", "ships", "production") == {
+        "model": "ships@1", "alias": "production", "previous": None,
+    }  # fmt: skip
+    shown = run("models", "show", "ships@production")
+    assert "comes from" in shown.text
+    assert run("models", "export", "ships@production", tmp_path / "exported").code == 0
+    names = {path.suffix for path in (tmp_path / "exported").iterdir()}
+    assert names <= {".json", ".safetensors", ".yaml"}
+    assert ".safetensors" in names
+    refused = run("models", "rm", "ships@1", "--yes")
+    assert (refused.code, "production" in refused.text) == (1, True)
+    assert run("models", "rm", "ships", "--yes", "--force").code == 0
+    assert run.json("models", "list") == []
+    assert "timm/resnet18" in run.json("models", "backbones", "resnet18")
+
+
+def test_runs(trained_command: Command) -> None:
+    listed = trained_command.json("runs", "list")
+    assert [(run["kind"], run["state"]) for run in listed] == [("train", "finished"), ("import", "finished")]
+    shown = trained_command.json("runs", "show", listed[0]["id"])
+    assert shown["config"]["name"] == "ships"
+    assert "ships@1" in trained_command("runs", "list", "--kind", "train").text
+    assert "harbour@1" in trained_command("runs", "show", listed[0]["id"]).text
+
+
+def test_tables_of_train_evaluate_predict(trained_command: Command, tmp_path: Path, pictures: Path) -> None:
+    recipe = tmp_path / "ships.yaml"
+    recipe.write_text(RECIPE)
+    checks = trained_command("train", recipe, "--check", "--json").data
+    assert all(check["passed"] for check in checks if "overfitted" not in check["name"])
+    assert "ok" in trained_command("train", recipe, "--check").text
+    told = trained_command("train", recipe, "--set", "train.epochs=1")
+    assert (told.code, "Next: saccade evaluate ships@2 harbour" in told.text) == (0, True)
+    told = trained_command("evaluate", "ships", "harbour", "--report", tmp_path / "report.html")
+    assert "Report:" in told.text
+    assert "ap50" in told.text
+    picture = sorted((pictures / "images").iterdir())[0]
+    told = trained_command("predict", "ships", picture, "--out", tmp_path / "found")
+    assert "ships@2 on 1 images" in told.text
+    assert (tmp_path / "found" / "pictures" / f"{picture.stem}.jpg").exists()
+
+
+def test_doctor(trained_command: Command) -> None:
+    assert "Nothing is wrong" in trained_command("doctor").text
+    objects = trained_command.workspace / ".saccade" / "objects"
+    victim = next(path for path in objects.glob("*/*") if path.is_file())
+    victim.chmod(0o644)
+    victim.write_bytes(b"damaged")
+    ran = trained_command("doctor", "--deep")
+    assert (ran.code, "error" in ran.text) == (1, True)
+    assert trained_command("doctor", "--deep", "--json").data["problems"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "files", "expected"),
+    [
+        ("boxes", ("coco-eval/instances_val2014_100.json", "coco-eval/instances_val2014_fakebbox100_results.json"),
+         {"ap": 0.505, "ap50": 0.697, "ap75": 0.573}),
+        ("masks", ("coco-eval/instances_val2014_100.json", "coco-eval/instances_val2014_fakesegm100_results.json"),
+         {"ap": 0.320, "ap50": 0.562, "ap75": 0.299}),
+        ("keypoints", ("coco-keypoints/gt_dataset.json", "coco-keypoints/dt_dataset.json"), {}),
+    ],
+)  # fmt: skip
+def test_evaluate_files(
+    command: Command, shared_data: Path, kind: str, files: tuple[str, str], expected: dict[str, float]
+) -> None:
+    truth, predictions = (shared_data / name for name in files)
+    got = command.json("evaluate", "--truth", truth, "--predictions", predictions, "--kind", kind)
+    for name, value in {**expected, **by_pycocotools(truth, predictions, kind)}.items():
+        assert got[name] == pytest.approx(value, abs=5e-4 if name in expected and value == expected[name] else 1e-9)
+    assert got["per_class"]
+    assert "ap50" in command("evaluate", "--truth", truth, "--predictions", predictions, "--kind", kind).text
+
+
+def by_pycocotools(truth: Path, predictions: Path, kind: str) -> dict[str, float]:
+    """The twelve (or ten) figures of the reference implementation."""
+    import contextlib
+    import io
+
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    name = {"boxes": "bbox", "masks": "segm", "keypoints": "keypoints"}[kind]
+    with contextlib.redirect_stdout(io.StringIO()):
+        known = COCO(str(truth))
+        evaluation = COCOeval(known, known.loadRes(json.loads(predictions.read_text())), name)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return dict(zip(("ap", "ap50", "ap75"), map(float, evaluation.stats[:3]), strict=True))
+
+
+def test_interrupted_import_leaves_nothing(command: Command, tmp_path: Path, pictures: Path) -> None:
+    """Ctrl-C, as a real signal to a real process, in the middle of an import."""
+    import os
+    import shutil
+    import signal
+    import time
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    source = sorted((pictures / "images").iterdir())
+    for number in range(3000):
+        shutil.copy(source[number % len(source)], folder / f"{number:05}.jpg")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "saccade", "import", str(folder), "--dataset", "photos"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    objects = command.workspace / ".saccade" / "objects"
+    deadline = time.monotonic() + 60
+    while not any(objects.glob("*/*")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, "Stopped" in said, "Traceback" in said) == (130, True, False), said
+    assert command.json("datasets", "list") == []
+    assert command.json("doctor")["problems"] == []
+    assert command.json("import", folder, "--dataset", "photos")["items"] == 3000
