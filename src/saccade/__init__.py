@@ -1,3 +1,65 @@
-"""Saccade: the computer-vision loop in one program."""
+"""Saccade: the computer-vision loop in one program.
+
+Names are imported from their rooms when first used, so that ``import saccade`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from saccade.app.comparing import compare_models
+    from saccade.app.evaluating import EvaluationResult, evaluate_model
+    from saccade.app.exporting import export_dataset
+    from saccade.app.importing import ImportResult, SplitRequest, import_dataset
+    from saccade.app.predicting import PredictResult, predict
+    from saccade.app.training import TrainResult, train
+    from saccade.core.errors import SaccadeError
+    from saccade.core.objects import Box, Ellipse, Keypoints, Mask, Object, Points, Polygon, Polyline, RotatedBox
+    from saccade.core.reader import Item
+    from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
+    from saccade.evaluation.detection import evaluate_coco_files
+    from saccade.store.version import DatasetVersion
+    from saccade.store.workspace import Workspace
+    from saccade.training.recipe import Recipe, load_recipe, parse_recipe
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "saccade.app.comparing": ("compare_models",),
+    "saccade.app.evaluating": ("EvaluationResult", "evaluate_model"),
+    "saccade.app.exporting": ("export_dataset",),
+    "saccade.app.importing": ("ImportResult", "SplitRequest", "import_dataset"),
+    "saccade.app.predicting": ("PredictResult", "predict"),
+    "saccade.app.training": ("TrainResult", "train"),
+    "saccade.core.errors": ("SaccadeError",),
+    "saccade.core.objects": (
+        "Box", "Ellipse", "Keypoints", "Mask", "Object", "Points", "Polygon", "Polyline", "RotatedBox",
+    ),
+    "saccade.core.reader": ("Item",),
+    "saccade.core.schema": ("ClassInfo", "Column", "ImageRef", "Kind", "Schema"),
+    "saccade.evaluation.detection": ("evaluate_coco_files",),
+    "saccade.store.version": ("DatasetVersion",),
+    "saccade.store.workspace": ("Workspace",),
+    "saccade.training.recipe": ("Recipe", "load_recipe", "parse_recipe"),
+}  # fmt: skip
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Box", "ClassInfo", "Column", "DatasetVersion", "Ellipse", "EvaluationResult", "ImageRef", "ImportResult", "Item",
+    "Keypoints", "Kind", "Mask", "Object", "Points", "Polygon", "Polyline", "PredictResult", "Recipe", "RotatedBox",
+    "SaccadeError", "Schema", "SplitRequest", "TrainResult", "Workspace", "__version__", "compare_models",
+    "evaluate_coco_files", "evaluate_model", "export_dataset", "import_dataset", "load_recipe", "parse_recipe",
+    "predict", "train",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'saccade' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

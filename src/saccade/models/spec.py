@@ -40,6 +40,6 @@ class ModelSpec(Strict):
     """The whole model: one image input, an encoder, an optional neck, and heads by the name of their target column."""
 
     input: InputSpec = InputSpec()
-    encoder: ComponentSpec
-    neck: ComponentSpec | None = None
-    heads: dict[str, ComponentSpec] = Field(min_length=1)
+    encoder: ComponentSpec = Field(description="images in, feature maps out")
+    neck: ComponentSpec | None = Field(None, description="mixes feature maps of different scales")
+    heads: dict[str, ComponentSpec] = Field(min_length=1, description="what is predicted, by the column it learns")

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field, PositiveFloat
 
 from saccade.core.registry import Registry
 from saccade.models.components.base import checked
@@ -21,7 +21,15 @@ from saccade.models.input import PADDING, FloatArray
 from saccade.models.spec import ComponentSpec, Strict
 from saccade.training.sample import IDENTITY, Sample
 
-Range = tuple[float, float]
+
+def _ordered(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise ValueError("the lower end comes first")
+    return value
+
+
+Range = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ordered)]
+"""A lower and an upper end, both above 0."""
 Draw = Callable[[np.random.Generator], Sample]
 
 
@@ -64,7 +72,7 @@ class AffineParams(Strict):
     translate: float = Field(0.1, ge=0, description="largest shift, as a share of each side")
     rotate: float = Field(0.0, ge=0, description="largest turn either way, in degrees")
     shear: float = Field(0.0, ge=0, description="largest shear either way, in degrees")
-    probability: float = Field(1.0, ge=0, le=1)
+    probability: float = Field(1.0, ge=0, le=1, description="of being applied at all")
     min_visible: float = Field(0.25, ge=0, le=1, description="boxes of which less is left are not learned")
 
 
@@ -92,7 +100,7 @@ def _affine_matrix(limits: AffineParams, size_wh: tuple[int, int], random: np.ra
 
 class RotateParams(Strict):
     probability: float = Field(0.75, ge=0, le=1, description="shared by the turns of 90, 180 and 270 degrees")
-    min_visible: float = Field(0.25, ge=0, le=1)
+    min_visible: float = Field(0.25, ge=0, le=1, description="boxes of which less is left are not learned")
 
 
 def quarter_turns(params: Mapping[str, Any]) -> Augmentation:
@@ -115,7 +123,7 @@ class ColorParams(Strict):
     contrast: float = Field(0.2, ge=0, le=1, description="largest change of the contrast factor")
     saturation: float = Field(0.3, ge=0, le=1, description="largest change of the saturation factor")
     hue: float = Field(5.0, ge=0, le=180, description="largest turn of the hue, in degrees")
-    probability: float = Field(1.0, ge=0, le=1)
+    probability: float = Field(1.0, ge=0, le=1, description="of being applied at all")
 
 
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -148,7 +156,7 @@ def color(params: Mapping[str, Any]) -> Augmentation:
 class BlurNoiseParams(Strict):
     blur: float = Field(1.0, ge=0, description="largest standard deviation of a Gaussian blur, in pixels")
     noise: float = Field(6.0, ge=0, description="largest standard deviation of the noise, in grey levels of 255")
-    probability: float = Field(0.3, ge=0, le=1)
+    probability: float = Field(0.3, ge=0, le=1, description="of being applied at all")
 
 
 def blur_noise(params: Mapping[str, Any]) -> Augmentation:
@@ -170,10 +178,10 @@ def blur_noise(params: Mapping[str, Any]) -> Augmentation:
 
 
 class MosaicParams(Strict):
-    probability: float = Field(0.5, ge=0, le=1)
+    probability: float = Field(0.5, ge=0, le=1, description="of being applied at all")
     scale: Range = Field((0.6, 1.2), description="range of the zoom of each of the four images")
     centre: Range = Field((0.3, 0.7), description="range of where the four meet, as a share of each side")
-    min_visible: float = Field(0.25, ge=0, le=1)
+    min_visible: float = Field(0.25, ge=0, le=1, description="boxes of which less is left are not learned")
 
 
 def mosaic(params: Mapping[str, Any]) -> Augmentation:

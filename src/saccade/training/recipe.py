@@ -27,7 +27,7 @@ class DataSpec(Strict):
 class OptimizerSpec(Strict):
     """An optimiser of torch.optim by name."""
 
-    type: Literal["AdamW", "Adam", "SGD", "RMSprop"] = "AdamW"
+    type: Literal["AdamW", "Adam", "SGD", "RMSprop"] = Field("AdamW", description="a class of torch.optim")
     lr: float = Field(0.001, gt=0, description="the highest learning rate")
     weight_decay: float = Field(0.05, ge=0, description="not applied to biases and normalisation")
     args: dict[str, Any] = Field(default_factory=dict, description="further arguments of the optimiser")
@@ -36,7 +36,7 @@ class OptimizerSpec(Strict):
 class ScheduleSpec(Strict):
     """How the learning rate moves from step to step."""
 
-    type: Literal["one_cycle", "cosine", "constant"] = "cosine"
+    type: Literal["one_cycle", "cosine", "constant"] = Field("cosine", description="the shape after the warm-up")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the rate rises to its highest")
     final: float = Field(0.01, ge=0, le=1, description="the last rate, as a share of the highest")
 
@@ -51,8 +51,8 @@ class EarlyStopSpec(Strict):
 class TrainSpec(Strict):
     """How the model is fitted."""
 
-    epochs: int = Field(100, ge=1)
-    batch_size: int = Field(16, ge=1)
+    epochs: int = Field(100, ge=1, description="passes through the training split")
+    batch_size: int = Field(16, ge=1, description="images in each step")
     accumulate: int = Field(1, ge=1, description="parts in which a batch passes the model, to need less memory")
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()
@@ -66,14 +66,14 @@ class TrainSpec(Strict):
     max_minutes: float | None = Field(None, gt=0, description="stop and keep the best when this time is over")
     checkpoint_every: int = Field(1, ge=1, description="epochs between checkpoints")
     workers: int = Field(2, ge=1, description="threads that load and augment")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="the same seed gives the same weights")
 
 
 class Recipe(Strict):
     """A whole training."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$", description="the model's name")
-    description: str = ""
+    description: str = Field("", description="what it is for, in words")
     data: DataSpec
     model: ModelSpec
     augment: tuple[ComponentSpec, ...] = Field((), description="steps applied to each training sample, in order")

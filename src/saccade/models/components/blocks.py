@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+Activation = Literal["silu", "relu", "hardswish"]
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "relu": lambda: nn.ReLU(inplace=True),
     "silu": nn.SiLU,
     "hardswish": nn.Hardswish,
@@ -17,7 +19,9 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 class ConvNormAct(nn.Sequential):
     """Convolution without bias, batch norm, activation."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, activation: str = "silu") -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, activation: Activation = "silu"
+    ) -> None:
         super().__init__(
             nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
             nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.03),
@@ -28,7 +32,7 @@ class ConvNormAct(nn.Sequential):
 class Bottleneck(nn.Module):
     """Two 3x3 convolutions, with the input added where ``residual``."""
 
-    def __init__(self, channels: int, activation: str, residual: bool) -> None:
+    def __init__(self, channels: int, activation: Activation, residual: bool) -> None:
         super().__init__()
         self.convs = nn.Sequential(
             ConvNormAct(channels, channels, 3, activation=activation),
@@ -47,7 +51,9 @@ class CspBlock(nn.Module):
     After CSPNet (Wang et al., 2019), keeping every bottleneck's output for the join as in ELAN (Wang et al., 2022).
     """
 
-    def __init__(self, inputs: int, outputs: int, depth: int, activation: str = "silu", residual: bool = True) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, depth: int, activation: Activation = "silu", residual: bool = True
+    ) -> None:
         super().__init__()
         half = outputs // 2
         self.split = ConvNormAct(inputs, 2 * half, 1, activation=activation)

@@ -46,5 +46,5 @@ class Classes(Head):
 
 
 def classes_head(params: Mapping[str, Any], features: FeatureInfo, class_count: int) -> Head:
-    """Builds the head ``classes``."""
+    """One class for each image: global pooling of the coarsest map, dropout, one linear layer; cross-entropy."""
     return Classes(checked(ClassesParams, params, "model.heads"), features, class_count)

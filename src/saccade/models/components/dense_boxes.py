@@ -16,7 +16,7 @@ from torchvision.ops import batched_nms
 from saccade.models.assignment import task_aligned
 from saccade.models.boxes import boxes_from_distances, complete_iou
 from saccade.models.components.base import FeatureInfo, Head, Predictions, checked, to_cpu
-from saccade.models.components.blocks import ConvNormAct
+from saccade.models.components.blocks import Activation, ConvNormAct
 from saccade.models.spec import Strict
 
 
@@ -24,7 +24,7 @@ class DenseBoxesParams(Strict):
     channels: int = Field(64, ge=8, description="channels of the two branches")
     depth: int = Field(2, ge=1, description="convolutions in each branch")
     bins: int = Field(16, ge=4, description="steps of a side's distance, in strides")
-    activation: str = "silu"
+    activation: Activation = Field("silu", description="after each convolution")
     top_k: int = Field(10, ge=1, description="how many cells learn one labelled box")
     score_power: float = Field(0.5, ge=0, description="weight of the class score when cells are chosen")
     iou_power: float = Field(6.0, ge=0, description="weight of the overlap when cells are chosen")
@@ -169,5 +169,5 @@ def _between(logits: Tensor, sides: Tensor) -> Tensor:
 
 
 def dense_boxes_head(params: Mapping[str, Any], features: FeatureInfo, class_count: int) -> Head:
-    """Builds the head ``dense_boxes``."""
+    """Boxes of objects, anchor-free: each place of each map predicts a class and the distances to four sides."""
     return DenseBoxes(checked(DenseBoxesParams, params, "model.heads"), features, class_count)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from saccade.core.errors import RecipeError, nearest
 from saccade.models.components.base import FeatureInfo, FeatureModule, checked
-from saccade.models.components.blocks import ConvNormAct, CspBlock
+from saccade.models.components.blocks import Activation, ConvNormAct, CspBlock
 from saccade.models.spec import Strict
 
 
@@ -66,7 +66,7 @@ class CspParams(Strict):
     widths: tuple[int, ...] = Field((32, 64, 128, 192), min_length=1, description="channels at stride 4, 8, 16, …")
     depths: tuple[int, ...] = Field((1, 2, 2, 1), min_length=1, description="bottlenecks at stride 4, 8, 16, …")
     first_stride: int = Field(8, description="the finest feature map that is given")
-    activation: str = "silu"
+    activation: Activation = Field("silu", description="after each convolution")
 
 
 class CspEncoder(FeatureModule):
@@ -105,12 +105,12 @@ class CspEncoder(FeatureModule):
 
 
 def timm_encoder(params: Mapping[str, Any]) -> FeatureModule:
-    """Builds the encoder ``timm``."""
+    """Any timm model that can give feature maps."""
     return TimmEncoder(checked(TimmParams, params, "model.encoder"))
 
 
 def csp_encoder(params: Mapping[str, Any]) -> FeatureModule:
-    """Builds the encoder ``csp``."""
+    """A small convolutional encoder that is quick on a CPU and learns from few images."""
     return CspEncoder(checked(CspParams, params, "model.encoder"))
 
 

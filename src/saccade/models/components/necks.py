@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from saccade.models.components.base import FeatureInfo, FeatureModule, checked
-from saccade.models.components.blocks import ConvNormAct, CspBlock
+from saccade.models.components.blocks import Activation, ConvNormAct, CspBlock
 from saccade.models.spec import Strict
 
 
@@ -19,7 +19,7 @@ class FpnParams(Strict):
     channels: int = Field(64, ge=8, description="channels of every map that is given")
     depth: int = Field(1, ge=1, description="bottlenecks in each mixing block")
     bottom_up: bool = Field(True, description="add the path from fine to coarse (PANet)")
-    activation: str = "silu"
+    activation: Activation = Field("silu", description="after each convolution")
 
 
 class FpnNeck(FeatureModule):
@@ -55,5 +55,5 @@ class FpnNeck(FeatureModule):
 
 
 def fpn_neck(params: Mapping[str, Any], features: FeatureInfo) -> FeatureModule:
-    """Builds the neck ``fpn``."""
+    """A feature pyramid: coarse maps are brought to the fine ones, then fine ones back to the coarse."""
     return FpnNeck(checked(FpnParams, params, "model.neck"), features)

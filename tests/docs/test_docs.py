@@ -1,0 +1,182 @@
+"""The documents are true: their samples run, their links lead somewhere, and nothing lacks its entry."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+import saccade
+from saccade.app.harbour import write_dataset
+from saccade.cli.main import app
+from saccade.core.errors import SaccadeError
+from saccade.formats.base import FORMATS
+from saccade.models.build import build_model
+from saccade.training.augment import build_augmentations
+from saccade.training.recipe import Recipe, load_recipe, parse_recipe
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+
+
+def samples(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def console_lines() -> Iterator[tuple[str, str]]:
+    for page, name in zip(PAGES, NAMES, strict=True):
+        for block in samples(page, "console"):
+            for line in block.splitlines():
+                if line.startswith("$ "):
+                    yield name, line[2:].split("  #")[0].strip()
+
+
+LINES = sorted(set(console_lines()))
+
+
+@pytest.mark.parametrize(("page", "line"), LINES, ids=[line for _, line in LINES])
+def test_commands_in_the_documents_exist(page: str, line: str) -> None:
+    """Their names, options and numbers of arguments are right; nothing is run."""
+    words = shlex.split(line)
+    if words[0] == "make":
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        return
+    if words[0] == "pip":
+        return
+    assert words[0].endswith("saccade"), f"{page}: {line}"
+    command: Any = typer.main.get_command(app)
+    rest = words[1:]
+    while hasattr(command, "commands"):
+        if rest[0] in ("--help", "--version"):
+            return
+        command = command.commands[rest[0]]
+        rest = rest[1:]
+    command.make_context(command.name, rest)
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if target.startswith(("http:", "https:")):
+            continue
+        name, _, anchor = target.partition("#")
+        found = (page.parent / name).resolve() if name else page
+        assert found.exists(), f"{page.name}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", found.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {slug(heading) for heading in headings}, f"{page.name}: {target}"
+
+
+WITH_PYTHON = [
+    name for page, name in zip(PAGES, NAMES, strict=True) if samples(page, "python") and "reference" not in name
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITH_PYTHON)
+def test_python_samples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All samples of a page, one after another, in a folder with a small set of harbours."""
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path / "harbours", 10, 1, size_wh=(320, 320))
+    if "demo-workspace" in "".join(samples(ROOT / name, "python")):
+        from tests.tiny import make_workspace
+
+        make_workspace(tmp_path / "demo-workspace", tmp_path / "harbours")
+        with saccade.Workspace.open(tmp_path / "demo-workspace") as workspace:
+            workspace.models.promote("ships", "production")
+    space: dict[str, Any] = {}
+    for sample in samples(ROOT / name, "python"):
+        exec(compile(ast.parse(sample), name, "exec"), space)
+
+
+def recipes() -> Iterator[Any]:
+    for page, name in zip(PAGES, NAMES, strict=True):
+        for number, sample in enumerate(samples(page, "yaml")):
+            yield pytest.param(parse_recipe(yaml.safe_load(sample)), id=f"{name}#{number}")
+    for path in sorted((ROOT / "examples").rglob("*.yaml")):
+        yield pytest.param(load_recipe(path), id=path.name)
+
+
+@pytest.mark.parametrize("recipe", list(recipes()))
+def test_recipes_in_documents_and_examples_can_be_built(recipe: Recipe) -> None:
+    build_augmentations(recipe.augment)
+    assert build_model(recipe.model, dict.fromkeys(recipe.model.heads, 3)).heads
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    """The program that writes the reference."""
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "tools" / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_is_up_to_date(reference: ModuleType) -> None:
+    assert reference.out_of_date() == [], "run `make docs`"
+
+
+def test_a_change_of_the_program_is_noticed(reference: ModuleType, tmp_path: Path) -> None:
+    for name in reference.PAGES:
+        (tmp_path / name).write_text((reference.FOLDER / name).read_text("utf-8"), "utf-8")
+    assert reference.out_of_date(tmp_path) == []
+    (tmp_path / "cli.md").write_text("something else")
+    assert reference.out_of_date(tmp_path) == ["cli.md"]
+
+
+def test_everything_has_its_entry(reference: ModuleType) -> None:
+    formats = (ROOT / "docs" / "formats.md").read_text("utf-8")
+    assert all(f"`{found.name}`" in formats for found in FORMATS)
+    trouble = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    codes = {SaccadeError.code, *(error.code for error in SaccadeError.__subclasses__())}
+    assert all(f"`{code}`" in trouble for code in codes)
+    names = (ROOT / "docs" / "reference" / "python.md").read_text("utf-8")
+    assert all(f"\n## {name}\n" in names for name in saccade.__all__ if name != "__version__")
+
+
+def test_every_setting_is_explained(reference: ModuleType) -> None:
+    for name in ("recipe.md", "components.md"):
+        for line in (reference.FOLDER / name).read_text("utf-8").splitlines():
+            if line.startswith("| `"):
+                assert line.strip("| ").split(" | ")[-1].strip(), f"{name}: {line}"
+
+
+def test_importing_the_package_is_light() -> None:
+    program = "import sys, saccade; print(','.join(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert {"torch", "pyarrow", "lance", "sqlalchemy", "numpy"}.isdisjoint(ran.stdout.strip().split(","))
+
+
+def test_public_names_are_there() -> None:
+    for name in saccade.__all__:
+        assert getattr(saccade, name) is not None
+    assert set(saccade.__all__) <= set(dir(saccade))
+    with pytest.raises(AttributeError):
+        saccade.no_such_name  # noqa: B018  # the access is what is tested
+
+
+def test_the_readme_begins_with_what_matters() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert text.index("Saccade is") < text.index("![") < text.index("$ make demo") < text.index("$ make test")
+    makefile = (ROOT / "Makefile").read_text()
+    for target in ("setup", "demo", "test", "test-fast", "check", "bench", "docs"):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)

@@ -1,0 +1,290 @@
+"""Write docs/reference/ from the program itself, or with --check say what is out of date.
+
+usage: python tools/reference.py [--check]
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+import saccade
+from saccade.cli.main import app
+from saccade.core import errors
+from saccade.core.registry import Registry
+from saccade.formats.base import FORMATS
+from saccade.models.components.base import ENCODERS, HEADS, NECKS
+from saccade.models.spec import ComponentSpec
+from saccade.training.augment import AUGMENTATIONS
+from saccade.training.recipe import Recipe
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+_NOTE = "<!-- Written by tools/reference.py; change the program, then run `make docs`. -->"
+
+
+def table(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A Markdown table; bars in cells are escaped."""
+    heads = list(headings)
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    lines += [
+        "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def page(title: str, introduction: str, parts: Iterable[str]) -> str:
+    """A page of the reference."""
+    return "\n\n".join([_NOTE, f"# {title}", introduction, *parts]) + "\n"
+
+
+def commands() -> str:
+    """Every command with its arguments and options."""
+    root = typer.main.get_command(app)
+    return page(
+        "Commands",
+        "Every command takes `--help`. Errors go to standard error with exit code 1, wrong usage with 2, Ctrl-C with "
+        '130; with `--json` an error is `{"error": {"code", "message", "hint"}}` on standard output. See '
+        "[errors](errors.md).",
+        (_command(path, found) for path, found in _walk(root, ("saccade",))),
+    )
+
+
+def _walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, found in sorted(getattr(command, "commands", {}).items()):
+        if hasattr(found, "commands"):
+            yield from _walk(found, (*path, name))
+        else:
+            yield (*path, name), found
+
+
+def _command(path: tuple[str, ...], command: Any) -> str:
+    arguments, options = [], []
+    for parameter in command.params:
+        default = parameter.default
+        shown = "" if default in (None, "", False) or callable(default) else f" Default: `{default}`."
+        row = [f"{parameter.help or ''}{shown}"]
+        if parameter.param_type_name == "argument":
+            name = parameter.name.rstrip("_")
+            arguments.append(f"<{name}>" if parameter.required else f"[{name}]")
+            options.append([f"`{name}`", *row])
+        elif "--help" not in parameter.opts:
+            options.append([", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts)), *row])
+    usage = " ".join([*path, *arguments, "[options]"])
+    return f"## {' '.join(path)}\n\n{inspect.cleandoc(command.help)}\n\n```text\n{usage}\n```\n\n" + table(
+        ("", "What"), options
+    )
+
+
+def recipe() -> str:
+    """Every setting of a recipe."""
+    return page(
+        "Settings of a recipe",
+        "A recipe is a YAML file; a misspelt setting is an error. `--set path=value` changes one from the command "
+        "line. See [recipes](../recipes.md) for how they fit together, and [components](components.md) for what "
+        "`type` may be.",
+        [table(("Setting", "Type", "Default", "What"), _settings(Recipe, ""))],
+    )
+
+
+def _settings(model: type[BaseModel], prefix: str) -> Iterator[list[str]]:
+    for name, field in model.model_fields.items():
+        place = f"{prefix}{field.alias or name}"
+        inner = next((part for part in _parts(field.annotation) if _is_model(part)), None)
+        if inner is None or inner is ComponentSpec:
+            yield [f"`{place}`", _type(field.annotation), _default(field), _meaning(field)]
+        else:
+            yield [f"`{place}`", "group", "" if field.is_required() else _default(field, group=True), _first(inner)]
+            yield from _settings(inner, f"{place}.")
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (UnionType, Union) else (annotation,)
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+_WORDS: dict[Any, str] = {
+    str: "text", int: "whole number", float: "number", bool: "true or false", ComponentSpec: "component",
+}  # fmt: skip
+
+
+def _type(annotation: Any) -> str:
+    """A type in words."""
+    arguments = get_args(annotation)
+    match get_origin(annotation):
+        case None:
+            words = _WORDS.get(annotation, "any value")
+        case found if found is Annotated:
+            words = _type(arguments[0])
+        case found if found is Literal:
+            words = ", ".join(f"`{value}`" for value in arguments)
+        case found if found in (UnionType, Union):
+            words = " or ".join("none" if part is type(None) else _type(part) for part in arguments)
+        case found if found is dict:
+            words = "mapping of names to components" if arguments[1] is ComponentSpec else "mapping"
+        case _:
+            inner = _type(arguments[0])
+            words = f"list of {inner}s" if arguments[-1] is Ellipsis else f"{len(arguments)} {inner}s"
+    return words
+
+
+def _default(field: FieldInfo, group: bool = False) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default if field.default is not PydanticUndefined else field.get_default(call_default_factory=True)
+    if value is None:
+        return "none"
+    if group:
+        return ""
+    if isinstance(value, tuple):
+        return f"`{list(value)}`"
+    if value == "":
+        return "empty"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _meaning(field: FieldInfo) -> str:
+    limits = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+    said = [
+        f"{words} {getattr(limit, name):g}"
+        for limit in field.metadata
+        for name, words in limits.items()
+        if hasattr(limit, name)
+    ]
+    return "; ".join(part for part in (field.description or "", ", ".join(said)) if part)
+
+
+def _first(part: Any) -> str:
+    return (inspect.getdoc(part) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def parameters_of(builder: Callable[..., Any]) -> type[BaseModel]:
+    """The model that a builder checks its parameters with, found among the names that its code uses."""
+    known = builder.__globals__
+    for name in builder.__code__.co_names:
+        if _is_model(known.get(name)):
+            found: type[BaseModel] = known[name]
+            return found
+    raise LookupError(f"{builder.__qualname__} checks its parameters with no model")
+
+
+def components() -> str:
+    """Every component that a recipe may name."""
+    families: dict[str, tuple[Registry[Any], str]] = {
+        "Encoders": (ENCODERS, "`model.encoder`: images in, feature maps out."),
+        "Necks": (NECKS, "`model.neck`: mixes the maps of different scales."),
+        "Heads": (HEADS, "`model.heads.NAME`: predicts the column NAME."),
+        "Augmentations": (AUGMENTATIONS, "`augment`: applied to each training sample, in order."),
+    }
+    parts = []
+    for title, (registry, use) in families.items():
+        parts.append(f"## {title}\n\n{use} A package adds one by the entry point `{registry.group}`.")
+        for name in registry.names():
+            builder = registry.get(name)
+            rows = list(_settings(parameters_of(builder), ""))
+            settings = table(("Setting", "Type", "Default", "What"), rows) if rows else "No settings."
+            parts.append(f"### {name}\n\n{inspect.getdoc(builder)}\n\n{settings}")
+    return page("Components", "What `type` may be in a recipe, each with its own settings.", parts)
+
+
+def formats() -> str:
+    """Every format that is read and written."""
+    parts = []
+    for found in FORMATS:
+        module = inspect.getdoc(inspect.getmodule(type(found))) or ""
+        parts.append(f"## {found.name}\n\n**{found.title}** holds {found.holds}.\n\n{module}")
+    introduction = (
+        "`saccade import --format auto` tries each and says why it chose one. What a format cannot hold is listed by "
+        "the export; see [formats](../formats.md)."
+    )
+    return page("Formats", introduction, parts)
+
+
+def error_codes() -> str:
+    """Every error with its code."""
+    found = [part for part in vars(errors).values() if isinstance(part, type) and issubclass(part, errors.SaccadeError)]
+    meanings = dict(line.strip("├└─ ").split(None, 1) for line in (errors.__doc__ or "").splitlines() if "──" in line)
+    rows = [[f"`{error.code}`", f"`{error.__name__}`", meanings.get(error.__name__, _first(error))] for error in found]
+    rows += [
+        ["`io`", "`OSError`", "the disk or the operating system refused something"],
+        ["`extra`", "`ModuleNotFoundError`", "an optional library is not installed"],
+        ["`stopped`", "`KeyboardInterrupt`", "Ctrl-C; what was not finished is as it was before"],
+    ]
+    return page(
+        "Errors",
+        "The codes of `--json`, and the exceptions of Python. All but the last three are a `saccade.SaccadeError`. See "
+        "[troubleshooting](../troubleshooting.md).",
+        [table(("Code", "Exception", "When"), rows)],
+    )
+
+
+def python() -> str:
+    """Every public name of the package."""
+    parts = []
+    for name in (name for name in saccade.__all__ if name != "__version__"):
+        part = getattr(saccade, name)
+        try:
+            signature = str(inspect.signature(part)) if inspect.isfunction(part) else ""
+        except ValueError:
+            signature = ""
+        shown = f"```python\n{name}{signature}\n```\n\n" if signature else ""
+        methods = "" if inspect.isfunction(part) else _methods(part)
+        parts.append(f"## {name}\n\nfrom `{part.__module__}`\n\n{shown}{inspect.getdoc(part) or ''}{methods}")
+    return page("Python", "What `import saccade` offers. See [the guide](../guide/python.md).", parts)
+
+
+def _methods(part: type) -> str:
+    rows = []
+    for name, found in vars(part).items():
+        if name.startswith("_") or name.startswith("model_"):
+            continue
+        function = found.__func__ if isinstance(found, classmethod | staticmethod) else found
+        function = function.fget if isinstance(function, property) else function
+        if inspect.isfunction(function) and function.__module__.startswith("saccade"):
+            rows.append([f"`{name}`", _first(function)])
+    return "\n\n" + table(("Method", "What"), rows) if rows else ""
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": commands,
+    "recipe.md": recipe,
+    "components.md": components,
+    "formats.md": formats,
+    "errors.md": error_codes,
+    "python.md": python,
+}
+
+
+def out_of_date(folder: Path = FOLDER) -> list[str]:
+    """Names of pages that differ from what the program is."""
+    return [
+        name
+        for name, make in PAGES.items()
+        if not (folder / name).exists() or (folder / name).read_text("utf-8") != make()
+    ]
+
+
+def main() -> None:
+    """Write the pages, or with --check only compare them."""
+    if "--check" in sys.argv:
+        if wrong := out_of_date():
+            sys.exit(f"out of date: {', '.join(wrong)}; run `make docs`")
+        return
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, make in PAGES.items():
+        (FOLDER / name).write_text(make(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
