@@ -1,0 +1,15 @@
+"""An import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from saccade.app.importing import import_dataset
+from saccade.store import Workspace
+
+
+def task(location: str, source: str) -> None:
+    """Import a folder under the next free name."""
+    with Workspace.open(location) as workspace:
+        number = len(workspace.datasets.list())
+        import_dataset(workspace, Path(source), f"d{number}")
