@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load
 
@@ -27,6 +27,13 @@ class LoadedModel:
     class_names: Mapping[str, tuple[str, ...]]
 
 
+class _Manifest(BaseModel):
+    """What of a manifest is needed to build the model; the rest is for people."""
+
+    model: ModelSpec
+    classes: dict[str, tuple[str, ...]]
+
+
 def describe(spec: ModelSpec, class_names: Mapping[str, Sequence[str]], image_column: str) -> dict[str, Any]:
     """The part of a manifest that :func:`load_model` needs."""
     return {
@@ -45,17 +52,16 @@ def load_model(manifest: Mapping[str, Any], weights: bytes) -> LoadedModel:
             hint="Upgrade Saccade.",
         )
     try:
-        spec = ModelSpec.model_validate(manifest["model"])
+        known = _Manifest.model_validate(dict(manifest))
     except ValidationError as error:
-        raise recipe_error(error, ModelSpec, "model") from None
-    class_names = {target: tuple(names) for target, names in manifest["classes"].items()}
-    model = build_model(_without_fetching(spec), {target: len(names) for target, names in class_names.items()})
+        raise recipe_error(error, _Manifest, "manifest") from None
+    model = build_model(_without_fetching(known.model), {target: len(names) for target, names in known.classes.items()})
     try:
         model.load_state_dict(load(weights))
     except (SafetensorError, RuntimeError) as error:
         raise SaccadeError(f"The weights do not fit the model: {error}") from None
     model.eval()
-    return LoadedModel(model, class_names)
+    return LoadedModel(model, known.classes)
 
 
 def _without_fetching(spec: ModelSpec) -> ModelSpec:

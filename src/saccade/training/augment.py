@@ -83,7 +83,7 @@ def affine(params: Mapping[str, Any]) -> Augmentation:
     def apply(sample: Sample, random: np.random.Generator, draw: Draw) -> Sample:
         if random.random() >= limits.probability:
             return sample
-        return sample.moved(_affine_matrix(limits, sample.size_wh, random)).clipped(limits.min_visible)
+        return sample.moved(_affine_matrix(limits, sample.size_wh, random)).limited(limits.min_visible)
 
     return apply
 
@@ -113,7 +113,7 @@ def quarter_turns(params: Mapping[str, Any]) -> Augmentation:
             return sample
         cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[turns]
         linear, centre = np.array([[cos, -sin], [sin, cos]], dtype=np.float64), np.array(sample.size_wh) / 2
-        return sample.moved(np.column_stack([linear, centre - linear @ centre])).clipped(limits.min_visible)
+        return sample.moved(np.column_stack([linear, centre - linear @ centre])).limited(limits.min_visible)
 
     return apply
 
@@ -215,4 +215,4 @@ def _tile(sample: Sample, size_wh: tuple[int, int], limits: MosaicParams, random
     spare = np.array(size_wh) - np.array(sample.size_wh) * scale
     shift = spare * random.random(2)
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-    return replace(sample.moved(matrix), size_wh=size_wh).clipped(limits.min_visible).rendered()
+    return replace(sample.moved(matrix), size_wh=size_wh).limited(limits.min_visible).rendered()

@@ -22,7 +22,10 @@ from saccade.core.errors import SaccadeError
 
 @dataclass
 class TrainState:
-    """How far a training has come: steps done, best validation so far, validations since, and their history."""
+    """How far a training has come: steps done, best validation so far, validations since, and their history.
+
+    ``loss_sums`` adds up the losses of the epoch's steps so far.
+    """
 
     step: int = 0
     best: float | None = None
@@ -30,6 +33,7 @@ class TrainState:
     since_best: int = 0
     seconds: float = 0.0
     finished: bool = False
+    loss_sums: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
 

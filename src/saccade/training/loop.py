@@ -72,7 +72,6 @@ def fit(
     usual_momentum = _momentum_of(optimizer)
     total = spec.epochs * batches.steps_per_epoch
     began = time.monotonic() - state.seconds
-    running = _Means()
     reason = "epochs"
     for hook in hooks:
         hook.on_start(state.step, total)
@@ -102,14 +101,17 @@ def fit(
             if average:
                 average.update(model, step=state.step)
 
-            running.add(losses)
+            for name, value in losses.items():
+                state.loss_sums[name] = state.loss_sums.get(name, 0.0) + value
             for hook in hooks:
                 hook.on_step(state.step, losses, rate)
             state.seconds = time.monotonic() - began
             if state.step % batches.steps_per_epoch == 0:
                 epoch = state.step // batches.steps_per_epoch
                 late = spec.max_minutes is not None and state.seconds > 60 * spec.max_minutes
-                record: dict[str, Any] = {"epoch": epoch, "step": state.step, "rate": rate, "losses": running.take()}
+                means = {name: added / batches.steps_per_epoch for name, added in state.loss_sums.items()}
+                state.loss_sums = {}
+                record: dict[str, Any] = {"epoch": epoch, "step": state.step, "rate": rate, "losses": means}
                 if epoch % spec.validate_every == 0 or epoch == spec.epochs or late:
                     record["metrics"] = dict(validate(kept))
                     _keep_best(state, record["metrics"], kept, folder / BEST, spec)
@@ -137,25 +139,6 @@ def fit(
 def save_weights(path: Path, model: nn.Module) -> None:
     """All weights and buffers of a model as safetensors, put in place whole."""
     write_atomically(path, save({name: value.detach().contiguous() for name, value in model.state_dict().items()}))
-
-
-class _Means:
-    """Running means of named numbers."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, float] = {}
-        self.count = 0
-
-    def add(self, values: Mapping[str, float]) -> None:
-        self.count += 1
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-
-    def take(self) -> dict[str, float]:
-        """The means since the last time, beginning again."""
-        means = {name: value / self.count for name, value in self.sums.items()}
-        self.sums, self.count = {}, 0
-        return means
 
 
 def _losses(model: VisionModel, outputs: Mapping[str, Any], batch: Batch) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -88,7 +89,7 @@ def parse_recipe(data: Any, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe from plain data, after ``key.path=value`` overrides; RecipeError names what is wrong."""
     if not isinstance(data, Mapping):
         raise RecipeError("A recipe is a mapping of settings.", hint="See docs/recipes.md.")
-    merged = dict(data)
+    merged = copy.deepcopy(dict(data))
     for override in overrides:
         _override(merged, override)
     try:

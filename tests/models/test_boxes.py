@@ -1,0 +1,80 @@
+"""Box arithmetic and the assignment of predictions to labelled boxes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.ops import box_iou, complete_box_iou_loss
+
+from saccade.models.assignment import task_aligned
+from saccade.models.boxes import boxes_from_distances, complete_iou, pairwise_iou
+
+
+def random_boxes(seed: int, count: int) -> torch.Tensor:
+    random = np.random.default_rng(seed)
+    low = random.uniform(0, 60, (count, 2))
+    return torch.from_numpy(np.concatenate([low, low + random.uniform(1, 40, (count, 2))], axis=1)).float()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 8), st.integers(1, 8))
+def test_iou_equals_torchvision(seed: int, first: int, second: int) -> None:
+    a, b = random_boxes(seed, first), random_boxes(seed + 1, second)
+    torch.testing.assert_close(pairwise_iou(a[None], b[None])[0], box_iou(a, b))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 8))
+def test_complete_iou_equals_torchvision(seed: int, count: int) -> None:
+    a, b = random_boxes(seed, count), random_boxes(seed + 1, count)
+    torch.testing.assert_close(1 - complete_iou(a, b), complete_box_iou_loss(a, b), atol=1e-5, rtol=1e-4)
+
+
+def test_distances_give_boxes() -> None:
+    anchors, distances = torch.tensor([[10.0, 20.0]]), torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    assert boxes_from_distances(anchors, distances).tolist() == [[9.0, 18.0, 13.0, 24.0]]
+
+
+def assigned(seed: int, truths: int, top_k: int = 4) -> tuple[torch.Tensor, ...]:
+    random = torch.Generator().manual_seed(seed)
+    y, x = torch.meshgrid(torch.arange(10), torch.arange(10), indexing="ij")
+    anchors = (torch.stack([x, y], dim=-1).reshape(-1, 2).float() + 0.5) * 10
+    boxes = boxes_from_distances(anchors, torch.rand(1, 100, 4, generator=random) * 30 + 1)
+    scores = torch.rand(1, 100, 3, generator=random)
+    truth = random_boxes(seed, truths)[None]
+    classes = torch.randint(0, 3, (1, truths), generator=random)
+    found = task_aligned(
+        scores, boxes, anchors, truth, classes, torch.ones(1, truths, dtype=torch.bool), top_k=top_k, score_power=0.5,
+        iou_power=6.0,
+    )  # fmt: skip
+    return found.box_index[0], found.quality[0], anchors, boxes[0], truth[0]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 10))
+def test_assignment(seed: int, truths: int, top_k: int) -> None:
+    index, quality, anchors, boxes, truth = assigned(seed, truths, top_k)
+    taken = index >= 0
+    assert ((quality > 0) <= taken).all()
+    assert (quality <= 1 + 1e-5).all()
+    centres, mine = anchors[taken], truth[index[taken]]
+    assert ((centres > mine[:, :2]) & (centres < mine[:, 2:])).all(), "an anchor lies in its box"
+    iou = box_iou(truth, boxes)
+    for number in range(truths):
+        own = index == number
+        assert own.sum() <= top_k
+        if own.any() and iou[number, own].max() > 0.1:  # below, its sixth power is lost in rounding
+            assert quality[own].max() == pytest.approx(float(iou[number, own].max()), abs=1e-4)
+
+
+def test_nothing_to_assign() -> None:
+    nothing = task_aligned(
+        torch.rand(2, 5, 3), torch.rand(2, 5, 4), torch.rand(5, 2), torch.zeros(2, 1, 4),
+        torch.zeros(2, 1, dtype=torch.long), torch.zeros(2, 1, dtype=torch.bool), top_k=3, score_power=0.5,
+        iou_power=6.0,
+    )  # fmt: skip
+    assert (nothing.box_index == -1).all()
+    assert (nothing.quality == 0).all()

@@ -1,0 +1,237 @@
+"""The loop: exact resume, what is kept, when it ends, and who is told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.shapes import classifier, detector, reader
+from tests.tiny import RECIPE
+
+from saccade.core.errors import SaccadeError
+from saccade.store import Workspace
+from saccade.training.checkpoint import write_atomically
+from saccade.training.checks import run_checks
+from saccade.training.hooks import Hook, MetricsLog, TensorBoard
+from saccade.training.loop import BEST, CHECKPOINT, LAST, Outcome
+from saccade.training.optimizer import build_optimizer
+from saccade.training.recipe import OptimizerSpec, Recipe, ScheduleSpec
+from saccade.training.schedule import learning_rate, momentum
+from saccade.training.session import prepare
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def run(recipe: Recipe, folder: Path, *, stop_at: int | None = None, resume: bool = False, hooks: Any = ()) -> Outcome:
+    """Train on drawn shapes; ``stop_at`` ends it after so many steps, as Ctrl-C would."""
+    folder.mkdir(exist_ok=True)
+    session = prepare(recipe, reader())
+    counter = Counter()
+
+    def stop() -> bool:
+        return stop_at is not None and counter.steps >= stop_at
+
+    return session.run(folder, inputs=["shapes@1"], hooks=[counter, *hooks], resume=resume, should_stop=stop)
+
+
+class Counter(Hook):
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def on_step(self, step: int, losses: Mapping[str, float], rate: float) -> None:
+        self.steps += 1
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("make", [detector, classifier])
+@pytest.mark.parametrize(
+    "settings", [(), ("train.optimizer.type=SGD", "train.schedule.type=one_cycle", "train.ema=null")]
+)
+def test_stopped_and_resumed_is_the_same_bit_for_bit(make: Any, settings: tuple[str, ...], tmp_path: Path) -> None:
+    recipe = make(*settings)
+    whole = run(recipe, tmp_path / "whole")
+    assert (whole.reason, whole.state.step) == ("epochs", 6)
+    for stop_at in (1, 3):
+        folder = tmp_path / f"stopped{stop_at}"
+        first = run(recipe, folder, stop_at=stop_at)
+        assert (first.reason, first.state.step) == ("stopped", stop_at)
+        last = run(recipe, folder, resume=True)
+        assert last.state.step == 6
+        for name in (LAST, BEST):
+            assert digest(folder / name) == digest(tmp_path / "whole" / name)
+        times = {"seconds"}
+        histories = [[{k: v for k, v in r.items() if k not in times} for r in o.state.history] for o in (whole, last)]
+        assert histories[0] == histories[1]
+
+
+def test_the_seed_decides(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(detector(f"train.seed={seed}", "train.epochs=1"), tmp_path / name)
+    assert digest(tmp_path / "a" / LAST) == digest(tmp_path / "b" / LAST) != digest(tmp_path / "c" / LAST)
+
+
+def test_accumulated_parts_learn_too(tmp_path: Path) -> None:
+    outcome = run(detector("train.accumulate=2", "train.epochs=1"), tmp_path)
+    assert all(np.isfinite(value) for value in outcome.state.history[0]["losses"].values())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "auto"])
+def test_precisions(precision: str, tmp_path: Path) -> None:
+    outcome = run(detector(f"train.precision={precision}", "train.epochs=1"), tmp_path)
+    assert all(np.isfinite(value) for value in outcome.state.history[0]["losses"].values())
+
+
+def test_the_loss_falls(tmp_path: Path) -> None:
+    outcome = run(
+        detector("augment=[]", "train.epochs=25", "train.optimizer.lr=0.01", "train.validate_every=25"), tmp_path
+    )
+    totals = [sum(record["losses"].values()) for record in outcome.state.history]
+    assert totals[-1] < 0.6 * totals[0]
+
+
+def test_the_end_comes_early_without_progress(tmp_path: Path) -> None:
+    outcome = run(
+        detector("train.epochs=40", "train.optimizer.lr=0.000001", "train.early_stop={patience: 2, min_delta: 0.5}"),
+        tmp_path,
+    )
+    assert outcome.reason == "early_stop"
+    assert outcome.state.history[-1]["epoch"] == 3
+
+
+def test_the_end_comes_with_the_time(tmp_path: Path) -> None:
+    outcome = run(detector("train.epochs=40", "train.max_minutes=0.0001"), tmp_path)
+    assert (outcome.reason, outcome.state.history[-1]["epoch"]) == ("max_minutes", 1)
+    assert "metrics" in outcome.state.history[-1]
+
+
+def test_another_training_does_not_go_on_from_it(tmp_path: Path) -> None:
+    run(detector(), tmp_path, stop_at=1)
+    with pytest.raises(SaccadeError, match="another recipe"):
+        run(detector("train.optimizer.lr=0.5"), tmp_path, resume=True)
+    assert run(detector("train.epochs=4", "train.workers=3"), tmp_path, resume=True).state.step == 8
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    run(detector(), tmp_path, stop_at=1)
+    (tmp_path / CHECKPOINT).write_bytes((tmp_path / CHECKPOINT).read_bytes()[:100])
+    with pytest.raises(SaccadeError, match="cannot be read"):
+        run(detector(), tmp_path, resume=True)
+
+
+def test_a_loss_that_is_not_finite_ends_it(tmp_path: Path) -> None:
+    with pytest.raises(SaccadeError, match=r"train\.optimizer\.lr"):
+        run(detector("train.optimizer.lr=1e30", "train.optimizer.type=SGD", "train.schedule.warmup=0"), tmp_path)
+
+
+def test_hooks_are_told_in_order(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class Diary(Hook):
+        def on_start(self, step: int, total: int) -> None:
+            told.append(f"start {step}/{total}")
+
+        def on_step(self, step: int, losses: Mapping[str, float], rate: float) -> None:
+            told.append(f"step {step}")
+
+        def on_epoch(self, epoch: int, step: int, record: Mapping[str, Any]) -> None:
+            told.append(f"epoch {epoch}")
+
+        def on_end(self) -> None:
+            told.append("end")
+
+    run(detector("train.epochs=2"), tmp_path, hooks=[Diary(), MetricsLog(tmp_path), TensorBoard(tmp_path, every=1)])
+    assert told == ["start 0/4", "step 1", "step 2", "epoch 1", "step 3", "step 4", "epoch 2", "end"]
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [1, 2]
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 1
+
+
+def test_hooks_are_told_of_the_end_after_an_error(tmp_path: Path) -> None:
+    ended = []
+
+    class Faulty(Hook):
+        def on_step(self, step: int, losses: Mapping[str, float], rate: float) -> None:
+            raise ZeroDivisionError
+
+        def on_end(self) -> None:
+            ended.append(True)
+
+    with pytest.raises(ZeroDivisionError):
+        run(detector(), tmp_path, hooks=[Faulty()])
+    assert ended == [True]
+
+
+@pytest.mark.parametrize("kind", ["cosine", "one_cycle", "constant"])
+def test_learning_rates(kind: str) -> None:
+    spec = ScheduleSpec.model_validate({"type": kind, "warmup": 0.1, "final": 0.05})
+    rates = [learning_rate(spec, 0.01, step, 200) for step in range(200)]
+    top = int(np.argmax(rates))
+    assert 15 <= top <= 25
+    assert max(rates) == pytest.approx(0.01, rel=0.01)
+    assert all(before <= after for before, after in pairwise(rates[: top + 1]))
+    assert all(before >= after for before, after in pairwise(rates[top:]))
+    assert rates[-1] == pytest.approx(0.01 if kind == "constant" else 0.0005, rel=0.05)
+    assert (momentum(spec, 0.9, top, 200) < momentum(spec, 0.9, 0, 200)) == (kind == "one_cycle")
+
+
+def test_biases_and_normalisation_are_not_decayed() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    decayed, free = build_optimizer(OptimizerSpec(weight_decay=0.1), model).param_groups
+    assert [(group["weight_decay"], len(group["params"])) for group in (decayed, free)] == [(0.1, 1), (0.0, 3)]
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "file", b"old")
+    write_atomically(tmp_path / "file", b"new")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"new")]
+
+
+def test_checks_see_a_model_that_can_learn(tmp_path: Path) -> None:
+    session = prepare(detector("augment=[]", "train.optimizer.lr=0.02"), reader(train=4))
+    checks = run_checks(session, tmp_path / "batch.jpg")
+    assert [check.name for check in checks if not check.passed] == []
+    assert (tmp_path / "batch.jpg").stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_control_c_keeps_what_was_learned(workspace_copy: Path, tmp_path: Path) -> None:
+    """A real signal to a real process; the training can be resumed."""
+    recipe = tmp_path / "ships.yaml"
+    recipe.write_text(RECIPE.replace("name: ships", "name: long").replace("epochs: 2", "epochs: 400"))
+    command = [sys.executable, "-m", "saccade", "train", str(recipe), "--workspace", str(workspace_copy), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    runs = workspace_copy / ".saccade" / "runs"
+    deadline = time.monotonic() + 120
+    while not list(runs.glob("*/metrics.jsonl")) or len(lines_of(runs)) < 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    told = json.loads(out)
+    assert (told["state"], told["reason"], told["model"]) == ("stopped", "stopped", "long@1")
+    with Workspace.open(workspace_copy) as workspace:
+        (found,) = workspace.runs.list(name="long")
+        assert (found.state, (found.folder / CHECKPOINT).exists()) == ("stopped", True)
+
+
+def lines_of(runs: Path) -> list[str]:
+    return max((path.read_text().splitlines() for path in runs.glob("*/metrics.jsonl")), key=len)
