@@ -93,3 +93,14 @@ def test_a_failed_export_leaves_nothing(workspace: Workspace, pictures: Path, tm
         export_dataset(workspace, "d", tmp_path / "out", "yolo", strict=True)
     assert not (tmp_path / "out").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_options_of_a_format(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+    import_dataset(workspace, pictures, "d")
+    export_dataset(workspace, "d", tmp_path / "obb", "yolo", options={"task": "obb"})
+    result = import_dataset(workspace, tmp_path / "obb", "again")
+    types = {one.geometry.type for item in result.version.items(["objects"]) for one in item["objects"]}
+    assert types == {"rotated_box"}
+    with pytest.raises(FormatError, match="no option 'tsk'"):
+        export_dataset(workspace, "d", tmp_path / "other", "yolo", options={"tsk": "obb"})
+    assert not (tmp_path / "other").exists()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from saccade.core.errors import ConflictError, FormatError
 from saccade.core.progress import Progress, Silent
@@ -61,6 +62,7 @@ def export_dataset(
     *,
     split: str | None = None,
     strict: bool = False,
+    options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Write a dataset version into ``destination``, which must not exist or be empty; all of it or nothing.
@@ -76,7 +78,7 @@ def export_dataset(
     beside = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
     try:
         progress.start("Exporting", len(version))
-        part.write(reading_of(version, progress, split), beside, report)
+        part.write(reading_of(version, progress, split), beside, report, **(options or {}))
         losses = [finding for finding in report if finding.action is not Action.NOTICED]
         if strict and losses:
             raise FormatError(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from saccade.cli.options import JsonOption, QuietOption, WorkspaceOption
+from saccade.cli.options import FormatOption, JsonOption, QuietOption, WorkspaceOption, format_options
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +19,7 @@ def export(
     destination: Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)],
     format: Annotated[str, typer.Option("--format", "-f", help="coco, yolo, voc, folders …", show_default=False)],
     split: Annotated[str | None, typer.Option(help="Only the items of this split.", show_default=False)] = None,
+    option: FormatOption = None,
     strict: Annotated[bool, typer.Option(help="Refuse to export with losses.")] = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
@@ -31,8 +32,11 @@ def export(
     from saccade.cli.console import print_json, print_report, progress, say
     from saccade.store.workspace import Workspace
 
+    options = format_options(option)
     with Workspace.find(workspace) as found, progress(quiet or json) as shown:
-        report = export_dataset(found, dataset, destination, format, split=split, strict=strict, progress=shown)
+        report = export_dataset(
+            found, dataset, destination, format, split=split, strict=strict, options=options, progress=shown
+        )
     if json:
         print_json({"destination": str(destination), "format": format, "report": report.to_json()})
         return

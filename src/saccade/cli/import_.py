@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from saccade.cli.options import JsonOption, QuietOption, WorkspaceOption
+from saccade.cli.options import FormatOption, JsonOption, QuietOption, WorkspaceOption, format_options
 
 if TYPE_CHECKING:
     from saccade.app.importing import ImportResult
@@ -28,9 +28,7 @@ def import_(
         typer.Option(help="Regular expression that finds an item's group in its key; groups are never divided."),
     ] = "",
     seed: Annotated[int, typer.Option(help="For --split.")] = 0,
-    option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", help="An option of the format, as name=value.")
-    ] = None,
+    option: FormatOption = None,
     strict: Annotated[bool, typer.Option(help="Refuse to import with losses.")] = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
@@ -43,7 +41,7 @@ def import_(
     from saccade.store.workspace import Workspace
 
     request = SplitRequest(parse_shares(split), split_group, seed) if split else None
-    options = dict(_pair(text) for text in option or [])
+    options = format_options(option)
     with Workspace.find(workspace) as found, progress(quiet or json) as shown:
         result = import_dataset(
             found, source, dataset, format=format, link=not copy, split=request, strict=strict, options=options,
@@ -53,13 +51,6 @@ def import_(
         print_json(_as_json(result))
     else:
         _print(result)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"'{text}' is not of the form name=value.", param_hint="--option")
-    return name, value
 
 
 def _as_json(result: ImportResult) -> dict[str, object]:

@@ -16,3 +16,17 @@ WorkspaceOption = Annotated[
 ]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+FormatOption = Annotated[
+    list[str] | None, typer.Option("--option", "-o", help="An option of the format, as name=value.", show_default=False)
+]
+
+
+def format_options(given: list[str] | None) -> dict[str, str]:
+    """``--option`` values as a mapping; BadParameter where one is not of the form name=value."""
+    options = {}
+    for text in given or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"'{text}' is not of the form name=value.", param_hint="--option")
+        options[name] = value
+    return options

@@ -205,10 +205,11 @@ def _is(schema: Schema, name: str, kind: Kind) -> bool:
 
 
 class ObjectLosses:
-    """Counts what of objects a format of plain boxes does not hold."""
+    """Counts what of objects a format of one kind of geometry does not hold."""
 
-    def __init__(self, report: Report, *, attributes: bool) -> None:
+    def __init__(self, report: Report, *, attributes: bool, held: str = Box.type) -> None:
         self._report = report
+        self._held = held
         self._attributes = attributes
         self._ids = 0
 
@@ -222,8 +223,9 @@ class ObjectLosses:
         if not self._attributes:
             for name, value in found.attributes.items():
                 self._add("attribute", key, found, f"{name} = {value!r}")
-        if not isinstance(found.geometry, Box):
-            self._add(f"shape of a {found.geometry.type.replace('_', ' ')}, written as its box", key, found, "")
+        if found.geometry.type != self._held:
+            was, becomes = found.geometry.type.replace("_", " "), self._held.replace("_", " ")
+            self._add(f"shape of a {was}, written as its {becomes}", key, found, "")
 
     def bounds_xyxy(self, key: str, found: Object) -> BoundsXYXY | None:
         """The box to write, or None, reported, for a shape whose bounds have no area."""

@@ -77,6 +77,7 @@ class Layout:
     has_splits: bool
     keypoints_shape: tuple[int, int] | None = None
     keypoint_names: tuple[str, ...] = ()
+    task: str = ""
 
 
 def find_layout(source: Path, tree: Tree, report: Report) -> Layout:
@@ -111,6 +112,8 @@ def _by_yaml(path: Path, tree: Tree, report: Report) -> Layout:
     if isinstance(mine, dict) and isinstance(mine.get("folders"), list):
         entries = [entry for entry in mine["folders"] if isinstance(entry, dict)]
         layout.has_splits = mine.get("has_splits") == "true"
+        layout.task = str(mine.get("task", ""))
+        layout.keypoint_names = _texts(mine.get("keypoints"))
         places = [(entry.get("split"), entry.get("path")) for entry in entries]
     else:
         places = [(split, data.get(split) or data.get(other)) for split, other in _YAML_SPLITS]
@@ -124,6 +127,11 @@ def _by_yaml(path: Path, tree: Tree, report: Report) -> Layout:
         if group.images or isinstance(mine, dict):
             layout.groups.append(group)
     return layout
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    given = value if isinstance(value, list) else []
+    return tuple(whole_text(part) for part in given if isinstance(part, str))
 
 
 _YAML_SPLITS = (("train", "training"), ("val", "valid"), ("test", "testing"))

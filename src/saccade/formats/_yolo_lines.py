@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from saccade.core.objects import Box, Geometry, Keypoints, Object, Objects, Polygon
+from saccade.core.geometry import min_area_rotated_box
+from saccade.core.objects import Box, Geometry, Keypoints, Object, Objects, Polygon, RotatedBox
 from saccade.core.report import Action, Report
 from saccade.formats._boxes import fit_box, notice_duplicates
 
@@ -42,11 +43,18 @@ def highest_class(path: Path) -> int:
 
 
 class LineReader:
-    """Turns label files into objects; bad lines go to the report."""
+    """Turns label files into objects; bad lines go to the report.
 
-    def __init__(self, names: Sequence[str], keypoints_shape: tuple[int, int] | None, report: Report) -> None:
+    Args:
+        oriented: whether four points are the corners of a rotated box, and not a polygon.
+    """
+
+    def __init__(
+        self, names: Sequence[str], keypoints_shape: tuple[int, int] | None, report: Report, *, oriented: bool = False
+    ) -> None:
         self._names = names
         self._keypoints_shape = keypoints_shape
+        self._oriented = oriented
         self._report = report
 
     def objects(self, text: str, key: str, size_wh: tuple[int, int]) -> Objects:
@@ -67,7 +75,7 @@ class LineReader:
             self._report.add(Action.DROPPED, fault, key=key, object_id=object_id, detail=repr(line[:200]))
             return None
         number, *values = numbers
-        score = values.pop() if len(values) == 5 else None
+        score = values.pop() if len(values) == (9 if self._oriented else 5) else None
         geometry = self._geometry(values, key, object_id, size_wh)
         return None if geometry is None else Object(object_id, self._names[int(number)], geometry, score)
 
@@ -77,6 +85,8 @@ class LineReader:
             return "class number out of range"
         if not all(map(math.isfinite, values)):
             return "line with numbers that are not finite"
+        if self._oriented:
+            return "" if len(values) in (8, 9) else "line with a wrong number of values"
         is_box = len(values) in (4, 5) or self._has_keypoints(values)
         if not is_box and (len(values) < 6 or len(values) % 2):
             return "line with a wrong number of values"
@@ -101,7 +111,7 @@ class LineReader:
         if polygon.area() == 0:
             self._report.add(Action.DROPPED, "shape without area", key=key, object_id=object_id)
             return None
-        return polygon
+        return rotated_box_of(points) if self._oriented else polygon
 
     def _keypoints(self, values: list[float], box: Box, size_wh: tuple[int, int]) -> Keypoints:
         assert self._keypoints_shape is not None
@@ -112,3 +122,19 @@ class LineReader:
         else:
             visibility = tuple(0 if point == (0.0, 0.0) else 2 for point in points)
         return Keypoints(tuple(points), visibility, box)
+
+
+def rotated_box_of(corners: Sequence[tuple[float, float]]) -> RotatedBox:
+    """The rotated box whose first side runs from the first corner to the second, about four corners in order.
+
+    Exact where the corners are those of a rectangle, else the smallest rectangle about them.
+    """
+    (x1, y1), (x2, y2), (x3, y3), (x4, y4) = corners
+    width, height = math.dist((x1, y1), (x2, y2)), math.dist((x2, y2), (x3, y3))
+    slack = 1e-4 * max(width, height)
+    right_angled = abs((x2 - x1) * (x3 - x2) + (y2 - y1) * (y3 - y2)) <= slack * max(width, height)
+    clockwise = (x2 - x1) * (y3 - y2) - (y2 - y1) * (x3 - x2) > 0
+    if not (right_angled and clockwise and math.dist((x1 + x3, y1 + y3), (x2 + x4, y2 + y4)) <= 2 * slack):
+        return min_area_rotated_box(corners)
+    angle = math.degrees(math.atan2(y2 - y1, x2 - x1))
+    return RotatedBox((x1 + x2 + x3 + x4) / 4, (y1 + y2 + y3 + y4) / 4, width, height, angle)

@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from saccade.core.objects import Box, Object
+from saccade.core.objects import Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import Kind
-from saccade.formats._boxes import fit_box
+from saccade.formats._options import one_of
 from saccade.formats._writing import (
     NO_SPLIT_FOLDER,
     ClassNames,
@@ -22,20 +22,23 @@ from saccade.formats._writing import (
     copy_media,
     size_wh_of,
 )
+from saccade.formats._yolo_shapes import HELD, TASKS, ShapeWriter
 from saccade.formats.base import Reading, Record
 
 
 @dataclass(frozen=True)
 class Options:
-    """YOLO is written in one way only."""
+    """``task``: what a line holds: detect, segment, obb or pose."""
+
+    task: str = "detect"
 
 
 def write_yolo(reading: Reading, destination: Path, report: Report, options: Options) -> None:
     """Write ``data.yaml``, ``images/[<split>/]`` and ``labels/[<split>/]``."""
-    del options
+    task = one_of("task", options.task, TASKS)
     columns = Columns(reading, report, Kind.OBJECTS)
-    columns.report_class_details("parent", "color", "keypoints", "skeleton")
-    writer = _Writer(columns, destination, report)
+    columns.report_class_details("parent", "color", "skeleton", *(() if task == "pose" else ("keypoints",)))
+    writer = _Writer(columns, destination, report, task)
     for record in reading.records:
         columns.count(record)
         writer.record(record)
@@ -44,7 +47,7 @@ def write_yolo(reading: Reading, destination: Path, report: Report, options: Opt
 
 
 class _Writer:
-    def __init__(self, columns: Columns, destination: Path, report: Report) -> None:
+    def __init__(self, columns: Columns, destination: Path, report: Report, task: str) -> None:
         self._columns = columns
         self._destination = destination
         self._report = report
@@ -52,7 +55,9 @@ class _Writer:
         self._splits = Names(report, "split", reserved=(NO_SPLIT_FOLDER, "images", "labels"))
         self._folders: dict[str | None, str] = {}
         self._classes = ClassNames(columns.labels)
-        self._losses = ObjectLosses(report, attributes=False)
+        self._losses = ObjectLosses(report, attributes=False, held=HELD[task])
+        self._keypoints = self._keypoint_names(report, task)
+        self._shapes = ShapeWriter(task, len(self._keypoints), report)
 
     def record(self, record: Record) -> None:
         folder = self._folder(self._columns.split_of(record))
@@ -79,13 +84,22 @@ class _Writer:
             self._folders[split] = name if self._columns.has_split else ""
         return self._folders[split]
 
+    def _keypoint_names(self, report: Report, task: str) -> tuple[str, ...]:
+        """The names of keypoints, which all classes share in this format: those of the class that has most."""
+        named = [info.keypoints for info in self._columns.labels.classes] if self._columns.labels else []
+        if task != "pose" or not any(named):
+            return ()
+        longest = max(named, key=len)
+        if any(names != longest for names in named):
+            report.add(Action.DROPPED, "names of keypoints that differ from class to class", detail=", ".join(longest))
+        return longest
+
     def _line(self, key: str, found: Object, position: int, size: tuple[int, int] | None) -> str | None:
         self._losses.note(key, found, position)
-        bounds = self._losses.bounds_xyxy(key, found)
-        if bounds is None or size is None:
+        numbers = None if size is None else self._shapes.numbers(key, found, size)
+        if numbers is None:
             return None
-        box = fit_box(bounds, size, self._report, key=key, object_id=found.id)
-        return None if box is None else f"{self._classes.number(found.class_name)} {_shares(box, size)}"
+        return " ".join([str(self._classes.number(found.class_name)), *map(repr, numbers)])
 
     def finish(self) -> None:
         self._losses.finish()
@@ -104,17 +118,11 @@ class _Writer:
             # Trainers ask for both; that there is no split stands under the extra key.
             data = {"train": "images", "val": "images"}
         folders = [{"path": path} if split is None else {"split": split, "path": path} for split, path in paths.items()]
-        names = {number: name for name, number in self._classes.numbers.items()}
-        return {**data, "names": names, "saccade": {"has_splits": self._columns.has_split, "folders": folders}}
-
-
-def _shares(box: Box, size_wh: tuple[int, int]) -> str:
-    """Centre and sides as shares of the image, with every digit that the numbers have."""
-    width, height = size_wh
-    shares = (
-        (box.x1 + box.x2) / 2 / width,
-        (box.y1 + box.y2) / 2 / height,
-        (box.x2 - box.x1) / width,
-        (box.y2 - box.y1) / height,
-    )
-    return " ".join(map(repr, shares))
+        data["names"] = {number: name for name, number in self._classes.numbers.items()}
+        mine: dict[str, Any] = {"has_splits": self._columns.has_split, "folders": folders}
+        if self._shapes.task != "detect":
+            mine["task"] = self._shapes.task
+        if self._shapes.task == "pose":
+            data["kpt_shape"] = [self._shapes.keypoints or 1, 3]
+            mine["keypoints"] = list(self._keypoints)
+        return {**data, "saccade": mine}

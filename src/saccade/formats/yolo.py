@@ -1,15 +1,18 @@
-"""YOLO detection labels: a text file for each image, a line for each object, in shares of the image's sides.
+"""YOLO labels: a text file for each image, a line for each object, in shares of the image's sides.
 
 Read: ``data.yaml`` (names as a list or by number; train, val and test as a folder, a list of folders or a text file of
 images), darknet's ``obj.data`` and ``obj.names``, or ``classes.txt`` with the text files in ``labels/`` or beside the
 images. A line is ``class cx cy w h``, with a sixth number as the score; ``class x y x y …`` is a polygon; where
-data.yaml has ``kpt_shape`` it is a box with keypoints. An image without a label file is not labelled yet; one with an
-empty file is reviewed and empty. The size in pixels comes from the image's header.
+data.yaml has ``kpt_shape`` it is a box with keypoints; with the option ``task=obb`` four points are the corners of a
+rotated box (a data set itself does not say so; those that we write do). An image without a label file is not labelled
+yet; one with an empty file is reviewed and empty. The size in pixels comes from the image's header.
 
-Written: ``data.yaml``, ``images/<split>`` and ``labels/<split>``, with all digits of the numbers. Boxes are cut at the
-edge of the image, other shapes become their box. The extra key ``saccade`` in data.yaml keeps the names of splits.
+Written: ``data.yaml``, ``images/<split>`` and ``labels/<split>``, with all digits of the numbers. The option ``task``
+says what a line holds: ``detect`` (boxes, cut at the edge of the image; other shapes become their box), ``segment``
+(polygons of one ring), ``obb`` (corners of rotated boxes) or ``pose`` (boxes with keypoints). The extra key ``saccade``
+in data.yaml keeps the names of splits and the task.
 
-Source of the format: https://docs.ultralytics.com/datasets/detect/.
+Source of the format: https://docs.ultralytics.com/datasets/ (detect, segment, obb, pose).
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from saccade.core.errors import SaccadeError
 from saccade.core.objects import Objects
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats._options import parse_options
+from saccade.formats._options import one_of, parse_options
 from saccade.formats._paths import Keys, Tree, stem_of
 from saccade.formats._writing import image_size_wh
 from saccade.formats._yolo_files import (
@@ -36,6 +39,7 @@ from saccade.formats._yolo_files import (
     orphans,
 )
 from saccade.formats._yolo_lines import LineReader, highest_class, looks_like_labels
+from saccade.formats._yolo_shapes import TASKS
 from saccade.formats._yolo_write import Options as WriteOptions
 from saccade.formats._yolo_write import write_yolo
 from saccade.formats.base import Detection, LocalFile, Reading, Record
@@ -43,13 +47,15 @@ from saccade.formats.base import Detection, LocalFile, Reading, Record
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """YOLO has no options of reading."""
+    """``task``: obb, to take four points as a rotated box; else auto."""
+
+    task: str = "auto"
 
 
 class Yolo:
     name: ClassVar[str] = "yolo"
     title: ClassVar[str] = "YOLO"
-    holds: ClassVar[str] = "boxes (polygons and keypoints are read); splits; labelled or not"
+    holds: ClassVar[str] = "boxes, polygons, rotated boxes or keypoints (one of them, by task); splits; labelled or not"
 
     def detect(self, source: Path) -> Detection:
         if (path := find_yaml(source)) is not None:
@@ -62,8 +68,8 @@ class Yolo:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder or a data.yaml."""
-        parse_options(ReadOptions, options, "YOLO")
-        return _YoloReading(source, report).open()
+        task = one_of("task", parse_options(ReadOptions, options, "YOLO").task, ("auto", *TASKS))
+        return _YoloReading(source, report, task).open()
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
         write_yolo(reading, destination, report, parse_options(WriteOptions, options, "YOLO"))
@@ -91,10 +97,11 @@ class _Entry:
 class _YoloReading:
     """One opening of a source."""
 
-    def __init__(self, source: Path, report: Report) -> None:
+    def __init__(self, source: Path, report: Report, task: str) -> None:
         self._report = report
         self._tree = Tree(source.parent if source.is_file() else source)
         self._layout: Layout = find_layout(source, self._tree, report)
+        self._oriented = (self._layout.task if task == "auto" else task) == "obb"
         self._entries = list(self._find_entries())
 
     def open(self) -> Reading:
@@ -103,7 +110,7 @@ class _YoloReading:
         for orphan in orphans(self._tree, expected):
             self._report.add(Action.SET_ASIDE, "label file without an image", detail=orphan)
         names = self._layout.names or self._guessed_names(expected)
-        infos = tuple(ClassInfo(name) for name in names)
+        infos = tuple(ClassInfo(name, keypoints=self._layout.keypoint_names) for name in names)
         columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, infos)]
         if self._layout.has_splits:
             columns.append(Column("split", Kind.TEXT))
@@ -135,7 +142,7 @@ class _YoloReading:
         return [str(number) for number in range(highest + 1)]
 
     def _records(self, names: list[str]) -> Iterator[Record]:
-        lines = LineReader(names, self._layout.keypoints_shape, self._report)
+        lines = LineReader(names, self._layout.keypoints_shape, self._report, oriented=self._oriented)
         for entry in self._entries:
             try:
                 yield self._record(entry, lines)

@@ -1,0 +1,164 @@
+"""YOLO beyond boxes: polygons, rotated boxes and keypoints, there and back."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from saccade.core.errors import FormatError
+from saccade.core.objects import Box, Ellipse, Geometry, Keypoints, Object, Points, Polygon, RotatedBox
+from saccade.core.schema import ClassInfo
+from saccade.formats import yolo
+from saccade.formats._yolo_lines import rotated_box_of
+
+SIZE_WH = (160, 120)
+Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+
+
+def there_and_back(kit: SimpleNamespace, geometries: list[Geometry], folder: Path, task: str) -> tuple[Any, Any]:
+    """What is read of objects that were written, and the report of the writing."""
+    objects = tuple(Object(str(number), "cat", shape) for number, shape in enumerate(geometries, 1))
+    info = ClassInfo("cat", keypoints=("nose", "tail") if task == "pose" else ())
+    reading = kit.dataset([kit.record("a", SIZE_WH, objects=objects)], [info])
+    report = kit.write_all(yolo.FORMAT, reading, folder, task=task)
+    return kit.read_all(yolo.FORMAT, folder), report
+
+
+x = st.floats(1, SIZE_WH[0] - 1)
+y = st.floats(1, SIZE_WH[1] - 1)
+polygons = st.lists(st.tuples(x, y), min_size=3, max_size=8).map(Polygon.simple).filter(lambda p: p.area() > 1)
+rotated = st.builds(
+    RotatedBox, st.floats(50, 110), st.floats(50, 70), st.floats(2, 50), st.floats(2, 50), st.floats(-180, 180)
+)
+seen = st.lists(st.sampled_from([1, 2]), min_size=2, max_size=2)
+poses = st.builds(
+    lambda points, visible, box: Keypoints(tuple(points), tuple(visible), box),
+    st.lists(st.tuples(x, y), min_size=2, max_size=2), seen,
+    st.builds(Box, st.floats(0, 50), st.floats(0, 50), st.floats(60, 160), st.floats(60, 120)),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(polygons, min_size=1, max_size=3))
+def test_polygons(kit: SimpleNamespace, shapes: list[Polygon]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        read, report = there_and_back(kit, list(shapes), Path(folder), "segment")
+    assert len(report) == 0, list(report)
+    for before, after in zip(shapes, read.records["a"].values["objects"], strict=True):
+        np.testing.assert_allclose(after.geometry.parts[0][0], before.parts[0][0], atol=1e-9)
+
+
+def canonical(box: RotatedBox) -> np.ndarray:
+    """Corners in an order that does not depend on which side is called the first."""
+    corners = np.round(np.array(box.corners()), 5) + 0.0
+    return corners[np.lexsort(corners.T)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(rotated, min_size=1, max_size=3))
+def test_rotated_boxes(kit: SimpleNamespace, shapes: list[RotatedBox]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        read, report = there_and_back(kit, list(shapes), Path(folder), "obb")
+    assert len(report) == 0, list(report)
+    for before, after in zip(shapes, read.records["a"].values["objects"], strict=True):
+        assert isinstance(after.geometry, RotatedBox)
+        np.testing.assert_allclose(after.geometry.corners(), before.corners(), atol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(poses, min_size=1, max_size=3))
+def test_keypoints(kit: SimpleNamespace, shapes: list[Keypoints]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        read, report = there_and_back(kit, list(shapes), Path(folder), "pose")
+    assert len(report) == 0, list(report)
+    assert read.schema["objects"].classes[0].keypoints == ("nose", "tail")
+    for before, after in zip(shapes, read.records["a"].values["objects"], strict=True):
+        assert after.geometry.visibility == before.visibility
+        np.testing.assert_allclose(after.geometry.points, before.points, atol=1e-9)
+        np.testing.assert_allclose(after.geometry.bounds_xyxy(), before.bounds_xyxy(), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("task", "shape", "reason"),
+    [
+        ("segment", Ellipse(80, 60, 20, 10, 30), "shape of a ellipse, written as its polygon"),
+        ("segment", Box(-10, 10, 50, 50), "polygon over the edge of the image"),
+        ("segment", Points(((5, 5),)), "shape that cannot become a polygon"),
+        ("segment", Polygon(((((10, 10), (60, 10), (60, 60)), ((40, 20), (50, 20), (50, 30))),)), "holes and all"),
+        ("obb", RotatedBox(5, 60, 40, 20, 10), "corners over the edge of the image moved onto it"),
+        ("obb", RotatedBox(500, 60, 40, 20, 10), "object without area in the image"),
+        ("obb", Box(10, 10, 50, 40), "shape of a box, written as its rotated box"),
+        ("pose", Box(10, 10, 50, 40), "keypoints of another number"),
+        ("pose", Keypoints(((20, 20), (500, 30)), (2, 2), Box(10, 10, 50, 40)), "keypoint outside the image"),
+        ("detect", RotatedBox(50, 60, 40, 20, 10), "shape of a rotated box, written as its box"),
+    ],
+)  # fmt: skip
+def test_losses_are_said(kit: SimpleNamespace, tmp_path: Path, task: str, shape: Geometry, reason: str) -> None:
+    _, report = there_and_back(kit, [shape], tmp_path, task)
+    assert any(reason in finding.reason for finding in report), list(report)
+
+
+def test_four_points_are_a_polygon_unless_told_otherwise(lay: Lay, kit: SimpleNamespace) -> None:
+    corners = "0 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75\n"
+    source = lay({"data.yaml": "names: [ship]\ntrain: images\n", "images/a.png": None, "labels/a.txt": corners})
+    plain = kit.read_all(yolo.FORMAT, source).records["a"].values["objects"][0]
+    told = kit.read_all(yolo.FORMAT, source, task="obb").records["a"].values["objects"][0]
+    assert isinstance(plain.geometry, Polygon)
+    assert told.geometry == RotatedBox(4, 3, 4, 3, 0)
+
+
+def test_a_rotated_box_with_a_score(lay: Lay, kit: SimpleNamespace) -> None:
+    line = "0 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75 0.5\n0 0.1 0.1 0.2\n"
+    source = lay({"data.yaml": "names: [ship]\ntrain: images\n", "images/a.png": None, "labels/a.txt": line})
+    read = kit.read_all(yolo.FORMAT, source, task="obb")
+    assert [one.score for one in read.records["a"].values["objects"]] == [0.5]
+    assert read.reasons()[("dropped", "line with a wrong number of values")] == 1
+
+
+def test_unknown_tasks(kit: SimpleNamespace, lay: Lay, tmp_path: Path) -> None:
+    source = lay({"data.yaml": "names: [ship]\ntrain: images\n", "images/a.png": None})
+    with pytest.raises(FormatError, match="segment"):
+        kit.read_all(yolo.FORMAT, source, task="segmnt")
+    with pytest.raises(FormatError, match="pose"):
+        there_and_back(kit, [], tmp_path, "poses")
+
+
+def test_data_yaml_of_poses(kit: SimpleNamespace, tmp_path: Path) -> None:
+    there_and_back(kit, [Keypoints(((20, 20), (40, 30)), (2, 1))], tmp_path, "pose")
+    data = yaml.safe_load((tmp_path / "data.yaml").read_text())
+    assert data["kpt_shape"] == [2, 3]
+
+
+def test_corners_of_no_rectangle_give_the_smallest_about_them() -> None:
+    box = rotated_box_of([(0, 0), (10, 1), (11, 6), (1, 5)])
+    assert box.area() >= 49
+    turned = rotated_box_of([(0, 0), (0, 5), (10, 5), (10, 0)])  # counter-clockwise
+    np.testing.assert_allclose(canonical(turned), canonical(RotatedBox(5, 2.5, 10, 5, 0)), atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("task", ["segment", "obb"])
+def test_supervision_reads_them(kit: SimpleNamespace, tmp_path: Path, task: str) -> None:
+    sv = pytest.importorskip("supervision")
+    polygon, rotated_box = Polygon.simple([(20, 20), (100, 30), (60, 90)]), RotatedBox(80, 60, 40, 20, 30)
+    shape: Geometry = polygon if task == "segment" else rotated_box
+    there_and_back(kit, [shape], tmp_path, task)
+    dataset = sv.DetectionDataset.from_yolo(
+        str(tmp_path / "images"), str(tmp_path / "labels"), str(tmp_path / "data.yaml"),
+        force_masks=task == "segment", is_obb=task == "obb",
+    )  # fmt: skip
+    ((_, found),) = dataset.annotations.items()
+    np.testing.assert_allclose(found.xyxy[0], shape.bounds_xyxy(), atol=1)
+    if task == "segment":
+        assert found.mask[0].sum() == pytest.approx(shape.area(), rel=0.05)
+    else:
+        np.testing.assert_allclose(found.data["xyxyxyxy"][0], np.array(rotated_box.corners()), atol=0.01)
