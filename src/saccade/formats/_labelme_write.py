@@ -1,0 +1,175 @@
+"""Writing LabelMe: a JSON file beside each image that is labelled."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from saccade.core.errors import InvalidValueError
+from saccade.core.geometry import convert, mask_to_array
+from saccade.core.objects import Ellipse, Geometry, Keypoints, Mask, Object, Points, Polygon, Polyline, Ring, RotatedBox
+from saccade.core.report import Action, Report
+from saccade.core.schema import Kind
+from saccade.formats._paths import SPLIT_WORDS
+from saccade.formats._writing import ClassNames, Columns, FileNames, copy_media, size_wh_of
+from saccade.formats.base import Reading, Record
+
+FLAGS = "flags"
+Json = dict[str, Any]
+_PLACES = {"description": str, "group_id": int}
+"""Attributes that LabelMe has a place for, and the type that they must then have."""
+
+
+def write_labelme(reading: Reading, destination: Path, report: Report) -> None:
+    """Write images and JSON files, in a folder for each split that LabelMe's users know."""
+    columns = Columns(reading, report, Kind.OBJECTS, kept={FLAGS: Kind.TABLE})
+    columns.report_class_details("parent", "color", "keypoints", "skeleton")
+    writer = _Writer(columns, destination, report)
+    for record in reading.records:
+        columns.count(record)
+        writer.record(record)
+    writer.finish()
+    columns.finish()
+
+
+class _Writer:
+    def __init__(self, columns: Columns, destination: Path, report: Report) -> None:
+        self._columns, self._destination, self._report = columns, destination, report
+        self._files = FileNames(report, reserved=SPLIT_WORDS)
+        self._classes = ClassNames(columns.labels)
+
+    def record(self, record: Record) -> None:
+        split = self._columns.split_of(record)
+        if split is not None and split not in SPLIT_WORDS:
+            self._report.add(Action.DROPPED, "split that is not train, val or test", key=record.key, detail=split)
+            split = None
+        stem = self._files.take(record.key)
+        stem = f"{split}/{stem}" if split else stem
+        image = copy_media(record, self._destination / stem, self._report)
+        objects = record.values.get(self._columns.labels.name) if self._columns.labels else None
+        if image is None:
+            return
+        flags = record.values.get(FLAGS) if FLAGS in self._columns.kept else None
+        if objects is None:
+            if flags:
+                self._report.add(Action.DROPPED, "flags of an image that is not labelled", key=record.key)
+            return
+        size = size_wh_of(record)
+        shapes = [shape for at, found in enumerate(objects, 1) if (shape := self._shape(record.key, found, at, size))]
+        data = {
+            "version": "5.5.0", "flags": flags if isinstance(flags, dict) else {}, "shapes": shapes,
+            "imagePath": image.name, "imageData": None,
+            "imageHeight": size[1] if size else None, "imageWidth": size[0] if size else None,
+        }  # fmt: skip
+        text = json.dumps(data, ensure_ascii=False, indent=2)
+        (self._destination / f"{stem}.json").write_text(text, encoding="utf-8")
+
+    def _shape(self, key: str, found: Object, position: int, size: tuple[int, int] | None) -> Json | None:
+        made = self._geometry(key, found, size)
+        if made is None:
+            return None
+        self._classes.number(found.class_name)
+        shape: Json = {"label": found.class_name, **made, "group_id": None, "description": "", "flags": {}}
+        further: Json = {}
+        for name, value in found.attributes.items():
+            if name in _PLACES and type(value) is _PLACES[name] and value != "":
+                shape[name] = value
+            elif isinstance(value, bool):
+                shape["flags"][name] = value
+            elif isinstance(value, float) and not math.isfinite(value):
+                self._add(Action.DROPPED, "attribute that is no finite number", key, found, name)
+            else:
+                further[name] = value
+        if further:
+            shape["attributes"] = further
+        if found.score is not None:
+            shape["score"] = found.score
+        extra = {} if found.id == str(position) else {"id": found.id}
+        if found.track is not None:
+            extra["track"] = found.track
+        return {**shape, **({"saccade": extra} if extra else {})}
+
+    def _add(self, action: Action, reason: str, key: str, found: Object, detail: str = "") -> None:
+        self._report.add(action, reason, key=key, object_id=found.id, detail=detail)
+
+    def _geometry(self, key: str, found: Object, size: tuple[int, int] | None) -> Json | None:
+        geometry = self._held(key, found, size)
+        if geometry is None or isinstance(geometry, Mask):
+            return None if geometry is None else _mask(geometry)
+        kind, points = _points(geometry)
+        return {"shape_type": kind, "points": [list(point) for point in points]}
+
+    def _held(self, key: str, found: Object, size: tuple[int, int] | None) -> Geometry | None:
+        """The geometry as one that LabelMe has; a change is reported."""
+        geometry = found.geometry
+        wanted = _wanted(geometry)
+        if wanted is None:
+            return geometry
+        words = geometry.type.replace("_", " ")
+        try:
+            made = Points(geometry.points) if isinstance(geometry, Keypoints) else convert(geometry, wanted, size)[0]
+        except InvalidValueError as error:
+            self._add(Action.DROPPED, "shape that cannot be written", key, found, f"a {words}: {error}")
+            return None
+        if isinstance(made, Mask) and not made.area():
+            self._add(Action.DROPPED, "shape that cannot be written", key, found, f"a {words} without pixels")
+            return None
+        self._add(Action.DROPPED, f"shape of a {words}, written as {wanted}", key, found)
+        return made
+
+    def finish(self) -> None:
+        for name in self._classes.numbers.keys() - self._classes.used:
+            self._report.add(Action.DROPPED, "class that no object has", detail=name)
+        order = [name for name in self._classes.numbers if name in self._classes.used]
+        if order != sorted(order):
+            self._report.add(Action.DROPPED, "order of the classes", detail="LabelMe has no list of them")
+
+
+def _wanted(geometry: Geometry) -> str | None:
+    """What a geometry that LabelMe does not have is written as; None for those that it has."""
+    match geometry:
+        case RotatedBox():
+            return "polygon"
+        case Ellipse():
+            return None if geometry.rx == geometry.ry else "polygon"
+        case Polygon():
+            return "mask" if len(geometry.parts) > 1 or len(geometry.parts[0]) > 1 else None
+        case Keypoints():
+            return "points"
+        case Mask():
+            return None if geometry.area() else "mask"
+        case _:
+            return None
+
+
+def _points(geometry: Geometry) -> tuple[str, Ring]:
+    """The kind of a shape and its points."""
+    match geometry:
+        case Polygon():
+            return "polygon", geometry.parts[0][0]
+        case Polyline():
+            return "linestrip", geometry.points
+        case Points():
+            return ("point" if len(geometry.points) == 1 else "points"), geometry.points
+        case Ellipse():
+            return "circle", ((geometry.cx, geometry.cy), (geometry.cx + geometry.rx, geometry.cy))
+        case _:
+            x1, y1, x2, y2 = geometry.bounds_xyxy()
+            return "rectangle", ((x1, y1), (x2, y2))
+
+
+def _mask(mask: Mask) -> Json:
+    """A mask as a PNG of the part that it covers; the corners are its first and last pixel."""
+    from PIL import Image
+
+    x1, y1, x2, y2 = (int(side) for side in mask.bounds_xyxy())
+    out = BytesIO()
+    Image.fromarray(mask_to_array(mask)[y1:y2, x1:x2].astype(np.uint8) * 255).save(out, "PNG")
+    encoded = base64.b64encode(out.getvalue()).decode()
+    return {"shape_type": "mask", "points": [[float(x1), float(y1)], [float(x2 - 1), float(y2 - 1)]], "mask": encoded}
