@@ -17,6 +17,7 @@ Source of the format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class Voc:
         if found is None:
             return Detection(False, f"there is no XML file {'in ' + places[0] if places else 'in it'}")
         with tree.path(found).open("rb") as file:
-            if b"<annotation" in file.read(4096):
+            if re.search(rb"<annotation[\s>]", file.read(4096)):
                 return Detection(True, f"{found} is an annotation")
         return Detection(False, f"{found} is XML, but not an annotation")
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, Literal
 
 from saccade.app.harbour.fleet import CLASS_NAMES
-from saccade.app.harbour.scene import Outline, Scene, make_scene
+from saccade.app.harbour.scene import THREADS, Outline, make_scene
 from saccade.core.errors import ConflictError, InvalidValueError
-from saccade.core.objects import Polygon
+from saccade.core.objects import Objects, Polygon
 from saccade.core.progress import Progress, Silent
 from saccade.media.image import encode
 
@@ -76,23 +78,36 @@ def _write(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     progress.start("Making harbour scenes", len(names))
-    for scene_name, scene_seed, view in names:
-        scene = make_scene(scene_seed, size_wh, view=view, geometry=geometry)
-        name = f"{scene_name}_{view:02d}.jpg"
-        (part / "images" / name).write_bytes(encode(scene.image, "jpeg", _QUALITY))
-        image = {"id": len(images) + 1, "file_name": name, "width": size_wh[0], "height": size_wh[1]}
-        images.append({**image, "scene": scene_name})
-        annotations += _annotations(scene, len(images), len(annotations) + 1)
-        progress.advance(note=name)
+
+    def make(views: list[tuple[str, int, int]]) -> list[tuple[str, str, Objects]]:
+        made = []
+        for scene_name, scene_seed, view in views:
+            scene = make_scene(scene_seed, size_wh, view=view, geometry=geometry)
+            name = f"{scene_name}_{view:02d}.jpg"
+            (part / "images" / name).write_bytes(encode(scene.image, "jpeg", _QUALITY))
+            made.append((scene_name, name, scene.objects))
+        return made
+
+    # One thread makes all views of a scene, which share much of the work.
+    by_scene = [list(views) for _, views in groupby(names, key=lambda name: name[1])]
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="saccade-harbour")
+    try:
+        for scene_name, name, objects in chain.from_iterable(pool.map(make, by_scene)):
+            image = {"id": len(images) + 1, "file_name": name, "width": size_wh[0], "height": size_wh[1]}
+            images.append({**image, "scene": scene_name})
+            annotations += _annotations(objects, len(images), len(annotations) + 1)
+            progress.advance(note=name)
+    finally:
+        pool.shutdown(cancel_futures=True)
     categories = [{"id": number, "name": name} for number, name in enumerate(CLASS_NAMES, 1)]
     whole = {"images": images, "annotations": annotations, "categories": categories}
     (part / "annotations.json").write_text(json.dumps(whole), encoding="utf-8")
     progress.finish()
 
 
-def _annotations(scene: Scene, image_id: int, first_id: int) -> list[dict[str, Any]]:
+def _annotations(objects: Objects, image_id: int, first_id: int) -> list[dict[str, Any]]:
     rows = []
-    for number, one in enumerate(scene.objects, first_id):
+    for number, one in enumerate(objects, first_id):
         x1, y1, x2, y2 = one.geometry.bounds_xyxy()
         rows.append(
             {

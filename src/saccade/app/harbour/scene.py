@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
@@ -21,6 +22,10 @@ from saccade.core.objects import Box, Object, Polygon, RotatedBox
 
 Outline = Literal["box", "rotated_box", "polygon"]
 MIN_SIDE, MAX_SIDE = 320, 4096
+
+
+THREADS = min(8, os.cpu_count() or 1)
+"""How many scenes are made at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ def _check(seed: int, size_wh: tuple[int, int], view: int, geometry: str) -> Non
         raise InvalidValueError(f"The geometry must be one of {', '.join(get_args(Outline))}, not {geometry!r}.")
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=THREADS)
 def _place(seed: int, size_wh: tuple[int, int]) -> Place:
     """The place of the scene drawn last is kept, as its pictures are usually made in a row."""
     return make_place(seed, size_wh)
