@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,34 @@ def test_nothing_temporary_stays_and_a_disk_that_refuses_is_a_workspace_error(tm
     with pytest.raises(WorkspaceError, match="cannot be written"):
         blocked.put_bytes(b"abc")
     assert [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()] == []
+
+
+def test_a_batch_becomes_visible_as_a_whole(tmp_path: Path) -> None:
+    store = ObjectStore(str(tmp_path / "objects"), Scratch(tmp_path / "tmp"))
+    contents = [bytes([number % 40]) * 1000 for number in range(200)]  # each content five times
+    with store.batch() as batch, ThreadPoolExecutor(8) as pool:
+        digests = list(pool.map(batch.put_bytes, contents))
+        assert not any(store.exists(digest) for digest in digests)
+        batch.finish()
+        assert [store.read(digest) for digest in digests] == contents
+        assert batch.put_bytes(contents[0]) == digests[0], "what is kept is not written again"
+        batch.finish()
+    assert len(list((tmp_path / "objects").glob("*/*"))) == 40
+    assert not [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()]
+
+
+def test_a_batch_that_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
+    store = ObjectStore(str(tmp_path / "objects"), Scratch(tmp_path / "tmp"))
+    with store.batch() as batch:
+        batch.put_bytes(b"content")
+        assert [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_batch_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    store = ObjectStore(str(tmp_path / "objects"), Scratch(tmp_path / "tmp"))
+    (tmp_path / "objects").write_text("a file in the way")
+    with store.batch() as batch:
+        batch.put_bytes(b"content")
+        with pytest.raises(WorkspaceError, match="cannot be written"):
+            batch.finish()

@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from saccade.core.digest import digest_file
+from saccade.core.digest import digest_bytes, digest_file
 from saccade.core.errors import ConflictError, FormatError, InvalidValueError, SaccadeError
 from saccade.core.progress import Progress, Silent
 from saccade.core.reader import Item
@@ -21,11 +22,14 @@ from saccade.core.splits import count_by_split, split_by_group
 from saccade.formats.base import FORMATS, Reading, Record
 from saccade.formats.detect import detect_format
 from saccade.media.image import Probe, verify
+from saccade.store.object_store import ObjectBatch
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
 IMAGE, SPLIT = "image", "split"
 _THREADS = 4
+_IN_PIECES = 1 << 26
+"""Linked files of more bytes are not read as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +98,16 @@ def import_dataset(
     if split is not None:
         config["split"] = {"shares": dict(split.shares), "group": split.group_pattern, "seed": split.seed}
     run = workspace.runs.start("import", name, config, [])
-    importer = _Importer(workspace, report, link, splits)
     try:
-        items = importer.items(reading, progress)
-        if strict:
-            items = _refuse_losses(items, report)
-        version = workspace.datasets.write(
-            name, importer.schema(reading), items, mode="create", message=f"import {source} ({chosen})", run_id=run.id
-        )
+        with workspace.objects.batch() as objects:
+            importer = _Importer(objects, report, link, splits)
+            items = importer.items(reading, progress)
+            if strict:
+                items = _refuse_losses(items, report)
+            message = f"import {source} ({chosen})"
+            version = workspace.datasets.write(
+                name, importer.schema(reading), items, mode="create", message=message, run_id=run.id
+            )
     except BaseException as error:
         workspace.runs.finish(run.id, "failed", error=str(error) or type(error).__name__)
         raise
@@ -144,8 +150,8 @@ def _refuse_losses(items: Iterator[Item], report: Report) -> Iterator[Item]:
 class _Importer:
     """Turns records into items: checks each image, stores or links it, and says what was wrong."""
 
-    def __init__(self, workspace: Workspace, report: Report, link: bool, splits: Mapping[str, str] | None) -> None:
-        self.workspace, self.report, self.link, self.splits = workspace, report, link, splits
+    def __init__(self, objects: ObjectBatch, report: Report, link: bool, splits: Mapping[str, str] | None) -> None:
+        self.objects, self.report, self.link, self.splits = objects, report, link, splits
         self.set_aside = 0
         self.seen_splits: list[str | None] = []
 
@@ -172,29 +178,41 @@ class _Importer:
                 f"None of the {self.set_aside} images can be used; the first: {_first_set_aside(self.report)}",
                 hint="Check that the files are whole and really images.",
             )
+        self.objects.finish()  # before the version that refers to them comes to be
 
     def _take_in(self, record: Record) -> ImageRef | SaccadeError | None:
         if record.media is None:
             return None
-        path = record.media.path
+        path = record.media.path if self.link else None
         try:
-            if self.link and path is not None:
-                found = verify(path)
-                return _ref(record, found, digest_file(path), path.stat().st_size, path.resolve().as_uri())
+            if path is not None and path.stat().st_size > _IN_PIECES:
+                return _ref(record, verify(path), digest_file(path), path.stat().st_size, _uri(path))
             data = record.media.read()
             found = verify(data)
         except SaccadeError as error:
             return error
         except OSError as error:
             return SaccadeError(f"{record.media.name} cannot be read: {error.strerror}.")
+        if path is not None:
+            return _ref(record, found, digest_bytes(data), len(data), _uri(path))
         # Not being able to store it is no fault of the image: that ends the import.
-        return _ref(record, found, self.workspace.objects.put_bytes(data), len(data), None)
+        return _ref(record, found, self.objects.put_bytes(data), len(data), None)
 
     def _compare_size(self, record: Record, ref: ImageRef | None) -> None:
         if ref is None or record.size_wh is None or record.size_wh == (ref.width, ref.height):
             return
         stated = f"{record.size_wh[0]} x {record.size_wh[1]} stated, {ref.width} x {ref.height} true"
         self.report.add(Action.NOTICED, "image size differs from what the labels state", key=record.key, detail=stated)
+
+
+def _uri(path: Path) -> str:
+    """The file's URI; links on the way to its folder are followed, which is asked once for each folder."""
+    return (_real_folder(path.parent) / path.name).as_uri()
+
+
+@lru_cache(maxsize=1024)
+def _real_folder(folder: Path) -> Path:
+    return folder.resolve()
 
 
 def _first_set_aside(report: Report) -> str:

@@ -53,10 +53,15 @@ def probe(data: bytes | Path, *, limits: Limits = LIMITS) -> Probe:
     Raises:
         MediaError: not an image that can be read, broken, or larger than ``limits``. NotFoundError: no such file.
     """
-    with opened(data, limits) as found, without_warnings():
+    with opened(data, limits) as found:
+        return _probe_of(found)
+
+
+def _probe_of(found: Opened) -> Probe:
+    with without_warnings():
         width, height = found.size_wh
-        mode = found.image.mode
-        return Probe(width, height, found.format, mode, found.orientation, frames_of(found.image))
+        frames = frames_of(found.image)
+        return Probe(width, height, found.format, found.image.mode, found.orientation, frames)
 
 
 def verify(data: bytes | Path, *, limits: Limits = LIMITS) -> Probe:
@@ -65,16 +70,22 @@ def verify(data: bytes | Path, *, limits: Limits = LIMITS) -> Probe:
     A JPEG is decoded at an eighth of its size, which reads the whole stream in a fraction of the time. MediaError as
     for :func:`probe`, and where pixels are missing or damaged beyond what the format's own checks let pass.
     """
-    found = probe(data, limits=limits)
-    if found.format == "png":
-        with opened(data, limits) as source:
-            source.image.verify()  # the checksums, which the decoder does not look at
     with opened(data, limits) as source:
-        _refuse_open_range(data, source)
-        source.image.draft(None, (1, 1))
-        with _quiet_for(source):
-            source.image.load()
+        found = _probe_of(source)
+        if found.format != "png":
+            _load_all(data, source)
+            return found
+        source.image.verify()  # the checksums, which the decoder does not look at; the image is of no use after it
+    with opened(data, limits) as source:
+        _load_all(data, source)
     return found
+
+
+def _load_all(data: bytes | Path, source: Opened) -> None:
+    _refuse_open_range(data, source)
+    source.image.draft(None, (1, 1))
+    with _quiet_for(source):
+        source.image.load()
 
 
 def decode(

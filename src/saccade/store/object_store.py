@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import fsspec
@@ -12,8 +15,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from saccade.core.digest import digest_bytes, digest_file
 from saccade.core.errors import InvalidValueError, NotFoundError, WorkspaceError
-from saccade.store.files import Scratch, put_in_place, sync_folder
+from saccade.store.files import Scratch, put_in_place, sync_file, sync_folder
 
+_SYNC_THREADS = 16
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -50,9 +54,25 @@ class ObjectStore:
 
     def _held_size(self, digest: str) -> int | None:
         try:
+            if self._local is not None:
+                return Path(self._name(digest)).stat().st_size
             return int(self._fs.info(self._name(digest))["size"])
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    @contextmanager
+    def batch(self) -> Iterator[ObjectBatch]:
+        """Many objects that become durable together, by :meth:`ObjectBatch.finish`; without it none is kept."""
+        with self._scratch.working() as folder:
+            yield ObjectBatch(self, folder)
+
+    def is_held(self, digest: str, size: int) -> bool:
+        """Whether an object of that size is there."""
+        return self._held_size(digest) == size
+
+    @property
+    def is_local(self) -> bool:
+        return self._local is not None
 
     def put_bytes(self, data: bytes) -> str:
         """Keep bytes; returns their digest. Writes nothing where they are already kept."""
@@ -88,11 +108,31 @@ class ObjectStore:
         return digest
 
     def _place(self, temporary: Path, digest: str) -> None:
+        final = self._prepared(digest)
+        put_in_place(temporary, final)
+
+    def _prepared(self, digest: str) -> Path:
+        """The path of an object in a folder that is there, durably."""
         final = Path(self._name(digest))
         if not final.parent.is_dir():
             final.parent.mkdir(parents=True, exist_ok=True)
             sync_folder(final.parent.parent)
-        put_in_place(temporary, final)
+        return final
+
+    def place_all(self, files: Mapping[str, Path]) -> None:
+        """Give finished temporary files their names by digest: first all contents are on the disk, then all names."""
+        try:
+            with ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="saccade-sync") as pool:
+                list(pool.map(sync_file, files.values()))
+            folders = set()
+            for digest, temporary in files.items():
+                final = self._prepared(digest)
+                temporary.replace(final)
+                folders.add(final.parent)
+            for folder in folders:
+                sync_folder(folder)
+        except OSError as error:
+            raise WorkspaceError(f"Objects cannot be written: {error}.", hint="Is the disk full?") from error
 
     def read(self, digest: str) -> bytes:
         """The bytes of an object; NotFoundError where there is none."""
@@ -127,3 +167,38 @@ class ObjectStore:
 
     def _missing(self, digest: str) -> NotFoundError:
         return NotFoundError(f"There is no object {digest}.", hint="'saccade doctor' lists what is missing.")
+
+
+class ObjectBatch:
+    """Objects on their way into a store; may be used by several threads at once.
+
+    Forcing each file to the disk by itself is most of the time of an import of many small ones. Here they wait in a
+    temporary folder, and nothing has its name in the store before its content is on the disk.
+    """
+
+    def __init__(self, store: ObjectStore, folder: Path) -> None:
+        self._store, self._folder = store, folder
+        self._waiting: dict[str, Path] = {}
+
+    def put_bytes(self, data: bytes) -> str:
+        """Keep bytes from :meth:`finish` on; returns their digest."""
+        digest = digest_bytes(data)
+        if digest in self._waiting or self._store.is_held(digest, len(data)):
+            return digest
+        if not self._store.is_local:
+            return self._store.put_bytes(data)
+        path = self._folder / digest
+        try:
+            with path.open("xb") as file:
+                file.write(data)
+        except FileExistsError:  # another thread writes the same content
+            return digest
+        except OSError as error:
+            raise WorkspaceError(f"An object cannot be written: {error}.", hint="Is the disk full?") from error
+        self._waiting[digest] = path
+        return digest
+
+    def finish(self) -> None:
+        """Make everything durable and visible; called when no thread puts anything any more."""
+        self._store.place_all(self._waiting)
+        self._waiting = {}

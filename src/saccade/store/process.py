@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import socket
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -28,7 +29,12 @@ def host_name() -> str:
 
 def process_identity() -> str:
     """A name for this process that no other has: host, process id and start."""
-    return f"{host_name()}~{os.getpid()}~{_started(os.getpid())}"
+    return _identity(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _identity(pid: int) -> str:
+    return f"{host_name()}~{pid}~{_started(pid)}"
 
 
 def _exists(pid: int) -> bool:
