@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,3 +105,17 @@ def test_options_of_a_format(workspace: Workspace, pictures: Path, tmp_path: Pat
     with pytest.raises(FormatError, match="no option 'tsk'"):
         export_dataset(workspace, "d", tmp_path / "other", "yolo", options={"tsk": "obb"})
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("kind", ["zip", "gztar"])
+def test_archives(workspace: Workspace, pictures: Path, tmp_path: Path, kind: str) -> None:
+    archive = Path(shutil.make_archive(str(tmp_path / "harbours"), kind, pictures.parent, pictures.name))
+    result = import_dataset(workspace, archive, "d")
+    assert (result.format, len(result.version)) == ("coco", 10)
+    assert not [path for path in (workspace.location / "tmp").rglob("*") if path.is_file()]
+    with pytest.raises(InvalidValueError, match="cannot be linked"):
+        import_dataset(workspace, archive, "e", link=True)
+    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+    with pytest.raises(FormatError):
+        import_dataset(workspace, archive, "e")
+    assert [info.name for info in workspace.datasets.list()] == ["d"]

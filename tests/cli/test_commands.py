@@ -228,8 +228,13 @@ def test_interrupted_import_leaves_nothing(command: Command, tmp_path: Path, pic
     for number in range(2000):  # each of its own content, so that each is written
         data = source[number % len(source)].read_bytes() + number.to_bytes(4)
         (folder / f"{number:05}.jpg").write_bytes(data)
+    # A shell lets what it starts in the background ignore SIGINT, and these tests may run there.
+    program = (
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from saccade.cli.main import main\nmain()"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "saccade", "import", str(folder), "--dataset", "photos"],
+        [sys.executable, "-c", program, "import", str(folder), "--dataset", "photos"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     objects = command.workspace / ".saccade" / "objects"

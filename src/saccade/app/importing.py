@@ -7,6 +7,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from saccade.core.reader import Item
 from saccade.core.report import Action, Report
 from saccade.core.schema import Column, ImageRef, Kind, Schema
 from saccade.core.splits import count_by_split, split_by_group
+from saccade.formats.archives import is_archive, unpack
 from saccade.formats.base import FORMATS, Reading, Record
 from saccade.formats.detect import detect_format
 from saccade.media.image import Probe, verify
@@ -82,40 +84,55 @@ def import_dataset(
         link: keep the images where they are, by reference, instead of copying them.
         strict: refuse with FormatError instead of importing with losses.
 
-    An image that cannot be read is set aside and reported; the rest goes on.
+    ``source`` is a folder, a file, or a ZIP or tar archive, which is unpacked first. An image that cannot be read is
+    set aside and reported; the rest goes on.
     """
     if workspace.datasets.exists(name):
         raise ConflictError(f"There is already a dataset '{name}'.", hint="Choose another name with --dataset.")
-    chosen, reason = _choose(source, format)
-    progress, given = progress or Silent(), dict(options or {})
-    report = Report()
-    splits = None
-    if split is not None:
-        preview = FORMATS.get(chosen).read(source, Report(), **given)
-        splits = split.assign([record.key for record in preview.records])
-    reading = FORMATS.get(chosen).read(source, report, **given)
-    config = {"source": str(source), "format": chosen, "link": link, "options": given}
-    if split is not None:
-        config["split"] = {"shares": dict(split.shares), "group": split.group_pattern, "seed": split.seed}
-    run = workspace.runs.start("import", name, config, [])
-    try:
-        with workspace.objects.batch() as objects:
-            importer = _Importer(objects, report, link, splits)
-            items = importer.items(reading, progress)
-            if strict:
-                items = _refuse_losses(items, report)
-            message = f"import {source} ({chosen})"
-            version = workspace.datasets.write(
-                name, importer.schema(reading), items, mode="create", message=message, run_id=run.id
-            )
-    except BaseException as error:
-        workspace.runs.finish(run.id, "failed", error=str(error) or type(error).__name__)
-        raise
-    finally:
-        progress.finish()
+    progress, given, report = progress or Silent(), dict(options or {}), Report()
+    with _unpacked(workspace, source, link, report) as place:
+        chosen, reason = _choose(place, format)
+        splits = None
+        if split is not None:
+            preview = FORMATS.get(chosen).read(place, Report(), **given)
+            splits = split.assign([record.key for record in preview.records])
+        reading = FORMATS.get(chosen).read(place, report, **given)
+        config = {"source": str(source), "format": chosen, "link": link, "options": given}
+        if split is not None:
+            config["split"] = {"shares": dict(split.shares), "group": split.group_pattern, "seed": split.seed}
+        run = workspace.runs.start("import", name, config, [])
+        try:
+            with workspace.objects.batch() as objects:
+                importer = _Importer(objects, report, link, splits)
+                items = importer.items(reading, progress)
+                if strict:
+                    items = _refuse_losses(items, report)
+                message = f"import {source} ({chosen})"
+                version = workspace.datasets.write(
+                    name, importer.schema(reading), items, mode="create", message=message, run_id=run.id
+                )
+        except BaseException as error:
+            workspace.runs.finish(run.id, "failed", error=str(error) or type(error).__name__)
+            raise
+        finally:
+            progress.finish()
     (run.folder / "report.json").write_text(json.dumps(report.to_json(), ensure_ascii=False, indent=1), "utf-8")
     workspace.runs.finish(run.id, "finished", metrics={"items": len(version)}, outputs=[version.ref])
     return ImportResult(version, chosen, reason, report, importer.set_aside, count_by_split(importer.seen_splits))
+
+
+@contextmanager
+def _unpacked(workspace: Workspace, source: Path, link: bool, report: Report) -> Iterator[Path]:
+    """The source, or for an archive a temporary folder with what it holds."""
+    if not is_archive(source):
+        yield source
+        return
+    if link:
+        raise InvalidValueError(
+            f"The images of an archive cannot be linked: {source}.", hint="Unpack it, or import it without --link."
+        )
+    with workspace.scratch.working() as folder:
+        yield unpack(source, folder, report)
 
 
 def _choose(source: Path, format: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def import_(
-    source: Annotated[Path, typer.Argument(help="A folder or file.", show_default=False)],
+    source: Annotated[Path, typer.Argument(help="A folder, a file, or a ZIP or tar archive.", show_default=False)],
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="The name of the new dataset.", show_default=False)],
     format: Annotated[str, typer.Option("--format", "-f", help="auto, coco, yolo, voc, folders, images …")] = "auto",
     copy: Annotated[bool, typer.Option("--copy/--link", help="Copy the images, or keep them by reference.")] = True,
