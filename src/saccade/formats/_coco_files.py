@@ -10,7 +10,7 @@ from pathlib import Path
 
 from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
-from saccade.formats._coco_json import Json, own
+from saccade.formats._json import Json, own
 from saccade.formats._paths import SPLIT_WORDS, Tree, leaves_folder, normal
 
 TASKS = ("instances", "person_keypoints")

@@ -12,7 +12,7 @@ from saccade.core.objects import AttributeValue, BoundsXYXY, Box, Geometry, Keyp
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo
 from saccade.formats._boxes import fit_box
-from saccade.formats._coco_json import Json, list_of, number, own
+from saccade.formats._json import Json, list_of, number, own
 
 
 class ShapeReader:

@@ -26,7 +26,6 @@ from saccade.core.objects import Object, Objects
 from saccade.core.report import Action, Report
 from saccade.core.schema import Column, Kind, Schema
 from saccade.formats._coco_files import AnnotationFile, Images, annotation_files, candidates, looks_like_coco
-from saccade.formats._coco_json import Json, list_of, load_json, own
 from saccade.formats._coco_read import (
     DROPPED_FIELDS,
     STANDARD_FIELDS,
@@ -38,6 +37,7 @@ from saccade.formats._coco_read import (
 )
 from saccade.formats._coco_write import Options as WriteOptions
 from saccade.formats._coco_write import write_coco
+from saccade.formats._json import Json, list_of, load_json, own
 from saccade.formats._options import one_of, parse_options
 from saccade.formats._paths import Keys, Tree, is_plain_name, normal, stem_of
 from saccade.formats.base import Detection, LocalFile, Reading, Record

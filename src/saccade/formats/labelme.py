@@ -45,7 +45,7 @@ from saccade.core.objects import (
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._boxes import fit_box, notice_duplicates
-from saccade.formats._coco_json import Json, list_of, load_json, number, own
+from saccade.formats._json import Json, list_of, load_json, number, own
 from saccade.formats._labelme_write import FLAGS, write_labelme
 from saccade.formats._options import parse_options
 from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, normal, stem_of, whole_text

@@ -27,7 +27,7 @@ from saccade.core.objects import AttributeValue, Object, Objects
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._boxes import notice_duplicates
-from saccade.formats._coco_json import Json, list_of, load_json, number
+from saccade.formats._json import Json, list_of, load_json, number
 from saccade.formats._labelstudio_regions import KINDS, geometry_of
 from saccade.formats._labelstudio_write import LABELS, PREDICTIONS, write_labelstudio
 from saccade.formats._options import parse_options
