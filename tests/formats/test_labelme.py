@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from saccade.core.geometry import mask_to_array
-from saccade.core.objects import Box, Ellipse, Mask, Object, Points, Polygon, Polyline, RotatedBox
+from saccade.core.objects import Box, Ellipse, Geometry, Mask, Object, Points, Polygon, Polyline, RotatedBox
 from saccade.core.schema import ClassInfo, Kind
 from saccade.formats.labelme import FORMAT
 
@@ -160,3 +160,11 @@ def test_what_is_written(kit: SimpleNamespace, tmp_path: Path) -> None:
     assert data["shapes"][0]["flags"] == {"blurred": True}
     assert data["shapes"][1]["saccade"] == {"id": "7", "track": "t1"}
     assert {finding.reason for finding in report} == {"shape of a rotated box, written as polygon"}
+
+
+def test_ids_are_kept_behind_a_shape_that_cannot_be_written(kit: SimpleNamespace, tmp_path: Path) -> None:
+    nothing = Mask(8, 6, (48,))
+    shapes: tuple[Geometry, ...] = (Box(0, 0, 1, 1), nothing, Box(2, 2, 4, 4))
+    objects = tuple(Object(str(at), "dog", shape) for at, shape in enumerate(shapes, 1))
+    kit.write_all(FORMAT, kit.dataset([kit.record("a", objects=objects)], [ClassInfo("dog")]), tmp_path)
+    assert [one.id for one in kit.read_all(FORMAT, tmp_path).records["a"].values["objects"]] == ["1", "3"]

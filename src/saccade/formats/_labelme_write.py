@@ -61,7 +61,10 @@ class _Writer:
                 self._report.add(Action.DROPPED, "flags of an image that is not labelled", key=record.key)
             return
         size = size_wh_of(record)
-        shapes = [shape for at, found in enumerate(objects, 1) if (shape := self._shape(record.key, found, at, size))]
+        shapes: list[Json] = []
+        for found in objects:
+            shape = self._shape(record.key, found, len(shapes) + 1, size)
+            shapes += [shape] if shape else []
         data = {
             "version": "5.5.0", "flags": flags if isinstance(flags, dict) else {}, "shapes": shapes,
             "imagePath": image.name, "imageData": None,

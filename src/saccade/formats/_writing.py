@@ -207,9 +207,9 @@ def _is(schema: Schema, name: str, kind: Kind) -> bool:
 class ObjectLosses:
     """Counts what of objects a format of one kind of geometry does not hold."""
 
-    def __init__(self, report: Report, *, attributes: bool, held: str = Box.type) -> None:
+    def __init__(self, report: Report, *, attributes: bool, tracks: bool = False, held: str = Box.type) -> None:
         self._report = report
-        self._held = held
+        self._tracks, self._held = tracks, held
         self._attributes = attributes
         self._ids = 0
 
@@ -218,7 +218,7 @@ class ObjectLosses:
         self._ids += found.id != str(position)
         if found.score is not None:
             self._add("score", key, found, str(found.score))
-        if found.track is not None:
+        if found.track is not None and not self._tracks:
             self._add("track", key, found, found.track)
         if not self._attributes:
             for name, value in found.attributes.items():

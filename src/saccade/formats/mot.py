@@ -1,0 +1,318 @@
+"""MOT Challenge: the boxes of tracks in numbered frames, a folder for each sequence.
+
+Read: ``SEQUENCE/img1/000001.jpg`` with ``gt/gt.txt``, one sequence or a folder of them, also below train and test,
+which become splits. A line is ``frame, id, left, top, width, height, flag, class, visibility``; the names of classes
+stand in ``gt/labels.txt`` (as CVAT writes it), else they are those of MOT16. Coordinates are taken as they stand. A
+flag of 0 becomes the attribute ``ignored``, a visibility below 1 the attribute ``visibility``. A frame of a sequence
+with a gt.txt is labelled; without one it is not. Boxes may reach over the edge of the image, as they do in this format.
+
+Written: the same, with ``seqinfo.ini`` and ``labels.txt``. The folder of a key is its sequence.
+
+Source of the format: Milan et al., "MOT16: A benchmark for multi-object tracking" (2016).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from saccade.core.errors import FormatError, SaccadeError
+from saccade.core.objects import AttributeValue, Box, Object
+from saccade.core.report import Action, Report
+from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.formats._options import parse_options
+from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, stem_of, whole_text
+from saccade.formats._writing import (
+    SPLIT,
+    ClassNames,
+    Columns,
+    ObjectLosses,
+    copy_media,
+    image_size_wh,
+    safe_component,
+    size_wh_of,
+)
+from saccade.formats.base import Detection, LocalFile, Reading, Record
+
+CLASSES = (
+    "pedestrian", "person on vehicle", "car", "bicycle", "motorbike", "non motorized vehicle", "static person",
+    "distractor", "occluder", "occluder on the ground", "occluder full", "reflection",
+)  # fmt: skip
+_FRAME = re.compile(r"(\d{1,9})$")
+
+
+@dataclass(frozen=True)
+class Options:
+    """MOT has no options."""
+
+
+class Mot:
+    name: ClassVar[str] = "mot"
+    title: ClassVar[str] = "MOT Challenge"
+    holds: ClassVar[str] = "boxes with tracks in frames; visibility; labelled or not, by sequence"
+
+    def detect(self, source: Path) -> Detection:
+        if source.is_file():
+            return Detection(False, "it is a file, and MOT is a folder")
+        found = [folder for folder in _sequences(Tree(source)) if _truth_of(Tree(source), folder)]
+        if found:
+            return Detection(True, f"{found[0] or 'it'} has img1 and gt/gt.txt")
+        return Detection(False, "there is no img1 with a gt/gt.txt beside it")
+
+    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+        """Open a folder."""
+        parse_options(Options, options, "MOT")
+        return _Sequences(source, report).open()
+
+    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
+        parse_options(Options, options, "MOT")
+        columns = Columns(reading, report, Kind.OBJECTS)
+        columns.report_class_details("parent", "color", "keypoints", "skeleton")
+        columns.drop_split()
+        writer = _Writer(columns, destination, report)
+        for record in reading.records:
+            columns.count(record)
+            writer.record(record)
+        writer.finish()
+        columns.finish()
+
+
+def _sequences(tree: Tree) -> list[str]:
+    """The folders that hold an ``img1``; "" is the source itself."""
+    found = [folder for folder in tree.folders if folder == "img1" or folder.endswith("/img1")]
+    return [folder.rpartition("/")[0] for folder in found]
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _truth_of(tree: Tree, folder: str) -> str:
+    path = _join(folder, "gt/gt.txt")
+    return path if path in tree.files else ""
+
+
+class _Sequences:
+    """One opening of a source."""
+
+    def __init__(self, source: Path, report: Report) -> None:
+        self._report = report
+        self._tree = Tree(source)
+        self._tree.report_unusable(report)
+        self._folders = _sequences(self._tree)
+        if not self._folders:
+            raise FormatError(f"There is no folder img1 below {source}.", hint="Expected SEQUENCE/img1 and gt/gt.txt.")
+        self._splits = any(folder.partition("/")[0] in SPLIT_WORDS and "/" in folder for folder in self._folders)
+        self._names = {folder: self._labels(folder) for folder in self._folders}
+
+    def _labels(self, folder: str) -> list[str]:
+        path = _join(folder, "gt/labels.txt")
+        if path not in self._tree.files:
+            return list(CLASSES)
+        text = self._tree.path(path).read_bytes().decode("utf-8-sig", errors="replace")
+        return [whole_text(line.strip()) for line in text.split("\n") if line.strip()]
+
+    def open(self) -> Reading:
+        known = [self._names[folder] for folder in self._folders if _truth_of(self._tree, folder)] or [list(CLASSES)]
+        classes = tuple(ClassInfo(name) for name in dict.fromkeys(name for names in known for name in names))
+        columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, classes)]
+        columns += [Column(SPLIT, Kind.TEXT)] if self._splits else []
+        count = sum(len(self._tree.images(_join(folder, "img1"))) for folder in self._folders)
+        return Reading(Schema(tuple(columns)), self._records(), count)
+
+    def _records(self) -> Iterator[Record]:
+        keys = Keys(self._report)
+        for folder in self._folders:
+            split, name = None, folder
+            if self._splits and folder.partition("/")[0] in SPLIT_WORDS:
+                split, _, name = folder.partition("/")
+            truth = _truth_of(self._tree, folder)
+            frames = self._lines(truth, folder) if truth else None
+            for image in self._tree.images(_join(folder, "img1")):
+                stem = stem_of(image.rpartition("/")[2])
+                key = keys.take(_join(name, stem), _join(folder, stem))
+                match = _FRAME.search(stem)
+                lines = frames.pop(int(match.group(1)), []) if frames is not None and match else []
+                objects = None if frames is None else self._objects(lines, key, self._names[folder])
+                path = self._tree.path(image)
+                values: dict[str, Any] = {"objects": objects, **({SPLIT: split} if split else {})}
+                yield Record(key, LocalFile(path), values, _size_wh(path))
+            for frame, lines in sorted((frames or {}).items()):
+                self._report.add(
+                    Action.DROPPED, "boxes of a frame without a picture", key=name, detail=f"{len(lines)} of {frame}"
+                )
+
+    def _lines(self, path: str, folder: str) -> dict[int, list[list[float]]]:
+        """The numbers of each line, by frame; bad lines go to the report."""
+        found: dict[int, list[list[float]]] = {}
+        text = self._tree.path(path).read_bytes().decode("utf-8-sig", errors="replace")
+        for at, line in enumerate(text.split("\n"), 1):
+            if not line.strip():
+                continue
+            try:
+                numbers = [float(part) for part in line.split(",")]
+            except ValueError:
+                numbers = []
+            if len(numbers) < 6 or not all(map(math.isfinite, numbers)) or numbers[0] != int(numbers[0]):
+                detail = f"line {at}: {line[:80]!r}"
+                self._report.add(
+                    Action.DROPPED, "line that is not six finite numbers or more", key=folder, detail=detail
+                )
+                continue
+            found.setdefault(int(numbers[0]), []).append(numbers)
+        return found
+
+    def _objects(self, lines: list[list[float]], key: str, names: list[str]) -> tuple[Object, ...]:
+        made = []
+        for at, numbers in enumerate(lines, 1):
+            found = self._object(numbers, str(at), key, names)
+            if found is not None:
+                made.append(found)
+        return tuple(made)
+
+    def _object(self, numbers: list[float], object_id: str, key: str, names: list[str]) -> Object | None:
+        _, track, left, top, width, height, *more = numbers
+        number = int(more[1]) if len(more) == 3 else 1
+        reason = ""
+        if width <= 0 or height <= 0:
+            reason = "box without area"
+        elif not 1 <= number <= len(names):
+            reason = "class number out of range"
+        if reason:
+            self._report.add(Action.DROPPED, reason, key=key, object_id=object_id, detail=str(numbers)[:200])
+            return None
+        attributes: dict[str, AttributeValue] = {}
+        if len(more) == 3 and more[0] == 0:
+            attributes["ignored"] = True
+        if len(more) == 3 and more[2] < 1:
+            attributes["visibility"] = more[2]
+        box = Box(left, top, left + width, top + height)
+        name = str(int(track)) if track >= 0 and track == int(track) else None
+        return Object(object_id, names[number - 1], box, None, name, attributes)
+
+
+def _size_wh(path: Path) -> tuple[int, int] | None:
+    try:
+        return image_size_wh(path)
+    except (SaccadeError, OSError):
+        return None
+
+
+@dataclass
+class _Sequence:
+    """A sequence while it is written."""
+
+    folder: Path
+    frames: set[int] = field(default_factory=set)
+    lines: list[tuple[int, str]] = field(default_factory=list)
+    tracks: dict[str, int] = field(default_factory=dict)
+    labelled: int = 0
+    size_wh: tuple[int, int] | None = None
+    suffix: str = ""
+
+
+class _Writer:
+    def __init__(self, columns: Columns, destination: Path, report: Report) -> None:
+        self._columns, self._destination, self._report = columns, destination, report
+        self._classes = ClassNames(columns.labels)
+        self._losses = ObjectLosses(report, attributes=True, tracks=True)
+        self._sequences: dict[str, _Sequence] = {}
+
+    def record(self, record: Record) -> None:
+        folder, _, stem = record.key.rpartition("/")
+        name = "/".join(safe_component(part, ("img1", "gt", *SPLIT_WORDS)) for part in folder.split("/"))
+        name = name if folder else "sequence"
+        sequence = self._sequences.setdefault(name, _Sequence(self._destination / name))
+        frame = self._frame(stem, sequence)
+        target = sequence.folder / "img1" / f"{frame:06}"
+        if (written := f"{name}/{frame:06}") != record.key:
+            reason = "key changed to be a file name"
+            self._report.add(Action.REPAIRED, reason, key=record.key, detail=f"to {written!r}")
+        image = copy_media(record, target, self._report)
+        if image is None:
+            return
+        sequence.frames.add(frame)
+        sequence.suffix = image.suffix
+        sequence.size_wh = sequence.size_wh or size_wh_of(record)
+        objects = record.values.get(self._columns.labels.name) if self._columns.labels else None
+        sequence.labelled += objects is not None
+        written_count = 0
+        for found in objects or ():
+            self._losses.note(record.key, found, written_count + 1)
+            bounds = self._losses.bounds_xyxy(record.key, found)
+            if bounds is not None:
+                written_count += 1
+                sequence.lines.append((frame, self._line(record.key, found, frame, bounds, sequence)))
+
+    def _frame(self, stem: str, sequence: _Sequence) -> int:
+        """The number in the name where it is one that is free, else the next."""
+        if stem.isdecimal() and len(stem) <= 9 and int(stem) not in sequence.frames:
+            return int(stem)
+        return max(sequence.frames, default=0) + 1
+
+    def _line(
+        self, key: str, found: Object, frame: int, bounds: tuple[float, float, float, float], sequence: _Sequence
+    ) -> str:
+        x1, y1, x2, y2 = bounds
+        for name, value in found.attributes.items():
+            held = (name == "ignored" and value is True) or (
+                name == "visibility" and isinstance(value, float) and value < 1 and math.isfinite(value)
+            )
+            if not held:
+                detail = f"{name} = {value!r}"
+                self._report.add(Action.DROPPED, "attribute", key=key, object_id=found.id, detail=detail)
+        seen = found.attributes.get("visibility")
+        visibility = seen if isinstance(seen, float) and seen < 1 and math.isfinite(seen) else 1
+        flag = int(found.attributes.get("ignored") is not True)
+        number = self._classes.number(found.class_name) + 1
+        track = self._track(key, found, sequence)
+        return f"{frame},{track},{x1!r},{y1!r},{x2 - x1!r},{y2 - y1!r},{flag},{number},{visibility!r}"
+
+    def _track(self, key: str, found: Object, sequence: _Sequence) -> int:
+        if found.track is None:
+            return -1
+        if found.track.isascii() and found.track.isdecimal() and str(int(found.track)) == found.track:
+            return sequence.tracks.setdefault(found.track, int(found.track))
+        if found.track not in sequence.tracks:
+            sequence.tracks[found.track] = max(sequence.tracks.values(), default=0) + 1
+        number = sequence.tracks[found.track]
+        detail = f"{found.track!r} to {number}"
+        self._report.add(
+            Action.REPAIRED, "name of a track that is no number", key=key, object_id=found.id, detail=detail
+        )
+        return number
+
+    def finish(self) -> None:
+        self._losses.finish()
+        names = list(self._classes.numbers)
+        for name, sequence in self._sequences.items():
+            if not sequence.frames:
+                continue
+            if sequence.labelled:
+                if unlabelled := len(sequence.frames) - sequence.labelled:
+                    reason = "not labelled, which becomes reviewed and empty"
+                    self._report.add(Action.DROPPED, reason, key=name, detail=f"{unlabelled} frames")
+                (sequence.folder / "gt").mkdir()
+                lines = "".join(f"{line}\n" for _, line in sorted(sequence.lines, key=lambda pair: pair[0]))
+                (sequence.folder / "gt" / "gt.txt").write_text(lines, encoding="utf-8")
+                text = "".join(f"{' '.join(label.split()) or '_'}\n" for label in names)
+                (sequence.folder / "gt" / "labels.txt").write_text(text, encoding="utf-8")
+            self._write_info(name, sequence)
+        for label in names:
+            if " ".join(label.split()) != label:
+                self._report.add(Action.REPAIRED, "name of a class that is not one line", detail=repr(label))
+
+    def _write_info(self, name: str, sequence: _Sequence) -> None:
+        width, height = sequence.size_wh or (0, 0)
+        (sequence.folder / "seqinfo.ini").write_text(
+            f"[Sequence]\nname={name.rpartition('/')[2]}\nimDir=img1\nframeRate=30\nseqLength={max(sequence.frames)}\n"
+            f"imWidth={width}\nimHeight={height}\nimExt={sequence.suffix}\n",
+            encoding="utf-8",
+        )
+
+
+FORMAT = Mot()
