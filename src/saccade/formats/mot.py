@@ -159,9 +159,7 @@ class _Sequences:
                 numbers = []
             if len(numbers) < 6 or not all(map(math.isfinite, numbers)) or numbers[0] != int(numbers[0]):
                 detail = f"line {at}: {line[:80]!r}"
-                self._report.add(
-                    Action.DROPPED, "line that is not six finite numbers or more", key=folder, detail=detail
-                )
+                self._report.add(Action.DROPPED, "line without six finite numbers", key=folder, detail=detail)
                 continue
             found.setdefault(int(numbers[0]), []).append(numbers)
         return found
