@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import box_iou, complete_box_iou_loss
 
-from saccade.models.assignment import task_aligned
+from saccade.models.assignment import Assignment, task_aligned
 from saccade.models.boxes import boxes_from_distances, complete_iou, pairwise_iou
 
 
@@ -68,6 +68,32 @@ def test_assignment(seed: int, truths: int, top_k: int) -> None:
         assert own.sum() <= top_k
         if own.any() and iou[number, own].max() > 0.1:  # below, its sixth power is lost in rounding
             assert quality[own].max() == pytest.approx(float(iou[number, own].max()), abs=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.integers(0, 5), min_size=2, max_size=4))
+def test_images_of_a_batch_are_assigned_as_if_alone(seed: int, counts: list[int]) -> None:
+    random = torch.Generator().manual_seed(seed)
+    most = max(1, *counts)
+    anchors = torch.rand(60, 2, generator=random) * 100
+    boxes = boxes_from_distances(anchors, torch.rand(len(counts), 60, 4, generator=random) * 30)
+    scores = torch.rand(len(counts), 60, 3, generator=random)
+    truth = torch.stack([random_boxes(seed + number, most) for number in range(len(counts))])
+    classes = torch.randint(0, 3, (len(counts), most), generator=random)
+    present = torch.arange(most)[None] < torch.tensor(counts)[:, None]
+
+    def found(images: slice, width: int) -> Assignment:
+        return task_aligned(
+            scores[images], boxes[images], anchors, truth[images, :width], classes[images, :width],
+            present[images, :width], top_k=5, score_power=0.5, iou_power=6.0,
+        )  # fmt: skip
+
+    together = found(slice(None), most)
+    for number, count in enumerate(counts):
+        alone = found(slice(number, number + 1), max(1, count))
+        assert torch.equal(together.box_index[number], alone.box_index[0])
+        torch.testing.assert_close(together.quality[number], alone.quality[0])
+        assert count or (alone.box_index == -1).all()
 
 
 def test_nothing_to_assign() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.shapes import classifier, detector
 from saccade.core.errors import NotFoundError, RecipeError, SaccadeError
 from saccade.models.artifact import describe, load_model
 from saccade.models.build import VisionModel, build_model
+from saccade.models.components.dense_boxes import DenseOutputs
 from saccade.models.components.encoders import backbone_names
 from saccade.models.spec import ModelSpec
 
@@ -36,6 +38,11 @@ def truth(*boxes: list[float]) -> dict[str, torch.Tensor]:
         {"type": "csp", "widths": [8, 16, 24, 32], "depths": [1, 1, 1, 1], "activation": "relu"},
         {"type": "timm", "name": "resnet10t"},
         {"type": "timm", "name": "mobilenetv3_small_050"},
+        {
+            "type": "timm",
+            "name": "swin_tiny_patch4_window7_224",  # gives its channels last
+            "args": {"img_size": 96, "embed_dim": 12, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 1, 1]},
+        },
     ],
 )
 def test_any_encoder_with_neck_and_head(encoder: dict[str, Any]) -> None:
@@ -68,14 +75,33 @@ def test_backbones_are_listed() -> None:
         ({"encoder": {"type": "csp", "width": [1]}}, RecipeError, "widths"),
         ({"encoder": {"type": "csp", "widths": [8, 16], "depths": [1]}}, RecipeError, "one length"),
         ({"encoder": {"type": "csp", "activation": "gelu"}}, RecipeError, "silu"),
+        ({"encoder": {"type": "csp", "widths": [8, 0], "depths": [1, 1]}}, RecipeError, r"widths\.1"),
+        ({"encoder": {"type": "csp", "widths": [8, 8], "depths": [1, -1]}}, RecipeError, r"depths\.1"),
+        ({"encoder": {"type": "timm", "name": "resnet10t", "strides": [32, 8]}}, RecipeError, "finest comes first"),
+        ({"encoder": {"type": "timm", "name": "resnet10t", "strides": []}}, RecipeError, "strides"),
+        ({"encoder": {"type": "timm", "name": "resnet10t", "strides": [4, 16]}}, RecipeError, "bottom_up"),
+        ({"encoder": {"type": "timm", "name": "resnet10t", "args": {"act_layer": "no"}}}, RecipeError, "resnet10t"),
+        ({"encoder": {"type": "timm", "name": "resnet10t", "args": {"in_chans": 1}}}, RecipeError, "in_chans"),
         ({"neck": {"type": "fpn", "channels": 2}}, RecipeError, "channels"),
         ({"heads": {"objects": {"type": "dense_boxes", "bins": 2}}}, RecipeError, "bins"),
         ({"input": {"size": [100, 96]}}, RecipeError, "96 x 96"),
+        ({"input": {"size": [5, 5]}}, RecipeError, "32 x 32"),
     ],
 )
 def test_wrong_parts_are_named(changes: dict[str, Any], error: type[SaccadeError], says: str) -> None:
     with pytest.raises(error, match=says):
         build_model(spec(**changes), {"objects": 3})
+
+
+def test_an_encoder_of_a_fixed_size_says_so() -> None:
+    encoder = {"type": "timm", "name": "vit_tiny_patch16_224", "strides": [16]}
+    with pytest.raises(
+        RecipeError, match=r"'vit_tiny_patch16_224' does not take images of 96 x 96 pixels.*img_size: \[96, 96\]"
+    ):
+        build_model(spec(encoder=encoder), {"objects": 2})(torch.zeros(1, 3, 96, 96))
+    fitting = {**encoder, "args": {"img_size": [96, 96]}}
+    outputs = build_model(spec(encoder=fitting), {"objects": 2})(torch.zeros(1, 3, 96, 96))
+    assert outputs["objects"].class_logits.shape == (1, 36, 2)
 
 
 def test_losses_are_finite_with_and_without_objects() -> None:
@@ -133,6 +159,29 @@ def test_a_classifier_learns_two_pictures() -> None:
     assert probabilities.argmax(1).tolist() == [0, 1]
 
 
+def test_a_box_survives_its_way_through_distances() -> None:
+    """The head's own code of a box gives that box, and is where the losses are least."""
+    head = build_model(detector().model, {"objects": 2}).head("objects")
+    outputs = build_model(detector().model, {"objects": 2}).eval()(torch.zeros(1, 3, 96, 96))["objects"]
+    box = torch.tensor([[20.3, 11.9, 61.2, 70.7]])
+    sides = torch.cat([outputs.anchors - box[:, :2], box[:, 2:] - outputs.anchors], dim=1) / outputs.strides
+    sides = sides.clamp(0.01, 14.98)
+    steps = torch.arange(16.0)
+    logits = (1 - (sides[..., None] - steps).abs()).clamp_min(1e-9).log()[None].detach().requires_grad_()
+    sure = torch.full_like(outputs.class_logits, -9)
+    inside = ((outputs.anchors > box[:, :2]) & (outputs.anchors < box[:, 2:])).all(dim=1)
+    sure[0, inside, 0] = 9.0
+    coded = DenseOutputs(sure, logits, outputs.anchors, outputs.strides)
+    (found,) = head.predict(coded)
+    assert found.boxes_xyxy is not None
+    torch.testing.assert_close(found.boxes_xyxy, box, atol=1e-3, rtol=0)
+    losses = head.loss(coded, [truth(box[0].tolist())])
+    assert losses["box"].item() < 1e-3
+    torch.autograd.backward(losses["distribution"])
+    assert logits.grad is not None
+    assert logits.grad.abs().max() < 1e-4
+
+
 def test_non_maximum_suppression_is_by_class() -> None:
     model = build_model(detector().model, {"objects": 2})
     outputs = model.eval()(torch.zeros(1, 3, 96, 96))["objects"]
@@ -163,6 +212,51 @@ def test_other_weights_are_refused(weights: bytes) -> None:
     manifest = describe(detector().model, {"objects": ["red", "blue"]}, "image")
     with pytest.raises(SaccadeError, match="do not fit"):
         load_model(manifest, weights)
+
+
+def headed(header: bytes, length: int | None = None) -> bytes:
+    """A safetensors file with any header, which may lie about its length."""
+    return struct.pack("<Q", len(header) if length is None else length) + header + b"\0" * 16
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        headed(b"{}", 2**63),
+        headed(b"{}", 99),
+        headed(b"[]"),
+        headed(b'{"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 999]}}'),
+        headed(b'{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 16]}}'),
+        headed(b'{"a": {"dtype": "F32", "shape": [4611686018427387904, 4], "data_offsets": [0, 16]}}'),
+        headed(b'{"a": {"dtype": "__reduce__", "shape": [4], "data_offsets": [0, 16]}}'),
+        headed(b'{"a": ' * 5000),
+    ],
+    ids=lambda weights: weights[8:40],
+)
+def test_headers_that_lie_are_refused(weights: bytes) -> None:
+    manifest = describe(detector().model, {"objects": ["red", "blue"]}, "image")
+    with pytest.raises(SaccadeError, match="do not fit"):
+        load_model(manifest, weights)
+
+
+@pytest.mark.parametrize(
+    ("changes", "classes", "says"),
+    [
+        ({"heads": {"objects": {"type": "dense_boxes", "bins": 2**62}}}, {"objects": ["a"]}, "cannot be built"),
+        ({"encoder": {"type": "csp", "widths": [10**12], "depths": [1]}}, {"objects": ["a"]}, "widths"),
+        ({"encoder": {"type": "os.system"}}, {"objects": ["a"]}, "no encoder"),
+        ({"encoder": {"type": "timm", "name": "hf-hub:some/model"}}, {"objects": ["a"]}, "no timm backbone"),
+        ({"encoder": {"type": "timm", "name": "resnet10t", "args": {"checkpoint_path": "/x"}}}, {"objects": ["a"]},
+         "cannot be set here"),
+        ({}, {"objects": []}, "classes.objects"),
+        ({}, {"objects": ["a"], "more": ["b"]}, "'more'"),
+        ({}, {}, "'objects'"),
+    ],
+)  # fmt: skip
+def test_manifests_that_ask_too_much_are_refused(changes: dict[str, Any], classes: Any, says: str) -> None:
+    manifest = describe(spec(**changes), classes, "image")
+    with pytest.raises(SaccadeError, match=says):
+        load_model(manifest, b"")
 
 
 @pytest.mark.parametrize("damage", [{"format": 99}, {"model": {}}, {"classes": None}, {"model": None}])

@@ -107,6 +107,29 @@ def test_what_is_mostly_gone_is_not_learned(seed: int, min_visible: float) -> No
         assert np.prod(box[2:] - box[:2]) >= min_visible * area[int(number)] - 1e-6
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 100_000), st.floats(0.05, 0.8))
+def test_what_is_still_seen_is_learned(seed: int, min_visible: float) -> None:
+    step = {"type": "affine", "scale": [1, 1], "translate": 0.5, "min_visible": min_visible}
+    before, after = painted(seed), augmented([step], seed)
+    for box, number in zip(before.boxes_xyxy, before.classes, strict=True):
+        seen = (np.abs(after.image.astype(int) - PAINT[number]) < 110).all(axis=-1)
+        if seen.sum() > (min_visible + 0.2) * np.prod(box[2:] - box[:2]):
+            assert number in after.classes
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 100_000), st.floats(0, 45), st.floats(0, 20))
+def test_a_turned_box_holds_its_colour(seed: int, rotate: float, shear: float) -> None:
+    step = {"type": "affine", "scale": [0.8, 1.2], "rotate": rotate, "shear": shear}
+    after = augmented([step], seed)
+    for box, number in zip(after.boxes_xyxy, after.classes, strict=True):
+        seen = bounds_of((np.abs(after.image.astype(int) - PAINT[number]) < 110).all(axis=-1))
+        assert (seen[:2] >= box[:2] - 1.5).all()
+        assert (seen[2:] <= box[2:] + 1.5).all()
+        assert (seen[2:] - seen[:2] >= 0.4 * (box[2:] - box[:2])).all(), "the box is not much larger either"
+
+
 def test_every_augmentation_is_tested_here() -> None:
     assert {str(step["type"]) for step in GEOMETRIC + SHARED} == set(AUGMENTATIONS.names())
 

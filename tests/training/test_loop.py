@@ -231,6 +231,11 @@ def test_control_c_keeps_what_was_learned(workspace_copy: Path, tmp_path: Path) 
     with Workspace.open(workspace_copy) as workspace:
         (found,) = workspace.runs.list(name="long")
         assert (found.state, (found.folder / CHECKPOINT).exists()) == ("stopped", True)
+    done = len(lines_of(runs))
+    command[5:5] = ["--resume", "--set", f"train.epochs={done + 2}"]
+    told = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    assert (told["state"], told["model"]) == ("finished", "long@2")
+    assert [json.loads(line)["epoch"] for line in lines_of(runs)] == list(range(1, done + 3))
 
 
 def lines_of(runs: Path) -> list[str]:

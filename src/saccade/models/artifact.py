@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load
 
@@ -31,7 +31,7 @@ class _Manifest(BaseModel):
     """What of a manifest is needed to build the model; the rest is for people."""
 
     model: ModelSpec
-    classes: dict[str, tuple[str, ...]]
+    classes: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]]
 
 
 def describe(spec: ModelSpec, class_names: Mapping[str, Sequence[str]], image_column: str) -> dict[str, Any]:
@@ -55,13 +55,25 @@ def load_model(manifest: Mapping[str, Any], weights: bytes) -> LoadedModel:
         known = _Manifest.model_validate(dict(manifest))
     except ValidationError as error:
         raise recipe_error(error, _Manifest, "manifest") from None
-    model = build_model(_without_fetching(known.model), {target: len(names) for target, names in known.classes.items()})
+    model = _built(known)
     try:
         model.load_state_dict(load(weights))
     except (SafetensorError, RuntimeError) as error:
         raise SaccadeError(f"The weights do not fit the model: {error}") from None
     model.eval()
     return LoadedModel(model, known.classes)
+
+
+def _built(known: _Manifest) -> VisionModel:
+    if unknown := set(known.classes) - set(known.model.heads):
+        raise SaccadeError(f"The manifest has classes of '{min(unknown)}', and the model no such head.")
+    counts = {target: len(names) for target, names in known.classes.items()}
+    try:
+        return build_model(_without_fetching(known.model), counts)
+    except SaccadeError:
+        raise
+    except (RuntimeError, ValueError, TypeError, MemoryError) as error:
+        raise SaccadeError(f"The model of the manifest cannot be built: {error}") from error
 
 
 def _without_fetching(spec: ModelSpec) -> ModelSpec:

@@ -55,8 +55,9 @@ def build_model(spec: ModelSpec, class_counts: Mapping[str, int]) -> VisionModel
     model = VisionModel(spec, class_counts)
     width, height = spec.input.size
     if width % model.stride or height % model.stride:
+        fitting = (max(1, round(side / model.stride)) * model.stride for side in (width, height))
         raise RecipeError(
             f"'model.input.size' is {width} x {height}, which is not a multiple of the coarsest stride {model.stride}.",
-            hint=f"Try {round(width / model.stride) * model.stride} x {round(height / model.stride) * model.stride}.",
+            hint="Try {} x {}.".format(*fitting),
         )
     return model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 
 class Strict(BaseModel):
@@ -28,12 +28,14 @@ class ComponentSpec(BaseModel):
 class InputSpec(Strict):
     """How an image becomes the tensor that the model sees."""
 
-    size: tuple[int, int] = Field((320, 320), description="width and height in pixels")
+    size: tuple[PositiveInt, PositiveInt] = Field((320, 320), description="width and height in pixels")
     fit: Literal["letterbox", "stretch", "crop"] = Field(
         "letterbox", description="keep the shape and pad; change the shape; or keep the shape and cut the longer side"
     )
     mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="subtracted, of 0..1 RGB")
-    std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="divided by, of 0..1 RGB")
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(
+        (0.229, 0.224, 0.225), description="divided by, of 0..1 RGB"
+    )
 
 
 class ModelSpec(Strict):

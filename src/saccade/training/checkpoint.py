@@ -19,6 +19,9 @@ from torch import Tensor, nn
 
 from saccade.core.errors import SaccadeError
 
+_HEADER = {"state", "identity", "optimizer", "scaler"}
+_BEGIN_AGAIN = "Train without --resume."
+
 
 @dataclass
 class TrainState:
@@ -92,23 +95,28 @@ def load_checkpoint(
     """Restore a training from its checkpoint; SaccadeError where it is damaged or of another training."""
     try:
         with safe_open(path, framework="pt") as file:
-            header = file.metadata()
+            header = {name: json.loads(text) for name, text in (file.metadata() or {}).items() if name in _HEADER}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError) as error:
-        raise SaccadeError(f"The checkpoint {path} cannot be read: {error}.") from None
-    if json.loads(header["identity"]) != json.loads(json.dumps(identity)):
+    except (OSError, SafetensorError, ValueError) as error:
+        raise SaccadeError(f"The checkpoint {path} cannot be read: {error}.", hint=_BEGIN_AGAIN) from None
+    if missing := _HEADER - set(header):
+        raise SaccadeError(f"The checkpoint {path} cannot be read: it has no '{min(missing)}'.", hint=_BEGIN_AGAIN)
+    if header["identity"] != json.loads(json.dumps(identity)):
         raise SaccadeError(
             f"The checkpoint {path} belongs to another recipe or dataset version.",
             hint="Resume with the same recipe, or train without --resume.",
         )
-    for name, module in modules.items():
-        module.load_state_dict(_under(tensors, f"{name}/"))
-    optimizer.load_state_dict(
-        {"state": _optimizer_state(tensors, json.loads(header["optimizer"])), "param_groups": _groups(optimizer)}
-    )
-    if scaler_state := json.loads(header["scaler"]):
-        scaler.load_state_dict(scaler_state)
-    return TrainState(**json.loads(header["state"]))
+    try:
+        for name, module in modules.items():
+            module.load_state_dict(_under(tensors, f"{name}/"))
+        optimizer.load_state_dict(
+            {"state": _optimizer_state(tensors, header["optimizer"]), "param_groups": _groups(optimizer)}
+        )
+        if header["scaler"]:
+            scaler.load_state_dict(header["scaler"])
+        return TrainState(**header["state"])
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:  # such as one of an older Saccade
+        raise SaccadeError(f"The checkpoint {path} does not fit this training: {error}", hint=_BEGIN_AGAIN) from None
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

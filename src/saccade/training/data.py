@@ -25,6 +25,8 @@ from saccade.training.sample import Sample
 
 logger = logging.getLogger(__name__)
 AUGMENT_STREAM, ORDER_STREAM = 1, 2
+CACHE_BYTES = 4 << 30
+"""How much of decoded images is kept; the rest is decoded each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def split_keys(reader: Reader, data: DataSpec, split: str) -> list[str]:
 
 
 class TrainingSet:
-    """The samples of one split, decoded when first needed and kept, reduced to the size of the input.
+    """The samples of one split, decoded when first needed, reduced to the size of the input and kept up to a limit.
 
     Items whose target is not labelled are left out; an image that cannot be decoded is reported once and another
     one is taken in its place.
@@ -84,6 +86,7 @@ class TrainingSet:
             raise RecipeError(f"None of the {len(keys)} items to train on has a label in '{target}'.")
         self.augmentations, self.seed = augmentations, seed
         self._cache: dict[int, Sample] = {}
+        self._cached_bytes = 0
         self._bad: set[int] = set()
 
     def __len__(self) -> int:
@@ -96,13 +99,17 @@ class TrainingSet:
             if candidate in self._bad:
                 continue
             try:
-                if candidate not in self._cache:
-                    self._cache[candidate] = self._decode(self.items[candidate])
-                return self._cache[candidate]
+                return self._cache.get(candidate) or self._keep(candidate, self._decode(self.items[candidate]))
             except SaccadeError as error:
                 self._bad.add(candidate)
                 logger.warning("%s is left out of training: %s", self.items[candidate].key, error)
         raise MediaError("No image of the training split can be decoded.", hint="Run `saccade doctor`.")
+
+    def _keep(self, index: int, sample: Sample) -> Sample:
+        if self._cached_bytes < CACHE_BYTES:
+            self._cache[index] = sample
+            self._cached_bytes += sample.image.nbytes
+        return sample
 
     def _decode(self, item: Item) -> Sample:
         ref: ImageRef = item[self.image_column]

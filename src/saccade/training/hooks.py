@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from saccade.core.progress import Progress
+from saccade.training.checkpoint import write_atomically
 
 
 class Hook:
@@ -57,9 +58,22 @@ class MetricsLog(Hook):
     def __init__(self, folder: Path) -> None:
         self.path = folder / "metrics.jsonl"
 
+    def on_start(self, step: int, total: int) -> None:
+        """Drop what a killed training wrote after its last checkpoint, as those epochs come again."""
+        if self.path.exists():
+            kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _is_until(line, step)]
+            write_atomically(self.path, "".join(f"{line}\n" for line in kept).encode())
+
     def on_epoch(self, epoch: int, step: int, record: Mapping[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+
+
+def _is_until(line: str, step: int) -> bool:
+    try:
+        return int(json.loads(line)["step"]) <= step
+    except (ValueError, KeyError, TypeError):  # cut by a kill
+        return False
 
 
 class TensorBoard(Hook):

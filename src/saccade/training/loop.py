@@ -72,11 +72,12 @@ def fit(
     usual_momentum = _momentum_of(optimizer)
     total = spec.epochs * batches.steps_per_epoch
     began = time.monotonic() - state.seconds
-    reason = "epochs"
+    reason = _reason_to_end(state, spec, total) if state.finished else None  # it may have been made longer since
+    state.finished = reason is not None
     for hook in hooks:
         hook.on_start(state.step, total)
     try:
-        for batch in batches.from_step(state.step, total):
+        for batch in batches.from_step(state.step, state.step if state.finished else total):
             torch.manual_seed(_step_seed(spec.seed, state.step))
             rate = learning_rate(spec.schedule, spec.optimizer.lr, state.step, total)
             _set_rate(optimizer, rate, momentum(spec.schedule, usual_momentum, state.step, total))
@@ -87,9 +88,10 @@ def fit(
                 with autocast(accelerator.device, precision):
                     outputs = prepared(images)
                 found = _losses(model, outputs, part)
-                accelerator.backward(scaler.scale(sum(found.values(), torch.zeros(())) / spec.accumulate))
+                share = len(part.images) / len(batch.images)
+                accelerator.backward(scaler.scale(sum(found.values(), torch.zeros(())) * share))
                 for name, loss in found.items():
-                    losses[name] = losses.get(name, 0.0) + loss.item() / spec.accumulate
+                    losses[name] = losses.get(name, 0.0) + loss.item() * share
             _check(losses, state.step)
             scaler.unscale_(optimizer)
             if spec.clip_norm:
@@ -108,7 +110,7 @@ def fit(
             state.seconds = time.monotonic() - began
             if state.step % batches.steps_per_epoch == 0:
                 epoch = state.step // batches.steps_per_epoch
-                late = spec.max_minutes is not None and state.seconds > 60 * spec.max_minutes
+                late = _is_late(state, spec)
                 means = {name: added / batches.steps_per_epoch for name, added in state.loss_sums.items()}
                 state.loss_sums = {}
                 record: dict[str, Any] = {"epoch": epoch, "step": state.step, "rate": rate, "losses": means}
@@ -119,9 +121,9 @@ def fit(
                 state.history.append(record)
                 for hook in hooks:
                     hook.on_epoch(epoch, state.step, record)
-                reason = "max_minutes" if late else "early_stop" if _patience_is_over(state, spec) else "epochs"
-                if epoch % spec.checkpoint_every == 0 or reason != "epochs" or epoch == spec.epochs:
-                    state.finished = reason != "epochs" or epoch == spec.epochs
+                reason = _reason_to_end(state, spec, total)
+                state.finished = reason is not None
+                if state.finished or epoch % spec.checkpoint_every == 0:
                     save_checkpoint(checkpoint, state, modules, optimizer, scaler, identity)
                 if state.finished:
                     break
@@ -133,7 +135,7 @@ def fit(
         for hook in hooks:
             hook.on_end()
     save_weights(folder / LAST, kept)
-    return Outcome(reason, state)
+    return Outcome(reason or "epochs", state)
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
@@ -185,6 +187,19 @@ def _keep_best(
         save_weights(path, model)
     else:
         state.since_best += 1
+
+
+def _reason_to_end(state: TrainState, spec: TrainSpec, total: int) -> str | None:
+    """Why a training is over at the end of an epoch; None where it goes on."""
+    if _is_late(state, spec):
+        return "max_minutes"
+    if _patience_is_over(state, spec):
+        return "early_stop"
+    return "epochs" if state.step >= total else None
+
+
+def _is_late(state: TrainState, spec: TrainSpec) -> bool:
+    return spec.max_minutes is not None and state.seconds > 60 * spec.max_minutes
 
 
 def _patience_is_over(state: TrainState, spec: TrainSpec) -> bool:

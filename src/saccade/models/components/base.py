@@ -93,7 +93,8 @@ def recipe_error(error: ValidationError, model: type[BaseModel], where: str) -> 
         return RecipeError(f"'{place}' is not a setting.", hint=nearest(str(first["loc"][-1]), known))
     if first["type"] == "missing":
         return RecipeError(f"'{place}' is missing.", hint="Add it to the recipe.")
-    return RecipeError(f"'{place}' is {first['input']!r}: {first['msg']}.", hint="Correct it in the recipe.")
+    said = first["msg"].removeprefix("Value error, ")
+    return RecipeError(f"'{place}' is {first['input']!r}: {said}.", hint="Correct it in the recipe.")
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

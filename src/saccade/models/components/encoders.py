@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from itertools import pairwise
+from typing import Annotated, Any
 
 import timm
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from timm.layers.format import Format
 from torch import Tensor, nn
 
 from saccade.core.errors import RecipeError, nearest
@@ -16,11 +18,31 @@ from saccade.models.components.blocks import Activation, ConvNormAct, CspBlock
 from saccade.models.spec import Strict
 
 
+def _rising(strides: tuple[int, ...]) -> tuple[int, ...]:
+    if any(fine >= coarse for fine, coarse in pairwise(strides)):
+        raise ValueError("the finest comes first, and none twice")
+    return strides
+
+
+_RESERVED = {"cache_dir", "checkpoint_path", "in_chans", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay"}
+
+
+def _of_architecture(args: dict[str, Any]) -> dict[str, Any]:
+    """Refuses what would fetch or read weights: a model must be built again from its manifest alone."""
+    if wrong := _RESERVED & set(args):
+        raise ValueError(f"'{min(wrong)}' cannot be set here")
+    return args
+
+
 class TimmParams(Strict):
     name: str = Field(description="a timm model, such as resnet18; `saccade models backbones` lists them")
     pretrained: bool = Field(False, description="start from timm's published weights (fetched when first used)")
-    strides: tuple[int, ...] = Field((8, 16, 32), description="which feature maps to keep, by their stride")
-    args: dict[str, Any] = Field(default_factory=dict, description="further arguments of timm.create_model")
+    strides: Annotated[tuple[int, ...], AfterValidator(_rising)] = Field(
+        (8, 16, 32), min_length=1, description="which feature maps to keep, by their stride"
+    )
+    args: Annotated[dict[str, Any], AfterValidator(_of_architecture)] = Field(
+        default_factory=dict, description="further arguments of the architecture, such as {img_size: [320, 320]}"
+    )
 
 
 class TimmEncoder(FeatureModule):
@@ -42,7 +64,7 @@ class TimmEncoder(FeatureModule):
             )
         body = self._create(params, out_indices=[offered.index(stride) for stride in params.strides])
         self.info = FeatureInfo(tuple(body.feature_info.channels()), params.strides)
-        self.body = body
+        self.name, self.body = params.name, body
 
     @staticmethod
     def _create(params: TimmParams, **extra: Any) -> Any:
@@ -54,17 +76,30 @@ class TimmEncoder(FeatureModule):
                 f"The published weights of '{params.name}' cannot be fetched: {error}.",
                 hint="Go online once, or set model.encoder.pretrained to false.",
             ) from error
-        except (RuntimeError, TypeError, AttributeError) as error:
+        except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, AssertionError) as error:
             raise RecipeError(f"timm cannot build '{params.name}' as an encoder: {error}.") from error
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        features: list[Tensor] = self.body(images)
+        try:
+            features: list[Tensor] = self.body(images)
+        except AssertionError as error:  # how timm's transformers say that they were made for another size
+            height, width = images.shape[-2:]
+            raise RecipeError(
+                f"'{self.name}' does not take images of {width} x {height} pixels: {error}.",
+                hint=f"Set model.input.size, or model.encoder.args to {{img_size: [{height}, {width}]}}.",
+            ) from error
+        if getattr(self.body, "output_fmt", Format.NCHW) == Format.NHWC:
+            return [feature.permute(0, 3, 1, 2) for feature in features]
         return features
 
 
+Width = Annotated[int, Field(ge=2, le=8192)]
+Depth = Annotated[int, Field(ge=0, le=256)]
+
+
 class CspParams(Strict):
-    widths: tuple[int, ...] = Field((32, 64, 128, 192), min_length=1, description="channels at stride 4, 8, 16, …")
-    depths: tuple[int, ...] = Field((1, 2, 2, 1), min_length=1, description="bottlenecks at stride 4, 8, 16, …")
+    widths: tuple[Width, ...] = Field((32, 64, 128, 192), min_length=1, description="channels at stride 4, 8, 16, …")
+    depths: tuple[Depth, ...] = Field((1, 2, 2, 1), min_length=1, description="bottlenecks at stride 4, 8, 16, …")
     first_stride: int = Field(8, description="the finest feature map that is given")
     activation: Activation = Field("silu", description="after each convolution")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from saccade.core.errors import RecipeError
 from saccade.models.components.base import FeatureInfo, FeatureModule, checked
 from saccade.models.components.blocks import Activation, ConvNormAct, CspBlock
 from saccade.models.spec import Strict
@@ -30,6 +32,11 @@ class FpnNeck(FeatureModule):
 
     def __init__(self, params: FpnParams, features: FeatureInfo) -> None:
         super().__init__()
+        if params.bottom_up and any(fine * 2 != coarse for fine, coarse in pairwise(features.strides)):
+            raise RecipeError(
+                f"The neck's 'bottom_up' path needs strides that double, such as 8, 16, 32, not {features.strides}.",
+                hint="Keep the feature maps between them, or set model.neck.bottom_up to false.",
+            )
         width, levels = params.channels, len(features.channels)
 
         def mix() -> nn.Module:

@@ -1,0 +1,220 @@
+"""Going on: longer trainings, ended ones, damaged checkpoints; averages, parts of batches, and what lies on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from tests.shapes import classifier, detector, reader
+from tests.tiny import recipe as ships
+
+from saccade.app.training import train
+from saccade.core.errors import SaccadeError
+from saccade.core.schema import ImageRef
+from saccade.store import Workspace
+from saccade.training import data
+from saccade.training.hooks import Hook, MetricsLog
+from saccade.training.loop import BEST, CHECKPOINT, LAST, Outcome
+from saccade.training.recipe import Recipe
+from saccade.training.session import Session, prepare
+
+Tensors = dict[str, torch.Tensor]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def run(recipe: Recipe, folder: Path, *hooks: Hook, resume: bool = False, train: int = 8) -> Outcome:
+    folder.mkdir(exist_ok=True)
+    return prepare(recipe, reader(train=train)).run(folder, inputs=["shapes@1"], hooks=hooks, resume=resume)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_finished_training_can_be_made_longer(tmp_path: Path) -> None:
+    """With a constant rate it is then the same as one that was this long from the beginning."""
+    fixed = ("train.schedule={type: constant, warmup: 0}", "train.checkpoint_every=4")
+    whole = run(detector("train.epochs=4", *fixed), tmp_path / "whole")
+    assert run(detector("train.epochs=1", *fixed), tmp_path / "grown").state.finished
+    grown = run(detector("train.epochs=4", *fixed), tmp_path / "grown", resume=True)
+    assert (grown.reason, grown.state.step) == ("epochs", whole.state.step) == ("epochs", 8)
+    for name in (LAST, BEST):
+        assert digest(tmp_path / "grown" / name) == digest(tmp_path / "whole" / name)
+
+
+@pytest.mark.parametrize(
+    ("setting", "longer", "reason"),
+    [
+        ("train.early_stop={patience: 1, min_delta: 9}", "train.early_stop=null", "early_stop"),
+        ("train.max_minutes=0.0001", "train.max_minutes=null", "max_minutes"),
+        ("train.epochs=2", "train.epochs=3", "epochs"),
+    ],
+)
+def test_an_ended_training_goes_on_only_when_told_to(setting: str, longer: str, reason: str, tmp_path: Path) -> None:
+    """A process killed after the last checkpoint, before its result was registered, ends with the same weights."""
+    first = run(detector(setting), tmp_path)
+    before = digest(tmp_path / LAST)
+    (tmp_path / LAST).unlink()
+    again = run(detector(setting), tmp_path, resume=True)
+    assert (again.reason, again.state) == (reason, first.state)
+    assert digest(tmp_path / LAST) == before
+    assert run(detector(longer), tmp_path, resume=True).state.step > first.state.step
+
+
+class Killed(Exception):
+    """Ends a training as a kill would: at once, and without a checkpoint."""
+
+
+class Killer(Hook):
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def on_step(self, step: int, losses: Mapping[str, float], rate: float) -> None:
+        if step == self.at:
+            raise Killed
+
+
+def test_epochs_that_come_again_are_logged_once(tmp_path: Path) -> None:
+    recipe = detector("train.epochs=4", "train.checkpoint_every=2")
+    with pytest.raises(Killed):
+        run(recipe, tmp_path, MetricsLog(tmp_path), Killer(at=7))
+    log = tmp_path / "metrics.jsonl"
+    assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3]
+    with log.open("a") as file:
+        file.write('{"epoch": 4, "st')
+    run(recipe, tmp_path, MetricsLog(tmp_path), resume=True)
+    assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3, 4]
+
+
+def rewritten(path: Path, change: Callable[[Tensors, dict[str, str]], None]) -> None:
+    """A checkpoint with something changed in its tensors or its header."""
+    with safe_open(path, framework="pt") as file:
+        header = dict(file.metadata())
+    tensors = load_file(path)
+    change(tensors, header)
+    save_file(tensors, path, metadata=header)
+
+
+def without_header(tensors: Tensors, header: dict[str, str]) -> None:
+    header.clear()
+
+
+def not_json(tensors: Tensors, header: dict[str, str]) -> None:
+    header["state"] = "{"
+
+
+def other_state(tensors: Tensors, header: dict[str, str]) -> None:
+    header["state"] = json.dumps({"pace": 3})
+
+
+def less_model(tensors: Tensors, header: dict[str, str]) -> None:
+    del tensors[min(name for name in tensors if name.startswith("model/"))]
+
+
+@pytest.mark.parametrize("change", [without_header, not_json, other_state, less_model])
+def test_a_checkpoint_that_does_not_fit_is_refused(
+    change: Callable[[Tensors, dict[str, str]], None], tmp_path: Path
+) -> None:
+    run(classifier("train.epochs=1"), tmp_path)
+    rewritten(tmp_path / CHECKPOINT, change)
+    with pytest.raises(SaccadeError, match=r"(?s)checkpoint.*without --resume"):
+        run(classifier("train.epochs=2"), tmp_path, resume=True)
+
+
+def test_runs_of_an_older_saccade_are_passed_over(workspace_copy: Path) -> None:
+    with Workspace.open(workspace_copy) as workspace:
+        odd = workspace.runs.start("train", "ships", {"name": "ships", "no_longer": 1}, ["harbour@1"])
+        (odd.folder / CHECKPOINT).write_bytes(b"")
+        workspace.runs.finish(odd.id, "failed", error="killed")
+        (before,) = workspace.models.versions("ships")
+        result = train(workspace, ships(), resume=True, tensorboard=False)
+        assert result.model is not None
+        assert result.model.read_file("weights.safetensors") == before.read_file("weights.safetensors")
+
+
+def test_only_safetensors_lie_in_the_folder(tmp_path: Path) -> None:
+    run(classifier("train.epochs=1"), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([BEST, CHECKPOINT, LAST])
+    for path in tmp_path.iterdir():
+        assert all(value.numel() for value in load_file(path).values())
+
+
+class Recorder(Hook):
+    """All weights after each step."""
+
+    def __init__(self, session: Session) -> None:
+        self.model = session.model
+        self.states = [self._state()]
+
+    def _state(self) -> Tensors:
+        return {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    def on_step(self, step: int, losses: Mapping[str, float], rate: float) -> None:
+        self.states.append(self._state())
+
+
+def test_averaged_weights_follow_their_formula(tmp_path: Path) -> None:
+    """The average after step s is d * before + (1 - d) * weights with d = min(decay, 1 - s^(-2/3))."""
+    session = prepare(detector("train.ema=0.6", "train.epochs=4"), reader())
+    recorder = Recorder(session)
+    session.run(tmp_path, inputs=["shapes@1"], hooks=[recorder])
+    expected = {name: value for name, value in recorder.states[0].items() if value.is_floating_point()}
+    for step, weights in enumerate(recorder.states[1:], 1):
+        decay = min(0.6, 1 - step ** (-2 / 3))
+        expected = {name: decay * value + (1 - decay) * weights[name] for name, value in expected.items()}
+    found = load_file(tmp_path / LAST)
+    torch.testing.assert_close({name: found[name] for name in expected}, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_the_best_weights_are_those_of_the_best_validation(tmp_path: Path) -> None:
+    session = prepare(classifier("train.epochs=5", "train.optimizer.lr=0.02"), reader())
+    state = session.run(tmp_path, inputs=["shapes@1"]).state
+    scores = {record["step"]: next(iter(record["metrics"].values())) for record in state.history}
+    assert state.best == max(scores.values()) == scores[state.best_step]
+    session.model.load_state_dict(load_file(tmp_path / BEST))
+    assert next(iter(session.validate(session.model).values())) == pytest.approx(state.best)
+
+
+def test_parts_of_a_batch_weigh_as_much_as_the_whole(tmp_path: Path) -> None:
+    """Four times the same picture in parts of 2 and 2 has the gradient of all four together."""
+    settings = (
+        "augment=[]", "train.epochs=1", "train.ema=null", "train.clip_norm=null", "model.heads.label.dropout=0",
+        "train.optimizer={type: SGD, lr: 0.1}", "train.schedule.warmup=0",
+    )  # fmt: skip
+    found: list[Tensors] = []
+    for parts in (1, 3):
+        run(classifier(f"train.accumulate={parts}", *settings), tmp_path / str(parts), train=1)
+        weights = load_file(tmp_path / str(parts) / LAST)
+        found.append(
+            {name: value for name, value in weights.items() if value.is_floating_point() and "running" not in name}
+        )
+    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-4)
+
+
+def test_images_beyond_the_cache_are_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[ImageRef] = []
+    source = reader()
+    read = source.read_media
+
+    def counted(ref: ImageRef) -> bytes:
+        reads.append(ref)
+        return read(ref)
+
+    monkeypatch.setattr(source, "read_media", counted)
+    kept = prepare(classifier(), source).batches
+    expected = [kept.batch(step).images for step in range(4)]
+    assert len(reads) == 8
+    monkeypatch.setattr(data, "CACHE_BYTES", 1)
+    small = prepare(classifier(), source).batches
+    assert all(torch.equal(small.batch(step).images, images) for step, images in enumerate(expected))
+    assert len(reads) == 8 + 15, "the first is kept, and the rest read in each of two epochs"
