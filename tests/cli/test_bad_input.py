@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from tests.command import Command
 from tests.tiny import RECIPE
 
+from saccade.cli.console import print_json
 from saccade.store import Workspace, doctor
 
 
@@ -182,10 +184,12 @@ MISSING = [
     (["datasets", "alias", "harbour@9", "good"], "9"),
     (["datasets", "rm", "harbor", "--yes"], "harbour"),
     (["export", "harbor", "OUT", "--format", "coco"], "harbour"),
+    (["export", "harbour", "OUT", "--format", "coco", "--split", "tests"], "test"),
     (["evaluate", "ship", "harbour"], "ships"),
     (["evaluate", "ships", "harbor"], "harbour"),
     (["evaluate", "ships", "harbour", "--split", "tests"], "test"),
     (["predict", "ship", "harbour"], "ships"),
+    (["predict", "ships", "harbour", "--split", "tests", "--out", "OUT"], "test"),
     (["predict", "ships@prod", "harbour"], "prod"),
     (["predict", "ships", "no/such/*.jpg"], "no/such"),
     (["predict", "ships", "no-such-folder"], "no-such-folder"),
@@ -255,3 +259,32 @@ def test_demo_into_a_file(command: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     ran = command("demo", tmp_path / "file")
     assert (ran.code, "Traceback" in ran.text) == (1, False)
+
+
+def test_nothing_is_left_where_no_image_can_be_read(trained_command: Command, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "wrong.jpg").write_bytes(b"\xff\xd8\xff and nothing more")
+    results = ["--out", tmp_path / "out", "--dataset", "found"]
+    ran = trained_command.fails("predict", "ships", tmp_path / "photos", *results, code="media")
+    assert "wrong" in ran.err
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name in ("photos", "out")) == ["photos"]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".out")]
+    assert_untouched(trained_command.workspace, datasets=1)
+
+
+def test_files_have_no_splits(trained_command: Command, pictures: Path) -> None:
+    ran = trained_command.fails("predict", "ships", pictures / "images", "--split", "test", code="invalid-value")
+    assert "no splits" in ran.err
+
+
+def test_wrong_usage_is_told_to_programs_too(command: Command) -> None:
+    for args in (["import", "x", "--split-group", "(.*)"], ["import", "--no-such-option"], ["runs", "show"]):
+        ran = command(*args, "--json")
+        assert ran.code == 2
+        assert ran.data["error"]["code"] == "usage"
+        assert ran.data["error"]["message"]
+
+
+def test_what_json_lacks_is_null(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"ap": float("nan"), "rows": [(1, float("inf"))], "name": "é"})
+    assert json.loads(capsys.readouterr().out) == {"ap": None, "rows": [[1, None]], "name": "é"}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.shapes import classifier, detector, draw
 
 from saccade.core.errors import MediaError
 from saccade.inference.predictor import Prediction, Predictor
+from saccade.media.image import decode
 from saccade.models.build import build_model
 from saccade.models.input import ImageArray
 
@@ -97,6 +100,50 @@ def test_images_are_read_in_other_threads_while_the_model_runs(predictor: Predic
     assert all(name.startswith("saccade-decode") for name in threads)
     assert 4 < read < 40, "a few are read ahead, and not all of them"
     results.close()  # type: ignore[attr-defined]  # a generator
+
+
+def test_the_model_runs_while_the_next_images_are_read(predictor: Predictor) -> None:
+    """The model waits for a read of the second batch to begin, and that read waits for the model to have begun."""
+    running, reading = threading.Event(), threading.Event()
+    met: list[bool] = []
+
+    def meet(number: int) -> ImageArray:
+        if number == 5:
+            reading.set()
+            met.append(running.wait(20))
+        return picture(number)
+
+    def wait(*_: object) -> None:
+        running.set()
+        met.append(reading.wait(20))
+
+    hook = predictor.model.register_forward_pre_hook(wait)
+    try:
+        found = list(predictor.predict(((str(n), partial(meet, n)) for n in range(8)), workers=1))
+    finally:
+        hook.remove()
+    assert len(found) == 8
+    assert met == [True] * 3
+
+
+def turned(pixels: ImageArray, orientation: int) -> bytes:
+    """A PNG as a camera held otherwise would write it: pixels turned, and EXIF that says how to turn them back."""
+    backwards = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+    image = Image.fromarray(pixels).transpose(backwards[orientation])
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    image.save(file, "png", exif=exif)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_orientation_is_applied_first(predictor: Predictor, orientation: int) -> None:
+    upright = picture(3)
+    data = turned(upright, orientation)
+    found, expected = predictor.predict([("turned", lambda: decode(data)), ("upright", lambda: upright)])
+    assert found.size_wh == expected.size_wh == (96, 69)
+    np.testing.assert_array_equal(boxes(found), boxes(expected))
 
 
 def test_probabilities_of_a_classifier() -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from saccade.app.models import ReadyModel, ready_model
+from saccade.app.models import ReadyModel, check_any_readable, ready_model
+from saccade.app.splits import SPLIT, check_split
 from saccade.core.errors import InvalidValueError, NotFoundError, nearest
 from saccade.core.progress import Progress, Silent
 from saccade.core.reader import Item
@@ -40,12 +41,16 @@ def evaluate_model(
     split: str | None = None,
     progress: Progress | None = None,
 ) -> EvaluationResult:
-    """Run a model on the labelled items of a dataset version (of one split) and compare."""
+    """Run a model on the labelled items of a dataset version (of one split) and compare.
+
+    An image that cannot be read is set aside; where that is so for all, MediaError is raised and nothing is kept.
+    """
     dataset = workspace.datasets.open(dataset_ref)
     ready = ready_model(workspace, model_ref)
     image = ready.version.manifest["image_column"]
     items = _labelled(dataset, ready, image, split)
     found = _predict(ready, dataset, items, image, progress or Silent())
+    check_any_readable(list(found.values()))
     good = [item for item in items if found[item.key].error is None]
     evaluate = _evaluate_detector if ready.is_detector else _evaluate_classifier
     metrics, report = evaluate(ready, dataset, good, found, split)
@@ -63,14 +68,10 @@ def _labelled(dataset: DatasetVersion, ready: ReadyModel, image: str, split: str
                 f"'{dataset.ref}' has no column '{column}', which the model {ready.version.ref} needs.",
                 hint=nearest(column, dataset.schema.names),
             )
-    columns = [image, ready.target, *(["split"] if "split" in dataset.schema else [])]
-    items = list(dataset.items(columns))
-    if split is not None:
-        splits = {str(item.values.get("split")) for item in items}
-        items = [item for item in items if item.values.get("split") == split]
-        if not items:
-            raise NotFoundError(f"'{dataset.ref}' has no items in the split '{split}'.", hint=nearest(split, splits))
-    labelled = [item for item in items if item[ready.target] is not None and item[image] is not None]
+    check_split(dataset, split)
+    items = dataset.items([image, ready.target, *([] if split is None else [SPLIT])])
+    chosen = [item for item in items if split in (None, item.values.get(SPLIT))]
+    labelled = [item for item in chosen if item[ready.target] is not None and item[image] is not None]
     if not labelled:
         raise NotFoundError(f"No item of '{dataset.ref}' has a label in '{ready.target}'.", hint="Label some first.")
     return labelled

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from saccade.core.errors import ConflictError, FormatError
+from saccade.app.destination import new_folder
+from saccade.app.splits import SPLIT, check_split
+from saccade.core.errors import FormatError
 from saccade.core.progress import Progress, Silent
 from saccade.core.reader import Reader
 from saccade.core.report import Action, Report
@@ -44,7 +44,7 @@ def reading_of(reader: Reader, progress: Progress, split: str | None = None) -> 
     def records() -> Iterator[Record]:
         for item in reader.items():
             progress.advance(1, item.key)
-            if split is not None and item.values.get("split") != split:
+            if split is not None and item.values.get(SPLIT) != split:
                 continue
             ref: ImageRef | None = item[image]
             values = {name: value for name, value in item.values.items() if name != image}
@@ -71,23 +71,18 @@ def export_dataset(
     """
     part = FORMATS.get(format)
     version = workspace.datasets.open(ref)
-    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise ConflictError(f"{destination} is there and not an empty folder.", hint="Choose another destination.")
+    check_split(version, split)
     progress, report = progress or Silent(), Report()
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
-    try:
+    with new_folder(destination) as folder:
         progress.start("Exporting", len(version))
-        part.write(reading_of(version, progress, split), beside, report, **(options or {}))
+        try:
+            part.write(reading_of(version, progress, split), folder, report, **(options or {}))
+        finally:
+            progress.finish()
         losses = [finding for finding in report if finding.action is not Action.NOTICED]
         if strict and losses:
             raise FormatError(
                 f"'{format}' cannot hold everything: {len(losses)} losses, the first: {losses[0].reason}.",
                 hint="Choose another format, or export without --strict.",
             )
-        beside.chmod(0o755)
-        beside.replace(destination)
-    finally:
-        progress.finish()
-        shutil.rmtree(beside, ignore_errors=True)
     return report

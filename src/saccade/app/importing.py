@@ -13,8 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from saccade.app.splits import SPLIT
 from saccade.core.digest import digest_bytes, digest_file
-from saccade.core.errors import ConflictError, FormatError, InvalidValueError, SaccadeError
+from saccade.core.errors import ConflictError, FormatError, InvalidValueError, NotFoundError, SaccadeError
 from saccade.core.progress import Progress, Silent
 from saccade.core.reader import Item
 from saccade.core.report import Action, Report
@@ -28,7 +29,7 @@ from saccade.store.object_store import ObjectBatch
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
-IMAGE, SPLIT = "image", "split"
+IMAGE = "image"
 _THREADS = 4
 _IN_PIECES = 1 << 26
 """Linked files of more bytes are not read as a whole."""
@@ -139,7 +140,7 @@ def _choose(source: Path, format: str) -> tuple[str, str]:
     if format != "auto":
         FORMATS.get(format)
         if not source.exists():
-            raise FormatError(f"There is no {source}.", hint="Check the path.")
+            raise NotFoundError(f"There is no file or folder {source}.", hint="Check the path.")
         return format, "as asked"
     chosen, answers = detect_format(source)
     return chosen, next(answer.reason for name, answer in answers if name == chosen)

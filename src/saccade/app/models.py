@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from saccade.inference.predictor import Predictor
+from saccade.core.errors import MediaError
+from saccade.inference.predictor import Prediction, Predictor
 from saccade.models.artifact import WEIGHTS, load_model
 from saccade.store.models import ModelVersion
 from saccade.store.workspace import Workspace
@@ -27,3 +29,10 @@ def ready_model(workspace: Workspace, ref: str, *, min_score: float = 0.0) -> Re
     target = next(iter(loaded.class_names))
     predictor = Predictor(loaded.model, loaded.class_names, min_score=min_score)
     return ReadyModel(version, predictor, target, loaded.model.head(target).target_kind == "objects")
+
+
+def check_any_readable(predictions: Sequence[Prediction]) -> None:
+    """MediaError with the first reason where every image was set aside."""
+    if all(prediction.error is not None for prediction in predictions):
+        first = predictions[0]
+        raise MediaError(f"None of the {len(predictions)} images can be read; the first: {first.key}: {first.error}")

@@ -7,14 +7,17 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from saccade.app.models import ReadyModel, ready_model
+from saccade.app.destination import new_folder
+from saccade.app.models import ReadyModel, check_any_readable, ready_model
+from saccade.app.splits import SPLIT, check_split
 from saccade.core.digest import digest_file
-from saccade.core.errors import ConflictError, NotFoundError, SaccadeError
+from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError
 from saccade.core.objects import Objects
 from saccade.core.progress import Progress, Silent
 from saccade.core.reader import Item
@@ -23,6 +26,7 @@ from saccade.inference.predictor import Prediction
 from saccade.media.draw import draw_objects
 from saccade.media.image import decode, encode, probe
 from saccade.models.input import ImageArray
+from saccade.store.names import check_name
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 from saccade.training.session import read_image
@@ -69,34 +73,37 @@ def predict(
 ) -> PredictResult:
     """Run a model on ``source``: a dataset reference, or a path or glob of images.
 
-    Where a dataset and a path have the same name, the dataset is meant; ``./name`` is the path.
+    Where a dataset and a path have the same name, the dataset is meant; ``./name`` is the path. An image that cannot be
+    read is set aside; where that is so for all, MediaError is raised. After an error nothing is left of the results.
 
     Args:
         out: a new or empty folder for ``predictions.json`` (COCO, with scores) and, with ``render``, drawn pictures.
         dataset: the name of a new dataset of the predictions, with their images.
         min_score: objects below are left out.
     """
-    if dataset is not None and workspace.datasets.exists(dataset):
+    if dataset is not None and workspace.datasets.exists(check_name("dataset", dataset)):
         raise ConflictError(f"There is already a dataset '{dataset}'.", hint="Choose another name with --dataset.")
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConflictError(f"{out} is there and not an empty folder.", hint="Choose another folder with --out.")
     ready = ready_model(workspace, model_ref, min_score=min_score)
     pictures, inputs = _pictures(workspace, source, ready, split)
-    writer = _Writer(ready, out, render)
-    progress = progress or Silent()
-    progress.start("Predicting", len(pictures))
-    predictions = []
+    with nullcontext() if out is None else new_folder(out) as folder:
+        writer = _Writer(ready, folder, render)
+        predictions = _run(ready, pictures, writer, progress or Silent())
+        writer.close()
+        ref = None if dataset is None else _as_dataset(workspace, ready, dataset, pictures, predictions, inputs)
+    return PredictResult(ready.version.ref, predictions, ready.predictor.class_names[ready.target], ref, out)
+
+
+def _run(ready: ReadyModel, pictures: Sequence[Picture], writer: _Writer, progress: Progress) -> list[Prediction]:
     by_key = {picture.key: picture for picture in pictures}
+    predictions = []
+    progress.start("Predicting", len(pictures))
     for prediction in ready.predictor.predict((picture.key, picture.read) for picture in pictures):
         writer.add(by_key[prediction.key], prediction)
         predictions.append(prediction)
         progress.advance(1, prediction.key)
     progress.finish()
-    writer.close()
-    ref = None
-    if dataset is not None:
-        ref = _as_dataset(workspace, ready, dataset, pictures, predictions, inputs)
-    return PredictResult(ready.version.ref, predictions, ready.predictor.class_names[ready.target], ref, out)
+    check_any_readable(predictions)
+    return predictions
 
 
 def _pictures(
@@ -105,11 +112,16 @@ def _pictures(
     """The images of a source, and the dataset versions they come from."""
     version = _dataset(workspace, source)
     if version is None:
+        if split is not None:
+            raise InvalidValueError(f"'{source}' is no dataset and has no splits.", hint="Leave out --split.")
         return _pictures_of_files(_files(source), Path(source)), []
+    check_split(version, split)
     image = ready.version.manifest["image_column"]
-    columns = [image, *(["split"] if "split" in version.schema else [])]
-    items = [item for item in version.items(columns) if split is None or item.values.get("split") == split]
-    return [_picture_of_item(version, item, image) for item in items if item[image] is not None], [version.ref]
+    items = version.items([image] if split is None else [image, SPLIT])
+    chosen = [item for item in items if item[image] is not None and split in (None, item.values.get(SPLIT))]
+    if not chosen:
+        raise NotFoundError(f"'{version.ref}' has no images in '{image}'.", hint="Choose another dataset or split.")
+    return [_picture_of_item(version, item, image) for item in chosen], [version.ref]
 
 
 def _dataset(workspace: Workspace, source: str) -> DatasetVersion | None:
@@ -142,7 +154,7 @@ def _pictures_of_files(files: Sequence[Path], source: Path) -> list[Picture]:
     """Keys are paths below the folder that holds all, without the suffix where that tells them apart."""
     root = source if source.is_dir() else Path(os.path.commonpath([file.parent for file in files]))
     names = [file.relative_to(root) for file in files]
-    uses = Counter(name.with_suffix("") for name in names)
+    uses = Counter([*names, *(name.with_suffix("") for name in names)])
     return [
         Picture(
             (name.with_suffix("") if uses[name.with_suffix("")] == 1 else name).as_posix(), name.as_posix(),
@@ -182,8 +194,6 @@ class _Writer:
         self.names = list(ready.predictor.class_names[ready.target])
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
 
     def add(self, picture: Picture, prediction: Prediction) -> None:
         if self.out is None or prediction.error is not None:

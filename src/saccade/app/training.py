@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version as library_version
 from types import FrameType
 
-from saccade.core.errors import NotFoundError
+from saccade.core.errors import NotFoundError, RecipeError
 from saccade.core.progress import Progress, Silent
 from saccade.models.artifact import WEIGHTS, describe
 from saccade.store.models import ModelVersion
@@ -21,7 +21,7 @@ from saccade.store.workspace import Workspace
 from saccade.training.checks import Check, run_checks
 from saccade.training.hooks import Hook, MetricsLog, ProgressHook, TensorBoard
 from saccade.training.loop import BEST, CHECKPOINT, LAST, Outcome
-from saccade.training.recipe import Recipe
+from saccade.training.recipe import Recipe, parse_recipe
 from saccade.training.session import Session, identity, prepare
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless")
@@ -101,7 +101,11 @@ def _run_to_resume(workspace: Workspace, recipe: Recipe, inputs: Sequence[str]) 
     for run in workspace.runs.list(kind="train", name=recipe.name):
         if not (run.folder / CHECKPOINT).exists():
             continue
-        if identity(Recipe.model_validate(run.config), list(run.inputs)) == wanted:
+        try:
+            earlier = parse_recipe(run.config)
+        except RecipeError:  # of an older Saccade, with a setting that is no more
+            continue
+        if identity(earlier, list(run.inputs)) == wanted:
             return run
     raise NotFoundError(
         f"There is no interrupted training of '{recipe.name}' with this recipe on {inputs[0]}.",

@@ -23,7 +23,9 @@ def evaluate(
     truth: Annotated[Path | None, typer.Option(help="COCO ground truth, instead of a dataset.")] = None,
     predictions: Annotated[Path | None, typer.Option(help="COCO results, instead of a model.")] = None,
     kind: Annotated[str, typer.Option(help="With --truth: boxes, masks or keypoints.")] = "boxes",
-    report: Annotated[Path | None, typer.Option(help="Also write the HTML report here.", show_default=False)] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write the HTML report here.", dir_okay=False, show_default=False)
+    ] = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -53,6 +55,8 @@ def _evaluate_model(
     from saccade.cli.console import print_json, progress, say
     from saccade.store.workspace import Workspace
 
+    if report is not None:  # before the work, so that no place for it is told at once
+        report.parent.mkdir(parents=True, exist_ok=True)
     with Workspace.find(workspace) as found, progress(quiet or json) as shown:
         result = evaluate_model(found, model, dataset, split=split, progress=shown)
     if report is not None:

@@ -40,6 +40,8 @@ def import_(
     from saccade.core.splits import parse_shares
     from saccade.store.workspace import Workspace
 
+    if split_group and not split:
+        raise typer.BadParameter("It needs --split, such as --split train=0.8,val=0.2.", param_hint="--split-group")
     request = SplitRequest(parse_shares(split), split_group, seed) if split else None
     options = format_options(option)
     with Workspace.find(workspace) as found, progress(quiet or json) as shown:

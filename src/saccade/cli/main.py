@@ -54,6 +54,7 @@ def main() -> None:
     except SystemExit as end:
         if end.code == _INTERRUPTED:  # Typer turns Ctrl-C into it without a word
             _fail("Stopped; what was not finished is as it was before.", "", "stopped", _INTERRUPTED)
+        _tell_programs(end)
         raise
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "torchvision", "timm", "safetensors", "accelerate", "tensorboard"):
@@ -66,13 +67,22 @@ def main() -> None:
         _fail(f"{error.strerror or error}{place}.", "Check the disk and its permissions, then `saccade doctor`.", "io")
 
 
+def _tell_programs(end: SystemExit) -> None:
+    """Wrong usage, which Typer has told people on standard error, as JSON for those who asked for that."""
+    told = getattr(end.__context__, "format_message", None)
+    if "--json" in sys.argv and told is not None:
+        from saccade.cli.console import print_error
+
+        print_error("usage", told(), "See the command with --help.")
+
+
 def _fail(message: str, hint: str, code: str, status: int = 1) -> None:
     from rich.markup import escape
 
-    from saccade.cli.console import err, print_json
+    from saccade.cli.console import err, print_error
 
     if "--json" in sys.argv:
-        print_json({"error": {"code": code, "message": message, "hint": hint}})
+        print_error(code, message, hint)
     else:
         err.print(f"[bold red]Error:[/] {escape(message)}")
         if hint:

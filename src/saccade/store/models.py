@@ -209,7 +209,7 @@ class Models:
         version = self.open(ref)
         if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
             raise ConflictError(f"'{destination}' is not an empty folder.", hint="Choose another destination.")
-        making = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}")
+        making = destination.resolve().with_name(f".{destination.name}.{uuid.uuid4().hex}")
         try:
             making.mkdir(parents=True)
             for name in version.files:
