@@ -16,8 +16,8 @@ from saccade.core.errors import FormatError, InvalidValueError
 from saccade.core.geometry import mask_from_array, mask_to_array
 from saccade.core.objects import Box, Ellipse, Mask, Object, Points, Polygon, RotatedBox
 from saccade.core.schema import ClassInfo, Kind
-from saccade.formats._labelstudio_regions import decode_rle, encode_rle
 from saccade.formats.labelstudio import FORMAT
+from saccade.formats.labelstudio.regions import decode_rle, encode_rle
 
 Lay = Callable[[Mapping[str, str | bytes | None]], Path]
 

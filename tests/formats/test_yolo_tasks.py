@@ -18,7 +18,7 @@ from saccade.core.errors import FormatError
 from saccade.core.objects import Box, Ellipse, Geometry, Keypoints, Object, Points, Polygon, RotatedBox
 from saccade.core.schema import ClassInfo
 from saccade.formats import yolo
-from saccade.formats._yolo_lines import rotated_box_of
+from saccade.formats.yolo.lines import rotated_box_of
 
 SIZE_WH = (160, 120)
 Lay = Callable[[Mapping[str, str | bytes | None]], Path]

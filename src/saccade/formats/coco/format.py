@@ -25,8 +25,12 @@ from saccade.core.errors import FormatError
 from saccade.core.objects import Object, Objects
 from saccade.core.report import Action, Report
 from saccade.core.schema import Column, Kind, Schema
-from saccade.formats._coco_files import AnnotationFile, Images, annotation_files, candidates, looks_like_coco
-from saccade.formats._coco_read import (
+from saccade.formats._json import Json, list_of, load_json, own
+from saccade.formats._options import one_of, parse_options
+from saccade.formats._paths import Keys, Tree, is_plain_name, normal, stem_of
+from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats.coco.files import AnnotationFile, Images, annotation_files, candidates, looks_like_coco
+from saccade.formats.coco.read import (
     DROPPED_FIELDS,
     STANDARD_FIELDS,
     AnnotationReader,
@@ -35,12 +39,8 @@ from saccade.formats._coco_read import (
     size_wh,
     valid_images,
 )
-from saccade.formats._coco_write import Options as WriteOptions
-from saccade.formats._coco_write import write_coco
-from saccade.formats._json import Json, list_of, load_json, own
-from saccade.formats._options import one_of, parse_options
-from saccade.formats._paths import Keys, Tree, is_plain_name, normal, stem_of
-from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats.coco.write import Options as WriteOptions
+from saccade.formats.coco.write import write_coco
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._options import one_of, parse_options
 from saccade.formats._paths import Keys, Tree, stem_of
 from saccade.formats._writing import image_size_wh
-from saccade.formats._yolo_files import (
+from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats.yolo.files import (
     NAME_FILES,
     Layout,
     find_layout,
@@ -38,11 +39,10 @@ from saccade.formats._yolo_files import (
     load_yaml,
     orphans,
 )
-from saccade.formats._yolo_lines import LineReader, highest_class, looks_like_labels
-from saccade.formats._yolo_shapes import TASKS
-from saccade.formats._yolo_write import Options as WriteOptions
-from saccade.formats._yolo_write import write_yolo
-from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats.yolo.lines import LineReader, highest_class, looks_like_labels
+from saccade.formats.yolo.shapes import TASKS
+from saccade.formats.yolo.write import Options as WriteOptions
+from saccade.formats.yolo.write import write_yolo
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from saccade.formats._writing import (
     copy_media,
     size_wh_of,
 )
-from saccade.formats._yolo_shapes import HELD, TASKS, ShapeWriter
 from saccade.formats.base import Reading, Record
+from saccade.formats.yolo.shapes import HELD, TASKS, ShapeWriter
 
 
 @dataclass(frozen=True)

@@ -46,12 +46,12 @@ from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._boxes import fit_box, notice_duplicates
 from saccade.formats._json import Json, list_of, load_json, number, own
-from saccade.formats._labelme_write import FLAGS, write_labelme
 from saccade.formats._options import parse_options
 from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, normal, stem_of, whole_text
 from saccade.formats._writing import SPLIT, image_size_wh
-from saccade.formats._yolo_lines import rotated_box_of
 from saccade.formats.base import Detection, LocalFile, MediaSource, Reading, Record
+from saccade.formats.labelme.write import FLAGS, write_labelme
+from saccade.formats.yolo.lines import rotated_box_of
 
 
 @dataclass(frozen=True)

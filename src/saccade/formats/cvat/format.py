@@ -29,12 +29,12 @@ from saccade.core.objects import Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._boxes import notice_duplicates
-from saccade.formats._cvat_shapes import SHAPES, Labels, ShapeReader, Track, read_track
-from saccade.formats._cvat_write import LABELS, write_cvat
 from saccade.formats._options import parse_options
 from saccade.formats._paths import Keys, Tree, normal, stem_of
 from saccade.formats._writing import SPLIT, image_size_wh
 from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats.cvat.shapes import SHAPES, Labels, ShapeReader, Track, read_track
+from saccade.formats.cvat.write import LABELS, write_cvat
 
 _ROOT = re.compile(rb"<annotations[\s>]")
 _FRAME = re.compile(r"(\d+)$")

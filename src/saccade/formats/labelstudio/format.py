@@ -28,12 +28,12 @@ from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._boxes import notice_duplicates
 from saccade.formats._json import Json, list_of, load_json, number
-from saccade.formats._labelstudio_regions import KINDS, geometry_of
-from saccade.formats._labelstudio_write import LABELS, PREDICTIONS, write_labelstudio
 from saccade.formats._options import parse_options
 from saccade.formats._paths import Keys, Tree, is_image_name, normal, stem_of
 from saccade.formats._writing import image_size_wh
 from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats.labelstudio.regions import KINDS, geometry_of
+from saccade.formats.labelstudio.write import LABELS, PREDICTIONS, write_labelstudio
 
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")
 

@@ -13,8 +13,8 @@ from saccade.core.objects import Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo
 from saccade.formats._boxes import notice_duplicates
-from saccade.formats._coco_shapes import ShapeReader
 from saccade.formats._json import Json, is_id, list_of, number, own
+from saccade.formats.coco.shapes import ShapeReader
 
 STANDARD_FIELDS = frozenset({"id", "width", "height", "file_name", "saccade"})
 """The fields of an image that are read."""

@@ -12,9 +12,9 @@ from saccade.core.geometry import convert
 from saccade.core.objects import Box, Ellipse, Geometry, Keypoints, Mask, Object, Points, Polygon, RotatedBox
 from saccade.core.report import Action, Report
 from saccade.core.schema import Kind
-from saccade.formats._labelstudio_regions import encode_rle, rectangle_value
 from saccade.formats._writing import ClassNames, Columns, FileNames, copy_media, size_wh_of
 from saccade.formats.base import Reading, Record
+from saccade.formats.labelstudio.regions import encode_rle, rectangle_value
 
 LABELS, PREDICTIONS = "labels", "predictions"
 Json = dict[str, Any]

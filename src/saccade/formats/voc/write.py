@@ -13,9 +13,9 @@ from saccade.core.report import Action, Report
 from saccade.core.schema import Kind
 from saccade.formats._options import one_of
 from saccade.formats._paths import is_plain_name
-from saccade.formats._voc_read import DATABASE, EXACT, FLAGS
 from saccade.formats._writing import ClassNames, Columns, FileNames, Names, ObjectLosses, copy_media, size_wh_of
 from saccade.formats.base import Reading, Record
+from saccade.formats.voc.read import DATABASE, EXACT, FLAGS
 
 
 @dataclass(frozen=True)

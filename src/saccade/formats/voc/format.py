@@ -29,12 +29,12 @@ from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._options import one_of, parse_options
 from saccade.formats._paths import Keys, Tree, stem_of
-from saccade.formats._voc_files import ANNOTATIONS, find_files, pick_image, read_splits, voc_root
-from saccade.formats._voc_read import Annotation, Bounds, ObjectReader, guess_origin, parse_annotation
-from saccade.formats._voc_write import Options as WriteOptions
-from saccade.formats._voc_write import write_voc
 from saccade.formats._writing import image_size_wh
 from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats.voc.files import ANNOTATIONS, find_files, pick_image, read_splits, voc_root
+from saccade.formats.voc.read import Annotation, Bounds, ObjectReader, guess_origin, parse_annotation
+from saccade.formats.voc.write import Options as WriteOptions
+from saccade.formats.voc.write import write_voc
 
 
 @dataclass(frozen=True)

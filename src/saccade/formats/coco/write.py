@@ -18,7 +18,6 @@ from saccade.core.geometry import counts_to_coco_string, ellipse_to_polygon, pol
 from saccade.core.objects import BoundsXYXY, Box, Ellipse, Keypoints, Mask, Object, Polygon, Ring, RotatedBox
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Kind
-from saccade.formats._coco_read import DROPPED_FIELDS, STANDARD_FIELDS
 from saccade.formats._json import Json
 from saccade.formats._writing import (
     NO_SPLIT_FOLDER,
@@ -30,6 +29,7 @@ from saccade.formats._writing import (
     size_wh_of,
 )
 from saccade.formats.base import Reading, Record
+from saccade.formats.coco.read import DROPPED_FIELDS, STANDARD_FIELDS
 
 METADATA = "metadata"
 _RESERVED_FIELDS = STANDARD_FIELDS | DROPPED_FIELDS

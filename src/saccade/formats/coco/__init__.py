@@ -1,0 +1,5 @@
+"""COCO."""
+
+from saccade.formats.coco.format import FORMAT, read_results
+
+__all__ = ["FORMAT", "read_results"]

@@ -1,0 +1,5 @@
+"""CVAT."""
+
+from saccade.formats.cvat.format import FORMAT
+
+__all__ = ["FORMAT"]

@@ -1,0 +1,5 @@
+"""LabelMe."""
+
+from saccade.formats.labelme.format import FORMAT
+
+__all__ = ["FORMAT"]

@@ -1,0 +1,5 @@
+"""YOLO."""
+
+from saccade.formats.yolo.format import FORMAT
+
+__all__ = ["FORMAT"]
