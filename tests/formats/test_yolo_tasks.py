@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saccade.core.errors import FormatError
+from saccade.core.geometry import rotated_box_from_corners
 from saccade.core.objects import Box, Ellipse, Geometry, Keypoints, Object, Points, Polygon, RotatedBox
 from saccade.core.schema import ClassInfo
 from saccade.formats import yolo
-from saccade.formats.yolo.lines import rotated_box_of
 
 SIZE_WH = (160, 120)
 Lay = Callable[[Mapping[str, str | bytes | None]], Path]
@@ -139,9 +139,9 @@ def test_data_yaml_of_poses(kit: SimpleNamespace, tmp_path: Path) -> None:
 
 
 def test_corners_of_no_rectangle_give_the_smallest_about_them() -> None:
-    box = rotated_box_of([(0, 0), (10, 1), (11, 6), (1, 5)])
+    box = rotated_box_from_corners([(0, 0), (10, 1), (11, 6), (1, 5)])
     assert box.area() >= 49
-    turned = rotated_box_of([(0, 0), (0, 5), (10, 5), (10, 0)])  # counter-clockwise
+    turned = rotated_box_from_corners([(0, 0), (0, 5), (10, 5), (10, 0)])  # counter-clockwise
     np.testing.assert_allclose(canonical(turned), canonical(RotatedBox(5, 2.5, 10, 5, 0)), atol=1e-4)
 
 

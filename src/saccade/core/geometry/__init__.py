@@ -19,7 +19,13 @@ from saccade.core.geometry.convert import ELLIPSE_POINTS, convert, ellipse_to_po
 from saccade.core.geometry.masks import mask_iou, masks_iou, resize_frame, subtract_masks, union_masks
 from saccade.core.geometry.raster import polygon_to_mask
 from saccade.core.geometry.rle import coco_string_to_counts, counts_to_coco_string, mask_from_array, mask_to_array
-from saccade.core.geometry.rotated import min_area_rotated_box, rotated_boxes_array, rotated_corners, rotated_iou
+from saccade.core.geometry.rotated import (
+    min_area_rotated_box,
+    rotated_box_from_corners,
+    rotated_boxes_array,
+    rotated_corners,
+    rotated_iou,
+)
 from saccade.core.geometry.trace import mask_to_polygon
 from saccade.core.geometry.transforms import flip_matrix, invert_matrix, transform_geometry
 
@@ -46,6 +52,7 @@ __all__ = [
     "min_area_rotated_box",
     "polygon_to_mask",
     "resize_frame",
+    "rotated_box_from_corners",
     "rotated_boxes_array",
     "rotated_corners",
     "rotated_iou",

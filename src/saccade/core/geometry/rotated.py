@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -95,6 +96,22 @@ def min_area_rotated_box(points: npt.ArrayLike) -> RotatedBox:
     u, v = ((values[:, best].min() + values[:, best].max()) / 2 for values in (along, across))
     cx, cy = origin[0] + u * cos[best] - v * sin[best], origin[1] + u * sin[best] + v * cos[best]
     return RotatedBox(cx, cy, widths[best], heights[best], np.degrees(angles[best]))
+
+
+def rotated_box_from_corners(corners: Sequence[tuple[float, float]]) -> RotatedBox:
+    """The rotated box whose first side runs from the first corner to the second, about four corners in order.
+
+    Exact where the corners are those of a rectangle, else the smallest rectangle about them.
+    """
+    (x1, y1), (x2, y2), (x3, y3), (x4, y4) = corners
+    width, height = math.dist((x1, y1), (x2, y2)), math.dist((x2, y2), (x3, y3))
+    slack = 1e-4 * max(width, height)
+    right_angled = abs((x2 - x1) * (x3 - x2) + (y2 - y1) * (y3 - y2)) <= slack * max(width, height)
+    clockwise = (x2 - x1) * (y3 - y2) - (y2 - y1) * (x3 - x2) > 0
+    if not (right_angled and clockwise and math.dist((x1 + x3, y1 + y3), (x2 + x4, y2 + y4)) <= 2 * slack):
+        return min_area_rotated_box(corners)
+    angle = math.degrees(math.atan2(y2 - y1, x2 - x1))
+    return RotatedBox((x1 + x2 + x3 + x4) / 4, (y1 + y2 + y3 + y4) / 4, width, height, angle)
 
 
 def _edge_angles(points: FloatArray) -> FloatArray:

@@ -11,8 +11,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 import numpy as np
 
-from saccade.core.errors import InvalidValueError
-from saccade.core.geometry import convert, mask_to_array
+from saccade.core.geometry import mask_to_array
 from saccade.core.objects import (
     AttributeValue,
     Ellipse,
@@ -29,6 +28,7 @@ from saccade.core.objects import (
 from saccade.core.report import Action, Report
 from saccade.core.schema import Kind
 from saccade.formats._paths import is_plain_name
+from saccade.formats._shapes import held, is_simple
 from saccade.formats._writing import ClassNames, Columns, FileNames, copy_media, size_wh_of
 from saccade.formats.base import Reading, Record
 
@@ -160,24 +160,12 @@ class _Writer:
 
     def _held(self, key: str, found: Object, size: tuple[int, int] | None) -> Geometry | None:
         """The geometry as one that CVAT has; a change is reported."""
-        geometry = found.geometry
-        made: Geometry = geometry
-        wanted = ""
-        if isinstance(geometry, Polygon) and (len(geometry.parts) > 1 or len(geometry.parts[0]) > 1):
+        geometry, wanted = found.geometry, ""
+        if not is_simple(geometry):
             wanted = "mask"
         elif isinstance(geometry, RotatedBox) and geometry.angle % 360 in (0.0, 360.0):
             wanted = "box"
-        try:
-            made = convert(geometry, wanted, size)[0] if wanted else geometry
-        except InvalidValueError as error:
-            self._add(Action.DROPPED, "shape that cannot be written", key, found, str(error))
-            return None
-        if isinstance(made, Mask) and not made.area():
-            self._add(Action.DROPPED, "shape that cannot be written", key, found, "a mask without pixels")
-            return None
-        if wanted:
-            words = geometry.type.replace("_", " ")
-            self._add(Action.DROPPED, f"shape of a {words}, written as {wanted}", key, found)
+        made = held(found, wanted, size, key, self._report)
         if isinstance(made, Keypoints) and (made.box is not None or made.region_area is not None):
             self._add(Action.DROPPED, "extent of keypoints", key, found)
         return made

@@ -29,7 +29,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from saccade.core.errors import FormatError, InvalidValueError, SaccadeError
-from saccade.core.geometry import mask_from_array
+from saccade.core.geometry import mask_from_array, rotated_box_from_corners
 from saccade.core.objects import (
     AttributeValue,
     Ellipse,
@@ -51,7 +51,6 @@ from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, normal, stem_of, who
 from saccade.formats._writing import SPLIT, image_size_wh
 from saccade.formats.base import Detection, LocalFile, MediaSource, Reading, Record
 from saccade.formats.labelme.write import FLAGS, write_labelme
-from saccade.formats.yolo.lines import rotated_box_of
 
 
 @dataclass(frozen=True)
@@ -286,7 +285,7 @@ class _ShapeReader:
             radius = math.dist(*points)
             return Ellipse(*points[0], radius, radius, 0.0)
         if kind == "rotation" and len(points) == 4:
-            return rotated_box_of(points)
+            return rotated_box_from_corners(points)
         if kind == "mask" and len(points) == 2:
             return self._mask(shape, points)
         return self._of_points(kind, points)

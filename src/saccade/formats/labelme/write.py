@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from saccade.core.errors import InvalidValueError
-from saccade.core.geometry import convert, mask_to_array
+from saccade.core.geometry import mask_to_array
 from saccade.core.objects import Ellipse, Geometry, Keypoints, Mask, Object, Points, Polygon, Polyline, Ring, RotatedBox
 from saccade.core.report import Action, Report
 from saccade.core.schema import Kind
 from saccade.formats._paths import SPLIT_WORDS
+from saccade.formats._shapes import held, is_simple
 from saccade.formats._writing import ClassNames, Columns, FileNames, copy_media, size_wh_of
 from saccade.formats.base import Reading, Record
 
@@ -102,29 +102,11 @@ class _Writer:
         self._report.add(action, reason, key=key, object_id=found.id, detail=detail)
 
     def _geometry(self, key: str, found: Object, size: tuple[int, int] | None) -> Json | None:
-        geometry = self._held(key, found, size)
+        geometry = held(found, _wanted(found.geometry), size, key, self._report)
         if geometry is None or isinstance(geometry, Mask):
             return None if geometry is None else _mask(geometry)
         kind, points = _points(geometry)
         return {"shape_type": kind, "points": [list(point) for point in points]}
-
-    def _held(self, key: str, found: Object, size: tuple[int, int] | None) -> Geometry | None:
-        """The geometry as one that LabelMe has; a change is reported."""
-        geometry = found.geometry
-        wanted = _wanted(geometry)
-        if wanted is None:
-            return geometry
-        words = geometry.type.replace("_", " ")
-        try:
-            made = Points(geometry.points) if isinstance(geometry, Keypoints) else convert(geometry, wanted, size)[0]
-        except InvalidValueError as error:
-            self._add(Action.DROPPED, "shape that cannot be written", key, found, f"a {words}: {error}")
-            return None
-        if isinstance(made, Mask) and not made.area():
-            self._add(Action.DROPPED, "shape that cannot be written", key, found, f"a {words} without pixels")
-            return None
-        self._add(Action.DROPPED, f"shape of a {words}, written as {wanted}", key, found)
-        return made
 
     def finish(self) -> None:
         for name in self._classes.numbers.keys() - self._classes.used:
@@ -134,21 +116,19 @@ class _Writer:
             self._report.add(Action.DROPPED, "order of the classes", detail="LabelMe has no list of them")
 
 
-def _wanted(geometry: Geometry) -> str | None:
-    """What a geometry that LabelMe does not have is written as; None for those that it has."""
+def _wanted(geometry: Geometry) -> str:
+    """What a geometry that LabelMe does not have is written as; nothing for those that it has."""
     match geometry:
         case RotatedBox():
             return "polygon"
         case Ellipse():
-            return None if geometry.rx == geometry.ry else "polygon"
+            return "" if geometry.rx == geometry.ry else "polygon"
         case Polygon():
-            return "mask" if len(geometry.parts) > 1 or len(geometry.parts[0]) > 1 else None
+            return "" if is_simple(geometry) else "mask"
         case Keypoints():
             return "points"
-        case Mask():
-            return None if geometry.area() else "mask"
         case _:
-            return None
+            return ""
 
 
 def _points(geometry: Geometry) -> tuple[str, Ring]:

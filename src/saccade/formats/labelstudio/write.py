@@ -7,11 +7,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from saccade.core.errors import InvalidValueError
-from saccade.core.geometry import convert
-from saccade.core.objects import Box, Ellipse, Geometry, Keypoints, Mask, Object, Points, Polygon, RotatedBox
+from saccade.core.objects import Box, Ellipse, Geometry, Mask, Object, Points, Polygon, RotatedBox
 from saccade.core.report import Action, Report
 from saccade.core.schema import Kind
+from saccade.formats._shapes import held, is_simple, refuse
 from saccade.formats._writing import ClassNames, Columns, FileNames, copy_media, size_wh_of
 from saccade.formats.base import Reading, Record
 from saccade.formats.labelstudio.regions import encode_rle, rectangle_value
@@ -109,34 +108,22 @@ class _Writer:
 
     def _held(self, key: str, found: Object, size: Size) -> Geometry | None:
         """The geometry as one that Label Studio has; a change is reported."""
-        geometry, made = found.geometry, None
-        words = geometry.type.replace("_", " ")
+        geometry = found.geometry
         match geometry:
             case Box() | Ellipse():
                 return geometry
             case RotatedBox():
                 wanted = "" if geometry.angle else "box"
             case Polygon():
-                wanted = "" if len(geometry.parts) == 1 and len(geometry.parts[0]) == 1 else "mask"
+                wanted = "" if is_simple(geometry) else "mask"
             case Mask():
-                wanted = "" if geometry.area() and (geometry.width, geometry.height) == size else "mask"
+                wanted = "" if (geometry.width, geometry.height) == size else "mask"
             case Points() if len(geometry.points) == 1:
                 wanted = ""
             case _:
-                kind = "keypoints" if isinstance(geometry, Keypoints) else words
-                self._add(Action.DROPPED, "shape that cannot be written", key, found, f"a {kind}")
+                refuse(found, key, self._report, f"a {geometry.type}")
                 return None
-        try:
-            made = convert(geometry, wanted, size)[0] if wanted else geometry
-        except InvalidValueError as error:
-            self._add(Action.DROPPED, "shape that cannot be written", key, found, str(error))
-            return None
-        if isinstance(made, Mask) and not made.area():
-            self._add(Action.DROPPED, "shape that cannot be written", key, found, "a mask without pixels")
-            return None
-        if wanted:
-            self._add(Action.DROPPED, f"shape of a {words}, written as {wanted}", key, found)
-        return made
+        return held(found, wanted, size, key, self._report)
 
     def finish(self) -> None:
         for name in self._classes.numbers.keys() - self._classes.used:

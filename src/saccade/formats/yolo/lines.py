@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from saccade.core.geometry import min_area_rotated_box
-from saccade.core.objects import Box, Geometry, Keypoints, Object, Objects, Polygon, RotatedBox
+from saccade.core.geometry import rotated_box_from_corners
+from saccade.core.objects import Box, Geometry, Keypoints, Object, Objects, Polygon
 from saccade.core.report import Action, Report
 from saccade.formats._boxes import fit_box, notice_duplicates
 
@@ -111,7 +111,7 @@ class LineReader:
         if polygon.area() == 0:
             self._report.add(Action.DROPPED, "shape without area", key=key, object_id=object_id)
             return None
-        return rotated_box_of(points) if self._oriented else polygon
+        return rotated_box_from_corners(points) if self._oriented else polygon
 
     def _keypoints(self, values: list[float], box: Box, size_wh: tuple[int, int]) -> Keypoints:
         assert self._keypoints_shape is not None
@@ -122,19 +122,3 @@ class LineReader:
         else:
             visibility = tuple(0 if point == (0.0, 0.0) else 2 for point in points)
         return Keypoints(tuple(points), visibility, box)
-
-
-def rotated_box_of(corners: Sequence[tuple[float, float]]) -> RotatedBox:
-    """The rotated box whose first side runs from the first corner to the second, about four corners in order.
-
-    Exact where the corners are those of a rectangle, else the smallest rectangle about them.
-    """
-    (x1, y1), (x2, y2), (x3, y3), (x4, y4) = corners
-    width, height = math.dist((x1, y1), (x2, y2)), math.dist((x2, y2), (x3, y3))
-    slack = 1e-4 * max(width, height)
-    right_angled = abs((x2 - x1) * (x3 - x2) + (y2 - y1) * (y3 - y2)) <= slack * max(width, height)
-    clockwise = (x2 - x1) * (y3 - y2) - (y2 - y1) * (x3 - x2) > 0
-    if not (right_angled and clockwise and math.dist((x1 + x3, y1 + y3), (x2 + x4, y2 + y4)) <= 2 * slack):
-        return min_area_rotated_box(corners)
-    angle = math.degrees(math.atan2(y2 - y1, x2 - x1))
-    return RotatedBox((x1 + x2 + x3 + x4) / 4, (y1 + y2 + y3 + y4) / 4, width, height, angle)
