@@ -99,10 +99,11 @@ def test_versions_of_a_dataset(trained_command: Command) -> None:
     assert (same["added"], same["removed"], same["changed"]) == ([], [], [])
     assert "0 changed" in run("datasets", "diff", "harbour@1", "harbour@2").text
     rows = run.json(
-        "datasets", "query", "harbour", "select split, count(*) as n from items group by split order by split"
+        "datasets", "query", "--sql", "harbour", "select split, count(*) as n from items group by split order by split"
     )
     assert rows == [{"split": "test", "n": 2}, {"split": "train", "n": 6}, {"split": "val", "n": 2}]
-    assert "train" in run("datasets", "query", "harbour", "select split from items").text
+    assert "train" in run("datasets", "query", "harbour", "select split from items", "--sql").text
+    query_of(run)
     assert "Class" in run("datasets", "stats", "harbour").text
     refused = run("datasets", "rm", "harbour", "--yes")
     assert (refused.code, "ships@1" in refused.text) == (1, True)
@@ -247,3 +248,19 @@ def test_interrupted_import_leaves_nothing(command: Command, tmp_path: Path, pic
     assert command.json("datasets", "list") == []
     assert command.json("doctor")["problems"] == []
     assert command.json("import", pictures, "--dataset", "photos")["items"] == 10
+
+
+def query_of(run: Command) -> None:
+    """The query language on the dataset of the test above."""
+    asked = run.json("datasets", "query", "harbour", 'split == "val" and count(objects) >= 0', "--limit", "1")
+    assert (asked["count"], len(asked["keys"])) == (2, 1)
+    assert "2 of 10 items" in run("datasets", "query", "harbour", 'split == "val"').text
+    splits = run.json("datasets", "histogram", "harbour", "split")["values"]
+    assert splits == [{"value": "train", "count": 6}, {"value": "test", "count": 2}, {"value": "val", "count": 2}]
+    assert "█" in run("datasets", "histogram", "harbour", "area", "--over", "objects", "--bins", "3").text
+    wrong = run("datasets", "query", "harbour", 'splt == "val"')
+    assert wrong.code == 1
+    assert '\n  splt == "val"\n  ^^^^\nDid you mean split?' in wrong.err
+    out = run.workspace.parent / "of-val"
+    run.json("export", "harbour", out, "--format", "coco", "--where", 'split == "val"')
+    assert len(json.loads((out / "annotations" / "instances_val.json").read_bytes())["images"]) == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,14 @@ class StoredImage:
         return self.reader.read_media(self.ref)
 
 
-def reading_of(reader: Reader, progress: Progress, split: str | None = None) -> Reading:
-    """A reader as what formats write."""
+def reading_of(
+    reader: Reader, progress: Progress, split: str | None = None, keys: Sequence[str] | None = None
+) -> Reading:
+    """A reader as what formats write: all its items or those with some keys, of all splits or of one."""
     image = reader.schema.first(Kind.IMAGE).name
 
     def records() -> Iterator[Record]:
-        for item in reader.items():
+        for item in reader.items(keys=keys):
             progress.advance(1, item.key)
             if split is not None and item.values.get(SPLIT) != split:
                 continue
@@ -51,7 +53,7 @@ def reading_of(reader: Reader, progress: Progress, split: str | None = None) -> 
             media = StoredImage(reader, ref) if ref else None
             yield Record(item.key, media, values, (ref.width, ref.height) if ref else None)
 
-    return Reading(reader.schema, records(), len(reader))
+    return Reading(reader.schema, records(), len(reader) if keys is None else len(keys))
 
 
 def export_dataset(
@@ -61,22 +63,28 @@ def export_dataset(
     format: str,
     *,
     split: str | None = None,
+    where: str | None = None,
     strict: bool = False,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Write a dataset version into ``destination``, which must not exist or be empty; all of it or nothing.
 
+    Args:
+        split: only the items of this split.
+        where: only the items for which this query holds.
+
     Returns what the format could not hold; with ``strict`` that raises FormatError instead.
     """
     part = FORMATS.get(format)
     version = workspace.datasets.open(ref)
     check_split(version, split)
+    keys = None if where is None else version.where(where)
     progress, report = progress or Silent(), Report()
     with new_folder(destination) as folder:
-        progress.start("Exporting", len(version))
+        progress.start("Exporting", len(version) if keys is None else len(keys))
         try:
-            part.write(reading_of(version, progress, split), folder, report, **(options or {}))
+            part.write(reading_of(version, progress, split, keys), folder, report, **(options or {}))
         finally:
             progress.finish()
         losses = [finding for finding in report if finding.action is not Action.NOTICED]

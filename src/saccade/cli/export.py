@@ -19,6 +19,9 @@ def export(
     destination: Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)],
     format: Annotated[str, typer.Option("--format", "-f", help="coco, yolo, voc, folders …", show_default=False)],
     split: Annotated[str | None, typer.Option(help="Only the items of this split.", show_default=False)] = None,
+    where: Annotated[
+        str | None, typer.Option(help="Only the items for which this query holds.", show_default=False)
+    ] = None,
     option: FormatOption = None,
     strict: Annotated[bool, typer.Option(help="Refuse to export with losses.")] = False,
     workspace: WorkspaceOption = None,
@@ -35,7 +38,15 @@ def export(
     options = format_options(option)
     with Workspace.find(workspace) as found, progress(quiet or json) as shown:
         report = export_dataset(
-            found, dataset, destination, format, split=split, strict=strict, options=options, progress=shown
+            found,
+            dataset,
+            destination,
+            format,
+            split=split,
+            where=where,
+            strict=strict,
+            options=options,
+            progress=shown,
         )
     if json:
         print_json({"destination": str(destination), "format": format, "report": report.to_json()})

@@ -7,6 +7,7 @@ SaccadeError
 ├── MediaError             an image or video that cannot be used
 ├── FormatError            a source that no format, or not this format, can read or write
 ├── RecipeError            a recipe that does not say what it must
+├── QueryError             a query that cannot be read; it shows the place
 ├── WorkspaceError         the workspace is missing, damaged or not writable
 └── MissingExtraError      an optional part of Saccade is not installed
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class SaccadeError(Exception):
@@ -56,6 +58,41 @@ class FormatError(SaccadeError):
 
 class RecipeError(SaccadeError, ValueError):
     code = "recipe"
+
+
+class QueryError(SaccadeError, ValueError):
+    """A query that is wrong: shows its text with the place underlined.
+
+    Attributes:
+        text: the query.
+        start, end: the place of the mistake, in characters.
+    """
+
+    code = "query"
+
+    def __init__(self, message: str, text: str, start: int, end: int, *, hint: str = "") -> None:
+        super().__init__(f"{message}{_underlined(text, start, end)}", hint=hint)
+        self.text, self.start, self.end = text, start, end
+        self._made_from = (message, hint)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        message, hint = self._made_from
+        return _query_error, (message, self.text, self.start, self.end, hint)
+
+
+def _query_error(message: str, text: str, start: int, end: int, hint: str) -> QueryError:
+    return QueryError(message, text, start, end, hint=hint)
+
+
+def _underlined(text: str, start: int, end: int) -> str:
+    """The line of the text that holds a place, with marks under it."""
+    if not text.strip():
+        return ""
+    start = min(start, len(text))
+    first = text.rfind("\n", 0, start) + 1
+    line = text[first:].split("\n", 1)[0]
+    marks = "^" * max(1, min(end, first + len(line)) - start)
+    return f"\n  {line}\n  {' ' * (start - first)}{marks}"
 
 
 class WorkspaceError(SaccadeError):

@@ -13,8 +13,10 @@ import pyarrow as pa
 
 from saccade.core.digest import digest_bytes
 from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
+from saccade.core.query import parse_query, parse_value
 from saccade.core.reader import Item
-from saccade.core.schema import KEY, FileRef, ImageRef, Schema
+from saccade.core.schema import KEY, FileRef, ImageRef, Kind, Schema
+from saccade.store.asking import histogram, keys_where, run_sql
 from saccade.store.codec import SCHEMA_METADATA, decode_batch
 from saccade.store.columns import to_list
 from saccade.store.names import exact
@@ -99,24 +101,40 @@ class DatasetVersion:
         for rows in self.snapshot.batches(names, size=batch_size):
             yield from rows.select(names).replace_schema_metadata(metadata).combine_chunks().to_batches()
 
+    def where(self, query: str) -> list[str]:
+        """The keys of the items for which a query holds, in order; QueryError where the query is wrong.
+
+        Such as ``any(objects, class == "ship" and area > 400) and split == "val"``.
+        """
+        return keys_where(self.snapshot, parse_query(query, self.schema))
+
+    def histogram(
+        self, expression: str, *, over: str | None = None, where: str | None = None, bins: int = 20
+    ) -> dict[str, Any]:
+        """How often each value of an expression occurs; see :func:`saccade.store.asking.histogram`.
+
+        Args:
+            expression: a number, text or condition, such as ``image.width`` or, with ``over``, ``area``.
+            over: a column of objects, whose objects are counted instead of the items.
+            where: a query for the items to take.
+            bins: for numbers.
+        """
+        column = None if over is None else self.schema[over]
+        if column is not None and column.kind is not Kind.OBJECTS:
+            raise InvalidValueError(f"The column '{over}' is of kind {column.kind}.", hint="Name a column of objects.")
+        if bins < 1:
+            raise InvalidValueError(f"A histogram needs bins, not {bins}.")
+        condition = None if where is None else parse_query(where, self.schema)
+        value = parse_value(expression, self.schema, column)
+        return histogram(self.snapshot, value, where=condition, over=column, bins=bins)
+
     def sql(self, query: str) -> pa.Table:
         """The result of a DuckDB query over the table ``items``; it can reach no file and no network.
 
         A query that is wrong raises InvalidValueError with DuckDB's words. The order of rows is only what the query
         asks for.
         """
-        import duckdb
-
-        columns = ", ".join('"' + name.replace('"', '""') + '"' for name in (KEY, *self.schema.names))
-        with duckdb.connect(config={"enable_external_access": False}) as connection:
-            connection.register("#items", self.snapshot.table)
-            connection.execute(f'CREATE VIEW items AS SELECT {columns} FROM "#items"')  # noqa: S608 (names are quoted)
-            connection.execute("SET lock_configuration = true")
-            try:
-                relation = connection.sql(query)
-                return pa.table({}) if relation is None else relation.to_arrow_table()
-            except duckdb.Error as error:
-                raise InvalidValueError(f"The query failed: {error}", hint=f"Columns of items: {columns}.") from error
+        return run_sql(self.snapshot, query)
 
     @cached_property
     def _statistics(self) -> dict[str, Any]:

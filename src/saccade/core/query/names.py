@@ -1,0 +1,50 @@
+"""The names that a query may use, and what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from saccade.core.query.tree import Type
+from saccade.core.schema import Kind
+
+COLUMN_TYPES: Mapping[Kind, Type] = {
+    Kind.IMAGE: Type.IMAGE,
+    Kind.OBJECTS: Type.OBJECTS,
+    Kind.LABEL: Type.TEXT,
+    Kind.LABELS: Type.LABELS,
+    Kind.EMBEDDING: Type.OTHER,
+    Kind.TEXT: Type.TEXT,
+    Kind.NUMBER: Type.NUMBER,
+    Kind.TABLE: Type.JSON,
+    Kind.FILE: Type.FILE,
+}
+
+_FILE = {"name": Type.TEXT, "size": Type.NUMBER, "digest": Type.TEXT, "uri": Type.TEXT}
+MEDIA_FIELDS: Mapping[Type, Mapping[str, Type]] = {
+    Type.FILE: _FILE,
+    Type.IMAGE: {
+        **_FILE, "width": Type.NUMBER, "height": Type.NUMBER, "format": Type.TEXT, "mode": Type.TEXT,
+        "orientation": Type.NUMBER,
+    },
+}  # fmt: skip
+
+OBJECT_FIELDS: Mapping[str, Type] = {
+    "id": Type.TEXT, "class": Type.TEXT, "type": Type.TEXT, "track": Type.TEXT, "score": Type.NUMBER,
+    "area": Type.NUMBER, "width": Type.NUMBER, "height": Type.NUMBER, "x1": Type.NUMBER, "y1": Type.NUMBER,
+    "x2": Type.NUMBER, "y2": Type.NUMBER, "cx": Type.NUMBER, "cy": Type.NUMBER, "attributes": Type.JSON,
+}  # fmt: skip
+"""Sizes and places are those of the bounds in pixels; ``type`` is that of the geometry."""
+
+AGGREGATES = ("any", "all", "count", "sum", "min", "max", "mean")
+FUNCTIONS: Mapping[str, tuple[Type, ...]] = {
+    "abs": (Type.NUMBER,),
+    "lower": (Type.TEXT,),
+    "startswith": (Type.TEXT, Type.TEXT),
+    "endswith": (Type.TEXT, Type.TEXT),
+    "matches": (Type.TEXT, Type.TEXT),
+}
+"""Functions by name, with the types of their arguments; the text ones are methods too: ``key.startswith("a")``."""
+
+RESULTS: Mapping[str, Type] = {
+    "abs": Type.NUMBER, "lower": Type.TEXT, "startswith": Type.TRUTH, "endswith": Type.TRUTH, "matches": Type.TRUTH,
+}  # fmt: skip

@@ -1,0 +1,359 @@
+"""The query language means the same in DuckDB, item by item, and in a translation of it to Python's own words."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from saccade.core.errors import QueryError, SaccadeError
+from saccade.core.objects import Box, Object, Objects, Polygon, RotatedBox
+from saccade.core.query import parse_query, parse_value, predicate
+from saccade.core.query.evaluate import evaluate, lower
+from saccade.core.reader import Item
+from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
+from saccade.store import Workspace
+
+SCHEMA = Schema(
+    (
+        Column("image", Kind.IMAGE),
+        Column("objects", Kind.OBJECTS, (ClassInfo("ship"), ClassInfo("ferry"))),
+        Column("found", Kind.OBJECTS),
+        Column("label", Kind.LABEL),
+        Column("tags", Kind.LABELS),
+        Column("vector", Kind.EMBEDDING),
+        Column("split", Kind.TEXT),
+        Column("depth", Kind.NUMBER),
+        Column("meta", Kind.TABLE),
+        Column("odd-name", Kind.NUMBER),
+    )
+)
+WORDS = ["ship", "ferry", "val", "train", "", "a%b", "a_b", "it's", 'say "x"', "Größe", "\\", "x/y~z", "ÀÉ", "0"]
+words = st.sampled_from(WORDS)
+numbers = st.one_of(
+    st.integers(-3, 12).map(float), st.sampled_from([0.5, 400.0, 1e308, -1e308, 5e-324, math.inf, -math.inf])
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from([0.5, 10**30, math.inf]) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=5,
+)
+attributes = st.dictionaries(words, st.booleans() | st.integers(-5, 5) | st.floats(-2, 2) | words, max_size=3)
+coordinates = st.integers(0, 40).map(lambda value: value / 2)
+geometries = st.one_of(
+    st.tuples(coordinates, coordinates, coordinates, coordinates).map(
+        lambda c: Box(c[0], c[1], c[0] + c[2], c[1] + c[3])
+    ),
+    st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=5).map(Polygon.simple),
+    st.builds(RotatedBox, coordinates, coordinates, coordinates, coordinates, st.integers(0, 360).map(float)),
+)
+
+
+@st.composite
+def things(draw: st.DrawFn) -> Objects:
+    made = draw(
+        st.lists(
+            st.tuples(words, geometries, st.none() | numbers.filter(math.isfinite), st.none() | words, attributes),
+            max_size=4,
+        )
+    )
+    return tuple(
+        Object(str(at), name or "ship", shape, score, track, values)
+        for at, (name, shape, score, track, values) in enumerate(made)
+    )
+
+
+images = st.builds(
+    ImageRef, st.just("0" * 64), st.integers(0, 10**6), words, st.integers(1, 50), st.integers(1, 50),
+    st.sampled_from(["jpeg", "png"]),
+)  # fmt: skip
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "image": images, "objects": things(), "found": things(), "label": words.filter(bool),
+    "tags": st.lists(words.filter(bool), max_size=3).map(tuple),
+    "vector": st.lists(st.floats(-1, 1, width=32), max_size=2).map(tuple), "split": words,
+    "depth": numbers | st.just(math.nan), "meta": json_values, "odd-name": numbers,
+}  # fmt: skip
+
+
+@st.composite
+def datasets(draw: st.DrawFn) -> list[Item]:
+    size = draw(st.integers(1, 5))
+    return [
+        Item(f"{draw(words)}{at}", {name: draw(st.none() | made) for name, made in VALUES.items()})
+        for at in range(size)
+    ]
+
+
+# Text of queries, by type
+
+number_constants = st.sampled_from(["0", "1", "3.5", "400", "-2", "1e308", "+7"])
+text_constants = words.map(repr)
+IN_OBJECT = ["area", "width", "height", "x1", "y1", "x2", "y2", "cx", "cy", "score"]
+
+
+def member(base: str) -> st.SearchStrategy[str]:
+    return st.one_of(words.map(lambda name: f"{base}[{name!r}]"), st.integers(-2, 2).map(lambda at: f"{base}[{at}]"))
+
+
+def json_texts(inside: bool) -> st.SearchStrategy[str]:
+    meta = st.one_of(member("meta"), member("meta").flatmap(member), st.just("meta.val"))
+    return meta | words.map(lambda name: f"attributes[{name!r}]") if inside else meta
+
+
+def number_texts(inside: bool, depth: int) -> st.SearchStrategy[str]:
+    simple = [
+        number_constants,
+        st.sampled_from(
+            ["depth", "image.width", "image.size", 'item["odd-name"]', "len(key)", "len(tags)", "len(vector)"]
+        ),
+        json_texts(inside).map(lambda text: f"number({text})"),
+    ]  # fmt: skip
+    if inside:
+        simple.append(st.sampled_from(IN_OBJECT))
+    if depth == 0:
+        return st.one_of(simple)
+    below, truth = number_texts(inside, depth - 1), truth_texts(True, depth - 1)
+    column = st.sampled_from(["objects", "found"])
+    return st.one_of(
+        *simple,
+        st.tuples(below, st.sampled_from("+-*/%"), below).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
+        below.map(lambda text: f"abs({text})"),
+        below.map(lambda text: f"-({text})"),
+        st.tuples(column, truth).map(lambda t: f"count({t[0]}, {t[1]})"),
+        column.map(lambda name: f"len({name})"),
+        st.tuples(st.sampled_from(["min", "max"]), column, number_texts(True, depth - 1), truth).map(
+            lambda t: f"{t[0]}({t[1]}, {t[2]}, {t[3]})"
+        ),
+        st.tuples(st.sampled_from(["sum", "mean"]), column, st.sampled_from(["x1", "y2", "cx", "1"])).map(
+            lambda t: f"{t[0]}({t[1]}, {t[2]})"
+        ),
+    )
+
+
+def text_texts(inside: bool) -> st.SearchStrategy[str]:
+    known = ["key", "split", "label", "image.format", "image.name", "split.lower()", "lower(key)"]
+    known += ["class", "type", "track", "id", "class.lower()"] if inside else []
+    return st.one_of(text_constants, st.sampled_from(known), json_texts(inside).map(lambda text: f"text({text})"))
+
+
+def truth_texts(inside: bool, depth: int) -> st.SearchStrategy[str]:
+    number, text, data = number_texts(inside, max(0, depth - 1)), text_texts(inside), json_texts(inside)
+    op = st.sampled_from(["==", "!=", "<", "<=", ">", ">="])
+    named = st.sampled_from(["key", "split", "label", "depth", "image", "objects", "tags", "vector", "meta"])
+    pattern = words.map(lambda word: repr(f"*{word}?"))
+    simple = [
+        st.tuples(number, op, number).map(" ".join),
+        st.tuples(number, st.sampled_from(["<", "<="]), number, op, number).map(" ".join),
+        st.tuples(text, op, text).map(" ".join),
+        st.tuples(data, op, st.one_of(number_constants, text_constants)).map(" ".join),
+        st.tuples(data, st.sampled_from(["==", "!="]), st.sampled_from(["True", "False"])).map(" ".join),
+        data,
+        st.tuples(
+            text, st.sampled_from(["in", "not in"]), st.sampled_from(["tags", "key", "split", "('ship', '0', '')"])
+        ).map(" ".join),
+        st.tuples(number, st.just("in (1, 0, 3.5)")).map(" ".join),
+        st.tuples(named, st.sampled_from(["is None", "is not None", "== None", "!= None"])).map(" ".join),
+        data.map(lambda one: f"{one} is None"),
+        st.tuples(text, st.sampled_from(["startswith", "endswith"]), text).map(lambda t: f"{t[1]}({t[0]}, {t[2]})"),
+        st.tuples(st.sampled_from(["key", "split"]), pattern).map(lambda t: f"{t[0]}.matches({t[1]})"),
+    ]  # fmt: skip
+    if depth == 0:
+        return st.one_of(simple)
+    below, within = truth_texts(inside, depth - 1), truth_texts(True, depth - 1)
+    column = st.sampled_from(["objects", "found"])
+    return st.one_of(
+        *simple,
+        st.tuples(below, st.sampled_from(["and", "or"]), below).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
+        below.map(lambda text: f"not ({text})"),
+        st.tuples(st.sampled_from(["any", "all"]), column, within).map(lambda t: f"{t[0]}({t[1]}, {t[2]})"),
+    )
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace.create(tmp_path_factory.mktemp("query") / "w")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(items=datasets(), queries=st.lists(truth_texts(False, 2), min_size=1, max_size=12))
+def test_duckdb_and_python_agree(workspace: Workspace, items: list[Item], queries: list[str]) -> None:
+    name = f"d{len(workspace.datasets.list())}"
+    version = workspace.datasets.write(name, SCHEMA, items, mode="create")
+    try:
+        for query in queries:
+            holds = predicate(query, SCHEMA)
+            assert version.where(query) == [item.key for item in items if holds(item)], query
+    finally:
+        workspace.datasets.remove(name)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    items=datasets(),
+    texts=st.lists(number_texts(True, 1) | text_texts(True) | truth_texts(True, 1).map("not ({})".format), max_size=6),
+)
+def test_histograms_count_every_object(workspace: Workspace, items: list[Item], texts: list[str]) -> None:
+    name = f"d{len(workspace.datasets.list())}"
+    version = workspace.datasets.write(name, SCHEMA, items, mode="create")
+    pairs = [(item, thing) for item in items for thing in item.values["objects"] or ()]
+    try:
+        for text in texts:
+            node = parse_value(text, SCHEMA, SCHEMA["objects"])
+            expected = [evaluate(node, item, thing) for item, thing in pairs]
+            found = version.histogram(text, over="objects", bins=4)
+            assert found["count"] == len(pairs)
+            assert found["missing"] == sum(value is None for value in expected)
+            if found["type"] == "number":
+                assert sum(each["count"] for each in found["bins"]) == sum(
+                    value is not None and math.isfinite(value) for value in expected
+                )
+            else:
+                counts = {each["value"]: each["count"] for each in found["values"]}
+                assert counts == {value: expected.count(value) for value in expected if value is not None}
+    finally:
+        workspace.datasets.remove(name)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=60) | truth_texts(False, 2).flatmap(lambda text: st.tuples(
+    st.just(text), st.integers(0, len(text)), st.text(max_size=3)).map(lambda t: t[0][: t[1]] + t[2] + t[0][t[1] + 1:])
+))  # fmt: skip
+def test_whatever_is_typed_is_a_query_or_an_error_with_a_place(text: str) -> None:
+    found = None
+    try:
+        parse_query(text, SCHEMA)
+    except QueryError as error:
+        found = error
+    assert found is None or (0 <= found.start <= len(text) and found.message)
+
+
+def test_small_letters_are_those_of_duckdb(workspace: Workspace) -> None:
+    """Character for character; where the two know different versions of Unicode they may differ, so not those."""
+    items = [Item(f"{code:05}", {"split": chr(code)}) for code in range(1, 0x2000)]
+    version = workspace.datasets.write("letters", Schema((Column("split", Kind.TEXT),)), items, mode="create")
+    small = version.histogram("split.lower()", bins=1)
+    expected = {lower(chr(code)) for code in range(1, 0x2000)}
+    differing = {each["value"] for each in small["values"]} - expected
+    assert len(differing) < 10, differing
+    workspace.datasets.remove("letters")
+
+
+def test_translation(tmp_path: Path) -> None:
+    """A few queries and what they give on one item, by hand."""
+    item = Item(
+        "a/1",
+        {
+            "objects": (
+                Object("1", "ship", Box(0, 0, 30, 20), 0.9, None, {"moored": True, "length": 30}),
+                Object("2", "ferry", Box(5, 5, 10, 10), None, "t1"),
+            ),
+            "found": (), "label": None, "tags": ("night", "rain"), "split": "val", "depth": math.nan,
+            "meta": {"weather": {"wind": [3, 5]}, "by": "Zoë"}, "odd-name": 2.0, "vector": (0.5, 0.5),
+        },
+    )  # fmt: skip
+    expected: dict[str, bool] = {
+        'any(objects, class == "ship" and area > 400) and split == "val"': True,
+        'any(objects, class == "ship" and area > 600)': False,
+        "all(objects, width >= 5)": True,
+        "all(found, width > 1000)": True,
+        "count(objects) == 2 and len(found) == 0": True,
+        'count(objects, class in ("ship", "boat")) == 1': True,
+        "sum(objects, area) == 625 and sum(found, area) == 0": True,
+        "min(found, area) is None and mean(objects, score) == 0.9": True,
+        'any(objects, attributes["moored"])': True,
+        "any(objects, attributes.length > 20)": True,
+        'any(objects, attributes["length"] == "30")': False,
+        "any(objects, score is None)": True,
+        "any(objects, not score > 0.5)": True,
+        "label is None and label != 'x' and not label == 'x'": True,
+        "depth is None": True,
+        "'night' in tags and 'snow' not in tags": True,
+        "'/' in key and key.startswith('a') and key.matches('?/*')": True,
+        'meta.weather.wind[1] == 5 and meta["by"] == "Zoë"': True,
+        "meta.weather.wind[9] is None": True,
+        "1 < count(objects) <= 2": True,
+        'item["odd-name"] / 0 is None': True,
+        "-7 % 3 == 2": True,
+        "any(objects, type == 'box' and track == 't1' and any(objects, class == 'ship'))": True,
+        "image is None and image.width is None": True,
+    }
+    for query, wanted in expected.items():
+        assert predicate(query, SCHEMA)(item) is wanted, query
+    with Workspace.create(tmp_path / "w") as workspace:
+        version = workspace.datasets.write("d", SCHEMA, [item], mode="create")
+        for query, wanted in expected.items():
+            assert version.where(query) == (["a/1"] if wanted else []), query
+
+
+WRONG: list[tuple[str, str, str]] = [
+    ("", "", "empty"),
+    ("splitt == 'val'", "splitt", "Did you mean split?"),
+    ("any(objects, clas == 'ship')", "clas", "Did you mean class?"),
+    ("class == 'ship'", "class", "field of objects"),
+    ("split == 3", "split == 3", "compared with"),
+    ("split", "split", "true or false"),
+    ("objects.area > 3", "objects.area", "any(objects, area"),
+    ("any(split, area > 3)", "split", "needs a column of objects"),
+    ("any(objects, area > 'x')", "area > 'x'", "compared with"),
+    ("image.widht > 3", "image.widht", "Did you mean width?"),
+    ("tags == 'night'", "tags", '"name" in labels'),
+    ("meta.a == meta.b", "meta.a == meta.b", "number("),
+    ("split == None or depth < None", "depth < None", "no order"),
+    ("split is 'val'", "split is 'val'", "None only"),
+    ("__import__('os').system('x')", "__import__('os').system", "no function"),
+    ("open('x')", "open", "no function"),
+    ("(lambda: 1)()", "lambda: 1", "no function"),
+    ("[x for x in tags]", "[x for x in tags]", "not part"),
+    ("split := 'x'", ":", "not an expression"),
+    ("depth ** 2 > 1", "depth ** 2", "operator"),
+    ("count(objects, where=True) > 1", "count(objects, where=True)", "no names"),
+    ("any(objects, )  and", "", "not an expression"),
+    ("all(objects)", "all(objects)", "2 arguments"),
+    ("key == 'a\\x00'", "'a\\x00'", "no value can hold"),
+    ("depth > 1e999", "1e999", "too large"),
+    ("split in ('a', 3)", "('a', 3)", "one type"),
+    ("split in (key, 'a')", "key", "numbers or texts only"),
+    ("key.matches(split)", "split", "pattern"),
+    ("größe == 1", "größe", "not a column"),
+    ("  'é' == splt", "splt", "Did you mean split?"),
+]
+
+
+@pytest.mark.parametrize(("text", "place", "says"), WRONG, ids=[text for text, _, _ in WRONG])
+def test_errors_point_at_the_place(text: str, place: str, says: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        parse_query(text, SCHEMA)
+    assert says in f"{caught.value.message} {caught.value.hint}"
+    if place:
+        assert text[caught.value.start : caught.value.end] == place
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 500 + "1" + ")" * 500 + " == 1",
+        " and ".join(["split == 'a'"] * 2000),
+        "not " * 2000 + "True",
+        " % ".join(["depth"] * 40) + " > 0",
+        "x" * 20_000,
+        "meta" + "['0']" * 50 + " is None",
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_query_that_asks_too_much_is_refused(workspace: Workspace, text: str) -> None:
+    if not workspace.datasets.exists("one"):
+        workspace.datasets.write("one", SCHEMA, [Item("a", {"depth": 1.0})], mode="create")
+    with pytest.raises(SaccadeError):
+        workspace.datasets.open("one").where(text)
+
+
+def test_errors_survive_the_way_back_from_another_process() -> None:
+    with pytest.raises(QueryError) as caught:
+        parse_query("splt == 'a'", SCHEMA)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.start, again.end) == (str(caught.value), 0, 4)
