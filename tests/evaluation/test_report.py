@@ -32,11 +32,11 @@ from saccade.core.schema import Column, ImageRef, Kind, Schema
 from saccade.evaluation.classification import evaluate_labels
 from saccade.evaluation.detection import evaluate_objects
 from saccade.evaluation.matching import ConfusionMatrix
-from saccade.evaluation.report import build_classification_report, build_detection_report, render_report
-from saccade.evaluation.report.charts import heat_map, histogram, line_chart, nice_ticks
+from saccade.evaluation.report import build_classification_report, build_detection_report
 from saccade.evaluation.report.detection import most_confused
-from saccade.evaluation.report.figures import Picture, Shape, draw, window_xyxy
-from saccade.evaluation.report.page import Card, Section
+from saccade.pages.charts import heat_map, histogram, line_chart, nice_ticks
+from saccade.pages.figures import Picture, Shape, draw, window_xyxy
+from saccade.pages.page import Card, Section, render_page
 
 HOSTILE = '<script>alert("x")</script>\'"&{{ 7*7 }}'
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -144,7 +144,7 @@ def test_hostile_names_are_text_and_nothing_is_loaded() -> None:
 
 
 def test_the_policy_allows_the_style_sheet_and_inline_images_only() -> None:
-    html = render_report("A", {}, [Card("AP", "0.5", fraction=0.5)], [Section("s", "S", "", [])])
+    html = render_page("A", {}, [Card("AP", "0.5", fraction=0.5)], [Section("s", "S", "", [])], subtitle="Report")
     policy = policy_of(checked(html))
     style = re.search(r"<style>(.*?)</style>", html, re.S)
     assert style is not None

@@ -2,6 +2,5 @@
 
 from saccade.evaluation.report.classification import build_classification_report
 from saccade.evaluation.report.detection import build_detection_report
-from saccade.evaluation.report.page import render_report
 
-__all__ = ["build_classification_report", "build_detection_report", "render_report"]
+__all__ = ["build_classification_report", "build_detection_report"]

@@ -12,10 +12,10 @@ from markupsafe import Markup
 from saccade.core.reader import Reader
 from saccade.evaluation.classification import ClassificationMetrics, LabelClassMetrics
 from saccade.evaluation.matching import ConfusionMatrix
-from saccade.evaluation.report.charts import MANY_CLASSES, heat_map, histogram, reliability
 from saccade.evaluation.report.detection import SHOWN_CONFUSIONS
-from saccade.evaluation.report.figures import Picture, draw_all
-from saccade.evaluation.report.page import (
+from saccade.pages.charts import MANY_CLASSES, heat_map, histogram, reliability
+from saccade.pages.figures import Picture, draw_all
+from saccade.pages.page import (
     Card,
     Cell,
     Chart,
@@ -26,7 +26,7 @@ from saccade.evaluation.report.page import (
     Section,
     Table,
     number,
-    render_report,
+    render_page,
 )
 
 _NOTHING = Markup("")
@@ -57,7 +57,7 @@ def build_classification_report(
         Section("pictures", "Pictures", "", _galleries(reader, image_column, answers, samples)),
     ]
     header = {**(facts or {}), "Compared": "labels", "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")}
-    return render_report(title, header, _cards(metrics), sections)
+    return render_page(title, header, _cards(metrics), sections, subtitle="Evaluation report")
 
 
 class _Answer:

@@ -18,9 +18,9 @@ from saccade.evaluation.matching import (
     match_objects,
 )
 from saccade.evaluation.metrics import ClassMetrics, DetectionMetrics
-from saccade.evaluation.report.charts import MANY_CLASSES, Series, heat_map, histogram, line_chart, shares
 from saccade.evaluation.report.galleries import ERROR_WORDS, Galleries
-from saccade.evaluation.report.page import (
+from saccade.pages.charts import MANY_CLASSES, Series, heat_map, histogram, line_chart, shares
+from saccade.pages.page import (
     Card,
     Cell,
     Chart,
@@ -29,7 +29,7 @@ from saccade.evaluation.report.page import (
     Section,
     Table,
     number,
-    render_report,
+    render_page,
 )
 
 COLORED_CURVES = 7
@@ -103,7 +103,7 @@ def build_detection_report(
         ),
     ]
     header = {**(facts or {}), "Compared": metrics.kind, "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")}
-    return render_report(title, header, _cards(metrics), sections)
+    return render_page(title, header, _cards(metrics), sections, subtitle="Evaluation report")
 
 
 def _sizes_wh(reader: Reader, image_column: str) -> dict[str, tuple[int, int]]:

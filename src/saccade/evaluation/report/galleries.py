@@ -12,8 +12,8 @@ from markupsafe import Markup
 from saccade.core.objects import Object, Objects
 from saccade.core.reader import Reader
 from saccade.evaluation.matching import ErrorKind, Match, Outcome
-from saccade.evaluation.report.figures import Picture, Shape, draw_all
-from saccade.evaluation.report.page import Figure, Gallery
+from saccade.pages.figures import Picture, Shape, draw_all
+from saccade.pages.page import Figure, Gallery
 
 PER_ITEM = 3
 """At most so many pictures of one item in a gallery, so that one bad image does not fill it."""
@@ -24,6 +24,7 @@ ERROR_WORDS = {
     ErrorKind.LOCALISATION: "poor localisation",
     ErrorKind.BACKGROUND: "background",
 }
+LEGEND = (("truth", "truth"), ("predicted", "prediction"), ("predicted faint", "thin: others nearby"))
 _NOTHING = Markup("")  # the place of a picture that is drawn later
 _TONES: Mapping[str, Literal["good", "bad"]] = {"best": "good", "worst": "bad"}
 
@@ -65,21 +66,21 @@ class Galleries:
                 "The most confident ones first.",
                 figures[:first],
                 "No false predictions at this confidence.",
-                legend=True,
+                legend=LEGEND,
             ),
             Gallery(
                 "Missed objects",
                 "The largest ones first.",
                 figures[first:second],
                 "No missed objects at this confidence.",
-                legend=True,
+                legend=LEGEND,
             ),
             Gallery(
                 "Whole images",
                 "The best, a typical and the worst image by F1.",
                 figures[second:],
                 "No image has an object or a prediction.",
-                legend=True,
+                legend=LEGEND[:2],
                 large=True,
             ),
         ]

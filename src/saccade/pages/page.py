@@ -1,4 +1,4 @@
-"""The page of a report: what it is made of, and how it becomes HTML.
+"""A page for people: what it is made of, and how it becomes HTML.
 
 Every text may be hostile (class and file names come from outside): the template escapes all of it, and only markup
 made here and in the chart and figure modules, out of numbers and escaped text, is passed as :class:`Markup`.
@@ -77,14 +77,14 @@ class Figure:
 class Gallery:
     """Pictures under a title; ``empty`` is said where there are none.
 
-    ``legend`` explains the colours of truth and prediction; ``large`` is for whole images.
+    ``legend`` explains the lines: pairs of a style and what it stands for; ``large`` is for whole images.
     """
 
     title: str
     note: str
     figures: Sequence[Figure]
     empty: str
-    legend: bool = False
+    legend: Sequence[tuple[str, str]] = ()
     large: bool = False
     kind: Literal["gallery"] = "gallery"
 
@@ -122,23 +122,23 @@ def _resource(name: str) -> str:
     return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
 
 
-def render_report(
+def render_page(
     title: str,
     facts: Mapping[str, str],
     cards: Sequence[Card],
     sections: Sequence[Section],
     *,
-    subtitle: str = "Evaluation report",
+    subtitle: str,
 ) -> str:
     """One HTML page that needs no other file, no network and no script.
 
     Its content security policy allows nothing but its own style sheet (by hash) and inline images.
     """
-    style = _resource("report.css")
+    style = _resource("page.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["bar"] = _bar
-    return environment.from_string(_resource("report.html.j2")).render(
+    return environment.from_string(_resource("page.html.j2")).render(
         title=title,
         subtitle=subtitle,
         facts=facts,
