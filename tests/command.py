@@ -73,6 +73,13 @@ class Command:
 
 def _takes_json(args: tuple[object, ...]) -> bool:
     """Commands whose only result is a changed name print no JSON."""
-    silent = {("datasets", "alias"), ("datasets", "branch"), ("datasets", "restore"), ("datasets", "rm")}
+    silent = {
+        ("datasets", "alias"),
+        ("datasets", "branch"),
+        ("datasets", "restore"),
+        ("datasets", "rm"),
+        ("datasets", "tag"),
+        ("datasets", "unalias"),
+    }
     silent |= {("models", "export"), ("models", "rm")}
     return tuple(map(str, args[:2])) not in silent

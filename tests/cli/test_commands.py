@@ -14,6 +14,7 @@ from tests.tiny import RECIPE
 
 from saccade.cli.main import app
 from saccade.core.reader import Item
+from saccade.core.schema import Column, Kind, Schema
 from saccade.store import Workspace
 
 HEAVY = ("torch", "torchvision", "timm", "pyarrow", "lance", "sqlalchemy", "cv2", "PIL", "numpy", "sklearn")
@@ -264,3 +265,40 @@ def query_of(run: Command) -> None:
     out = run.workspace.parent / "of-val"
     run.json("export", "harbour", out, "--format", "coco", "--where", 'split == "val"')
     assert len(json.loads((out / "annotations" / "instances_val.json").read_bytes())["images"]) == 2
+
+
+def test_merging_on_the_command_line(command: Command, tmp_path: Path) -> None:
+    schema = Schema((Column("note", Kind.TEXT),))
+    with Workspace.create(command.workspace) as workspace:
+        workspace.datasets.write("d", schema, [Item("a", {"note": "x"}), Item("b", {"note": "x"})], mode="create")
+    assert command("datasets", "tag", "d@1", "first").code == 0
+    assert command("datasets", "branch", "d", "trial").code == 0
+    with Workspace.open(command.workspace) as workspace:
+        workspace.datasets.write("d", schema, [Item("a", {"note": "y"}), Item("b", {"note": "y"})], mode="merge")
+        theirs = [Item("a", {"note": "z"}), Item("b", {"note": "z"}), Item("c", {"note": "z"})]
+        workspace.datasets.write("d", schema, theirs, mode="merge", branch="trial")
+    refused = command("datasets", "merge", "d@trial")
+    assert (refused.code, "2 conflicts: a/note, b/note" in refused.text) == (1, True)
+    listed = command("datasets", "merge", "d@trial", "--json")
+    assert (listed.code, listed.data["error"]["code"]) == (1, "merge-conflict")
+    planned = command.json("datasets", "merge", "d@trial", "--dry-run")
+    assert planned["conflicts"] == listed.data["conflicts"]
+    assert (planned["version"], planned["added"], planned["changed"]) == (None, 1, 0)
+    assert "would make: 1 added" in command("datasets", "merge", "d@trial", "--dry-run").text
+    planned["conflicts"][0]["take"] = "theirs"
+    file = tmp_path / "settled.json"
+    file.write_text(json.dumps(planned))
+    command.fails("datasets", "merge", "d@trial", "--resolve", file, code="merge-conflict")
+    command.fails("datasets", "merge", "d@trial", "--take", "mine", code="invalid-value")
+    file.with_name("bad.json").write_text("[]")
+    command.fails("datasets", "merge", "d@trial", "--resolve", file.with_name("bad.json"), code="invalid-value")
+    done = command("datasets", "merge", "d@trial", "--resolve", file, "--take", "ours")
+    assert "d@4 is d@2 with d@3: 1 added, 0 removed, 1 changed" in done.text
+    with Workspace.open(command.workspace) as workspace:
+        notes = {item.key: item["note"] for item in workspace.datasets.open("d").items()}
+    assert notes == {"a": "z", "b": "y", "c": "z"}
+    assert "d@4 has everything of d@3 already" in command("datasets", "merge", "d@trial").text
+    assert "first (tag)" in command("datasets", "log", "d").text
+    command.fails("datasets", "alias", "d@2", "first", code="conflict")
+    assert "it named d@1" in command("datasets", "unalias", "d@first").text
+    assert command("datasets", "alias", "d@2", "first").code == 0

@@ -12,7 +12,7 @@ from sqlalchemy import create_mock_engine, select
 
 from saccade.store.catalog import Catalog
 from saccade.store.migrations import HEAD, config, upgrade
-from saccade.store.tables import Base, ProjectRow
+from saccade.store.tables import Base, DatasetAliasRow, ProjectRow, VersionRow
 
 
 def _catalog(tmp_path: Path) -> Catalog:
@@ -59,6 +59,31 @@ def test_downgrade_takes_everything_away(tmp_path: Path) -> None:
         command.downgrade(settings, "base")
         names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars().all()
     assert names == ["alembic_version"]
+    catalog.close()
+
+
+def test_a_workspace_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    """Rows that the first catalog held are there, with what the new columns mean for them."""
+    url = f"sqlite:///{tmp_path / 'catalog.db'}"
+    catalog = Catalog(url)
+    with catalog.engine.begin() as connection:
+        settings = config()
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO datasets (id, project_id, name, last_number, created) VALUES (1, 1, 'd', 1, '2026-01-01')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO dataset_versions (dataset_id, number, branch, table_id, table_version, schema, message,"
+            " author, created, items, added, removed, changed, inputs) VALUES (1, 1, 'main', 't', '1', '{}',"
+            " 'hello', '', '2026-01-01', 3, 3, 0, 0, '[]')"
+        )
+        connection.exec_driver_sql("INSERT INTO dataset_aliases VALUES (1, 'gold', 1)")
+    catalog.prepare()
+    with catalog.reading() as session:
+        version = session.scalars(select(VersionRow)).one()
+        assert (version.message, version.items, version.merged, version.origin) == ("hello", 3, None, None)
+        assert [(row.name, row.fixed) for row in session.scalars(select(DatasetAliasRow))] == [("gold", False)]
     catalog.close()
 
 

@@ -150,8 +150,8 @@ class _Merge:
         self.replaced: list[npt.NDArray[np.uint64]] = [np.empty(0, np.uint64)]
         self._next = head.index.next_position
 
-    def rows(self, staged: Staged) -> Iterator[pa.RecordBatch]:
-        for batch in staged.spill.read():
+    def rows(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
             rows = self.head.index.match(batch.column(KEY))
             yield from self._changed(pa.table(batch.filter(pa.array(rows >= 0))), rows[rows >= 0])
             new = batch.filter(pa.array(rows < 0))
@@ -184,16 +184,29 @@ class _Merge:
 
 def merge(head: Snapshot, staged: Staged, folder: Path) -> Change:
     """New values for items that are there, in the columns that are given, and new items at the end."""
-    schema = merged_schema(head.schema, staged.schema)
+    return combined(head, merged_schema(head.schema, staged.schema), staged.spill.read(), (), folder)
+
+
+def combined(
+    head: Snapshot, schema: Schema, batches: Iterable[pa.RecordBatch], removed: Iterable[str], folder: Path
+) -> Change:
+    """The snapshot with other rows in place of those with the same keys, new ones at the end, and without some.
+
+    Args:
+        schema: that of the result; at least the columns of the snapshot and of the batches.
+        batches: a key and any columns; the other columns stay as they are.
+    """
     base = with_schema(head.table, arrow_schema(schema))
     merging = _Merge(head, base.schema)
     spill = Spill(folder / f"{uuid.uuid4().hex}.arrow", base.schema)
-    spill.write(merging.rows(staged))
+    spill.write(merging.rows(batches))
+    gone = head.index.addresses[head.index.rows_of(removed)]
     replaced = np.concatenate(merging.replaced)
-    table = update(base, replaced, spill.reader(base.schema, lambda batch: batch)) if spill.rows else base
+    rows = spill.reader(base.schema, lambda batch: batch) if spill.rows else None
+    table = update(base, np.concatenate([replaced, gone]), rows)
     _drop_step(head, base, table)
-    items = len(head.index) + merging.added
-    return Change(_snapshot(head.folder, table, schema), items, added=merging.added, changed=len(replaced))
+    items = len(head.index) + merging.added - len(gone)
+    return Change(_snapshot(head.folder, table, schema), items, merging.added, len(gone), len(replaced))
 
 
 def delete(head: Snapshot, keys: Iterable[str]) -> Change:

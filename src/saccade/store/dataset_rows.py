@@ -38,6 +38,7 @@ class Note:
     author: str = ""
     run_id: str | None = None
     inputs: tuple[str, ...] = ()
+    merged: int | None = None
 
 
 def taken(name: str) -> SaccadeError:
@@ -66,6 +67,7 @@ def version_info(row: VersionRow) -> VersionInfo:
         row.changed,
         row.run_id,
         tuple(row.inputs),
+        row.merged,
     )
 
 
@@ -95,6 +97,7 @@ def add_version(session: Session, dataset: DatasetRow, parent: int | None, chang
         number=number,
         branch=note.branch,
         parent=parent,
+        merged=note.merged,
         table_id=change.snapshot.table_id,
         table_version=change.snapshot.version,
         schema=change.snapshot.schema.to_json(),

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -35,6 +36,7 @@ from saccade.store.dataset_rows import (
 )
 from saccade.store.diff import DatasetDiff
 from saccade.store.files import Scratch, sync_files
+from saccade.store.merging import Choose, Merged, Merging, common_base
 from saccade.store.names import MAIN, check_name, check_selector, exact, split_ref
 from saccade.store.object_store import ObjectStore
 from saccade.store.resolve import (
@@ -51,13 +53,20 @@ from saccade.store.version import DatasetVersion, VersionInfo
 
 Mode = Literal["create", "append", "merge", "replace"]
 _TRIES = 50
+_TAG_HINT = "Choose another name, or take the tag away first."
 
 
 Log = list[VersionInfo]
+Make = Callable[[Snapshot, int], Change]
+"""From the head of a branch and its number to the change that follows it."""
 
 
 class _HeadMovedError(Exception):
     """Somebody else's version became the head in the meantime."""
+
+
+class _NothingToDoError(Exception):
+    """No version needs to be made."""
 
 
 class Datasets:
@@ -179,9 +188,9 @@ class Datasets:
             name,
             note,
             {
-                "append": lambda head: changes.append(head, staged),
-                "merge": lambda head: changes.merge(head, staged, folder),
-                "replace": lambda head: changes.replace_all(head, staged),
+                "append": lambda head, _: changes.append(head, staged),
+                "merge": lambda head, _: changes.merge(head, staged, folder),
+                "replace": lambda head, _: changes.replace_all(head, staged),
             }[mode],
         )
 
@@ -203,14 +212,14 @@ class Datasets:
             raise
         return DatasetVersion(name, version_info(row), change.snapshot, self._objects)
 
-    def _follow(self, name: str, note: Note, make: Callable[[Snapshot], Change]) -> DatasetVersion:
+    def _follow(self, name: str, note: Note, make: Make) -> DatasetVersion:
         """Make a version on top of the head of a branch, again and again until nobody came in between."""
         for attempt in range(_TRIES):
             with self._catalog.reading() as session:
                 dataset = find_dataset(session, name)
                 head = find_version(session, dataset, str(find_branch(session, dataset, note.branch).head))
             before = self._snapshot(head)
-            change = make(before)
+            change = make(before, head.number)
             sync_files(change.new_files(before))
             with suppress(_HeadMovedError):
                 row = self._commit(dataset, head, change, note)
@@ -236,7 +245,7 @@ class Datasets:
         """A version without these items; NotFoundError for a key that is not there."""
         wanted = list(keys)
         with self._scratch.working():
-            return self._follow(name, Note(branch, message, author), lambda head: changes.delete(head, wanted))
+            return self._follow(name, Note(branch, message, author), lambda head, _: changes.delete(head, wanted))
 
     def restore(
         self, name: str, number: int, message: str = "", *, branch: str = MAIN, author: str = ""
@@ -244,7 +253,65 @@ class Datasets:
         """A new version equal to an old one; shares its data."""
         old = self.open(exact(name, number))
         note = Note(branch, message or f"Restored version {number}.", author)
-        return self._follow(name, note, lambda head: changes.between(head, old.snapshot))
+        return self._follow(name, note, lambda head, _: changes.between(head, old.snapshot))
+
+    def merge(
+        self,
+        ref: str,
+        *,
+        into: str = MAIN,
+        choose: Choose | None = None,
+        message: str = "",
+        author: str = "",
+        dry_run: bool = False,
+    ) -> Merged:
+        """Merge a branch or version into a branch of the same dataset, all or nothing.
+
+        What only one side changed since the two parted is taken; labels and objects (by their id) are merged one by
+        one. What both changed is a conflict; MergeConflictError lists those in which ``choose`` gives no side. A merge
+        adds columns and classes, and takes none away. Where there is nothing to merge, no version is made.
+        """
+        choose = choose or (lambda conflict: None)
+        theirs = self.open(ref)
+        name = theirs.name
+        note = Note(into, message or f"Merged {ref} ({theirs.ref}).", author, merged=theirs.number)
+        done: list[Merged] = []
+
+        def make(head: Snapshot, number: int) -> Change:
+            change: Change | None
+            base = self.open(exact(name, self._base_of(name, number, theirs.number)))
+            facts = Merged(None, base.ref, exact(name, number), theirs.ref)
+            if base.number == theirs.number:
+                done[:] = [facts]
+                raise _NothingToDoError
+            if base.number == number:  # nobody wrote here since
+                change = changes.between(head, theirs.snapshot)
+                done[:] = [replace(facts, added=change.added, removed=change.removed, changed=change.changed)]
+            else:
+                merging = Merging(base.snapshot, head, theirs.snapshot, choose, folder)
+                done[:] = [merging.described(facts)]
+                change = merging.change() if not dry_run else None
+            if dry_run or change is None:
+                raise _NothingToDoError
+            return change
+
+        with self._scratch.working() as folder:
+            try:
+                version = self._follow(name, note, make)
+            except _NothingToDoError:
+                return replace(done[0], version=None if dry_run else self.open(done[0].ours))
+        info = version.info
+        return replace(done[0], version=version, added=info.added, removed=info.removed, changed=info.changed)
+
+    def _base_of(self, name: str, first: int, second: int) -> int:
+        with self._catalog.reading() as session:
+            dataset = find_dataset(session, name)
+            rows = session.execute(
+                select(VersionRow.number, VersionRow.parent, VersionRow.merged).where(
+                    VersionRow.dataset_id == dataset.id
+                )
+            )
+            return common_base({number: (parent, merged) for number, parent, merged in rows}, first, second)
 
     # Branches and aliases
 
@@ -258,8 +325,12 @@ class Datasets:
             number = find_version(session, dataset, selector).number
             session.add(BranchRow(dataset_id=dataset.id, name=branch, head=number))
 
-    def alias(self, name: str, alias: str, number: int, *, author: str = "") -> int | None:
-        """Let an alias name a version; returns the number that it named before."""
+    def alias(self, name: str, alias: str, number: int, *, fixed: bool = False, author: str = "") -> int | None:
+        """Let an alias name a version; returns the number that it named before.
+
+        Args:
+            fixed: for good, as a tag; ConflictError where somebody tries to move it.
+        """
         check_selector("alias", alias)
         with self._catalog.writing() as session:
             dataset = find_dataset(session, name)
@@ -267,8 +338,12 @@ class Datasets:
             row = session.get(DatasetAliasRow, (dataset.id, alias))
             if row is None:
                 refuse_taken_selector(session, dataset, alias)
+            elif row.fixed and row.number != number:
+                raise ConflictError(f"'{alias}' is a tag: it names {name}@{row.number} for good.", hint=_TAG_HINT)
             previous = None if row is None else row.number
-            session.merge(DatasetAliasRow(dataset_id=dataset.id, name=alias, number=number))
+            row = row or DatasetAliasRow(dataset_id=dataset.id, name=alias, number=number, fixed=False)
+            row.number, row.fixed = number, row.fixed or fixed
+            session.add(row)
             record_alias(session, name, alias, previous=previous, number=number, author=author)
         return previous
 
@@ -281,6 +356,13 @@ class Datasets:
                 raise NotFoundError(f"The dataset '{name}' has no alias '{alias}'.")
             session.delete(row)
             record_alias(session, name, alias, previous=row.number, number=None, author=author)
+
+    def tags(self, name: str) -> dict[str, int]:
+        """The aliases that never move."""
+        with self._catalog.reading() as session:
+            dataset = find_dataset(session, name)
+            tags = select(DatasetAliasRow).where(DatasetAliasRow.dataset_id == dataset.id, DatasetAliasRow.fixed)
+            return {row.name: row.number for row in session.scalars(tags.order_by(DatasetAliasRow.name))}
 
     def aliases(self, name: str) -> dict[str, int]:
         """The aliases of a dataset and the versions they name."""

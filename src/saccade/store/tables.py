@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, TypeDecorator
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, TypeDecorator, false
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -85,7 +85,11 @@ class DatasetRow(Base):
 
 
 class VersionRow(Base):
-    """A version: which Lance table, at which of its versions (text, because it exceeds 63 bits)."""
+    """A version: which Lance table, at which of its versions (text, because it exceeds 63 bits).
+
+    ``merged`` is the version that was merged into ``parent``; ``origin`` is what is known of a version that was made in
+    another workspace.
+    """
 
     __tablename__ = "dataset_versions"
     __table_args__ = (Unique("dataset_id", "number"),)
@@ -94,6 +98,7 @@ class VersionRow(Base):
     number: Mapped[int]
     branch: Mapped[str]
     parent: Mapped[int | None]
+    merged: Mapped[int | None]
     table_id: Mapped[str] = mapped_column(String(32))
     table_version: Mapped[str] = mapped_column(String(24))
     schema: Mapped[dict[str, Any]]
@@ -106,6 +111,7 @@ class VersionRow(Base):
     changed: Mapped[int]
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
     inputs: Mapped[list[str]]
+    origin: Mapped[dict[str, Any] | None]
 
 
 class BranchRow(Base):
@@ -117,10 +123,13 @@ class BranchRow(Base):
 
 
 class DatasetAliasRow(Base):
+    """A name for a version; a fixed one (a tag) never moves."""
+
     __tablename__ = "dataset_aliases"
     dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     number: Mapped[int]
+    fixed: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class DatasetUseRow(Base):

@@ -29,7 +29,12 @@ _FIRST_BATCH, _BATCH = 64, 2048
 
 @dataclass(frozen=True, slots=True)
 class VersionInfo:
-    """What the catalog says of a version; ``parent`` is a number on the way from which it was made."""
+    """What the catalog says of a version.
+
+    Attributes:
+        parent: the number of the version that it was made from.
+        merged: that of the version of another branch that was merged into its parent.
+    """
 
     number: int
     branch: str
@@ -43,6 +48,7 @@ class VersionInfo:
     changed: int
     run_id: str | None
     inputs: tuple[str, ...]
+    merged: int | None = None
 
 
 class DatasetVersion:

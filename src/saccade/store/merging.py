@@ -1,0 +1,168 @@
+"""Merging one branch of a dataset into another."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from saccade.core.merge import Conflict, MergeConflictError, Merger, Side, Values
+from saccade.core.reader import Item
+from saccade.core.schema import KEY, Schema
+from saccade.store.changes import Change, combined, merged_schema
+from saccade.store.codec import arrow_schema, decode_batch, encode_items
+from saccade.store.compare import Comparison
+from saccade.store.snapshot import Snapshot
+from saccade.store.staging import Spill
+from saccade.store.version import DatasetVersion
+
+Choose = Callable[[Conflict], Side | None]
+_BATCH = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a merge did, or with ``version`` None would do.
+
+    Attributes:
+        base, ours, theirs: exact references: where the branches parted, the head that was merged into, and the
+            version that was merged.
+        added, removed, changed: items, in the branch that was merged into.
+        conflicts: all of them, each with the side that was taken.
+    """
+
+    version: DatasetVersion | None
+    base: str
+    ours: str
+    theirs: str
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    conflicts: tuple[Conflict, ...] = ()
+
+
+def common_base(parents: Mapping[int, tuple[int | None, int | None]], first: int, second: int) -> int:
+    """The youngest version that led to both; a version's number is larger than those of its parents.
+
+    Args:
+        parents: for each version its parent and the version that was merged into it.
+    """
+    before_first, before_second = _ancestors(parents, first), _ancestors(parents, second)
+    return max(before_first & before_second)
+
+
+def _ancestors(parents: Mapping[int, tuple[int | None, int | None]], number: int) -> set[int]:
+    found, waiting = {number}, [number]
+    while waiting:
+        for parent in parents.get(waiting.pop(), (None, None)):
+            if parent is not None and parent not in found:
+                found.add(parent)
+                waiting.append(parent)
+    return found
+
+
+class Merging:
+    """A merge on top of a head: what has to be written, and the conflicts.
+
+    A merge adds columns and classes, and takes none away.
+    """
+
+    def __init__(self, base: Snapshot, head: Snapshot, theirs: Snapshot, choose: Choose, folder: Path) -> None:
+        self._base, self._head, self._theirs = base, head, theirs
+        self._folder = folder
+        schema = merged_schema(head.schema, theirs.schema)
+        self._merger = Merger(schema.columns, choose)
+        self._schema = self._with_merged_classes(schema)
+        ours, other = Comparison(base, head), Comparison(base, theirs)
+        touched = {*ours.added, *ours.removed, *_changed_keys(ours)}
+        came, went, changed = other.added, other.removed, _changed_keys(other)
+        self._taken = [key for key in (*changed, *came) if key not in touched]
+        self._removed = [key for key in went if key not in touched]
+        both = [key for key in (*changed, *came, *went) if key in touched]
+        self._spill = Spill(folder / f"{uuid.uuid4().hex}.arrow", arrow_schema(self._schema, position=False))
+        self._spill.write(self._merge_items(both))
+
+    def change(self) -> Change:
+        """The change to be committed; MergeConflictError where a conflict is open."""
+        if self._merger.open:
+            raise MergeConflictError(self._merger.open)
+        return combined(self._head, self._schema, self._batches(), self._removed, self._folder)
+
+    def described(self, facts: Merged) -> Merged:
+        """With the numbers of items added, removed and changed, and with the conflicts."""
+        there = self._head.index.match(pa.array(self._taken, pa.string())) >= 0
+        added, changed = int((~there).sum()), int(there.sum())
+        for batch in self._spill.read():
+            known = int((self._head.index.match(batch.column(KEY)) >= 0).sum())
+            added, changed = added + len(batch) - known, changed + known
+        removed, conflicts = len(self._removed), tuple(self._merger.conflicts)
+        return replace(facts, added=added, removed=removed, changed=changed, conflicts=conflicts)
+
+    def _with_merged_classes(self, schema: Schema) -> Schema:
+        columns = []
+        for column in schema.columns:
+            sides = [
+                {info.name: info for info in side.schema[column.name].classes} if column.name in side.schema else {}
+                for side in (self._base, self._head, self._theirs)
+            ]
+            old, ours, theirs = sides
+            classes = tuple(
+                self._merger.class_info(column.name, old.get(name), ours[name], theirs[name])
+                if name in ours and name in theirs
+                else info
+                for name, info in ((info.name, info) for info in column.classes)
+            )
+            columns.append(replace(column, classes=classes))
+        return Schema(tuple(columns))
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        """Rows to be put in place of those with the same keys: first what only they changed, as it is stored."""
+        rows = self._theirs.index.match(pa.array(self._taken, pa.string()))
+        for table in self._theirs.batches([KEY, *self._theirs.schema.names], rows, _BATCH):
+            yield from table.combine_chunks().to_batches()
+        yield from self._spill.read()
+
+    def _merge_items(self, keys: list[str]) -> Iterator[pa.RecordBatch]:
+        """Items that both sides touched, merged; those that go in the end are only noted."""
+        for start in range(0, len(keys), _BATCH):
+            part = keys[start : start + _BATCH]
+            base, ours, theirs = (_items(side, part) for side in (self._base, self._head, self._theirs))
+            made = []
+            for key in part:
+                before = ours.get(key)
+                after = self._merger.item(
+                    key,
+                    base.get(key),
+                    self._completed(before, base.get(key), self._head.schema),
+                    self._completed(theirs.get(key), base.get(key), self._theirs.schema),
+                )
+                if after is None and before is not None:
+                    self._removed.append(key)
+                elif after is not None and after != before:
+                    made.append(Item(key, {name: after.get(name) for name in self._schema.names}))
+            if made:
+                yield encode_items(made, self._schema)
+
+    def _completed(self, values: Values | None, base: Values | None, schema: Schema) -> Values | None:
+        """A side's values with those of the base in the columns that the side does not have."""
+        if values is None or base is None:
+            return values
+        return {**{name: value for name, value in base.items() if name not in schema}, **values}
+
+
+def _changed_keys(comparison: Comparison) -> list[str]:
+    """The items that differ in a column that the side after has."""
+    found = comparison.changed
+    masks = [mask for name, mask in found.columns.items() if name in comparison.after.schema]
+    apart = np.any([np.zeros(len(found.keys), bool), *masks], axis=0)
+    return [key for key, differs in zip(found.keys, apart.tolist(), strict=True) if differs]
+
+
+def _items(snapshot: Snapshot, keys: list[str]) -> dict[str, Values]:
+    found = snapshot.index.match(pa.array(keys, pa.string()))
+    rows = snapshot.index.take(found[found >= 0], [KEY, *snapshot.schema.names])
+    return {item.key: item.values for item in decode_batch(rows, snapshot.schema.columns)}
