@@ -29,7 +29,8 @@ from saccade.core.objects import (
 from saccade.core.reader import Reader
 
 Pixels = NDArray[np.uint8]
-Role = Literal["truth", "predicted"]
+Role = Literal["truth", "predicted", "added", "removed", "changed", "changed was", "same"]
+"""What a shape stands for; the style sheet gives each its colour and line."""
 
 ASPECT = 4 / 3
 LEAST_SIDE = 96.0
@@ -105,7 +106,7 @@ def _dots(geometry: Geometry) -> list[tuple[float, float]]:
 
 def _drawn(shape: Shape, dot_radius: float) -> Markup:
     outline = _outline(shape.thing.geometry)
-    style = f"{shape.role}{' faint' if shape.faint else ''}"
+    style = f"shape {shape.role}{' faint' if shape.faint else ''}"
     parts = []
     if outline:
         wash = " wash" if isinstance(shape.thing.geometry, Mask | Polygon) and not shape.faint else ""
@@ -113,7 +114,7 @@ def _drawn(shape: Shape, dot_radius: float) -> Markup:
             parts.append(Markup('<path class="under" d="{}"/>').format(outline))
         parts.append(Markup('<path class="{}" fill-rule="evenodd" d="{}"/>').format(style + wash, outline))
     parts += [
-        Markup('<circle class="dot {}" cx="{:.2f}" cy="{:.2f}" r="{:.2f}"/>').format(style, x, y, dot_radius)
+        Markup('<circle class="{} dot" cx="{:.2f}" cy="{:.2f}" r="{:.2f}"/>').format(style, x, y, dot_radius)
         for x, y in _dots(shape.thing.geometry)
     ]
     return Markup("").join(parts)

@@ -42,13 +42,31 @@ def log(name: Name, workspace: WorkspaceOption = None, json: JsonOption = False)
 
 
 @datasets.command("diff")
-def diff(first: Ref, second: Ref, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
+def diff(
+    first: Ref,
+    second: Ref,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page with pictures into this file.", show_default=False)
+    ] = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> None:
     """What changed between two versions: items, columns and objects."""
+    from rich.markup import escape
+
     from saccade.cli.console import print_json, print_table, say
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace) as found:
-        changes = found.datasets.diff(first, second).to_json()
+        difference = found.datasets.diff(first, second)
+        changes = difference.to_json()
+        if html is not None:
+            from saccade.app.difference import difference_page
+
+            before, after = (found.datasets.open(ref) for ref in (first, second))
+            html.write_text(difference_page(before, after, difference), encoding="utf-8")
+            if not json:
+                say(f"The page is {escape(str(html))}.")
     if json:
         print_json(changes)
         return
