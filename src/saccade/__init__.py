@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from saccade.core.reader import Item
     from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
     from saccade.evaluation.detection import evaluate_coco_files
+    from saccade.store.garbage import collect_garbage
+    from saccade.store.transfer import pull_dataset, push_dataset
     from saccade.store.version import DatasetVersion
     from saccade.store.workspace import Workspace
     from saccade.training.recipe import Recipe, load_recipe, parse_recipe
@@ -40,6 +42,8 @@ _HOMES = {
     "saccade.core.reader": ("Item",),
     "saccade.core.schema": ("ClassInfo", "Column", "ImageRef", "Kind", "Schema"),
     "saccade.evaluation.detection": ("evaluate_coco_files",),
+    "saccade.store.garbage": ("collect_garbage",),
+    "saccade.store.transfer": ("pull_dataset", "push_dataset"),
     "saccade.store.version": ("DatasetVersion",),
     "saccade.store.workspace": ("Workspace",),
     "saccade.training.recipe": ("Recipe", "load_recipe", "parse_recipe"),
@@ -49,9 +53,9 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Box", "ClassInfo", "Column", "DatasetVersion", "Ellipse", "EvaluationResult", "ImageRef", "ImportResult", "Item",
     "Keypoints", "Kind", "Mask", "Object", "Points", "Polygon", "Polyline", "PredictResult", "Recipe", "RotatedBox",
-    "SaccadeError", "Schema", "SplitRequest", "TrainResult", "Workspace", "__version__", "compare_models",
-    "evaluate_coco_files", "evaluate_model", "export_dataset", "import_dataset", "load_recipe", "parse_recipe",
-    "predict", "train",
+    "SaccadeError", "Schema", "SplitRequest", "TrainResult", "Workspace", "__version__", "collect_garbage",
+    "compare_models", "evaluate_coco_files", "evaluate_model", "export_dataset", "import_dataset", "load_recipe",
+    "parse_recipe", "predict", "pull_dataset", "push_dataset", "train",
 ]  # fmt: skip
 
 

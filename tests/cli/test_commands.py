@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -302,3 +303,31 @@ def test_merging_on_the_command_line(command: Command, tmp_path: Path) -> None:
     command.fails("datasets", "alias", "d@2", "first", code="conflict")
     assert "it named d@1" in command("datasets", "unalias", "d@first").text
     assert command("datasets", "alias", "d@2", "first").code == 0
+
+
+def test_pushing_pulling_and_clearing_away(command: Command, tmp_path: Path, pictures: Path) -> None:
+    assert command("init", command.workspace.parent).code == 0
+    folder = tmp_path / "pictures"
+    shutil.copytree(pictures, folder)
+    assert command("import", folder, "--dataset", "d", "--link").code == 0
+    sent = command.json("datasets", "push", "d", tmp_path / "place")
+    assert (sent["versions"], sent["files"] > 10) == (["d@1"], True)
+    assert "nothing new, 0 files" in command("datasets", "push", "d", tmp_path / "place").text
+    left = command("datasets", "push", "d", tmp_path / "small.zip", "--no-linked").text
+    assert "10 files that the dataset only refers to were left out" in left
+    other = tmp_path / "other"
+    assert command("init", other).code == 0
+    assert "1 new versions" in command("datasets", "pull", tmp_path / "place", "-w", other).text
+    assert "d@1" in command("datasets", "show", "d", "-w", other).text
+    command.fails("datasets", "pull", tmp_path / "place", "nothing", code="not-found")
+    folder.rename(tmp_path / "moved")
+    broken = command("doctor", "--json")
+    assert (broken.code, "10 files that are referred to are gone" in broken.data["problems"][0]["what"]) == (1, True)
+    mended = command("doctor", "--relink", tmp_path / "moved")
+    assert (mended.code, "10 linked files were found again, 0 were not" in mended.text) == (0, True)
+    assert len(command.json("doctor", "--relink", tmp_path / "moved")["relinked"]["found"]) == 0
+    assert command("datasets", "rm", "d", "--yes", "--force", "-w", other).code == 0
+    planned = command.json("gc", "--dry-run", "-w", other)
+    assert planned["objects"] == 10
+    assert "Removed 10 objects" in command("gc", "-w", other).text
+    assert command.json("gc", "-w", other) == {"objects": 0, "leftovers": 0, "bytes": 0, "dry_run": False}

@@ -12,7 +12,7 @@ from sqlalchemy import create_mock_engine, select
 
 from saccade.store.catalog import Catalog
 from saccade.store.migrations import HEAD, config, upgrade
-from saccade.store.tables import Base, DatasetAliasRow, ProjectRow, VersionRow
+from saccade.store.tables import Base, DatasetAliasRow, DatasetRow, ProjectRow, VersionRow
 
 
 def _catalog(tmp_path: Path) -> Catalog:
@@ -83,6 +83,7 @@ def test_a_workspace_of_the_first_version_is_brought_up_to_date(tmp_path: Path) 
     with catalog.reading() as session:
         version = session.scalars(select(VersionRow)).one()
         assert (version.message, version.items, version.merged, version.origin) == ("hello", 3, None, None)
+        assert len(session.scalars(select(DatasetRow)).one().uid) == 32
         assert [(row.name, row.fixed) for row in session.scalars(select(DatasetAliasRow))] == [("gold", False)]
     catalog.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,10 @@ def register(app: typer.Typer) -> None:
 def doctor(
     repair: Annotated[bool, typer.Option(help="Repair what is safe to repair.")] = False,
     deep: Annotated[bool, typer.Option(help="Also read every stored file and compare its digest.")] = False,
+    relink: Annotated[
+        Path | None,
+        typer.Option(help="Look in this folder for linked files that moved, by their content.", show_default=False),
+    ] = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -25,17 +30,23 @@ def doctor(
     from saccade.app.checking import installation
     from saccade.cli.console import print_json, print_table, say
     from saccade.store.doctor import doctor as check
+    from saccade.store.doctor import relink_files
     from saccade.store.workspace import Workspace
 
     parts = installation()
     with Workspace.find(workspace) as found:
+        relinked = None if relink is None else relink_files(found, relink)
         problems = check(found, repair=repair, deep=deep)
         location = str(found.location)
     if json:
-        print_json({"workspace": location, "installation": parts, "problems": [asdict(p) for p in problems]})
+        found_again = {} if relinked is None else {"relinked": asdict(relinked)}
+        listed = [asdict(problem) for problem in problems]
+        print_json({"workspace": location, "installation": parts, "problems": listed, **found_again})
     else:
         print_table(["Part", "Version"], list(parts.items()))
         say(f"\nWorkspace {location}")
+        if relinked is not None:
+            say(f"{len(relinked.found):,} linked files were found again, {len(relinked.lost):,} were not.")
         if problems:
             rows = [[p.level, p.what, "repaired" if p.repaired else p.hint] for p in problems]
             print_table(["Level", "Problem", "What to do"], rows)

@@ -17,7 +17,7 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    "demo", "init", "import_", "export", "datasets", "train", "evaluate", "predict", "models", "runs", "doctor",
+    "demo", "init", "import_", "export", "datasets", "train", "evaluate", "predict", "models", "runs", "doctor", "gc",
 )  # fmt: skip
 
 

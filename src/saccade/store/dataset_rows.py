@@ -13,7 +13,7 @@ from saccade.core.schema import Schema
 from saccade.store.changes import Change
 from saccade.store.names import MAIN, exact
 from saccade.store.resolve import check_run, project_id, record_uses
-from saccade.store.tables import AliasChangeRow, BranchRow, DatasetAliasRow, DatasetRow, VersionRow, now
+from saccade.store.tables import AliasChangeRow, BranchRow, DatasetAliasRow, DatasetRow, VersionRow, new_uid, now
 from saccade.store.version import VersionInfo
 
 
@@ -84,6 +84,7 @@ def new_dataset(session: Session, name: str) -> DatasetRow:
     else:
         row.removed = None
         row.created = now()
+        row.uid = new_uid()
     return row
 
 

@@ -399,7 +399,15 @@ class Datasets:
             for table in (VersionRow, BranchRow, DatasetAliasRow, DatasetUseRow):
                 session.execute(delete(table).where(table.dataset_id == dataset.id))
             dataset.removed = now()
-        for folder in folders:  # what a kill leaves here, doctor clears
+        with self._scratch.alone() as alone:
+            if alone:  # else, as after a kill, doctor and the garbage collection clear them
+                self._clear(folders)
+
+    def _clear(self, folders: Iterable[str]) -> None:
+        """Remove tables that no version is in; a copy of a dataset under another name shares the table."""
+        with self._catalog.reading() as session:
+            needed = set(session.scalars(select(VersionRow.table_id).distinct()))
+        for folder in set(folders) - needed:
             shutil.rmtree(self._folder / f"{folder}.lance", ignore_errors=True)
 
     def _snapshot(self, row: VersionRow) -> Snapshot:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import select, text
 
 from saccade.core.errors import SaccadeError
-from saccade.core.schema import Kind, Schema
-from saccade.store.lance_table import files_of
-from saccade.store.process import is_alive
+from saccade.core.schema import Schema
+from saccade.store.litter import Litter, Rubbish
+from saccade.store.object_store import ObjectStore
+from saccade.store.references import Reference, references
+from saccade.store.relinking import Relinked, linked_fault, relink
 from saccade.store.snapshot import Snapshot
-from saccade.store.tables import DatasetRow, EvaluationRow, ModelRow, ModelVersionRow, RunRow, VersionRow
+from saccade.store.tables import DatasetRow, VersionRow
 from saccade.store.workspace import Workspace
 
-_HOUR = 3600
+_LITTLE_SPACE = 500_000_000
+_RELINK = "Bring them back, or run: saccade doctor --relink FOLDER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +36,53 @@ class Problem:
 
 
 def doctor(workspace: Workspace, *, repair: bool = False, deep: bool = False) -> list[Problem]:
-    """Check the catalog, every version's table, every object that is referred to, and what killed writers left.
+    """Check the catalog, every version's table, every file that is referred to, and what killed writers left.
 
     Args:
         repair: remove temporary files of dead processes, and table data that no version needs.
-        deep: read every object and compare it with its digest.
+        deep: read every file and compare it with its digest.
     """
-    litter = _Litter(workspace)  # looked for first: whatever is written from here on is not litter
-    snapshots = _snapshots(workspace)
-    return [
+    litter = Litter(workspace)  # looked for first: whatever is written from here on is not litter
+    snapshots = every_version(workspace)
+    problems = [
+        *_check_space(workspace),
         *_check_catalog(workspace),
         *_check_tables(snapshots),
-        *_check_objects(workspace, snapshots, deep),
-        *litter.problems({snapshot for _, snapshot, _ in snapshots}, repair),
+        *_check_files(workspace, snapshots, deep),
+    ]
+    if repair:
+        return problems + _repaired(workspace)
+    return problems + _told(litter.found(snapshot for _, snapshot, _ in snapshots), repaired=False)
+
+
+def relink_files(workspace: Workspace, folder: Path) -> Relinked:
+    """Look below a folder for linked files that are gone or have changed; see :func:`relinking.relink`."""
+    with workspace.objects.keeping():
+        return relink(workspace.objects, references(workspace, _readable(every_version(workspace))), folder)
+
+
+def _repaired(workspace: Workspace) -> list[Problem]:
+    """Clear what killed writers left, while nobody writes; only tell of it where somebody does."""
+    with workspace.scratch.alone() as alone:
+        litter = Litter(workspace, alone=alone)
+        found = list(litter.found(snapshot for _, snapshot, _ in every_version(workspace)))
+        if alone:
+            for rubbish in found:
+                rubbish.clear()
+    return _told(found, repaired=alone)
+
+
+def _told(found: Iterable[Rubbish], *, repaired: bool) -> list[Problem]:
+    return [
+        Problem("warning", f"{len(rubbish.paths)} {rubbish.what}.", "Run: saccade doctor --repair", repaired)
+        for rubbish in found
     ]
 
 
 Known = list[tuple[str, Snapshot, int]]
 
 
-def _snapshots(workspace: Workspace) -> Known:
+def every_version(workspace: Workspace) -> Known:
     """Every version: its reference, its snapshot, and how many items it should have."""
     wanted = select(DatasetRow.name, VersionRow).join(VersionRow, VersionRow.dataset_id == DatasetRow.id)
     folder = workspace.location / "datasets"
@@ -98,112 +126,41 @@ def _check_tables(snapshots: Known) -> Iterator[Problem]:
             )
 
 
-def _check_objects(workspace: Workspace, snapshots: Known, deep: bool) -> Iterator[Problem]:
-    checked: dict[str, str | None] = {}
-    for owner, digest in _references(workspace, snapshots):
-        if digest not in checked:
-            checked[digest] = _fault(workspace, digest, deep)
-            if checked[digest]:
-                yield Problem(
-                    "error", f"An object that {owner} needs is {checked[digest]}: {digest}.", "Import its file again."
-                )
+def _check_space(workspace: Workspace) -> Iterator[Problem]:
+    free = shutil.disk_usage(workspace.location).free
+    if free < _LITTLE_SPACE:
+        hint = "Make room; 'saccade gc' removes what nothing needs."
+        yield Problem("warning", f"The disk of the workspace has only {free / 1e6:.0f} MB left.", hint)
 
 
-def _fault(workspace: Workspace, digest: str, deep: bool) -> str | None:
-    if not workspace.objects.exists(digest):
-        return "missing"
-    return "damaged" if deep and not workspace.objects.is_sound(digest) else None
-
-
-def _references(workspace: Workspace, snapshots: Known) -> Iterator[tuple[str, str]]:
-    seen: set[tuple[Path, str]] = set()
+def _readable(snapshots: Known) -> Iterator[tuple[str, Snapshot]]:
     for ref, snapshot, _ in snapshots:
-        if (snapshot.folder, snapshot.version) not in seen:
-            seen.add((snapshot.folder, snapshot.version))
-            yield from ((ref, digest) for digest in _digests(snapshot))
-    models = select(ModelRow.name, ModelVersionRow).join(ModelVersionRow, ModelVersionRow.model_id == ModelRow.id)
-    with workspace.catalog.reading() as session:
-        for name, row in session.execute(models):
-            yield from ((f"{name}@{row.number}", digest) for digest in row.files.values())
-        reports = select(EvaluationRow.id, EvaluationRow.report).where(EvaluationRow.report.is_not(None))
-        for evaluation, digest in session.execute(reports):
-            yield f"evaluation {evaluation}", str(digest)
+        with suppress(SaccadeError, OSError):  # those that are not are reported with the tables
+            if snapshot.table is not None:
+                yield ref, snapshot
 
 
-def _digests(snapshot: Snapshot) -> set[str]:
-    """The digests of the files that a version keeps by copy."""
-    found: set[str] = set()
-    for column in snapshot.schema.of_kind(Kind.IMAGE, Kind.FILE):
-        try:
-            values = snapshot.table.to_table(columns=[column.name]).column(column.name)
-        except (SaccadeError, OSError):
-            return found  # reported with the tables
-        for chunk in values.chunks:
-            copied = chunk.filter(pc.and_(chunk.is_valid(), pc.is_null(chunk.field("uri"))))
-            found.update(pc.unique(pa.array(copied.field("digest"))).to_pylist())
-    return found - {None}
+def _check_files(workspace: Workspace, snapshots: Known, deep: bool) -> Iterator[Problem]:
+    checked: set[bytes] = set()
+    linked: dict[str, list[str]] = {}
+    for reference in references(workspace, _readable(snapshots)):
+        digest = bytes.fromhex(reference.digest)
+        if digest in checked:
+            continue
+        checked.add(digest)
+        if reference.uri is not None:
+            if fault := linked_fault(workspace.objects, reference, deep):
+                linked.setdefault(fault, []).append(reference.uri)
+        elif fault := _fault(workspace.objects, reference, deep):
+            what = f"An object that {reference.owner} needs is {fault}: {reference.digest}."
+            yield Problem("error", what, "Import its file again, or pull its dataset again.")
+    for fault, uris in linked.items():
+        shown = f"{', '.join(sorted(uris)[:3])}{' …' if len(uris) > 3 else ''}"
+        yield Problem("error", f"{len(uris)} files that are referred to are {fault}: {shown}.", _RELINK)
 
 
-class _Litter:
-    """What killed writers left behind, as it stood when this was made.
-
-    A file that was there then belongs to a version, or to a write that is still going on, or to nothing. Writers
-    that go on are looked for after the files, and versions after the writers, so none can slip through.
-    """
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        location = workspace.location
-        self._tables = sorted((location / "datasets").glob("*.lance"))
-        self._files = {
-            table: [path for part in ("data", "_deletions", "_versions") for path in (table / part).glob("*")]
-            for table in self._tables
-        }
-        self._run_folders = sorted((location / "runs").glob("*"))
-        folders = sorted((location / "tmp").glob("*~*~*"))
-        alive = [folder for folder in folders if is_alive(folder.name) is not False]
-        self._busy = any(any(folder.iterdir()) for folder in alive if folder.exists())
-        self._dead = [folder for folder in folders if folder not in alive]
-
-    def problems(self, snapshots: set[Snapshot], repair: bool) -> Iterator[Problem]:
-        if dead := [folder for folder in self._dead if any(folder.iterdir())]:
-            yield self._clear("folders with temporary files of processes that are gone", dead, repair)
-        if self._busy:
-            return  # a write is going on: what looks like rubbish may be its work
-        if orphans := list(self._orphans(snapshots)):
-            yield self._clear("pieces of table data that no version needs", orphans, repair)
-        if folders := self._empty_run_folders():
-            yield self._clear("empty folders of runs that never began", folders, repair)
-
-    def _clear(self, what: str, paths: list[Path], repair: bool) -> Problem:
-        if repair:
-            for path in paths:
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
-        return Problem("warning", f"{len(paths)} {what}.", "Run: saccade doctor --repair", repair)
-
-    def _orphans(self, snapshots: Iterable[Snapshot]) -> Iterator[Path]:
-        needed: dict[Path, set[Path]] = {}
-        for snapshot in snapshots:
-            try:
-                needed.setdefault(snapshot.folder, set()).update(files_of(snapshot.table, snapshot.folder))
-            except (SaccadeError, OSError):
-                return  # where a version cannot be read, nothing is known to be superfluous
-        for table in self._tables:
-            if table not in needed:
-                yield table
-                continue
-            # Only detached manifests ("d…") are versions of ours; the others are Lance's own beginning.
-            yield from (
-                path
-                for path in self._files[table]
-                if path not in needed[table] and (path.parent.name != "_versions" or path.name.startswith("d"))
-            )
-
-    def _empty_run_folders(self) -> list[Path]:
-        with self._workspace.catalog.reading() as session:
-            known = set(session.scalars(select(RunRow.id)))
-        lost = (path for path in self._run_folders if path.name not in known and path.is_dir())
-        return [path for path in lost if not any(path.iterdir()) and time.time() - path.stat().st_mtime > _HOUR]
+def _fault(objects: ObjectStore, reference: Reference, deep: bool) -> str | None:
+    if not objects.exists(reference.digest):
+        return "missing"
+    whole = reference.size is None or objects.is_held(reference.digest, reference.size)
+    return None if whole and not (deep and not objects.is_sound(reference.digest)) else "damaged"

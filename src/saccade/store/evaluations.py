@@ -75,7 +75,15 @@ class Evaluations:
         run_id: str | None = None,
     ) -> Evaluation:
         """Record an evaluation. ``kind`` is what was evaluated ("boxes", "masks", "classification" …)."""
-        digest = None if report is None else self._objects.put_bytes(report)
+        with self._objects.keeping():
+            digest = None if report is None else self._objects.put_bytes(report)
+            row = self._record(model_ref, dataset_ref, split, kind, metrics, digest, run_id)
+        return self._evaluation(row)
+
+    def _record(
+        self, model_ref: str | None, dataset_ref: str, split: str, kind: str, metrics: Mapping[str, Any],
+        report: str | None, run_id: str | None,
+    ) -> EvaluationRow:  # fmt: skip
         evaluation_id = new_id()
         with self._catalog.writing() as session:
             check_run(session, run_id)
@@ -92,12 +100,12 @@ class Evaluations:
                 split=split,
                 kind=kind,
                 metrics=plain_json(metrics),
-                report=digest,
+                report=report,
                 run_id=run_id,
                 created=now(),
             )
             session.add(row)
-        return self._evaluation(row)
+        return row
 
     def list(self, model: str | None = None, dataset: str | None = None) -> EvaluationList:
         """Evaluations, the newest first; of a model or dataset by name (all versions) or by reference."""

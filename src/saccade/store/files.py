@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from saccade.store.process import process_identity
+from saccade.store.process import is_alive, process_identity
+
+_CLEARING = "clearing"
+_HOUR = 3600
 
 
 def sync_file(path: Path) -> None:
@@ -57,7 +61,7 @@ class Scratch:
     """Temporary files of this process, under ``tmp/<process>/``.
 
     Something in that folder says that the process is in the middle of a write; a folder whose process is dead is
-    rubbish. Doctor relies on both.
+    rubbish. Doctor and the garbage collection rely on both.
     """
 
     def __init__(self, root: Path) -> None:
@@ -80,13 +84,52 @@ class Scratch:
 
     @contextmanager
     def working(self) -> Iterator[Path]:
-        """A fresh folder that lasts as long as one write."""
+        """A fresh folder that lasts as long as one write; while it is there, nothing is cleared away."""
         path = self.folder / uuid.uuid4().hex
         path.mkdir(parents=True)
         try:
+            self._wait_for_clearing()  # it looks for such folders after it has said that it begins
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether nobody is writing; if so, nobody begins to before the end. For clearing away what is not needed."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            with (self.root / _CLEARING).open("x") as file:
+                file.write(process_identity())
+        except FileExistsError:
+            if self._is_clearing():
+                yield False
+                return
+            (self.root / _CLEARING).unlink(missing_ok=True)  # of a process that was killed
+            with self.alone() as alone:
+                yield alone
+            return
+        try:
+            yield not self.is_busy()
+        finally:
+            (self.root / _CLEARING).unlink(missing_ok=True)
+
+    def is_busy(self) -> bool:
+        """Whether some process, this one or another, is in the middle of a write."""
+        folders = [folder for folder in self.root.glob("*~*~*") if is_alive(folder.name) is not False]
+        return any(any(folder.iterdir()) for folder in folders if folder.exists())
+
+    def _is_clearing(self) -> bool:
+        try:
+            identity = (self.root / _CLEARING).read_text()
+            age = time.time() - (self.root / _CLEARING).stat().st_mtime
+        except FileNotFoundError:
+            return False
+        alive = is_alive(identity) if identity.count("~") == 2 else None  # None: elsewhere, or not yet written
+        return alive is True or (alive is None and age < _HOUR)
+
+    def _wait_for_clearing(self) -> None:
+        while self._is_clearing():
+            time.sleep(0.02)
 
     def close(self) -> None:
         with suppress(OSError):  # not made, or still used by another thread

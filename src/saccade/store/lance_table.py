@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from lance import LanceDataset, LanceOperation
-from lance.fragment import FragmentMetadata, write_fragments
+from lance.fragment import FragmentMetadata, LanceFragment, write_fragments
 from lance.schema import LanceSchema
 
 from saccade.core.errors import WorkspaceError
@@ -120,9 +120,20 @@ def data_names(table: LanceDataset) -> dict[int, str]:
     }
 
 
+def identity_of(fragment: LanceFragment, folder: Path) -> str:
+    """What a fragment is made of, its deleted rows too: fragments with one identity hold the same rows."""
+    parts = sorted(file.path for file in fragment.data_files())
+    return "+".join([*parts, *(path.name for path in _deletion_files(fragment.metadata, folder))])
+
+
 def manifest_of(table: LanceDataset, folder: Path) -> Path:
     """The file that makes a version, where it is one of ours."""
     return folder / "_versions" / f"d{table.version}.manifest"
+
+
+def base_manifests(folder: Path) -> list[Path]:
+    """The manifests that Lance itself can find, which a table has from its beginning."""
+    return [path for path in (folder / "_versions").glob("*.manifest") if not path.name.startswith("d")]
 
 
 def files_of(table: LanceDataset, folder: Path) -> set[Path]:

@@ -74,6 +74,8 @@ class _Walk:
         node: Node = {"type": "dataset", "ref": ref}
         if self._first(ref):
             node |= {**_facts(row), "run": self.run(row.run_id), "inputs": self._inputs(row.inputs)}
+            if row.origin is not None:
+                node["origin"] = row.origin
             node["history"] = self._history(dataset, row)
         return node
 

@@ -114,7 +114,14 @@ class Models:
         check_name("model", name)
         for file in files:
             _check_file_name(file)
-        digests = {file: self._put(content) for file, content in files.items()}
+        with self._objects.keeping():
+            digests = {file: self._put(content) for file, content in files.items()}
+            return self._add(name, digests, manifest, metrics, run_id, inputs, licence)
+
+    def _add(
+        self, name: str, digests: Mapping[str, str], manifest: Mapping[str, Any], metrics: Mapping[str, float],
+        run_id: str | None, inputs: Sequence[str], licence: str,
+    ) -> ModelVersion:  # fmt: skip
         for _ in range(3):  # two processes may begin a model of one name at the same moment
             try:
                 with self._catalog.writing() as session:
@@ -125,7 +132,7 @@ class Models:
                         number=number,
                         manifest=plain_json(manifest),
                         metrics=plain_json(metrics),
-                        files=digests,
+                        files=dict(digests),
                         licence=licence,
                         run_id=run_id,
                         inputs=record_uses(session, inputs, "model", exact(name, number)),

@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from saccade.core.digest import digest_bytes, digest_file
 from saccade.core.errors import InvalidValueError, NotFoundError, WorkspaceError
-from saccade.store.files import Scratch, put_in_place, sync_file, sync_folder
+from saccade.store.files import Scratch, put_in_place, sync_file, sync_folder, write_whole
 
 _SYNC_THREADS = 16
+_PIECE = 1 << 20
+_MOVED = ".moved"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -65,6 +69,12 @@ class ObjectStore:
         """Many objects that become durable together, by :meth:`ObjectBatch.finish`; without it none is kept."""
         with self._scratch.working() as folder:
             yield ObjectBatch(self, folder)
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """From putting objects until something refers to them: meanwhile no object is cleared away."""
+        with self._scratch.working():
+            yield
 
     def is_held(self, digest: str, size: int) -> bool:
         """Whether an object of that size is there."""
@@ -147,6 +157,26 @@ class ObjectStore:
             return None
         return Path(self._name(digest))
 
+    def relink(self, digest: str, uri: str) -> None:
+        """Note where a file that is only referred to lies now; whoever reads it looks there."""
+        name = self._moved_name(digest)
+        if self._local is None:
+            self._fs.pipe_file(name, uri.encode())
+            return
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, uri.encode())
+
+    def places(self, digest: str, uri: str | None) -> list[str]:
+        """Where a file that is referred to may lie: where it was moved to, and ``uri``."""
+        found = [] if uri is None else [uri]
+        with suppress(FileNotFoundError):
+            found.insert(0, bytes(self._fs.cat_file(self._moved_name(digest))).decode())
+        return found
+
+    def _moved_name(self, digest: str) -> str:
+        return f"{self._name(digest)}{_MOVED}"
+
     def exists(self, digest: str) -> bool:
         return self._held_size(digest) is not None
 
@@ -157,11 +187,36 @@ class ObjectStore:
             raise self._missing(digest)
         return held
 
+    def digests(self) -> Iterator[tuple[str, int]]:
+        """Every object there is, with its size."""
+        for path, facts in self._fs.find(self._root, detail=True).items():
+            digest = "".join(path.split("/")[-2:])
+            if _DIGEST.fullmatch(digest):
+                yield digest, int(facts["size"])
+
+    def moves(self) -> Iterator[str]:
+        """The digests of files of which is noted that they moved."""
+        for path in self._fs.find(self._root):
+            digest = "".join(path.split("/")[-2:]).removesuffix(_MOVED)
+            if path.endswith(_MOVED) and _DIGEST.fullmatch(digest):
+                yield digest
+
+    def remove(self, digest: str) -> None:
+        """Remove an object that nothing refers to."""
+        self._remove(self._name(digest))
+
+    def forget_move(self, digest: str) -> None:
+        self._remove(self._moved_name(digest))
+
+    def _remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(name)
+
     def is_sound(self, digest: str) -> bool:
         """Whether the content of an object still has its digest; reads it all."""
         found = hashlib.sha256()
         with self._fs.open(self._name(digest), "rb") as file:
-            while piece := file.read(1 << 20):
+            while piece := file.read(_PIECE):
                 found.update(piece)
         return found.hexdigest() == digest
 
@@ -197,6 +252,31 @@ class ObjectBatch:
             raise WorkspaceError(f"An object cannot be written: {error}.", hint="Is the disk full?") from error
         self._waiting[digest] = path
         return digest
+
+    def put_stream(self, stream: IO[bytes], digest: str, size: int) -> bool:
+        """Keep what a stream gives under a digest, from :meth:`finish` on; False where it has not that digest and size.
+
+        No more than ``size`` bytes are kept, however many there are.
+        """
+        path = self._folder / f"{digest}.{uuid.uuid4().hex}"
+        try:
+            with path.open("xb") as file:
+                found, rest = hashlib.sha256(), size + 1
+                while rest and (piece := stream.read(min(rest, _PIECE))):
+                    file.write(piece)
+                    found.update(piece)
+                    rest -= len(piece)
+        except OSError as error:
+            raise WorkspaceError(f"An object cannot be written: {error}.", hint="Is the disk full?") from error
+        if found.hexdigest() != digest or rest != 1:
+            path.unlink()
+            return False
+        if self._store.is_local:
+            self._waiting[digest] = path
+            return True
+        self._store.put_file(path)
+        path.unlink()
+        return True
 
     def finish(self) -> None:
         """Make everything durable and visible; called when no thread puts anything any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,10 @@ DEFAULT_PROJECT = "default"
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def new_uid() -> str:
+    return uuid.uuid4().hex
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -72,13 +77,17 @@ class RunRow(Base):
 
 
 class DatasetRow(Base):
-    """A dataset. A removed one keeps its row and its count of versions, so that ``name@7`` never means two things."""
+    """A dataset. A removed one keeps its row and its count of versions, so that ``name@7`` never means two things.
+
+    ``uid`` is the same in every workspace that the dataset is copied to.
+    """
 
     __tablename__ = "datasets"
     __table_args__ = (Unique("project_id", "name"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
     name: Mapped[str]
+    uid: Mapped[str] = mapped_column(String(32), default=new_uid, server_default="")
     last_number: Mapped[int] = mapped_column(default=0)
     created: Mapped[datetime] = mapped_column(default=now)
     removed: Mapped[datetime | None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -25,6 +26,7 @@ from saccade.store.snapshot import Snapshot
 from saccade.store.stats import statistics
 
 _FIRST_BATCH, _BATCH = 64, 2048
+_GONE = "It was linked, not copied: bring it back, or run saccade doctor --relink FOLDER."
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,13 @@ class DatasetVersion:
                     f"The file '{ref.name}' ({ref.digest}) is not in the workspace.",
                     hint="'saccade doctor' lists what is missing.",
                 ) from None
-        return _read_linked(ref, ref.uri)
+        if self.objects.is_held(ref.digest, ref.size):  # as after a pull
+            return self.objects.read(ref.digest)
+        *others, last = self.objects.places(ref.digest, ref.uri)
+        for uri in others:
+            with suppress(NotFoundError, MediaError):
+                return _read_linked(ref, uri)
+        return _read_linked(ref, last)
 
     def __reduce__(self) -> tuple[Any, ...]:
         store = (self.objects.url, self.objects.scratch_root)
@@ -171,7 +179,7 @@ def _read_linked(ref: ImageRef | FileRef, uri: str) -> bytes:
         with fsspec.open(uri, "rb") as file:
             data: bytes = file.read()
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFoundError(f"The file '{uri}' is gone.", hint="It was linked, not copied: bring it back.") from None
+        raise NotFoundError(f"The file '{uri}' is gone.", hint=_GONE) from None
     except OSError as error:
         raise MediaError(f"The file '{uri}' cannot be read: {error}.") from error
     if len(data) != ref.size or digest_bytes(data) != ref.digest:

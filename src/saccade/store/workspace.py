@@ -36,11 +36,13 @@ def _folder_of(location: Path | str) -> Path:
 class Workspace:
     """Datasets, objects, models, runs and evaluations in one folder.
 
-    ``workspace.json`` is the last thing that :meth:`create` writes: a folder with it is a whole workspace.
+    ``workspace.json`` is the last thing that :meth:`create` writes: a folder with it is a whole workspace. ``id`` is a
+    name for it that no other has.
     """
 
     def __init__(self, folder: Path) -> None:
         self.location = folder
+        self.id = ""
         self.scratch = Scratch(folder / "tmp")
         self.catalog = Catalog(URL.create("sqlite", database=str(folder / "catalog.db")))
         self.objects = ObjectStore(str(folder / "objects"), self.scratch)
@@ -74,8 +76,9 @@ class Workspace:
         WorkspaceError where there is none, where it is damaged, and where it was made by newer code.
         """
         folder = _folder_of(location)
-        _check_facts(folder)
+        facts = _read_facts(folder)
         workspace = cls(folder)
+        workspace.id = str(facts.get("id", ""))
         try:
             workspace.catalog.prepare()
         except BaseException:
@@ -112,9 +115,9 @@ class Workspace:
         self.close()
 
 
-def _check_facts(folder: Path) -> None:
+def _read_facts(folder: Path) -> dict[str, Any]:
     try:
-        facts = json.loads((folder / _FACTS).read_bytes())
+        facts: dict[str, Any] = json.loads((folder / _FACTS).read_bytes())
         found = int(facts["format"])
     except (FileNotFoundError, NotADirectoryError):
         raise WorkspaceError(
@@ -127,3 +130,4 @@ def _check_facts(folder: Path) -> None:
             f"The workspace '{folder}' has format {found}, and this Saccade knows {FORMAT}.",
             hint="Upgrade: pip install -U saccade",
         )
+    return facts

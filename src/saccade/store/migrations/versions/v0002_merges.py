@@ -1,4 +1,6 @@
-"""Versions that were merged or came from another workspace, and aliases that never move."""
+"""Datasets with an identity of their own, versions that were merged or came from elsewhere, and aliases that stay."""
+
+import uuid
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,16 +12,18 @@ depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("dataset_versions") as table:
-        table.add_column(sa.Column("merged", sa.Integer(), nullable=True))
-        table.add_column(sa.Column("origin", sa.JSON(), nullable=True))
-    with op.batch_alter_table("dataset_aliases") as table:
-        table.add_column(sa.Column("fixed", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("datasets", sa.Column("uid", sa.String(length=32), nullable=False, server_default=""))
+    datasets = sa.table("datasets", sa.column("id", sa.Integer), sa.column("uid", sa.String))
+    connection = op.get_bind()
+    for (found,) in connection.execute(sa.select(datasets.c.id)).all():
+        connection.execute(datasets.update().where(datasets.c.id == found).values(uid=uuid.uuid4().hex))
+    op.add_column("dataset_versions", sa.Column("merged", sa.Integer(), nullable=True))
+    op.add_column("dataset_versions", sa.Column("origin", sa.JSON(), nullable=True))
+    op.add_column("dataset_aliases", sa.Column("fixed", sa.Boolean(), nullable=False, server_default=sa.false()))
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("dataset_aliases") as table:
-        table.drop_column("fixed")
-    with op.batch_alter_table("dataset_versions") as table:
-        table.drop_column("origin")
-        table.drop_column("merged")
+    op.drop_column("dataset_aliases", "fixed")
+    op.drop_column("dataset_versions", "origin")
+    op.drop_column("dataset_versions", "merged")
+    op.drop_column("datasets", "uid")

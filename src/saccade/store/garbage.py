@@ -1,0 +1,46 @@
+"""Removing what nothing needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from saccade.core.errors import ConflictError
+from saccade.store.doctor import every_version
+from saccade.store.litter import Litter
+from saccade.store.references import references
+from saccade.store.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """What was removed, or would be: objects, pieces of tables and other leftovers, and the bytes of all together."""
+
+    objects: int
+    leftovers: int
+    bytes: int
+
+
+def collect_garbage(workspace: Workspace, *, dry_run: bool = False) -> Garbage:
+    """Remove the objects and table data that no version of a dataset or model and no evaluation needs.
+
+    Nobody may be writing meanwhile, ConflictError where somebody is; who wants to begin waits. Where a version cannot
+    be read, nothing is known to be superfluous, and its WorkspaceError is raised.
+    """
+    with workspace.scratch.alone() as alone:
+        if not alone:
+            raise ConflictError("Somebody is writing to the workspace.", hint="Run it again when they are done.")
+        litter = Litter(workspace, alone=True)
+        versions = [(ref, snapshot) for ref, snapshot, _ in every_version(workspace)]
+        needed = {bytes.fromhex(one.digest) for one in references(workspace, versions)}
+        objects = [found for found in workspace.objects.digests() if bytes.fromhex(found[0]) not in needed]
+        moves = [digest for digest in workspace.objects.moves() if bytes.fromhex(digest) not in needed]
+        rubbish = list(litter.found(snapshot for _, snapshot in versions))
+        size = sum(size for _, size in objects) + sum(one.size for one in rubbish)
+        if not dry_run:
+            for digest, _ in objects:
+                workspace.objects.remove(digest)
+            for digest in moves:
+                workspace.objects.forget_move(digest)
+            for one in rubbish:
+                one.clear()
+    return Garbage(len(objects), sum(len(one.paths) for one in rubbish), size)

@@ -1,0 +1,61 @@
+"""Commits, merges, pushes, pulls, removals and collections, killed at any moment: nothing is lost, nothing is half.
+
+The number of kills is that of the environment variable SACCADE_KILLS, else few enough for every day.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from tests.crash.forker import forker
+from tests.crash.keeping_task import PICTURES, SCHEMA, content, items
+
+from saccade.store import Workspace, doctor
+from saccade.store.transfer import pull_dataset
+
+KILLS = int(os.environ.get("SACCADE_KILLS", "24"))
+
+
+def check(location: Path) -> int:
+    """Every version of every dataset is whole, with its pictures; returns how many versions "d" has."""
+    with Workspace.open(location) as workspace:
+        for info in workspace.datasets.list():
+            for version in (
+                workspace.datasets.open(f"{info.name}@{log.number}") for log in workspace.datasets.log(info.name)
+            ):
+                found = list(version.items())
+                assert len(found) == len(version) >= PICTURES
+                for item in found if version.number == info.latest else found[:3]:
+                    assert version.read_media(item["image"]) == content(item.key)
+        assert [problem for problem in doctor(workspace, deep=True) if problem.level == "error"] == []
+        doctor(workspace, repair=True)
+        assert doctor(workspace) == []
+        return workspace.datasets.open("d").number
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="there is no fork and no SIGKILL on Windows")
+def test_killed_at_random_moments_of_anything(tmp_path: Path) -> None:
+    chance = random.Random(11)
+    location, place, said = tmp_path / "home", tmp_path / "place", tmp_path / "said"
+    with Workspace.create(location) as workspace:
+        made = items(workspace, [f"k{number}" for number in range(PICTURES)], "first")
+        workspace.datasets.write("d", SCHEMA, made, mode="create")
+    before = 1
+    with forker("tests.crash.keeping_task", location, place, said) as killed:
+        for _ in range(KILLS):
+            assert killed.kill_after(chance.uniform(0.02, 0.8)), "the task never ends by itself"
+            now = check(location)
+            assert now >= before
+            before = now
+    words = Counter(said.read_text().splitlines())
+    assert before > KILLS / 4, words
+    assert len([word for word in words if word.endswith("done")]) >= 5, words
+    if (place / "datasets").exists():
+        with Workspace.create(tmp_path / "fresh") as fresh:
+            pull_dataset(fresh, str(place))
+            assert doctor(fresh, deep=True) == []

@@ -1,0 +1,74 @@
+"""Datasets pushed to S3 and pulled from it; the bucket is served by moto in this process."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.store.test_transfer import SCHEMA, contents, item
+
+from saccade.core.errors import NotFoundError, WorkspaceError
+from saccade.store import Workspace, doctor
+from saccade.store.transfer import pull_dataset, push_dataset
+from saccade.store.transfer.place import UrlPlace
+
+pytest.importorskip("s3fs")
+server = pytest.importorskip("moto.server")
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an empty bucket."""
+    import s3fs
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    running.start()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    s3fs.S3FileSystem().makedirs("bucket", exist_ok=True)
+    yield "s3://bucket"
+    running.stop()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_to_a_bucket_and_back(bucket: str, tmp_path: Path) -> None:
+    with Workspace.create(tmp_path / "here") as here, Workspace.create(tmp_path / "there") as there:
+        here.datasets.write("d", SCHEMA, [item(here, name) for name in "abc"], mode="create")
+        with pytest.raises(NotFoundError, match="has no dataset"):
+            pull_dataset(there, f"{bucket}/data")
+        assert push_dataset(here, "d", f"{bucket}/data").versions == ("d@1",)
+        assert push_dataset(here, "d", f"{bucket}/data").files == 0
+        pull_dataset(there, f"{bucket}/data")
+        there.datasets.write("d", SCHEMA, [item(there, "e")], mode="append")
+        assert push_dataset(there, "d", f"{bucket}/data").versions == ("d@2",)
+        pull_dataset(here, f"{bucket}/data")
+        assert contents(here, "d") == contents(there, "d")
+        assert doctor(here, deep=True) == []
+
+
+def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, bucket: str, tmp_path: Path) -> None:
+    import s3fs
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    with Workspace.create(tmp_path / "here") as here, pytest.raises(WorkspaceError, match="cannot be reached"):
+        pull_dataset(here, f"{bucket}/data")
+
+
+def test_what_is_there_is_not_written_over(bucket: str) -> None:
+    place = UrlPlace(f"{bucket}/data")
+    assert place.create("datasets/d/1.json", b"mine")
+    assert not place.create("datasets/d/1.json", b"theirs")
+    with place.open("datasets/d/1.json") as file:
+        assert file.read() == b"mine"
