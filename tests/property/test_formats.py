@@ -31,8 +31,9 @@ from saccade.core.objects import (
 )
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats import coco, cvat, folders, labelme, labelstudio, voc, yolo
+from saccade.formats import cityscapes, coco, cvat, folders, geojson, kitti, labelme, labelstudio, via, voc, yolo
 from saccade.formats.base import Format, Reading, Record
+from saccade.formats.tabular import openimages, plain
 
 SIZE_WH = (40, 30)
 EXAMPLES = settings(max_examples=40, deadline=None)
@@ -229,13 +230,16 @@ def test_yolo_is_exact_to_rounding(made: tuple[Schema, list[Record]]) -> None:
 
 @EXAMPLES
 @pytest.mark.parametrize(
-    "part", [coco.FORMAT, cvat.FORMAT, labelme.FORMAT, voc.FORMAT, yolo.FORMAT], ids=lambda part: part.name
-)
+    "part",
+    [coco.FORMAT, cvat.FORMAT, labelme.FORMAT, voc.FORMAT, yolo.FORMAT, plain.FORMAT, openimages.FORMAT, via.FORMAT,
+     kitti.FORMAT, cityscapes.FORMAT, geojson.FORMAT],
+    ids=lambda part: part.name,
+)  # fmt: skip
 @given(made=datasets(geometries, plain=False))
 def test_every_difference_is_listed(part: Format, made: tuple[Schema, list[Record]]) -> None:
     """Anything goes in; whatever is not the same when it comes out has a finding with its key or object."""
     schema, records = made
-    if part is voc.FORMAT and all(each.values["objects"] is None for each in records):
+    if part in _NEED_A_LABEL and all(each.values["objects"] is None for each in records):
         return
     _, found, written, read = round_trip(part, schema, records)
     renamed = {finding.key for finding in written if finding.reason == "key changed to be a file name"}
@@ -257,8 +261,13 @@ _LEFT_OUT = {"object without area", "box outside the image", "shape that cannot 
 _SPLIT_LOSSES = {
     "split changed to be a file name", "split that is not train, val or test", "text that XML cannot hold",
     "split or labels of an image without labelled objects", "column that the format does not hold",
+    "split of an image that is not labelled", "split that is not train or test",
 }  # fmt: skip
-_KEEP_IDS = (coco.FORMAT, labelme.FORMAT, labelstudio.FORMAT)
+_KEEP_IDS = (coco.FORMAT, labelme.FORMAT, labelstudio.FORMAT, plain.FORMAT, geojson.FORMAT)
+_NEED_A_LABEL = (voc.FORMAT, kitti.FORMAT, cityscapes.FORMAT, geojson.FORMAT)
+"""Formats that are known by the labels of some image."""
+_AS_THEY_ARE = (via.FORMAT, cityscapes.FORMAT)
+"""Formats that keep every number of a shape, but no ids."""
 
 
 def _unlisted(record: Record, part: Format, written: Report, read: Report) -> list[tuple[Object, str]]:
@@ -282,6 +291,10 @@ def _same(one: Object, other: Object, part: Format) -> bool:
         if circles:  # a radius is the distance of two points, which rounds
             assert one.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), abs=1e-9)
         return one == (replace(other, geometry=one.geometry) if circles else other)
+    if part in _AS_THEY_ARE:
+        assert one.geometry.type == other.geometry.type
+        assert one.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), abs=1e-7)
+        return one == replace(other, id=one.id, geometry=one.geometry)
     if part is cvat.FORMAT:
         turned = isinstance(one.geometry, RotatedBox | Ellipse) and isinstance(other.geometry, type(one.geometry))
         if turned:  # CVAT has the sides of a box before it is turned, and angles from 0 to 360

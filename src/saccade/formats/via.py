@@ -1,0 +1,332 @@
+"""VGG Image Annotator (VIA): a JSON file with the regions of each image.
+
+Read: projects and annotations of VIA 1 and 2, with rect, circle, ellipse, polygon, polyline and point. The class is
+the region attribute that the option ``attribute`` names, else the one called class, label, name, type or category,
+else the only one; the others become attributes, a checkbox by its names joined. Attributes of files are kept in a
+column ``file_attributes``. An image without regions is reviewed and empty; one that no file names is not labelled.
+
+Written: ``via_project.json``, which VIA 2 opens, with the images beside it and the class in the attribute ``class``.
+Rotated boxes become polygons, as do masks and polygons with holes, of which VIA has none.
+
+Source of the format: https://www.robots.ox.ac.uk/~vgg/software/via/.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from saccade.core.errors import FormatError, InvalidValueError
+from saccade.core.objects import (
+    AttributeValue,
+    Box,
+    Ellipse,
+    Geometry,
+    Keypoints,
+    Mask,
+    Object,
+    Points,
+    Polygon,
+    Polyline,
+    RotatedBox,
+)
+from saccade.core.report import Action, Report
+from saccade.core.schema import Column, Kind
+from saccade.formats._boxes import fit_box
+from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
+from saccade.formats._json import Json, load_json, number
+from saccade.formats._options import parse_options
+from saccade.formats._paths import Tree
+from saccade.formats._shapes import held, is_simple, refuse
+from saccade.formats.base import Detection, Reading
+
+_CLASS_NAMES = ("class", "label", "name", "type", "category", "class_name")
+FILE_ATTRIBUTES = "file_attributes"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to read.
+
+    Attributes:
+        attribute: the region attribute that is the class.
+    """
+
+    attribute: str = ""
+
+
+class Via:
+    name: ClassVar[str] = "via"
+    title: ClassVar[str] = "VGG Image Annotator"
+    holds: ClassVar[str] = (
+        "boxes, polygons of one ring, circles, ellipses, lines, single points; attributes; labelled or not"
+    )
+
+    def detect(self, source: Path) -> Detection:
+        if source.is_file():
+            return Detection(False, "it is a file, and VIA is read from a folder with its images")
+        files = list(Tree(source).below("", (".json",)))
+        if not files:
+            return Detection(False, "there is no JSON file in it")
+        found = next((file for file in files if _images_in(_load(source / file, Report()))), None)
+        if found is None:
+            return Detection(False, f"{files[0]} has no images with regions")
+        return Detection(True, f"{found} has files with regions")
+
+    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+        """Open a folder."""
+        chosen = parse_options(Options, options, "VIA")
+        images = ByImage(source, report)
+        entries = []
+        for file in images.tree.below("", (".json",)):
+            for data in _images_in(_load(images.tree.path(file), report)):
+                entry = images.entry(str(data["filename"]), file.rpartition("/")[0], place=file)
+                if entry is not None:
+                    entry.raw = [*(entry.raw or []), *_regions(data)]
+                    if given := {k: v for k, v in _mapping(data.get("file_attributes")).items() if v not in ("", {})}:
+                        entry.values[FILE_ATTRIBUTES] = given
+                    entries.append(entry)
+        if not entries and not _any_project(images.tree):
+            raise FormatError(f"No JSON file below {source} has images with regions.")
+        reader = _Regions(_class_attribute(chosen.attribute, [one for entry in entries for one in entry.raw]), report)
+        names = sorted({name for entry in entries for one in entry.raw if (name := reader.class_of(one))})
+        has_more = any(FILE_ATTRIBUTES in entry.values for entry in entries)
+        columns = [Column(FILE_ATTRIBUTES, Kind.TABLE)] if has_more else []
+        return images.reading(names, reader.objects, columns=columns)
+
+    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
+        parse_options(Options, options, "VIA")
+        _Writer(reading, destination, report).write()
+
+
+def _any_project(tree: Tree) -> bool:
+    return any("_via_settings" in _load(tree.path(file), Report()) for file in tree.below("", (".json",)))
+
+
+def _load(path: Path, report: Report) -> Json:
+    try:
+        data = load_json(path, report)
+    except (FormatError, OSError) as error:
+        report.add(Action.SET_ASIDE, "annotation that cannot be read", detail=str(error))
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _images_in(data: Json) -> list[Json]:
+    """The entries of images, from a project or from annotations alone."""
+    inner = data.get("_via_img_metadata", data)
+    entries = inner.values() if isinstance(inner, dict) else ()
+    return [
+        one for one in entries if isinstance(one, dict) and "regions" in one and isinstance(one.get("filename"), str)
+    ]
+
+
+def _mapping(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _regions(data: Json) -> list[Json]:
+    found = data["regions"]
+    listed = list(found.values()) if isinstance(found, dict) else found if isinstance(found, list) else []
+    return [one if isinstance(one, dict) else {} for one in listed]
+
+
+def _class_attribute(wish: str, regions: Sequence[Json]) -> str:
+    names = dict.fromkeys(name for one in regions for name in _mapping(one.get("region_attributes")))
+    if wish and wish not in names and names:
+        raise FormatError(f"No region has the attribute '{wish}'.", hint=f"There are: {', '.join(names)}.")
+    by_lower = {name.lower(): name for name in reversed(names)}
+    found = next((by_lower[name] for name in _CLASS_NAMES if name in by_lower), None)
+    return wish or found or (next(iter(names)) if len(names) == 1 else "class")
+
+
+class _Regions:
+    """Makes objects of regions."""
+
+    def __init__(self, attribute: str, report: Report) -> None:
+        self._attribute, self._report = attribute, report
+
+    def class_of(self, region: Json) -> str:
+        value = _mapping(region.get("region_attributes")).get(self._attribute)
+        if isinstance(value, dict):  # a checkbox: its names by whether they are set
+            return ", ".join(str(name) for name, is_set in value.items() if is_set)
+        return value if isinstance(value, str) else ""
+
+    def objects(self, regions: Sequence[Json], key: str, size_wh: SizeWH) -> Iterator[Object]:
+        for position, region in enumerate(regions, 1):
+            object_id, name = str(position), self.class_of(region)
+            if not name:
+                self._report.add(Action.DROPPED, "object without a class", key=key, object_id=object_id)
+                continue
+            try:
+                geometry = self._geometry(_mapping(region.get("shape_attributes")), key, object_id, size_wh)
+            except InvalidValueError as error:
+                self._report.add(
+                    Action.DROPPED,
+                    "object without a usable shape",
+                    key=key,
+                    object_id=object_id,
+                    detail=str(error)[:200],
+                )
+                continue
+            if geometry is not None:
+                yield Object(object_id, name, geometry, None, None, self._attributes(region, key, object_id))
+
+    def _geometry(self, shape: Json, key: str, object_id: str, size_wh: SizeWH) -> Geometry | None:
+        kind = shape.get("name")
+        if kind == "rect":
+            x, y, width, height = (number(shape.get(name)) for name in ("x", "y", "width", "height"))
+            return fit_box((x, y, x + width, y + height), size_wh, self._report, key=key, object_id=object_id)
+        if isinstance(kind, str) and kind in _SHAPES:
+            return _SHAPES[kind](shape)
+        reason = "shape of a kind that is not known"
+        self._report.add(Action.DROPPED, reason, key=key, object_id=object_id, detail=repr(kind)[:100])
+        return None
+
+    def _attributes(self, region: Json, key: str, object_id: str) -> dict[str, AttributeValue]:
+        kept: dict[str, AttributeValue] = {}
+        for name, value in _mapping(region.get("region_attributes")).items():
+            if name == self._attribute or value in ("", None):
+                continue
+            if isinstance(value, dict):
+                kept[name] = ", ".join(str(one) for one, is_set in value.items() if is_set)
+            elif isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+                kept[name] = value
+            else:
+                self._report.add(
+                    Action.DROPPED, "attribute that is no text, number or truth value", key=key, object_id=object_id
+                )
+        return kept
+
+
+def _points(shape: Json) -> list[tuple[float, float]]:
+    xs, ys = shape.get("all_points_x"), shape.get("all_points_y")
+    if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
+        raise InvalidValueError("A line needs as many x as y.")
+    return [(number(x), number(y)) for x, y in zip(xs, ys, strict=True)]
+
+
+def _ellipse(shape: Json) -> Ellipse:
+    cx, cy = number(shape.get("cx")), number(shape.get("cy"))
+    if shape["name"] == "circle":
+        return Ellipse(cx, cy, number(shape.get("r")), number(shape.get("r")), 0.0)
+    turned = math.degrees(number(shape.get("theta", 0.0)))
+    return Ellipse(cx, cy, number(shape.get("rx")), number(shape.get("ry")), turned)
+
+
+_SHAPES: Mapping[str, Callable[[Json], Geometry]] = {
+    "circle": _ellipse,
+    "ellipse": _ellipse,
+    "polygon": lambda shape: Polygon.simple(_points(shape)),
+    "polyline": lambda shape: Polyline(tuple(_points(shape))),
+    "point": lambda shape: Points(((number(shape.get("cx")), number(shape.get("cy"))),)),
+}
+
+
+class _Writer:
+    def __init__(self, reading: Reading, destination: Path, report: Report) -> None:
+        self._out = ImagesOut(reading, destination, report, kept={FILE_ATTRIBUTES: Kind.TABLE})
+        self._destination, self._report = destination, report
+        self._lost_ids = 0
+
+    def write(self) -> None:
+        images: Json = {}
+        for one in self._out:
+            more = one.record.values.get(FILE_ATTRIBUTES) if FILE_ATTRIBUTES in self._out.columns.kept else None
+            if one.objects is None:
+                if more:
+                    self._report.add(Action.DROPPED, "attributes of a file that is not labelled", key=one.key)
+                continue
+            size = (self._destination / one.image).stat().st_size
+            regions = [made for found in one.objects if (made := self._region(one.key, found, one.size_wh)) is not None]
+            self._lost_ids += sum(found.id != str(at) for at, found in enumerate(one.objects, 1))
+            images[f"{one.image}{size}"] = {
+                "filename": one.image, "size": size, "regions": regions,
+                "file_attributes": more if isinstance(more, dict) else {},
+            }  # fmt: skip
+        if self._lost_ids:
+            self._report.add(Action.DROPPED, "ids of objects", detail=f"{self._lost_ids} objects are numbered anew")
+        options = dict.fromkeys(sorted(self._out.classes.used), "")
+        project = {
+            "_via_settings": {"ui": {}, "core": {"filepath": {}, "default_filepath": "./"},
+                              "project": {"name": "saccade"}},
+            "_via_img_metadata": images,
+            "_via_attributes": {
+                "region": {"class": {"type": "dropdown", "description": "", "options": options, "default_options": {}}},
+                "file": {},
+            },
+            "_via_data_format_version": "2.0.10",
+            "_via_image_id_list": list(images),
+        }  # fmt: skip
+        text = json.dumps(project, ensure_ascii=False, indent=1)
+        (self._destination / "via_project.json").write_text(text, encoding="utf-8")
+        self._out.report_unused_classes()
+
+    def _region(self, key: str, found: Object, size_wh: SizeWH) -> Json | None:
+        geometry = held(found, _wanted(found.geometry), size_wh, key, self._report)
+        if geometry is None:
+            return None
+        if not is_simple(geometry):
+            refuse(found, key, self._report, "a mask or polygon of several parts or with holes")
+            return None
+        self._out.classes.number(found.class_name)
+        attributes: dict[str, Any] = {}
+        for name, value in found.attributes.items():
+            if name == "class" or value == "" or (isinstance(value, float) and not math.isfinite(value)):
+                self._drop("attribute", key, found, f"{name} = {value!r}")
+            elif name.lower() in _CLASS_NAMES:
+                self._drop("attribute that would be taken for the class", key, found, f"{name} = {value!r}")
+            else:
+                attributes[name] = value
+        if found.score is not None:
+            self._drop("score", key, found, str(found.score))
+        if found.track is not None:
+            self._drop("track", key, found, found.track)
+        return {"shape_attributes": _shape(geometry), "region_attributes": {"class": found.class_name, **attributes}}
+
+    def _drop(self, reason: str, key: str, found: Object, detail: str) -> None:
+        self._report.add(Action.DROPPED, reason, key=key, object_id=found.id, detail=detail)
+
+
+def _wanted(geometry: Geometry) -> str:
+    match geometry:
+        case RotatedBox() | Mask():
+            return "polygon"
+        case Points():
+            return "" if len(geometry.points) == 1 else "box"
+        case Keypoints():
+            return "box"
+        case _:
+            return ""
+
+
+def _shape(geometry: Geometry) -> Mapping[str, Any]:
+    match geometry:
+        case Ellipse() if geometry.rx == geometry.ry and geometry.angle == 0:
+            return {"name": "circle", "cx": geometry.cx, "cy": geometry.cy, "r": geometry.rx}
+        case Ellipse():
+            theta = math.radians(geometry.angle)
+            return {"name": "ellipse", "cx": geometry.cx, "cy": geometry.cy, "rx": geometry.rx, "ry": geometry.ry,
+                    "theta": theta}  # fmt: skip
+        case Polygon():
+            return _line("polygon", geometry.parts[0][0])
+        case Polyline():
+            return _line("polyline", geometry.points)
+        case Points():
+            (point,) = geometry.points
+            return {"name": "point", "cx": point[0], "cy": point[1]}
+        case _:
+            assert isinstance(geometry, Box)
+            x1, y1, x2, y2 = geometry.bounds_xyxy()
+            return {"name": "rect", "x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1}
+
+
+def _line(name: str, points: Sequence[tuple[float, float]]) -> Json:
+    return {"name": name, "all_points_x": [x for x, _ in points], "all_points_y": [y for _, y in points]}
+
+
+FORMAT = Via()
