@@ -31,7 +31,24 @@ from saccade.core.objects import (
 )
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats import cityscapes, coco, cvat, folders, geojson, kitti, labelme, labelstudio, via, voc, yolo
+from saccade.formats import (
+    boxes_yaml,
+    cityscapes,
+    coco,
+    cvat,
+    datumaro,
+    folders,
+    geojson,
+    huggingface,
+    kitti,
+    labelme,
+    labelstudio,
+    masks,
+    tfrecord,
+    via,
+    voc,
+    yolo,
+)
 from saccade.formats.base import Format, Reading, Record
 from saccade.formats.tabular import openimages, plain
 
@@ -232,7 +249,8 @@ def test_yolo_is_exact_to_rounding(made: tuple[Schema, list[Record]]) -> None:
 @pytest.mark.parametrize(
     "part",
     [coco.FORMAT, cvat.FORMAT, labelme.FORMAT, voc.FORMAT, yolo.FORMAT, plain.FORMAT, openimages.FORMAT, via.FORMAT,
-     kitti.FORMAT, cityscapes.FORMAT, geojson.FORMAT],
+     kitti.FORMAT, cityscapes.FORMAT, geojson.FORMAT, datumaro.FORMAT, boxes_yaml.FORMAT,
+     tfrecord.FORMAT, huggingface.FORMAT, masks.FORMAT],
     ids=lambda part: part.name,
 )  # fmt: skip
 @given(made=datasets(geometries, plain=False))
@@ -263,10 +281,11 @@ _SPLIT_LOSSES = {
     "split or labels of an image without labelled objects", "column that the format does not hold",
     "split of an image that is not labelled", "split that is not train or test",
 }  # fmt: skip
-_KEEP_IDS = (coco.FORMAT, labelme.FORMAT, labelstudio.FORMAT, plain.FORMAT, geojson.FORMAT)
-_NEED_A_LABEL = (voc.FORMAT, kitti.FORMAT, cityscapes.FORMAT, geojson.FORMAT)
+_KEEP_IDS = (coco.FORMAT, labelme.FORMAT, labelstudio.FORMAT, plain.FORMAT, geojson.FORMAT, boxes_yaml.FORMAT,
+             huggingface.FORMAT)  # fmt: skip
+_NEED_A_LABEL = (masks.FORMAT, voc.FORMAT, kitti.FORMAT, cityscapes.FORMAT, geojson.FORMAT)
 """Formats that are known by the labels of some image."""
-_AS_THEY_ARE = (via.FORMAT, cityscapes.FORMAT)
+_AS_THEY_ARE = (via.FORMAT, cityscapes.FORMAT, datumaro.FORMAT, masks.FORMAT)
 """Formats that keep every number of a shape, but no ids."""
 
 
@@ -303,6 +322,7 @@ def _same(one: Object, other: Object, part: Format) -> bool:
     return (
         (one.class_name, one.attributes) == (other.class_name, other.attributes)
         and isinstance(other.geometry, Box)
+        and one.score == pytest.approx(other.score)
         and one.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), rel=1e-6, abs=1e-7)
     )
 

@@ -207,16 +207,18 @@ def _is(schema: Schema, name: str, kind: Kind) -> bool:
 class ObjectLosses:
     """Counts what of objects a format of one kind of geometry does not hold."""
 
-    def __init__(self, report: Report, *, attributes: bool, tracks: bool = False, held: str = Box.type) -> None:
+    def __init__(
+        self, report: Report, *, attributes: bool, tracks: bool = False, scores: bool = False, held: str = Box.type
+    ) -> None:
         self._report = report
-        self._tracks, self._held = tracks, held
+        self._tracks, self._scores, self._held = tracks, scores, held
         self._attributes = attributes
         self._ids = 0
 
     def note(self, key: str, found: Object, position: int) -> None:
         """``position`` is the id that the object gets when it is read again, counted from 1."""
         self._ids += found.id != str(position)
-        if found.score is not None:
+        if found.score is not None and not self._scores:
             self._add("score", key, found, str(found.score))
         if found.track is not None and not self._tracks:
             self._add("track", key, found, found.track)

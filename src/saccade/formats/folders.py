@@ -26,7 +26,7 @@ from saccade.formats.base import Detection, LocalFile, Reading, Record
 
 UNLABELLED = "_unlabelled"
 MARKER = "saccade.json"
-_LABEL_FOLDERS = frozenset({"annotations", "labels", "Annotations", "ImageSets"})
+_LABEL_FOLDERS = frozenset({"annotations", "labels", "Annotations", "ImageSets", "masks", "SegmentationClass"})
 _LABEL_ENDINGS = (".json", ".yaml", ".yml", ".xml", ".data", ".names")
 
 

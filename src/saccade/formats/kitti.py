@@ -132,7 +132,7 @@ class _Writer:
         # Only train and test have a folder in KITTI.
         self._out = ImagesOut(reading, destination, report, folder="", splits="kept", reserved=[*_PAIRS, *_SPLITS])
         self._destination, self._report = destination, report
-        self._losses = ObjectLosses(report, attributes=True)
+        self._losses = ObjectLosses(report, attributes=True, scores=True)
         self._names: dict[str, str] = {}
 
     def write(self) -> None:

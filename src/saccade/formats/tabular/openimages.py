@@ -161,7 +161,7 @@ class _Tables:
 class _Writer:
     def __init__(self, out: ImagesOut, destination: Path, files: ExitStack, report: Report) -> None:
         self._out, self._destination, self._files, self._report = out, destination, files, report
-        self._losses = ObjectLosses(report, attributes=True)
+        self._losses = ObjectLosses(report, attributes=True, scores=True)
         self._tables: dict[str, IO[str]] = {}
 
     def _table(self, split: str | None) -> IO[str]:
@@ -191,6 +191,9 @@ class _Writer:
             number = self._out.classes.number(found.class_name)
             flags = [int(found.attributes.get(word) is True) for word in _FLAGS.values()]
             self._drop_other(key, found)
+            if found.score == 1:
+                detail = "1 stands for a box that a person drew"
+                self._report.add(Action.DROPPED, "score", key=key, object_id=found.id, detail=detail)
             width, height = size_wh
             shares = (bounds[0] / width, bounds[2] / width, bounds[1] / height, bounds[3] / height)
             score = 1 if found.score is None else found.score

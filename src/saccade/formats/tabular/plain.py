@@ -106,7 +106,7 @@ class Csv:
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
         parse_options(Options, options, "CSV")
         out = ImagesOut(reading, destination, report, splits="kept")
-        losses = ObjectLosses(report, attributes=True, tracks=True)
+        losses = ObjectLosses(report, attributes=True, tracks=True, scores=True)
         with (destination / "annotations.csv").open("w", encoding="utf-8", newline="") as file:
             file.write(csv_line(list(HEADING)))
             for one in out:

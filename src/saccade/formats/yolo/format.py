@@ -84,7 +84,8 @@ def _sign(tree: Tree) -> str:
         if label in tree.files and looks_like_labels(tree.path(label)):
             return f"{label} holds labels of an image"
     named = next((file for file in tree.files if file.rsplit("/", 1)[-1] in NAME_FILES), None)
-    return f"{named} names classes and there are images" if named and images else ""
+    has_masks = any(folder.rpartition("/")[2] == "masks" for folder in tree.folders)
+    return f"{named} names classes and there are images" if named and images and not has_masks else ""
 
 
 @dataclass(frozen=True)

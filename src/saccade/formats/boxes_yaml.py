@@ -1,0 +1,204 @@
+"""YAML: one file that lists the images, each with its boxes.
+
+Read: any ``.yaml`` file with a list ``images``, whose entries have ``file`` (or image, path, filename, file_name),
+and ``boxes`` (or objects, box_list, instances), each with ``class`` (or label, name) and either ``box: [x1, y1, x2,
+y2]`` or x_min, y_min, x_max, y_max (or x1 …). Further plain values of a box become attributes. An image without
+``boxes`` is not labelled; one with an empty list is reviewed and empty. Tags of YAML that make objects are refused.
+
+Written: ``annotations.yaml``, with width, height and split of each image, and the images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from saccade.core.errors import FormatError
+from saccade.core.objects import AttributeValue, Object
+from saccade.core.report import Action, Report
+from saccade.formats._boxes import fit_box
+from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
+from saccade.formats._json import Json, number
+from saccade.formats._options import parse_options
+from saccade.formats._paths import Tree
+from saccade.formats._writing import ObjectLosses
+from saccade.formats.base import Detection, Reading
+
+_FILE_NAMES = ("file", "image", "path", "filename", "file_name")
+_LIST_NAMES = ("boxes", "objects", "box_list", "instances")
+_CLASS_NAMES = ("class", "label", "name", "label_name")
+_CORNERS = (("x_min", "y_min", "x_max", "y_max"), ("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"))
+_KNOWN = {"box", "id", "score", "track", *_CLASS_NAMES, *(name for names in _CORNERS for name in names)}
+_MOST_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class Options:
+    """YAML has no options."""
+
+
+class BoxesYaml:
+    name: ClassVar[str] = "yaml"
+    title: ClassVar[str] = "YAML"
+    holds: ClassVar[str] = "boxes; scores, tracks, attributes, splits; labelled or not"
+
+    def detect(self, source: Path) -> Detection:
+        if source.is_file():
+            return Detection(False, "it is a file, and YAML is read from a folder with its images")
+        files = list(Tree(source).below("", (".yaml", ".yml")))
+        if not files:
+            return Detection(False, "there is no YAML file in it")
+        found = next((file for file in files if _entries(source / file, Report()) is not None), None)
+        if found is None:
+            return Detection(False, f"{files[0]} has no list of images with files")
+        return Detection(True, f"{found} lists images with files")
+
+    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+        """Open a folder."""
+        parse_options(Options, options, "YAML")
+        images = ByImage(source, report)
+        names: set[str] = set()
+        count = 0
+        for file in images.tree.below("", (".yaml", ".yml")):
+            entries = _entries(images.tree.path(file), report)
+            count += entries is not None
+            for one in entries or ():
+                entry = images.entry(str(_first(one, _FILE_NAMES)), file.rpartition("/")[0], place=file)
+                if entry is None:
+                    continue
+                boxes = _first(one, _LIST_NAMES)
+                if isinstance(boxes, list):
+                    entry.raw = [*(entry.raw or []), *(box for box in boxes if isinstance(box, dict))]
+                    names.update(filter(None, map(_class_of, entry.raw)))
+                if isinstance(one.get("split"), str):
+                    entry.split = one["split"]
+        if not count:
+            raise FormatError(f"No YAML file below {source} has a list of images with files.")
+        return images.reading(sorted(names), lambda raw, key, size: _objects(raw, key, size, report))
+
+    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
+        parse_options(Options, options, "YAML")
+        out = ImagesOut(reading, destination, report, splits="kept")
+        losses = ObjectLosses(report, attributes=True, tracks=True, scores=True)
+        with (destination / "annotations.yaml").open("w", encoding="utf-8") as file:
+            file.write("images:\n")
+            written = 0
+            for one in out:
+                entry: Json = {"file": one.image}
+                if one.size_wh:
+                    entry |= {"width": one.size_wh[0], "height": one.size_wh[1]}
+                if one.split is not None:
+                    entry["split"] = one.split
+                if one.objects is not None:
+                    entry["boxes"] = list(_written(one.objects, one.key, losses, out))
+                file.write(yaml.dump([entry], Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1 << 30))
+                written += 1
+            if not written:
+                file.write("  []\n")
+        out.report_unused_classes()
+
+
+class _Dumper(yaml.CSafeDumper if hasattr(yaml, "CSafeDumper") else yaml.SafeDumper):  # type: ignore[misc]
+    """The safe dumper; equal lists are written twice, not as references to one."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _first(entry: Json, names: Sequence[str]) -> Any:
+    return next((entry[name] for name in names if name in entry), None)
+
+
+def _class_of(box: Json) -> str:
+    value = _first(box, _CLASS_NAMES)
+    return "" if value is None or isinstance(value, dict | list) else str(value)
+
+
+def _entries(path: Path, report: Report) -> list[Json] | None:
+    """The entries of images; None where the file has none."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise FormatError(f"{path.name} is larger than {_MOST_BYTES:,} bytes.")
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+        _refuse_aliases(text)
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
+    except (OSError, yaml.YAMLError, RecursionError, ValueError, FormatError) as error:
+        report.add(Action.SET_ASIDE, "annotation that cannot be read", detail=str(error)[:200])
+        return None
+    found = data.get("images") if isinstance(data, dict) else data
+    if not isinstance(found, list):
+        return None
+    entries = [one for one in found if isinstance(one, dict) and isinstance(_first(one, _FILE_NAMES), str)]
+    return entries if entries or not found else None
+
+
+def _refuse_aliases(text: str) -> None:
+    """ValueError where parts are referred to again: they could unfold to a great deal."""
+    if "*" in text and "&" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _Loader)):
+        raise ValueError("it refers to parts of itself by aliases, which could unfold to a great deal")
+
+
+def _objects(raw: Sequence[Json], key: str, size_wh: SizeWH, report: Report) -> Iterator[Object]:
+    used: set[str] = set()
+    for position, box in enumerate(raw, 1):
+        wish = box.get("id")
+        object_id = str(wish) if isinstance(wish, str | int) and str(wish) else str(position)
+        while object_id in used:
+            object_id += "'"
+        used.add(object_id)
+        name = _class_of(box)
+        if not name:
+            report.add(Action.DROPPED, "object without a class", key=key, object_id=object_id)
+            continue
+        fitted = fit_box(_corners(box), size_wh, report, key=key, object_id=object_id)
+        if fitted is not None:
+            score, track = number(box.get("score")), box.get("track")
+            yield Object(
+                object_id, name, fitted, score if math.isfinite(score) else None,
+                None if track in (None, "") else str(track), _attributes(box, key, object_id, report),
+            )  # fmt: skip
+
+
+def _corners(box: Json) -> tuple[float, float, float, float]:
+    sides = box.get("box")
+    if not isinstance(sides, list) or len(sides) != 4:
+        names = next((names for names in _CORNERS if names[0] in box), _CORNERS[0])
+        sides = [box.get(name) for name in names]
+    x1, y1, x2, y2 = (number(side) for side in sides)
+    return x1, y1, x2, y2
+
+
+def _attributes(box: Json, key: str, object_id: str, report: Report) -> dict[str, AttributeValue]:
+    given: Mapping[Any, Any] = box["attributes"] if isinstance(box.get("attributes"), dict) else {}
+    more = {name: value for name, value in box.items() if name not in _KNOWN and name != "attributes"}
+    kept: dict[str, AttributeValue] = {}
+    for name, value in {**more, **given}.items():
+        if isinstance(name, str) and isinstance(value, str | bool | int | float):
+            kept[name] = value
+        else:
+            reason = "attribute that is no text, number or truth value"
+            report.add(Action.DROPPED, reason, key=key, object_id=object_id, detail=str(name)[:100])
+    return kept
+
+
+def _written(objects: Sequence[Object], key: str, losses: ObjectLosses, out: ImagesOut) -> Iterator[Json]:
+    for position, found in enumerate(objects, 1):
+        losses.note(key, found, position)
+        bounds = losses.bounds_xyxy(key, found)
+        if bounds is None:
+            continue
+        out.classes.number(found.class_name)
+        entry: Json = {"id": found.id, "class": found.class_name, "box": list(bounds)}
+        entry |= {name: value for name in ("score", "track") if (value := getattr(found, name)) is not None}
+        yield {**entry, **({"attributes": dict(found.attributes)} if found.attributes else {})}
+
+
+FORMAT = BoxesYaml()

@@ -1,0 +1,270 @@
+"""Masks as PNGs: beside each image one whose pixels are numbers of classes, and one that tells objects apart.
+
+Read: ``images`` with ``masks``, or ``JPEGImages`` with ``SegmentationClass`` and ``SegmentationObject`` (Pascal VOC,
+and CVAT's segmentation mask); ``instances`` beside ``masks`` tells objects of one class apart. The classes stand in
+``labelmap.txt`` (``name:r,g,b::``) or ``classes.txt`` (``number name``, or a name a line from 0); without either a
+class is called after its number. 0 and black are background, 255 in a mask of numbers is void. An image without a
+mask is not labelled; a mask of background alone means reviewed and empty.
+
+Written: ``images``, ``masks`` (8 or 16 bits, numbers of classes), ``instances`` (16 bits, numbers of objects) and
+``classes.txt``. Every shape becomes a mask; where objects overlap, the later one is seen, and what it covers is
+reported.
+
+Source of the layouts: Everingham et al., "The Pascal Visual Object Classes Challenge" (2010); https://docs.cvat.ai.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from saccade.core.errors import FormatError, MediaError
+from saccade.core.geometry import mask_from_array, mask_to_array
+from saccade.core.objects import Keypoints, Mask, Object, Points, Polyline
+from saccade.core.report import Action, Report
+from saccade.formats._by_image import ByImage, ImagesOut, Out, SizeWH
+from saccade.formats._options import parse_options
+from saccade.formats._paths import Tree, stem_of, whole_text
+from saccade.formats._shapes import held, refuse
+from saccade.formats._text import read_text
+from saccade.formats.base import Detection, Reading
+
+_PAIRS = {"images": ("masks", "instances"), "JPEGImages": ("SegmentationClass", "SegmentationObject")}
+_VOID = 255
+_MOST_PIXELS = 1 << 28
+_MOST_OBJECTS = 65_535
+_COLOR = re.compile(r"(.*):(\d{1,3}),(\d{1,3}),(\d{1,3})(?::.*)?$")
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Masks have no options."""
+
+
+class Masks:
+    name: ClassVar[str] = "masks"
+    title: ClassVar[str] = "mask PNGs"
+    holds: ClassVar[str] = "masks that do not overlap; labelled or not"
+
+    def detect(self, source: Path) -> Detection:
+        if source.is_file():
+            return Detection(False, "it is a file, and masks are read from a folder")
+        tree = Tree(source)
+        found = next((mask for image in tree.images() if (mask := _mask_of(image, tree, 0))), "")
+        if not found:
+            return Detection(False, "there is no folder of masks beside one of images")
+        if "JPEGImages" in tree.folders and any(tree.below("Annotations", (".xml",))):
+            return Detection(False, f"there is {found}, but Annotations too: name the format to read the masks")
+        return Detection(True, f"there is {found}")
+
+    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+        """Open a folder."""
+        parse_options(Options, options, "masks")
+        images = ByImage(source, report, containers=_PAIRS)
+        wanted = [image for image in images.index.images if _pair_of(image)]
+        table = _Classes(images.tree)
+        names: set[str] = set()
+        count = 0
+        for image in wanted:
+            entry = images.entry(image)
+            mask = _mask_of(image, images.tree, 0)
+            if entry is None or not mask:
+                continue
+            count += 1
+            things = _mask_of(image, images.tree, 1)
+            entry.raw = (images.tree.path(mask), images.tree.path(things) if things else None)
+            names.update(_names_in(entry.raw[0], table, report, image))
+        if not count:
+            raise FormatError(f"There is no folder of masks beside one of images below {source}.")
+        listed = [name for name in table.names.values() if name] or sorted(names)
+        classes = [*listed, *sorted(names - set(listed))]
+        return images.reading(classes, lambda raw, key, size: _objects(raw, key, size, table, report), images=wanted)
+
+    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
+        parse_options(Options, options, "masks")
+        _Writer(reading, destination, report).write()
+
+
+def _pair_of(image: str) -> str:
+    return next((part for part in image.split("/")[:-1] if part in _PAIRS), "")
+
+
+def _mask_of(image: str, tree: Tree, which: int) -> str:
+    """The mask (0) or the instances (1) of an image; "" where there are none."""
+    folder = _pair_of(image)
+    if not folder:
+        return ""
+    parts = image.split("/")
+    at = parts.index(folder)
+    path = stem_of("/".join([*parts[:at], _PAIRS[folder][which], *parts[at + 1 :]])) + ".png"
+    return path if path in tree.files else ""
+
+
+class _Classes:
+    """The names of classes by number, and by colour where there is a label map."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.names: dict[int, str] = {}
+        self.colors: dict[int, str] = {}
+        for file in ("labelmap.txt", "classes.txt"):
+            found = next(tree.below("", (file,)), None)
+            if found is not None:
+                self._read(read_text(tree.path(found)), is_map=file == "labelmap.txt")
+                break
+
+    def _read(self, text: str, *, is_map: bool) -> None:
+        lines = [whole_text(line.rstrip("\r")) for line in text.split("\n")]
+        for at, line in enumerate(line for line in lines if line.strip() and not line.startswith("#")):
+            color = _COLOR.fullmatch(line) if is_map else None
+            number = re.match(r"(\d{1,5}) (.*)", line) if not is_map else None
+            if color:
+                code = int(color[2]) << 16 | int(color[3]) << 8 | int(color[4])
+                self.colors[code] = "" if code == 0 else color[1]
+                self.names[at] = "" if code == 0 else color[1]
+            elif number:
+                self.names[int(number[1])] = "" if number[1] == "0" else number[2]
+            elif not is_map:
+                self.names[at] = line if at or line.lower() not in ("background", "_background_") else ""
+
+    def name(self, code: int, *, is_color: bool) -> str:
+        """The class of a number or colour; "" for the background."""
+        if is_color:
+            return self.colors.get(code, "" if code == 0 else f"#{code:06x}")
+        return self.names.get(code, "" if code in (0, _VOID) else f"class-{code}")
+
+
+def _pixels(path: Path) -> tuple[Numbers, bool]:
+    """The numbers of a mask, or its colours as one number each, and which of the two; MediaError where it is none."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise MediaError(f"The mask '{path.name}' of {image.width} x {image.height} pixels is too large.")
+            if image.mode in ("RGB", "RGBA"):
+                colors = np.asarray(image.convert("RGB"), np.int64)
+                return colors[..., 0] << 16 | colors[..., 1] << 8 | colors[..., 2], True
+            return np.asarray(image.convert("L") if image.mode in ("1", "LA") else image).astype(np.int64), False
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise MediaError(f"The mask '{path.name}' cannot be read: {error}.") from None
+
+
+def _names_in(path: Path, table: _Classes, report: Report, image: str) -> set[str]:
+    try:
+        pixels, is_color = _pixels(path)
+    except MediaError:
+        return set()  # reported when it is read
+    return {name for code in np.unique(pixels).tolist() if (name := table.name(code, is_color=is_color))}
+
+
+def _objects(
+    raw: tuple[Path, Path | None], key: str, size_wh: SizeWH, table: _Classes, report: Report
+) -> Iterator[Object]:
+    try:
+        classes, is_color = _pixels(raw[0])
+        things = _pixels(raw[1])[0] if raw[1] else np.zeros_like(classes)
+    except MediaError as error:
+        report.add(Action.DROPPED, "mask that cannot be read", key=key, detail=str(error))
+        return
+    shape = (size_wh[1], size_wh[0]) if size_wh else classes.shape
+    if classes.shape != shape or things.shape != shape:
+        detail = f"{classes.shape[1]} x {classes.shape[0]}"
+        report.add(Action.DROPPED, "mask of another size than its image", key=key, detail=detail)
+        return
+    # Instances of one number in two classes are two objects.
+    pairs = np.unique(np.stack([things.ravel(), classes.ravel()], axis=1), axis=0)
+    position = 0
+    for thing, code in pairs.tolist():
+        name = table.name(code, is_color=is_color)
+        if name:
+            position += 1
+            yield Object(str(position), name, mask_from_array((things == thing) & (classes == code)))
+
+
+class _Writer:
+    def __init__(self, reading: Reading, destination: Path, report: Report) -> None:
+        self._out = ImagesOut(reading, destination, report, reserved=_PAIRS)
+        self._destination, self._report = destination, report
+        self._ids = 0
+
+    def write(self) -> None:
+        for one in self._out:
+            if one.objects is not None and one.size_wh is not None:
+                self._masks(one)
+        (self._destination / "masks").mkdir(exist_ok=True)
+        if self._ids:
+            self._report.add(Action.DROPPED, "ids of objects", detail=f"{self._ids} objects are numbered anew")
+        lines = (f"{number + 1} {_line(name)}\n" for name, number in self._out.classes.numbers.items())
+        (self._destination / "classes.txt").write_text("".join(lines), encoding="utf-8")
+
+    def _masks(self, one: Out) -> None:
+        from PIL import Image
+
+        width, height = one.size_wh or (0, 0)
+        classes, things = np.zeros((height, width), np.uint16), np.zeros((height, width), np.uint16)
+        written: list[tuple[Object, int, Mask]] = []
+        for found in one.objects or ():
+            mask = self._mask(found, one)
+            if mask is None:
+                continue
+            if len(written) == _MOST_OBJECTS:
+                refuse(found, one.key, self._report, f"an image can have {_MOST_OBJECTS} objects")
+                continue
+            written.append((found, len(written) + 1, mask))
+            pixels = mask_to_array(mask)
+            classes[pixels] = self._out.classes.number(found.class_name) + 1
+            things[pixels] = len(written)
+        self._report_covered(written, things, one.key)
+        for folder, pixels16 in (("masks", classes), ("instances", things)):
+            path = self._destination / folder / f"{one.stem}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            small = folder == "masks" and pixels16.max(initial=0) < _VOID
+            Image.fromarray(pixels16.astype(np.uint8) if small else pixels16).save(path)
+
+    def _mask(self, found: Object, one: Out) -> Mask | None:
+        if isinstance(found.geometry, Points | Polyline | Keypoints):
+            refuse(found, one.key, self._report, f"a {found.geometry.type} has no area")
+            return None
+        mask = held(found, "" if isinstance(found.geometry, Mask) else "mask", one.size_wh, one.key, self._report)
+        if mask is None or not isinstance(mask, Mask):
+            return None
+        if _line(found.class_name) != found.class_name:
+            self._drop("line breaks in a class", one.key, found, repr(found.class_name))
+        for what, value in (("score", found.score), ("track", found.track)):
+            if value is not None:
+                self._drop(what, one.key, found, str(value))
+        for name, value in found.attributes.items():
+            self._drop("attribute", one.key, found, f"{name} = {value!r}")
+        return mask
+
+    def _report_covered(self, written: Sequence[tuple[Object, int, Mask]], things: Any, key: str) -> None:
+        seen: Mapping[int, int] = dict(
+            zip(*(side.tolist() for side in np.unique(things, return_counts=True)), strict=True)
+        )
+        position = 0
+        for found, number, mask in written:
+            lost = int(mask.area()) - seen.get(number, 0)
+            position += number in seen
+            self._ids += number in seen and found.id != str(position)
+            if number not in seen:
+                refuse(found, key, self._report, "other objects cover it")
+            elif lost:
+                self._drop("pixels under another object", key, found, f"{lost} of {int(mask.area())}")
+
+    def _drop(self, reason: str, key: str, found: Object, detail: str) -> None:
+        self._report.add(Action.DROPPED, reason, key=key, object_id=found.id, detail=detail)
+
+
+def _line(name: str) -> str:
+    """The name of a class on one line."""
+    return name.replace("\n", " ").replace("\r", " ")
+
+
+FORMAT = Masks()
