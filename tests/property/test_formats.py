@@ -37,6 +37,7 @@ from saccade.formats import (
     coco,
     cvat,
     datumaro,
+    fiftyone,
     folders,
     geojson,
     huggingface,
@@ -50,6 +51,7 @@ from saccade.formats import (
     yolo,
 )
 from saccade.formats.base import Format, Reading, Record
+from saccade.formats.coco import panoptic
 from saccade.formats.tabular import openimages, plain
 
 SIZE_WH = (40, 30)
@@ -250,7 +252,7 @@ def test_yolo_is_exact_to_rounding(made: tuple[Schema, list[Record]]) -> None:
     "part",
     [coco.FORMAT, cvat.FORMAT, labelme.FORMAT, voc.FORMAT, yolo.FORMAT, plain.FORMAT, openimages.FORMAT, via.FORMAT,
      kitti.FORMAT, cityscapes.FORMAT, geojson.FORMAT, datumaro.FORMAT, boxes_yaml.FORMAT,
-     tfrecord.FORMAT, huggingface.FORMAT, masks.FORMAT],
+     tfrecord.FORMAT, huggingface.FORMAT, masks.FORMAT, panoptic.FORMAT, fiftyone.FORMAT],
     ids=lambda part: part.name,
 )  # fmt: skip
 @given(made=datasets(geometries, plain=False))
@@ -282,10 +284,10 @@ _SPLIT_LOSSES = {
     "split of an image that is not labelled", "split that is not train or test",
 }  # fmt: skip
 _KEEP_IDS = (coco.FORMAT, labelme.FORMAT, labelstudio.FORMAT, plain.FORMAT, geojson.FORMAT, boxes_yaml.FORMAT,
-             huggingface.FORMAT)  # fmt: skip
+             huggingface.FORMAT, fiftyone.FORMAT)  # fmt: skip
 _NEED_A_LABEL = (masks.FORMAT, voc.FORMAT, kitti.FORMAT, cityscapes.FORMAT, geojson.FORMAT)
 """Formats that are known by the labels of some image."""
-_AS_THEY_ARE = (via.FORMAT, cityscapes.FORMAT, datumaro.FORMAT, masks.FORMAT)
+_AS_THEY_ARE = (via.FORMAT, cityscapes.FORMAT, datumaro.FORMAT, masks.FORMAT, panoptic.FORMAT)
 """Formats that keep every number of a shape, but no ids."""
 
 
@@ -304,6 +306,11 @@ def _same(one: Object, other: Object, part: Format) -> bool:
     if part is labelstudio.FORMAT and type(one.geometry) is type(other.geometry):  # shares of 100, which round
         assert one.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), rel=1e-6, abs=1e-6)
         assert one.geometry.area() == pytest.approx(other.geometry.area(), rel=1e-6, abs=1e-6)
+        return one == replace(other, geometry=one.geometry)
+    if part is fiftyone.FORMAT:  # shares of the sides, which round
+        assert one.geometry.type == other.geometry.type
+        assert one.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), rel=1e-6, abs=1e-7)
+        assert one.geometry.area() == pytest.approx(other.geometry.area(), rel=1e-5, abs=1e-6)
         return one == replace(other, geometry=one.geometry)
     if part in _KEEP_IDS:
         circles = isinstance(one.geometry, Ellipse) and isinstance(other.geometry, Ellipse)

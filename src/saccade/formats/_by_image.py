@@ -37,12 +37,13 @@ class ImageIndex:
         self.images = dict.fromkeys(tree.images() if images is None else images)
         self._by_name: dict[str, set[str]] = defaultdict(set)
         for image in self.images:
-            last = image.rpartition("/")[2]
-            for name in (last, stem_of(last), stem_of(image)):
-                self._by_name[name].add(image)
+            parts = image.split("/")
+            for end in ("/".join(parts[at:]) for at in range(len(parts))):
+                self._by_name[end].add(image)
+                self._by_name[stem_of(end)].add(image)
 
     def find(self, name: str, folder: str = "") -> str | None:
-        """The image of a path from the root or from ``folder``, else the only one of that name; else None."""
+        """The image of a path from the root or from ``folder``, else the only one that ends so; else None."""
         unified = name.replace("\\", "/")
         for wish in (posixpath.normpath(f"{folder}/{unified}").lstrip("/"), normal(unified)):
             if wish in self.images:

@@ -104,6 +104,8 @@ def _refusal(tree: Tree) -> str:
     """What speaks against class folders, or nothing."""
     if named := next((name for name in tree.folders_in() if name in _LABEL_FOLDERS), None):
         return f"it has a folder '{named}' for labels"
+    if frames := next((name for name in tree.folders if name.rpartition("/")[2] == "img1"), None):
+        return f"'{frames}' holds the frames of a sequence"
     if any(is_image_name(file) for file in tree.files if "/" not in file):
         return "there are images outside any class's folder"
     if label := next((file for file in tree.below("", _LABEL_ENDINGS)), None):

@@ -16,7 +16,7 @@ Source of the layouts: Everingham et al., "The Pascal Visual Object Classes Chal
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,13 +25,14 @@ import numpy as np
 import numpy.typing as npt
 
 from saccade.core.errors import FormatError, MediaError
-from saccade.core.geometry import mask_from_array, mask_to_array
-from saccade.core.objects import Keypoints, Mask, Object, Points, Polyline
+from saccade.core.geometry import mask_from_array
+from saccade.core.objects import Object
 from saccade.core.report import Action, Report
 from saccade.formats._by_image import ByImage, ImagesOut, Out, SizeWH
 from saccade.formats._options import parse_options
+from saccade.formats._painting import Painting, drop_beside_shape
 from saccade.formats._paths import Tree, stem_of, whole_text
-from saccade.formats._shapes import held, refuse
+from saccade.formats._shapes import refuse
 from saccade.formats._text import read_text
 from saccade.formats.base import Detection, Reading
 
@@ -140,7 +141,7 @@ class _Classes:
         return self.names.get(code, "" if code in (0, _VOID) else f"class-{code}")
 
 
-def _pixels(path: Path) -> tuple[Numbers, bool]:
+def read_numbers(path: Path) -> tuple[Numbers, bool]:
     """The numbers of a mask, or its colours as one number each, and which of the two; MediaError where it is none."""
     from PIL import Image, UnidentifiedImageError
 
@@ -158,7 +159,7 @@ def _pixels(path: Path) -> tuple[Numbers, bool]:
 
 def _names_in(path: Path, table: _Classes, report: Report, image: str) -> set[str]:
     try:
-        pixels, is_color = _pixels(path)
+        pixels, is_color = read_numbers(path)
     except MediaError:
         return set()  # reported when it is read
     return {name for code in np.unique(pixels).tolist() if (name := table.name(code, is_color=is_color))}
@@ -168,8 +169,8 @@ def _objects(
     raw: tuple[Path, Path | None], key: str, size_wh: SizeWH, table: _Classes, report: Report
 ) -> Iterator[Object]:
     try:
-        classes, is_color = _pixels(raw[0])
-        things = _pixels(raw[1])[0] if raw[1] else np.zeros_like(classes)
+        classes, is_color = read_numbers(raw[0])
+        things = read_numbers(raw[1])[0] if raw[1] else np.zeros_like(classes)
     except MediaError as error:
         report.add(Action.DROPPED, "mask that cannot be read", key=key, detail=str(error))
         return
@@ -207,59 +208,30 @@ class _Writer:
     def _masks(self, one: Out) -> None:
         from PIL import Image
 
-        width, height = one.size_wh or (0, 0)
-        classes, things = np.zeros((height, width), np.uint16), np.zeros((height, width), np.uint16)
-        written: list[tuple[Object, int, Mask]] = []
+        assert one.size_wh is not None
+        painting = Painting(one.size_wh, one.key, self._report)
         for found in one.objects or ():
-            mask = self._mask(found, one)
-            if mask is None:
-                continue
-            if len(written) == _MOST_OBJECTS:
+            painting.add(found)
+        classes, things = np.zeros((2, *painting.numbers.shape), np.uint16)
+        for position, (number, found) in enumerate(painting.seen(), 1):
+            if position > _MOST_OBJECTS:
                 refuse(found, one.key, self._report, f"an image can have {_MOST_OBJECTS} objects")
                 continue
-            written.append((found, len(written) + 1, mask))
-            pixels = mask_to_array(mask)
+            self._ids += found.id != str(position)
+            drop_beside_shape(found, one.key, self._report)
+            if _line(found.class_name) != found.class_name:
+                detail = repr(found.class_name)
+                self._report.add(
+                    Action.DROPPED, "line breaks in a class", key=one.key, object_id=found.id, detail=detail
+                )
+            pixels = painting.numbers == number
             classes[pixels] = self._out.classes.number(found.class_name) + 1
-            things[pixels] = len(written)
-        self._report_covered(written, things, one.key)
-        for folder, pixels16 in (("masks", classes), ("instances", things)):
+            things[pixels] = position
+        for folder, numbers in (("masks", classes), ("instances", things)):
             path = self._destination / folder / f"{one.stem}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            small = folder == "masks" and pixels16.max(initial=0) < _VOID
-            Image.fromarray(pixels16.astype(np.uint8) if small else pixels16).save(path)
-
-    def _mask(self, found: Object, one: Out) -> Mask | None:
-        if isinstance(found.geometry, Points | Polyline | Keypoints):
-            refuse(found, one.key, self._report, f"a {found.geometry.type} has no area")
-            return None
-        mask = held(found, "" if isinstance(found.geometry, Mask) else "mask", one.size_wh, one.key, self._report)
-        if mask is None or not isinstance(mask, Mask):
-            return None
-        if _line(found.class_name) != found.class_name:
-            self._drop("line breaks in a class", one.key, found, repr(found.class_name))
-        for what, value in (("score", found.score), ("track", found.track)):
-            if value is not None:
-                self._drop(what, one.key, found, str(value))
-        for name, value in found.attributes.items():
-            self._drop("attribute", one.key, found, f"{name} = {value!r}")
-        return mask
-
-    def _report_covered(self, written: Sequence[tuple[Object, int, Mask]], things: Any, key: str) -> None:
-        seen: Mapping[int, int] = dict(
-            zip(*(side.tolist() for side in np.unique(things, return_counts=True)), strict=True)
-        )
-        position = 0
-        for found, number, mask in written:
-            lost = int(mask.area()) - seen.get(number, 0)
-            position += number in seen
-            self._ids += number in seen and found.id != str(position)
-            if number not in seen:
-                refuse(found, key, self._report, "other objects cover it")
-            elif lost:
-                self._drop("pixels under another object", key, found, f"{lost} of {int(mask.area())}")
-
-    def _drop(self, reason: str, key: str, found: Object, detail: str) -> None:
-        self._report.add(Action.DROPPED, reason, key=key, object_id=found.id, detail=detail)
+            small = folder == "masks" and numbers.max(initial=0) < _VOID
+            Image.fromarray(numbers.astype(np.uint8) if small else numbers).save(path)
 
 
 def _line(name: str) -> str:

@@ -30,14 +30,16 @@ class AnnotationFile:
 
 
 def looks_like_coco(path: Path) -> bool:
-    """Whether a JSON file is an object that names images and annotations; looks for the words, parses nothing."""
+    """Whether a JSON file is an object that names images and annotations; looks for the words, parses nothing.
+
+    Panoptic ones, which have segments instead of shapes, are another format.
+    """
     with path.open("rb") as file:
         if not file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             return False
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content.find(b'"images"') >= 0 and (
-                content.find(b'"annotations"') >= 0 or content.find(b'"categories"') >= 0
-            )
+            has_labels = content.find(b'"annotations"') >= 0 or content.find(b'"categories"') >= 0
+            return has_labels and content.find(b'"images"') >= 0 and content.find(b'"segments_info"') < 0
 
 
 def candidates(source: Path) -> list[Path]:

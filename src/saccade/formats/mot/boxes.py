@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from saccade.core.errors import FormatError, SaccadeError
+from saccade.core.errors import FormatError
 from saccade.core.objects import AttributeValue, Box, Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
@@ -32,11 +32,11 @@ from saccade.formats._writing import (
     Columns,
     ObjectLosses,
     copy_media,
-    image_size_wh,
     safe_component,
     size_wh_of,
 )
 from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats.mot.sequences import free_frame, has_masks, join, sequences_of, size_of, track_number, truth_of
 
 CLASSES = (
     "pedestrian", "person on vehicle", "car", "bicycle", "motorbike", "non motorized vehicle", "static person",
@@ -58,10 +58,13 @@ class Mot:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and MOT is a folder")
-        found = [folder for folder in _sequences(Tree(source)) if _truth_of(Tree(source), folder)]
-        if found:
-            return Detection(True, f"{found[0] or 'it'} has img1 and gt/gt.txt")
-        return Detection(False, "there is no img1 with a gt/gt.txt beside it")
+        tree = Tree(source)
+        found = [truth for folder in sequences_of(tree) if (truth := truth_of(tree, folder))]
+        if not found:
+            return Detection(False, "there is no img1 with a gt/gt.txt beside it")
+        if any(has_masks(tree.path(truth)) for truth in found):
+            return Detection(False, f"{found[0]} holds masks: it is MOTS")
+        return Detection(True, f"there is {found[0]} beside img1")
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
@@ -81,21 +84,6 @@ class Mot:
         columns.finish()
 
 
-def _sequences(tree: Tree) -> list[str]:
-    """The folders that hold an ``img1``; "" is the source itself."""
-    found = [folder for folder in tree.folders if folder == "img1" or folder.endswith("/img1")]
-    return [folder.rpartition("/")[0] for folder in found]
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
-
-
-def _truth_of(tree: Tree, folder: str) -> str:
-    path = _join(folder, "gt/gt.txt")
-    return path if path in tree.files else ""
-
-
 class _Sequences:
     """One opening of a source."""
 
@@ -103,25 +91,25 @@ class _Sequences:
         self._report = report
         self._tree = Tree(source)
         self._tree.report_unusable(report)
-        self._folders = _sequences(self._tree)
+        self._folders = sequences_of(self._tree)
         if not self._folders:
             raise FormatError(f"There is no folder img1 below {source}.", hint="Expected SEQUENCE/img1 and gt/gt.txt.")
         self._splits = any(folder.partition("/")[0] in SPLIT_WORDS and "/" in folder for folder in self._folders)
         self._names = {folder: self._labels(folder) for folder in self._folders}
 
     def _labels(self, folder: str) -> list[str]:
-        path = _join(folder, "gt/labels.txt")
+        path = join(folder, "gt/labels.txt")
         if path not in self._tree.files:
             return list(CLASSES)
         text = self._tree.path(path).read_bytes().decode("utf-8-sig", errors="replace")
         return [whole_text(line.strip()) for line in text.split("\n") if line.strip()]
 
     def open(self) -> Reading:
-        known = [self._names[folder] for folder in self._folders if _truth_of(self._tree, folder)] or [list(CLASSES)]
+        known = [self._names[folder] for folder in self._folders if truth_of(self._tree, folder)] or [list(CLASSES)]
         classes = tuple(ClassInfo(name) for name in dict.fromkeys(name for names in known for name in names))
         columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, classes)]
         columns += [Column(SPLIT, Kind.TEXT)] if self._splits else []
-        count = sum(len(self._tree.images(_join(folder, "img1"))) for folder in self._folders)
+        count = sum(len(self._tree.images(join(folder, "img1"))) for folder in self._folders)
         return Reading(Schema(tuple(columns)), self._records(), count)
 
     def _records(self) -> Iterator[Record]:
@@ -130,17 +118,17 @@ class _Sequences:
             split, name = None, folder
             if self._splits and folder.partition("/")[0] in SPLIT_WORDS:
                 split, _, name = folder.partition("/")
-            truth = _truth_of(self._tree, folder)
+            truth = truth_of(self._tree, folder)
             frames = self._lines(truth, folder) if truth else None
-            for image in self._tree.images(_join(folder, "img1")):
+            for image in self._tree.images(join(folder, "img1")):
                 stem = stem_of(image.rpartition("/")[2])
-                key = keys.take(_join(name, stem), _join(folder, stem))
+                key = keys.take(join(name, stem), join(folder, stem))
                 match = _FRAME.search(stem)
                 lines = frames.pop(int(match.group(1)), []) if frames is not None and match else []
                 objects = None if frames is None else self._objects(lines, key, self._names[folder])
                 path = self._tree.path(image)
                 values: dict[str, Any] = {"objects": objects, **({SPLIT: split} if split else {})}
-                yield Record(key, LocalFile(path), values, _size_wh(path))
+                yield Record(key, LocalFile(path), values, size_of(path))
             for frame, lines in sorted((frames or {}).items()):
                 self._report.add(
                     Action.DROPPED, "boxes of a frame without a picture", key=name, detail=f"{len(lines)} of {frame}"
@@ -193,13 +181,6 @@ class _Sequences:
         return Object(object_id, names[number - 1], box, None, name, attributes)
 
 
-def _size_wh(path: Path) -> tuple[int, int] | None:
-    try:
-        return image_size_wh(path)
-    except (SaccadeError, OSError):
-        return None
-
-
 @dataclass
 class _Sequence:
     """A sequence while it is written."""
@@ -225,7 +206,7 @@ class _Writer:
         name = "/".join(safe_component(part, ("img1", "gt", *SPLIT_WORDS)) for part in folder.split("/"))
         name = name if folder else "sequence"
         sequence = self._sequences.setdefault(name, _Sequence(self._destination / name))
-        frame = self._frame(stem, sequence)
+        frame = free_frame(stem, sequence.frames)
         target = sequence.folder / "img1" / f"{frame:06}"
         if (written := f"{name}/{frame:06}") != record.key:
             reason = "key changed to be a file name"
@@ -246,12 +227,6 @@ class _Writer:
                 written_count += 1
                 sequence.lines.append((frame, self._line(record.key, found, frame, bounds, sequence)))
 
-    def _frame(self, stem: str, sequence: _Sequence) -> int:
-        """The number in the name where it is one that is free, else the next."""
-        if stem.isdecimal() and len(stem) <= 9 and int(stem) not in sequence.frames:
-            return int(stem)
-        return max(sequence.frames, default=0) + 1
-
     def _line(
         self, key: str, found: Object, frame: int, bounds: tuple[float, float, float, float], sequence: _Sequence
     ) -> str:
@@ -267,22 +242,8 @@ class _Writer:
         visibility = seen if isinstance(seen, float) and seen < 1 and math.isfinite(seen) else 1
         flag = int(found.attributes.get("ignored") is not True)
         number = self._classes.number(found.class_name) + 1
-        track = self._track(key, found, sequence)
+        track = -1 if found.track is None else track_number(key, found, sequence.tracks, self._report)
         return f"{frame},{track},{x1!r},{y1!r},{x2 - x1!r},{y2 - y1!r},{flag},{number},{visibility!r}"
-
-    def _track(self, key: str, found: Object, sequence: _Sequence) -> int:
-        if found.track is None:
-            return -1
-        if found.track.isascii() and found.track.isdecimal() and str(int(found.track)) == found.track:
-            return sequence.tracks.setdefault(found.track, int(found.track))
-        if found.track not in sequence.tracks:
-            sequence.tracks[found.track] = max(sequence.tracks.values(), default=0) + 1
-        number = sequence.tracks[found.track]
-        detail = f"{found.track!r} to {number}"
-        self._report.add(
-            Action.REPAIRED, "name of a track that is no number", key=key, object_id=found.id, detail=detail
-        )
-        return number
 
     def finish(self) -> None:
         self._losses.finish()

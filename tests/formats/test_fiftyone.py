@@ -1,0 +1,114 @@
+"""FiftyOne dataset folders, after its documentation."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import pickle
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from saccade.core.errors import FormatError
+from saccade.core.geometry import mask_from_array
+from saccade.core.objects import Box, Object, Points, Polygon, Polyline
+from saccade.core.registry import Registry
+from saccade.formats.base import Format
+from saccade.formats.detect import detect_format
+from saccade.formats.fiftyone import FORMAT
+
+Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+
+
+def packed(array: Any, **options: Any) -> dict[str, Any]:
+    out = io.BytesIO()
+    np.save(out, array, **options)
+    return {"$binary": {"base64": base64.b64encode(zlib.compress(out.getvalue())).decode(), "subType": "00"}}
+
+
+def detection(label: str | None, box: list[float], **more: Any) -> dict[str, Any]:
+    return {"_id": {"$oid": "5f"}, "_cls": "Detection", "attributes": {}, "tags": [], "label": label,
+            "bounding_box": box, **more}  # fmt: skip
+
+
+def samples(*found: Mapping[str, Any]) -> str:
+    return json.dumps({"samples": found})
+
+
+def test_samples(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> None:
+    detections = [
+        detection("cat", [0.125, 0.5, 0.5, 0.5], confidence=0.5, index=3, wet=True,
+                  attributes={"old": {"_cls": "BooleanAttribute", "value": False}}),
+        detection("dog", [0.125, 0.5, 0.25, 0.5], mask=packed(np.array([[1, 0], [0, 1], [1, 1]], bool))),
+        detection(None, [0, 0, 1, 1]),
+        detection("dog", [0.125, 0.5, 0.25, 0.5], mask={"$binary": {"base64": "x"}}),
+    ]  # fmt: skip
+    whole = {"_cls": "Detections", "detections": detections}
+    source = lay(
+        {
+            "samples.json": samples(
+                {"filepath": "data/1.png", "tags": ["validation", "hard"], "ground_truth": whole,
+                 "weather": {"_cls": "Classification", "label": "rain"},
+                 "others": {"_cls": "Polylines", "polylines": []}},
+                {"filepath": "data/2.png", "tags": [], "ground_truth": {"_cls": "Detections", "detections": []}},
+                {"filepath": "data/3.png", "ground_truth": None}, {"filepath": "/far/gone.png"},
+            ),
+            "metadata.json": "{}", "data/1.png": None, "data/2.png": None, "data/3.png": None,
+        }
+    )  # fmt: skip
+    assert detect_format(source, formats)[0] == "fiftyone"
+    found = kit.read_all(FORMAT, source)
+    pixels = np.zeros((6, 8), bool)
+    pixels[3:6, 1:3] = [[1, 0], [0, 1], [1, 1]]
+    assert found.values("objects") == {
+        "1": (Object("1", "cat", Box(1, 3, 5, 6), 0.5, "3", {"wet": True, "old": False}),
+              Object("2", "dog", mask_from_array(pixels))),
+        "2": (), "3": None,
+    }  # fmt: skip
+    assert found.values("weather") == {"1": "rain", "2": None, "3": None}
+    assert (found.values("tags")["1"], found.values("split")["1"]) == (("hard",), "val")
+    assert found.reasons() == {
+        ("dropped", "object without a class"): 1, ("dropped", "object without a usable shape"): 1,
+        ("dropped", "further field of objects"): 1, ("set_aside", "image file missing"): 1,
+    }  # fmt: skip
+
+
+def test_lines_and_points(lay: Lay, kit: SimpleNamespace) -> None:
+    ring = [[0.125, 0.5], [0.5, 0.5], [0.5, 1]]
+    lines = [{"_cls": "Polyline", "label": "a", "points": [ring], "closed": True},
+             {"_cls": "Polyline", "label": "b", "points": [ring], "closed": False}]  # fmt: skip
+    first = {"filepath": "1.png", "p": {"_cls": "Polylines", "polylines": lines}}
+    second = {"filepath": "2.png", "k": {"_cls": "Keypoint", "label": "c", "points": [[0.5, 0.5]]}}
+    source = lay({"samples.json": samples(first, second), "1.png": None, "2.png": None})
+    corners = ((1.0, 3.0), (4.0, 3.0), (4.0, 6.0))
+    assert kit.read_all(FORMAT, source).values("objects") == {
+        "1": (Object("1", "a", Polygon.simple(corners)), Object("2", "b", Polyline(corners))), "2": None,
+    }  # fmt: skip
+    keypoints = kit.read_all(FORMAT, source, field="k").values("objects")
+    assert keypoints == {"1": None, "2": (Object("1", "c", Points(((4, 3),))),)}
+    with pytest.raises(FormatError, match="There are: p, k"):
+        kit.read_all(FORMAT, source, field="x")
+
+
+def test_a_mask_is_never_unpickled(lay: Lay, kit: SimpleNamespace) -> None:
+    class Harm:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return pytest.fail, ("unpickled",)
+
+    arrays = [packed(np.array([[Harm()]], object)), packed(np.zeros((2, 2, 2))), packed(np.zeros((0, 2)))]
+    arrays.append({"$binary": {"base64": base64.b64encode(zlib.compress(pickle.dumps(Harm()))).decode()}})
+    arrays.append({"$binary": {"base64": base64.b64encode(zlib.compress(bytes(1 << 29))).decode()}})
+    detections = [detection("x", [0, 0, 1, 1], mask=array) for array in arrays]
+    source = lay(
+        {"samples.json": samples({"filepath": "1.png", "f": {"_cls": "Detections", "detections": detections}}),
+         "1.png": None}
+    )  # fmt: skip
+    found = kit.read_all(FORMAT, source)
+    assert found.values("objects") == {"1": ()}
+    assert found.reasons() == {("dropped", "object without a usable shape"): len(arrays)}
