@@ -16,6 +16,11 @@ else:
     T = TypeVar("T")
 
 
+@dataclasses.dataclass(frozen=True)
+class NoOptions:
+    """For a format that has none."""
+
+
 def parse_options(cls: type[T], options: Mapping[str, Any], what: str) -> T:
     """An instance of ``cls`` from ``options``; FormatError for an option that it does not have."""
     known = [field.name for field in dataclasses.fields(cls)]

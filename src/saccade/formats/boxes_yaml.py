@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,10 +20,11 @@ import yaml
 from saccade.core.errors import FormatError
 from saccade.core.objects import AttributeValue, Object
 from saccade.core.report import Action, Report
+from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
 from saccade.formats._json import Json, number
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import Tree
 from saccade.formats._writing import ObjectLosses
 from saccade.formats.base import Detection, Reading
@@ -35,11 +35,6 @@ _CLASS_NAMES = ("class", "label", "name", "label_name")
 _CORNERS = (("x_min", "y_min", "x_max", "y_max"), ("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"))
 _KNOWN = {"box", "id", "score", "track", *_CLASS_NAMES, *(name for names in _CORNERS for name in names)}
 _MOST_BYTES = 1 << 28
-
-
-@dataclass(frozen=True)
-class Options:
-    """YAML has no options."""
 
 
 class BoxesYaml:
@@ -60,7 +55,7 @@ class BoxesYaml:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
-        parse_options(Options, options, "YAML")
+        parse_options(NoOptions, options, "YAML")
         images = ByImage(source, report)
         names: set[str] = set()
         count = 0
@@ -82,7 +77,7 @@ class BoxesYaml:
         return images.reading(sorted(names), lambda raw, key, size: _objects(raw, key, size, report))
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "YAML")
+        parse_options(NoOptions, options, "YAML")
         out = ImagesOut(reading, destination, report, splits="kept")
         losses = ObjectLosses(report, attributes=True, tracks=True, scores=True)
         with (destination / "annotations.yaml").open("w", encoding="utf-8") as file:
@@ -179,14 +174,7 @@ def _corners(box: Json) -> tuple[float, float, float, float]:
 def _attributes(box: Json, key: str, object_id: str, report: Report) -> dict[str, AttributeValue]:
     given: Mapping[Any, Any] = box["attributes"] if isinstance(box.get("attributes"), dict) else {}
     more = {name: value for name, value in box.items() if name not in _KNOWN and name != "attributes"}
-    kept: dict[str, AttributeValue] = {}
-    for name, value in {**more, **given}.items():
-        if isinstance(name, str) and isinstance(value, str | bool | int | float):
-            kept[name] = value
-        else:
-            reason = "attribute that is no text, number or truth value"
-            report.add(Action.DROPPED, reason, key=key, object_id=object_id, detail=str(name)[:100])
-    return kept
+    return plain_attributes({**more, **given}, report, key=key, object_id=object_id, finite=False)
 
 
 def _written(objects: Sequence[Object], key: str, losses: ObjectLosses, out: ImagesOut) -> Iterator[Json]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +23,7 @@ from saccade.core.objects import AttributeValue, Geometry, Object, Polygon
 from saccade.core.report import Action, Report
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
 from saccade.formats._json import Json, list_of, load_json, number
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import Tree, stem_of
 from saccade.formats._shapes import held, is_simple, refuse
 from saccade.formats.base import Detection, Reading
@@ -32,11 +31,6 @@ from saccade.formats.base import Detection, Reading
 _IMAGES, _IMAGE_END = "leftImg8bit", "_leftImg8bit"
 _TRUTHS = (("gtFine", "_gtFine_polygons.json"), ("gtCoarse", "_gtCoarse_polygons.json"))
 _NO_SPLIT = "all"
-
-
-@dataclass(frozen=True)
-class Options:
-    """Cityscapes has no options."""
 
 
 class Cityscapes:
@@ -55,7 +49,7 @@ class Cityscapes:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
-        parse_options(Options, options, "Cityscapes")
+        parse_options(NoOptions, options, "Cityscapes")
         images = ByImage(source, report, splits=False)
         truths = {
             file.rpartition("/")[2]: file for _, end in _TRUTHS[::-1] for file in images.tree.below("", (end.lower(),))
@@ -76,7 +70,7 @@ class Cityscapes:
         return images.reading(sorted(names), lambda raw, key, size: _objects(raw, key, report), images=wanted)
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "Cityscapes")
+        parse_options(NoOptions, options, "Cityscapes")
         _Writer(reading, destination, report).write()
 
 

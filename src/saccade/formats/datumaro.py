@@ -37,10 +37,11 @@ from saccade.core.objects import (
 )
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind
+from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, Labelled, Out, SizeWH
 from saccade.formats._json import Json, list_of, load_json, number, own
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import Tree
 from saccade.formats._shapes import held
 from saccade.formats.base import Detection, Reading
@@ -48,11 +49,6 @@ from saccade.formats.base import Detection, Reading
 _DEFAULT = "default"
 _LABELS, _CAPTION, _ATTRIBUTES = "labels", "caption", "attributes"
 _UNLABELLED = {"labelled": False}
-
-
-@dataclass(frozen=True)
-class Options:
-    """Datumaro has no options."""
 
 
 class Datumaro:
@@ -75,11 +71,11 @@ class Datumaro:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
-        parse_options(Options, options, "Datumaro")
+        parse_options(NoOptions, options, "Datumaro")
         return _Subsets(source, report).open()
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "Datumaro")
+        parse_options(NoOptions, options, "Datumaro")
         _Writer(reading, destination, report).write()
 
 
@@ -263,13 +259,8 @@ class _Shapes:
         return Object(object_id, name, geometry, shown, str(track) if has_track else None, attributes)
 
     def _attributes(self, entry: Json, object_id: str) -> dict[str, AttributeValue]:
-        kept: dict[str, AttributeValue] = {}
-        for name, value in _dict(entry.get("attributes")).items():
-            if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
-                kept[name] = value
-            else:
-                self._add("attribute that is no text, number or truth value", object_id, name)
-        return kept
+        given = _dict(entry.get("attributes"))
+        return plain_attributes(given, self._report, key=self._key, object_id=object_id)
 
     def _box(self, entry: Json, object_id: str) -> Geometry | None:
         x, y, width, height = (number(side) for side in entry["bbox"])

@@ -34,6 +34,7 @@ from saccade.core.objects import AttributeValue, Geometry, Mask, Object, Points,
 from saccade.core.objects import Box as BoxShape
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind
+from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, Labelled, Out, SizeWH
 from saccade.formats._json import Json, list_of, load_json, number
@@ -219,14 +220,7 @@ class _Reading:
         given = one.get("attributes") if isinstance(one.get("attributes"), dict) else {}
         more = {name: value for name, value in one.items() if name not in _KNOWN and value is not None}
         old = {name: value.get("value") if isinstance(value, dict) else value for name, value in (given or {}).items()}
-        kept: dict[str, AttributeValue] = {}
-        for name, value in {**more, **old}.items():
-            if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
-                kept[name] = value
-            else:
-                reason = "attribute that is no text, number or truth value"
-                self._report.add(Action.DROPPED, reason, key=key, object_id=object_id, detail=name)
-        return kept
+        return plain_attributes({**more, **old}, self._report, key=key, object_id=object_id)
 
 
 def _listed(value: Any) -> list[Json] | None:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, is_image_name, stem_of, whole_text
 from saccade.formats._writing import NO_SPLIT_FOLDER, ClassNames, Columns, FileNames, Names, copy_media
 from saccade.formats.base import Detection, LocalFile, Reading, Record
@@ -28,11 +28,6 @@ UNLABELLED = "_unlabelled"
 MARKER = "saccade.json"
 _LABEL_FOLDERS = frozenset({"annotations", "labels", "Annotations", "ImageSets", "masks", "SegmentationClass"})
 _LABEL_ENDINGS = (".json", ".yaml", ".yml", ".xml", ".data", ".names")
-
-
-@dataclass(frozen=True)
-class Options:
-    """Class folders have no options."""
 
 
 @dataclass
@@ -67,7 +62,7 @@ class Folders:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
-        parse_options(Options, options, "class folders")
+        parse_options(NoOptions, options, "class folders")
         tree = Tree(source)
         if not tree.images():
             raise FormatError(f"There are no images below {source}.", hint="Expected <class>/*.jpg.")
@@ -83,7 +78,7 @@ class Folders:
         return Reading(Schema(tuple(columns)), iter(entries), len(entries))
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "class folders")
+        parse_options(NoOptions, options, "class folders")
         columns = Columns(reading, report, Kind.LABEL)
         if columns.labels is None:
             kinds = ", ".join(f"{column.name} ({column.kind})" for column in reading.schema.columns)

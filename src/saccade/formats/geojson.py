@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,22 +35,19 @@ from saccade.core.objects import (
 )
 from saccade.core.objects import RotatedBox as Rotated
 from saccade.core.report import Action, Report
+from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
 from saccade.formats._json import Json, list_of, load_json, number, own
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import Tree, stem_of
 from saccade.formats._shapes import held
 from saccade.formats.base import Detection, Reading
 
 _ENDINGS = (".geojson", ".json")
 _CLASS_NAMES = ("class", "label", "name", "type", "category")
+_OWN_PROPERTIES = ("classification", "saccade", "objectType", "isLocked", "color")
 _NO_CLASS = "object"
-
-
-@dataclass(frozen=True)
-class Options:
-    """GeoJSON has no options."""
 
 
 class GeoJson:
@@ -74,7 +70,7 @@ class GeoJson:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
-        parse_options(Options, options, "GeoJSON")
+        parse_options(NoOptions, options, "GeoJSON")
         images = ByImage(source, report)
         names: set[str] = set()
         count = 0
@@ -96,7 +92,7 @@ class GeoJson:
         return images.reading(sorted(names), lambda raw, key, size: _objects(raw, key, size, report))
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "GeoJSON")
+        parse_options(NoOptions, options, "GeoJSON")
         out = ImagesOut(reading, destination, report, folder="images")
         for one in out:
             if one.objects is not None:
@@ -211,18 +207,11 @@ def _keypoints(raw: Json) -> Keypoints:
 
 
 def _attributes(properties: Json, key: str, object_id: str, report: Report) -> dict[str, AttributeValue]:
-    kept: dict[str, AttributeValue] = {}
-    has_classification = isinstance(properties.get("classification"), dict)
-    for name, value in properties.items():
-        is_class = name in _CLASS_NAMES and not has_classification
-        if is_class or name in ("classification", "saccade", "objectType", "isLocked", "color"):
-            continue
-        if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
-            kept[name] = value
-        else:
-            reason = "attribute that is no text, number or truth value"
-            report.add(Action.DROPPED, reason, key=key, object_id=object_id, detail=name)
-    return kept
+    taken = set(_OWN_PROPERTIES)
+    if not isinstance(properties.get("classification"), dict):
+        taken.update(_CLASS_NAMES)
+    given = {name: value for name, value in properties.items() if name not in taken}
+    return plain_attributes(given, report, key=key, object_id=object_id)
 
 
 def _feature(found: Object, key: str, size_wh: SizeWH, report: Report) -> Json | None:
@@ -233,7 +222,7 @@ def _feature(found: Object, key: str, size_wh: SizeWH, report: Report) -> Json |
     properties: Json = {"objectType": "annotation", "classification": {"name": found.class_name}}
     for name, value in found.attributes.items():
         is_number = not isinstance(value, float) or math.isfinite(value)
-        if name in ("classification", "saccade", "objectType", "isLocked", "color") or not is_number:
+        if name in _OWN_PROPERTIES or not is_number:
             report.add(Action.DROPPED, "attribute", key=key, object_id=found.id, detail=f"{name} = {value!r}")
         else:
             properties[name] = value

@@ -28,6 +28,7 @@ from saccade.core.errors import FormatError, SaccadeError
 from saccade.core.objects import AttributeValue, Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box, notice_duplicates
 from saccade.formats._by_image import ByImage, ImagesOut, Labelled, SizeWH
 from saccade.formats._json import Json, number
@@ -187,14 +188,9 @@ class _Rows:
             given = None
         known = ("bbox", "class", "id", "score", "track", "attributes", "box_xyxy")
         more = {name: value for name, value in one.items() if name not in known}
-        kept: dict[str, AttributeValue] = {}
-        for name, value in {**more, **(given if isinstance(given, dict) else {})}.items():
-            if isinstance(value, str | bool | int | float):
-                kept[name] = value
-            elif value is not None:
-                reason = "attribute that is no text, number or truth value"
-                self._report.add(Action.DROPPED, reason, key=key, object_id=object_id, detail=name)
-        return kept
+        found = {**more, **(given if isinstance(given, dict) else {})}
+        plain = {name: value for name, value in found.items() if value is not None}
+        return plain_attributes(plain, self._report, key=key, object_id=object_id, finite=False)
 
 
 def _corners(one: Json) -> tuple[float, float, float, float]:

@@ -6,22 +6,16 @@ Matches only where no format with labels does (``fallback``). Items have the ima
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from saccade.core.errors import FormatError
 from saccade.core.report import Report
 from saccade.core.schema import Column, Kind, Schema
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import Keys, Tree, is_image_name, stem_of
 from saccade.formats._writing import Columns, FileNames, copy_media
 from saccade.formats.base import Detection, LocalFile, Reading, Record
-
-
-@dataclass(frozen=True)
-class Options:
-    """Plain images have no options."""
 
 
 class Images:
@@ -39,7 +33,7 @@ class Images:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder, or one image."""
-        parse_options(Options, options, "images")
+        parse_options(NoOptions, options, "images")
         schema = Schema((Column("image", Kind.IMAGE),))
         if source.is_file():
             return Reading(schema, iter([Record(source.stem, LocalFile(source))]), 1)
@@ -51,7 +45,7 @@ class Images:
         return Reading(schema, _records(tree, found, report), len(found))
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "images")
+        parse_options(NoOptions, options, "images")
         columns = Columns(reading, report)
         # Splits are no part of this layout: they count as dropped like any other column.
         columns.drop_split()

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +23,7 @@ from saccade.core.objects import AttributeValue, Object
 from saccade.core.report import Action, Report
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import Tree, stem_of, whole_text
 from saccade.formats._text import read_text, to_number
 from saccade.formats._writing import ObjectLosses
@@ -36,11 +35,6 @@ _FIELDS = {"truncated": (1, -1.0), "occluded": (2, -1.0), "alpha": (3, -10.0), "
            "width_m": (9, -1.0), "length_m": (10, -1.0), "x_m": (11, -1000.0), "y_m": (12, -1000.0),
            "z_m": (13, -1000.0), "rotation_y": (14, -10.0)}  # fmt: skip
 """Where a line holds each attribute, and the number that says that it is not known."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """KITTI has no options."""
 
 
 class Kitti:
@@ -64,7 +58,7 @@ class Kitti:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
-        parse_options(Options, options, "KITTI")
+        parse_options(NoOptions, options, "KITTI")
         images = ByImage(source, report, containers=[*_PAIRS, "data"], splits=False)
         names: set[str] = set()
         count = 0
@@ -86,7 +80,7 @@ class Kitti:
         return images.reading(sorted(names), lambda lines, key, size: _objects(lines, key, size, report))
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "KITTI")
+        parse_options(NoOptions, options, "KITTI")
         _Writer(reading, destination, report).write()
 
 

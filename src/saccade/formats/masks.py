@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,7 +28,7 @@ from saccade.core.geometry import mask_from_array
 from saccade.core.objects import Object
 from saccade.core.report import Action, Report
 from saccade.formats._by_image import ByImage, ImagesOut, Out, SizeWH
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._painting import Painting, drop_beside_shape
 from saccade.formats._paths import Tree, stem_of, whole_text
 from saccade.formats._shapes import refuse
@@ -42,11 +41,6 @@ _MOST_PIXELS = 1 << 28
 _MOST_OBJECTS = 65_535
 _COLOR = re.compile(r"(.*):(\d{1,3}),(\d{1,3}),(\d{1,3})(?::.*)?$")
 Numbers = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Options:
-    """Masks have no options."""
 
 
 class Masks:
@@ -67,7 +61,7 @@ class Masks:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
-        parse_options(Options, options, "masks")
+        parse_options(NoOptions, options, "masks")
         images = ByImage(source, report, containers=_PAIRS)
         wanted = [image for image in images.index.images if _pair_of(image)]
         table = _Classes(images.tree)
@@ -89,7 +83,7 @@ class Masks:
         return images.reading(classes, lambda raw, key, size: _objects(raw, key, size, table, report), images=wanted)
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "masks")
+        parse_options(NoOptions, options, "masks")
         _Writer(reading, destination, report).write()
 
 

@@ -36,6 +36,7 @@ from saccade.core.objects import (
 )
 from saccade.core.report import Action, Report
 from saccade.core.schema import Column, Kind
+from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
 from saccade.formats._json import Json, load_json, number
@@ -152,8 +153,8 @@ class _Regions:
 
     def class_of(self, region: Json) -> str:
         value = _mapping(region.get("region_attributes")).get(self._attribute)
-        if isinstance(value, dict):  # a checkbox: its names by whether they are set
-            return ", ".join(str(name) for name, is_set in value.items() if is_set)
+        if isinstance(value, dict):
+            return _checked(value)
         return value if isinstance(value, str) else ""
 
     def objects(self, regions: Sequence[Json], key: str, size_wh: SizeWH) -> Iterator[Object]:
@@ -188,19 +189,17 @@ class _Regions:
         return None
 
     def _attributes(self, region: Json, key: str, object_id: str) -> dict[str, AttributeValue]:
-        kept: dict[str, AttributeValue] = {}
-        for name, value in _mapping(region.get("region_attributes")).items():
-            if name == self._attribute or value in ("", None):
-                continue
-            if isinstance(value, dict):
-                kept[name] = ", ".join(str(one) for one, is_set in value.items() if is_set)
-            elif isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
-                kept[name] = value
-            else:
-                self._report.add(
-                    Action.DROPPED, "attribute that is no text, number or truth value", key=key, object_id=object_id
-                )
-        return kept
+        given = {
+            name: _checked(value) if isinstance(value, dict) else value
+            for name, value in _mapping(region.get("region_attributes")).items()
+            if name != self._attribute and value not in ("", None)
+        }
+        return plain_attributes(given, self._report, key=key, object_id=object_id)
+
+
+def _checked(boxes: Json) -> str:
+    """The names of a group of checkboxes that are set."""
+    return ", ".join(str(name) for name, is_set in boxes.items() if is_set)
 
 
 def _points(shape: Json) -> list[tuple[float, float]]:

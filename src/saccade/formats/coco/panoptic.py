@@ -29,18 +29,13 @@ from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo
 from saccade.formats._by_image import ByImage, ImageIndex, ImagesOut, Out, SizeWH
 from saccade.formats._json import Json, list_of, load_json
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._painting import Painting, drop_beside_shape
 from saccade.formats._paths import SPLIT_WORDS, Tree, stem_of
 from saccade.formats.base import Detection, Reading
 from saccade.formats.masks import read_numbers
 
 _COLOR = re.compile("#[0-9a-fA-F]{6}")
-
-
-@dataclass(frozen=True)
-class Options:
-    """COCO panoptic has no options."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,7 @@ class Panoptic:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
-        parse_options(Options, options, "COCO panoptic")
+        parse_options(NoOptions, options, "COCO panoptic")
         images = ByImage(source, report)
         files = [file for file in images.tree.below("", (".json",)) if _names_segments(images.tree.path(file))]
         if not files:
@@ -81,7 +76,7 @@ class Panoptic:
         return images.reading(classes.values(), lambda raw, key, size: _objects(raw, key, size, report), images=wanted)
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "COCO panoptic")
+        parse_options(NoOptions, options, "COCO panoptic")
         _Writer(reading, destination, report).write()
 
 

@@ -29,7 +29,7 @@ from saccade.core.objects import Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._boxes import notice_duplicates
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import Keys, Tree, normal, stem_of
 from saccade.formats._writing import SPLIT, image_size_wh
 from saccade.formats.base import Detection, LocalFile, Reading, Record
@@ -38,11 +38,6 @@ from saccade.formats.cvat.write import LABELS, write_cvat
 
 _ROOT = re.compile(rb"<annotations[\s>]")
 _FRAME = re.compile(r"(\d+)$")
-
-
-@dataclass(frozen=True)
-class Options:
-    """CVAT has no options."""
 
 
 class Cvat:
@@ -62,11 +57,11 @@ class Cvat:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder or the XML file."""
-        parse_options(Options, options, "CVAT")
+        parse_options(NoOptions, options, "CVAT")
         return _CvatReading(_file_of(source), report).open()
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "CVAT")
+        parse_options(NoOptions, options, "CVAT")
         write_cvat(reading, destination, report)
 
 

@@ -44,18 +44,14 @@ from saccade.core.objects import (
 )
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box, notice_duplicates
 from saccade.formats._json import Json, list_of, load_json, number, own
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, normal, stem_of, whole_text
 from saccade.formats._writing import SPLIT, image_size_wh
 from saccade.formats.base import Detection, LocalFile, MediaSource, Reading, Record
 from saccade.formats.labelme.write import FLAGS, write_labelme
-
-
-@dataclass(frozen=True)
-class Options:
-    """LabelMe has no options."""
 
 
 class LabelMe:
@@ -75,11 +71,11 @@ class LabelMe:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
-        parse_options(Options, options, "LabelMe")
+        parse_options(NoOptions, options, "LabelMe")
         return _LabelMeReading(source, report).open()
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "LabelMe")
+        parse_options(NoOptions, options, "LabelMe")
         write_labelme(reading, destination, report)
 
 
@@ -331,13 +327,7 @@ class _ShapeReader:
         for name in ("description", "group_id", "difficult"):
             if shape.get(name) not in (None, "", False):
                 given[name] = shape[name]
-        kept: dict[str, AttributeValue] = {}
-        for name, value in given.items():
-            if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
-                kept[name] = value
-            else:
-                self._add(Action.DROPPED, "attribute that is no text, number or truth value", name)
-        return kept
+        return plain_attributes(given, self.report, key=self.key, object_id=self.object_id)
 
 
 def _mask_pixels(encoded: Any) -> Any:

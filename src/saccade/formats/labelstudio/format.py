@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -28,7 +27,7 @@ from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._boxes import notice_duplicates
 from saccade.formats._json import Json, list_of, load_json, number
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import Keys, Tree, is_image_name, normal, stem_of
 from saccade.formats._writing import image_size_wh
 from saccade.formats.base import Detection, LocalFile, Reading, Record
@@ -36,11 +35,6 @@ from saccade.formats.labelstudio.regions import KINDS, geometry_of
 from saccade.formats.labelstudio.write import LABELS, PREDICTIONS, write_labelstudio
 
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")
-
-
-@dataclass(frozen=True)
-class Options:
-    """Label Studio has no options."""
 
 
 class LabelStudio:
@@ -60,11 +54,11 @@ class LabelStudio:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder or the JSON file."""
-        parse_options(Options, options, "Label Studio")
+        parse_options(NoOptions, options, "Label Studio")
         return _Tasks(_file_of(source), report).open()
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "Label Studio")
+        parse_options(NoOptions, options, "Label Studio")
         write_labelstudio(reading, destination, report)
 
 

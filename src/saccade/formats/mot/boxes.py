@@ -24,7 +24,7 @@ from saccade.core.errors import FormatError
 from saccade.core.objects import AttributeValue, Box, Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, stem_of, whole_text
 from saccade.formats._writing import (
     SPLIT,
@@ -45,11 +45,6 @@ CLASSES = (
 _FRAME = re.compile(r"(\d{1,9})$")
 
 
-@dataclass(frozen=True)
-class Options:
-    """MOT has no options."""
-
-
 class Mot:
     name: ClassVar[str] = "mot"
     title: ClassVar[str] = "MOT Challenge"
@@ -68,11 +63,11 @@ class Mot:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
-        parse_options(Options, options, "MOT")
+        parse_options(NoOptions, options, "MOT")
         return _Sequences(source, report).open()
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "MOT")
+        parse_options(NoOptions, options, "MOT")
         columns = Columns(reading, report, Kind.OBJECTS)
         columns.report_class_details("parent", "color", "keypoints", "skeleton")
         columns.drop_split()

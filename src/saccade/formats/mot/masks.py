@@ -26,7 +26,7 @@ from saccade.core.objects import Mask, Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import Kind
 from saccade.formats._by_image import ByImage, SizeWH
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._painting import Painting, drop_beside_shape
 from saccade.formats._paths import SPLIT_WORDS, Tree, stem_of, whole_text
 from saccade.formats._text import read_text
@@ -36,11 +36,6 @@ from saccade.formats.mot.sequences import free_frame, has_masks, join, sequences
 
 CLASSES = {1: "car", 2: "pedestrian", 10: "ignore"}
 _PER_CLASS = 1000
-
-
-@dataclass(frozen=True)
-class Options:
-    """MOTS has no options."""
 
 
 Line = tuple[str, int, int, int, int, str]
@@ -65,7 +60,7 @@ class Mots:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
-        parse_options(Options, options, "MOTS")
+        parse_options(NoOptions, options, "MOTS")
         images = ByImage(source, report, splits=False)
         folders = sequences_of(images.tree)
         if not folders:
@@ -98,7 +93,7 @@ class Mots:
         )
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "MOTS")
+        parse_options(NoOptions, options, "MOTS")
         columns = Columns(reading, report, Kind.OBJECTS)
         columns.report_class_details("parent", "color", "keypoints", "skeleton")
         columns.drop_split()

@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -27,7 +26,7 @@ from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import Tree, stem_of
 from saccade.formats._text import csv_line, records_of, rows_of, to_number
 from saccade.formats._writing import ObjectLosses
@@ -43,11 +42,6 @@ _LABELS = {"ImageID", "LabelName", "Confidence"}
 _SLACK = 1e-6
 _CONTAINERS = ("images", "data")
 Row = Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Options:
-    """Open Images has no options."""
 
 
 class OpenImages:
@@ -66,11 +60,11 @@ class OpenImages:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
-        parse_options(Options, options, "Open Images")
+        parse_options(NoOptions, options, "Open Images")
         return _Tables(source, report).open()
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "Open Images")
+        parse_options(NoOptions, options, "Open Images")
         out = ImagesOut(reading, destination, report, folder="", splits="kept", reserved=(*_SPLITS, *_CONTAINERS))
         with ExitStack() as files:
             writer = _Writer(out, destination, files, report)

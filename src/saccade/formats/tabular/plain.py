@@ -24,9 +24,10 @@ from typing import Any, ClassVar
 from saccade.core.errors import FormatError
 from saccade.core.objects import AttributeValue, Object
 from saccade.core.report import Action, Report
+from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
-from saccade.formats._options import parse_options
+from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import SPLIT_WORDS, Tree, is_image_name
 from saccade.formats._text import csv_line, rows_of, to_number
 from saccade.formats._writing import ObjectLosses
@@ -49,11 +50,6 @@ _AUTOML_SETS = {"TRAIN": "train", "TRAINING": "train", "VALIDATE": "val", "VALID
                 "UNASSIGNED": None}  # fmt: skip
 HEADING = ("image", "width", "height", "class", "xmin", "ymin", "xmax", "ymax", "split", "id", "score", "track",
            "attributes")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Options:
-    """CSV has no options."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ class Csv:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
-        parse_options(Options, options, "CSV")
+        parse_options(NoOptions, options, "CSV")
         images = ByImage(source, report)
         names: set[str] = set()
         files = [file for file in images.tree.below("", (".csv",)) if _reader_of(images.tree.path(file))]
@@ -104,7 +100,7 @@ class Csv:
         return images.reading(sorted(names), lambda rows, key, size: _objects(rows, key, size, report))
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(Options, options, "CSV")
+        parse_options(NoOptions, options, "CSV")
         out = ImagesOut(reading, destination, report, splits="kept")
         losses = ObjectLosses(report, attributes=True, tracks=True, scores=True)
         with (destination / "annotations.csv").open("w", encoding="utf-8", newline="") as file:
@@ -227,12 +223,7 @@ def _attributes(more: Mapping[str, str], key: str, object_id: str, report: Repor
     if not isinstance(given, dict):
         report.add(Action.DROPPED, "attributes that are no JSON object", key=key, object_id=object_id)
         return found
-    for name, value in given.items():
-        if isinstance(value, str | bool | int | float):
-            found[name] = value
-        else:
-            report.add(Action.DROPPED, "attribute that is no text, number or truth value", key=key, object_id=object_id)
-    return found
+    return found | plain_attributes(given, report, key=key, object_id=object_id, finite=False)
 
 
 def _written(objects: Sequence[Object], key: str, losses: ObjectLosses, out: ImagesOut) -> Iterator[list[object]]:
