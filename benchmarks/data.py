@@ -81,6 +81,7 @@ def run(python: str, program: str, *arguments: str) -> dict[str, float]:
     """One measurement in a process of its own."""
     command = [python, "-c", program, *arguments]
     quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    quiet.pop("PYTHONDONTWRITEBYTECODE", None)  # neither side is to compile its modules again in every process
     ran = subprocess.run(command, capture_output=True, text=True, check=True, env=quiet)
     found: dict[str, float] = json.loads(ran.stdout.strip().splitlines()[-1])
     return found

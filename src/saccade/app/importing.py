@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from saccade.store.workspace import Workspace
 
 IMAGE = "image"
 _THREADS = 4
+_TOGETHER = 8
 _IN_PIECES = 1 << 26
 """Linked files of more bytes are not read as a whole."""
 
@@ -198,7 +200,7 @@ class _Importer:
             )
         self.objects.finish()  # before the version that refers to them comes to be
 
-    def _take_in(self, record: Record) -> ImageRef | SaccadeError | None:
+    def _take_in(self, record: Record) -> Taken:
         if record.media is None:
             return None
         path = record.media.path if self.link else None
@@ -244,20 +246,21 @@ def _ref(record: Record, found: Probe, digest: str, size: int, uri: str | None) 
     )
 
 
-def _ahead(
-    records: Iterator[Record], take_in: Callable[[Record], ImageRef | SaccadeError | None]
-) -> Iterator[tuple[Record, ImageRef | SaccadeError | None]]:
-    """Records in order with their images taken in, a few ahead in threads."""
+Taken = ImageRef | SaccadeError | None
+
+
+def _ahead(records: Iterator[Record], take_in: Callable[[Record], Taken]) -> Iterator[tuple[Record, Taken]]:
+    """Records in order with their images taken in, a few ahead in threads, several at a time."""
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="saccade-import") as pool:
-        waiting: deque[tuple[Record, Future[ImageRef | SaccadeError | None]]] = deque()
+        waiting: deque[tuple[list[Record], Future[list[Taken]]]] = deque()
         try:
-            for record in records:
-                waiting.append((record, pool.submit(take_in, record)))
-                if len(waiting) >= 8 * _THREADS:
+            while part := list(islice(records, _TOGETHER)):
+                waiting.append((part, pool.submit(lambda part=part: [take_in(record) for record in part])))  # type: ignore[misc]
+                if len(waiting) >= 2 * _THREADS:
                     first, result = waiting.popleft()
-                    yield first, result.result()
+                    yield from zip(first, result.result(), strict=True)
             while waiting:
                 first, result = waiting.popleft()
-                yield first, result.result()
+                yield from zip(first, result.result(), strict=True)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

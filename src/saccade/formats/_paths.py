@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property
+from pathlib import Path
 
 from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
@@ -32,7 +35,8 @@ def whole_text(text: str) -> str:
 
 def is_image_name(name: str) -> bool:
     """Whether a file name ends like that of an image."""
-    return PurePosixPath(name).suffix.lower() in IMAGE_EXTENSIONS
+    stem, dot, ending = name.rpartition(".")
+    return f"{dot}{ending}".lower() in IMAGE_EXTENSIONS and stem.rpartition("/")[2] != ""
 
 
 def stem_of(relative: str) -> str:
@@ -127,7 +131,12 @@ class Tree:
 
     def images(self, folder: str = "") -> list[str]:
         """The images in a folder and those inside it, in order."""
-        return [file for file in self.below(folder) if is_image_name(file)]
+        prefix = f"{folder}/" if folder else ""
+        return [image for image in self._images if image.startswith(prefix)] if prefix else list(self._images)
+
+    @cached_property
+    def _images(self) -> list[str]:
+        return [file for file in self.files if is_image_name(file)]
 
     def folders_in(self, folder: str = "") -> list[str]:
         """The names of the folders directly in a folder."""
@@ -141,6 +150,29 @@ class Tree:
             report.add(Action.SET_ASIDE, "link that leads outside the source", detail=repr(relative))
         for relative in self.unreadable:
             report.add(Action.SET_ASIDE, "name with control characters", detail=ascii(relative))
+
+
+_kept: ContextVar[dict[Path, Tree] | None] = ContextVar("kept trees", default=None)
+
+
+@contextmanager
+def trees_kept() -> Iterator[None]:
+    """Within this, :func:`tree_of` walks through a folder once; for many looks at a source that stays as it is."""
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def tree_of(source: Path) -> Tree:
+    """The files below a folder, which is walked through anew but within :func:`trees_kept`."""
+    kept = _kept.get()
+    if kept is None:
+        return Tree(source)
+    if source not in kept:
+        kept[source] = Tree(source)
+    return kept[source]
 
 
 class Keys:

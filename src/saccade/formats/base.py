@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +40,14 @@ class LocalFile:
         return self.path.name
 
     def read(self) -> bytes:
-        return self.path.read_bytes()
+        descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            pieces = [os.read(descriptor, os.fstat(descriptor).st_size + 1)]
+            while piece := os.read(descriptor, 1 << 20):
+                pieces.append(piece)
+        finally:
+            os.close(descriptor)
+        return b"".join(pieces)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
 from saccade.formats._json import Json, number
 from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import Tree
+from saccade.formats._paths import tree_of
 from saccade.formats._writing import ObjectLosses
 from saccade.formats.base import Detection, Reading
 
@@ -45,7 +45,7 @@ class BoxesYaml:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and YAML is read from a folder with its images")
-        files = list(Tree(source).below("", (".yaml", ".yml")))
+        files = list(tree_of(source).below("", (".yaml", ".yml")))
         if not files:
             return Detection(False, "there is no YAML file in it")
         found = next((file for file in files if _entries(source / file, Report()) is not None), None)

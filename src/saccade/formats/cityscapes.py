@@ -24,7 +24,7 @@ from saccade.core.report import Action, Report
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
 from saccade.formats._json import Json, list_of, load_json, number
 from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import Tree, stem_of
+from saccade.formats._paths import stem_of, tree_of
 from saccade.formats._shapes import held, is_simple, refuse
 from saccade.formats.base import Detection, Reading
 
@@ -41,7 +41,7 @@ class Cityscapes:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and Cityscapes is a folder")
-        tree = Tree(source)
+        tree = tree_of(source)
         found = next((file for _, ending in _TRUTHS for file in tree.below("", (ending.lower(),))), None)
         if found is None:
             return Detection(False, "there is no file that ends in _gtFine_polygons.json")

@@ -40,9 +40,9 @@ from saccade.core.schema import ClassInfo, Column, Kind
 from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, Labelled, Out, SizeWH
-from saccade.formats._json import Json, list_of, load_json, number, own
+from saccade.formats._json import Json, list_of, load_json, mentions, number, own
 from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import Tree
+from saccade.formats._paths import Tree, tree_of
 from saccade.formats._shapes import held
 from saccade.formats.base import Detection, Reading
 
@@ -61,10 +61,11 @@ class Datumaro:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and Datumaro is a folder")
-        files = _files(Tree(source))
+        files = _files(tree_of(source))
         if not files:
             return Detection(False, "there is no JSON file in a folder annotations")
-        found = next((file for file in files if _load(source / file, Report())), None)
+        likely = (file for file in files if mentions(source / file, '"items"', '"categories"'))
+        found = next((file for file in likely if _load(source / file, Report())), None)
         if found is None:
             return Detection(False, f"{files[0]} has no items and categories")
         return Detection(True, f"{found} has items and categories")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from saccade.core.errors import FormatError, NotFoundError, SaccadeError
 from saccade.core.registry import Registry
+from saccade.formats._paths import trees_kept
 from saccade.formats.base import FORMATS, Detection, Format
 
 
@@ -20,7 +21,8 @@ def detect_format(source: Path, formats: Registry[Format] = FORMATS) -> tuple[st
     """
     if not source.exists():
         raise NotFoundError(f"There is no file or folder {source}.", hint="Check the path.")
-    answers = [(part, _ask(part, source)) for part in formats]
+    with trees_kept():
+        answers = [(part, _ask(part, source)) for part in formats]
     named = [(part.name, answer) for part, answer in answers]
     matching = [part for part, answer in answers if answer.matches]
     chosen = [part for part in matching if not getattr(part, "fallback", False)] or matching

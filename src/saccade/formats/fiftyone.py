@@ -37,7 +37,7 @@ from saccade.core.schema import ClassInfo, Column, Kind
 from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, Labelled, Out, SizeWH
-from saccade.formats._json import Json, list_of, load_json, number
+from saccade.formats._json import Json, list_of, load_json, mentions, number
 from saccade.formats._options import parse_options
 from saccade.formats._painting import area_mask
 from saccade.formats._paths import SPLIT_WORDS
@@ -78,7 +78,7 @@ class FiftyOne:
         path = source / "samples.json"
         if not path.is_file():
             return Detection(False, "there is no samples.json")
-        found = _samples(path, Report())
+        found = _samples(path, Report()) if mentions(path, '"samples"') else None
         return Detection(found is not None, f"samples.json has {'no ' if found is None else ''}samples with a filepath")
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:

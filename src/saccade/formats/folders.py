@@ -20,7 +20,7 @@ from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, is_image_name, stem_of, whole_text
+from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, is_image_name, stem_of, tree_of, whole_text
 from saccade.formats._writing import NO_SPLIT_FOLDER, ClassNames, Columns, FileNames, Names, copy_media
 from saccade.formats.base import Detection, LocalFile, Reading, Record
 
@@ -47,7 +47,7 @@ class Folders:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and class folders are folders")
-        tree = Tree(source)
+        tree = tree_of(source)
         if _marker(tree) is not None:
             return Detection(True, f"{MARKER} says so")
         if reason := _refusal(tree):

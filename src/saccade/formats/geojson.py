@@ -38,9 +38,9 @@ from saccade.core.report import Action, Report
 from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
-from saccade.formats._json import Json, list_of, load_json, number, own
+from saccade.formats._json import Json, list_of, load_json, mentions, number, own
 from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import Tree, stem_of
+from saccade.formats._paths import stem_of, tree_of
 from saccade.formats._shapes import held
 from saccade.formats.base import Detection, Reading
 
@@ -60,10 +60,11 @@ class GeoJson:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and GeoJSON is read from a folder with its images")
-        files = list(Tree(source).below("", _ENDINGS))
+        files = list(tree_of(source).below("", _ENDINGS))
         if not files:
             return Detection(False, "there is no GeoJSON file in it")
-        found = next((file for file in files if _features(source / file, Report()) is not None), None)
+        likely = (file for file in files if mentions(source / file, '"Feature'))
+        found = next((file for file in likely if _features(source / file, Report()) is not None), None)
         if found is None:
             return Detection(False, f"{files[0]} is no FeatureCollection")
         return Detection(True, f"{found} is a FeatureCollection")

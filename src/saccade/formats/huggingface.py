@@ -33,7 +33,7 @@ from saccade.formats._boxes import fit_box, notice_duplicates
 from saccade.formats._by_image import ByImage, ImagesOut, Labelled, SizeWH
 from saccade.formats._json import Json, number
 from saccade.formats._options import one_of, parse_options
-from saccade.formats._paths import Keys, Tree, stem_of, whole_text
+from saccade.formats._paths import Keys, Tree, stem_of, tree_of, whole_text
 from saccade.formats._text import read_text, records_of
 from saccade.formats._writing import SPLIT, ObjectLosses, image_size_wh
 from saccade.formats.base import Detection, Reading, Record
@@ -82,7 +82,7 @@ class HuggingFace:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(source.suffix == ".parquet" and _image_column(source) != "", f"{source.name} is a file")
-        tree = Tree(source)
+        tree = tree_of(source)
         found = next(
             (file for file in tree.files if file.rpartition("/")[2] in _METADATA and _names_files(source / file)), ""
         )

@@ -13,7 +13,7 @@ from saccade.core.errors import FormatError
 from saccade.core.report import Report
 from saccade.core.schema import Column, Kind, Schema
 from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import Keys, Tree, is_image_name, stem_of
+from saccade.formats._paths import Keys, Tree, is_image_name, stem_of, tree_of
 from saccade.formats._writing import Columns, FileNames, copy_media
 from saccade.formats.base import Detection, LocalFile, Reading, Record
 
@@ -28,7 +28,7 @@ class Images:
         if source.is_file():
             matches = is_image_name(source.name)
             return Detection(matches, "it is an image" if matches else "it is a file, but not an image")
-        count = len(Tree(source).images())
+        count = len(tree_of(source).images())
         return Detection(count > 0, f"there are {count} images in it" if count else "there are no images in it")
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:

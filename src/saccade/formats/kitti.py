@@ -24,7 +24,7 @@ from saccade.core.report import Action, Report
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
 from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import Tree, stem_of, whole_text
+from saccade.formats._paths import stem_of, tree_of, whole_text
 from saccade.formats._text import read_text, to_number
 from saccade.formats._writing import ObjectLosses
 from saccade.formats.base import Detection, Reading
@@ -45,7 +45,7 @@ class Kitti:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and KITTI is a folder")
-        tree = Tree(source)
+        tree = tree_of(source)
         found = [label for image in tree.images() if (label := _label_of(image)) in tree.files]
         if not found:
             return Detection(False, "there is no text file in label_2 for an image in image_2")

@@ -30,7 +30,7 @@ from saccade.core.report import Action, Report
 from saccade.formats._by_image import ByImage, ImagesOut, Out, SizeWH
 from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._painting import Painting, drop_beside_shape
-from saccade.formats._paths import Tree, stem_of, whole_text
+from saccade.formats._paths import Tree, stem_of, tree_of, whole_text
 from saccade.formats._shapes import refuse
 from saccade.formats._text import read_text
 from saccade.formats.base import Detection, Reading
@@ -51,7 +51,7 @@ class Masks:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and masks are read from a folder")
-        tree = Tree(source)
+        tree = tree_of(source)
         found = next((mask for image in tree.images() if (mask := _mask_of(image, tree, 0))), "")
         if not found:
             return Detection(False, "there is no folder of masks beside one of images")

@@ -39,9 +39,9 @@ from saccade.core.schema import Column, Kind
 from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
-from saccade.formats._json import Json, load_json, number
+from saccade.formats._json import Json, load_json, mentions, number
 from saccade.formats._options import parse_options
-from saccade.formats._paths import Tree
+from saccade.formats._paths import Tree, tree_of
 from saccade.formats._shapes import held, is_simple, refuse
 from saccade.formats.base import Detection, Reading
 
@@ -70,10 +70,11 @@ class Via:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and VIA is read from a folder with its images")
-        files = list(Tree(source).below("", (".json",)))
+        files = list(tree_of(source).below("", (".json",)))
         if not files:
             return Detection(False, "there is no JSON file in it")
-        found = next((file for file in files if _images_in(_load(source / file, Report()))), None)
+        likely = (file for file in files if mentions(source / file, '"regions"', '"filename"'))
+        found = next((file for file in likely if _images_in(_load(source / file, Report()))), None)
         if found is None:
             return Detection(False, f"{files[0]} has no images with regions")
         return Detection(True, f"{found} has files with regions")

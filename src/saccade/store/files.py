@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
+import re
 import shutil
+import sys
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from saccade.store.process import is_alive, process_identity
 
 _CLEARING = "clearing"
 _HOUR = 3600
+_SYNC_THREADS = 16
+_MANY = 64
 
 
 def sync_file(path: Path) -> None:
@@ -38,6 +46,53 @@ def sync_files(paths: Iterable[Path]) -> None:
         sync_file(path)
     for folder in sorted({path.parent for path in made}):
         sync_folder(folder)
+
+
+def sync_many(paths: Collection[Path], folder: Path) -> None:
+    """Wait until the contents and names of many files, all on the disk of ``folder``, are on it.
+
+    Linux writes a whole file system to its disk in one go, which for ten thousand files takes a tenth of the time.
+    """
+    if len(paths) >= _MANY and _sync_disk(folder):
+        return
+    with ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="saccade-sync") as pool:
+        list(pool.map(sync_file, paths))
+    for parent in {path.parent for path in paths}:
+        sync_folder(parent)
+
+
+def _sync_disk(folder: Path) -> bool:
+    """Write the file system of a folder to its disk; False where that cannot be done, or errors would go unseen."""
+    if not _reports_errors():
+        return False
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(folder))
+    finally:
+        os.close(descriptor)
+    return True
+
+
+@lru_cache(maxsize=1)
+def _reports_errors() -> bool:
+    """Whether this system has ``syncfs``, and one that says when writing failed (Linux from 5.8 on)."""
+    if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "syncfs"):
+        return False
+    version = re.match(r"(\d+)\.(\d+)", platform.release())
+    return version is not None and (int(version[1]), int(version[2])) >= (5, 8)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet, in as few calls of the system as can be; FileExistsError where it is."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    finally:
+        os.close(descriptor)
 
 
 def put_in_place(temporary: Path, path: Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -17,9 +17,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from saccade.core.digest import digest_bytes, digest_file
 from saccade.core.errors import InvalidValueError, NotFoundError, WorkspaceError
-from saccade.store.files import Scratch, put_in_place, sync_file, sync_folder, write_whole
+from saccade.store.files import Scratch, put_in_place, sync_folder, sync_many, write_new, write_whole
 
-_SYNC_THREADS = 16
 _PIECE = 1 << 20
 _MOVED = ".moved"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -59,7 +58,7 @@ class ObjectStore:
     def _held_size(self, digest: str) -> int | None:
         try:
             if self._local is not None:
-                return Path(self._name(digest)).stat().st_size
+                return os.stat(self._name(digest)).st_size  # noqa: PTH116 (asked for every image of an import)
             return int(self._fs.info(self._name(digest))["size"])
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -132,15 +131,14 @@ class ObjectStore:
     def place_all(self, files: Mapping[str, Path]) -> None:
         """Give finished temporary files their names by digest: first all contents are on the disk, then all names."""
         try:
-            with ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="saccade-sync") as pool:
-                list(pool.map(sync_file, files.values()))
-            folders = set()
+            sync_many(files.values(), self._scratch.root)
+            folders: set[str] = set()
             for digest, temporary in files.items():
-                final = self._prepared(digest)
-                temporary.replace(final)
-                folders.add(final.parent)
-            for folder in folders:
-                sync_folder(folder)
+                if digest[:2] not in folders:
+                    self._prepared(digest)
+                    folders.add(digest[:2])
+                os.replace(temporary, self._name(digest))  # noqa: PTH105 (for many files, paths as objects take longer)
+            sync_many([Path(self._root) / folder for folder in folders], Path(self._root))
         except OSError as error:
             raise WorkspaceError(f"Objects cannot be written: {error}.", hint="Is the disk full?") from error
 
@@ -244,8 +242,7 @@ class ObjectBatch:
             return self._store.put_bytes(data)
         path = self._folder / digest
         try:
-            with path.open("xb") as file:
-                file.write(data)
+            write_new(path, data)
         except FileExistsError:  # another thread writes the same content
             return digest
         except OSError as error:

@@ -31,7 +31,7 @@ from saccade.formats._by_image import ByImage, ImageIndex, ImagesOut, Out, SizeW
 from saccade.formats._json import Json, list_of, load_json
 from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._painting import Painting, drop_beside_shape
-from saccade.formats._paths import SPLIT_WORDS, Tree, stem_of
+from saccade.formats._paths import SPLIT_WORDS, stem_of, tree_of
 from saccade.formats.base import Detection, Reading
 from saccade.formats.masks import read_numbers
 
@@ -54,7 +54,7 @@ class Panoptic:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and COCO panoptic is a folder")
-        found = next((file for file in Tree(source).below("", (".json",)) if _names_segments(source / file)), None)
+        found = next((file for file in tree_of(source).below("", (".json",)) if _names_segments(source / file)), None)
         if found is None:
             return Detection(False, "there is no JSON file with segments_info")
         return Detection(True, f"{found} has segments_info")

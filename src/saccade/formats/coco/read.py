@@ -105,7 +105,7 @@ class AnnotationReader:
         taken: set[str] = set()
         for position, entry in enumerate(annotations, 1):
             object_id = self._id(entry, position, key, taken)
-            if not entry.keys() <= _ANNOTATION_FIELDS:
+            if not _ANNOTATION_FIELDS.issuperset(entry):
                 self._lost.update(entry.keys() - _ANNOTATION_FIELDS)
             category = entry.get("category_id")
             info = self._by_id.get(category) if is_id(category) else None

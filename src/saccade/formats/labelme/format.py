@@ -46,9 +46,9 @@ from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box, notice_duplicates
-from saccade.formats._json import Json, list_of, load_json, number, own
+from saccade.formats._json import Json, list_of, load_json, mentions, number, own
 from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, normal, stem_of, whole_text
+from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, normal, stem_of, tree_of, whole_text
 from saccade.formats._writing import SPLIT, image_size_wh
 from saccade.formats.base import Detection, LocalFile, MediaSource, Reading, Record
 from saccade.formats.labelme.write import FLAGS, write_labelme
@@ -62,7 +62,7 @@ class LabelMe:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and LabelMe is a folder")
-        found = next(Tree(source).below("", (".json",)), None)
+        found = next(tree_of(source).below("", (".json",)), None)
         if found is None:
             return Detection(False, "there is no JSON file in it")
         if _is_labels(source / found):
@@ -80,6 +80,8 @@ class LabelMe:
 
 
 def _is_labels(path: Path) -> bool:
+    if not mentions(path, '"shapes"', '"imagePath"'):
+        return False
     try:
         data = load_json(path, Report())
     except (FormatError, OSError):

@@ -25,7 +25,7 @@ from saccade.core.objects import AttributeValue, Box, Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, stem_of, whole_text
+from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, stem_of, tree_of, whole_text
 from saccade.formats._writing import (
     SPLIT,
     ClassNames,
@@ -53,7 +53,7 @@ class Mot:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and MOT is a folder")
-        tree = Tree(source)
+        tree = tree_of(source)
         found = [truth for folder in sequences_of(tree) if (truth := truth_of(tree, folder))]
         if not found:
             return Detection(False, "there is no img1 with a gt/gt.txt beside it")

@@ -28,7 +28,7 @@ from saccade.core.schema import Kind
 from saccade.formats._by_image import ByImage, SizeWH
 from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._painting import Painting, drop_beside_shape
-from saccade.formats._paths import SPLIT_WORDS, Tree, stem_of, whole_text
+from saccade.formats._paths import SPLIT_WORDS, Tree, stem_of, tree_of, whole_text
 from saccade.formats._text import read_text
 from saccade.formats._writing import ClassNames, Columns, copy_media, safe_component, size_wh_of
 from saccade.formats.base import Detection, Reading, Record
@@ -50,7 +50,7 @@ class Mots:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and MOTS is a folder")
-        tree = Tree(source)
+        tree = tree_of(source)
         found = [truth for folder in sequences_of(tree) if (truth := truth_of(tree, folder))]
         if not found:
             return Detection(False, "there is no img1 with a gt/gt.txt beside it")

@@ -27,7 +27,7 @@ from saccade.core.schema import ClassInfo, Column, Kind
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
 from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import Tree, stem_of
+from saccade.formats._paths import stem_of, tree_of
 from saccade.formats._text import csv_line, records_of, rows_of, to_number
 from saccade.formats._writing import ObjectLosses
 from saccade.formats.base import Detection, Reading
@@ -52,7 +52,7 @@ class OpenImages:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and Open Images is a folder")
-        files = list(Tree(source).below("", (".csv",)))
+        files = list(tree_of(source).below("", (".csv",)))
         found = next((file for file in files if _heading(source / file) >= _BOXES), None)
         if found is None:
             return Detection(False, "there is no CSV file with ImageID, LabelName and XMin")

@@ -28,7 +28,7 @@ from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
 from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import SPLIT_WORDS, Tree, is_image_name
+from saccade.formats._paths import SPLIT_WORDS, is_image_name, tree_of
 from saccade.formats._text import csv_line, rows_of, to_number
 from saccade.formats._writing import ObjectLosses
 from saccade.formats.base import Detection, Reading
@@ -73,7 +73,7 @@ class Csv:
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and CSV is read from a folder")
-        found = list(Tree(source).below("", (".csv",)))
+        found = list(tree_of(source).below("", (".csv",)))
         if not found:
             return Detection(False, "there is no CSV file in it")
         for file in found:

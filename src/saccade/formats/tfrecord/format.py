@@ -30,7 +30,7 @@ from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._boxes import fit_box, notice_duplicates
 from saccade.formats._by_image import SizeWH
 from saccade.formats._options import parse_options
-from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, stem_of, whole_text
+from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, is_image_name, stem_of, tree_of, whole_text
 from saccade.formats._text import read_text
 from saccade.formats._writing import SPLIT, ClassNames, Columns, Names, ObjectLosses, image_size_wh, size_wh_of
 from saccade.formats.base import Detection, Reading, Record
@@ -94,7 +94,7 @@ class TfRecord:
     holds: ClassVar[str] = "boxes; crowd, difficult, truncated; scores; labelled or not"
 
     def detect(self, source: Path) -> Detection:
-        files = [source] if source.is_file() else [source / file for file in Tree(source).files]
+        files = [source] if source.is_file() else [source / file for file in tree_of(source).files if _may_be(file)]
         found = next((file for file in files if is_tfrecord(file)), None)
         if found is None:
             return Detection(False, "there is no file that begins with a TFRecord")
@@ -146,7 +146,8 @@ class _Shards:
         else:
             tree = Tree(source)
             tree.report_unusable(report)
-            self._files = [(file, tree.path(file)) for file in tree.files if is_tfrecord(tree.path(file))]
+            likely = filter(_may_be, tree.files)
+            self._files = [(file, tree.path(file)) for file in likely if is_tfrecord(tree.path(file))]
             maps = [tree.path(file) for file in tree.below("", (".pbtxt",))]
         if not self._files:
             raise FormatError(f"There is no file below {source} that begins with a TFRecord.")
@@ -226,6 +227,11 @@ class _Shards:
             }
             score = scores[at] if at < len(scores) and scores[at] >= 0 else None
             yield Object(object_id, names[at], box, score, None, attributes)
+
+
+def _may_be(name: str) -> bool:
+    """Whether a file of that name may hold records; of many images not each is opened."""
+    return not is_image_name(name) and not name.lower().endswith((".json", ".xml", ".txt", ".csv", ".pbtxt"))
 
 
 def _split_of(name: str) -> str | None:

@@ -27,7 +27,7 @@ from saccade.core.objects import Objects
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._options import one_of, parse_options
-from saccade.formats._paths import Keys, Tree, stem_of
+from saccade.formats._paths import Keys, Tree, stem_of, tree_of
 from saccade.formats._writing import image_size_wh
 from saccade.formats.base import Detection, LocalFile, Reading, Record
 from saccade.formats.yolo.files import (
@@ -63,7 +63,7 @@ class Yolo:
             return Detection(named, f"{path.name} {'names classes' if named else 'has no names'}")
         if source.is_file():
             return Detection(False, "it is a file, but not a data.yaml")
-        reason = _sign(Tree(source))
+        reason = _sign(tree_of(source))
         return Detection(bool(reason), reason or "there is no data.yaml, no class names and no label text for an image")
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
