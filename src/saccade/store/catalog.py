@@ -23,6 +23,10 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _forbid_writing(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA query_only=ON")
+
+
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and writes later cannot wait for another writer; one that says so at once can.
     writes = connection.get_execution_options().get(_WRITE, False)
@@ -34,12 +38,15 @@ class Catalog:
 
     Args:
         url: SQLAlchemy's URL of the database.
+        read_only: refuse to change anything.
     """
 
-    def __init__(self, url: str | URL) -> None:
+    def __init__(self, url: str | URL, *, read_only: bool = False) -> None:
         self.engine = create_engine(url)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
+            if read_only:
+                event.listen(self.engine, "connect", _forbid_writing)
             event.listen(self.engine, "begin", _begin_sqlite)
         self._writer = self.engine.execution_options(**{_WRITE: True})
 

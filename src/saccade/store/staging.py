@@ -34,7 +34,7 @@ class Spill:
                 self.rows += len(batch)
 
     def read(self) -> Iterator[pa.RecordBatch]:
-        with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
+        with pa.OSFile(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
             yield from stream
 
     def reader(self, schema: pa.Schema, align: Callable[[pa.RecordBatch], pa.RecordBatch]) -> pa.RecordBatchReader:

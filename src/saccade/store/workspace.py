@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import uuid
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,6 +27,7 @@ FOLDER = ".saccade"
 ENVIRONMENT = "SACCADE_WORKSPACE"
 FORMAT = 1
 _FACTS = "workspace.json"
+_CATALOG = "catalog.db"
 _FOLDERS = ("objects", "datasets", "runs", "tmp")
 
 
@@ -38,13 +41,20 @@ class Workspace:
 
     ``workspace.json`` is the last thing that :meth:`create` writes: a folder with it is a whole workspace. ``id`` is a
     name for it that no other has.
+
+    On a disk that cannot be written, everything can be read, from a copy of the catalog: SQLite writes beside its file
+    even to read it. Whatever would change something is refused.
     """
 
     def __init__(self, folder: Path) -> None:
         self.location = folder
         self.id = ""
         self.scratch = Scratch(folder / "tmp")
-        self.catalog = Catalog(URL.create("sqlite", database=str(folder / "catalog.db")))
+        self.is_read_only = folder.is_dir() and not os.access(folder, os.W_OK)
+        self._copy = TemporaryDirectory(prefix="saccade-") if self.is_read_only else None
+        place = folder if self._copy is None else _copied_catalog(folder, Path(self._copy.name))
+        database = URL.create("sqlite", database=str(place / _CATALOG))
+        self.catalog = Catalog(database, read_only=self.is_read_only)
         self.objects = ObjectStore(str(folder / "objects"), self.scratch)
         self.datasets = Datasets(self.catalog, folder / "datasets", self.objects, self.scratch)
         self.models = Models(self.catalog, self.objects)
@@ -104,6 +114,9 @@ class Workspace:
 
     def close(self) -> None:
         self.catalog.close()
+        if self._copy is not None:
+            self._copy.cleanup()
+            return
         self.scratch.close()
 
     def __enter__(self) -> Self:
@@ -113,6 +126,14 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _copied_catalog(folder: Path, place: Path) -> Path:
+    """Copy the catalog with what it has not yet taken in from its log."""
+    for name in (_CATALOG, f"{_CATALOG}-wal"):
+        if (folder / name).exists():
+            shutil.copyfile(folder / name, place / name)
+    return place
 
 
 def _read_facts(folder: Path) -> dict[str, Any]:
