@@ -66,7 +66,7 @@ class RowIndex:
             rows = np.array(sorted({row_of[key] for key in keys}), np.int64)
         except KeyError as error:
             key = error.args[0]
-            hint = nearest(str(key), row_of if len(row_of) < 20_000 else ())
+            hint = nearest(str(key), row_of) if len(row_of) < 20_000 else ""
             raise NotFoundError(f"There is no item '{key}'.", hint=hint) from None
         return rows[np.argsort(self.positions[rows], kind="stable")]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from lance import LanceDataset
 
-from saccade.core.schema import Schema
+from saccade.core.schema import KEY, Schema
 from saccade.store.lance_table import open_table
 from saccade.store.row_index import RowIndex, Rows
 
@@ -44,6 +44,15 @@ class Snapshot:
     @cached_property
     def index(self) -> RowIndex:
         return RowIndex(self.table)
+
+    def find(self, key: str, columns: Sequence[str]) -> pa.Table:
+        """The row of a key, or none. Reads the keys, but builds no index where there is none yet."""
+        if "index" in self.__dict__:
+            rows = self.index.match(pa.array([key], pa.string()))
+            return self.index.take(rows[rows >= 0], columns)
+        text = key.replace("'", "''")
+        found: pa.Table = self.table.scanner(columns=list(columns), filter=f"`{KEY}` = '{text}'").to_table()
+        return found
 
     def batches(self, columns: Sequence[str], rows: Rows | None = None, size: int = 4096) -> Iterator[pa.Table]:
         """Tables of up to ``size`` rows with these columns; all rows in the order of the items, or these."""

@@ -100,7 +100,8 @@ class DatasetVersion:
 
     def get(self, key: str) -> Item:
         """The item of that key; NotFoundError where there is none."""
-        return next(self.items(keys=[key]))
+        found = decode_batch(self.snapshot.find(key, [KEY, *self.schema.names]), self.schema.columns)
+        return found[0] if found else next(self.items(keys=[key]))  # which tells the nearest keys
 
     def to_arrow(self, columns: Sequence[str] | None = None, batch_size: int = 4096) -> Iterator[pa.RecordBatch]:
         """Record batches of the key and these columns, in order, with the schema as JSON in their metadata."""
