@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from saccade.app.exporting import export_dataset
 from saccade.app.importing import SplitRequest, import_dataset
-from saccade.core.errors import FormatError, InvalidValueError
+from saccade.core.errors import FormatError, InvalidValueError, NotFoundError
 from saccade.core.report import Action
 from saccade.store import Workspace, doctor
 
@@ -119,3 +122,30 @@ def test_archives(workspace: Workspace, pictures: Path, tmp_path: Path, kind: st
     with pytest.raises(FormatError):
         import_dataset(workspace, archive, "e")
     assert [info.name for info in workspace.datasets.list()] == ["d"]
+
+
+def test_a_source_at_a_url(workspace: Workspace, pictures: Path) -> None:
+    """Folders and archives; what leads out of the folder is set aside."""
+    memory = fsspec.filesystem("memory")
+    for path in sorted(pictures.rglob("*")):
+        if path.is_file():
+            memory.pipe_file(f"/bucket/data/{path.relative_to(pictures).as_posix()}", path.read_bytes())
+    memory.pipe_file("/bucket/data/a\x07b.jpg", b"x")
+    result = import_dataset(workspace, "memory://bucket/data", "d")
+    assert (len(result.version), result.format) == (10, "coco")
+    assert [one.reason for one in result.report if "leads out" in one.reason] == ["name that leads out of the source"]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted(pictures.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(pictures))
+    memory.pipe_file("/bucket/data.zip", packed.getvalue())
+    assert len(import_dataset(workspace, "memory://bucket/data.zip", "e").version) == 10
+    assert len(import_dataset(workspace, f"file://{pictures}", "f").version) == 10
+    with pytest.raises(NotFoundError, match="nothing at"):
+        import_dataset(workspace, "memory://bucket/nothing", "g")
+    with pytest.raises(NotFoundError, match="cannot be reached"):
+        import_dataset(workspace, "nosuch://bucket", "g")
+    with pytest.raises(InvalidValueError, match="cannot be linked"):
+        import_dataset(workspace, "memory://bucket/data", "g", link=True)
+    assert not list((workspace.location / "tmp").rglob("*.jpg"))

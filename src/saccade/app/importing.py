@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from saccade.app.fetching import fetch, is_url, local_source
 from saccade.app.splits import SPLIT
 from saccade.core.digest import digest_bytes, digest_file
 from saccade.core.errors import ConflictError, FormatError, InvalidValueError, NotFoundError, SaccadeError
@@ -71,7 +72,7 @@ class ImportResult:
 
 def import_dataset(
     workspace: Workspace,
-    source: Path,
+    source: Path | str,
     name: str,
     *,
     format: str = "auto",
@@ -87,13 +88,14 @@ def import_dataset(
         link: keep the images where they are, by reference, instead of copying them.
         strict: refuse with FormatError instead of importing with losses.
 
-    ``source`` is a folder, a file, or a ZIP or tar archive, which is unpacked first. An image that cannot be read is
-    set aside and reported; the rest goes on.
+    ``source`` is a folder, a file, a ZIP or tar archive, which is unpacked first, or a URL of one of them that fsspec
+    knows (``s3://bucket/data``), which is fetched first. An image that cannot be read is set aside and reported; the
+    rest goes on.
     """
     if workspace.datasets.exists(name):
         raise ConflictError(f"There is already a dataset '{name}'.", hint="Choose another name with --dataset.")
     progress, given, report = progress or Silent(), dict(options or {}), Report()
-    with _unpacked(workspace, source, link, report) as place:
+    with _at_hand(workspace, source, link, report, progress) as place:
         chosen, reason = _choose(place, format)
         splits = None
         if split is not None:
@@ -122,6 +124,23 @@ def import_dataset(
     (run.folder / "report.json").write_text(json.dumps(report.to_json(), ensure_ascii=False, indent=1), "utf-8")
     workspace.runs.finish(run.id, "finished", metrics={"items": len(version)}, outputs=[version.ref])
     return ImportResult(version, chosen, reason, report, importer.set_aside, count_by_split(importer.seen_splits))
+
+
+@contextmanager
+def _at_hand(
+    workspace: Workspace, source: Path | str, link: bool, report: Report, progress: Progress
+) -> Iterator[Path]:
+    """The source on this machine and unpacked, in a temporary folder where it was not."""
+    if not is_url(source):
+        with _unpacked(workspace, local_source(source), link, report) as place:
+            yield place
+        return
+    if link:
+        raise InvalidValueError(f"The images at a URL cannot be linked: {source}.", hint="Import it without --link.")
+    with workspace.scratch.working() as folder:
+        fetched = fetch(str(source), folder, report, progress)
+        with _unpacked(workspace, fetched, link, report) as place:
+            yield place
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +17,12 @@ def register(app: typer.Typer) -> None:
 
 
 def import_(
-    source: Annotated[Path, typer.Argument(help="A folder, a file, or a ZIP or tar archive.", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A folder, a file, a ZIP or tar archive, or a URL such as s3://bucket/data.", show_default=False
+        ),
+    ],
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="The name of the new dataset.", show_default=False)],
     format: Annotated[str, typer.Option("--format", "-f", help="auto, coco, yolo, voc, folders, images …")] = "auto",
     copy: Annotated[bool, typer.Option("--copy/--link", help="Copy the images, or keep them by reference.")] = True,

@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
-from saccade.core.errors import ConflictError, FormatError, MissingExtraError, NotFoundError, WorkspaceError
+from saccade.core.errors import ConflictError, FormatError, NotFoundError
 from saccade.store.files import put_in_place, sync_folder
+from saccade.store.urls import filesystem_of, reached
 
 PIECE = 1 << 20
 _DAY = 86_400
-_EXTRAS = {"s3": "s3", "s3a": "s3"}
 
 
 class Place(Protocol):
@@ -157,27 +157,15 @@ class UrlPlace(_Place):
     """A URL. A file is sent in one piece, which object stores make visible when it is complete."""
 
     def __init__(self, url: str) -> None:
-        import fsspec
-
         self.url = url
-        try:
-            self._fs, self._root = fsspec.core.url_to_fs(url)
-        except ImportError as error:
-            scheme = url.partition("://")[0]
-            if scheme in _EXTRAS:
-                raise MissingExtraError(f"'{url}'", _EXTRAS[scheme]) from error
-            raise WorkspaceError(f"'{url}' needs a package that is not installed: {error}.") from error
-        except ValueError as error:
-            raise NotFoundError(
-                f"'{url}' cannot be reached: {error}.", hint="Give a folder, a .zip or a URL."
-            ) from error
+        self._fs, self._root = filesystem_of(url)
 
     def _name(self, name: str) -> str:
-        return f"{self._root.rstrip('/')}/{name}"
+        return f"{self._root}/{name}"
 
     def names(self, folder: str) -> list[str]:
         try:
-            with self._reached():
+            with reached(self.url):
                 self._fs.invalidate_cache()
                 found: list[str] = self._fs.ls(self._name(folder), detail=False)
         except FileNotFoundError:
@@ -186,46 +174,34 @@ class UrlPlace(_Place):
 
     def size(self, name: str) -> int | None:
         try:
-            with self._reached():
+            with reached(self.url):
                 return int(self._fs.info(self._name(name))["size"])
         except FileNotFoundError:
             return None
 
     def open(self, name: str) -> IO[bytes]:
         try:
-            with self._reached():
+            with reached(self.url):
                 opened: IO[bytes] = self._fs.open(self._name(name), "rb")
         except FileNotFoundError:
             raise self._missing(name) from None
         return opened
 
     def put(self, name: str, path: Path) -> None:
-        with self._reached():
+        with reached(self.url):
             self._fs.put_file(str(path), self._name(name))
 
     def create(self, name: str, data: bytes) -> bool:
         try:
-            with self._reached():
+            with reached(self.url):
                 self._fs.pipe_file(self._name(name), data, mode="create")
         except FileExistsError:
             return False
         return True
 
     def remove(self, name: str) -> None:
-        with suppress(FileNotFoundError), self._reached():
+        with suppress(FileNotFoundError), reached(self.url):
             self._fs.rm_file(self._name(name))
-
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        """What packages for URLs raise when a server cannot be reached or refuses has no base class of its own."""
-        try:
-            yield
-        except (FileNotFoundError, FileExistsError):
-            raise
-        except Exception as error:
-            raise WorkspaceError(
-                f"'{self.url}' cannot be reached: {error}.", hint="Check the address, the network and your credentials."
-            ) from error
 
 
 class NewZipPlace(_Place):
