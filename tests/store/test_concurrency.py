@@ -130,3 +130,64 @@ def test_a_reader_keeps_its_version_while_others_write(workspace: Workspace) -> 
     first = next(reading)
     workspace.datasets.write("d", SCHEMA, [Item("k150", {"number": 9.0})], mode="replace")
     assert [first.key, *(found.key for found in reading)] == [f"k{i}" for i in range(200)]
+
+
+BATCHES = """
+import sys
+from saccade.core.reader import Item
+from saccade.core.schema import Column, Kind, Schema
+from saccade.store import Workspace
+
+workspace = Workspace.open(sys.argv[1])
+schema = Schema((Column("batch", Kind.TEXT),))
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(12):
+    batch = f"{sys.argv[2]}{number}"
+    workspace.datasets.write("d", schema, [Item(f"{batch}-{at}", {"batch": batch}) for at in range(5)], mode="append")
+print("done")
+"""
+LOOKING = """
+import sys
+from collections import Counter
+from saccade.store import Workspace
+
+workspace = Workspace.open(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+seen = set()
+while len(seen) < 3 or max(seen) < 25:
+    version = workspace.datasets.open("d")
+    batches = Counter(item["batch"] for item in version.items())
+    assert set(batches.values()) <= {5}, (version.ref, batches)
+    assert len(batches) == version.number - 1, (version.ref, batches)
+    assert version.where("batch != None") == version.keys()
+    seen.add(version.number)
+print(len(seen))
+"""
+
+
+@pytest.mark.slow
+def test_eight_readers_see_whole_versions_while_two_write(workspace: Workspace) -> None:
+    """Each version has one batch of five items more than the one before it, whoever wrote it."""
+    workspace.datasets.write("d", Schema((Column("batch", Kind.TEXT),)), [], mode="create")
+    programs = [(BATCHES, name) for name in "ab"] + [(LOOKING, "") for _ in range(8)]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(workspace.location), name],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for program, name in programs
+    ]  # fmt: skip
+    for process in running:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    ends = [process.communicate(timeout=120) for process in running]
+    assert [process.returncode for process in running] == [0] * 10, [error for _, error in ends if error]
+    assert [info.number for info in workspace.datasets.log("d")] == list(range(25, 0, -1))
+    assert all(int(out) >= 3 for out, _ in ends[2:])
+    assert doctor(workspace) == []
