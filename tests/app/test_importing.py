@@ -11,6 +11,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from PIL import Image
 
 from saccade.app.exporting import export_dataset
 from saccade.app.importing import SplitRequest, import_dataset
@@ -149,3 +150,15 @@ def test_a_source_at_a_url(workspace: Workspace, pictures: Path) -> None:
     with pytest.raises(InvalidValueError, match="cannot be linked"):
         import_dataset(workspace, "memory://bucket/data", "g", link=True)
     assert not list((workspace.location / "tmp").rglob("*.jpg"))
+
+
+def test_an_animated_image_is_said_to_be_one(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "animated"
+    folder.mkdir()
+    frames = [Image.new("RGB", (8, 6), (shade, 0, 0)) for shade in (0, 100, 200)]
+    frames[0].save(folder / "a.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(folder / "b.png")
+    result = import_dataset(workspace, folder, "d")
+    (finding,) = result.report
+    assert (finding.action, finding.key, finding.detail) == (Action.NOTICED, "a", "of 3")
+    assert "first frame" in finding.reason

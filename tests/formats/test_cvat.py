@@ -217,3 +217,10 @@ def test_what_is_written(kit: SimpleNamespace, tmp_path: Path) -> None:
     assert mask_to_array(again).sum() == 32
     assert mask.get("width") == "6"
     assert {finding.reason for finding in report} == {"shape of a polygon, written as mask"}
+
+
+def test_an_encoding_that_nobody_knows(lay: Lay, kit: SimpleNamespace) -> None:
+    text = '<?xml version="1.0" encoding="u9"?>\n<annotations><version>1.1</version></annotations>'
+    source = lay({"annotations.xml": text, "images/1.png": None})
+    with pytest.raises(FormatError, match=r"annotations\.xml cannot be read: unknown encoding"):
+        kit.read_all(FORMAT, source)

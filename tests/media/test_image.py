@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageCms, ImageFile, ImageOps, features
 
 from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
 from saccade.media.image import Limits, Pixels, decode, encode, probe, thumbnail, verify
@@ -272,7 +272,7 @@ BAD_HEADERS: dict[str, tuple[Callable[[], bytes], str]] = {
     "zip": (lambda: b"PK\x03\x04 ...", "it is a ZIP archive"),
     "svg": (lambda: b"<svg xmlns='...'>", "it is an SVG drawing"),
     "html": (lambda: b"\n<html><body>Not found", "it is a web page"),
-    "heif": (lambda: b"\0\0\0\x18ftypheic\0\0\0\0", "it is a HEIF, AVIF or video file"),
+    "heif": (lambda: b"\0\0\0\x18ftypheic\0\0\0\0", "it is a HEIC or video file"),
     "one byte": (lambda: b"\xff", "it is not an image file"),
     "jpeg header only": (lambda: jpeg_of()[:20], "broken or truncated JPEG header"),
     "png header only": (lambda: huge_png()[:20], "broken or truncated PNG header"),
@@ -435,3 +435,44 @@ def test_wrong_arguments(call: Callable[[], object], message: str) -> None:
 def test_an_image_of_no_pixels_cannot_be_written() -> None:
     with pytest.raises(MediaError, match="0 x 4"):
         encode(np.zeros((4, 0, 3), np.uint8))
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_avif() -> None:
+    pixels = smooth()
+    data = file_of(Image.fromarray(pixels), "AVIF", quality=100)
+    found = probe(data)
+    assert (found.format, found.size_wh) == ("avif", (pixels.shape[1], pixels.shape[0]))
+    assert np.abs(decode(data).astype(int) - pixels).max() <= 12
+    with pytest.raises(MediaError):
+        verify(data[: len(data) // 2])
+
+
+def _profile(gamma: float) -> bytes:
+    """An RGB profile whose colours are those of sRGB with another curve: dark where ``gamma`` is high."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    count = int.from_bytes(srgb[128:132])
+    made = bytearray(srgb)
+    for at in range(count):
+        entry = 132 + 12 * at
+        start = int.from_bytes(made[entry + 4 : entry + 8])
+        if bytes(made[entry : entry + 4]) in (b"rTRC", b"gTRC", b"bTRC"):
+            curve = b"curv\0\0\0\0\0\0\0\1" + int(gamma * 256).to_bytes(2) + b"\0\0"
+            made[start : start + len(curve)] = curve
+            made[entry + 8 : entry + 12] = (14).to_bytes(4)
+        if made[entry : entry + 4] == b"desc":
+            size = int.from_bytes(made[entry + 8 : entry + 12])
+            made[start : start + size] = made[start : start + size].replace(b"\0s\0R\0G\0B", b"\0o\0d\0d\0!")
+    return bytes(made)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_colours_of_a_profile_become_srgb(kind: str) -> None:
+    """A grey of 128 with a curve of gamma 3 is darker than the same grey in sRGB; with sRGB's own profile it stays."""
+    grey = Image.new("RGB", (8, 6), (128, 128, 128))
+    own = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    options = {"lossless": True} if kind == "WEBP" else {}
+    assert decode(file_of(grey, kind, icc_profile=own, **options)).mean() == pytest.approx(128, abs=1)
+    expected = 255 * (1.055 * (128 / 255) ** (3 / 2.4) - 0.055)
+    assert decode(file_of(grey, kind, icc_profile=_profile(3.0), **options)).mean() == pytest.approx(expected, abs=2)
+    assert decode(file_of(grey, kind, icc_profile=b"no profile", **options)).mean() == pytest.approx(128, abs=1)

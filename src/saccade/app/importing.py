@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from saccade.app.fetching import fetch, is_url, local_source
 from saccade.app.splits import SPLIT
@@ -186,6 +186,13 @@ def _refuse_losses(items: Iterator[Item], report: Report) -> Iterator[Item]:
         )
 
 
+class Taken(NamedTuple):
+    """What became of an image: its reference or why it cannot be used, and how many frames it has."""
+
+    ref: ImageRef | SaccadeError | None
+    frames: int = 1
+
+
 class _Importer:
     """Turns records into items: checks each image, stores or links it, and says what was wrong."""
 
@@ -200,8 +207,9 @@ class _Importer:
 
     def items(self, reading: Reading, progress: Progress) -> Iterator[Item]:
         progress.start("Importing", reading.total)
-        for record, ref in _ahead(reading.records, self._take_in):
+        for record, (ref, frames) in _ahead(reading.records, self._take_in):
             progress.advance(1, record.key)
+            self._note_frames(record, frames)
             if isinstance(ref, SaccadeError):
                 self.set_aside += 1
                 self.report.add(Action.SET_ASIDE, "image that cannot be used", key=record.key, detail=str(ref))
@@ -221,21 +229,27 @@ class _Importer:
 
     def _take_in(self, record: Record) -> Taken:
         if record.media is None:
-            return None
+            return Taken(None)
         path = record.media.path if self.link else None
         try:
             if path is not None and path.stat().st_size > _IN_PIECES:
-                return _ref(record, verify(path), digest_file(path), path.stat().st_size, _uri(path))
-            data = record.media.read()
-            found = verify(data)
+                found, digest, size = verify(path), digest_file(path), path.stat().st_size
+            else:
+                data = record.media.read()
+                found, size = verify(data), len(data)
+                digest = digest_bytes(data) if path is not None else ""  # "": it is yet to be stored
         except SaccadeError as error:
-            return error
+            return Taken(error)
         except OSError as error:
-            return SaccadeError(f"{record.media.name} cannot be read: {error.strerror}.")
-        if path is not None:
-            return _ref(record, found, digest_bytes(data), len(data), _uri(path))
+            return Taken(SaccadeError(f"{record.media.name} cannot be read: {error.strerror}."))
         # Not being able to store it is no fault of the image: that ends the import.
-        return _ref(record, found, self.objects.put_bytes(data), len(data), None)
+        digest = digest or self.objects.put_bytes(data)
+        return Taken(_ref(record, found, digest, size, None if path is None else _uri(path)), found.frames)
+
+    def _note_frames(self, record: Record, frames: int) -> None:
+        if frames > 1:
+            reason = "only the first frame of several is used"
+            self.report.add(Action.NOTICED, reason, key=record.key, detail=f"of {frames}")
 
     def _compare_size(self, record: Record, ref: ImageRef | None) -> None:
         if ref is None or record.size_wh is None or record.size_wh == (ref.width, ref.height):
@@ -263,9 +277,6 @@ def _ref(record: Record, found: Probe, digest: str, size: int, uri: str | None) 
     return ImageRef(
         digest, size, record.media.name, found.width, found.height, found.format, found.mode, found.orientation, uri
     )
-
-
-Taken = ImageRef | SaccadeError | None
 
 
 def _ahead(records: Iterator[Record], take_in: Callable[[Record], Taken]) -> Iterator[tuple[Record, Taken]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from PIL import ExifTags, Image
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
@@ -38,7 +39,7 @@ class Limits:
 LIMITS = Limits()
 _MAX_EXIF = 1 << 20
 MAX_FRAMES = 100_000
-READABLE = "JPEG, PNG, WebP, TIFF, BMP and the first frame of a GIF can be read"
+READABLE = "JPEG, PNG, WebP, AVIF, TIFF, BMP and the first frame of a GIF can be read"
 _READERS: dict[str, type[ImageFile]] = {
     "jpeg": JpegImageFile,
     "png": PngImageFile,
@@ -46,7 +47,10 @@ _READERS: dict[str, type[ImageFile]] = {
     "tiff": TiffImageFile,
     "bmp": BmpImageFile,
     "gif": GifImageFile,
+    "avif": AvifImageFile,
 }
+_HEAD = 64
+_AVIF_BRANDS = (b"avif", b"avis")
 _SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -113,7 +117,11 @@ def _format_of(data: bytes | Path, head: bytes) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
     if head[4:8] == b"ftyp":
-        what = "a HEIF, AVIF or video file"
+        # The box says how long it is; the first brand, or one of those after the version, is what counts.
+        box = head[8 : min(int.from_bytes(head[:4]), _HEAD)]
+        if any(box[at : at + 4] in _AVIF_BRANDS for at in range(0, len(box), 4)):
+            return "avif"
+        what = "a HEIC or video file"
     else:
         what = next((words for start, words in _OTHERS if head.lstrip().startswith(start)), "not an image file")
     raise MediaError(f"{named(data)} cannot be read: it is {what}.", hint=f"{READABLE}; convert it to one of them.")
@@ -219,7 +227,7 @@ def opened(data: bytes | Path, limits: Limits) -> Iterator[Opened]:
     """
     _check_file(data, limits)
     with _stream(data) as stream:
-        name = _format_of(data, stream.read(16))
+        name = _format_of(data, stream.read(_HEAD))
         stream.seek(0)
         try:
             with without_warnings():

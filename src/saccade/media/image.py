@@ -18,6 +18,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from saccade.core.errors import InvalidValueError, MediaError
+from saccade.media._color import needs_conversion, to_srgb
 from saccade.media._jpeg import is_whole_baseline
 from saccade.media._pillow import LIMITS, Limits, Opened, frames_of, named, opened, read_bytes, without_warnings
 
@@ -105,6 +106,7 @@ def decode(
     - Pixels of 16 bits are scaled by 1/257 (of 9 to 15 bits by 255 over their largest value), so that their whole
       range is kept; pixels of 32 bits or in floating point have no fixed range and are refused.
     - CMYK becomes RGB by the plain formula, Adobe's inverted kind included.
+    - Colours of an embedded profile of RGB (ICC) become sRGB, as a browser shows them; not those of 16 bits.
 
     Args:
         mode: "RGB" for (height, width, 3), "L" for (height, width) with the weights of ITU-R BT.601.
@@ -169,6 +171,8 @@ def _decode_plain(content: bytes, found: Opened, max_size: int | None) -> Pixels
         plain = content[28:30] == b"\x18\0"
     if found.format not in ("jpeg", "png", "bmp") or not plain or not complete or "transparency" in image.info:
         return None
+    if needs_conversion(image):
+        return None
     reduced = _reduction(found, max_size) if found.format == "jpeg" else 1
     flags = _REDUCED[reduced] if reduced > 1 else cv2.IMREAD_COLOR
     decoded = _imdecode(content, flags | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -221,7 +225,8 @@ def _from_pillow(found: Opened) -> Pixels:
         grey = _scale(values.astype(np.uint16), 2 ** max(9, _bits(found)) - 1)
         return _turn(_as_pixels(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)), orientation)
     clear = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
-    pixels = _over_white(image) if clear else np.asarray(image.convert("RGB"))
+    shown = to_srgb(image)
+    pixels = _over_white(shown) if clear else np.asarray(shown.convert("RGB"))
     return _turn(_as_pixels(pixels), orientation)
 
 

@@ -154,7 +154,7 @@ class _CvatReading:
                     if element.tag in ("meta", "image", "track"):
                         yield element
                     root.clear()
-        except (ParseError, DefusedXmlException, ValueError, RecursionError) as error:
+        except (ParseError, DefusedXmlException, ValueError, LookupError, RecursionError) as error:
             raise FormatError(f"{self._path.name} cannot be read: {error or type(error).__name__}.") from None
 
     def _total(self) -> int:

@@ -54,7 +54,7 @@ def parse_annotation(path: Path) -> Annotation:
     """The content of an XML file; FormatError where it cannot be read safely or is no annotation."""
     try:
         root = SafeTree.fromstring(path.read_bytes(), forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError, RecursionError) as error:
+    except (ParseError, DefusedXmlException, ValueError, LookupError, RecursionError) as error:
         raise FormatError(f"{path.name} is not XML that can be read safely: {error or type(error).__name__}.") from None
     if root.tag != "annotation":
         raise FormatError(f"{path.name} is not a VOC annotation: its root is '{root.tag}'.")
