@@ -13,7 +13,7 @@ from tests.crash.forker import forker
 from saccade.app.importing import import_dataset
 from saccade.store import Workspace, doctor
 
-KILLS = 20
+KILLS = int(os.environ.get("SACCADE_KILLS", "20"))
 COPIES = 30
 
 

@@ -19,7 +19,7 @@ from tests.crash.store_writer import SCHEMA, content, expected, items, write_nex
 
 from saccade.store import Workspace, doctor
 
-KILLS = 20
+KILLS = int(os.environ.get("SACCADE_KILLS", "20"))
 
 
 def lines_of(done: Path) -> list[list[str]]:

@@ -105,10 +105,11 @@ def test_a_mask_is_never_unpickled(lay: Lay, kit: SimpleNamespace) -> None:
     arrays.append({"$binary": {"base64": base64.b64encode(zlib.compress(pickle.dumps(Harm()))).decode()}})
     arrays.append({"$binary": {"base64": base64.b64encode(zlib.compress(bytes(1 << 29))).decode()}})
     detections = [detection("x", [0, 0, 1, 1], mask=array) for array in arrays]
+    detections.append(detection("x", [0, 0, 1e309, 1], mask=packed(np.ones((2, 2), bool))))
     source = lay(
         {"samples.json": samples({"filepath": "1.png", "f": {"_cls": "Detections", "detections": detections}}),
          "1.png": None}
     )  # fmt: skip
     found = kit.read_all(FORMAT, source)
     assert found.values("objects") == {"1": ()}
-    assert found.reasons() == {("dropped", "object without a usable shape"): len(arrays)}
+    assert found.reasons() == {("dropped", "object without a usable shape"): len(detections)}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -83,16 +86,25 @@ def test_who_wants_to_write_waits_for_the_collection(tmp_path: Path) -> None:
     assert began[0] >= ended
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
 def test_a_killed_collection_keeps_nobody_waiting(tmp_path: Path) -> None:
-    scratch = Scratch(tmp_path / "tmp")
-    scratch.root.mkdir()
-    host = scratch.folder.name.split("~")[0]
-    for left in (f"{host}~999999~1", f"{host}~1~0"):
-        (scratch.root / "clearing").write_text(left)
-        with scratch.working():
-            pass
+    program = (
+        "import sys, time\nfrom pathlib import Path\nfrom saccade.store.files import Scratch\n"
+        "with Scratch(Path(sys.argv[1])).alone() as alone:\n    print(alone, flush=True)\n    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "tmp")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        scratch = Scratch(tmp_path / "tmp")
         with scratch.alone() as alone:
-            assert alone
+            assert not alone
+        process.kill()
+        process.wait()
+    with scratch.working():
+        pass
+    with scratch.alone() as alone:
+        assert alone
 
 
 def test_nothing_is_removed_where_a_version_cannot_be_read(workspace: Workspace) -> None:

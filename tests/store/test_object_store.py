@@ -100,8 +100,8 @@ def test_a_batch_that_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
     store = ObjectStore(str(tmp_path / "objects"), Scratch(tmp_path / "tmp"))
     with store.batch() as batch:
         batch.put_bytes(b"content")
-        assert [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["lock"]
 
 
 def test_a_batch_that_cannot_be_written_says_so(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def _objects(raw: Sequence[Json], key: str, report: Report) -> Iterator[Object]:
         try:
             points = [(number(point[0]), number(point[1])) for point in list_of(one, "polygon")]
             geometry = Polygon.simple(points)
-        except (InvalidValueError, TypeError, IndexError, KeyError) as error:
+        except (InvalidValueError, TypeError, IndexError, KeyError, OverflowError) as error:
             report.add(
                 Action.DROPPED,
                 "object without a usable shape",

@@ -244,7 +244,7 @@ class _Shapes:
             return None
         try:
             geometry = make(self, entry, object_id)
-        except (InvalidValueError, TypeError, ValueError) as error:
+        except (InvalidValueError, TypeError, ValueError, OverflowError) as error:
             self._add("object without a usable shape", object_id, str(error))
             return None
         if geometry is None:

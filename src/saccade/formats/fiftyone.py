@@ -182,7 +182,7 @@ class _Reading:
                 continue
             try:
                 geometry = self._geometry(one, key, object_id, size_wh)
-            except (InvalidValueError, TypeError, ValueError) as error:
+            except (InvalidValueError, TypeError, ValueError, OverflowError) as error:
                 reason = "object without a usable shape"
                 self._report.add(Action.DROPPED, reason, key=key, object_id=object_id, detail=str(error)[:200])
                 continue

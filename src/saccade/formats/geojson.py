@@ -150,7 +150,7 @@ def _objects(features: Sequence[Json], key: str, size_wh: SizeWH, report: Report
         used.add(object_id)
         try:
             geometry = _geometry(feature, own(properties), key, object_id, size_wh, report)
-        except (InvalidValueError, TypeError, IndexError, KeyError, ValueError) as error:
+        except (InvalidValueError, TypeError, IndexError, KeyError, ValueError, OverflowError) as error:
             report.add(
                 Action.DROPPED, "object without a usable shape", key=key, object_id=object_id, detail=str(error)[:200]
             )

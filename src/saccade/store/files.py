@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import re
 import shutil
 import sys
-import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +18,7 @@ from pathlib import Path
 
 from saccade.store.process import is_alive, process_identity
 
-_CLEARING = "clearing"
-_HOUR = 3600
+_LOCK = "lock"
 _SYNC_THREADS = 16
 _MANY = 64
 
@@ -112,6 +111,20 @@ def write_whole(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _flock(descriptor: int, *, alone: bool) -> bool:
+    if os.name == "nt":
+        return True  # there is none that can be shared: the folders of writers have to do
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+    except BlockingIOError:
+        return False
+    except OSError as error:  # a file system without locks
+        return error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+    return True
+
+
 class Scratch:
     """Temporary files of this process, under ``tmp/<process>/``.
 
@@ -139,52 +152,39 @@ class Scratch:
 
     @contextmanager
     def working(self) -> Iterator[Path]:
-        """A fresh folder that lasts as long as one write; while it is there, nothing is cleared away."""
-        path = self.folder / uuid.uuid4().hex
-        path.mkdir(parents=True)
-        try:
-            self._wait_for_clearing()  # it looks for such folders after it has said that it begins
-            yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
+        """A fresh folder that lasts as long as one write; meanwhile nothing is cleared away."""
+        with self._lock(alone=False):
+            path = self.folder / uuid.uuid4().hex
+            path.mkdir(parents=True)
+            try:
+                yield path
+            finally:
+                shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
         """Whether nobody is writing; if so, nobody begins to before the end. For clearing away what is not needed."""
+        with self._lock(alone=True) as held:
+            # A writer without a lock, on a system that has none, is seen by its folder.
+            yield held and not self.is_busy()
+
+    @contextmanager
+    def _lock(self, *, alone: bool) -> Iterator[bool]:
+        """The lock of the workspace, which many may share or one have alone; a process that dies lets go of it.
+
+        Yields whether it is held: whoever wants it alone does not wait, and a system may have no locks.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.root.with_name(_LOCK), os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            with (self.root / _CLEARING).open("x") as file:
-                file.write(process_identity())
-        except FileExistsError:
-            if self._is_clearing():
-                yield False
-                return
-            (self.root / _CLEARING).unlink(missing_ok=True)  # of a process that was killed
-            with self.alone() as alone:
-                yield alone
-            return
-        try:
-            yield not self.is_busy()
+            yield _flock(descriptor, alone=alone)
         finally:
-            (self.root / _CLEARING).unlink(missing_ok=True)
+            os.close(descriptor)
 
     def is_busy(self) -> bool:
         """Whether some process, this one or another, is in the middle of a write."""
         folders = [folder for folder in self.root.glob("*~*~*") if is_alive(folder.name) is not False]
         return any(any(folder.iterdir()) for folder in folders if folder.exists())
-
-    def _is_clearing(self) -> bool:
-        try:
-            identity = (self.root / _CLEARING).read_text()
-            age = time.time() - (self.root / _CLEARING).stat().st_mtime
-        except FileNotFoundError:
-            return False
-        alive = is_alive(identity) if identity.count("~") == 2 else None  # None: elsewhere, or not yet written
-        return alive is True or (alive is None and age < _HOUR)
-
-    def _wait_for_clearing(self) -> None:
-        while self._is_clearing():
-            time.sleep(0.02)
 
     def close(self) -> None:
         with suppress(OSError):  # not made, or still used by another thread
