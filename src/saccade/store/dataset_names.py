@@ -1,0 +1,86 @@
+"""Names for versions of datasets: branches, which grow; aliases, which move; and tags, which stay."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from saccade.core.errors import ConflictError, NotFoundError
+from saccade.store.catalog import Catalog
+from saccade.store.dataset_rows import record_alias, refuse_taken_selector
+from saccade.store.names import check_selector, split_ref
+from saccade.store.resolve import find_dataset, find_version
+from saccade.store.tables import BranchRow, DatasetAliasRow
+
+_TAG_HINT = "Choose another name, or take the tag away first."
+
+
+class DatasetNames:
+    """The part of :class:`~saccade.store.datasets.Datasets` that names versions and reads or writes no data."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def branch(self, name: str, branch: str, from_ref: str) -> None:
+        """A new branch that begins at a version; ``from_ref`` is a reference or what follows its '@'."""
+        check_selector("branch", branch)
+        selector = split_ref(from_ref)[1] if "@" in from_ref or from_ref == name else from_ref
+        with self._catalog.writing() as session:
+            dataset = find_dataset(session, name)
+            refuse_taken_selector(session, dataset, branch)
+            number = find_version(session, dataset, selector).number
+            session.add(BranchRow(dataset_id=dataset.id, name=branch, head=number))
+
+    def alias(self, name: str, alias: str, number: int, *, fixed: bool = False, author: str = "") -> int | None:
+        """Let an alias name a version; returns the number that it named before.
+
+        Args:
+            fixed: for good, as a tag; ConflictError where somebody tries to move it.
+        """
+        check_selector("alias", alias)
+        with self._catalog.writing() as session:
+            dataset = find_dataset(session, name)
+            find_version(session, dataset, str(number))
+            row = session.get(DatasetAliasRow, (dataset.id, alias))
+            if row is None:
+                refuse_taken_selector(session, dataset, alias)
+            elif row.fixed and row.number != number:
+                raise ConflictError(f"'{alias}' is a tag: it names {name}@{row.number} for good.", hint=_TAG_HINT)
+            previous = None if row is None else row.number
+            row = row or DatasetAliasRow(dataset_id=dataset.id, name=alias, number=number, fixed=False)
+            row.number, row.fixed = number, row.fixed or fixed
+            session.add(row)
+            record_alias(session, name, alias, previous=previous, number=number, author=author)
+        return previous
+
+    def unalias(self, name: str, alias: str, *, author: str = "") -> None:
+        """Take an alias away; NotFoundError where there is none."""
+        with self._catalog.writing() as session:
+            dataset = find_dataset(session, name)
+            row = session.get(DatasetAliasRow, (dataset.id, alias))
+            if row is None:
+                raise NotFoundError(f"The dataset '{name}' has no alias '{alias}'.")
+            session.delete(row)
+            record_alias(session, name, alias, previous=row.number, number=None, author=author)
+
+    def tags(self, name: str) -> dict[str, int]:
+        """The aliases that never move."""
+        with self._catalog.reading() as session:
+            dataset = find_dataset(session, name)
+            tags = select(DatasetAliasRow).where(DatasetAliasRow.dataset_id == dataset.id, DatasetAliasRow.fixed)
+            return {row.name: row.number for row in session.scalars(tags.order_by(DatasetAliasRow.name))}
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """The aliases of a dataset and the versions they name."""
+        with self._catalog.reading() as session:
+            dataset = find_dataset(session, name)
+            rows = session.scalars(
+                select(DatasetAliasRow).where(DatasetAliasRow.dataset_id == dataset.id).order_by(DatasetAliasRow.name)
+            )
+            return {row.name: row.number for row in rows}
+
+    def branches(self, name: str) -> dict[str, int]:
+        """The branches of a dataset and their heads."""
+        with self._catalog.reading() as session:
+            dataset = find_dataset(session, name)
+            rows = session.scalars(select(BranchRow).where(BranchRow.dataset_id == dataset.id).order_by(BranchRow.name))
+            return {row.name: row.head for row in rows}
