@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,12 +30,18 @@ from saccade.formats._writing import (
     ClassNames,
     Columns,
     ObjectLosses,
-    copy_media,
-    safe_component,
-    size_wh_of,
 )
 from saccade.formats.base import Detection, LocalFile, Reading, Record
-from saccade.formats.mot.sequences import free_frame, has_masks, join, sequences_of, size_of, track_number, truth_of
+from saccade.formats.mot.sequences import (
+    Sequence,
+    SequencesOut,
+    has_masks,
+    join,
+    sequences_of,
+    size_of,
+    track_number,
+    truth_of,
+)
 
 CLASSES = (
     "pedestrian", "person on vehicle", "car", "bicycle", "motorbike", "non motorized vehicle", "static person",
@@ -176,42 +181,18 @@ class _Sequences:
         return Object(object_id, names[number - 1], box, None, name, attributes)
 
 
-@dataclass
-class _Sequence:
-    """A sequence while it is written."""
-
-    folder: Path
-    frames: set[int] = field(default_factory=set)
-    lines: list[tuple[int, str]] = field(default_factory=list)
-    tracks: dict[str, int] = field(default_factory=dict)
-    labelled: int = 0
-    size_wh: tuple[int, int] | None = None
-    suffix: str = ""
-
-
 class _Writer:
     def __init__(self, columns: Columns, destination: Path, report: Report) -> None:
-        self._columns, self._destination, self._report = columns, destination, report
+        self._columns, self._report = columns, report
         self._classes = ClassNames(columns.labels)
         self._losses = ObjectLosses(report, attributes=True, tracks=True)
-        self._sequences: dict[str, _Sequence] = {}
+        self._sequences = SequencesOut(destination, report)
 
     def record(self, record: Record) -> None:
-        folder, _, stem = record.key.rpartition("/")
-        name = "/".join(safe_component(part, ("img1", "gt", *SPLIT_WORDS)) for part in folder.split("/"))
-        name = name if folder else "sequence"
-        sequence = self._sequences.setdefault(name, _Sequence(self._destination / name))
-        frame = free_frame(stem, sequence.frames)
-        target = sequence.folder / "img1" / f"{frame:06}"
-        if (written := f"{name}/{frame:06}") != record.key:
-            reason = "key changed to be a file name"
-            self._report.add(Action.REPAIRED, reason, key=record.key, detail=f"to {written!r}")
-        image = copy_media(record, target, self._report)
-        if image is None:
+        place = self._sequences.frame(record)
+        if place is None:
             return
-        sequence.frames.add(frame)
-        sequence.suffix = image.suffix
-        sequence.size_wh = sequence.size_wh or size_wh_of(record)
+        sequence, frame = place
         objects = record.values.get(self._columns.labels.name) if self._columns.labels else None
         sequence.labelled += objects is not None
         written_count = 0
@@ -223,7 +204,7 @@ class _Writer:
                 sequence.lines.append((frame, self._line(record.key, found, frame, bounds, sequence)))
 
     def _line(
-        self, key: str, found: Object, frame: int, bounds: tuple[float, float, float, float], sequence: _Sequence
+        self, key: str, found: Object, frame: int, bounds: tuple[float, float, float, float], sequence: Sequence
     ) -> str:
         x1, y1, x2, y2 = bounds
         for name, value in found.attributes.items():
@@ -243,24 +224,15 @@ class _Writer:
     def finish(self) -> None:
         self._losses.finish()
         names = list(self._classes.numbers)
-        for name, sequence in self._sequences.items():
-            if not sequence.frames:
-                continue
-            if sequence.labelled:
-                if unlabelled := len(sequence.frames) - sequence.labelled:
-                    reason = "not labelled, which becomes reviewed and empty"
-                    self._report.add(Action.DROPPED, reason, key=name, detail=f"{unlabelled} frames")
-                (sequence.folder / "gt").mkdir()
-                lines = "".join(f"{line}\n" for _, line in sorted(sequence.lines, key=lambda pair: pair[0]))
-                (sequence.folder / "gt" / "gt.txt").write_text(lines, encoding="utf-8")
-                text = "".join(f"{' '.join(label.split()) or '_'}\n" for label in names)
-                (sequence.folder / "gt" / "labels.txt").write_text(text, encoding="utf-8")
-            self._write_info(name, sequence)
+        self._sequences.write_truths("".join(f"{' '.join(label.split()) or '_'}\n" for label in names))
+        for name, sequence in self._sequences.by_name.items():
+            if sequence.frames:
+                self._write_info(name, sequence)
         for label in names:
             if " ".join(label.split()) != label:
                 self._report.add(Action.REPAIRED, "name of a class that is not one line", detail=repr(label))
 
-    def _write_info(self, name: str, sequence: _Sequence) -> None:
+    def _write_info(self, name: str, sequence: Sequence) -> None:
         width, height = sequence.size_wh or (0, 0)
         (sequence.folder / "seqinfo.ini").write_text(
             f"[Sequence]\nname={name.rpartition('/')[2]}\nimDir=img1\nframeRate=30\nseqLength={max(sequence.frames)}\n"

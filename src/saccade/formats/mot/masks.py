@@ -16,7 +16,6 @@ Source of the format: Voigtlaender et al., "MOTS: Multi-Object Tracking and Segm
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,9 +29,9 @@ from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._painting import Painting, drop_beside_shape
 from saccade.formats._paths import SPLIT_WORDS, Tree, stem_of, tree_of, whole_text
 from saccade.formats._text import read_text
-from saccade.formats._writing import ClassNames, Columns, copy_media, safe_component, size_wh_of
+from saccade.formats._writing import ClassNames, Columns, size_wh_of
 from saccade.formats.base import Detection, Reading, Record
-from saccade.formats.mot.sequences import free_frame, has_masks, join, sequences_of, track_number, truth_of
+from saccade.formats.mot.sequences import Sequence, SequencesOut, has_masks, join, sequences_of, track_number, truth_of
 
 CLASSES = {1: "car", 2: "pedestrian", 10: "ignore"}
 _PER_CLASS = 1000
@@ -150,44 +149,25 @@ def _objects(lines: list[Line], names: dict[int, str], key: str, size_wh: SizeWH
         yield Object(object_id, name, mask, None, str(track))
 
 
-@dataclass
-class _Sequence:
-    """A sequence while it is written."""
-
-    folder: Path
-    frames: set[int] = field(default_factory=set)
-    lines: list[tuple[int, str]] = field(default_factory=list)
-    tracks: dict[str, int] = field(default_factory=dict)
-    labelled: int = 0
-
-
 class _Writer:
     def __init__(self, columns: Columns, destination: Path, report: Report) -> None:
-        self._columns, self._destination, self._report = columns, destination, report
+        self._columns, self._report = columns, report
         self._classes = ClassNames(columns.labels)
-        self._sequences: dict[str, _Sequence] = {}
+        self._sequences = SequencesOut(destination, report)
         self._ids = 0
 
     def record(self, record: Record) -> None:
-        folder, _, stem = record.key.rpartition("/")
-        name = "/".join(safe_component(part, ("img1", "gt", *SPLIT_WORDS)) for part in folder.split("/"))
-        name = name if folder else "sequence"
-        sequence = self._sequences.setdefault(name, _Sequence(self._destination / name))
-        frame = free_frame(stem, sequence.frames)
-        if (written := f"{name}/{frame:06}") != record.key:
-            reason = "key changed to be a file name"
-            self._report.add(Action.REPAIRED, reason, key=record.key, detail=f"to {written!r}")
-        size = size_wh_of(record)
-        if copy_media(record, sequence.folder / "img1" / f"{frame:06}", self._report) is None:
+        size, place = size_wh_of(record), self._sequences.frame(record)
+        if place is None:
             return
-        sequence.frames.add(frame)
+        sequence, frame = place
         objects = record.values.get(self._columns.labels.name) if self._columns.labels else None
         if objects is not None and size is not None:
             sequence.labelled += 1
             self._write(objects, record.key, frame, size, sequence)
 
     def _write(
-        self, objects: tuple[Object, ...], key: str, frame: int, size: tuple[int, int], sequence: _Sequence
+        self, objects: tuple[Object, ...], key: str, frame: int, size: tuple[int, int], sequence: Sequence
     ) -> None:
         painting = Painting(size, key, self._report)
         for found in objects:
@@ -218,16 +198,7 @@ class _Writer:
 
     def finish(self) -> None:
         labels = "".join(f"{n + 1} {' '.join(name.split(chr(10)))}\n" for name, n in self._classes.numbers.items())
-        for name, sequence in self._sequences.items():
-            if not sequence.labelled:
-                continue
-            if unlabelled := len(sequence.frames) - sequence.labelled:
-                reason = "not labelled, which becomes reviewed and empty"
-                self._report.add(Action.DROPPED, reason, key=name, detail=f"{unlabelled} frames")
-            (sequence.folder / "gt").mkdir()
-            lines = "".join(f"{line}\n" for _, line in sorted(sequence.lines, key=lambda pair: pair[0]))
-            (sequence.folder / "gt" / "gt.txt").write_text(lines, encoding="utf-8")
-            (sequence.folder / "gt" / "labels.txt").write_text(labels, encoding="utf-8")
+        self._sequences.write_truths(labels)
         if self._ids:
             self._report.add(Action.DROPPED, "ids of objects", detail=f"{self._ids} objects are numbered anew")
 

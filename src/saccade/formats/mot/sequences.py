@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from saccade.core.errors import SaccadeError
 from saccade.core.objects import Object
 from saccade.core.report import Action, Report
-from saccade.formats._paths import Tree
-from saccade.formats._writing import image_size_wh
+from saccade.formats._paths import SPLIT_WORDS, Tree
+from saccade.formats._writing import copy_media, image_size_wh, safe_component, size_wh_of
+from saccade.formats.base import Record
 
 
 def sequences_of(tree: Tree) -> list[str]:
@@ -61,3 +63,55 @@ def track_number(key: str, found: Object, known: dict[str, int], report: Report)
     detail = f"{found.track!r} to {number}"
     report.add(Action.REPAIRED, "name of a track that is no number", key=key, object_id=found.id, detail=detail)
     return number
+
+
+@dataclass
+class Sequence:
+    """A sequence while it is written: its folder, the numbers of its frames, and the lines of its labels by frame."""
+
+    folder: Path
+    frames: set[int] = field(default_factory=set)
+    lines: list[tuple[int, str]] = field(default_factory=list)
+    tracks: dict[str, int] = field(default_factory=dict)
+    labelled: int = 0
+    size_wh: tuple[int, int] | None = None
+    suffix: str = ""
+
+
+class SequencesOut:
+    """Writes the pictures of records as the frames of sequences, and then their labels."""
+
+    def __init__(self, destination: Path, report: Report) -> None:
+        self.by_name: dict[str, Sequence] = {}
+        self._destination, self._report = destination, report
+
+    def frame(self, record: Record) -> tuple[Sequence, int] | None:
+        """Write a picture; the sequence that its key says and its number there, None where it cannot be written."""
+        folder, _, stem = record.key.rpartition("/")
+        name = "/".join(safe_component(part, ("img1", "gt", *SPLIT_WORDS)) for part in folder.split("/"))
+        name = name if folder else "sequence"
+        sequence = self.by_name.setdefault(name, Sequence(self._destination / name))
+        number = free_frame(stem, sequence.frames)
+        if (written := f"{name}/{number:06}") != record.key:
+            reason = "key changed to be a file name"
+            self._report.add(Action.REPAIRED, reason, key=record.key, detail=f"to {written!r}")
+        image = copy_media(record, sequence.folder / "img1" / f"{number:06}", self._report)
+        if image is None:
+            return None
+        sequence.frames.add(number)
+        sequence.suffix = image.suffix
+        sequence.size_wh = sequence.size_wh or size_wh_of(record)
+        return sequence, number
+
+    def write_truths(self, labels: str) -> None:
+        """Write the labels of every sequence that has any, and the names of the classes."""
+        for name, sequence in self.by_name.items():
+            if not sequence.frames or not sequence.labelled:
+                continue
+            if unlabelled := len(sequence.frames) - sequence.labelled:
+                reason = "not labelled, which becomes reviewed and empty"
+                self._report.add(Action.DROPPED, reason, key=name, detail=f"{unlabelled} frames")
+            (sequence.folder / "gt").mkdir()
+            lines = "".join(f"{line}\n" for _, line in sorted(sequence.lines, key=lambda pair: pair[0]))
+            (sequence.folder / "gt" / "gt.txt").write_text(lines, encoding="utf-8")
+            (sequence.folder / "gt" / "labels.txt").write_text(labels, encoding="utf-8")
