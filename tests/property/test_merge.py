@@ -113,6 +113,7 @@ def diverge(workspace: Workspace, base: State, ours: State, theirs: State) -> No
     workspace.datasets.write("d", SCHEMA, items(theirs), mode="replace", branch="trial")
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(histories())
 def test_merging_branches(history: tuple[State, State, State]) -> None:

@@ -179,6 +179,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return Workspace.create(tmp_path_factory.mktemp("query") / "w")
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(items=datasets(), queries=st.lists(truth_texts(False, 2), min_size=1, max_size=12))
 def test_duckdb_and_python_agree(workspace: Workspace, items: list[Item], queries: list[str]) -> None:
@@ -192,6 +193,7 @@ def test_duckdb_and_python_agree(workspace: Workspace, items: list[Item], querie
         workspace.datasets.remove(name)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     items=datasets(),

@@ -53,7 +53,7 @@ _KNOWN = {
 }  # fmt: skip
 _SPLIT_NAMES = {"validation": "val"}
 _SLACK = 1e-6
-_MOST_MASK_BYTES = 1 << 28
+_MOST_MASK_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
