@@ -55,7 +55,7 @@ from saccade.formats.coco import panoptic
 from saccade.formats.tabular import openimages, plain
 
 SIZE_WH = (40, 30)
-EXAMPLES = settings(max_examples=40, deadline=None)
+EXAMPLES = settings(max_examples=25, deadline=None)
 
 
 @cache

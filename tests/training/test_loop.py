@@ -99,6 +99,7 @@ def test_precisions(precision: str, tmp_path: Path) -> None:
     assert all(np.isfinite(value) for value in outcome.state.history[0]["losses"].values())
 
 
+@pytest.mark.slow
 def test_the_loss_falls(tmp_path: Path) -> None:
     outcome = run(
         detector("augment=[]", "train.epochs=25", "train.optimizer.lr=0.01", "train.validate_every=25"), tmp_path
