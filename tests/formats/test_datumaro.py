@@ -51,6 +51,7 @@ def test_every_kind_of_annotation(lay: Lay, kit: SimpleNamespace, formats: Regis
         annotation("ellipse", points=[1, 1, 5, 5]),
         annotation("label", 1), annotation("caption", None, caption="hello"),
         annotation("bbox", None, bbox=[1, 1, 4, 3]), annotation("cuboid_3d"), annotation("polygon", points=[1]),
+        annotation("bbox"),
     ]  # fmt: skip
     source = lay(
         {
@@ -88,7 +89,7 @@ def test_every_kind_of_annotation(lay: Lay, kit: SimpleNamespace, formats: Regis
     )  # fmt: skip
     assert found.reasons() == {
         ("dropped", "attribute that is no text, number or truth value"): 1, ("dropped", "object without a class"): 1,
-        ("dropped", "shape of a kind that is not known"): 1, ("dropped", "object without a usable shape"): 1,
+        ("dropped", "shape of a kind that is not known"): 1, ("dropped", "object without a usable shape"): 2,
         ("set_aside", "image file missing"): 1,
     }  # fmt: skip
 

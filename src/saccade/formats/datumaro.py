@@ -264,7 +264,7 @@ class _Shapes:
         return plain_attributes(given, self._report, key=self._key, object_id=object_id)
 
     def _box(self, entry: Json, object_id: str) -> Geometry | None:
-        x, y, width, height = (number(side) for side in entry["bbox"])
+        x, y, width, height = (number(side) for side in list_of(entry, "bbox"))
         corners = (x, y, x + width, y + height)
         return fit_box(corners, self._size_wh, self._report, key=self._key, object_id=object_id)
 
