@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -55,7 +56,7 @@ from saccade.formats.coco import panoptic
 from saccade.formats.tabular import openimages, plain
 
 SIZE_WH = (40, 30)
-EXAMPLES = settings(max_examples=25, deadline=None)
+EXAMPLES = settings(max_examples=int(os.environ.get("SACCADE_EXAMPLES", "40")), deadline=None)
 
 
 @cache

@@ -24,7 +24,7 @@ from saccade.core.report import Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats.base import FORMATS, Format, LocalFile, Reading, Record
 
-ROUNDS = int(os.environ.get("SACCADE_FUZZ", "6"))
+ROUNDS = int(os.environ.get("SACCADE_FUZZ", "12"))
 LABELS = [name for name in FORMATS.names() if name not in ("images", "folders")]
 ODD: list[Any] = [
     None, True, False, 0, -1, 1, 1e308, -1e308, float("nan"), float("inf"), 10**40, "", "x", "../../etc/passwd", "\0",

@@ -281,11 +281,15 @@ def _ref(record: Record, found: Probe, digest: str, size: int, uri: str | None) 
 
 def _ahead(records: Iterator[Record], take_in: Callable[[Record], Taken]) -> Iterator[tuple[Record, Taken]]:
     """Records in order with their images taken in, a few ahead in threads, several at a time."""
+
+    def all_of(part: list[Record]) -> list[Taken]:
+        return [take_in(record) for record in part]
+
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="saccade-import") as pool:
         waiting: deque[tuple[list[Record], Future[list[Taken]]]] = deque()
         try:
             while part := list(islice(records, _TOGETHER)):
-                waiting.append((part, pool.submit(lambda part=part: [take_in(record) for record in part])))  # type: ignore[misc]
+                waiting.append((part, pool.submit(all_of, part)))
                 if len(waiting) >= 2 * _THREADS:
                     first, result = waiting.popleft()
                     yield from zip(first, result.result(), strict=True)
