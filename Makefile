@@ -13,8 +13,8 @@ setup: .venv/.ready ## Make .venv with everything that is needed
 .venv/.ready: requirements.lock tools/setup.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || (echo "Saccade needs Python 3.11 or newer; set PYTHON=…"; exit 1)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tools/setup.lock
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock tools/setup.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tools/setup.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --no-build-isolation --require-hashes requirements.lock tools/setup.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -45,7 +45,7 @@ docs: setup ## Write the generated reference in docs/reference/
 
 lock: setup ## Resolve requirements.lock anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --all-extras pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate tools/setup.in -o tools/setup.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements.lock tools/setup.in -o tools/setup.lock
 
 clean: ## Remove what the targets made
 	rm -rf .venv demo-workspace .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

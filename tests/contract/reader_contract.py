@@ -94,5 +94,10 @@ def _check_unknown(reader: Reader) -> None:
 def _check_media(reader: Reader, media: Mapping[str, bytes]) -> None:
     for digest, content in media.items():
         assert reader.read_media(FileRef(digest, len(content), "file")) == content
+        with reader.open_media(FileRef(digest, len(content), "file")) as file:
+            file.seek(1)
+            assert file.read() == content[1:]
+    with pytest.raises(NotFoundError, match=r"lost\.png"):
+        reader.open_media(ImageRef("0" * 64, 1, "lost.png", 1, 1, "png"))
     with pytest.raises(NotFoundError, match=r"lost\.png"):
         reader.read_media(ImageRef("0" * 64, 1, "lost.png", 1, 1, "png"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -26,7 +27,7 @@ from saccade.core.objects import (
     RotatedBox,
 )
 from saccade.core.reader import Item
-from saccade.core.schema import Column, FileRef, ImageRef, Kind, Schema
+from saccade.core.schema import Column, FileRef, ImageRef, Kind, Schema, VideoRef
 from saccade.store.codec import ARROW_TYPES, arrow_schema, decode_batch, encode_items
 from saccade.store.codec_objects import OBJECTS, decode_objects, encode_objects
 
@@ -111,8 +112,10 @@ def test_not_labelled_is_null_and_reviewed_and_empty_is_an_empty_list() -> None:
 
 
 IMAGE = ImageRef("0" * 64, 3, "ä.png", 4, 5, "png", "I;16", 6, "file:///x")
+VIDEO = VideoRef("3" * 64, 9, "a.mp4", 64, 48, 30, 1.001, 29.97, "mov", "h264", 6)
 VALUES: list[tuple[Kind, list[Any]]] = [
-    (Kind.IMAGE, [IMAGE, None, ImageRef("1" * 64, 1, "b", 1, 1, "jpeg")]),
+    (Kind.IMAGE, [IMAGE, None, ImageRef("1" * 64, 1, "b", 1, 1, "jpeg"), replace(IMAGE, frame=7)]),
+    (Kind.VIDEO, [VIDEO, None, replace(VIDEO, uri="file:///a.mp4")]),
     (Kind.OBJECTS, [(), None]),
     (Kind.LABEL, ["a", None, "", "é"]),
     (Kind.LABELS, [("a", "b"), (), None, ("",)]),

@@ -17,10 +17,10 @@ from saccade.evaluation.detection import evaluate_objects
 from saccade.evaluation.metrics import DetectionMetrics
 from saccade.evaluation.report import build_classification_report, build_detection_report
 from saccade.inference.predictor import Prediction
+from saccade.media.stored import read_image
 from saccade.store.evaluations import Evaluation
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
-from saccade.training.session import read_image
 
 
 @dataclass(frozen=True, slots=True)

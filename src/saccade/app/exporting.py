@@ -15,7 +15,12 @@ from saccade.core.reader import Reader
 from saccade.core.report import Action, Report
 from saccade.core.schema import ImageRef, Kind
 from saccade.formats.base import FORMATS, Reading, Record
+from saccade.media.image import IMAGE_FORMATS, encode
+from saccade.media.stored import read_image
 from saccade.store.workspace import Workspace
+
+FRAME_QUALITY = 95
+"""Of the JPEGs that frames of videos become."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +42,55 @@ class StoredImage:
         return self.reader.read_media(self.ref)
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """A frame of a file that holds several, as a picture: a JPEG for one of a video, else a PNG."""
+
+    reader: Reader
+    ref: ImageRef
+
+    @property
+    def name(self) -> str:
+        return f"{Path(self.ref.name).stem}-{self.ref.frame:06}.{'png' if self._is_page else 'jpg'}"
+
+    @property
+    def path(self) -> Path | None:
+        return None
+
+    @property
+    def _is_page(self) -> bool:
+        return self.ref.format in IMAGE_FORMATS
+
+    def read(self) -> bytes:
+        return encode(read_image(self.reader, self.ref), "png" if self._is_page else "jpeg", FRAME_QUALITY)
+
+
 def reading_of(
-    reader: Reader, progress: Progress, split: str | None = None, keys: Sequence[str] | None = None
+    reader: Reader,
+    progress: Progress,
+    report: Report,
+    split: str | None = None,
+    keys: Sequence[str] | None = None,
 ) -> Reading:
     """A reader as what formats write: all its items or those with some keys, of all splits or of one."""
     image = reader.schema.first(Kind.IMAGE).name
 
     def records() -> Iterator[Record]:
+        frames = 0
         for item in reader.items(keys=keys):
             progress.advance(1, item.key)
             if split is not None and item.values.get(SPLIT) != split:
                 continue
             ref: ImageRef | None = item[image]
             values = {name: value for name, value in item.values.items() if name != image}
-            media = StoredImage(reader, ref) if ref else None
-            yield Record(item.key, media, values, (ref.width, ref.height) if ref else None)
+            if ref is None:
+                yield Record(item.key, None, values)
+                continue
+            frames += ref.frame is not None
+            media = StoredImage(reader, ref) if ref.frame is None else StoredFrame(reader, ref)
+            yield Record(item.key, media, values, (ref.width, ref.height))
+        if frames:
+            report.add(Action.NOTICED, "frames are written as pictures", detail=f"{frames} frames")
 
     return Reading(reader.schema, records(), len(reader) if keys is None else len(keys))
 
@@ -84,7 +123,7 @@ def export_dataset(
     with new_folder(destination) as folder:
         progress.start("Exporting", len(version) if keys is None else len(keys))
         try:
-            part.write(reading_of(version, progress, split, keys), folder, report, **(options or {}))
+            part.write(reading_of(version, progress, report, split, keys), folder, report, **(options or {}))
         finally:
             progress.finish()
         losses = [finding for finding in report if finding.action is not Action.NOTICED]

@@ -4,58 +4,48 @@ from __future__ import annotations
 
 import json
 import re
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from saccade.app.fetching import fetch, is_url, local_source
 from saccade.app.splits import SPLIT
-from saccade.core.digest import digest_bytes, digest_file
+from saccade.app.taking import Intake, taken_ahead
 from saccade.core.errors import ConflictError, FormatError, InvalidValueError, NotFoundError, SaccadeError
 from saccade.core.progress import Progress, Silent
 from saccade.core.reader import Item
 from saccade.core.report import Action, Report
-from saccade.core.schema import Column, ImageRef, Kind, Schema
+from saccade.core.schema import Column, ImageRef, Kind, Schema, VideoRef
 from saccade.core.splits import count_by_split, split_by_group
 from saccade.formats.archives import is_archive, unpack
 from saccade.formats.base import FORMATS, Reading, Record
 from saccade.formats.detect import detect_format
-from saccade.media.image import Probe, verify
 from saccade.store.object_store import ObjectBatch
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
-
-IMAGE = "image"
-_THREADS = 4
-_TOGETHER = 8
-_IN_PIECES = 1 << 26
-"""Linked files of more bytes are not read as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitRequest:
     """How to split an import: shares by name, and a regular expression that finds an item's group in its key.
 
-    Where the expression has a group, that is the item's group; where it is empty, each item is its own.
+    Where the expression has a group, that is the item's group. Where it is empty, the frames of a video or sequence are
+    one group, and any other item is its own.
     """
 
     shares: Mapping[str, float]
     group_pattern: str = ""
     seed: int = 0
 
-    def assign(self, keys: list[str]) -> dict[str, str]:
-        """A split for each key."""
+    def assign(self, groups: Mapping[str, str]) -> dict[str, str]:
+        """A split for each key, from what the source says of its group ("" for none)."""
         try:
             pattern = re.compile(self.group_pattern)
         except re.error as error:
             raise InvalidValueError(f"'{self.group_pattern}' is not a regular expression: {error}.") from None
-        return split_by_group({key: _group(pattern, key) for key in keys}, self.shares, self.seed)
+        return split_by_group({key: _group(pattern, key, own) for key, own in groups.items()}, self.shares, self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +90,7 @@ def import_dataset(
         splits = None
         if split is not None:
             preview = FORMATS.get(chosen).read(place, Report(), **given)
-            splits = split.assign([record.key for record in preview.records])
+            splits = split.assign({record.key: record.group for record in preview.records})
         reading = FORMATS.get(chosen).read(place, report, **given)
         config = {"source": str(source), "format": chosen, "link": link, "options": given}
         if split is not None:
@@ -167,9 +157,9 @@ def _choose(source: Path, format: str) -> tuple[str, str]:
     return chosen, next(answer.reason for name, answer in answers if name == chosen)
 
 
-def _group(pattern: re.Pattern[str], key: str) -> str:
+def _group(pattern: re.Pattern[str], key: str, own: str) -> str:
     if not pattern.pattern:
-        return key
+        return own or key
     match = pattern.search(key)
     if match is None:
         raise InvalidValueError(f"The group expression '{pattern.pattern}' does not match the item '{key}'.")
@@ -186,13 +176,6 @@ def _refuse_losses(items: Iterator[Item], report: Report) -> Iterator[Item]:
         )
 
 
-class Taken(NamedTuple):
-    """What became of an image: its reference or why it cannot be used, and how many frames it has."""
-
-    ref: ImageRef | SaccadeError | None
-    frames: int = 1
-
-
 class _Importer:
     """Turns records into items: checks each image, stores or links it, and says what was wrong."""
 
@@ -207,15 +190,18 @@ class _Importer:
 
     def items(self, reading: Reading, progress: Progress) -> Iterator[Item]:
         progress.start("Importing", reading.total)
-        for record, (ref, frames) in _ahead(reading.records, self._take_in):
+        media = reading.schema.first(Kind.IMAGE, Kind.VIDEO)
+        intake = Intake(self.objects, link=self.link, whole=media.kind is Kind.VIDEO)
+        for record, (ref, frames) in taken_ahead(reading.records, intake.take):
             progress.advance(1, record.key)
             self._note_frames(record, frames)
             if isinstance(ref, SaccadeError):
                 self.set_aside += 1
-                self.report.add(Action.SET_ASIDE, "image that cannot be used", key=record.key, detail=str(ref))
+                reason = f"{media.kind} that cannot be used"
+                self.report.add(Action.SET_ASIDE, reason, key=record.key, detail=str(ref))
                 continue
             self._compare_size(record, ref)
-            values = {IMAGE: ref, **record.values}
+            values = {media.name: ref, **record.values}
             if self.splits is not None:
                 values[SPLIT] = self.splits[record.key]
             self.seen_splits.append(values.get(SPLIT))
@@ -227,74 +213,17 @@ class _Importer:
             )
         self.objects.finish()  # before the version that refers to them comes to be
 
-    def _take_in(self, record: Record) -> Taken:
-        if record.media is None:
-            return Taken(None)
-        path = record.media.path if self.link else None
-        try:
-            if path is not None and path.stat().st_size > _IN_PIECES:
-                found, digest, size = verify(path), digest_file(path), path.stat().st_size
-            else:
-                data = record.media.read()
-                found, size = verify(data), len(data)
-                digest = digest_bytes(data) if path is not None else ""  # "": it is yet to be stored
-        except SaccadeError as error:
-            return Taken(error)
-        except OSError as error:
-            return Taken(SaccadeError(f"{record.media.name} cannot be read: {error.strerror}."))
-        # Not being able to store it is no fault of the image: that ends the import.
-        digest = digest or self.objects.put_bytes(data)
-        return Taken(_ref(record, found, digest, size, None if path is None else _uri(path)), found.frames)
-
     def _note_frames(self, record: Record, frames: int) -> None:
         if frames > 1:
             reason = "only the first frame of several is used"
             self.report.add(Action.NOTICED, reason, key=record.key, detail=f"of {frames}")
 
-    def _compare_size(self, record: Record, ref: ImageRef | None) -> None:
+    def _compare_size(self, record: Record, ref: ImageRef | VideoRef | None) -> None:
         if ref is None or record.size_wh is None or record.size_wh == (ref.width, ref.height):
             return
         stated = f"{record.size_wh[0]} x {record.size_wh[1]} stated, {ref.width} x {ref.height} true"
         self.report.add(Action.NOTICED, "image size differs from what the labels state", key=record.key, detail=stated)
 
 
-def _uri(path: Path) -> str:
-    """The file's URI; links on the way to its folder are followed, which is asked once for each folder."""
-    return (_real_folder(path.parent) / path.name).as_uri()
-
-
-@lru_cache(maxsize=1024)
-def _real_folder(folder: Path) -> Path:
-    return folder.resolve()
-
-
 def _first_set_aside(report: Report) -> str:
     return next(f"{finding.key}: {finding.detail}" for finding in report if finding.action is Action.SET_ASIDE)
-
-
-def _ref(record: Record, found: Probe, digest: str, size: int, uri: str | None) -> ImageRef:
-    assert record.media is not None
-    return ImageRef(
-        digest, size, record.media.name, found.width, found.height, found.format, found.mode, found.orientation, uri
-    )
-
-
-def _ahead(records: Iterator[Record], take_in: Callable[[Record], Taken]) -> Iterator[tuple[Record, Taken]]:
-    """Records in order with their images taken in, a few ahead in threads, several at a time."""
-
-    def all_of(part: list[Record]) -> list[Taken]:
-        return [take_in(record) for record in part]
-
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="saccade-import") as pool:
-        waiting: deque[tuple[list[Record], Future[list[Taken]]]] = deque()
-        try:
-            while part := list(islice(records, _TOGETHER)):
-                waiting.append((part, pool.submit(all_of, part)))
-                if len(waiting) >= 2 * _THREADS:
-                    first, result = waiting.popleft()
-                    yield from zip(first, result.result(), strict=True)
-            while waiting:
-                first, result = waiting.popleft()
-                yield from zip(first, result.result(), strict=True)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

@@ -25,11 +25,11 @@ from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
 from saccade.inference.predictor import Prediction
 from saccade.media.draw import draw_objects
 from saccade.media.image import decode, encode, probe
+from saccade.media.stored import read_image
 from saccade.models.input import ImageArray
 from saccade.store.names import check_name
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
-from saccade.training.session import read_image
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 

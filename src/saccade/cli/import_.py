@@ -75,11 +75,13 @@ def _print(result: ImportResult) -> None:
     from rich.markup import escape
 
     from saccade.cli.console import print_report, say
+    from saccade.core.schema import Kind
 
     say(f"Format [bold]{result.format}[/]: {escape(result.reason)}.")
     shares = ", ".join(f"{name or 'no split'} {count:,}" for name, count in result.splits.items())
+    what = result.version.schema.first(Kind.IMAGE, Kind.VIDEO).kind
     aside = f", [red]{result.set_aside:,} set aside[/]" if result.set_aside else ""
-    say(f"[bold]{result.version.ref}[/] has {len(result.version):,} images ({shares}){aside}.")
+    say(f"[bold]{result.version.ref}[/] has {len(result.version):,} {what}s ({shares}){aside}.")
     if len(result.report):
         say("What was found on the way:")
         print_report(result.report)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from io import BytesIO
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from saccade.core.errors import InvalidValueError, NotFoundError
-from saccade.core.schema import FileRef, ImageRef, Schema, Value
+from saccade.core.schema import MediaRef, Schema, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,12 @@ class Reader(Protocol):
         """
         ...
 
-    def read_media(self, ref: ImageRef | FileRef) -> bytes:
+    def read_media(self, ref: MediaRef) -> bytes:
         """The bytes of a file of this reader; NotFoundError where it is gone."""
+        ...
+
+    def open_media(self, ref: MediaRef) -> BinaryIO:
+        """A file of this reader, open for reading anywhere in it; NotFoundError where it is gone."""
         ...
 
 
@@ -70,7 +75,10 @@ class MemoryReader:
             if wanted is None or item.key in wanted:
                 yield Item(item.key, {name: item.values.get(name) for name in names})
 
-    def read_media(self, ref: ImageRef | FileRef) -> bytes:
+    def open_media(self, ref: MediaRef) -> BinaryIO:
+        return BytesIO(self.read_media(ref))
+
+    def read_media(self, ref: MediaRef) -> bytes:
         try:
             return self._media[ref.digest]
         except KeyError:

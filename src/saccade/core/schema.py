@@ -17,12 +17,14 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*")
 class Kind(StrEnum):
     """The type of a column's values, and the Python value that stands for it.
 
-    image: :class:`ImageRef`; objects: tuple of :class:`~saccade.core.objects.Object`; label: a class name;
-    labels: tuple of class names; embedding: tuple of float; text: str; number: float; table: any JSON value;
-    file: :class:`FileRef`. ``None`` in any column means "no value" ("not labelled yet" for label, labels, objects).
+    image: :class:`ImageRef`; video: :class:`VideoRef`; objects: tuple of :class:`~saccade.core.objects.Object`;
+    label: a class name; labels: tuple of class names; embedding: tuple of float; text: str; number: float; table: any
+    JSON value; file: :class:`FileRef`. ``None`` in any column means "no value" ("not labelled yet" for label, labels,
+    objects).
     """
 
     IMAGE = "image"
+    VIDEO = "video"
     OBJECTS = "objects"
     LABEL = "label"
     LABELS = "labels"
@@ -49,7 +51,8 @@ class ImageRef:
 
     ``width`` and ``height`` are pixels after the EXIF ``orientation`` (1 to 8) has been applied, as it always is on
     decoding. ``format`` is Pillow's name in lower case ("jpeg"), ``mode`` Pillow's mode ("RGB", "I;16").
-    ``uri`` is set where the file is kept by reference instead of by copy.
+    ``uri`` is set where the file is kept by reference instead of by copy. ``frame`` is set where the image is one frame
+    of a video or one page of a file that has several: its number from 0, in the order of showing.
     """
 
     digest: str
@@ -61,6 +64,34 @@ class ImageRef:
     mode: str = "RGB"
     orientation: int = 1
     uri: str | None = None
+    frame: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRef:
+    """A video file: identity, and what its frames say.
+
+    ``width`` and ``height`` are pixels of a frame after ``orientation``, as numbered by EXIF, has been applied.
+    ``duration`` is in seconds, ``rate`` in frames a second in the mean; ``format`` and ``codec`` are FFmpeg's names.
+    ``uri`` is set where the file is kept by reference instead of by copy.
+    """
+
+    digest: str
+    size: int
+    name: str
+    width: int
+    height: int
+    frames: int
+    duration: float
+    rate: float
+    format: str
+    codec: str
+    orientation: int = 1
+    uri: str | None = None
+
+
+MediaRef = ImageRef | VideoRef | FileRef
+"""A file that a value refers to."""
 
 
 Value = Any

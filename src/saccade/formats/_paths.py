@@ -17,6 +17,10 @@ IMAGE_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"}
     | {".ppm", ".pgm", ".pbm", ".jp2", ".j2k", ".avif", ".heic"}
 )
+VIDEO_EXTENSIONS = frozenset(
+    {".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"}
+    | {".flv", ".ogv", ".ogg", ".wmv", ".asf", ".mxf"}
+)
 SPLIT_WORDS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 
 # Control characters, and the halves of surrogate pairs that stand for bytes which are not UTF-8.
@@ -37,6 +41,12 @@ def is_image_name(name: str) -> bool:
     """Whether a file name ends like that of an image."""
     stem, dot, ending = name.rpartition(".")
     return f"{dot}{ending}".lower() in IMAGE_EXTENSIONS and stem.rpartition("/")[2] != ""
+
+
+def is_video_name(name: str) -> bool:
+    """Whether a file name ends like that of a video."""
+    stem, dot, ending = name.rpartition(".")
+    return f"{dot}{ending}".lower() in VIDEO_EXTENSIONS and stem.rpartition("/")[2] != ""
 
 
 def stem_of(relative: str) -> str:

@@ -54,22 +54,30 @@ class LocalFile:
 class Record:
     """One item on its way in or out.
 
-    ``values`` holds every column but the image. ``size_wh`` is the image's width and height in pixels after EXIF
-    orientation: on reading what the source states (or None), on writing what is true.
+    Attributes:
+        values: every column but that of the media.
+        size_wh: the image's width and height in pixels after EXIF orientation: on reading what the source states (or
+            None), on writing what is true.
+        frame: which frame of the media the image is, on reading; None where it is the whole.
+        group: what must not be torn apart by a split, such as the video or sequence that it is a frame of; "" where it
+            stands alone.
     """
 
     key: str
     media: MediaSource | None
     values: Mapping[str, Value] = field(default_factory=dict)
     size_wh: tuple[int, int] | None = None
+    frame: int | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A source being read, or a dataset being written: its columns, and its records as a stream.
 
-    ``schema`` has an ``image`` column of kind image first; then those of the labels (``objects``, ``label`` …) and
-    ``split`` (text) where the source has splits. ``total`` is the number of records where it is known.
+    ``schema`` has an ``image`` column of kind image first, or a ``video`` column of kind video; then those of the
+    labels (``objects``, ``label`` …) and ``split`` (text) where the source has splits. ``total`` is the number of
+    records where it is known.
     """
 
     schema: Schema

@@ -49,6 +49,8 @@ _READERS: dict[str, type[ImageFile]] = {
     "gif": GifImageFile,
     "avif": AvifImageFile,
 }
+IMAGE_FORMATS = frozenset(_READERS)
+"""The names of the formats of images, as references to them have them."""
 _HEAD = 64
 _AVIF_BRANDS = (b"avif", b"avis")
 _SIGNATURES = (

@@ -20,9 +20,20 @@ from PIL.TiffImagePlugin import TiffImageFile
 from saccade.core.errors import InvalidValueError, MediaError
 from saccade.media._color import needs_conversion, to_srgb
 from saccade.media._jpeg import is_whole_baseline
-from saccade.media._pillow import LIMITS, Limits, Opened, frames_of, named, opened, read_bytes, without_warnings
+from saccade.media._pillow import (
+    IMAGE_FORMATS,
+    LIMITS,
+    Limits,
+    Opened,
+    frames_of,
+    named,
+    opened,
+    read_bytes,
+    without_warnings,
+)
+from saccade.media._turning import shrink, turn
 
-__all__ = ["LIMITS", "Limits", "Pixels", "Probe", "decode", "encode", "probe", "thumbnail", "verify"]
+__all__ = ["IMAGE_FORMATS", "LIMITS", "Limits", "Pixels", "Probe", "decode", "encode", "probe", "thumbnail", "verify"]
 
 Pixels = npt.NDArray[np.uint8]
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
@@ -126,7 +137,7 @@ def decode(
             _refuse_open_range(data, found)
             with _quiet_for(found):
                 pixels = _from_pillow(found)
-    pixels = _shrink(pixels, max_size)
+    pixels = shrink(pixels, max_size)
     return _as_pixels(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) if mode == "L" else pixels
 
 
@@ -179,7 +190,7 @@ def _decode_plain(content: bytes, found: Opened, max_size: int | None) -> Pixels
     width, height = found.stored_wh
     if decoded is None or decoded.shape != (-(-height // reduced), -(-width // reduced), 3):
         return None
-    return _turn(_as_pixels(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)), found.orientation)
+    return turn(_as_pixels(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)), found.orientation)
 
 
 def _reduction(found: Opened, max_size: int | None) -> int:
@@ -205,7 +216,7 @@ def _decode_deep(content: bytes, found: Opened) -> Pixels | None:
         with_alpha = Image.fromarray(_as_pixels(cv2.cvtColor(scaled, cv2.COLOR_BGRA2RGBA)))
         pixels = _over_white(with_alpha)
     # OpenCV's TIFF reader turns the pixels by itself.
-    return _as_pixels(pixels) if found.format == "tiff" else _turn(_as_pixels(pixels), found.orientation)
+    return _as_pixels(pixels) if found.format == "tiff" else turn(_as_pixels(pixels), found.orientation)
 
 
 def _imdecode(content: bytes, flags: int) -> npt.NDArray[np.integer[Any]] | None:
@@ -223,11 +234,11 @@ def _from_pillow(found: Opened) -> Pixels:
     if image.mode.startswith("I;16"):
         values = np.asarray(image)
         grey = _scale(values.astype(np.uint16), 2 ** max(9, _bits(found)) - 1)
-        return _turn(_as_pixels(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)), orientation)
+        return turn(_as_pixels(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)), orientation)
     clear = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
     shown = to_srgb(image)
     pixels = _over_white(shown) if clear else np.asarray(shown.convert("RGB"))
-    return _turn(_as_pixels(pixels), orientation)
+    return turn(_as_pixels(pixels), orientation)
 
 
 def _over_white(image: Image.Image) -> npt.NDArray[np.uint8]:
@@ -247,26 +258,6 @@ def _refuse_open_range(data: bytes | Path, found: Opened) -> None:
             f"{named(data)} has pixels of mode '{found.image.mode}' (32-bit or signed), whose range is not known.",
             hint="Scale it to 8 or 16 bits first, with the range that it means.",
         )
-
-
-def _turn(pixels: Pixels, orientation: int) -> Pixels:
-    """Apply an EXIF orientation."""
-    if orientation >= 5:
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return _as_pixels(pixels)
-
-
-def _shrink(pixels: Pixels, max_size: int | None) -> Pixels:
-    if max_size is None or max(pixels.shape[:2]) <= max_size:
-        return pixels
-    height, width = pixels.shape[:2]
-    scale = max_size / max(height, width)
-    size_wh = max(1, round(width * scale)), max(1, round(height * scale))
-    return _as_pixels(cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA))
 
 
 def _quiet_for(found: Opened) -> AbstractContextManager[None]:

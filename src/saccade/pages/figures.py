@@ -175,7 +175,7 @@ def draw_all(
 
 def _images(reader: Reader, image_column: str, keys: Mapping[str, Any]) -> Iterator[tuple[str, Pixels | str]]:
     """Keys with their pixels, or with the reason why there are none."""
-    from saccade.media.image import decode
+    from saccade.media.stored import read_image
 
     if not keys:
         return
@@ -185,6 +185,6 @@ def _images(reader: Reader, image_column: str, keys: Mapping[str, Any]) -> Itera
             yield item.key, "This item has no image."
             continue
         try:
-            yield item.key, np.asarray(decode(reader.read_media(ref)), dtype=np.uint8)
+            yield item.key, np.asarray(read_image(reader, ref), dtype=np.uint8)
         except (SaccadeError, OSError) as error:
             yield item.key, f"The image cannot be shown: {error}"

@@ -17,7 +17,7 @@ import pyarrow as pa
 from saccade.core.digest import canonical_json
 from saccade.core.errors import InvalidValueError
 from saccade.core.reader import Item
-from saccade.core.schema import KEY, Column, FileRef, ImageRef, Kind, Schema, Value
+from saccade.core.schema import KEY, Column, FileRef, ImageRef, Kind, Schema, Value, VideoRef
 from saccade.store.codec_objects import OBJECTS, decode_objects, encode_objects
 from saccade.store.columns import build, collector_paused, cut, lists_from, to_list, to_list_of_few
 
@@ -38,10 +38,28 @@ IMAGE = pa.struct(
         ("mode", pa.string()),
         ("orientation", pa.int64()),
         ("uri", pa.string()),
+        ("frame", pa.int64()),
+    ]
+)
+VIDEO = pa.struct(
+    [
+        ("digest", pa.string()),
+        ("size", pa.int64()),
+        ("name", pa.string()),
+        ("width", pa.int64()),
+        ("height", pa.int64()),
+        ("frames", pa.int64()),
+        ("duration", pa.float64()),
+        ("rate", pa.float64()),
+        ("format", pa.string()),
+        ("codec", pa.string()),
+        ("orientation", pa.int64()),
+        ("uri", pa.string()),
     ]
 )
 ARROW_TYPES: Mapping[Kind, pa.DataType] = {
     Kind.IMAGE: IMAGE,
+    Kind.VIDEO: VIDEO,
     Kind.OBJECTS: OBJECTS,
     Kind.LABEL: pa.string(),
     Kind.LABELS: pa.list_(pa.string()),
@@ -104,6 +122,7 @@ def _json_texts(values: Sequence[Any]) -> pa.Array:
 
 _ENCODE: Mapping[Kind, Callable[[Any], pa.Array]] = {
     Kind.IMAGE: lambda values: _structs(values, ImageRef, IMAGE),
+    Kind.VIDEO: lambda values: _structs(values, VideoRef, VIDEO),
     Kind.OBJECTS: encode_objects,
     Kind.LABEL: _strings,
     Kind.LABELS: _string_lists,
@@ -116,9 +135,12 @@ _ENCODE: Mapping[Kind, Callable[[Any], pa.Array]] = {
 
 
 def _read_structs(array: pa.StructArray, cls: type) -> list[Any]:
-    few = {"format", "mode"}
-    columns = {
-        field.name: (to_list_of_few if field.name in few else to_list)(array.field(field.name)) for field in fields(cls)
+    few = {"format", "mode", "codec"}
+    columns: dict[str, Iterable[Any]] = {
+        field.name: (to_list_of_few if field.name in few else to_list)(array.field(field.name))
+        if array.type.get_field_index(field.name) >= 0
+        else repeat(field.default)  # a field that an earlier Saccade did not have
+        for field in fields(cls)
     }
     made: list[Any] = build(cls, len(array), **columns)
     if not array.null_count:
@@ -132,6 +154,7 @@ def _read_lists(array: pa.Array) -> list[tuple[Any, ...] | None]:
 
 _DECODE: Mapping[Kind, Callable[[pa.Array], list[Any]]] = {
     Kind.IMAGE: lambda array: _read_structs(array, ImageRef),
+    Kind.VIDEO: lambda array: _read_structs(array, VideoRef),
     Kind.OBJECTS: decode_objects,
     Kind.LABEL: to_list_of_few,
     Kind.LABELS: _read_lists,

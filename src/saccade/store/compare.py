@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from saccade.core.errors import InvalidValueError
 from saccade.core.schema import KEY
 from saccade.store.columns import to_list
 from saccade.store.row_index import Rows
@@ -27,9 +28,31 @@ def differing(before: pa.Array, after: pa.Array) -> npt.NDArray[np.bool_]:
 
 def column_of(rows: pa.Table, name: str, like: pa.DataType) -> pa.Array:
     """A column as one array; null everywhere where it is not there or of another type."""
-    if name in rows.schema.names and rows.schema.field(name).type == like:
+    if name not in rows.schema.names:
+        return pa.nulls(len(rows), like)
+    there = rows.schema.field(name).type
+    if there == like:
         return rows.column(name).combine_chunks()
+    if pa.types.is_struct(there) and pa.types.is_struct(like):
+        return _with_fields(rows.column(name).combine_chunks(), like, name)
     return pa.nulls(len(rows), like)
+
+
+def _with_fields(values: pa.StructArray, like: pa.StructType, name: str) -> pa.StructArray:
+    """Structs with the fields of another type, as tables of an earlier Saccade have fewer; new ones are null."""
+    names = {field.name for field in like}
+    for field in values.type:
+        if field.name not in names and values.field(field.name).null_count < len(values):
+            raise InvalidValueError(
+                f"The dataset was made by an earlier Saccade: column '{name}' has no place for '{field.name}'.",
+                hint="Import the new items as a dataset of their own.",
+            )
+    nulls = pa.nulls(len(values), pa.null())
+    children = [
+        values.field(field.name) if values.type.get_field_index(field.name) >= 0 else nulls.cast(field.type)
+        for field in like
+    ]
+    return pa.StructArray.from_arrays(children, fields=list(like), mask=values.is_null())
 
 
 @dataclass(frozen=True)

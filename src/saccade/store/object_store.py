@@ -10,13 +10,13 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from saccade.core.digest import digest_bytes, digest_file
-from saccade.core.errors import InvalidValueError, NotFoundError, WorkspaceError
+from saccade.core.errors import InvalidValueError, MediaError, NotFoundError, WorkspaceError
 from saccade.store.files import Scratch, put_in_place, sync_folder, sync_many, write_new, write_whole
 
 _PIECE = 1 << 20
@@ -149,6 +149,14 @@ class ObjectStore:
         except FileNotFoundError:
             raise self._missing(digest) from None
 
+    def open(self, digest: str) -> BinaryIO:
+        """An object, open for reading anywhere in it; NotFoundError where there is none."""
+        try:
+            found: BinaryIO = self._fs.open(self._name(digest), "rb")
+        except FileNotFoundError:
+            raise self._missing(digest) from None
+        return found
+
     def open_path(self, digest: str) -> Path | None:
         """The file of an object, where the store is on this machine and holds it."""
         if self._local is None or not self.exists(digest):
@@ -248,6 +256,16 @@ class ObjectBatch:
         except OSError as error:
             raise WorkspaceError(f"An object cannot be written: {error}.", hint="Is the disk full?") from error
         self._waiting[digest] = path
+        return digest
+
+    def put_file(self, path: Path) -> str:
+        """Keep a file's content from :meth:`finish` on; returns its digest. OSError where it cannot be read."""
+        digest, size = digest_file(path), path.stat().st_size
+        if digest in self._waiting or self._store.is_held(digest, size):
+            return digest
+        with path.open("rb") as stream:
+            if not self.put_stream(stream, digest, size):
+                raise MediaError(f"'{path}' changed while it was read.", hint="Import it when nobody writes it.")
         return digest
 
     def put_stream(self, stream: IO[bytes], digest: str, size: int) -> bool:

@@ -34,7 +34,7 @@ class MediaScan:
 
     def of(self, snapshot: Snapshot) -> Iterator[list[Media]]:
         """The files of a version in batches, each batch without repetitions, less those of rows read before."""
-        for column in snapshot.schema.of_kind(Kind.IMAGE, Kind.FILE):
+        for column in snapshot.schema.of_kind(Kind.IMAGE, Kind.VIDEO, Kind.FILE):
             for fragment in snapshot.table.get_fragments():
                 what = column.name, identity_of(fragment, snapshot.folder)
                 if what in self._seen:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec
 import pyarrow as pa
@@ -16,7 +17,7 @@ from saccade.core.digest import digest_bytes
 from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
 from saccade.core.query import parse_query, parse_value
 from saccade.core.reader import Item
-from saccade.core.schema import KEY, FileRef, ImageRef, Kind, Schema
+from saccade.core.schema import KEY, Kind, MediaRef, Schema
 from saccade.store.asking import histogram, keys_where, run_sql
 from saccade.store.codec import SCHEMA_METADATA, decode_batch
 from saccade.store.columns import to_list
@@ -153,15 +154,10 @@ class DatasetVersion:
         """Counts; see :func:`saccade.store.stats.statistics`."""
         return self._statistics
 
-    def read_media(self, ref: ImageRef | FileRef) -> bytes:
+    def read_media(self, ref: MediaRef) -> bytes:
         if ref.uri is None:
-            try:
+            with _named(ref):
                 return self.objects.read(ref.digest)
-            except NotFoundError:
-                raise NotFoundError(
-                    f"The file '{ref.name}' ({ref.digest}) is not in the workspace.",
-                    hint="'saccade doctor' lists what is missing.",
-                ) from None
         if self.objects.is_held(ref.digest, ref.size):  # as after a pull
             return self.objects.read(ref.digest)
         *others, last = self.objects.places(ref.digest, ref.uri)
@@ -170,25 +166,69 @@ class DatasetVersion:
                 return _read_linked(ref, uri)
         return _read_linked(ref, last)
 
+    def open_media(self, ref: MediaRef) -> BinaryIO:
+        if ref.uri is None or self.objects.is_held(ref.digest, ref.size):
+            with _named(ref):
+                return self.objects.open(ref.digest)
+        *others, last = self.objects.places(ref.digest, ref.uri)
+        for uri in others:
+            with suppress(NotFoundError, MediaError):
+                return _open_linked(ref, uri)
+        return _open_linked(ref, last)
+
     def __reduce__(self) -> tuple[Any, ...]:
         store = (self.objects.url, self.objects.scratch_root)
         return _restored, (self.name, self.info, self.snapshot.reference(), store)
 
 
-def _read_linked(ref: ImageRef | FileRef, uri: str) -> bytes:
+@contextmanager
+def _named(ref: MediaRef) -> Iterator[None]:
+    """That an object is not there, with the name of the file."""
     try:
-        with fsspec.open(uri, "rb") as file:
-            data: bytes = file.read()
+        yield
+    except NotFoundError:
+        raise NotFoundError(
+            f"The file '{ref.name}' ({ref.digest}) is not in the workspace.",
+            hint="'saccade doctor' lists what is missing.",
+        ) from None
+
+
+@contextmanager
+def _linked(uri: str) -> Iterator[None]:
+    """What goes wrong with a linked file, with its URI."""
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(f"The file '{uri}' is gone.", hint=_GONE) from None
     except OSError as error:
         raise MediaError(f"The file '{uri}' cannot be read: {error}.") from error
+
+
+def _changed(ref: MediaRef, uri: str, size: int) -> MediaError:
+    return MediaError(
+        f"The file '{uri}' has changed since it was imported ({ref.size} bytes then, {size} now).",
+        hint="Import it again, with --copy to keep a copy in the workspace.",
+    )
+
+
+def _read_linked(ref: MediaRef, uri: str) -> bytes:
+    with _linked(uri), fsspec.open(uri, "rb") as file:
+        data: bytes = file.read()
     if len(data) != ref.size or digest_bytes(data) != ref.digest:
-        raise MediaError(
-            f"The file '{uri}' has changed since it was imported ({ref.size} bytes then, {len(data)} now).",
-            hint="Import it again, with --copy to keep a copy in the workspace.",
-        )
+        raise _changed(ref, uri, len(data))
     return data
+
+
+def _open_linked(ref: MediaRef, uri: str) -> BinaryIO:
+    """A linked file whose size is right; its content is not compared, as it may be as long as a film."""
+    with _linked(uri):
+        file: BinaryIO = fsspec.open(uri, "rb").open()
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+    if size != ref.size:
+        file.close()
+        raise _changed(ref, uri, size)
+    return file
 
 
 def _restored(

@@ -16,7 +16,7 @@ from torch import Tensor
 from saccade.core.errors import MediaError, RecipeError, SaccadeError, nearest
 from saccade.core.reader import Item, Reader
 from saccade.core.schema import ImageRef, Kind
-from saccade.media.image import decode
+from saccade.media.stored import read_image
 from saccade.models.input import FloatArray, ImageArray, place, shrink
 from saccade.models.spec import InputSpec
 from saccade.training.augment import Augmentation
@@ -113,7 +113,7 @@ class TrainingSet:
 
     def _decode(self, item: Item) -> Sample:
         ref: ImageRef = item[self.image_column]
-        image: ImageArray = decode(self.reader.read_media(ref))
+        image: ImageArray = read_image(self.reader, ref)
         height, width = image.shape[:2]
         placement = place(self.spec, (width, height))
         small = shrink(image, max(placement.scale_x, placement.scale_y))

@@ -13,15 +13,14 @@ import torch
 from saccade.core.errors import RecipeError, SaccadeError, nearest
 from saccade.core.objects import Objects
 from saccade.core.reader import Item, Reader
-from saccade.core.schema import Column, ImageRef, Kind
+from saccade.core.schema import Column, Kind
 from saccade.evaluation.classification import evaluate_labels
 from saccade.evaluation.detection import evaluate_objects
 from saccade.inference.predictor import Prediction, Predictor
-from saccade.media.image import decode
+from saccade.media.stored import read_image
 from saccade.models.build import VisionModel, build_model
 from saccade.models.components.base import HEADS
 from saccade.models.device import reuse_freed_memory
-from saccade.models.input import ImageArray
 from saccade.training.augment import build_augmentations
 from saccade.training.data import Batches, TrainingSet, split_keys
 from saccade.training.hooks import Hook
@@ -112,11 +111,6 @@ def _only_target(recipe: Recipe) -> str:
     if len(recipe.model.heads) != 1:
         raise RecipeError(f"This Saccade trains one head at a time, not {len(recipe.model.heads)}.")
     return next(iter(recipe.model.heads))
-
-
-def read_image(reader: Reader, ref: ImageRef) -> ImageArray:
-    """An image of a reader, decoded to RGB (H, W, 3)."""
-    return decode(reader.read_media(ref))
 
 
 def _validate(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from saccade.core.reader import Item
-from saccade.core.schema import ImageRef
+from saccade.core.schema import ImageRef, VideoRef
 
 
 def rows_of_items(items: Iterable[Item]) -> list[list[Any]]:
@@ -17,7 +17,10 @@ def rows_of_items(items: Iterable[Item]) -> list[list[Any]]:
 def short(value: Any) -> str:
     """A value in a few words."""
     if isinstance(value, ImageRef):
-        return f"{value.width}x{value.height} {value.format}"
+        frame = "" if value.frame is None else f" frame {value.frame}"
+        return f"{value.width}x{value.height} {value.format}{frame}"
+    if isinstance(value, VideoRef):
+        return f"{value.width}x{value.height} {value.codec}, {value.frames:,} frames, {value.duration:.2f} s"
     if isinstance(value, tuple):
         return f"{len(value)} objects" if value and hasattr(value[0], "geometry") else f"{len(value)} values"
     return "–" if value is None else str(value)[:60]

@@ -9,6 +9,7 @@ from saccade.core.schema import Kind
 
 COLUMN_TYPES: Mapping[Kind, Type] = {
     Kind.IMAGE: Type.IMAGE,
+    Kind.VIDEO: Type.VIDEO,
     Kind.OBJECTS: Type.OBJECTS,
     Kind.LABEL: Type.TEXT,
     Kind.LABELS: Type.LABELS,
@@ -24,7 +25,11 @@ MEDIA_FIELDS: Mapping[Type, Mapping[str, Type]] = {
     Type.FILE: _FILE,
     Type.IMAGE: {
         **_FILE, "width": Type.NUMBER, "height": Type.NUMBER, "format": Type.TEXT, "mode": Type.TEXT,
-        "orientation": Type.NUMBER,
+        "orientation": Type.NUMBER, "frame": Type.NUMBER,
+    },
+    Type.VIDEO: {
+        **_FILE, "width": Type.NUMBER, "height": Type.NUMBER, "format": Type.TEXT, "codec": Type.TEXT,
+        "orientation": Type.NUMBER, "frames": Type.NUMBER, "duration": Type.NUMBER, "rate": Type.NUMBER,
     },
 }  # fmt: skip
 

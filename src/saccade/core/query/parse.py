@@ -132,7 +132,7 @@ class _Parser:
             return tree.JsonPart(Type.JSON, of, field)
         known = MEDIA_FIELDS.get(of.type, {})
         if field not in known or not isinstance(of, tree.ColumnValue):
-            hint = nearest(field, known) if known else "Only images, files, attributes and tables have fields."
+            hint = nearest(field, known) if known else "Only images, videos, files, attributes and tables have fields."
             if of.type is Type.OBJECTS:
                 hint = f"Ask of the objects: any({of.column.name}, {field} == …), for one." if isinstance(
                     of, tree.ColumnValue) else ""  # fmt: skip

@@ -25,6 +25,7 @@ class Type(StrEnum):
     JSON = "a value of any type"
     OTHER = "a value without fields"
     IMAGE = "an image"
+    VIDEO = "a video"
     FILE = "a file"
 
 

@@ -1,11 +1,11 @@
 """CVAT: an XML file of the shapes of all images, or of the tracks of a video's frames.
 
-Read: "CVAT for images 1.1" (box, with ``rotation`` too, polygon, polyline, points, ellipse, mask, skeleton and tag) and
-"CVAT for video 1.1", whose frames must lie beside it as pictures; a track is interpolated between the frames that the
-file names. Attributes take the type that the head of the file states. ``occluded``, ``z_order``, ``group_id`` and a
-``source`` other than manual become attributes; tags become a column ``labels``. ``subset`` is the split. An image that
-the file names without shapes is taken as reviewed and empty, which is reported, because CVAT does not tell that from
-not labelled yet; one that it does not name is not labelled yet.
+Read: "CVAT for images 1.1" (box, with ``rotation`` too, polygon, polyline, points, ellipse, mask, skeleton and tag)
+and "CVAT for video 1.1", beside which must lie the video itself or its frames as pictures; a track is interpolated
+between the frames that the file names. Attributes take the type that the head of the file states. ``occluded``,
+``z_order``, ``group_id`` and a ``source`` other than manual become attributes; tags become a column ``labels``.
+``subset`` is the split. An image that the file names without shapes is taken as reviewed and empty, which is
+reported, because CVAT does not tell that from not labelled yet; one that it does not name is not labelled yet.
 
 Written: ``annotations.xml`` for images, and ``images/``. Polygons with holes or several parts become masks.
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 from xml.etree.ElementTree import Element, ParseError
@@ -30,7 +30,7 @@ from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._boxes import notice_duplicates
 from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import Keys, Tree, normal, stem_of
+from saccade.formats._paths import Keys, Tree, is_video_name, normal, stem_of
 from saccade.formats._writing import SPLIT, image_size_wh
 from saccade.formats.base import Detection, LocalFile, Reading, Record
 from saccade.formats.cvat.shapes import SHAPES, Labels, ShapeReader, Track, read_track
@@ -214,21 +214,42 @@ class _CvatReading:
             return (int(sides[0]), int(sides[1])) if all(side.isdecimal() for side in sides) and sides else None
 
     def _frames(self) -> Iterator[Record]:
-        """The frames of a video, which must lie beside the file as numbered pictures."""
+        """The frames of a video, which lies beside the file itself or as numbered pictures."""
         numbered = {int(match.group(1)): image for image in self._images if (match := _FRAME.search(stem_of(image)))}
-        last = max((track.last for track in self._head.tracks), default=-1)
-        if missing := sum(frame not in numbered for frame in range(last + 1)):
-            self._report.add(Action.SET_ASIDE, "frame without a picture", detail=f"{missing} of {last + 1}")
+        film = None if numbered else self._film()
+        count = max((track.last for track in self._head.tracks), default=-1) + 1
+        frames = list(_frames_of(film)) if film else [self._picture(*pair) for pair in sorted(numbered.items())]
+        there = {frame for frame, _ in frames}
+        if missing := sum(frame not in there for frame in range(count)):
+            self._report.add(Action.SET_ASIDE, "frame without a picture", detail=f"{missing} of {count}")
         keys = Keys(self._report)
-        for frame, image in sorted(numbered.items()):
-            path = self._tree.path(image)
-            key, size = keys.take(stem_of(_key_path(image)), stem_of(image)), self._size_wh(path)
-            reader = ShapeReader(self._report, key, size, self._head.labels)
+        for frame, record in frames:
+            key = keys.take(record.key, record.key)
+            reader = ShapeReader(self._report, key, record.size_wh, self._head.labels)
             objects: list[Object] = []
             for track in self._head.tracks:
                 if (shape := track.at(frame)) is not None and (found := reader.read(shape, track.id, track.id)):
                     objects.append(found)
-            yield Record(key, LocalFile(path), {"objects": tuple(objects)}, size)
+            yield replace(record, key=key, values={"objects": tuple(objects)})
+
+    def _picture(self, frame: int, image: str) -> tuple[int, Record]:
+        path, key = self._tree.path(image), stem_of(_key_path(image))
+        return frame, Record(key, LocalFile(path), size_wh=self._size_wh(path), group=key.rpartition("/")[0] or "video")
+
+    def _film(self) -> Path | None:
+        """The video beside the file; the one that the file names where there are several."""
+        found = [name for name in self._tree.files if is_video_name(name)]
+        named = [name for name in found if name.rpartition("/")[2] == self._head.labels.source]
+        return self._tree.path((named or found)[0]) if len(named or found) == 1 else None
+
+
+def _frames_of(film: Path) -> Iterator[tuple[int, Record]]:
+    from saccade.media.video import Video
+
+    with Video(film) as video:
+        size_wh, count = video.probe().size_wh, len(video)
+    for frame in range(count):
+        yield frame, Record(f"{film.stem}/{frame:06}", LocalFile(film), {}, size_wh, frame, film.stem)
 
 
 def _key_path(image: str) -> str:

@@ -40,11 +40,13 @@ class Labels:
     colors: dict[str, str] = field(default_factory=dict)
     types: dict[tuple[str, str], str] = field(default_factory=dict)
     parts: dict[str, list[str]] = field(default_factory=dict)
+    source: str = ""
+    """The name of the video that was labelled."""
 
     @classmethod
     def of(cls, meta: Element) -> Labels:
         """The labels under any task, job or project of the head."""
-        made = cls()
+        made = cls(source=next((found.text or "" for found in meta.iter("source")), "").strip())
         for label in meta.iter("label"):
             name, parent = (label.findtext("name") or "").strip(), (label.findtext("parent") or "").strip()
             if name and parent:

@@ -128,7 +128,7 @@ class _Sequences:
                 objects = None if frames is None else self._objects(lines, key, self._names[folder])
                 path = self._tree.path(image)
                 values: dict[str, Any] = {"objects": objects, **({SPLIT: split} if split else {})}
-                yield Record(key, LocalFile(path), values, size_of(path))
+                yield Record(key, LocalFile(path), values, size_of(path), group=name or "sequence")
             for frame, lines in sorted((frames or {}).items()):
                 self._report.add(
                     Action.DROPPED, "boxes of a frame without a picture", key=name, detail=f"{len(lines)} of {frame}"

@@ -16,6 +16,7 @@ Source of the format: Voigtlaender et al., "MOTS: Multi-Object Tracking and Segm
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -87,9 +88,10 @@ class Mots:
             for number, lines in sorted((frames or {}).items()):
                 reason = "masks of a frame without a picture"
                 report.add(Action.DROPPED, reason, key=folder, detail=f"{len(lines)} of {number}")
-        return images.reading(
+        reading = images.reading(
             classes, lambda raw, key, size: _objects(raw[0], raw[1], key, size, report), images=wanted
         )
+        return replace(reading, records=(_in_sequence(record) for record in reading.records))
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
         parse_options(NoOptions, options, "MOTS")
@@ -102,6 +104,10 @@ class Mots:
             writer.record(record)
         writer.finish()
         columns.finish()
+
+
+def _in_sequence(record: Record) -> Record:
+    return replace(record, group=record.key.rpartition("/")[0] or "sequence")
 
 
 def _names(tree: Tree, folder: str) -> dict[int, str]:

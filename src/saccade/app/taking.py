@@ -1,0 +1,147 @@
+"""The files of records on their way into a workspace: looked at, stored or linked, and described."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from saccade.core.digest import digest_bytes, digest_file
+from saccade.core.errors import MediaError, SaccadeError, WorkspaceError
+from saccade.core.schema import ImageRef, VideoRef
+from saccade.formats.base import Record
+from saccade.media.image import verify
+from saccade.store.object_store import ObjectBatch
+
+_THREADS = 4
+_TOGETHER = 8
+_IN_PIECES = 1 << 26
+"""Files of more bytes are not read as a whole."""
+
+
+class Taken(NamedTuple):
+    """What became of a file: a reference to it or why it cannot be used, and how many frames an image file has."""
+
+    ref: ImageRef | VideoRef | SaccadeError | None
+    frames: int = 1
+
+
+class Intake:
+    """Takes in images, videos and frames of videos; used by several threads at once.
+
+    Args:
+        link: leave files where they are and refer to them there.
+        whole: take in videos as what they are; else records of them are of single frames.
+    """
+
+    def __init__(self, objects: ObjectBatch, *, link: bool, whole: bool) -> None:
+        self._objects, self._link, self._whole = objects, link, whole
+        self._lock = threading.Lock()
+        self._videos: dict[Path, VideoRef | SaccadeError] = {}
+
+    def take(self, record: Record) -> Taken:
+        """Take in the file of a record."""
+        if record.media is None:
+            return Taken(None)
+        try:
+            if record.frame is None and not self._whole:
+                return self._image(record)
+            video = self._video(record)
+            return Taken(video if record.frame is None else _frame_of(video, record.frame))
+        except WorkspaceError:
+            raise  # that it cannot be stored is no fault of the file, and ends the import
+        except SaccadeError as error:
+            return Taken(error)
+        except OSError as error:
+            return Taken(SaccadeError(f"{record.media.name} cannot be read: {error.strerror}."))
+
+    def _image(self, record: Record) -> Taken:
+        assert record.media is not None
+        path = record.media.path
+        uri = _uri(path) if self._link and path is not None else None
+        if path is not None and path.stat().st_size > _IN_PIECES:
+            found, size = verify(path), path.stat().st_size
+            digest = self._keep_file(path)
+        else:
+            data = record.media.read()
+            found, size = verify(data), len(data)
+            digest = digest_bytes(data) if uri is not None else self._objects.put_bytes(data)
+        ref = ImageRef(
+            digest, size, record.media.name, found.width, found.height, found.format, found.mode, found.orientation, uri
+        )
+        return Taken(ref, found.frames)
+
+    def _video(self, record: Record) -> VideoRef:
+        """The video of a record, taken in when its first frame is."""
+        assert record.media is not None
+        path = record.media.path
+        if path is None:
+            raise MediaError(f"The video '{record.media.name}' is no file.", hint="Unpack it into a folder.")
+        with self._lock:
+            if path not in self._videos:
+                try:
+                    self._videos[path] = self._probed(path)
+                except SaccadeError as error:
+                    self._videos[path] = error
+            found = self._videos[path]
+        if isinstance(found, SaccadeError):
+            raise found
+        return found
+
+    def _probed(self, path: Path) -> VideoRef:
+        from saccade.media.video import probe_video
+
+        found, size = probe_video(path), path.stat().st_size
+        digest, uri = self._keep_file(path), _uri(path) if self._link else None
+        return VideoRef(
+            digest, size, path.name, found.width, found.height, found.frames, found.duration, found.rate,
+            found.container, found.codec, found.orientation, uri,
+        )  # fmt: skip
+
+    def _keep_file(self, path: Path) -> str:
+        return digest_file(path) if self._link else self._objects.put_file(path)
+
+
+def _frame_of(video: VideoRef, frame: int) -> ImageRef:
+    if not 0 <= frame < video.frames:
+        raise MediaError(f"There is no frame {frame} in '{video.name}', which has {video.frames}.")
+    return ImageRef(
+        video.digest, video.size, video.name, video.width, video.height, video.format, "RGB", video.orientation,
+        video.uri, frame,
+    )  # fmt: skip
+
+
+def _uri(path: Path) -> str:
+    """The file's URI; links on the way to its folder are followed, which is asked once for each folder."""
+    return (_real_folder(path.parent) / path.name).as_uri()
+
+
+@lru_cache(maxsize=1024)
+def _real_folder(folder: Path) -> Path:
+    return folder.resolve()
+
+
+def taken_ahead(records: Iterator[Record], take: Callable[[Record], Taken]) -> Iterator[tuple[Record, Taken]]:
+    """Records in order with their files taken in, a few ahead in threads, several at a time."""
+
+    def all_of(part: list[Record]) -> list[Taken]:
+        return [take(record) for record in part]
+
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="saccade-import") as pool:
+        waiting: deque[tuple[list[Record], Future[list[Taken]]]] = deque()
+        try:
+            while part := list(islice(records, _TOGETHER)):
+                waiting.append((part, pool.submit(all_of, part)))
+                if len(waiting) >= 2 * _THREADS:
+                    first, result = waiting.popleft()
+                    yield from zip(first, result.result(), strict=True)
+            while waiting:
+                first, result = waiting.popleft()
+                yield from zip(first, result.result(), strict=True)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

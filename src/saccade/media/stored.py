@@ -1,0 +1,100 @@
+"""Images of a reader by their references: of files, and of frames of videos, which are opened once for many frames."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+from saccade.core.reader import Reader
+from saccade.core.schema import ImageRef, VideoRef
+from saccade.media.image import Pixels, decode
+from saccade.media.video import FrameIndex, Video
+
+_KEPT_OPEN = 4
+_KEPT_INDEXES = 64
+_HEAD = 1024
+
+
+def read_image(
+    reader: Reader, ref: ImageRef, *, mode: Literal["RGB", "L"] = "RGB", max_size: int | None = None
+) -> Pixels:
+    """The pixels of an image of a reader; see :func:`saccade.media.image.decode`, also for errors."""
+    if ref.frame is None:
+        return decode(reader.read_media(ref), mode=mode, max_size=max_size)
+    with _VIDEOS.borrowed(reader, ref, ref.frame) as video:
+        return video.frame(ref.frame, mode=mode, max_size=max_size)
+
+
+def frame_index(reader: Reader, ref: ImageRef | VideoRef) -> FrameIndex:
+    """The frames of a video of a reader."""
+    with _VIDEOS.borrowed(reader, ref, 0) as video:
+        return video.index
+
+
+@dataclass(slots=True)
+class _Open:
+    digest: str
+    video: Video
+    file: BinaryIO
+
+    def close(self) -> None:
+        self.video.close()
+        self.file.close()
+
+
+class _Videos:
+    """Open videos of which nobody reads at the moment, the latest last, and the indexes of more of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[_Open] = []
+        self._indexes: OrderedDict[str, FrameIndex] = OrderedDict()
+
+    @contextmanager
+    def borrowed(self, reader: Reader, ref: ImageRef | VideoRef, frame: int) -> Iterator[Video]:
+        """A video for the caller alone, the one whose decoder stands nearest before a frame if there are several."""
+        one = self._take(ref.digest, frame) or self._open(reader, ref)
+        try:
+            yield one.video
+        except BaseException:
+            one.close()
+            raise
+        self._give_back(one)
+
+    def _take(self, digest: str, frame: int) -> _Open | None:
+        with self._lock:
+            same = [one for one in self._idle if one.digest == digest]
+            if not same:
+                return None
+            behind = [one for one in same if one.video.position <= frame]
+            best = max(behind or same, key=lambda one: one.video.position)
+            self._idle.remove(best)
+            return best
+
+    def _open(self, reader: Reader, ref: ImageRef | VideoRef) -> _Open:
+        file = reader.open_media(ref)
+        try:
+            video = Video(file, index=self._indexes.get(ref.digest))
+        except BaseException:
+            file.close()
+            raise
+        with self._lock:
+            self._indexes[ref.digest] = video.index
+            while len(self._indexes) > _KEPT_INDEXES:
+                self._indexes.popitem(last=False)
+        return _Open(ref.digest, video, file)
+
+    def _give_back(self, one: _Open) -> None:
+        with self._lock:
+            self._idle.append(one)
+            surplus = self._idle[:-_KEPT_OPEN]
+            self._idle = self._idle[-_KEPT_OPEN:]
+        for old in surplus:
+            old.close()
+
+
+_VIDEOS = _Videos()

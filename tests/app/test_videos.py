@@ -1,0 +1,192 @@
+"""Videos come in once, and their frames are images like any other."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.clips import make_clip, number_in
+
+from saccade.app.exporting import export_dataset
+from saccade.app.importing import SplitRequest, import_dataset
+from saccade.core.errors import FormatError, MediaError, NotFoundError
+from saccade.core.objects import Box, Object
+from saccade.core.reader import Item
+from saccade.core.report import Action
+from saccade.core.schema import Column, ImageRef, Kind, Schema, VideoRef
+from saccade.media.image import decode
+from saccade.media.stored import frame_index, read_image
+from saccade.store import Workspace, doctor
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspace.create(tmp_path / "home") as made:
+        yield made
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    (folder / "inside").mkdir(parents=True)
+    make_clip(folder / "street.mp4", 30, options={"g": "8", "bf": "2"})
+    make_clip(folder / "inside" / "door.mkv", 12, ticks=[0, *range(50, 61)], unit=Fraction(1, 10))
+    return folder
+
+
+def test_every_frame_is_an_item(workspace: Workspace, films: Path) -> None:
+    result = import_dataset(workspace, films, "clips")
+    items = {item.key: item for item in result.version.items()}
+    assert list(items)[:2] == ["inside/door/000000", "inside/door/000001"]
+    assert len(items) == 42
+    assert items["inside/door/000001"]["time"] == 5.0
+    assert not list(result.report)
+    for key in ("street/000029", "street/000003", "inside/door/000011", "street/000004"):
+        ref: ImageRef = items[key]["image"]
+        assert (ref.frame, ref.width, ref.height) == (int(key[-6:]), 64, 48)
+        assert number_in(read_image(result.version, ref)) == ref.frame
+    assert len(list(workspace.objects.digests())) == 2  # each video once
+    assert len(frame_index(result.version, items["street/000000"]["image"])) == 30
+    assert result.version.where("image.frame == 11") == ["inside/door/000011", "street/000011"]
+    assert doctor(workspace) == []
+
+
+def test_many_threads_read_frames_at_once(workspace: Workspace, films: Path) -> None:
+    version = import_dataset(workspace, films, "clips").version
+    refs = [item["image"] for item in version.items()] * 3
+    order = np.random.default_rng(3).permutation(len(refs))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda at: number_in(read_image(version, refs[at])), order))
+    assert found == [refs[at].frame for at in order]
+
+
+def test_some_frames(workspace: Workspace, films: Path) -> None:
+    def keys(**options: object) -> list[str]:
+        name = f"d{len(workspace.datasets.list())}"
+        source = films / "street.mp4"
+        return [item.key for item in import_dataset(workspace, source, name, options=options).version.items()]
+
+    assert keys(every="10") == ["street/000000", "street/000010", "street/000020"]
+    assert keys(fps=3) == ["street/000000", "street/000010", "street/000020"]
+    for wrong in ({"every": "0"}, {"every": "x"}, {"fps": "-1"}, {"fps": "nan"}, {"frames": "some"}):
+        with pytest.raises(FormatError, match="may not be"):
+            keys(**wrong)
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_whole_videos(workspace: Workspace, films: Path, link: bool) -> None:
+    version = import_dataset(workspace, films, "clips", link=link, options={"frames": "none"}).version
+    assert version.schema.first(Kind.VIDEO).name == "video"
+    ref: VideoRef = version.get("street")["video"]
+    assert (ref.frames, ref.duration, ref.codec, ref.format) == (30, 1.0, "h264", "mov")
+    assert (ref.uri is not None) is link
+    assert version.read_media(ref) == (films / "street.mp4").read_bytes()
+    assert version.where("video.duration > 2") == ["inside/door"]
+    assert version.histogram("video.frames", bins=2)["count"] == 2
+
+
+def test_frames_of_one_video_are_in_one_split(workspace: Workspace, films: Path) -> None:
+    for number in range(6):
+        shutil.copy(films / "street.mp4", films / f"street{number}.mp4")
+    split = SplitRequest({"train": 0.5, "val": 0.5}, seed=1)
+    version = import_dataset(workspace, films, "clips", split=split).version
+    found: dict[str, set[str]] = {}
+    for item in version.items(["split"]):
+        found.setdefault(item.key.rpartition("/")[0], set()).add(item["split"])
+    assert all(len(names) == 1 for names in found.values())
+    assert set.union(*found.values()) == {"train", "val"}
+
+
+def test_a_broken_video_is_set_aside(workspace: Workspace, films: Path) -> None:
+    (films / "cut.mp4").write_bytes((films / "street.mp4").read_bytes()[:900])
+    (films / "text.avi").write_text("not a video")
+    result = import_dataset(workspace, films, "clips", options={"fps": "1"})
+    aside = {finding.key: finding.detail for finding in result.report if finding.action is Action.SET_ASIDE}
+    assert set(aside) == {"cut", "text"}
+    assert "damaged or truncated" in aside["cut"]
+    assert "no video file" in aside["text"]
+    whole = import_dataset(workspace, films, "whole", options={"frames": "none"})
+    assert (len(whole.version), whole.set_aside) == (2, 2)
+
+
+def test_a_linked_video_that_changed_is_noticed(workspace: Workspace, films: Path) -> None:
+    version = import_dataset(workspace, films, "clips", link=True).version
+    ref: ImageRef = version.get("street/000002")["image"]
+    assert number_in(read_image(version, ref)) == 2
+    path = films / "street.mp4"
+    content = path.read_bytes()
+    path.write_bytes(content + b"\0")
+    with pytest.raises(MediaError, match="has changed since it was imported"):
+        version.open_media(ref)
+    path.unlink()
+    with pytest.raises(NotFoundError, match="is gone"):
+        version.open_media(ref)
+    assert doctor(workspace) != []
+
+
+def test_frames_are_exported_as_pictures(workspace: Workspace, films: Path, tmp_path: Path) -> None:
+    import_dataset(workspace, films, "clips")
+    report = export_dataset(workspace, "clips", tmp_path / "out", "mot")
+    assert ("frames are written as pictures", "42 frames") in {(each.reason, each.detail) for each in report}
+    written = sorted((tmp_path / "out" / "street" / "img1").iterdir())
+    assert [path.name for path in written][:2] == ["000000.jpg", "000001.jpg"]
+    assert [number_in(decode(path)) for path in written] == list(range(30))
+
+
+def test_frames_can_be_labelled_and_come_back(workspace: Workspace, films: Path, tmp_path: Path) -> None:
+    version = import_dataset(workspace, films, "clips").version
+    labelled = [
+        Item(item.key, {**item.values, "objects": (Object("1", "car", Box(at, 0, at + 5, 9), track="7"),)})
+        for at, item in enumerate(version.items())
+    ]
+    schema = version.schema.with_columns(Column("objects", Kind.OBJECTS))
+    workspace.datasets.write("clips", Schema(schema.columns), labelled, mode="merge", message="labelled")
+    export_dataset(workspace, "clips", tmp_path / "out", "mot")
+    again = import_dataset(workspace, tmp_path / "out", "again").version
+    assert [item["objects"][0].geometry.x1 for item in again.items()] == [float(at) for at in range(42)]
+
+
+def test_cvat_labels_of_a_video_beside_them(workspace: Workspace, films: Path) -> None:
+    shape = (
+        '<box frame="{0}" keyframe="1" outside="{1}" occluded="0" xtl="{0}" ytl="1" xbr="{0}9" ybr="3" z_order="0"/>'
+    )
+    (films / "annotations.xml").write_text(
+        "<annotations><version>1.1</version><meta><task><labels><label><name>car</name></label></labels></task>"
+        "<source>street.mp4</source></meta>"
+        f'<track id="4" label="car">{shape.format(2, 0)}{shape.format(5, 1)}</track></annotations>'
+    )
+    version = import_dataset(workspace, films, "clips").version
+    assert len(version) == 30
+    boxes = {item.key[-6:]: [each.track for each in item["objects"]] for item in version.items()}
+    assert {key for key, found in boxes.items() if found} == {"000002", "000003", "000004"}
+    assert number_in(read_image(version, version.get("street/000017")["image"])) == 17
+
+
+def test_a_dataset_of_an_earlier_time_is_read_and_extended(workspace: Workspace, pictures: Path) -> None:
+    """Tables made before images had frames lack that field."""
+    import pyarrow as pa
+
+    from saccade.store import codec
+
+    before = pa.struct([field for field in codec.IMAGE if field.name != "frame"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec, "IMAGE", before)
+        patch.setitem(codec.ARROW_TYPES, Kind.IMAGE, before)
+        patch.setitem(codec._ENCODE, Kind.IMAGE, lambda values: codec._structs(values, ImageRef, before))
+        old = import_dataset(workspace, pictures, "d").version
+        assert old.snapshot.table.schema.field("image").type == before
+    items = list(workspace.datasets.open("d").items())
+    assert items[0]["image"].frame is None
+    more = [Item(f"new/{item.key}", item.values) for item in items[:2]]
+    new = workspace.datasets.write("d", old.schema, more, mode="append", message="more")
+    assert new.get(more[0].key)["image"] == items[0]["image"]
+    assert [item["image"] for item in new.items()][:2] == [item["image"] for item in items[:2]]
+    merged = workspace.datasets.write(
+        "d", old.schema, [Item(items[0].key, {**items[0].values, "objects": ()})], mode="merge", message="x"
+    )
+    assert merged.get(items[0].key)["image"] == items[0]["image"]
