@@ -331,3 +331,25 @@ def test_pushing_pulling_and_clearing_away(command: Command, tmp_path: Path, pic
     assert planned["objects"] == 10
     assert "Removed 10 objects" in command("gc", "-w", other).text
     assert command.json("gc", "-w", other) == {"objects": 0, "leftovers": 0, "bytes": 0, "dry_run": False}
+
+
+def test_a_picture_of_an_item(trained_command: Command, tmp_path: Path) -> None:
+    from saccade.media.image import probe
+
+    run = trained_command
+    key = run.json("datasets", "show", "harbour")["first"][0]
+    assert "pixels" in run("datasets", "picture", "harbour", key, str(tmp_path / "a.png"), "--max-size", "80").text
+    assert max(probe(tmp_path / "a.png").size_wh) == 80
+    part = ["--part", "10,20,60,50", "--no-objects"]
+    assert run("datasets", "picture", "harbour", key, str(tmp_path / "b.jpg"), *part).code == 0
+    assert probe(tmp_path / "b.jpg").size_wh == (50, 30)
+    for wrong, message in (
+        ([key, "c.gif"], "not as 'c.gif'"),
+        ([key, str(tmp_path / "a.png")], "already a file"),
+        ([key, str(tmp_path / "c.png"), "--part", "1,2,3"], "no part of an image"),
+        (["nobody", str(tmp_path / "c.png")], "There is no item"),
+    ):
+        refused = run("datasets", "picture", "harbour", *wrong)
+        assert refused.code == 1
+        assert message in refused.text
+    assert not (tmp_path / "c.png").exists()

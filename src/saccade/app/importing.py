@@ -192,9 +192,10 @@ class _Importer:
         progress.start("Importing", reading.total)
         media = reading.schema.first(Kind.IMAGE, Kind.VIDEO)
         intake = Intake(self.objects, link=self.link, whole=media.kind is Kind.VIDEO)
-        for record, (ref, frames) in taken_ahead(reading.records, intake.take):
+        for record, (ref, notes) in taken_ahead(reading.records, intake.take):
             progress.advance(1, record.key)
-            self._note_frames(record, frames)
+            for reason, detail in notes:
+                self.report.add(Action.NOTICED, reason, key=record.key, detail=detail)
             if isinstance(ref, SaccadeError):
                 self.set_aside += 1
                 reason = f"{media.kind} that cannot be used"
@@ -212,11 +213,6 @@ class _Importer:
                 hint="Check that the files are whole and really images.",
             )
         self.objects.finish()  # before the version that refers to them comes to be
-
-    def _note_frames(self, record: Record, frames: int) -> None:
-        if frames > 1:
-            reason = "only the first frame of several is used"
-            self.report.add(Action.NOTICED, reason, key=record.key, detail=f"of {frames}")
 
     def _compare_size(self, record: Record, ref: ImageRef | VideoRef | None) -> None:
         if ref is None or record.size_wh is None or record.size_wh == (ref.width, ref.height):

@@ -15,20 +15,21 @@ from saccade.core.digest import digest_bytes, digest_file
 from saccade.core.errors import MediaError, SaccadeError, WorkspaceError
 from saccade.core.schema import ImageRef, VideoRef
 from saccade.formats.base import Record
-from saccade.media.image import verify
+from saccade.media.image import Probe, verify
 from saccade.store.object_store import ObjectBatch
 
 _THREADS = 4
+_SHOWN_CHANNELS = 4
 _TOGETHER = 8
 _IN_PIECES = 1 << 26
 """Files of more bytes are not read as a whole."""
 
 
 class Taken(NamedTuple):
-    """What became of a file: a reference to it or why it cannot be used, and how many frames an image file has."""
+    """What became of a file: a reference to it or why it cannot be used, and what else is to be said, with details."""
 
     ref: ImageRef | VideoRef | SaccadeError | None
-    frames: int = 1
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 class Intake:
@@ -43,13 +44,14 @@ class Intake:
         self._objects, self._link, self._whole = objects, link, whole
         self._lock = threading.Lock()
         self._videos: dict[Path, VideoRef | SaccadeError] = {}
+        self._of_earlier_page: dict[Path, str] = {}
 
     def take(self, record: Record) -> Taken:
         """Take in the file of a record."""
         if record.media is None:
             return Taken(None)
         try:
-            if record.frame is None and not self._whole:
+            if not self._whole and (record.frame is None or not _is_video(record.media.path)):
                 return self._image(record)
             video = self._video(record)
             return Taken(video if record.frame is None else _frame_of(video, record.frame))
@@ -62,19 +64,23 @@ class Intake:
 
     def _image(self, record: Record) -> Taken:
         assert record.media is not None
-        path = record.media.path
+        path, frame = record.media.path, record.frame or 0
         uri = _uri(path) if self._link and path is not None else None
-        if path is not None and path.stat().st_size > _IN_PIECES:
-            found, size = verify(path), path.stat().st_size
-            digest = self._keep_file(path)
+        if path is not None and (frame or path.stat().st_size > _IN_PIECES):
+            found, size = verify(path, frame=frame), path.stat().st_size
+            digest = self._of_earlier_page.get(path) if frame else None
+            digest = digest or self._keep_file(path)
         else:
             data = record.media.read()
             found, size = verify(data), len(data)
             digest = digest_bytes(data) if uri is not None else self._objects.put_bytes(data)
+        if record.frame is not None and path is not None:
+            self._of_earlier_page[path] = digest
         ref = ImageRef(
-            digest, size, record.media.name, found.width, found.height, found.format, found.mode, found.orientation, uri
-        )
-        return Taken(ref, found.frames)
+            digest, size, record.media.name, found.width, found.height, found.format, found.mode, found.orientation,
+            uri, record.frame,
+        )  # fmt: skip
+        return Taken(ref, tuple(_notes(found, record.frame)))
 
     def _video(self, record: Record) -> VideoRef:
         """The video of a record, taken in when its first frame is."""
@@ -105,6 +111,26 @@ class Intake:
 
     def _keep_file(self, path: Path) -> str:
         return digest_file(path) if self._link else self._objects.put_file(path)
+
+
+def _notes(found: Probe, frame: int | None) -> Iterator[tuple[str, str]]:
+    """What is not shown of an image, or not as it is."""
+    if found.frames > 1 and frame is None:
+        yield "only the first frame of several is used", f"of {found.frames}"
+    if found.channels > _SHOWN_CHANNELS:
+        yield "only the first three channels of several are shown", f"of {found.channels}"
+    if found.has_open_range:
+        yield "values without a fixed range are shown from the lowest to the highest", found.mode
+
+
+@lru_cache(maxsize=1024)
+def _is_video(path: Path | None) -> bool:
+    from saccade.media.video import is_video
+
+    if path is None:
+        return False
+    with path.open("rb") as file:
+        return is_video(file.read(1024))
 
 
 def _frame_of(video: VideoRef, frame: int) -> ImageRef:

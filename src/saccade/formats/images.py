@@ -1,21 +1,32 @@
 """Plain images without labels: a folder with whatever folders are in it, or one image file.
 
-Matches only where no format with labels does (``fallback``). Items have the image and nothing else.
+Matches only where no format with labels does (``fallback``). Items have the image and nothing else. With
+``--option pages=all`` each page of a TIFF, and each frame of a GIF, WebP or PNG that moves, is an item of its own with
+the number of the page in its key, as in ``scan/0002``; by default the first is taken, which is reported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from saccade.core.errors import FormatError
+from saccade.core.errors import FormatError, SaccadeError
 from saccade.core.report import Report
 from saccade.core.schema import Column, Kind, Schema
-from saccade.formats._options import NoOptions, parse_options
+from saccade.formats._options import NoOptions, one_of, parse_options
 from saccade.formats._paths import Keys, Tree, is_image_name, stem_of, tree_of
 from saccade.formats._writing import Columns, FileNames, copy_media
 from saccade.formats.base import Detection, LocalFile, Reading, Record
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """``pages``: first, or all of those that a file has."""
+
+    pages: str = "first"
 
 
 class Images:
@@ -33,16 +44,17 @@ class Images:
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder, or one image."""
-        parse_options(NoOptions, options, "images")
+        every = one_of("pages", parse_options(ReadOptions, options, "images").pages, ("first", "all")) == "all"
         schema = Schema((Column("image", Kind.IMAGE),))
         if source.is_file():
-            return Reading(schema, iter([Record(source.stem, LocalFile(source))]), 1)
+            records = _pages(Record(source.stem, LocalFile(source)), every)
+            return Reading(schema, records, None if every else 1)
         tree = Tree(source)
         found = tree.images()
         if not found:
             raise FormatError(f"There are no images below {source}.", hint="Check the path.")
         tree.report_unusable(report)
-        return Reading(schema, _records(tree, found, report), len(found))
+        return Reading(schema, _records(tree, found, report, every), None if every else len(found))
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
         parse_options(NoOptions, options, "images")
@@ -56,10 +68,26 @@ class Images:
         columns.finish()
 
 
-def _records(tree: Tree, images: list[str], report: Report) -> Iterator[Record]:
+def _records(tree: Tree, images: list[str], report: Report, every: bool) -> Iterator[Record]:
     keys = Keys(report)
     for image in images:
-        yield Record(keys.take(stem_of(image), image), LocalFile(tree.path(image)))
+        yield from _pages(Record(keys.take(stem_of(image), image), LocalFile(tree.path(image))), every)
+
+
+def _pages(record: Record, every: bool) -> Iterator[Record]:
+    """A record of each page of an image; the record itself where there is one page, or only the first is asked for."""
+    assert record.media is not None
+    assert record.media.path is not None
+    count = 1
+    if every:
+        from saccade.media.image import probe
+
+        with suppress(SaccadeError):  # the import says what is wrong with it
+            count = probe(record.media.path).frames
+    if count == 1:
+        yield record
+    for page in range(count if count > 1 else 0):
+        yield replace(record, key=f"{record.key}/{page:04}", frame=page, group=record.key)
 
 
 FORMAT = Images()

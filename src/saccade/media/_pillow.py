@@ -30,10 +30,17 @@ from saccade.core.errors import MediaError, NotFoundError
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an image may cost before it is refused: pixels of one frame, and bytes of the file."""
+    """What an image may cost before it is refused.
+
+    Attributes:
+        max_pixels: of an image that is decoded as a whole.
+        max_bytes: of the file of one.
+        max_giant_pixels: of one that is only read in parts or scaled down, and never held.
+    """
 
     max_pixels: int = 200_000_000
     max_bytes: int = 1 << 30
+    max_giant_pixels: int = 100_000_000_000
 
 
 LIMITS = Limits()
@@ -51,6 +58,8 @@ _READERS: dict[str, type[ImageFile]] = {
 }
 IMAGE_FORMATS = frozenset(_READERS)
 """The names of the formats of images, as references to them have them."""
+GIANT_FORMATS = frozenset({"tiff", "png", "jpeg"})
+"""Those of which parts and smaller sizes are read without holding the whole."""
 _HEAD = 64
 _AVIF_BRANDS = (b"avif", b"avis")
 _SIGNATURES = (
@@ -94,17 +103,21 @@ def named(data: bytes | Path) -> str:
 
 def read_bytes(data: bytes | Path, limits: Limits) -> bytes:
     """The bytes of the file, after its size has been checked."""
-    _check_file(data, limits)
+    _check_bytes(data, _file_size(data), limits)
     return data.read_bytes() if isinstance(data, Path) else data
 
 
-def _check_file(data: bytes | Path, limits: Limits) -> None:
+def _file_size(data: bytes | Path) -> int:
     try:
         size = data.stat().st_size if isinstance(data, Path) else len(data)
     except OSError as error:
         raise NotFoundError(f"{named(data)} cannot be opened: {error.strerror}.", hint="Check the path.") from error
     if size == 0:
         raise MediaError(f"{named(data)} is empty (0 bytes).", hint="Copy the file again from its source.")
+    return size
+
+
+def _check_bytes(data: bytes | Path, size: int, limits: Limits) -> None:
     if size > limits.max_bytes:
         raise MediaError(
             f"{named(data)} has {size:,} bytes; at most {limits.max_bytes:,} are allowed.",
@@ -133,14 +146,14 @@ def _stream(data: bytes | Path) -> AbstractContextManager[BinaryIO]:
     return data.open("rb") if isinstance(data, Path) else nullcontext(BytesIO(data))
 
 
-def _size_wh(image: ImageFile) -> tuple[int, int]:
+def stored_size_wh(image: ImageFile) -> tuple[int, int]:
     """The size as it is stored; Pillow's TIFF reader alone already turns it."""
     if isinstance(image, TiffImageFile):
         return int(image.tag_v2[256]), int(image.tag_v2[257])
     return image.size
 
 
-def _orientation(image: ImageFile) -> int:
+def orientation_of(image: ImageFile) -> int:
     """The EXIF orientation, 1 where there is none or where the metadata is broken."""
     try:
         if isinstance(image, PngImageFile):
@@ -153,20 +166,10 @@ def _orientation(image: ImageFile) -> int:
 
 
 def frames_of(image: ImageFile) -> int:
-    """How many frames the file holds; of a GIF or TIFF at most ``MAX_FRAMES`` are counted, as files can be endless."""
+    """How many frames a file that is no TIFF holds; of a GIF, which can be endless, at most ``MAX_FRAMES`` count."""
     if isinstance(image, GifImageFile):
         return _gif_frames(image)
-    if not isinstance(image, TiffImageFile):
-        return int(getattr(image, "n_frames", 1))
-    count = 1
-    try:
-        while count < MAX_FRAMES:
-            image.seek(count)  # reads the next directory, no pixels
-            count += 1
-    except EOFError:
-        pass
-    image.seek(0)
-    return count
+    return int(getattr(image, "n_frames", 1))
 
 
 def _gif_frames(image: GifImageFile) -> int:
@@ -222,19 +225,25 @@ class Opened:
 
 
 @contextmanager
-def opened(data: bytes | Path, limits: Limits) -> Iterator[Opened]:
+def opened(data: bytes | Path, limits: Limits, *, giant: bool = False) -> Iterator[Opened]:
     """The image with its header read and its size checked; no pixel is decoded and no memory taken for one.
+
+    Args:
+        giant: it may be as large as giant images of a kind that can be read in parts.
 
     Whatever Pillow raises while the block runs becomes a MediaError.
     """
-    _check_file(data, limits)
+    size = _file_size(data)
     with _stream(data) as stream:
         name = _format_of(data, stream.read(_HEAD))
+        giant = giant and name in GIANT_FORMATS
+        if not giant:
+            _check_bytes(data, size, limits)
         stream.seek(0)
         try:
             with without_warnings():
                 image = _READERS[name](stream)
-                found = Opened(image, name, _size_wh(image), _orientation(image))
+                found = Opened(image, name, stored_size_wh(image), orientation_of(image))
         except MemoryError:
             raise
         except Exception as error:  # a broken header makes the parsers raise almost anything
@@ -242,10 +251,10 @@ def opened(data: bytes | Path, limits: Limits) -> Iterator[Opened]:
                 f"{named(data)} has a broken or truncated {name.upper()} header: {_reason(error)}.",
                 hint="Copy the file again from its source, or open and save it with an image program.",
             ) from error
-        _check_pixels(data, found.stored_wh, limits)
+        check_pixels(data, found.stored_wh, limits.max_giant_pixels if giant else limits.max_pixels)
         try:
             yield found
-        except (MediaError, MemoryError):
+        except (MediaError, NotFoundError, MemoryError):
             raise
         except Exception as error:  # the same for the decoders
             raise MediaError(
@@ -255,13 +264,13 @@ def opened(data: bytes | Path, limits: Limits) -> Iterator[Opened]:
             ) from error
 
 
-def _check_pixels(data: bytes | Path, size_wh: tuple[int, int], limits: Limits) -> None:
+def check_pixels(data: bytes | Path, size_wh: tuple[int, int], most: int) -> None:
+    """MediaError where an image has more pixels than may be."""
     width, height = size_wh
-    if width * height > limits.max_pixels:
+    if width * height > most:
         raise MediaError(
-            f"{named(data)} has {width:,} x {height:,} = {width * height:,} pixels; "
-            f"at most {limits.max_pixels:,} are allowed.",
-            hint="Cut it into tiles first.",
+            f"{named(data)} has {width:,} x {height:,} = {width * height:,} pixels; at most {most:,} are allowed.",
+            hint="Read a part of it, or a smaller size, where it is a TIFF, PNG or JPEG; else cut it into tiles.",
         )
 
 

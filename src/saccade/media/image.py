@@ -1,13 +1,14 @@
 """Images: what a file holds without decoding it, its pixels as an array, and back to a file.
 
 Pixels are uint8 arrays of shape (height, width, 3) in RGB, or (height, width) in grey, with the EXIF orientation
-applied. Colour profiles are not applied, as in torchvision and OpenCV.
+applied. Images of more pixels than may be held are checked and scaled down a few rows at a time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from saccade.core.errors import InvalidValueError, MediaError
+from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
 from saccade.media._color import needs_conversion, to_srgb
 from saccade.media._jpeg import is_whole_baseline
 from saccade.media._pillow import (
@@ -25,15 +26,44 @@ from saccade.media._pillow import (
     LIMITS,
     Limits,
     Opened,
+    check_pixels,
     frames_of,
     named,
     opened,
+    orientation_of,
     read_bytes,
+    stored_size_wh,
     without_warnings,
 )
+from saccade.media._tiff import Page
 from saccade.media._turning import shrink, turn
+from saccade.media._values import (
+    check_giant,
+    check_page,
+    giant_pixels,
+    is_beyond_screens,
+    mode_of,
+    page_of,
+    page_pixels,
+    page_values,
+    tiff_pages,
+    turn_values,
+)
 
-__all__ = ["IMAGE_FORMATS", "LIMITS", "Limits", "Pixels", "Probe", "decode", "encode", "probe", "thumbnail", "verify"]
+__all__ = [
+    "IMAGE_FORMATS",
+    "LIMITS",
+    "Limits",
+    "Pixels",
+    "Probe",
+    "decode",
+    "encode",
+    "probe",
+    "read_values",
+    "shrink",
+    "thumbnail",
+    "verify",
+]
 
 Pixels = npt.NDArray[np.uint8]
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
@@ -45,7 +75,12 @@ _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
 class Probe:
     """What a header says: size in pixels after EXIF orientation, Pillow's format name in lower case and mode.
 
-    ``orientation`` is EXIF's, 1 to 8. Of a file with several ``frames`` (GIF, TIFF, WebP, APNG) the first is decoded.
+    Attributes:
+        mode: of a TIFF of values that are no colours, such as ``float32`` or ``uint16x12`` for twelve channels, those.
+        orientation: EXIF's, 1 to 8.
+        frames: how many pictures the file has (GIF, TIFF, WebP, APNG); the smaller copies of a pyramid do not count.
+        channels: of a TIFF; those beyond the third are not shown where there are more than four.
+        has_open_range: nothing says which values are black and white.
     """
 
     width: int
@@ -54,46 +89,85 @@ class Probe:
     mode: str
     orientation: int = 1
     frames: int = 1
+    channels: int = 3
+    has_open_range: bool = False
 
     @property
     def size_wh(self) -> tuple[int, int]:
         return self.width, self.height
 
 
-def probe(data: bytes | Path, *, limits: Limits = LIMITS) -> Probe:
+def probe(data: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS) -> Probe:
     """Read the header of an image; no pixel is decoded.
 
     Raises:
-        MediaError: not an image that can be read, broken, or larger than ``limits``. NotFoundError: no such file.
+        MediaError: not an image that can be read, broken, or larger than ``limits``. NotFoundError: no such file or
+            frame.
     """
-    with opened(data, limits) as found:
-        return _probe_of(found)
+    pages = tiff_pages(data)
+    if pages and is_beyond_screens(page := page_of(data, pages, frame)):
+        return _probe_of_page(data, page, len(pages), limits)
+    with opened(data, limits, giant=True) as found:
+        return _probe_of(found, pages, frame)
 
 
-def _probe_of(found: Opened) -> Probe:
+def _probe_of(found: Opened, pages: Sequence[Page], frame: int) -> Probe:
     with without_warnings():
-        width, height = found.size_wh
-        frames = frames_of(found.image)
-        return Probe(width, height, found.format, found.image.mode, found.orientation, frames)
+        if pages:
+            found = _at_frame(found, pages[frame].number)
+            return _probe_with(found, len(pages), pages[frame].channels)
+        return _probe_with(_at_frame(found, frame), frames_of(found.image))
 
 
-def verify(data: bytes | Path, *, limits: Limits = LIMITS) -> Probe:
-    """Check that all pixels of the first frame decode, and return what :func:`probe` does.
+def _probe_with(found: Opened, frames: int, channels: int = 3) -> Probe:
+    width, height = found.size_wh
+    return Probe(width, height, found.format, found.image.mode, found.orientation, frames, channels)
+
+
+def _probe_of_page(data: bytes | Path, page: Page, frames: int, limits: Limits) -> Probe:
+    width, height = page.size_wh
+    check_pixels(data, page.size_wh, limits.max_giant_pixels)
+    if page.orientation >= 5:
+        width, height = height, width
+    return Probe(width, height, "tiff", mode_of(page), page.orientation, frames, page.channels, page.has_open_range)
+
+
+def verify(data: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS) -> Probe:
+    """Check that all pixels of a frame decode, and return what :func:`probe` does.
 
     A JPEG whose markers show that it is whole needs no decoding, since a decoder would find nothing wrong with it
     either; any other is decoded at an eighth of its size. MediaError as for :func:`probe`, and where pixels are missing
     or damaged beyond what the format's own checks let pass.
     """
-    with opened(data, limits) as source:
-        found = _probe_of(source)
+    pages = tiff_pages(data)
+    if pages and is_beyond_screens(page := page_of(data, pages, frame)):
+        found = _probe_of_page(data, page, len(pages), limits)
+        check_page(data, page)
+        return found
+    with opened(data, limits, giant=True) as source:
+        found = _probe_of(source, pages, frame)
+        if found.width * found.height > limits.max_pixels:
+            check_giant(data, found.format, found.size_wh, frame)
+            return found
         if found.format == "jpeg" and isinstance(data, bytes) and is_whole_baseline(data):
             return found
-        if found.format != "png":
+        if found.format != "png" or frame:
             _load_all(data, source)
             return found
         source.image.verify()  # the checksums, which the decoder does not look at; the image is of no use after it
     with opened(data, limits) as source:
         _load_all(data, source)
+    return found
+
+
+def _at_frame(found: Opened, frame: int) -> Opened:
+    """The same file at another frame."""
+    if frame:
+        try:
+            found.image.seek(frame)
+        except EOFError:
+            raise NotFoundError(f"There is no frame {frame} in the image.") from None
+        return replace(found, stored_wh=stored_size_wh(found.image), orientation=orientation_of(found.image))
     return found
 
 
@@ -109,27 +183,48 @@ def decode(
     *,
     mode: Literal["RGB", "L"] = "RGB",
     max_size: int | None = None,
+    frame: int = 0,
     limits: Limits = LIMITS,
 ) -> Pixels:
-    """Decode the first frame of an image.
+    """Decode an image, or one frame of a file that has several.
 
     - Transparency is composited over white.
     - Pixels of 16 bits are scaled by 1/257 (of 9 to 15 bits by 255 over their largest value), so that their whole
-      range is kept; pixels of 32 bits or in floating point have no fixed range and are refused.
+      range is kept. Those of 32 bits, with a sign or in floating point have no fixed range: the lowest value of the
+      image becomes 0 and the highest 255, but for floats that all lie between 0 and 1, which mean these.
+      :func:`read_values` gives the values themselves.
+    - Of more than four channels the first three are shown.
     - CMYK becomes RGB by the plain formula, Adobe's inverted kind included.
     - Colours of an embedded profile of RGB (ICC) become sRGB, as a browser shows them; not those of 16 bits.
 
     Args:
         mode: "RGB" for (height, width, 3), "L" for (height, width) with the weights of ITU-R BT.601.
-        max_size: the longest side in pixels; a larger image is scaled down to it by area. Never scales up.
+        max_size: the longest side in pixels; a larger image is scaled down to it by area. Never scales up. With it an
+            image may have more pixels than can be held.
+        frame: of a GIF, TIFF, WebP or APNG, from 0.
 
     Raises:
-        MediaError: as for :func:`probe`, and where pixels are missing or damaged. NotFoundError: no such file.
+        MediaError: as for :func:`probe`, and where pixels are missing or damaged. NotFoundError: no such file or frame.
     """
     if mode not in ("RGB", "L"):
         raise InvalidValueError(f"Pixels can be decoded as 'RGB' or 'L', not as {mode!r}.")
     if max_size is not None and max_size < 1:
         raise InvalidValueError(f"The longest side must be at least 1 pixel, not {max_size}.")
+    pixels = _decoded(data, max_size, frame, limits)
+    return _as_pixels(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) if mode == "L" else pixels
+
+
+def _decoded(data: bytes | Path, max_size: int | None, frame: int, limits: Limits) -> Pixels:
+    pages = tiff_pages(data)
+    if pages:
+        page = page_of(data, pages, frame)
+        if frame or is_beyond_screens(page):
+            check_pixels(data, page.size_wh, limits.max_pixels)
+            return page_pixels(data, page, max_size)
+    elif frame:
+        return _decode_frame(data, max_size, frame, limits)
+    if max_size is not None and (giant := _giant(data, limits)):
+        return giant_pixels(data, giant.format, giant.orientation, max_size)
     content = read_bytes(data, limits)
     with opened(data, limits) as found:
         pixels = _decode_deep(content, found) if _bits(found) > 8 else _decode_plain(content, found, max_size)
@@ -137,8 +232,52 @@ def decode(
             _refuse_open_range(data, found)
             with _quiet_for(found):
                 pixels = _from_pillow(found)
-    pixels = shrink(pixels, max_size)
-    return _as_pixels(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) if mode == "L" else pixels
+    return shrink(pixels, max_size)
+
+
+def _giant(data: bytes | Path, limits: Limits) -> Opened | None:
+    """An image of more pixels than may be held; None for others."""
+    with opened(data, limits, giant=True) as found:
+        width, height = found.stored_wh
+        return found if width * height > limits.max_pixels else None
+
+
+def _decode_frame(data: bytes | Path, max_size: int | None, frame: int, limits: Limits) -> Pixels:
+    with opened(data, limits) as found, _quiet_for(found):
+        there = _at_frame(found, frame)
+        check_pixels(data, there.stored_wh, limits.max_pixels)
+        return shrink(_from_pillow(there), max_size)
+
+
+def read_values(data: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS) -> npt.NDArray[Any]:
+    """The values of an image as they are stored, in their own type, (height, width, channels), turned upright.
+
+    A palette gives its colours. MediaError and NotFoundError as for :func:`decode`.
+    """
+    if pages := tiff_pages(data):
+        page = page_of(data, pages, frame)
+        check_pixels(data, page.size_wh, limits.max_pixels)
+        return page_values(data, page)
+    with opened(data, limits) as found, _quiet_for(found):
+        there = _at_frame(found, frame)
+        if there.format == "png" and _bits(there) > 8:
+            return _deep_values(read_bytes(data, limits), there)
+        there.image.load()
+        image = (
+            there.image.convert("RGBA" if "transparency" in there.image.info else "RGB")
+            if there.image.mode in ("P", "PA", "1")
+            else there.image
+        )
+        values = np.asarray(image)
+        return turn_values(values if values.ndim == 3 else values[..., None], there.orientation)
+
+
+def _deep_values(content: bytes, found: Opened) -> npt.NDArray[Any]:
+    values = _imdecode(content, cv2.IMREAD_UNCHANGED)
+    if values is None:
+        raise MediaError("The image is damaged or truncated.", hint="Copy the file again from its source.")
+    order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(values.shape[2] if values.ndim == 3 else 1, [0])
+    return turn_values((values if values.ndim == 3 else values[..., None])[..., order], found.orientation)
 
 
 def encode(pixels: Pixels, format: Literal["jpeg", "png"] = "jpeg", quality: int = 90) -> bytes:

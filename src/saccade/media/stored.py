@@ -11,20 +11,19 @@ from typing import BinaryIO, Literal
 
 from saccade.core.reader import Reader
 from saccade.core.schema import ImageRef, VideoRef
-from saccade.media.image import Pixels, decode
+from saccade.media.image import IMAGE_FORMATS, Pixels, decode
 from saccade.media.video import FrameIndex, Video
 
 _KEPT_OPEN = 4
 _KEPT_INDEXES = 64
-_HEAD = 1024
 
 
 def read_image(
     reader: Reader, ref: ImageRef, *, mode: Literal["RGB", "L"] = "RGB", max_size: int | None = None
 ) -> Pixels:
     """The pixels of an image of a reader; see :func:`saccade.media.image.decode`, also for errors."""
-    if ref.frame is None:
-        return decode(reader.read_media(ref), mode=mode, max_size=max_size)
+    if ref.frame is None or ref.format in IMAGE_FORMATS:
+        return decode(reader.read_media(ref), mode=mode, max_size=max_size, frame=ref.frame or 0)
     with _VIDEOS.borrowed(reader, ref, ref.frame) as video:
         return video.frame(ref.frame, mode=mode, max_size=max_size)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from saccade.core.errors import ConflictError
 from saccade.store.doctor import every_version
-from saccade.store.litter import Litter
+from saccade.store.litter import Litter, Rubbish
 from saccade.store.references import references
 from saccade.store.workspace import Workspace
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ def collect_garbage(workspace: Workspace, *, dry_run: bool = False) -> Garbage:
         objects = [found for found in workspace.objects.digests() if bytes.fromhex(found[0]) not in needed]
         moves = [digest for digest in workspace.objects.moves() if bytes.fromhex(digest) not in needed]
         rubbish = list(litter.found(snapshot for _, snapshot in versions))
+        rubbish += _pyramids(workspace, needed)
         size = sum(size for _, size in objects) + sum(one.size for one in rubbish)
         if not dry_run:
             for digest, _ in objects:
@@ -44,3 +49,10 @@ def collect_garbage(workspace: Workspace, *, dry_run: bool = False) -> Garbage:
             for one in rubbish:
                 one.clear()
     return Garbage(len(objects), sum(len(one.paths) for one in rubbish), size)
+
+
+def _pyramids(workspace: Workspace, needed: Container[bytes]) -> Iterator[Rubbish]:
+    """The pyramids of images that nothing needs."""
+    for path in sorted(workspace.pyramids.glob("*.tif")):
+        if not _DIGEST.fullmatch(path.stem) or bytes.fromhex(path.stem) not in needed:
+            yield Rubbish("pyramid of an image that is gone", (path,))
