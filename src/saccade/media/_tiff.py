@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from saccade.media._pillow import without_warnings
+
 MAX_PAGES = 100_000
+_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _REDUCED = 1
 _SAME_SHAPE = 0.02
 _KINDS = {1: "uint", 2: "int", 3: "float", 4: "uint"}
@@ -54,8 +60,16 @@ class Page:
         return self.kind != "uint" or self.bits > 16
 
 
-def pages_of(stream: BinaryIO) -> Iterator[Page]:
-    """The pages of a TIFF in the order of the file; whatever Pillow raises for a broken one comes through."""
+def pages_of(data: bytes | Path) -> list[Page]:
+    """The pages of a TIFF in the order of the file; none where it is no TIFF, or one whose directories are damaged."""
+    try:
+        with data.open("rb") if isinstance(data, Path) else nullcontext(BytesIO(data)) as stream, without_warnings():
+            return list(_pages(stream)) if stream.read(4) in _SIGNATURES else []
+    except Exception:  # a broken directory makes the parser raise almost anything
+        return []
+
+
+def _pages(stream: BinaryIO) -> Iterator[Page]:
     stream.seek(0)
     head = stream.read(16)
     directory = ImageFileDirectory_v2(head[:16] if head[2:3] == b"+" or head[3:4] == b"+" else head[:8])

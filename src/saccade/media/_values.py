@@ -19,7 +19,6 @@ from saccade.media._tiff import Page, is_level_of, pages_of
 from saccade.media._turning import shrink, turn
 
 Pixels = npt.NDArray[np.uint8]
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PLAIN_CHANNELS = 4
 _MOST_BITS = 32
 _LARGEST_BLOCK = 1 << 28
@@ -27,13 +26,7 @@ _LARGEST_BLOCK = 1 << 28
 
 def tiff_pages(data: bytes | Path) -> list[Page]:
     """The pages of a TIFF less the reduced copies of the first; none where it is no TIFF, or one that is damaged."""
-    try:
-        with data.open("rb") if isinstance(data, Path) else nullcontext(BytesIO(data)) as stream:
-            if stream.read(4) not in _TIFF:
-                return []
-            pages = list(pages_of(stream))
-    except Exception:  # a broken directory makes the parser raise almost anything; Pillow's reader gives the reason
-        return []
+    pages = pages_of(data)
     return [page for page in pages if not is_level_of(page, pages[0])]
 
 
@@ -111,8 +104,10 @@ def turn_values(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
 def check_giant(data: bytes | Path, format: str, size_wh: tuple[int, int], frame: int = 0) -> None:
     """Decode all of an image that is too large to be held, a few rows at a time; MediaError where that cannot be."""
     if format == "tiff":
-        page = page_of(data, tiff_pages(data), frame)
-        check_page(data, page)
+        pages = tiff_pages(data)
+        if not pages:
+            raise MediaError(f"{named(data)} is damaged.", hint="Copy the file again from its source.")
+        check_page(data, page_of(data, pages, frame))
         return
     if _needs_all_at_once(data, format, size_wh):
         kind = "progressive JPEG" if format == "jpeg" else "interlaced PNG"

@@ -39,22 +39,19 @@ class Level:
 
 
 def needs_pyramid(path: Path) -> bool:
-    """Whether parts of an image can only be read through a pyramid: it is large, and not a tiled TIFF with levels."""
-    try:
-        return _levels(path) is None
-    except (OSError, ValueError, KeyError, SyntaxError, TypeError):
-        return True
+    """Whether parts of an image can only be read through a pyramid: it is no tiled TIFF, or one without small levels.
+
+    MediaError where it is a damaged one.
+    """
+    return _levels(path) is None
 
 
 def _levels(path: Path) -> list[Level] | None:
     """The sizes of a tiled TIFF from the largest on; None where it is none, or lacks the small ones."""
-    with path.open("rb") as stream:
-        if stream.read(4) not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            return None
-        pages = list(pages_of(stream))
-    first = pages[0]
-    if not first.is_tiled or is_beyond_screens(first):
+    pages = pages_of(path)
+    if not pages or not pages[0].is_tiled or is_beyond_screens(pages[0]):
         return None
+    first = pages[0]
     levels = [Level(first.size_wh, 0)]
     levels += [Level(page.size_wh, page.number) for page in pages[1:] if is_level_of(page, first) and page.is_tiled]
     with _vips.as_media_error(named(path)):
@@ -134,8 +131,7 @@ class Giant:
         levels = _levels(path)
         if levels is None:
             raise MediaError(f"{named(path)} is no tiled TIFF of several sizes.", hint="Build its pyramid first.")
-        with path.open("rb") as stream:
-            first: Page = next(pages_of(stream))
+        first: Page = pages_of(path)[0]
         check_blocks(path, first)
         check_pixels(path, first.size_wh, limits.max_giant_pixels)
         self._path, self._limits, self._orientation, self.levels = path, limits, first.orientation, levels
