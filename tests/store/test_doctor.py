@@ -10,9 +10,10 @@ from sqlalchemy import update
 from tests.contract.reader_contract import CONTRACT_CONTENT, CONTRACT_SCHEMA, contract_items
 from tests.store.conftest import SCHEMA, item
 
-from saccade.store import Problem, Workspace, doctor
+from saccade.store.doctor import Problem, doctor, relink_files
 from saccade.store.process import host_name
 from saccade.store.tables import VersionRow
+from saccade.store.workspace import Workspace
 
 
 @pytest.fixture
@@ -123,3 +124,29 @@ def test_rows_that_refer_to_nothing_are_found(filled: Workspace) -> None:
         connection.commit()
     filled.catalog.close()
     assert "refer to rows that are not there" in words(doctor(filled))
+
+
+def test_linked_files_with_odd_names_are_there(tmp_path: Path) -> None:
+    """A URI has '%20' where the name has a space; and '::' in a name is no chain of file systems."""
+    from PIL import Image
+
+    from saccade.app.importing import import_dataset
+    from saccade.media.stored import read_image
+
+    folder = tmp_path / "100% ünïcode"
+    folder.mkdir()
+    for at, name in enumerate(["a b.png", "c%20d.png", "日本.png", "x::y.png", "#1?.png"]):
+        Image.new("RGB", (8 + at, 8)).save(folder / name)
+    with Workspace.create(tmp_path / "home") as workspace:
+        version = import_dataset(workspace, folder, "odd", link=True).version
+        assert len(version) == 5
+        for item in version.items():
+            assert read_image(version, item["image"]).shape[1] == item["image"].width
+            with version.open_media(item["image"]) as file:
+                assert len(file.read()) == item["image"].size
+        assert doctor(workspace, deep=True) == []
+        moved = tmp_path / "elsewhere: now"
+        folder.rename(moved)
+        assert doctor(workspace) != []
+        assert len(relink_files(workspace, moved).found) == 5
+        assert doctor(workspace, deep=True) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from saccade.media.giant import Giant, build_pyramid, needs_pyramid
 from saccade.media.image import LIMITS, shrink
 from saccade.media.stored import read_image
 from saccade.store.files import put_in_place
+from saccade.store.urls import local_path
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
@@ -123,9 +123,8 @@ def _local(version: DatasetVersion, ref: ImageRef) -> Path | None:
     if held is not None:
         return held
     for uri in version.objects.places(ref.digest, ref.uri):
-        parts = urlsplit(uri)
-        path = Path(unquote(parts.path)) if parts.scheme == "file" else Path(uri)
-        if path.is_file() and path.stat().st_size == ref.size:
+        path = local_path(uri)
+        if path is not None and path.is_file() and path.stat().st_size == ref.size:
             return path
     return None
 

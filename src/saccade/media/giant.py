@@ -118,6 +118,8 @@ def _reported(image: Any, progress: Callable[[float], None] | None) -> Iterator[
         raise
     if raised:
         raise raised[0]
+    if progress is not None:
+        progress(1.0)
 
 
 class Giant:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import fsspec
+from typing import BinaryIO
 
 from saccade.core.digest import digest_file
 from saccade.core.errors import NotFoundError
 from saccade.store.object_store import ObjectStore
 from saccade.store.references import Reference
+from saccade.store.urls import open_uri
 
 _PIECE = 1 << 20
 
@@ -44,22 +45,22 @@ def linked_fault(objects: ObjectStore, reference: Reference, deep: bool = False)
 
 
 def _fault_at(uri: str, reference: Reference, deep: bool) -> str | None:
-    filesystem, path = fsspec.core.url_to_fs(uri)
     try:
-        if reference.size is not None and filesystem.size(path) != reference.size:
-            return "changed"
-        if deep and _digest(filesystem, path) != reference.digest:
-            return "changed"
+        with open_uri(uri) as file:
+            if reference.size is not None and file.seek(0, os.SEEK_END) != reference.size:
+                return "changed"
+            file.seek(0)
+            if deep and _digest(file) != reference.digest:
+                return "changed"
     except OSError:
         return "gone"
     return None
 
 
-def _digest(filesystem: fsspec.AbstractFileSystem, path: str) -> str:
+def _digest(file: BinaryIO) -> str:
     found = hashlib.sha256()
-    with filesystem.open(path, "rb") as file:
-        while piece := file.read(_PIECE):
-            found.update(piece)
+    while piece := file.read(_PIECE):
+        found.update(piece)
     return found.hexdigest()
 
 

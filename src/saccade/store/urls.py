@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote
 
 from saccade.core.errors import MissingExtraError, NotFoundError, WorkspaceError
 
@@ -45,3 +47,20 @@ def reached(url: str) -> Iterator[None]:
         raise WorkspaceError(
             f"'{url}' cannot be reached: {error}.", hint="Check the address, the network and your credentials."
         ) from error
+
+
+def local_path(uri: str) -> Path | None:
+    """The file of this machine that a URI or a plain path names, None for any other address."""
+    if uri.startswith("file://"):
+        return Path(unquote(uri.removeprefix("file://")))
+    return None if "://" in uri else Path(uri)
+
+
+def open_uri(uri: str) -> BinaryIO:
+    """A file by its URI or plain path, open for reading anywhere in it; OSError where that cannot be."""
+    if path := local_path(uri):
+        return path.open("rb")
+    import fsspec
+
+    file: BinaryIO = fsspec.open(uri, "rb").open()
+    return file

@@ -10,7 +10,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, BinaryIO
 
-import fsspec
 import pyarrow as pa
 
 from saccade.core.digest import digest_bytes
@@ -25,6 +24,7 @@ from saccade.store.names import exact
 from saccade.store.object_store import ObjectStore
 from saccade.store.snapshot import Snapshot
 from saccade.store.stats import statistics
+from saccade.store.urls import open_uri
 
 _FIRST_BATCH, _BATCH = 64, 2048
 _GONE = "It was linked, not copied: bring it back, or run saccade doctor --relink FOLDER."
@@ -212,8 +212,8 @@ def _changed(ref: MediaRef, uri: str, size: int) -> MediaError:
 
 
 def _read_linked(ref: MediaRef, uri: str) -> bytes:
-    with _linked(uri), fsspec.open(uri, "rb") as file:
-        data: bytes = file.read()
+    with _linked(uri), open_uri(uri) as file:
+        data = file.read()
     if len(data) != ref.size or digest_bytes(data) != ref.digest:
         raise _changed(ref, uri, len(data))
     return data
@@ -222,7 +222,7 @@ def _read_linked(ref: MediaRef, uri: str) -> bytes:
 def _open_linked(ref: MediaRef, uri: str) -> BinaryIO:
     """A linked file whose size is right; its content is not compared, as it may be as long as a film."""
     with _linked(uri):
-        file: BinaryIO = fsspec.open(uri, "rb").open()
+        file = open_uri(uri)
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
     if size != ref.size:

@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-import fsspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -27,6 +26,7 @@ from saccade.store.snapshot import Snapshot
 from saccade.store.tables import BranchRow, DatasetAliasRow, DatasetRow, RunRow, VersionRow
 from saccade.store.transfer.manifest import FileFacts, Manifest, VersionFacts, media_line, read_media_lines
 from saccade.store.transfer.place import PIECE, Place, place_to_write, read_whole
+from saccade.store.urls import open_uri
 from saccade.store.workspace import Workspace
 
 MOST_BYTES = 1 << 30
@@ -313,7 +313,7 @@ class _Push:
 def _fetch(uri: str, path: Path, digest: str) -> str | None:
     """Copy a file and compare its digest; what is wrong with it, or None."""
     try:
-        with fsspec.open(uri, "rb") as source, path.open("wb") as file:
+        with open_uri(uri) as source, path.open("wb") as file:
             while piece := source.read(PIECE):
                 file.write(piece)
     except OSError as error:
