@@ -27,7 +27,7 @@ import json, resource, sys, tempfile, time
 from pathlib import Path
 from saccade.app.exporting import export_dataset
 from saccade.app.importing import import_dataset
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 source, link = Path(sys.argv[1]), sys.argv[2] == "link"
 with tempfile.TemporaryDirectory(dir=sys.argv[3]) as folder, Workspace.create(Path(folder) / "home") as workspace:
     began = time.perf_counter()

@@ -48,7 +48,7 @@ def items(count: int, start: int = 0, shift: float = 0.0) -> Iterator[Any]:
 def measure(count: int, folder: Path) -> dict[str, float]:
     """Seconds of each step, and megabytes."""
     from saccade.core.schema import ClassInfo, Column, Kind, Schema
-    from saccade.store import Workspace
+    from saccade.store.workspace import Workspace
 
     schema = Schema(
         (Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, (ClassInfo("ship"),)), Column("split", Kind.TEXT))

@@ -49,7 +49,7 @@ def workspace_copy(trained: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
     """The program, with an empty workspace of one's own."""
-    from saccade.store import Workspace
+    from saccade.store.workspace import Workspace
 
     Workspace.create(tmp_path / "home").close()
     return Command(capsys, monkeypatch, tmp_path / "home")

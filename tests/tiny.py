@@ -7,7 +7,7 @@ from pathlib import Path
 from saccade.app.harbour import write_dataset
 from saccade.app.importing import SplitRequest, import_dataset
 from saccade.app.training import train
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 from saccade.training.recipe import Recipe, parse_recipe
 
 RECIPE = """\

@@ -13,7 +13,7 @@ from saccade.core.objects import Box, Object, Polygon
 from saccade.core.reader import Item
 from saccade.core.schema import Column, ImageRef, Kind, Schema
 from saccade.media.image import encode
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 
 SCHEMA = Schema((Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS), Column("note", Kind.TEXT)))
 HOSTILE = "<script>alert(1)</script>"

@@ -17,7 +17,8 @@ from saccade.app.exporting import export_dataset
 from saccade.app.importing import SplitRequest, import_dataset
 from saccade.core.errors import FormatError, InvalidValueError, NotFoundError
 from saccade.core.report import Action
-from saccade.store import Workspace, doctor
+from saccade.store.doctor import doctor
+from saccade.store.workspace import Workspace
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import supervision as sv
 from saccade.app.exporting import export_dataset
 from saccade.app.predicting import predict
 from saccade.core.errors import ConflictError, NotFoundError
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 
 
 @pytest.fixture

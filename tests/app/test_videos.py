@@ -21,7 +21,8 @@ from saccade.core.report import Action
 from saccade.core.schema import Column, ImageRef, Kind, Schema, VideoRef
 from saccade.media.image import decode
 from saccade.media.stored import frame_index, read_image
-from saccade.store import Workspace, doctor
+from saccade.store.doctor import doctor
+from saccade.store.workspace import Workspace
 
 
 @pytest.fixture

@@ -22,8 +22,9 @@ from saccade.core.report import Action
 from saccade.core.schema import ClassInfo, Column, ImageRef, Kind
 from saccade.media._pillow import Limits
 from saccade.media.stored import read_image
-from saccade.store import Workspace, doctor
+from saccade.store.doctor import doctor
 from saccade.store.garbage import collect_garbage
+from saccade.store.workspace import Workspace
 
 
 @pytest.fixture

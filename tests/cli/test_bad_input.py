@@ -12,7 +12,8 @@ from tests.command import Command
 from tests.tiny import RECIPE
 
 from saccade.cli.console import print_json
-from saccade.store import Workspace, doctor
+from saccade.store.doctor import doctor
+from saccade.store.workspace import Workspace
 
 
 def assert_untouched(location: Path, datasets: int = 0) -> None:

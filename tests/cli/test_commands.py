@@ -16,7 +16,7 @@ from tests.tiny import RECIPE
 from saccade.cli.main import app
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 
 HEAVY = ("torch", "torchvision", "timm", "pyarrow", "lance", "sqlalchemy", "cv2", "PIL", "numpy", "sklearn")
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 
 KEYS = 60
 SCHEMA = Schema((Column("number", Kind.NUMBER), Column("text", Kind.TEXT)))

@@ -17,9 +17,10 @@ from tests.command import Command
 from tests.crash.keeping_task import SCHEMA, content, items
 
 from saccade.core.errors import SaccadeError
-from saccade.store import Workspace, doctor
+from saccade.store.doctor import doctor
 from saccade.store.garbage import collect_garbage
 from saccade.store.transfer import pull_dataset, push_dataset
+from saccade.store.workspace import Workspace
 
 SIZE = 24 << 20
 KEYS = [f"k{number}" for number in range(20)]

@@ -11,7 +11,8 @@ import pytest
 from tests.crash.forker import forker
 
 from saccade.app.importing import import_dataset
-from saccade.store import Workspace, doctor
+from saccade.store.doctor import doctor
+from saccade.store.workspace import Workspace
 
 KILLS = int(os.environ.get("SACCADE_KILLS", "20"))
 COPIES = 30

@@ -13,7 +13,8 @@ from tests.crash.forker import forker
 
 from saccade.app.importing import SplitRequest, import_dataset
 from saccade.models.artifact import WEIGHTS
-from saccade.store import Workspace, doctor
+from saccade.store.doctor import doctor
+from saccade.store.workspace import Workspace
 
 KILLS = 20
 

@@ -9,7 +9,7 @@ from tests.tiny import recipe
 
 from saccade.app import training
 from saccade.core.errors import NotFoundError
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 
 SETTINGS = ("train.epochs=6", "augment=[{type: mosaic}, {type: affine}, {type: color}]", "train.validate_every=2")
 

@@ -12,7 +12,7 @@ from tests.tiny import RECIPE
 
 from saccade.core.schema import Kind
 from saccade.media.image import probe
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 
 
 def test_from_pictures_to_predictions(command: Command, pictures: Path, tmp_path: Path) -> None:

@@ -60,3 +60,53 @@ def test_the_decoder_agrees(name: str, draw: st.DataObject) -> None:
         image = Image.open(BytesIO(bytes(data)))
         image.draft(None, (1, 1))
         image.load()
+
+
+def with_orientation(value: int) -> bytes:
+    exif = Image.Exif()
+    exif[274] = value
+    return jpeg(exif=exif)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_what_is_known_of_others_is_true_of_this_one(draw: st.DataObject) -> None:
+    """A header that was read for an earlier file of the same tables says what reading it again would."""
+    from saccade.media import image
+
+    width, height = draw.draw(st.integers(8, 40)), draw.draw(st.integers(8, 40))
+    mode = draw.draw(st.sampled_from(["RGB", "L", "CMYK"]))
+    options: dict[str, Any] = {"quality": draw.draw(st.sampled_from([50, 90])), "optimize": draw.draw(st.booleans())}
+    if orientation := draw.draw(st.integers(0, 8)):
+        exif = Image.Exif()
+        exif[274] = orientation
+        options["exif"] = exif
+    data = bytearray()
+    for seed in range(2):
+        pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
+        out = BytesIO()
+        Image.fromarray(pixels).convert(mode).save(out, "JPEG", **options)
+        data = bytearray(out.getvalue())
+        found = verify(bytes(data))
+    image._KNOWN_JPEGS.clear()
+    assert verify(bytes(data)) == found
+    for _ in range(draw.draw(st.integers(1, 3))):
+        at = draw.draw(st.integers(2, data.index(b"\xff\xda") + 14))
+        data[at] = draw.draw(st.integers(0, 255))
+
+    def outcome() -> Any:
+        try:
+            return verify(bytes(data))
+        except MediaError:
+            return None
+
+    verify(out.getvalue())
+    known = outcome()
+    image._KNOWN_JPEGS.clear()
+    assert outcome() == known
+
+
+def test_orientations_are_not_taken_from_others() -> None:
+    assert [verify(with_orientation(value)).orientation for value in (1, 6, 3, 8)] == [1, 6, 3, 8]
+    assert verify(jpeg()).orientation == 1
+    assert verify(with_orientation(6)).size_wh == (40, 60)

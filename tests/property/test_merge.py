@@ -16,7 +16,8 @@ from saccade.core.merge import Conflict, MergeConflictError, Merger, Side
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.store import Workspace, doctor
+from saccade.store.doctor import doctor
+from saccade.store.workspace import Workspace
 
 SCHEMA = Schema((Column("objects", Kind.OBJECTS), Column("tags", Kind.LABELS), Column("note", Kind.TEXT)))
 State = dict[str, dict[str, Any]]

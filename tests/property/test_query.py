@@ -17,7 +17,7 @@ from saccade.core.query import parse_query, parse_value, predicate
 from saccade.core.query.evaluate import evaluate, lower
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 
 SCHEMA = Schema(
     (

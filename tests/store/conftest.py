@@ -10,7 +10,7 @@ import pytest
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 
 SCHEMA = Schema(
     (

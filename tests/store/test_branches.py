@@ -12,8 +12,10 @@ from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.store import ObjectsChange, Workspace, doctor
+from saccade.store.diff import ObjectsChange
+from saccade.store.doctor import doctor
 from saccade.store.row_index import RowIndex, Rows
+from saccade.store.workspace import Workspace
 
 
 def test_branches_grow_apart_and_share_their_past(workspace: Workspace) -> None:

@@ -12,15 +12,16 @@ from tests.store.conftest import SCHEMA, item
 from saccade.core.errors import ConflictError
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store import Workspace, doctor
 from saccade.store import changes as store_changes
+from saccade.store.doctor import doctor
+from saccade.store.workspace import Workspace
 
 WRITER = """
 import sys
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
 from saccade.core.errors import ConflictError
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 
 location, name = sys.argv[1:]
 schema = Schema((Column("number", Kind.NUMBER),))
@@ -136,7 +137,7 @@ BATCHES = """
 import sys
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 
 workspace = Workspace.open(sys.argv[1])
 schema = Schema((Column("batch", Kind.TEXT),))
@@ -150,7 +151,7 @@ print("done")
 LOOKING = """
 import sys
 from collections import Counter
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 
 workspace = Workspace.open(sys.argv[1])
 print("ready", flush=True)

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from tests.store.test_transfer import SCHEMA, content, item
 
 from saccade.core.errors import ConflictError, MediaError, NotFoundError, WorkspaceError
-from saccade.store import Workspace, doctor
-from saccade.store.doctor import relink_files
+from saccade.store.doctor import doctor, relink_files
 from saccade.store.files import Scratch
 from saccade.store.garbage import collect_garbage
+from saccade.store.workspace import Workspace
 
 STEPS = st.lists(
     st.tuples(st.sampled_from(["write", "model", "remove", "stray", "gc"]), st.integers(0, 3)), max_size=12

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store import Workspace, doctor
+from saccade.store.doctor import doctor
+from saccade.store.workspace import Workspace
 
 COLUMNS = {"n": Kind.NUMBER, "t": Kind.TEXT, "l": Kind.LABELS}
 State = dict[str, dict[str, Any]]

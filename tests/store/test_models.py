@@ -10,7 +10,9 @@ import pytest
 from tests.store.conftest import SCHEMA
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, WorkspaceError
-from saccade.store import ModelVersion, Workspace, doctor
+from saccade.store.doctor import doctor
+from saccade.store.models import ModelVersion
+from saccade.store.workspace import Workspace
 
 
 def add(workspace: Workspace, name: str = "ships", weights: bytes = b"weights", **more: object) -> ModelVersion:

@@ -13,10 +13,10 @@ from sqlalchemy import update
 from tests.store.conftest import SCHEMA, item
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
-from saccade.store import Workspace
 from saccade.store.process import is_alive, process_identity
 from saccade.store.runs import new_id
 from saccade.store.tables import RunRow, now
+from saccade.store.workspace import Workspace
 
 
 def test_ids_are_short_and_sort_by_time() -> None:
@@ -78,7 +78,7 @@ def test_wrong_ids_states_and_inputs(workspace: Workspace) -> None:
 
 CHILD = """
 import os, sys
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 workspace = Workspace.open(sys.argv[1])
 print(workspace.runs.start("train", "a", {}).id, flush=True)
 sys.stdin.read()

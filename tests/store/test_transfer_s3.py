@@ -10,9 +10,10 @@ import pytest
 from tests.store.test_transfer import SCHEMA, contents, item
 
 from saccade.core.errors import NotFoundError, WorkspaceError
-from saccade.store import Workspace, doctor
+from saccade.store.doctor import doctor
 from saccade.store.transfer import pull_dataset, push_dataset
 from saccade.store.transfer.place import UrlPlace
+from saccade.store.workspace import Workspace
 
 pytest.importorskip("s3fs")
 server = pytest.importorskip("moto.server")

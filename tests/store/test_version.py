@@ -15,7 +15,7 @@ from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.schema import Column, FileRef, Kind, Schema
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 
 
 def put_contract_media(workspace: Workspace) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from saccade.core.errors import WorkspaceError
-from saccade.store import Workspace
 from saccade.store.migrations import HEAD
+from saccade.store.workspace import Workspace
 
 
 def test_everything_is_in_one_folder_and_making_it_again_opens_it(tmp_path: Path) -> None:

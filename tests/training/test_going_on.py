@@ -17,7 +17,7 @@ from tests.tiny import recipe as ships
 from saccade.app.training import train
 from saccade.core.errors import SaccadeError
 from saccade.core.schema import ImageRef
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 from saccade.training import data
 from saccade.training.hooks import Hook, MetricsLog
 from saccade.training.loop import BEST, CHECKPOINT, LAST, Outcome

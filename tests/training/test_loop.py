@@ -21,7 +21,7 @@ from tests.shapes import classifier, detector, reader
 from tests.tiny import RECIPE
 
 from saccade.core.errors import SaccadeError
-from saccade.store import Workspace
+from saccade.store.workspace import Workspace
 from saccade.training.checkpoint import write_atomically
 from saccade.training.checks import run_checks
 from saccade.training.hooks import Hook, MetricsLog, TensorBoard

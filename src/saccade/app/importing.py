@@ -12,7 +12,9 @@ from typing import Any
 
 from saccade.app.fetching import fetch, is_url, local_source
 from saccade.app.splits import SPLIT
-from saccade.app.taking import Intake, taken_ahead
+from saccade.app.taking import Intake
+from saccade.app.taking_ahead import Helpers, taken_ahead
+from saccade.core.collector import collected_now_and_then, collector_paused
 from saccade.core.errors import ConflictError, FormatError, InvalidValueError, NotFoundError, SaccadeError
 from saccade.core.progress import Progress, Silent
 from saccade.core.reader import Item
@@ -85,7 +87,11 @@ def import_dataset(
     if workspace.datasets.exists(name):
         raise ConflictError(f"There is already a dataset '{name}'.", hint="Choose another name with --dataset.")
     progress, given, report = progress or Silent(), dict(options or {}), Report()
-    with _at_hand(workspace, source, link, report, progress) as place:
+    with (
+        _at_hand(workspace, source, link, report, progress) as place,
+        Helpers.for_source(place) as helpers,
+        collector_paused(),
+    ):
         chosen, reason = _choose(place, format)
         splits = None
         if split is not None:
@@ -98,7 +104,7 @@ def import_dataset(
         run = workspace.runs.start("import", name, config, [])
         try:
             with workspace.objects.batch() as objects:
-                importer = _Importer(objects, report, link, splits)
+                importer = _Importer(objects, report, link, splits, helpers)
                 items = importer.items(reading, progress)
                 if strict:
                     items = _refuse_losses(items, report)
@@ -179,8 +185,15 @@ def _refuse_losses(items: Iterator[Item], report: Report) -> Iterator[Item]:
 class _Importer:
     """Turns records into items: checks each image, stores or links it, and says what was wrong."""
 
-    def __init__(self, objects: ObjectBatch, report: Report, link: bool, splits: Mapping[str, str] | None) -> None:
-        self.objects, self.report, self.link, self.splits = objects, report, link, splits
+    def __init__(
+        self,
+        objects: ObjectBatch,
+        report: Report,
+        link: bool,
+        splits: Mapping[str, str] | None,
+        helpers: Helpers,
+    ) -> None:
+        self.objects, self.report, self.link, self.splits, self.helpers = objects, report, link, splits, helpers
         self.set_aside = 0
         self.seen_splits: list[str | None] = []
 
@@ -192,7 +205,8 @@ class _Importer:
         progress.start("Importing", reading.total)
         media = reading.schema.first(Kind.IMAGE, Kind.VIDEO)
         intake = Intake(self.objects, link=self.link, whole=media.kind is Kind.VIDEO)
-        for record, (ref, notes) in taken_ahead(reading.records, intake.take):
+        records = collected_now_and_then(reading.records)
+        for record, (ref, notes) in taken_ahead(records, intake, self.objects, reading.total, self.helpers):
             progress.advance(1, record.key)
             for reason, detail in notes:
                 self.report.add(Action.NOTICED, reason, key=record.key, detail=detail)

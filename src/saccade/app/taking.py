@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +15,7 @@ from saccade.formats.base import Record
 from saccade.media.image import Probe, verify
 from saccade.store.object_store import ObjectBatch
 
-_THREADS = 4
 _SHOWN_CHANNELS = 4
-_TOGETHER = 8
 _IN_PIECES = 1 << 26
 """Files of more bytes are not read as a whole."""
 
@@ -45,6 +40,15 @@ class Intake:
         self._lock = threading.Lock()
         self._videos: dict[Path, VideoRef | SaccadeError] = {}
         self._of_earlier_page: dict[Path, str] = {}
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether its records are images, and not whole videos."""
+        return not self._whole
+
+    @property
+    def is_linking(self) -> bool:
+        return self._link
 
     def take(self, record: Record) -> Taken:
         """Take in the file of a record."""
@@ -150,24 +154,3 @@ def _uri(path: Path) -> str:
 @lru_cache(maxsize=1024)
 def _real_folder(folder: Path) -> Path:
     return folder.resolve()
-
-
-def taken_ahead(records: Iterator[Record], take: Callable[[Record], Taken]) -> Iterator[tuple[Record, Taken]]:
-    """Records in order with their files taken in, a few ahead in threads, several at a time."""
-
-    def all_of(part: list[Record]) -> list[Taken]:
-        return [take(record) for record in part]
-
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="saccade-import") as pool:
-        waiting: deque[tuple[list[Record], Future[list[Taken]]]] = deque()
-        try:
-            while part := list(islice(records, _TOGETHER)):
-                waiting.append((part, pool.submit(all_of, part)))
-                if len(waiting) >= 2 * _THREADS:
-                    first, result = waiting.popleft()
-                    yield from zip(first, result.result(), strict=True)
-            while waiting:
-                first, result = waiting.popleft()
-                yield from zip(first, result.result(), strict=True)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

@@ -90,7 +90,8 @@ class Box:
     y2: float
 
     def __post_init__(self) -> None:
-        _make_floats("A box", self, "x1", "y1", "x2", "y2")
+        if not (type(self.x1) is type(self.y1) is type(self.x2) is type(self.y2) is float):
+            _make_floats("A box", self, "x1", "y1", "x2", "y2")
         if not (-math.inf < self.x1 <= self.x2 < math.inf and -math.inf < self.y1 <= self.y2 < math.inf):
             raise InvalidValueError(
                 f"A box needs finite x1 <= x2 and y1 <= y2, not {(self.x1, self.y1, self.x2, self.y2)}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import mmap
@@ -11,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from saccade.core.collector import collector_paused
 from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
 from saccade.formats._paths import whole_text
@@ -23,12 +23,10 @@ _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
 def load_json(path: Path, report: Report) -> Any:
     """The content of a JSON file; FormatError where it is none. Text that is not Unicode is repaired."""
-    # Plain JSON has no cycles to collect, and looking for them takes longer than parsing.
-    was_enabled = gc.isenabled()
-    gc.disable()
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        data = json.loads(text)
+        with collector_paused():
+            text = path.read_bytes().decode("utf-8-sig")
+            data = json.loads(text)
         if _HALF_PAIR.search(text) and (whole := _with_whole_text(data)) != data:
             report.add(Action.REPAIRED, "text that is not Unicode", detail=path.name)
             data = whole
@@ -36,9 +34,6 @@ def load_json(path: Path, report: Report) -> Any:
     except (ValueError, RecursionError) as error:
         what = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise FormatError(f"{path} is not JSON that can be read: {what}.") from None
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def mentions(path: Path, *words: str) -> bool:

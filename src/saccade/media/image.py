@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
 from saccade.media._color import needs_conversion, to_srgb
-from saccade.media._jpeg import is_whole_baseline
+from saccade.media._jpeg import tables_of_whole
 from saccade.media._pillow import (
     IMAGE_FORMATS,
     LIMITS,
@@ -66,6 +66,9 @@ __all__ = [
 ]
 
 Pixels = npt.NDArray[np.uint8]
+_MOST_KNOWN = 512
+_KNOWN_JPEGS: dict[tuple[bytes, Limits], Probe] = {}
+"""What JPEGs with the same tables have in common; all but pixels and metadata."""
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 # How a complete file ends. OpenCV fills what is missing with grey and says nothing; Pillow raises.
 _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
@@ -136,9 +139,14 @@ def verify(data: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS) -> Pr
     """Check that all pixels of a frame decode, and return what :func:`probe` does.
 
     A JPEG whose markers show that it is whole needs no decoding, since a decoder would find nothing wrong with it
-    either; any other is decoded at an eighth of its size. MediaError as for :func:`probe`, and where pixels are missing
-    or damaged beyond what the format's own checks let pass.
+    either, and its header is read once for all that have the same size and tables; any other is decoded at an eighth of
+    its size. MediaError as for :func:`probe`, and where pixels are missing or damaged beyond what the format's own
+    checks let pass.
     """
+    content = data if isinstance(data, bytes) and not frame else b""
+    tables = tables_of_whole(content) if content.startswith(b"\xff\xd8") else None
+    if tables and len(content) <= limits.max_bytes and (known := _KNOWN_JPEGS.get((tables, limits))):
+        return known
     pages = tiff_pages(data)
     if pages and is_beyond_screens(page := page_of(data, pages, frame)):
         found = _probe_of_page(data, page, len(pages), limits)
@@ -149,7 +157,9 @@ def verify(data: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS) -> Pr
         if found.width * found.height > limits.max_pixels:
             check_giant(data, found.format, found.size_wh, frame)
             return found
-        if found.format == "jpeg" and isinstance(data, bytes) and is_whole_baseline(data):
+        if found.format == "jpeg" and tables is not None:
+            if tables and len(_KNOWN_JPEGS) < _MOST_KNOWN:
+                _KNOWN_JPEGS[tables, limits] = found
             return found
         if found.format != "png" or frame:
             _load_all(data, source)

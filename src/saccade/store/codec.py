@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from saccade.core.collector import collector_paused
 from saccade.core.digest import canonical_json
 from saccade.core.errors import InvalidValueError
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, Column, FileRef, ImageRef, Kind, Schema, Value, VideoRef
 from saccade.store.codec_objects import OBJECTS, decode_objects, encode_objects
-from saccade.store.columns import build, collector_paused, cut, lists_from, to_list, to_list_of_few
+from saccade.store.columns import build, cut, lists_from, to_list, to_list_of_few
 
 POSITION = "#position"
 """A hidden column: the place of an item in the dataset's order. No column of a user can have this name."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence, Sized
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence, Sized
 from itertools import repeat
 from typing import Any, TypeVar
 
@@ -14,18 +12,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 T = TypeVar("T")
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Many small values are about to be made and all of them kept: looking among them for rubbish is in vain."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def build(cls: type[T], count: int, **columns: Iterable[Any]) -> list[T]:

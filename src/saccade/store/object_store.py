@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -240,6 +240,30 @@ class ObjectBatch:
     def __init__(self, store: ObjectStore, folder: Path) -> None:
         self._store, self._folder = store, folder
         self._waiting: dict[str, Path] = {}
+
+    @property
+    def is_local(self) -> bool:
+        return self._store.is_local
+
+    def for_process(self) -> dict[str, str]:
+        """What another process needs to put objects for this batch, into a folder of its own.
+
+        Processes that make files in one folder wait for each other.
+        """
+        folder = self._folder / uuid.uuid4().hex
+        folder.mkdir()
+        return {"url": self._store.url, "scratch": self._store.scratch_root, "folder": str(folder)}
+
+    def handed_over(self) -> list[str]:
+        """What waits here, for the batch that is to :meth:`adopt` it; it waits here no more."""
+        waiting, self._waiting = [str(path) for path in self._waiting.values()], {}
+        return waiting
+
+    def adopt(self, paths: Iterable[str]) -> None:
+        """Take over what another process has put."""
+        for path in map(Path, paths):
+            if self._waiting.setdefault(path.name, path) != path:
+                path.unlink()  # that content is there already
 
     def put_bytes(self, data: bytes) -> str:
         """Keep bytes from :meth:`finish` on; returns their digest."""

@@ -1,0 +1,120 @@
+"""Images are the same, whether threads or processes take them in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from saccade.app import taking_ahead
+from saccade.app.importing import import_dataset
+from saccade.app.taking import Taken
+from saccade.core.errors import SaccadeError, WorkspaceError
+from saccade.core.reader import Item
+from saccade.formats.base import Record
+from saccade.store.doctor import doctor
+from saccade.store.object_store import ObjectBatch
+from saccade.store.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspace.create(tmp_path / "home") as made:
+        yield made
+
+
+@pytest.fixture
+def source(pictures: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    (folder / "日本 'quoted'").mkdir(parents=True)
+    for at, path in enumerate(sorted((pictures / "images").iterdir())):
+        for copy in range(6):
+            (folder / f"{path.stem}-{copy}.jpg").write_bytes(path.read_bytes() + bytes([copy % 4, at]))
+    shutil.copy(path, folder / "日本 'quoted'" / "ü.jpg")
+    Image.new("RGB", (30, 20)).save(
+        folder / "moves.gif", save_all=True, append_images=[Image.new("RGB", (30, 20), "red")]
+    )
+    (folder / "cut.jpg").write_bytes(path.read_bytes()[:300])
+    (folder / "text.png").write_text("no picture")
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", (30, 20), "blue").save(folder / "turned.jpg", exif=exif)
+    return folder
+
+
+def facts(workspace: Workspace, source: Path, name: str, link: bool) -> tuple[list[Item], list[object]]:
+    result = import_dataset(workspace, source, name, link=link)
+    return list(result.version.items()), list(result.report)
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_processes_find_what_threads_find(
+    workspace: Workspace, source: Path, link: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    by_threads = facts(workspace, source, "threads", link)
+    before = set(workspace.objects.digests())
+    monkeypatch.setattr(taking_ahead, "MANY", 10)
+    served: list[int] = []
+    take = taking_ahead._Processes.take
+
+    def noted(self: taking_ahead._Processes, part: Sequence[Record]) -> list[Taken]:
+        served.append(len(part))
+        return take(self, part)
+
+    monkeypatch.setattr(taking_ahead._Processes, "take", noted)
+    by_processes = facts(workspace, source, "processes", link)
+    assert sum(served) == len(by_threads[0]) + 2
+    assert by_processes == by_threads
+    assert set(workspace.objects.digests()) == before
+    with Workspace.create(tmp_path / "other") as other:
+        assert facts(other, source, "processes", link) == by_threads
+        assert doctor(other, deep=True) == []
+        assert list((other.location / "tmp").glob("*~*~*/*")) == []
+
+
+def test_a_process_that_dies_ends_the_import(
+    workspace: Workspace, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking_ahead, "MANY", 10)
+    make = taking_ahead._Processes.__init__
+
+    def killed(self: taking_ahead._Processes, helpers: taking_ahead.Helpers, *rest: object) -> None:
+        make(self, helpers, *rest)  # type: ignore[arg-type]
+        for process in helpers.processes:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+
+    monkeypatch.setattr(taking_ahead._Processes, "__init__", killed)
+    with pytest.raises(SaccadeError, match="ended by itself"):
+        import_dataset(workspace, source, "d")
+    assert not workspace.datasets.exists("d")
+    assert doctor(workspace) == []
+
+
+def test_what_cannot_be_stored_ends_the_import(
+    workspace: Workspace, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking_ahead, "MANY", 10)
+    place = ObjectBatch.for_process
+
+    def without_folder(self: ObjectBatch) -> dict[str, str]:
+        given = place(self)
+        Path(given["folder"]).rmdir()
+        return given
+
+    monkeypatch.setattr(ObjectBatch, "for_process", without_folder)
+    with pytest.raises(WorkspaceError, match="An object cannot be written"):
+        import_dataset(workspace, source, "d")
+    assert not workspace.datasets.exists("d")
+
+
+def test_few_files_need_no_processes(source: Path, tmp_path: Path) -> None:
+    with taking_ahead.Helpers.for_source(source) as helpers:
+        assert helpers.processes == []
+    with taking_ahead.Helpers.for_source(tmp_path / "nothing") as helpers:
+        assert helpers.processes == []
