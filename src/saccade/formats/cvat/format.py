@@ -7,7 +7,9 @@ between the frames that the file names. Attributes take the type that the head o
 ``subset`` is the split. An image that the file names without shapes is taken as reviewed and empty, which is
 reported, because CVAT does not tell that from not labelled yet; one that it does not name is not labelled yet.
 
-Written: ``annotations.xml`` for images, and ``images/``. Polygons with holes or several parts become masks.
+Written: ``annotations.xml`` for images, and ``images/``. Polygons with holes or several parts become masks. With
+``--option layout=video`` the items are the frames of one video, in their order, and objects of one track and folder are
+a track; every shape is a key frame, so nothing is interpolated.
 
 Source of the format: https://docs.cvat.ai/docs/manual/advanced/xml_format/.
 """
@@ -29,12 +31,13 @@ from saccade.core.objects import Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._boxes import notice_duplicates
-from saccade.formats._options import NoOptions, parse_options
+from saccade.formats._options import NoOptions, one_of, parse_options
 from saccade.formats._paths import Keys, Tree, is_video_name, normal, stem_of
 from saccade.formats._writing import SPLIT, image_size_wh
 from saccade.formats.base import Detection, LocalFile, Reading, Record
 from saccade.formats.cvat.shapes import SHAPES, Labels, ShapeReader, Track, read_track
 from saccade.formats.cvat.write import LABELS, write_cvat
+from saccade.formats.cvat.write_video import write_cvat_video
 
 _ROOT = re.compile(rb"<annotations[\s>]")
 _FRAME = re.compile(r"(\d+)$")
@@ -61,8 +64,9 @@ class Cvat:
         return _CvatReading(_file_of(source), report).open()
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(NoOptions, options, "CVAT")
-        write_cvat(reading, destination, report)
+        chosen = parse_options(WriteOptions, options, "CVAT")
+        write = {"images": write_cvat, "video": write_cvat_video}[one_of("layout", chosen.layout, ("images", "video"))]
+        write(reading, destination, report)
 
 
 def _file_of(source: Path) -> Path:
@@ -84,6 +88,13 @@ def _file_of(source: Path) -> Path:
 def _is_cvat(path: Path) -> bool:
     with path.open("rb") as file:
         return bool(_ROOT.search(file.read(4096)))
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """``layout``: images, or video for tracks through frames."""
+
+    layout: str = "images"
 
 
 @dataclass
@@ -122,8 +133,9 @@ class _CvatReading:
         if head.tags:
             columns.append(Column(LABELS, Kind.LABELS, tuple(map(ClassInfo, sorted(head.tags)))))
         columns += [Column(SPLIT, Kind.TEXT)] if head.splits else []
-        records = self._frames() if head.tracks else self._records()
-        return Reading(Schema(tuple(columns)), records, None if head.tracks else self._total())
+        if head.tracks or (head.labels.of_video and not head.images):
+            return Reading(Schema(tuple(columns)), self._frames(), None)
+        return Reading(Schema(tuple(columns)), self._records(), self._total())
 
     def _look(self) -> _Head:
         head = _Head(Labels())

@@ -42,11 +42,15 @@ class Labels:
     parts: dict[str, list[str]] = field(default_factory=dict)
     source: str = ""
     """The name of the video that was labelled."""
+    of_video: bool = False
 
     @classmethod
     def of(cls, meta: Element) -> Labels:
         """The labels under any task, job or project of the head."""
-        made = cls(source=next((found.text or "" for found in meta.iter("source")), "").strip())
+        source, mode = (
+            next((found.text or "" for found in meta.iter(name)), "").strip() for name in ("source", "mode")
+        )
+        made = cls(source=source, of_video=mode == "interpolation")
         for label in meta.iter("label"):
             name, parent = (label.findtext("name") or "").strip(), (label.findtext("parent") or "").strip()
             if name and parent:

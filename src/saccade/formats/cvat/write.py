@@ -1,12 +1,14 @@
-"""Writing CVAT for images: annotations.xml and images/."""
+"""Writing CVAT for images: annotations.xml and images/; and the elements that CVAT for video has in common with it."""
 
 from __future__ import annotations
 
 import math
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 import numpy as np
@@ -42,23 +44,37 @@ def write_cvat(reading: Reading, destination: Path, report: Report) -> None:
     columns = Columns(reading, report, Kind.OBJECTS, kept={LABELS: Kind.LABELS})
     columns.report_class_details("parent", "skeleton")
     with tempfile.TemporaryFile("w+", encoding="utf-8") as body:
-        writer = _Writer(columns, destination, report)
+        writer = Writer(columns, destination, report)
         for record in reading.records:
             columns.count(record)
             element = writer.image(record)
             if element is not None:
                 body.write(tostring(element, encoding="unicode") + "\n")
         body.seek(0)
-        with (destination / "annotations.xml").open("x", encoding="utf-8") as out:
-            head = tostring(writer.meta(), encoding="unicode")
-            out.write(f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n{head}\n')
+        with annotations_file(destination, writer.meta()) as out:
             shutil.copyfileobj(body, out)
-            out.write("</annotations>\n")
     columns.finish()
 
 
-class _Writer:
-    def __init__(self, columns: Columns, destination: Path, report: Report) -> None:
+@contextmanager
+def annotations_file(destination: Path, meta: Element) -> Iterator[TextIO]:
+    """The XML file with its head written, open for its body."""
+    with (destination / "annotations.xml").open("x", encoding="utf-8") as out:
+        head = tostring(meta, encoding="unicode")
+        out.write(f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n{head}\n')
+        yield out
+        out.write("</annotations>\n")
+
+
+class Writer:
+    """Makes the elements of CVAT's XML, of images by :meth:`image`.
+
+    Args:
+        of_video: shapes belong to tracks, and what they say may change from frame to frame.
+    """
+
+    def __init__(self, columns: Columns, destination: Path, report: Report, *, of_video: bool = False) -> None:
+        self._of_video = of_video
         self._columns, self._destination, self._report = columns, destination, report
         self._files = FileNames(report)
         self._classes = ClassNames(columns.labels)
@@ -94,7 +110,7 @@ class _Writer:
             SubElement(element, "tag", label=name, source="manual")
         written = 0
         for found in objects:
-            shape = self._shape(record.key, found, size)
+            shape = self.shape(record.key, found, size)
             if shape is not None:
                 written += 1
                 self._ids += found.id != str(written)
@@ -113,13 +129,14 @@ class _Writer:
             self._report.add(Action.REPAIRED, "text that XML cannot hold", key=key, object_id=object_id, detail=detail)
         return plain
 
-    def _shape(self, key: str, found: Object, size: tuple[int, int] | None) -> Element | None:
+    def shape(self, key: str, found: Object, size: tuple[int, int] | None) -> Element | None:
+        """The element of an object, or None, reported, where it cannot be written."""
         geometry = self._held(key, found, size)
         if geometry is None:
             return None
         if found.score is not None:
             self._add(Action.DROPPED, "score", key, found, str(found.score))
-        if found.track is not None:
+        if found.track is not None and not self._of_video:
             self._add(Action.DROPPED, "track", key, found, found.track)
         name = self._plain(found.class_name, key, found)
         self._classes.number(name)
@@ -198,7 +215,7 @@ class _Writer:
                 if owner == name:
                     attribute = SubElement(attributes, "attribute")
                     SubElement(attribute, "name").text = what
-                    SubElement(attribute, "mutable").text = "False"
+                    SubElement(attribute, "mutable").text = str(self._of_video)
                     SubElement(attribute, "input_type").text = kind
             for part in info.keypoints if info else ():
                 inner = SubElement(labels, "label")
