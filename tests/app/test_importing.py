@@ -49,6 +49,12 @@ def test_the_run_keeps_the_report(workspace: Workspace, flawed: Path) -> None:
     assert (run.state, run.outputs) == ("finished", ("d@1",))
 
 
+def test_a_folder_by_its_uri(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "with a space"
+    shutil.copytree(pictures, folder)
+    assert len(import_dataset(workspace, folder.as_uri(), "d").version) == 10
+
+
 def test_strict_refuses_and_leaves_nothing(workspace: Workspace, flawed: Path) -> None:
     with pytest.raises(FormatError, match="would lose or change"):
         import_dataset(workspace, flawed, "d", strict=True)

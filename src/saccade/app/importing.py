@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from saccade.app.fetching import fetch, is_url, local_source
+from saccade.app.downloading import is_web, shown
+from saccade.app.fetching import fetch, fetch_list, fetch_web, is_url, is_url_list, local_source
 from saccade.app.splits import SPLIT
 from saccade.app.taking import Intake
 from saccade.app.taking_ahead import Helpers, taken_ahead
@@ -71,6 +72,7 @@ def import_dataset(
     link: bool = False,
     split: SplitRequest | None = None,
     strict: bool = False,
+    private_network: bool = False,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> ImportResult:
@@ -79,16 +81,18 @@ def import_dataset(
     Args:
         link: keep the images where they are, by reference, instead of copying them.
         strict: refuse with FormatError instead of importing with losses.
+        private_network: fetch from addresses of the web that are not public too, such as those of the local network.
 
-    ``source`` is a folder, a file, a ZIP or tar archive, which is unpacked first, or a URL of one of them that fsspec
-    knows (``s3://bucket/data``), which is fetched first. An image that cannot be read is set aside and reported; the
-    rest goes on.
+    ``source`` is a folder, a file, a ZIP or tar archive, which is unpacked first; a URL of one of them, of the web
+    or one that fsspec knows (``s3://bucket/data``), which is fetched first; or a text file with an address of the
+    web in each line, and after it the key of its item where the name of the file is not to be it. An image that
+    cannot be read is set aside and reported; the rest goes on.
     """
     if workspace.datasets.exists(name):
         raise ConflictError(f"There is already a dataset '{name}'.", hint="Choose another name with --dataset.")
     progress, given, report = progress or Silent(), dict(options or {}), Report()
     with (
-        _at_hand(workspace, source, link, report, progress) as place,
+        _at_hand(workspace, source, link, report, progress, private_network) as place,
         Helpers.for_source(place) as helpers,
         collector_paused(),
     ):
@@ -98,7 +102,8 @@ def import_dataset(
             preview = FORMATS.get(chosen).read(place, Report(), **given)
             splits = split.assign({record.key: record.group for record in preview.records})
         reading = FORMATS.get(chosen).read(place, report, **given)
-        config = {"source": str(source), "format": chosen, "link": link, "options": given}
+        named = shown(str(source)) if is_web(str(source)) else str(source)
+        config = {"source": named, "format": chosen, "link": link, "options": given}
         if split is not None:
             config["split"] = {"shares": dict(split.shares), "group": split.group_pattern, "seed": split.seed}
         run = workspace.runs.start("import", name, config, [])
@@ -108,7 +113,7 @@ def import_dataset(
                 items = importer.items(reading, progress)
                 if strict:
                     items = _refuse_losses(items, report)
-                message = f"import {source} ({chosen})"
+                message = f"import {named} ({chosen})"
                 version = workspace.datasets.write(
                     name, importer.schema(reading), items, mode="create", message=message, run_id=run.id
                 )
@@ -124,17 +129,25 @@ def import_dataset(
 
 @contextmanager
 def _at_hand(
-    workspace: Workspace, source: Path | str, link: bool, report: Report, progress: Progress
+    workspace: Workspace, source: Path | str, link: bool, report: Report, progress: Progress, private: bool
 ) -> Iterator[Path]:
     """The source on this machine and unpacked, in a temporary folder where it was not."""
-    if not is_url(source):
+    is_list = not is_url(source) and is_url_list(local_source(source))
+    if not is_url(source) and not is_list:
         with _unpacked(workspace, local_source(source), link, report) as place:
             yield place
         return
     if link:
-        raise InvalidValueError(f"The images at a URL cannot be linked: {source}.", hint="Import it without --link.")
+        name = shown(str(source)) if is_web(str(source)) else source
+        raise InvalidValueError(f"The images at a URL cannot be linked: {name}.", hint="Import it without --link.")
     with workspace.scratch.working() as folder:
-        fetched = fetch(str(source), folder, report, progress)
+        if is_list:
+            yield fetch_list(local_source(source), folder, report, progress, private=private)
+            return
+        if is_web(str(source)):
+            fetched = fetch_web(str(source), folder, progress, private=private)
+        else:
+            fetched = fetch(str(source), folder, report, progress)
         with _unpacked(workspace, fetched, link, report) as place:
             yield place
 

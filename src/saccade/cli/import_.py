@@ -20,7 +20,8 @@ def import_(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder, a file, a ZIP or tar archive, or a URL such as s3://bucket/data.", show_default=False
+            help="A folder, a file, a ZIP or tar archive, a URL such as s3://bucket/data, or a text file of URLs.",
+            show_default=False,
         ),
     ],
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="The name of the new dataset.", show_default=False)],
@@ -34,6 +35,9 @@ def import_(
     seed: Annotated[int, typer.Option(help="For --split.")] = 0,
     option: FormatOption = None,
     strict: Annotated[bool, typer.Option(help="Refuse to import with losses.")] = False,
+    private_network: Annotated[
+        bool, typer.Option("--private-network", help="Fetch from addresses that are not public, too.")
+    ] = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -51,7 +55,7 @@ def import_(
     with Workspace.find(workspace) as found, progress(quiet or json) as shown:
         result = import_dataset(
             found, source, dataset, format=format, link=not copy, split=request, strict=strict, options=options,
-            progress=shown,
+            private_network=private_network, progress=shown,
         )  # fmt: skip
     if json:
         print_json(_as_json(result))

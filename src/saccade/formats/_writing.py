@@ -104,9 +104,24 @@ def _extension(media: MediaSource, head: bytes) -> str:
     suffix = Path(media.name).suffix
     if suffix.lower() in IMAGE_EXTENSIONS:
         return suffix
+    return _ending(head)
+
+
+def _ending(head: bytes) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return ".webp"
+    if head[4:12] in (b"ftypavif", b"ftypavis"):
+        return ".avif"
     return next((ending for signature, ending in _SIGNATURES if head.startswith(signature)), "")
+
+
+def ending_of(path: Path) -> str:
+    """The extension that the content of an image or video file asks for; "" for anything else."""
+    from saccade.media.video import is_video
+
+    with path.open("rb") as file:
+        head = file.read(1024)
+    return _ending(head) or (".mp4" if is_video(head) else "")
 
 
 def copy_media(record: Record, target_stem: Path, report: Report) -> Path | None:
