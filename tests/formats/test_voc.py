@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from saccade.core.errors import FormatError
-from saccade.core.objects import Box, Keypoints, Object, Polygon
+from saccade.core.objects import Box, Keypoints, Mask, Object, Polygon
 from saccade.core.schema import ClassInfo, Kind
 from saccade.formats.voc import FORMAT
 
@@ -234,7 +234,7 @@ def test_what_is_lost_is_reported(kit: Any, tmp_path: Path) -> None:
         ("dropped", "detail of a class", ""),
         ("dropped", "score", "x"),
         ("dropped", "track", "x"),
-        ("dropped", "shape of a polygon, written as its box", "x"),
+        ("dropped", "shape of a polygon, written as its mask", "x"),
         ("dropped", "shape of a keypoints, written as its box", "y"),
         ("dropped", "object without area", "y"),
         ("repaired", "text that XML cannot hold", "z"),
@@ -244,9 +244,11 @@ def test_what_is_lost_is_reported(kit: Any, tmp_path: Path) -> None:
     }
     found = kit.read_all(FORMAT, tmp_path / "out")
     assert found.records["k"].values["objects"] == (
-        Object("1", "dog", Box(1, 1, 5, 4)),
+        Object("1", "dog", Mask(8, 6, (13, 1, 5, 2, 4, 3, 20))),
         Object("2", "cat", Box(1, 1, 2, 2), attributes={"a_": "b"}),
     )
+    boxes = kit.read_all(FORMAT, tmp_path / "out", shapes="boxes").values("objects")["k"]
+    assert boxes[0] == Object("1", "dog", Box(1, 1, 5, 4))
 
 
 def test_real_data(shared_data: Path, kit: Any) -> None:
@@ -270,3 +272,54 @@ def test_real_data(shared_data: Path, kit: Any) -> None:
     where = {f.reason: sorted({g.key for g in found.report if g.reason == f.reason}) for f in found.report}
     assert where["box without area"] == ["BloodImage_00338", "BloodImage_00343"]
     assert where["tiny box"] == ["BloodImage_00125", "BloodImage_00150"]
+
+
+def test_masks_of_the_devkit(lay: Lay, kit: Any) -> None:
+    """SegmentationObject has the numbers of the objects in the order of the XML; 255 is void."""
+    import numpy as np
+    from PIL import Image
+
+    from saccade.core.geometry import mask_to_array
+
+    def thing(name: str, x1: int, y1: int, x2: int, y2: int) -> str:
+        sides = f"<xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
+        return f"<object><name>{name}</name><bndbox>{sides}</bndbox></object>"
+
+    things = (
+        thing("cat", 3, 3, 12, 12)
+        + thing("dog", 20, 5, 30, 20)
+        + thing("cow", 1, 20, 8, 28)
+        + thing("cat", 30, 1, 39, 9)
+    )
+    size = "<size><width>40</width><height>30</height><depth>3</depth></size>"
+    xml = f"<annotation><filename>a.jpg</filename>{size}{things}</annotation>"
+    source = lay({"Annotations/a.xml": xml})
+    (source / "JPEGImages").mkdir()
+    (source / "SegmentationObject").mkdir()
+    Image.new("RGB", (40, 30)).save(source / "JPEGImages" / "a.jpg")
+    numbers = np.zeros((30, 40), np.uint8)
+    numbers[2:12, 2:12] = 255  # the border
+    numbers[3:11, 3:11] = 1
+    numbers[5:20, 20:30] = 2
+    numbers[0:3, 0:3] = 3  # nowhere near its box
+    numbers[25, 39] = 9  # no such object
+    Image.fromarray(numbers).save(source / "SegmentationObject" / "a.png")
+    read = kit.read_all(FORMAT, source)
+    first, second, third, fourth = read.values("objects")["a"]
+    assert isinstance(first.geometry, Mask)
+    assert isinstance(second.geometry, Mask)
+    assert isinstance(third.geometry, Box)
+    assert isinstance(fourth.geometry, Box)
+    assert mask_to_array(first.geometry).sum() == 64
+    assert read.reasons() == {
+        ("dropped", "mask that does not lie where its box is"): 1,
+        ("dropped", "mask without an object"): 1,
+        ("guessed", "number of the first pixel"): 1,
+    }
+    boxes = kit.read_all(FORMAT, source, shapes="boxes")
+    assert all(isinstance(each.geometry, Box) for each in boxes.values("objects")["a"])
+    assert ("dropped", "folder that is not read") in boxes.reasons()
+    Image.new("RGB", (40, 30)).save(source / "SegmentationObject" / "a.png")
+    assert ("dropped", "masks that do not fit their image") in kit.read_all(FORMAT, source).reasons()
+    (source / "SegmentationObject" / "a.png").write_bytes(b"no picture")
+    assert ("dropped", "mask that cannot be read") in kit.read_all(FORMAT, source).reasons()

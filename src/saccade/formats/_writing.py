@@ -230,8 +230,14 @@ class ObjectLosses:
         self._attributes = attributes
         self._ids = 0
 
-    def note(self, key: str, found: Object, position: int) -> None:
-        """``position`` is the id that the object gets when it is read again, counted from 1."""
+    def note(self, key: str, found: Object, position: int, held: str = "") -> None:
+        """Report what of an object is lost.
+
+        Args:
+            position: the id that the object gets when it is read again, counted from 1.
+            held: the type of geometry that is written of this one, where it is another than the format's.
+        """
+        held = held or self._held
         self._ids += found.id != str(position)
         if found.score is not None and not self._scores:
             self._add("score", key, found, str(found.score))
@@ -240,8 +246,8 @@ class ObjectLosses:
         if not self._attributes:
             for name, value in found.attributes.items():
                 self._add("attribute", key, found, f"{name} = {value!r}")
-        if found.geometry.type != self._held:
-            was, becomes = found.geometry.type.replace("_", " "), self._held.replace("_", " ")
+        if found.geometry.type != held:
+            was, becomes = found.geometry.type.replace("_", " "), held.replace("_", " ")
             self._add(f"shape of a {was}, written as its {becomes}", key, found, "")
 
     def bounds_xyxy(self, key: str, found: Object) -> BoundsXYXY | None:

@@ -2,15 +2,19 @@
 
 Read: ``Annotations/`` with ``JPEGImages/`` and ``ImageSets/Main``, a VOCdevkit around them, or XML files beside the
 images (in split folders too). An image without an XML file is not labelled yet; one whose file has no objects is
-reviewed and empty. ``difficult``, ``truncated``, ``occluded`` and ``pose`` become attributes where they are set.
+reviewed and empty. ``difficult``, ``truncated``, ``occluded`` and ``pose`` become attributes where they are set. An
+object whose number, its place in the file, has pixels in the PNG of the image in ``SegmentationObject`` gets these as
+its mask in place of its box; with ``shapes=boxes`` the boxes stay.
 
-Pixels: the devkit counts them from 1 and includes both ends, so a box there is ``x1 = xmin - 1``, ``x2 = xmax``
-here (option ``origin=1``). Many tools write plain coordinates from 0 (``origin=0``: nothing is taken off). ``auto``
+Pixels: the devkit counts them from 1 and includes both ends, so a box there is ``x1 = xmin - 1``, ``x2 = xmax`` here
+(option ``origin=1``). Many tools write plain coordinates from 0 (``origin=0``: nothing is taken off). ``auto``
 decides for the whole set, and reports the guess: from 0 where any xmin or ymin is below 1, where all files are by
 labelImg (which counts from 0 but writes 1 for 0), or where most coordinates have fractions; else from 1.
 
-Written: the three folders; coordinates keep all their digits, whole numbers stand without a point. Files say their
-origin in ``source/annotation``, so our own reader need not guess. Attributes are kept in ``attributes``, as CVAT does.
+Written: the three folders, and for masks and polygons ``SegmentationObject`` and ``SegmentationClass``, in which the
+later of two objects covers the earlier, which is reported; coordinates keep all their digits, whole numbers stand
+without a point. Files say their origin in ``source/annotation``, so our own reader need not guess. Attributes are
+kept in ``attributes``, as CVAT does.
 
 Source of the format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf.
 """
@@ -33,15 +37,17 @@ from saccade.formats._writing import image_size_wh
 from saccade.formats.base import Detection, LocalFile, Reading, Record
 from saccade.formats.voc.files import ANNOTATIONS, find_files, pick_image, read_splits, voc_root
 from saccade.formats.voc.read import Annotation, Bounds, ObjectReader, guess_origin, parse_annotation
+from saccade.formats.voc.segmentation import CLASSES, OBJECTS, with_masks
 from saccade.formats.voc.write import Options as WriteOptions
 from saccade.formats.voc.write import write_voc
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """``origin``: the number of the first pixel: 0, 1, or auto (see the module)."""
+    """``origin``: the number of the first pixel: 0, 1, or auto; ``shapes``: masks where there are any, or boxes."""
 
     origin: str | int = "auto"
+    shapes: str = "masks"
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class _Entry:
 class Voc:
     name: ClassVar[str] = "voc"
     title: ClassVar[str] = "Pascal VOC"
-    holds: ClassVar[str] = "boxes; attributes; splits; labelled or not"
+    holds: ClassVar[str] = "boxes, masks that do not overlap; attributes; splits; labelled or not"
 
     def detect(self, source: Path) -> Detection:
         if source.is_file():
@@ -74,7 +80,8 @@ class Voc:
         """Open a folder; see :class:`ReadOptions`."""
         chosen = parse_options(ReadOptions, options, "VOC")
         origin = one_of("origin", chosen.origin, ("auto", "0", "1"))
-        return _VocReading(voc_root(source), origin, report).open()
+        masks = one_of("shapes", chosen.shapes, ("masks", "boxes")) == "masks"
+        return _VocReading(voc_root(source), origin, report, masks=masks).open()
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
         write_voc(reading, destination, report, parse_options(WriteOptions, options, "VOC"))
@@ -83,8 +90,8 @@ class Voc:
 class _VocReading:
     """One opening of a source: all XML files are parsed first, for the classes and the origin."""
 
-    def __init__(self, root: Path, origin: str, report: Report) -> None:
-        self._report = report
+    def __init__(self, root: Path, origin: str, report: Report, *, masks: bool) -> None:
+        self._report, self._masks = report, masks
         self._tree = Tree(root)
         self._files = find_files(self._tree)
         if not self._files.annotations:
@@ -125,8 +132,9 @@ class _VocReading:
             lost.update(annotation.lost if annotation else ())
         for name, count in lost.items():
             self._report.add(Action.DROPPED, "field of objects", detail=f"'{name}' of {count}")
-        for folder in ("SegmentationClass", "SegmentationObject"):
-            if folder in self._tree.folders:
+        only_classes = CLASSES in self._tree.folders and OBJECTS not in self._tree.folders
+        for folder in (OBJECTS, CLASSES):
+            if folder in self._tree.folders and (only_classes or not self._masks):
                 self._report.add(Action.DROPPED, "folder that is not read", detail=folder)
 
     def _find_entries(self) -> Iterator[_Entry]:
@@ -179,10 +187,17 @@ class _VocReading:
             path = self._tree.path(entry.image)
             size = self._size_wh(entry, path)
             labels = None if entry.annotation is None else reader.objects(entry.annotation, entry.key, size)
+            if self._masks and labels is not None and (png := self._png(entry.image)) is not None:
+                labels = with_masks(labels, png, entry.key, size, self._report)
             values: dict[str, Any] = {"objects": labels}
             if entry.split is not None:
                 values["split"] = entry.split
             yield Record(entry.key, LocalFile(path), values, size)
+
+    def _png(self, image: str) -> Path | None:
+        """The numbers of the objects of an image, where it has such a picture."""
+        name = f"{OBJECTS}/{stem_of(image.removeprefix('JPEGImages/'))}.png"
+        return self._tree.path(name) if name in self._tree.files else None
 
     def _size_wh(self, entry: _Entry, path: Path) -> tuple[int, int] | None:
         """The true size, else the one that the file states."""

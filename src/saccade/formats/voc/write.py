@@ -1,4 +1,4 @@
-"""Writing Pascal VOC: Annotations, JPEGImages and ImageSets/Main."""
+"""Writing Pascal VOC: Annotations, JPEGImages, ImageSets/Main, and the PNGs of masks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from saccade.formats._paths import is_plain_name
 from saccade.formats._writing import ClassNames, Columns, FileNames, Names, ObjectLosses, copy_media, size_wh_of
 from saccade.formats.base import Reading, Record
 from saccade.formats.voc.read import DATABASE, EXACT, FLAGS
+from saccade.formats.voc.segmentation import Segments, mask_of
 
 
 @dataclass(frozen=True)
@@ -61,32 +62,39 @@ class _Writer:
             self._lists.setdefault(split, []).append(stem)
         objects = record.values.get(self._columns.labels.name) if self._columns.labels else None
         if objects is not None:
-            root = self._annotation(record, image.relative_to(images).as_posix(), objects)
+            root, segments = self._annotation(record, image.relative_to(images).as_posix(), objects)
+            if segments.masks:
+                segments.write(record.key, stem, self._destination, self._classes.numbers, self._report)
             path = self._destination / "Annotations" / f"{stem}.xml"
             path.parent.mkdir(parents=True, exist_ok=True)
             indent(root)
             ElementTree(root).write(path, encoding="utf-8")
 
-    def _annotation(self, record: Record, file_name: str, objects: Iterable[Object]) -> Element:
+    def _annotation(self, record: Record, file_name: str, objects: Iterable[Object]) -> tuple[Element, Segments]:
         root = Element("annotation")
         _add(root, "folder", "JPEGImages")
         _add(root, "filename", file_name.rsplit("/", 1)[-1])
         source = SubElement(root, "source")
         _add(source, "database", DATABASE)
         _add(source, "annotation", f"origin {self._origin}")
+        segments = Segments(size_wh_of(record) or (0, 0), {})
         if (size_wh := size_wh_of(record)) is not None:
             size = SubElement(root, "size")
             for name, value in zip(("width", "height", "depth"), (*size_wh, 3), strict=True):
                 _add(size, name, str(value))
-        _add(root, "segmented", "0")
+        segmented = _add(root, "segmented", "0")
         written = 0
         for found in objects:
-            self._losses.note(record.key, found, written + 1)
+            mask = mask_of(found, size_wh)
+            self._losses.note(record.key, found, written + 1, "" if mask is None else "mask")
             bounds = self._losses.bounds_xyxy(record.key, found)
             if bounds is not None:
                 written += 1
                 root.append(self._object(record.key, found, bounds))
-        return root
+                if mask is not None:
+                    segments.masks[written] = found, mask
+                    segmented.text = "1"
+        return root, segments
 
     def _object(self, key: str, found: Object, bounds: BoundsXYXY) -> Element:
         self._classes.number(found.class_name)
