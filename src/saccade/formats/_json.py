@@ -18,7 +18,8 @@ from saccade.formats._paths import whole_text
 Json = dict[str, Any]
 
 
-_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+"""What a half of a surrogate pair looks like in the text of a file; so do whole pairs."""
 
 
 def load_json(path: Path, report: Report) -> Any:
@@ -27,7 +28,7 @@ def load_json(path: Path, report: Report) -> Any:
         with collector_paused():
             text = path.read_bytes().decode("utf-8-sig")
             data = json.loads(text)
-        if _HALF_PAIR.search(text) and (whole := _with_whole_text(data)) != data:
+        if HALF_PAIR.search(text) and (whole := with_whole_text(data)) != data:
             report.add(Action.REPAIRED, "text that is not Unicode", detail=path.name)
             data = whole
         return data
@@ -45,13 +46,14 @@ def mentions(path: Path, *words: str) -> bool:
         return False
 
 
-def _with_whole_text(value: Any) -> Any:
+def with_whole_text(value: Any) -> Any:
+    """JSON with each half of a surrogate pair replaced; see :func:`whole_text`."""
     if isinstance(value, str):
         return whole_text(value)
     if isinstance(value, list):
-        return [_with_whole_text(each) for each in value]
+        return [with_whole_text(each) for each in value]
     if isinstance(value, dict):
-        return {whole_text(name): _with_whole_text(each) for name, each in value.items()}
+        return {whole_text(name): with_whole_text(each) for name, each in value.items()}
     return value
 
 

@@ -35,6 +35,8 @@ from saccade.formats.coco.read import (
     STANDARD_FIELDS,
     AnnotationReader,
     Categories,
+    Groups,
+    IndexedAnnotations,
     group_annotations,
     size_wh,
     valid_images,
@@ -73,11 +75,17 @@ class _Source:
     data: Json
     categories: Categories
     entries: list[_Entry]
+    indexed: IndexedAnnotations | None = None
+    """The annotations, where the file is large; else they are in ``data``."""
 
     @property
     def split(self) -> str | None:
         split = own(self.data).get("split", self.file.split)
         return None if split is None else str(split)
+
+
+LARGE = 1 << 25
+"""Annotation files of more bytes are read an annotation at a time."""
 
 
 class Coco:
@@ -139,7 +147,9 @@ class _CocoReading:
         return Column("objects", Kind.OBJECTS, tuple(self._categories.classes.values()))
 
     def _load(self, file: AnnotationFile) -> _Source:
-        data = load_json(file.path, self._report)
+        is_large = file.path.stat().st_size > LARGE
+        indexed = IndexedAnnotations(file.path, self._report) if is_large else None
+        data = load_json(file.path, self._report) if indexed is None else indexed.rest
         if not isinstance(data, dict) or not isinstance(data.get("images"), list):
             raise FormatError(f"{file.path} has no list of images.", hint="Is it a COCO annotation file?")
         for name in data.keys() - {"images", "annotations", "categories", "saccade", "type"}:
@@ -147,7 +157,7 @@ class _CocoReading:
                 self._report.add(Action.DROPPED, "field of the file", detail=f"'{name}' of {file.path.name}")
         categories = Categories(self._categories.classes)
         categories.load(list_of(data, "categories"), self._report)
-        return _Source(file, data, categories, [])
+        return _Source(file, data, categories, [], indexed)
 
     def _entries(self, source: _Source, images: Images) -> Iterator[_Entry]:
         lost: Counter[str] = Counter()
@@ -184,7 +194,11 @@ class _CocoReading:
         for source in self._sources:
             reader = AnnotationReader(source.categories.by_id, self._report)
             known = {entry.image_id for entry in source.entries}
-            groups = group_annotations(source.data, known, self._report)
+            groups: Groups | dict[int | str, list[Json]]
+            if source.indexed is not None:
+                groups = source.indexed.groups(known, self._report)
+            else:
+                groups = group_annotations(source.data, known, self._report)
             source.data = {"saccade": own(source.data)}
             for entry in source.entries:
                 yield self._record(entry, groups.pop(entry.image_id, []), reader)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from saccade.core.objects import Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo
 from saccade.formats._boxes import notice_duplicates
 from saccade.formats._json import Json, is_id, list_of, number, own
+from saccade.formats._json_parts import Elements, load_by_parts
 from saccade.formats.coco.shapes import ShapeReader
 
 STANDARD_FIELDS = frozenset({"id", "width", "height", "file_name", "saccade"})
@@ -160,6 +166,58 @@ def group_annotations(data: Json, known: set[int | str], report: Report) -> dict
         assert isinstance(image_id, (int, str))
         groups.setdefault(image_id, []).append(entry)
     return groups
+
+
+class IndexedAnnotations:
+    """The annotations of a file that is too large to be held: where each stands, by the image it belongs to.
+
+    Attributes:
+        rest: all else of the file.
+    """
+
+    def __init__(self, path: Path, report: Report) -> None:
+        self._codes: dict[int | str, int] = {}
+        self._of = array("i")
+        """For each annotation the number of its image, -1 for one that names none."""
+        self.rest, self._elements = load_by_parts(path, "annotations", self._note, report)
+
+    def _note(self, entry: Any) -> None:
+        image_id = entry.get("image_id") if isinstance(entry, dict) else None
+        code = -1
+        if is_id(image_id):
+            assert isinstance(image_id, (int, str))
+            code = self._codes.setdefault(image_id, len(self._codes))
+        self._of.append(code)
+
+    def groups(self, known: set[int | str], report: Report) -> Groups:
+        """The annotations of each image; those that belong to none go to the report."""
+        owners = np.frombuffer(self._of, np.int32) if len(self._of) else np.empty(0, np.int32)
+        wanted = np.zeros(len(self._codes) + 1, bool)
+        for image_id, code in self._codes.items():
+            wanted[code] = image_id in known
+        for place in np.flatnonzero(~wanted[owners]).tolist():
+            group_annotations({"annotations": [self._elements[place]]}, known, report)
+        order = np.argsort(owners, kind="stable").astype(np.uint32)
+        return Groups(
+            self._codes, order, np.searchsorted(owners[order], np.arange(len(self._codes) + 1)), self._elements
+        )
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The annotations of images, read from the file when they are asked for."""
+
+    codes: Mapping[int | str, int]
+    order: npt.NDArray[np.uint32]
+    starts: npt.NDArray[np.int64]
+    elements: Elements
+
+    def pop(self, image_id: int | str, default: list[Json]) -> list[Json]:
+        """The annotations of an image, in the order of the file."""
+        code = self.codes.get(image_id)
+        if code is None:
+            return default
+        return [self.elements[place] for place in self.order[self.starts[code] : self.starts[code + 1]].tolist()]
 
 
 def size_wh(entry: Json) -> tuple[int, int] | None:

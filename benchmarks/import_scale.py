@@ -1,0 +1,117 @@
+"""How time and memory of import and export grow with the number of pictures; ten boxes each, COCO.
+
+usage: import_scale.py [--items 1000 10000 100000] [--folder DIR] [--copy] [--json]
+
+The pictures are small and all different. Each step of each size is a process of its own. Printed are seconds,
+microseconds for a picture, and the largest resident size of the process and of one of those that help it. Beside
+the import stands a bare loop that reads every picture and makes its digest, and loads the labels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+BARE = """
+import hashlib, json, os, sys
+whole = json.load(open(sys.argv[1] + "/annotations/instances_train.json"))
+for image in whole["images"]:
+    with open(sys.argv[1] + "/images/train/" + image["file_name"], "rb") as file:
+        hashlib.sha256(file.read()).hexdigest()
+"""
+IMPORT = """
+import sys
+from pathlib import Path
+from saccade.app.importing import import_dataset
+from saccade.store.workspace import Workspace
+with Workspace.create(sys.argv[2]) as workspace:
+    version = import_dataset(workspace, Path(sys.argv[1]), "d", link=sys.argv[3] == "link").version
+    assert len(version) == int(sys.argv[4])
+"""
+EXPORT = """
+import sys
+from pathlib import Path
+from saccade.app.exporting import export_dataset
+from saccade.store.workspace import Workspace
+with Workspace.open(sys.argv[2]) as workspace:
+    export_dataset(workspace, "d", Path(sys.argv[2]) / "out", "coco")
+"""
+TIMED = """
+import json, resource, sys, time
+began = time.perf_counter()
+exec(sys.argv.pop(1))
+seconds = time.perf_counter() - began
+own, helper = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+print(json.dumps({"seconds": seconds, "own_mb": own, "helper_mb": helper}))
+"""
+
+
+def make(folder: Path, count: int) -> None:
+    """Pictures that differ in what follows their end, and their labels, written as they come."""
+    import cv2
+    import numpy as np
+
+    images = folder / "images" / "train"
+    images.mkdir(parents=True)
+    (folder / "annotations").mkdir()
+    picture = cv2.imencode(".jpg", np.full((24, 32, 3), 128, np.uint8))[1].tobytes()
+    with (folder / "annotations" / "instances_train.json").open("w") as out:
+        out.write('{"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}], "images": [')
+        for number in range(count):
+            (images / f"{number:08}.jpg").write_bytes(picture + number.to_bytes(4))
+            entry = {"id": number, "file_name": f"{number:08}.jpg", "width": 32, "height": 24}
+            out.write((", " if number else "") + json.dumps(entry))
+        out.write('], "annotations": [')
+        for number in range(10 * count):
+            at = number % 10
+            entry = {"id": number, "image_id": number // 10, "category_id": at % 2 + 1, "area": 8, "iscrowd": 0}
+            out.write((", " if number else "") + json.dumps({**entry, "bbox": [at + 0.5, at + 1.25, 4, 2]}))
+        out.write("]}")
+
+
+def timed(program: str, *arguments: str) -> dict[str, float]:
+    ran = subprocess.run([sys.executable, "-c", TIMED, program, *arguments], check=True, capture_output=True, text=True)
+    found: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--folder", type=Path, help="where to make the pictures and workspaces")
+    parser.add_argument("--copy", action="store_true", help="copy the pictures, else they are linked")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    results: list[dict[str, Any]] = []
+    for count in given.items:
+        with tempfile.TemporaryDirectory(dir=given.folder) as place:
+            source, home = Path(place) / "source", Path(place) / "home"
+            make(source, count)
+            timed(BARE, str(source))  # so that every step finds the pictures in memory
+            steps = {
+                "bare loop": timed(BARE, str(source)),
+                "import": timed(IMPORT, str(source), str(home), "copy" if given.copy else "link", str(count)),
+                "export": timed(EXPORT, str(source), str(home)),
+            }
+        results.append({"items": count, "steps": steps})
+        if given.json:
+            continue
+        print(f"{count:,} pictures")
+        for name, found in steps.items():
+            each, ratio = found["seconds"] / count * 1e6, found["seconds"] / steps["bare loop"]["seconds"]
+            memory = f"{found['own_mb']:6.0f} MB, {found['helper_mb']:4.0f} MB each helper"
+            print(
+                f"  {name:10} {found['seconds']:8.2f} s {each:7.0f} us each {ratio:5.1f} bare loops {memory}",
+                flush=True,
+            )
+    if given.json:
+        print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()

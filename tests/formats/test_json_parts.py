@@ -1,0 +1,128 @@
+"""Large JSON files, read by parts, are what they are when they are read as a whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from saccade.core.errors import FormatError
+from saccade.core.report import Report
+from saccade.formats import _json_parts
+from saccade.formats._json import load_json
+from saccade.formats._json_parts import load_by_parts
+from saccade.formats.coco import format as coco
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+)
+tops = st.fixed_dictionaries({}, optional={"list": st.lists(values, max_size=6), "a": values, "é": values})
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equality in which NaN is NaN."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    top=tops,
+    window=st.integers(1, 40),
+    indent=st.sampled_from([None, 1]),
+    ascii_only=st.booleans(),
+    bom=st.booleans(),
+)
+def test_parts_are_the_whole(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    top: Any,
+    window: int,
+    indent: int | None,
+    ascii_only: bool,
+    bom: bool,
+) -> None:
+    path = tmp_path / "a.json"
+    text = json.dumps(top, indent=indent, ensure_ascii=ascii_only)
+    path.write_bytes((b"\xef\xbb\xbf" if bom else b"") + text.encode("utf-8", "replace"))
+    monkeypatch.setattr(_json_parts, "_WINDOW", window)
+    whole, parts = Report(), Report()
+    expected = load_json(path, whole)
+    seen: list[Any] = []
+    rest, elements = load_by_parts(path, "list", seen.append, parts)
+    wanted = expected.pop("list", None)
+    assert same(rest, expected)
+    assert same(seen, wanted or [])
+    assert same([elements[number] for number in range(len(elements))], wanted or [])
+    assert len(whole) == len(parts)
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(top=tops, window=st.integers(1, 40), data=st.data())
+def test_what_is_no_json_is_refused_by_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: Any, window: int, data: st.DataObject
+) -> None:
+    text = bytearray(json.dumps(top).encode())
+    at = data.draw(st.integers(0, len(text) - 1))
+    text[at : at + data.draw(st.integers(0, 3))] = data.draw(
+        st.sampled_from([b"", b",", b"]", b"}", b'"', b"\xff", b"1"])
+    )
+    path = tmp_path / "a.json"
+    path.write_bytes(bytes(text) or b" ")
+    monkeypatch.setattr(_json_parts, "_WINDOW", window)
+
+    def outcome(read: Any) -> Any:
+        try:
+            return read()
+        except FormatError:
+            return FormatError
+
+    expected = outcome(lambda: load_json(path, Report()))
+    found = outcome(lambda: load_by_parts(path, "list", lambda _: None, Report()))
+    if not isinstance(expected, dict):
+        assert found is FormatError
+        return
+    if found is FormatError:  # a name that is there twice, which only the whole takes
+        assert b'"list"' in bytes(text)
+        assert bytes(text).count(b'"list"') > 1
+        return
+    wanted = expected.pop("list", None)
+    assert same(found[0], expected if isinstance(wanted, list) or wanted is None else {**expected, "list": wanted})
+
+
+def test_depth_has_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text('{"list": [' + "[" * 200_000 + "]" * 200_000 + "]}")
+    with pytest.raises(FormatError, match="nested too deep"):
+        load_by_parts(path, "list", lambda _: None, Report())
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_large_annotation_files_are_read_alike(
+    large: bool, pictures: Path, tmp_path: Path, kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "source"
+    shutil.copytree(pictures, folder)
+    path = folder / "annotations.json"
+    truth = json.loads(path.read_text())
+    truth["annotations"] += [
+        {"id": 9001, "image_id": 10**6, "category_id": 1, "bbox": [1, 2, 3, 4]},
+        {"id": 9002, "category_id": 1, "bbox": [1, 2, 3, 4]},
+        "nothing",
+        truth["annotations"][0],
+    ]
+    path.write_text(json.dumps(truth))
+    plain = kit.read_all(coco.FORMAT, folder)
+    monkeypatch.setattr(coco, "LARGE", 0 if large else 1 << 30)
+    monkeypatch.setattr(_json_parts, "_WINDOW", 500)
+    again = kit.read_all(coco.FORMAT, folder)
+    assert again.records == plain.records
+    assert again.schema == plain.schema
+    assert list(again.report) == list(plain.report)
+    assert again.reasons()["dropped", "annotation of an unknown image"] == 3
