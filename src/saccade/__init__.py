@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from saccade.core.errors import SaccadeError
     from saccade.core.objects import Box, Ellipse, Keypoints, Mask, Object, Points, Polygon, Polyline, RotatedBox
     from saccade.core.reader import Item
-    from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
+    from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema, VideoRef
     from saccade.evaluation.detection import evaluate_coco_files
+    from saccade.media.stored import read_image
     from saccade.store.garbage import collect_garbage
     from saccade.store.transfer import pull_dataset, push_dataset
     from saccade.store.version import DatasetVersion
@@ -40,8 +41,9 @@ _HOMES = {
         "Box", "Ellipse", "Keypoints", "Mask", "Object", "Points", "Polygon", "Polyline", "RotatedBox",
     ),
     "saccade.core.reader": ("Item",),
-    "saccade.core.schema": ("ClassInfo", "Column", "ImageRef", "Kind", "Schema"),
+    "saccade.core.schema": ("ClassInfo", "Column", "ImageRef", "Kind", "Schema", "VideoRef"),
     "saccade.evaluation.detection": ("evaluate_coco_files",),
+    "saccade.media.stored": ("read_image",),
     "saccade.store.garbage": ("collect_garbage",),
     "saccade.store.transfer": ("pull_dataset", "push_dataset"),
     "saccade.store.version": ("DatasetVersion",),
@@ -53,9 +55,9 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Box", "ClassInfo", "Column", "DatasetVersion", "Ellipse", "EvaluationResult", "ImageRef", "ImportResult", "Item",
     "Keypoints", "Kind", "Mask", "Object", "Points", "Polygon", "Polyline", "PredictResult", "Recipe", "RotatedBox",
-    "SaccadeError", "Schema", "SplitRequest", "TrainResult", "Workspace", "__version__", "collect_garbage",
+    "SaccadeError", "Schema", "SplitRequest", "TrainResult", "VideoRef", "Workspace", "__version__", "collect_garbage",
     "compare_models", "evaluate_coco_files", "evaluate_model", "export_dataset", "import_dataset", "load_recipe",
-    "parse_recipe", "predict", "pull_dataset", "push_dataset", "train",
+    "parse_recipe", "predict", "pull_dataset", "push_dataset", "read_image", "train",
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.clips import make_clip, number_in
+from tests.command import Command
 
 from saccade.app.exporting import export_dataset
 from saccade.app.importing import SplitRequest, import_dataset
@@ -191,3 +192,17 @@ def test_a_dataset_of_an_earlier_time_is_read_and_extended(workspace: Workspace,
         "d", old.schema, [Item(items[0].key, {**items[0].values, "objects": ()})], mode="merge", message="x"
     )
     assert merged.get(items[0].key)["image"] == items[0]["image"]
+
+
+def test_predictions_on_frames(trained_command: Command, tmp_path: Path) -> None:
+    """A model runs on the frames of a video as on any other images."""
+    import json
+
+    run = trained_command
+    make_clip(tmp_path / "clip.mp4", 6)
+    assert run("import", str(tmp_path / "clip.mp4"), "--dataset", "clip").code == 0
+    assert run("predict", "ships", "clip", "--out", str(tmp_path / "found"), "--dataset", "found").code == 0
+    content = json.loads((tmp_path / "found" / "predictions.json").read_text())
+    assert [image["file_name"] for image in content["images"]][:2] == ["clip/000000.jpg", "clip/000001.jpg"]
+    assert len(list((tmp_path / "found" / "pictures" / "clip").iterdir())) == 6
+    assert run.json("datasets", "show", "found")["items"] == 6

@@ -181,7 +181,7 @@ def _link(path: Path) -> ImageRef:
 
 def _picture_of_item(version: DatasetVersion, item: Item, image: str) -> Picture:
     ref: ImageRef = item[image]
-    suffix = Path(ref.name).suffix
+    suffix = Path(ref.name).suffix if ref.frame is None else ".jpg"
     name = item.key if item.key.endswith(suffix) else item.key + suffix
     return Picture(item.key, name, partial(read_image, version, ref), lambda: ref)
 
