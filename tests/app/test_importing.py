@@ -169,3 +169,17 @@ def test_an_animated_image_is_said_to_be_one(workspace: Workspace, tmp_path: Pat
     (finding,) = result.report
     assert (finding.action, finding.key, finding.detail) == (Action.NOTICED, "a", "of 3")
     assert "first frame" in finding.reason
+
+
+def test_the_frames_of_a_sequence_stay_together(workspace: Workspace, tmp_path: Path) -> None:
+    source = tmp_path / "mot"
+    for name in ("one", "two", "three", "four"):
+        (source / name / "img1").mkdir(parents=True)
+        (source / name / "gt").mkdir()
+        (source / name / "gt" / "gt.txt").write_text("1,1,1,1,5,5,1,1,1\n")
+        for frame in range(1, 4):
+            Image.new("RGB", (20, 10), (frame * 40, 0, 0)).save(source / name / "img1" / f"{frame:06}.png")
+    version = import_dataset(workspace, source, "d", split=SplitRequest({"train": 0.5, "val": 0.5})).version
+    found = {(item.key.partition("/")[0], item["split"]) for item in version.items(["split"])}
+    assert len(found) == 4
+    assert {split for _, split in found} == {"train", "val"}

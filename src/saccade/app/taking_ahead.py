@@ -58,7 +58,7 @@ class Helpers:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)]
-        for _ in range(max(1, min(_MOST_PROCESSES, os.cpu_count() or 1)) if self._wanted else 0):
+        for _ in range(min(_MOST_PROCESSES, _cores()) if self._wanted else 0):
             # In a session of its own: Ctrl-C ends this process, and this one ends that.
             process = subprocess.Popen(  # noqa: S603 (this very interpreter, with a program of ours)
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -73,6 +73,11 @@ class Helpers:
             process.kill()
         for process in self.processes:
             process.communicate()
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _holds_many(folder: Path) -> bool:
