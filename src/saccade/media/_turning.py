@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +13,18 @@ Pixels = npt.NDArray[np.uint8]
 
 def turn(pixels: Pixels, orientation: int) -> Pixels:
     """Apply an EXIF orientation."""
+    return np.ascontiguousarray(turn_values(pixels, orientation), dtype=np.uint8)
+
+
+def turn_values(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """Apply an EXIF orientation to values of any type, (height, width, channels)."""
     if orientation >= 5:
-        pixels = pixels.transpose(1, 0, 2)
+        values = values.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
+        values = values[:, ::-1]
     if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels, dtype=np.uint8)
+        values = values[::-1]
+    return np.ascontiguousarray(values)
 
 
 def shrink(pixels: Pixels, max_size: int | None) -> Pixels:

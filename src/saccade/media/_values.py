@@ -16,7 +16,7 @@ from saccade.core.errors import MediaError, NotFoundError
 from saccade.media import _vips
 from saccade.media._pillow import named
 from saccade.media._tiff import Page, is_level_of, pages_of
-from saccade.media._turning import shrink, turn
+from saccade.media._turning import shrink, turn, turn_values
 
 Pixels = npt.NDArray[np.uint8]
 _PLAIN_CHANNELS = 4
@@ -88,17 +88,6 @@ def page_values(data: bytes | Path, page: Page) -> npt.NDArray[Any]:
     with _vips.as_media_error(named(data)):
         values = _vips.values_of(_opened(data, page))
     return turn_values(values, page.orientation)
-
-
-def turn_values(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """Apply an EXIF orientation to values of any type, (height, width, channels)."""
-    if orientation >= 5:
-        values = values.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        values = values[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        values = values[::-1]
-    return np.ascontiguousarray(values)
 
 
 def check_giant(data: bytes | Path, format: str, size_wh: tuple[int, int], frame: int = 0) -> None:

@@ -36,7 +36,7 @@ from saccade.media._pillow import (
     without_warnings,
 )
 from saccade.media._tiff import Page
-from saccade.media._turning import shrink, turn
+from saccade.media._turning import shrink, turn, turn_values
 from saccade.media._values import (
     check_giant,
     check_page,
@@ -47,7 +47,6 @@ from saccade.media._values import (
     page_pixels,
     page_values,
     tiff_pages,
-    turn_values,
 )
 
 __all__ = [
