@@ -186,9 +186,7 @@ def _connection(parts: SplitResult, private: bool, silence: float) -> http.clien
 
 def _asked(connection: http.client.HTTPConnection, parts: SplitResult, url: str) -> http.client.HTTPResponse:
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (f"?{parts.query}" if parts.query else "")
-    from saccade import __version__
-
-    headers = {"User-Agent": f"saccade/{__version__}", "Accept-Encoding": "identity"}
+    headers = {"User-Agent": "saccade", "Accept-Encoding": "identity"}
     if parts.username is not None:
         secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
         headers["Authorization"] = f"Basic {b64encode(secret).decode()}"

@@ -7,19 +7,25 @@ applied. Images of more pixels than may be held are checked and scaled down a fe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
-from PIL.TiffImagePlugin import TiffImageFile
 
 from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
-from saccade.media._color import needs_conversion, to_srgb
+from saccade.media._decoding import (
+    as_pixels,
+    bits_of,
+    decode_deep,
+    decode_plain,
+    from_pillow,
+    imdecode,
+    quiet_for,
+    refuse_open_range,
+)
 from saccade.media._jpeg import tables_of_whole
 from saccade.media._pillow import (
     IMAGE_FORMATS,
@@ -28,7 +34,6 @@ from saccade.media._pillow import (
     Opened,
     check_pixels,
     frames_of,
-    named,
     opened,
     orientation_of,
     read_bytes,
@@ -36,7 +41,7 @@ from saccade.media._pillow import (
     without_warnings,
 )
 from saccade.media._tiff import Page
-from saccade.media._turning import shrink, turn, turn_values
+from saccade.media._turning import shrink, turn_values
 from saccade.media._values import (
     check_giant,
     check_page,
@@ -68,9 +73,6 @@ Pixels = npt.NDArray[np.uint8]
 _MOST_KNOWN = 512
 _KNOWN_JPEGS: dict[tuple[bytes, Limits], Probe] = {}
 """What JPEGs with the same tables have in common; all but pixels and metadata."""
-_REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
-# How a complete file ends. OpenCV fills what is missing with grey and says nothing; Pillow raises.
-_ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +183,9 @@ def _at_frame(found: Opened, frame: int) -> Opened:
 
 
 def _load_all(data: bytes | Path, source: Opened) -> None:
-    _refuse_open_range(data, source)
+    refuse_open_range(data, source)
     source.image.draft(None, (1, 1))
-    with _quiet_for(source):
+    with quiet_for(source):
         source.image.load()
 
 
@@ -220,7 +222,7 @@ def decode(
     if max_size is not None and max_size < 1:
         raise InvalidValueError(f"The longest side must be at least 1 pixel, not {max_size}.")
     pixels = _decoded(data, max_size, frame, limits)
-    return _as_pixels(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) if mode == "L" else pixels
+    return as_pixels(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) if mode == "L" else pixels
 
 
 def _decoded(data: bytes | Path, max_size: int | None, frame: int, limits: Limits) -> Pixels:
@@ -236,11 +238,11 @@ def _decoded(data: bytes | Path, max_size: int | None, frame: int, limits: Limit
         return giant_pixels(data, giant.format, giant.orientation, max_size)
     content = read_bytes(data, limits)
     with opened(data, limits) as found:
-        pixels = _decode_deep(content, found) if _bits(found) > 8 else _decode_plain(content, found, max_size)
+        pixels = decode_deep(content, found) if bits_of(found) > 8 else decode_plain(content, found, max_size)
         if pixels is None:
-            _refuse_open_range(data, found)
-            with _quiet_for(found):
-                pixels = _from_pillow(found)
+            refuse_open_range(data, found)
+            with quiet_for(found):
+                pixels = from_pillow(found)
     return shrink(pixels, max_size)
 
 
@@ -252,10 +254,10 @@ def _giant(data: bytes | Path, limits: Limits) -> Opened | None:
 
 
 def _decode_frame(data: bytes | Path, max_size: int | None, frame: int, limits: Limits) -> Pixels:
-    with opened(data, limits) as found, _quiet_for(found):
+    with opened(data, limits) as found, quiet_for(found):
         there = _at_frame(found, frame)
         check_pixels(data, there.stored_wh, limits.max_pixels)
-        return shrink(_from_pillow(there), max_size)
+        return shrink(from_pillow(there), max_size)
 
 
 def read_values(data: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS) -> npt.NDArray[Any]:
@@ -267,9 +269,9 @@ def read_values(data: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS) 
         page = page_of(data, pages, frame)
         check_pixels(data, page.size_wh, limits.max_pixels)
         return page_values(data, page)
-    with opened(data, limits) as found, _quiet_for(found):
+    with opened(data, limits) as found, quiet_for(found):
         there = _at_frame(found, frame)
-        if there.format == "png" and _bits(there) > 8:
+        if there.format == "png" and bits_of(there) > 8:
             return _deep_values(read_bytes(data, limits), there)
         there.image.load()
         image = (
@@ -282,7 +284,7 @@ def read_values(data: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS) 
 
 
 def _deep_values(content: bytes, found: Opened) -> npt.NDArray[Any]:
-    values = _imdecode(content, cv2.IMREAD_UNCHANGED)
+    values = imdecode(content, cv2.IMREAD_UNCHANGED)
     if values is None:
         raise MediaError("The image is damaged or truncated.", hint="Copy the file again from its source.")
     order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(values.shape[2] if values.ndim == 3 else 1, [0])
@@ -310,108 +312,3 @@ def thumbnail(data: bytes | Path, size: int, *, quality: int = 85, limits: Limit
     if size < 1:
         raise InvalidValueError(f"A thumbnail needs a size of at least 1 pixel, not {size}.")
     return encode(decode(data, max_size=size, limits=limits), "jpeg", quality)
-
-
-def _bits(found: Opened) -> int:
-    """Bits of one channel as stored; Pillow silently cuts colours of 16 bits down to the upper 8."""
-    if found.format == "png":
-        return 16 if ";16" in str(found.image.tile[0].args) else 8
-    if isinstance(found.image, TiffImageFile):
-        return int(max(found.image.tag_v2.get(258, (1,))))
-    return 8
-
-
-def _decode_plain(content: bytes, found: Opened, max_size: int | None) -> Pixels | None:
-    """The fast way, by OpenCV, for what it decodes to the same pixels as Pillow; None where it does not."""
-    image = found.image
-    plain = image.mode in ("L", "RGB") or (found.format == "png" and image.mode in ("1", "P"))
-    complete = found.format not in _ENDS or _ENDS[found.format] in content[-64:]
-    if found.format == "bmp":
-        plain = content[28:30] == b"\x18\0"
-    if found.format not in ("jpeg", "png", "bmp") or not plain or not complete or "transparency" in image.info:
-        return None
-    if needs_conversion(image):
-        return None
-    reduced = _reduction(found, max_size) if found.format == "jpeg" else 1
-    flags = _REDUCED[reduced] if reduced > 1 else cv2.IMREAD_COLOR
-    decoded = _imdecode(content, flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    width, height = found.stored_wh
-    if decoded is None or decoded.shape != (-(-height // reduced), -(-width // reduced), 3):
-        return None
-    return turn(_as_pixels(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)), found.orientation)
-
-
-def _reduction(found: Opened, max_size: int | None) -> int:
-    """The largest scale 1/n at which libjpeg can decode and still have at least ``max_size`` pixels."""
-    longest = max(found.stored_wh)
-    return next((n for n in (8, 4, 2) if max_size is not None and longest >= max_size * n), 1)
-
-
-def _decode_deep(content: bytes, found: Opened) -> Pixels | None:
-    """Colours of more than 8 bits; None for those that are left to :func:`_from_pillow`."""
-    if found.format == "tiff" and found.image.mode not in ("RGB", "RGBA", "RGBX"):
-        return None
-    decoded = _imdecode(content, cv2.IMREAD_UNCHANGED)
-    if decoded is None or decoded.dtype != np.uint16:
-        found.image.load()  # for Pillow's reason, which OpenCV does not give
-        raise ValueError("no pixels of 16 bits came out")
-    scaled = _scale(decoded, 65_535)
-    if scaled.ndim == 2:
-        pixels = cv2.cvtColor(scaled, cv2.COLOR_GRAY2RGB)
-    elif scaled.shape[2] == 3:
-        pixels = cv2.cvtColor(scaled, cv2.COLOR_BGR2RGB)
-    else:
-        with_alpha = Image.fromarray(_as_pixels(cv2.cvtColor(scaled, cv2.COLOR_BGRA2RGBA)))
-        pixels = _over_white(with_alpha)
-    # OpenCV's TIFF reader turns the pixels by itself.
-    return _as_pixels(pixels) if found.format == "tiff" else turn(_as_pixels(pixels), found.orientation)
-
-
-def _imdecode(content: bytes, flags: int) -> npt.NDArray[np.integer[Any]] | None:
-    try:
-        return cast("npt.NDArray[np.integer[Any]] | None", cv2.imdecode(np.frombuffer(content, np.uint8), flags))
-    except cv2.error:
-        return None
-
-
-def _from_pillow(found: Opened) -> Pixels:
-    image = found.image
-    image.load()
-    # Pillow's TIFF reader turns the pixels by itself.
-    orientation = 1 if found.format == "tiff" else found.orientation
-    if image.mode.startswith("I;16"):
-        values = np.asarray(image)
-        grey = _scale(values.astype(np.uint16), 2 ** max(9, _bits(found)) - 1)
-        return turn(_as_pixels(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)), orientation)
-    clear = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
-    shown = to_srgb(image)
-    pixels = _over_white(shown) if clear else np.asarray(shown.convert("RGB"))
-    return turn(_as_pixels(pixels), orientation)
-
-
-def _over_white(image: Image.Image) -> npt.NDArray[np.uint8]:
-    layer = image.convert("RGBA")
-    white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-    return np.asarray(Image.alpha_composite(white, layer).convert("RGB"))
-
-
-def _scale(values: npt.NDArray[np.integer[Any]], largest: int) -> Pixels:
-    """Values from 0 to ``largest`` to 0 to 255, rounded."""
-    return _as_pixels(cv2.convertScaleAbs(values, alpha=255 / largest))
-
-
-def _refuse_open_range(data: bytes | Path, found: Opened) -> None:
-    if found.image.mode in ("I", "F"):
-        raise MediaError(
-            f"{named(data)} has pixels of mode '{found.image.mode}' (32-bit or signed), whose range is not known.",
-            hint="Scale it to 8 or 16 bits first, with the range that it means.",
-        )
-
-
-def _quiet_for(found: Opened) -> AbstractContextManager[None]:
-    """Pillow's TIFF reader alone reads metadata, and complains, while it decodes."""
-    return without_warnings() if found.format == "tiff" else nullcontext()
-
-
-def _as_pixels(array: npt.ArrayLike) -> Pixels:
-    return np.ascontiguousarray(array, dtype=np.uint8)
