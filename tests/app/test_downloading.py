@@ -22,7 +22,7 @@ from saccade.core.errors import FormatError, InvalidValueError, NotFoundError, S
 from saccade.core.report import Action
 from saccade.store.workspace import Workspace
 
-LIMITS = WebLimits(bytes=50_000, silence=2, seconds=20, redirects=3, tries=3)
+LIMITS = WebLimits(bytes=50_000, silence=2, seconds=20, redirects=3, tries=3, pause=0.01)
 
 
 def png(side: int = 20) -> bytes:

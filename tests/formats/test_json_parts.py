@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from saccade.formats._json import load_json
 from saccade.formats._json_parts import load_by_parts
 from saccade.formats.coco import format as coco
 
+EXAMPLES = 3 * int(os.environ.get("SACCADE_EXAMPLES", "60"))
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
@@ -31,7 +33,7 @@ def same(one: Any, other: Any) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     top=tops,
     window=st.integers(1, 40),
@@ -63,7 +65,7 @@ def test_parts_are_the_whole(
     assert len(whole) == len(parts)
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(top=tops, window=st.integers(1, 40), data=st.data())
 def test_what_is_no_json_is_refused_by_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: Any, window: int, data: st.DataObject

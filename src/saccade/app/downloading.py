@@ -35,6 +35,7 @@ class WebLimits:
         silence: seconds that a server may say nothing.
         seconds: for one file from beginning to end.
         tries: for answers that may pass, such as that a server is busy.
+        pause: seconds before the second try; twice as long before each further one.
     """
 
     bytes: int = 20 << 30
@@ -42,6 +43,7 @@ class WebLimits:
     seconds: float = 3600.0
     redirects: int = 5
     tries: int = 3
+    pause: float = 0.5
 
 
 WEB_LIMITS = WebLimits()
@@ -83,7 +85,7 @@ def download(url: str, target: Path, *, private: bool = False, limits: WebLimits
             target.unlink(missing_ok=True)
             if number + 1 == limits.tries or time.monotonic() + error.wait > deadline:
                 raise SaccadeError(error.reason, hint="Try again later.") from None
-            time.sleep(error.wait or 0.5 * 2**number)
+            time.sleep(error.wait or limits.pause * 2**number)
         except BaseException:
             target.unlink(missing_ok=True)
             raise

@@ -48,7 +48,7 @@ class Helpers:
     """
 
     def __init__(self, wanted: bool) -> None:
-        self._wanted = wanted and bool(sys.executable)
+        self._wanted = wanted and bool(sys.executable) and not getattr(sys, "frozen", False)
         self.processes: list[subprocess.Popen[bytes]] = []
 
     @classmethod

@@ -17,6 +17,7 @@ from saccade.formats._json import HALF_PAIR, with_whole_text
 
 _WINDOW = 1 << 23
 _SPACE = re.compile(r"[ \t\n\r]*")
+_OF_NUMBERS = re.compile(r"[0-9.eE+-]*")
 _DECODE = json.JSONDecoder().raw_decode
 
 
@@ -143,6 +144,11 @@ class _Scan:
         self._is_ascii, self._known = text.isascii(), (0, self._base)
         return len(text) > before
 
+    def _may_go_on(self, end: int) -> bool:
+        """Whether a value that ends there may be the beginning of a longer one: of a number that the window cuts."""
+        match = _OF_NUMBERS.match(self._text, end)
+        return match is not None and match.end() == len(self._text)
+
     def _peek(self) -> str:
         """The next character that is no space; "" at the end."""
         while True:
@@ -166,8 +172,7 @@ class _Scan:
         while True:
             try:
                 value, end = _DECODE(self._text, self._at)
-                # A number at the end of the window may go on behind it.
-                if end < len(self._text) or not self._refill():
+                if not self._may_go_on(end) or not self._refill():
                     break
             except json.JSONDecodeError as error:
                 if not self._refill():
