@@ -183,3 +183,39 @@ def test_the_frames_of_a_sequence_stay_together(workspace: Workspace, tmp_path: 
     found = {(item.key.partition("/")[0], item["split"]) for item in version.items(["split"])}
     assert len(found) == 4
     assert {split for _, split in found} == {"train", "val"}
+
+
+def test_files_that_are_two_things_at_once(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+    """A picture with an archive behind it is a picture; called an archive, it is what the archive holds."""
+    picture = next((pictures / "images").iterdir()).read_bytes()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("inside.png", _png())
+        archive.writestr("../outside.png", _png())
+    both = picture + packed.getvalue()
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "both.jpg").write_bytes(both)
+    (folder / "script.gif").write_bytes(b"GIF89a/*" + b"\0" * 20 + b"*/=1;alert(1)")
+    (folder / "page.png").write_bytes(_png(b"<html><script>alert(1)</script>"))
+    (folder / "film.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + picture)
+    (folder / "name.tif").write_bytes(picture)
+    result = import_dataset(workspace, folder, "photos")
+    items = {item.key: item["image"] for item in result.version.items()}
+    assert set(items) == {"both", "page", "name"}
+    assert result.version.read_media(items["both"]) == both
+    assert items["name"].format == "jpeg"
+    assert {each.key for each in result.report if each.action is Action.SET_ASIDE} == {"script"}
+    (tmp_path / "both.zip").write_bytes(both)
+    unpacked = import_dataset(workspace, tmp_path / "both.zip", "unpacked")
+    assert [item.key for item in unpacked.version.items()] == ["inside"]
+    assert not (tmp_path / "outside.png").exists()
+
+
+def _png(text: bytes = b"") -> bytes:
+    from PIL.PngImagePlugin import PngInfo
+
+    out, info = io.BytesIO(), PngInfo()
+    info.add_text("comment", text.decode())
+    Image.new("RGB", (12, 8), "blue").save(out, "PNG", pnginfo=info)
+    return out.getvalue()
