@@ -32,14 +32,21 @@ def orientation_of(frame: VideoFrame) -> int:
     return {(True, True): 5, (True, False): 6, (False, False): 7, (False, True): 8}[b >= 0, c >= 0]
 
 
-def to_pixels(frame: VideoFrame, mode: Literal["RGB", "L"], max_size: int | None) -> Pixels:
-    """A frame in RGB or grey, turned and scaled down."""
-    from av.video.reformatter import Colorspace, Interpolation
+class ToPixels:
+    """Turns frames of one video into arrays; colours are converted as PyAV, OpenCV and others do by themselves."""
 
-    # Players take large pictures of which nothing is said for those of BT.709, small ones for BT.601.
-    guessed = Colorspace.ITU709 if frame.colorspace == _UNSPECIFIED and frame.height > _STANDARD_LINES else None
-    exact = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-    shown = frame.reformat(format="rgb24", src_colorspace=guessed, interpolation=exact)
-    upright = turn(np.asarray(shown.to_ndarray(), np.uint8), orientation_of(frame))
-    pixels = shrink(upright, max_size)
-    return np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8) if mode == "L" else pixels
+    def __init__(self) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: VideoFrame, mode: Literal["RGB", "L"], max_size: int | None) -> Pixels:
+        """A frame in RGB or grey, turned and scaled down."""
+        from av.video.reformatter import Colorspace
+
+        # Players take large pictures of which nothing is said for those of BT.709, small ones for BT.601.
+        guessed = Colorspace.ITU709 if frame.colorspace == _UNSPECIFIED and frame.height > _STANDARD_LINES else None
+        shown = self._reformatter.reformat(frame, format="rgb24", src_colorspace=guessed)
+        upright = turn(np.asarray(shown.to_ndarray(), np.uint8), orientation_of(frame))
+        pixels = shrink(upright, max_size)
+        return np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8) if mode == "L" else pixels

@@ -25,7 +25,7 @@ from saccade.media.video.opening import (
     opened_video,
     video_name,
 )
-from saccade.media.video.pixels import orientation_of, to_pixels
+from saccade.media.video.pixels import ToPixels, orientation_of
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -107,6 +107,7 @@ class Video:
     ) -> None:
         self._source, self._limits, self._name = source, limits, video_name(source)
         self._resources = ExitStack()
+        self._to_pixels = ToPixels()
         self.index = _index_of(source, limits) if index is None else index
         self._container: InputContainer | None = None
         self._frames: Iterator[VideoFrame] = iter(())
@@ -160,7 +161,7 @@ class Video:
             raise InvalidValueError(f"Pixels can be decoded as 'RGB' or 'L', not as {mode!r}.")
         if max_size is not None and max_size < 1:
             raise InvalidValueError(f"The longest side must be at least 1 pixel, not {max_size}.")
-        return to_pixels(self._decoded(number), mode, max_size)
+        return self._to_pixels(self._decoded(number), mode, max_size)
 
     def _decoded(self, number: int) -> VideoFrame:
         self.index.checked(number)
