@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import supervision as sv
+from tests.command import Command
 
 from saccade.app.exporting import export_dataset
 from saccade.app.predicting import predict
@@ -138,3 +139,21 @@ def test_exported_predictions_are_read_by_another_tool(
         np.testing.assert_allclose(found[key][0], boxes, atol=tolerance)
     lost = {finding.reason for finding in report}
     assert (format == "coco") == (not any("score" in reason for reason in lost)), lost
+
+
+def test_videos_are_predicted_frame_by_frame(trained_command: Command, tmp_path: Path) -> None:
+    from tests.clips import make_clip
+
+    folder = tmp_path / "films"
+    folder.mkdir()
+    make_clip(folder / "street.mp4", 7, options={"g": "3"})
+    (folder / "cut.mkv").write_bytes(make_clip(tmp_path / "whole.mkv", 7).read_bytes()[:300])
+    run = trained_command
+    found = run.json("predict", "ships", str(folder), "--out", str(tmp_path / "found"), "--dataset", "found")
+    content = json.loads((tmp_path / "found" / "predictions.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == [f"street/{number:06}.jpg" for number in range(7)]
+    assert len(list((tmp_path / "found" / "pictures" / "street").iterdir())) == 7
+    assert "cut" in json.dumps(found)
+    with Workspace.find() as workspace:
+        version = workspace.datasets.open("found")
+        assert [item["image"].frame for item in version.items()] == list(range(7))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
-import os
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +13,8 @@ from typing import Any
 
 from saccade.app.destination import new_folder
 from saccade.app.models import ReadyModel, check_any_readable, ready_model
+from saccade.app.pictures import Picture, files_of, pictures_of_files
 from saccade.app.splits import SPLIT, check_split
-from saccade.core.digest import digest_file
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError
 from saccade.core.objects import Objects
 from saccade.core.progress import Progress, Silent
@@ -24,24 +22,11 @@ from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
 from saccade.inference.predictor import Prediction
 from saccade.media.draw import draw_objects
-from saccade.media.image import decode, encode, probe
+from saccade.media.image import encode
 from saccade.media.stored import read_image
-from saccade.models.input import ImageArray
 from saccade.store.names import check_name
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An image to predict on: its key and file name, how to decode it, and how to refer to it in a dataset."""
-
-    key: str
-    name: str
-    read: Callable[[], ImageArray]
-    refer: Callable[[], ImageRef]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +99,7 @@ def _pictures(
     if version is None:
         if split is not None:
             raise InvalidValueError(f"'{source}' is no dataset and has no splits.", hint="Leave out --split.")
-        return _pictures_of_files(_files(source), Path(source)), []
+        return pictures_of_files(files_of(source), Path(source)), []
     check_split(version, split)
     image = ready.version.manifest["image_column"]
     items = version.items([image] if split is None else [image, SPLIT])
@@ -134,49 +119,6 @@ def _dataset(workspace: Workspace, source: str) -> DatasetVersion | None:
         raise NotFoundError(
             f"'{source}' is neither an image, a folder, a glob nor a dataset.", hint=error.hint
         ) from None
-
-
-def _files(source: str) -> list[Path]:
-    """Image files of a path or glob; NotFoundError where it holds none."""
-    path = Path(source)
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    else:
-        found = sorted(Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file())
-    if not found:
-        raise NotFoundError(f"There are no images in {source}.", hint=f"Known: {', '.join(sorted(SUFFIXES))}.")
-    return found
-
-
-def _pictures_of_files(files: Sequence[Path], source: Path) -> list[Picture]:
-    """Keys are paths below the folder that holds all, without the suffix where that tells them apart."""
-    root = source if source.is_dir() else Path(os.path.commonpath([file.parent for file in files]))
-    names = [file.relative_to(root) for file in files]
-    uses = Counter([*names, *(name.with_suffix("") for name in names)])
-    return [
-        Picture(
-            (name.with_suffix("") if uses[name.with_suffix("")] == 1 else name).as_posix(), name.as_posix(),
-            partial(_decode_file, file), partial(_link, file),
-        )
-        for file, name in zip(files, names, strict=True)
-    ]  # fmt: skip
-
-
-def _decode_file(path: Path) -> ImageArray:
-    try:
-        return decode(path.read_bytes())
-    except OSError as error:
-        raise SaccadeError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _link(path: Path) -> ImageRef:
-    found = probe(path)
-    return ImageRef(
-        digest_file(path), path.stat().st_size, path.name, found.width, found.height, found.format, found.mode,
-        found.orientation, path.resolve().as_uri(),
-    )  # fmt: skip
 
 
 def _picture_of_item(version: DatasetVersion, item: Item, image: str) -> Picture:

@@ -7,10 +7,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol
 
-from saccade.core.reader import Reader
-from saccade.core.schema import ImageRef, VideoRef
+from saccade.core.schema import ImageRef, MediaRef, VideoRef
 from saccade.media.image import IMAGE_FORMATS, Pixels, decode
 from saccade.media.video import FrameIndex, Video
 
@@ -18,8 +17,16 @@ _KEPT_OPEN = 4
 _KEPT_INDEXES = 64
 
 
+class Files(Protocol):
+    """What gives files by their references, as every reader does."""
+
+    def read_media(self, ref: MediaRef) -> bytes: ...
+
+    def open_media(self, ref: MediaRef) -> BinaryIO: ...
+
+
 def read_image(
-    reader: Reader, ref: ImageRef, *, mode: Literal["RGB", "L"] = "RGB", max_size: int | None = None
+    reader: Files, ref: ImageRef, *, mode: Literal["RGB", "L"] = "RGB", max_size: int | None = None
 ) -> Pixels:
     """The pixels of an image of a reader; see :func:`saccade.media.image.decode`, also for errors."""
     if ref.frame is None or ref.format in IMAGE_FORMATS:
@@ -28,7 +35,7 @@ def read_image(
         return video.frame(ref.frame, mode=mode, max_size=max_size)
 
 
-def frame_index(reader: Reader, ref: ImageRef | VideoRef) -> FrameIndex:
+def frame_index(reader: Files, ref: ImageRef | VideoRef) -> FrameIndex:
     """The frames of a video of a reader."""
     with _VIDEOS.borrowed(reader, ref, 0) as video:
         return video.index
@@ -54,7 +61,7 @@ class _Videos:
         self._indexes: OrderedDict[str, FrameIndex] = OrderedDict()
 
     @contextmanager
-    def borrowed(self, reader: Reader, ref: ImageRef | VideoRef, frame: int) -> Iterator[Video]:
+    def borrowed(self, reader: Files, ref: ImageRef | VideoRef, frame: int) -> Iterator[Video]:
         """A video for the caller alone, the one whose decoder stands nearest before a frame if there are several."""
         one = self._take(ref.digest, frame) or self._open(reader, ref)
         try:
@@ -74,7 +81,7 @@ class _Videos:
             self._idle.remove(best)
             return best
 
-    def _open(self, reader: Reader, ref: ImageRef | VideoRef) -> _Open:
+    def _open(self, reader: Files, ref: ImageRef | VideoRef) -> _Open:
         file = reader.open_media(ref)
         try:
             video = Video(file, index=self._indexes.get(ref.digest))
