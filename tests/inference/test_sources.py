@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saccade.app.predicting import _pictures_of_files
+from saccade.app.pictures import pictures_of_files
 
 
 def keys(*names: str) -> list[str]:
-    return [picture.key for picture in _pictures_of_files([Path("/photos") / name for name in names], Path("/photos"))]
+    return [picture.key for picture in pictures_of_files([Path("/photos") / name for name in names], Path("/photos"))]
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def keys(*names: str) -> list[str]:
 )
 def test_suffixes_stay_where_they_tell_files_apart(names: list[str], expected: list[str], tmp_path: Path) -> None:
     files = [tmp_path / name for name in names]
-    assert [picture.key for picture in _pictures_of_files(files, tmp_path)] == expected
+    assert [picture.key for picture in pictures_of_files(files, tmp_path)] == expected
 
 
 @settings(max_examples=200, deadline=None)

@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     model: Annotated[str, typer.Argument(help="MODEL, MODEL@VERSION or MODEL@ALIAS.", show_default=False)],
-    source: Annotated[str, typer.Argument(help="An image, a video, a folder, a glob or a dataset.", show_default=False)],
+    source: Annotated[str, typer.Argument(help="An image, video, folder, glob or dataset.", show_default=False)],
     out: Annotated[
         Path | None, typer.Option(help="A folder for predictions.json and drawn pictures.", show_default=False)
     ] = None,
