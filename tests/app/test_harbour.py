@@ -18,6 +18,7 @@ from saccade.core.objects import Box, Polygon, RotatedBox
 from saccade.core.progress import Silent
 from saccade.media.image import decode, verify
 
+pytestmark = pytest.mark.slow
 SEEDS = range(5)
 
 

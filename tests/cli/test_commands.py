@@ -152,6 +152,7 @@ def test_runs(trained_command: Command) -> None:
     assert "harbour@1" in trained_command("runs", "show", listed[0]["id"]).text
 
 
+@pytest.mark.slow
 def test_tables_of_train_evaluate_predict(trained_command: Command, tmp_path: Path, pictures: Path) -> None:
     recipe = tmp_path / "ships.yaml"
     recipe.write_text(RECIPE)

@@ -52,6 +52,7 @@ def test_a_finished_training_can_be_made_longer(tmp_path: Path) -> None:
         assert digest(tmp_path / "grown" / name) == digest(tmp_path / "whole" / name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "longer", "reason"),
     [
