@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -22,9 +21,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+from measured import run_measured
 
 OURS = """
-import json, os, resource, sys, tempfile, time
+import json, sys, tempfile, time
 from pathlib import Path
 from saccade.app.exporting import export_dataset
 from saccade.app.importing import import_dataset
@@ -37,12 +37,10 @@ with tempfile.TemporaryDirectory(dir=sys.argv[3]) as folder, Workspace.create(Pa
     export_dataset(workspace, "d", Path(folder) / "out", "coco")
     exported = time.perf_counter()
     assert len(version) == int(sys.argv[4])
-own, helper = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-memory = own + helper * min(8, os.cpu_count() or 1)
-print(json.dumps({"import": imported - began, "export": exported - imported, "memory_mb": memory}))
+print(json.dumps({"import": imported - began, "export": exported - imported}))
 """
 PEER = """
-import json, resource, sys, tempfile, time
+import json, sys, tempfile, time
 import datumaro
 began = time.perf_counter()
 dataset = datumaro.Dataset.import_from(sys.argv[1], "coco_instances")
@@ -52,8 +50,7 @@ with tempfile.TemporaryDirectory(dir=sys.argv[3]) as folder:
     dataset.export(folder + "/out", "coco_instances", save_media=True)
     exported = time.perf_counter()
 assert count == 10 * int(sys.argv[4])
-memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({"import": imported - began, "export": exported - imported, "memory_mb": memory}))
+print(json.dumps({"import": imported - began, "export": exported - imported}))
 """
 
 
@@ -84,9 +81,9 @@ def run(python: str, program: str, *arguments: str) -> dict[str, float]:
     command = [python, "-c", program, *arguments]
     quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
     quiet.pop("PYTHONDONTWRITEBYTECODE", None)  # neither side is to compile its modules again in every process
-    ran = subprocess.run(command, capture_output=True, text=True, check=True, env=quiet)
-    found: dict[str, float] = json.loads(ran.stdout.strip().splitlines()[-1])
-    return found
+    out, megabytes = run_measured(command, quiet)
+    found: dict[str, float] = json.loads(out.strip().splitlines()[-1])
+    return {**found, "memory_mb": megabytes}
 
 
 def best(rounds: list[dict[str, float]]) -> dict[str, float]:

@@ -3,19 +3,20 @@
 usage: import_scale.py [--items 1000 10000 100000] [--folder DIR] [--copy] [--json]
 
 The pictures are small and all different. Each step of each size is a process of its own. Printed are seconds,
-microseconds for a picture, and the largest resident size of the process and of one of those that help it. Beside
-the import stands a bare loop that reads every picture and makes its digest, and loads the labels.
+microseconds for a picture, and the most memory that the process and those that help it held together. Beside the
+import stands a bare loop that reads every picture and makes its digest, and loads the labels.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from measured import run_measured
 
 BARE = """
 import hashlib, json, os, sys
@@ -42,12 +43,10 @@ with Workspace.open(sys.argv[2]) as workspace:
     export_dataset(workspace, "d", Path(sys.argv[2]) / "out", "coco")
 """
 TIMED = """
-import json, resource, sys, time
+import sys, time
 began = time.perf_counter()
 exec(sys.argv.pop(1))
-seconds = time.perf_counter() - began
-own, helper = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-print(json.dumps({"seconds": seconds, "own_mb": own, "helper_mb": helper}))
+print(time.perf_counter() - began)
 """
 
 
@@ -75,9 +74,8 @@ def make(folder: Path, count: int) -> None:
 
 
 def timed(program: str, *arguments: str) -> dict[str, float]:
-    ran = subprocess.run([sys.executable, "-c", TIMED, program, *arguments], check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
-    return found
+    out, megabytes = run_measured([sys.executable, "-c", TIMED, program, *arguments])
+    return {"seconds": float(out.splitlines()[-1]), "memory_mb": megabytes}
 
 
 def main() -> None:
@@ -104,11 +102,8 @@ def main() -> None:
         print(f"{count:,} pictures")
         for name, found in steps.items():
             each, ratio = found["seconds"] / count * 1e6, found["seconds"] / steps["bare loop"]["seconds"]
-            memory = f"{found['own_mb']:6.0f} MB, {found['helper_mb']:4.0f} MB each helper"
-            print(
-                f"  {name:10} {found['seconds']:8.2f} s {each:7.0f} us each {ratio:5.1f} bare loops {memory}",
-                flush=True,
-            )
+            facts = f"{found['seconds']:8.2f} s {each:7.0f} us each {ratio:5.1f} bare loops"
+            print(f"  {name:10} {facts} {found['memory_mb']:6.0f} MB", flush=True)
     if given.json:
         print(json.dumps(results))
 
