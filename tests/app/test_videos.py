@@ -90,6 +90,8 @@ def test_whole_videos(workspace: Workspace, films: Path, link: bool) -> None:
     assert version.read_media(ref) == (films / "street.mp4").read_bytes()
     assert version.where("video.duration > 2") == ["inside/door"]
     assert version.histogram("video.frames", bins=2)["count"] == 2
+    with pytest.raises(FormatError, match="Whole videos are not exported"):
+        export_dataset(workspace, "clips", films.parent / "out", "images")
 
 
 def test_frames_of_one_video_are_in_one_split(workspace: Workspace, films: Path) -> None:

@@ -163,7 +163,7 @@ def _connection(parts: SplitResult, private: bool, silence: float) -> http.clien
     allowed = [address for address in addresses if private or is_public(address)]
     if not allowed:
         raise InvalidValueError(
-            f"{host} is {', '.join(addresses)}, which is no address of the public internet.",
+            f"{host} ({', '.join(addresses)}) is no address of the public internet.",
             hint="Where it is a server of your own: --private-network.",
         )
     connection = http.client.HTTPConnection(host, port, timeout=silence)

@@ -73,6 +73,8 @@ def reading_of(
     keys: Sequence[str] | None = None,
 ) -> Reading:
     """A reader as what formats write: all its items or those with some keys, of all splits or of one."""
+    if not reader.schema.of_kind(Kind.IMAGE) and reader.schema.of_kind(Kind.VIDEO):
+        raise FormatError("Whole videos are not exported.", hint="Import their frames: without --option frames=none.")
     image = reader.schema.first(Kind.IMAGE).name
 
     def records() -> Iterator[Record]:
