@@ -14,13 +14,13 @@ from typing import BinaryIO, NoReturn
 from saccade.core.digest import digest_file
 from saccade.core.errors import NotFoundError, SaccadeError
 from saccade.core.schema import ImageRef, MediaRef
+from saccade.formats._paths import VIDEO_EXTENSIONS, is_video_name
 from saccade.media.image import decode, probe
 from saccade.media.stored import read_image
 from saccade.media.video import is_video, probe_video
 from saccade.models.input import ImageArray
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp"}
-VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ def files_of(source: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        known = SUFFIXES | VIDEO_SUFFIXES
+        known = SUFFIXES | VIDEO_EXTENSIONS
         found = sorted(file for file in path.rglob("*") if file.suffix.lower() in known and file.is_file())
     else:
         found = sorted(Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file())
     if not found:
         raise NotFoundError(
-            f"There are no images in {source}.", hint=f"Known: {', '.join(sorted(SUFFIXES | VIDEO_SUFFIXES))}."
+            f"There are no images in {source}.", hint=f"Known: {', '.join(sorted(SUFFIXES | VIDEO_EXTENSIONS))}."
         )
     return found
 
@@ -69,7 +69,7 @@ def pictures_of_files(files: Sequence[Path], source: Path) -> list[Picture]:
 
 
 def _is_video(path: Path) -> bool:
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
+    if not is_video_name(path.name):
         return False
     with path.open("rb") as file:
         return is_video(file.read(1024))

@@ -63,8 +63,11 @@ class Page:
 def pages_of(data: bytes | Path) -> list[Page]:
     """The pages of a TIFF in the order of the file; none where it is no TIFF, or one whose directories are damaged."""
     try:
-        with data.open("rb") if isinstance(data, Path) else nullcontext(BytesIO(data)) as stream, without_warnings():
-            return list(_pages(stream)) if stream.read(4) in _SIGNATURES else []
+        with data.open("rb") if isinstance(data, Path) else nullcontext(BytesIO(data)) as stream:
+            if stream.read(4) not in _SIGNATURES:
+                return []
+            with without_warnings():
+                return list(_pages(stream))
     except Exception:  # a broken directory makes the parser raise almost anything
         return []
 

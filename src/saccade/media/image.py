@@ -234,23 +234,17 @@ def _decoded(data: bytes | Path, max_size: int | None, frame: int, limits: Limit
             return page_pixels(data, page, max_size)
     elif frame:
         return _decode_frame(data, max_size, frame, limits)
-    if max_size is not None and (giant := _giant(data, limits)):
-        return giant_pixels(data, giant.format, giant.orientation, max_size)
-    content = read_bytes(data, limits)
-    with opened(data, limits) as found:
+    with opened(data, limits, giant=max_size is not None) as found:
+        width, height = found.stored_wh
+        if max_size is not None and width * height > limits.max_pixels:
+            return giant_pixels(data, found.format, found.orientation, max_size)
+        content = read_bytes(data, limits)
         pixels = decode_deep(content, found) if bits_of(found) > 8 else decode_plain(content, found, max_size)
         if pixels is None:
             refuse_open_range(data, found)
             with quiet_for(found):
                 pixels = from_pillow(found)
     return shrink(pixels, max_size)
-
-
-def _giant(data: bytes | Path, limits: Limits) -> Opened | None:
-    """An image of more pixels than may be held; None for others."""
-    with opened(data, limits, giant=True) as found:
-        width, height = found.stored_wh
-        return found if width * height > limits.max_pixels else None
 
 
 def _decode_frame(data: bytes | Path, max_size: int | None, frame: int, limits: Limits) -> Pixels:
