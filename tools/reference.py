@@ -24,6 +24,7 @@ from saccade.core.registry import Registry
 from saccade.formats.base import FORMATS
 from saccade.models.components.base import ENCODERS, HEADS, NECKS
 from saccade.models.spec import ComponentSpec
+from saccade.operations.base import OPERATIONS
 from saccade.training.augment import AUGMENTATIONS
 from saccade.training.recipe import Recipe
 
@@ -115,7 +116,7 @@ def _is_model(annotation: Any) -> bool:
 
 
 _WORDS: dict[Any, str] = {
-    str: "text", int: "whole number", float: "number", bool: "true or false", ComponentSpec: "component",
+    str: "text", Path: "path", int: "whole number", float: "number", bool: "true or false", ComponentSpec: "component",
 }  # fmt: skip
 
 
@@ -211,6 +212,27 @@ def formats() -> str:
     return page("Formats", introduction, parts)
 
 
+def operations() -> str:
+    """Every operation of pipelines."""
+    parts = []
+    for name in OPERATIONS.names():
+        one = OPERATIONS.get(name)
+        ports = []
+        for port in one.inputs:
+            more = f"{', any number' if port.several else ''}{', optional' if port.optional else ''}"
+            ports.append(f"`{port.name}` ({port.type}{more})")
+        facts = f"By {one.granularity}. Takes {', '.join(ports) or 'nothing'}; gives a {one.output}."
+        rows = list(_settings(one.parameters, ""))
+        settings = table(("Parameter", "Type", "Default", "What"), rows) if rows else "No parameters."
+        parts.append(f"## {name}\n\n{one.help}\n\n{facts}\n\n{settings}")
+    return page(
+        "Operations",
+        "What `use:` may be in a pipeline; a Python file adds its own as `FILE.py:NAME`, a package by the entry point "
+        f"`{OPERATIONS.group}`. See [pipelines](../guide/pipelines.md).",
+        parts,
+    )
+
+
 def error_codes() -> str:
     """Every error with its code."""
     found = [part for part in vars(errors).values() if isinstance(part, type) and issubclass(part, errors.SaccadeError)]
@@ -261,6 +283,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "recipe.md": recipe,
     "components.md": components,
     "formats.md": formats,
+    "operations.md": operations,
     "errors.md": error_codes,
     "python.md": python,
 }

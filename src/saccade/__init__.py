@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from saccade.app.evaluating import EvaluationResult, evaluate_model
     from saccade.app.exporting import export_dataset
     from saccade.app.importing import ImportResult, SplitRequest, import_dataset
+    from saccade.app.pipelines import PipelineResult, plan_pipeline, run_pipeline
     from saccade.app.predicting import PredictResult, predict
     from saccade.app.training import TrainResult, train
     from saccade.core.errors import SaccadeError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema, VideoRef
     from saccade.evaluation.detection import evaluate_coco_files
     from saccade.media.stored import read_image
+    from saccade.pipeline.file import load_graph
+    from saccade.pipeline.graph import Graph, Step
     from saccade.store.garbage import collect_garbage
     from saccade.store.transfer import pull_dataset, push_dataset
     from saccade.store.version import DatasetVersion
@@ -34,6 +37,7 @@ _HOMES = {
     "saccade.app.evaluating": ("EvaluationResult", "evaluate_model"),
     "saccade.app.exporting": ("export_dataset",),
     "saccade.app.importing": ("ImportResult", "SplitRequest", "import_dataset"),
+    "saccade.app.pipelines": ("PipelineResult", "plan_pipeline", "run_pipeline"),
     "saccade.app.predicting": ("PredictResult", "predict"),
     "saccade.app.training": ("TrainResult", "train"),
     "saccade.core.errors": ("SaccadeError",),
@@ -44,6 +48,8 @@ _HOMES = {
     "saccade.core.schema": ("ClassInfo", "Column", "ImageRef", "Kind", "Schema", "VideoRef"),
     "saccade.evaluation.detection": ("evaluate_coco_files",),
     "saccade.media.stored": ("read_image",),
+    "saccade.pipeline.file": ("load_graph",),
+    "saccade.pipeline.graph": ("Graph", "Step"),
     "saccade.store.garbage": ("collect_garbage",),
     "saccade.store.transfer": ("pull_dataset", "push_dataset"),
     "saccade.store.version": ("DatasetVersion",),
@@ -53,11 +59,12 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Box", "ClassInfo", "Column", "DatasetVersion", "Ellipse", "EvaluationResult", "ImageRef", "ImportResult", "Item",
-    "Keypoints", "Kind", "Mask", "Object", "Points", "Polygon", "Polyline", "PredictResult", "Recipe", "RotatedBox",
-    "SaccadeError", "Schema", "SplitRequest", "TrainResult", "VideoRef", "Workspace", "__version__", "collect_garbage",
-    "compare_models", "evaluate_coco_files", "evaluate_model", "export_dataset", "import_dataset", "load_recipe",
-    "parse_recipe", "predict", "pull_dataset", "push_dataset", "read_image", "train",
+    "Box", "ClassInfo", "Column", "DatasetVersion", "Ellipse", "EvaluationResult", "Graph", "ImageRef", "ImportResult",
+    "Item", "Keypoints", "Kind", "Mask", "Object", "PipelineResult", "Points", "Polygon", "Polyline", "PredictResult",
+    "Recipe", "RotatedBox", "SaccadeError", "Schema", "SplitRequest", "Step", "TrainResult", "VideoRef", "Workspace",
+    "__version__", "collect_garbage", "compare_models", "evaluate_coco_files", "evaluate_model", "export_dataset",
+    "import_dataset", "load_graph", "load_recipe", "parse_recipe", "plan_pipeline", "predict", "pull_dataset",
+    "push_dataset", "read_image", "run_pipeline", "train",
 ]  # fmt: skip
 
 

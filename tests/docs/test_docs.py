@@ -19,10 +19,13 @@ import yaml
 
 import saccade
 from saccade.app.harbour import write_dataset
+from saccade.app.templates import write_template
 from saccade.cli.main import app
 from saccade.core.errors import SaccadeError
 from saccade.formats.base import FORMATS
 from saccade.models.build import build_model
+from saccade.operations.base import OPERATIONS
+from saccade.pipeline.file import load_graph
 from saccade.training.augment import build_augmentations
 from saccade.training.recipe import Recipe, load_recipe, parse_recipe
 
@@ -109,8 +112,10 @@ def test_python_samples_run(name: str, tmp_path: Path, monkeypatch: pytest.Monke
 def recipes() -> Iterator[Any]:
     for page, name in zip(PAGES, NAMES, strict=True):
         for number, sample in enumerate(samples(page, "yaml")):
+            if "steps" in yaml.safe_load(sample):
+                continue
             yield pytest.param(parse_recipe(yaml.safe_load(sample)), id=f"{name}#{number}")
-    for path in sorted((ROOT / "examples").rglob("*.yaml")):
+    for path in sorted((ROOT / "examples" / "recipes").rglob("*.yaml")):
         yield pytest.param(load_recipe(path), id=path.name)
 
 
@@ -118,6 +123,22 @@ def recipes() -> Iterator[Any]:
 def test_recipes_in_documents_and_examples_can_be_built(recipe: Recipe) -> None:
     build_augmentations(recipe.augment)
     assert build_model(recipe.model, dict.fromkeys(recipe.model.heads, 3)).heads
+
+
+def pipelines() -> Iterator[Any]:
+    for page, name in zip(PAGES, NAMES, strict=True):
+        for number, sample in enumerate(samples(page, "yaml")):
+            if "steps" in yaml.safe_load(sample):
+                yield pytest.param(sample, {}, id=f"{name}#{number}")
+    for path in sorted((ROOT / "examples" / "pipelines").rglob("*.yaml")):
+        yield pytest.param(path.read_text("utf-8"), {"source": "BCCD"}, id=path.name)
+
+
+@pytest.mark.parametrize(("text", "given"), list(pipelines()))
+def test_pipelines_in_documents_and_examples_fit_together(text: str, given: dict[str, str], tmp_path: Path) -> None:
+    write_template(tmp_path / "steps.py", "item")
+    (tmp_path / "pipeline.yaml").write_text(text, "utf-8")
+    assert load_graph(tmp_path / "pipeline.yaml", given).steps
 
 
 @pytest.fixture(scope="module")
@@ -149,12 +170,15 @@ def test_everything_has_its_entry(reference: ModuleType) -> None:
     trouble = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
     codes = {SaccadeError.code, *(error.code for error in SaccadeError.__subclasses__())}
     assert all(f"`{code}`" in trouble for code in codes)
+    operations = (ROOT / "docs" / "reference" / "operations.md").read_text("utf-8")
+    assert all(f"\n## {name}\n" in operations for name in OPERATIONS.names())
+    assert all(one.help and one.parameters.model_fields is not None for one in OPERATIONS)
     names = (ROOT / "docs" / "reference" / "python.md").read_text("utf-8")
     assert all(f"\n## {name}\n" in names for name in saccade.__all__ if name != "__version__")
 
 
 def test_every_setting_is_explained(reference: ModuleType) -> None:
-    for name in ("recipe.md", "components.md"):
+    for name in ("recipe.md", "components.md", "operations.md"):
         for line in (reference.FOLDER / name).read_text("utf-8").splitlines():
             if line.startswith("| `"):
                 assert line.strip("| ").split(" | ")[-1].strip(), f"{name}: {line}"

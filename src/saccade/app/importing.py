@@ -75,10 +75,12 @@ def import_dataset(
     private_network: bool = False,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    replace: bool = False,
 ) -> ImportResult:
     """Import ``source`` as a new dataset; nothing is there afterwards unless all of it is.
 
     Args:
+        replace: where there is a dataset of that name, make what is read its next version.
         link: keep the images where they are, by reference, instead of copying them.
         strict: refuse with FormatError instead of importing with losses.
         private_network: fetch from addresses of the web that are not public too, such as those of the local network.
@@ -88,7 +90,7 @@ def import_dataset(
     web in each line, and after it the key of its item where the name of the file is not to be it. An image that
     cannot be read is set aside and reported; the rest goes on.
     """
-    if workspace.datasets.exists(name):
+    if not replace and workspace.datasets.exists(name):
         raise ConflictError(f"There is already a dataset '{name}'.", hint="Choose another name with --dataset.")
     progress, given, report = progress or Silent(), dict(options or {}), Report()
     with (
@@ -115,7 +117,12 @@ def import_dataset(
                     items = _refuse_losses(items, report)
                 message = f"import {named} ({chosen})"
                 version = workspace.datasets.write(
-                    name, importer.schema(reading), items, mode="create", message=message, run_id=run.id
+                    name,
+                    importer.schema(reading),
+                    items,
+                    mode="replace" if replace else "create",
+                    message=message,
+                    run_id=run.id,
                 )
         except BaseException as error:
             workspace.runs.finish(run.id, "failed", error=str(error) or type(error).__name__)

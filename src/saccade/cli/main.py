@@ -17,7 +17,8 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    "demo", "init", "import_", "export", "datasets", "train", "evaluate", "predict", "models", "runs", "doctor", "gc",
+    "demo", "init", "import_", "export", "datasets", "train", "evaluate", "predict", "run", "explain", "operations",
+    "models", "runs", "doctor", "gc",
 )  # fmt: skip
 
 

@@ -20,6 +20,11 @@ FormatOption = Annotated[
     list[str] | None, typer.Option("--option", "-o", help="An option of the format, as name=value.", show_default=False)
 ]
 
+VarOption = Annotated[
+    list[str] | None,
+    typer.Option("--var", "-v", help="The value of a variable, as NAME=VALUE.", show_default=False),
+]
+
 
 def format_options(given: list[str] | None) -> dict[str, str]:
     """``--option`` values as a mapping; BadParameter where one is not of the form name=value."""

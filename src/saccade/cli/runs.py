@@ -8,7 +8,7 @@ import typer
 
 from saccade.cli.options import JsonOption, WorkspaceOption
 
-runs = typer.Typer(help="List and look into imports, trainings and predictions.", no_args_is_help=True)
+runs = typer.Typer(help="List, look into and stop imports, trainings, pipelines and predictions.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 @runs.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Option(help="import, train or predict.", show_default=False)] = None,
+    kind: Annotated[str | None, typer.Option(help="import, train, pipeline or predict.", show_default=False)] = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -67,3 +67,57 @@ def show(
         print_json(known)
     else:
         print_table(["", ""], [[name, str(value)] for name, value in known.items()])
+
+
+@runs.command("logs")
+def logs(
+    run: Annotated[str, typer.Argument(help="The run's id.", show_default=False)],
+    step: Annotated[str | None, typer.Option(help="Of this step only.", show_default=False)] = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> None:
+    """What a run of a pipeline has told: each step, what was done and why, and what was set aside."""
+    from rich.markup import escape
+
+    from saccade.app.pipelines import events_of
+    from saccade.cli.console import out, print_json, say
+    from saccade.store.workspace import Workspace
+
+    with Workspace.find(workspace) as found:
+        events = [event for event in events_of(found.runs.get(run)) if step in (None, event.get("step"))]
+    if json:
+        print_json(events)
+        return
+    if not events:
+        say("It has told nothing; only runs of pipelines do.")
+    for event in events:
+        words = {name: value for name, value in event.items() if name not in ("time", "run", "event") and value}
+        text = ", ".join(f"{name}: {value}" for name, value in words.items())
+        out.print(f"[bold]{event['event']:9}[/] {escape(text)}")
+
+
+@runs.command("cancel")
+def cancel(
+    run: Annotated[str, typer.Argument(help="The run's id.", show_default=False)], workspace: WorkspaceOption = None
+) -> None:
+    """Stop a run of this machine; what it has done is kept."""
+    from saccade.app.pipelines import cancel_run
+    from saccade.cli.console import say
+    from saccade.store.workspace import Workspace
+
+    with Workspace.find(workspace) as found:
+        cancel_run(found, run)
+    say(f"Run {run} was asked to stop.")
+
+
+@runs.command("rm")
+def remove(
+    run: Annotated[str, typer.Argument(help="The run's id.", show_default=False)], workspace: WorkspaceOption = None
+) -> None:
+    """Forget a run, with its folder; not one that made a version that is still there."""
+    from saccade.cli.console import say
+    from saccade.store.workspace import Workspace
+
+    with Workspace.find(workspace) as found:
+        found.runs.remove(run)
+    say(f"Run {run} is removed.")

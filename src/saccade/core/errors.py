@@ -7,6 +7,7 @@ SaccadeError
 ├── MediaError             an image or video that cannot be used
 ├── FormatError            a source that no format, or not this format, can read or write
 ├── RecipeError            a recipe that does not say what it must
+├── PipelineError          a pipeline that cannot be read or run; it names the step
 ├── QueryError             a query that cannot be read; it shows the place
 ├── WorkspaceError         the workspace is missing, damaged or not writable
 └── MissingExtraError      an optional part of Saccade is not installed
@@ -58,6 +59,20 @@ class FormatError(SaccadeError):
 
 class RecipeError(SaccadeError, ValueError):
     code = "recipe"
+
+
+class PipelineError(SaccadeError, ValueError):
+    """A pipeline that cannot be read or run, with the step where that is.
+
+    Attributes:
+        step: its name; "" where it is none of them.
+    """
+
+    code = "pipeline"
+
+    def __init__(self, message: str, *, step: str = "", hint: str = "") -> None:
+        super().__init__(f"Step '{step}': {message}" if step else message, hint=hint)
+        self.step = step
 
 
 class QueryError(SaccadeError, ValueError):

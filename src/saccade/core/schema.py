@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -204,6 +204,22 @@ class Schema:
         kept = tuple(new.pop(column.name, column) for column in self.columns)
         return Schema((*kept, *new.values()))
 
+    def merged(self, other: Schema) -> Schema:
+        """The columns and classes of both; InvalidValueError where a column would change its kind."""
+        columns: list[Column] = []
+        for column in other.columns:
+            if column.name not in self:
+                columns.append(column)
+                continue
+            there = self[column.name]
+            if there.kind is not column.kind:
+                raise InvalidValueError(
+                    f"Column '{column.name}' is of kind {there.kind} and cannot become {column.kind}.",
+                    hint="Give the new column another name, or write with mode 'replace'.",
+                )
+            columns.append(replace(there, classes=union_classes(there.classes, column.classes)))
+        return self.with_columns(*columns)
+
     def select(self, names: Iterable[str]) -> Schema:
         return Schema(tuple(self[name] for name in names))
 
@@ -213,3 +229,13 @@ class Schema:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Schema:
         return cls(tuple(Column.from_json(column) for column in data["columns"]))
+
+
+def union_classes(old: Iterable[ClassInfo], new: Iterable[ClassInfo]) -> tuple[ClassInfo, ...]:
+    """The classes of both in order; one that was only a name takes on what the other says of it."""
+    found = {info.name: info for info in old}
+    for info in new:
+        if found.get(info.name, info) == ClassInfo(info.name):
+            found[info.name] = info
+        found.setdefault(info.name, info)
+    return tuple(found.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from lance import LanceDataset
 
-from saccade.core.errors import ConflictError, InvalidValueError
-from saccade.core.schema import KEY, ClassInfo, Column, Schema
+from saccade.core.errors import ConflictError
+from saccade.core.schema import KEY, Schema
 from saccade.store.codec import POSITION, arrow_schema
 from saccade.store.columns import to_list
 from saccade.store.compare import Comparison, column_of, differing
@@ -42,33 +42,6 @@ class Change:
         """Remove what was written for a change that did not come to be."""
         for path in self.new_files(head):
             path.unlink(missing_ok=True)
-
-
-def union_classes(old: Iterable[ClassInfo], new: Iterable[ClassInfo]) -> tuple[ClassInfo, ...]:
-    """The classes of both in order; one that was only a name takes on what the other says of it."""
-    found = {info.name: info for info in old}
-    for info in new:
-        if found.get(info.name, info) == ClassInfo(info.name):
-            found[info.name] = info
-        found.setdefault(info.name, info)
-    return tuple(found.values())
-
-
-def merged_schema(old: Schema, new: Schema) -> Schema:
-    """The columns and classes of both; InvalidValueError where a column would change its kind."""
-    columns: list[Column] = []
-    for column in new.columns:
-        if column.name not in old:
-            columns.append(column)
-            continue
-        there = old[column.name]
-        if there.kind is not column.kind:
-            raise InvalidValueError(
-                f"Column '{column.name}' is of kind {there.kind} and cannot become {column.kind}.",
-                hint="Give the new column another name, or write with mode 'replace'.",
-            )
-        columns.append(replace(there, classes=union_classes(there.classes, column.classes)))
-    return old.with_columns(*columns)
 
 
 def _conform(batch: pa.RecordBatch | pa.Table, schema: pa.Schema, positions: npt.NDArray[np.int64]) -> pa.RecordBatch:
@@ -132,7 +105,7 @@ def append(head: Snapshot, staged: Staged) -> Change:
             f"{len(keys)} of the new items are there already: {', '.join(keys[:5])}{' …' if len(keys) > 5 else ''}.",
             hint="Write with mode 'merge' to change them.",
         )
-    schema = merged_schema(head.schema, staged.schema)
+    schema = head.schema.merged(staged.schema)
     base = with_schema(head.table, arrow_schema(schema))
     rows = staged.spill.reader(base.schema, _numbered(base.schema, head.index.next_position))
     table = update(base, np.empty(0, np.uint64), rows) if staged.spill.rows else base
@@ -184,7 +157,7 @@ class _Merge:
 
 def merge(head: Snapshot, staged: Staged, folder: Path) -> Change:
     """New values for items that are there, in the columns that are given, and new items at the end."""
-    return combined(head, merged_schema(head.schema, staged.schema), staged.spill.read(), (), folder)
+    return combined(head, head.schema.merged(staged.schema), staged.spill.read(), (), folder)
 
 
 def combined(

@@ -13,7 +13,7 @@ import pyarrow as pa
 from saccade.core.merge import Conflict, MergeConflictError, Merger, Side, Values
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, Schema
-from saccade.store.changes import Change, combined, merged_schema
+from saccade.store.changes import Change, combined
 from saccade.store.codec import arrow_schema, decode_batch, encode_items
 from saccade.store.compare import Comparison
 from saccade.store.snapshot import Snapshot
@@ -74,7 +74,7 @@ class Merging:
     def __init__(self, base: Snapshot, head: Snapshot, theirs: Snapshot, choose: Choose, folder: Path) -> None:
         self._base, self._head, self._theirs = base, head, theirs
         self._folder = folder
-        schema = merged_schema(head.schema, theirs.schema)
+        schema = head.schema.merged(theirs.schema)
         self._merger = Merger(schema.columns, choose)
         self._schema = self._with_merged_classes(schema)
         ours, other = Comparison(base, head), Comparison(base, theirs)

@@ -54,3 +54,8 @@ def is_alive(identity: str) -> bool | None:
     if host != host_name():
         return None
     return _exists(int(pid)) and _started(int(pid)) == started
+
+
+def process_id(identity: str) -> int:
+    """The number that the process of that identity has, or had, on its machine."""
+    return int(identity.split("~")[1])

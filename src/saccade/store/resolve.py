@@ -16,6 +16,7 @@ from saccade.store.tables import (
     DatasetAliasRow,
     DatasetRow,
     DatasetUseRow,
+    EvaluationRow,
     ModelAliasRow,
     ModelRow,
     ModelVersionRow,
@@ -135,6 +136,18 @@ def record_uses(session: Session, refs: Iterable[str], user_kind: str, user_ref:
         if dataset is not None:
             session.add(DatasetUseRow(dataset_id=dataset.id, number=number, user_kind=user_kind, user_ref=user_ref))
     return found
+
+
+def made_by(session: Session, run_id: str) -> str:
+    """What a run made that is still there, in words; "" where there is nothing."""
+    for row, what in (
+        (VersionRow, "a dataset version"),
+        (ModelVersionRow, "a model version"),
+        (EvaluationRow, "an evaluation"),
+    ):
+        if session.scalar(select(row.id).where(row.run_id == run_id).limit(1)) is not None:
+            return what
+    return ""
 
 
 def uses_of(session: Session, dataset: DatasetRow) -> Sequence[DatasetUseRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError, nearest
 from saccade.store.catalog import Catalog
 from saccade.store.process import is_alive, process_identity
-from saccade.store.resolve import plain_json, record_uses
-from saccade.store.tables import RunRow, now
+from saccade.store.resolve import made_by, plain_json, record_uses
+from saccade.store.tables import DatasetUseRow, RunRow, now
 
 State = Literal["running", "finished", "stopped", "failed", "interrupted"]
 EndState = Literal["finished", "stopped", "failed"]
@@ -162,6 +163,30 @@ class Runs:
         if row is None:
             raise self._unknown(run_id)
         return self._run(row)
+
+    def process_of(self, run_id: str) -> str:
+        """The identity of the process that runs or ran it, as :func:`saccade.store.process.is_alive` takes it."""
+        with self._catalog.reading() as session:
+            row = session.get(RunRow, run_id)
+        if row is None:
+            raise self._unknown(run_id)
+        return row.process
+
+    def remove(self, run_id: str) -> None:
+        """Forget a run and remove its folder; ConflictError where it runs, or made a version that is still there."""
+        with self._catalog.writing() as session:
+            row = session.get(RunRow, run_id)
+            if row is None:
+                raise self._unknown(run_id)
+            if _state(row) == "running":
+                raise ConflictError(f"The run {run_id} still runs.", hint=f"Stop it: saccade runs cancel {run_id}")
+            if owned := made_by(session, run_id):
+                raise ConflictError(f"The run {run_id} made {owned}, whose history it is.")
+            session.execute(
+                delete(DatasetUseRow).where(DatasetUseRow.user_kind == "run", DatasetUseRow.user_ref == run_id)
+            )
+            session.delete(row)
+        shutil.rmtree(self._folder / run_id, ignore_errors=True)
 
     def _unknown(self, run_id: str) -> NotFoundError:
         with self._catalog.reading() as session:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -12,22 +10,20 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from saccade.core.digest import digest_bytes
-from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
+from saccade.core.errors import InvalidValueError
 from saccade.core.query import parse_query, parse_value
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, Kind, MediaRef, Schema
 from saccade.store.asking import histogram, keys_where, run_sql
 from saccade.store.codec import SCHEMA_METADATA, decode_batch
 from saccade.store.columns import to_list
+from saccade.store.media_files import open_media, read_media
 from saccade.store.names import exact
 from saccade.store.object_store import ObjectStore
 from saccade.store.snapshot import Snapshot
 from saccade.store.stats import statistics
-from saccade.store.urls import open_uri
 
 _FIRST_BATCH, _BATCH = 64, 2048
-_GONE = "It was linked, not copied: bring it back, or run saccade doctor --relink FOLDER."
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,80 +151,14 @@ class DatasetVersion:
         return self._statistics
 
     def read_media(self, ref: MediaRef) -> bytes:
-        if ref.uri is None:
-            with _named(ref):
-                return self.objects.read(ref.digest)
-        if self.objects.is_held(ref.digest, ref.size):  # as after a pull
-            return self.objects.read(ref.digest)
-        *others, last = self.objects.places(ref.digest, ref.uri)
-        for uri in others:
-            with suppress(NotFoundError, MediaError):
-                return _read_linked(ref, uri)
-        return _read_linked(ref, last)
+        return read_media(self.objects, ref)
 
     def open_media(self, ref: MediaRef) -> BinaryIO:
-        if ref.uri is None or self.objects.is_held(ref.digest, ref.size):
-            with _named(ref):
-                return self.objects.open(ref.digest)
-        *others, last = self.objects.places(ref.digest, ref.uri)
-        for uri in others:
-            with suppress(NotFoundError, MediaError):
-                return _open_linked(ref, uri)
-        return _open_linked(ref, last)
+        return open_media(self.objects, ref)
 
     def __reduce__(self) -> tuple[Any, ...]:
         store = (self.objects.url, self.objects.scratch_root)
         return _restored, (self.name, self.info, self.snapshot.reference(), store)
-
-
-@contextmanager
-def _named(ref: MediaRef) -> Iterator[None]:
-    """That an object is not there, with the name of the file."""
-    try:
-        yield
-    except NotFoundError:
-        raise NotFoundError(
-            f"The file '{ref.name}' ({ref.digest}) is not in the workspace.",
-            hint="'saccade doctor' lists what is missing.",
-        ) from None
-
-
-@contextmanager
-def _linked(uri: str) -> Iterator[None]:
-    """What goes wrong with a linked file, with its URI."""
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotFoundError(f"The file '{uri}' is gone.", hint=_GONE) from None
-    except OSError as error:
-        raise MediaError(f"The file '{uri}' cannot be read: {error}.") from error
-
-
-def _changed(ref: MediaRef, uri: str, size: int) -> MediaError:
-    return MediaError(
-        f"The file '{uri}' has changed since it was imported ({ref.size} bytes then, {size} now).",
-        hint="Import it again, with --copy to keep a copy in the workspace.",
-    )
-
-
-def _read_linked(ref: MediaRef, uri: str) -> bytes:
-    with _linked(uri), open_uri(uri) as file:
-        data = file.read()
-    if len(data) != ref.size or digest_bytes(data) != ref.digest:
-        raise _changed(ref, uri, len(data))
-    return data
-
-
-def _open_linked(ref: MediaRef, uri: str) -> BinaryIO:
-    """A linked file whose size is right; its content is not compared, as it may be as long as a film."""
-    with _linked(uri):
-        file = open_uri(uri)
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-    if size != ref.size:
-        file.close()
-        raise _changed(ref, uri, size)
-    return file
 
 
 def _restored(

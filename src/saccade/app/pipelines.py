@@ -1,0 +1,175 @@
+"""Pipelines: plan, run and explain them in a workspace, with a run that tells what was done."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import time
+from typing import Any
+
+from saccade.core.errors import ConflictError, InvalidValueError
+from saccade.core.progress import Progress
+from saccade.pipeline.engine import Engine, engine_named
+from saccade.pipeline.explain import Cause, explain_item
+from saccade.pipeline.graph import Graph
+from saccade.pipeline.plan import Action, Plan
+from saccade.pipeline.running import Listener, Part, Runner, RunOutcome
+from saccade.store.process import is_alive, process_id
+from saccade.store.runs import Run
+from saccade.store.workspace import Workspace
+
+KIND = "pipeline"
+EVENTS = "events.jsonl"
+STEPS = "steps.json"
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineResult:
+    """The record of a run and what it did."""
+
+    run: Run
+    outcome: RunOutcome
+
+
+def part_of(
+    workspace: Workspace, *, sample: int | None = None, keys: list[str] | None = None, keys_of: str | None = None,
+    seed: int = 0,
+) -> Part:  # fmt: skip
+    """Which items a run is about: all, some at random, or those of some keys, or of a dataset's."""
+    if sample is not None and sample < 1:
+        raise InvalidValueError(f"A sample of {sample} items is none.")
+    wanted = None if keys is None else set(keys)
+    if keys_of is not None:
+        wanted = (wanted or set()) | set(workspace.datasets.open(keys_of).keys())
+    return Part(sample, None if wanted is None else frozenset(wanted), seed)
+
+
+def plan_pipeline(workspace: Workspace, graph: Graph, *, part: Part | None = None, retry: bool = False) -> Plan:
+    """What a run would do; changes nothing."""
+    return Runner(workspace, graph, part=part, retry=retry).plan()
+
+
+def explain(workspace: Workspace, graph: Graph, key: str) -> list[Cause]:
+    """Why an item is worked on or not, step by step, from the last to the first."""
+    return explain_item(Runner(workspace, graph), key)
+
+
+def run_pipeline(
+    workspace: Workspace,
+    graph: Graph,
+    *,
+    part: Part | None = None,
+    retry: bool = False,
+    engine: str | Engine = "local",
+    processes: int | None = None,
+    progress: Progress | None = None,
+    listener: Listener | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> PipelineResult:
+    """Run what is not there. What is done stays done when it is stopped, fails or is killed.
+
+    Args:
+        config: what is to be noted of how it was asked for.
+
+    Raises:
+        PipelineError: a step failed; it names the step. What ran before it is kept.
+    """
+    run = workspace.runs.start(KIND, graph.name, dict(config or {}), _inputs(workspace, graph))
+    chosen = engine_named(engine, processes=processes) if isinstance(engine, str) else engine
+    with (run.folder / EVENTS).open("a", encoding="utf-8") as log:
+
+        def tell(event: Mapping[str, Any]) -> None:
+            stamped = {"time": round(time(), 3), "run": run.id, **event}
+            log.write(json.dumps(stamped, ensure_ascii=False, default=str) + "\n")
+            log.flush()
+            if listener is not None:
+                listener(stamped)
+
+        runner = Runner(
+            workspace, graph, engine=chosen, part=part, retry=retry, progress=progress, listener=tell, folder=run.folder
+        )
+        tell({"event": "start", "pipeline": graph.name, "steps": graph.names})
+        try:
+            with _stopped_by_signal():
+                outcome = runner.run()
+        except KeyboardInterrupt:
+            tell({"event": "end", "state": "stopped"})
+            workspace.runs.finish(run.id, "stopped", error="It was cancelled; what was done is kept.")
+            raise
+        except BaseException as error:
+            tell({"event": "end", "state": "failed", "error": str(error)})
+            workspace.runs.finish(run.id, "failed", error=str(error) or type(error).__name__)
+            raise
+        steps = [step.to_json() for step in outcome.steps]
+        (run.folder / STEPS).write_text(json.dumps(steps, ensure_ascii=False, indent=1, default=str), "utf-8")
+        tell({"event": "end", "state": "finished"})
+    run = workspace.runs.finish(run.id, "finished", metrics=_metrics(outcome), outputs=_outputs(outcome))
+    return PipelineResult(run, outcome)
+
+
+def _inputs(workspace: Workspace, graph: Graph) -> list[str]:
+    """The dataset versions that the first steps name."""
+    names = [str(step.parameters.get("name")) for step in graph if step.operation == "dataset"]
+    return sorted({workspace.datasets.open(name).ref for name in names})
+
+
+def _outputs(outcome: RunOutcome) -> list[str]:
+    """The dataset and model versions that came of it."""
+    found = []
+    for step in outcome.steps:
+        if isinstance(step.value, Mapping) and "ref" in step.value and "digest" in step.value:
+            found.append(f"model:{step.value['ref']}")
+        elif isinstance(step.value, Mapping) and "dataset" in step.value:
+            found.append(str(step.value["dataset"]))
+    return sorted(set(found))
+
+
+def _metrics(outcome: RunOutcome) -> dict[str, Any]:
+    count = {f"steps_{action}": sum(step.action is action for step in outcome.steps) for action in Action}
+    return {
+        **{name: number for name, number in count.items() if number},
+        "items_worked": sum(step.worked for step in outcome.steps),
+        "items_failed": sum(step.failed for step in outcome.steps),
+        "seconds": round(sum(step.seconds for step in outcome.steps), 3),
+    }
+
+
+@contextmanager
+def _stopped_by_signal() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def cancel_run(workspace: Workspace, run_id: str) -> None:
+    """Ask the process of a run to stop; ConflictError where it does not run, or runs on another machine."""
+    run = workspace.runs.get(run_id)
+    process = workspace.runs.process_of(run_id)
+    if run.state != "running":
+        raise ConflictError(f"The run {run_id} does not run: it is {run.state}.")
+    if not is_alive(process):
+        raise ConflictError(f"The run {run_id} runs on another machine.", hint="Stop it there.")
+    os.kill(process_id(process), signal.SIGINT if run.kind != "train" else signal.SIGTERM)
+
+
+def events_of(run: Run) -> list[dict[str, Any]]:
+    """What a run of a pipeline has told so far, one event after another."""
+    path = run.folder / EVENTS
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
