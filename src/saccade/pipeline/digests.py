@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -47,9 +48,29 @@ def combined(parts: Sequence[Digests]) -> Digests:
 
 
 def digest_array(array: pa.Array | pa.ChunkedArray) -> Digests:
-    """The digest of every value of an Arrow array."""
+    """The digest of every value of an Arrow array; values of two types are never alike, not even missing ones."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
+    return _mix(_of_array(array) ^ _of_bits(np.array([_number_of(array.type)], np.uint64), 5))
+
+
+@lru_cache(maxsize=256)
+def _number_of(kind: pa.DataType) -> int:
+    return int.from_bytes(hashlib.sha256(_spelled(kind).encode()).digest()[:8], "little")
+
+
+def _spelled(kind: pa.DataType) -> str:
+    """A type in words of our own, which no release of Arrow changes."""
+    if pa.types.is_struct(kind):
+        return "{" + ",".join(f"{field.name}:{_spelled(field.type)}" for field in kind) + "}"
+    if pa.types.is_list(kind):
+        return f"[{_spelled(kind.value_type)}]"
+    if pa.types.is_string(kind):
+        return "text"
+    return "float" if pa.types.is_floating(kind) else "whole"
+
+
+def _of_array(array: pa.Array) -> Digests:
     found = _of_type(array)
     if array.null_count:
         found = np.where(np.asarray(array.is_null())[:, None], _NULL, found)
@@ -61,7 +82,7 @@ def _of_type(array: pa.Array) -> Digests:
     if pa.types.is_struct(kind):
         names = [field.name for field in kind]
         children = array.flatten()
-        return combined([digest_array(children[at]) for at, name in enumerate(names) if name not in _UNSEEN])
+        return combined([_of_array(children[at]) for at, name in enumerate(names) if name not in _UNSEEN])
     if pa.types.is_list(kind):
         return _of_lists(array)
     if pa.types.is_string(kind):
@@ -77,7 +98,7 @@ def _of_type(array: pa.Array) -> Digests:
 
 def _of_lists(array: pa.Array) -> Digests:
     lengths = np.asarray(array.value_lengths().fill_null(0), np.int64)
-    elements = digest_array(array.flatten())
+    elements = _of_array(array.flatten())
     starts = np.cumsum(lengths) - lengths
     places = np.arange(len(elements)) - np.repeat(starts, lengths)
     mixed = _mix(elements + places.astype(np.uint64)[:, None] * _ODD)

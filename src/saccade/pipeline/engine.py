@@ -90,6 +90,8 @@ class _Process:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._process: subprocess.Popen[bytes] | None = None
+        self._timed_out = False
+        self._lock = threading.Lock()
         self._closed = False
 
     def do(self, task: Task) -> bytes:
@@ -97,6 +99,7 @@ class _Process:
         process = self._ready()
         assert process.stdin is not None
         limit = None if self._work.seconds is None else self._work.seconds * len(task)
+        self._timed_out = False
         try:
             write_message(process.stdin, task.pack())  # type: ignore[arg-type]
             answer = self._answer(process, limit)
@@ -104,27 +107,41 @@ class _Process:
             answer = None
         if answer is None:
             self.kill()
-            raise _LostError(_end_of(process, self._work))
+            raise _LostError(self._end_of(process))
         return _content(answer)
+
+    def _end_of(self, process: subprocess.Popen[bytes]) -> str:
+        """Why a process is gone, in words."""
+        if self._timed_out:
+            return f"It took longer than the limit of {self._work.seconds:g} seconds."
+        return f"The process ended by itself (code {process.poll()})."
 
     def _ready(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1"}
-            # In a session of its own: Ctrl-C ends this process, and this one ends that.
-            process = subprocess.Popen(  # noqa: S603 (this very interpreter, with a program of ours)
-                [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env=environment,
-            )  # fmt: skip
-            self._process = process
-            assert process.stdin is not None
-            with suppress(BrokenPipeError):
-                write_message(process.stdin, json.dumps(self._work.to_json()).encode())  # type: ignore[arg-type]
+            process = self._started()
             answer = self._answer(process, None)
             if answer is None:
                 self.kill()
                 raise SaccadeError("A process that was to work ended at its start.", hint="Is there enough memory?")
             _content(answer)
+            return process
         return self._process
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        """A new process that knows what its work is; _LostError where none is to be any more."""
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1"}
+        with self._lock:
+            if self._closed:
+                raise _LostError
+            # In a session of its own: Ctrl-C ends this process, and this one ends that.
+            process = self._process = subprocess.Popen(  # noqa: S603 (this very interpreter, with a program of ours)
+                [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env=environment,
+            )  # fmt: skip
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):
+            write_message(process.stdin, json.dumps(self._work.to_json()).encode())  # type: ignore[arg-type]
+        return process
 
     def _answer(self, process: subprocess.Popen[bytes], limit: float | None) -> bytes | None:
         assert process.stdout is not None
@@ -138,8 +155,18 @@ class _Process:
                     return None
         return read_message(process.stdout)  # type: ignore[arg-type]
 
+    def close(self) -> None:
+        """End it for good, at once; may be called by another thread than the one that waits for an answer."""
+        with self._lock:
+            self._closed = True
+            process = self._process
+        if process is not None:
+            process.kill()
+
     def kill(self) -> None:
-        process, self._process = self._process, None
+        """End it at once; by the thread that works with it."""
+        with self._lock:
+            process, self._process = self._process, None
         if process is not None:
             process.kill()
             process.wait()
@@ -147,14 +174,6 @@ class _Process:
                 if pipe is not None:
                     with suppress(OSError):
                         pipe.close()
-
-
-def _end_of(process: subprocess.Popen[bytes], work: Work) -> str:
-    """Why a process is gone, in words."""
-    code = process.poll()
-    if code == -9 and work.seconds is not None:
-        return f"It took longer than the limit of {work.seconds:g} seconds an item, or was killed for its memory."
-    return f"The process ended by itself (code {code})."
 
 
 def _content(answer: bytes) -> bytes:
@@ -190,7 +209,7 @@ class _Processes:
         finally:
             self._ended.set()
             for process in self._processes:
-                process.kill()
+                process.close()
             for thread in threads:
                 while thread.is_alive():
                     with suppress(Empty):
@@ -212,6 +231,8 @@ class _Processes:
             self._results.put(None)
         except BaseException as error:
             self._results.put(None if self._ended.is_set() else error)
+        finally:
+            process.kill()
 
     def _done(self, process: _Process, task: Task) -> Iterator[bytes]:
         try:

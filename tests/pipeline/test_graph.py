@@ -1,0 +1,147 @@
+"""Pipelines that are wrong say where and why, before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from saccade.core.errors import PipelineError
+from saccade.pipeline.draw import as_mermaid, as_svg, as_text
+from saccade.pipeline.file import load_graph, parse_variables
+from saccade.pipeline.graph import Graph
+
+GOOD = """
+name: good
+vars: {size: 320, where: null}
+steps:
+  cells: {use: dataset, with: {name: cells}}
+  tiles: {use: tile, from: cells, with: {size: "${size}"}}
+  some: {use: filter, from: tiles, with: {where: "${where}"}}
+"""
+
+
+def load(folder: Path, text: str, **given: object) -> Graph:
+    (folder / "p.yaml").write_text(text)
+    return load_graph(folder / "p.yaml", given)
+
+
+def test_variables_keep_their_type_and_are_overridden(tmp_path: Path) -> None:
+    graph = load(tmp_path, GOOD, where="len(objects) > 2", **dict(parse_variables(["size=64"])))
+    assert graph["tiles"].parameters == {"size": 64}
+    assert graph["some"].parameters == {"where": "len(objects) > 2"}
+
+
+DATA = "steps:\n  a: {use: dataset, with: {name: d}}\n"
+WRONG = {
+    "a circle": (
+        "steps:\n  a: {use: filter, from: b, with: {where: 'true'}}\n  b: {use: phash, from: a}",
+        "'a'.*a → b → a",
+    ),
+    "to itself": ("steps:\n  a: {use: phash, from: a}", "leads back to itself: a → a"),
+    "an unknown operation": (
+        "steps:\n  a: {use: dateset, with: {name: d}}",
+        "Step 'a'.*no operation 'dateset'.*dataset",
+    ),
+    "an unknown step": ("steps:\n  cells: {use: phash, from: cels}", "Step 'cells'.*no step 'cels'.*cells"),
+    "a missing parameter": ("steps:\n  a: {use: dataset}", "Step 'a'.*parameter 'name' is missing"),
+    "an unknown parameter": (
+        DATA + "  b: {use: tile, from: a, with: {sise: 3}}",
+        "Step 'b'.*no parameter 'sise'.*size",
+    ),
+    "a parameter out of its limits": (DATA + "  b: {use: tile, from: a, with: {size: 3}}", "Step 'b'.*'size'.*16"),
+    "parameters that contradict each other": (
+        DATA + "  b: {use: tile, from: a, with: {size: 64, overlap: 64}}",
+        "Step 'b'.*overlap",
+    ),
+    "a port that does not fit": (
+        "steps:\n  a: {use: model, with: {name: d}}\n  b: {use: tile, from: a}",
+        "Step 'b'.*takes a dataset; 'a'.*gives a model",
+    ),
+    "an unknown port": (DATA + "  b: {use: tile, from: {date: a}}", "Step 'b'.*no input 'date'.*data"),
+    "nothing leads there": ("steps:\n  b: {use: tile}", "Step 'b'.*nothing leads to its input 'data'"),
+    "two lead where one may": (DATA + "  b: {use: tile, from: [a, a]}", "Step 'b'.*only one step"),
+    "no variable": ("steps:\n  a: {use: dataset, with: {name: '${nam}'}}", "Step 'a'.*no variable 'nam'"),
+    "a variable without a value": (
+        "vars: {n: null}\nsteps:\n  a: {use: dataset, with: {name: '${n}'}}",
+        "Step 'a'.*'n' has no value.*--var n=VALUE",
+    ),
+    "no steps": ("name: x", "has no steps"),
+    "not YAML": ("a: [", "is not YAML"),
+    "a tag": ("steps: !!python/object/apply:os.system [ls]", "is not YAML"),
+    "no operation": ("steps:\n  a: {with: {}}", "Step 'a'.*which operation"),
+    "an unknown setting": ("steps:\n  a: {use: dataset, wiht: {name: d}}", "no setting 'wiht'.*with"),
+    "an odd name": ("steps:\n  'a b': {use: dataset, with: {name: d}}", "may not be called 'a b'"),
+    "an odd limit": (
+        "steps:\n  a: {use: dataset, with: {name: d}, limits: {memory: much}}",
+        "Step 'a'.*'memory' is a size such as 2GB",
+    ),
+    "a file that is not there": ("steps:\n  a: {use: 'none.py:x'}", "Step 'a'.*no file"),
+    "a pipeline in itself": ("steps:\n  a: {use: p.yaml}", "deeper than 8"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong_is_said(what: str, tmp_path: Path) -> None:
+    text, said = WRONG[what]
+    with pytest.raises(PipelineError, match=f"(?s){said}"):
+        load(tmp_path, text)
+
+
+def test_a_file_without_that_operation_or_with_an_error(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("x = 1")
+    with pytest.raises(PipelineError, match=r"Step 'a'.*declares no operation 'run'"):
+        load(tmp_path, "steps:\n  a: {use: 'mine.py:run'}")
+    (tmp_path / "broken.py").write_text("raise RuntimeError('at import')")
+    with pytest.raises(PipelineError, match=r"Step 'a'.*at import"):
+        load(tmp_path, "steps:\n  a: {use: 'broken.py:run'}")
+
+
+def test_a_variable_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"no variable 'sise'.*size"):
+        load(tmp_path, GOOD, sise=1)
+
+
+INNER = """
+inputs: [data]
+vars: {size: 100}
+output: crowded
+steps:
+  tiles: {use: tile, from: data, with: {size: "${size}"}}
+  crowded: {use: filter, from: tiles, with: {where: len(objects) > 2}}
+  counted: {use: statistics, from: crowded}
+"""
+
+
+def test_a_pipeline_as_a_step(tmp_path: Path) -> None:
+    (tmp_path / "inner.yaml").write_text(INNER)
+    graph = load(
+        tmp_path,
+        "steps:\n  cells: {use: dataset, with: {name: d}}\n  small: {use: inner.yaml, from: cells, with: {size: 64}}\n"
+        "  shown: {use: render, from: small}",
+    )
+    assert graph.names == ["cells", "small/tiles", "small/crowded", "small/counted", "shown"]
+    assert graph["small/tiles"].inputs == {"data": ("cells",)}
+    assert graph["small/tiles"].parameters == {"size": 64}
+    assert graph["shown"].inputs == {"data": ("small/crowded",)}
+    with pytest.raises(PipelineError, match="nothing leads to its input 'data'"):
+        load(tmp_path, "steps:\n  small: {use: inner.yaml}")
+
+
+def test_the_graph_is_drawn(tmp_path: Path) -> None:
+    graph = load(tmp_path, GOOD, where="true")
+    assert as_text(graph).splitlines()[1].split() == ["·", "tiles", "tile", "←", "cells"]
+    assert "s0 --> s1" in as_mermaid(graph)
+    svg = as_svg(graph)
+    assert svg.startswith("<svg")
+    assert (svg.count("<rect"), svg.count("<path")) == (3, 2)
+
+
+def test_names_are_escaped_in_pictures(tmp_path: Path) -> None:
+    graph = load(tmp_path, "name: '<script>'\nsteps:\n  a: {use: dataset, with: {name: d}}")
+    assert "<script>" not in as_svg(graph)
+
+
+def test_a_part_of_a_graph(tmp_path: Path) -> None:
+    graph = load(tmp_path, GOOD, where="true")
+    assert graph.upto(["tiles"]).names == ["cells", "tiles"]
