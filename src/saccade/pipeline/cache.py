@@ -26,6 +26,7 @@ from saccade.pipeline.cells import Cells, Places, Rows, pack_places, unpack_plac
 from saccade.pipeline.digests import Digests
 from saccade.pipeline.segments import Batch, DamagedError, Segment, packed
 from saccade.store.files import write_whole
+from saccade.store.kept import KEPT, listed
 
 SUFFIX = ".segment"
 _MUCH = 1 << 25
@@ -194,7 +195,7 @@ class Cache:
         self._seen = _SEEN
 
     def prepare(self) -> None:
-        for name in ("columns", "memos", "steps", "last"):
+        for name in ("columns", "memos", "steps", "last", KEPT):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     # Columns
@@ -230,22 +231,16 @@ class Cache:
 
     def note_files(self, id: str, digests: Iterable[str]) -> None:
         """Note which files of the store the values of a column refer to."""
-        path = self.folder / "columns" / f"{id}.files"
+        path = self.folder / KEPT / f"{id}.files"
         if not path.exists():
             _write(path, b"".join(bytes.fromhex(digest) for digest in sorted(set(digests))))
 
     def files_of(self, id: str) -> list[str] | None:
         """Those files; None where that is not noted."""
         try:
-            content = (self.folder / "columns" / f"{id}.files").read_bytes()
+            return list(listed(self.folder / KEPT / f"{id}.files"))
         except OSError:
             return None
-        return [content[at : at + 32].hex() for at in range(0, len(content), 32)]
-
-    def every_file(self) -> Iterable[str]:
-        """The files of all columns."""
-        for path in self.folder.glob("columns/*.files"):
-            yield from self.files_of(path.stem) or ()
 
     # Results by item
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -277,9 +277,4 @@ class Runner:
 
 def cache_of(workspace: Workspace) -> Cache:
     """The cache of pipelines of a workspace."""
-    return Cache(workspace.location / "cache" / "pipelines")
-
-
-def keys_of(workspace: Workspace, ref: str) -> Iterable[str]:
-    """The keys of a dataset version."""
-    return workspace.datasets.open(ref).keys()
+    return Cache(workspace.pipelines)

@@ -201,6 +201,7 @@ class ReadyStep:
                 memo = cache.memo(name)
                 memo.drop([one for one in memo.segments if missing & set(_files_in(one.batch.rows))])
             cache.repair()
+            self.__dict__.pop("memo", None)
         return not missing
 
     def _has_version(self, ref: str) -> bool:
@@ -284,7 +285,11 @@ class ReadyStep:
     def make(self, engine: Engine, progress: Progress, *, retry: bool, folder: Path) -> tuple[Record, int]:
         """Make the result; returns its record and how many items were worked on."""
         if self.operation.is_by_item:
-            return self._make_items(engine, progress, retry=retry)
+            record, worked = self._make_items(engine, progress, retry=retry)
+            if not self._has_files(record):  # of results that a run which did not end has left, and gc has cleared
+                record, more = self._make_items(engine, progress, retry=False)
+                worked += more
+            return record, worked
         return self._make_whole(progress, folder), 0
 
     def _make_items(self, engine: Engine, progress: Progress, *, retry: bool) -> tuple[Record, int]:

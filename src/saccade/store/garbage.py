@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from saccade.core.errors import ConflictError
 from saccade.store.doctor import every_version
+from saccade.store.kept import kept_by_caches
 from saccade.store.litter import Litter, Rubbish
 from saccade.store.references import references
 from saccade.store.workspace import Workspace
@@ -24,8 +25,10 @@ class Garbage:
     bytes: int
 
 
-def collect_garbage(workspace: Workspace, *, dry_run: bool = False) -> Garbage:
+def collect_garbage(workspace: Workspace, *, dry_run: bool = False, cache: bool = False) -> Garbage:
     """Remove the objects and table data that no version of a dataset or model and no evaluation needs.
+
+    What the cache of pipelines refers to is spared; with ``cache`` that goes too, and is made again when it is needed.
 
     Nobody may be writing meanwhile, ConflictError where somebody is; who wants to begin waits. Where a version cannot
     be read, nothing is known to be superfluous, and its WorkspaceError is raised.
@@ -36,10 +39,14 @@ def collect_garbage(workspace: Workspace, *, dry_run: bool = False) -> Garbage:
         litter = Litter(workspace, alone=True)
         versions = [(ref, snapshot) for ref, snapshot, _ in every_version(workspace)]
         needed = {bytes.fromhex(one.digest) for one in references(workspace, versions)}
+        if not cache:
+            needed |= {bytes.fromhex(digest) for digest in kept_by_caches(workspace.pipelines.parent)}
         objects = [found for found in workspace.objects.digests() if bytes.fromhex(found[0]) not in needed]
         moves = [digest for digest in workspace.objects.moves() if bytes.fromhex(digest) not in needed]
         rubbish = list(litter.found(snapshot for _, snapshot in versions))
         rubbish += _pyramids(workspace, needed)
+        if cache and workspace.pipelines.exists():
+            rubbish.append(Rubbish("cache of pipelines", (workspace.pipelines,)))
         size = sum(size for _, size in objects) + sum(one.size for one in rubbish)
         if not dry_run:
             for digest, _ in objects:

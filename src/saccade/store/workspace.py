@@ -51,6 +51,7 @@ class Workspace:
         self.id = ""
         self.scratch = Scratch(folder / "tmp")
         self.pyramids = folder / "cache" / "pyramids"
+        self.pipelines = folder / "cache" / "pipelines"
         self.is_read_only = folder.is_dir() and not os.access(folder, os.W_OK)
         self._copy = TemporaryDirectory(prefix="saccade-") if self.is_read_only else None
         place = folder if self._copy is None else _copied_catalog(folder, Path(self._copy.name))
