@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -378,6 +379,7 @@ def statistics(inputs: Inputs, parameters: StatisticsParameters, context: Contex
 def _spread(values: Sequence[float]) -> dict[str, float]:
     if not values:
         return {}
-    found = np.asarray(values, np.float64)
-    low, middle, high = np.quantile(found, [0.0, 0.5, 1.0]).tolist()
-    return {"min": low, "median": middle, "max": high, "mean": float(found.mean())}
+    found, count = sorted(values), len(values)
+    middle = found[(count - 1) // 2] / 2 + found[count // 2] / 2
+    mean = math.fsum(value / count for value in found)
+    return {"min": found[0], "median": middle, "max": found[-1], "mean": mean}

@@ -29,6 +29,7 @@ from saccade.store.files import write_whole
 from saccade.store.kept import KEPT, listed
 
 SUFFIX = ".segment"
+_FEW = 8
 _MUCH = 1 << 25
 _SEEN: dict[Path, tuple[int, int, int]] = {}
 
@@ -85,14 +86,22 @@ class Memo:
             np.concatenate([np.empty(0, np.int64), *(segment.starts for segment in self.segments)]),
         )
 
-    def find(self, items: Digests) -> Rows:
-        """For each item its number among all that are known, or -1; of one that was tried again, the last try."""
-        known = self._known[0]
-        found = self._found(items, known)
-        failed = np.isin(found, self._failed)
+    def find(self, items: Digests, since: int = 0) -> Rows:
+        """For each item its number among all that are known, or -1; of one that was tried again, the last try.
+
+        Args:
+            since: look only among those from this number on.
+        """
+        known = self._known[0][since:]
+        found = _places_of(items, known)
+        found[found >= 0] += since
+        failed = np.isin(found, self._failed) if len(self._failed) else np.zeros(len(found), bool)
         if failed.any():
-            found[failed] = len(known) - 1 - self._found(items[failed], known[::-1])
+            found[failed] = since + len(known) - 1 - _places_of(items[failed], known[::-1])
         return found
+
+    def __len__(self) -> int:
+        return len(self._known[0])
 
     @cached_property
     def _failed(self) -> Rows:
@@ -102,25 +111,6 @@ class Memo:
             start + at for start, segment in zip(starts, self.segments, strict=False) for at in segment.batch.failures
         ]
         return np.array(sorted(numbers), np.int64)
-
-    @staticmethod
-    def _found(items: Digests, known: Digests) -> Rows:
-        """The number of each item; the order in which they are known is tried first."""
-        found = np.full(len(items), -1, np.int64)
-        both = min(len(items), len(known))
-        same = np.all(items[:both] == known[:both], axis=1)
-        found[:both][same] = np.flatnonzero(same)
-        missing = np.flatnonzero(found < 0)
-        if len(missing) and len(known):
-            wanted = pa.array(items[missing, 0])
-            # Few are looked for among many: what cannot be one of them goes first, without a table of the many.
-            likely = np.flatnonzero(pc.is_in(pa.array(known[:, 0]), value_set=wanted))
-            first = pc.index_in(wanted, value_set=pa.array(known[likely, 0]))
-            at = np.asarray(pc.fill_null(first, -1), np.int64)
-            there = np.where(at >= 0, likely[at] if len(likely) else -1, -1)
-            there[(there >= 0) & (known[there, 1] != items[missing, 1])] = -1
-            found[missing] = there
-        return found
 
     def since(self, number: int) -> int:
         """When the result of a known item was worked out, in nanoseconds since 1970."""
@@ -146,6 +136,8 @@ class Memo:
         """Every row that came of these known items: its segment, its row there, and the place of its item."""
         which = self._known[1][numbers]
         counts, starts = (facts[numbers] for facts in self._given)
+        if bool(np.all(counts == 1)):
+            return which, starts, np.arange(len(numbers))
         items = np.repeat(np.arange(len(numbers)), counts)
         within = np.arange(len(items)) - np.repeat(np.cumsum(counts) - counts, counts)
         return which[items], starts[items] + within, items
@@ -169,6 +161,32 @@ class Memo:
             digests[:, lane] = np.concatenate([np.empty(0, np.uint64), *every])[places]
         sources = tuple(f"segment:{self.name}/{segment.path.name}#{name}" for segment in self.segments)
         return _used_only(Places(digests, sources, which.astype(np.int32), rows))
+
+
+def _places_of(items: Digests, known: Digests) -> Rows:
+    """The place of each item among those that are known, or -1; the same order is tried first."""
+    found = np.full(len(items), -1, np.int64)
+    both = min(len(items), len(known))
+    same = (items[:both, 0] == known[:both, 0]) & (items[:both, 1] == known[:both, 1])
+    found[:both][same] = np.flatnonzero(same)
+    missing = np.flatnonzero(found < 0)
+    if not len(missing) or not len(known):
+        return found
+    if len(missing) <= _FEW:
+        for row in missing.tolist():
+            there = np.flatnonzero(known[:, 0] == items[row, 0])
+            there = there[known[there, 1] == items[row, 1]]
+            found[row] = there[0] if len(there) else -1
+        return found
+    # Few are looked for among many: what cannot be one of them goes first, without a table of the many.
+    wanted = pa.array(np.ascontiguousarray(items[missing, 0]))
+    likely = np.flatnonzero(pc.is_in(pa.array(np.ascontiguousarray(known[:, 0])), value_set=wanted))
+    first = pc.index_in(wanted, value_set=pa.array(known[likely, 0]))
+    at = np.asarray(pc.fill_null(first, -1), np.int64)
+    there = np.where(at >= 0, likely[at] if len(likely) else -1, -1)
+    there[(there >= 0) & (known[there, 1] != items[missing, 1])] = -1
+    found[missing] = there
+    return found
 
 
 def _used_only(places: Places) -> Places:

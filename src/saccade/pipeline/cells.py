@@ -17,7 +17,7 @@ from saccade.pipeline.segments import DamagedError
 
 Rows = npt.NDArray[np.int64]
 _MARK = b"SACCEL1\n"
-_HEAD = struct.Struct("<8sQQQ")
+_HEAD = struct.Struct("<8sQQQQ")
 
 
 @dataclass(frozen=True)
@@ -86,36 +86,49 @@ class Cells:
 
 
 def pack_places(places: Places) -> bytes:
-    """The content of a file that keeps a column: mark, lengths and check sum; sources; digests, numbers and rows."""
+    """The content of a file that keeps a column: mark, lengths and check sum; sources; digests; runs.
+
+    A run is of values that lie one after another in a source: the first one's number, its source, and its row there.
+    """
     names = "\n".join(places.sources).encode()
     names += b"\n" * (-len(names) % 8)
+    starts = _starts_of_runs(places)
     body = b"".join(
         [
             names,
             np.ascontiguousarray(places.digests, "<u8").tobytes(),
-            places.rows.astype("<i8").tobytes(),
-            places.which.astype("<i4").tobytes(),
+            starts.astype("<i8").tobytes(),
+            places.rows[starts].astype("<i8").tobytes(),
+            places.which[starts].astype("<i8").tobytes(),
         ]
     )
-    return _HEAD.pack(_MARK, len(places.rows), len(names), crc32c(body)) + body
+    return _HEAD.pack(_MARK, len(places.rows), len(names), len(starts), crc32c(body)) + body
+
+
+def _starts_of_runs(places: Places) -> Rows:
+    if not len(places.rows):
+        return np.empty(0, np.int64)
+    goes_on = (np.diff(places.rows) == 1) & (np.diff(places.which) == 0)
+    return np.concatenate([[0], np.flatnonzero(~goes_on) + 1])
 
 
 def unpack_places(path: Path, id: str) -> Places:
     """The column ``id`` that a file keeps; DamagedError where it is gone or damaged."""
     try:
         content = path.read_bytes()
-        mark, count, length, checksum = _HEAD.unpack_from(content)
-        if (
-            mark != _MARK
-            or len(content) != _HEAD.size + length + 28 * count
-            or checksum != crc32c(content[_HEAD.size :])
-        ):
+        mark, count, length, runs, checksum = _HEAD.unpack_from(content)
+        if mark != _MARK or len(content) != _HEAD.size + length + 16 * count + 24 * runs:
+            raise ValueError("its parts have not the lengths that it states")
+        if checksum != crc32c(memoryview(content)[_HEAD.size :].tobytes()):
             raise ValueError("its content has not the check sum that it states")
     except (OSError, ValueError, struct.error) as error:
         raise DamagedError(f"The column {id} in the cache cannot be read: {error}.") from error
     at = _HEAD.size
     names = content[at : at + length].decode().rstrip("\n")
     digests = np.frombuffer(content, "<u8", 2 * count, at + length).reshape(count, 2)
-    rows = np.frombuffer(content, "<i8", count, at + length + 16 * count)
-    which = np.frombuffer(content, "<i4", count, at + length + 24 * count)
-    return Places(digests, tuple(names.split("\n")) if names else (), which, rows)
+    at += length + 16 * count
+    starts, rows, which = (np.frombuffer(content, "<i8", runs, at + 8 * runs * number) for number in range(3))
+    lengths = np.diff(np.append(starts, count))
+    within = np.arange(count) - np.repeat(starts, lengths)
+    sources = tuple(names.split("\n")) if names else ()
+    return Places(digests, sources, np.repeat(which, lengths).astype(np.int32), np.repeat(rows, lengths) + within)

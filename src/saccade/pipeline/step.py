@@ -294,15 +294,14 @@ class ReadyStep:
 
     def _make_items(self, engine: Engine, progress: Progress, *, retry: bool) -> tuple[Record, int]:
         known = self.memo.find(self.item_digests)
-        missing = np.flatnonzero(known < 0)
+        todo = known < 0
         if retry:
-            failed = np.flatnonzero(known >= 0)[list(self.memo.failures(known[known >= 0]))]
-            missing = np.sort(np.concatenate([missing, failed]))
-        worked = len(missing)
-        if worked:
+            todo[np.flatnonzero(~todo)[list(self.memo.failures(known[~todo]))]] = True
+        missing, before = np.flatnonzero(todo), len(self.memo)
+        if len(missing):
             self._work_on(missing, engine, progress)
-            known = self.memo.find(self.item_digests)
-        return self._gathered(known), worked
+            known[missing] = self.memo.find(self.item_digests[missing], since=before)
+        return self._gathered(known), len(missing)
 
     def _work_on(self, missing: Rows, engine: Engine, progress: Progress) -> None:
         _, first = np.unique(self.item_digests[missing], axis=0, return_index=True)

@@ -1,0 +1,198 @@
+"""Pipelines: ten steps over many items, run again with nothing, 1 % or one item changed; two processes beside one.
+
+usage: pipeline.py [--items 100000] [--large 1000000] [--pixeltable PYTHON] [--zenml PYTHON] [--folder DIR] [--json]
+
+Each of ten chained steps adds a column: the one before it plus one. Beside it, each in a virtual environment of its own:
+PYTHON with pixeltable does the same with ten computed columns, and PYTHON with zenml runs ten trivial steps that are
+all in its cache. Two processes and one do the same work on 60 items, in a loop of plain Python. Printed are seconds,
+microseconds for an item and step, milliseconds for a step in which nothing is to be done, and ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+STEPS = 10
+OURS = """
+import json, sys, time
+from pathlib import Path
+from saccade.core.reader import Item
+from saccade.core.schema import Column, Kind, Schema
+from saccade.pipeline.engine import LocalEngine
+from saccade.pipeline.graph import Graph, Step
+from saccade.pipeline.running import Runner
+from saccade.store.workspace import Workspace
+folder, count, parts = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+schema = Schema((Column("c0", Kind.NUMBER),))
+steps = [Step("data", "dataset", {"name": "d"})]
+for number in range(1, 11):
+    given = {"column": f"c{number}", "value": f"c{number - 1} + 1"}
+    steps.append(Step(f"s{number}", "calculate", given, {"data": (f"s{number - 1}" if number > 1 else "data",)}))
+with Workspace.create(folder) as workspace:
+    def change(keys, by):
+        items = (Item(f"k{key:07}", {"c0": key + by}) for key in keys)
+        workspace.datasets.write("d", schema, items, mode="merge" if workspace.datasets.exists("d") else "create")
+    def run():
+        began = time.perf_counter()
+        outcome = Runner(workspace, Graph("bench", tuple(steps)), engine=LocalEngine(1)).run()
+        return time.perf_counter() - began, sum(step.worked for step in outcome.steps)
+    change(range(count), 0.0)
+    found = {"full": run()}
+    for part in parts:
+        if part == "nothing":
+            run()
+            found[part] = run()
+        elif part == "1 %":
+            change(range(0, count, 100), 0.5)
+            found[part] = run()
+        else:
+            change([count // 2], 0.25)
+            found[part] = run()
+print(json.dumps(found))
+"""
+PIXELTABLE = """
+import json, os, sys, time
+from pathlib import Path
+os.environ.update(PIXELTABLE_HOME=sys.argv[1], PIXELTABLE_START_DASHBOARD="0")
+count = int(sys.argv[2])
+Path(sys.argv[1]).mkdir()
+Path(sys.argv[1], "plus.py").write_text(
+    "import pixeltable as pxt\\n@pxt.udf\\ndef plus_one(value: float) -> float:\\n    return value + 1\\n")
+sys.path.insert(0, sys.argv[1])
+import pixeltable as pxt
+from plus import plus_one
+pxt.create_dir("bench")
+table = pxt.create_table("bench.d", {"key": pxt.Int, "c0": pxt.Float})
+for number in range(1, 11):
+    table.add_computed_column(**{f"c{number}": plus_one(getattr(table, f"c{number - 1}"))})
+rows = [{"key": key, "c0": float(key)} for key in range(count)]
+began = time.perf_counter()
+table.insert(rows)
+full = time.perf_counter() - began
+began = time.perf_counter()
+table.update({"c0": table.c0 + 0.5}, where=table.key < count // 100)
+print(json.dumps({"full": full, "1 %": time.perf_counter() - began}))
+"""
+ZENML = """
+import json, logging, os, sys, time
+os.environ.update(ZENML_CONFIG_PATH=sys.argv[1], ZENML_ANALYTICS_OPT_IN="false", ZENML_LOGGING_VERBOSITY="ERROR")
+from zenml import pipeline, step
+@step
+def plus_one(value: int) -> int:
+    return value + 1
+@pipeline(enable_cache=True)
+def chain():
+    value = 0
+    for _ in range(10):
+        value = plus_one(value)
+chain()
+chain()
+began = time.perf_counter()
+chain()
+print(json.dumps({"nothing": time.perf_counter() - began}))
+"""
+CPU = """
+import json, sys, time
+from pathlib import Path
+from saccade.core.reader import Item
+from saccade.core.schema import Column, Kind, Schema
+from saccade.pipeline.engine import LocalEngine
+from saccade.pipeline.graph import Graph, Step
+from saccade.pipeline.running import Runner
+from saccade.store.workspace import Workspace
+folder, processes = Path(sys.argv[1]), int(sys.argv[2])
+steps = folder / "steps.py"
+folder.mkdir()
+steps.write_text('''
+from saccade.operations import Column, Kind, per_item
+@per_item("work", reads=lambda s, schema: ["x"], writes=lambda s, schema: [Column("y", Kind.NUMBER)])
+def work(item, settings, context):
+    value = item["x"]
+    for _ in range(2_000_000):
+        value = (value * 1.000001 + 1.5) % 1000.0
+    return {"y": value}
+''')
+schema = Schema((Column("x", Kind.NUMBER),))
+with Workspace.create(folder) as workspace:
+    workspace.datasets.write("d", schema, [Item(f"k{at}", {"x": at + 0.5}) for at in range(60)], mode="create")
+    work = Step("work", f"{steps}:work", {}, {"data": ("data",)})
+    graph = Graph("cpu", (Step("data", "dataset", {"name": "d"}), work))
+    began = time.perf_counter()
+    Runner(workspace, graph, engine=LocalEngine(processes)).run()
+    print(json.dumps({"seconds": time.perf_counter() - began}))
+"""
+
+
+def run(python: str, program: str, *arguments: str) -> dict[str, Any]:
+    """One measurement in a process of its own."""
+    quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    quiet.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [python, "-c", program, *arguments]
+    ran = subprocess.run(command, env=quiet, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    found: dict[str, Any] = json.loads(ran.stdout.strip().splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--large", type=int, default=1_000_000, help="items for a single change; 0 for none")
+    parser.add_argument("--pixeltable", help="a Python with pixeltable")
+    parser.add_argument("--zenml", help="a Python with zenml")
+    parser.add_argument("--folder", type=Path, help="where to work; a temporary folder otherwise")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    result: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(dir=given.folder) as place:
+        count, parts = str(given.items), json.dumps(["nothing", "1 %", "one item"])
+        result["ours"] = run(sys.executable, OURS, f"{place}/ours", count, parts)
+        if given.pixeltable:
+            result["pixeltable"] = run(given.pixeltable, PIXELTABLE, f"{place}/pixeltable", count)
+        if given.zenml:
+            (Path(place) / "zenml").mkdir()
+            result["zenml"] = run(given.zenml, ZENML, f"{place}/zenml")
+        result["processes"] = {
+            number: run(sys.executable, CPU, f"{place}/cpu{number}", number)["seconds"] for number in ("1", "2")
+        }
+        if given.large:
+            result["large"] = run(sys.executable, OURS, f"{place}/large", str(given.large), json.dumps(["one item"]))
+    if given.json:
+        print(json.dumps(result))
+        return
+    show(result, given.items, given.large)
+
+
+def show(result: dict[str, Any], count: int, large: int) -> None:
+    """Print the measurements as sentences."""
+    ours = result["ours"]
+    full = ours["full"][0]
+    print(f"{count:,} items, {STEPS} steps: {full:.2f} s, {full / count / STEPS * 1e6:.1f} us an item and step")
+    print(f"  nothing changed: {ours['nothing'][0] / (STEPS + 1) * 1e3:.2f} ms a step")
+    allowed = 0.015 * full + 0.5
+    print(
+        f"  1 % changed: {ours['1 %'][0]:.2f} s ({ours['1 %'][1]:,} results), {ours['1 %'][0] / allowed:.2f} of what is asked"
+    )
+    print(f"  one item changed: {ours['one item'][0]:.2f} s")
+    if peer := result.get("pixeltable"):
+        print(
+            f"pixeltable: {peer['full']:.2f} s, {peer['full'] / count / STEPS * 1e6:.1f} us; 1 %: {peer['1 %']:.2f} s"
+        )
+        print(f"  ours / pixeltable: full {full / peer['full']:.2f}, 1 % {ours['1 %'][0] / peer['1 %']:.2f}")
+    if peer := result.get("zenml"):
+        print(f"zenml, all cached: {peer['nothing'] / STEPS * 1e3:.1f} ms a step")
+    one, two = result["processes"]["1"], result["processes"]["2"]
+    print(f"CPU-bound: one process {one:.2f} s, two {two:.2f} s: {one / two:.2f} times")
+    if found := result.get("large"):
+        print(f"{large:,} items: full {found['full'][0]:.1f} s; one item changed: {found['one item'][0]:.2f} s")
+
+
+if __name__ == "__main__":
+    main()
