@@ -2,9 +2,9 @@
 
 usage: pipeline.py [--items 100000] [--large 1000000] [--pixeltable PYTHON] [--zenml PYTHON] [--folder DIR] [--json]
 
-Each of ten chained steps adds a column: the one before it plus one. Beside it, each in a virtual environment of its own:
+Each of ten chained steps adds a column: the one before it plus one. Beside it, in virtual environments of their own,
 PYTHON with pixeltable does the same with ten computed columns, and PYTHON with zenml runs ten trivial steps that are
-all in its cache. Two processes and one do the same work on 60 items, in a loop of plain Python. Printed are seconds,
+all in its cache. Two processes and one do the same work on 120 items, in a loop of plain Python. Printed are seconds,
 microseconds for an item and step, milliseconds for a step in which nothing is to be done, and ratios.
 """
 
@@ -121,7 +121,7 @@ def work(item, settings, context):
 ''')
 schema = Schema((Column("x", Kind.NUMBER),))
 with Workspace.create(folder) as workspace:
-    workspace.datasets.write("d", schema, [Item(f"k{at}", {"x": at + 0.5}) for at in range(60)], mode="create")
+    workspace.datasets.write("d", schema, [Item(f"k{at}", {"x": at + 0.5}) for at in range(120)], mode="create")
     work = Step("work", f"{steps}:work", {}, {"data": ("data",)})
     graph = Graph("cpu", (Step("data", "dataset", {"name": "d"}), work))
     began = time.perf_counter()
@@ -134,8 +134,13 @@ def run(python: str, program: str, *arguments: str) -> dict[str, Any]:
     """One measurement in a process of its own."""
     quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
     quiet.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [python, "-c", program, *arguments]
-    ran = subprocess.run(command, env=quiet, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "measured.py"  # some peers look for the source of a step
+        file.write_text(program)
+        command = [python, str(file), *arguments]
+        ran = subprocess.run(
+            command, env=quiet, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
     found: dict[str, Any] = json.loads(ran.stdout.strip().splitlines()[-1])
     return found
 
@@ -177,8 +182,9 @@ def show(result: dict[str, Any], count: int, large: int) -> None:
     print(f"{count:,} items, {STEPS} steps: {full:.2f} s, {full / count / STEPS * 1e6:.1f} us an item and step")
     print(f"  nothing changed: {ours['nothing'][0] / (STEPS + 1) * 1e3:.2f} ms a step")
     allowed = 0.015 * full + 0.5
+    part, results = ours["1 %"]
     print(
-        f"  1 % changed: {ours['1 %'][0]:.2f} s ({ours['1 %'][1]:,} results), {ours['1 %'][0] / allowed:.2f} of what is asked"
+        f"  1 % changed: {part:.2f} s ({results:,} results), {part / allowed:.2f} of 1.5 % of the full time and 0.5 s"
     )
     print(f"  one item changed: {ours['one item'][0]:.2f} s")
     if peer := result.get("pixeltable"):

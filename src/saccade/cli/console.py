@@ -33,8 +33,9 @@ def print_json(data: Any) -> None:
 
 
 def print_error(code: str, message: str, hint: str) -> None:
-    """An error as the one JSON document of a command."""
-    print_json({"error": {"code": code, "message": message, "hint": hint}})
+    """An error as the one JSON document of a command, in a line: that of a run follows the lines of its events."""
+    error = {"code": code, "message": message, "hint": hint}
+    sys.stdout.write(json.dumps({"error": _finite(error)}, ensure_ascii=False) + "\n")
 
 
 def _finite(data: Any) -> Any:

@@ -63,12 +63,16 @@ def show(
 def template(
     file: Annotated[Path, typer.Argument(help="A new Python file.", show_default=False)],
     kind: Annotated[str, typer.Option(help="item, filter, many, group or whole.")] = "item",
+    json: JsonOption = False,
 ) -> None:
     """Write a Python file with an operation to change."""
     from saccade.app.templates import write_template
-    from saccade.cli.console import say
+    from saccade.cli.console import print_json, say
 
     name = write_template(file, kind)
+    if json:
+        print_json({"file": str(file), "operation": name, "use": f"{file.name}:{name}"})
+        return
     say(f"Written: {file}. Use it in a pipeline: 'use: {file.name}:{name}'.")
 
 

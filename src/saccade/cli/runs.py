@@ -98,26 +98,36 @@ def logs(
 
 @runs.command("cancel")
 def cancel(
-    run: Annotated[str, typer.Argument(help="The run's id.", show_default=False)], workspace: WorkspaceOption = None
+    run: Annotated[str, typer.Argument(help="The run's id.", show_default=False)],
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Stop a run of this machine; what it has done is kept."""
     from saccade.app.pipelines import cancel_run
-    from saccade.cli.console import say
+    from saccade.cli.console import print_json, say
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace) as found:
         cancel_run(found, run)
-    say(f"Run {run} was asked to stop.")
+    if json:
+        print_json({"run": run, "asked": "to stop"})
+    else:
+        say(f"Run {run} was asked to stop.")
 
 
 @runs.command("rm")
 def remove(
-    run: Annotated[str, typer.Argument(help="The run's id.", show_default=False)], workspace: WorkspaceOption = None
+    run: Annotated[str, typer.Argument(help="The run's id.", show_default=False)],
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Forget a run, with its folder; not one that made a version that is still there."""
-    from saccade.cli.console import say
+    from saccade.cli.console import print_json, say
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace) as found:
         found.runs.remove(run)
-    say(f"Run {run} is removed.")
+    if json:
+        print_json({"run": run, "removed": True})
+    else:
+        say(f"Run {run} is removed.")

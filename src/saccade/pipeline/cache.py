@@ -169,33 +169,41 @@ def _places_of(items: Digests, known: Digests) -> Rows:
     both = min(len(items), len(known))
     same = (items[:both, 0] == known[:both, 0]) & (items[:both, 1] == known[:both, 1])
     found[:both][same] = np.flatnonzero(same)
-    missing = np.flatnonzero(found < 0)
-    if not len(missing) or not len(known):
-        return found
-    if len(missing) <= _FEW:
-        for row in missing.tolist():
-            there = np.flatnonzero(known[:, 0] == items[row, 0])
-            there = there[known[there, 1] == items[row, 1]]
-            found[row] = there[0] if len(there) else -1
-        return found
-    # Few are looked for among many: what cannot be one of them goes first, without a table of the many.
-    wanted = pa.array(np.ascontiguousarray(items[missing, 0]))
-    likely = np.flatnonzero(pc.is_in(pa.array(np.ascontiguousarray(known[:, 0])), value_set=wanted))
-    first = pc.index_in(wanted, value_set=pa.array(known[likely, 0]))
-    at = np.asarray(pc.fill_null(first, -1), np.int64)
-    there = np.where(at >= 0, likely[at] if len(likely) else -1, -1)
-    there[(there >= 0) & (known[there, 1] != items[missing, 1])] = -1
-    found[missing] = there
+    # What was changed lately comes after all that was known at first.
+    for begin in (both, 0) if both < len(known) else (0,):
+        missing = np.flatnonzero(found < 0)
+        if not len(missing) or not len(known):
+            break
+        there = _looked_up(items[missing], known[begin:])
+        found[missing] = np.where(there >= 0, there + begin, -1)
     return found
+
+
+def _looked_up(items: Digests, known: Digests) -> Rows:
+    """The place of each item among those that are known, in any order, or -1."""
+    if len(items) <= _FEW:
+        places = [np.flatnonzero((known[:, 0] == one[0]) & (known[:, 1] == one[1])) for one in items]
+        return np.array([place[0] if len(place) else -1 for place in places], np.int64)
+    # Few are looked for among many: what cannot be one of them goes first, without a table of the many.
+    wanted = pa.array(np.ascontiguousarray(items[:, 0]))
+    likely = np.flatnonzero(pc.is_in(pa.array(np.ascontiguousarray(known[:, 0])), value_set=wanted))
+    if not len(likely):
+        return np.full(len(items), -1, np.int64)
+    first = np.asarray(pc.fill_null(pc.index_in(wanted, value_set=pa.array(known[likely, 0])), -1), np.int64)
+    there = np.where(first >= 0, likely[first], -1)
+    there[(there >= 0) & (known[there, 1] != items[:, 1])] = -1
+    return there
 
 
 def _used_only(places: Places) -> Places:
     """Without the sources that hold none of the values."""
-    used, numbers = np.unique(places.which, return_inverse=True)
+    used = np.flatnonzero(np.bincount(places.which, minlength=len(places.sources)))
     if len(used) == len(places.sources):
         return places
+    numbers = np.zeros(len(places.sources), np.int32)
+    numbers[used] = np.arange(len(used))
     sources = tuple(places.sources[number] for number in used.tolist())
-    return Places(places.digests, sources, numbers.astype(np.int32), places.rows)
+    return Places(places.digests, sources, numbers[places.which], places.rows)
 
 
 class Cache:

@@ -70,7 +70,7 @@ class LocalEngine:
                     return
         if done < total:
             count = min(self.processes, total - done)
-            yield from _Processes(work, supply, count).results()
+            yield from _Processes(work, supply, count, total - done).results()
 
 
 def _next_size(size: int, took: float) -> int:
@@ -185,8 +185,8 @@ def _content(answer: bytes) -> bytes:
 class _Processes:
     """Several processes, each with a thread that gives it tasks; no more is under way than they work on."""
 
-    def __init__(self, work: Work, supply: Supply, count: int) -> None:
-        self._work, self._supply = work, supply
+    def __init__(self, work: Work, supply: Supply, count: int, total: int) -> None:
+        self._work, self._supply, self._left = work, supply, total
         self._lock = threading.Lock()
         self._results: Queue[bytes | BaseException | None] = Queue(maxsize=2 * count)
         self._processes = [_Process(work) for _ in range(count)]
@@ -221,7 +221,10 @@ class _Processes:
             size = 1 if self._work.isolated else _FIRST
             while not self._ended.is_set():
                 with self._lock:
-                    task = self._supply(size)
+                    # Towards the end the batches become small, so that all processes end at about the same time.
+                    fair = -(-self._left // (2 * len(self._processes)))
+                    task = self._supply(max(1, min(size, fair)))
+                    self._left -= 0 if task is None else len(task)
                 if task is None:
                     break
                 began = time.perf_counter()

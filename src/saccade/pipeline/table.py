@@ -62,7 +62,7 @@ class Values:
         where = places.rows if rows is None else places.rows[rows]
         if not len(which):
             return pa.array([], type)
-        used = np.unique(which).tolist()
+        used = np.flatnonzero(np.bincount(which)).tolist()
         if len(used) == 1:
             return self._from(places.sources[used[0]], where, type)
         parts, order = [], []

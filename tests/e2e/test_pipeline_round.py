@@ -1,0 +1,72 @@
+"""The round of a pipeline on real pictures; then one image is relabelled, and only what follows from it runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.command import Command
+from tests.tiny import RECIPE
+
+PIPELINE = """
+name: cells
+vars: {source: null}
+steps:
+  cells: {use: import, with: {source: "${source}", dataset: cells}}
+  few: {use: sample, from: cells, with: {count: 24}}
+  tiles: {use: tile, from: few, with: {size: 320, overlap: 40}}
+  shares: {use: split, from: tiles, with: {shares: {train: 0.6, val: 0.2, test: 0.2}}}
+  model: {use: train, from: shares, with: {recipe: recipe.yaml, set: ["train.epochs=1"]}}
+  found: {use: predict, from: {data: shares, model: model}, with: {min_score: 0.05}}
+  whole: {use: untile, from: {data: found, whole: few}, with: {objects: predicted}}
+  measured: {use: evaluate, from: found, with: {split: test}}
+  shown: {use: render, from: whole}
+"""
+
+
+def run(command: Command, file: Path, source: Path) -> dict[str, dict[str, Any]]:
+    """The steps of a run by their names."""
+    ran = command("run", file, "--var", f"source={source}", "--json")
+    assert ran.code == 0, ran.out + ran.err
+    told = [json.loads(line) for line in ran.out.splitlines()]
+    return {event["step"]: event for event in told if event["event"] == "step"}
+
+
+@pytest.mark.slow
+def test_the_round_on_blood_cells(command: Command, shared_data: Path, tmp_path: Path) -> None:
+    source = shutil.copytree(shared_data / "bccd", tmp_path / "bccd")
+    file = tmp_path / "cells.yaml"
+    file.write_text(PIPELINE)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    first = run(command, file, source)
+    assert {step["action"] for step in first.values()} == {"run"}
+    assert first["tiles"]["items"] == 24 * 6
+    assert first["measured"]["value"]["items"] > 0
+    assert 0 <= first["measured"]["value"]["ap50"] <= 1
+    assert first["shown"]["items"] == 24
+    assert {step["action"] for step in run(command, file, source).values()} == {"skip"}
+
+    tiles = command.json("datasets", "query", "ships-training", "split == 'train' and len(objects) > 0")
+    key = (tiles["keys"] if isinstance(tiles, dict) else tiles)[0]
+    image = key.rsplit("_", 2)[0]
+    labels = source / "Annotations" / f"{image}.xml"
+    text = labels.read_text()
+    labels.write_text(text.replace("<name>RBC</name>", "<name>WBC</name>"))
+    assert labels.read_text() != text
+
+    again = run(command, file, source)
+    assert {name: step["action"] for name, step in again.items()} == {
+        "cells": "run", "few": "run", "tiles": "partial", "shares": "run", "model": "run", "found": "run",
+        "whole": again["whole"]["action"], "measured": again["measured"]["action"], "shown": again["shown"]["action"],
+    }  # fmt: skip
+    assert again["tiles"]["worked"] == 1
+    assert again["found"]["worked"] == 24 * 6, "there is another model"
+    assert again["whole"]["worked"] <= 24
+    assert again["tiles"]["reasons"] == ["input 'data': column objects changed"]
+    assert "input 'data': column objects changed" in again["model"]["reasons"]
+    assert again["found"]["reasons"] == ["input 'model': another value"]
+    assert len([one for one in command.json("models", "list") if one["model"].startswith("ships@")]) == 2
+    assert command.json("datasets", "log", "cells")[0]["changed"] == 1
