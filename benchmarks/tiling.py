@@ -77,9 +77,8 @@ def main() -> None:
         return
     for name, found in result.items():
         print(f"{name:7} {found['seconds']:6.1f} s, {found['memory_mb']:.0f} MB")
-    print(
-        f"tile / dzsave: {result['tile']['seconds'] / result['dzsave']['seconds']:.2f}, {result['tile']['tiles']:,} tiles"
-    )
+    ratio = result["tile"]["seconds"] / result["dzsave"]["seconds"]
+    print(f"tile / dzsave: {ratio:.2f}, {result['tile']['tiles']:,} tiles")
 
 
 if __name__ == "__main__":

@@ -349,6 +349,23 @@ def test_statistics() -> None:
     assert found["objects"] == {"missing": 1, "classes": {"car": 1, "bus": 1}, "objects": 2, "empty": 1}
 
 
+def test_mean_and_deviation_are_of_all_pixels_of_the_training_split() -> None:
+    bench = Bench()
+    schema = Schema((Column("image", Kind.IMAGE), Column("split", Kind.TEXT)))
+    sizes = [(64, 48, "train"), (10, 7, "train"), (300, 200, "val")]
+    refs = [bench.image(width, height, seed) for seed, (width, height, _) in enumerate(sizes)]
+    table = [Item(f"k{at}", {"image": ref, "split": sizes[at][2]}) for at, ref in enumerate(refs)]
+    one = OPERATIONS.get("pixel_statistics")
+    inputs = {"data": MemoryReader(schema, table, bench.files)}
+    found = one.function(inputs, one.parameters(), bench)
+    every = np.concatenate([bench.pixels(ref).reshape(-1, 3) for ref in refs[:2]]) / 255
+    assert (found["images"], found["pixels"]) == (2, 64 * 48 + 70)
+    assert np.allclose(found["mean"], every.mean(axis=0), atol=1e-12)
+    assert np.allclose(found["std"], every.std(axis=0), atol=1e-12)
+    with pytest.raises(NotFoundError, match="'tests'"):
+        one.function(inputs, one.parameters.model_validate({"split": "tests"}), bench)
+
+
 # Columns
 
 

@@ -134,7 +134,7 @@ def test_the_graph_is_drawn(tmp_path: Path) -> None:
     assert "s0 --> s1" in as_mermaid(graph)
     svg = as_svg(graph)
     assert svg.startswith("<svg")
-    assert (svg.count("<rect"), svg.count("<path")) == (3, 2)
+    assert (svg.count("<rect"), svg.count('class="tip"')) == (3, 2)
 
 
 def test_names_are_escaped_in_pictures(tmp_path: Path) -> None:

@@ -66,6 +66,25 @@ def maybe(item, settings, context):
 def broken(inputs, settings, context):
     raise KeyError("whole")
 
+@on_whole("hungry")
+def hungry(inputs, settings, context):
+    return Chosen(np.arange(len(bytearray(1 << 40))))
+
+@on_whole("endless")
+def endless(inputs, settings, context):
+    time.sleep(100)
+
+@on_whole("deadly")
+def deadly(inputs, settings, context):
+    os.kill(os.getpid(), 9)
+
+@on_whole("last", reads_key=True)
+def last(inputs, settings, context):
+    print("to standard output")
+    items = list(inputs["data"].items())[-2:]
+    rows = np.arange(len(inputs["data"]))[-2:]
+    return Chosen(rows, columns={"note": [item["note"] + "!" for item in items]})
+
 @on_whole("wrong")
 def wrong(inputs, settings, context):
     return 3
@@ -129,13 +148,24 @@ def test_too_many_failures_fail_the_step(failures: float, field: Field) -> None:
     [
         ("same", "Step 'made': the key 'always the same' comes out more than once"),
         ("maybe", "Step 'made'.*True or False, not str"),
-        ("broken", "Step 'made': KeyError: 'whole'"),
+        ("broken", "Step 'made': KeyError: 'whole'.*line"),
+        ("hungry", "Step 'made': MemoryError"),
+        ("endless", "Step 'made': it took longer than 0.2 seconds for each item"),
+        ("deadly", "Step 'made': its process ended by itself"),
         ("wrong", "Step 'made': it is to give items, not int"),
     ],
 )
 def test_operations_that_break_their_word(name: str, said: str, field: Field) -> None:
-    with pytest.raises(PipelineError, match=said):
-        field.run(graph_of(field, name))
+    with pytest.raises(PipelineError, match=f"(?s){said}"):
+        field.run(graph_of(field, name, seconds=0.2 if name == "endless" else 300.0))
+
+
+def test_strange_code_on_the_whole(field: Field) -> None:
+    graph = graph_of(field, "last")
+    assert [(item.key, item["note"], item["x"]) for item in field.items(graph, "made")] == [
+        ("k10", "n!", 10.0), ("k11", "n!", 11.0),
+    ]  # fmt: skip
+    assert field.run(graph).steps[1].action == "skip"
 
 
 def test_what_an_operation_prints_does_no_harm(field: Field) -> None:

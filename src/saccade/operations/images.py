@@ -10,13 +10,24 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from saccade.core.errors import NotFoundError
 from saccade.core.geometry.transforms import transform_geometry
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
 from saccade.media.colors import rgb_of
 from saccade.media.image import encode
 from saccade.media.stored import read_image
-from saccade.operations.base import Context, Parameters, column_of, one_to_many, per_item
+from saccade.operations.base import (
+    Context,
+    Inputs,
+    Parameters,
+    PortType,
+    column_of,
+    on_whole,
+    one_to_many,
+    per_item,
+    the_dataset,
+)
 from saccade.operations.windows import in_window
 
 _LIBRARIES = ("numpy", "opencv-python-headless", "pillow")
@@ -198,3 +209,49 @@ def phash(parameters: ThumbprintParameters, schema: Schema) -> Any:
         return {parameters.column: bits.tobytes().hex()}
 
     return fingerprint
+
+
+class PixelStatisticsParameters(Parameters):
+    image: str | None = Field(None, description="The column of the image; the first one where none is named.")
+    split: str | None = Field("train", description="Only the items of this split; all where it is null.")
+    split_column: str = Field("split", description="The column that names each item's split.")
+
+
+def _reads_pixels(parameters: PixelStatisticsParameters, schema: Schema) -> Sequence[str]:
+    image = column_of(schema, parameters.image, Kind.IMAGE).name
+    return [image] if parameters.split is None else [image, schema[parameters.split_column].name]
+
+
+@on_whole(
+    "pixel_statistics", parameters=PixelStatisticsParameters, output=PortType.VALUE, reads=_reads_pixels,
+    libraries=_LIBRARIES,
+)  # fmt: skip
+def pixel_statistics(inputs: Inputs, parameters: PixelStatisticsParameters, context: Context) -> dict[str, Any]:
+    """Mean and standard deviation of red, green and blue from 0 to 1, over all pixels, for a recipe's `model.input`.
+
+    Every pixel counts the same, so large images count for more. Only the training split is looked at unless told.
+    """
+    reader = the_dataset(inputs)
+    image, *split = _reads_pixels(parameters, reader.schema)
+    items = [item for item in reader.items([image, *split]) if not split or item[split[0]] == parameters.split]
+    items = [item for item in items if item[image] is not None]
+    if not items:
+        raise NotFoundError(f"No image is in the split '{parameters.split}'.", hint="Check 'split', or set it to null.")
+    counts = np.zeros((3, 256), np.int64)
+    context.progress.start("Counting pixels", len(items))
+    for item in items:
+        pixels = read_image(context, item[image])
+        for channel in range(3):
+            counts[channel] += np.bincount(pixels[..., channel].reshape(-1), minlength=256)
+        context.progress.advance(1, item.key)
+    context.progress.finish()
+    return {"images": len(items), **moments(counts)}
+
+
+def moments(counts: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Mean and standard deviation by channel, of values from 0 to 1, from their (channels, 256) counts."""
+    values = np.arange(256) / 255
+    total = counts.sum(axis=1)
+    mean = counts @ values / total
+    spread = np.sqrt(((values[None] - mean[:, None]) ** 2 * counts).sum(axis=1) / total)
+    return {"pixels": int(total[0]), "mean": mean.tolist(), "std": spread.tolist()}

@@ -60,7 +60,7 @@ def as_svg(graph: Graph, plan: Plan | None = None) -> str:
     places = _places(graph)
     actions = {} if plan is None else {step.step: step.action for step in plan.steps}
     width = max(place.x for place in places.values()) + _WIDTH + _EDGE
-    height = max(place.y for place in places.values()) + _HEIGHT + _EDGE
+    height = max(place.y for place in places.values()) + _HEIGHT + _GAP_Y
     parts = [_edge(places[name], places[step.name]) for step in graph for name in _sources(step)]
     parts += [_box(step, places[step.name], actions.get(step.name)) for step in graph]
     return Markup(
@@ -71,7 +71,7 @@ def as_svg(graph: Graph, plan: Plan | None = None) -> str:
 
 _STYLE = Markup(
     "text{font:600 13px system-ui,sans-serif;fill:#1c2430}.o{font-weight:400;font-size:12px;fill:#5b6675}"
-    "rect{fill:#fff;stroke:#c3cbd6}path{fill:none;stroke:#8a96a6;stroke-width:1.5}"
+    "rect{fill:#fff;stroke:#c3cbd6}path{fill:none;stroke:#8a96a6;stroke-width:1.5}.tip{fill:#8a96a6;stroke:none}"
     ".skip rect{fill:#e8f5ee;stroke:#6fb58d}.run rect,.partial rect{fill:#fdf1dc;stroke:#d9a441}"
     "@media(prefers-color-scheme:dark){text{fill:#e7ecf3}.o{fill:#9aa6b6}rect{fill:#1c232d;stroke:#46525f}"
     ".skip rect{fill:#17301f;stroke:#3f8a5c}.run rect,.partial rect{fill:#36290f;stroke:#a87b25}}"
@@ -94,11 +94,15 @@ def _places(graph: Graph) -> dict[str, _Place]:
 
 
 def _edge(one: _Place, two: _Place) -> Markup:
+    """A line from box to box; one that passes over columns goes below their boxes."""
     x1, y1, x2, y2 = one.x + _WIDTH, one.y + _HEIGHT / 2, two.x, two.y + _HEIGHT / 2
-    bend = max(_GAP_X / 2, (x2 - x1) / 2)
-    return Markup('<path d="M{:.0f} {:.0f}C{:.0f} {:.0f} {:.0f} {:.0f} {:.0f} {:.0f}"/>').format(
-        x1, y1, x1 + bend, y1, x2 - bend, y2, x2, y2
-    )
+    passes = x2 - x1 > _GAP_X + 1
+    bend = _GAP_X if passes else _GAP_X / 2
+    down = (_HEIGHT + _GAP_Y) * 2 / 3 if passes and y1 == y2 else 0
+    return Markup(
+        '<path d="M{:.0f} {:.0f}C{:.0f} {:.0f} {:.0f} {:.0f} {:.0f} {:.0f}"/>'
+        '<path class="tip" d="M{:.0f} {:.0f}l-7 -4v8z"/>'
+    ).format(x1, y1, x1 + bend, y1 + down, x2 - bend, y2 + down, x2 - 3, y2, x2, y2)
 
 
 def _box(step: Step, place: _Place, action: Action | None) -> Markup:

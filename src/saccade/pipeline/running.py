@@ -115,8 +115,7 @@ class Runner:
         self._tell = listener or (lambda event: None)
         self._folder = folder or workspace.location / "runs"
         self.cache = cache_of(workspace)
-        values = Values(self.cache, workspace.datasets)
-        self.house = House(workspace, self.cache, values, Origins(self.cache, workspace.datasets))
+        self.house = house_of(workspace, self.cache)
 
     # Planning
 
@@ -174,7 +173,7 @@ class Runner:
 
     def ready(self, step: Step, results: Mapping[str, Result]) -> ReadyStep:
         inputs = {port: [results[name] for name in names] for port, names in step.inputs.items()}
-        return ReadyStep(self.house, self.graph, step, inputs)
+        return ReadyStep(self.house, step, self.graph.operation(step), self.graph.parameters(step), inputs)
 
     def _is_left(self, ready: ReadyStep) -> bool:
         return not self._part.is_all and (
@@ -273,6 +272,11 @@ class Runner:
             raise
         except SaccadeError as error:
             raise PipelineError(error.message, step=step.name, hint=error.hint) from error
+
+
+def house_of(workspace: Workspace, cache: Cache) -> House:
+    """What steps work with in a workspace."""
+    return House(workspace, cache, Values(cache, workspace.datasets), Origins(cache, workspace.datasets))
 
 
 def cache_of(workspace: Workspace) -> Cache:

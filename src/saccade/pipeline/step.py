@@ -33,13 +33,13 @@ from saccade.pipeline.code import Code
 from saccade.pipeline.context import StepContext
 from saccade.pipeline.digests import Digests, combined, digest_array
 from saccade.pipeline.engine import Engine
-from saccade.pipeline.graph import Graph, Step
+from saccade.pipeline.graph import Step
 from saccade.pipeline.keys import ENGINE, code_digests, library_version, plain_parameters
 from saccade.pipeline.origin import Origins
 from saccade.pipeline.results import Record, Result, first_repeated, keep_all, stacked, with_classes
 from saccade.pipeline.segments import Batch
 from saccade.pipeline.table import Table, TableReader, Values
-from saccade.pipeline.work import Task, Work
+from saccade.pipeline.work import Task, Work, why
 from saccade.store.codec import ARROW_TYPES, encode_column
 from saccade.store.columns import to_list
 from saccade.store.workspace import Workspace
@@ -69,10 +69,16 @@ class ReadyStep:
         inputs: results by port.
     """
 
-    def __init__(self, house: House, graph: Graph, step: Step, inputs: Mapping[str, Sequence[Result]]) -> None:
+    def __init__(
+        self,
+        house: House,
+        step: Step,
+        operation: Operation,
+        parameters: Parameters,
+        inputs: Mapping[str, Sequence[Result]],
+    ) -> None:
         self.house, self.step, self.inputs = house, step, inputs
-        self.operation: Operation = graph.operation(step)
-        self.parameters: Parameters = graph.parameters(step)
+        self.operation, self.parameters = operation, parameters
         try:
             self._check_columns()
         except (SaccadeError, ValueError) as error:
@@ -290,7 +296,9 @@ class ReadyStep:
                 record, more = self._make_items(engine, progress, retry=False)
                 worked += more
             return record, worked
-        return self._make_whole(progress, folder), 0
+        if self.operation.isolated:
+            return make_alone(self, folder), 0
+        return self.make_whole(progress, folder), 0
 
     def _make_items(self, engine: Engine, progress: Progress, *, retry: bool) -> tuple[Record, int]:
         known = self.memo.find(self.item_digests)
@@ -391,7 +399,7 @@ class ReadyStep:
 
     # On the whole
 
-    def _make_whole(self, progress: Progress, folder: Path) -> Record:
+    def make_whole(self, progress: Progress, folder: Path) -> Record:
         workspace = self.house.workspace
         given = {port.name: self._given(port.name, several=port.several) for port in self.operation.inputs}
         with workspace.objects.batch() as kept:
@@ -407,7 +415,7 @@ class ReadyStep:
             except (KeyboardInterrupt, SystemExit):
                 raise
             except Exception as error:
-                raise PipelineError(f"{type(error).__name__}: {error}", step=self.step.name) from error
+                raise PipelineError(why(error), step=self.step.name) from error
             kept.finish()
         return record
 
@@ -545,3 +553,10 @@ class _Supply:
         if len(step.tables) > 1:
             whole = step.house.reader(step.tables[1]).batch((), rows)
         return Task(digests, reader.batch(columns, members), counts[rows], whole)
+
+
+def make_alone(step: ReadyStep, folder: Path) -> Record:
+    """The record of a step on the whole whose code is strange: made by a process of its own, within limits."""
+    from saccade.pipeline.alone import make
+
+    return make(step, folder)

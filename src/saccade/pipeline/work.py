@@ -214,7 +214,7 @@ class Doer:
                 else:
                     made.append([(one.key, one.values) for one in _made_items(result)])
             except Exception as error:
-                made.append(_why(error))
+                made.append(why(error))
         return made
 
     def _groups(self, task: Task, items: list[Item]) -> list[list[tuple[str, Mapping[str, Any]]] | str]:
@@ -230,7 +230,7 @@ class Doer:
                 result = self._call(whole, members, self._context)
                 made.append([("", _values(result))])
             except Exception as error:
-                made.append(_why(error))
+                made.append(why(error))
         return made
 
 
@@ -270,7 +270,7 @@ def _made_items(result: Any) -> list[Item]:
     return made
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
     """What an error says; for one of strange code, with where it was raised."""
     if isinstance(error, SaccadeError):
         return str(error)

@@ -54,7 +54,7 @@ def serve() -> None:
             write_message(results, b"E" + f"{type(error).__name__}: {error}".encode())
             return
         write_message(results, b"R")
-        _limit(work.memory)
+        limit_memory(work.memory)
         while (content := read_message(tasks)) is not None:
             try:
                 write_message(results, b"B" + packed(doer.do(Task.unpack(content))))
@@ -62,7 +62,8 @@ def serve() -> None:
                 write_message(results, b"E" + f"{type(error).__name__}: {error}".encode())
 
 
-def _limit(memory: int | None) -> None:
+def limit_memory(memory: int | None) -> None:
+    """Let this process take so many bytes more than it has, where the system can see to that."""
     if memory is None or os.name == "nt":
         return
     import resource
