@@ -366,6 +366,17 @@ def test_mean_and_deviation_are_of_all_pixels_of_the_training_split() -> None:
         one.function(inputs, one.parameters.model_validate({"split": "tests"}), bench)
 
 
+def test_statistics_of_numbers_beyond_all_bounds() -> None:
+    """Found by the property test: the mean of numbers near the largest overflowed, and infinity is no JSON."""
+    schema = Schema((Column("x", Kind.NUMBER),))
+    values = [1.7976931348623157e308, 1.7976931348623157e308, 0.0, float("-inf"), None]
+    found = whole("statistics", [Item(f"k{at}", {"x": value}) for at, value in enumerate(values)], schema=schema)["x"]
+    assert found["missing"] == 1
+    assert found["infinite"] == 1
+    assert found["max"] == values[0]
+    assert 1.19e308 < found["mean"] < 1.2e308
+
+
 # Columns
 
 

@@ -377,9 +377,10 @@ def statistics(inputs: Inputs, parameters: StatisticsParameters, context: Contex
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
-    if not values:
-        return {}
-    found, count = sorted(values), len(values)
+    found = sorted(value for value in values if math.isfinite(value))
+    count, beyond = len(found), {} if len(found) == len(values) else {"infinite": len(values) - len(found)}
+    if not found:
+        return {**beyond}
     middle = found[(count - 1) // 2] / 2 + found[count // 2] / 2
     mean = math.fsum(value / count for value in found)
-    return {"min": found[0], "median": middle, "max": found[-1], "mean": mean}
+    return {**beyond, "min": found[0], "median": middle, "max": found[-1], "mean": mean}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from saccade.pipeline.alone import serve; serve()"
 
 
-def make(step: ReadyStep, folder: Path) -> Record:
+def make_alone(step: ReadyStep, folder: Path) -> Record:
     """Make the result of a step on the whole; PipelineError where its code fails, or goes beyond its limits."""
     message = {
         "workspace": str(step.house.workspace.location),
@@ -85,6 +85,7 @@ def serve() -> None:
     """Make what standard input tells, and answer on standard output; what the code prints goes to the error stream."""
     from saccade.pipeline.running import cache_of, house_of
     from saccade.pipeline.step import ReadyStep
+    from saccade.pipeline.whole import WholeWork
 
     told = json.loads(sys.stdin.buffer.read())
     answer_to = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
@@ -99,7 +100,7 @@ def serve() -> None:
             parameters = operation.parameters.model_validate(told["parameters"])
             ready = ReadyStep(house_of(workspace, cache), step, operation, parameters, inputs)
             limit_memory(step.memory)
-            answer: dict[str, Any] = {"record": ready.make_whole(Silent(), Path(told["folder"])).to_json()}
+            answer: dict[str, Any] = {"record": WholeWork(ready).make(Silent(), Path(told["folder"])).to_json()}
     except PipelineError as error:
         answer = {"error": error.message.removeprefix(f"Step '{step.name}': "), "hint": error.hint}
     except SaccadeError as error:

@@ -19,6 +19,7 @@ from saccade.pipeline.cache import Cache
 from saccade.pipeline.engine import Engine, LocalEngine
 from saccade.pipeline.graph import Graph, Step
 from saccade.pipeline.keys import changed_parts
+from saccade.pipeline.making import make
 from saccade.pipeline.origin import Origins
 from saccade.pipeline.plan import Action, Plan, PlannedStep
 from saccade.pipeline.results import Result, take_numbers
@@ -267,7 +268,7 @@ class Runner:
     def _made(self, step: Step, ready: ReadyStep) -> Any:
         try:
             folder = self._folder / step.name.replace("/", ".")
-            return ready.make(self._engine, self._progress, retry=self._retry, folder=folder)
+            return make(ready, self._engine, self._progress, retry=self._retry, folder=folder)
         except (PipelineError, DamagedError):
             raise
         except SaccadeError as error:
