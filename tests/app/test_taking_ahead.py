@@ -52,6 +52,7 @@ def facts(workspace: Workspace, source: Path, name: str, link: bool) -> tuple[li
     return list(result.version.items()), list(result.report)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", [False, True])
 def test_processes_find_what_threads_find(
     workspace: Workspace, source: Path, link: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

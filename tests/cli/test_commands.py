@@ -220,6 +220,7 @@ def by_pycocotools(truth: Path, predictions: Path, kind: str) -> dict[str, float
     return dict(zip(("ap", "ap50", "ap75"), map(float, evaluation.stats[:3]), strict=True))
 
 
+@pytest.mark.slow
 def test_interrupted_import_leaves_nothing(command: Command, tmp_path: Path, pictures: Path) -> None:
     """Ctrl-C, as a real signal to a real process, in the middle of an import."""
     import os

@@ -32,6 +32,7 @@ def events(text: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_run_tells_what_it_does(command: Command, pipeline: Path, tmp_path: Path) -> None:
     ran = command("run", pipeline, "--json")
     assert ran.code == 0, ran.err
@@ -49,6 +50,7 @@ def test_a_run_tells_what_it_does(command: Command, pipeline: Path, tmp_path: Pa
     assert "finished" in text
 
 
+@pytest.mark.slow
 def test_plan_and_explain(command: Command, pipeline: Path) -> None:
     plan = command.json("run", pipeline, "--plan")
     assert [step["action"] for step in plan["steps"]] == ["run", "wait", "wait", "wait", "wait", "wait"]
@@ -64,6 +66,7 @@ def test_plan_and_explain(command: Command, pipeline: Path) -> None:
     assert command("explain", pipeline, "--graph", "svg").out.startswith("<svg")
 
 
+@pytest.mark.slow
 def test_the_causes_of_an_item(command: Command, pipeline: Path) -> None:
     command("run", pipeline)
     datasets = command.json("datasets", "query", "harbour", "len(objects) > 0")
@@ -80,6 +83,7 @@ def test_the_causes_of_an_item(command: Command, pipeline: Path) -> None:
     command.fails("explain", pipeline, "--item", "nobody", code="not-found")
 
 
+@pytest.mark.slow
 def test_parts(command: Command, pipeline: Path, tmp_path: Path) -> None:
     told = events(command("run", pipeline, "--sample", 3, "--json").out)
     steps = {event["step"]: event for event in told if event["event"] == "step"}
@@ -91,6 +95,7 @@ def test_parts(command: Command, pipeline: Path, tmp_path: Path) -> None:
     assert next(event for event in only if event.get("step") == "tiles" and event["event"] == "step")["worked"] == 7
 
 
+@pytest.mark.slow
 def test_an_export_is_replaced_but_nothing_else(command: Command, pipeline: Path, tmp_path: Path) -> None:
     command("run", pipeline)
     before = sorted(path.name for path in (tmp_path / "out").rglob("*.jpg"))
@@ -110,6 +115,7 @@ def test_an_export_is_replaced_but_nothing_else(command: Command, pipeline: Path
     assert (tmp_path / "mine" / "precious.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_what_runs_leave(command: Command, pipeline: Path) -> None:
     command("run", pipeline)
     (run,) = command.json("runs", "list", "--kind", "pipeline")
@@ -124,6 +130,7 @@ def test_what_runs_leave(command: Command, pipeline: Path) -> None:
     command.fails("runs", "rm", made["id"], code="conflict")
 
 
+@pytest.mark.slow
 def test_operations_are_listed_and_begun(command: Command, tmp_path: Path, pictures: Path) -> None:
     names = {one["name"] for one in command.json("operations", "list")}
     assert {"tile", "train", "render", "split"} <= names

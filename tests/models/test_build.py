@@ -131,6 +131,7 @@ def learn(model: VisionModel, target: str, images: torch.Tensor, targets: Any, s
     return found[0], found[-1]
 
 
+@pytest.mark.slow
 def test_a_detector_learns_one_picture() -> None:
     torch.manual_seed(0)
     model = build_model(detector().model, {"objects": 2})

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from tests.pipeline.conftest import Field
 
 from saccade.pipeline.graph import Graph
 from saccade.pipeline.running import cache_of
 from saccade.store.doctor import doctor
 from saccade.store.garbage import collect_garbage
+
+pytestmark = pytest.mark.slow
 
 
 def tiles(field: Field, pictures: Path) -> Graph:

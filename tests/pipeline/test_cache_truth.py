@@ -58,7 +58,12 @@ def rewrite(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("what", CHANGES)
+QUICK = {"code of a helper"}
+
+
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=[] if what in QUICK else pytest.mark.slow) for what in CHANGES]
+)
 def test_what_runs_again(what: str, field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(field.worked(field.step())) == ALL
     change, expected = CHANGES[what]
@@ -70,6 +75,7 @@ def test_what_runs_again(what: str, field: Field, monkeypatch: pytest.MonkeyPatc
     assert field.items(graph, "made") == fresh
 
 
+@pytest.mark.slow
 def test_a_parameter_and_back(field: Field) -> None:
     assert len(field.worked(field.step(factor=2))) == ALL
     assert len(field.worked(field.step(factor=3))) == ALL
@@ -77,6 +83,7 @@ def test_a_parameter_and_back(field: Field) -> None:
     assert len(field.worked(field.step())) == NONE, "a default that is written out"
 
 
+@pytest.mark.slow
 def test_class_names(field: Field) -> None:
     """An operation that reads a column with classes depends on them; one that does not read it does not."""
     assert len(field.worked(field.step("count"))) == ALL
@@ -88,6 +95,7 @@ def test_class_names(field: Field) -> None:
     assert len(field.worked(field.step())) == NONE
 
 
+@pytest.mark.slow
 def test_items_that_are_alike_are_worked_on_once(field: Field) -> None:
     """The same content under another dataset's name, in another order."""
     assert len(field.worked(field.step())) == ALL
@@ -96,6 +104,7 @@ def test_items_that_are_alike_are_worked_on_once(field: Field) -> None:
     assert len(field.worked(field.step(source="e"))) == NONE
 
 
+@pytest.mark.slow
 def test_a_workspace_that_was_moved(field: Field, tmp_path: Path) -> None:
     assert len(field.worked(field.step())) == ALL
     field.workspace.close()
@@ -106,6 +115,7 @@ def test_a_workspace_that_was_moved(field: Field, tmp_path: Path) -> None:
         assert len(field.worked(field.step())) == NONE
 
 
+@pytest.mark.slow
 def test_output_that_stays_stops_the_change(field: Field) -> None:
     """A step whose input changed but whose output did not: what follows does not run."""
     graph = field.graph(
@@ -122,12 +132,14 @@ def test_output_that_stays_stops_the_change(field: Field) -> None:
     assert [step.action for step in field.run(graph).steps][2] == "skip"
 
 
+@pytest.mark.slow
 def test_two_pipelines_share_a_step(field: Field) -> None:
     assert len(field.worked(field.step())) == ALL
     graph = replace(field.step(), name="another")
     assert len(field.worked(graph)) == NONE
 
 
+@pytest.mark.slow
 def test_a_source_is_read_again_by_its_content(field: Field, tmp_path: Path, pictures: Path) -> None:
     source = shutil.copytree(pictures, tmp_path / "source")
     graph = field.graph({"read": ("import", {"source": str(source), "dataset": "read"})})
@@ -149,6 +161,7 @@ def test_a_source_is_read_again_by_its_content(field: Field, tmp_path: Path, pic
     assert field.workspace.datasets.open("read").number == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["cut", "flip", "remove"])
 def test_results_that_are_damaged_are_made_again(harm: str, field: Field) -> None:
     graph = field.step()
@@ -167,6 +180,7 @@ def test_results_that_are_damaged_are_made_again(harm: str, field: Field) -> Non
         assert field.items(graph, "made") == before, path.name
 
 
+@pytest.mark.slow
 def test_a_result_whose_picture_is_gone_is_made_again(field: Field, pictures: Path) -> None:
     """A hit is checked: an image that somebody removed from the store."""
     graph = field.graph(

@@ -109,6 +109,7 @@ REASONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", REASONS)
 def test_an_item_that_fails_is_set_aside_with_its_reason(how: str, field: Field) -> None:
     graph = graph_of(field, how=how, seconds=1.0)
@@ -123,6 +124,7 @@ def test_an_item_that_fails_is_set_aside_with_its_reason(how: str, field: Field)
     assert field.run(graph).steps[1].action == "skip", "it is not tried again by itself"
 
 
+@pytest.mark.slow
 def test_what_failed_is_tried_again_when_asked(field: Field) -> None:
     graph = graph_of(field)
     assert field.run(graph).steps[1].failed == 1
@@ -134,6 +136,7 @@ def test_what_failed_is_tried_again_when_asked(field: Field) -> None:
     assert [item.key for item in field.items(graph, "made")] == [f"k{at:02}" for at in range(COUNT)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failures", [0.0, 0.05])
 def test_too_many_failures_fail_the_step(failures: float, field: Field) -> None:
     graph = graph_of(field, failures=failures)
@@ -143,6 +146,7 @@ def test_too_many_failures_fail_the_step(failures: float, field: Field) -> None:
     assert field.worked(graph, retry=True) == ["k03"], "what was done is kept"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -160,6 +164,7 @@ def test_operations_that_break_their_word(name: str, said: str, field: Field) ->
         field.run(graph_of(field, name, seconds=0.2 if name == "endless" else 300.0))
 
 
+@pytest.mark.slow
 def test_strange_code_on_the_whole(field: Field) -> None:
     graph = graph_of(field, "last")
     assert [(item.key, item["note"], item["x"]) for item in field.items(graph, "made")] == [
@@ -168,6 +173,7 @@ def test_strange_code_on_the_whole(field: Field) -> None:
     assert field.run(graph).steps[1].action == "skip"
 
 
+@pytest.mark.slow
 def test_what_an_operation_prints_does_no_harm(field: Field) -> None:
     assert field.run(graph_of(field, how="print")).steps[1].failed == 0
 
@@ -178,6 +184,7 @@ def test_a_missing_column_names_the_step(field: Field) -> None:
         field.run(graph)
 
 
+@pytest.mark.slow
 def test_parts(field: Field) -> None:
     """Some items are worked on, and the rest later; a part has no effects outside."""
     graph = field.graph(
@@ -197,6 +204,7 @@ def test_parts(field: Field) -> None:
     assert field.workspace.datasets.open("out").schema["y"].kind == "number"
 
 
+@pytest.mark.slow
 def test_a_version_is_only_made_where_something_changed(field: Field) -> None:
     graph = field.graph({"data": ("dataset", {"name": "d"}), "kept": ("materialise", {"name": "out"}, ["data"])})
     field.run(graph)
@@ -223,6 +231,7 @@ def test_the_plan_says_what_a_run_then_does(field: Field) -> None:
     assert field.run(graph).steps[1].worked == 1
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same(field: Field) -> None:
     items = [Item(f"n{at:04}", {"x": float(at), "note": "", "objects": None}) for at in range(300)]
     field.workspace.datasets.write("e", SCHEMA, items, mode="create")
@@ -262,6 +271,7 @@ def slow_run(field: Field, count: int) -> tuple[list[str], Path]:
     return [sys.executable, "-m", "saccade", "run", str(path), "-w", str(home), "--quiet"], path
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no signals on Windows")
 def test_a_run_is_cancelled_within_a_second_and_goes_on(field: Field) -> None:
     command, path = slow_run(field, 200)

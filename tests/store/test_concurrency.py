@@ -39,6 +39,7 @@ except ConflictError:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_write_to_one_dataset(workspace: Workspace) -> None:
     workspace.datasets.write("d", Schema((Column("number", Kind.NUMBER),)), [], mode="create")
     command = [sys.executable, "-c", WRITER, str(workspace.location)]
