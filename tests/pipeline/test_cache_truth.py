@@ -196,6 +196,29 @@ def test_a_result_whose_picture_is_gone_is_made_again(field: Field, pictures: Pa
     assert field.workspace.objects.exists(tiles[0]["image"].digest)
 
 
+@pytest.mark.slow
+def test_a_backup_that_was_put_back_is_another_history(field: Field, tmp_path: Path) -> None:
+    """Version 2 of before and version 2 of now are two things, also where version 3 is what version 2 was."""
+    location = field.workspace.location
+    backup = shutil.copytree(location, tmp_path / "backup")
+    field.merge(Item("k03", {"x": 77.0}), columns=("x",))
+    graph = field.graph({"data": ("dataset", {"name": "d"}), "kept": ("filter", {"where": "x > 5"}, ["data"])})
+    before = field.items(graph, "kept")
+    field.workspace.close()
+    cache = shutil.move(cache_of(field.workspace).folder, tmp_path / "cache")
+    shutil.rmtree(location)
+    shutil.copytree(backup, location)
+    shutil.rmtree(location / "cache", ignore_errors=True)
+    (location / "cache").mkdir()
+    shutil.move(cache, location / "cache" / "pipelines")
+    with Workspace.open(location) as restored:
+        field.workspace = restored
+        field.merge(Item("k03", {"x": -1.0}), columns=("x",))
+        assert [item["x"] for item in field.items(graph, "kept")] == [float(at) for at in range(6, COUNT)]
+        field.merge(Item("k03", {"x": 77.0}), columns=("x",))
+        assert field.items(graph, "kept") == before
+
+
 def test_columns_of_kinds(field: Field) -> None:
     """A new column has the kind that the operation declares."""
     field.run(graph := field.step())

@@ -32,6 +32,7 @@ SUFFIX = ".segment"
 _FEW = 8
 _MUCH = 1 << 25
 _SEEN: dict[Path, tuple[int, int, int]] = {}
+_VERSIONS: dict[Path, tuple[str, ...]] = {}
 
 
 class Memo:
@@ -211,14 +212,16 @@ class Cache:
 
     Args:
         folder: where it lies; it may be removed as a whole, and is then worked out anew.
+        is_version_there: whether a dataset version, as ``NAME@VERSION:IDENTITY``, is still the one that it was.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, is_version_there: Callable[[str], bool] = lambda place: True) -> None:
         self.folder = folder
+        self.is_version_there = is_version_there
         self._segments: dict[str, Segment] = {}
         self._memos: dict[str, Memo] = {}
         self._sound: set[Path] = set()
-        self._seen = _SEEN
+        self._seen, self._versions = _SEEN, _VERSIONS
 
     def prepare(self) -> None:
         for name in ("columns", "memos", "steps", "last", KEPT):
@@ -240,9 +243,10 @@ class Cache:
 
     def _is_sound(self, path: Path) -> bool:
         try:
-            return self.holds(unpack_places(path, path.stem).sources)
+            places = unpack_places(path, path.stem)
         except DamagedError:
             return False
+        return self.holds(places.sources) and all(map(self.is_version_there, _versions_in(places)))
 
     def cells(self, id: str, length: int) -> Cells:
         """A column that is kept; it is read when it is looked into."""
@@ -251,7 +255,11 @@ class Cache:
     def has_column(self, id: str) -> bool:
         """Whether a column is kept, and sound."""
         path = self._column_path(id)
-        return self._checked(path, lambda: unpack_places(path, id))
+
+        def look() -> None:
+            self._versions[path] = _versions_in(unpack_places(path, id))
+
+        return self._checked(path, look) and all(map(self.is_version_there, self._versions.get(path, ())))
 
     # Files that values of columns refer to
 
@@ -337,7 +345,7 @@ class Cache:
     # Repair
 
     def repair(self) -> None:
-        """Remove segments and columns that are damaged, and columns whose segments are gone; they are made again."""
+        """Remove what is damaged, and columns whose segments or dataset versions may be gone; all is made again."""
         self._segments.clear()
         self._memos.clear()
         self._sound.clear()
@@ -362,6 +370,12 @@ class Cache:
         self.keep(made)
         self.note("taken", key, {"id": made.id, "length": len(made)})
         return made
+
+
+def _versions_in(places: Places) -> tuple[str, ...]:
+    """The dataset versions that values lie in, as ``NAME@VERSION:IDENTITY``."""
+    names = (name.partition(":")[2].partition("#")[0] for name in places.sources if name.startswith("dataset:"))
+    return tuple(dict.fromkeys(names))
 
 
 def _read(path: Path) -> Batch:

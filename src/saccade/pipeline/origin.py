@@ -8,11 +8,15 @@ from saccade.core.schema import KEY
 from saccade.pipeline.cache import Cache
 from saccade.pipeline.cells import Cells, Places, Rows
 from saccade.pipeline.digests import Digests, digest_array
-from saccade.pipeline.table import Datasets, Table, widened
+from saccade.pipeline.table import Datasets, Table, identity_of, widened
 from saccade.store.codec import ARROW_TYPES
 from saccade.store.version import DatasetVersion
 
 _BATCH = 4096
+
+
+def _name(version: DatasetVersion) -> str:
+    return f"{version.ref}-{identity_of(version)}"
 
 
 class Origins:
@@ -30,15 +34,15 @@ class Origins:
         count = len(version)
         cells = {}
         for name, found in digests.items():
-            source = f"dataset:{version.ref}#{name}"
+            source = f"dataset:{version.ref}:{identity_of(version)}#{name}"
             cells[name] = Cells.of(Places(found, (source,), np.zeros(count, np.int32), np.arange(count)))
             self._cache.keep(cells[name])
         noted = {name: one.id for name, one in cells.items()}
-        self._cache.note("sources", version.ref, {"columns": noted, "items": count})
+        self._cache.note("sources", _name(version), {"columns": noted, "items": count})
         return Table(version.schema, cells.pop(KEY), cells)
 
     def _known(self, version: DatasetVersion) -> Table | None:
-        noted = self._cache.record("sources", version.ref)
+        noted = self._cache.record("sources", _name(version))
         if noted is None or noted["items"] != len(version):
             return None
         ids = noted["columns"]
@@ -59,10 +63,11 @@ class Origins:
 
     def _take_over(self, version: DatasetVersion, ref: str, found: dict[str, Digests], rest: dict[str, Rows]) -> None:
         """The digests of rows that an earlier version has too; ``rest`` keeps what is left to do."""
-        noted = self._cache.record("sources", ref)
+        parent = self._datasets.open(ref)
+        noted = self._cache.record("sources", _name(parent))
         if noted is None:
             return
-        before, after = self._datasets.open(ref).snapshot.index, version.snapshot.index
+        before, after = parent.snapshot.index, version.snapshot.index
         row_before = before.match(after.keys)
         codes: dict[str, int] = {}
         one, two = before.origins(codes), after.origins(codes)

@@ -25,7 +25,7 @@ from saccade.pipeline.plan import Action, Plan, PlannedStep
 from saccade.pipeline.results import Result, take_numbers
 from saccade.pipeline.segments import DamagedError
 from saccade.pipeline.step import House, ReadyStep
-from saccade.pipeline.table import Table, Values
+from saccade.pipeline.table import Table, Values, version_at
 from saccade.store.workspace import Workspace
 
 _TRIES = 3
@@ -282,4 +282,11 @@ def house_of(workspace: Workspace, cache: Cache) -> House:
 
 def cache_of(workspace: Workspace) -> Cache:
     """The cache of pipelines of a workspace."""
-    return Cache(workspace.pipelines)
+    there: dict[str, bool] = {}
+
+    def is_version_there(place: str) -> bool:
+        if place not in there:
+            there[place] = version_at(workspace.datasets, place) is not None
+        return there[place]
+
+    return Cache(workspace.pipelines, is_version_there)

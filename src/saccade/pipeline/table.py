@@ -16,6 +16,7 @@ from saccade.core.reader import Item
 from saccade.core.schema import KEY, Column, MediaRef, Schema
 from saccade.pipeline.cache import Cache
 from saccade.pipeline.cells import Cells, Places, Rows
+from saccade.pipeline.segments import DamagedError
 from saccade.store.codec import ARROW_TYPES, decode_column
 from saccade.store.columns import to_list
 from saccade.store.media_files import open_media, read_media
@@ -88,14 +89,38 @@ class Values:
             return values.slice(first, count)
         return values.take(pa.array(rows))
 
-    def _from_dataset(self, ref: str, column: str, rows: Rows, type: pa.DataType) -> pa.Array:
-        if ref not in self._open:
-            self._open[ref] = self._datasets.open(ref)
-        snapshot = self._open[ref].snapshot
+    def _from_dataset(self, place: str, column: str, rows: Rows, type: pa.DataType) -> pa.Array:
+        if place not in self._open:
+            self._open[place] = self._opened(place)
+        snapshot = self._open[place].snapshot
         if column == KEY:
             return snapshot.index.keys.take(pa.array(snapshot.index.order[rows]))
         found = snapshot.index.take(snapshot.index.order[rows], [column]).column(column).combine_chunks()
         return widened(found, type)
+
+    def _opened(self, place: str) -> Any:
+        version = version_at(self._datasets, place)
+        if version is None:
+            raise DamagedError(
+                f"{place.partition(':')[0]} is not the version that results in the cache were made from."
+            )
+        return version
+
+
+def version_at(datasets: Datasets, place: str) -> Any:
+    """The version of ``NAME@VERSION:IDENTITY``; None where it is gone, or is another one by now."""
+    ref, _, identity = place.rpartition(":")
+    try:
+        version = datasets.open(ref)
+    except NotFoundError:
+        return None
+    return version if identity_of(version) == identity else None
+
+
+def identity_of(version: Any) -> str:
+    """What tells a version from another that has its number, as after a backup of the workspace was put back."""
+    snapshot = version.snapshot
+    return digest_json([snapshot.table_id, snapshot.version, version.info.created.isoformat()])[:16]
 
 
 def widened(values: pa.Array, type: pa.DataType) -> pa.Array:
