@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -30,6 +31,8 @@ from saccade.store.kept import KEPT, listed
 
 SUFFIX = ".segment"
 _FEW = 8
+_RECENT = 3
+"""Columns that stay in memory, for the step that follows."""
 _MUCH = 1 << 25
 _SEEN: dict[Path, tuple[int, int, int]] = {}
 _VERSIONS: dict[Path, tuple[str, ...]] = {}
@@ -221,6 +224,7 @@ class Cache:
         self._segments: dict[str, Segment] = {}
         self._memos: dict[str, Memo] = {}
         self._sound: set[Path] = set()
+        self._recent: OrderedDict[str, Cells] = OrderedDict()
         self._seen, self._versions = _SEEN, _VERSIONS
 
     def prepare(self) -> None:
@@ -235,6 +239,9 @@ class Cache:
     def keep(self, cells: Cells) -> None:
         """Keep a column, where it is not kept yet, or was in segments that are gone."""
         path = self._column_path(cells.id)
+        self._recent[cells.id] = cells
+        while len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
         if path in self._sound:
             return
         if not path.exists() or not self._is_sound(path):
@@ -250,6 +257,8 @@ class Cache:
 
     def cells(self, id: str, length: int) -> Cells:
         """A column that is kept; it is read when it is looked into."""
+        if id in self._recent:
+            return self._recent[id]
         return Cells(id, length, lambda: unpack_places(self._column_path(id), id))
 
     def has_column(self, id: str) -> bool:
@@ -349,6 +358,7 @@ class Cache:
         self._segments.clear()
         self._memos.clear()
         self._sound.clear()
+        self._recent.clear()
         for path in self.folder.glob(f"memos/*/*{SUFFIX}"):
             try:
                 _ = Segment(path).batch

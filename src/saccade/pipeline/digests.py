@@ -30,9 +30,15 @@ _UNSEEN = frozenset({"uri"})
 
 
 def _mix(values: Digests) -> Digests:
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    """SplitMix64's finalizer; in place as far as can be, since it is a matter of memory alone."""
+    found = values ^ (values >> np.uint64(30))
+    found *= np.uint64(0xBF58476D1CE4E5B9)
+    moved = found >> np.uint64(27)
+    found ^= moved
+    found *= np.uint64(0x94D049BB133111EB)
+    np.right_shift(found, np.uint64(31), out=moved)
+    found ^= moved
+    return found
 
 
 def _of_bits(bits: npt.NDArray[np.uint64], kind: int) -> Digests:
