@@ -26,6 +26,7 @@ from saccade.core.errors import SaccadeError, WorkspaceError
 from saccade.core.schema import ImageRef
 from saccade.formats.base import LocalFile, Record
 from saccade.store.object_store import ObjectBatch, ObjectStore
+from saccade.store.process import cores
 
 MANY = 1500
 """From how many records on processes are worth their start."""
@@ -58,7 +59,7 @@ class Helpers:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)]
-        for _ in range(min(_MOST_PROCESSES, _cores()) if self._wanted else 0):
+        for _ in range(min(_MOST_PROCESSES, cores()) if self._wanted else 0):
             # In a session of its own: Ctrl-C ends this process, and this one ends that.
             process = subprocess.Popen(  # noqa: S603 (this very interpreter, with a program of ours)
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -73,11 +74,6 @@ class Helpers:
             process.kill()
         for process in self.processes:
             process.communicate()
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _holds_many(folder: Path) -> bool:

@@ -90,8 +90,9 @@ def crop(parameters: CropParameters, schema: Schema) -> Any:
     def windows(item: Item, size: tuple[int, int]) -> Iterator[tuple[str, tuple[float, float, float, float]]]:
         if column is None:
             assert parameters.box is not None
-            shares = max(parameters.box) <= 1
-            yield item.key, tuple(value * (size[at % 2] if shares else 1) for at, value in enumerate(parameters.box))  # type: ignore[misc]
+            left, top, right, bottom = parameters.box
+            wide, high = size if max(parameters.box) <= 1 else (1, 1)
+            yield item.key, (left * wide, top * high, right * wide, bottom * high)
             return
         for one in item[column] or ():
             x1, y1, x2, y2 = one.geometry.bounds_xyxy()

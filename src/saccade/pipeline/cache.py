@@ -8,7 +8,6 @@ the names or in the files says where the workspace lies or on which machine it w
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import time
 from collections import OrderedDict
@@ -407,8 +406,3 @@ def _write(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 
 from saccade.core.errors import SaccadeError
 from saccade.operations.base import Operation
-from saccade.pipeline.cache import cores
 from saccade.pipeline.segments import packed
 from saccade.pipeline.work import Doer, Supply, Task, Work
 from saccade.pipeline.worker import read_message, write_message
+from saccade.store.process import cores
 
 _FIRST, _MOST, _GROWTH = 16, 16_384, 32
 _LONG_ENOUGH = 0.5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -334,9 +333,3 @@ def _encoded(keys: list[str], values: list[Mapping[str, Any]], writes: Schema, *
 
 Supply = Callable[[int], Task | None]
 """Gives the next task of at most so many items; None when there are no more."""
-
-
-def header(data: Mapping[str, Any]) -> bytes:
-    """A message of JSON to another process: its length, and itself."""
-    body = json.dumps(data).encode()
-    return struct.pack("<Q", len(body)) + body

@@ -7,6 +7,7 @@ import os
 import struct
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import BinaryIO
 
 from saccade.pipeline.segments import packed
@@ -68,9 +69,10 @@ def limit_memory(memory: int | None) -> None:
         return
     import resource
 
-    with open("/proc/self/statm", "rb") if os.path.exists("/proc/self/statm") else open(os.devnull, "rb") as file:  # noqa: PTH110, PTH123
-        held = (file.read().split() or [b"0"] * 6)[5]
-    resource.setrlimit(resource.RLIMIT_DATA, (int(held) * resource.getpagesize() + memory,) * 2)
+    statm = Path("/proc/self/statm")
+    pages = int(statm.read_text().split()[5]) if statm.exists() else 0
+    most = pages * resource.getpagesize() + memory
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 if __name__ == "__main__":

@@ -59,3 +59,8 @@ def is_alive(identity: str) -> bool | None:
 def process_id(identity: str) -> int:
     """The number that the process of that identity has, or had, on its machine."""
     return int(identity.split("~")[1])
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
