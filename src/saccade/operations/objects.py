@@ -189,8 +189,9 @@ def _apart(objects: list[Object]) -> list[Object]:
     for at, one in enumerate(objects):
         over = [other.geometry for other in objects[at + 1 :] if isinstance(other.geometry, Mask)]
         if isinstance(one.geometry, Mask) and over:
-            one = replace(one, geometry=subtract_masks(one.geometry, over))  # noqa: PLW2901
-        found.append(one)
+            found.append(replace(one, geometry=subtract_masks(one.geometry, over)))
+        else:
+            found.append(one)
     return found
 
 

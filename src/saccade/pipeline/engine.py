@@ -101,7 +101,7 @@ class _Process:
         limit = None if self._work.seconds is None else self._work.seconds * len(task)
         self._timed_out = False
         try:
-            write_message(process.stdin, task.pack())  # type: ignore[arg-type]
+            write_message(process.stdin, task.pack())
             answer = self._answer(process, limit)
         except BrokenPipeError:
             answer = None
@@ -140,7 +140,7 @@ class _Process:
             )  # fmt: skip
         assert process.stdin is not None
         with suppress(BrokenPipeError):
-            write_message(process.stdin, json.dumps(self._work.to_json()).encode())  # type: ignore[arg-type]
+            write_message(process.stdin, json.dumps(self._work.to_json()).encode())
         return process
 
     def _answer(self, process: subprocess.Popen[bytes], limit: float | None) -> bytes | None:
@@ -153,7 +153,7 @@ class _Process:
                     process.wait()
                     self._timed_out = True
                     return None
-        return read_message(process.stdout)  # type: ignore[arg-type]
+        return read_message(process.stdout)
 
     def close(self) -> None:
         """End it for good, at once; may be called by another thread than the one that waits for an answer."""

@@ -8,7 +8,7 @@ import struct
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from saccade.pipeline.segments import packed
 from saccade.pipeline.work import Doer, Task, Work
@@ -16,19 +16,19 @@ from saccade.pipeline.work import Doer, Task, Work
 _LENGTH = struct.Struct("<Q")
 
 
-def read_message(stream: BinaryIO) -> bytes | None:
+def read_message(stream: IO[bytes]) -> bytes | None:
     """The next message; None at the end."""
     head = _exactly(stream, _LENGTH.size)
     return None if head is None else _exactly(stream, _LENGTH.unpack(head)[0])
 
 
-def write_message(stream: BinaryIO, body: bytes) -> None:
+def write_message(stream: IO[bytes], body: bytes) -> None:
     stream.write(_LENGTH.pack(len(body)))
     stream.write(body)
     stream.flush()
 
 
-def _exactly(stream: BinaryIO, count: int) -> bytes | None:
+def _exactly(stream: IO[bytes], count: int) -> bytes | None:
     parts = []
     while count:
         part = stream.read(count)
