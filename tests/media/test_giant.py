@@ -101,7 +101,7 @@ def test_parts_are_parts_of_the_whole(
     size_wh = max(1, round(expected.shape[1] * scale)), max(1, round(expected.shape[0] * scale))
     assert found.shape[1::-1] == size_wh
     small = cv2.resize(expected, size_wh, interpolation=cv2.INTER_AREA)
-    assert np.abs(found.astype(int) - small).mean() < (5 if min(size_wh) > 8 else 30)
+    assert np.abs(found.astype(int) - small).mean() < (5 if min(size_wh) > 16 else 30)
 
 
 _OPEN: dict[Path, Giant] = {}

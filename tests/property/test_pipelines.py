@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from saccade.core.objects import Box, Object, Polygon
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.pipeline import cells
 from saccade.pipeline.digests import digest_array
 from saccade.pipeline.engine import LocalEngine
 from saccade.pipeline.graph import Graph, Step
@@ -115,7 +116,13 @@ def outputs(workspace: Workspace, made: Graph) -> dict[str, Any]:
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.dictionaries(KEYS, VALUES, min_size=1, max_size=8), st.lists(EDITS, min_size=1, max_size=6))
 def test_the_cache_changes_nothing_but_the_time(first: dict[str, Any], edits: Sequence[tuple[str, Any]]) -> None:
-    with tempfile.TemporaryDirectory() as folder, Workspace.create(Path(folder) / "home") as workspace:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Workspace.create(Path(folder) / "home") as workspace,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(cells, "_CHUNK", 4)  # columns as small as these are kept over others too
+        patch.setattr(cells, "_FEW", 2)
         items = [Item(key, values) for key, values in first.items()]
         workspace.datasets.write("d", SCHEMA, items, mode="create")
         value, query, seed = "x + 1", "x > 0", 0

@@ -13,7 +13,7 @@ from time import time
 from typing import Any
 
 from saccade.core.errors import ConflictError, InvalidValueError
-from saccade.core.progress import Progress
+from saccade.core.progress import Progress, Silent
 from saccade.pipeline.engine import Engine, engine_named
 from saccade.pipeline.explain import Cause, explain_item
 from saccade.pipeline.graph import Graph
@@ -81,6 +81,7 @@ def run_pipeline(
     """
     run = workspace.runs.start(KIND, graph.name, dict(config or {}), _inputs(workspace, graph))
     chosen = engine_named(engine, processes=processes) if isinstance(engine, str) else engine
+    stop = threading.Event()
     with (run.folder / EVENTS).open("a", encoding="utf-8") as log:
 
         def tell(event: Mapping[str, Any]) -> None:
@@ -89,13 +90,16 @@ def run_pipeline(
             log.flush()
             if listener is not None:
                 listener(stamped)
+            if stop.is_set() and event["event"] in ("begin", "step"):
+                raise KeyboardInterrupt
 
         runner = Runner(
-            workspace, graph, engine=chosen, part=part, retry=retry, progress=progress, listener=tell, folder=run.folder
-        )
+            workspace, graph, engine=chosen, part=part, retry=retry, progress=_Stoppable(progress or Silent(), stop),
+            listener=tell, folder=run.folder,
+        )  # fmt: skip
         tell({"event": "start", "pipeline": graph.name, "steps": graph.names})
         try:
-            with _stopped_by_signal():
+            with _stopped_by_signal(stop):
                 outcome = runner.run()
         except KeyboardInterrupt:
             tell({"event": "end", "state": "stopped"})
@@ -139,21 +143,45 @@ def _metrics(outcome: RunOutcome) -> dict[str, Any]:
     }
 
 
+class _Stoppable:
+    """Progress that ends work which is to stop, where the interrupt itself was lost, as in code that catches all."""
+
+    def __init__(self, progress: Progress, stop: threading.Event) -> None:
+        self._progress, self._stop = progress, stop
+
+    def _look(self) -> None:
+        if self._stop.is_set():
+            raise KeyboardInterrupt
+
+    def start(self, what: str, total: int | None = None) -> None:
+        self._look()
+        self._progress.start(what, total)
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self._look()
+        self._progress.advance(count, note)
+
+    def finish(self) -> None:
+        self._progress.finish()
+
+
 @contextmanager
-def _stopped_by_signal() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does."""
+def _stopped_by_signal(stop: threading.Event) -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does; ``stop`` is set by either."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def stop(number: int, frame: Any) -> None:
+    def interrupt(number: int, frame: Any) -> None:
+        stop.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def cancel_run(workspace: Workspace, run_id: str) -> None:

@@ -1,23 +1,35 @@
-"""Columns of results: the digest of every value, and where the values lie."""
+"""Columns of results: the digest of every value, and where the values lie.
+
+A column that differs from another in few rows is kept as those rows, over the other one: what is done about an edit
+then costs what the edit touches, not what the dataset holds.
+"""
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from google_crc32c import value as crc32c
 
-from saccade.pipeline.digests import Digests, column_digest
+from saccade.pipeline.digests import Digests
 from saccade.pipeline.segments import DamagedError
 
 Rows = npt.NDArray[np.int64]
-_MARK = b"SACCEL1\n"
+_WHOLE, _PATCH = b"SACCEL2\n", b"SACPAT1\n"
 _HEAD = struct.Struct("<8sQQQQ")
+_ID = 64
+_CHUNK = 4096
+"""Rows that are hashed together."""
+_FEW = 8
+"""A patch holds at most one of so many rows."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,9 @@ class Places:
     which: npt.NDArray[np.int32]
     rows: Rows
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
     def take(self, rows: Rows) -> Places:
         """These values, in this order."""
         return Places(self.digests[rows], self.sources, self.which[rows], self.rows[rows])
@@ -44,10 +59,7 @@ class Places:
 def joined(parts: Sequence[Places]) -> Places:
     """Several columns, one after another."""
     numbers: dict[str, int] = {}
-    which = [
-        np.array([numbers.setdefault(name, len(numbers)) for name in part.sources] or [0], np.int32)[part.which]
-        for part in parts
-    ]
+    which = [_renumbered(part, numbers) for part in parts]
     return Places(
         np.concatenate([np.empty((0, 2), np.uint64), *(part.digests for part in parts)]),
         tuple(numbers),
@@ -56,53 +68,221 @@ def joined(parts: Sequence[Places]) -> Places:
     )
 
 
+def _renumbered(part: Places, numbers: dict[str, int]) -> npt.NDArray[np.int32]:
+    """The source of each value by the numbers of several columns together, which learn of new ones."""
+    return np.array([numbers.setdefault(name, len(numbers)) for name in part.sources] or [0], np.int32)[part.which]
+
+
+def _overlaid(below: Places, at: Rows, values: Places) -> Places:
+    """A column with other values at some rows."""
+    numbers = {name: number for number, name in enumerate(below.sources)}
+    digests, which, rows = below.digests.copy(), below.which.copy(), below.rows.copy()
+    digests[at], which[at], rows[at] = values.digests, _renumbered(values, numbers), values.rows
+    return Places(digests, tuple(numbers), which, rows)
+
+
+def used_only(places: Places) -> Places:
+    """Without the sources that hold none of the values."""
+    used = np.flatnonzero(np.bincount(places.which, minlength=len(places.sources)))
+    if len(used) == len(places.sources):
+        return places
+    numbers = np.zeros(len(places.sources), np.int32)
+    numbers[used] = np.arange(len(used))
+    sources = tuple(places.sources[number] for number in used.tolist())
+    return Places(places.digests, sources, numbers[places.which], places.rows)
+
+
+class _Content(Protocol):
+    """What a column holds, in memory or in a file."""
+
+    @property
+    def hashes(self) -> bytes: ...
+    @property
+    def patch(self) -> Patch | None: ...
+    def places(self) -> Places: ...
+    def at(self, rows: Rows) -> Places: ...
+    def between(self, begin: int, end: int) -> Digests: ...
+
+
 class Cells:
     """A column by its digest, which is looked into when that is needed.
 
     Args:
         id: the digest of the column; two columns of the same id hold the same values.
-        load: gives the places.
+        open: gives what it holds.
     """
 
-    def __init__(self, id: str, length: int, load: Callable[[], Places]) -> None:
-        self.id, self.length, self._load = id, length, load
+    def __init__(self, id: str, length: int, open: Callable[[], _Content]) -> None:
+        self.id, self.length, self._open = id, length, open
 
     @classmethod
     def of(cls, places: Places) -> Cells:
-        made = cls(column_digest(places.digests), len(places.rows), lambda: places)
-        made.__dict__["places"] = places
-        return made
+        content = _InMemory(places)
+        return cls(_id_of(content.hashes, len(places)), len(places), lambda: content)
 
     def __len__(self) -> int:
         return self.length
 
     @cached_property
+    def _content(self) -> _Content:
+        return self._open()
+
+    @cached_property
     def places(self) -> Places:
-        return self._load()
+        """All values."""
+        return self._content.places()
 
     @property
     def digests(self) -> Digests:
         return self.places.digests
 
+    def at(self, rows: Rows) -> Places:
+        """The values at some rows; no more than these is looked into."""
+        return self.places.take(rows) if "places" in self.__dict__ else self._content.at(rows)
 
-def pack_places(places: Places) -> bytes:
-    """The content of a file that keeps a column: mark, lengths and check sum; sources; digests; runs.
+    @property
+    def patch(self) -> Patch | None:
+        """How it is kept over another column; None where it stands on its own."""
+        return self._content.patch
 
-    A run is of values that lie one after another in a source: the first one's number, its source, and its row there.
+    @property
+    def hashes(self) -> bytes:
+        """The SHA-256 of each chunk of rows."""
+        return self._content.hashes
+
+    def between(self, begin: int, end: int) -> Digests:
+        """The digests of some rows on end."""
+        return self._content.between(begin, end)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Values that differ from those of another column.
+
+    Attributes:
+        base: the other column, which stands on its own.
+        rows: where they differ, ascending.
     """
+
+    base: Cells
+    rows: Rows
+    values: Places
+
+
+def _hashes_of(digests: Digests) -> bytes:
+    content = np.ascontiguousarray(digests, "<u8").tobytes()
+    return b"".join(sha256(content[at : at + 16 * _CHUNK]).digest() for at in range(0, len(content), 16 * _CHUNK))
+
+
+def _id_of(hashes: bytes, count: int) -> str:
+    return sha256(struct.pack("<Q", count) + hashes).hexdigest()
+
+
+class _InMemory:
+    patch = None
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self.hashes = _hashes_of(places.digests)
+
+    def places(self) -> Places:
+        return self._places
+
+    def at(self, rows: Rows) -> Places:
+        return self._places.take(rows)
+
+    def between(self, begin: int, end: int) -> Digests:
+        return self._places.digests[begin:end]
+
+
+class _Patched:
+    def __init__(self, patch: Patch) -> None:
+        self.patch = patch
+
+    @property
+    def hashes(self) -> bytes:
+        """Those of the base, but for the chunks in which something differs."""
+        base, rows = self.patch.base, self.patch.rows
+        found = bytearray(base.hashes)
+        for chunk in np.unique(rows // _CHUNK).tolist():
+            begin = chunk * _CHUNK
+            first, last = np.searchsorted(rows, [begin, begin + _CHUNK]).tolist()
+            digests = np.array(base.between(begin, min(begin + _CHUNK, len(base))))
+            digests[rows[first:last] - begin] = self.patch.values.digests[first:last]
+            found[32 * chunk : 32 * chunk + 32] = _hashes_of(digests)
+        return bytes(found)
+
+    def places(self) -> Places:
+        return _overlaid(self.patch.base.places, self.patch.rows, self.patch.values)
+
+    def at(self, rows: Rows) -> Places:
+        below = self.patch.base.at(rows)
+        where = np.minimum(np.searchsorted(self.patch.rows, rows), len(self.patch.rows) - 1)
+        here = np.flatnonzero(self.patch.rows[where] == rows)
+        return _overlaid(below, here, self.patch.values.take(where[here])) if len(here) else below
+
+    def between(self, begin: int, end: int) -> Digests:
+        return self.at(np.arange(begin, end)).digests
+
+
+def patched(before: Cells, rows: Rows, values: Places) -> Cells:
+    """A column with other values at some rows; of few ones only the difference is held.
+
+    Args:
+        rows: ascending, and none twice.
+    """
+    base = before
+    if before.patch is not None:
+        base, kept = before.patch.base, np.flatnonzero(~np.isin(before.patch.rows, rows))
+        rows = np.concatenate([before.patch.rows[kept], rows])
+        order = np.argsort(rows)
+        rows, values = rows[order], joined([before.patch.values.take(kept), values]).take(order)
+    differing = np.flatnonzero(np.any(base.at(rows).digests != values.digests, axis=1))
+    rows, values = rows[differing], values.take(differing)
+    if not len(rows):
+        return base
+    if _FEW * len(rows) > len(base):
+        return Cells.of(_overlaid(base.places, rows, values))
+    content = _Patched(Patch(base, rows, values))
+    return Cells(_id_of(content.hashes, len(base)), len(base), lambda: content)
+
+
+def difference(one: Cells, two: Cells) -> Rows | None:
+    """The rows in which two columns of a length differ, ascending; None where that is not known without much work."""
+    parts = [(cells.patch.base.id, cells.patch.rows) if cells.patch else (cells.id, None) for cells in (one, two)]
+    if parts[0][0] != parts[1][0]:
+        return None
+    empty = np.empty(0, np.int64)
+    rows = np.union1d(*(empty if rows is None else rows for _, rows in parts))
+    found: Rows = rows[np.any(one.at(rows).digests != two.at(rows).digests, axis=1)]
+    return found
+
+
+def pack_cells(cells: Cells) -> bytes:
+    """The content of a file that keeps a column: mark, lengths and check sum; sources; then what is in it.
+
+    Of a column that stands on its own these are the hashes of chunks, digests, and runs of values that lie one after
+    another in a source: the number of the first, its row there, its source. Of one over another the other's id before
+    the sources, and then rows, digests, rows in the source and sources.
+    """
+    patch = cells.patch
+    places = cells.places if patch is None else patch.values
     names = "\n".join(places.sources).encode()
     names += b"\n" * (-len(names) % 8)
-    starts = _starts_of_runs(places)
-    body = b"".join(
-        [
-            names,
-            np.ascontiguousarray(places.digests, "<u8").tobytes(),
-            starts.astype("<i8").tobytes(),
-            places.rows[starts].astype("<i8").tobytes(),
-            places.which[starts].astype("<i8").tobytes(),
-        ]
-    )
-    return _HEAD.pack(_MARK, len(places.rows), len(names), len(starts), crc32c(body)) + body
+    digests = np.ascontiguousarray(places.digests, "<u8").tobytes()
+    if patch is not None:
+        parts = [patch.base.id.encode(), names, _whole(patch.rows), digests, _whole(places.rows), _whole(places.which)]
+        count = len(places)
+    else:
+        starts = _starts_of_runs(places)
+        runs = [_whole(starts), _whole(places.rows[starts]), _whole(places.which[starts])]
+        parts, count = [names, cells.hashes, digests, *runs], len(starts)
+    body = b"".join(parts)
+    return _HEAD.pack(_WHOLE if patch is None else _PATCH, len(cells), len(names), count, crc32c(body)) + body
+
+
+def _whole(numbers: npt.NDArray[np.int32] | Rows) -> bytes:
+    return numbers.astype("<i8").tobytes()
 
 
 def _starts_of_runs(places: Places) -> Rows:
@@ -112,23 +292,108 @@ def _starts_of_runs(places: Places) -> Rows:
     return np.concatenate([[0], np.flatnonzero(~goes_on) + 1])
 
 
-def unpack_places(path: Path, id: str) -> Places:
-    """The column ``id`` that a file keeps; DamagedError where it is gone or damaged."""
-    try:
-        content = path.read_bytes()
-        mark, count, length, runs, checksum = _HEAD.unpack_from(content)
-        if mark != _MARK or len(content) != _HEAD.size + length + 16 * count + 24 * runs:
-            raise ValueError("its parts have not the lengths that it states")
-        if checksum != crc32c(memoryview(content)[_HEAD.size :].tobytes()):
-            raise ValueError("its content has not the check sum that it states")
-    except (OSError, ValueError, struct.error) as error:
-        raise DamagedError(f"The column {id} in the cache cannot be read: {error}.") from error
-    at = _HEAD.size
-    names = content[at : at + length].decode().rstrip("\n")
-    digests = np.frombuffer(content, "<u8", 2 * count, at + length).reshape(count, 2)
-    at += length + 16 * count
-    starts, rows, which = (np.frombuffer(content, "<i8", runs, at + 8 * runs * number) for number in range(3))
-    lengths = np.diff(np.append(starts, count))
-    within = np.arange(count) - np.repeat(starts, lengths)
-    sources = tuple(names.split("\n")) if names else ()
-    return Places(digests, sources, np.repeat(which, lengths).astype(np.int32), np.repeat(rows, lengths) + within)
+class KeptColumn:
+    """A column in its file; it is looked into where it lies.
+
+    Args:
+        id: of the column.
+        cells: gives the column of another id.
+
+    Raises:
+        DamagedError: it is gone, or has not the lengths that it states.
+    """
+
+    def __init__(self, path: Path, id: str, cells: Callable[[str, int], Cells]) -> None:
+        self.path, self._id, self._cells = path, id, cells
+        try:
+            with path.open("rb") as file:
+                self._view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            head: tuple[bytes, int, int, int, int] = _HEAD.unpack_from(self._view)
+            self._mark, self._count, self._names, self._parts, self._sum = head
+            if self._mark not in (_WHOLE, _PATCH) or len(self._view) != self._size():
+                raise ValueError("its parts have not the lengths that it states")
+        except (OSError, ValueError, struct.error) as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, why: object) -> DamagedError:
+        return DamagedError(f"The column {self._id} in the cache cannot be read: {why}.")
+
+    def _size(self) -> int:
+        if self._mark == _PATCH:
+            return _HEAD.size + _ID + self._names + 40 * self._parts
+        return _HEAD.size + self._names + 32 * self._chunks + 16 * self._count + 24 * self._parts
+
+    @property
+    def _chunks(self) -> int:
+        return -(-self._count // _CHUNK)
+
+    def check(self) -> None:
+        """DamagedError where the content is not what was written."""
+        if self._sum != crc32c(memoryview(self._view)[_HEAD.size :].tobytes()):
+            raise self._damaged("its content has not the check sum that it states")
+        if self._mark == _WHOLE and _id_of(self.hashes, self._count) != self._id:
+            raise self._damaged("it is another column")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What holds its values; of one over another, those that differ."""
+        at = _HEAD.size + (_ID if self._mark == _PATCH else 0)
+        names = self._view[at : at + self._names].decode().rstrip("\n")
+        return tuple(names.split("\n")) if names else ()
+
+    @property
+    def base(self) -> str | None:
+        """The id of the column that it is kept over."""
+        return self._view[_HEAD.size : _HEAD.size + _ID].decode() if self._mark == _PATCH else None
+
+    def open(self) -> _Content:
+        """What is in it."""
+        if self.base is None:
+            return self
+        self.check()
+        at, count = _HEAD.size + _ID + self._names, self._parts
+        rows = self._numbers(at, count)
+        digests = np.frombuffer(self._view, "<u8", 2 * count, at + 8 * count).reshape(count, 2)
+        where, which = (self._numbers(at + 24 * count + 8 * count * number, count) for number in range(2))
+        values = Places(digests, self.sources, which.astype(np.int32), where)
+        return _Patched(Patch(self._cells(self.base, self._count), rows, values))
+
+    def _numbers(self, at: int, count: int) -> Rows:
+        return np.frombuffer(self._view, "<i8", count, at)
+
+    # Of one that stands on its own
+
+    patch = None
+
+    @property
+    def hashes(self) -> bytes:
+        at = _HEAD.size + self._names
+        return self._view[at : at + 32 * self._chunks]
+
+    @cached_property
+    def _digests(self) -> Digests:
+        at = _HEAD.size + self._names + 32 * self._chunks
+        return np.frombuffer(self._view, "<u8", 2 * self._count, at).reshape(self._count, 2)
+
+    @cached_property
+    def _runs(self) -> tuple[Rows, Rows, Rows]:
+        at = _HEAD.size + self._names + 32 * self._chunks + 16 * self._count
+        starts, rows, which = (self._numbers(at + 8 * self._parts * number, self._parts) for number in range(3))
+        return starts, rows, which
+
+    def places(self) -> Places:
+        self.check()
+        starts, rows, which = self._runs
+        lengths = np.diff(np.append(starts, self._count))
+        within = np.arange(self._count) - np.repeat(starts, lengths)
+        return Places(
+            self._digests, self.sources, np.repeat(which, lengths).astype(np.int32), np.repeat(rows, lengths) + within
+        )
+
+    def at(self, rows: Rows) -> Places:
+        starts, first, which = self._runs
+        run = np.searchsorted(starts, rows, "right") - 1
+        return Places(self._digests[rows], self.sources, which[run].astype(np.int32), first[run] + rows - starts[run])
+
+    def between(self, begin: int, end: int) -> Digests:
+        return self._digests[begin:end]

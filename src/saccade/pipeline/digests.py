@@ -3,7 +3,7 @@
 Each row's digest is two lanes of 64 bits, mixed as in SplitMix64 (Steele, Lea and Flood, 2014) from different seeds.
 Numbers are taken by their bits, texts by words of eight bytes, lists by their length and every element with its place.
 It is no cryptographic digest: it tells apart what people make, not what is forged to be alike. The digest of a whole
-column, over those of its rows, is SHA-256.
+column, over those of its rows, is of SHA-256 (``cells``).
 """
 
 from __future__ import annotations
@@ -140,8 +140,3 @@ def _text_buffers(array: pa.StringArray) -> tuple[npt.NDArray[np.int64], Any]:
     offsets = np.frombuffer(places, np.int32)[array.offset : array.offset + count + 1].astype(np.int64)
     low, high = int(offsets[0]), int(offsets[-1])
     return offsets - low, (memoryview(data)[low:high].tobytes() if data is not None else b"") + bytes(8)
-
-
-def column_digest(rows: Digests) -> str:
-    """The digest of a column: of the digests of its rows in order."""
-    return hashlib.sha256(np.ascontiguousarray(rows, "<u8").tobytes()).hexdigest()

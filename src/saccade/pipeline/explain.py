@@ -99,7 +99,7 @@ def _causes(runner: Runner, step: ReadyStep, result: Result | None, keys: set[st
         ]
     made = []
     chosen = np.array(sorted(rows), np.int64)
-    numbers = step.memo.find(step.item_digests[chosen])
+    numbers = step.memo.find(step.digests_at(chosen))
     for row, number in zip(chosen.tolist(), numbers.tolist(), strict=True):
         known = number >= 0
         why = _since_before(runner, step, row, going_in[row]) if not known else _standing(step)
@@ -132,7 +132,7 @@ def _rows_behind(runner: Runner, step: ReadyStep, result: Result | None, keys: s
     rows = [row for row, name in enumerate(runner.house.reader(result.table).keys()) if name in keys]
     if result.parents is None:
         return set(rows)
-    return set(result.parents.places.rows[rows].tolist())
+    return set(result.parents.at(np.array(rows, np.int64)).rows.tolist())
 
 
 def _standing(step: ReadyStep) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ def _standing(step: ReadyStep) -> tuple[str, ...]:
 
 def _since_before(runner: Runner, step: ReadyStep, row: int, key: str) -> tuple[str, ...]:
     """Why an item is to be worked on, by what it was when the step last ran."""
-    before = runner.last(step)
+    before = step.before
     if before is None:
         return ("the step has not run yet",)
     whole = [said for said in changed_parts(before, step.ingredients) if not said.startswith("input ")]
@@ -165,12 +165,13 @@ def _changed_columns(runner: Runner, step: ReadyStep, row: int, key: str, facts:
     keys = facts.get("keys") or (cache.record("keys", runner.last_name(step.step)) or {}).get("keys")
     if keys is None:
         return []
-    digest = step.tables[0].keys.digests[row]
+    here = np.array([row])
+    digest = step.tables[0].keys.at(here).digests[0]
     at = np.flatnonzero(np.all(cache.cells(keys, count).digests == digest, axis=1))
     if not len(at):
         return None
     return [
         name
         for name, id in facts["columns"].items()
-        if not np.array_equal(cache.cells(id, count).digests[at[0]], step.tables[0].columns[name].digests[row])
+        if not np.array_equal(cache.cells(id, count).at(at[:1]).digests, step.tables[0].columns[name].at(here).digests)
     ]

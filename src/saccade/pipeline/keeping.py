@@ -56,7 +56,7 @@ def refuse_repeated(ready: ReadyStep, keys: Cells) -> None:
     """PipelineError where a key comes out more than once."""
     twice = first_repeated(keys.digests)
     if twice is not None:
-        name = to_list(ready.house.values.of(keys.places, pa.string(), np.array([twice])))[0]
+        name = to_list(ready.house.values.of(keys, pa.string(), np.array([twice])))[0]
         raise PipelineError(
             f"the key '{name}' comes out more than once.",
             step=ready.step.name,
@@ -67,5 +67,5 @@ def refuse_repeated(ready: ReadyStep, keys: Cells) -> None:
 def note_files(ready: ReadyStep, schema: Schema, cells: Mapping[str, Cells]) -> None:
     """Note the files of the store that new columns refer to."""
     for column in schema.of_kind(*FILES):
-        values = ready.house.values.of(cells[column.name].places, ARROW_TYPES[column.kind])
+        values = ready.house.values.of(cells[column.name], ARROW_TYPES[column.kind])
         ready.house.cache.note_files(cells[column.name].id, copies(values))

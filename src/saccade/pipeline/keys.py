@@ -19,7 +19,7 @@ from saccade.pipeline.code import Code, code_of, is_current
 from saccade.pipeline.finding import module_of
 from saccade.pipeline.graph import is_path
 
-ENGINE = 1
+ENGINE = 2
 """Counts up when what the engine does with an operation's results changes."""
 
 _codes: dict[tuple[str, str, str], Code] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from saccade.core.schema import KEY, Schema
 from saccade.operations.base import Granularity, PortType
 from saccade.pipeline.alone import make_alone
 from saccade.pipeline.cache import selection
-from saccade.pipeline.cells import Cells, Rows
+from saccade.pipeline.cells import Cells, Rows, patched
 from saccade.pipeline.engine import Engine
 from saccade.pipeline.keeping import new_values, note_files, refuse_repeated
 from saccade.pipeline.results import Record, keep_all, with_classes
-from saccade.pipeline.step import ReadyStep
+from saccade.pipeline.step import Change, ReadyStep
 from saccade.pipeline.whole import WholeWork
 from saccade.pipeline.work import Task, Work
 from saccade.store.columns import to_list
@@ -52,6 +53,11 @@ class ItemWork:
         self.ready = ready
 
     def make(self, engine: Engine, progress: Progress, *, retry: bool) -> tuple[Record, int]:
+        if self.ready.change is not None and not retry:
+            record, worked = self._changed(self.ready.change, engine, progress)
+            if record is not None:
+                return record, worked
+            return self._gathered(self.ready.memo.find(self.ready.item_digests)), worked
         known = self.ready.memo.find(self.ready.item_digests)
         todo = known < 0
         if retry:
@@ -62,8 +68,42 @@ class ItemWork:
             known[missing] = self.ready.memo.find(self.ready.item_digests[missing], since=before)
         return self._gathered(known), len(missing)
 
+    def _changed(self, change: Change, engine: Engine, progress: Progress) -> tuple[Record | None, int]:
+        """What came of the step before, with what comes of the changed items; None where it takes all to say that."""
+        memo, rows = self.ready.memo, change.rows
+        digests = self.ready.digests_at(rows)
+        known = memo.find(digests)
+        missing = np.flatnonzero(known < 0)
+        if len(missing):
+            self._work_on(rows[missing], engine, progress)
+            known[missing] = memo.find(digests[missing])
+        if memo.failures(known):
+            return None, len(missing)
+        which, places, items = memo.rows(known)
+        if not self._stay(change, items):
+            return None, len(missing)
+        cells = {}
+        for column in self.ready.work_columns.columns:
+            values = memo.column(column.name, which, places)
+            if with_classes(column, self.ready.house.values, values) != column:
+                return None, len(missing)
+            before = self.ready.house.cache.cells(*change.record.columns[column.name])
+            cells[column.name] = patched(before, rows, values)
+        columns = keep_all(self.ready.house.cache, cells)
+        return replace(change.record, columns=columns, segments=self._segments()), len(missing)
+
+    def _stay(self, change: Change, items: Rows) -> bool:
+        """Whether those of the changed items that are let through are those that were; ``items`` are now."""
+        if self.ready.operation.granularity is Granularity.ITEM or change.record.rows is None:
+            return len(items) == len(change.rows)
+        through = self.ready.house.cache.cells(*change.record.rows).places.rows
+        return bool(np.array_equal(change.rows[items], change.rows[np.isin(change.rows, through)]))
+
+    def _segments(self) -> tuple[str, ...]:
+        return tuple(f"segment:{self.ready.memo.name}/{one.path.name}" for one in self.ready.memo.segments)
+
     def _work_on(self, missing: Rows, engine: Engine, progress: Progress) -> None:
-        _, first = np.unique(self.ready.item_digests[missing], axis=0, return_index=True)
+        _, first = np.unique(self.ready.digests_at(missing), axis=0, return_index=True)
         todo = missing[np.sort(first)]  # items that are alike are worked on once
         supply = _Supply(self.ready, todo)
         progress.start(self.ready.step.name, len(todo))
@@ -128,7 +168,7 @@ class ItemWork:
         record.failed = len(failures)
         names = self._names_of(list(failures)[:_SHOWN_FAILURES])
         record.failures = tuple(zip(names, list(failures.values())[:_SHOWN_FAILURES], strict=True))
-        record.segments = tuple(f"segment:{self.ready.memo.name}/{one.path.name}" for one in self.ready.memo.segments)
+        record.segments = self._segments()
         return record
 
     def _names_of(self, rows: Sequence[int]) -> list[str]:
@@ -136,7 +176,7 @@ class ItemWork:
             return []
         if self.ready.operation.granularity is Granularity.GROUP:
             return [self.ready.groups[0][row] for row in rows]
-        return to_list(self.ready.house.values.of(self.ready.tables[0].keys.places, pa.string(), np.array(rows)))
+        return to_list(self.ready.house.values.of(self.ready.tables[0].keys, pa.string(), np.array(rows)))
 
     def _check_failures(self, failures: Mapping[int, str], count: int) -> None:
         most = self.ready.step.failures * count if self.ready.step.failures < 1 else self.ready.step.failures
@@ -166,7 +206,7 @@ class _Supply:
             return None
         self._at += len(rows)
         step = self._step
-        digests = step.item_digests[rows]
+        digests = step.digests_at(rows)
         columns = step.tables[0].schema.select(step.read[0]).columns
         reader = step.house.reader(step.tables[0])
         if step.operation.granularity is not Granularity.GROUP:

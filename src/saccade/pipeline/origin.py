@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from saccade.core.schema import KEY
 from saccade.pipeline.cache import Cache
-from saccade.pipeline.cells import Cells, Places, Rows
-from saccade.pipeline.digests import Digests, digest_array
+from saccade.pipeline.cells import Cells, Places, Rows, joined, patched, used_only
+from saccade.pipeline.digests import digest_array
 from saccade.pipeline.table import Datasets, Table, identity_of, widened
 from saccade.store.codec import ARROW_TYPES
 from saccade.store.version import DatasetVersion
 
 _BATCH = 4096
+_ANCESTORS = 32
+"""So many versions are gone back for one that has been looked at."""
 
 
 def _name(version: DatasetVersion) -> str:
@@ -30,15 +35,11 @@ class Origins:
         known = self._known(version)
         if known is not None:
             return known
-        digests = self._digests(version)
-        count = len(version)
-        cells = {}
-        for name, found in digests.items():
-            source = f"dataset:{version.ref}:{identity_of(version)}#{name}"
-            cells[name] = Cells.of(Places(found, (source,), np.zeros(count, np.int32), np.arange(count)))
-            self._cache.keep(cells[name])
+        cells = self._of_ancestor(version) or self._of_all(version)
+        for one in cells.values():
+            self._cache.keep(one)
         noted = {name: one.id for name, one in cells.items()}
-        self._cache.note("sources", _name(version), {"columns": noted, "items": count})
+        self._cache.note("sources", _name(version), {"columns": noted, "items": len(version)})
         return Table(version.schema, cells.pop(KEY), cells)
 
     def _known(self, version: DatasetVersion) -> Table | None:
@@ -51,46 +52,78 @@ class Origins:
         cells = {name: self._cache.cells(ids[name], noted["items"]) for name in (KEY, *version.schema.names)}
         return Table(version.schema, cells.pop(KEY), cells)
 
-    def _digests(self, version: DatasetVersion) -> dict[str, Digests]:
+    def _of_all(self, version: DatasetVersion) -> dict[str, Cells]:
+        rows = np.arange(len(version))
+        return {name: Cells.of(places) for name, places in self._read(version, rows).items()}
+
+    def _of_ancestor(self, version: DatasetVersion) -> dict[str, Cells] | None:
+        """The columns by those of the last version before it that has been looked at; None where none has been."""
+        found = self._ancestor(version)
+        if found is None:
+            return None
+        parent, noted = found
         names = [KEY, *version.schema.names]
-        found = {name: np.empty((len(version), 2), np.uint64) for name in names}
-        rest = dict.fromkeys(names, np.arange(len(version)))
-        if version.info.parent is not None:
-            self._take_over(version, f"{version.name}@{version.info.parent}", found, rest)
-        for rows in {id(rows): rows for rows in rest.values()}.values():
-            self._fill(version, [name for name, mine in rest.items() if mine is rows], rows, found)
-        return found
+        before = {name: self._cache.cells(id, noted["items"]) for name, id in noted["columns"].items()}
+        if any(
+            version.schema[name].kind != parent.schema[name].kind for name in names if name != KEY and name in before
+        ):
+            return None
+        earlier = _earlier_rows(parent, version)
+        left = np.flatnonzero(earlier < 0)
+        new = self._read(version, left)
+        is_in_place = len(parent) == len(version) and bool(np.all((earlier < 0) | (earlier == np.arange(len(version)))))
+        cells = {}
+        for name in names:
+            if name not in before:
+                cells[name] = Cells.of(self._read(version, np.arange(len(version)), [name])[name])
+            elif is_in_place:
+                cells[name] = patched(before[name], left, new[name])
+            else:
+                both = joined([before[name].places, new[name]])
+                place = earlier.copy()
+                place[left] = len(parent) + np.arange(len(left))
+                cells[name] = Cells.of(used_only(both.take(place)))
+        return cells
 
-    def _take_over(self, version: DatasetVersion, ref: str, found: dict[str, Digests], rest: dict[str, Rows]) -> None:
-        """The digests of rows that an earlier version has too; ``rest`` keeps what is left to do."""
-        parent = self._datasets.open(ref)
-        noted = self._cache.record("sources", _name(parent))
-        if noted is None:
-            return
-        before, after = parent.snapshot.index, version.snapshot.index
-        row_before = before.match(after.keys)
-        codes: dict[str, int] = {}
-        one, two = before.origins(codes), after.origins(codes)
-        shared = (row_before >= 0) & np.all(one[row_before] == two, axis=1)
-        place = np.empty(len(before), np.int64)  # of each row of the table in the order of its items
-        place[before.order] = np.arange(len(before))
-        shared, row_before = shared[after.order], row_before[after.order]
-        rows = np.flatnonzero(shared)
-        left = np.flatnonzero(~shared)
-        for name, digests in found.items():
-            id = noted["columns"].get(name)
-            if id is not None and self._cache.has_column(id):
-                old = self._cache.cells(id, noted["items"]).digests
-                digests[rows] = old[place[row_before[rows]]]
-                rest[name] = left
+    def _ancestor(self, version: DatasetVersion) -> tuple[DatasetVersion, dict[str, Any]] | None:
+        number = version.info.parent
+        for _ in range(_ANCESTORS):
+            if number is None:
+                return None
+            parent = self._datasets.open(f"{version.name}@{number}")
+            noted = self._cache.record("sources", _name(parent))
+            if noted is not None and noted["items"] and all(map(self._cache.has_column, noted["columns"].values())):
+                return parent, noted
+            number = parent.info.parent
+        return None
 
-    def _fill(self, version: DatasetVersion, names: list[str], rows: Rows, found: dict[str, Digests]) -> None:
+    def _read(self, version: DatasetVersion, rows: Rows, names: Sequence[str] | None = None) -> dict[str, Places]:
+        """The key and columns of some items, as they lie in this version."""
+        names = [KEY, *version.schema.names] if names is None else names
+        found = {name: np.empty((len(rows), 2), np.uint64) for name in names}
         index = version.snapshot.index
         for start in range(0, len(rows), _BATCH):
-            part = rows[start : start + _BATCH]
-            batch = index.take(index.order[part], names)
+            part = slice(start, start + _BATCH)
+            batch = index.take(index.order[rows[part]], names)
             for name in names:
                 values = batch.column(name).combine_chunks()
                 if name != KEY:
                     values = widened(values, ARROW_TYPES[version.schema[name].kind])
-                found[name][part] = digest_array(values) if len(values) else np.empty((0, 2), np.uint64)
+                if len(values):
+                    found[name][part] = digest_array(values)
+        place = f"dataset:{version.ref}:{identity_of(version)}"
+        nought = np.zeros(len(rows), np.int32)
+        return {name: Places(digests, (f"{place}#{name}",), nought, rows) for name, digests in found.items()}
+
+
+def _earlier_rows(parent: DatasetVersion, version: DatasetVersion) -> Rows:
+    """For each item of a version its number in an earlier one that has just that row too, or -1."""
+    before, after = parent.snapshot.index, version.snapshot.index
+    row_before = before.match(after.keys)
+    codes: dict[str, int] = {}
+    one, two = before.origins(codes), after.origins(codes)
+    shared = (row_before >= 0) & np.all(one[row_before] == two, axis=1)
+    place = np.empty(len(before), np.int64)  # of each row of the table in the order of its items
+    place[before.order] = np.arange(len(before))
+    found: Rows = np.where(shared, place[row_before], -1)[after.order]
+    return found

@@ -182,8 +182,9 @@ def with_classes(column: Column, values: Values, places: Places) -> Column:
     if column.kind not in (Kind.LABEL, Kind.LABELS, Kind.OBJECTS):
         return column
     seen: set[str] = set()
-    for start in range(0, len(places.rows), 65_536):
-        array = values.of(places, ARROW_TYPES[column.kind], np.arange(start, min(start + 65_536, len(places.rows))))
+    for start in range(0, len(places), 65_536):
+        part = places.take(np.arange(start, min(start + 65_536, len(places))))
+        array = values.at(part, ARROW_TYPES[column.kind])
         seen |= set(_classes(array, column.kind))
     new = tuple(ClassInfo(name) for name in sorted(seen - set(column.class_names)))
     return replace(column, classes=(*column.classes, *new)) if new else column

@@ -145,7 +145,7 @@ class Runner:
         reasons = self.reasons(ready, is_kept=kept is not None)
         if not ready.operation.is_by_item:
             return PlannedStep(step.name, step.operation, Action.RUN, reasons)
-        items, todo = len(ready.item_digests), len(ready.missing())
+        items, todo = len(ready), len(ready.missing())
         if self._retry:
             known = ready.memo.find(ready.item_digests)
             todo += len(ready.memo.failures(known[known >= 0]))
@@ -158,23 +158,19 @@ class Runner:
         """Why a step is to run, by what it depended on when it last ran."""
         if is_kept:
             return ("items that failed are tried again",)
-        before = self.last(ready)
-        if before is None:
+        if ready.before is None:
             return ("it has not run yet",)
-        said = changed_parts(before, ready.ingredients)
+        said = changed_parts(ready.before, ready.ingredients)
         return tuple(said) or ("its result is gone from the cache",)
 
-    def last(self, ready: ReadyStep) -> dict[str, Any] | None:
-        """What a step depended on when it last ran; None where it has not."""
-        return self.cache.record("last", self.last_name(ready.step))
-
     def last_name(self, step: Step) -> str:
-        """The name under which that is kept."""
+        """The name under which is kept what a step depended on when it last ran."""
         return f"{self.graph.name}/{step.name.replace('/', '.')}"
 
     def ready(self, step: Step, results: Mapping[str, Result]) -> ReadyStep:
         inputs = {port: [results[name] for name in names] for port, names in step.inputs.items()}
-        return ReadyStep(self.house, step, self.graph.operation(step), self.graph.parameters(step), inputs)
+        before = self.cache.record("last", self.last_name(step))
+        return ReadyStep(self.house, step, self.graph.operation(step), self.graph.parameters(step), inputs, before)
 
     def _is_left(self, ready: ReadyStep) -> bool:
         return not self._part.is_all and (
@@ -246,7 +242,7 @@ class Runner:
             self._tell({"event": "begin", "step": step.name, "reasons": list(outcome.reasons)})
             kept, outcome.worked = self._made(step, ready)
             self.cache.note("steps", ready.key, kept.to_json())
-            total = len(ready.item_digests) if ready.operation.is_by_item else None
+            total = len(ready) if ready.operation.is_by_item else None
             outcome.action = Action.RUN if total is None or outcome.worked == total else Action.PARTIAL
             self._note_last(step, ready)
         elif self._part.is_all and self.cache.is_new_last(self.last_name(step), ready.key):

@@ -49,35 +49,13 @@ def packed(batch: Batch) -> bytes:
     with pa.ipc.new_stream(sink, batch.rows.schema) as stream:
         stream.write_batch(batch.rows)
     rows = sink.getvalue().to_pybytes()
-    failures += b" " * (-len(failures) % 8)
+    failures = _padded(failures)
     head = _HEAD.pack(_MARK, len(batch.items), len(failures), len(rows))
     counts = np.ascontiguousarray(batch.counts, "<i4").tobytes()
     counts += b"\0" * (-len(counts) % 8)
     body = head + np.ascontiguousarray(batch.items, "<u8").tobytes() + counts + failures + rows
     content: bytes = body + _SUM.pack(crc32c(body))
     return content
-
-
-def unpacked(buffer: pa.Buffer) -> Batch:
-    """The batch of a segment; ValueError where it is damaged."""
-    view = memoryview(buffer).cast("B")
-    if len(view) < _HEAD.size + _SUM.size:
-        raise ValueError("it is too short")
-    mark, count, failed, length = _HEAD.unpack_from(view)
-    at = _HEAD.size
-    counts_at = at + 16 * count
-    failures_at = counts_at + 4 * count + (-4 * count % 8)
-    rows_at = failures_at + failed
-    if mark != _MARK or rows_at + length + _SUM.size != len(view):
-        raise ValueError("its parts have not the lengths that it states")
-    if crc32c(view[: -_SUM.size].tobytes()) != _SUM.unpack_from(view, len(view) - _SUM.size)[0]:
-        raise ValueError("its content has not the check sum that it states")
-    items = np.frombuffer(view, "<u8", 2 * count, at).reshape(count, 2)
-    counts = np.frombuffer(view, "<i4", count, counts_at)
-    failures = {int(number): text for number, text in json.loads(bytes(view[failures_at:rows_at])).items()}
-    with pa.ipc.open_stream(buffer.slice(rows_at, length)) as stream:
-        rows = stream.read_next_batch()
-    return Batch(items, counts, failures, rows)
 
 
 class DamagedError(WorkspaceError):
@@ -87,21 +65,76 @@ class DamagedError(WorkspaceError):
 
 
 class Segment:
-    """A segment in its file, opened and checked when it is first looked into."""
+    """A segment in its file; its content is checked when results are taken from it.
+
+    Raises:
+        DamagedError: it is gone, or has not the lengths that it states.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @cached_property
-    def batch(self) -> Batch:
+    def _parts(self) -> tuple[pa.Buffer, int, int, int]:
+        """The content, how many items there are, and the lengths of the failures and of the rows."""
         try:
             with pa.memory_map(str(self.path)) as file:
-                return unpacked(file.read_buffer())
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise DamagedError(f"A result in the cache cannot be read: {self.path.name}: {error}.") from error
+                buffer = file.read_buffer()
+            view = memoryview(buffer).cast("B")
+            mark, count, failed, length = _HEAD.unpack_from(view)
+            if mark != _MARK or _counts_at(count) + _counts_of(count) + failed + length + _SUM.size != len(view):
+                raise ValueError("its parts have not the lengths that it states")
+        except (OSError, ValueError, struct.error, pa.ArrowException) as error:
+            raise self._damaged(error) from error
+        return buffer, count, failed, length
+
+    def _damaged(self, why: object) -> DamagedError:
+        return DamagedError(f"A result in the cache cannot be read: {self.path.name}: {why}.")
+
+    def __len__(self) -> int:
+        return self._parts[1]
+
+    @property
+    def items(self) -> Digests:
+        """The digests of the items, to look for one; they are not checked."""
+        buffer, count, _, _ = self._parts
+        return np.frombuffer(buffer, "<u8", 2 * count, _HEAD.size).reshape(count, 2)
+
+    @property
+    def may_hold_failures(self) -> bool:
+        return self._parts[2] > len(_padded(b"{}"))
+
+    @cached_property
+    def batch(self) -> Batch:
+        """All that is in it, checked."""
+        buffer, count, failed, length = self._parts
+        view = memoryview(buffer).cast("B")
+        if crc32c(view[: -_SUM.size].tobytes()) != _SUM.unpack_from(view, len(view) - _SUM.size)[0]:
+            raise self._damaged("its content has not the check sum that it states")
+        failures_at = _counts_at(count) + _counts_of(count)
+        counts = np.frombuffer(buffer, "<i4", count, _counts_at(count))
+        try:
+            texts = json.loads(bytes(view[failures_at : failures_at + failed]))
+            with pa.ipc.open_stream(buffer.slice(failures_at + failed, length)) as stream:
+                rows = stream.read_next_batch()
+            return Batch(self.items, counts, {int(number): text for number, text in texts.items()}, rows)
+        except (ValueError, pa.ArrowException) as error:
+            raise self._damaged(error) from error
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:
         """The first row of each item."""
         counts = self.batch.counts.astype(np.int64)
         return np.cumsum(counts) - counts
+
+
+def _counts_at(count: int) -> int:
+    return _HEAD.size + 16 * count
+
+
+def _counts_of(count: int) -> int:
+    return 4 * count + (-4 * count % 8)
+
+
+def _padded(failures: bytes) -> bytes:
+    return failures + b" " * (-len(failures) % 8)

@@ -20,12 +20,13 @@ from saccade.operations.base import (
     Parameters,
     PortType,
 )
-from saccade.pipeline.cache import Cache, Memo
-from saccade.pipeline.cells import Rows
+from saccade.pipeline.cache import Cache
+from saccade.pipeline.cells import Cells, Rows, difference
 from saccade.pipeline.code import Code
 from saccade.pipeline.digests import Digests, combined, digest_array
 from saccade.pipeline.graph import Step
 from saccade.pipeline.keys import ENGINE, code_digests, library_version, plain_parameters
+from saccade.pipeline.memo import Memo
 from saccade.pipeline.origin import Origins
 from saccade.pipeline.results import Record, Result, stacked
 from saccade.pipeline.table import Table, TableReader, Values
@@ -51,11 +52,20 @@ class House:
         return TableReader(table, self.values, self.workspace.objects)
 
 
+@dataclass(frozen=True)
+class Change:
+    """What came of a step before, and the rows in which its items are others by now."""
+
+    record: Record
+    rows: Rows
+
+
 class ReadyStep:
     """A step whose inputs are there.
 
     Args:
         inputs: results by port.
+        before: what the step depended on when it last ran.
     """
 
     def __init__(
@@ -65,8 +75,9 @@ class ReadyStep:
         operation: Operation,
         parameters: Parameters,
         inputs: Mapping[str, Sequence[Result]],
+        before: Mapping[str, Any] | None = None,
     ) -> None:
-        self.house, self.step, self.inputs = house, step, inputs
+        self.house, self.step, self.inputs, self.before = house, step, inputs, before
         self.operation, self.parameters = operation, parameters
         try:
             self._check_columns()
@@ -146,8 +157,11 @@ class ReadyStep:
     @cached_property
     def key(self) -> str:
         """The key under which the step's result is kept."""
-        without_parts = {**self.ingredients, "code": self.code.digest}
-        return digest_json([ENGINE, without_parts, self.step.failures])
+        return self._key_of(self.ingredients)
+
+    def _key_of(self, ingredients: Mapping[str, Any]) -> str:
+        """That key, where these are what the step depends on, with the code that it has."""
+        return digest_json([ENGINE, {**ingredients, "code": self.code.digest}, self.step.failures])
 
     @cached_property
     def memo(self) -> Memo:
@@ -220,21 +234,72 @@ class ReadyStep:
             return self.tables[1] if len(self.tables) > 1 else None
         return stacked(self.house.cache, self.tables)
 
+    def __len__(self) -> int:
+        """How many items (or groups) go in."""
+        return len(self.groups[0]) if self.operation.granularity is Granularity.GROUP else len(self.tables[0])
+
     @cached_property
     def item_digests(self) -> Digests:
         """The digest of each item, as the operation sees it."""
-        table = self.tables[0]
-        parts = [table.columns[name].digests for name in self.read[0]]
-        if self._sees_keys:
-            parts.append(table.keys.digests)
+        parts = [cells.digests for cells in self._read_cells()]
         if self.operation.granularity is Granularity.GROUP:
             return self._group_digests(parts)
-        if not parts:
-            return np.zeros((len(table), 2), np.uint64)
-        return combined(parts)
+        return combined(parts) if parts else np.zeros((len(self.tables[0]), 2), np.uint64)
+
+    def digests_at(self, rows: Rows) -> Digests:
+        """Those of some items; no more is looked into where items are not grouped."""
+        if "item_digests" in self.__dict__ or self.operation.granularity is Granularity.GROUP:
+            return self.item_digests[rows]
+        parts = [cells.at(rows).digests for cells in self._read_cells()]
+        return combined(parts) if parts else np.zeros((len(rows), 2), np.uint64)
+
+    def _read_cells(self) -> list[Cells]:
+        table = self.tables[0]
+        return [table.columns[name] for name in self.read[0]] + ([table.keys] if self._sees_keys else [])
+
+    @cached_property
+    def change(self) -> Change | None:
+        """What came of the step when it last ran, where its items differ from those of then in few rows only.
+
+        None where that is not so, or where it takes all items to say what comes of it: files, failures, classes that
+        only the items tell.
+        """
+        if self.before is None or len(self.tables) != 1:
+            return None
+        if self.operation.granularity not in (Granularity.ITEM, Granularity.FILTER):
+            return None
+        rows = self._changed_rows(self.before)
+        noted = None if rows is None else self.house.cache.record("steps", self._key_of(self.before))
+        if rows is None or noted is None:
+            return None
+        record = Record.from_json(noted)
+        is_plain = not record.failed and record.schema == self.work_columns and not record.schema.of_kind(*FILES)
+        return Change(record, rows) if is_plain and record.is_held(self.house.cache) else None
+
+    def _changed_rows(self, before: Mapping[str, Any]) -> Rows | None:
+        """The rows in which what is read differs from what it was; None where more is different, or much."""
+        if _without_columns(before) != _without_columns(self.ingredients):
+            return None
+        port = next(name for name, facts in before["inputs"].items() if any("columns" in one for one in facts))
+        earlier, now = before["inputs"][port][0], self.ingredients["inputs"][port][0]
+        table = self.tables[0]
+        pairs = [(table.columns[name], id) for name, id in earlier["columns"].items() if id != now["columns"][name]]
+        if earlier.get("keys") != now.get("keys"):
+            pairs.append((table.keys, earlier["keys"]))
+        rows: Rows = np.empty(0, np.int64)
+        cache = self.house.cache
+        for cells, id in pairs:
+            found = difference(cells, cache.cells(id, len(table))) if cache.has_column(id) else None
+            if found is None:
+                return None
+            rows = np.union1d(rows, found)
+        return rows
 
     def missing(self) -> Rows:
         """The numbers of the items (or groups) whose results are not known."""
+        if self.change is not None:
+            rows = self.change.rows
+            return rows[self.memo.find(self.digests_at(rows)) < 0]
         return np.flatnonzero(self.memo.find(self.item_digests) < 0)
 
     # Groups
@@ -246,7 +311,7 @@ class ReadyStep:
         table = self.tables[0]
         name = self.operation.group_by(self.parameters)
         column = table.schema[name]
-        names = self.house.values.of(table.columns[name].places, ARROW_TYPES[column.kind])
+        names = self.house.values.of(table.columns[name], ARROW_TYPES[column.kind])
         if len(self.tables) > 1:
             groups = self.house.reader(self.tables[1]).keys()
             codes = np.asarray(
@@ -274,6 +339,18 @@ class ReadyStep:
         else:
             found.append(digest_array(pa.array(groups, pa.string())))
         return combined(found)
+
+
+def _without_columns(ingredients: Mapping[str, Any]) -> dict[str, Any]:
+    """What a step depends on, but for what the columns hold."""
+    inputs = {
+        port: [
+            {**one, "columns": list(one["columns"]), "keys": "keys" in one} if "columns" in one else one
+            for one in facts
+        ]
+        for port, facts in ingredients["inputs"].items()
+    }
+    return {**ingredients, "inputs": inputs}
 
 
 def copies(values: pa.StructArray) -> list[str]:

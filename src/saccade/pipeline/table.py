@@ -57,10 +57,13 @@ class Values:
         self._cache, self._datasets = cache, datasets
         self._open: dict[str, Any] = {}
 
-    def of(self, places: Places, type: pa.DataType, rows: Rows | None = None) -> pa.Array:
+    def of(self, cells: Cells, type: pa.DataType, rows: Rows | None = None) -> pa.Array:
         """The values at these rows of a column (all where None), as an array of this type."""
-        which = places.which if rows is None else places.which[rows]
-        where = places.rows if rows is None else places.rows[rows]
+        return self.at(cells.places if rows is None else cells.at(rows), type)
+
+    def at(self, places: Places, type: pa.DataType) -> pa.Array:
+        """The values of these places."""
+        which, where = places.which, places.rows
         if not len(which):
             return pa.array([], type)
         used = np.flatnonzero(np.bincount(which)).tolist()
@@ -153,10 +156,10 @@ class TableReader:
         names, arrays = [], []
         if key:
             names.append(KEY)
-            arrays.append(self.values.of(self.table.keys.places, pa.string(), rows))
+            arrays.append(self.values.of(self.table.keys, pa.string(), rows))
         for column in columns:
             names.append(column.name)
-            arrays.append(self.values.of(self.table.columns[column.name].places, ARROW_TYPES[column.kind], rows))
+            arrays.append(self.values.of(self.table.columns[column.name], ARROW_TYPES[column.kind], rows))
         return pa.RecordBatch.from_arrays(arrays, names=names)
 
     @cached_property
@@ -165,12 +168,12 @@ class TableReader:
 
     def keys(self) -> list[str]:
         """All keys in order."""
-        return to_list(self.values.of(self.table.keys.places, pa.string()))
+        return to_list(self.values.of(self.table.keys, pa.string()))
 
     def column(self, name: str) -> list[Any]:
         """All values of a column in order."""
         column = self.schema[name]
-        return decode_column(column, self.values.of(self.table.columns[name].places, ARROW_TYPES[column.kind]))
+        return decode_column(column, self.values.of(self.table.columns[name], ARROW_TYPES[column.kind]))
 
     def items(self, columns: Sequence[str] | None = None, keys: Iterable[str] | None = None) -> Iterator[Item]:
         schema = self.schema if columns is None else self.schema.select(columns)

@@ -103,11 +103,13 @@ def as_media_error(source: VideoSource) -> Iterator[None]:
     """Whatever FFmpeg raises in the block as a MediaError."""
     import av
 
+    # Looked up now: a generator may be closed when the interpreter ends, and modules are empty by then.
+    not_decodable, others = av.error.DecoderNotFoundError, (av.FFmpegError, ValueError, OSError, EOFError)
     try:
         yield
-    except av.error.DecoderNotFoundError as error:
+    except not_decodable as error:
         raise _not_decodable(source) from error
-    except (av.FFmpegError, ValueError, OSError, EOFError) as error:
+    except others as error:
         if isinstance(error, SaccadeError):
             raise
         raise MediaError(
