@@ -4,8 +4,9 @@ usage: pipeline.py [--items 100000] [--large 1000000] [--pixeltable PYTHON] [--z
 
 Each of ten chained steps adds a column: the one before it plus one. Beside it, in virtual environments of their own,
 PYTHON with pixeltable does the same with ten computed columns, and PYTHON with zenml runs ten trivial steps that are
-all in its cache. Two processes and one do the same work on 120 items, in a loop of plain Python. Printed are seconds,
-microseconds for an item and step, milliseconds for a step in which nothing is to be done, and ratios.
+all in its cache. Two processes and one do the same work on 120 items, in a loop of plain Python, and two and one bare
+ones half of it, three times by turns: the median counts. Printed are seconds, microseconds for an item and step,
+milliseconds for a step in which nothing is to be done, and ratios.
 """
 
 from __future__ import annotations
@@ -128,6 +129,25 @@ with Workspace.create(folder) as workspace:
     Runner(workspace, graph, engine=LocalEngine(processes)).run()
     print(json.dumps({"seconds": time.perf_counter() - began}))
 """
+BARE = '''
+import json, subprocess, sys, time
+LOOP = """
+import sys
+def work():
+    value = 0.5
+    for _ in range(2_000_000):
+        value = (value * 1.000001 + 1.5) % 1000.0
+for _ in range(int(sys.argv[1])):
+    work()
+"""
+processes = int(sys.argv[1])
+began = time.perf_counter()
+parts = [subprocess.Popen([sys.executable, "-c", LOOP, str(60 // processes)]) for _ in range(processes)]
+for part in parts:
+    part.wait()
+print(json.dumps({"seconds": time.perf_counter() - began}))
+'''
+PAIRS = 3
 
 
 def run(python: str, program: str, *arguments: str) -> dict[str, Any]:
@@ -164,9 +184,13 @@ def main() -> None:
         if given.zenml:
             (Path(place) / "zenml").mkdir()
             result["zenml"] = run(given.zenml, ZENML, f"{place}/zenml")
-        result["processes"] = {
-            number: run(sys.executable, CPU, f"{place}/cpu{number}", number)["seconds"] for number in ("1", "2")
-        }
+        result["processes"], result["bare"] = [], []
+        for pair in range(PAIRS):
+            for name, program in (("processes", CPU), ("bare", BARE)):
+                folders = {number: f"{place}/cpu{pair}{number}" for number in ("1", "2")}
+                places = {number: (folders[number], number) if name == "processes" else (number,) for number in folders}
+                seconds = {number: run(sys.executable, program, *places[number])["seconds"] for number in folders}
+                result[name].append(seconds)
         if given.large:
             result["large"] = run(sys.executable, OURS, f"{place}/large", str(given.large), json.dumps(["one item"]))
     if given.json:
@@ -194,8 +218,9 @@ def show(result: dict[str, Any], count: int, large: int) -> None:
         print(f"  ours / pixeltable: full {full / peer['full']:.2f}, 1 % {ours['1 %'][0] / peer['1 %']:.2f}")
     if peer := result.get("zenml"):
         print(f"zenml, all cached: {peer['nothing'] / STEPS * 1e3:.1f} ms a step")
-    one, two = result["processes"]["1"], result["processes"]["2"]
-    print(f"CPU-bound: one process {one:.2f} s, two {two:.2f} s: {one / two:.2f} times")
+    for name, what in (("processes", "CPU-bound"), ("bare", "  the same loop in bare processes")):
+        ratios = sorted(pair["1"] / pair["2"] for pair in result[name])
+        print(f"{what}: two processes {ratios[PAIRS // 2]:.2f} times one ({ratios[0]:.2f} to {ratios[-1]:.2f})")
     if found := result.get("large"):
         print(f"{large:,} items: full {found['full'][0]:.1f} s; one item changed: {found['one item'][0]:.2f} s")
 

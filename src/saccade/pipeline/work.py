@@ -26,7 +26,6 @@ from saccade.pipeline.segments import Batch
 from saccade.store.codec import decode_column, encode_column
 from saccade.store.columns import to_list
 from saccade.store.object_store import ObjectStore
-from saccade.store.workspace import Workspace
 
 _LENGTHS = struct.Struct("<4Q")
 
@@ -167,6 +166,8 @@ class Doer:
         self._kept = self._stack.enter_context(store.batch())
         workspace = None
         if self.work.workspace is not None:
+            from saccade.store.workspace import Workspace  # takes a while; few operations need it
+
             workspace = self._stack.enter_context(Workspace.open(self.work.workspace))
         inputs = {name: _given(value) for name, value in self.work.inputs.items()}
         self._context = StepContext(store, self._kept, self.work.seed, workspace=workspace, inputs=inputs)
