@@ -25,7 +25,7 @@ test: setup check ## Everything: checks and all tests
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-fast: setup ## The quick tests, for while you work
-	SACCADE_EXAMPLES=15 SACCADE_FUZZ=4 $(BIN)/pytest -n 2 --dist worksteal -m 'not slow' -q
+	SACCADE_EXAMPLES=10 SACCADE_FUZZ=4 $(BIN)/pytest -n 2 --dist worksteal -m 'not slow' -q
 
 check: setup ## Formatting, lint, types and the layers of the house
 	$(BIN)/ruff format --check .

@@ -83,7 +83,7 @@ def site() -> Iterator[str]:
     Site.secrets.clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

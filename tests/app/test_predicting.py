@@ -57,6 +57,7 @@ def test_a_split_of_a_dataset(workspace: Workspace) -> None:
     assert len(predict(workspace, "ships", "harbour", split="test").predictions) == 2
 
 
+@pytest.mark.slow
 def test_a_bad_image_is_set_aside(workspace: Workspace, photos: Path, tmp_path: Path) -> None:
     (photos / "bad.jpg").write_bytes((photos / "a.jpg").read_bytes()[:3000])
     result = predict(workspace, "ships", str(photos), out=tmp_path / "out", dataset="found", min_score=0.01)

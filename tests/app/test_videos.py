@@ -94,6 +94,7 @@ def test_whole_videos(workspace: Workspace, films: Path, link: bool) -> None:
         export_dataset(workspace, "clips", films.parent / "out", "images")
 
 
+@pytest.mark.slow
 def test_frames_of_one_video_are_in_one_split(workspace: Workspace, films: Path) -> None:
     for number in range(6):
         shutil.copy(films / "street.mp4", films / f"street{number}.mp4")
@@ -171,6 +172,7 @@ def test_cvat_labels_of_a_video_beside_them(workspace: Workspace, films: Path) -
     assert number_in(read_image(version, version.get("street/000017")["image"])) == 17
 
 
+@pytest.mark.slow
 def test_a_dataset_of_an_earlier_time_is_read_and_extended(workspace: Workspace, pictures: Path) -> None:
     """Tables made before images had frames lack that field."""
     import pyarrow as pa

@@ -86,6 +86,7 @@ def test_init(command: Command, tmp_path: Path) -> None:
     assert "saccade import" in again.text
 
 
+@pytest.mark.slow
 def test_versions_of_a_dataset(trained_command: Command) -> None:
     run = trained_command
     assert [info["name"] for info in run.json("datasets", "list")] == ["harbour"]
@@ -270,6 +271,7 @@ def query_of(run: Command) -> None:
     assert len(json.loads((out / "annotations" / "instances_val.json").read_bytes())["images"]) == 2
 
 
+@pytest.mark.slow
 def test_merging_on_the_command_line(command: Command, tmp_path: Path) -> None:
     schema = Schema((Column("note", Kind.TEXT),))
     with Workspace.create(command.workspace) as workspace:
@@ -307,6 +309,7 @@ def test_merging_on_the_command_line(command: Command, tmp_path: Path) -> None:
     assert command("datasets", "alias", "d@2", "first").code == 0
 
 
+@pytest.mark.slow
 def test_pushing_pulling_and_clearing_away(command: Command, tmp_path: Path, pictures: Path) -> None:
     assert command("init", command.workspace.parent).code == 0
     folder = tmp_path / "pictures"

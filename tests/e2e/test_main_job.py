@@ -15,6 +15,7 @@ from saccade.media.image import probe
 from saccade.store.workspace import Workspace
 
 
+@pytest.mark.slow
 def test_from_pictures_to_predictions(command: Command, pictures: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "ships.yaml"
     recipe.write_text(RECIPE)
@@ -66,6 +67,7 @@ def test_from_pictures_to_predictions(command: Command, pictures: Path, tmp_path
     assert doctor["problems"] == []
 
 
+@pytest.mark.slow
 def test_blood_cells_are_imported_whole(command: Command, shared_data: Path) -> None:
     found = command.json("import", shared_data / "bccd", "--dataset", "cells")
     assert (found["format"], found["items"], found["set_aside"]) == ("voc", 364, 0)

@@ -33,6 +33,7 @@ def same(one: Any, other: Any) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     top=tops,
@@ -65,6 +66,7 @@ def test_parts_are_the_whole(
     assert len(whole) == len(parts)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(top=tops, window=st.integers(1, 40), data=st.data())
 def test_what_is_no_json_is_refused_by_both(

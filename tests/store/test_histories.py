@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,6 +67,7 @@ def apply(workspace: Workspace, states: list[State], step: tuple[str, Any, set[s
     states.append(state)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=12)
 @given(steps)
 def test_a_dataset_is_a_dictionary_with_a_memory(history: list[tuple[str, Any, set[str]]]) -> None:

@@ -208,6 +208,7 @@ def _files_of(place: Path) -> list[Path]:
     return sorted(path for path in place.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["flip", "cut", "grow", "remove"])
 def test_damage_is_found_and_nothing_is_kept(here: Workspace, tmp_path: Path, harm: str) -> None:
     """Each file of a copy in turn."""

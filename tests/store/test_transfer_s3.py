@@ -41,6 +41,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     s3fs.S3FileSystem.clear_instance_cache()
 
 
+@pytest.mark.slow
 def test_to_a_bucket_and_back(bucket: str, tmp_path: Path) -> None:
     with Workspace.create(tmp_path / "here") as here, Workspace.create(tmp_path / "there") as there:
         here.datasets.write("d", SCHEMA, [item(here, name) for name in "abc"], mode="create")

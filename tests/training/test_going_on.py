@@ -41,6 +41,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_finished_training_can_be_made_longer(tmp_path: Path) -> None:
     """With a constant rate it is then the same as one that was this long from the beginning."""
     fixed = ("train.schedule={type: constant, warmup: 0}", "train.checkpoint_every=4")
@@ -85,6 +86,7 @@ class Killer(Hook):
             raise Killed
 
 
+@pytest.mark.slow
 def test_epochs_that_come_again_are_logged_once(tmp_path: Path) -> None:
     recipe = detector("train.epochs=4", "train.checkpoint_every=2")
     with pytest.raises(Killed):
@@ -132,6 +134,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
         run(classifier("train.epochs=2"), tmp_path, resume=True)
 
 
+@pytest.mark.slow
 def test_runs_of_an_older_saccade_are_passed_over(workspace_copy: Path) -> None:
     with Workspace.open(workspace_copy) as workspace:
         odd = workspace.runs.start("train", "ships", {"name": "ships", "no_longer": 1}, ["harbour@1"])
@@ -164,6 +167,7 @@ class Recorder(Hook):
         self.states.append(self._state())
 
 
+@pytest.mark.slow
 def test_averaged_weights_follow_their_formula(tmp_path: Path) -> None:
     """The average after step s is d * before + (1 - d) * weights with d = min(decay, 1 - s^(-2/3))."""
     session = prepare(detector("train.ema=0.6", "train.epochs=4"), reader())

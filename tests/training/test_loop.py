@@ -61,6 +61,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [detector, classifier])
 @pytest.mark.parametrize(
     "settings", [(), ("train.optimizer.type=SGD", "train.schedule.type=one_cycle", "train.ema=null")]
@@ -108,6 +109,7 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     assert totals[-1] < 0.6 * totals[0]
 
 
+@pytest.mark.slow
 def test_the_end_comes_early_without_progress(tmp_path: Path) -> None:
     outcome = run(
         detector("train.epochs=40", "train.optimizer.lr=0.000001", "train.early_stop={patience: 2, min_delta: 0.5}"),
@@ -123,6 +125,7 @@ def test_the_end_comes_with_the_time(tmp_path: Path) -> None:
     assert "metrics" in outcome.state.history[-1]
 
 
+@pytest.mark.slow
 def test_another_training_does_not_go_on_from_it(tmp_path: Path) -> None:
     run(detector(), tmp_path, stop_at=1)
     with pytest.raises(SaccadeError, match="another recipe"):
@@ -205,6 +208,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"new")]
 
 
+@pytest.mark.slow
 def test_checks_see_a_model_that_can_learn(tmp_path: Path) -> None:
     session = prepare(detector("augment=[]", "train.optimizer.lr=0.02"), reader(train=4))
     checks = run_checks(session, tmp_path / "batch.jpg")
