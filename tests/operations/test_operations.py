@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -274,6 +275,29 @@ def test_render_draws_every_geometry() -> None:
     assert unlabelled["rendered"] is not None
     small = apply("render", Item("k", {"image": bench.image(500, 300), "objects": ()}), bench, max_size=100)
     assert (small["rendered"].width, small["rendered"].height) == (100, 60)
+
+
+def test_render_writes_tracks_and_texts() -> None:
+    bench = Bench()
+    one = Object("1", "car", Box(10, 30, 90, 90), None, "7")
+    grey = bench.keep_image(encode(np.full((120, 240, 3), 90, np.uint8), "png"), "g.png")
+    item = Item("k", {"image": grey, "objects": (one,), "note": "a red car " * 30, "x": 2.5})
+    plain = bench.pixels(apply("render", item, bench, format="png")["rendered"])
+    tracked = bench.pixels(apply("render", item, bench, format="png", tracks=True)["rendered"])
+    assert not np.array_equal(plain, tracked)
+    moved = replace(one, id="2", geometry=Box(20, 30, 100, 90))
+    other = replace(moved, id="3", track="8", geometry=Box(150, 30, 230, 90))
+    later = Item("l", {**item.values, "objects": (moved, other)})
+    frame = bench.pixels(apply("render", later, bench, format="png", tracks=True)["rendered"])
+    edge = tuple(tracked[60, 10].tolist())
+    assert edge == tuple(frame[60, 20].tolist()), "a track has the same colour on every frame"
+    assert edge != tuple(frame[60, 150].tolist()), "and another than that of another track"
+    schema = SCHEMA.with_columns(Column("note", Kind.TEXT), Column("x", Kind.NUMBER))
+    written = bench.pixels(apply("render", item, bench, schema=schema, format="png", texts=["x", "note"])["rendered"])
+    assert np.array_equal(written[:120], plain), "texts stand beneath the picture"
+    assert written.shape[0] > 120 + 4 * 10
+    with pytest.raises(InvalidValueError, match="of kind objects"):
+        apply("render", item, bench, texts=["objects"])
 
 
 # Sets

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.pipeline.conftest import COUNT, SCHEMA, Field
 
-from saccade.app.pipelines import run_pipeline
+from saccade.app.pipelines import cancel_run, run_pipeline
 from saccade.core.errors import PipelineError
 from saccade.core.reader import Item
 from saccade.pipeline.file import load_graph
@@ -207,6 +207,23 @@ def test_parts(field: Field) -> None:
     assert field.workspace.datasets.open("out").schema["y"].kind == "number"
 
 
+def test_a_sample_is_of_what_comes_out(field: Field) -> None:
+    """Of the items that go in as many are taken as it needs, where a step lets few of them through."""
+    graph = field.graph(
+        {
+            "data": ("dataset", {"name": "d"}),
+            "made": ("steps.py:shift", {}, ["data"]),
+            "few": ("filter", {"where": "x > 8"}, ["made"]),
+            "kept": ("materialise", {"name": "out"}, ["few"]),
+        }
+    )
+    done = field.run(graph, part=Part(sample=2))
+    assert done["few"].items in (2, 3)
+    assert 2 <= len(field.log.read_text().split()) <= COUNT
+    assert field.run(graph, part=Part(sample=5))["few"].items == 3, "there are no more"
+    assert len(field.log.read_text().split()) == COUNT, "no item is worked on twice"
+
+
 @pytest.mark.slow
 def test_a_version_is_only_made_where_something_changed(field: Field) -> None:
     graph = field.graph({"data": ("dataset", {"name": "d"}), "kept": ("materialise", {"name": "out"}, ["data"])})
@@ -290,15 +307,36 @@ def test_an_interrupt_that_is_lost_stops_a_run_all_the_same(field: Field) -> Non
     assert len(field.log.read_text().split()) < 200
 
 
+def test_progress_is_told(field: Field) -> None:
+    told: list[Mapping[str, Any]] = []
+
+    def hear(event: Mapping[str, Any]) -> None:
+        told.append(event)
+        if event["event"] == "progress":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline(field.workspace, load_graph(slow_run(field, 100)[1]), listener=hear, processes=2)
+    assert [event["event"] for event in told] == ["start", "begin", "step", "begin", "progress", "end"]
+    progress = told[-2]
+    assert progress["what"] == "made"
+    assert 0 < progress["done"] < progress["total"] == 100
+    assert progress["seconds_left"] == pytest.approx((100 - progress["done"]) / progress["rate"], rel=0.1)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no signals on Windows")
-def test_a_run_is_cancelled_within_a_second_and_goes_on(field: Field) -> None:
+@pytest.mark.parametrize("how", ["Ctrl-C", "runs cancel"])
+def test_a_run_is_cancelled_within_a_second_and_goes_on(field: Field, how: str) -> None:
     command, path = slow_run(field, 200)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while len(field.log.read_text().split()) < 40:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
     began = time.monotonic()
+    if how == "Ctrl-C":
+        process.send_signal(signal.SIGINT)
+    else:
+        cancel_run(field.workspace, field.workspace.runs.list("pipeline")[0].id)
     assert process.wait() == 130
     assert time.monotonic() - began < 5  # the work that is left takes longer, and what was under way is not waited for
     done = len(field.log.read_text().split())

@@ -6,10 +6,10 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import time
+from time import monotonic, time
 from typing import Any
 
 from saccade.core.errors import ConflictError, InvalidValueError
@@ -86,15 +86,16 @@ def run_pipeline(
 
         def tell(event: Mapping[str, Any]) -> None:
             stamped = {"time": round(time(), 3), "run": run.id, **event}
-            log.write(json.dumps(stamped, ensure_ascii=False, default=str) + "\n")
-            log.flush()
+            if event["event"] != "progress":
+                log.write(json.dumps(stamped, ensure_ascii=False, default=str) + "\n")
+                log.flush()
             if listener is not None:
                 listener(stamped)
             if stop.is_set() and event["event"] in ("begin", "step"):
                 raise KeyboardInterrupt
 
         runner = Runner(
-            workspace, graph, engine=chosen, part=part, retry=retry, progress=_Stoppable(progress or Silent(), stop),
+            workspace, graph, engine=chosen, part=part, retry=retry, progress=_Told(progress or Silent(), tell, stop),
             listener=tell, folder=run.folder,
         )  # fmt: skip
         tell({"event": "start", "pipeline": graph.name, "steps": graph.names})
@@ -143,11 +144,17 @@ def _metrics(outcome: RunOutcome) -> dict[str, Any]:
     }
 
 
-class _Stoppable:
-    """Progress that ends work which is to stop, where the interrupt itself was lost, as in code that catches all."""
+class _Told:
+    """Progress that is told as an event too, at most once a second.
 
-    def __init__(self, progress: Progress, stop: threading.Event) -> None:
-        self._progress, self._stop = progress, stop
+    It ends work that is to stop, where the interrupt itself was lost, as in code that catches all.
+    """
+
+    def __init__(self, progress: Progress, tell: Callable[[Mapping[str, Any]], None], stop: threading.Event) -> None:
+        self._progress, self._tell, self._stop = progress, tell, stop
+        self._what, self._done = "", 0
+        self._total: int | None = None
+        self._began = self._told = monotonic()
 
     def _look(self) -> None:
         if self._stop.is_set():
@@ -155,10 +162,24 @@ class _Stoppable:
 
     def start(self, what: str, total: int | None = None) -> None:
         self._look()
+        self._what, self._done, self._total = what, 0, total
+        self._began = self._told = monotonic()
         self._progress.start(what, total)
 
     def advance(self, count: int = 1, note: str = "") -> None:
         self._look()
+        self._done += count
+        now = monotonic()
+        if now - self._told >= 1:
+            self._told = now
+            rate = self._done / (now - self._began)
+            left = None if self._total is None else round(max(0, self._total - self._done) / rate, 1)
+            self._tell(
+                {
+                    "event": "progress", "what": self._what, "done": self._done, "total": self._total,
+                    "rate": round(rate, 2), "seconds_left": left, "note": note,
+                }
+            )  # fmt: skip
         self._progress.advance(count, note)
 
     def finish(self) -> None:

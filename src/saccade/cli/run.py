@@ -25,7 +25,8 @@ def run(
         list[str] | None, typer.Option(help="Only this step and those that it needs.", show_default=False)
     ] = None,
     sample: Annotated[
-        int | None, typer.Option(min=1, help="Only so many items of each first step, at random.", show_default=False)
+        int | None,
+        typer.Option(min=1, help="Only items at random, so many that at least this many come out.", show_default=False),
     ] = None,
     keys: Annotated[
         str | None, typer.Option(help="Only the items of these keys, separated by commas.", show_default=False)

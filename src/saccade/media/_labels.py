@@ -35,9 +35,13 @@ def printable(text: str) -> str:
 
     Pillow's own font has few letters beyond ASCII; those of other scripts are drawn as empty boxes.
     """
-    kept = "".join(" " if unicodedata.category(letter)[0] in "CZ" else _plain(letter) for letter in text)
-    words = " ".join(kept.split())
+    words = _drawable(text)
     return words if len(words) <= _LONGEST else words[: _LONGEST - 3] + "..."
+
+
+def _drawable(text: str) -> str:
+    kept = "".join(" " if unicodedata.category(letter)[0] in "CZ" else _plain(letter) for letter in text)
+    return " ".join(kept.split())
 
 
 def _plain(letter: str) -> str:
@@ -183,6 +187,14 @@ def title_strip(text: str, width: int, font_size: int, ink: RGB, paper: RGB) -> 
     cover = _fitting_text(printable(text), font_size, width)
     strip = np.full((cover.shape[0] + font_size, width, 3), paper, np.uint8)
     _lay(strip, ((width - cover.shape[1]) // 2, font_size // 2), cover, ink, 1.0)
+    return strip
+
+
+def text_strip(text: str, width: int, font_size: int, ink: RGB, paper: RGB) -> Pixels:
+    """A line of text at the left of a strip of ``width`` pixels."""
+    cover = _fitting_text(_drawable(text), font_size, width)
+    strip = np.full((cover.shape[0] + font_size // 2, width, 3), paper, np.uint8)
+    _lay(strip, (font_size // 2, font_size // 4), cover, ink, 1.0)
     return strip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -18,16 +19,18 @@ from saccade.media._labels import (
     font_size_for,
     printable,
     resize_within,
+    text_strip,
     title_strip,
 )
 from saccade.media._shapes import Brush, paint
 from saccade.media.colors import RGB, class_color, palette, rgb_of
 
-__all__ = ["class_color", "crop_around", "draw_objects", "grid", "palette", "side_by_side"]
+__all__ = ["class_color", "crop_around", "draw_objects", "grid", "palette", "side_by_side", "with_caption"]
 
 Pixels = npt.NDArray[np.uint8]
 _PAPER: RGB = (255, 255, 255)
 _INK: RGB = (40, 44, 52)
+_LINES = 4
 
 
 def draw_objects(
@@ -38,6 +41,7 @@ def draw_objects(
     classes: Mapping[str, ClassInfo] | None = None,
     labels: bool = True,
     scores: bool = True,
+    tracks: bool = False,
     legend: bool = False,
     thickness: int | None = None,
 ) -> Pixels:
@@ -49,6 +53,7 @@ def draw_objects(
         colors: "#rrggbb" by class; else the colour in ``classes``; else :func:`class_color`.
         classes: skeletons and colours by class name.
         labels: a chip with the class name, and with the score where ``scores`` and there is one.
+        tracks: objects of a track have a colour of their own, the same on every frame, and its name on the chip.
         legend: a panel with the classes and how many objects each has.
         thickness: of lines in pixels; by default it follows the size of the image.
 
@@ -61,13 +66,21 @@ def draw_objects(
     width = thickness if thickness is not None else max(1, round(float(np.sqrt(size_wh[0] * size_wh[1])) / 360))
     by_size = sorted(objects, key=_extent, reverse=True)
     rgb = {name: _color(name, colors or {}, classes or {}) for name in dict.fromkeys(o.class_name for o in objects)}
+    of_track = {one.track: rgb_of(class_color(f"track {one.track}")) for one in objects if tracks and one.track}
     for one in by_size:
         info = (classes or {}).get(one.class_name)
-        paint(Brush(drawn, rgb[one.class_name], width), one.geometry, info.skeleton if info else ())
+        color = of_track.get(one.track or "", rgb[one.class_name])
+        paint(Brush(drawn, color, width), one.geometry, info.skeleton if info else ())
     font_size = font_size_for(size_wh)
     if labels:
         seen = [one for one in reversed(by_size) if _touches(one.geometry.bounds_xyxy(), size_wh)]
-        chips = [Label(_text(one, scores), rgb[one.class_name], one.geometry.bounds_xyxy()) for one in seen]
+        chips = [
+            Label(
+                _text(one, scores, tracks), of_track.get(one.track or "", rgb[one.class_name]),
+                one.geometry.bounds_xyxy(),
+            )
+            for one in seen
+        ]  # fmt: skip
         draw_labels(drawn, chips, font_size, gap=(width + 1) // 2)
     if legend and objects:
         counts = Counter(one.class_name for one in objects)
@@ -107,6 +120,22 @@ def grid(
     width = max(row.shape[1] for row in rows)
     filled = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
     return _join(filled, gap, axis=0)
+
+
+def with_caption(image: Pixels, lines: Sequence[str]) -> Pixels:
+    """An image with lines of text beneath it; a line that is too long goes on in the next."""
+    _check(image)
+    size = font_size_for((image.shape[1], image.shape[0]))
+    strips = [
+        text_strip(part, image.shape[1], size, _INK, _PAPER) for line in lines for part in _wrapped(line, image, size)
+    ]
+    return np.concatenate([image, *strips]) if strips else image
+
+
+def _wrapped(line: str, image: Pixels, font_size: int) -> list[str]:
+    """A line in parts that are about as wide as the image."""
+    letters = max(8, int(image.shape[1] / (0.55 * font_size)) - 2)
+    return textwrap.wrap(line, letters, max_lines=_LINES, placeholder=" ...") or [""]
 
 
 def crop_around(image: Pixels, bounds_xyxy: BoundsXYXY, margin: float = 0.25, *, min_size: int = 32) -> Pixels:
@@ -150,8 +179,8 @@ def _extent(one: Object) -> float:
     return (x2 - x1) * (y2 - y1)
 
 
-def _text(one: Object, scores: bool) -> str:
-    name = printable(one.class_name)
+def _text(one: Object, scores: bool, tracks: bool) -> str:
+    name = printable(f"{one.class_name} #{one.track}" if tracks and one.track else one.class_name)
     return f"{name} {one.score:.2f}" if scores and one.score is not None else name
 
 

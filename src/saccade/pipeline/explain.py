@@ -14,6 +14,7 @@ from saccade.pipeline.keys import changed_parts
 from saccade.pipeline.results import Result
 from saccade.pipeline.running import Runner
 from saccade.pipeline.step import ReadyStep
+from saccade.pipeline.table import Table
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,7 @@ def _causes(runner: Runner, step: ReadyStep, result: Result | None, keys: set[st
     """What holds for the items of these keys, of those that go in or come out of a step."""
     if not step.tables:
         return _at_source(runner, step, result, keys)
-    table = step.tables[0]
-    going_in = runner.house.reader(table).keys()
+    going_in = [name for table in step.tables for name in _keys(runner, table)]
     rows = {row for row, name in enumerate(going_in) if name in keys}
     rows |= _rows_behind(runner, step, result, keys)
     if not rows:
@@ -84,19 +84,10 @@ def _causes(runner: Runner, step: ReadyStep, result: Result | None, keys: set[st
     if not step.operation.is_by_item:
         state = result is not None
         reasons = ("it works on all items at once",) if state else runner.reasons(step)
-        return [(_cause(step, going_in[row], state, None, reasons), {going_in[row]}) for row in sorted(rows)[:1]]
+        names = list(dict.fromkeys(going_in[row] for row in sorted(rows)))
+        return [(_cause(step, names[0], state, None, reasons), set(names))]
     if step.operation.granularity is Granularity.GROUP:
-        missing = set(step.missing().tolist())
-        names, order, counts = step.groups
-        owner = dict(zip(order.tolist(), np.repeat(np.arange(len(counts)), counts).tolist(), strict=True))
-        groups = sorted({owner[row] for row in rows if row in owner})
-        return [
-            (
-                _cause(step, names[at], at not in missing, None, () if at not in missing else runner.reasons(step)),
-                {going_in[row] for row in rows},
-            )
-            for at in groups
-        ]
+        return _of_groups(runner, step, going_in, rows)
     made = []
     chosen = np.array(sorted(rows), np.int64)
     numbers = step.memo.find(step.digests_at(chosen))
@@ -114,6 +105,23 @@ def _cause(step: ReadyStep, key: str, known: bool, since: int | None, reasons: t
     return Cause(step.step.name, step.operation.name, key, known, moment, reasons)
 
 
+def _of_groups(runner: Runner, step: ReadyStep, going_in: list[str], rows: set[int]) -> list[tuple[Cause, set[str]]]:
+    """What holds for the groups of some members, or of the items that they belong to."""
+    missing = set(step.missing().tolist())
+    names, order, counts = step.groups
+    members = np.split(order, np.cumsum(counts)[:-1])
+    owner = dict(zip(order.tolist(), np.repeat(np.arange(len(counts)), counts).tolist(), strict=True))
+    count = len(step.tables[0])
+    groups = {owner[row] for row in rows if row in owner} | {row - count for row in rows if row >= count}
+    return [
+        (
+            _cause(step, names[at], at not in missing, None, () if at not in missing else runner.reasons(step)),
+            {names[at], *(going_in[row] for row in members[at].tolist())},
+        )
+        for at in sorted(groups)
+    ]
+
+
 def _at_source(runner: Runner, step: ReadyStep, result: Result | None, keys: set[str]) -> list[tuple[Cause, set[str]]]:
     if result is None:
         reasons = runner.reasons(step)
@@ -125,9 +133,13 @@ def _at_source(runner: Runner, step: ReadyStep, result: Result | None, keys: set
     return [(_cause(step, key, True, None, (f"from {outside}",) if outside else ()), set()) for key in there]
 
 
+def _keys(runner: Runner, table: Table) -> list[str]:
+    return runner.house.reader(table).keys()
+
+
 def _rows_behind(runner: Runner, step: ReadyStep, result: Result | None, keys: set[str]) -> set[int]:
     """The rows that went in, of the items that came out under these keys."""
-    if result is None or result.table is None or step.operation.granularity is not Granularity.MANY:
+    if result is None or result.table is None or result.is_new or step.operation.granularity is Granularity.GROUP:
         return set()
     rows = [row for row, name in enumerate(runner.house.reader(result.table).keys()) if name in keys]
     if result.parents is None:

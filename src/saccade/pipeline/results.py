@@ -29,7 +29,9 @@ class Result:
         table: the items, where it gives a dataset.
         value: else JSON, or for a model its reference and digest.
         failures: the keys of items that are set aside, each with its reason (the first ones), and how many there are.
-        parents: for a table made of another one the row there of each row; None where they are the same rows.
+        parents: for a table made of others, one under another, the row there of each row; None where they are the
+            same rows.
+        is_new: the rows of the table are made of no rows of others.
     """
 
     type: PortType
@@ -38,6 +40,7 @@ class Result:
     failures: tuple[tuple[str, str], ...] = ()
     failed: int = 0
     parents: Cells | None = None
+    is_new: bool = False
 
     @property
     def items(self) -> int | None:
@@ -118,7 +121,9 @@ class Record:
         else:
             assert self.keys is not None
             keys = cache.cells(*self.keys)
-        return Result(PortType.DATASET, Table(schema, keys, columns), None, self.failures, self.failed, rows)
+        return Result(
+            PortType.DATASET, Table(schema, keys, columns), None, self.failures, self.failed, rows, self.whole
+        )
 
 
 def take(cache: Cache, table: Table, rows: Cells) -> Table:

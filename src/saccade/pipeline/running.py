@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -36,7 +35,7 @@ class Part:
     """A run on some of the items that its first steps give.
 
     Attributes:
-        sample: so many of them, at random.
+        sample: of each first step items at random, so many that at least this many come out at the end.
         keys: those of these keys.
     """
 
@@ -115,6 +114,8 @@ class Runner:
         self._progress = progress or Silent()
         self._tell = listener or (lambda event: None)
         self._folder = folder or workspace.location / "runs"
+        self._sampled = self._part.sample or 0
+        self._sampled_all = True
         self.cache = cache_of(workspace)
         self.house = house_of(workspace, self.cache)
 
@@ -189,9 +190,9 @@ class Runner:
         if self._part.keys is not None:
             keys = self.house.reader(table).keys()
             rows = np.array([row for row, key in enumerate(keys) if key in self._part.keys], np.int64)
-        if self._part.sample is not None and self._part.sample < len(rows):
-            chosen = random.Random(self._part.seed).sample(range(len(rows)), self._part.sample)  # noqa: S311
-            rows = rows[sorted(chosen)]
+        if self._part.sample is not None and self._sampled < len(rows):
+            order = np.random.default_rng(self._part.seed).permutation(len(rows))
+            rows, self._sampled_all = rows[np.sort(order[: self._sampled])], False
         return rows
 
     # Running
@@ -205,16 +206,37 @@ class Runner:
         self.cache.prepare()
         with ExitStack() as stack:
             stack.enter_context(self.workspace.objects.keeping())
-            for _ in range(_TRIES):
-                try:
-                    return self._run_all()
-                except DamagedError as error:
-                    self._tell({"event": "repaired", "reason": error.message})
-                    self.cache.repair()
-            return self._run_all()
+            outcome = self._run_repaired()
+            while self._part.sample is not None and self._is_short(outcome):
+                self._tell({"event": "more", "sample": self._sampled})
+                outcome = self._run_repaired()
+            return outcome
+
+    def _run_repaired(self) -> RunOutcome:
+        for _ in range(_TRIES):
+            try:
+                return self._run_all()
+            except DamagedError as error:
+                self._tell({"event": "repaired", "reason": error.message})
+                self.cache.repair()
+        return self._run_all()
+
+    def _is_short(self, outcome: RunOutcome) -> bool:
+        """Whether fewer items than asked for came out at an end, and more can go in; so many go in next."""
+        ran = [step for step in self.graph if step.name in outcome.results]
+        used = {name for step in ran for names in step.inputs.values() for name in names}
+        ends = [outcome.results[step.name].items for step in ran if step.name not in used]
+        fewest = min((count for count in ends if count is not None), default=self._sampled)
+        wanted = self._part.sample or 0
+        if fewest >= wanted or self._sampled_all:
+            return False
+        # A share of them comes out: a little more than that says is taken, since it is chance which ones.
+        self._sampled = max(2 * self._sampled, int(1.2 * self._sampled * wanted / fewest) if fewest else 0)
+        return True
 
     def _run_all(self) -> RunOutcome:
         outcome = RunOutcome()
+        self._sampled_all = True
         left: set[str] = set()
         for step in self.graph:
             if any(name in left for names in step.inputs.values() for name in names):
