@@ -17,7 +17,7 @@ from saccade.core.errors import FormatError
 from saccade.core.report import Report
 from saccade.formats import _json_parts
 from saccade.formats._json import load_json
-from saccade.formats._json_parts import load_by_parts
+from saccade.formats._json_parts import Parts, load_by_parts
 from saccade.formats.coco import format as coco
 
 EXAMPLES = 3 * int(os.environ.get("SACCADE_EXAMPLES", "60"))
@@ -58,11 +58,20 @@ def test_parts_are_the_whole(
     whole, parts = Report(), Report()
     expected = load_json(path, whole)
     seen: list[Any] = []
-    rest, elements = load_by_parts(path, "list", seen.append, parts)
-    wanted = expected.pop("list", None)
-    assert same(rest, expected)
+    places: list[tuple[int, int]] = []
+    file = Parts(path)
+
+    def see(value: Any, begin: int, end: int) -> None:
+        seen.append(value)
+        places.append((begin, end))
+
+    rest = load_by_parts(file, path, {"list": see}, parts)
+    wanted = expected.get("list", None)
+    assert same(rest, {**expected, "list": []} if "list" in expected else expected)
     assert same(seen, wanted or [])
-    assert same([elements[number] for number in range(len(elements))], wanted or [])
+    assert same([value for begin, end in places for value in file.values(begin, end)], wanted or [])
+    if places:
+        assert same(file.values(places[0][0], places[-1][1]), wanted)
     assert len(whole) == len(parts)
 
 
@@ -88,7 +97,7 @@ def test_what_is_no_json_is_refused_by_both(
             return FormatError
 
     expected = outcome(lambda: load_json(path, Report()))
-    found = outcome(lambda: load_by_parts(path, "list", lambda _: None, Report()))
+    found = outcome(lambda: load_by_parts(Parts(path), path, {"list": lambda *_: None}, Report()))
     if not isinstance(expected, dict):
         assert found is FormatError
         return
@@ -96,15 +105,14 @@ def test_what_is_no_json_is_refused_by_both(
         assert b'"list"' in bytes(text)
         assert bytes(text).count(b'"list"') > 1
         return
-    wanted = expected.pop("list", None)
-    assert same(found[0], expected if isinstance(wanted, list) or wanted is None else {**expected, "list": wanted})
+    assert same(found, {**expected, "list": []} if isinstance(expected.get("list"), list) else expected)
 
 
 def test_depth_has_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "deep.json"
     path.write_text('{"list": [' + "[" * 200_000 + "]" * 200_000 + "]}")
     with pytest.raises(FormatError, match="nested too deep"):
-        load_by_parts(path, "list", lambda _: None, Report())
+        load_by_parts(Parts(path), path, {"list": lambda *_: None}, Report())
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -130,3 +138,49 @@ def test_large_annotation_files_are_read_alike(
     assert again.schema == plain.schema
     assert list(again.report) == list(plain.report)
     assert again.reasons()["dropped", "annotation of an unknown image"] == 3
+
+
+IDS = st.sampled_from([1, "1", 2, 7, 2**70, str(2**70), -5, "é", 3, 4, None, True, 1.5])
+NAMES = st.sampled_from(["a.png", "b.png", "c.png", "nowhere.png", "../a.png", "é.png", "\ud800.png"])
+IMAGES = st.lists(
+    st.fixed_dictionaries(
+        {"id": IDS, "file_name": NAMES}, optional={"width": st.integers(-1, 9), "height": st.just(6), "extra": values}
+    ),
+    max_size=6,
+)
+ANNOTATIONS = st.lists(
+    st.one_of(
+        st.fixed_dictionaries(
+            {"id": IDS, "image_id": IDS, "category_id": st.sampled_from([1, 2, 3]), "bbox": st.just([1, 2, 3, 2])},
+            optional={"note": st.text(max_size=3)},
+        ),
+        scalars,
+    ),
+    max_size=10,
+)
+
+
+@settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(images=IMAGES, annotations=ANNOTATIONS, order=st.permutations(["images", "annotations", "categories"]))
+def test_a_file_is_read_alike_however_large_it_is_taken_to_be(
+    images: list[Any],
+    annotations: list[Any],
+    order: list[str],
+    tmp_path_factory: pytest.TempPathFactory,
+    kit: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path_factory.mktemp("source")
+    for name in ("a.png", "b.png", "é.png"):
+        (folder / name).write_bytes(kit.png())
+    categories = [{"id": 1, "name": "one"}, {"id": 2, "name": "two"}]
+    whole = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations.json").write_text(json.dumps({name: whole[name] for name in order}))
+    monkeypatch.setattr(coco, "LARGE", 1 << 30)
+    held = kit.read_all(coco.FORMAT, folder)
+    monkeypatch.setattr(coco, "LARGE", 0)
+    large = kit.read_all(coco.FORMAT, folder)
+    assert list(large.records.items()) == list(held.records.items())
+    assert large.schema == held.schema
+    assert large.total == held.total
+    assert list(large.report) == list(held.report)

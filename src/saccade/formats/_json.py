@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import mmap
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from saccade.formats._paths import whole_text
 Json = dict[str, Any]
 
 
+_PIECE = 1 << 22
 HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 """What a half of a surrogate pair looks like in the text of a file; so do whole pairs."""
 
@@ -39,11 +40,23 @@ def load_json(path: Path, report: Report) -> Any:
 
 def mentions(path: Path, *words: str) -> bool:
     """Whether a file has all of these words somewhere; far quicker than to parse it, to see what it cannot be."""
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return all(content.find(word.encode()) >= 0 for word in words)
-    except (OSError, ValueError):  # an empty file cannot be mapped
-        return False
+    return mentioned(path, *words).issuperset(words)
+
+
+def mentioned(path: Path, *words: str) -> set[str]:
+    """Those of the words that a file has somewhere; no more than a piece of it is held."""
+    missing = {word: word.encode() for word in words}
+    overlap = max((len(word) for word in missing.values()), default=1) - 1
+    found: set[str] = set()
+    with suppress(OSError), path.open("rb") as file:
+        end = b""
+        while missing and (piece := file.read(_PIECE)):
+            piece = end + piece
+            here = {word for word, sought in missing.items() if sought in piece}
+            found |= here
+            missing = {word: sought for word, sought in missing.items() if word not in here}
+            end = piece[-overlap:] if overlap else b""
+    return found
 
 
 def with_whole_text(value: Any) -> Any:

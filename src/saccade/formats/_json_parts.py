@@ -1,12 +1,11 @@
-"""Large JSON files of one long list, an element at a time: the list is indexed, and never held as a whole."""
+"""Large JSON files of long lists, an element at a time: what is in the lists is never held as a whole."""
 
 from __future__ import annotations
 
 import json
-import mmap
 import re
-from array import array
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,42 +19,37 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _OF_NUMBERS = re.compile(r"[0-9.eE+-]*")
 _DECODE = json.JSONDecoder().raw_decode
 
+Each = Callable[[Any, int, int], None]
+"""Is shown an element, and where in the file it begins and ends, in bytes."""
 
-class Elements:
-    """The elements of a list in a file, by their place in it.
 
-    Attributes:
-        offsets: where each begins, and where the last one ends, in bytes.
-    """
+class Parts:
+    """A JSON file of which parts are read."""
 
     def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.offsets = array("Q")
+        self._file = path.open("rb")
+        weakref.finalize(self, self._file.close)
+        self.size = path.stat().st_size
 
-    def __len__(self) -> int:
-        return max(0, len(self.offsets) - 1)
+    def bytes(self, begin: int, end: int) -> bytes:
+        self._file.seek(begin)
+        return self._file.read(end - begin)
 
-    def __getitem__(self, number: int) -> Any:
-        return _whole(self._content[self.offsets[number] : self.offsets[number + 1]].decode())
+    def values(self, begin: int, end: int) -> list[Any]:
+        """The elements of a list from where one begins to where it or a later one ends."""
+        text = f"[{self.bytes(begin, end).decode()}]"
+        values: list[Any] = json.loads(text)
+        return with_whole_text(values) if HALF_PAIR.search(text) else values
 
 
-def _whole(text: str) -> Any:
-    value, _ = _DECODE(text)
-    return with_whole_text(value) if HALF_PAIR.search(text) else value
-
-
-def load_by_parts(
-    path: Path, name: str, each: Callable[[Any], None], report: Report
-) -> tuple[dict[str, Any], Elements]:
-    """The object of a JSON file, less the list under ``name``, whose elements are shown to ``each`` and indexed.
+def load_by_parts(parts: Parts, path: Path, lists: Mapping[str, Each], report: Report) -> dict[str, Any]:
+    """The object of a JSON file; some of its lists are empty in it, and their elements shown to those who want them.
 
     FormatError where it is none, as for :func:`~saccade.formats._json.load_json`.
     """
-    elements = Elements(path)
     try:
         with collector_paused():
-            return _Scan(elements, path, name, each, report).top(), elements
+            return _Scan(parts, path, lists, report).top()
     except (ValueError, RecursionError) as error:
         what = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise FormatError(f"{path} is not JSON that can be read: {what}.") from None
@@ -64,14 +58,13 @@ def load_by_parts(
 class _Scan:
     """Goes through a file in windows of text, each from where the last value ended."""
 
-    def __init__(self, elements: Elements, path: Path, name: str, each: Callable[[Any], None], report: Report) -> None:
-        self._content = elements._content
-        self._elements, self._name, self._each = elements, name, each
+    def __init__(self, parts: Parts, path: Path, lists: Mapping[str, Each], report: Report) -> None:
+        self._parts, self._lists, self._done = parts, lists, set[str]()
         self._path, self._report = path, report
         self._text, self._at, self._base, self._size = "", 0, 0, _WINDOW
         self._repaired = False
         self._is_ascii, self._known = True, (0, 0)
-        if self._content[:3] == b"\xef\xbb\xbf":
+        if parts.bytes(0, 3) == b"\xef\xbb\xbf":
             self._base = 3
         self._refill()
 
@@ -87,10 +80,12 @@ class _Scan:
             if not isinstance(key, str):
                 raise ValueError("a name is expected")
             self._expect(":")
-            if key == self._name and self._peek() == "[":
-                if key in found or len(self._elements.offsets):
-                    raise ValueError(f"'{key}' is there twice")
-                self._list()
+            if key in self._done or (key in self._lists and key in found):
+                raise ValueError(f"'{key}' is there twice")
+            if key in self._lists and self._peek() == "[":
+                self._done.add(key)
+                found[key] = []
+                self._list(self._lists[key])
             else:
                 found[key] = self._value()
             if self._peek() != ",":
@@ -104,21 +99,18 @@ class _Scan:
             raise ValueError(f"something follows the end, at byte {self._place()}")
         return found
 
-    def _list(self) -> None:
+    def _list(self, each: Each) -> None:
         self._expect("[")
-        offsets = self._elements.offsets
         if self._peek() == "]":
-            offsets.append(self._place())
             self._expect("]")
             return
         while True:
             self._peek()
-            offsets.append(self._place())
-            self._each(self._value())
+            begin = self._place()
+            each(self._value(), begin, self._place())
             if self._peek() != ",":
                 break
             self._expect(",")
-        offsets.append(self._place())
         self._expect("]")
 
     def _place(self) -> int:
@@ -134,8 +126,8 @@ class _Scan:
         before = len(self._text) - self._at
         self._base = self._place() if self._text else self._base
         while True:
-            data = self._content[self._base : self._base + self._size]
-            is_last = self._base + self._size >= len(self._content)
+            data = self._parts.bytes(self._base, self._base + self._size)
+            is_last = self._base + self._size >= self._parts.size
             text = (data if is_last else _whole_characters(data)).decode("utf-8")
             if len(text) > before or is_last:
                 break

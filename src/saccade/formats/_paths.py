@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
@@ -185,12 +186,24 @@ def tree_of(source: Path) -> Tree:
     return kept[source]
 
 
-class Keys:
-    """Gives out keys, each once."""
+class Names(Protocol):
+    """Names that are held, in memory or elsewhere."""
 
-    def __init__(self, report: Report) -> None:
+    def __contains__(self, name: object) -> bool: ...
+
+    def add(self, name: str) -> None: ...
+
+
+class Keys:
+    """Gives out keys, each once.
+
+    Args:
+        taken: holds those that are given out; in memory where it is left out.
+    """
+
+    def __init__(self, report: Report, taken: Names | None = None) -> None:
         self._report = report
-        self._taken: set[str] = set()
+        self._taken: Names = set[str]() if taken is None else taken
 
     def take(self, *wishes: str) -> str:
         """The first wish that is free, else the last one with a number; anything but the first is reported."""

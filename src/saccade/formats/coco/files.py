@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from pathlib import Path
 
 from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
-from saccade.formats._json import Json, own
-from saccade.formats._paths import SPLIT_WORDS, Tree, leaves_folder, normal
+from saccade.formats._json import Json, mentioned, own
+from saccade.formats._paths import SPLIT_WORDS, Names, Tree, leaves_folder, normal
 
 TASKS = ("instances", "person_keypoints")
 _OTHER_TASKS = ("captions", "image_info", "panoptic", "stuff", "sentences")
@@ -37,9 +36,8 @@ def looks_like_coco(path: Path) -> bool:
     with path.open("rb") as file:
         if not file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             return False
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            has_labels = content.find(b'"annotations"') >= 0 or content.find(b'"categories"') >= 0
-            return has_labels and content.find(b'"images"') >= 0 and content.find(b'"segments_info"') < 0
+    found = mentioned(path, '"annotations"', '"categories"', '"images"', '"segments_info"')
+    return '"images"' in found and bool(found & {'"annotations"', '"categories"'}) and '"segments_info"' not in found
 
 
 def candidates(source: Path) -> list[Path]:
@@ -94,14 +92,18 @@ def annotation_files(source: Path, task: str, report: Report) -> list[Annotation
 
 
 class Images:
-    """Finds the file of an image entry below the source, never outside."""
+    """Finds the file of an image entry below the source, never outside.
 
-    def __init__(self, tree: Tree, file: AnnotationFile, data: Json) -> None:
+    Args:
+        named: takes the paths that are found.
+    """
+
+    def __init__(self, tree: Tree, file: AnnotationFile, data: Json, named: Names) -> None:
         self._tree = tree
         mine = own(data).get("images")
         self._places = (normal(mine),) if isinstance(mine, str) else tuple(self._usual_places(file))
         self._last = ""
-        self.named: set[str] = set()
+        self._named = named
 
     def _usual_places(self, file: AnnotationFile) -> Iterator[str]:
         root, beside = self._tree.root.resolve(), file.path.parent.resolve()
@@ -121,7 +123,7 @@ class Images:
                 path = f"{place}/{below}" if place else below
                 if path in self._tree.files:
                     self._last = place if place in self._places else self._last
-                    self.named.add(path)
+                    self._named.add(path)
                     return path, below
         outside = any(self._tree.leads_outside(f"{place}/{normal(name)}".lstrip("/")) for place in self._places)
         if outside:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,18 +25,20 @@ from saccade.core.errors import FormatError
 from saccade.core.objects import Object, Objects
 from saccade.core.report import Action, Report
 from saccade.core.schema import Column, Kind, Schema
+from saccade.formats._disk import DiskNames, DiskSet
 from saccade.formats._json import Json, list_of, load_json, own
 from saccade.formats._options import one_of, parse_options
-from saccade.formats._paths import Keys, Tree, is_plain_name, normal, stem_of
+from saccade.formats._paths import Keys, Names, Tree, is_plain_name, normal, stem_of
 from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats.coco.entry import Entry
 from saccade.formats.coco.files import AnnotationFile, Images, annotation_files, candidates, looks_like_coco
+from saccade.formats.coco.large import LARGE, Entries, LargeFile
 from saccade.formats.coco.read import (
     DROPPED_FIELDS,
     STANDARD_FIELDS,
     AnnotationReader,
     Categories,
-    Groups,
-    IndexedAnnotations,
+    HeldNames,
     group_annotations,
     size_wh,
     valid_images,
@@ -56,36 +58,36 @@ class ReadOptions:
     task: str = "auto"
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """One image that will become a record."""
-
-    image_id: int | str
-    image: Json
-    key: str
-    file: str | None
-    split: str | None
-
-
 @dataclass
 class _Source:
-    """One loaded annotation file."""
+    """One loaded annotation file.
+
+    Attributes:
+        large: the file, where it is a large one; its images and annotations are not in ``data`` then.
+    """
 
     file: AnnotationFile
     data: Json
     categories: Categories
-    entries: list[_Entry]
-    indexed: IndexedAnnotations | None = None
-    """The annotations, where the file is large; else they are in ``data``."""
+    entries: list[Entry] | Entries
+    large: LargeFile | None = None
 
     @property
     def split(self) -> str | None:
         split = own(self.data).get("split", self.file.split)
         return None if split is None else str(split)
 
+    def images(self) -> Iterable[tuple[Any, int]]:
+        """What the file says of images, with their numbers."""
+        if self.large is not None:
+            return self.large.images()
+        return ((entry, number) for number, entry in enumerate(list_of(self.data, "images")))
 
-LARGE = 1 << 25
-"""Annotation files of more bytes are read an annotation at a time."""
+    def add(self, entry: Entry, number: int) -> None:
+        if isinstance(self.entries, Entries):
+            self.entries.append(entry, number)
+        else:
+            self.entries.append(entry)
 
 
 class Coco:
@@ -123,33 +125,32 @@ class _CocoReading:
         self._options = options
         self._categories = Categories({})
         self._tree = Tree(_root(source, options))
-        self._keys = Keys(report)
         self._sources = [self._load(file) for file in annotation_files(source, options.task, report)]
+        self._is_large = any(source.large is not None for source in self._sources)
+        self._keys = Keys(report, DiskSet() if self._is_large else None)
+        self._has_metadata = False
 
     def open(self) -> Reading:
         self._tree.report_unusable(self._report)
-        named: set[str] = set()
+        named: Names = DiskSet() if self._is_large else set[str]()
         for source in self._sources:
-            images = Images(self._tree, source.file, source.data)
-            source.entries.extend(self._entries(source, images))
-            named |= images.named
+            images = Images(self._tree, source.file, source.data, named)
+            for entry, number in self._entries(source, images):
+                source.add(entry, number)
         self._report_unnamed(named)
-        entries = [entry for source in self._sources for entry in source.entries]
         columns = [Column("image", Kind.IMAGE), self._objects_column()]
         if any(source.split is not None or "split" in own(source.data) for source in self._sources):
             columns.append(Column("split", Kind.TEXT))
-        self._has_metadata = any(entry.image.keys() - STANDARD_FIELDS - DROPPED_FIELDS for entry in entries)
         if self._has_metadata or any(own(source.data).get("metadata") for source in self._sources):
             columns.append(Column("metadata", Kind.TABLE))
-        return Reading(Schema(tuple(columns)), self._records(), len(entries))
+        return Reading(Schema(tuple(columns)), self._records(), sum(len(source.entries) for source in self._sources))
 
     def _objects_column(self) -> Column:
         return Column("objects", Kind.OBJECTS, tuple(self._categories.classes.values()))
 
     def _load(self, file: AnnotationFile) -> _Source:
-        is_large = file.path.stat().st_size > LARGE
-        indexed = IndexedAnnotations(file.path, self._report) if is_large else None
-        data = load_json(file.path, self._report) if indexed is None else indexed.rest
+        large = LargeFile(file.path, self._report) if file.path.stat().st_size > LARGE else None
+        data = load_json(file.path, self._report) if large is None else large.rest
         if not isinstance(data, dict) or not isinstance(data.get("images"), list):
             raise FormatError(f"{file.path} has no list of images.", hint="Is it a COCO annotation file?")
         for name in data.keys() - {"images", "annotations", "categories", "saccade", "type"}:
@@ -157,11 +158,12 @@ class _CocoReading:
                 self._report.add(Action.DROPPED, "field of the file", detail=f"'{name}' of {file.path.name}")
         categories = Categories(self._categories.classes)
         categories.load(list_of(data, "categories"), self._report)
-        return _Source(file, data, categories, [], indexed)
+        return _Source(file, data, categories, [] if large is None else large.entries(), large)
 
-    def _entries(self, source: _Source, images: Images) -> Iterator[_Entry]:
+    def _entries(self, source: _Source, images: Images) -> Iterator[tuple[Entry, int]]:
         lost: Counter[str] = Counter()
-        for image_id, image in valid_images(source.data, self._report):
+        seen = HeldNames() if source.large is None else DiskNames()
+        for image, number in valid_images(source.images(), seen, self._report):
             name = image["file_name"]
             lost.update(image.keys() & DROPPED_FIELDS)
             if not is_plain_name(name):
@@ -173,7 +175,8 @@ class _CocoReading:
                 continue
             stem = stem_of(found[1] if found else normal(name))
             wishes = (stem, f"{source.split}/{stem}") if source.split else (stem,)
-            yield _Entry(image_id, image, self._keys.take(*wishes), found[0] if found else None, source.split)
+            self._has_metadata = self._has_metadata or bool(image.keys() - STANDARD_FIELDS - DROPPED_FIELDS)
+            yield Entry(image["id"], image, self._keys.take(*wishes), found[0] if found else None, source.split), number
         for field, count in lost.items():
             self._report.add(Action.DROPPED, "field of images", detail=f"'{field}' of {count}")
 
@@ -185,26 +188,29 @@ class _CocoReading:
         self._report.add(Action.NOTICED if optional else Action.SET_ASIDE, "image file missing", detail=repr(name))
         return optional
 
-    def _report_unnamed(self, named: set[str]) -> None:
+    def _report_unnamed(self, named: Names) -> None:
         if unnamed := [file for file in self._tree.images() if file not in named]:
             detail = f"{len(unnamed)} files, the first {unnamed[0]}"
             self._report.add(Action.NOTICED, "image files without an entry", detail=detail)
 
     def _records(self) -> Iterator[Record]:
         for source in self._sources:
-            reader = AnnotationReader(source.categories.by_id, self._report)
-            known = {entry.image_id for entry in source.entries}
-            groups: Groups | dict[int | str, list[Json]]
-            if source.indexed is not None:
-                groups = source.indexed.groups(known, self._report)
+            large = source.large
+            reader = AnnotationReader(source.categories.by_id, self._report, None if large is None else large.repeated)
+            if large is not None:
+                assert isinstance(source.entries, Entries)
+                group_annotations(large.unowned(source.entries), (), self._report)
+                for entry in source.entries:
+                    yield self._record(entry, large.annotations(entry.image_id), reader)
             else:
-                groups = group_annotations(source.data, known, self._report)
-            source.data = {"saccade": own(source.data)}
-            for entry in source.entries:
-                yield self._record(entry, groups.pop(entry.image_id, []), reader)
+                known = {entry.image_id for entry in source.entries}
+                groups = group_annotations(list_of(source.data, "annotations"), known, self._report)
+                source.data = {"saccade": own(source.data)}
+                for entry in source.entries:
+                    yield self._record(entry, groups.pop(entry.image_id, []), reader)
             reader.finish()
 
-    def _record(self, entry: _Entry, annotations: list[Json], reader: AnnotationReader) -> Record:
+    def _record(self, entry: Entry, annotations: list[Json], reader: AnnotationReader) -> Record:
         size = size_wh(entry.image)
         values: dict[str, Any] = {"objects": self._labels(entry, annotations, reader, size)}
         if entry.split is not None:
@@ -215,7 +221,7 @@ class _CocoReading:
         return Record(entry.key, media, values, size)
 
     def _labels(
-        self, entry: _Entry, annotations: list[Json], reader: AnnotationReader, size: tuple[int, int] | None
+        self, entry: Entry, annotations: list[Json], reader: AnnotationReader, size: tuple[int, int] | None
     ) -> Objects | None:
         if annotations:
             return reader.objects(annotations, entry.key, size)
@@ -225,7 +231,7 @@ class _CocoReading:
             self._report.add(Action.GUESSED, reason, key=entry.key)
         return None if labelled is False else ()
 
-    def _metadata(self, entry: _Entry) -> Json:
+    def _metadata(self, entry: Entry) -> Json:
         made = {}
         for name in entry.image:
             if name not in STANDARD_FIELDS and name not in DROPPED_FIELDS:
@@ -270,7 +276,7 @@ def read_results(path: Path, truth: Path, report: Report, **options: Any) -> dic
     found: dict[str, tuple[Object, ...]] = {}
     for source in reading._sources:
         ids = {entry.image_id for entry in source.entries}
-        groups = group_annotations({"annotations": [_as_annotation(entry) for entry in results]}, ids, report)
+        groups = group_annotations(map(_as_annotation, results), ids, report)
         reader = AnnotationReader(source.categories.by_id, report)
         for entry in source.entries:
             found[entry.key] = reader.objects(groups.get(entry.image_id, []), entry.key, None)

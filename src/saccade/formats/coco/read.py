@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Protocol
 
 from saccade.core.objects import Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo
 from saccade.formats._boxes import notice_duplicates
 from saccade.formats._json import Json, is_id, list_of, number, own
-from saccade.formats._json_parts import Elements, load_by_parts
 from saccade.formats.coco.shapes import ShapeReader
 
 STANDARD_FIELDS = frozenset({"id", "width", "height", "file_name", "saccade"})
@@ -96,11 +90,19 @@ def _color(value: Any) -> str | None:
 
 
 class AnnotationReader:
-    """Turns the annotations of a file into objects; counts the fields that it leaves behind."""
+    """Turns the annotations of a file into objects; counts the fields that it leaves behind.
 
-    def __init__(self, by_id: Mapping[int | str, ClassInfo], report: Report) -> None:
+    Args:
+        repeated: the ids that several annotations have, where that is known.
+
+    """
+
+    def __init__(
+        self, by_id: Mapping[int | str, ClassInfo], report: Report, repeated: Container[int | str] | None = None
+    ) -> None:
         self._by_id = by_id
         self._report = report
+        self._repeated = repeated
         self._seen: set[int | str] = set()
         self._lost: Counter[str] = Counter()
 
@@ -134,9 +136,10 @@ class AnnotationReader:
         if is_id(number) and number != "":
             assert isinstance(number, (int, str))
             wish = str(number)
-            if number in self._seen:
-                self._report.add(Action.NOTICED, "annotation id used twice", key=key, object_id=wish)
-            self._seen.add(number)
+            if self._repeated is None or number in self._repeated:
+                if number in self._seen:
+                    self._report.add(Action.NOTICED, "annotation id used twice", key=key, object_id=wish)
+                self._seen.add(number)
         if "saccade" in entry:
             wish = str(own(entry).get("id") or wish)
         name, count = wish, 2
@@ -152,10 +155,12 @@ class AnnotationReader:
             self._report.add(Action.DROPPED, "field of annotations", detail=f"'{name}' of {count}")
 
 
-def group_annotations(data: Json, known: set[int | str], report: Report) -> dict[int | str, list[Json]]:
+def group_annotations(
+    entries: Iterable[Any], known: Container[int | str], report: Report
+) -> dict[int | str, list[Json]]:
     """The annotations of each image id; those that belong to none go to the report."""
     groups: dict[int | str, list[Json]] = {}
-    for entry in list_of(data, "annotations"):
+    for entry in entries:
         image_id = entry.get("image_id") if isinstance(entry, dict) else None
         if not is_id(image_id) or image_id not in known:
             number = entry.get("id", "") if isinstance(entry, dict) else ""
@@ -168,56 +173,23 @@ def group_annotations(data: Json, known: set[int | str], report: Report) -> dict
     return groups
 
 
-class IndexedAnnotations:
-    """The annotations of a file that is too large to be held: where each stands, by the image it belongs to.
+class Names(Protocol):
+    """Names by id; ``setdefault`` gives the name that was there before, None where none was."""
 
-    Attributes:
-        rest: all else of the file.
-    """
-
-    def __init__(self, path: Path, report: Report) -> None:
-        self._codes: dict[int | str, int] = {}
-        self._of = array("i")
-        """For each annotation the number of its image, -1 for one that names none."""
-        self.rest, self._elements = load_by_parts(path, "annotations", self._note, report)
-
-    def _note(self, entry: Any) -> None:
-        image_id = entry.get("image_id") if isinstance(entry, dict) else None
-        code = -1
-        if is_id(image_id):
-            assert isinstance(image_id, (int, str))
-            code = self._codes.setdefault(image_id, len(self._codes))
-        self._of.append(code)
-
-    def groups(self, known: set[int | str], report: Report) -> Groups:
-        """The annotations of each image; those that belong to none go to the report."""
-        owners = np.frombuffer(self._of, np.int32) if len(self._of) else np.empty(0, np.int32)
-        wanted = np.zeros(len(self._codes) + 1, bool)
-        for image_id, code in self._codes.items():
-            wanted[code] = image_id in known
-        for place in np.flatnonzero(~wanted[owners]).tolist():
-            group_annotations({"annotations": [self._elements[place]]}, known, report)
-        order = np.argsort(owners, kind="stable").astype(np.uint32)
-        return Groups(
-            self._codes, order, np.searchsorted(owners[order], np.arange(len(self._codes) + 1)), self._elements
-        )
+    def setdefault(self, key: int | str, name: str) -> str | None: ...
 
 
-@dataclass(frozen=True)
-class Groups:
-    """The annotations of images, read from the file when they are asked for."""
+class HeldNames:
+    """Names by id, in memory."""
 
-    codes: Mapping[int | str, int]
-    order: npt.NDArray[np.uint32]
-    starts: npt.NDArray[np.int64]
-    elements: Elements
+    def __init__(self) -> None:
+        self._names: dict[int | str, str] = {}
 
-    def pop(self, image_id: int | str, default: list[Json]) -> list[Json]:
-        """The annotations of an image, in the order of the file."""
-        code = self.codes.get(image_id)
-        if code is None:
-            return default
-        return [self.elements[place] for place in self.order[self.starts[code] : self.starts[code + 1]].tolist()]
+    def setdefault(self, key: int | str, name: str) -> str | None:
+        before = self._names.get(key)
+        if before is None:
+            self._names[key] = name
+        return before
 
 
 def size_wh(entry: Json) -> tuple[int, int] | None:
@@ -228,19 +200,22 @@ def size_wh(entry: Json) -> tuple[int, int] | None:
     return None
 
 
-def valid_images(data: Json, report: Report) -> Iterator[tuple[int | str, Json]]:
-    """The image entries with an id of their own and a file name, once each."""
-    seen: dict[int | str, Any] = {}
-    for entry in list_of(data, "images"):
+def valid_images(entries: Iterable[tuple[Any, int]], seen: Names, report: Report) -> Iterator[tuple[Json, int]]:
+    """The image entries with an id of their own and a file name, once each, with their numbers.
+
+    Args:
+        seen: takes the name of each id.
+    """
+    for entry, place in entries:
         image_id = entry.get("id") if isinstance(entry, dict) else None
         name = entry.get("file_name") if isinstance(entry, dict) else None
         if not is_id(image_id) or not isinstance(name, str) or not name:
             report.add(Action.SET_ASIDE, "image entry without an id or a file name", detail=repr(entry)[:200])
-        elif image_id in seen:
-            same = seen[image_id] == name
-            action = Action.DROPPED if same else Action.SET_ASIDE
-            report.add(action, "image id used twice", detail=f"{image_id!r}: {name!r} after {seen[image_id]!r}")
+            continue
+        assert isinstance(image_id, (int, str))
+        before = seen.setdefault(image_id, name)
+        if before is None:
+            yield entry, place
         else:
-            assert isinstance(image_id, (int, str))
-            seen[image_id] = name
-            yield image_id, entry
+            action = Action.DROPPED if before == name else Action.SET_ASIDE
+            report.add(action, "image id used twice", detail=f"{image_id!r}: {name!r} after {before!r}")
