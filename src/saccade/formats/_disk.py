@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 _TOGETHER = 4096
+_FEW = 65_536
+_BITS = 16
 
 
 def temporary_database(owner: object) -> sqlite3.Connection:
@@ -25,19 +27,56 @@ def storable(value: int | str) -> int | str | bytes:
     return str(value).encode() if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63 else value
 
 
-class DiskSet:
-    """A set of numbers and texts."""
+class RoomySet:
+    """A set of texts: in memory while they are few, else on the disk."""
 
     def __init__(self) -> None:
-        self._db = temporary_database(self)
-        self._db.execute("CREATE TABLE held (value PRIMARY KEY) WITHOUT ROWID")
+        self._few: set[str] | None = set()
+        self._db: sqlite3.Connection | None = None
 
     def __contains__(self, value: object) -> bool:
-        assert isinstance(value, (int, str))
-        return self._db.execute("SELECT 1 FROM held WHERE value = ?", (storable(value),)).fetchone() is not None
+        if self._few is not None:
+            return value in self._few
+        assert self._db is not None
+        return self._db.execute("SELECT 1 FROM held WHERE value = ?", (value,)).fetchone() is not None
 
-    def add(self, value: int | str) -> None:
-        self._db.execute("INSERT OR IGNORE INTO held VALUES (?)", (storable(value),))
+    def add(self, value: str) -> None:
+        if self._few is not None:
+            self._few.add(value)
+            if len(self._few) > _FEW:
+                self._db = temporary_database(self)
+                self._db.execute("CREATE TABLE held (value PRIMARY KEY) WITHOUT ROWID")
+                self._db.executemany("INSERT INTO held VALUES (?)", ((one,) for one in sorted(self._few)))
+                self._few = None
+            return
+        assert self._db is not None
+        self._db.execute("INSERT OR IGNORE INTO held VALUES (?)", (value,))
+
+
+class NumberSet:
+    """A set of whole numbers from 0 on; those that lie close together take a bit each."""
+
+    def __init__(self) -> None:
+        self._parts: dict[int, set[int] | bytearray] = {}
+
+    def __contains__(self, number: int) -> bool:
+        part = self._parts.get(number >> _BITS)
+        if part is None:
+            return False
+        at = number & (1 << _BITS) - 1
+        return at in part if isinstance(part, set) else bool(part[at >> 3] & 1 << (at & 7))
+
+    def add(self, number: int) -> None:
+        at = number & (1 << _BITS) - 1
+        part = self._parts.setdefault(number >> _BITS, set())
+        if isinstance(part, set):
+            part.add(at)
+            if len(part) > 1 << _BITS - 8:
+                bits = self._parts[number >> _BITS] = bytearray(1 << _BITS - 3)
+                for one in part:
+                    bits[one >> 3] |= 1 << (one & 7)
+        else:
+            part[at >> 3] |= 1 << (at & 7)
 
 
 class DiskNames:

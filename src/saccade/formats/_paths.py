@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
+from saccade.formats._disk import RoomySet
 
 IMAGE_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"}
@@ -24,6 +27,7 @@ VIDEO_EXTENSIONS = frozenset(
 )
 SPLIT_WORDS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 
+_BLOCK, _FEW = 4096, 65_536
 # Control characters, and the halves of surrogate pairs that stand for bytes which are not UTF-8.
 _NOT_PLAIN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -71,6 +75,48 @@ def normal(relative: str) -> str:
     return "/".join(part for part in relative.replace("\\", "/").split("/") if part not in ("", "."))
 
 
+class PathList:
+    """Paths in order, of which a million take some thirty megabytes; without control characters, and none twice.
+
+    Of many, whether one is among them is told by 64 bits of its hash, which two of a million share once in many million
+    times.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[str] = []
+        self._last: list[str] = []
+        self._count = 0
+        self._few: set[str] | None = None
+        self._hashes: npt.NDArray[np.int64] | None = None
+
+    def append(self, path: str) -> None:
+        self._last.append(path)
+        self._count += 1
+        self._few = self._hashes = None
+        if len(self._last) == _BLOCK:
+            self._blocks.append("\n".join(self._last))
+            self._last = []
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[str]:
+        for block in self._blocks:
+            yield from block.split("\n")
+        yield from self._last
+
+    def __contains__(self, path: object) -> bool:
+        if self._count <= _FEW:
+            if self._few is None:
+                self._few = set(self)
+            return path in self._few
+        if self._hashes is None:
+            self._hashes = np.sort(np.fromiter(map(hash, self), np.int64, self._count))
+        number = hash(path)
+        at = int(self._hashes.searchsorted(number))
+        return at < self._count and int(self._hashes[at]) == number
+
+
 class Tree:
     """The files below a folder, by their path relative to it with '/' between the parts.
 
@@ -83,22 +129,32 @@ class Tree:
             raise FormatError(f"{root} is not a folder.", hint="Check the path.")
         self.root = root
         self._real_root = os.path.realpath(root)
-        self.files: dict[str, None] = {}
+        self.files = PathList()
         self.folders: dict[str, None] = {}
         self.outside: dict[str, None] = {}
         self.unreadable: dict[str, None] = {}
         self._walk("", follow_links=True)
 
     def _walk(self, prefix: str, follow_links: bool) -> None:
+        names: list[str] = []
+        special: dict[str, os.DirEntry[str]] = {}
         try:
             with os.scandir(self.root / prefix) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
+                for entry in found:
+                    names.append(entry.name)
+                    if not entry.is_file(follow_symlinks=False) or not is_plain_name(entry.name):
+                        special[entry.name] = entry
         except PermissionError:
             self.unreadable[prefix] = None
             return
-        for entry in entries:
-            if not entry.name.startswith("."):
-                self._place(entry, prefix + entry.name, follow_links)
+        names.sort()
+        for name in names:
+            if name.startswith("."):
+                continue
+            if name in special:
+                self._place(special[name], prefix + name, follow_links)
+            else:
+                self.files.append(prefix + name)
 
     def _place(self, entry: os.DirEntry[str], relative: str, follow_links: bool) -> None:
         if not is_plain_name(entry.name):
@@ -112,7 +168,7 @@ class Tree:
             elif follow_links and not self._leads_up(entry):
                 self._walk(f"{relative}/", follow_links=False)
         elif entry.is_file():
-            self.files[relative] = None
+            self.files.append(relative)
 
     @staticmethod
     def _leads_up(link: os.DirEntry[str]) -> bool:
@@ -142,12 +198,20 @@ class Tree:
 
     def images(self, folder: str = "") -> list[str]:
         """The images in a folder and those inside it, in order."""
+        return list(self.each_image(folder))
+
+    def each_image(self, folder: str = "") -> Iterator[str]:
+        """The same, one after another."""
         prefix = f"{folder}/" if folder else ""
-        return [image for image in self._images if image.startswith(prefix)] if prefix else list(self._images)
+        return (image for image in self._images if image.startswith(prefix)) if prefix else iter(self._images)
 
     @cached_property
-    def _images(self) -> list[str]:
-        return [file for file in self.files if is_image_name(file)]
+    def _images(self) -> PathList:
+        found = PathList()
+        for file in self.files:
+            if is_image_name(file):
+                found.append(file)
+        return found
 
     def folders_in(self, folder: str = "") -> list[str]:
         """The names of the folders directly in a folder."""
@@ -186,24 +250,12 @@ def tree_of(source: Path) -> Tree:
     return kept[source]
 
 
-class Names(Protocol):
-    """Names that are held, in memory or elsewhere."""
-
-    def __contains__(self, name: object) -> bool: ...
-
-    def add(self, name: str) -> None: ...
-
-
 class Keys:
-    """Gives out keys, each once.
+    """Gives out keys, each once."""
 
-    Args:
-        taken: holds those that are given out; in memory where it is left out.
-    """
-
-    def __init__(self, report: Report, taken: Names | None = None) -> None:
+    def __init__(self, report: Report) -> None:
         self._report = report
-        self._taken: Names = set[str]() if taken is None else taken
+        self._taken = RoomySet()
 
     def take(self, *wishes: str) -> str:
         """The first wish that is free, else the last one with a number; anything but the first is reported."""

@@ -14,6 +14,7 @@ from saccade.core.errors import SaccadeError
 from saccade.core.objects import BoundsXYXY, Box, Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import Column, Kind, Schema
+from saccade.formats._disk import RoomySet
 from saccade.formats._paths import IMAGE_EXTENSIONS, is_plain_name
 from saccade.formats.base import MediaSource, Reading, Record
 
@@ -52,7 +53,7 @@ class FileNames:
     def __init__(self, report: Report, reserved: Collection[str] = ()) -> None:
         self._report = report
         self._reserved = frozenset(reserved)
-        self._taken: set[str] = set()
+        self._taken = RoomySet()
 
     def take(self, key: str) -> str:
         """The path for a key; one that had to differ from the key is reported."""

@@ -14,6 +14,7 @@ from saccade.core.query.tree import Type
 from saccade.core.schema import KEY, Column
 from saccade.store.codec import POSITION
 from saccade.store.columns import to_list
+from saccade.store.lance_table import open_table
 from saccade.store.query_sql import MACROS, quoted, to_sql
 from saccade.store.snapshot import Snapshot
 
@@ -26,7 +27,7 @@ def _connection(snapshot: Snapshot) -> Iterator[Any]:
     import duckdb
 
     with duckdb.connect(config={"enable_external_access": False}) as connection:
-        connection.register("#items", snapshot.table)
+        connection.register("#items", open_table(snapshot.folder, snapshot.version, sparing=True))
         for macro in MACROS:
             connection.execute(macro)
         yield connection

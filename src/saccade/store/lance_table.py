@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import lance
 import numpy as np
@@ -20,13 +21,27 @@ from lance.schema import LanceSchema
 
 from saccade.core.errors import WorkspaceError
 
-ROWS_PER_FILE = 262_144
+ROWS_PER_FILE = 65_536
+_GATHERED = 1 << 20
+"""Bytes of each column, and of each part of a nested one, that are gathered before they are written."""
 
 
-def open_table(folder: Path, version: str) -> LanceDataset:
-    """A table at one of its versions; WorkspaceError where it is not there or damaged."""
+SPARING: dict[str, Any] = {
+    "batch_size": 2048,
+    "batch_readahead": 2,
+    "fragment_readahead": 1,
+    "io_buffer_size": 1 << 23,
+}
+
+
+def open_table(folder: Path, version: str, *, sparing: bool = False) -> LanceDataset:
+    """A table at one of its versions; WorkspaceError where it is not there or damaged.
+
+    Args:
+        sparing: whoever looks through it holds little of it at a time.
+    """
     try:
-        return lance.dataset(str(folder), version=int(version))
+        return lance.dataset(str(folder), version=int(version), default_scan_options=SPARING if sparing else None)
     except (OSError, ValueError) as error:
         raise WorkspaceError(
             f"The table {folder.name} cannot be read at version {version}: {error}.", hint="Run: saccade doctor"
@@ -37,7 +52,7 @@ def _write(
     rows: pa.RecordBatchReader, target: str | LanceDataset, schema: pa.Schema, mode: str
 ) -> list[FragmentMetadata]:
     fragments: list[FragmentMetadata] = write_fragments(
-        rows, target, schema=schema, mode=mode, max_rows_per_file=ROWS_PER_FILE
+        rows, target, schema=schema, mode=mode, max_rows_per_file=ROWS_PER_FILE, data_cache_bytes=_GATHERED
     )
     return fragments
 

@@ -128,12 +128,12 @@ class ObjectStore:
             sync_folder(final.parent.parent)
         return final
 
-    def place_all(self, files: Mapping[str, Path]) -> None:
+    def place_all(self, files: _Waiting) -> None:
         """Give finished temporary files their names by digest: first all contents are on the disk, then all names."""
         try:
             sync_many(files.values(), self._scratch.root)
             folders: set[str] = set()
-            for digest, temporary in files.items():
+            for digest, temporary in files.paths():
                 if digest[:2] not in folders:
                     self._prepared(digest)
                     folders.add(digest[:2])
@@ -230,6 +230,33 @@ class ObjectStore:
         return NotFoundError(f"There is no object {digest}.", hint="'saccade doctor' lists what is missing.")
 
 
+class _Waiting(Mapping[str, Path]):
+    """Temporary files by digest, which is the name of each; a million of them take little memory."""
+
+    def __init__(self) -> None:
+        self._folders: dict[bytes, str] = {}
+
+    def add(self, digest: str, folder: str) -> str:
+        """The folder in which that content waits: this one, but where it waited before."""
+        return self._folders.setdefault(bytes.fromhex(digest), folder)
+
+    def __getitem__(self, digest: str) -> Path:
+        return Path(self._folders[bytes.fromhex(digest)], digest)
+
+    def __contains__(self, digest: object) -> bool:
+        return isinstance(digest, str) and bytes.fromhex(digest) in self._folders
+
+    def __iter__(self) -> Iterator[str]:
+        return (digest.hex() for digest in self._folders)
+
+    def __len__(self) -> int:
+        return len(self._folders)
+
+    def paths(self) -> Iterator[tuple[str, str]]:
+        """Each digest with its file, as text, which for many files takes less time."""
+        return ((name := digest.hex(), f"{folder}{os.sep}{name}") for digest, folder in self._folders.items())
+
+
 class ObjectBatch:
     """Objects on their way into a store; may be used by several threads at once.
 
@@ -239,7 +266,8 @@ class ObjectBatch:
 
     def __init__(self, store: ObjectStore, folder: Path) -> None:
         self._store, self._folder = store, folder
-        self._waiting: dict[str, Path] = {}
+        self._waiting = _Waiting()
+        self._place = str(folder)
 
     @property
     def is_local(self) -> bool:
@@ -256,14 +284,15 @@ class ObjectBatch:
 
     def handed_over(self) -> list[str]:
         """What waits here, for the batch that is to :meth:`adopt` it; it waits here no more."""
-        waiting, self._waiting = [str(path) for path in self._waiting.values()], {}
+        waiting, self._waiting = [path for _, path in self._waiting.paths()], _Waiting()
         return waiting
 
     def adopt(self, paths: Iterable[str]) -> None:
         """Take over what another process has put."""
-        for path in map(Path, paths):
-            if self._waiting.setdefault(path.name, path) != path:
-                path.unlink()  # that content is there already
+        for path in paths:
+            folder, digest = os.path.split(path)
+            if self._waiting.add(digest, folder) != folder:
+                Path(path).unlink()  # that content is there already
 
     def put_bytes(self, data: bytes) -> str:
         """Keep bytes from :meth:`finish` on; returns their digest."""
@@ -279,7 +308,7 @@ class ObjectBatch:
             return digest
         except OSError as error:
             raise WorkspaceError(f"An object cannot be written: {error}.", hint="Is the disk full?") from error
-        self._waiting[digest] = path
+        self._waiting.add(digest, self._place)
         return digest
 
     def put_file(self, path: Path) -> str:
@@ -311,7 +340,8 @@ class ObjectBatch:
             path.unlink()
             return False
         if self._store.is_local:
-            self._waiting[digest] = path
+            path.replace(self._folder / digest)
+            self._waiting.add(digest, self._place)
             return True
         self._store.put_file(path)
         path.unlink()
@@ -320,4 +350,4 @@ class ObjectBatch:
     def finish(self) -> None:
         """Make everything durable and visible; called when no thread puts anything any more."""
         self._store.place_all(self._waiting)
-        self._waiting = {}
+        self._waiting = _Waiting()

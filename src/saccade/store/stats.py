@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from saccade.core.schema import KEY, Column, Kind
 from saccade.store.columns import to_list
 from saccade.store.snapshot import Snapshot
+from saccade.store.spread import Spread
 
 _LABELS = (Kind.LABEL, Kind.LABELS, Kind.OBJECTS)
-_BATCH = 16_384
+_BATCH = 4096
 SPLIT = "split"
 
 
@@ -27,8 +26,8 @@ class _ColumnCounts:
         self.classes: Counter[str] = Counter(dict.fromkeys(column.class_names, 0))
         self.items_with: Counter[str] = Counter()
         self.types: Counter[str] = Counter()
-        self.sizes: list[npt.NDArray[np.float64]] = []
-        self.values: list[npt.NDArray[np.float64]] = []
+        self.sizes = {name: Spread() for name in ("width", "height", "area")}
+        self.values = Spread()
 
     def add(self, array: pa.Array) -> None:
         self.missing += array.null_count
@@ -42,7 +41,7 @@ class _ColumnCounts:
         elif kind is Kind.OBJECTS:
             self._add_objects(array)
         elif kind is Kind.NUMBER:
-            self.values.append(array.drop_null().to_numpy(zero_copy_only=False))
+            self.values.add(array.drop_null().to_numpy(zero_copy_only=False))
 
     def _add_classes(self, names: pa.Array, owners: pa.Array | None) -> None:
         self.classes.update(_counted(names))
@@ -55,7 +54,8 @@ class _ColumnCounts:
         self._add_classes(things.field("class"), pc.list_parent_indices(array))
         self.types.update(_counted(things.field("type")))
         x1, y1, x2, y2, area = (things.field(name).to_numpy() for name in ("x1", "y1", "x2", "y2", "area"))
-        self.sizes.append(np.stack([x2 - x1, y2 - y1, area]))
+        for name, numbers in (("width", x2 - x1), ("height", y2 - y1), ("area", area)):
+            self.sizes[name].add(numbers)
 
     def result(self) -> dict[str, Any]:
         kind = self.column.kind
@@ -66,26 +66,17 @@ class _ColumnCounts:
         if kind in (Kind.LABELS, Kind.OBJECTS):
             found["items_with_class"] = {name: self.items_with[name] for name in self.classes}
         if kind is Kind.OBJECTS:
-            width, height, area = np.concatenate([np.empty((3, 0)), *self.sizes], axis=1)
-            found["objects"] = int(width.size)
+            found["objects"] = len(self.sizes["area"])
             found["types"] = dict(self.types)
-            found["sizes"] = {"width": _spread(width), "height": _spread(height), "area": _spread(area)}
+            found["sizes"] = {name: spread.result() for name, spread in self.sizes.items()}
         if kind is Kind.NUMBER:
-            found["values"] = _spread(np.concatenate([np.empty(0), *self.values]))
+            found["values"] = self.values.result()
         return found
 
 
 def _counted(names: pa.Array) -> dict[str, int]:
     counts = pc.value_counts(names.drop_null())
     return dict(zip(to_list(counts.field("values")), to_list(counts.field("counts")), strict=True))
-
-
-def _spread(numbers: npt.NDArray[np.float64]) -> dict[str, float] | None:
-    """Least, quartiles, greatest and mean; None where there are no numbers."""
-    if not numbers.size:
-        return None
-    least, q1, median, q3, greatest = np.quantile(numbers, [0, 0.25, 0.5, 0.75, 1]).tolist()
-    return {"min": least, "q1": q1, "median": median, "q3": q3, "max": greatest, "mean": float(numbers.mean())}
 
 
 def statistics(snapshot: Snapshot) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
+from saccade.formats._disk import RoomySet
 from saccade.formats._json import Json, mentioned, own
-from saccade.formats._paths import SPLIT_WORDS, Names, Tree, leaves_folder, normal
+from saccade.formats._paths import SPLIT_WORDS, Tree, leaves_folder, normal
 
 TASKS = ("instances", "person_keypoints")
 _OTHER_TASKS = ("captions", "image_info", "panoptic", "stuff", "sentences")
@@ -98,7 +99,7 @@ class Images:
         named: takes the paths that are found.
     """
 
-    def __init__(self, tree: Tree, file: AnnotationFile, data: Json, named: Names) -> None:
+    def __init__(self, tree: Tree, file: AnnotationFile, data: Json, named: RoomySet) -> None:
         self._tree = tree
         mine = own(data).get("images")
         self._places = (normal(mine),) if isinstance(mine, str) else tuple(self._usual_places(file))

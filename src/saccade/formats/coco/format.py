@@ -25,10 +25,10 @@ from saccade.core.errors import FormatError
 from saccade.core.objects import Object, Objects
 from saccade.core.report import Action, Report
 from saccade.core.schema import Column, Kind, Schema
-from saccade.formats._disk import DiskNames, DiskSet
+from saccade.formats._disk import DiskNames, RoomySet
 from saccade.formats._json import Json, list_of, load_json, own
 from saccade.formats._options import one_of, parse_options
-from saccade.formats._paths import Keys, Names, Tree, is_plain_name, normal, stem_of
+from saccade.formats._paths import Keys, Tree, is_plain_name, normal, stem_of
 from saccade.formats.base import Detection, LocalFile, Reading, Record
 from saccade.formats.coco.entry import Entry
 from saccade.formats.coco.files import AnnotationFile, Images, annotation_files, candidates, looks_like_coco
@@ -126,13 +126,12 @@ class _CocoReading:
         self._categories = Categories({})
         self._tree = Tree(_root(source, options))
         self._sources = [self._load(file) for file in annotation_files(source, options.task, report)]
-        self._is_large = any(source.large is not None for source in self._sources)
-        self._keys = Keys(report, DiskSet() if self._is_large else None)
+        self._keys = Keys(report)
         self._has_metadata = False
 
     def open(self) -> Reading:
         self._tree.report_unusable(self._report)
-        named: Names = DiskSet() if self._is_large else set[str]()
+        named = RoomySet()
         for source in self._sources:
             images = Images(self._tree, source.file, source.data, named)
             for entry, number in self._entries(source, images):
@@ -188,9 +187,10 @@ class _CocoReading:
         self._report.add(Action.NOTICED if optional else Action.SET_ASIDE, "image file missing", detail=repr(name))
         return optional
 
-    def _report_unnamed(self, named: Names) -> None:
-        if unnamed := [file for file in self._tree.images() if file not in named]:
-            detail = f"{len(unnamed)} files, the first {unnamed[0]}"
+    def _report_unnamed(self, named: RoomySet) -> None:
+        unnamed = (file for file in self._tree.each_image() if file not in named)
+        if (first := next(unnamed, None)) is not None:
+            detail = f"{1 + sum(1 for _ in unnamed)} files, the first {first}"
             self._report.add(Action.NOTICED, "image files without an entry", detail=detail)
 
     def _records(self) -> Iterator[Record]:

@@ -18,6 +18,7 @@ from saccade.core.geometry import counts_to_coco_string, ellipse_to_polygon, pol
 from saccade.core.objects import BoundsXYXY, Box, Ellipse, Keypoints, Mask, Object, Polygon, Ring, RotatedBox
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Kind
+from saccade.formats._disk import NumberSet
 from saccade.formats._json import Json
 from saccade.formats._writing import (
     NO_SPLIT_FOLDER,
@@ -201,7 +202,7 @@ class _AnnotationWriter:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._taken: set[int] = set()
+        self._taken = NumberSet()
         self._next = 1
 
     def row(self, key: str, found: Object, size: tuple[int, int] | None) -> Json | None:
