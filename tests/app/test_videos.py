@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -210,3 +212,20 @@ def test_predictions_on_frames(trained_command: Command, tmp_path: Path) -> None
     assert [image["file_name"] for image in content["images"]][:2] == ["clip/000000.jpg", "clip/000001.jpg"]
     assert len(list((tmp_path / "found" / "pictures" / "clip").iterdir())) == 6
     assert run.json("datasets", "show", "found")["items"] == 6
+
+
+def test_open_videos_are_closed_when_python_ends(tmp_path: Path) -> None:
+    """A traceback stood behind the last line of what had read frames."""
+    make_clip(tmp_path / "a.mp4", 5)
+    program = f"""
+from pathlib import Path
+from saccade.app.importing import import_dataset
+from saccade.media.stored import read_image
+from saccade.store.workspace import Workspace
+with Workspace.create({str(tmp_path / "home")!r}) as workspace:
+    version = import_dataset(workspace, Path({str(tmp_path / "a.mp4")!r}), "films").version
+    read_image(version, next(iter(version.items()))["image"])
+"""
+    ran = subprocess.run([sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, check=True)
+    assert "Exception ignored" not in ran.stderr
+    assert "unclosed" not in ran.stderr

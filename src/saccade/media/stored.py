@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -102,5 +103,13 @@ class _Videos:
         for old in surplus:
             old.close()
 
+    def close(self) -> None:
+        """Close those of which nobody reads."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for one in idle:
+            one.close()
+
 
 _VIDEOS = _Videos()
+atexit.register(_VIDEOS.close)
