@@ -233,6 +233,40 @@ def operations() -> str:
     )
 
 
+def api() -> str:
+    """Every route of the API, with who may call it and what it takes."""
+    from fastapi import FastAPI
+
+    from saccade.server.application import ROUTERS
+    from saccade.server.permissions import NEEDED, ROUTES, Action
+
+    served = FastAPI()
+    for router in ROUTERS:
+        served.include_router(router)
+    parts = []
+    for path, methods in served.openapi()["paths"].items():
+        for method, facts in methods.items():
+            route = f"{method.upper()} {path}"
+            action = ROUTES[route]
+            who = "everybody" if action is Action.PUBLIC else f"{NEEDED[action]} and above"
+            given = [
+                f"`{one['name']}`" + ("" if one.get("required") else " (optional)")
+                for one in facts.get("parameters", [])
+            ]
+            body = facts.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            if body:
+                given.append(f"a body {body['$ref'].rpartition('/')[2]}")
+            takes = f"\n\nTakes {', '.join(given)}." if given else ""
+            parts.append(f"## {route}\n\n{facts['description']} For {who}.{takes}")
+    return page(
+        "HTTP API",
+        "`saccade serve` serves it. Programs send `Authorization: Bearer TOKEN`; browsers have a cookie, and send the "
+        "header `X-Saccade-Guard` with whatever changes something. Every error is "
+        '`{"error": {"code", "message", "hint", "fields"}}`. See [the server](../guide/server.md).',
+        parts,
+    )
+
+
 def error_codes() -> str:
     """Every error with its code."""
     found = [part for part in vars(errors).values() if isinstance(part, type) and issubclass(part, errors.SaccadeError)]
@@ -284,6 +318,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "components.md": components,
     "formats.md": formats,
     "operations.md": operations,
+    "api.md": api,
     "errors.md": error_codes,
     "python.md": python,
 }

@@ -251,3 +251,11 @@ def test_a_removed_name_can_be_used_again_but_not_its_version_numbers(workspace:
     assert (again.ref, workspace.datasets.aliases("d")) == ("d@3", {})
     with pytest.raises(NotFoundError, match="no version '1'"):
         workspace.datasets.open("d@1")
+
+
+@pytest.mark.parametrize("selector", ["9" * 30, "²", "٣", "0", "-1"])
+def test_numbers_that_no_version_has(workspace: Workspace, selector: str) -> None:
+    """One beyond what the catalog holds, and digits of other kinds, ended in an error of Python's."""
+    workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
+    with pytest.raises(NotFoundError, match="no version"):
+        workspace.datasets.open(f"d@{selector}")

@@ -9,6 +9,9 @@ SaccadeError
 ├── RecipeError            a recipe that does not say what it must
 ├── PipelineError          a pipeline that cannot be read or run; it names the step
 ├── QueryError             a query that cannot be read; it shows the place
+├── NotSignedInError       nobody has said who they are, or not rightly
+├── NotAllowedError        somebody may not do what they ask for
+├── TooManyError           too many tries; it says when to try again
 ├── WorkspaceError         the workspace is missing, damaged or not writable
 └── MissingExtraError      an optional part of Saccade is not installed
 """
@@ -73,6 +76,28 @@ class PipelineError(SaccadeError, ValueError):
     def __init__(self, message: str, *, step: str = "", hint: str = "") -> None:
         super().__init__(f"Step '{step}': {message}" if step else message, hint=hint)
         self.step = step
+
+
+class NotSignedInError(SaccadeError):
+    code = "not-signed-in"
+
+
+class NotAllowedError(SaccadeError):
+    code = "not-allowed"
+
+
+class TooManyError(SaccadeError):
+    """Too many tries.
+
+    Attributes:
+        seconds: after which to try again.
+    """
+
+    code = "too-many"
+
+    def __init__(self, message: str, *, seconds: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.seconds = seconds
 
 
 class QueryError(SaccadeError, ValueError):

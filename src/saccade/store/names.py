@@ -39,6 +39,11 @@ def split_ref(ref: str) -> tuple[str, str]:
     return name, selector or LATEST
 
 
+def numbered(selector: str) -> int | None:
+    """The number that a selector is, as version numbers are written; None for any other."""
+    return int(selector) if selector.isascii() and selector.isdigit() and len(selector) < 10 else None
+
+
 def exact(name: str, number: int) -> str:
     return f"{name}@{number}"
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from saccade.core.errors import NotFoundError, nearest
-from saccade.store.names import DATASET_PREFIX, LATEST, MAIN, MODEL_PREFIX, exact, missing_version, split_ref
+from saccade.store.names import DATASET_PREFIX, LATEST, MAIN, MODEL_PREFIX, exact, missing_version, numbered, split_ref
 from saccade.store.tables import (
     DEFAULT_PROJECT,
     BranchRow,
@@ -63,7 +63,7 @@ def find_version(session: Session, dataset: DatasetRow, selector: str) -> Versio
         session.execute(select(BranchRow.name, BranchRow.head).where(BranchRow.dataset_id == dataset.id)).all()
     )
     named = {**heads, **aliases, LATEST: heads[MAIN]}
-    number = int(selector) if selector.isdigit() else named.get(selector)
+    number = numbered(selector) or named.get(selector)
     found = None if number is None else version_at(session, dataset, number)
     if found is None:
         numbers = session.scalars(select(VersionRow.number).where(VersionRow.dataset_id == dataset.id)).all()
@@ -88,7 +88,7 @@ def find_model_version(session: Session, model: ModelRow, selector: str) -> Mode
     }
     pointed = select(ModelAliasRow.name, ModelAliasRow.number).where(ModelAliasRow.model_id == model.id)
     named = {**dict(session.execute(pointed).all()), LATEST: max(versions)}
-    number = int(selector) if selector.isdigit() else named.get(selector)
+    number = numbered(selector) or named.get(selector)
     if number in versions:
         return versions[number]
     hint = "" if selector.isdigit() else f"To set it: saccade models promote {model.name}@{max(versions)} {selector}"

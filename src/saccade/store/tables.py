@@ -211,3 +211,87 @@ class EvaluationRow(Base):
     report: Mapped[str | None] = mapped_column(String(64))
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
     created: Mapped[datetime] = mapped_column(default=now)
+
+
+class PersonRow(Base):
+    """Somebody who may sign in. One who was removed keeps the row, so that what they did stays theirs."""
+
+    __tablename__ = "people"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    email: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    password: Mapped[str | None]
+    created: Mapped[datetime] = mapped_column(default=now)
+    removed: Mapped[datetime | None]
+
+
+class FailureRow(Base):
+    """Tries to sign in that failed, by a digest of the address, whether there is somebody of that address or not."""
+
+    __tablename__ = "sign_in_failures"
+    email: Mapped[str] = mapped_column(String(64), primary_key=True)
+    count: Mapped[int] = mapped_column(default=0)
+    last: Mapped[datetime] = mapped_column(default=now)
+
+
+class MemberRow(Base):
+    """What somebody is in a project."""
+
+    __tablename__ = "members"
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"), primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    since: Mapped[datetime] = mapped_column(default=now)
+
+
+class InvitationRow(Base):
+    """A link with which one person may join a project, once. ``secret`` is a digest of what is in it."""
+
+    __tablename__ = "invitations"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    secret: Mapped[str] = mapped_column(String(64), unique=True)
+    email: Mapped[str]
+    role: Mapped[str] = mapped_column(String(16))
+    invited_by: Mapped[str | None] = mapped_column(ForeignKey("people.id"))
+    created: Mapped[datetime] = mapped_column(default=now)
+    expires: Mapped[datetime]
+    accepted: Mapped[datetime | None]
+
+
+class SessionRow(Base):
+    """Somebody who is signed in with a browser. ``secret`` is a digest of what the cookie holds."""
+
+    __tablename__ = "sessions"
+    secret: Mapped[str] = mapped_column(String(64), primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
+    guard: Mapped[str] = mapped_column(String(64))
+    created: Mapped[datetime] = mapped_column(default=now)
+    seen: Mapped[datetime] = mapped_column(default=now)
+    expires: Mapped[datetime]
+
+
+class TokenRow(Base):
+    """What a program signs in with. ``secret`` is a digest of it; it may no more than ``role`` says."""
+
+    __tablename__ = "tokens"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
+    name: Mapped[str]
+    secret: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[str] = mapped_column(String(16))
+    created: Mapped[datetime] = mapped_column(default=now)
+    used: Mapped[datetime | None]
+    expires: Mapped[datetime]
+
+
+class AuditRow(Base):
+    """What somebody did, or tried to. Rows are added and never changed."""
+
+    __tablename__ = "audit"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=now, index=True)
+    person_id: Mapped[str | None] = mapped_column(ForeignKey("people.id"))
+    action: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str]
+    address: Mapped[str] = mapped_column(String(64), default="")

@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, BinaryIO
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from saccade.core.errors import InvalidValueError
@@ -94,6 +96,19 @@ class DatasetVersion:
         for part, size in ((rows[:_FIRST_BATCH], _FIRST_BATCH), (rows[_FIRST_BATCH:], _BATCH)):
             for batch in self.snapshot.batches([KEY, *schema.names], part, size):
                 yield from decode_batch(batch, schema.columns)
+
+    def rows(self, places: npt.NDArray[np.int64]) -> list[Item]:
+        """The items at these places of the order."""
+        index = self.snapshot.index
+        found = index.take(index.order[places], [KEY, *self.schema.names])
+        return [item for batch in found.to_batches() for item in decode_batch(batch, self.schema.columns)]
+
+    def places_where(self, query: str) -> npt.NDArray[np.int64]:
+        """The places in the order of the items for which a query holds; see :meth:`where`."""
+        index = self.snapshot.index
+        place = np.empty(len(index), np.int64)
+        place[index.order] = np.arange(len(index))
+        return place[index.match(pa.array(self.where(query), pa.string()))]
 
     def get(self, key: str) -> Item:
         """The item of that key; NotFoundError where there is none."""

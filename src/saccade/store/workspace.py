@@ -21,6 +21,7 @@ from saccade.store.files import Scratch, write_whole
 from saccade.store.lineage import lineage
 from saccade.store.models import Models
 from saccade.store.object_store import ObjectStore
+from saccade.store.people import People
 from saccade.store.runs import Runs
 
 FOLDER = ".saccade"
@@ -62,6 +63,7 @@ class Workspace:
         self.models = Models(self.catalog, self.objects)
         self.runs = Runs(self.catalog, folder / "runs")
         self.evaluations = Evaluations(self.catalog, self.objects)
+        self.people = People(self.catalog)
 
     @classmethod
     def create(cls, location: Path | str) -> Workspace:

@@ -1,0 +1,61 @@
+"""The server: what it says at its start, and how it runs."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import closing
+
+from saccade.core.errors import ConflictError, InvalidValueError
+from saccade.store.workspace import Workspace
+
+HOST, PORT = "127.0.0.1", 8080
+
+
+def first_link(workspace: Workspace, origin: str) -> str | None:
+    """The link that makes the first owner, used once and for a day; None where there is somebody already."""
+    secret = workspace.people.first_link()
+    return None if secret is None else f"{origin}/join#{secret}"
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens there; ConflictError where another program does, InvalidValueError for no address."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    except socket.gaierror as error:
+        raise InvalidValueError(f"'{host}' is no address of this machine: {error.strerror}.") from error
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ConflictError(
+            f"Nothing can be served at {host}:{port}: {error.strerror}.", hint="Choose another one with --port."
+        ) from error
+    return listening
+
+
+def origin_of(listening: socket.socket) -> str:
+    """Where a browser on this machine finds what listens there."""
+    host, port = listening.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 (every address: this machine's own is one of them)
+        host = "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def run(application: object, listening: socket.socket, started: Callable[[], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; requests under way are answered first."""
+    import uvicorn
+
+    class _Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            started()
+
+    config = uvicorn.Config(
+        application,  # type: ignore[arg-type]  # an ASGI application, whose type uvicorn keeps to itself
+        log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=10, lifespan="off",
+    )  # fmt: skip
+    with closing(listening):
+        _Server(config).run(sockets=[listening])

@@ -1,0 +1,121 @@
+"""The application: routes behind the gate, one shape for errors, and what every answer says to browsers."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from saccade import __version__
+from saccade.core.errors import (
+    ConflictError,
+    NotAllowedError,
+    NotFoundError,
+    NotSignedInError,
+    SaccadeError,
+    TooManyError,
+    WorkspaceError,
+)
+from saccade.server.answers import Failure
+from saccade.server.gate import Gate
+from saccade.server.opened import Opened
+from saccade.server.routes import datasets, people
+from saccade.server.tries import Tries
+from saccade.store.workspace import Workspace
+
+ROUTERS = (people.router, datasets.router)
+LARGEST_BODY = 1 << 20
+_LOCAL = ("localhost", "127.0.0.1", "[::1]")
+_STATUS: tuple[tuple[type[SaccadeError], int], ...] = (
+    (NotSignedInError, 401),
+    (NotAllowedError, 403),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (TooManyError, 429),
+    (WorkspaceError, 503),
+)
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_log = logging.getLogger("saccade.server")
+
+
+def create_app(workspace: Workspace, *, hosts: tuple[str, ...] = (), origin: str = "") -> FastAPI:
+    """The application that serves a workspace.
+
+    Args:
+        hosts: names under which it is reached besides this machine's own; requests to others are refused, which keeps
+            pages of other sites from reaching it by a name of theirs.
+        origin: where links that it gives begin, such as ``https://labels.example.org``.
+    """
+    app = FastAPI(
+        title="Saccade", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Gate],
+        responses={status: {"model": Failure} for status in (401, 403, 404, 409, 422, 429)},
+    )  # fmt: skip
+    app.state.workspace, app.state.origin = workspace, origin.rstrip("/")
+    app.state.opened, app.state.tries = Opened(workspace), Tries()
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_exception_handler(SaccadeError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(Exception, _unknown)
+    app.middleware("http")(_guarded)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOCAL, *hosts], www_redirect=False)
+    return app
+
+
+async def _guarded(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+    length = request.headers.get("Content-Length", "0")
+    if "Transfer-Encoding" in request.headers or not length.isdigit() or int(length) > LARGEST_BODY:
+        return _failure(413, "too-large", f"A request has at most {LARGEST_BODY:,} bytes, and says how many.")
+    response = await go_on(request)
+    response.headers.setdefault("Cache-Control", "no-store")
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _failure(status: int, code: str, message: str, hint: str = "", **more: Any) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message, "hint": hint, "fields": {}, **more}}, status)
+
+
+async def _known(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SaccadeError)
+    status = next((number for kind, number in _STATUS if isinstance(error, kind)), 422)
+    response = _failure(status, error.code, error.message, error.hint)
+    if isinstance(error, TooManyError):
+        response.headers["Retry-After"] = str(error.seconds)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # What was given is not repeated: there may be a password in it.
+    fields = {".".join(map(str, one["loc"][1:])) or str(one["loc"][0]): str(one["msg"]) for one in error.errors()}
+    return _failure(422, "invalid-value", "The request is not as it is to be.", fields=fields)
+
+
+async def _of_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "not-found", 405: "not-allowed"}.get(error.status_code, "error")
+    return _failure(error.status_code, code, str(error.detail))
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    """What nobody thought of: told to the log with a number, and to whoever asked by the number alone."""
+    number = uuid.uuid4().hex[:12]
+    _log.error("error %s at %s %s", number, request.method, request.url.path, exc_info=error)
+    return _failure(500, "error", f"Something went wrong; the server's log says what ({number}).")

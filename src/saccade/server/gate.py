@@ -1,0 +1,121 @@
+"""The gate: who asks, whether they may, and what is noted of it; every route lies behind it."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+
+from saccade.core.errors import NotAllowedError, NotSignedInError
+from saccade.server.permissions import NEEDED, ROUTES, Action
+from saccade.store.people import Caller, People
+from saccade.store.workspace import Workspace
+
+COOKIE = "saccade_session"
+GUARD = "X-Saccade-Guard"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_FORTNIGHT = 14 * 24 * 3600
+
+
+def workspace_of(request: Request) -> Workspace:
+    """The workspace that is served."""
+    found: Workspace = request.app.state.workspace
+    return found
+
+
+def address_of(request: Request) -> str:
+    return request.client.host if request.client is not None else ""
+
+
+def pass_gate(request: Request) -> None:
+    """Let a request pass, or raise.
+
+    Raises:
+        NotSignedInError: nobody is signed in, and the route is not for everybody.
+        NotAllowedError: the role is too small; or a browser sent it for another site.
+    """
+    route = f"{request.method} {request.scope['route'].path}"
+    action = ROUTES.get(route)
+    if action is None:
+        raise NotAllowedError(f"Nobody may call {route}.")
+    caller = _caller(request)
+    request.state.caller = caller
+    changes = request.method not in _SAFE
+    if changes:
+        _refuse_other_sites(request)
+    if action is Action.PUBLIC:
+        return
+    if caller is None:
+        raise NotSignedInError("You are not signed in.", hint="Sign in, or send a token.")
+    if changes and not _has_guard(request, caller):
+        raise NotAllowedError(f"The header {GUARD} is missing or wrong.", hint="GET /session says what it is to be.")
+    is_allowed = caller.role.covers(NEEDED[action])
+    if changes or not is_allowed:
+        note(request, route if is_allowed else f"refused {route}", request.url.path)
+    if not is_allowed:
+        raise NotAllowedError(f"A {caller.role} may not do this.", hint=f"It takes a {NEEDED[action]}.")
+
+
+def _has_guard(request: Request, caller: Caller) -> bool:
+    """Whether a request of a session brings along what only its own pages know; one with a token needs nothing.
+
+    Another site can make a browser send the cookie, but can neither read this value nor set a header.
+    """
+    given = request.headers.get(GUARD, "").encode()
+    return caller.guard is None or hmac.compare_digest(given, caller.guard.encode())
+
+
+def _caller(request: Request) -> Caller | None:
+    people: People = workspace_of(request).people
+    kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return people.token(secret.strip())
+    cookie = request.cookies.get(COOKIE)
+    return people.session(cookie) if cookie else None
+
+
+def _refuse_other_sites(request: Request) -> None:
+    """Refuse what a page of another site makes a browser send; programs send no Origin."""
+    origin = request.headers.get("Origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
+        raise NotAllowedError("This comes from another site.")
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+        raise NotAllowedError("This comes from another site.")
+
+
+def note(request: Request, action: str, subject: str) -> None:
+    """Add to the log what somebody does."""
+    caller: Caller | None = request.state.caller
+    person = None if caller is None else caller.person.id
+    workspace_of(request).people.note(person, action, subject, address_of(request))
+
+
+def remember(response: Response, request: Request, secret: str) -> None:
+    """Give a browser the cookie of a session; no script can read it, no other site have it sent along."""
+    response.set_cookie(
+        COOKIE,
+        secret,
+        max_age=_FORTNIGHT,
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+        path="/",
+    )
+
+
+def forget(response: Response) -> None:
+    """Take that cookie away."""
+    response.delete_cookie(COOKIE, path="/")
+
+
+def _signed_in(request: Request) -> Caller:
+    caller: Caller | None = request.state.caller
+    if caller is None:
+        raise NotSignedInError("You are not signed in.")
+    return caller
+
+
+SignedIn = Annotated[Caller, Depends(_signed_in)]
+Served = Annotated[Workspace, Depends(workspace_of)]
+Gate: Any = Depends(pass_gate)

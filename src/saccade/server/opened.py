@@ -1,0 +1,52 @@
+"""Versions that are open, and what queries found in them: both never change, and are kept for the next request."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from saccade.store.version import DatasetVersion
+from saccade.store.workspace import Workspace
+
+Rows = npt.NDArray[np.int64]
+_VERSIONS, _QUERIES = 16, 64
+
+
+class Opened:
+    """The versions of a workspace that were asked for lately; used by several threads."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._versions: OrderedDict[tuple[str, str], DatasetVersion] = OrderedDict()
+        self._found: OrderedDict[tuple[str, str, str], Rows] = OrderedDict()
+
+    def version(self, ref: str) -> DatasetVersion:
+        """A version; the same object for the same version."""
+        opened = self._workspace.datasets.open(ref)
+        identity = opened.ref, opened.snapshot.table_id + opened.snapshot.version
+        with self._lock:
+            kept = self._versions.setdefault(identity, opened)
+            self._versions.move_to_end(identity)
+            while len(self._versions) > _VERSIONS:
+                self._versions.popitem(last=False)
+        return kept
+
+    def rows(self, version: DatasetVersion, where: str | None) -> Rows:
+        """The places, in the order of the version, of the items for which a query holds."""
+        if where is None:
+            return np.arange(len(version))
+        identity = version.snapshot.table_id, version.snapshot.version, where
+        with self._lock:
+            if identity in self._found:
+                self._found.move_to_end(identity)
+                return self._found[identity]
+        rows = version.places_where(where)
+        with self._lock:
+            self._found[identity] = rows
+            while len(self._found) > _QUERIES:
+                self._found.popitem(last=False)
+        return rows

@@ -1,0 +1,155 @@
+"""Datasets: what there is, versions, items by pages, pictures."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from saccade import __version__
+from saccade.core.errors import InvalidValueError, NotFoundError
+from saccade.core.schema import ImageRef, Kind, VideoRef
+from saccade.server.answers import (
+    DatasetAnswer,
+    Health,
+    ItemAnswer,
+    ItemPage,
+    LogEntry,
+    VersionAnswer,
+    columns_of,
+    item_answer,
+    plain,
+)
+from saccade.server.gate import Served
+from saccade.server.opened import Opened
+from saccade.server.permissions import API
+
+router = APIRouter(prefix=API)
+Ref = str
+_FOREVER = "private, max-age=31536000, immutable"
+
+
+def _opened(request: Request) -> Opened:
+    found: Opened = request.app.state.opened
+    return found
+
+
+@router.get("/health", tags=["server"])
+def health() -> Health:
+    """Whether the server answers."""
+    return Health(status="ok", version=__version__)
+
+
+@router.get("/datasets", tags=["datasets"])
+def datasets(served: Served) -> list[DatasetAnswer]:
+    """All datasets, each at its latest version."""
+    return [DatasetAnswer.model_validate(one) for one in served.datasets.list()]
+
+
+@router.get("/datasets/{ref}", tags=["datasets"])
+def dataset(ref: Ref, request: Request) -> VersionAnswer:
+    """A version, as NAME or NAME@VERSION, with its columns."""
+    version = _opened(request).version(ref)
+    info = version.info
+    return VersionAnswer(
+        ref=version.ref, number=version.number, items=len(version), message=info.message, author=info.author,
+        created=info.created, columns=columns_of(version.schema),
+    )  # fmt: skip
+
+
+@router.get("/datasets/{ref}/log", tags=["datasets"])
+def log(ref: Ref, served: Served) -> list[LogEntry]:
+    """The versions of a dataset, the newest first."""
+    return [LogEntry.model_validate(one) for one in served.datasets.log(ref.partition("@")[0])]
+
+
+@router.get("/datasets/{ref}/stats", tags=["datasets"])
+def stats(ref: Ref, request: Request) -> dict[str, Any]:
+    """Counts by split and class, and sizes."""
+    found: dict[str, Any] = plain(_opened(request).version(ref).stats())
+    return found
+
+
+@router.get("/datasets/{ref}/histogram", tags=["datasets"])
+def histogram(
+    ref: Ref,
+    request: Request,
+    value: Annotated[str, Query(max_length=2000)],
+    over: Annotated[str | None, Query(max_length=200)] = None,
+    where: Annotated[str | None, Query(max_length=4000)] = None,
+    bins: Annotated[int, Query(ge=1, le=500)] = 20,
+) -> dict[str, Any]:
+    """How often each value of an expression occurs."""
+    version = _opened(request).version(ref)
+    found: dict[str, Any] = plain(version.histogram(value, over=over, where=where, bins=bins))
+    return found
+
+
+@router.get("/datasets/{ref}/items", tags=["datasets"])
+def items(
+    ref: Ref,
+    request: Request,
+    where: Annotated[str | None, Query(max_length=4000)] = None,
+    cursor: Annotated[str | None, Query(max_length=20)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> ItemPage:
+    """Items in order, some at a time; of those for which a query holds."""
+    if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
+        raise InvalidValueError(f"'{cursor}' is no cursor.", hint="Take what 'next' of the page before says.")
+    opened = _opened(request)
+    version, start = opened.version(ref), int(cursor or 0)
+    rows = opened.rows(version, where)
+    found = version.rows(rows[start : start + limit])
+    end = start + limit
+    return ItemPage(
+        items=[item_answer(item) for item in found], total=len(rows), next=str(end) if end < len(rows) else None
+    )
+
+
+@router.get("/datasets/{ref}/item", tags=["datasets"])
+def item(ref: Ref, request: Request, key: Annotated[str, Query(max_length=1000)]) -> ItemAnswer:
+    """One item by its key."""
+    return item_answer(_opened(request).version(ref).get(key))
+
+
+@router.get("/datasets/{ref}/picture", tags=["datasets"], response_class=Response)
+def picture(
+    ref: Ref,
+    request: Request,
+    served: Served,
+    key: Annotated[str, Query(max_length=1000)],
+    size: Annotated[int, Query(ge=16, le=4096)] = 256,
+    objects: bool = False,
+) -> Response:
+    """The image of an item as a JPEG of at most so many pixels a side, with its objects where asked for."""
+    from saccade.app.viewing import picture as picture_of
+    from saccade.media.image import encode
+
+    version = _opened(request).version(ref)
+    pixels = picture_of(served, version, key, max_size=size, objects=objects)
+    return Response(encode(pixels, "jpeg", 85), media_type="image/jpeg", headers={"Cache-Control": _cached(ref)})
+
+
+@router.get("/datasets/{ref}/file", tags=["datasets"], response_class=Response)
+def file(
+    ref: Ref,
+    request: Request,
+    key: Annotated[str, Query(max_length=1000)],
+    column: Annotated[str, Query(max_length=200)],
+) -> Response:
+    """The file of an item as it came in, to be saved: never shown, whatever it says that it is."""
+    version = _opened(request).version(ref)
+    if column not in version.schema or version.schema[column].kind not in (Kind.IMAGE, Kind.VIDEO, Kind.FILE):
+        raise NotFoundError(f"There is no column of files '{column}'.")
+    found = version.get(key)[column]
+    if found is None:
+        raise NotFoundError(f"The item '{key}' has no file there.")
+    assert isinstance(found, ImageRef | VideoRef) or hasattr(found, "digest")
+    data = version.read_media(found)
+    headers = {"Content-Disposition": "attachment", "Cache-Control": _cached(ref)}
+    return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+def _cached(ref: Ref) -> str:
+    """What a numbered version gives never changes."""
+    return _FOREVER if ref.partition("@")[2].isdigit() else "private, no-cache"

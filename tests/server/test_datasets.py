@@ -1,0 +1,100 @@
+"""Datasets by HTTP are what they are in the workspace."""
+
+from __future__ import annotations
+
+import math
+from io import BytesIO
+
+import pytest
+from PIL import Image
+from tests.server.conftest import Site, error_of
+
+from saccade.core.reader import Item
+from saccade.core.roles import Role
+from saccade.core.schema import Column, Kind, Schema
+from saccade.server.permissions import API
+
+
+def test_pages_are_the_whole(site: Site) -> None:
+    viewer = site.signed_in(Role.VIEWER)
+    version = site.workspace.datasets.open("harbour")
+    assert [one["name"] for one in viewer.get(f"{API}/datasets").json()] == ["harbour"]
+    shown = viewer.get(f"{API}/datasets/harbour").json()
+    assert shown["ref"] == "harbour@1"
+    assert [column["name"] for column in shown["columns"]] == list(version.schema.names)
+    found, cursor = [], None
+    while True:
+        params = {"limit": 3} | ({} if cursor is None else {"cursor": cursor})
+        page = viewer.get(f"{API}/datasets/harbour/items", params=params).json()
+        assert page["total"] == len(version)
+        found += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    items = list(version.items())
+    assert [one["key"] for one in found] == [item.key for item in items]
+    for one, item in zip(found, items, strict=True):
+        objects = one["values"]["objects"]
+        assert [(each["id"], each["class"]) for each in objects] == [(o.id, o.class_name) for o in item["objects"]]
+        assert [each["bounds"] for each in objects] == [list(o.geometry.bounds_xyxy()) for o in item["objects"]]
+        assert "uri" not in one["values"]["image"], "where a file lies is nobody's business"
+    single = viewer.get(f"{API}/datasets/harbour/item", params={"key": items[2].key}).json()
+    assert single == found[2]
+
+
+def test_queries_and_counts(site: Site) -> None:
+    viewer = site.signed_in(Role.VIEWER)
+    version = site.workspace.datasets.open("harbour")
+    query = "len(objects) > 2"
+    wanted = version.where(query)
+    assert 0 < len(wanted) < len(version)
+    for _ in range(2):  # the second is remembered
+        page = viewer.get(f"{API}/datasets/harbour/items", params={"where": query, "limit": 1000}).json()
+        assert [one["key"] for one in page["items"]] == wanted
+    wrong = viewer.get(f"{API}/datasets/harbour/items", params={"where": "len(objcts) > 2"})
+    assert (wrong.status_code, error_of(wrong)) == (422, "query")
+    assert viewer.get(f"{API}/datasets/harbour/stats").json()["items"] == len(version)
+    histogram = viewer.get(f"{API}/datasets/harbour/histogram", params={"value": "area", "over": "objects"}).json()
+    assert histogram["count"] == sum(len(item["objects"]) for item in version.items())
+    missing = viewer.get(f"{API}/datasets/harbor")
+    assert missing.status_code == 404
+    assert "harbour" in missing.json()["error"]["hint"]
+
+
+def test_a_new_version_is_seen_and_an_old_one_stays(site: Site) -> None:
+    viewer = site.signed_in(Role.VIEWER)
+    key = site.workspace.datasets.open("harbour").keys()[0]
+    before = viewer.get(f"{API}/datasets/harbour/items").json()
+    site.workspace.datasets.delete_items("harbour", [key])
+    after = viewer.get(f"{API}/datasets/harbour/items").json()
+    assert after["total"] == before["total"] - 1
+    assert viewer.get(f"{API}/datasets/harbour@1/items").json() == before
+    assert [entry["number"] for entry in viewer.get(f"{API}/datasets/harbour/log").json()] == [2, 1]
+
+
+def test_pictures_and_files(site: Site) -> None:
+    viewer = site.signed_in(Role.VIEWER)
+    version = site.workspace.datasets.open("harbour")
+    key = version.keys()[0]
+    answer = viewer.get(f"{API}/datasets/harbour@1/picture", params={"key": key, "size": 64})
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert "immutable" in answer.headers["Cache-Control"]
+    assert max(Image.open(BytesIO(answer.content)).size) == 64
+    drawn = viewer.get(f"{API}/datasets/harbour/picture", params={"key": key, "size": 64, "objects": True})
+    assert drawn.content != answer.content
+    assert "immutable" not in drawn.headers["Cache-Control"]
+    file = viewer.get(f"{API}/datasets/harbour/file", params={"key": key, "column": "image"})
+    assert file.content == version.read_media(version.get(key)["image"])
+    assert file.headers["content-disposition"] == "attachment", "a file of somebody is saved, never shown"
+    assert file.headers["content-type"] == "application/octet-stream"
+    assert viewer.get(f"{API}/datasets/harbour/file", params={"key": key, "column": "objects"}).status_code == 404
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, 1e308])
+def test_numbers_that_json_has_not(site: Site, number: float) -> None:
+    viewer = site.signed_in(Role.VIEWER)
+    schema = Schema((Column("x", Kind.NUMBER),))
+    site.workspace.datasets.write("odd", schema, [Item("<script>", {"x": number})], mode="create")
+    page = viewer.get(f"{API}/datasets/odd/items").json()
+    expected = number if math.isfinite(number) else f"{'-' if number < 0 else ''}Infinity"
+    assert page["items"] == [{"key": "<script>", "values": {"x": expected}}]

@@ -1,0 +1,97 @@
+"""The server as a process: its first words, a person and a program that use it, and its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.command import Command
+from tests.server.conftest import PASSWORD
+
+from saccade.store.workspace import Workspace
+
+
+def start(home: Path, *more: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    command = [sys.executable, "-m", "saccade", "serve", "--port", "0", "-w", str(home), "--json", *more]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if line.startswith("}"):
+            break
+    return process, json.loads(said)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    with Workspace.create(tmp_path):
+        return tmp_path
+
+
+@pytest.mark.slow
+def test_from_the_first_start_to_a_program_that_reads(home: Path) -> None:
+    process, said = start(home)
+    try:
+        address, _, secret = said["first_link"].partition("/join#")
+        assert address == said["address"]
+        with httpx.Client(base_url=said["api"]) as browser:
+            assert browser.get("/health").json()["status"] == "ok"
+            assert browser.get("/datasets").status_code == 401
+            owner = {"secret": secret, "name": "Ann", "email": "ann@example.org", "password": PASSWORD}
+            joined = browser.post("/join", json=owner)
+            assert joined.status_code == 201
+            guard = {"X-Saccade-Guard": joined.json()["guard"]}
+            made = browser.post("/tokens", json={"name": "program", "role": "viewer"}, headers=guard).json()
+        with httpx.Client(base_url=said["api"], headers={"Authorization": f"Bearer {made['token']}"}) as program:
+            assert program.get("/datasets").json() == []
+    finally:
+        process.send_signal(signal.SIGINT if os.name != "nt" else signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode in (0, 130)
+    assert "Traceback" not in errors
+    again, said = start(home)
+    again.terminate()
+    again.communicate(timeout=30)
+    assert said["first_link"] is None, "there is an owner"
+
+
+@pytest.mark.slow
+def test_a_place_that_is_taken_is_named(home: Path, command: Command) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command.fails("serve", "--port", port, "-w", str(home), code="conflict")
+    command.fails("serve", "--host", "nowhere.invalid", "-w", str(home), code="invalid-value")
+
+
+@pytest.mark.usefixtures("_hashing_is_cheap")
+def test_people_at_the_command_line(home: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from saccade.cli import users
+
+    monkeypatch.setattr(users, "_password", lambda: PASSWORD)
+    where = ("-w", str(home))
+    assert command.json("users", "list", *where) == []
+    command.fails("users", "add", "bob@example.org", *where, code="conflict")
+    command("users", "add", "ann@example.org", "--role", "owner", "--name", "Ann", *where)
+    command("users", "add", "bob@example.org", *where)
+    assert [one["role"] for one in command.json("users", "list", *where)] == ["owner", "annotator"]
+    assert command.json("users", "set-role", "bob@example.org", "reviewer", *where)["role"] == "reviewer"
+    token = command("users", "token", "bob@example.org", *where).out.strip()
+    with Workspace.open(home) as workspace:
+        caller = workspace.people.token(token)
+        assert caller is not None
+        assert (caller.person.email, caller.role) == ("bob@example.org", "viewer")
+    command.fails("users", "rm", "ann@example.org", *where, code="conflict")
+    command("users", "rm", "bob@example.org", *where)
+    assert len(command.json("users", "list", *where)) == 1
+    assert command.json("users", "audit", *where) == []
