@@ -60,7 +60,12 @@ def add(
 
 
 @users.command("set-role")
-def set_role(who: Who, role: Role, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
+def set_role(
+    who: Who,
+    role: Annotated[Role, typer.Argument(help="What they are to be.", show_default=False)],
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> None:
     """Make somebody something else."""
     from dataclasses import asdict
 
