@@ -15,14 +15,19 @@ def run_measured(command: list[str], env: Mapping[str, str] | None = None) -> tu
     of the process which made it, so it is asked for while they run.
     """
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
-    peak = 0
+    peak = 0.0
     while process.poll() is None:
-        peak = max(peak, sum(_pss_kb(pid) for pid in _family(process.pid)))
+        peak = max(peak, memory_mb(process.pid))
         time.sleep(0.1)
     out, _ = process.communicate()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    return out, peak / 1024
+    return out, peak
+
+
+def memory_mb(pid: int) -> float:
+    """Megabytes that a process and those that it has made hold now."""
+    return sum(_pss_kb(one) for one in _family(pid)) / 1024
 
 
 def _family(pid: int) -> list[int]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from saccade.core.objects import Object
+from saccade.core.objects import Box, Geometry, Object
 from saccade.core.reader import Item
 from saccade.core.roles import Role
 from saccade.core.schema import FileRef, ImageRef, Kind, Schema, VideoRef
@@ -219,19 +220,30 @@ def plain(value: Any) -> Any:
 
 
 def _plain_object(one: Object) -> dict[str, Any]:
-    made = {"id": one.id, "class": one.class_name, "score": plain(one.score), "track": one.track}
-    geometry = {"type": one.geometry.type, **plain(asdict(one.geometry))}
     return {
-        **made,
-        "geometry": geometry,
-        "bounds": plain(one.geometry.bounds_xyxy()),
-        "attributes": plain(one.attributes),
-    }
+        "id": one.id, "class": one.class_name, "score": one.score, "track": one.track,
+        "geometry": _plain_geometry(one.geometry), "bounds": one.geometry.bounds_xyxy(),
+        "attributes": plain(one.attributes) if one.attributes else {},
+    }  # fmt: skip
 
 
-def item_answer(item: Item) -> ItemAnswer:
-    """An item as an answer."""
-    return ItemAnswer(key=item.key, values={name: plain(value) for name, value in item.values.items()})
+def _plain_geometry(geometry: Geometry) -> dict[str, Any]:
+    """A shape by its fields; their numbers are finite."""
+    made: dict[str, Any] = {"type": geometry.type}
+    for name in _fields_of(type(geometry)):
+        value = getattr(geometry, name)
+        made[name] = _plain_geometry(value) if isinstance(value, Box) else value
+    return made
+
+
+@lru_cache(maxsize=64)
+def _fields_of(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
+
+
+def plain_item(item: Item) -> dict[str, Any]:
+    """An item as :class:`ItemAnswer` has it."""
+    return {"key": item.key, "values": {name: plain(value) for name, value in item.values.items()}}
 
 
 def columns_of(schema: Schema) -> list[ColumnAnswer]:
