@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +16,7 @@ from saccade.core.roles import Role
 from saccade.core.schema import FileRef, ImageRef, Kind, Schema, VideoRef
 from saccade.store.people import LONGEST_PASSWORD
 
+_FIELDS: dict[type[Any], tuple[str, ...]] = {}
 _NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
@@ -236,9 +236,10 @@ def _plain_geometry(geometry: Geometry) -> dict[str, Any]:
     return made
 
 
-@lru_cache(maxsize=64)
 def _fields_of(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(one.name for one in fields(kind))
+    if kind not in _FIELDS:
+        _FIELDS[kind] = tuple(one.name for one in fields(kind))
+    return _FIELDS[kind]
 
 
 def plain_item(item: Item) -> dict[str, Any]:
