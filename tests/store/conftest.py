@@ -27,9 +27,11 @@ def item(key: str, number: float = 0.0, boxes: int = 2, label: str | None = None
     return Item(key, {"objects": things, "label": label, "number": float(number)})
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
-    with Workspace.create(tmp_path / "home") as made:
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def workspace(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Workspace]:
+    """An empty workspace, with a catalog of either kind."""
+    catalog = "" if request.param == "sqlite" else request.getfixturevalue("postgresql")
+    with Workspace.create(tmp_path / "home", catalog) as made:
         yield made
 
 

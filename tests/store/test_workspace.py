@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from saccade.core.errors import WorkspaceError
+from saccade.core.errors import InvalidValueError, WorkspaceError
+from saccade.core.reader import Item
+from saccade.core.schema import Column, Kind, Schema
+from saccade.store.doctor import doctor
 from saccade.store.migrations import HEAD
 from saccade.store.workspace import Workspace
 
@@ -115,3 +118,32 @@ def test_nothing_found_names_the_command_that_makes_one(tmp_path: Path, monkeypa
         Workspace.find(start=tmp_path)
     with pytest.raises(WorkspaceError, match="saccade init"):
         Workspace.find(tmp_path / "nowhere")
+
+
+@pytest.mark.slow
+def test_a_catalog_in_postgresql(tmp_path: Path, postgresql: str) -> None:
+    with Workspace.create(tmp_path / "home", postgresql) as workspace:
+        assert not workspace.catalog.is_sqlite
+        workspace.datasets.write("d", Schema((Column("x", Kind.NUMBER),)), [Item("a", {"x": 1.0})], mode="create")
+    assert not list((tmp_path / "home").rglob("catalog.db"))
+    with Workspace.open(tmp_path / "home") as again:
+        assert again.datasets.open("d").keys() == ["a"]
+        assert doctor(again) == []
+
+
+def test_a_catalog_with_a_password_or_of_another_kind_is_refused(tmp_path: Path) -> None:
+    for url in ("postgresql://me:secret@host/db", "mysql://host/db", "nothing"):
+        with pytest.raises(InvalidValueError) as caught:
+            Workspace.create(tmp_path / "home", url)
+        assert "secret" not in str(caught.value)
+    assert not (tmp_path / "home" / ".saccade" / "workspace.json").exists()
+
+
+@pytest.mark.slow
+def test_a_database_that_cannot_be_reached_is_named(tmp_path: Path, postgresql: str) -> None:
+    Workspace.create(tmp_path / "home", postgresql).close()
+    facts = tmp_path / "home" / ".saccade" / "workspace.json"
+    facts.write_text(facts.read_text().replace("host=", "host=/nowhere"))
+    with pytest.raises(WorkspaceError, match="cannot be used") as caught:
+        Workspace.open(tmp_path / "home")
+    assert "lets you in" in caught.value.hint

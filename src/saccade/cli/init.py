@@ -16,6 +16,13 @@ def register(app: typer.Typer) -> None:
 
 def init(
     folder: Annotated[Path, typer.Argument(help="The folder that gets a .saccade.")] = Path(),
+    catalog: Annotated[
+        str,
+        typer.Option(
+            help="A database of PostgreSQL for the catalog, as postgresql://host/database; else a file.",
+            show_default=False,
+        ),
+    ] = "",
     json: JsonOption = False,
 ) -> None:
     """Make a workspace: the folder .saccade that holds datasets, models and runs."""
@@ -24,7 +31,7 @@ def init(
     from saccade.cli.console import print_json, say
     from saccade.store.workspace import Workspace
 
-    with Workspace.create(folder) as workspace:
+    with Workspace.create(folder, catalog) as workspace:
         if json:
             print_json({"workspace": str(workspace.location)})
         else:

@@ -1,4 +1,4 @@
-"""The catalog: a SQL database that says what there is. SQLite embedded; nothing here is peculiar to it."""
+"""The catalog: a SQL database that says what there is. SQLite embedded, or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from saccade.core.errors import WorkspaceError
 from saccade.store.migrations import HEAD, knows_revision, upgrade
 
 _WRITE = "saccade_write"
+_LOCK = 0x5ACCADE
+"""Names the lock of PostgreSQL that whoever writes holds."""
 _PRAGMAS = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 
 
@@ -33,6 +35,12 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _begin_postgresql(connection: Connection) -> None:
+    # One writer at a time, as in SQLite; the first statement that looks comes after the lock and sees the last commit.
+    if connection.get_execution_options().get(_WRITE, False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+
+
 class Catalog:
     """Transactions on the catalog's database.
 
@@ -43,6 +51,10 @@ class Catalog:
 
     def __init__(self, url: str | URL, *, read_only: bool = False) -> None:
         self.engine = create_engine(url)
+        self._reader = self.engine
+        if self.engine.dialect.name == "postgresql":
+            event.listen(self.engine, "begin", _begin_postgresql)
+            self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ")
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             if read_only:
@@ -57,18 +69,18 @@ class Catalog:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one state of the catalog and changes nothing."""
-        with _readable_errors(), Session(self.engine, expire_on_commit=False) as session:
+        with self._readable_errors(), Session(self._reader, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A session whose changes are committed together at the end, or not at all after an exception."""
-        with _readable_errors(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with self._readable_errors(), Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     def prepare(self) -> None:
         """Bring the tables to what this code expects; WorkspaceError where they come from newer code."""
-        with _readable_errors():
+        with self._readable_errors():
             with self.engine.connect() as connection:
                 current = _revision(connection)
             if current == HEAD:
@@ -84,24 +96,23 @@ class Catalog:
     def close(self) -> None:
         self.engine.dispose()
 
+    @contextmanager
+    def _readable_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            what = "Check that the workspace is on a disk with free space and may be written by you."
+            if not self.is_sqlite:
+                what = f"Check that {self.engine.url.render_as_string()} runs and lets you in."
+            raise WorkspaceError(f"The catalog cannot be used: {error.orig}.", hint=what) from error
+        except DatabaseError as error:
+            if type(error) is DatabaseError:
+                raise WorkspaceError(f"The catalog is damaged: {error.orig}.", hint="Run: saccade doctor") from error
+            raise
+
 
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return found
-
-
-@contextmanager
-def _readable_errors() -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        raise WorkspaceError(
-            f"The catalog cannot be used: {error.orig}.",
-            hint="Check that the workspace is on a disk with free space and may be written by you.",
-        ) from error
-    except DatabaseError as error:
-        if type(error) is DatabaseError:
-            raise WorkspaceError(f"The catalog is damaged: {error.orig}.", hint="Run: saccade doctor") from error
-        raise

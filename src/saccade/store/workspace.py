@@ -6,14 +6,16 @@ import json
 import os
 import shutil
 import uuid
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
-from saccade.core.errors import WorkspaceError
+from saccade.core.errors import InvalidValueError, MissingExtraError, WorkspaceError
 from saccade.store.catalog import Catalog
 from saccade.store.datasets import Datasets
 from saccade.store.evaluations import Evaluations
@@ -26,7 +28,8 @@ from saccade.store.runs import Runs
 
 FOLDER = ".saccade"
 ENVIRONMENT = "SACCADE_WORKSPACE"
-FORMAT = 1
+FORMAT = 2
+"""With a catalog that is no file of the folder; else 1, which earlier versions know."""
 _FACTS = "workspace.json"
 _CATALOG = "catalog.db"
 _FOLDERS = ("objects", "datasets", "runs", "tmp")
@@ -43,20 +46,22 @@ class Workspace:
     ``workspace.json`` is the last thing that :meth:`create` writes: a folder with it is a whole workspace. ``id`` is a
     name for it that no other has.
 
+    The catalog is a file of SQLite in the folder, or a database of PostgreSQL of its own.
+
     On a disk that cannot be written, everything can be read, from a copy of the catalog: SQLite writes beside its file
     even to read it. Whatever would change something is refused.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, catalog: str = "") -> None:
         self.location = folder
         self.id = ""
         self.scratch = Scratch(folder / "tmp")
         self.pyramids = folder / "cache" / "pyramids"
         self.pipelines = folder / "cache" / "pipelines"
         self.is_read_only = folder.is_dir() and not os.access(folder, os.W_OK)
-        self._copy = TemporaryDirectory(prefix="saccade-") if self.is_read_only else None
+        self._copy = TemporaryDirectory(prefix="saccade-") if self.is_read_only and not catalog else None
         place = folder if self._copy is None else _copied_catalog(folder, Path(self._copy.name))
-        database = URL.create("sqlite", database=str(place / _CATALOG))
+        database = catalog_url(catalog) if catalog else URL.create("sqlite", database=str(place / _CATALOG))
         self.catalog = Catalog(database, read_only=self.is_read_only)
         self.objects = ObjectStore(str(folder / "objects"), self.scratch)
         self.datasets = Datasets(self.catalog, folder / "datasets", self.objects, self.scratch)
@@ -66,16 +71,22 @@ class Workspace:
         self.people = People(self.catalog)
 
     @classmethod
-    def create(cls, location: Path | str) -> Workspace:
-        """Make ``location/.saccade``; opens it where it is there already. WorkspaceError where it cannot be made."""
+    def create(cls, location: Path | str, catalog: str = "") -> Workspace:
+        """Make ``location/.saccade``; opens it where it is there already. WorkspaceError where it cannot be made.
+
+        Args:
+            catalog: the URL of a database of PostgreSQL, which is this workspace's alone; a file where it is left out.
+        """
         folder = _folder_of(location)
         try:
             if not (folder / _FACTS).exists():
                 for name in _FOLDERS:
                     (folder / name).mkdir(parents=True, exist_ok=True)
-                with cls(folder) as workspace:
+                with cls(folder, catalog) as workspace:
                     workspace.catalog.prepare()
-                facts = {"format": FORMAT, "id": uuid.uuid4().hex}
+                facts: dict[str, Any] = {"format": 1, "id": uuid.uuid4().hex}
+                if catalog:
+                    facts |= {"format": FORMAT, "catalog": catalog}
                 write_whole(folder / _FACTS, json.dumps(facts).encode())
             return cls.open(folder)
         except OSError as error:
@@ -91,7 +102,7 @@ class Workspace:
         """
         folder = _folder_of(location)
         facts = _read_facts(folder)
-        workspace = cls(folder)
+        workspace = cls(folder, str(facts.get("catalog", "")))
         workspace.id = str(facts.get("id", ""))
         try:
             workspace.catalog.prepare()
@@ -130,6 +141,28 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def catalog_url(text: str) -> URL:
+    """The URL of a database of PostgreSQL.
+
+    Raises:
+        InvalidValueError: it is none, or has a password in it, which would be kept in a file that many can read.
+        MissingExtraError: the part of Saccade for it is not installed.
+    """
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        url = None
+    if url is None or url.get_backend_name() != "postgresql":
+        raise InvalidValueError("A catalog is a file, or at an address as postgresql://host/database.")
+    if url.password:
+        raise InvalidValueError(
+            "The address of a catalog has no password in it.", hint="Give it by PGPASSWORD or the file ~/.pgpass."
+        )
+    if find_spec("psycopg") is None:
+        raise MissingExtraError("A catalog in PostgreSQL", "postgres")
+    return url.set(drivername="postgresql+psycopg")
 
 
 def _copied_catalog(folder: Path, place: Path) -> Path:
