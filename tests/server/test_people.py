@@ -134,12 +134,11 @@ def test_an_address_joins_once(site: Site) -> None:
 def test_people_in_postgresql(tmp_path: Path, postgresql: str) -> None:
     with Workspace.create(tmp_path / "w", postgresql) as workspace:
         people = workspace.people
-        secret = people.first_link()
-        assert secret is not None
+        link = people.first_link() or ""
 
         def join(number: int) -> bool:
             try:
-                people.accept(secret, "A", PASSWORD, f"p{number}@example.org")
+                people.accept(link, "A", PASSWORD, f"p{number}@example.org")
             except NotFoundError:
                 return False
             return True
