@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 from saccade.core.errors import ConflictError, InvalidValueError
 from saccade.store.workspace import Workspace
@@ -44,8 +45,8 @@ def origin_of(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def run(application: object, listening: socket.socket, started: Callable[[], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; requests under way are answered first."""
+def run(application: Any, listening: socket.socket, started: Callable[[], None]) -> None:
+    """Serve an ASGI application until Ctrl-C or SIGTERM; requests under way are answered first."""
     import uvicorn
 
     class _Server(uvicorn.Server):
@@ -54,8 +55,8 @@ def run(application: object, listening: socket.socket, started: Callable[[], Non
             started()
 
     config = uvicorn.Config(
-        application,  # type: ignore[arg-type]  # an ASGI application, whose type uvicorn keeps to itself
-        log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=10, lifespan="off",
+        application, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=10,
+        lifespan="off",
     )  # fmt: skip
     with closing(listening):
         _Server(config).run(sockets=[listening])
