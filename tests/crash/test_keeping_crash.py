@@ -46,12 +46,15 @@ def test_killed_at_random_moments_of_anything(tmp_path: Path) -> None:
     with Workspace.create(location) as workspace:
         made = items(workspace, [f"k{number}" for number in range(PICTURES)], "first")
         workspace.datasets.write("d", SCHEMA, made, mode="create")
-    before = 1
+    before, most = 1, 0.8
     with forker("tests.crash.keeping_task", location, place, said) as killed:
         for _ in range(KILLS):
-            assert killed.kill_after(chance.uniform(0.02, 0.8)), "the task never ends by itself"
+            assert killed.kill_after(chance.uniform(0.02, most)), "the task never ends by itself"
             now = check(location)
             assert now >= before
+            most = max(
+                0.8, most * (1.5 if now == before else 0.9)
+            )  # on a busy machine a task takes longer to do a thing
             before = now
     words = Counter(said.read_text().splitlines())
     assert before > KILLS / 4, words

@@ -26,7 +26,7 @@ _GATHERED = 1 << 20
 """Bytes of each column, and of each part of a nested one, that are gathered before they are written."""
 
 
-SPARING: dict[str, Any] = {
+_SPARING: dict[str, Any] = {
     "batch_size": 2048,
     "batch_readahead": 2,
     "fragment_readahead": 1,
@@ -41,7 +41,7 @@ def open_table(folder: Path, version: str, *, sparing: bool = False) -> LanceDat
         sparing: whoever looks through it holds little of it at a time.
     """
     try:
-        return lance.dataset(str(folder), version=int(version), default_scan_options=SPARING if sparing else None)
+        return lance.dataset(str(folder), version=int(version), default_scan_options=_SPARING if sparing else None)
     except (OSError, ValueError) as error:
         raise WorkspaceError(
             f"The table {folder.name} cannot be read at version {version}: {error}.", hint="Run: saccade doctor"

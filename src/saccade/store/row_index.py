@@ -15,7 +15,7 @@ from saccade.core.errors import NotFoundError, nearest
 from saccade.core.schema import KEY
 from saccade.store.codec import POSITION
 from saccade.store.columns import to_list
-from saccade.store.lance_table import SPARING, data_names, take_rows
+from saccade.store.lance_table import data_names, take_rows
 
 Rows = npt.NDArray[np.int64]
 """Numbers of rows as Lance counts them, deleted ones left out."""
@@ -32,7 +32,7 @@ class RowIndex:
 
     def __init__(self, table: LanceDataset) -> None:
         self._table = table
-        found = table.scanner(columns=[KEY, POSITION], with_row_address=True, scan_in_order=True, **SPARING).to_table()
+        found = table.scanner(columns=[KEY, POSITION], with_row_address=True, scan_in_order=True).to_table()
         self.keys: pa.Array = pa.concat_arrays(found.column(KEY).chunks) if len(found) else pa.array([], pa.string())
         self.positions: Rows = found.column(POSITION).to_numpy()
         self.addresses: npt.NDArray[np.uint64] = found.column("_rowaddr").to_numpy()
