@@ -8,7 +8,7 @@ import pytest
 from tests.pipeline.conftest import Field
 
 from saccade.pipeline.graph import Graph
-from saccade.pipeline.running import cache_of
+from saccade.pipeline.house import cache_of
 from saccade.store.doctor import doctor
 from saccade.store.garbage import collect_garbage
 

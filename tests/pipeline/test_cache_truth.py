@@ -15,8 +15,8 @@ from tests.pipeline.conftest import COUNT, SCHEMA, Field
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.pipeline import step
+from saccade.pipeline.house import cache_of
 from saccade.pipeline.keys import library_version
-from saccade.pipeline.running import cache_of
 from saccade.store.workspace import Workspace
 
 ALL, ONE, NONE = COUNT, 1, 0

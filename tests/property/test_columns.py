@@ -23,7 +23,7 @@ EDITS = st.lists(st.dictionaries(ROWS, st.integers(0, 5), max_size=6), max_size=
 def small_parts() -> object:
     """Chunks of a few rows, and patches of up to half of them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(columns, "_CHUNK", 4)
+        patch.setattr(columns, "CHUNK", 4)
         patch.setattr(columns, "_FEW", 2)
         yield
 

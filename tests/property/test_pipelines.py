@@ -22,7 +22,8 @@ from saccade.pipeline import cells
 from saccade.pipeline.digests import digest_array
 from saccade.pipeline.engine import LocalEngine
 from saccade.pipeline.graph import Graph, Step
-from saccade.pipeline.running import Runner, cache_of
+from saccade.pipeline.house import cache_of
+from saccade.pipeline.running import Runner
 from saccade.store.codec import encode_column
 from saccade.store.workspace import Workspace
 
@@ -121,7 +122,7 @@ def test_the_cache_changes_nothing_but_the_time(first: dict[str, Any], edits: Se
         Workspace.create(Path(folder) / "home") as workspace,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(cells, "_CHUNK", 4)  # columns as small as these are kept over others too
+        patch.setattr(cells, "CHUNK", 4)  # columns as small as these are kept over others too
         patch.setattr(cells, "_FEW", 2)
         items = [Item(key, values) for key, values in first.items()]
         workspace.datasets.write("d", SCHEMA, items, mode="create")

@@ -83,7 +83,7 @@ def _heard(cache: Cache, told: Mapping[str, Any]) -> Result:
 
 def serve() -> None:
     """Make what standard input tells, and answer on standard output; what the code prints goes to the error stream."""
-    from saccade.pipeline.running import cache_of, house_of
+    from saccade.pipeline.house import cache_of, house_of
     from saccade.pipeline.step import ReadyStep
     from saccade.pipeline.whole import WholeWork
 

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from saccade.core.digest import digest_json
-from saccade.pipeline.cells import Cells, KeptColumn, Places, Rows, pack_cells, patched, used_only
+from saccade.pipeline.cell_files import KeptColumn, pack_cells
+from saccade.pipeline.cells import Cells, Places, Rows, patched, used_only
 from saccade.pipeline.memo import SUFFIX, Memo
 from saccade.pipeline.segments import Batch, DamagedError, Segment
 from saccade.store.kept import KEPT, listed

@@ -14,17 +14,16 @@ import numpy as np
 from saccade.core.errors import PipelineError, SaccadeError
 from saccade.core.progress import Progress, Silent
 from saccade.operations.base import Granularity
-from saccade.pipeline.cache import Cache
 from saccade.pipeline.engine import Engine, LocalEngine
 from saccade.pipeline.graph import Graph, Step
+from saccade.pipeline.house import cache_of, house_of
 from saccade.pipeline.keys import changed_parts
 from saccade.pipeline.making import make
-from saccade.pipeline.origin import Origins
 from saccade.pipeline.plan import Action, Plan, PlannedStep
 from saccade.pipeline.results import Result, take_numbers
 from saccade.pipeline.segments import DamagedError
-from saccade.pipeline.step import House, ReadyStep
-from saccade.pipeline.table import Table, Values, version_at
+from saccade.pipeline.step import ReadyStep
+from saccade.pipeline.table import Table
 from saccade.store.workspace import Workspace
 
 _TRIES = 3
@@ -291,20 +290,3 @@ class Runner:
             raise
         except SaccadeError as error:
             raise PipelineError(error.message, step=step.name, hint=error.hint) from error
-
-
-def house_of(workspace: Workspace, cache: Cache) -> House:
-    """What steps work with in a workspace."""
-    return House(workspace, cache, Values(cache, workspace.datasets), Origins(cache, workspace.datasets))
-
-
-def cache_of(workspace: Workspace) -> Cache:
-    """The cache of pipelines of a workspace."""
-    there: dict[str, bool] = {}
-
-    def is_version_there(place: str) -> bool:
-        if place not in there:
-            there[place] = version_at(workspace.datasets, place) is not None
-        return there[place]
-
-    return Cache(workspace.pipelines, is_version_there)

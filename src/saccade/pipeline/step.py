@@ -20,36 +20,21 @@ from saccade.operations.base import (
     Parameters,
     PortType,
 )
-from saccade.pipeline.cache import Cache
 from saccade.pipeline.cells import Cells, Rows, difference
 from saccade.pipeline.code import Code
 from saccade.pipeline.digests import Digests, combined, digest_array
 from saccade.pipeline.graph import Step
+from saccade.pipeline.house import House
 from saccade.pipeline.keys import ENGINE, code_digests, library_version, plain_parameters
 from saccade.pipeline.memo import Memo
-from saccade.pipeline.origin import Origins
 from saccade.pipeline.results import Record, Result, stacked
-from saccade.pipeline.table import Table, TableReader, Values
+from saccade.pipeline.table import Table
 from saccade.store.codec import ARROW_TYPES
 from saccade.store.columns import to_list
-from saccade.store.workspace import Workspace
 
 _SHOWN_FAILURES = 100
 FILES = (Kind.IMAGE, Kind.VIDEO, Kind.FILE)
 """Kinds whose values refer to files."""
-
-
-@dataclass(frozen=True)
-class House:
-    """What every step works with."""
-
-    workspace: Workspace
-    cache: Cache
-    values: Values
-    origins: Origins
-
-    def reader(self, table: Table) -> TableReader:
-        return TableReader(table, self.values, self.workspace.objects)
 
 
 @dataclass(frozen=True)

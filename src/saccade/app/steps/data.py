@@ -19,8 +19,8 @@ from saccade.core.report import Action, Report
 from saccade.core.schema import Schema
 from saccade.formats.base import FORMATS
 from saccade.operations.base import Context, Inputs, Kept, Parameters, PortType, on_whole, the_dataset
+from saccade.pipeline.house import cache_of
 from saccade.pipeline.origin import Origins
-from saccade.pipeline.running import cache_of
 from saccade.pipeline.table import TableReader
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from saccade.core.digest import digest_bytes, digest_file, digest_json
 from saccade.core.errors import NotFoundError
-from saccade.pipeline.running import cache_of
+from saccade.pipeline.house import cache_of
 from saccade.store.workspace import Workspace
 
 _YOUNG = 2_000_000_000
