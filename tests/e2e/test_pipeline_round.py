@@ -19,7 +19,8 @@ steps:
   few: {use: sample, from: cells, with: {count: 24}}
   tiles: {use: tile, from: few, with: {size: 320, overlap: 40}}
   shares: {use: split, from: tiles, with: {shares: {train: 0.6, val: 0.2, test: 0.2}}}
-  model: {use: train, from: shares, with: {recipe: recipe.yaml, set: ["train.epochs=1"]}}
+  pixels: {use: pixel_statistics, from: shares}
+  model: {use: train, from: {data: shares, pixels: pixels}, with: {recipe: recipe.yaml, set: ["train.epochs=1"]}}
   found: {use: predict, from: {data: shares, model: model}, with: {min_score: 0.05}}
   whole: {use: untile, from: {data: found, whole: few}, with: {objects: predicted}}
   measured: {use: evaluate, from: found, with: {split: test}}
@@ -47,6 +48,10 @@ def test_the_round_on_blood_cells(command: Command, shared_data: Path, tmp_path:
     assert first["measured"]["value"]["items"] > 0
     assert 0 <= first["measured"]["value"]["ap50"] <= 1
     assert first["shown"]["items"] == 24
+    measured, model = first["pixels"]["value"], command.json("models", "show", "ships")
+    assert model["manifest"]["model"]["input"]["mean"] == pytest.approx(measured["mean"])
+    assert model["manifest"]["model"]["input"]["std"] == pytest.approx(measured["std"])
+    assert measured["images"] < 24 * 6, "of the training split alone"
     assert {step["action"] for step in run(command, file, source).values()} == {"skip"}
 
     tiles = command.json("datasets", "query", "ships-training", "split == 'train' and len(objects) > 0")
@@ -59,7 +64,8 @@ def test_the_round_on_blood_cells(command: Command, shared_data: Path, tmp_path:
 
     again = run(command, file, source)
     assert {name: step["action"] for name, step in again.items()} == {
-        "cells": "run", "few": "skip", "tiles": "partial", "shares": "skip", "model": "run", "found": "run",
+        "cells": "run", "few": "skip", "tiles": "partial", "shares": "skip", "pixels": "skip",
+        "model": "run", "found": "run",
         "whole": again["whole"]["action"], "measured": again["measured"]["action"], "shown": again["shown"]["action"],
     }  # fmt: skip
     assert again["tiles"]["worked"] == 1

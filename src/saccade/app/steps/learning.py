@@ -31,6 +31,8 @@ from saccade.operations.base import (
 from saccade.store.models import ModelVersion
 from saccade.store.workspace import Workspace
 
+_LEAST_SPREAD = 1e-3
+"""Of pixels that are all alike, which cannot be divided by."""
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless")
 
 
@@ -42,7 +44,8 @@ class TrainParameters(Parameters):
     )
 
 
-def _recipe(parameters: TrainParameters, dataset: str = "pipeline") -> Any:
+def _recipe(parameters: TrainParameters, dataset: str = "pipeline", pixels: Mapping[str, Any] | None = None) -> Any:
+    """The recipe for a dataset; mean and standard deviation of ``pixels`` where it says neither."""
     from saccade.training.recipe import parse_recipe
 
     try:
@@ -53,6 +56,11 @@ def _recipe(parameters: TrainParameters, dataset: str = "pipeline") -> Any:
         raise RecipeError(f"{parameters.recipe} is not valid YAML: {error}.") from None
     if isinstance(data, dict):
         data = {**data, "data": {**(data.get("data") or {}), "dataset": dataset}}
+    if pixels is not None and isinstance(data, dict) and isinstance(data.get("model"), dict):
+        given = data["model"].get("input") or {}
+        if isinstance(given, dict) and not given.keys() & {"mean", "std"}:
+            measured = {"mean": pixels["mean"], "std": [max(one, _LEAST_SPREAD) for one in pixels["std"]]}
+            data = {**data, "model": {**data["model"], "input": {**given, **measured}}}
     return parse_recipe(data, parameters.set)
 
 
@@ -80,6 +88,11 @@ def model_digest(version: ModelVersion) -> str:
 
 @operation(
     "train", Granularity.TRAINING, parameters=TrainParameters, output=PortType.MODEL, needs_workspace=True,
+    inputs=(
+        Port("data", help="The items."),
+        Port("pixels", PortType.VALUE, optional=True,
+             help="Of `pixel_statistics`: mean and standard deviation, where the recipe says neither."),
+    ),
     reads=_learned_columns, fingerprint=_recipe_content, is_there=_same_model, libraries=_LIBRARIES,
 )  # fmt: skip
 def train(inputs: Inputs, parameters: TrainParameters, context: Context) -> ModelInput:
@@ -90,7 +103,7 @@ def train(inputs: Inputs, parameters: TrainParameters, context: Context) -> Mode
     reader = the_dataset(inputs)
     name = parameters.dataset or f"{_recipe(parameters).name}-training"
     kept = written(context, _only(reader, _learned_columns(parameters, reader.schema)), name)
-    recipe = _recipe(parameters, kept.ref)
+    recipe = _recipe(parameters, kept.ref, inputs.get("pixels"))
     try:
         result = run_training(workspace, recipe, resume=True, progress=context.progress)
     except NotFoundError:
