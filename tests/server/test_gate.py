@@ -33,6 +33,7 @@ def test_the_table_has_every_route(site: Site) -> None:
     assert set(NEEDED) | {Action.PUBLIC} == set(Action)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", [None, *Role])
 def test_every_route_with_every_role(site: Site, role: Role | None) -> None:
     client = site.client() if role is None else site.signed_in(role)
@@ -133,6 +134,7 @@ def test_guessing_passwords_is_slow(site: Site) -> None:
     assert right.status_code == 429, "not even with the right one"
 
 
+@pytest.mark.slow
 def test_one_address_may_not_try_many_people(site: Site) -> None:
     client = site.client()
     seen = [
@@ -181,6 +183,7 @@ def test_the_audit_log_says_who_did_and_tried_what(site: Site) -> None:
     assert first["deeds"] + rest["deeds"] == deeds
 
 
+@pytest.mark.slow
 def test_no_answer_is_an_error_of_the_server(site: Site) -> None:
     """Odd values in every place of every route."""
     owner = site.signed_in(Role.OWNER)
