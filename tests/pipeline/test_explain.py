@@ -11,6 +11,8 @@ from saccade.pipeline.explain import Cause, explain_item
 from saccade.pipeline.graph import Graph
 from saccade.pipeline.running import Runner
 
+pytestmark = pytest.mark.slow
+
 
 def causes(field: Field, graph: Graph, key: str) -> dict[str, Cause]:
     return {cause.step: cause for cause in explain_item(Runner(field.workspace, graph), key)}

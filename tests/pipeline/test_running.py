@@ -207,6 +207,7 @@ def test_parts(field: Field) -> None:
     assert field.workspace.datasets.open("out").schema["y"].kind == "number"
 
 
+@pytest.mark.slow
 def test_a_sample_is_of_what_comes_out(field: Field) -> None:
     """Of the items that go in as many are taken as it needs, where a step lets few of them through."""
     graph = field.graph(
@@ -238,6 +239,7 @@ def test_a_version_is_only_made_where_something_changed(field: Field) -> None:
     assert next(iter(field.workspace.datasets.open("out").items(keys=["k03"])))["x"] == 3.0
 
 
+@pytest.mark.slow
 def test_the_plan_says_what_a_run_then_does(field: Field) -> None:
     graph = field.step()
     plan = Runner(field.workspace, graph).plan()
@@ -307,6 +309,7 @@ def test_an_interrupt_that_is_lost_stops_a_run_all_the_same(field: Field) -> Non
     assert len(field.log.read_text().split()) < 200
 
 
+@pytest.mark.slow
 def test_progress_is_told(field: Field) -> None:
     told: list[Mapping[str, Any]] = []
 
