@@ -13,6 +13,8 @@ from saccade.core.reader import Item
 from saccade.core.roles import Role
 from saccade.core.schema import Column, Kind, Schema
 from saccade.server.permissions import API
+from saccade.server.routes import datasets
+from saccade.store.version import DatasetVersion
 
 
 def test_pages_are_the_whole(site: Site) -> None:
@@ -88,6 +90,19 @@ def test_pictures_and_files(site: Site) -> None:
     assert file.headers["content-disposition"] == "attachment", "a file of somebody is saved, never shown"
     assert file.headers["content-type"] == "application/octet-stream"
     assert viewer.get(f"{API}/datasets/harbour/file", params={"key": key, "column": "objects"}).status_code == 404
+
+
+def test_a_file_is_never_held_as_a_whole(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be larger than the memory."""
+    viewer = site.signed_in(Role.VIEWER)
+    version = site.workspace.datasets.open("harbour")
+    key = version.keys()[0]
+    content = version.read_media(version.get(key)["image"])
+    monkeypatch.setattr(DatasetVersion, "read_media", None)
+    monkeypatch.setattr(datasets, "_PIECE", 1000)
+    answer = viewer.get(f"{API}/datasets/harbour/file", params={"key": key, "column": "image"})
+    assert answer.content == content
+    assert answer.headers["Content-Length"] == str(len(content))
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, 1e308])

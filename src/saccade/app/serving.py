@@ -10,13 +10,19 @@ from typing import Any
 from saccade.core.errors import ConflictError, InvalidValueError
 from saccade.store.workspace import Workspace
 
-HOST, PORT = "127.0.0.1", 8080
+HOST = "127.0.0.1"
+_EVERY = ("0.0.0.0", "::")  # noqa: S104 (only compared with: nothing listens there unless told to)
 
 
 def first_link(workspace: Workspace, origin: str) -> str | None:
     """The link that makes the first owner, used once and for a day; None where there is somebody already."""
     secret = workspace.people.first_link()
     return None if secret is None else f"{origin}/join#{secret}"
+
+
+def names_of(host: str) -> tuple[str, ...]:
+    """The name that an address to listen at is reached by; none where it stands for every address."""
+    return () if host in _EVERY else (host,)
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -40,8 +46,8 @@ def bound(host: str, port: int) -> socket.socket:
 def origin_of(listening: socket.socket) -> str:
     """Where a browser on this machine finds what listens there."""
     host, port = listening.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 (every address: this machine's own is one of them)
-        host = "127.0.0.1"
+    if not names_of(host):
+        host = HOST
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 

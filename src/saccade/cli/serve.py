@@ -31,7 +31,7 @@ def serve(
     """
     from rich.markup import escape
 
-    from saccade.app.serving import bound, first_link, origin_of, run
+    from saccade.app.serving import bound, first_link, names_of, origin_of, run
     from saccade.cli.console import print_json, say
     from saccade.server.application import create_app
     from saccade.store.workspace import Workspace
@@ -40,7 +40,7 @@ def serve(
         listening = bound(host, port)
         here = origin.rstrip("/") or origin_of(listening)
         link = first_link(found, here)
-        names = (*(name or ()), *((host,) if host not in ("0.0.0.0", "::") else ()))  # noqa: S104
+        names = (*(name or ()), *names_of(host))
 
         def tell() -> None:
             if json:

@@ -1,4 +1,4 @@
-"""``saccade users list|add|set-role|rm|token|join|audit``: people who may sign in to the server."""
+"""``saccade users list|add|set-role|rm|token|audit``: people who may sign in to the server."""
 
 from __future__ import annotations
 

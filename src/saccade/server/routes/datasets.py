@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from saccade import __version__
 from saccade.core.errors import InvalidValueError, NotFoundError
-from saccade.core.schema import ImageRef, Kind, VideoRef
+from saccade.core.schema import Kind
 from saccade.server.answers import (
     DatasetAnswer,
     Health,
@@ -27,6 +28,7 @@ from saccade.server.permissions import API
 
 router = APIRouter(prefix=API)
 Ref = str
+_PIECE = 1 << 20
 _FOREVER = "private, max-age=31536000, immutable"
 
 
@@ -145,10 +147,16 @@ def file(
     found = version.get(key)[column]
     if found is None:
         raise NotFoundError(f"The item '{key}' has no file there.")
-    assert isinstance(found, ImageRef | VideoRef) or hasattr(found, "digest")
-    data = version.read_media(found)
-    headers = {"Content-Disposition": "attachment", "Cache-Control": _cached(ref)}
-    return Response(data, media_type="application/octet-stream", headers=headers)
+    headers = {"Content-Disposition": "attachment", "Cache-Control": _cached(ref), "Content-Length": str(found.size)}
+    pieces = _pieces(version.open_media(found))
+    return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
+
+
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+    """A file bit by bit: it may be larger than the memory."""
+    with stream:
+        while piece := stream.read(_PIECE):
+            yield piece
 
 
 def _cached(ref: Ref) -> str:
