@@ -94,11 +94,11 @@ def import_dataset(
         raise ConflictError(f"There is already a dataset '{name}'.", hint="Choose another name with --dataset.")
     progress, given, report = progress or Silent(), dict(options or {}), Report()
     with (
-        _at_hand(workspace, source, link, report, progress, private_network) as place,
+        at_hand(workspace, source, link, report, progress, private_network) as place,
         Helpers.for_source(place) as helpers,
         collector_paused(),
     ):
-        chosen, reason = _choose(place, format)
+        chosen, reason = chosen_format(place, format)
         splits = None
         if split is not None:
             preview = FORMATS.get(chosen).read(place, Report(), **given)
@@ -135,7 +135,7 @@ def import_dataset(
 
 
 @contextmanager
-def _at_hand(
+def at_hand(
     workspace: Workspace, source: Path | str, link: bool, report: Report, progress: Progress, private: bool
 ) -> Iterator[Path]:
     """The source on this machine and unpacked, in a temporary folder where it was not."""
@@ -173,7 +173,8 @@ def _unpacked(workspace: Workspace, source: Path, link: bool, report: Report) ->
         yield unpack(source, folder, report)
 
 
-def _choose(source: Path, format: str) -> tuple[str, str]:
+def chosen_format(source: Path, format: str) -> tuple[str, str]:
+    """The name of the format to read a source as, and why."""
     if format != "auto":
         FORMATS.get(format)
         if not source.exists():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import closing
+from types import FrameType
 from typing import Any
 
 from saccade.core.errors import ConflictError, InvalidValueError
@@ -43,6 +45,15 @@ def bound(host: str, port: int) -> socket.socket:
     return listening
 
 
+def is_free(host: str, port: int) -> bool:
+    """Whether nothing listens there yet."""
+    try:
+        bound(host, port).close()
+    except ConflictError:
+        return False
+    return True
+
+
 def origin_of(listening: socket.socket) -> str:
     """Where a browser on this machine finds what listens there."""
     host, port = listening.getsockname()[:2]
@@ -64,5 +75,14 @@ def run(application: Any, listening: socket.socket, started: Callable[[], None])
         application, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=10,
         lifespan="off",
     )  # fmt: skip
-    with closing(listening):
-        _Server(config).run(sockets=[listening])
+    # uvicorn ends by sending itself once more what it was ended with: so that the caller can put its things away.
+    usual = signal.signal(signal.SIGTERM, _end)
+    try:
+        with closing(listening):
+            _Server(config).run(sockets=[listening])
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)

@@ -22,10 +22,15 @@ def demo(
     images: Annotated[int, typer.Option(min=1, help="Pictures of each harbour.")] = 5,
     epochs: Annotated[int | None, typer.Option(min=1, help="Train for so long.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Another seed makes another world.")] = 0,
+    serve: Annotated[bool, typer.Option(help="Serve the workspace at the end.")] = True,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to serve it; another where that is taken.")] = 8080,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """The whole loop on made satellite pictures: import, split, train, evaluate, promote, predict."""
+    """The whole loop on made satellite pictures: import, split, train, evaluate, promote, predict; then the server.
+
+    With --json it ends before the server.
+    """
     from saccade.app.demo import run_demo
     from saccade.cli.console import print_json, progress, say
 
@@ -39,3 +44,14 @@ def demo(
         )  # fmt: skip
     if json:
         print_json(result)
+    elif serve:
+        _serve(folder, port)
+
+
+def _serve(folder: Path, port: int) -> None:
+    from saccade.app.serving import HOST, is_free
+    from saccade.cli.serve import serve_workspace
+    from saccade.store.workspace import Workspace
+
+    with Workspace.open(folder) as workspace:
+        serve_workspace(workspace, HOST, port if is_free(HOST, port) else 0)

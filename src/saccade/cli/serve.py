@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from saccade.cli.options import JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from saccade.store.workspace import Workspace
 
 
 def register(app: typer.Typer) -> None:
@@ -22,32 +28,65 @@ def serve(
     origin: Annotated[
         str, typer.Option(help="Where its links begin, such as https://labels.example.org.", show_default=False)
     ] = "",
+    folder: Annotated[
+        list[Path] | None, typer.Option(help="A folder of this machine that imports may read.", show_default=False)
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that do jobs; 0 where they run apart.")] = 1,
+    memory: Annotated[
+        int | None, typer.Option(min=64, help="MiB that a job may take.", show_default="as much as there is")
+    ] = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Serve the workspace by HTTP, on this machine alone unless told otherwise.
+    """Serve the workspace to browsers and programs, on this machine alone unless told otherwise.
 
     At the first start it prints a link that makes the first owner.
     """
-    from rich.markup import escape
-
-    from saccade.app.serving import bound, first_link, names_of, origin_of, run
-    from saccade.cli.console import print_json, say
-    from saccade.server.application import create_app
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace) as found:
-        listening = bound(host, port)
-        here = origin.rstrip("/") or origin_of(listening)
-        link = first_link(found, here)
-        names = (*(name or ()), *names_of(host))
+        serve_workspace(
+            found, host, port, names=name or (), origin=origin, folders=folder or (), workers=workers,
+            memory=None if memory is None else memory << 20, json=json,
+        )  # fmt: skip
 
-        def tell() -> None:
-            if json:
-                print_json({"address": here, "api": f"{here}/api/v1", "first_link": link})
-                return
-            say(f"Saccade is at [bold]{escape(here)}[/]; its API at {escape(here)}/api/v1. Ctrl-C ends it.")
-            if link is not None:
-                say(f"Nobody may sign in yet. Make the first owner with this link, once, within a day:\n{escape(link)}")
 
-        run(create_app(found, hosts=names, origin=origin), listening, tell)
+def serve_workspace(
+    found: Workspace,
+    host: str,
+    port: int,
+    *,
+    names: Sequence[str] = (),
+    origin: str = "",
+    folders: Sequence[Path] = (),
+    workers: int = 1,
+    memory: int | None = None,
+    json: bool = False,
+) -> None:
+    """Serve a workspace until it is told to end, with workers that do its jobs; says where it is."""
+    from rich.markup import escape
+
+    from saccade.app.jobs.worker import Workers
+    from saccade.app.serving import bound, first_link, names_of, origin_of, run
+    from saccade.cli.console import print_json, say
+    from saccade.server.application import create_app
+
+    listening = bound(host, port)
+    here = origin.rstrip("/") or origin_of(listening)
+    link = first_link(found, here)
+
+    def tell() -> None:
+        if json:
+            print_json({"address": here, "api": f"{here}/api/v1", "first_link": link})
+            return
+        say(f"Saccade is at [bold]{escape(here)}[/]; its API at {escape(here)}/api/v1. Ctrl-C ends it.")
+        if link is not None:
+            say(f"Nobody may sign in yet. Make the first owner with this link, once, within a day:\n{escape(link)}")
+
+    application = create_app(found, hosts=(*names, *names_of(host)), origin=origin, folders=folders)
+    helpers = Workers(found, workers, memory)
+    helpers.start()
+    try:
+        run(application, listening, tell)
+    finally:
+        helpers.close()

@@ -119,6 +119,15 @@ def _of_tar(tar: tarfile.TarFile) -> Iterator[Entry]:
             raise tarfile.ReadError("much follows its last entry")
 
 
+def refusal_of(name: str) -> str:
+    """Why no file of this name, with '/' between its parts, may be made in a folder; "" where it may."""
+    if leaves_folder(name):
+        return "path in the archive that leads outside"
+    if not is_plain_name(name) or len(name.encode("utf-8", "replace")) > 1000 or not normal(name):
+        return "name with control characters"
+    return ""
+
+
 class _Writer:
     """Writes entries below a folder and keeps count."""
 
@@ -149,11 +158,7 @@ class _Writer:
     def _refusal(self, name: str, kind: str) -> str:
         if kind != "file":
             return "link in the archive" if kind == "link" else "entry of the archive that is no file"
-        if leaves_folder(name):
-            return "path in the archive that leads outside"
-        if not is_plain_name(name) or len(name.encode("utf-8", "replace")) > 1000 or not normal(name):
-            return "name with control characters"
-        return ""
+        return refusal_of(name)
 
     def _copy(self, stream: IO[bytes], out: IO[bytes]) -> None:
         while piece := stream.read(_PIECE):

@@ -36,6 +36,12 @@ def read_image(
         return video.frame(ref.frame, mode=mode, max_size=max_size)
 
 
+def read_frame(reader: Files, ref: VideoRef, number: int, *, max_size: int | None = None) -> Pixels:
+    """The pixels of a frame of a video of a reader, by its number in the order of showing."""
+    with _VIDEOS.borrowed(reader, ref, number) as video:
+        return video.frame(number, max_size=max_size)
+
+
 def frame_index(reader: Files, ref: ImageRef | VideoRef) -> FrameIndex:
     """The frames of a video of a reader."""
     with _VIDEOS.borrowed(reader, ref, 0) as video:

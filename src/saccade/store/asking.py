@@ -48,11 +48,18 @@ def run_sql(snapshot: Snapshot, query: str) -> pa.Table:
             raise InvalidValueError(f"The query failed: {error}", hint=f"Columns of items: {columns}.") from error
 
 
-def keys_where(snapshot: Snapshot, query: Node) -> list[str]:
-    """The keys of the items for which a query holds, in the order of the items."""
+def keys_where(
+    snapshot: Snapshot, query: Node | None, order: Node | None = None, *, descending: bool = False
+) -> list[str]:
+    """The keys of the items for which a query holds, in the order of the items or of the values of an expression.
+
+    Items without a value come last, and those of one value in their order.
+    """
+    condition = "true" if query is None else to_sql(query)
+    by = "" if order is None else f"{to_sql(order)} {'DESC' if descending else 'ASC'} NULLS LAST, "
     with _connection(snapshot) as connection:
         found = connection.sql(
-            f'SELECT {quoted(KEY)} FROM "#items" WHERE {to_sql(query)} ORDER BY {quoted(POSITION)}'  # noqa: S608
+            f'SELECT {quoted(KEY)} FROM "#items" WHERE {condition} ORDER BY {by}{quoted(POSITION)}'  # noqa: S608
         ).to_arrow_table()
     return to_list(found.column(0).combine_chunks())
 

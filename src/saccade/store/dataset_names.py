@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
 from sqlalchemy import select
 
-from saccade.core.errors import ConflictError, NotFoundError
+from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.store.catalog import Catalog
 from saccade.store.dataset_rows import record_alias, refuse_taken_selector
 from saccade.store.names import check_selector, split_ref
 from saccade.store.resolve import find_dataset, find_version
-from saccade.store.tables import BranchRow, DatasetAliasRow
+from saccade.store.tables import BranchRow, DatasetAliasRow, DatasetViewRow, now
 
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How somebody looks at a dataset: filters, as the screen has them in its address."""
+
+    name: str
+    filters: Mapping[str, Any]
+    author: str
+    created: datetime
+
+
+_LONGEST = 100
 _TAG_HINT = "Choose another name, or take the tag away first."
 
 
@@ -84,3 +101,30 @@ class DatasetNames:
             dataset = find_dataset(session, name)
             rows = session.scalars(select(BranchRow).where(BranchRow.dataset_id == dataset.id).order_by(BranchRow.name))
             return {row.name: row.head for row in rows}
+
+    def views(self, name: str) -> list[View]:
+        """The views that were kept of a dataset, by name."""
+        with self._catalog.reading() as session:
+            dataset = find_dataset(session, name)
+            wanted = select(DatasetViewRow).where(DatasetViewRow.dataset_id == dataset.id).order_by(DatasetViewRow.name)
+            return [View(row.name, row.filters, row.author, row.created) for row in session.scalars(wanted)]
+
+    def keep_view(self, name: str, view: str, filters: Mapping[str, Any], *, author: str = "") -> None:
+        """Keep a view under a name, in the place of one that has it."""
+        if not view.strip() or len(view) > _LONGEST or not view.isprintable():
+            raise InvalidValueError(f"A view needs a name of 1 to {_LONGEST} printable characters.")
+        with self._catalog.writing() as session:
+            dataset = find_dataset(session, name)
+            row = session.get(DatasetViewRow, (dataset.id, view))
+            row = row or DatasetViewRow(dataset_id=dataset.id, name=view)
+            row.filters, row.author, row.created = dict(filters), author, now()
+            session.add(row)
+
+    def forget_view(self, name: str, view: str) -> None:
+        """Let a view go; NotFoundError where there is none."""
+        with self._catalog.writing() as session:
+            dataset = find_dataset(session, name)
+            row = session.get(DatasetViewRow, (dataset.id, view))
+            if row is None:
+                raise NotFoundError(f"The dataset '{name}' has no view '{view}'.")
+            session.delete(row)

@@ -47,7 +47,7 @@ from saccade.store.resolve import (
 )
 from saccade.store.snapshot import Snapshot
 from saccade.store.staging import Staged
-from saccade.store.tables import BranchRow, DatasetAliasRow, DatasetRow, DatasetUseRow, VersionRow, now
+from saccade.store.tables import BranchRow, DatasetAliasRow, DatasetRow, DatasetUseRow, DatasetViewRow, VersionRow, now
 from saccade.store.version import DatasetVersion, VersionInfo
 
 Mode = Literal["create", "append", "merge", "replace"]
@@ -327,7 +327,7 @@ class Datasets(DatasetNames):
                 )
             versions = VersionRow.dataset_id == dataset.id
             folders = session.scalars(select(VersionRow.table_id).where(versions).distinct()).all()
-            for table in (VersionRow, BranchRow, DatasetAliasRow, DatasetUseRow):
+            for table in (VersionRow, BranchRow, DatasetAliasRow, DatasetUseRow, DatasetViewRow):
                 session.execute(delete(table).where(table.dataset_id == dataset.id))
             dataset.removed = now()
         with self._scratch.alone() as alone:

@@ -15,9 +15,10 @@ from sqlalchemy import delete, select, update
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError, nearest
 from saccade.store.catalog import Catalog
+from saccade.store.names import exact
 from saccade.store.process import is_alive, process_identity
 from saccade.store.resolve import made_by, plain_json, record_uses
-from saccade.store.tables import DatasetUseRow, RunRow, now
+from saccade.store.tables import DatasetRow, DatasetUseRow, RunRow, VersionRow, now
 
 State = Literal["running", "finished", "stopped", "failed", "interrupted"]
 EndState = Literal["finished", "stopped", "failed"]
@@ -64,11 +65,16 @@ RunList = list[Run]
 
 
 class Runs:
-    """The runs of a workspace, each with a folder of its own under ``runs/``."""
+    """The runs of a workspace, each with a folder of its own under ``runs/``.
+
+    Attributes:
+        job: the job that this process works on; the runs that it starts are of that job.
+    """
 
     def __init__(self, catalog: Catalog, folder: Path) -> None:
         self._catalog = catalog
         self._folder = folder
+        self.job: str | None = None
 
     def _run(self, row: RunRow) -> Run:
         return Run(
@@ -106,6 +112,7 @@ class Runs:
                     process=process_identity(),
                     created=now(),
                     heartbeat=now(),
+                    job_id=self.job,
                 )
                 session.add(row)
         except SaccadeError:
@@ -202,6 +209,19 @@ class Runs:
             wanted = wanted.where(RunRow.name == name)
         with self._catalog.reading() as session:
             return [self._run(row) for row in session.scalars(wanted)]
+
+    def of_job(self, job: str) -> RunList:
+        """The runs that a job began, the newest first."""
+        wanted = select(RunRow).where(RunRow.job_id == job).order_by(RunRow.created.desc(), RunRow.id.desc())
+        with self._catalog.reading() as session:
+            return [self._run(row) for row in session.scalars(wanted)]
+
+    def version_made(self, run_id: str) -> str | None:
+        """The dataset version that a run made, also where the run died before it could say so."""
+        with self._catalog.reading() as session:
+            made = select(DatasetRow.name, VersionRow.number).join(VersionRow, VersionRow.dataset_id == DatasetRow.id)
+            found = session.execute(made.where(VersionRow.run_id == run_id)).first()
+        return None if found is None else exact(*found)
 
     def latest(self, kind: str, name: str, states: Iterable[str] | None = None) -> Run | None:
         """The newest run of this kind and name, in one of these states where given; None where there is none."""

@@ -74,6 +74,34 @@ class RunRow(Base):
     heartbeat: Mapped[datetime] = mapped_column(default=now)
     created: Mapped[datetime] = mapped_column(default=now)
     finished: Mapped[datetime | None]
+    job_id: Mapped[str | None] = mapped_column(String(32), index=True)
+
+
+class JobRow(Base):
+    """Work that somebody left to the server. ``request`` is the caller's own name for it, with which asking twice is
+    asking once; ``process`` is the worker that does it."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Unique("person_id", "request"),)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    person_id: Mapped[str | None] = mapped_column(ForeignKey("people.id"))
+    request: Mapped[str | None]
+    kind: Mapped[str] = mapped_column(String(32))
+    title: Mapped[str]
+    parameters: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    attempts: Mapped[int] = mapped_column(default=0)
+    is_cancelled: Mapped[bool] = mapped_column(default=False)
+    process: Mapped[str] = mapped_column(default="")
+    heartbeat: Mapped[datetime] = mapped_column(default=now)
+    progress: Mapped[dict[str, Any]]
+    result: Mapped[dict[str, Any]]
+    error: Mapped[str] = mapped_column(Text, default="")
+    hint: Mapped[str] = mapped_column(Text, default="")
+    created: Mapped[datetime] = mapped_column(default=now)
+    started: Mapped[datetime | None]
+    finished: Mapped[datetime | None]
 
 
 class DatasetRow(Base):
@@ -139,6 +167,17 @@ class DatasetAliasRow(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     number: Mapped[int]
     fixed: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+
+class DatasetViewRow(Base):
+    """How somebody looked at a dataset, kept under a name."""
+
+    __tablename__ = "dataset_views"
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    filters: Mapped[dict[str, Any]]
+    author: Mapped[str] = mapped_column(default="")
+    created: Mapped[datetime] = mapped_column(default=now)
 
 
 class DatasetUseRow(Base):

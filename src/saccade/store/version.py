@@ -103,12 +103,14 @@ class DatasetVersion:
         found = index.take(index.order[places], [KEY, *self.schema.names])
         return [item for batch in found.to_batches() for item in decode_batch(batch, self.schema.columns)]
 
-    def places_where(self, query: str) -> npt.NDArray[np.int64]:
+    def places_where(
+        self, query: str | None, order: str | None = None, *, descending: bool = False
+    ) -> npt.NDArray[np.int64]:
         """The places in the order of the items for which a query holds; see :meth:`where`."""
         index = self.snapshot.index
         place = np.empty(len(index), np.int64)
         place[index.order] = np.arange(len(index))
-        return place[index.match(pa.array(self.where(query), pa.string()))]
+        return place[index.match(pa.array(self.where(query, order, descending=descending), pa.string()))]
 
     def get(self, key: str) -> Item:
         """The item of that key; NotFoundError where there is none."""
@@ -122,12 +124,18 @@ class DatasetVersion:
         for rows in self.snapshot.batches(names, size=batch_size):
             yield from rows.select(names).replace_schema_metadata(metadata).combine_chunks().to_batches()
 
-    def where(self, query: str) -> list[str]:
+    def where(self, query: str | None, order: str | None = None, *, descending: bool = False) -> list[str]:
         """The keys of the items for which a query holds, in order; QueryError where the query is wrong.
 
         Such as ``any(objects, class == "ship" and area > 400) and split == "val"``.
+
+        Args:
+            query: None for all items.
+            order: an expression such as ``len(objects)`` or ``image.width``, by whose values they are to be sorted.
         """
-        return keys_where(self.snapshot, parse_query(query, self.schema))
+        condition = None if query is None else parse_query(query, self.schema)
+        value = None if order is None else parse_value(order, self.schema, None)
+        return keys_where(self.snapshot, condition, value, descending=descending)
 
     def histogram(
         self, expression: str, *, over: str | None = None, where: str | None = None, bins: int = 20

@@ -20,6 +20,7 @@ from saccade.store.catalog import Catalog
 from saccade.store.datasets import Datasets
 from saccade.store.evaluations import Evaluations
 from saccade.store.files import Scratch, write_whole
+from saccade.store.jobs import Jobs
 from saccade.store.lineage import lineage
 from saccade.store.models import Models
 from saccade.store.object_store import ObjectStore
@@ -69,6 +70,8 @@ class Workspace:
         self.runs = Runs(self.catalog, folder / "runs")
         self.evaluations = Evaluations(self.catalog, self.objects)
         self.people = People(self.catalog)
+        self.jobs = Jobs(self.catalog)
+        self.left = folder / "jobs"
 
     @classmethod
     def create(cls, location: Path | str, catalog: str = "") -> Workspace:

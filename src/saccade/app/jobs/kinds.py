@@ -1,0 +1,347 @@
+"""What may be left to the server: for each kind of job its parameters, what it is called, and what does it."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from saccade.app.downloading import is_web, shown
+from saccade.app.importing import SplitRequest, at_hand, chosen_format, import_dataset
+from saccade.app.uploads import remove_upload, source_of
+from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError, SaccadeError, nearest
+from saccade.core.progress import Progress
+from saccade.core.report import Report
+from saccade.core.schema import Kind as ColumnKind
+from saccade.store.jobs import Job
+from saccade.store.names import check_name
+from saccade.store.workspace import Workspace
+
+_FINDINGS, _PREVIEW, _PREVIEW_SIZE, _COUNTED = 200, 12, 320, 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """What the one who does a job has at hand; files written into ``folder`` may be fetched by name."""
+
+    workspace: Workspace
+    job: Job
+    progress: Progress
+    folder: Path
+
+
+class _Parameters(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Source(_Parameters):
+    """Where to import from: one of an upload, an address of the web, and a folder of the server."""
+
+    upload: str | None = Field(None, max_length=64, description="The id of an upload.")
+    url: str | None = Field(None, max_length=2000, description="An address that begins with http:// or https://.")
+    folder: str | None = Field(None, max_length=2000, description="A folder or file of the server that it allows.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Source:
+        given = [one for one in (self.upload, self.url, self.folder) if one is not None]
+        if len(given) != 1:
+            raise ValueError("give one of upload, url and folder")
+        if self.url is not None and not is_web(self.url):
+            raise ValueError("an address begins with http:// or https://")
+        return self
+
+    def name(self) -> str:
+        return shown(self.url) if self.url is not None else self.folder or "an upload"
+
+    def place(self, workspace: Workspace) -> Path | str:
+        if self.upload is not None:
+            return source_of(workspace, self.upload)
+        return self.url if self.url is not None else Path(self.folder or "")
+
+
+class LookParameters(_Parameters):
+    source: Source
+    format: str = Field("auto", max_length=40)
+
+
+class Split(_Parameters):
+    shares: dict[str, float] = Field(description="Shares by name, such as train: 0.8.")
+    group: str = Field("", max_length=500, description="A regular expression that finds an item's group in its key.")
+    seed: int = 0
+
+
+class ImportParameters(LookParameters):
+    dataset: str = Field(max_length=100)
+    link: bool = Field(False, description="Leave the files of a folder of the server where they are.")
+    split: Split | None = None
+    strict: bool = False
+    options: dict[str, str] = Field({}, max_length=50, description="Options of the format, by name.")
+    replace: bool = Field(False, description="Make it the next version of a dataset that is there.")
+
+
+class ExportParameters(_Parameters):
+    dataset: str = Field(max_length=200, description="NAME or NAME@VERSION.")
+    format: str = Field(max_length=40)
+    split: str | None = Field(None, max_length=100)
+    where: str | None = Field(None, max_length=4000)
+
+
+class TrainParameters(_Parameters):
+    recipe: str = Field(max_length=100_000, description="The recipe as YAML.")
+
+
+class EvaluateParameters(_Parameters):
+    model: str = Field(max_length=200)
+    dataset: str = Field(max_length=200)
+    split: str | None = Field(None, max_length=100)
+
+
+class PredictParameters(EvaluateParameters):
+    into: str = Field(max_length=100, description="The name of the new dataset with what the model finds.")
+    min_score: float = Field(0.25, ge=0, le=1)
+
+
+def look(doing: Doing, given: LookParameters) -> dict[str, Any]:
+    """Say what a source is, and show the first of what an import would take, before anything is imported."""
+    from saccade.formats.base import FORMATS
+
+    workspace, report = doing.workspace, Report()
+    with at_hand(workspace, given.source.place(workspace), False, report, doing.progress, False) as place:
+        chosen, reason = chosen_format(place, given.format)
+        reading = FORMATS.get(chosen).read(place, report)
+        doing.progress.start("Looking", reading.total)
+        counts: dict[str, int] = {}
+        shown: list[dict[str, Any]] = []
+        seen = 0
+        labels = next(iter(reading.schema.of_kind(ColumnKind.OBJECTS, ColumnKind.LABEL, ColumnKind.LABELS)), None)
+        for one in islice(reading.records, _COUNTED):
+            seen += 1
+            names = _classes(None if labels is None else one.values.get(labels.name))
+            for name in names:
+                counts[name] = counts.get(name, 0) + 1
+            if len(shown) < _PREVIEW:
+                file = _preview(doing.folder, len(shown), one, reading.schema)
+                shown.append({"key": one.key, "file": file, "labels": len(names)})
+            doing.progress.advance(1, one.key)
+        doing.progress.finish()
+    return {
+        "format": chosen, "reason": reason, "items": seen if reading.total is None else reading.total,
+        "counted": seen, "columns": {column.name: str(column.kind) for column in reading.schema.columns},
+        "classes": dict(sorted(counts.items(), key=lambda entry: -entry[1])[:200]), "preview": shown,
+        "report": _told(report),
+    }  # fmt: skip
+
+
+def _classes(value: Any) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [value]
+    return [one if isinstance(one, str) else one.class_name for one in value]
+
+
+def _preview(folder: Path, number: int, record: Any, schema: Any) -> str | None:
+    """A small picture of a record with its objects; None where there is none that can be shown."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from saccade.core.geometry import transform_geometry
+    from saccade.media.draw import draw_objects
+    from saccade.media.image import decode, encode
+
+    if record.media is None or schema.first(ColumnKind.IMAGE, ColumnKind.VIDEO).kind is ColumnKind.VIDEO:
+        return None
+    try:
+        data = record.media.path or record.media.read()
+        pixels = decode(data, frame=record.frame or 0)
+        columns = schema.of_kind(ColumnKind.OBJECTS)
+        height, width = pixels.shape[:2]
+        scale = min(1.0, _PREVIEW_SIZE / max(width, height))
+        small = decode(data, frame=record.frame or 0, max_size=_PREVIEW_SIZE) if scale < 1 else pixels
+        objects = record.values.get(columns[0].name) if columns else None
+        if objects:
+            matrix = np.array([[small.shape[1] / width, 0, 0], [0, small.shape[0] / height, 0]])
+            size = small.shape[1], small.shape[0]
+            moved = [replace(one, geometry=transform_geometry(one.geometry, matrix, size)) for one in objects]
+            small = draw_objects(small, moved, classes={info.name: info for info in columns[0].classes}, labels=False)
+    except (SaccadeError, OSError):
+        return None
+    name = f"preview-{number}.jpg"
+    (folder / name).write_bytes(encode(small, "jpeg", 85))
+    return name
+
+
+def import_(doing: Doing, given: ImportParameters) -> dict[str, Any]:
+    """Import a source as a dataset. Done again after its worker died, it finds what it had finished."""
+    workspace = doing.workspace
+    for run in workspace.runs.of_job(doing.job.id):
+        made = workspace.runs.version_made(run.id)
+        if made is not None:
+            return {"dataset": made, "items": len(workspace.datasets.open(made)), "format": run.config["format"]}
+    split = None
+    if given.split is not None:
+        split = SplitRequest(given.split.shares, given.split.group, given.split.seed)
+    result = import_dataset(
+        workspace, given.source.place(workspace), given.dataset, format=given.format, link=given.link, split=split,
+        strict=given.strict, options=given.options, progress=doing.progress, replace=given.replace,
+    )  # fmt: skip
+    (doing.folder / "report.json").write_text(json.dumps(result.report.to_json(), ensure_ascii=False), "utf-8")
+    if given.source.upload is not None:
+        remove_upload(workspace, given.source.upload)
+    return {
+        "dataset": result.version.ref, "items": len(result.version), "format": result.format, "reason": result.reason,
+        "set_aside": result.set_aside, "splits": dict(result.splits), "report": _told(result.report),
+    }  # fmt: skip
+
+
+def export(doing: Doing, given: ExportParameters) -> dict[str, Any]:
+    """Write a dataset version in an outside format, as one archive to be fetched."""
+    from saccade.app.exporting import export_dataset
+
+    version = doing.workspace.datasets.open(given.dataset)
+    name = f"{version.ref.replace('@', '-')}-{given.format}"
+    with doing.workspace.scratch.working() as scratch:
+        report = export_dataset(
+            doing.workspace, version.ref, scratch / name, given.format, split=given.split, where=given.where,
+            progress=doing.progress,
+        )  # fmt: skip
+        files = sorted(one for one in (scratch / name).rglob("*") if one.is_file())
+        doing.progress.start("Packing", len(files))
+        making = scratch / "archive"
+        with zipfile.ZipFile(making, "x", zipfile.ZIP_STORED, strict_timestamps=False) as packed:
+            for file in files:
+                packed.write(file, f"{name}/{file.relative_to(scratch / name).as_posix()}")
+                doing.progress.advance(1, file.name)
+        doing.progress.finish()
+        making.replace(doing.folder / f"{name}.zip")
+    return {"dataset": version.ref, "format": given.format, "file": f"{name}.zip", "report": _told(report)}
+
+
+def train(doing: Doing, given: TrainParameters) -> dict[str, Any]:
+    """Train a recipe; taken up again where its worker died."""
+    from saccade.app.training import train as train_recipe
+
+    recipe = _recipe(given.recipe)
+    began = next(iter(doing.workspace.runs.of_job(doing.job.id)), None)
+    if began is not None and began.state == "finished":
+        return {"run": began.id, "model": _model_of(began.outputs), "metrics": dict(began.metrics)}
+    resume = began is not None and began.state in ("interrupted", "stopped")
+    result = train_recipe(doing.workspace, recipe, resume=resume, progress=doing.progress, tensorboard=False)
+    return {
+        "run": result.run.id, "model": None if result.model is None else result.model.ref,
+        "metrics": dict(result.run.metrics), "stopped": result.outcome.reason == "stopped",
+    }  # fmt: skip
+
+
+def evaluate(doing: Doing, given: EvaluateParameters) -> dict[str, Any]:
+    """Measure a model on a dataset."""
+    from saccade.app.evaluating import evaluate_model
+
+    result = evaluate_model(
+        doing.workspace, given.model, given.dataset, split=given.split, progress=doing.progress
+    )  # fmt: skip
+    (doing.folder / "report.html").write_text(result.report, "utf-8")
+    return {"evaluation": result.stored.id, "metrics": dict(result.metrics.to_json()), "file": "report.html"}
+
+
+def predict(doing: Doing, given: PredictParameters) -> dict[str, Any]:
+    """Run a model on a dataset; what it finds becomes a dataset of its own."""
+    from saccade.app.predicting import predict as predict_on
+
+    workspace = doing.workspace
+    source = workspace.datasets.open(given.dataset).ref  # a dataset, never a path of the server
+    result = predict_on(
+        workspace, given.model, source, dataset=given.into, split=given.split, min_score=given.min_score,
+        progress=doing.progress,
+    )  # fmt: skip
+    return {"dataset": result.dataset, "model": result.model, "items": len(result.predictions)}
+
+
+def _recipe(text: str) -> Any:
+    from saccade.training.recipe import parse_recipe
+
+    try:
+        return parse_recipe(yaml.safe_load(text))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise RecipeError(f"The recipe is not valid YAML: {error}.") from None
+
+
+def _model_of(outputs: Any) -> str | None:
+    return next((one.removeprefix("model:") for one in outputs if one.startswith("model:")), None)
+
+
+def _told(report: Report) -> dict[str, Any]:
+    told = report.to_json()
+    return told | {"findings": told["findings"][:_FINDINGS]}
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """A kind of job: its parameters, a title made of them, what does it, and what must hold before it is left."""
+
+    parameters: type[BaseModel]
+    title: Callable[[Any], str]
+    do: Callable[[Doing, Any], dict[str, Any]]
+    check: Callable[[Workspace, Any], object] = lambda workspace, given: None
+
+
+def _check_import(workspace: Workspace, given: ImportParameters) -> None:
+    check_name("dataset", given.dataset)
+    if given.link and given.source.folder is None:
+        raise InvalidValueError("Only the files of a folder of the server can be linked.")
+
+
+def _check_export(workspace: Workspace, given: ExportParameters) -> None:
+    from saccade.formats.base import FORMATS
+
+    FORMATS.get(given.format)
+    workspace.datasets.open(given.dataset)
+
+
+KINDS: Mapping[str, JobKind] = {
+    "look": JobKind(LookParameters, lambda given: f"Look at {given.source.name()}", look),
+    "import": JobKind(
+        ImportParameters, lambda given: f"Import {given.source.name()} as {given.dataset}", import_, _check_import
+    ),
+    "export": JobKind(
+        ExportParameters, lambda given: f"Export {given.dataset} as {given.format}", export, _check_export
+    ),
+    "train": JobKind(
+        TrainParameters, lambda given: f"Train {_recipe(given.recipe).name}", train,
+        lambda workspace, given: workspace.datasets.open(_recipe(given.recipe).data.dataset),
+    ),
+    "evaluate": JobKind(
+        EvaluateParameters, lambda given: f"Evaluate {given.model} on {given.dataset}", evaluate,
+        lambda workspace, given: (workspace.models.open(given.model), workspace.datasets.open(given.dataset)),
+    ),
+    "predict": JobKind(
+        PredictParameters, lambda given: f"Predict {given.dataset} with {given.model}", predict,
+        lambda workspace, given: (workspace.models.open(given.model), workspace.datasets.open(given.dataset)),
+    ),
+}  # fmt: skip
+
+
+def leave(
+    workspace: Workspace, kind: str, parameters: Mapping[str, Any], person: str | None = None,
+    request: str | None = None,
+) -> Job:  # fmt: skip
+    """Leave work to the workers, after what can be seen at once has been checked."""
+    if kind not in KINDS:
+        raise NotFoundError(f"There is no kind of job '{kind}'.", hint=nearest(kind, KINDS))
+    part = KINDS[kind]
+    try:
+        given = part.parameters.model_validate(parameters)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InvalidValueError(f"The parameters of the {kind} are wrong: {place}: {first['msg']}.") from None
+    part.check(workspace, given)
+    return workspace.jobs.add(kind, part.title(given), given.model_dump(mode="json"), person, request)

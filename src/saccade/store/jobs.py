@@ -1,0 +1,216 @@
+"""Jobs: work that people leave to the server. A job is a row; whoever works on it is named in it.
+
+A worker claims the oldest job that waits, or one whose worker has died, and says while it works how far it has come.
+The row alone says what is so: nothing is lost with a server or a worker, and nothing is done by two at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from saccade.core.errors import ConflictError, NotFoundError
+from saccade.store.catalog import Catalog
+from saccade.store.process import is_alive
+from saccade.store.resolve import plain_json, project_id
+from saccade.store.runs import new_id
+from saccade.store.tables import JobRow, now
+
+State = Literal["queued", "running", "finished", "failed", "cancelled"]
+ENDED: tuple[State, ...] = ("finished", "failed", "cancelled")
+_SILENCE = timedelta(minutes=5)
+"""A worker on another machine that has not been heard of for so long is taken to be dead."""
+ATTEMPTS = 3
+"""How many workers may die of a job before it is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it was when it was looked up.
+
+    Attributes:
+        person: the id of whoever asked for it, None for the machine itself.
+        attempts: how many workers have begun it.
+        is_cancelled: somebody wants it to end.
+        progress: ``what`` is being done, ``done`` of ``total``, and a ``note``.
+    """
+
+    id: str
+    person: str | None
+    kind: str
+    title: str
+    parameters: Mapping[str, Any]
+    state: State
+    attempts: int
+    is_cancelled: bool
+    progress: Mapping[str, Any]
+    result: Mapping[str, Any]
+    error: str
+    hint: str
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+
+
+JobList = list[Job]
+
+
+class Jobs:
+    """The jobs of a workspace."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def add(
+        self,
+        kind: str,
+        title: str,
+        parameters: Mapping[str, Any],
+        person: str | None = None,
+        request: str | None = None,
+    ) -> Job:
+        """Leave work to be done.
+
+        Args:
+            request: the caller's name for it: asked for again under the same, it is the same job. ConflictError where
+                what is asked for is another thing.
+        """
+        plain = plain_json(parameters)
+        try:
+            with self._catalog.writing() as session:
+                row = JobRow(
+                    id=new_id(), project_id=project_id(session), person_id=person, request=request, kind=kind,
+                    title=title[:255], parameters=plain, state="queued", progress={}, result={},
+                )  # fmt: skip
+                session.add(row)
+                session.flush()
+                return _job(row)
+        except IntegrityError:
+            if request is None:
+                raise
+        with self._catalog.reading() as session:
+            earlier = session.scalars(select(JobRow).filter_by(person_id=person, request=request)).one()
+        if (earlier.kind, earlier.parameters) != (kind, plain):
+            raise ConflictError(f"Another job was asked for as '{request}'.", hint="Use a new key for a new request.")
+        return _job(earlier)
+
+    def get(self, job: str) -> Job:
+        """A job; NotFoundError where there is none of that id."""
+        with self._catalog.reading() as session:
+            return _job(_find(session, job))
+
+    def list(self, before: str | None = None, limit: int = 100) -> JobList:
+        """Jobs, the newest first; those older than one of them."""
+        with self._catalog.reading() as session:
+            wanted = select(JobRow).filter_by(project_id=project_id(session))
+            if before is not None:
+                wanted = wanted.where(JobRow.id < before)
+            return list(map(_job, session.scalars(wanted.order_by(JobRow.id.desc()).limit(limit))))
+
+    def cancel(self, job: str) -> Job:
+        """End a job: at once where it waits, as soon as its worker hears of it where it runs."""
+        with self._catalog.writing() as session:
+            row = _find(session, job)
+            if row.state in ENDED:
+                raise ConflictError(f"The job {job} has ended already: it is {row.state}.")
+            row.is_cancelled = True
+            if row.state == "queued":
+                row.state, row.finished = "cancelled", now()
+            return _job(row)
+
+    def retry(self, job: str, person: str | None = None) -> Job:
+        """Ask once more for what failed or was cancelled, as a job of its own."""
+        earlier = self.get(job)
+        if earlier.state not in ("failed", "cancelled"):
+            raise ConflictError(f"The job {job} cannot be tried again: it is {earlier.state}.")
+        return self.add(earlier.kind, earlier.title, earlier.parameters, person)
+
+    # What workers do
+
+    def claim(self, process: str) -> Job | None:
+        """The oldest job that waits or whose worker has died, now this one's; None where there is none.
+
+        A job of which several workers have died is given up: it may be what they died of.
+        """
+        with self._catalog.writing() as session:
+            waiting = select(JobRow).where(JobRow.state.in_(("queued", "running"))).order_by(JobRow.id)
+            for row in session.scalars(waiting):
+                if row.state == "running" and not _is_left(row):
+                    continue
+                if row.is_cancelled:
+                    row.state, row.finished = "cancelled", now()
+                elif row.attempts >= ATTEMPTS:
+                    _give_up(row)
+                else:
+                    row.state, row.process, row.heartbeat, row.started = "running", process, now(), now()
+                    row.attempts += 1
+                    return _job(row)
+        return None
+
+    def tell(self, job: str, process: str, progress: Mapping[str, Any]) -> bool:
+        """Say how far it has come; whether to go on: not where it was cancelled or is another worker's by now."""
+        with self._catalog.writing() as session:
+            row = session.get(JobRow, job)
+            if row is None or row.state != "running" or row.process != process:
+                return False
+            row.heartbeat = now()
+            if progress:
+                row.progress = plain_json(progress)
+            return not row.is_cancelled
+
+    def finish(
+        self, job: str, process: str, state: State, result: Mapping[str, Any], error: str = "", hint: str = ""
+    ) -> bool:
+        """Record how it ended; whether it was still this worker's to end."""
+        with self._catalog.writing() as session:
+            row = session.get(JobRow, job)
+            if row is None or row.state != "running" or row.process != process:
+                return False
+            row.state, row.finished, row.result, row.error, row.hint = state, now(), plain_json(result), error, hint
+        return True
+
+    def release(self, job: str, process: str, *, counts: bool) -> None:
+        """Leave a job that was not ended to the next worker; ``counts``: its process died, and may die of it again."""
+        with self._catalog.writing() as session:
+            row = session.get(JobRow, job)
+            if row is None or row.state != "running" or row.process != process:
+                return
+            if row.is_cancelled:
+                row.state, row.finished = "cancelled", now()
+            elif counts and row.attempts >= ATTEMPTS:
+                _give_up(row)
+            else:
+                row.state, row.process = "queued", ""
+                row.attempts -= 0 if counts else 1
+
+
+def _give_up(row: JobRow) -> None:
+    row.state, row.finished = "failed", now()
+    row.error = f"The process that worked on it has died {ATTEMPTS} times."
+    row.hint = "Its log says how far it came; the memory of the machine may be too small for it."
+
+
+def _is_left(row: JobRow) -> bool:
+    alive = is_alive(row.process)
+    return alive is False or (alive is None and now() - row.heartbeat > _SILENCE)
+
+
+def _find(session: Session, job: str) -> JobRow:
+    row = session.get(JobRow, job)
+    if row is None or row.project_id != project_id(session):
+        raise NotFoundError(f"There is no job '{job}'.", hint="'saccade jobs list' shows them.")
+    return row
+
+
+def _job(row: JobRow) -> Job:
+    state: Any = row.state  # a string of the database, written by this module only
+    return Job(
+        row.id, row.person_id, row.kind, row.title, row.parameters, state, row.attempts or 0, bool(row.is_cancelled),
+        row.progress, row.result, row.error or "", row.hint or "", row.created, row.started, row.finished,
+    )  # fmt: skip

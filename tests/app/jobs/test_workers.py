@@ -1,0 +1,212 @@
+"""Jobs that are done by real workers in real processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from saccade.app.jobs.doing import folder_of
+from saccade.app.jobs.kinds import leave
+from saccade.app.jobs.worker import Worker, Workers
+from saccade.app.uploads import find_upload, new_upload
+from saccade.core.errors import InvalidValueError, NotFoundError
+from saccade.store.jobs import Job
+from saccade.store.process import is_alive
+from saccade.store.workspace import Workspace
+
+pytestmark = pytest.mark.slow
+LONG = 1200
+
+
+@contextmanager
+def working(workspace: Workspace, memory: int | None = None) -> Iterator[None]:
+    """A worker in a thread; what it does it does in processes of their own."""
+    worker = Worker(workspace, memory=memory)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join()
+
+
+def until(look: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.05)
+
+
+def ended(workspace: Workspace, job: Job) -> Job:
+    until(lambda: workspace.jobs.get(job.id).state in ("finished", "failed", "cancelled"))
+    return workspace.jobs.get(job.id)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspace.create(tmp_path / "home") as made:
+        yield made
+
+
+def many(pictures: Path, folder: Path, copies: int) -> Path:
+    """So many pictures that an import takes a while."""
+    folder.mkdir()
+    for path in (pictures / "images").iterdir():
+        data = path.read_bytes()
+        for copy in range(copies):
+            (folder / f"{path.stem}-{copy}.jpg").write_bytes(data + copy.to_bytes(4, "big"))
+    return folder
+
+
+def test_looking_importing_and_exporting(workspace: Workspace, pictures: Path) -> None:
+    with working(workspace):
+        looked = ended(workspace, leave(workspace, "look", {"source": {"folder": str(pictures)}}))
+        assert looked.state == "finished", looked.error
+        assert looked.result["format"] == "coco"
+        assert (folder_of(workspace, looked.id) / "files" / looked.result["preview"][0]["file"]).exists()
+        given = {"source": {"folder": str(pictures)}, "dataset": "d", "split": {"shares": {"train": 1, "val": 1}}}
+        job = ended(workspace, leave(workspace, "import", given))
+        assert (job.state, job.result["dataset"]) == ("finished", "d@1")
+        assert workspace.runs.list("import")[0].outputs == ("d@1",)
+        done = ended(workspace, leave(workspace, "export", {"dataset": "d", "format": "yolo", "where": "key != 'x'"}))
+        assert done.state == "finished", done.error
+        assert (folder_of(workspace, done.id) / "files" / done.result["file"]).stat().st_size > 1000
+        wrong = ended(workspace, leave(workspace, "export", {"dataset": "d", "format": "yolo", "where": "nothing"}))
+        assert (wrong.state, "nothing" in wrong.error) == ("failed", True)
+    assert "Importing" in (folder_of(workspace, job.id) / "log.txt").read_text()
+
+
+def test_training_measuring_and_predicting(workspace_copy: Path) -> None:
+    from saccade.app.beginning import recipe_for
+
+    with Workspace.open(workspace_copy) as workspace, working(workspace):
+        model, dataset = workspace.models.list()[0].ref, workspace.datasets.list()[0].name
+        given = {"model": model, "dataset": dataset}
+        measured = ended(workspace, leave(workspace, "evaluate", given))
+        assert measured.state == "finished", measured.error
+        assert (folder_of(workspace, measured.id) / "files" / "report.html").exists()
+        found = ended(workspace, leave(workspace, "predict", given | {"into": "found", "min_score": 0.01}))
+        assert found.state == "finished", found.error
+        assert workspace.datasets.exists("found")
+        recipe = recipe_for(workspace.datasets.open(dataset))
+        recipe = recipe.replace("epochs: 15", "epochs: 1").replace("[416, 416]", "[64, 64]")
+        trained = ended(workspace, leave(workspace, "train", {"recipe": recipe}))
+        assert trained.state == "finished", trained.error
+        assert workspace.models.open(trained.result["model"]).run_id == trained.result["run"]
+
+
+def test_cancelling_what_runs(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+    source = many(pictures, tmp_path / "many", LONG)
+    with working(workspace):
+        job = leave(workspace, "import", {"source": {"folder": str(source)}, "dataset": "d"})
+        until(lambda: bool(workspace.jobs.get(job.id).progress.get("done")))
+        workspace.jobs.cancel(job.id)
+        assert ended(workspace, job).state == "cancelled"
+    assert workspace.datasets.list() == []
+
+
+def test_a_killed_process_is_followed_by_another(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+    source = many(pictures, tmp_path / "many", LONG)
+    with working(workspace):
+        job = leave(workspace, "import", {"source": {"folder": str(source)}, "dataset": "d"})
+        until(lambda: bool(workspace.jobs.get(job.id).progress.get("done")))
+        found = subprocess.run(["pgrep", "-f", f"jobs.doing .* {job.id}"], capture_output=True, text=True, check=True)
+        os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
+        done = ended(workspace, job)
+    assert (done.state, done.attempts, done.result["items"]) == ("finished", 2, 10 * LONG)
+    assert "SIGKILL" in (folder_of(workspace, job.id) / "log.txt").read_text()
+
+
+def test_what_was_finished_before_the_death_is_found(workspace: Workspace, pictures: Path) -> None:
+    """A worker that died between the import and saying so: the next one says so, and imports nothing again."""
+    from saccade.app.importing import import_dataset
+
+    job = leave(workspace, "import", {"source": {"folder": str(pictures)}, "dataset": "d"})
+    workspace.runs.job = job.id
+    import_dataset(workspace, pictures, "d")
+    workspace.runs.job = None
+    with working(workspace):
+        done = ended(workspace, job)
+    assert (done.state, done.result["dataset"]) == ("finished", "d@1")
+    assert len(workspace.datasets.log("d")) == 1
+
+
+def test_too_much_memory_ends_a_job_and_nothing_else(workspace: Workspace, pictures: Path) -> None:
+    with working(workspace, memory=1 << 20):
+        job = ended(workspace, leave(workspace, "import", {"source": {"folder": str(pictures)}, "dataset": "d"}))
+    assert job.state == "failed"
+    assert workspace.datasets.list() == []
+
+
+def test_workers_come_back_and_end_with_the_server(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+    workers = Workers(workspace, 1)
+    workers.start()
+    try:
+        until(lambda: bool(workers._processes))
+        first = workers._processes[0]
+        first.kill()
+        until(lambda: bool(workers._processes) and workers._processes[0] is not first)
+        job = leave(workspace, "import", {"source": {"folder": str(pictures)}, "dataset": "d"})
+        assert ended(workspace, job).state == "finished"
+        source = many(pictures, tmp_path / "many", LONG)
+        long = leave(workspace, "import", {"source": {"folder": str(source)}, "dataset": "long"})
+        until(lambda: bool(workspace.jobs.get(long.id).progress.get("done")))
+    finally:
+        workers.close()
+    left = workspace.jobs.get(long.id)
+    assert left.state in ("queued", "finished"), "it waits for the next worker"
+    with working(workspace):
+        assert ended(workspace, long).state == "finished"
+
+
+def test_the_process_of_a_job_ends_with_its_worker(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+    source = many(pictures, tmp_path / "many", LONG)
+    command = [sys.executable, "-m", "saccade", "worker", "--workspace", str(workspace.location.parent)]
+    worker = subprocess.Popen(command)
+    job = leave(workspace, "import", {"source": {"folder": str(source)}, "dataset": "d"})
+    until(lambda: bool(workspace.jobs.get(job.id).progress.get("done")))
+    worker.kill()
+    worker.wait()
+    until(lambda: subprocess.run(["pgrep", "-f", f"jobs.doing .* {job.id}"], check=False).returncode != 0, 20)
+    with working(workspace):
+        done = ended(workspace, job)
+    assert (done.state, done.attempts) == ("finished", 2)
+
+
+def test_what_can_be_seen_at_once_is_refused_at_once(workspace: Workspace, pictures: Path) -> None:
+    for kind, given, error in (
+        ("bake", {}, NotFoundError),
+        ("import", {"source": {}, "dataset": "d"}, InvalidValueError),
+        ("import", {"source": {"url": "file:///etc/passwd"}, "dataset": "d"}, InvalidValueError),
+        ("import", {"source": {"url": "s3://bucket/x"}, "dataset": "d"}, InvalidValueError),
+        ("import", {"source": {"folder": "/x", "url": "http://x.org"}, "dataset": "d"}, InvalidValueError),
+        ("import", {"source": {"folder": str(pictures)}, "dataset": "../d"}, InvalidValueError),
+        ("import", {"source": {"url": "http://x.org/a.zip"}, "dataset": "d", "link": True}, InvalidValueError),
+        ("export", {"dataset": "d", "format": "coco"}, NotFoundError),
+        ("train", {"recipe": "name: x\ndata: {dataset: none}\nmodel: {}"}, Exception),
+        ("train", {"recipe": "!!python/object/apply:os.system ['true']"}, Exception),
+    ):
+        with pytest.raises(error):
+            leave(workspace, kind, given)
+    assert workspace.jobs.list() == []
+
+
+def test_nobody_is_left_over(workspace: Workspace) -> None:
+    upload = new_upload(workspace, "somebody")
+    with pytest.raises(NotFoundError):
+        find_upload(workspace, upload.id, "somebody else")
+    shutil.rmtree(workspace.left)
+    with pytest.raises(NotFoundError):
+        find_upload(workspace, upload.id, "somebody")
+    assert is_alive("nowhere~1~1") is None
