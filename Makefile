@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= $(shell nproc)
 
-.PHONY: help setup demo test test-fast check format bench lock docs clean
+.PHONY: help setup demo test test-fast check web web-check format bench lock docs clean
+WEB := src/saccade/server/web/index.html
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: .venv/.ready ## Make .venv with everything that is needed
+setup: .venv/.ready $(WEB) ## Make .venv with everything that is needed, and build the web app
 
 .venv/.ready: requirements.lock tools/setup.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || (echo "Saccade needs Python 3.11 or newer; set PYTHON=…"; exit 1)
@@ -18,10 +19,24 @@ setup: .venv/.ready ## Make .venv with everything that is needed
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup ## The whole loop on made data
+web/node_modules/.ready: .venv/.ready web/package-lock.json web/package.json
+	$(BIN)/python tools/build_web.py ci --silent --no-audit --no-fund
+	@touch $@
+
+$(WEB): web/node_modules/.ready web/index.html web/vite.config.ts $(shell find web/src web/public -type f)
+	$(BIN)/python tools/build_web.py run --silent build
+
+web: $(WEB) ## Build the web app
+
+web-check: setup ## Types, lint and tests of the web app, and whether its client is up to date
+	$(BIN)/python tools/build_web.py run --silent check
+	$(BIN)/python tools/build_web.py run --silent test
+
+demo: setup ## The whole loop on made data, then the server
 	$(BIN)/saccade demo demo-workspace
 
-test: setup check ## Everything: checks and all tests
+test: setup check web-check ## Everything: checks and all tests
+	$(BIN)/python tools/chromium.py
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-fast: setup ## The quick tests, for while you work
@@ -48,4 +63,4 @@ lock: setup ## Resolve requirements.lock anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements.lock tools/setup.in -o tools/setup.lock
 
 clean: ## Remove what the targets made
-	rm -rf .venv demo-workspace .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv web/node_modules src/saccade/server/web demo-workspace .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,6 +6,7 @@ usage: python tools/reference.py [--check]
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -235,16 +236,10 @@ def operations() -> str:
 
 def api() -> str:
     """Every route of the API, with who may call it and what it takes."""
-    from fastapi import FastAPI
-
-    from saccade.server.application import ROUTERS
     from saccade.server.permissions import NEEDED, ROUTES, Action
 
-    served = FastAPI()
-    for router in ROUTERS:
-        served.include_router(router)
     parts = []
-    for path, methods in served.openapi()["paths"].items():
+    for path, methods in described()["paths"].items():
         for method, facts in methods.items():
             route = f"{method.upper()} {path}"
             action = ROUTES[route]
@@ -265,6 +260,24 @@ def api() -> str:
         '`{"error": {"code", "message", "hint", "fields"}}`. See [the server](../guide/server.md).',
         parts,
     )
+
+
+def described() -> dict[str, Any]:
+    """The API in OpenAPI's words."""
+    from fastapi import FastAPI
+
+    from saccade import __version__
+    from saccade.server.application import FAILURES, ROUTERS
+
+    served = FastAPI(title="Saccade", version=__version__, responses=FAILURES)
+    for router in ROUTERS:
+        served.include_router(router)
+    return served.openapi()
+
+
+def openapi() -> str:
+    """The API's description for programs, of which the web app's client is made."""
+    return json.dumps(described(), indent=1, sort_keys=True) + "\n"
 
 
 def error_codes() -> str:
@@ -319,6 +332,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "formats.md": formats,
     "operations.md": operations,
     "api.md": api,
+    "openapi.json": openapi,
     "errors.md": error_codes,
     "python.md": python,
 }

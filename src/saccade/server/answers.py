@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,7 @@ from saccade.core.objects import Box, Geometry, Object
 from saccade.core.reader import Item
 from saccade.core.roles import Role
 from saccade.core.schema import FileRef, ImageRef, Kind, Schema, VideoRef
+from saccade.media.colors import palette
 from saccade.store.people import LONGEST_PASSWORD
 
 _FIELDS: dict[type[Any], tuple[str, ...]] = {}
@@ -248,8 +249,181 @@ def plain_item(item: Item) -> dict[str, Any]:
 
 
 def columns_of(schema: Schema) -> list[ColumnAnswer]:
-    """The columns of a version."""
-    return [
-        ColumnAnswer(name=one.name, kind=one.kind, classes=[plain(info.to_json()) for info in one.classes])
-        for one in schema.columns
-    ]
+    """The columns of a version; each class has a colour."""
+    made = []
+    for one in schema.columns:
+        colors = palette(one.class_names)
+        classes = [plain(info.to_json()) | {"color": info.color or colors[info.name]} for info in one.classes]
+        made.append(ColumnAnswer(name=one.name, kind=one.kind, classes=classes))
+    return made
+
+
+class DatasetNames(Answer):
+    """Names of versions and the numbers that they stand for."""
+
+    branches: dict[str, int]
+    tags: dict[str, int]
+    aliases: dict[str, int]
+
+
+class OldVersion(Given):
+    number: int = Field(ge=1, lt=1 << 31)
+
+
+class NewTag(OldVersion):
+    name: str = Field(max_length=100)
+
+
+class NewBranch(NewTag):
+    pass
+
+
+class NewAlias(Given):
+    name: str = Field(max_length=100)
+
+
+class ItemsChange(Given):
+    """Items by their keys, or all for which a query holds; and what is done to them."""
+
+    keys: list[str] | None = Field(None, max_length=100_000)
+    where: str | None = Field(None, max_length=4000)
+    act: Literal["delete", "split", "tag", "untag"]
+    value: str = Field("", max_length=200)
+
+
+class VersionMade(Answer):
+    ref: str
+    number: int
+    items: int
+
+
+class NewJob(Given):
+    """``parameters`` are those of the kind."""
+
+    kind: str = Field(max_length=40)
+    parameters: dict[str, Any]
+
+
+class JobProgress(Answer):
+    what: str = ""
+    done: int = 0
+    total: int | None = None
+    note: str = ""
+
+
+class JobAnswer(Answer):
+    id: str
+    person: str | None
+    kind: str
+    title: str
+    parameters: dict[str, Any]
+    state: Literal["queued", "running", "finished", "failed", "cancelled"]
+    attempts: int
+    is_cancelled: bool
+    progress: JobProgress
+    result: dict[str, Any]
+    error: str
+    hint: str
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+
+
+class JobPage(Answer):
+    jobs: list[JobAnswer]
+    next: str | None
+
+
+class UploadAnswer(Answer):
+    id: str
+    files: int
+    bytes: int
+
+
+class Received(Answer):
+    files: int
+
+
+class FormatAnswer(Answer):
+    name: str
+    holds: str
+    can_write: bool
+
+
+class FolderAnswer(Answer):
+    """A folder of the server: the folders in it as paths, and its files by name."""
+
+    path: str | None
+    folders: list[str]
+    files: list[str]
+
+
+class ModelAnswer(Answer):
+    ref: str
+    name: str
+    number: int
+    aliases: list[str]
+    metrics: dict[str, Any]
+    inputs: list[str]
+    licence: str
+    run: str | None
+    created: datetime
+
+
+class AliasChangeAnswer(Answer):
+    alias: str
+    previous: int | None
+    number: int | None
+    author: str
+    at: datetime
+
+
+class EvaluationAnswer(Answer):
+    id: str
+    model: str | None
+    dataset: str
+    split: str
+    kind: str
+    metrics: dict[str, Any]
+    created: datetime
+
+
+class ModelPage(ModelAnswer):
+    manifest: dict[str, Any]
+    files: dict[str, str]
+    versions: list[ModelAnswer]
+    changes: list[AliasChangeAnswer]
+    evaluations: list[EvaluationAnswer]
+
+
+class RunAnswer(Answer):
+    id: str
+    kind: str
+    name: str
+    state: Literal["running", "finished", "stopped", "failed", "interrupted"]
+    inputs: list[str]
+    outputs: list[str]
+    metrics: dict[str, Any]
+    created: datetime
+    finished: datetime | None
+    error: str
+    config: dict[str, Any] = {}
+
+
+class ViewAnswer(Answer):
+    """A view of a dataset that was kept; ``filters`` are as in the address of the screen."""
+
+    name: str
+    filters: dict[str, str]
+    author: str
+    created: datetime
+
+
+class NewView(Given):
+    filters: dict[str, Annotated[str, Field(max_length=4000)]] = Field(max_length=20)
+
+
+class RecipeAnswer(Answer):
+    """A recipe as YAML."""
+
+    recipe: str

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -26,12 +28,16 @@ from saccade.core.errors import (
 from saccade.server.answers import Failure
 from saccade.server.gate import Gate
 from saccade.server.opened import Opened
-from saccade.server.routes import datasets, people
+from saccade.server.pages import PLACE, Pages
+from saccade.server.permissions import API
+from saccade.server.routes import datasets, jobs, models, people, versions
 from saccade.server.tries import Tries
 from saccade.store.workspace import Workspace
 
-ROUTERS = (people.router, datasets.router)
-LARGEST_BODY = 1 << 20
+ROUTERS = (people.router, datasets.router, versions.router, jobs.router, models.router)
+LARGEST_BODY, LARGEST_UPLOAD = 1 << 20, 1 << 40
+_FILES = re.compile(rf"{API}/uploads/[^/]+/files")
+FAILURES: dict[int | str, dict[str, Any]] = {status: {"model": Failure} for status in (401, 403, 404, 409, 422, 429)}
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 _STATUS: tuple[tuple[type[SaccadeError], int], ...] = (
     (NotSignedInError, 401),
@@ -50,22 +56,27 @@ _HEADERS = {
 _log = logging.getLogger("saccade.server")
 
 
-def create_app(workspace: Workspace, *, hosts: tuple[str, ...] = (), origin: str = "") -> FastAPI:
+def create_app(
+    workspace: Workspace, *, hosts: tuple[str, ...] = (), origin: str = "", folders: Sequence[Path] = ()
+) -> FastAPI:
     """The application that serves a workspace.
 
     Args:
         hosts: names under which it is reached besides this machine's own; requests to others are refused, which keeps
             pages of other sites from reaching it by a name of theirs.
         origin: where links that it gives begin, such as ``https://labels.example.org``.
+        folders: folders of this machine from which people may import.
     """
     app = FastAPI(
         title="Saccade", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Gate],
-        responses={status: {"model": Failure} for status in (401, 403, 404, 409, 422, 429)},
+        responses=FAILURES,
     )  # fmt: skip
     app.state.workspace, app.state.origin = workspace, origin.rstrip("/")
     app.state.opened, app.state.tries = Opened(workspace), Tries()
+    app.state.folders = tuple(folder.resolve() for folder in folders)
     for router in ROUTERS:
         app.include_router(router)
+    app.mount("/", Pages(PLACE))
     app.add_exception_handler(SaccadeError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _of_http)
@@ -77,8 +88,9 @@ def create_app(workspace: Workspace, *, hosts: tuple[str, ...] = (), origin: str
 
 async def _guarded(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
     length = request.headers.get("Content-Length", "0")
-    if "Transfer-Encoding" in request.headers or not length.isdigit() or int(length) > LARGEST_BODY:
-        return _failure(413, "too-large", f"A request has at most {LARGEST_BODY:,} bytes, and says how many.")
+    most = LARGEST_UPLOAD if _FILES.fullmatch(request.url.path) else LARGEST_BODY
+    if "Transfer-Encoding" in request.headers or not length.isdigit() or int(length) > most:
+        return _failure(413, "too-large", f"A request has at most {most:,} bytes, and says how many.")
     response = await go_on(request)
     response.headers.setdefault("Cache-Control", "no-store")
     for name, value in _HEADERS.items():

@@ -7,6 +7,7 @@ from collections import OrderedDict
 
 import numpy as np
 import numpy.typing as npt
+from fastapi import Request
 
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
@@ -22,7 +23,7 @@ class Opened:
         self._workspace = workspace
         self._lock = threading.Lock()
         self._versions: OrderedDict[tuple[str, str], DatasetVersion] = OrderedDict()
-        self._found: OrderedDict[tuple[str, str, str], Rows] = OrderedDict()
+        self._found: OrderedDict[tuple[str, str, str | None, str | None, bool], Rows] = OrderedDict()
 
     def version(self, ref: str) -> DatasetVersion:
         """A version; the same object for the same version."""
@@ -35,18 +36,27 @@ class Opened:
                 self._versions.popitem(last=False)
         return kept
 
-    def rows(self, version: DatasetVersion, where: str | None) -> Rows:
-        """The places, in the order of the version, of the items for which a query holds."""
-        if where is None:
-            return np.arange(len(version))
-        identity = version.snapshot.table_id, version.snapshot.version, where
+    def rows(
+        self, version: DatasetVersion, where: str | None, order: str | None = None, descending: bool = False
+    ) -> Rows:
+        """The places, in the order of the version or of an expression, of the items for which a query holds."""
+        if where is None and order is None:
+            every = np.arange(len(version))
+            return every[::-1] if descending else every
+        identity = version.snapshot.table_id, version.snapshot.version, where, order, descending
         with self._lock:
             if identity in self._found:
                 self._found.move_to_end(identity)
                 return self._found[identity]
-        rows = version.places_where(where)
+        rows = version.places_where(where, order, descending=descending)
         with self._lock:
             self._found[identity] = rows
             while len(self._found) > _QUERIES:
                 self._found.popitem(last=False)
         return rows
+
+
+def opened_of(request: Request) -> Opened:
+    """The versions that the application keeps open."""
+    found: Opened = request.app.state.opened
+    return found

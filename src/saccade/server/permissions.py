@@ -15,6 +15,8 @@ class Action(StrEnum):
     PUBLIC = "public"
     OWN_ACCOUNT = "own account"
     LOOK = "look"
+    KEEP_VIEWS = "keep views"
+    LEAVE_WORK = "leave work"
     SEE_PEOPLE = "see people"
     INVITE = "invite"
     RULE = "rule"
@@ -23,6 +25,8 @@ class Action(StrEnum):
 NEEDED = {
     Action.OWN_ACCOUNT: Role.VIEWER,
     Action.LOOK: Role.VIEWER,
+    Action.KEEP_VIEWS: Role.ANNOTATOR,
+    Action.LEAVE_WORK: Role.MANAGER,
     Action.SEE_PEOPLE: Role.MANAGER,
     Action.INVITE: Role.MANAGER,
     Action.RULE: Role.OWNER,
@@ -56,4 +60,40 @@ ROUTES = {
     f"GET {API}/datasets/{{ref}}/item": Action.LOOK,
     f"GET {API}/datasets/{{ref}}/picture": Action.LOOK,
     f"GET {API}/datasets/{{ref}}/file": Action.LOOK,
+    f"GET {API}/datasets/{{ref}}/tile": Action.LOOK,
+    f"GET {API}/datasets/{{ref}}/frame": Action.LOOK,
+    f"GET {API}/datasets/{{ref}}/names": Action.LOOK,
+    f"GET {API}/datasets/{{ref}}/diff": Action.LOOK,
+    f"POST {API}/datasets/{{ref}}/restore": Action.LEAVE_WORK,
+    f"POST {API}/datasets/{{ref}}/tags": Action.LEAVE_WORK,
+    f"DELETE {API}/datasets/{{ref}}/tags/{{tag}}": Action.LEAVE_WORK,
+    f"POST {API}/datasets/{{ref}}/branches": Action.LEAVE_WORK,
+    f"POST {API}/datasets/{{ref}}/change": Action.LEAVE_WORK,
+    f"DELETE {API}/datasets/{{ref}}": Action.LEAVE_WORK,
+    f"GET {API}/datasets/{{ref}}/views": Action.LOOK,
+    f"PUT {API}/datasets/{{ref}}/views/{{name}}": Action.KEEP_VIEWS,
+    f"DELETE {API}/datasets/{{ref}}/views/{{name}}": Action.KEEP_VIEWS,
+    f"GET {API}/formats": Action.LOOK,
+    f"GET {API}/folders": Action.LEAVE_WORK,
+    f"GET {API}/jobs": Action.LOOK,
+    f"POST {API}/jobs": Action.LEAVE_WORK,
+    f"GET {API}/jobs/{{job}}": Action.LOOK,
+    f"GET {API}/jobs/{{job}}/events": Action.LOOK,
+    f"GET {API}/jobs/{{job}}/log": Action.LEAVE_WORK,
+    f"GET {API}/jobs/{{job}}/files/{{name}}": Action.LOOK,
+    f"POST {API}/jobs/{{job}}/cancel": Action.LEAVE_WORK,
+    f"POST {API}/jobs/{{job}}/retry": Action.LEAVE_WORK,
+    f"POST {API}/uploads": Action.LEAVE_WORK,
+    f"GET {API}/uploads/{{upload}}": Action.LEAVE_WORK,
+    f"POST {API}/uploads/{{upload}}/files": Action.LEAVE_WORK,
+    f"DELETE {API}/uploads/{{upload}}": Action.LEAVE_WORK,
+    f"GET {API}/models": Action.LOOK,
+    f"GET {API}/models/{{ref}}": Action.LOOK,
+    f"GET {API}/models/{{ref}}/lineage": Action.LOOK,
+    f"POST {API}/models/{{ref}}/aliases": Action.LEAVE_WORK,
+    f"GET {API}/recipe": Action.LOOK,
+    f"GET {API}/runs": Action.LOOK,
+    f"GET {API}/runs/{{run}}": Action.LOOK,
+    f"GET {API}/runs/{{run}}/metrics": Action.LOOK,
+    f"GET {API}/evaluations": Action.LOOK,
 }

@@ -23,18 +23,13 @@ from saccade.server.answers import (
     plain_item,
 )
 from saccade.server.gate import Served
-from saccade.server.opened import Opened
+from saccade.server.opened import opened_of
 from saccade.server.permissions import API
 
 router = APIRouter(prefix=API)
 Ref = str
-_PIECE = 1 << 20
+_PIECE, TILE = 1 << 20, 512
 _FOREVER = "private, max-age=31536000, immutable"
-
-
-def _opened(request: Request) -> Opened:
-    found: Opened = request.app.state.opened
-    return found
 
 
 @router.get("/health", tags=["server"])
@@ -52,7 +47,7 @@ def datasets(served: Served) -> list[DatasetAnswer]:
 @router.get("/datasets/{ref}", tags=["datasets"])
 def dataset(ref: Ref, request: Request) -> VersionAnswer:
     """A version, as NAME or NAME@VERSION, with its columns."""
-    version = _opened(request).version(ref)
+    version = opened_of(request).version(ref)
     info = version.info
     return VersionAnswer(
         ref=version.ref, number=version.number, items=len(version), message=info.message, author=info.author,
@@ -69,7 +64,7 @@ def log(ref: Ref, served: Served) -> list[LogEntry]:
 @router.get("/datasets/{ref}/stats", tags=["datasets"])
 def stats(ref: Ref, request: Request) -> dict[str, Any]:
     """Counts by split and class, and sizes."""
-    found: dict[str, Any] = plain(_opened(request).version(ref).stats())
+    found: dict[str, Any] = plain(opened_of(request).version(ref).stats())
     return found
 
 
@@ -83,7 +78,7 @@ def histogram(
     bins: Annotated[int, Query(ge=1, le=500)] = 20,
 ) -> dict[str, Any]:
     """How often each value of an expression occurs."""
-    version = _opened(request).version(ref)
+    version = opened_of(request).version(ref)
     found: dict[str, Any] = plain(version.histogram(value, over=over, where=where, bins=bins))
     return found
 
@@ -95,13 +90,16 @@ def items(
     where: Annotated[str | None, Query(max_length=4000)] = None,
     cursor: Annotated[str | None, Query(max_length=20)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    start: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
+    order: Annotated[str | None, Query(max_length=2000)] = None,
+    descending: bool = False,
 ) -> Response:
-    """Items in order, some at a time; of those for which a query holds."""
+    """Items in order, or in that of an expression's values, some at a time; of those for which a query holds."""
     if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
         raise InvalidValueError(f"'{cursor}' is no cursor.", hint="Take what 'next' of the page before says.")
-    opened = _opened(request)
-    version, start = opened.version(ref), int(cursor or 0)
-    rows = opened.rows(version, where)
+    opened = opened_of(request)
+    version, start = opened.version(ref), int(cursor or start)
+    rows = opened.rows(version, where, order, descending)
     found = version.rows(rows[start : start + limit])
     end = start + limit
     following = str(end) if end < len(rows) else None
@@ -112,7 +110,7 @@ def items(
 @router.get("/datasets/{ref}/item", tags=["datasets"], response_model=ItemAnswer)
 def item(ref: Ref, request: Request, key: Annotated[str, Query(max_length=1000)]) -> Response:
     """One item by its key."""
-    return JSONResponse(plain_item(_opened(request).version(ref).get(key)))
+    return JSONResponse(plain_item(opened_of(request).version(ref).get(key)))
 
 
 @router.get("/datasets/{ref}/picture", tags=["datasets"], response_class=Response)
@@ -124,12 +122,58 @@ def picture(
     size: Annotated[int, Query(ge=16, le=4096)] = 256,
     objects: bool = False,
 ) -> Response:
-    """The image of an item as a JPEG of at most so many pixels a side, with its objects where asked for."""
+    """The image of an item as a JPEG of at most so many pixels a side, with its objects where asked for.
+
+    Of a video it is the first frame.
+    """
     from saccade.app.viewing import picture as picture_of
     from saccade.media.image import encode
 
-    version = _opened(request).version(ref)
+    version = opened_of(request).version(ref)
+    if not version.schema.of_kind(Kind.IMAGE) and version.schema.of_kind(Kind.VIDEO):
+        return frame(ref, request, key, 0, size)
     pixels = picture_of(served, version, key, max_size=size, objects=objects)
+    return Response(encode(pixels, "jpeg", 85), media_type="image/jpeg", headers={"Cache-Control": _cached(ref)})
+
+
+@router.get("/datasets/{ref}/tile", tags=["datasets"], response_class=Response)
+def tile(
+    ref: Ref,
+    request: Request,
+    served: Served,
+    key: Annotated[str, Query(max_length=1000)],
+    level: Annotated[int, Query(ge=0, le=20)],
+    x: Annotated[int, Query(ge=0, le=1_000_000)],
+    y: Annotated[int, Query(ge=0, le=1_000_000)],
+) -> Response:
+    """A square of an image as a JPEG, at most 512 pixels a side; each level halves the one before, which is whole."""
+    from saccade.app.viewing import picture as picture_of
+    from saccade.media.image import encode
+
+    version = opened_of(request).version(ref)
+    side = TILE << level
+    box = (x * side, y * side, (x + 1) * side, (y + 1) * side)
+    pixels = picture_of(served, version, key, box_xyxy=box, max_size=TILE)
+    return Response(encode(pixels, "jpeg", 85), media_type="image/jpeg", headers={"Cache-Control": _cached(ref)})
+
+
+@router.get("/datasets/{ref}/frame", tags=["datasets"], response_class=Response)
+def frame(
+    ref: Ref,
+    request: Request,
+    key: Annotated[str, Query(max_length=1000)],
+    number: Annotated[int, Query(ge=0, le=1 << 40)],
+    size: Annotated[int, Query(ge=16, le=4096)] = 1280,
+) -> Response:
+    """A frame of a video by its number in the order of showing, as a JPEG."""
+    from saccade.media.image import encode
+    from saccade.media.stored import read_frame
+
+    version = opened_of(request).version(ref)
+    video = version.get(key)[version.schema.first(Kind.VIDEO).name]
+    if video is None:
+        raise NotFoundError(f"The item '{key}' has no video.")
+    pixels = read_frame(version, video, number, max_size=size)
     return Response(encode(pixels, "jpeg", 85), media_type="image/jpeg", headers={"Cache-Control": _cached(ref)})
 
 
@@ -141,7 +185,7 @@ def file(
     column: Annotated[str, Query(max_length=200)],
 ) -> Response:
     """The file of an item as it came in, to be saved: never shown, whatever it says that it is."""
-    version = _opened(request).version(ref)
+    version = opened_of(request).version(ref)
     if column not in version.schema or version.schema[column].kind not in (Kind.IMAGE, Kind.VIDEO, Kind.FILE):
         raise NotFoundError(f"There is no column of files '{column}'.")
     found = version.get(key)[column]

@@ -1,0 +1,142 @@
+"""Versions, views and what is done to many items, by HTTP."""
+
+from __future__ import annotations
+
+from tests.server.conftest import Site, error_of
+
+from saccade.core.roles import Role
+from saccade.server.permissions import API
+
+D = f"{API}/datasets/harbour"
+
+
+def test_items_are_tagged_split_and_removed_each_as_a_version(site: Site) -> None:
+    manager = site.signed_in(Role.MANAGER)
+    keys = site.workspace.datasets.open("harbour").keys()
+    made = manager.post(f"{D}/change", json={"keys": keys[:3], "act": "tag", "value": "night"})
+    assert made.json() == {"ref": "harbour@2", "number": 2, "items": len(keys)}
+    manager.post(f"{D}/change", json={"keys": keys[2:4], "act": "tag", "value": "rain"})
+    tags = {item.key: item["tags"] for item in site.workspace.datasets.open("harbour").items(["tags"])}
+    assert tags[keys[0]] == ("night",)
+    assert tags[keys[2]] == ("night", "rain")
+    assert not tags[keys[5]]
+    assert manager.get(f"{D}/items", params={"where": '"night" in tags'}).json()["total"] == 3
+    manager.post(f"{D}/change", json={"where": '"night" in tags', "act": "untag", "value": "night"})
+    assert manager.get(f"{D}/items", params={"where": '"night" in tags'}).json()["total"] == 0
+    manager.post(f"{D}/change", json={"keys": keys[:2], "act": "split", "value": "val"})
+    assert manager.get(f"{D}/items", params={"where": 'split == "val"'}).json()["total"] == 2
+    manager.post(f"{D}/change", json={"where": 'split == "val"', "act": "delete"})
+    assert manager.get(f"{D}/items").json()["total"] == len(keys) - 2
+    assert [entry["author"] for entry in manager.get(f"{D}/log").json()][:5] == ["Manager"] * 5
+    assert manager.get(f"{API}/datasets/harbour@1/items").json()["total"] == len(keys)
+    for wrong in ({"keys": [], "act": "tag", "value": "x"}, {"keys": keys[:1], "act": "tag", "value": " "},
+                  {"keys": keys[:1], "act": "paint"}, {"keys": ["nobody"], "act": "delete"}):  # fmt: skip
+        assert manager.post(f"{D}/change", json=wrong).status_code in (404, 422), wrong
+    old = manager.post(f"{API}/datasets/harbour@1/change", json={"keys": keys[:1], "act": "delete"})
+    assert error_of(old) == "invalid-value"
+
+
+def test_what_changed_and_back(site: Site) -> None:
+    manager = site.signed_in(Role.MANAGER)
+    keys = site.workspace.datasets.open("harbour").keys()
+    manager.post(f"{D}/change", json={"keys": keys[:2], "act": "delete"})
+    diff = manager.get(f"{D}/diff", params={"against": "harbour@1"}).json()
+    assert (diff["counts"]["removed"], diff["removed"]) == (2, keys[:2])
+    assert manager.post(f"{D}/restore", json={"number": 1}).json()["ref"] == "harbour@3"
+    again = manager.get(f"{D}/diff", params={"against": "harbour@1"}).json()
+    assert again["counts"] == {"added": 0, "removed": 0, "changed": 0}
+    assert manager.post(f"{D}/tags", json={"name": "first", "number": 1}).json()["tags"] == {"first": 1}
+    assert manager.post(f"{D}/tags", json={"name": "first", "number": 2}).status_code == 409
+    assert manager.get(f"{API}/datasets/harbour@first").json()["number"] == 1
+    assert manager.post(f"{D}/branches", json={"name": "trial", "number": 2}).json()["branches"]["trial"] == 2
+    assert manager.delete(f"{D}/tags/first").status_code == 204
+    assert manager.get(f"{D}/names").json()["tags"] == {}
+    assert manager.delete(D).status_code == 204
+    assert manager.get(f"{API}/datasets").json() == []
+
+
+def test_sorted_and_from_anywhere(site: Site) -> None:
+    viewer = site.signed_in(Role.VIEWER)
+    version = site.workspace.datasets.open("harbour")
+    counts = {item.key: len(item["objects"]) for item in version.items()}
+    keys = version.keys()
+    expected = sorted(keys, key=lambda key: (-counts[key], keys.index(key)))
+    params: dict[str, str | int | bool] = {"order": "len(objects)", "descending": True, "start": 2, "limit": 4}
+    page = viewer.get(f"{D}/items", params=params).json()
+    assert [one["key"] for one in page["items"]] == expected[2:6]
+    back = viewer.get(f"{D}/items", params={"descending": True}).json()
+    assert [one["key"] for one in back["items"]] == keys[::-1]
+    far = viewer.get(f"{D}/items", params={"start": 10**9}).json()
+    assert (far["items"], far["next"]) == ([], None)
+    wrong = viewer.get(f"{D}/items", params={"order": "len(objcts)"})
+    assert (wrong.status_code, error_of(wrong)) == (422, "query")
+
+
+def test_views_of_a_dataset(site: Site) -> None:
+    annotator, viewer = site.signed_in(Role.ANNOTATOR), site.signed_in(Role.VIEWER)
+    body = {"filters": {"query": "len(objects) > 1"}}
+    assert annotator.put(f"{D}/views/many <b>", json=body).status_code == 204
+    assert viewer.put(f"{D}/views/x", json=body).status_code == 403
+    [view] = viewer.get(f"{D}/views").json()
+    assert (view["name"], view["filters"], view["author"]) == ("many <b>", body["filters"], "Annotator")
+    assert annotator.delete(f"{D}/views/many <b>").status_code == 204
+    assert annotator.delete(f"{D}/views/many <b>").status_code == 404
+
+
+def test_squares_of_a_picture(site: Site) -> None:
+    from io import BytesIO
+
+    from PIL import Image
+
+    viewer = site.signed_in(Role.VIEWER)
+    item = next(site.workspace.datasets.open("harbour").items())
+    width, height = item["image"].width, item["image"].height
+    tile = viewer.get(f"{D}/tile", params={"key": item.key, "level": 0, "x": 0, "y": 0})
+    assert Image.open(BytesIO(tile.content)).size == (min(512, width), min(512, height))
+    for wrong in ({"x": 1000, "y": 0, "level": 0}, {"x": -1, "y": 0, "level": 0}, {"x": 0, "y": 0, "level": 99}):
+        assert viewer.get(f"{D}/tile", params={"key": item.key, **wrong}).status_code == 422
+    assert viewer.get(f"{D}/frame", params={"key": item.key, "number": 0}).status_code == 404
+
+
+def test_models_runs_and_a_recipe(site: Site) -> None:
+    viewer = site.signed_in(Role.VIEWER)
+    assert viewer.get(f"{API}/models").json() == []
+    [run] = viewer.get(f"{API}/runs").json()
+    assert (run["kind"], run["state"]) == ("import", "finished")
+    assert viewer.get(f"{API}/runs/{run['id']}").json()["config"]["format"] == "coco"
+    assert viewer.get(f"{API}/runs/{run['id']}/metrics").json() == []
+    unsplit = viewer.get(f"{API}/recipe", params={"dataset": "harbour"})
+    assert (unsplit.status_code, "not split" in unsplit.json()["error"]["message"]) == (422, True)
+    keys = site.workspace.datasets.open("harbour").keys()
+    manager = site.signed_in(Role.MANAGER)
+    for split, part in (("train", keys[:6]), ("val", keys[6:])):
+        manager.post(f"{D}/change", json={"keys": part, "act": "split", "value": split})
+    text = viewer.get(f"{API}/recipe", params={"dataset": "harbour"}).json()["recipe"]
+    import yaml
+
+    from saccade.training.recipe import parse_recipe
+
+    recipe = parse_recipe(yaml.safe_load(text))
+    assert (recipe.data.dataset, recipe.data.train, recipe.data.validate_split) == ("harbour", "train", "val")
+
+
+def test_pages_of_the_app(site: Site) -> None:
+    client = site.client()
+    page = client.get("/datasets/harbour")
+    if page.status_code == 503:
+        assert "make web" in page.text
+        return
+    assert page.headers["content-type"].startswith("text/html")
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+    assert "unsafe-eval" not in page.headers["Content-Security-Policy"]
+    script = page.text.split('src="')[1].split('"')[0]
+    loaded = client.get(script, headers={"Accept-Encoding": "gzip"})
+    assert "javascript" in loaded.headers["content-type"]
+    assert "immutable" in loaded.headers["Cache-Control"]
+    for wrong in ("/assets/../../../pyproject.toml", "/assets/%2e%2e/%2e%2e/application.py", "/assets/nothing.js"):
+        answer = client.get(wrong)
+        assert answer.status_code in (200, 404)
+        assert "saccade.server" not in answer.text
+        assert "[project]" not in answer.text
+    unknown = client.get(f"{API}/nothing")
+    assert (unknown.status_code, error_of(unknown)) == (404, "not-found")

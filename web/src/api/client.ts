@@ -1,0 +1,93 @@
+/** The one way to the server: typed by its own description, and with one kind of error. */
+import createClient from 'openapi-fetch'
+import type { components, paths } from './schema'
+
+export type Schemas = components['schemas']
+export type Session = Schemas['SessionAnswer']
+export type Dataset = Schemas['DatasetAnswer']
+export type Version = Schemas['VersionAnswer']
+export type Job = Schemas['JobAnswer']
+export type Model = Schemas['ModelAnswer']
+export type Run = Schemas['RunAnswer']
+
+export const API = '/api/v1'
+
+/** What the server said is wrong: a stable word, a sentence, and what to do. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly hint: string = '',
+    readonly fields: Record<string, string> = {},
+  ) {
+    super(message)
+  }
+}
+
+let guard = ''
+let onSignedOut = () => {}
+
+export function setGuard(value: string | null | undefined): void {
+  guard = value ?? ''
+}
+
+export function whenSignedOut(act: () => void): void {
+  onSignedOut = act
+}
+
+export function guardHeaders(): Record<string, string> {
+  return guard ? { 'X-Saccade-Guard': guard } : {}
+}
+
+export const client = createClient<paths>({ baseUrl: '' })
+client.use({
+  onRequest({ request }) {
+    for (const [name, value] of Object.entries(guardHeaders())) request.headers.set(name, value)
+    return request
+  },
+})
+
+interface Outcome<T> {
+  data?: T
+  error?: unknown
+  response: Response
+}
+
+export function problemOf(status: number, body: unknown): Problem {
+  const told = (body as { error?: Partial<Problem> & { message?: string } } | undefined)?.error
+  return new Problem(
+    status,
+    told?.code ?? 'error',
+    told?.message ?? 'The server gave no answer that can be understood.',
+    told?.hint ?? '',
+    told?.fields ?? {},
+  )
+}
+
+/** The data of an answer, or a Problem. */
+export async function ask<T>(asked: Promise<Outcome<T>>): Promise<T> {
+  let outcome: Outcome<T>
+  try {
+    outcome = await asked
+  } catch (error) {
+    if (error instanceof DOMException) throw error
+    throw new Problem(0, 'no-connection', 'The server does not answer.', 'Check that it runs, then try again.')
+  }
+  if (!outcome.response.ok) {
+    if (outcome.response.status === 401) onSignedOut()
+    throw problemOf(outcome.response.status, outcome.error)
+  }
+  return outcome.data as T
+}
+
+/** The address of something that an element of the page loads itself. */
+export function address(path: string, query: Record<string, string | number | boolean | undefined> = {}): string {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined)
+  const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString()
+  return `${API}${path}${text ? `?${text}` : ''}`
+}
+
+export function pictureOf(ref: string, key: string, size: number): string {
+  return address(`/datasets/${encodeURIComponent(ref)}/picture`, { key, size })
+}

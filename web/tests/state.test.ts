@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest'
+import type { Version } from '@/api/client'
+import { complete } from '@/state/completion'
+import { fromAddress, noFilters, toAddress, whereOf } from '@/state/filters'
+import { bodyOf, grouped, nameFor } from '@/state/upload'
+import { ago, size } from '@/text'
+
+const objects = { name: 'objects', kind: 'objects' as const, classes: [] }
+
+describe('filters', () => {
+  it('become one query, in which what is asked of objects is asked of one object', () => {
+    const filters = { ...noFilters(), query: 'key != "a" or True', classes: ['ship', 'tug "x"'], area: [10, 20] as [number, number], splits: ['val'], count: [1, 3] as [number, number] }
+    expect(whereOf(filters, objects)).toBe(
+      '(key != "a" or True) and any(objects, class in ("ship", "tug \\"x\\"") and area >= 10 and area <= 20) and len(objects) >= 1 and len(objects) <= 3 and split == "val"',
+    )
+    expect(whereOf(noFilters(), objects)).toBeNull()
+    expect(whereOf({ ...noFilters(), classes: ['cat'] }, { ...objects, name: 'label', kind: 'label' })).toBe('label == "cat"')
+  })
+  it('survive an address, and odd addresses do no harm', () => {
+    const filters = { ...noFilters(), query: 'a & b', classes: ['ä', 'b,c'], score: [0.1, 0.5] as [number, number], descending: true, order: 'key' }
+    expect(fromAddress(toAddress(filters))).toEqual(filters)
+    expect(fromAddress({ classes: '{"a":1}', area: '[1]', splits: 'nonsense', order: ['x'], count: '["a","b"]' })).toEqual(noFilters())
+  })
+})
+
+describe('completion', () => {
+  const version = { columns: [{ name: 'objects', kind: 'objects', classes: [{ name: 'ship' }, { name: 'sailboat' }] }, { name: 'image', kind: 'image' }, { name: 'split', kind: 'text' }] } as unknown as Version
+  const words = (text: string): string[] => complete(text, text.length, version).words
+  it('knows columns, fields of objects and classes where they belong', () => {
+    expect(words('sp')).toEqual(['split'])
+    expect(words('any(objects, sc')).toEqual(['score'])
+    expect(words('any(objects, class == "s')).toEqual(['ship"', 'sailboat"'])
+    expect(words('image.w')).toEqual(['image.width'])
+    expect(words('split == "val"')).toEqual([])
+  })
+})
+
+describe('uploads', () => {
+  const file = (name: string, bytes: number): { name: string; file: File } => ({ name, file: new File([new Uint8Array(bytes)], name) })
+  it('go in groups of bounded size, none lost', () => {
+    const files = Array.from({ length: 1000 }, (_, at) => file(`${at}.jpg`, at % 3 ? 1000 : 120_000))
+    const groups = grouped(files)
+    expect(groups.flat().map((one) => one.name)).toEqual(files.map((one) => one.name))
+    expect(Math.max(...groups.map((group) => group.length))).toBeLessThanOrEqual(256)
+    expect(grouped([file('huge', 30_000_000), file('b', 1)])).toHaveLength(2)
+  })
+  it('say the name and size of each file before its bytes', async () => {
+    const text = await bodyOf([{ name: 'ä/b.txt', file: new File(['hello'], 'b.txt') }, { name: 'c', file: new File([''], 'c') }]).text()
+    expect(text).toBe('{"name":"ä/b.txt","size":5}\nhello{"name":"c","size":0}\n')
+  })
+  it('name a dataset after what is imported', () => {
+    expect(['/data/My Photos/', 'cells.tar.gz', 'x.zip', '..', 'https://a.b/c.zip'].map(nameFor)).toEqual(['My-Photos', 'cells', 'x', 'dataset', 'c'])
+  })
+})
+
+describe('words', () => {
+  it('say how long ago and how much', () => {
+    const now = Date.parse('2026-01-02T00:00:00Z')
+    expect(ago('2026-01-01T23:59:50Z', now)).toBe('just now')
+    expect(ago('2026-01-01T21:00:00Z', now)).toBe('3 hours ago')
+    expect([size(12), size(1500), size(2_500_000_000)]).toEqual(['12 bytes', '1.5 kB', '2.5 GB'])
+  })
+})
