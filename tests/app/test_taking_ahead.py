@@ -78,6 +78,7 @@ def test_processes_find_what_threads_find(
         assert list((other.location / "tmp").glob("*~*~*/*")) == []
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_import(
     workspace: Workspace, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_process_that_dies_ends_the_import(
     assert doctor(workspace) == []
 
 
+@pytest.mark.slow
 def test_what_cannot_be_stored_ends_the_import(
     workspace: Workspace, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

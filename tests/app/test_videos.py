@@ -60,6 +60,7 @@ def test_every_frame_is_an_item(workspace: Workspace, films: Path) -> None:
     assert doctor(workspace) == []
 
 
+@pytest.mark.slow
 def test_many_threads_read_frames_at_once(workspace: Workspace, films: Path) -> None:
     version = import_dataset(workspace, films, "clips").version
     refs = [item["image"] for item in version.items()] * 3
@@ -145,6 +146,7 @@ def test_frames_are_exported_as_pictures(workspace: Workspace, films: Path, tmp_
     assert [number_in(decode(path)) for path in written] == list(range(30))
 
 
+@pytest.mark.slow
 def test_frames_can_be_labelled_and_come_back(workspace: Workspace, films: Path, tmp_path: Path) -> None:
     version = import_dataset(workspace, films, "clips").version
     labelled = [
@@ -214,6 +216,7 @@ def test_predictions_on_frames(trained_command: Command, tmp_path: Path) -> None
     assert run.json("datasets", "show", "found")["items"] == 6
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="tells open files on Linux only")
 def test_open_videos_are_closed_when_python_ends(tmp_path: Path) -> None:
     """A traceback stood behind the last line of what had read frames, where modules were gone before them."""

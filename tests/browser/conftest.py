@@ -15,12 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from saccade.app.importing import SplitRequest, import_dataset
 from saccade.core.roles import Role
 from saccade.store.workspace import Workspace
 
+PATIENCE = 60_000
+"""Milliseconds: other tests run beside these, and a job begins with a process of its own."""
+expect.set_options(timeout=PATIENCE)
 PASSWORD = "correct horse battery"
 ARTIFACTS = Path(os.environ.get("SACCADE_ARTIFACTS", "artifacts")) / "screens"
 _ARGUMENTS = (
@@ -91,7 +94,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator
     process, address = serve(folder, "--folder", str(pictures))
     yield Served(address, folder, pictures)
     process.terminate()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
 
 
@@ -123,7 +126,7 @@ def opened(served: Served, browser: Browser) -> Iterator[Callable[..., Page]]:
         )  # fmt: skip
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("response", lambda answer: complaints.append(answer.url) if answer.status >= 500 else None)
         page.goto(path)

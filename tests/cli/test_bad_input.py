@@ -211,6 +211,7 @@ def test_what_does_not_exist(trained_command: Command, tmp_path: Path, args: lis
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_exports_do_not_overwrite(trained_command: Command, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "keep.txt").write_text("mine")
@@ -241,6 +242,7 @@ def test_a_workspace_that_cannot_be_written(command: Command, tmp_path: Path) ->
     assert (ran.code, "Traceback" in ran.text) == (1, False)
 
 
+@pytest.mark.slow
 def test_a_workspace_on_a_read_only_disk(command: Command, pictures: Path) -> None:
     objects = command.workspace / ".saccade" / "objects"
     for path in sorted(objects.rglob("*"), reverse=True):

@@ -182,6 +182,7 @@ def test_doctor(trained_command: Command) -> None:
     assert trained_command("doctor", "--deep", "--json").data["problems"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "files", "expected"),
     [

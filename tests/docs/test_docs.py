@@ -156,6 +156,7 @@ def test_the_reference_is_up_to_date(reference: ModuleType) -> None:
     assert reference.out_of_date() == [], "run `make docs`"
 
 
+@pytest.mark.slow
 def test_a_change_of_the_program_is_noticed(reference: ModuleType, tmp_path: Path) -> None:
     for name in reference.PAGES:
         (tmp_path / name).write_text((reference.FOLDER / name).read_text("utf-8"), "utf-8")

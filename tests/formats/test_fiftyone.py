@@ -96,6 +96,7 @@ def test_lines_and_points(lay: Lay, kit: SimpleNamespace) -> None:
         kit.read_all(FORMAT, source, field="x")
 
 
+@pytest.mark.slow
 def test_a_mask_is_never_unpickled(lay: Lay, kit: SimpleNamespace) -> None:
     class Harm:
         def __reduce__(self) -> tuple[Any, ...]:

@@ -112,6 +112,7 @@ def harmed(data: bytes, chance: random.Random) -> bytes:
     return bytes(made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", IMAGES)
 def test_damaged_images(kind: str, tmp_path: Path) -> None:
     whole, chance = IMAGES[kind](), random.Random(f"{kind} {ROUNDS}")

@@ -18,6 +18,7 @@ NUMBERS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(NUMBERS, st.integers(1, 20), st.integers(1, 9))
 def test_quartiles_are_the_same_however_many_are_held(numbers: list[float], held: int, together: int) -> None:

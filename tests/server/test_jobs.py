@@ -92,6 +92,7 @@ def test_files_that_are_no_files_are_refused(site: Site, body: bytes, tmp_path: 
     assert after <= before | {one for one in after if "tmp" in one.relative_to(tmp_path).parts}
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(st.text("abcäö .-_/", min_size=1, max_size=12), st.binary(max_size=300), max_size=8),
     st.integers(1, 64),
@@ -188,6 +189,7 @@ def test_cancelling_and_trying_again(site: Site) -> None:
     assert viewer.post(f"{API}/jobs", json=body).status_code == 403
 
 
+@pytest.mark.slow
 def test_a_body_that_is_too_large_is_refused_but_for_uploads(site: Site) -> None:
     manager = site.signed_in(Role.MANAGER)
     large = b"x" * (1 << 20) + b"xx"

@@ -55,12 +55,12 @@ def test_from_the_first_start_to_a_program_that_reads(home: Path) -> None:
             assert program.get("/datasets").json() == []
     finally:
         process.send_signal(signal.SIGINT if os.name != "nt" else signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode in (0, 130)
     assert "Traceback" not in errors
     again, said = start(home)
     again.terminate()
-    again.communicate(timeout=30)
+    again.communicate(timeout=300)
     assert said["first_link"] is None, "there is an owner"
 
 

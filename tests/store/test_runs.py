@@ -86,6 +86,7 @@ os.kill(os.getpid(), 9)
 """
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_died_is_interrupted_and_can_be_resumed(workspace: Workspace) -> None:
     command = [sys.executable, "-c", CHILD, str(workspace.location)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:

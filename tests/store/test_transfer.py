@@ -71,6 +71,7 @@ def where_of(place: str, tmp_path: Path) -> str:
     return place if place.startswith("memory") else f"{place if '://' in place else ''}{tmp_path / place.strip(':/')}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_a_dataset_arrives_whole(here: Workspace, there: Workspace, tmp_path: Path, place: str) -> None:
     where = where_of(place, tmp_path)
@@ -92,6 +93,7 @@ def _is_table_file(path: Path) -> bool:
     return path.is_file() and path.parent.name in ("data", "_versions", "_deletions") and path.suffix != ".json"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["folder", "memory://transfer/again"])
 def test_only_what_is_new_is_copied_again(here: Workspace, there: Workspace, tmp_path: Path, place: str) -> None:
     where = where_of(place, tmp_path)
@@ -110,6 +112,7 @@ def test_only_what_is_new_is_copied_again(here: Workspace, there: Workspace, tmp
     assert doctor(here, deep=True) == []
 
 
+@pytest.mark.slow
 def test_copies_that_grew_apart_are_not_mixed(here: Workspace, there: Workspace, tmp_path: Path) -> None:
     where = str(tmp_path / "place")
     push_dataset(here, "d", where)
@@ -135,6 +138,7 @@ def test_copies_that_grew_apart_are_not_mixed(here: Workspace, there: Workspace,
         pull_dataset(there, where, "thiers")
 
 
+@pytest.mark.slow
 def test_a_copy_under_another_name_outlives_the_first(here: Workspace, tmp_path: Path) -> None:
     """Both share the pieces of a table; removing one must leave the other whole."""
     where = str(tmp_path / "place")
@@ -168,6 +172,7 @@ def test_one_version_without_its_past(here: Workspace, there: Workspace, tmp_pat
     assert [info.number for info in there.datasets.log("d", "main")] == [2]
 
 
+@pytest.mark.slow
 def test_linked_files_travel_too(here: Workspace, there: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()

@@ -57,6 +57,7 @@ def test_to_a_bucket_and_back(bucket: str, tmp_path: Path) -> None:
         assert doctor(here, deep=True) == []
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, bucket: str, tmp_path: Path) -> None:
     import s3fs
 
@@ -68,6 +69,7 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, bucket: 
         pull_dataset(here, f"{bucket}/data")
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_written_over(bucket: str) -> None:
     place = UrlPlace(f"{bucket}/data")
     assert place.create("datasets/d/1.json", b"mine")

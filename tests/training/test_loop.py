@@ -83,6 +83,7 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(make: Any, settings: tuple[
         assert histories[0] == histories[1]
 
 
+@pytest.mark.slow
 def test_the_seed_decides(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         run(detector(f"train.seed={seed}", "train.epochs=1"), tmp_path / name)
@@ -133,6 +134,7 @@ def test_another_training_does_not_go_on_from_it(tmp_path: Path) -> None:
     assert run(detector("train.epochs=4", "train.workers=3"), tmp_path, resume=True).state.step == 8
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     run(detector(), tmp_path, stop_at=1)
     (tmp_path / CHECKPOINT).write_bytes((tmp_path / CHECKPOINT).read_bytes()[:100])
