@@ -16,6 +16,7 @@ import pytest
 from tests.command import Command
 from tests.server.conftest import PASSWORD
 
+from saccade.app.serving import bound
 from saccade.store.workspace import Workspace
 
 
@@ -60,8 +61,17 @@ def test_from_the_first_start_to_a_program_that_reads(home: Path) -> None:
     assert "Traceback" not in errors
     again, said = start(home)
     again.terminate()
-    again.communicate(timeout=300)
+    _, errors = again.communicate(timeout=300)
+    assert errors == "", "neither the server nor its worker has anything to say at the end"
     assert said["first_link"] is None, "there is an owner"
+
+
+def test_a_small_answer_does_not_wait_for_the_other_side() -> None:
+    """Each took 40 ms: its second part was held back until the first had been acknowledged."""
+    with bound("127.0.0.1", 0) as listening:
+        listening.listen()
+        with socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.slow

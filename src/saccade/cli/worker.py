@@ -31,6 +31,7 @@ def worker(
     import threading
 
     from saccade.app.jobs.worker import Worker
+    from saccade.store.process import wait_for_end
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace) as found:
@@ -40,7 +41,7 @@ def worker(
         if until_input_ends:
 
             def watch() -> None:
-                sys.stdin.buffer.read()
+                wait_for_end(sys.stdin.fileno())
                 made.stop()
 
             threading.Thread(target=watch, daemon=True).start()

@@ -37,12 +37,26 @@ class Opened:
         return kept
 
     def rows(
-        self, version: DatasetVersion, where: str | None, order: str | None = None, descending: bool = False
-    ) -> Rows:
-        """The places, in the order of the version or of an expression, of the items for which a query holds."""
+        self,
+        version: DatasetVersion,
+        where: str | None,
+        order: str | None,
+        descending: bool,
+        start: int,
+        limit: int,
+    ) -> tuple[Rows, int]:
+        """The places in the version of some of the items for which a query holds, and how many there are in all.
+
+        They are in the order of the version or of an expression, the other way round where ``descending``.
+        """
         if where is None and order is None:
-            every = np.arange(len(version))
-            return every[::-1] if descending else every
+            total = len(version)
+            places = np.arange(min(start, total), min(start + limit, total))
+            return (total - 1 - places if descending else places), total
+        found = self._found_in(version, where, order, descending)
+        return found[start : start + limit], len(found)
+
+    def _found_in(self, version: DatasetVersion, where: str | None, order: str | None, descending: bool) -> Rows:
         identity = version.snapshot.table_id, version.snapshot.version, where, order, descending
         with self._lock:
             if identity in self._found:

@@ -64,3 +64,9 @@ def process_id(identity: str) -> int:
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def wait_for_end(pipe: int) -> None:
+    """Wait until whoever holds the other end of a pipe closes it or dies; nothing of Python's is locked meanwhile."""
+    while os.read(pipe, 1 << 12):
+        pass

@@ -25,20 +25,24 @@ class RowIndex:
     """Read once for a version, which never changes.
 
     Attributes:
-        keys: string array, in the order of the table.
         positions: int64 (N,), the place of each row in the order of the items.
         addresses: uint64 (N,), what Lance calls row addresses.
     """
 
     def __init__(self, table: LanceDataset) -> None:
         self._table = table
-        found = table.scanner(columns=[KEY, POSITION], with_row_address=True, scan_in_order=True).to_table()
-        self.keys: pa.Array = pa.concat_arrays(found.column(KEY).chunks) if len(found) else pa.array([], pa.string())
+        found = table.scanner(columns=[POSITION], with_row_address=True, scan_in_order=True).to_table()
         self.positions: Rows = found.column(POSITION).to_numpy()
         self.addresses: npt.NDArray[np.uint64] = found.column("_rowaddr").to_numpy()
 
+    @cached_property
+    def keys(self) -> pa.Array:
+        """All keys as strings, in the order of the table."""
+        found = self._table.scanner(columns=[KEY], scan_in_order=True).to_table()
+        return pa.concat_arrays(found.column(KEY).chunks) if len(found) else pa.array([], pa.string())
+
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.positions)
 
     @cached_property
     def order(self) -> Rows:

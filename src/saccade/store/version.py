@@ -16,12 +16,13 @@ from saccade.core.errors import InvalidValueError
 from saccade.core.query import parse_query, parse_value
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, Kind, MediaRef, Schema
-from saccade.store.asking import histogram, keys_where, run_sql
+from saccade.store.asking import histogram, rows_where, run_sql
 from saccade.store.codec import SCHEMA_METADATA, decode_batch
 from saccade.store.columns import to_list
 from saccade.store.media_files import open_media, read_media
 from saccade.store.names import exact
 from saccade.store.object_store import ObjectStore
+from saccade.store.row_index import Rows
 from saccade.store.snapshot import Snapshot
 from saccade.store.stats import statistics
 
@@ -110,7 +111,7 @@ class DatasetVersion:
         index = self.snapshot.index
         place = np.empty(len(index), np.int64)
         place[index.order] = np.arange(len(index))
-        return place[index.match(pa.array(self.where(query, order, descending=descending), pa.string()))]
+        return place[self._rows_where(query, order, descending)]
 
     def get(self, key: str) -> Item:
         """The item of that key; NotFoundError where there is none."""
@@ -133,9 +134,12 @@ class DatasetVersion:
             query: None for all items.
             order: an expression such as ``len(objects)`` or ``image.width``, by whose values they are to be sorted.
         """
+        return to_list(self.snapshot.index.keys.take(pa.array(self._rows_where(query, order, descending))))
+
+    def _rows_where(self, query: str | None, order: str | None, descending: bool) -> Rows:
         condition = None if query is None else parse_query(query, self.schema)
         value = None if order is None else parse_value(order, self.schema, None)
-        return keys_where(self.snapshot, condition, value, descending=descending)
+        return rows_where(self.snapshot, condition, value, descending=descending)
 
     def histogram(
         self, expression: str, *, over: str | None = None, where: str | None = None, bins: int = 20

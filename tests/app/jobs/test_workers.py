@@ -25,7 +25,7 @@ from saccade.store.process import is_alive
 from saccade.store.workspace import Workspace
 
 pytestmark = pytest.mark.slow
-LONG = 1200
+LONG = 3000
 
 
 @contextmanager

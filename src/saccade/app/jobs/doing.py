@@ -21,6 +21,7 @@ from saccade.app.jobs.kinds import KINDS, Doing
 from saccade.core.errors import SaccadeError
 from saccade.pipeline.worker import limit_memory
 from saccade.store.jobs import Job, State
+from saccade.store.process import wait_for_end
 from saccade.store.workspace import Workspace
 
 _EVERY = 0.5
@@ -104,7 +105,7 @@ def do(workspace: Workspace, job: Job, worker: str) -> None:
 
 
 def _end_with_worker() -> None:
-    sys.stdin.buffer.read()
+    wait_for_end(sys.stdin.fileno())
     _thread.interrupt_main(signal.SIGTERM)
     time.sleep(1.0)
     os._exit(1)

@@ -140,7 +140,7 @@ def _call(node: tree.Call, item: Item, thing: Object | None) -> Any:
         case "startswith" | "endswith":
             return getattr(args[0], node.name)(args[1])
         case _:
-            return _pattern(args[1]).fullmatch(args[0]) is not None
+            return pattern(args[1]).fullmatch(args[0]) is not None
 
 
 def lower(text: str) -> str:
@@ -149,7 +149,8 @@ def lower(text: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _pattern(glob: str) -> re.Pattern[str]:
+def pattern(glob: str) -> re.Pattern[str]:
+    """What a text with ``*`` and ``?`` stands for."""
     parts = (".*" if char == "*" else "." if char == "?" else re.escape(char) for char in re.sub(r"\*+", "*", glob))
     return re.compile("".join(parts), re.DOTALL)
 

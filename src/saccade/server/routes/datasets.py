@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 
 from saccade import __version__
 from saccade.core.errors import InvalidValueError, NotFoundError
@@ -18,6 +18,7 @@ from saccade.server.answers import (
     ItemPage,
     LogEntry,
     VersionAnswer,
+    as_json,
     columns_of,
     plain,
     plain_item,
@@ -99,18 +100,16 @@ def items(
         raise InvalidValueError(f"'{cursor}' is no cursor.", hint="Take what 'next' of the page before says.")
     opened = opened_of(request)
     version, start = opened.version(ref), int(cursor or start)
-    rows = opened.rows(version, where, order, descending)
-    found = version.rows(rows[start : start + limit])
+    rows, total = opened.rows(version, where, order, descending, start, limit)
     end = start + limit
-    following = str(end) if end < len(rows) else None
-    # Not looked at again by pydantic, which for a page takes longer than all else.
-    return JSONResponse({"items": list(map(plain_item, found)), "total": len(rows), "next": following})
+    following = str(end) if end < total else None
+    return as_json({"items": list(map(plain_item, version.rows(rows))), "total": total, "next": following})
 
 
 @router.get("/datasets/{ref}/item", tags=["datasets"], response_model=ItemAnswer)
 def item(ref: Ref, request: Request, key: Annotated[str, Query(max_length=1000)]) -> Response:
     """One item by its key."""
-    return JSONResponse(plain_item(opened_of(request).version(ref).get(key)))
+    return as_json(plain_item(opened_of(request).version(ref).get(key)))
 
 
 @router.get("/datasets/{ref}/picture", tags=["datasets"], response_class=Response)
