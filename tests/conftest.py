@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from tests.command import Command
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side, and threads that wait for each other are slow
+
+settings.register_profile("saccade", deadline=None)  # how long something takes is the machine's affair
+settings.load_profile("saccade")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

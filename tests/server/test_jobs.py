@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -54,6 +56,8 @@ def test_files_that_are_sent_are_imported(site: Site, pictures: Path) -> None:
     version = site.workspace.datasets.open("sent")
     assert sorted(version.read_media(item["image"]) for item in version.items()) == sorted(images.values())
     assert manager.get(f"{API}/uploads/{upload}").status_code == 404, "what was imported is kept once"
+    late = manager.post(f"{API}/jobs", json=body, headers={"Idempotency-Key": "one"})
+    assert late.json()["id"] == job["id"], "whoever never heard the answer may ask again, also when the upload is gone"
     told = manager.get(f"{API}/jobs/{job['id']}/events").text
     assert json.loads(told.removeprefix("data: "))["state"] == "finished"
     assert manager.get(f"{API}/jobs/{job['id']}/log").status_code == 200
@@ -196,3 +200,49 @@ def test_a_body_that_is_too_large_is_refused_but_for_uploads(site: Site) -> None
     assert manager.post(f"{API}/jobs", content=large).status_code == 413
     upload = manager.post(f"{API}/uploads").json()["id"]
     assert send(manager, upload, packed({"large.bin": large})).json() == {"files": 1}
+
+
+class Inside(BaseHTTPRequestHandler):
+    """A server that only this machine reaches, and that tells secrets to whoever asks."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"secret")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.slow
+def test_the_server_fetches_nothing_from_inside(site: Site) -> None:
+    """Addresses that people name are fetched from the public internet only, however the inside is spelt."""
+    manager = site.signed_in(Role.MANAGER)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Inside) as inside:
+        threading.Thread(target=inside.serve_forever, daemon=True).start()
+        port = inside.server_port
+        hosts = ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f.1", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]"]
+        addresses = [f"http://{host}:{port}/a.zip" for host in hosts]
+        addresses += [
+            "http://169.254.169.254/latest/meta-data",
+            "http://10.0.0.1/a.zip",
+            f"http://a@127.0.0.1:{port}/a.zip",
+        ]
+        for address in addresses:
+            for kind in ("look", "import"):
+                into = {} if kind == "look" else {"dataset": "inside"}
+                body = {"kind": kind, "parameters": {"source": {"url": address}, **into}}
+                made = manager.post(f"{API}/jobs", json=body)
+                assert made.status_code in (201, 422), (address, made.text)
+        work(site)
+        inside.shutdown()
+    jobs = manager.get(f"{API}/jobs").json()["jobs"]
+    assert {one["state"] for one in jobs} == {"failed"}
+    assert all(one["error"] and "secret" not in json.dumps(one) for one in jobs)
+    assert Inside.asked == []
+    for wrong in ("file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/", "/etc/passwd"):
+        body = {"kind": "look", "parameters": {"source": {"url": wrong}}}
+        assert manager.post(f"{API}/jobs", json=body).status_code == 422

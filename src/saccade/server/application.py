@@ -122,6 +122,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:  # a body that is no JSON, which is as wrong as JSON of the wrong shape
+        return _failure(422, "invalid-value", f"{error.detail}.")
     code = {404: "not-found", 405: "not-allowed"}.get(error.status_code, "error")
     return _failure(error.status_code, code, str(error.detail))
 

@@ -92,13 +92,18 @@ class Jobs:
                 session.flush()
                 return _job(row)
         except IntegrityError:
-            if request is None:
+            earlier = None if request is None else self.asked(kind, parameters, person, request)
+            if earlier is None:
                 raise
+            return earlier
+
+    def asked(self, kind: str, parameters: Mapping[str, Any], person: str | None, request: str) -> Job | None:
+        """The job that somebody asked for under that name already; see :meth:`add`."""
         with self._catalog.reading() as session:
-            earlier = session.scalars(select(JobRow).filter_by(person_id=person, request=request)).one()
-        if (earlier.kind, earlier.parameters) != (kind, plain):
+            earlier = session.scalar(select(JobRow).filter_by(person_id=person, request=request))
+        if earlier is not None and (earlier.kind, earlier.parameters) != (kind, plain_json(parameters)):
             raise ConflictError(f"Another job was asked for as '{request}'.", hint="Use a new key for a new request.")
-        return _job(earlier)
+        return None if earlier is None else _job(earlier)
 
     def get(self, job: str) -> Job:
         """A job; NotFoundError where there is none of that id."""

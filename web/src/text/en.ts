@@ -10,7 +10,8 @@ export const en = {
   common: {
     cancel: 'Cancel', close: 'Close', save: 'Save', remove: 'Remove', retry: 'Try again', loading: 'Loading', next: 'Next',
     back: 'Back', copy: 'Copy', copied: 'Copied', more: 'Show more', download: 'Download', create: 'Create', name: 'Name',
-    none: 'None', all: 'All', search: 'Search', of: 'of', by: 'by', items: 'items', objects: 'objects', open: 'Open',
+    none: 'None', all: 'All', search: 'Search', of: 'of', by: 'by', objects: 'objects', open: 'Open',
+    items: (count: number) => (count === 1 ? 'item' : 'items'),
     missing: 'There is nothing at this address.', home: 'Go to the dashboard', wrong: 'Something went wrong',
     now: 'just now', error: 'Error',
   },

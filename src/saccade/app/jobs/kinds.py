@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from saccade.app.downloading import is_web, shown
 from saccade.app.importing import SplitRequest, at_hand, chosen_format, import_dataset
-from saccade.app.uploads import remove_upload, source_of
+from saccade.app.uploads import find_upload, remove_upload, source_of
 from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError, SaccadeError, nearest
 from saccade.core.progress import Progress
 from saccade.core.report import Report
@@ -343,5 +343,11 @@ def leave(
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise InvalidValueError(f"The parameters of the {kind} are wrong: {place}: {first['msg']}.") from None
+    plain = given.model_dump(mode="json")
+    if request is not None and (earlier := workspace.jobs.asked(kind, plain, person, request)) is not None:
+        return earlier  # not checked again: by now the job may have used up its upload and made its dataset
+    source = getattr(given, "source", None)
+    if source is not None and source.upload is not None:
+        find_upload(workspace, source.upload, person or "")
     part.check(workspace, given)
-    return workspace.jobs.add(kind, part.title(given), given.model_dump(mode="json"), person, request)
+    return workspace.jobs.add(kind, part.title(given), plain, person, request)

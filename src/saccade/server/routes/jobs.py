@@ -57,11 +57,8 @@ def new_job(
 ) -> JobAnswer:
     """Leave work to the workers. Asked for again with the same Idempotency-Key, it is the same job."""
     source = given.parameters.get("source")
-    if isinstance(source, dict):
-        if isinstance(source.get("upload"), str):
-            find_upload(served, source["upload"], caller.person.id)
-        if isinstance(source.get("folder"), str):
-            source["folder"] = str(_allowed(request, source["folder"]))
+    if isinstance(source, dict) and isinstance(source.get("folder"), str):
+        source["folder"] = str(_allowed(request, source["folder"]))
     return _answer(leave(served, given.kind, given.parameters, caller.person.id, idempotency_key))
 
 
@@ -91,7 +88,7 @@ async def _changes(job: str, request: Request) -> AsyncIterator[str]:
         await asyncio.sleep(_LOOK_AGAIN)
 
 
-@router.get("/jobs/{job}/log", tags=["jobs"], response_class=PlainTextResponse)
+@router.get("/jobs/{job}/log", tags=["jobs"], response_class=Response)
 def log(job: str, served: Served) -> PlainTextResponse:
     """What its processes said; of a long log the end."""
     path = folder_of(served, served.jobs.get(job).id) / "log.txt"

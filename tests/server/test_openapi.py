@@ -1,0 +1,38 @@
+"""The API is what its description says: every route answers odd and ordinary requests as it is documented to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.server.conftest import Site
+
+from saccade.core.roles import Role
+
+EXAMPLES = int(os.environ.get("SACCADE_EXAMPLES", "20"))
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+schema = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "reference" / "openapi.json")
+
+
+@pytest.fixture
+def headers(site: Site) -> dict[str, str]:
+    _, secret = site.workspace.people.new_token(site.owner.person.id, "test", Role.OWNER)
+    return {"Authorization": f"Bearer {secret}", "Host": "127.0.0.1"}
+
+
+@pytest.mark.slow
+@schema.parametrize()
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_as_described(case: Any, site: Site, headers: dict[str, str]) -> None:
+    case.operation.schema.app = site.app  # asked in this process, not over a socket
+    case.call_and_validate(headers=headers, checks=CHECKS, app=site.app)
