@@ -44,7 +44,8 @@ class Site:
     def begin(self) -> None:
         self.end()
         command = [
-            sys.executable, "-m", "saccade", "serve", "--port", "0", "--json", "--workers", "1", "-w", str(self._folder),
+            sys.executable, "-m", "saccade", "serve", "--port", "0", "--json", "--workers", "1",
+            "--workspace", str(self._folder),
         ]  # fmt: skip
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self._process.stdout is not None
