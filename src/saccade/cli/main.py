@@ -18,7 +18,7 @@ app = typer.Typer(
 
 COMMANDS = (
     "demo", "init", "import_", "export", "datasets", "train", "evaluate", "predict", "run", "explain", "operations",
-    "models", "runs", "jobs", "serve", "worker", "users", "doctor", "gc",
+    "models", "runs", "jobs", "serve", "worker", "users", "doctor", "gc", "backup",
 )  # fmt: skip
 
 

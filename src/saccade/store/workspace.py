@@ -31,12 +31,13 @@ FOLDER = ".saccade"
 ENVIRONMENT = "SACCADE_WORKSPACE"
 FORMAT = 2
 """With a catalog that is no file of the folder; else 1, which earlier versions know."""
-_FACTS = "workspace.json"
-_CATALOG = "catalog.db"
+FACTS = "workspace.json"
+CATALOG = "catalog.db"
 _FOLDERS = ("objects", "datasets", "runs", "tmp")
 
 
-def _folder_of(location: Path | str) -> Path:
+def folder_of(location: Path | str) -> Path:
+    """The folder of the workspace at a place: ``.saccade`` in it, or itself."""
     path = Path(location).expanduser().absolute()
     return path if path.name == FOLDER else path / FOLDER
 
@@ -62,7 +63,7 @@ class Workspace:
         self.is_read_only = folder.is_dir() and not os.access(folder, os.W_OK)
         self._copy = TemporaryDirectory(prefix="saccade-") if self.is_read_only and not catalog else None
         place = folder if self._copy is None else _copied_catalog(folder, Path(self._copy.name))
-        database = catalog_url(catalog) if catalog else URL.create("sqlite", database=str(place / _CATALOG))
+        database = catalog_url(catalog) if catalog else URL.create("sqlite", database=str(place / CATALOG))
         self.catalog = Catalog(database, read_only=self.is_read_only)
         self.objects = ObjectStore(str(folder / "objects"), self.scratch)
         self.datasets = Datasets(self.catalog, folder / "datasets", self.objects, self.scratch)
@@ -80,9 +81,9 @@ class Workspace:
         Args:
             catalog: the URL of a database of PostgreSQL, which is this workspace's alone; a file where it is left out.
         """
-        folder = _folder_of(location)
+        folder = folder_of(location)
         try:
-            if not (folder / _FACTS).exists():
+            if not (folder / FACTS).exists():
                 for name in _FOLDERS:
                     (folder / name).mkdir(parents=True, exist_ok=True)
                 with cls(folder, catalog) as workspace:
@@ -90,7 +91,7 @@ class Workspace:
                 facts: dict[str, Any] = {"format": 1, "id": uuid.uuid4().hex}
                 if catalog:
                     facts |= {"format": FORMAT, "catalog": catalog}
-                write_whole(folder / _FACTS, json.dumps(facts).encode())
+                write_whole(folder / FACTS, json.dumps(facts).encode())
             return cls.open(folder)
         except OSError as error:
             raise WorkspaceError(
@@ -103,8 +104,8 @@ class Workspace:
 
         WorkspaceError where there is none, where it is damaged, and where it was made by newer code.
         """
-        folder = _folder_of(location)
-        facts = _read_facts(folder)
+        folder = folder_of(location)
+        facts = read_facts(folder)
         workspace = cls(folder, str(facts.get("catalog", "")))
         workspace.id = str(facts.get("id", ""))
         try:
@@ -122,7 +123,7 @@ class Workspace:
             return cls.open(named)
         beginning = (start or Path.cwd()).absolute()
         for folder in (beginning, *beginning.parents):
-            if (folder / FOLDER / _FACTS).is_file():
+            if (folder / FOLDER / FACTS).is_file():
                 return cls.open(folder)
         raise WorkspaceError(f"There is no workspace in '{beginning}' or above.", hint="Make one: saccade init .")
 
@@ -170,22 +171,23 @@ def catalog_url(text: str) -> URL:
 
 def _copied_catalog(folder: Path, place: Path) -> Path:
     """Copy the catalog with what it has not yet taken in from its log."""
-    for name in (_CATALOG, f"{_CATALOG}-wal"):
+    for name in (CATALOG, f"{CATALOG}-wal"):
         if (folder / name).exists():
             shutil.copyfile(folder / name, place / name)
     return place
 
 
-def _read_facts(folder: Path) -> dict[str, Any]:
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What ``workspace.json`` says; WorkspaceError where there is none, or nothing to be read."""
     try:
-        facts: dict[str, Any] = json.loads((folder / _FACTS).read_bytes())
+        facts: dict[str, Any] = json.loads((folder / FACTS).read_bytes())
         found = int(facts["format"])
     except (FileNotFoundError, NotADirectoryError):
         raise WorkspaceError(
             f"There is no workspace in '{folder.parent}'.", hint=f"Make one: saccade init {folder.parent}"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WorkspaceError(f"'{folder / _FACTS}' cannot be read: {error}.", hint="Run: saccade doctor") from error
+        raise WorkspaceError(f"'{folder / FACTS}' cannot be read: {error}.", hint="Run: saccade doctor") from error
     if found > FORMAT:
         raise WorkspaceError(
             f"The workspace '{folder}' has format {found}, and this Saccade knows {FORMAT}.",

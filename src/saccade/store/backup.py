@@ -1,0 +1,194 @@
+"""A copy of a whole workspace, which is a workspace itself: made while people work, and brought up to date cheaply.
+
+What data is stored in never changes once the catalog names it, and it is stored before. So the catalog is read first,
+in one transaction, and the files after it; in the copy the catalog comes last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Integer, delete, func, insert, select, text
+
+from saccade.core.errors import ConflictError
+from saccade.core.progress import Progress, Silent
+from saccade.store.catalog import Catalog
+from saccade.store.files import put_in_place, sync_many, write_whole
+from saccade.store.tables import Base, SessionRow, VersionRow
+from saccade.store.workspace import CATALOG, FACTS, FORMAT, Workspace, catalog_url, folder_of, read_facts
+
+_FOLDERS = ("objects", "datasets", "runs", "jobs")
+_LASTING = ("objects", "datasets")
+"""Whose files never change: one of the same size is the same."""
+_ROWS, _FILES = 1000, 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """Where the copy lies, how many files and bytes were copied, how many were there already, and how many went."""
+
+    location: Path
+    files: int
+    bytes: int
+    there: int
+    removed: int
+
+
+def back_up(workspace: Workspace, target: Path | str, progress: Progress | None = None) -> Copied:
+    """Make a copy of a workspace in a folder, or bring one that is there up to date.
+
+    Killed on the way, the copy is as it was before, or is not a workspace yet. Nobody is signed in in it.
+
+    Raises:
+        ConflictError: another workspace is there; or something was removed from this one meanwhile.
+    """
+    folder = folder_of(target)
+    if (folder / FACTS).exists() and read_facts(folder).get("id") != workspace.id:
+        raise ConflictError(f"In '{folder.parent}' there is another workspace.", hint="Choose an empty folder.")
+    return _copy(workspace, folder, "", progress or Silent())
+
+
+def restore(backup: Path | str, target: Path | str, catalog: str = "", progress: Progress | None = None) -> Copied:
+    """Make a workspace of a copy of one.
+
+    Args:
+        catalog: the URL of an empty database of PostgreSQL; a file where it is left out.
+
+    Raises:
+        ConflictError: there is a workspace already.
+    """
+    folder = folder_of(target)
+    if (folder / FACTS).exists():
+        raise ConflictError(f"In '{folder.parent}' there is a workspace.", hint="Choose an empty folder.")
+    with Workspace.open(backup) as source:
+        return _copy(source, folder, catalog, progress or Silent())
+
+
+def _copy(source: Workspace, folder: Path, catalog: str, progress: Progress) -> Copied:
+    with source.scratch.working():  # what is not needed any more is not cleared meanwhile
+        for name in (*_FOLDERS, "tmp"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        new = folder / f".{CATALOG}.{uuid.uuid4().hex}"
+        try:
+            into = Catalog(catalog_url(catalog) if catalog else URL.create("sqlite", database=str(new)))
+            try:
+                into.prepare()
+                tables = _copy_rows(source.catalog, into)
+            finally:
+                into.close()
+            copied = _copy_files(source.location, folder, progress)
+            if gone := tables - {path.stem for path in (folder / "datasets").iterdir()}:
+                raise _removed(f"the table {min(gone)}")
+            if not catalog:
+                for log in folder.glob(f"{CATALOG}-*"):  # SQLite would add it to the new file
+                    log.unlink()
+                put_in_place(new, folder / CATALOG)
+        finally:
+            for left in folder.glob(f"{new.name}*"):
+                left.unlink()
+        facts = {"format": 1, "id": source.id} | ({"format": FORMAT, "catalog": catalog} if catalog else {})
+        write_whole(folder / FACTS, json.dumps(facts).encode())
+    removed = _remove_others(source.location, folder)
+    progress.finish()
+    return Copied(folder, *copied, removed)
+
+
+def _copy_rows(source: Catalog, into: Catalog) -> set[str]:
+    """Copy every table; the names of the tables of data that its versions need."""
+    tables = Base.metadata.sorted_tables
+    with source.reading() as reading, into.writing() as writing:
+        for table in reversed(tables):
+            if into.is_sqlite or table.name == "projects":
+                writing.execute(delete(table))
+            elif writing.scalar(select(func.count()).select_from(table)):
+                raise ConflictError("The database is not empty.", hint="A workspace needs one of its own.")
+        for table in tables:
+            if table.name == SessionRow.__tablename__:
+                continue
+            rows = reading.connection().execution_options(yield_per=_ROWS).execute(table.select())
+            for some in rows.mappings().partitions(_ROWS):
+                writing.execute(insert(table), [dict(row) for row in some])
+        if not into.is_sqlite:
+            _go_on_counting(writing.connection())
+        return set(reading.scalars(select(VersionRow.table_id).distinct()))
+
+
+def _go_on_counting(connection: Connection) -> None:
+    """Let PostgreSQL number new rows after those that came with a number."""
+    for table in Base.metadata.sorted_tables:
+        (column, *more) = table.primary_key.columns
+        if not more and isinstance(column.type, Integer):
+            highest = connection.scalar(select(func.max(column)))
+            if highest is not None:
+                sequence = connection.scalar(select(func.pg_get_serial_sequence(table.name, column.name)))
+                connection.execute(text("SELECT setval(:name, :value)"), {"name": sequence, "value": highest})
+
+
+def _copy_files(source: Path, folder: Path, progress: Progress) -> tuple[int, int, int]:
+    copied, size, there = 0, 0, 0
+    waiting: list[Path] = []
+    progress.start("Copying files")
+    for place in _files(source):
+        if place.name.startswith("."):
+            continue  # somebody is in the middle of writing it: nothing that is done needs it
+        name = place.relative_to(source)
+        target = folder / name
+        try:
+            facts = place.stat()
+            if _is_there(target, facts, name.parts[0] in _LASTING):
+                there += 1
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                temporary = target.with_name(f".{target.name}.copy")
+                shutil.copyfile(place, temporary)
+                os.utime(temporary, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+                temporary.replace(target)
+                waiting.append(target)
+                copied, size = copied + 1, size + facts.st_size
+        except FileNotFoundError:
+            if name.parts[0] in _LASTING:
+                raise _removed(str(name)) from None
+        if len(waiting) == _FILES:
+            sync_many(waiting, folder)
+            waiting.clear()
+        progress.advance()
+    sync_many(waiting, folder)
+    return copied, size, there
+
+
+def _files(location: Path) -> Iterator[Path]:
+    for name in _FOLDERS:
+        for folder, _, files in os.walk(location / name):
+            yield from (Path(folder, file) for file in files)
+
+
+def _is_there(target: Path, facts: os.stat_result, lasts: bool) -> bool:
+    try:
+        found = target.stat()
+    except FileNotFoundError:
+        return False
+    return found.st_size == facts.st_size and (lasts or found.st_mtime_ns == facts.st_mtime_ns)
+
+
+def _remove_others(source: Path, folder: Path) -> int:
+    """Remove from a copy the files that its workspace has no more: the catalog, by now, needs none of them."""
+    removed = 0
+    for place in _files(folder):
+        if not (source / place.relative_to(folder)).exists():
+            place.unlink()
+            removed += 1
+    for name in _FOLDERS:
+        for inside, _, _ in os.walk(folder / name, topdown=False):
+            if inside != str(folder / name) and not any(Path(inside).iterdir()):
+                Path(inside).rmdir()
+    return removed
+
+
+def _removed(what: str) -> ConflictError:
+    return ConflictError(f"While it was copied, {what} was removed.", hint="Run it again.")
