@@ -243,7 +243,8 @@ def api() -> str:
         for method, facts in methods.items():
             route = f"{method.upper()} {path}"
             action = ROUTES[route]
-            who = "everybody" if action is Action.PUBLIC else f"{NEEDED[action]} and above"
+            of_all = {Action.PUBLIC: "everybody", Action.ONESELF: "whoever is signed in"}
+            who = of_all[action] if action in of_all else f"{NEEDED[action]} and above"
             given = [
                 f"`{one['name']}`" + ("" if one.get("required") else " (optional)")
                 for one in facts.get("parameters", [])

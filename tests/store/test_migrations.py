@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -12,7 +13,19 @@ from sqlalchemy import create_mock_engine, select
 
 from saccade.store.catalog import Catalog
 from saccade.store.migrations import HEAD, config, upgrade
-from saccade.store.tables import Base, DatasetAliasRow, DatasetRow, ProjectRow, VersionRow
+from saccade.store.tables import (
+    AliasChangeRow,
+    AuditRow,
+    Base,
+    DatasetAliasRow,
+    DatasetRow,
+    EvaluationRow,
+    JobRow,
+    ProjectRow,
+    RunRow,
+    TokenRow,
+    VersionRow,
+)
 
 
 def _catalog(tmp_path: Path) -> Catalog:
@@ -101,4 +114,54 @@ def test_connections_are_durable_and_keep_foreign_keys(tmp_path: Path) -> None:
         read = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")}
         assert read == {"journal_mode": "wal", "synchronous": 2}
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    catalog.close()
+
+
+ROWS = {
+    "0001": [
+        "INSERT INTO runs (id, kind, name, state, config, inputs, outputs, metrics, error, process, heartbeat, created)"
+        " VALUES ('r1', 'train', 'n', 'finished', '{}', '[]', '[]', '{}', '', 'h~1~1', '2026-01-01', '2026-01-01')",
+        "INSERT INTO evaluations (id, dataset, split, kind, metrics, created)"
+        " VALUES ('e1', 'd@1', 'test', 'boxes', '{}', '2026-01-01')",
+        "INSERT INTO alias_changes (subject, name, alias, number, author, at)"
+        " VALUES ('model', 'm', 'production', 1, '', '2026-01-01')",
+    ],
+    "0003": [
+        "INSERT INTO people (id, email, name, created) VALUES ('p1', 'a@example.org', 'A', '2026-01-01')",
+        "INSERT INTO members (project_id, person_id, role, since) VALUES (1, 'p1', 'owner', '2026-01-01')",
+        "INSERT INTO tokens (id, person_id, name, secret, role, created, expires)"
+        " VALUES ('t1', 'p1', 'n', 's', 'viewer', '2026-01-01', '2027-01-01')",
+        "INSERT INTO audit (at, person_id, action, subject, address) VALUES ('2026-01-01', 'p1', 'did', 'it', '')",
+    ],
+    "0004": [
+        "INSERT INTO jobs (id, project_id, kind, title, parameters, state, attempts, is_cancelled, process, heartbeat,"
+        " progress, result, error, hint, created) VALUES ('j1', 1, 'look', 't', '{}', 'finished', 1, 0, '',"
+        " '2026-01-01', '{}', '{}', '', '', '2026-01-01')",
+    ],
+}
+
+
+@pytest.mark.parametrize("released", ["0001", "0002", "0003", "0004"])
+def test_every_released_catalog_is_brought_up_to_date(tmp_path: Path, released: str) -> None:
+    """With rows in its tables, which are the default project's afterwards; none is lost."""
+    catalog = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
+    with catalog.engine.begin() as connection:
+        settings = config()
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, released)
+        for revision, rows in ROWS.items():
+            for row in rows if revision <= released else []:
+                connection.exec_driver_sql(row)
+    catalog.prepare()
+    with catalog.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+    with catalog.of(1).reading() as session:
+        assert [row.id for row in session.scalars(select(RunRow))] == ["r1"]
+        assert [row.id for row in session.scalars(select(EvaluationRow))] == ["e1"]
+        assert [row.alias for row in session.scalars(select(AliasChangeRow))] == ["production"]
+        expected = ["t1"] if released >= "0003" else []
+        assert [row.id for row in session.scalars(select(TokenRow))] == expected
+        assert len(session.scalars(select(AuditRow)).all()) == len(expected)
+        assert [row.id for row in session.scalars(select(JobRow))] == (["j1"] if released == "0004" else [])
     catalog.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -18,7 +19,7 @@ app = typer.Typer(
 
 COMMANDS = (
     "demo", "init", "import_", "export", "datasets", "train", "evaluate", "predict", "run", "explain", "operations",
-    "models", "runs", "jobs", "serve", "worker", "users", "doctor", "gc", "backup",
+    "models", "runs", "jobs", "serve", "worker", "users", "projects", "doctor", "gc", "backup",
 )  # fmt: skip
 
 
@@ -36,8 +37,12 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    project: Annotated[
+        str | None, typer.Option("--project", envvar="SACCADE_PROJECT", help="The project to work in.")
+    ] = None,
 ) -> None:
-    pass
+    if project:
+        os.environ["SACCADE_PROJECT"] = project  # for the processes that are begun too
 
 
 for _name in COMMANDS:

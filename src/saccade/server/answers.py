@@ -68,15 +68,18 @@ class PersonAnswer(Answer):
     id: str
     email: str
     name: str
-    role: Role
+    role: Role | None
     created: datetime
 
 
 class SessionAnswer(Answer):
-    """Who is signed in; ``guard`` goes into the header X-Saccade-Guard of whatever changes something."""
+    """Who is signed in; ``guard`` goes into the header X-Saccade-Guard of whatever changes something.
+
+    ``role`` is what they may in the project, null where they are not in it.
+    """
 
     person: PersonAnswer
-    role: Role
+    role: Role | None
     guard: str | None
 
 
@@ -90,11 +93,15 @@ class NewInvitation(Given):
 
 
 class InvitationAnswer(Answer):
+    """An invitation; looked at by its link it names the project, and ``is_known``: there is an account already."""
+
     id: str
     email: str
     role: Role
     created: datetime
     expires: datetime
+    project: str
+    is_known: bool
 
 
 class InvitationMade(InvitationAnswer):
@@ -287,6 +294,18 @@ def columns_of(schema: Schema) -> list[ColumnAnswer]:
         classes = [plain(info.to_json()) | {"color": info.color or colors[info.name]} for info in one.classes]
         made.append(ColumnAnswer(name=one.name, kind=one.kind, classes=classes))
     return made
+
+
+class NewProject(Given):
+    name: str = Field(max_length=200)
+
+
+class ProjectAnswer(Answer):
+    """A project, and what whoever asks is in it."""
+
+    name: str
+    role: Role | None
+    created: datetime
 
 
 class DatasetNames(Answer):

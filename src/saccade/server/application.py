@@ -8,12 +8,14 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from saccade import __version__
 from saccade.core.errors import (
@@ -26,16 +28,17 @@ from saccade.core.errors import (
     WorkspaceError,
 )
 from saccade.server.answers import Failure
-from saccade.server.gate import Gate
-from saccade.server.opened import Opened
+from saccade.server.gate import PROJECT, Gate
+from saccade.server.opened import Sites
 from saccade.server.pages import PLACE, Pages
 from saccade.server.permissions import API
-from saccade.server.routes import datasets, jobs, models, people, versions
+from saccade.server.routes import datasets, jobs, models, people, projects, versions
 from saccade.server.tries import Tries
 from saccade.store.workspace import Workspace
 
-ROUTERS = (people.router, datasets.router, versions.router, jobs.router, models.router)
+ROUTERS = (people.router, projects.router, datasets.router, versions.router, jobs.router, models.router)
 LARGEST_BODY, LARGEST_UPLOAD = 1 << 20, 1 << 40
+_OF_PROJECT = re.compile(rf"{API}/projects/(?P<project>[^/]+)/(?P<rest>.+)", re.DOTALL)
 _FILES = re.compile(rf"{API}/uploads/[^/]+/files")
 FAILURES: dict[int | str, dict[str, Any]] = {status: {"model": Failure} for status in (401, 403, 404, 409, 422, 429)}
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -71,8 +74,8 @@ def create_app(
         title="Saccade", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Gate],
         responses=FAILURES,
     )  # fmt: skip
-    app.state.workspace, app.state.origin = workspace, origin.rstrip("/")
-    app.state.opened, app.state.tries = Opened(workspace), Tries()
+    app.state.sites, app.state.origin = Sites(workspace), origin.rstrip("/")
+    app.state.tries = Tries()
     app.state.folders = tuple(folder.resolve() for folder in folders)
     for router in ROUTERS:
         app.include_router(router)
@@ -82,8 +85,23 @@ def create_app(
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(Exception, _unknown)
     app.middleware("http")(_guarded)
+    app.add_middleware(_InProject)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOCAL, *hosts], www_redirect=False)
     return app
+
+
+class _InProject:
+    """Takes the project out of an address: the routes of each are those of the one that is always there."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = _OF_PROJECT.fullmatch(scope["path"]) if scope["type"] == "http" else None
+        if found is not None:
+            path = f"{API}/{found['rest']}"
+            scope = {**scope, PROJECT: found["project"], "path": path, "raw_path": quote(path).encode()}
+        await self._app(scope, receive, send)
 
 
 async def _guarded(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:

@@ -7,20 +7,24 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 
-from saccade.core.errors import NotAllowedError, NotSignedInError
+from saccade.core.errors import NotAllowedError, NotFoundError, NotSignedInError
+from saccade.server.opened import Sites
 from saccade.server.permissions import NEEDED, ROUTES, Action
 from saccade.store.people import Caller, People
+from saccade.store.tables import DEFAULT_PROJECT
 from saccade.store.workspace import Workspace
 
 COOKIE = "saccade_session"
 GUARD = "X-Saccade-Guard"
+PROJECT = "saccade.project"
+"""Where the scope of a request names the project that is asked."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORTNIGHT = 14 * 24 * 3600
 
 
 def workspace_of(request: Request) -> Workspace:
-    """The workspace that is served."""
-    found: Workspace = request.app.state.workspace
+    """The project that is asked."""
+    found: Workspace = request.state.served
     return found
 
 
@@ -33,12 +37,18 @@ def pass_gate(request: Request) -> None:
 
     Raises:
         NotSignedInError: nobody is signed in, and the route is not for everybody.
+        NotFoundError: there is no such project, or whoever asks is not in it.
         NotAllowedError: the role is too small; or a browser sent it for another site.
     """
     route = f"{request.method} {request.scope['route'].path}"
     action = ROUTES.get(route)
     if action is None:
         raise NotAllowedError(f"Nobody may call {route}.")
+    project = str(request.scope.get(PROJECT, DEFAULT_PROJECT))
+    sites: Sites = request.app.state.sites
+    site = sites.of(project)
+    # Whoever is not in a project learns as little of it as of one that is not there.
+    request.state.served, request.state.opened = site or (sites.workspace, None)
     caller = _caller(request)
     request.state.caller = caller
     changes = request.method not in _SAFE
@@ -50,6 +60,10 @@ def pass_gate(request: Request) -> None:
         raise NotSignedInError("You are not signed in.", hint="Sign in, or send a token.")
     if changes and not _has_guard(request, caller):
         raise NotAllowedError(f"The header {GUARD} is missing or wrong.", hint="GET /session says what it is to be.")
+    if action is Action.ONESELF:
+        return
+    if site is None or caller.role is None:
+        raise NotFoundError(f"There is no project '{project[:100]}' that you are in.")
     is_allowed = caller.role.covers(NEEDED[action])
     if changes or not is_allowed:
         note(request, route if is_allowed else f"refused {route}", request.url.path)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from fastapi import Request
 
+from saccade.core.errors import NotFoundError
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
@@ -70,7 +71,27 @@ class Opened:
         return rows
 
 
+class Sites:
+    """The projects of a workspace that were asked for, each with what is open of it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self._lock = threading.Lock()
+        self._found: dict[str, tuple[Workspace, Opened]] = {}
+
+    def of(self, project: str) -> tuple[Workspace, Opened] | None:
+        """A project, None where there is none of that name."""
+        with self._lock:
+            if project not in self._found:
+                try:
+                    seen = self.workspace.in_project(project)
+                except NotFoundError:
+                    return None
+                self._found[project] = seen, Opened(seen)
+            return self._found[project]
+
+
 def opened_of(request: Request) -> Opened:
-    """The versions that the application keeps open."""
-    found: Opened = request.app.state.opened
+    """The versions that are kept open of the project that is asked."""
+    found: Opened = request.state.opened
     return found

@@ -10,9 +10,13 @@ API = "/api/v1"
 
 
 class Action(StrEnum):
-    """What a route is for; ``PUBLIC`` ones also answer people who have not signed in."""
+    """What a route is for.
+
+    ``PUBLIC`` ones also answer people who have not signed in, ``ONESELF`` ones whoever has, in the project or not.
+    """
 
     PUBLIC = "public"
+    ONESELF = "oneself"
     OWN_ACCOUNT = "own account"
     LOOK = "look"
     KEEP_VIEWS = "keep views"
@@ -36,9 +40,11 @@ NEEDED = {
 ROUTES = {
     f"GET {API}/health": Action.PUBLIC,
     f"POST {API}/session": Action.PUBLIC,
-    f"GET {API}/session": Action.OWN_ACCOUNT,
-    f"DELETE {API}/session": Action.OWN_ACCOUNT,
-    f"PUT {API}/session/password": Action.OWN_ACCOUNT,
+    f"GET {API}/session": Action.ONESELF,
+    f"DELETE {API}/session": Action.ONESELF,
+    f"PUT {API}/session/password": Action.ONESELF,
+    f"GET {API}/projects": Action.ONESELF,
+    f"POST {API}/projects": Action.RULE,
     f"GET {API}/tokens": Action.OWN_ACCOUNT,
     f"POST {API}/tokens": Action.OWN_ACCOUNT,
     f"DELETE {API}/tokens/{{token}}": Action.OWN_ACCOUNT,

@@ -79,7 +79,7 @@ def _copy(source: Workspace, folder: Path, catalog: str, progress: Progress) -> 
             into = Catalog(catalog_url(catalog) if catalog else URL.create("sqlite", database=str(new)))
             try:
                 into.prepare()
-                tables = _copy_rows(source.catalog, into)
+                tables = _copy_rows(source.catalog.whole, into)
             finally:
                 into.close()
             copied = _copy_files(source.location, folder, progress)

@@ -18,7 +18,7 @@ from saccade.store.object_store import ObjectStore
 from saccade.store.references import Reference, references
 from saccade.store.relinking import Relinked, linked_fault, relink
 from saccade.store.snapshot import Snapshot
-from saccade.store.tables import DatasetRow, VersionRow
+from saccade.store.tables import DEFAULT_PROJECT, DatasetRow, ProjectRow, VersionRow
 from saccade.store.workspace import Workspace
 
 _LITTLE_SPACE = 500_000_000
@@ -83,24 +83,27 @@ Known = list[tuple[str, Snapshot, int]]
 
 
 def every_version(workspace: Workspace) -> Known:
-    """Every version: its reference, its snapshot, and how many items it should have."""
-    wanted = select(DatasetRow.name, VersionRow).join(VersionRow, VersionRow.dataset_id == DatasetRow.id)
+    """Every version of every project: its reference, its snapshot, and how many items it should have."""
+    wanted = select(ProjectRow.name, DatasetRow.name, VersionRow).join(
+        VersionRow, VersionRow.dataset_id == DatasetRow.id
+    )
+    wanted = wanted.join(ProjectRow, ProjectRow.id == DatasetRow.project_id)
     folder = workspace.location / "datasets"
-    with workspace.catalog.reading() as session:
+    with workspace.catalog.whole.reading() as session:
         return [
             (
-                f"{name}@{row.number}",
+                f"{'' if project == DEFAULT_PROJECT else f'{project}/'}{name}@{row.number}",
                 Snapshot(folder / f"{row.table_id}.lance", row.table_version, Schema.from_json(row.schema)),
                 row.items,
             )
-            for name, row in session.execute(wanted.order_by(VersionRow.id))
+            for project, name, row in session.execute(wanted.order_by(VersionRow.id))
         ]
 
 
 def _check_catalog(workspace: Workspace) -> Iterator[Problem]:
     if not workspace.catalog.is_sqlite:
         return
-    with workspace.catalog.reading() as session:
+    with workspace.catalog.whole.reading() as session:
         words = session.scalars(text("PRAGMA integrity_check")).all()
         orphans = session.execute(text("PRAGMA foreign_key_check")).all()
     hint = "Restore the catalog from a backup."

@@ -38,6 +38,7 @@ class Job:
         person: the id of whoever asked for it, None for the machine itself.
         attempts: how many workers have begun it.
         is_cancelled: somebody wants it to end.
+        project: the id of the one that it is of.
         progress: ``what`` is being done, ``done`` of ``total``, and a ``note``.
     """
 
@@ -56,6 +57,7 @@ class Job:
     created: datetime
     started: datetime | None
     finished: datetime | None
+    project: int
 
 
 JobList = list[Job]
@@ -85,7 +87,8 @@ class Jobs:
         try:
             with self._catalog.writing() as session:
                 row = JobRow(
-                    id=new_id(), project_id=project_id(session), person_id=person, request=request, kind=kind,
+                    id=new_id(), project_id=project_id(session), person_id=person,
+                    request=_of_project(session, request), kind=kind,
                     title=title[:255], parameters=plain, state="queued", progress={}, result={},
                 )  # fmt: skip
                 session.add(row)
@@ -100,7 +103,8 @@ class Jobs:
     def asked(self, kind: str, parameters: Mapping[str, Any], person: str | None, request: str) -> Job | None:
         """The job that somebody asked for under that name already; see :meth:`add`."""
         with self._catalog.reading() as session:
-            earlier = session.scalar(select(JobRow).filter_by(person_id=person, request=request))
+            wanted = select(JobRow).filter_by(person_id=person, request=_of_project(session, request))
+            earlier = session.scalar(wanted)
         if earlier is not None and (earlier.kind, earlier.parameters) != (kind, plain_json(parameters)):
             raise ConflictError(f"Another job was asked for as '{request}'.", hint="Use a new key for a new request.")
         return None if earlier is None else _job(earlier)
@@ -136,14 +140,19 @@ class Jobs:
             raise ConflictError(f"The job {job} cannot be tried again: it is {earlier.state}.")
         return self.add(earlier.kind, earlier.title, earlier.parameters, person)
 
-    # What workers do
+    # What workers do, in all projects
+
+    def claimed(self, job: str) -> Job:
+        """A job of any project."""
+        with self._catalog.whole.reading() as session:
+            return _job(session.get_one(JobRow, job))
 
     def claim(self, process: str) -> Job | None:
-        """The oldest job that waits or whose worker has died, now this one's; None where there is none.
+        """The oldest job of any project that waits or whose worker has died, now this one's; None where there is none.
 
         A job of which several workers have died is given up: it may be what they died of.
         """
-        with self._catalog.writing() as session:
+        with self._catalog.whole.writing() as session:
             waiting = select(JobRow).where(JobRow.state.in_(("queued", "running"))).order_by(JobRow.id)
             for row in session.scalars(waiting):
                 if row.state == "running" and not _is_left(row):
@@ -160,7 +169,7 @@ class Jobs:
 
     def tell(self, job: str, process: str, progress: Mapping[str, Any]) -> bool:
         """Say how far it has come; whether to go on: not where it was cancelled or is another worker's by now."""
-        with self._catalog.writing() as session:
+        with self._catalog.whole.writing() as session:
             row = session.get(JobRow, job)
             if row is None or row.state != "running" or row.process != process:
                 return False
@@ -173,7 +182,7 @@ class Jobs:
         self, job: str, process: str, state: State, result: Mapping[str, Any], error: str = "", hint: str = ""
     ) -> bool:
         """Record how it ended; whether it was still this worker's to end."""
-        with self._catalog.writing() as session:
+        with self._catalog.whole.writing() as session:
             row = session.get(JobRow, job)
             if row is None or row.state != "running" or row.process != process:
                 return False
@@ -182,7 +191,7 @@ class Jobs:
 
     def release(self, job: str, process: str, *, counts: bool) -> None:
         """Leave a job that was not ended to the next worker; ``counts``: its process died, and may die of it again."""
-        with self._catalog.writing() as session:
+        with self._catalog.whole.writing() as session:
             row = session.get(JobRow, job)
             if row is None or row.state != "running" or row.process != process:
                 return
@@ -193,6 +202,11 @@ class Jobs:
             else:
                 row.state, row.process = "queued", ""
                 row.attempts -= 0 if counts else 1
+
+
+def _of_project(session: Session, request: str | None) -> str | None:
+    """A caller's name for a request, which in another project is another one."""
+    return None if request is None else f"{project_id(session)}:{request}"
 
 
 def _give_up(row: JobRow) -> None:
@@ -218,4 +232,5 @@ def _job(row: JobRow) -> Job:
     return Job(
         row.id, row.person_id, row.kind, row.title, row.parameters, state, row.attempts or 0, bool(row.is_cancelled),
         row.progress, row.result, row.error or "", row.hint or "", row.created, row.started, row.finished,
+        row.project_id,
     )  # fmt: skip

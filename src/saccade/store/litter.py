@@ -99,7 +99,7 @@ class Litter:
             )
 
     def _empty_run_folders(self) -> list[Path]:
-        with self._workspace.catalog.reading() as session:
+        with self._workspace.catalog.whole.reading() as session:
             known = set(session.scalars(select(RunRow.id)))
         lost = (path for path in self._run_folders if path.name not in known and path.is_dir())
         return [path for path in lost if not any(path.iterdir()) and time.time() - path.stat().st_mtime > _HOUR]

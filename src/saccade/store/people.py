@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -35,6 +35,7 @@ from saccade.store.tables import (
     InvitationRow,
     MemberRow,
     PersonRow,
+    ProjectRow,
     SessionRow,
     TokenRow,
     now,
@@ -51,12 +52,12 @@ _EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody, and what they are in the project."""
+    """Somebody, and what they are in the project; ``role`` is None where they are not in it."""
 
     id: str
     email: str
     name: str
-    role: Role
+    role: Role | None
     created: datetime
 
 
@@ -65,17 +66,20 @@ class Caller:
     """Who asks for something.
 
     Attributes:
-        role: what they may, which with a token may be less than what the person may.
+        role: what they may, which with a token may be less than what the person may; None for one who is signed in but
+            is not in the project.
         guard: of a session: what requests that change something must bring along, None for a token.
     """
 
     person: Person
-    role: Role
+    role: Role | None
     guard: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
+    """An invitation to a project; ``is_known`` says whether whoever it is for has an account already."""
+
     id: str
     email: str
     role: Role
@@ -83,6 +87,8 @@ class Invitation:
     created: datetime
     expires: datetime
     accepted: datetime | None
+    project: str = ""
+    is_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,16 +181,21 @@ class People:
             return _person(row, member)
 
     def remove(self, person: str) -> Person:
-        """Let somebody in no more; ConflictError where no owner would be left."""
+        """Let somebody into the project no more; ConflictError where no owner would be left.
+
+        Who is in no other project is signed out, and cannot sign in any more.
+        """
         with self._catalog.writing() as session:
             row, member = _find(session, person)
             _keep_an_owner(session, member)
             gone = _person(row, member)
-            row.removed, row.password = now(), None
-            row.email = f"{row.id}@removed"  # the address may be invited again
             session.delete(member)
-            for table in (SessionRow, TokenRow):
-                session.execute(delete(table).where(table.person_id == row.id))
+            session.execute(delete(TokenRow).where(TokenRow.person_id == row.id))
+            session.flush()
+            if not session.scalar(_everywhere(MemberRow).where(MemberRow.__table__.c.person_id == row.id)):
+                row.removed, row.password = now(), None
+                row.email = f"{row.id}@removed"  # the address may be invited again
+                session.execute(delete(SessionRow).where(SessionRow.person_id == row.id))
             return gone
 
     # Invitations
@@ -204,11 +215,11 @@ class People:
 
         NotAllowedError where they would be more than who invites; ConflictError where they are there already.
         """
-        if not by.role.covers(role):
+        if by.role is None or not by.role.covers(role):
             raise NotAllowedError(f"A {by.role} cannot make somebody {role}.")
         secret, address = secrets.token_urlsafe(32), _address(email)
         with self._catalog.writing() as session:
-            if session.scalar(select(PersonRow.id).where(PersonRow.email == address)):
+            if session.scalar(_members(session).where(PersonRow.email == address)):
                 raise ConflictError(f"{address} is there already.", hint="Change the role instead.")
             row = _invite(session, secret, address, role, by.person.id, hours)
             session.flush()
@@ -222,8 +233,12 @@ class People:
 
     def invitation(self, secret: str) -> Invitation:
         """What a link invites to; NotFoundError where it is none, or is used or expired."""
-        with self._catalog.reading() as session:
-            return _invitation(_open_invitation(session, secret))
+        with self._catalog.whole.reading() as session:
+            row = _open_invitation(session, secret)
+            is_known = bool(row.email) and _with_address(session, row.email) is not None
+            return replace(
+                _invitation(row), project=session.get_one(ProjectRow, row.project_id).name, is_known=is_known
+            )
 
     def withdraw(self, invitation: str) -> None:
         """Let a link lead nowhere."""
@@ -234,23 +249,32 @@ class People:
             session.delete(row)
 
     def accept(self, secret: str, name: str, password: str, email: str = "") -> Person:
-        """Make the account that a link invites to; it leads nowhere afterwards.
+        """Make the account that a link invites to, in whichever project; it leads nowhere afterwards.
+
+        Who has an account already gives its password, and is in one project more; errors as of :meth:`sign_in`.
 
         Args:
             email: for the first owner, whose link names none.
         """
-        hashed = _checked(name, password)
-        with self._catalog.writing() as session:
+        invitation = self.invitation(secret)
+        if invitation.is_known:
+            self.sign_in(invitation.email, password)
+        hashed = "" if invitation.is_known else _checked(name, password)
+        with self._catalog.whole.writing() as session:
             row = _open_invitation(session, secret)
             address = row.email or _address(email)
             row.accepted, row.email = now(), address
-            return _added(session, address, Role(row.role), name, hashed)
+            return _added(session, address, Role(row.role), name, hashed, row.project_id)
 
     def add(self, email: str, role: Role, name: str, password: str) -> Person:
-        """Make an account without a link; ConflictError where there is one of that address."""
+        """Make an account without a link; ConflictError where somebody of that address is in the project.
+
+        Who is in another project keeps name and password.
+        """
         address, hashed = _address(email), _checked(name, password)
-        with self._catalog.writing() as session:
-            return _added(session, address, role, name, hashed)
+        with self._catalog.whole.writing() as session:
+            project = project_id(session) if self._catalog.project is None else self._catalog.project
+            return _added(session, address, role, name, hashed, project)
 
     # Signing in
 
@@ -289,7 +313,7 @@ class People:
             row = session.get(SessionRow, _digest(secret))
             if row is None or row.expires < now():
                 return None
-            person = _found(session, row.person_id)
+            person = _somebody(session, row.person_id)
             return None if person is None else Caller(person, person.role, row.guard)
 
     def sign_out(self, secret: str) -> None:
@@ -301,7 +325,7 @@ class People:
         """Another password; ends all sessions, and begins one anew."""
         check_password(new)
         with self._catalog.reading() as session:
-            row, _ = _find(session, person)
+            row = session.get_one(PersonRow, person)
         if not _hasher().verify(old[: LONGEST_PASSWORD + 1], row.password or _nobodys_hash()):
             raise NotSignedInError("That is not the password.")
         hashed = _hasher().hash(new)
@@ -351,7 +375,7 @@ class People:
             person = _found(session, row.person_id)
             is_noted = row.used is not None and now() - row.used < timedelta(minutes=1)
             token_id, role = row.id, Role(row.role)
-        if person is None:
+        if person is None or person.role is None:
             return None
         if not is_noted:
             with self._catalog.writing() as session:
@@ -397,8 +421,25 @@ def _found(session: Session, person: str) -> Person | None:
     return None if found is None else _person(found[0], found[1])
 
 
-def _person(row: PersonRow, member: MemberRow) -> Person:
-    return Person(row.id, row.email, row.name, Role(member.role), row.created)
+def _somebody(session: Session, person: str) -> Person | None:
+    """Somebody who is in some project, with what they are in this one."""
+    row = session.get(PersonRow, person)
+    if row is None or row.removed is not None:
+        return None
+    return _found(session, person) or _person(row, None)
+
+
+def _with_address(session: Session, address: str) -> PersonRow | None:
+    return session.scalar(select(PersonRow).where(PersonRow.email == address, PersonRow.removed.is_(None)))
+
+
+def _everywhere(row: type[MemberRow]) -> Any:
+    """Counts rows of all projects, whichever one the session sees."""
+    return select(func.count()).select_from(row.__table__)
+
+
+def _person(row: PersonRow, member: MemberRow | None) -> Person:
+    return Person(row.id, row.email, row.name, None if member is None else Role(member.role), row.created)
 
 
 def _keep_an_owner(session: Session, member: MemberRow) -> None:
@@ -416,13 +457,16 @@ def _checked(name: str, password: str) -> str:
     return found
 
 
-def _added(session: Session, address: str, role: Role, name: str, hashed: str) -> Person:
-    if session.scalar(select(PersonRow.id).where(PersonRow.email == address)):
+def _added(session: Session, address: str, role: Role, name: str, hashed: str, project: int) -> Person:
+    """Somebody who is in a project from now on; who is in another one already keeps name and password."""
+    row = _with_address(session, address)
+    if row is None:
+        row = PersonRow(id=new_id(), email=address, name=name.strip(), password=hashed)
+        session.add(row)
+        session.flush()
+    elif session.get(MemberRow, (project, row.id)) is not None:
         raise ConflictError(f"{address} is there already.", hint="Sign in instead.")
-    row = PersonRow(id=new_id(), email=address, name=name.strip(), password=hashed)
-    session.add(row)
-    session.flush()
-    member = MemberRow(project_id=project_id(session), person_id=row.id, role=str(role), since=now())
+    member = MemberRow(project_id=project, person_id=row.id, role=str(role), since=now())
     session.add(member)
     session.flush()
     return _person(row, member)
@@ -455,7 +499,7 @@ def _token(row: TokenRow) -> Token:
 def _begin(session: Session, person: str) -> tuple[str, Caller]:
     secret, guard = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     session.add(SessionRow(secret=_digest(secret), person_id=person, guard=guard, expires=now() + _SESSION))
-    found = _found(session, person)
+    found = _somebody(session, person)
     if found is None:
         raise NotSignedInError("That is not the password of that address.")
     return secret, Caller(found, found.role, guard)

@@ -69,7 +69,7 @@ def references(workspace: Workspace, versions: Iterable[tuple[str, Snapshot]]) -
         for part in scan.of(snapshot):
             yield from (Reference(ref, media.digest, media.size, media.uri) for media in part)
     models = select(ModelRow.name, ModelVersionRow).join(ModelVersionRow, ModelVersionRow.model_id == ModelRow.id)
-    with workspace.catalog.reading() as session:
+    with workspace.catalog.whole.reading() as session:
         for name, row in session.execute(models):
             yield from (Reference(f"{name}@{row.number}", digest) for digest in row.files.values())
         reports = select(EvaluationRow.id, EvaluationRow.report).where(EvaluationRow.report.is_not(None))

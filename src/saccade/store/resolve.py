@@ -27,6 +27,10 @@ from saccade.store.tables import (
 
 
 def project_id(session: Session) -> int:
+    """The project of a session; where it sees all of them, the one that is always there."""
+    project: int | None = session.info["project"]
+    if project is not None:
+        return project
     return session.scalars(select(ProjectRow.id).where(ProjectRow.name == DEFAULT_PROJECT)).one()
 
 

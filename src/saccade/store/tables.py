@@ -58,7 +58,13 @@ class ProjectRow(Base):
     created: Mapped[datetime] = mapped_column(default=now)
 
 
-class RunRow(Base):
+class InProject:
+    """A row of one project: in a session of another one it is not there; see :mod:`saccade.store.catalog`."""
+
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"), index=True, nullable=True)
+
+
+class RunRow(InProject, Base):
     __tablename__ = "runs"
     __table_args__ = (Index(None, "kind", "name"),)
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -77,7 +83,7 @@ class RunRow(Base):
     job_id: Mapped[str | None] = mapped_column(String(32), index=True)
 
 
-class JobRow(Base):
+class JobRow(InProject, Base):
     """Work that somebody left to the server. ``request`` is the caller's own name for it, with which asking twice is
     asking once; ``process`` is the worker that does it."""
 
@@ -104,7 +110,7 @@ class JobRow(Base):
     finished: Mapped[datetime | None]
 
 
-class DatasetRow(Base):
+class DatasetRow(InProject, Base):
     """A dataset. A removed one keeps its row and its count of versions, so that ``name@7`` never means two things.
 
     ``uid`` is the same in every workspace that the dataset is copied to.
@@ -191,7 +197,7 @@ class DatasetUseRow(Base):
     user_ref: Mapped[str]
 
 
-class ModelRow(Base):
+class ModelRow(InProject, Base):
     """A model. A removed one keeps its row, as a dataset does."""
 
     __tablename__ = "models"
@@ -225,7 +231,7 @@ class ModelAliasRow(Base):
     number: Mapped[int]
 
 
-class AliasChangeRow(Base):
+class AliasChangeRow(InProject, Base):
     """Every move of an alias, for the record: ``number`` is None where it was taken away."""
 
     __tablename__ = "alias_changes"
@@ -239,7 +245,7 @@ class AliasChangeRow(Base):
     at: Mapped[datetime] = mapped_column(default=now)
 
 
-class EvaluationRow(Base):
+class EvaluationRow(InProject, Base):
     __tablename__ = "evaluations"
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     model: Mapped[str | None] = mapped_column(index=True)
@@ -273,7 +279,7 @@ class FailureRow(Base):
     last: Mapped[datetime] = mapped_column(default=now)
 
 
-class MemberRow(Base):
+class MemberRow(InProject, Base):
     """What somebody is in a project."""
 
     __tablename__ = "members"
@@ -283,7 +289,7 @@ class MemberRow(Base):
     since: Mapped[datetime] = mapped_column(default=now)
 
 
-class InvitationRow(Base):
+class InvitationRow(InProject, Base):
     """A link with which one person may join a project, once. ``secret`` is a digest of what is in it."""
 
     __tablename__ = "invitations"
@@ -310,7 +316,7 @@ class SessionRow(Base):
     expires: Mapped[datetime]
 
 
-class TokenRow(Base):
+class TokenRow(InProject, Base):
     """What a program signs in with. ``secret`` is a digest of it; it may no more than ``role`` says."""
 
     __tablename__ = "tokens"
@@ -324,7 +330,7 @@ class TokenRow(Base):
     expires: Mapped[datetime]
 
 
-class AuditRow(Base):
+class AuditRow(InProject, Base):
     """What somebody did, or tried to. Rows are added and never changed."""
 
     __tablename__ = "audit"

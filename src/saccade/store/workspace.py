@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import uuid
+from copy import copy
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,10 +26,12 @@ from saccade.store.lineage import lineage
 from saccade.store.models import Models
 from saccade.store.object_store import ObjectStore
 from saccade.store.people import People
+from saccade.store.projects import Projects
 from saccade.store.runs import Runs
+from saccade.store.tables import DEFAULT_PROJECT
 
 FOLDER = ".saccade"
-ENVIRONMENT = "SACCADE_WORKSPACE"
+ENVIRONMENT, PROJECT = "SACCADE_WORKSPACE", "SACCADE_PROJECT"
 FORMAT = 2
 """With a catalog that is no file of the folder; else 1, which earlier versions know."""
 FACTS = "workspace.json"
@@ -64,15 +67,30 @@ class Workspace:
         self._copy = TemporaryDirectory(prefix="saccade-") if self.is_read_only and not catalog else None
         place = folder if self._copy is None else _copied_catalog(folder, Path(self._copy.name))
         database = catalog_url(catalog) if catalog else URL.create("sqlite", database=str(place / CATALOG))
-        self.catalog = Catalog(database, read_only=self.is_read_only)
         self.objects = ObjectStore(str(folder / "objects"), self.scratch)
-        self.datasets = Datasets(self.catalog, folder / "datasets", self.objects, self.scratch)
-        self.models = Models(self.catalog, self.objects)
-        self.runs = Runs(self.catalog, folder / "runs")
-        self.evaluations = Evaluations(self.catalog, self.objects)
-        self.people = People(self.catalog)
-        self.jobs = Jobs(self.catalog)
         self.left = folder / "jobs"
+        self._is_part = False
+        self._see(Catalog(database, read_only=self.is_read_only), DEFAULT_PROJECT)
+
+    def _see(self, catalog: Catalog, project: str) -> None:
+        self.catalog, self.project = catalog, project
+        self.projects = Projects(catalog)
+        self.datasets = Datasets(catalog, self.location / "datasets", self.objects, self.scratch)
+        self.models = Models(catalog, self.objects)
+        self.runs = Runs(catalog, self.location / "runs")
+        self.evaluations = Evaluations(catalog, self.objects)
+        self.people = People(catalog)
+        self.jobs = Jobs(catalog)
+
+    def in_project(self, name: str) -> Workspace:
+        """The same workspace, where only what is of one project is seen; NotFoundError where there is none.
+
+        It is open for as long as this one is.
+        """
+        made = copy(self)
+        made._is_part = True
+        made._see(self.catalog.whole.of(self.projects.get(name).id), name)
+        return made
 
     @classmethod
     def create(cls, location: Path | str, catalog: str = "") -> Workspace:
@@ -99,10 +117,13 @@ class Workspace:
             ) from error
 
     @classmethod
-    def open(cls, location: Path | str) -> Workspace:
+    def open(cls, location: Path | str, project: str | None = None) -> Workspace:
         """Open the workspace of ``location`` (the folder with ``.saccade``, or that itself), and bring it up to date.
 
         WorkspaceError where there is none, where it is damaged, and where it was made by newer code.
+
+        Args:
+            project: the one that is seen; else that of $SACCADE_PROJECT, else the one that every workspace has.
         """
         folder = folder_of(location)
         facts = read_facts(folder)
@@ -110,6 +131,8 @@ class Workspace:
         workspace.id = str(facts.get("id", ""))
         try:
             workspace.catalog.prepare()
+            name = project or os.environ.get(PROJECT) or DEFAULT_PROJECT
+            workspace._see(workspace.catalog.of(workspace.projects.get(name).id), name)
         except BaseException:
             workspace.close()
             raise
@@ -132,6 +155,8 @@ class Workspace:
         return lineage(self.catalog, ref)
 
     def close(self) -> None:
+        if self._is_part:
+            return
         self.catalog.close()
         if self._copy is not None:
             self._copy.cleanup()

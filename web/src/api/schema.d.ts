@@ -866,6 +866,30 @@ export interface paths {
         patch: operations["set_role_api_v1_people__person__patch"];
         trace?: never;
     };
+    "/api/v1/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Projects
+         * @description The projects that one is in, and what one is there; with a token the one that it is for.
+         */
+        get: operations["projects_api_v1_projects_get"];
+        put?: never;
+        /**
+         * New Project
+         * @description Begin a project, and be its owner; owners of a project may.
+         */
+        post: operations["new_project_api_v1_projects_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/recipe": {
         parameters: {
             query?: never;
@@ -1261,7 +1285,10 @@ export interface components {
             /** Version */
             version: string;
         };
-        /** InvitationAnswer */
+        /**
+         * InvitationAnswer
+         * @description An invitation; looked at by its link it names the project, and ``is_known``: there is an account already.
+         */
         InvitationAnswer: {
             /**
              * Created
@@ -1277,6 +1304,10 @@ export interface components {
             expires: string;
             /** Id */
             id: string;
+            /** Is Known */
+            is_known: boolean;
+            /** Project */
+            project: string;
             role: components["schemas"]["Role"];
         };
         /**
@@ -1298,8 +1329,12 @@ export interface components {
             expires: string;
             /** Id */
             id: string;
+            /** Is Known */
+            is_known: boolean;
             /** Link */
             link: string;
+            /** Project */
+            project: string;
             role: components["schemas"]["Role"];
         };
         /**
@@ -1570,6 +1605,11 @@ export interface components {
             /** Old */
             old: string;
         };
+        /** NewProject */
+        NewProject: {
+            /** Name */
+            name: string;
+        };
         /** NewRole */
         NewRole: {
             role: components["schemas"]["Role"];
@@ -1618,7 +1658,7 @@ export interface components {
             id: string;
             /** Name */
             name: string;
-            role: components["schemas"]["Role"];
+            role: components["schemas"]["Role"] | null;
         };
         /**
          * Problem
@@ -1641,6 +1681,20 @@ export interface components {
             hint: string;
             /** Message */
             message: string;
+        };
+        /**
+         * ProjectAnswer
+         * @description A project, and what whoever asks is in it.
+         */
+        ProjectAnswer: {
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Name */
+            name: string;
+            role: components["schemas"]["Role"] | null;
         };
         /** Received */
         Received: {
@@ -1710,12 +1764,14 @@ export interface components {
         /**
          * SessionAnswer
          * @description Who is signed in; ``guard`` goes into the header X-Saccade-Guard of whatever changes something.
+         *
+         *     ``role`` is what they may in the project, null where they are not in it.
          */
         SessionAnswer: {
             /** Guard */
             guard: string | null;
             person: components["schemas"]["PersonAnswer"];
-            role: components["schemas"]["Role"];
+            role: components["schemas"]["Role"] | null;
         };
         /** SignIn */
         SignIn: {
@@ -5400,6 +5456,158 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PersonAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    projects_api_v1_projects_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectAnswer"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    new_project_api_v1_projects_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewProject"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectAnswer"];
                 };
             };
             /** @description Unauthorized */

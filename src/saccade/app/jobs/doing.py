@@ -22,7 +22,7 @@ from saccade.core.errors import SaccadeError
 from saccade.pipeline.worker import limit_memory
 from saccade.store.jobs import Job, State
 from saccade.store.process import wait_for_end
-from saccade.store.workspace import Workspace
+from saccade.store.workspace import PROJECT, Workspace
 
 _EVERY = 0.5
 _PATIENCE = 20.0
@@ -117,7 +117,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     limit_memory(int(memory) or None)
     with Workspace.open(location) as workspace:
-        do(workspace, workspace.jobs.get(job), worker)
+        claimed = workspace.jobs.claimed(job)
+        project = workspace.projects.named(claimed.project)
+        os.environ[PROJECT] = project  # also for the processes that it begins
+        do(workspace.in_project(project), claimed, worker)
 
 
 if __name__ == "__main__":

@@ -145,6 +145,7 @@ def tokens(served: Served, caller: SignedIn) -> list[TokenAnswer]:
 @router.post("/tokens", tags=["people"], status_code=201)
 def new_token(given: NewToken, served: Served, caller: SignedIn) -> TokenMade:
     """A token for programs; it is shown once, and may no more than its role and that of whoever makes it."""
+    assert caller.role is not None, "only members come here"
     role = given.role if caller.role.covers(given.role) else caller.role
     made, secret = served.people.new_token(caller.person.id, given.name, role, given.days)
     return TokenMade(**TokenAnswer.model_validate(made).model_dump(), token=secret)
