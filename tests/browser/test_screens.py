@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import PASSWORD, Served, keep
 
+from saccade.app.importing import import_dataset
 from saccade.core.roles import Role
 from saccade.store.workspace import Workspace
 
@@ -287,3 +288,46 @@ def test_the_keyboard_alone(opened: Open) -> None:
     page.keyboard.press("x")
     page.keyboard.press("Enter")
     expect(page.get_by_text("2 of 10")).to_be_visible()
+
+
+def test_projects_are_begun_chosen_and_joined(opened: Open, served: Served) -> None:
+    """A project of one's own: nothing of the other is in it, pictures and uploads work there, and a guest comes in."""
+    page = opened(Role.OWNER)
+    page.get_by_role("button", name="Project: default").click()
+    page.get_by_text("New project").click()
+    page.get_by_label("Name", exact=True).fill("night-shift")
+    keep(page, "project-new")
+    page.get_by_role("button", name="Create").click()
+    expect(page).to_have_url(re.compile("/p/night-shift/$"))
+    expect(page.get_by_text("No datasets yet")).to_be_visible()
+    with Workspace.open(served.folder, "night-shift") as workspace:
+        import_dataset(workspace, served.allowed, "moored")
+    page.get_by_role("link", name="Datasets").click()
+    page.get_by_role("link", name="moored").first.click()
+    expect(page).to_have_url(re.compile("/p/night-shift/datasets/moored"))
+    face = page.locator(".face img").first
+    expect(face).to_have_js_property("complete", True)
+    assert "/projects/night-shift/" in str(face.get_attribute("src"))
+    keep(page, "project-items")
+    page.get_by_role("link", name="People").click()
+    expect(page.get_by_text("owner@example.org")).to_be_visible()
+    expect(page.get_by_text("viewer@example.org")).to_have_count(0)
+    page.get_by_label("E-mail").fill("viewer@example.org")
+    page.get_by_role("button", name="Invite").click()
+    link = page.locator("[data-test=once]").inner_text()
+    guest = opened(None, path=link[link.index("/join") :])
+    expect(guest.get_by_text("night-shift")).to_be_visible()
+    expect(guest.get_by_label("Your name")).to_have_count(0)
+    guest.get_by_label("Password").fill(PASSWORD)
+    keep(guest, "join-known")
+    guest.get_by_role("button", name="Join").click()
+    expect(guest).to_have_url(re.compile("/p/night-shift/$"))
+    guest.get_by_role("button", name="Project: night-shift").click()
+    keep(guest, "project-menu")
+    guest.get_by_role("menuitem", name="default").or_(guest.get_by_role("option", name="default")).or_(
+        guest.get_by_role("link", name=re.compile("^default"))
+    ).first.click()
+    expect(guest).to_have_url(re.compile("^[^/]*//[^/]*/$"))
+    stranger = opened(Role.ANNOTATOR, path="/p/night-shift/datasets/moored")
+    expect(stranger).to_have_url(re.compile("^[^/]*//[^/]*/$"))
+    expect(stranger.get_by_text("moored")).to_have_count(0)

@@ -1,5 +1,6 @@
 import { createRouter, createWebHistory } from 'vue-router'
-import { whenSignedOut } from '@/api/client'
+import { project, whenSignedOut } from '@/api/client'
+import { baseOf } from '@/state/place'
 import { useSession } from '@/state/session'
 
 declare module 'vue-router' {
@@ -10,7 +11,7 @@ declare module 'vue-router' {
 }
 
 export const router = createRouter({
-  history: createWebHistory(),
+  history: createWebHistory(baseOf(project)),
   routes: [
     { path: '/sign-in', name: 'sign-in', component: () => import('@/screens/SignIn.vue'), meta: { isOpen: true } },
     { path: '/join', name: 'join', component: () => import('@/screens/Join.vue'), meta: { isOpen: true } },
@@ -48,6 +49,12 @@ router.beforeEach(async (to) => {
   if (to.meta.isOpen) return true
   await session.look()
   if (!session.current) return { name: 'sign-in', query: { next: to.fullPath } }
+  if (session.current.role === null) {
+    const [first] = await session.lookAtProjects()
+    if (first) location.assign(baseOf(first.name))
+    else if (to.name !== 'account' && to.name !== 'missing') return { name: 'missing', params: { rest: ['none'] } }
+    return !first
+  }
   if (to.meta.needs && !session.may(to.meta.needs)) return { name: 'missing', params: { rest: ['403'] } }
   return true
 })

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Version } from '@/api/client'
 import { complete } from '@/state/completion'
 import { fromAddress, noFilters, toAddress, whereOf } from '@/state/filters'
+import { apiOf, baseOf, DEFAULT, projectOf } from '@/state/place'
 import { bodyOf, grouped, nameFor } from '@/state/upload'
 import { ago, size } from '@/text'
 
@@ -59,5 +60,19 @@ describe('words', () => {
     expect(ago('2026-01-01T23:59:50Z', now)).toBe('just now')
     expect(ago('2026-01-01T21:00:00Z', now)).toBe('3 hours ago')
     expect([size(12), size(1500), size(2_500_000_000)]).toEqual(['12 bytes', '1.5 kB', '2.5 GB'])
+  })
+})
+
+describe('projects', () => {
+  it('are in the address, but for the one that is always there', () => {
+    for (const name of ['cells', 'a.b-c_d', 'ünï', '50%']) {
+      expect(projectOf(`${baseOf(name)}datasets/x`)).toBe(name)
+      expect(apiOf(name, '/api/v1/jobs')).toBe(`/api/v1/projects/${encodeURIComponent(name)}/jobs`)
+    }
+    expect(baseOf(DEFAULT)).toBe('/')
+    expect(apiOf(DEFAULT, '/api/v1/jobs')).toBe('/api/v1/jobs')
+    expect(projectOf('/p/cells')).toBe('cells')
+    expect(projectOf('/people')).toBe(DEFAULT)
+    expect(projectOf('/p/%E0%A4%A/x')).toBe('%E0%A4%A')
   })
 })

@@ -1,5 +1,6 @@
 /** The one way to the server: typed by its own description, and with one kind of error. */
 import createClient from 'openapi-fetch'
+import { apiOf, DEFAULT, projectOf } from '@/state/place'
 import type { components, paths } from './schema'
 
 export type Schemas = components['schemas']
@@ -10,7 +11,9 @@ export type Job = Schemas['JobAnswer']
 export type Model = Schemas['ModelAnswer']
 export type Run = Schemas['RunAnswer']
 
-export const API = '/api/v1'
+export type Project = Schemas['ProjectAnswer']
+
+export const project = typeof location === 'undefined' ? DEFAULT : projectOf(location.pathname)
 
 /** What the server said is wrong: a stable word, a sentence, and what to do. */
 export class Problem extends Error {
@@ -42,11 +45,20 @@ export function guardHeaders(): Record<string, string> {
 
 export const client = createClient<paths>({ baseUrl: '' })
 client.use({
-  onRequest({ request }) {
-    for (const [name, value] of Object.entries(guardHeaders())) request.headers.set(name, value)
-    return request
+  async onRequest({ request }) {
+    const place = new URL(request.url)
+    place.pathname = apiOf(project, place.pathname)
+    const asked = place.href === request.url ? request : await sentTo(place, request)
+    for (const [name, value] of Object.entries(guardHeaders())) asked.headers.set(name, value)
+    return asked
   },
 })
+
+/** The same request to another address. Its body as a whole: a browser does not send a stream by HTTP/1.1. */
+async function sentTo(place: URL, request: Request): Promise<Request> {
+  const { method, headers, signal } = request
+  return new Request(place, { method, headers, signal, body: request.body ? await request.blob() : null })
+}
 
 interface Outcome<T> {
   data?: T
@@ -85,7 +97,7 @@ export async function ask<T>(asked: Promise<Outcome<T>>): Promise<T> {
 export function address(path: string, query: Record<string, string | number | boolean | undefined> = {}): string {
   const given = Object.entries(query).filter(([, value]) => value !== undefined)
   const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString()
-  return `${API}${path}${text ? `?${text}` : ''}`
+  return `${apiOf(project)}${path}${text ? `?${text}` : ''}`
 }
 
 export function pictureOf(ref: string, key: string, size: number): string {

@@ -1,12 +1,13 @@
 import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
-import { ask, client, Problem, setGuard, type Session } from '@/api/client'
+import { ask, client, Problem, setGuard, type Project, type Session } from '@/api/client'
 
 const ORDER = ['viewer', 'annotator', 'reviewer', 'manager', 'owner']
 
 export const useSession = defineStore('session', () => {
   const current = ref<Session | null>(null)
   const isKnown = ref(false)
+  const projects = ref<Project[]>([])
 
   function take(session: Session | null): void {
     current.value = session
@@ -24,6 +25,12 @@ export const useSession = defineStore('session', () => {
     }
   }
 
+  /** The projects that whoever is signed in is in. */
+  async function lookAtProjects(): Promise<Project[]> {
+    projects.value = await ask(client.GET('/api/v1/projects'))
+    return projects.value
+  }
+
   async function signIn(email: string, password: string): Promise<void> {
     take(await ask(client.POST('/api/v1/session', { body: { email, password } })))
   }
@@ -35,5 +42,5 @@ export const useSession = defineStore('session', () => {
 
   const person = computed(() => current.value?.person ?? null)
   const may = (role: string): boolean => ORDER.indexOf(current.value?.role ?? '') >= ORDER.indexOf(role)
-  return { current, person, isKnown, take, look, signIn, signOut, may }
+  return { current, person, isKnown, projects, take, look, lookAtProjects, signIn, signOut, may }
 })

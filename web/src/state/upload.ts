@@ -1,5 +1,5 @@
 /** Sends files to the server: many small ones in one request, a large one on its own; again where one fails. */
-import { API, guardHeaders, problemOf } from '@/api/client'
+import { address, guardHeaders, problemOf } from '@/api/client'
 
 /** Where something is imported from, as the server takes it. */
 export type Source = { upload: string } | { url: string } | { folder: string }
@@ -50,7 +50,7 @@ export async function send(upload: string, files: Named[], tell: (files: number,
 async function sendGroup(upload: string, group: Named[], signal: AbortSignal): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const answer = await fetch(`${API}/uploads/${upload}/files`, { method: 'POST', body: bodyOf(group), headers: guardHeaders(), signal })
+      const answer = await fetch(address(`/uploads/${upload}/files`), { method: 'POST', body: bodyOf(group), headers: guardHeaders(), signal })
       if (answer.ok) return
       if (answer.status < 500 || attempt >= TRIES) throw problemOf(answer.status, await answer.json().catch(() => undefined))
     } catch (error) {

@@ -22,7 +22,12 @@ export const en = {
   join: {
     title: 'Make your account', first: 'You are the first. This account will own the workspace.',
     invited: 'You are invited as', name: 'Your name', email: 'E-mail', password: 'Password', long: 'At least 10 characters.',
-    go: 'Make the account', bad: 'This link leads nowhere: it was used, or its time is over.',
+    go: 'Make the account', enter: 'Join', enterTitle: 'Join a project', known: 'You have an account: this is its password.', into: 'in the project', bad: 'This link leads nowhere: it was used, or its time is over.',
+  },
+  projects: {
+    project: 'Project', projects: 'Projects', make: 'New project',
+    help: 'Letters, digits, “_”, “-” and “.”. It has datasets, models, jobs and people of its own.',
+    none: 'You are in no project. Whoever leads one can invite you.',
   },
   home: {
     hello: 'Hello', lead: 'What would you like to do?', recent: 'Datasets', working: 'Jobs', newest: 'Models',
