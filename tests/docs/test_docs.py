@@ -65,6 +65,8 @@ def test_commands_in_the_documents_exist(page: str, line: str) -> None:
     while hasattr(command, "commands"):
         if rest[0] in ("--help", "--version"):
             return
+        if rest[0] == "--project":
+            rest = rest[2:]
         command = command.commands[rest[0]]
         rest = rest[1:]
     command.make_context(command.name, rest)
