@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from saccade.app.pipelines import PipelineResult, plan_pipeline, run_pipeline
     from saccade.app.predicting import PredictResult, predict
     from saccade.app.training import TrainResult, train
+    from saccade.client import RemoteVersion, Site, connect
     from saccade.core.errors import SaccadeError
     from saccade.core.objects import Box, Ellipse, Keypoints, Mask, Object, Points, Polygon, Polyline, RotatedBox
     from saccade.core.reader import Item
@@ -40,6 +41,7 @@ _HOMES = {
     "saccade.app.pipelines": ("PipelineResult", "plan_pipeline", "run_pipeline"),
     "saccade.app.predicting": ("PredictResult", "predict"),
     "saccade.app.training": ("TrainResult", "train"),
+    "saccade.client": ("RemoteVersion", "Site", "connect"),
     "saccade.core.errors": ("SaccadeError",),
     "saccade.core.objects": (
         "Box", "Ellipse", "Keypoints", "Mask", "Object", "Points", "Polygon", "Polyline", "RotatedBox",
@@ -59,12 +61,12 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Box", "ClassInfo", "Column", "DatasetVersion", "Ellipse", "EvaluationResult", "Graph", "ImageRef", "ImportResult",
-    "Item", "Keypoints", "Kind", "Mask", "Object", "PipelineResult", "Points", "Polygon", "Polyline", "PredictResult",
-    "Recipe", "RotatedBox", "SaccadeError", "Schema", "SplitRequest", "Step", "TrainResult", "VideoRef", "Workspace",
-    "__version__", "collect_garbage", "compare_models", "evaluate_coco_files", "evaluate_model", "export_dataset",
-    "import_dataset", "load_graph", "load_recipe", "parse_recipe", "plan_pipeline", "predict", "pull_dataset",
-    "push_dataset", "read_image", "run_pipeline", "train",
+    "Box", "ClassInfo", "Column", "DatasetVersion", "Ellipse", "EvaluationResult", "Graph", "ImageRef",
+    "ImportResult", "Item", "Keypoints", "Kind", "Mask", "Object", "PipelineResult", "Points", "Polygon", "Polyline",
+    "PredictResult", "Recipe", "RemoteVersion", "RotatedBox", "SaccadeError", "Schema", "Site", "SplitRequest",
+    "Step", "TrainResult", "VideoRef", "Workspace", "__version__", "collect_garbage", "compare_models", "connect",
+    "evaluate_coco_files", "evaluate_model", "export_dataset", "import_dataset", "load_graph", "load_recipe",
+    "parse_recipe", "plan_pipeline", "predict", "pull_dataset", "push_dataset", "read_image", "run_pipeline", "train",
 ]  # fmt: skip
 
 

@@ -63,6 +63,7 @@ ROUTES = {
     f"GET {API}/datasets/{{ref}}/stats": Action.LOOK,
     f"GET {API}/datasets/{{ref}}/histogram": Action.LOOK,
     f"GET {API}/datasets/{{ref}}/items": Action.LOOK,
+    f"GET {API}/datasets/{{ref}}/arrow": Action.LOOK,
     f"GET {API}/datasets/{{ref}}/item": Action.LOOK,
     f"GET {API}/datasets/{{ref}}/picture": Action.LOOK,
     f"GET {API}/datasets/{{ref}}/file": Action.LOOK,

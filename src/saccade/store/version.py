@@ -113,6 +113,15 @@ class DatasetVersion:
         place[index.order] = np.arange(len(index))
         return place[self._rows_where(query, order, descending)]
 
+    def rows_of(
+        self, keys: Iterable[str] | None, query: str | None, order: str | None = None, *, descending: bool = False
+    ) -> Rows:
+        """Where the items of these keys lie for which a query holds, in order; see :meth:`where`."""
+        if query is None and order is None:
+            return self.snapshot.index.order if keys is None else self.snapshot.index.rows_of(keys)
+        rows = self._rows_where(query, order, descending)
+        return rows if keys is None else rows[np.isin(rows, self.snapshot.index.rows_of(keys))]
+
     def get(self, key: str) -> Item:
         """The item of that key; NotFoundError where there is none."""
         found = decode_batch(self.snapshot.find(key, [KEY, *self.schema.names]), self.schema.columns)

@@ -23,6 +23,7 @@ from saccade.server.answers import (
     plain,
     plain_item,
 )
+from saccade.server.arrow import arrow_stream
 from saccade.server.gate import Served
 from saccade.server.opened import opened_of
 from saccade.server.permissions import API
@@ -104,6 +105,26 @@ def items(
     end = start + limit
     following = str(end) if end < total else None
     return as_json({"items": list(map(plain_item, version.rows(rows))), "total": total, "next": following})
+
+
+@router.get("/datasets/{ref}/arrow", tags=["datasets"], response_class=Response)
+def arrow(
+    ref: Ref,
+    request: Request,
+    column: Annotated[list[str] | None, Query(max_length=1000)] = None,
+    only_keys: bool = False,
+    key: Annotated[list[str] | None, Query(max_length=1000)] = None,
+    where: Annotated[str | None, Query(max_length=4000)] = None,
+    order: Annotated[str | None, Query(max_length=2000)] = None,
+    descending: bool = False,
+    limit: Annotated[int | None, Query(ge=0, le=1 << 40)] = None,
+) -> StreamingResponse:
+    """Items as a stream of Arrow record batches, exactly as they are kept; of some columns, keys or a query."""
+    version = opened_of(request).version(ref)
+    columns = [] if only_keys else list(version.schema.names if column is None else version.schema.select(column).names)
+    rows = version.rows_of(key, where, order, descending=descending)
+    pieces = arrow_stream(version, columns, rows[:limit])
+    return StreamingResponse(pieces, media_type="application/vnd.apache.arrow.stream")
 
 
 @router.get("/datasets/{ref}/item", tags=["datasets"], response_model=ItemAnswer)
