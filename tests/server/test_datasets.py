@@ -113,3 +113,31 @@ def test_numbers_that_json_has_not(site: Site, number: float) -> None:
     page = viewer.get(f"{API}/datasets/odd/items").json()
     expected = number if math.isfinite(number) else f"{'-' if number < 0 else ''}Infinity"
     assert page["items"] == [{"key": "<script>", "values": {"x": expected}}]
+
+
+def test_what_one_has_already_is_not_sent_again(site: Site) -> None:
+    viewer = site.signed_in(Role.VIEWER)
+    key = site.workspace.datasets.open("harbour").keys()[0]
+    paths = [
+        "harbour", "harbour/items?limit=3", f"harbour/item?key={key}", f"harbour/picture?key={key}", "harbour/arrow",
+        "harbour/stats", "harbour/histogram?value=image.width", "harbour@1/items",
+    ]  # fmt: skip
+    first = {path: viewer.get(f"{API}/datasets/{path}") for path in paths}
+    tags = {answer.headers["ETag"] for answer in first.values()}
+    assert len(tags) == 1, "all are of one version"
+    (tag,) = tags
+    for path, answer in first.items():
+        again = viewer.get(f"{API}/datasets/{path}", headers={"If-None-Match": f'"other", W/{tag}'})
+        assert (again.status_code, again.content) == (304, b""), path
+        assert answer.content
+    site.workspace.datasets.write(
+        "harbour", Schema((Column("note", Kind.TEXT),)), [Item(key, {"note": "new"})], mode="merge"
+    )
+    for path in paths[:-1]:
+        again = viewer.get(f"{API}/datasets/{path}", headers={"If-None-Match": tag})
+        assert again.status_code == 200, path
+        assert again.headers["ETag"] != tag
+    assert viewer.get(f"{API}/datasets/{paths[-1]}", headers={"If-None-Match": tag}).status_code == 304
+    stranger = site.client().get(f"{API}/datasets/harbour", headers={"If-None-Match": tag})
+    assert (stranger.status_code, stranger.headers.get("ETag")) == (401, None)
+    assert viewer.get(f"{API}/datasets/nobody").headers["Cache-Control"] == "no-store"

@@ -29,7 +29,7 @@ from saccade.core.errors import (
 )
 from saccade.server.answers import Failure
 from saccade.server.gate import PROJECT, Gate
-from saccade.server.opened import Sites
+from saccade.server.opened import Sites, UnchangedError
 from saccade.server.pages import PLACE, Pages
 from saccade.server.permissions import API
 from saccade.server.routes import datasets, jobs, models, people, projects, versions
@@ -81,6 +81,7 @@ def create_app(
         app.include_router(router)
     app.mount("/", Pages(PLACE))
     app.add_exception_handler(SaccadeError, _known)
+    app.add_exception_handler(UnchangedError, _unchanged)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(Exception, _unknown)
@@ -109,7 +110,11 @@ async def _guarded(request: Request, go_on: Callable[[Request], Awaitable[Respon
     most = LARGEST_UPLOAD if _FILES.fullmatch(request.url.path) else LARGEST_BODY
     if "Transfer-Encoding" in request.headers or not length.isdigit() or int(length) > most:
         return _failure(413, "too-large", f"A request has at most {most:,} bytes, and says how many.")
+    request.state.etag = None
     response = await go_on(request)
+    if request.state.etag is not None and response.status_code in (200, 304):
+        response.headers["ETag"] = request.state.etag
+        response.headers.setdefault("Cache-Control", "private, no-cache")
     response.headers.setdefault("Cache-Control", "no-store")
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
@@ -129,6 +134,10 @@ async def _known(request: Request, error: Exception) -> Response:
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+async def _unchanged(request: Request, error: Exception) -> Response:
+    return Response(status_code=304)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

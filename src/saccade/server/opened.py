@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from fastapi import Request
 
+from saccade import __version__
 from saccade.core.errors import NotFoundError
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
@@ -89,6 +90,23 @@ class Sites:
                     return None
                 self._found[project] = seen, Opened(seen)
             return self._found[project]
+
+
+class UnchangedError(Exception):
+    """What is asked for is what whoever asks has already."""
+
+
+def version_asked(request: Request, ref: str) -> DatasetVersion:
+    """The version that a request is about, for answers that depend on it and on the address alone.
+
+    They get its tag; a request that has an answer with that tag already gets none.
+    """
+    version = opened_of(request).version(ref)
+    request.state.etag = f'"{version.snapshot.table_id}.{version.snapshot.version}.{__version__}"'
+    known = (one.strip().removeprefix("W/") for one in request.headers.get("If-None-Match", "").split(","))
+    if request.state.etag in known:
+        raise UnchangedError
+    return version
 
 
 def opened_of(request: Request) -> Opened:

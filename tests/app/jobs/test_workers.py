@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ from saccade.store.process import is_alive
 from saccade.store.workspace import Workspace
 
 pytestmark = pytest.mark.slow
-LONG = 3000
+LONG = 1200
 
 
 @contextmanager
@@ -106,14 +107,25 @@ def test_training_measuring_and_predicting(workspace_copy: Path) -> None:
         assert workspace.models.open(trained.result["model"]).run_id == trained.result["run"]
 
 
-def test_cancelling_what_runs(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("interrupts", [signal.default_int_handler, signal.SIG_IGN], ids=["heard", "ignored"])
+def test_cancelling_what_runs(workspace: Workspace, pictures: Path, tmp_path: Path, interrupts: Any) -> None:
+    """Also where the worker was begun in the background of a shell, which makes it ignore interrupts."""
     source = many(pictures, tmp_path / "many", LONG)
-    with working(workspace):
+    with working(workspace), as_begun_with(interrupts):
         job = leave(workspace, "import", {"source": {"folder": str(source)}, "dataset": "d"})
         until(lambda: bool(workspace.jobs.get(job.id).progress.get("done")))
         workspace.jobs.cancel(job.id)
         assert ended(workspace, job).state == "cancelled"
     assert workspace.datasets.list() == []
+
+
+@contextmanager
+def as_begun_with(interrupts: Any) -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, interrupts)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_killed_process_is_followed_by_another(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:

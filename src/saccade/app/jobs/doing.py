@@ -49,6 +49,8 @@ class Told:
         self._now = {"what": what, "done": 0, "total": total, "note": ""}
 
     def advance(self, count: int = 1, note: str = "") -> None:
+        if self.is_unwanted and threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt  # once more, where the first one was lost in code that catches all
         self._now["done"] = self._now.get("done", 0) + count
         if note:
             self._now["note"] = note[:200]
@@ -114,7 +116,8 @@ def _end_with_worker() -> None:
 def main() -> None:
     location, job, worker, memory = sys.argv[1:5]
     threading.Thread(target=_end_with_worker, daemon=True).start()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell has what it begins in the background ignore the first
+        signal.signal(number, signal.default_int_handler)
     limit_memory(int(memory) or None)
     with Workspace.open(location) as workspace:
         claimed = workspace.jobs.claimed(job)

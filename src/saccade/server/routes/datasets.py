@@ -25,7 +25,7 @@ from saccade.server.answers import (
 )
 from saccade.server.arrow import arrow_stream
 from saccade.server.gate import Served
-from saccade.server.opened import opened_of
+from saccade.server.opened import opened_of, version_asked
 from saccade.server.permissions import API
 
 router = APIRouter(prefix=API)
@@ -49,7 +49,7 @@ def datasets(served: Served) -> list[DatasetAnswer]:
 @router.get("/datasets/{ref}", tags=["datasets"])
 def dataset(ref: Ref, request: Request) -> VersionAnswer:
     """A version, as NAME or NAME@VERSION, with its columns."""
-    version = opened_of(request).version(ref)
+    version = version_asked(request, ref)
     info = version.info
     return VersionAnswer(
         ref=version.ref, number=version.number, items=len(version), message=info.message, author=info.author,
@@ -66,7 +66,7 @@ def log(ref: Ref, served: Served) -> list[LogEntry]:
 @router.get("/datasets/{ref}/stats", tags=["datasets"])
 def stats(ref: Ref, request: Request) -> dict[str, Any]:
     """Counts by split and class, and sizes."""
-    found: dict[str, Any] = plain(opened_of(request).version(ref).stats())
+    found: dict[str, Any] = plain(version_asked(request, ref).stats())
     return found
 
 
@@ -80,7 +80,7 @@ def histogram(
     bins: Annotated[int, Query(ge=1, le=500)] = 20,
 ) -> dict[str, Any]:
     """How often each value of an expression occurs."""
-    version = opened_of(request).version(ref)
+    version = version_asked(request, ref)
     found: dict[str, Any] = plain(version.histogram(value, over=over, where=where, bins=bins))
     return found
 
@@ -100,7 +100,7 @@ def items(
     if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
         raise InvalidValueError(f"'{cursor}' is no cursor.", hint="Take what 'next' of the page before says.")
     opened = opened_of(request)
-    version, start = opened.version(ref), int(cursor or start)
+    version, start = version_asked(request, ref), int(cursor or start)
     rows, total = opened.rows(version, where, order, descending, start, limit)
     end = start + limit
     following = str(end) if end < total else None
@@ -120,7 +120,7 @@ def arrow(
     limit: Annotated[int | None, Query(ge=0, le=1 << 40)] = None,
 ) -> StreamingResponse:
     """Items as a stream of Arrow record batches, exactly as they are kept; of some columns, keys or a query."""
-    version = opened_of(request).version(ref)
+    version = version_asked(request, ref)
     columns = [] if only_keys else list(version.schema.names if column is None else version.schema.select(column).names)
     rows = version.rows_of(key, where, order, descending=descending)
     pieces = arrow_stream(version, columns, rows[:limit])
@@ -130,7 +130,7 @@ def arrow(
 @router.get("/datasets/{ref}/item", tags=["datasets"], response_model=ItemAnswer)
 def item(ref: Ref, request: Request, key: Annotated[str, Query(max_length=1000)]) -> Response:
     """One item by its key."""
-    return as_json(plain_item(opened_of(request).version(ref).get(key)))
+    return as_json(plain_item(version_asked(request, ref).get(key)))
 
 
 @router.get("/datasets/{ref}/picture", tags=["datasets"], response_class=Response)
@@ -149,7 +149,7 @@ def picture(
     from saccade.app.viewing import picture as picture_of
     from saccade.media.image import encode
 
-    version = opened_of(request).version(ref)
+    version = version_asked(request, ref)
     if not version.schema.of_kind(Kind.IMAGE) and version.schema.of_kind(Kind.VIDEO):
         return frame(ref, request, key, 0, size)
     pixels = picture_of(served, version, key, max_size=size, objects=objects)
@@ -170,7 +170,7 @@ def tile(
     from saccade.app.viewing import picture as picture_of
     from saccade.media.image import encode
 
-    version = opened_of(request).version(ref)
+    version = version_asked(request, ref)
     side = TILE << level
     box = (x * side, y * side, (x + 1) * side, (y + 1) * side)
     pixels = picture_of(served, version, key, box_xyxy=box, max_size=TILE)
@@ -189,7 +189,7 @@ def frame(
     from saccade.media.image import encode
     from saccade.media.stored import read_frame
 
-    version = opened_of(request).version(ref)
+    version = version_asked(request, ref)
     video = version.get(key)[version.schema.first(Kind.VIDEO).name]
     if video is None:
         raise NotFoundError(f"The item '{key}' has no video.")
@@ -205,7 +205,7 @@ def file(
     column: Annotated[str, Query(max_length=200)],
 ) -> Response:
     """The file of an item as it came in, to be saved: never shown, whatever it says that it is."""
-    version = opened_of(request).version(ref)
+    version = version_asked(request, ref)
     if column not in version.schema or version.schema[column].kind not in (Kind.IMAGE, Kind.VIDEO, Kind.FILE):
         raise NotFoundError(f"There is no column of files '{column}'.")
     found = version.get(key)[column]
