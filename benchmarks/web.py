@@ -1,0 +1,224 @@
+"""The web app and the HTTP API with pictures: start, first page, and ten thousand pictures through the browser.
+
+usage: web.py [--images 10000] [--label-studio PYTHON] [--folder DIR] [--json]
+
+A real Chromium opens the app, drops a folder of JPEGs, and imports it. Beside it, in the same run, a bare loop reads
+the same files, hashes them, and writes them to the disk. With ``--label-studio``, an interpreter that has Label Studio,
+its server (SQLite) and ours take the same pictures by HTTP, give the first page of a hundred, and an export: ours is an
+archive of COCO with the pictures in it, theirs JSON that names them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from server import start
+
+PASSWORD = "a password of mine"
+CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+            "--disable-sync", "--no-first-run")  # fmt: skip
+_BATCH = 100
+_LABELS = """<View><Image name="image" value="$image"/><RectangleLabels name="l" toName="image">
+<Label value="a"/></RectangleLabels></View>"""
+
+
+def make_pictures(folder: Path, count: int) -> int:
+    """JPEGs of 640 x 480, all different; their bytes together."""
+    folder.mkdir(parents=True)
+    chance = np.random.default_rng(1)
+    base = Image.fromarray(chance.integers(0, 255, (60, 80, 3), np.uint8)).resize((640, 480), Image.Resampling.BICUBIC)
+    for number in range(count):
+        picture = base.copy()
+        picture.paste((number % 256, number // 256 % 256, 90), (number % 560, 40, number % 560 + 80, 120))
+        picture.save(folder / f"{number:05}.jpg", quality=85)
+    return sum(one.stat().st_size for one in folder.iterdir())
+
+
+def timed(act: Callable[[], Any]) -> tuple[float, Any]:
+    began = time.perf_counter()
+    found = act()
+    return time.perf_counter() - began, found
+
+
+def bare_copy(source: Path, target: Path) -> None:
+    """Read, hash, write and wait for the disk."""
+    target.mkdir()
+    for one in sorted(source.iterdir()):
+        data = one.read_bytes()
+        (target / hashlib.sha256(data).hexdigest()).write_bytes(data)
+    os.sync()
+
+
+def in_browser(address: str, pictures: Path) -> dict[str, float]:
+    """Seconds until the first page can be used, until all has arrived and until it is imported; bytes of script."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(CHROMIUM))
+        page = browser.new_page(base_url=address)
+        page.set_default_timeout(1_800_000)
+
+        def open_first() -> None:
+            page.goto("/")
+            page.get_by_label("E-mail").fill("a@example.org")
+
+        first, _ = timed(open_first)
+        script = page.evaluate(
+            "performance.getEntriesByType('resource').filter(one => one.name.endsWith('.js'))"
+            ".reduce((sum, one) => sum + one.encodedBodySize, 0)"
+        )
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("heading", name="Hello, A").wait_for()
+
+        def open_home() -> None:
+            page.goto("/")
+            page.get_by_role("heading", name="Hello, A").wait_for()
+
+        home, _ = timed(open_home)
+        page.goto("/import")
+        page.locator("[data-test=folder]").set_input_files(pictures)
+
+        def arrived() -> None:
+            page.get_by_text("Looking at what it is").wait_for()
+
+        sent, _ = timed(arrived)
+        looked, _ = timed(lambda: page.get_by_label("Name of the dataset").wait_for())
+
+        def imported() -> None:
+            page.get_by_role("button", name="Import", exact=True).click()
+            page.get_by_role("link", name="Look at the dataset").wait_for()
+
+        importing, _ = timed(imported)
+        browser.close()
+    return {"first_page": first, "home": home, "script": script, "sent": sent, "looked": looked, "imported": importing}
+
+
+def ours(address: str, token: str, pictures: Path, folder: Path) -> dict[str, float]:
+    """Seconds for import, first page and export by HTTP."""
+    from saccade.client import connect
+
+    with connect(address, token) as site:
+        importing, _ = timed(lambda: site.import_dataset(pictures, "by-http", format="images"))
+        page, _ = timed(lambda: site.http.get("/datasets/by-http/items", limit=100))
+        export, _ = timed(lambda: site.export_dataset("by-http", "coco", folder))
+    return {"import": importing, "page": page, "export": export}
+
+
+def label_studio(python: Path, pictures: Path, folder: Path) -> dict[str, float]:
+    """The same for Label Studio."""
+    token, port = "".join(random.Random(1).choices("0123456789abcdef", k=40)), 8199
+    settings = {
+        **os.environ, "COLLECT_ANALYTICS": "false", "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+        "LABEL_STUDIO_BASE_DATA_DIR": str(folder),
+    }  # fmt: skip
+    command = [
+        str(python.parent / "label-studio"), "start", "--no-browser", "--internal-host", "127.0.0.1", "-p", str(port),
+        "--username", "a@example.org", "--password", PASSWORD, "--user-token", token,
+    ]  # fmt: skip
+    process = subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        end = time.monotonic() + 300
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/health", timeout=5).read()
+                break
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(1)
+        with httpx.Client(base_url=address, headers={"Authorization": f"Token {token}"}, timeout=600) as client:
+            made = client.post("/api/projects", json={"title": "bench", "label_config": _LABELS}).raise_for_status()
+            project = made.json()["id"]
+            files = sorted(pictures.iterdir())
+
+            def importing() -> None:
+                for at in range(0, len(files), _BATCH):
+                    some = {one.name: (one.name, one.read_bytes(), "image/jpeg") for one in files[at : at + _BATCH]}
+                    client.post(f"/api/projects/{project}/import", files=some).raise_for_status()
+
+            taken, _ = timed(importing)
+            there = client.get(f"/api/projects/{project}").raise_for_status().json()["task_number"]
+            assert there == len(files), f"{there} of {len(files)} arrived"
+            query = {"project": project, "page": 1, "page_size": 100, "fields": "all"}
+            page, _ = timed(lambda: client.get("/api/tasks", params=query).raise_for_status())
+            chosen = {"exportType": "JSON", "download_all_tasks": "true"}
+            export, _ = timed(
+                lambda: client.get(f"/api/projects/{project}/export", params=chosen).raise_for_status().read()
+            )
+    finally:
+        process.terminate()
+        process.wait()
+    return {"import": taken, "page": page, "export": export}
+
+
+def measure(folder: Path, count: int, peer: Path | None) -> dict[str, Any]:
+    """Everything, in one run."""
+    from saccade.core.roles import Role
+    from saccade.store.workspace import Workspace
+
+    size = make_pictures(folder / "pictures", count)
+    with Workspace.create(folder / "home") as workspace:
+        owner = workspace.people.add("a@example.org", Role.OWNER, "A", PASSWORD)
+        token = workspace.people.new_token(owner.id, "benchmark", Role.MANAGER)[1]
+    found: dict[str, Any] = {"images": count, "bytes": size}
+    process, api, seconds = start(folder / "home")
+    address = api.removesuffix("/api/v1")
+    try:
+        found["start"] = seconds
+        found["bare"], _ = timed(lambda: bare_copy(folder / "pictures", folder / "bare"))
+        found["browser"] = in_browser(address, folder / "pictures")
+        if peer is not None:
+            found["ours"] = ours(address, token, folder / "pictures", folder / "out")
+    finally:
+        process.terminate()
+        process.wait()
+    if peer is not None:
+        found["label_studio"] = label_studio(peer, folder / "pictures", folder / "studio")
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--label-studio", type=Path, help="a Python that has Label Studio")
+    parser.add_argument("--folder", type=Path, help="where to work; a temporary folder otherwise")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=given.folder) as place:
+        found = measure(Path(place), given.images, given.label_studio)
+    if given.json:
+        print(json.dumps(found))
+        return
+    seen = found["browser"]
+    print(f"the server answers after {found['start']:.2f} s; {seen['script'] / 1e3:.0f} kB of script on the first page")
+    print(f"  the first page can be used after {seen['first_page']:.2f} s, the dashboard after {seen['home']:.2f} s")
+    print(f"{found['images']:,} pictures, {found['bytes'] / 1e6:.0f} MB, through the browser")
+    for name in ("sent", "looked", "imported"):
+        print(f"  {name:10} {seen[name]:6.1f} s, {seen[name] / found['bare']:.2f} of the bare copy")
+    print(f"  bare copy  {found['bare']:6.1f} s")
+    if "label_studio" in found:
+        for name, value in found["ours"].items():
+            peer = found["label_studio"][name]
+            print(f"  {name:8} ours {value:7.2f} s, Label Studio {peer:7.2f} s: {value / peer:.3f}")
+
+
+if __name__ == "__main__":
+    main()
