@@ -90,6 +90,11 @@ def _postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any
 @pytest.fixture
 def postgresql(_postgresql_server: Any) -> str:
     """The URL of an empty database."""
+    return empty_database(_postgresql_server)
+
+
+def empty_database(_postgresql_server: Any) -> str:
+    """The URL of an empty database of a server."""
     name = f"t{uuid.uuid4().hex}"
     _postgresql_server.psql(f"CREATE DATABASE {name}")
     base, _, rest = _postgresql_server.get_uri().replace("postgres:@", "postgres@").partition("/postgres?")

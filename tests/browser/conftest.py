@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.conftest import empty_database
 
 from saccade.app.importing import SplitRequest, import_dataset
 from saccade.core.roles import Role
@@ -25,6 +26,8 @@ PATIENCE = 60_000
 """Milliseconds: other tests run beside these, and a job begins with a process of its own."""
 expect.set_options(timeout=PATIENCE)
 PASSWORD = "correct horse battery"
+BOTH = pytest.mark.parametrize("served", ["sqlite", "postgresql"], indirect=True)
+"""For tests that are to pass with either database."""
 ARTIFACTS = Path(os.environ.get("SACCADE_ARTIFACTS", "artifacts")) / "screens"
 _ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -83,9 +86,14 @@ def _film(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[Served]:
+def served(
+    tmp_path_factory: pytest.TempPathFactory, pictures: Path, request: pytest.FixtureRequest
+) -> Iterator[Served]:
+    """A server, on SQLite or on what a test asks for: see :data:`BOTH`."""
     folder = tmp_path_factory.mktemp("browser")
-    with Workspace.create(folder) as workspace:
+    is_large = getattr(request, "param", "sqlite") == "postgresql"
+    catalog = empty_database(request.getfixturevalue("_postgresql_server")) if is_large else ""
+    with Workspace.create(folder, catalog) as workspace:
         import_dataset(workspace, pictures, "harbour", split=SplitRequest({"train": 0.6, "val": 0.4}))
         import_dataset(workspace, _large(folder / "large"), "large")
         import_dataset(workspace, _film(folder / "film"), "film", format="videos", options={"frames": "none"})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.browser.conftest import PASSWORD, Served, keep
+from tests.browser.conftest import BOTH, PASSWORD, Served, keep
 
 from saccade.app.importing import import_dataset
 from saccade.core.roles import Role
@@ -38,7 +38,10 @@ SCREENS = {
 }
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 1024)])
+@pytest.mark.parametrize(
+    ("served", "theme", "width"), [("sqlite", "light", 1440), ("postgresql", "dark", 1024)], indirect=["served"]
+)
+@pytest.mark.usefixtures("served")
 def test_every_screen_is_there(opened: Open, theme: str, width: int) -> None:
     page = opened(Role.OWNER, theme=theme, width=width)
     for name, (path, text) in SCREENS.items():
@@ -71,6 +74,7 @@ def test_signing_in_and_out(opened: Open) -> None:
     expect(page).to_have_url(re.compile("/sign-in"))
 
 
+@BOTH
 def test_an_invitation_leads_in(opened: Open) -> None:
     owner = opened(Role.OWNER, path="/people")
     owner.get_by_label("E-mail").fill("new@example.org")
@@ -90,6 +94,7 @@ def test_an_invitation_leads_in(opened: Open) -> None:
     expect(again.get_by_role("alert")).to_contain_text("leads nowhere")
 
 
+@BOTH
 def test_filtering_sorting_and_looking(opened: Open) -> None:
     page = opened(Role.VIEWER, path="/datasets/harbour")
     total = page.locator("[data-test=total]")
@@ -173,6 +178,7 @@ def test_a_large_picture_comes_in_squares_and_a_video_by_its_frames(opened: Open
     keep(page, "film")
 
 
+@BOTH
 def test_a_folder_is_dropped_looked_at_and_imported(opened: Open, pictures: Path, served: Served) -> None:
     page = opened(Role.MANAGER, path="/import")
     page.locator("[data-test=folder]").set_input_files(pictures)
@@ -220,6 +226,7 @@ def test_an_archive_a_folder_of_the_server_and_nonsense(
     expect(page.get_by_text("failed").first).to_be_visible()
 
 
+@BOTH
 def test_tags_versions_and_restoring(opened: Open) -> None:
     page = opened(Role.MANAGER, path="/datasets/harbour")
     page.get_by_role("button", name=re.compile("^Choose ")).nth(0).click()
@@ -290,6 +297,7 @@ def test_the_keyboard_alone(opened: Open) -> None:
     expect(page.get_by_text("2 of 10")).to_be_visible()
 
 
+@BOTH
 def test_projects_are_begun_chosen_and_joined(opened: Open, served: Served) -> None:
     """A project of one's own: nothing of the other is in it, pictures and uploads work there, and a guest comes in."""
     page = opened(Role.OWNER)
