@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -99,3 +100,34 @@ def empty_database(_postgresql_server: Any) -> str:
     _postgresql_server.psql(f"CREATE DATABASE {name}")
     base, _, rest = _postgresql_server.get_uri().replace("postgres:@", "postgres@").partition("/postgres?")
     return f"{base}/{name}?{rest}"
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[int]:
+    """The port of an S3 of its own."""
+    from moto.server import ThreadedMotoServer
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    running.start()
+    yield port
+    running.stop()
+
+
+@pytest.fixture
+def bucket(_s3_server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an empty bucket, which programs that are begun reach too."""
+    import s3fs
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{_s3_server}", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = f"bucket-{uuid.uuid4().hex}"
+    s3fs.S3FileSystem().makedirs(name, exist_ok=True)
+    yield f"s3://{name}"
+    s3fs.S3FileSystem.clear_instance_cache()

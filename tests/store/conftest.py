@@ -27,11 +27,15 @@ def item(key: str, number: float = 0.0, boxes: int = 2, label: str | None = None
     return Item(key, {"objects": things, "label": label, "number": float(number)})
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("postgresql", "s3")]
+
+
+@pytest.fixture(params=["sqlite", *LARGE])
 def workspace(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Workspace]:
-    """An empty workspace, with a catalog of either kind."""
-    catalog = "" if request.param == "sqlite" else request.getfixturevalue("postgresql")
-    with Workspace.create(tmp_path / "home", catalog) as made:
+    """An empty workspace: all in its folder, with a catalog in PostgreSQL, or with its files in S3."""
+    catalog = request.getfixturevalue("postgresql") if request.param == "postgresql" else ""
+    objects = request.getfixturevalue("bucket") if request.param == "s3" else ""
+    with Workspace.create(tmp_path / "home", catalog, objects) as made:
         yield made
 
 

@@ -109,6 +109,30 @@ def test_a_workspace_moves_to_postgresql_and_back(pictures: Path, tmp_path: Path
         assert doctor(small, deep=True) == []
 
 
+@pytest.mark.slow
+def test_a_workspace_moves_to_s3_and_back(pictures: Path, tmp_path: Path, bucket: str) -> None:
+    with Workspace.create(tmp_path / "home") as workspace:
+        filled(workspace, pictures)
+        expected = rows(workspace)
+        back_up(workspace, tmp_path / "copy")
+    moved = restore(tmp_path / "copy", tmp_path / "large", objects=f"{bucket}/labels")
+    assert moved.files > 10
+    with Workspace.open(tmp_path / "large") as large:
+        assert not large.objects.is_local
+        assert large.objects.url.startswith(f"{bucket}/labels/")
+        assert not any((tmp_path / "large" / ".saccade" / "objects").rglob("*/*"))
+        goes_on(large, expected)
+        version = large.datasets.open("harbour")
+        assert all(len(version.read_media(one["image"])) == one["image"].size for one in version.items())
+        after = rows(large)
+        back_up(large, tmp_path / "small")
+        assert back_up(large, tmp_path / "small").files == 0
+    with Workspace.open(tmp_path / "small") as small:
+        assert small.objects.is_local
+        assert rows(small) == after
+        assert doctor(small, deep=True) == []
+
+
 def test_another_workspace_is_not_written_over(workspace: Workspace, tmp_path: Path) -> None:
     Workspace.create(tmp_path / "other").close()
     with pytest.raises(ConflictError, match="another workspace"):

@@ -43,11 +43,9 @@ def test_a_sound_workspace_has_no_problems(filled: Workspace) -> None:
 
 def test_lost_and_damaged_objects_are_found(filled: Workspace) -> None:
     image = next(iter(CONTRACT_CONTENT))
-    lost = filled.objects.open_path(image)
-    damaged = filled.models.open("m").path("w")
-    assert lost is not None
-    lost.unlink()
-    damaged.write_bytes(b"WEIGHTS")
+    filled.objects.remove(image)
+    damaged = filled.models.open("m").files["w"]
+    filled.objects._fs.pipe_file(filled.objects._name(damaged), b"WEIGHTS")
     shallow, deep = doctor(filled), doctor(filled, deep=True)
     assert words(shallow) == f"An object that media@1 needs is missing: {image}."
     assert "An object that m@1 needs is damaged" in words(deep)

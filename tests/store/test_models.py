@@ -28,7 +28,9 @@ def test_versions_are_numbered_and_keep_what_they_were_given(workspace: Workspac
     assert second.ref == "ships@2"
     found = workspace.models.open("ships")
     assert found == second
-    assert found.read_file("w") == found.path("w").read_bytes() == b"from a file"
+    assert found.read_file("w") == b"from a file"
+    if workspace.objects.is_local:
+        assert found.path("w").read_bytes() == b"from a file"
     assert found.metrics == {"map": 0.5, "ap": None}
     assert workspace.models.open("ships@1").manifest == {"classes": ["a", "b"]}
     assert [version.number for version in workspace.models.versions("ships")] == [2, 1]
@@ -103,7 +105,7 @@ def test_export_writes_everything_into_an_empty_folder(workspace: Workspace, tmp
 
 def test_an_export_that_fails_leaves_nothing(workspace: Workspace, tmp_path: Path) -> None:
     version = add(workspace)
-    version.path("labels/map.json").unlink()
+    workspace.objects.remove(version.files["labels/map.json"])
     with pytest.raises(NotFoundError, match="no object"):
         workspace.models.export("ships", tmp_path / "out")
     (tmp_path / "file").touch()

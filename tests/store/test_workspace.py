@@ -12,6 +12,7 @@ from saccade.core.errors import InvalidValueError, WorkspaceError
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
 from saccade.store.doctor import doctor
+from saccade.store.garbage import collect_garbage
 from saccade.store.migrations import HEAD
 from saccade.store.workspace import Workspace
 
@@ -147,3 +148,31 @@ def test_a_database_that_cannot_be_reached_is_named(tmp_path: Path, postgresql: 
     with pytest.raises(WorkspaceError, match="cannot be used") as caught:
         Workspace.open(tmp_path / "home")
     assert "lets you in" in caught.value.hint
+
+
+@pytest.mark.slow
+def test_files_may_lie_elsewhere(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workspaces in one bucket share nothing; a place that cannot be used is said at once."""
+    with (
+        Workspace.create(tmp_path / "a", objects=bucket) as one,
+        Workspace.create(tmp_path / "b", objects=bucket) as two,
+    ):
+        digest = one.objects.put_bytes(b"x")
+        assert not two.objects.exists(digest)
+        assert list(two.objects.digests()) == []
+        assert collect_garbage(two).objects == 0
+        assert one.objects.read(digest) == b"x"
+    with Workspace.open(tmp_path / "a") as again:
+        assert again.objects.read(digest) == b"x"
+    for wrong in ("bucket", "s3://", "s3://key:secret@bucket/x"):
+        with pytest.raises(InvalidValueError):
+            Workspace.create(tmp_path / "c", objects=wrong)
+    with pytest.raises(WorkspaceError, match="cannot be reached"):
+        Workspace.create(tmp_path / "c", objects="s3://there-is-none/x")
+    assert not (tmp_path / "c" / ".saccade" / "workspace.json").exists()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    with Workspace.open(tmp_path / "a") as away, pytest.raises(WorkspaceError, match="cannot be reached"):
+        away.objects.read(digest)

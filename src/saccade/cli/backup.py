@@ -46,14 +46,20 @@ def restore(
             show_default=False,
         ),
     ] = "",
+    objects: Annotated[
+        str,
+        typer.Option(
+            help="A place for images and other files, as s3://bucket/folder; else a folder.", show_default=False
+        ),
+    ] = "",
     json: JsonOption = False,
 ) -> None:
-    """Make a workspace of a copy; with another catalog this is also how a workspace moves to PostgreSQL and back."""
+    """Make a workspace of a copy; this is also how a workspace moves to PostgreSQL or S3, and back."""
     from saccade.cli.console import progress
     from saccade.store.backup import restore as restored
 
     with progress(json) as shown:
-        done = restored(backup, folder, catalog, shown)
+        done = restored(backup, folder, catalog, objects, shown)
     _tell(done, json, "The workspace is")
 
 

@@ -23,6 +23,12 @@ def init(
             show_default=False,
         ),
     ] = "",
+    objects: Annotated[
+        str,
+        typer.Option(
+            help="A place for images and other files, as s3://bucket/folder; else a folder.", show_default=False
+        ),
+    ] = "",
     json: JsonOption = False,
 ) -> None:
     """Make a workspace: the folder .saccade that holds datasets, models and runs."""
@@ -31,7 +37,7 @@ def init(
     from saccade.cli.console import print_json, say
     from saccade.store.workspace import Workspace
 
-    with Workspace.create(folder, catalog) as workspace:
+    with Workspace.create(folder, catalog, objects) as workspace:
         if json:
             print_json({"workspace": str(workspace.location)})
         else:

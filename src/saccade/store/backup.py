@@ -10,23 +10,27 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Integer, delete, func, insert, select, text
 
-from saccade.core.errors import ConflictError
+from saccade.core.errors import ConflictError, WorkspaceError
 from saccade.core.progress import Progress, Silent
 from saccade.store.catalog import Catalog
-from saccade.store.files import put_in_place, sync_many, write_whole
+from saccade.store.files import Scratch, put_in_place, sync_many, write_whole
+from saccade.store.object_store import ObjectStore
 from saccade.store.tables import Base, SessionRow, VersionRow
-from saccade.store.workspace import CATALOG, FACTS, FORMAT, Workspace, catalog_url, folder_of, read_facts
+from saccade.store.workspace import CATALOG, FACTS, Workspace, catalog_url, facts_of, folder_of, read_facts
 
 _FOLDERS = ("objects", "datasets", "runs", "jobs")
 _LASTING = ("objects", "datasets")
 """Whose files never change: one of the same size is the same."""
 _ROWS, _FILES = 1000, 1000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +55,17 @@ def back_up(workspace: Workspace, target: Path | str, progress: Progress | None 
     folder = folder_of(target)
     if (folder / FACTS).exists() and read_facts(folder).get("id") != workspace.id:
         raise ConflictError(f"In '{folder.parent}' there is another workspace.", hint="Choose an empty folder.")
-    return _copy(workspace, folder, "", progress or Silent())
+    return _copy(workspace, folder, "", "", progress or Silent())
 
 
-def restore(backup: Path | str, target: Path | str, catalog: str = "", progress: Progress | None = None) -> Copied:
+def restore(
+    backup: Path | str, target: Path | str, catalog: str = "", objects: str = "", progress: Progress | None = None
+) -> Copied:
     """Make a workspace of a copy of one.
 
     Args:
         catalog: the URL of an empty database of PostgreSQL; a file where it is left out.
+        objects: the URL of a place for images and other files; a folder of the workspace where it is left out.
 
     Raises:
         ConflictError: there is a workspace already.
@@ -67,10 +74,12 @@ def restore(backup: Path | str, target: Path | str, catalog: str = "", progress:
     if (folder / FACTS).exists():
         raise ConflictError(f"In '{folder.parent}' there is a workspace.", hint="Choose an empty folder.")
     with Workspace.open(backup) as source:
-        return _copy(source, folder, catalog, progress or Silent())
+        return _copy(source, folder, catalog, objects, progress or Silent())
 
 
-def _copy(source: Workspace, folder: Path, catalog: str, progress: Progress) -> Copied:
+def _copy(source: Workspace, folder: Path, catalog: str, objects: str, progress: Progress) -> Copied:
+    # A workspace of the same name would clear away what another one needs: a place elsewhere gets a name of its own.
+    facts = facts_of(uuid.uuid4().hex if objects else source.id, catalog, objects)
     with source.scratch.working():  # what is not needed any more is not cleared meanwhile
         for name in (*_FOLDERS, "tmp"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -82,7 +91,10 @@ def _copy(source: Workspace, folder: Path, catalog: str, progress: Progress) -> 
                 tables = _copy_rows(source.catalog.whole, into)
             finally:
                 into.close()
-            copied = _copy_files(source.location, folder, progress)
+            copied = _copy_files(source.location, folder, progress, but="objects" if objects else "")
+            if objects or not source.objects.is_local:
+                store = ObjectStore(str(facts.get("objects", folder / "objects")), Scratch(folder / "tmp"))
+                copied = _copy_objects(source.objects, store, copied, progress)
             if gone := tables - {path.stem for path in (folder / "datasets").iterdir()}:
                 raise _removed(f"the table {min(gone)}")
             if not catalog:
@@ -92,9 +104,8 @@ def _copy(source: Workspace, folder: Path, catalog: str, progress: Progress) -> 
         finally:
             for left in folder.glob(f"{new.name}*"):
                 left.unlink()
-        facts = {"format": 1, "id": source.id} | ({"format": FORMAT, "catalog": catalog} if catalog else {})
         write_whole(folder / FACTS, json.dumps(facts).encode())
-    removed = _remove_others(source.location, folder)
+    removed = _remove_others(source, folder)
     progress.finish()
     return Copied(folder, *copied, removed)
 
@@ -130,14 +141,14 @@ def _go_on_counting(connection: Connection) -> None:
                 connection.execute(text("SELECT setval(:name, :value)"), {"name": sequence, "value": highest})
 
 
-def _copy_files(source: Path, folder: Path, progress: Progress) -> tuple[int, int, int]:
+def _copy_files(source: Path, folder: Path, progress: Progress, but: str) -> tuple[int, int, int]:
     copied, size, there = 0, 0, 0
     waiting: list[Path] = []
     progress.start("Copying files")
     for place in _files(source):
-        if place.name.startswith("."):
-            continue  # somebody is in the middle of writing it: nothing that is done needs it
         name = place.relative_to(source)
+        if place.name.startswith(".") or name.parts[0] == but:
+            continue  # a file that somebody is in the middle of writing is needed by nothing that is done
         target = folder / name
         try:
             facts = place.stat()
@@ -176,16 +187,49 @@ def _is_there(target: Path, facts: os.stat_result, lasts: bool) -> bool:
     return found.st_size == facts.st_size and (lasts or found.st_mtime_ns == facts.st_mtime_ns)
 
 
-def _remove_others(source: Path, folder: Path) -> int:
+def _copy_objects(
+    source: ObjectStore, into: ObjectStore, copied: tuple[int, int, int], progress: Progress
+) -> tuple[int, int, int]:
+    """Copy objects from one place to another where files alone do not do."""
+    files, size, there = copied
+    progress.start("Copying objects")
+    for some in batched(source.digests(), _FILES):
+        with into.batch() as batch:
+            for digest, length in some:
+                if into.is_held(digest, length):
+                    there += 1
+                else:
+                    with source.open(digest) as stream:
+                        if not batch.put_stream(stream, digest, length):
+                            raise WorkspaceError(f"The object {digest} is damaged.", hint="Run: saccade doctor --deep")
+                    files, size = files + 1, size + length
+                progress.advance()
+            batch.finish()
+    for digest in source.moves():
+        into.relink(digest, source.places(digest, None)[0])
+    return files, size, there
+
+
+def batched(things: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Some at a time."""
+    rest = iter(things)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def _remove_others(source: Workspace, folder: Path) -> int:
     """Remove from a copy the files that its workspace has no more: the catalog, by now, needs none of them."""
     removed = 0
     for place in _files(folder):
-        if not (source / place.relative_to(folder)).exists():
+        name = place.relative_to(folder)
+        if name.parts[0] == "objects" and not source.objects.is_local:
+            continue
+        if not (source.location / name).exists():
             place.unlink()
             removed += 1
-    for name in _FOLDERS:
-        for inside, _, _ in os.walk(folder / name, topdown=False):
-            if inside != str(folder / name) and not any(Path(inside).iterdir()):
+    for part in _FOLDERS:
+        for inside, _, _ in os.walk(folder / part, topdown=False):
+            if inside != str(folder / part) and not any(Path(inside).iterdir()):
                 Path(inside).rmdir()
     return removed
 

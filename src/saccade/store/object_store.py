@@ -8,16 +8,16 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from saccade.core.digest import digest_bytes, digest_file
 from saccade.core.errors import InvalidValueError, MediaError, NotFoundError, WorkspaceError
 from saccade.store.files import Scratch, put_in_place, sync_folder, sync_many, write_new, write_whole
+from saccade.store.urls import filesystem_of, reached
 
 _PIECE = 1 << 20
 _MOVED = ".moved"
@@ -38,7 +38,8 @@ class ObjectStore:
     def __init__(self, url: str, scratch: Scratch) -> None:
         self.url = url
         self._scratch = scratch
-        self._fs, self._root = fsspec.core.url_to_fs(url)
+        # What is there is asked anew each time: others write too.
+        self._fs, self._root = filesystem_of(url, **({"use_listings_cache": False} if "://" in url else {}))
         self._local = Path(self._root) if isinstance(self._fs, LocalFileSystem) else None
 
     @classmethod
@@ -50,6 +51,19 @@ class ObjectStore:
     def scratch_root(self) -> str:
         return str(self._scratch.root)
 
+    def _reached(self) -> AbstractContextManager[None]:
+        """What goes wrong on the way to a store elsewhere; a disk's errors are left as they are."""
+        return nullcontext() if self._local is not None else reached(self.url)
+
+    @contextmanager
+    def _sending(self) -> Iterator[None]:
+        """As :func:`reached`; that something is not there, as a bucket, is an error here."""
+        try:
+            with reached(self.url):
+                yield
+        except FileNotFoundError as error:
+            raise WorkspaceError(f"'{self.url}' cannot be reached: {error}.", hint="Make the place first.") from error
+
     def _name(self, digest: str) -> str:
         if not _DIGEST.fullmatch(digest):
             raise InvalidValueError(f"A digest is 64 hexadecimal digits, not {digest!r}.")
@@ -59,7 +73,8 @@ class ObjectStore:
         try:
             if self._local is not None:
                 return os.stat(self._name(digest)).st_size  # noqa: PTH116 (asked for every image of an import)
-            return int(self._fs.info(self._name(digest))["size"])
+            with reached(self.url):
+                return int(self._fs.info(self._name(digest))["size"])
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -89,7 +104,8 @@ class ObjectStore:
         if self._held_size(digest) == len(data):
             return digest
         if self._local is None:
-            self._fs.pipe_file(self._name(digest), data)
+            with self._sending():
+                self._fs.pipe_file(self._name(digest), data)
             return digest
         try:
             with self._scratch.path() as temporary:
@@ -105,7 +121,8 @@ class ObjectStore:
         if self._held_size(digest) == path.stat().st_size:
             return digest
         if self._local is None:
-            self._fs.put_file(str(path), self._name(digest))
+            with self._sending():
+                self._fs.put_file(str(path), self._name(digest))
             return digest
         with self._scratch.path() as temporary:
             try:
@@ -145,14 +162,16 @@ class ObjectStore:
     def read(self, digest: str) -> bytes:
         """The bytes of an object; NotFoundError where there is none."""
         try:
-            return bytes(self._fs.cat_file(self._name(digest)))
+            with self._reached():
+                return bytes(self._fs.cat_file(self._name(digest)))
         except FileNotFoundError:
             raise self._missing(digest) from None
 
     def open(self, digest: str) -> BinaryIO:
         """An object, open for reading anywhere in it; NotFoundError where there is none."""
         try:
-            found: BinaryIO = self._fs.open(self._name(digest), "rb")
+            with self._reached():
+                found: BinaryIO = self._fs.open(self._name(digest), "rb")
         except FileNotFoundError:
             raise self._missing(digest) from None
         return found
@@ -167,7 +186,8 @@ class ObjectStore:
         """Note where a file that is only referred to lies now; whoever reads it looks there."""
         name = self._moved_name(digest)
         if self._local is None:
-            self._fs.pipe_file(name, uri.encode())
+            with self._sending():
+                self._fs.pipe_file(name, uri.encode())
             return
         path = Path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +196,7 @@ class ObjectStore:
     def places(self, digest: str, uri: str | None) -> list[str]:
         """Where a file that is referred to may lie: where it was moved to, and ``uri``."""
         found = [] if uri is None else [uri]
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self._reached():
             found.insert(0, bytes(self._fs.cat_file(self._moved_name(digest))).decode())
         return found
 
@@ -195,14 +215,18 @@ class ObjectStore:
 
     def digests(self) -> Iterator[tuple[str, int]]:
         """Every object there is, with its size."""
-        for path, facts in self._fs.find(self._root, detail=True).items():
+        with self._reached():
+            everything = self._fs.find(self._root, detail=True)
+        for path, facts in everything.items():
             digest = "".join(path.split("/")[-2:])
             if _DIGEST.fullmatch(digest):
                 yield digest, int(facts["size"])
 
     def moves(self) -> Iterator[str]:
         """The digests of files of which is noted that they moved."""
-        for path in self._fs.find(self._root):
+        with self._reached():
+            everything = self._fs.find(self._root)
+        for path in everything:
             digest = "".join(path.split("/")[-2:]).removesuffix(_MOVED)
             if path.endswith(_MOVED) and _DIGEST.fullmatch(digest):
                 yield digest
@@ -215,7 +239,7 @@ class ObjectStore:
         self._remove(self._moved_name(digest))
 
     def _remove(self, name: str) -> None:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self._reached():
             self._fs.rm_file(name)
 
     def is_sound(self, digest: str) -> bool:

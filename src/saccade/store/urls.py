@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
-from saccade.core.errors import MissingExtraError, NotFoundError, WorkspaceError
+from saccade.core.errors import MissingExtraError, NotFoundError, SaccadeError, WorkspaceError
 
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 
 
-def filesystem_of(url: str) -> tuple[Any, str]:
+def filesystem_of(url: str, **options: Any) -> tuple[Any, str]:
     """The file system of a URL and the path in it.
 
-    MissingExtraError, WorkspaceError and NotFoundError say what is missing for URLs of that kind.
+    MissingExtraError, WorkspaceError and NotFoundError say what is missing for URLs of that kind. ``options`` are those
+    of fsspec.
     """
     import fsspec
 
     scheme = url.partition("://")[0]
     try:
-        filesystem, root = fsspec.core.url_to_fs(url)
+        filesystem, root = fsspec.core.url_to_fs(url, **options)
     except ImportError as error:
         if scheme in _EXTRAS:
             raise MissingExtraError(f"'{url}'", _EXTRAS[scheme]) from error
@@ -41,7 +42,7 @@ def reached(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except (FileNotFoundError, FileExistsError):
+    except (FileNotFoundError, FileExistsError, SaccadeError):
         raise
     except Exception as error:
         raise WorkspaceError(

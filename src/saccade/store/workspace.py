@@ -33,7 +33,7 @@ from saccade.store.tables import DEFAULT_PROJECT
 FOLDER = ".saccade"
 ENVIRONMENT, PROJECT = "SACCADE_WORKSPACE", "SACCADE_PROJECT"
 FORMAT = 2
-"""With a catalog that is no file of the folder; else 1, which earlier versions know."""
+"""With a catalog or files that are not in the folder; else 1, which earlier versions know."""
 FACTS = "workspace.json"
 CATALOG = "catalog.db"
 _FOLDERS = ("objects", "datasets", "runs", "tmp")
@@ -57,7 +57,7 @@ class Workspace:
     even to read it. Whatever would change something is refused.
     """
 
-    def __init__(self, folder: Path, catalog: str = "") -> None:
+    def __init__(self, folder: Path, catalog: str = "", objects: str = "") -> None:
         self.location = folder
         self.id = ""
         self.scratch = Scratch(folder / "tmp")
@@ -67,7 +67,7 @@ class Workspace:
         self._copy = TemporaryDirectory(prefix="saccade-") if self.is_read_only and not catalog else None
         place = folder if self._copy is None else _copied_catalog(folder, Path(self._copy.name))
         database = catalog_url(catalog) if catalog else URL.create("sqlite", database=str(place / CATALOG))
-        self.objects = ObjectStore(str(folder / "objects"), self.scratch)
+        self.objects = ObjectStore(objects or str(folder / "objects"), self.scratch)
         self.left = folder / "jobs"
         self._is_part = False
         self._see(Catalog(database, read_only=self.is_read_only), DEFAULT_PROJECT)
@@ -93,22 +93,25 @@ class Workspace:
         return made
 
     @classmethod
-    def create(cls, location: Path | str, catalog: str = "") -> Workspace:
+    def create(cls, location: Path | str, catalog: str = "", objects: str = "") -> Workspace:
         """Make ``location/.saccade``; opens it where it is there already. WorkspaceError where it cannot be made.
 
         Args:
             catalog: the URL of a database of PostgreSQL, which is this workspace's alone; a file where it is left out.
+            objects: the URL of a place for images and other files, as ``s3://bucket/folder``, in which the workspace
+                has a folder of its own; a folder of the workspace where it is left out.
         """
         folder = folder_of(location)
         try:
             if not (folder / FACTS).exists():
                 for name in _FOLDERS:
                     (folder / name).mkdir(parents=True, exist_ok=True)
-                with cls(folder, catalog) as workspace:
+                facts = facts_of(uuid.uuid4().hex, catalog, objects)
+                with cls(folder, catalog, str(facts.get("objects", ""))) as workspace:
                     workspace.catalog.prepare()
-                facts: dict[str, Any] = {"format": 1, "id": uuid.uuid4().hex}
-                if catalog:
-                    facts |= {"format": FORMAT, "catalog": catalog}
+                    if objects:
+                        # Tells at once where nothing can be kept there.
+                        workspace.objects.remove(workspace.objects.put_bytes(b"Saccade\n"))
                 write_whole(folder / FACTS, json.dumps(facts).encode())
             return cls.open(folder)
         except OSError as error:
@@ -127,7 +130,7 @@ class Workspace:
         """
         folder = folder_of(location)
         facts = read_facts(folder)
-        workspace = cls(folder, str(facts.get("catalog", "")))
+        workspace = cls(folder, str(facts.get("catalog", "")), str(facts.get("objects", "")))
         workspace.id = str(facts.get("id", ""))
         try:
             workspace.catalog.prepare()
@@ -170,6 +173,22 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def facts_of(workspace: str, catalog: str, objects: str) -> dict[str, Any]:
+    """What ``workspace.json`` says of a workspace; InvalidValueError where files cannot be kept at such a place."""
+    facts: dict[str, Any] = {"format": FORMAT if catalog or objects else 1, "id": workspace}
+    if catalog:
+        facts["catalog"] = catalog
+    if objects:
+        scheme, there, rest = objects.partition("://")
+        if not (there and scheme and rest) or "@" in rest.partition("/")[0]:
+            raise InvalidValueError(
+                "Files are kept in a folder, or at an address as s3://bucket/folder without a password.",
+                hint="Credentials come from the environment, as for other programs.",
+            )
+        facts["objects"] = f"{objects.rstrip('/')}/{workspace}"
+    return facts
 
 
 def catalog_url(text: str) -> URL:
