@@ -19,6 +19,7 @@ from saccade.store.lance_table import data_names, take_rows
 
 Rows = npt.NDArray[np.int64]
 """Numbers of rows as Lance counts them, deleted ones left out."""
+_BATCH = 1 << 16
 
 
 class RowIndex:
@@ -31,7 +32,9 @@ class RowIndex:
 
     def __init__(self, table: LanceDataset) -> None:
         self._table = table
-        found = table.scanner(columns=[POSITION], with_row_address=True, scan_in_order=True).to_table()
+        found = table.scanner(
+            columns=[POSITION], with_row_address=True, scan_in_order=True, batch_size=_BATCH
+        ).to_table()
         self.positions: Rows = found.column(POSITION).to_numpy()
         self.addresses: npt.NDArray[np.uint64] = found.column("_rowaddr").to_numpy()
 
@@ -47,7 +50,7 @@ class RowIndex:
     @cached_property
     def order(self) -> Rows:
         """The rows in the order of the items."""
-        if len(self) and np.any(np.diff(self.positions) < 0):
+        if np.any(self.positions[1:] < self.positions[:-1]):
             return np.argsort(self.positions, kind="stable")
         return np.arange(len(self))
 
