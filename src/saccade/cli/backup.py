@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from saccade.cli.options import JsonOption, WorkspaceOption
+from saccade.cli.options import CatalogOption, JsonOption, ObjectsOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from saccade.store.backup import Copied
@@ -39,19 +39,8 @@ def backup(
 def restore(
     backup: Annotated[Path, typer.Argument(help="The folder of the copy.")],
     folder: Annotated[Path, typer.Argument(help="The folder that gets a .saccade.")] = Path(),
-    catalog: Annotated[
-        str,
-        typer.Option(
-            help="An empty database of PostgreSQL for the catalog, as postgresql://host/database; else a file.",
-            show_default=False,
-        ),
-    ] = "",
-    objects: Annotated[
-        str,
-        typer.Option(
-            help="A place for images and other files, as s3://bucket/folder; else a folder.", show_default=False
-        ),
-    ] = "",
+    catalog: CatalogOption = "",
+    objects: ObjectsOption = "",
     json: JsonOption = False,
 ) -> None:
     """Make a workspace of a copy; this is also how a workspace moves to PostgreSQL or S3, and back."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from saccade.cli.options import JsonOption
+from saccade.cli.options import CatalogOption, JsonOption, ObjectsOption
 
 
 def register(app: typer.Typer) -> None:
@@ -16,19 +16,8 @@ def register(app: typer.Typer) -> None:
 
 def init(
     folder: Annotated[Path, typer.Argument(help="The folder that gets a .saccade.")] = Path(),
-    catalog: Annotated[
-        str,
-        typer.Option(
-            help="A database of PostgreSQL for the catalog, as postgresql://host/database; else a file.",
-            show_default=False,
-        ),
-    ] = "",
-    objects: Annotated[
-        str,
-        typer.Option(
-            help="A place for images and other files, as s3://bucket/folder; else a folder.", show_default=False
-        ),
-    ] = "",
+    catalog: CatalogOption = "",
+    objects: ObjectsOption = "",
     json: JsonOption = False,
 ) -> None:
     """Make a workspace: the folder .saccade that holds datasets, models and runs."""

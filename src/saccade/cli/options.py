@@ -35,3 +35,21 @@ def format_options(given: list[str] | None) -> dict[str, str]:
             raise typer.BadParameter(f"'{text}' is not of the form name=value.", param_hint="--option")
         options[name] = value
     return options
+
+
+CatalogOption = Annotated[
+    str,
+    typer.Option(
+        "--catalog",
+        help="An empty database of PostgreSQL for the catalog, as postgresql://host/database; else a file.",
+        show_default=False,
+    ),
+]
+ObjectsOption = Annotated[
+    str,
+    typer.Option(
+        "--objects",
+        help="A place for images and other files, as s3://bucket/folder; else a folder.",
+        show_default=False,
+    ),
+]
