@@ -33,7 +33,7 @@ _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from saccad
 def make_alone(step: ReadyStep, folder: Path) -> Record:
     """Make the result of a step on the whole; PipelineError where its code fails, or goes beyond its limits."""
     message = {
-        "workspace": str(step.house.workspace.location),
+        "workspace": step.house.workspace.reference,
         "step": {**asdict(step.step), "folder": str(step.step.folder)},
         "parameters": step.parameters.model_dump(mode="json"),
         "inputs": {port: [_told(step.house.cache, one) for one in results] for port, results in step.inputs.items()},
@@ -93,7 +93,7 @@ def serve() -> None:
     facts = told["step"]
     step = Step(**{**facts, "folder": Path(facts["folder"])})
     try:
-        with Workspace.open(told["workspace"]) as workspace:
+        with Workspace.open(*told["workspace"]) as workspace:
             cache = cache_of(workspace)
             inputs = {port: [_heard(cache, one) for one in results] for port, results in told["inputs"].items()}
             operation = find_operation(step.operation)

@@ -123,7 +123,7 @@ class ItemWork:
         table = self.ready.tables[0]
         parameters = self.ready.parameters.model_dump(mode="json")
         ready = self.ready
-        workspace = str(ready.house.workspace.location) if ready.operation.needs_workspace else None
+        workspace = ready.house.workspace.reference if ready.operation.needs_workspace else None
         return Work(
             ready.step.operation, parameters, table.schema.select(ready.read[0]), ready.work_columns, ready.step.seed,
             (objects.url, objects.scratch_root), self._other_inputs(), workspace, ready.operation.isolated,

@@ -40,7 +40,7 @@ class Work:
         writes: those that it gives.
         store: URL and scratch folder of the objects.
         inputs: models (by reference and digest) and values that come in at other ports.
-        workspace: where it lies, for an operation that needs it.
+        workspace: where it lies and the project, for an operation that needs it.
         seconds, memory: the limits of an operation that is not to be trusted, for one item and in bytes.
     """
 
@@ -51,7 +51,7 @@ class Work:
     seed: int
     store: tuple[str, str]
     inputs: Mapping[str, Any] = field(default_factory=dict)
-    workspace: str | None = None
+    workspace: tuple[str, str] | None = None
     isolated: bool = False
     seconds: float | None = None
     memory: int | None = None
@@ -71,10 +71,11 @@ class Work:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Work:
+        workspace = data["workspace"] and (data["workspace"][0], data["workspace"][1])
         return cls(
             data["operation"], data["parameters"], Schema.from_json(data["columns"]),
-            Schema.from_json(data["writes"]), data["seed"],
-            (data["store"][0], data["store"][1]), data["inputs"], data["workspace"], memory=data["memory"],
+            Schema.from_json(data["writes"]), data["seed"], (data["store"][0], data["store"][1]), data["inputs"],
+            workspace, memory=data["memory"],
         )  # fmt: skip
 
 
@@ -168,7 +169,7 @@ class Doer:
         if self.work.workspace is not None:
             from saccade.store.workspace import Workspace  # takes a while; few operations need it
 
-            workspace = self._stack.enter_context(Workspace.open(self.work.workspace))
+            workspace = self._stack.enter_context(Workspace.open(*self.work.workspace))
         inputs = {name: _given(value) for name, value in self.work.inputs.items()}
         self._context = StepContext(store, self._kept, self.work.seed, workspace=workspace, inputs=inputs)
         self._call = self._ready_function()

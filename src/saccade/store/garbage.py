@@ -11,7 +11,7 @@ from saccade.store.doctor import every_version
 from saccade.store.kept import kept_by_caches
 from saccade.store.litter import Litter, Rubbish
 from saccade.store.references import references
-from saccade.store.workspace import Workspace
+from saccade.store.workspace import PIPELINES, Workspace
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -45,8 +45,8 @@ def collect_garbage(workspace: Workspace, *, dry_run: bool = False, cache: bool 
         moves = [digest for digest in workspace.objects.moves() if bytes.fromhex(digest) not in needed]
         rubbish = list(litter.found(snapshot for _, snapshot in versions))
         rubbish += _pyramids(workspace, needed)
-        if cache and workspace.pipelines.exists():
-            rubbish.append(Rubbish("cache of pipelines", (workspace.pipelines,)))
+        if cache and (caches := tuple(sorted(workspace.pipelines.parent.glob(f"{PIPELINES}*")))):
+            rubbish.append(Rubbish("cache of pipelines", caches))
         size = sum(size for _, size in objects) + sum(one.size for one in rubbish)
         if not dry_run:
             for digest, _ in objects:

@@ -34,6 +34,8 @@ FOLDER = ".saccade"
 ENVIRONMENT, PROJECT = "SACCADE_WORKSPACE", "SACCADE_PROJECT"
 FORMAT = 2
 """With a catalog or files that are not in the folder; else 1, which earlier versions know."""
+PIPELINES = "pipelines"
+"""What the folders of caches of pipelines begin with."""
 FACTS = "workspace.json"
 CATALOG = "catalog.db"
 _FOLDERS = ("objects", "datasets", "runs", "tmp")
@@ -62,7 +64,6 @@ class Workspace:
         self.id = ""
         self.scratch = Scratch(folder / "tmp")
         self.pyramids = folder / "cache" / "pyramids"
-        self.pipelines = folder / "cache" / "pipelines"
         self.is_read_only = folder.is_dir() and not os.access(folder, os.W_OK)
         self._copy = TemporaryDirectory(prefix="saccade-") if self.is_read_only and not catalog else None
         place = folder if self._copy is None else _copied_catalog(folder, Path(self._copy.name))
@@ -74,6 +75,10 @@ class Workspace:
 
     def _see(self, catalog: Catalog, project: str) -> None:
         self.catalog, self.project = catalog, project
+        # A cache names versions, which in another project are others.
+        self.pipelines = (
+            self.location / "cache" / (PIPELINES if project == DEFAULT_PROJECT else f"{PIPELINES}-{project}")
+        )
         self.projects = Projects(catalog)
         self.datasets = Datasets(catalog, self.location / "datasets", self.objects, self.scratch)
         self.models = Models(catalog, self.objects)
@@ -152,6 +157,11 @@ class Workspace:
             if (folder / FOLDER / FACTS).is_file():
                 return cls.open(folder)
         raise WorkspaceError(f"There is no workspace in '{beginning}' or above.", hint="Make one: saccade init .")
+
+    @property
+    def reference(self) -> tuple[str, str]:
+        """What :meth:`open` takes to see the same in another process."""
+        return str(self.location), self.project
 
     def lineage(self, ref: str) -> dict[str, Any]:
         """Everything that a model or dataset version came from; see :func:`saccade.store.lineage.lineage`."""
