@@ -246,3 +246,89 @@ def test_the_server_fetches_nothing_from_inside(site: Site) -> None:
     for wrong in ("file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/", "/etc/passwd"):
         body = {"kind": "look", "parameters": {"source": {"url": wrong}}}
         assert manager.post(f"{API}/jobs", json=body).status_code == 422
+
+
+PIPELINE = """
+name: few
+vars: {least: 1}
+steps:
+  data: {use: dataset, with: {name: harbour}}
+  some: {use: filter, from: data, with: {where: "len(objects) >= ${least}"}}
+  inner: {use: inner.yaml, from: some}
+"""
+INNER = """
+inputs: [data]
+steps:
+  kept: {use: materialise, from: data, with: {name: few}}
+"""
+
+
+@pytest.mark.slow
+def test_a_pipeline_is_left_to_the_server(site: Site) -> None:
+    manager = site.signed_in(Role.MANAGER)
+    parameters = {"pipeline": PIPELINE, "files": {"inner.yaml": INNER}, "variables": {"least": 2}}
+    left = manager.post(f"{API}/jobs", json={"kind": "pipeline", "parameters": parameters})
+    assert (left.status_code, left.json()["title"]) == (201, "Run few"), left.text
+    work(site)
+    job = manager.get(f"{API}/jobs/{left.json()['id']}").json()
+    assert job["state"] == "finished", job
+    expected = site.workspace.datasets.open("harbour").where("len(objects) >= 2")
+    assert site.workspace.datasets.open("few").keys() == expected
+    assert site.workspace.runs.get(job["result"]["run"]).kind == "pipeline"
+
+
+def one_step(use: str, **given: Any) -> str:
+    return json.dumps({"steps": {"one": {"use": use, "with": given}}})
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        (one_step("steps.py:run"), {}),
+        (one_step("/etc/steps.py:run"), {}),
+        (one_step("../other.yaml"), {}),
+        (one_step("/etc/other.yaml"), {}),
+        (one_step("${x}"), {}),
+        (one_step("pipeline.yaml"), {}),
+        (one_step("nothing"), {}),
+        (one_step("inner.yaml"), {"inner.yaml": one_step("steps.py:run")}),
+        (one_step("dataset", name="harbour"), {"steps.py": "import os"}),
+        (one_step("dataset", name="harbour"), {"../a.yaml": "x"}),
+        (one_step("dataset", name="harbour"), {"a/b.yaml": "x"}),
+        ("steps: [", {}),
+        ("a: &a [*a]", {"x.yaml": "!!python/object/apply:os.system [ls]"}),
+    ],
+)
+def test_a_pipeline_that_reaches_further_is_refused(site: Site, text: str, files: dict[str, str]) -> None:
+    manager = site.signed_in(Role.MANAGER)
+    left = manager.post(f"{API}/jobs", json={"kind": "pipeline", "parameters": {"pipeline": text, "files": files}})
+    assert left.status_code == 422, left.text
+    assert site.workspace.jobs.list() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text",
+    [
+        one_step("import", source="/etc", dataset="x"),
+        one_step("import", source="../../..", dataset="x"),
+        one_step("import", source="${place}", dataset="x"),
+        json.dumps({"steps": {
+            "data": {"use": "dataset", "with": {"name": "harbour"}},
+            "out": {"use": "export", "from": "data", "with": {"destination": "/tmp/out", "format": "coco"}},
+        }}),
+        json.dumps({"steps": {
+            "data": {"use": "dataset", "with": {"name": "harbour"}},
+            "learn": {"use": "train", "from": "data", "with": {"recipe": "/etc/passwd"}},
+        }}),
+    ],
+)  # fmt: skip
+def test_a_pipeline_reaches_no_file_of_the_server(site: Site, text: str, tmp_path: Path) -> None:
+    manager = site.signed_in(Role.MANAGER)
+    whole = {**json.loads(text), "vars": {"place": str(tmp_path)}}
+    left = manager.post(f"{API}/jobs", json={"kind": "pipeline", "parameters": {"pipeline": json.dumps(whole)}})
+    assert left.status_code == 201, left.text
+    work(site)
+    job = manager.get(f"{API}/jobs/{left.json()['id']}").json()
+    assert (job["state"], "one of the files that came with it" in job["error"]) == ("failed", True), job
+    assert [one.name for one in site.workspace.datasets.list()] == ["harbour"]

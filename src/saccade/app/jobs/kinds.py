@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from saccade.app.downloading import is_web, shown
 from saccade.app.importing import SplitRequest, at_hand, chosen_format, import_dataset
+from saccade.app.jobs.pipelines import MAIN, check_pipeline, graph_of
 from saccade.app.uploads import find_upload, remove_upload, source_of
 from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError, SaccadeError, nearest
 from saccade.core.progress import Progress
@@ -106,6 +107,18 @@ class EvaluateParameters(_Parameters):
 class PredictParameters(EvaluateParameters):
     into: str = Field(max_length=100, description="The name of the new dataset with what the model finds.")
     min_score: float = Field(0.25, ge=0, le=1)
+
+
+class PipelineParameters(_Parameters):
+    pipeline: str = Field(max_length=100_000, description="The pipeline as YAML, of operations that are installed.")
+    files: dict[str, str] = Field(
+        {}, max_length=20, description="What it refers to by name, such as a recipe: texts that end in .yaml."
+    )
+    variables: dict[str, str | int | float | bool] = Field({}, max_length=100)
+    sample: int | None = Field(None, ge=1, description="Try it on so many items.")
+
+    def all_files(self) -> dict[str, str]:
+        return {**self.files, MAIN: self.pipeline}
 
 
 def look(doing: Doing, given: LookParameters) -> dict[str, Any]:
@@ -241,6 +254,17 @@ def train(doing: Doing, given: TrainParameters) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def pipeline(doing: Doing, given: PipelineParameters) -> dict[str, Any]:
+    """Run a pipeline; what was done before its worker died is not done again."""
+    from saccade.app.pipelines import part_of, run_pipeline
+
+    workspace = doing.workspace
+    graph = graph_of(given.all_files(), given.variables, doing.folder.parent / "pipeline")
+    part = part_of(workspace, sample=given.sample)
+    result = run_pipeline(workspace, graph, part=part, progress=doing.progress)
+    return {"run": result.run.id, "outputs": list(result.run.outputs), "metrics": dict(result.run.metrics)}
+
+
 def evaluate(doing: Doing, given: EvaluateParameters) -> dict[str, Any]:
     """Measure a model on a dataset."""
     from saccade.app.evaluating import evaluate_model
@@ -317,6 +341,10 @@ KINDS: Mapping[str, JobKind] = {
     "train": JobKind(
         TrainParameters, lambda given: f"Train {_recipe(given.recipe).name}", train,
         lambda workspace, given: workspace.datasets.open(_recipe(given.recipe).data.dataset),
+    ),
+    "pipeline": JobKind(
+        PipelineParameters, lambda given: f"Run {check_pipeline(given.all_files())}", pipeline,
+        lambda workspace, given: check_pipeline(given.all_files()),
     ),
     "evaluate": JobKind(
         EvaluateParameters, lambda given: f"Evaluate {given.model} on {given.dataset}", evaluate,
