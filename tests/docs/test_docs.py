@@ -207,3 +207,9 @@ def test_the_readme_begins_with_what_matters() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in ("setup", "demo", "test", "test-fast", "check", "bench", "docs"):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "tools/setup.lock", "web/package-lock.json"])
+def test_lock_files_name_no_host(name: str) -> None:
+    """They hold versions and hashes; where packages come from is for each machine to say."""
+    assert "://" not in (ROOT / name).read_text("utf-8")

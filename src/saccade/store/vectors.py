@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -50,17 +50,17 @@ class Vectors:
     def numbers(self, node: Node) -> Numbers:
         if node.type is not Type.NUMBER:
             raise UnfitError
-        return self.of(node)  # type: ignore[return-value]  # as its type says
+        return cast("Numbers", self.of(node))
 
     def texts(self, node: Node) -> Texts:
         if node.type is not Type.TEXT:
             raise UnfitError
-        return self.of(node)  # type: ignore[return-value]  # as its type says
+        return cast("Texts", self.of(node))
 
     def truths(self, node: Node) -> Truths:
         if node.type is not Type.TRUTH:
             raise UnfitError
-        return self.of(node)  # type: ignore[return-value]  # as its type says
+        return cast("Truths", self.of(node))
 
     @property
     def size(self) -> int:
