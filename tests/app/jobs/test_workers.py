@@ -222,3 +222,14 @@ def test_nobody_is_left_over(workspace: Workspace) -> None:
     with pytest.raises(NotFoundError):
         find_upload(workspace, upload.id, "somebody")
     assert is_alive("nowhere~1~1") is None
+
+
+def test_a_worker_that_is_told_to_end_says_nothing(workspace: Workspace, pictures: Path) -> None:
+    """It still reads what it was begun with, which Python does not let go of at its end."""
+    command = [sys.executable, "-m", "saccade", "worker", "--workspace", str(workspace.location), "--until-input-ends"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        ended(workspace, leave(workspace, "look", {"source": {"folder": str(pictures)}}))  # it is up
+        process.send_signal(signal.SIGTERM)
+        errors = process.stderr.read()  # while its input is still open
+    assert (process.returncode, errors) == (0, "")

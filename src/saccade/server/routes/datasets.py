@@ -147,13 +147,12 @@ def picture(
     Of a video it is the first frame.
     """
     from saccade.app.viewing import picture as picture_of
-    from saccade.media.image import encode
 
     version = version_asked(request, ref)
     if not version.schema.of_kind(Kind.IMAGE) and version.schema.of_kind(Kind.VIDEO):
         return frame(ref, request, key, 0, size)
     pixels = picture_of(served, version, key, max_size=size, objects=objects)
-    return Response(encode(pixels, "jpeg", 85), media_type="image/jpeg", headers={"Cache-Control": _cached(ref)})
+    return _jpeg(pixels, ref)
 
 
 @router.get("/datasets/{ref}/tile", tags=["datasets"], response_class=Response)
@@ -168,13 +167,12 @@ def tile(
 ) -> Response:
     """A square of an image as a JPEG, at most 512 pixels a side; each level halves the one before, which is whole."""
     from saccade.app.viewing import picture as picture_of
-    from saccade.media.image import encode
 
     version = version_asked(request, ref)
     side = TILE << level
     box = (x * side, y * side, (x + 1) * side, (y + 1) * side)
     pixels = picture_of(served, version, key, box_xyxy=box, max_size=TILE)
-    return Response(encode(pixels, "jpeg", 85), media_type="image/jpeg", headers={"Cache-Control": _cached(ref)})
+    return _jpeg(pixels, ref)
 
 
 @router.get("/datasets/{ref}/frame", tags=["datasets"], response_class=Response)
@@ -186,7 +184,6 @@ def frame(
     size: Annotated[int, Query(ge=16, le=4096)] = 1280,
 ) -> Response:
     """A frame of a video by its number in the order of showing, as a JPEG."""
-    from saccade.media.image import encode
     from saccade.media.stored import read_frame
 
     version = version_asked(request, ref)
@@ -194,7 +191,7 @@ def frame(
     if video is None:
         raise NotFoundError(f"The item '{key}' has no video.")
     pixels = read_frame(version, video, number, max_size=size)
-    return Response(encode(pixels, "jpeg", 85), media_type="image/jpeg", headers={"Cache-Control": _cached(ref)})
+    return _jpeg(pixels, ref)
 
 
 @router.get("/datasets/{ref}/file", tags=["datasets"], response_class=Response)
@@ -214,6 +211,12 @@ def file(
     headers = {"Content-Disposition": "attachment", "Cache-Control": _cached(ref), "Content-Length": str(found.size)}
     pieces = _pieces(version.open_media(found))
     return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
+
+
+def _jpeg(pixels: Any, ref: Ref) -> Response:
+    from saccade.media.image import encode
+
+    return Response(encode(pixels, "jpeg", 85), media_type="image/jpeg", headers={"Cache-Control": _cached(ref)})
 
 
 def _pieces(stream: BinaryIO) -> Iterator[bytes]:
