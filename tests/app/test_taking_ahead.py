@@ -18,7 +18,7 @@ from saccade.core.errors import SaccadeError, WorkspaceError
 from saccade.core.reader import Item
 from saccade.formats.base import Record
 from saccade.store.doctor import doctor
-from saccade.store.object_store import ObjectBatch
+from saccade.store.object_batch import ObjectBatch
 from saccade.store.workspace import Workspace
 
 

@@ -12,6 +12,7 @@ from saccade.core.digest import digest_bytes
 from saccade.core.errors import ConflictError
 from saccade.core.reader import Item
 from saccade.core.schema import Column, ImageRef, Kind, Schema
+from saccade.store import object_batch
 from saccade.store.garbage import collect_garbage
 from saccade.store.transfer import pull_dataset, push_dataset
 from saccade.store.workspace import Workspace
@@ -27,12 +28,12 @@ def content(key: str) -> bytes:
 def items(workspace: Workspace, keys: list[str], note: str) -> list[Item]:
     """Items whose pictures follow from their keys."""
     made = []
-    for key in keys:
-        data = content(key)
-        with workspace.objects.batch() as batch:
+    with workspace.objects.batch(packed=True) as batch:
+        for key in keys:
+            data = content(key)
             batch.put_bytes(data)
-            batch.finish()
-        made.append(Item(key, {"image": ImageRef(digest_bytes(data), len(data), key, 9, 9, "jpeg"), "note": note}))
+            made.append(Item(key, {"image": ImageRef(digest_bytes(data), len(data), key, 9, 9, "jpeg"), "note": note}))
+        batch.finish()
     return made
 
 
@@ -80,6 +81,7 @@ TASKS: Mapping[str, Callable[[Workspace, str, random.Random], None]] = {
 def task(location: str, place: str, said: str) -> None:
     """Work until killed, saying in a file what begins."""
     chance = random.Random()
+    object_batch._FEW = 3  # so that there are packs, and files of their own too
     with Workspace.open(location) as workspace, Path(said).open("a") as log:
         while True:
             name = chance.choice(sorted(TASKS))

@@ -33,15 +33,20 @@ def check(location: Path, expected: list[str]) -> int:
         return len(found)
 
 
+def write_pictures(source: Path, pictures: Path) -> None:
+    """Pictures, each of a content that was not there before, so that all of them have to be kept."""
+    for path in (pictures / "images").iterdir():
+        for copy in range(COPIES):
+            (source / f"{path.stem}-{copy}.jpg").write_bytes(path.read_bytes() + os.urandom(8))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no fork and no SIGKILL on Windows")
 def test_killed_imports_leave_the_old_state_or_the_new_one(tmp_path: Path, pictures: Path) -> None:
     chance = random.Random(5)
     source, location = tmp_path / "photos", tmp_path / "home"
     source.mkdir()
-    for path in (pictures / "images").iterdir():
-        for copy in range(COPIES):  # each of its own content
-            (source / f"{path.stem}-{copy}.jpg").write_bytes(path.read_bytes() + bytes([copy]))
+    write_pictures(source, pictures)
     with Workspace.create(location) as workspace:
         began = time.monotonic()
         version = import_dataset(workspace, source, "d0").version
@@ -53,6 +58,7 @@ def test_killed_imports_leave_the_old_state_or_the_new_one(tmp_path: Path, pictu
         while kills < KILLS:
             was_at_work = killed.kill_after(chance.uniform(0, 1.2) * seconds)
             kills += was_at_work
+            write_pictures(source, pictures)
             now = check(location, expected)
             assert now in ((before, before + 1) if was_at_work else (before + 1,))
             before = now

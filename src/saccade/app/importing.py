@@ -25,7 +25,7 @@ from saccade.core.splits import count_by_split, split_by_group
 from saccade.formats.archives import is_archive, unpack
 from saccade.formats.base import FORMATS, Reading, Record
 from saccade.formats.detect import detect_format
-from saccade.store.object_store import ObjectBatch
+from saccade.store.object_batch import ObjectBatch
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
@@ -110,7 +110,7 @@ def import_dataset(
             config["split"] = {"shares": dict(split.shares), "group": split.group_pattern, "seed": split.seed}
         run = workspace.runs.start("import", name, config, [])
         try:
-            with workspace.objects.batch() as objects:
+            with workspace.objects.batch(packed=True) as objects:
                 importer = _Importer(objects, report, link, splits, helpers)
                 items = importer.items(reading, progress)
                 if strict:

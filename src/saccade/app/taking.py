@@ -13,7 +13,7 @@ from saccade.core.errors import MediaError, SaccadeError, WorkspaceError
 from saccade.core.schema import ImageRef, VideoRef
 from saccade.formats.base import Record
 from saccade.media.image import Probe, verify
-from saccade.store.object_store import ObjectBatch
+from saccade.store.object_batch import ObjectBatch
 
 _SHOWN_CHANNELS = 4
 _IN_PIECES = 1 << 26

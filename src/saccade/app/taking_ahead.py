@@ -25,7 +25,8 @@ from saccade.app.taking import Intake, Taken
 from saccade.core.errors import SaccadeError, WorkspaceError
 from saccade.core.schema import ImageRef
 from saccade.formats.base import LocalFile, Record
-from saccade.store.object_store import ObjectBatch, ObjectStore
+from saccade.store.object_batch import ObjectBatch
+from saccade.store.object_store import ObjectStore
 from saccade.store.process import cores
 
 MANY = 1500
@@ -189,7 +190,7 @@ def serve() -> None:
     lines, out = sys.stdin.buffer, sys.stdout.buffer
     settings = json.loads(lines.readline())
     store = ObjectStore.at(settings["url"], settings["scratch"])
-    objects = ObjectBatch(store, Path(settings["folder"]))
+    objects = ObjectBatch(store, Path(settings["folder"]), packed=settings["packed"])
     intake = Intake(objects, link=settings["link"], whole=False)
     for line in lines:
         try:

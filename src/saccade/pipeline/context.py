@@ -10,7 +10,8 @@ from saccade.core.digest import digest_bytes
 from saccade.core.progress import Progress, Silent
 from saccade.core.schema import ImageRef, MediaRef
 from saccade.store.media_files import open_media, read_media
-from saccade.store.object_store import ObjectBatch, ObjectStore
+from saccade.store.object_batch import ObjectBatch
+from saccade.store.object_store import ObjectStore
 
 
 class StepContext:

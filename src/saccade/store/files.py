@@ -153,13 +153,18 @@ class Scratch:
     @contextmanager
     def working(self) -> Iterator[Path]:
         """A fresh folder that lasts as long as one write; meanwhile nothing is cleared away."""
-        with self._lock(alone=False):
-            path = self.folder / uuid.uuid4().hex
-            path.mkdir(parents=True)
-            try:
-                yield path
-            finally:
-                shutil.rmtree(path, ignore_errors=True)
+        with self._lock(alone=False), self.subfolder() as path:
+            yield path
+
+    @contextmanager
+    def subfolder(self) -> Iterator[Path]:
+        """A fresh folder, which is removed at the end."""
+        path = self.folder / uuid.uuid4().hex
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def alone(self) -> Iterator[bool]:

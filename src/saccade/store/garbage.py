@@ -49,8 +49,7 @@ def collect_garbage(workspace: Workspace, *, dry_run: bool = False, cache: bool 
             rubbish.append(Rubbish("cache of pipelines", caches))
         size = sum(size for _, size in objects) + sum(one.size for one in rubbish)
         if not dry_run:
-            for digest, _ in objects:
-                workspace.objects.remove(digest)
+            workspace.objects.remove_all([digest for digest, _ in objects])
             for digest in moves:
                 workspace.objects.forget_move(digest)
             for one in rubbish:

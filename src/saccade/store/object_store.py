@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
+import io
 import os
 import re
 import shutil
-import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
 
 from saccade.core.digest import digest_bytes, digest_file
-from saccade.core.errors import InvalidValueError, MediaError, NotFoundError, WorkspaceError
-from saccade.store.files import Scratch, put_in_place, sync_folder, sync_many, write_new, write_whole
+from saccade.core.errors import InvalidValueError, NotFoundError, WorkspaceError
+from saccade.store.files import Scratch, put_in_place, sync_folder, sync_many, write_whole
+from saccade.store.object_batch import ObjectBatch, Waiting
+from saccade.store.packs import Packs
 from saccade.store.urls import filesystem_of, reached
 
 _PIECE = 1 << 20
 _MOVED = ".moved"
+_PACKS = "packs"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -28,7 +34,8 @@ class ObjectStore:
     """Objects under a URL, as ``ab/cdef…`` for the digest ``abcdef…``.
 
     On a local disk an object is written under another name, forced to the disk and renamed, so that what has its
-    name is whole. Elsewhere it is sent in one piece, which object stores make visible when it is complete.
+    name is whole; many small ones of an import lie in one file of ``packs/`` instead. Elsewhere an object is sent in
+    one piece, which object stores make visible when it is complete.
 
     Args:
         url: a folder, or any URL that fsspec knows.
@@ -41,6 +48,7 @@ class ObjectStore:
         # What is there is asked anew each time: others write too.
         self._fs, self._root = filesystem_of(url, **({"use_listings_cache": False} if "://" in url else {}))
         self._local = Path(self._root) if isinstance(self._fs, LocalFileSystem) else None
+        self._packs = None if self._local is None else Packs(self._local / _PACKS)
 
     @classmethod
     def at(cls, url: str, scratch_root: str) -> ObjectStore:
@@ -69,20 +77,25 @@ class ObjectStore:
             raise InvalidValueError(f"A digest is 64 hexadecimal digits, not {digest!r}.")
         return f"{self._root}/{digest[:2]}/{digest[2:]}"
 
-    def _held_size(self, digest: str) -> int | None:
+    def held_size(self, digest: str) -> int | None:
+        """Bytes of an object, None where there is none."""
         try:
             if self._local is not None:
                 return os.stat(self._name(digest)).st_size  # noqa: PTH116 (asked for every image of an import)
             with reached(self.url):
                 return int(self._fs.info(self._name(digest))["size"])
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return None if self._packs is None else self._packs.size(bytes.fromhex(digest))
 
     @contextmanager
-    def batch(self) -> Iterator[ObjectBatch]:
-        """Many objects that become durable together, by :meth:`ObjectBatch.finish`; without it none is kept."""
-        with self._scratch.working() as folder:
-            yield ObjectBatch(self, folder)
+    def batch(self, *, packed: bool = False) -> Iterator[ObjectBatch]:
+        """Many objects that become durable together, by :meth:`ObjectBatch.finish`; without it none is kept.
+
+        Args:
+            packed: put small ones together into packs, where the batch has many.
+        """
+        with self._scratch.working() as folder, closing(ObjectBatch(self, folder, packed=packed)) as batch:
+            yield batch
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
@@ -92,7 +105,7 @@ class ObjectStore:
 
     def is_held(self, digest: str, size: int) -> bool:
         """Whether an object of that size is there."""
-        return self._held_size(digest) == size
+        return self.held_size(digest) == size
 
     @property
     def is_local(self) -> bool:
@@ -101,7 +114,7 @@ class ObjectStore:
     def put_bytes(self, data: bytes) -> str:
         """Keep bytes; returns their digest. Writes nothing where they are already kept."""
         digest = digest_bytes(data)
-        if self._held_size(digest) == len(data):
+        if self.held_size(digest) == len(data):
             return digest
         if self._local is None:
             with self._sending():
@@ -118,7 +131,7 @@ class ObjectStore:
     def put_file(self, path: Path) -> str:
         """Keep a file's content; returns its digest. OSError where the file cannot be read."""
         digest = digest_file(path)
-        if self._held_size(digest) == path.stat().st_size:
+        if self.held_size(digest) == path.stat().st_size:
             return digest
         if self._local is None:
             with self._sending():
@@ -134,25 +147,32 @@ class ObjectStore:
         return digest
 
     def _place(self, temporary: Path, digest: str) -> None:
-        final = self._prepared(digest)
-        put_in_place(temporary, final)
+        put_in_place(temporary, self._prepared(digest[:2], digest[2:]))
 
-    def _prepared(self, digest: str) -> Path:
-        """The path of an object in a folder that is there, durably."""
-        final = Path(self._name(digest))
+    def _prepared(self, folder: str, name: str) -> Path:
+        """The path of a file in a folder that is there, durably."""
+        final = Path(self._root, folder, name)
         if not final.parent.is_dir():
             final.parent.mkdir(parents=True, exist_ok=True)
             sync_folder(final.parent.parent)
         return final
 
-    def place_all(self, files: _Waiting) -> None:
-        """Give finished temporary files their names by digest: first all contents are on the disk, then all names."""
+    def place_all(self, files: Waiting, packs: Mapping[str, Path]) -> None:
+        """Give finished temporary files their names: first all contents are on the disk, then all names.
+
+        Args:
+            files: by digest.
+            packs: by the names that they are to have.
+        """
         try:
-            sync_many(files.values(), self._scratch.root)
+            sync_many([*packs.values(), *files.values()] if packs else files.values(), self._scratch.root)
             folders: set[str] = set()
+            for name, pack in packs.items():
+                pack.replace(self._prepared(_PACKS, name))
+                folders.add(_PACKS)
             for digest, temporary in files.paths():
                 if digest[:2] not in folders:
-                    self._prepared(digest)
+                    self._prepared(digest[:2], digest[2:])
                     folders.add(digest[:2])
                 os.replace(temporary, self._name(digest))  # noqa: PTH105 (for many files, paths as objects take longer)
             sync_many([Path(self._root) / folder for folder in folders], Path(self._root))
@@ -165,7 +185,13 @@ class ObjectStore:
             with self._reached():
                 return bytes(self._fs.cat_file(self._name(digest)))
         except FileNotFoundError:
-            raise self._missing(digest) from None
+            return self._packed(digest)
+
+    def _packed(self, digest: str) -> bytes:
+        data = None if self._packs is None else self._packs.read(bytes.fromhex(digest))
+        if data is None:
+            raise self._missing(digest)
+        return data
 
     def open(self, digest: str) -> BinaryIO:
         """An object, open for reading anywhere in it; NotFoundError where there is none."""
@@ -173,14 +199,15 @@ class ObjectStore:
             with self._reached():
                 found: BinaryIO = self._fs.open(self._name(digest), "rb")
         except FileNotFoundError:
-            raise self._missing(digest) from None
+            return io.BytesIO(self._packed(digest))
         return found
 
     def open_path(self, digest: str) -> Path | None:
-        """The file of an object, where the store is on this machine and holds it."""
-        if self._local is None or not self.exists(digest):
+        """The file of an object, where the store is on this machine and holds it as a file of its own."""
+        if self._local is None:
             return None
-        return Path(self._name(digest))
+        path = Path(self._name(digest))
+        return path if path.exists() else None
 
     def relink(self, digest: str, uri: str) -> None:
         """Note where a file that is only referred to lies now; whoever reads it looks there."""
@@ -204,23 +231,25 @@ class ObjectStore:
         return f"{self._name(digest)}{_MOVED}"
 
     def exists(self, digest: str) -> bool:
-        return self._held_size(digest) is not None
+        return self.held_size(digest) is not None
 
     def size(self, digest: str) -> int:
         """Bytes of an object; NotFoundError where there is none."""
-        held = self._held_size(digest)
+        held = self.held_size(digest)
         if held is None:
             raise self._missing(digest)
         return held
 
     def digests(self) -> Iterator[tuple[str, int]]:
-        """Every object there is, with its size."""
+        """Every object there is, with its size, ordered by digest."""
         with self._reached():
             everything = self._fs.find(self._root, detail=True)
-        for path, facts in everything.items():
-            digest = "".join(path.split("/")[-2:])
-            if _DIGEST.fullmatch(digest):
-                yield digest, int(facts["size"])
+        found = (("".join(path.split("/")[-2:]), int(facts["size"])) for path, facts in everything.items())
+        files = sorted(one for one in found if _DIGEST.fullmatch(one[0]))
+        packs = [] if self._packs is None else self._packs.all()
+        packed = [((row.digest.hex(), row.size) for row in pack.rows()) for pack in packs]
+        for _, alike in groupby(heapq.merge(files, *packed), itemgetter(0)):
+            yield next(alike)
 
     def moves(self) -> Iterator[str]:
         """The digests of files of which is noted that they moved."""
@@ -231,9 +260,24 @@ class ObjectStore:
             if path.endswith(_MOVED) and _DIGEST.fullmatch(digest):
                 yield digest
 
+    def remove_all(self, digests: Collection[str]) -> None:
+        """Remove objects that nothing refers to, while nobody writes. Small packs become one on the way.
+
+        Killed on the way, some of them are there still.
+        """
+        for digest in digests:
+            self._remove(self._name(digest))
+        if self._packs is None:
+            return
+        with self._scratch.subfolder() as folder:
+            for olds, packs in self._packs.without({bytes.fromhex(digest) for digest in digests}, folder):
+                self.place_all(Waiting(), packs)
+                for old in olds:
+                    old.unlink(missing_ok=True)
+
     def remove(self, digest: str) -> None:
-        """Remove an object that nothing refers to."""
-        self._remove(self._name(digest))
+        """Remove an object that nothing refers to; see :meth:`remove_all`."""
+        self.remove_all([digest])
 
     def forget_move(self, digest: str) -> None:
         self._remove(self._moved_name(digest))
@@ -245,133 +289,10 @@ class ObjectStore:
     def is_sound(self, digest: str) -> bool:
         """Whether the content of an object still has its digest; reads it all."""
         found = hashlib.sha256()
-        with self._fs.open(self._name(digest), "rb") as file:
+        with self.open(digest) as file:
             while piece := file.read(_PIECE):
                 found.update(piece)
         return found.hexdigest() == digest
 
     def _missing(self, digest: str) -> NotFoundError:
         return NotFoundError(f"There is no object {digest}.", hint="'saccade doctor' lists what is missing.")
-
-
-class _Waiting(Mapping[str, Path]):
-    """Temporary files by digest, which is the name of each; a million of them take little memory."""
-
-    def __init__(self) -> None:
-        self._folders: dict[bytes, str] = {}
-
-    def add(self, digest: str, folder: str) -> str:
-        """The folder in which that content waits: this one, but where it waited before."""
-        return self._folders.setdefault(bytes.fromhex(digest), folder)
-
-    def __getitem__(self, digest: str) -> Path:
-        return Path(self._folders[bytes.fromhex(digest)], digest)
-
-    def __contains__(self, digest: object) -> bool:
-        return isinstance(digest, str) and bytes.fromhex(digest) in self._folders
-
-    def __iter__(self) -> Iterator[str]:
-        return (digest.hex() for digest in self._folders)
-
-    def __len__(self) -> int:
-        return len(self._folders)
-
-    def paths(self) -> Iterator[tuple[str, str]]:
-        """Each digest with its file, as text, which for many files takes less time."""
-        return ((name := digest.hex(), f"{folder}{os.sep}{name}") for digest, folder in self._folders.items())
-
-
-class ObjectBatch:
-    """Objects on their way into a store; may be used by several threads at once.
-
-    Forcing each file to the disk by itself is most of the time of an import of many small ones. Here they wait in a
-    temporary folder, and nothing has its name in the store before its content is on the disk.
-    """
-
-    def __init__(self, store: ObjectStore, folder: Path) -> None:
-        self._store, self._folder = store, folder
-        self._waiting = _Waiting()
-        self._place = str(folder)
-
-    @property
-    def is_local(self) -> bool:
-        return self._store.is_local
-
-    def for_process(self) -> dict[str, str]:
-        """What another process needs to put objects for this batch, into a folder of its own.
-
-        Processes that make files in one folder wait for each other.
-        """
-        folder = self._folder / uuid.uuid4().hex
-        folder.mkdir()
-        return {"url": self._store.url, "scratch": self._store.scratch_root, "folder": str(folder)}
-
-    def handed_over(self) -> list[str]:
-        """What waits here, for the batch that is to :meth:`adopt` it; it waits here no more."""
-        waiting, self._waiting = [path for _, path in self._waiting.paths()], _Waiting()
-        return waiting
-
-    def adopt(self, paths: Iterable[str]) -> None:
-        """Take over what another process has put."""
-        for path in paths:
-            folder, digest = os.path.split(path)
-            if self._waiting.add(digest, folder) != folder:
-                Path(path).unlink()  # that content is there already
-
-    def put_bytes(self, data: bytes) -> str:
-        """Keep bytes from :meth:`finish` on; returns their digest."""
-        digest = digest_bytes(data)
-        if digest in self._waiting or self._store.is_held(digest, len(data)):
-            return digest
-        if not self._store.is_local:
-            return self._store.put_bytes(data)
-        path = self._folder / digest
-        try:
-            write_new(path, data)
-        except FileExistsError:  # another thread writes the same content
-            return digest
-        except OSError as error:
-            raise WorkspaceError(f"An object cannot be written: {error}.", hint="Is the disk full?") from error
-        self._waiting.add(digest, self._place)
-        return digest
-
-    def put_file(self, path: Path) -> str:
-        """Keep a file's content from :meth:`finish` on; returns its digest. OSError where it cannot be read."""
-        digest, size = digest_file(path), path.stat().st_size
-        if digest in self._waiting or self._store.is_held(digest, size):
-            return digest
-        with path.open("rb") as stream:
-            if not self.put_stream(stream, digest, size):
-                raise MediaError(f"'{path}' changed while it was read.", hint="Import it when nobody writes it.")
-        return digest
-
-    def put_stream(self, stream: IO[bytes], digest: str, size: int) -> bool:
-        """Keep what a stream gives under a digest, from :meth:`finish` on; False where it has not that digest and size.
-
-        No more than ``size`` bytes are kept, however many there are.
-        """
-        path = self._folder / f"{digest}.{uuid.uuid4().hex}"
-        try:
-            with path.open("xb") as file:
-                found, rest = hashlib.sha256(), size + 1
-                while rest and (piece := stream.read(min(rest, _PIECE))):
-                    file.write(piece)
-                    found.update(piece)
-                    rest -= len(piece)
-        except OSError as error:
-            raise WorkspaceError(f"An object cannot be written: {error}.", hint="Is the disk full?") from error
-        if found.hexdigest() != digest or rest != 1:
-            path.unlink()
-            return False
-        if self._store.is_local:
-            path.replace(self._folder / digest)
-            self._waiting.add(digest, self._place)
-            return True
-        self._store.put_file(path)
-        path.unlink()
-        return True
-
-    def finish(self) -> None:
-        """Make everything durable and visible; called when no thread puts anything any more."""
-        self._store.place_all(self._waiting)
-        self._waiting = _Waiting()

@@ -15,7 +15,7 @@ from saccade.core.progress import Progress, Silent
 from saccade.core.schema import Schema
 from saccade.store.files import sync_files, sync_folder
 from saccade.store.names import check_name, exact
-from saccade.store.object_store import ObjectBatch
+from saccade.store.object_batch import ObjectBatch
 from saccade.store.resolve import project_id
 from saccade.store.snapshot import Snapshot
 from saccade.store.tables import BranchRow, DatasetAliasRow, DatasetRow, VersionRow
@@ -48,7 +48,7 @@ def pull_dataset(
     with place_to_read(where) as place:
         theirs = _find(place, name)
         theirs = theirs.model_copy(update={"name": check_name("dataset", as_name or theirs.name)})
-        with workspace.scratch.working() as folder, workspace.objects.batch() as objects:
+        with workspace.scratch.working() as folder, workspace.objects.batch(packed=True) as objects:
             return _Pull(workspace, theirs, place, folder, objects, progress or Silent()).run()
 
 
