@@ -20,6 +20,7 @@ from sqlalchemy import URL, Connection, Integer, delete, func, insert, select, t
 
 from saccade.core.errors import ConflictError, WorkspaceError
 from saccade.core.progress import Progress, Silent
+from saccade.store import key_files
 from saccade.store.catalog import Catalog
 from saccade.store.files import Scratch, put_in_place, sync_many, write_whole
 from saccade.store.object_store import ObjectStore
@@ -175,7 +176,8 @@ def _copy_files(source: Path, folder: Path, progress: Progress, but: str) -> tup
 
 def _files(location: Path) -> Iterator[Path]:
     for name in _FOLDERS:
-        for folder, _, files in os.walk(location / name):
+        for folder, folders, files in os.walk(location / name):
+            folders[:] = [one for one in folders if one != key_files.FOLDER]  # made again where it is missing
             yield from (Path(folder, file) for file in files)
 
 

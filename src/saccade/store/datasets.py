@@ -208,6 +208,7 @@ class Datasets(DatasetNames):
             if isinstance(error, IntegrityError):
                 raise taken(name) from error
             raise
+        change.snapshot.note_keys()
         return DatasetVersion(name, version_info(row), change.snapshot, self._objects)
 
     def _follow(self, name: str, note: Note, make: Make) -> DatasetVersion:
@@ -221,6 +222,7 @@ class Datasets(DatasetNames):
             sync_files(change.new_files(before))
             with suppress(_HeadMovedError):
                 row = self._commit(dataset, head, change, note)
+                change.snapshot.note_keys()
                 return DatasetVersion(name, version_info(row), change.snapshot, self._objects)
             change.discard(before)
             time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 10)))  # noqa: S311 (only to fall out of step)

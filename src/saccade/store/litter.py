@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
 
 from saccade.core.errors import SaccadeError
+from saccade.store import key_files
 from saccade.store.lance_table import files_of
 from saccade.store.process import is_alive
 from saccade.store.snapshot import Snapshot
@@ -18,6 +19,7 @@ from saccade.store.tables import RunRow
 from saccade.store.workspace import Workspace
 
 _HOUR = 3600
+_PARTS = ("data", "_deletions", "_versions", key_files.FOLDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,15 @@ class Rubbish:
                 path.unlink(missing_ok=True)
 
 
+def _is_needed(path: Path, needed: Container[Path]) -> bool:
+    match path.parent.name:
+        case "_versions":  # only detached manifests ("d…") are versions of ours; the others are Lance's own beginning
+            return path in needed or not path.name.startswith("d")
+        case key_files.FOLDER:
+            return key_files.data_file(path) in needed
+    return path in needed
+
+
 def _size(path: Path) -> int:
     files = path.rglob("*") if path.is_dir() else [path]
     try:
@@ -60,10 +71,7 @@ class Litter:
         self._workspace = workspace
         location = workspace.location
         self._tables = sorted((location / "datasets").glob("*.lance"))
-        self._files = {
-            table: [path for part in ("data", "_deletions", "_versions") for path in (table / part).glob("*")]
-            for table in self._tables
-        }
+        self._files = {table: [path for part in _PARTS for path in (table / part).glob("*")] for table in self._tables}
         self._run_folders = sorted((location / "runs").glob("*"))
         self._busy = not alone and workspace.scratch.is_busy()
         folders = sorted((location / "tmp").glob("*~*~*"))
@@ -91,12 +99,7 @@ class Litter:
             if table not in needed:
                 yield table
                 continue
-            # Only detached manifests ("d…") are versions of ours; the others are Lance's own beginning.
-            yield from (
-                path
-                for path in self._files[table]
-                if path not in needed[table] and (path.parent.name != "_versions" or path.name.startswith("d"))
-            )
+            yield from (path for path in self._files[table] if not _is_needed(path, needed[table]))
 
     def _empty_run_folders(self) -> list[Path]:
         with self._workspace.catalog.whole.reading() as session:

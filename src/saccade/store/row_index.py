@@ -19,6 +19,8 @@ from saccade.store.lance_table import data_names, take_rows
 
 Rows = npt.NDArray[np.int64]
 """Numbers of rows as Lance counts them, deleted ones left out."""
+HINTED = 20_000
+"""Among fewer keys than these the nearest are looked for when one is not there."""
 _BATCH = 1 << 16
 
 
@@ -73,7 +75,7 @@ class RowIndex:
             rows = np.array(sorted({row_of[key] for key in keys}), np.int64)
         except KeyError as error:
             key = error.args[0]
-            hint = nearest(str(key), row_of) if len(row_of) < 20_000 else ""
+            hint = nearest(str(key), row_of) if len(row_of) < HINTED else ""
             raise NotFoundError(f"There is no item '{key}'.", hint=hint) from None
         return rows[np.argsort(self.positions[rows], kind="stable")]
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from lance import LanceDataset
 
 from saccade.core.schema import KEY, Schema
+from saccade.store.key_files import note_keys, that_may_hold
 from saccade.store.lance_table import open_table
 from saccade.store.row_index import RowIndex, Rows
 
@@ -46,13 +47,24 @@ class Snapshot:
         return RowIndex(self.table)
 
     def find(self, key: str, columns: Sequence[str]) -> pa.Table:
-        """The row of a key, or none. Reads the keys, but builds no index where there is none yet."""
+        """The row of a key, or none; builds no index of all rows where there is none yet."""
         if "index" in self.__dict__:
             rows = self.index.match(pa.array([key], pa.string()))
             return self.index.take(rows[rows >= 0], columns)
         text = key.replace("'", "''")
-        found: pa.Table = self.table.scanner(columns=list(columns), filter=f"`{KEY}` = '{text}'").to_table()
+        fragments = self.table.get_fragments()
+        if len(fragments) > 1:
+            fragments = that_may_hold(self.folder, fragments, key)
+        if not fragments:
+            return pa.schema([self.table.schema.field(name) for name in columns]).empty_table()
+        found: pa.Table = self.table.scanner(
+            columns=list(columns), filter=f"`{KEY}` = '{text}'", fragments=fragments
+        ).to_table()
         return found
+
+    def note_keys(self) -> None:
+        """Keep beside the data which keys it has, so that :meth:`find` need not read it all."""
+        note_keys(self.folder, self.table.get_fragments())
 
     def batches(self, columns: Sequence[str], rows: Rows | None = None, size: int = 4096) -> Iterator[pa.Table]:
         """Tables of up to ``size`` rows with these columns; all rows in the order of the items, or these."""

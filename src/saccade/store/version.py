@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from saccade.core.errors import InvalidValueError
+from saccade.core.errors import InvalidValueError, NotFoundError
 from saccade.core.query import parse_query, parse_value
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, Kind, MediaRef, Schema
@@ -22,7 +22,7 @@ from saccade.store.columns import to_list
 from saccade.store.media_files import open_media, read_media
 from saccade.store.names import exact
 from saccade.store.object_store import ObjectStore
-from saccade.store.row_index import Rows
+from saccade.store.row_index import HINTED, Rows
 from saccade.store.snapshot import Snapshot
 from saccade.store.stats import statistics
 
@@ -125,7 +125,11 @@ class DatasetVersion:
     def get(self, key: str) -> Item:
         """The item of that key; NotFoundError where there is none."""
         found = decode_batch(self.snapshot.find(key, [KEY, *self.schema.names]), self.schema.columns)
-        return found[0] if found else next(self.items(keys=[key]))  # which tells the nearest keys
+        if found:
+            return found[0]
+        if len(self) >= HINTED:  # it would take as long as reading all keys
+            raise NotFoundError(f"There is no item '{key}'.")
+        return next(self.items(keys=[key]))  # which tells the nearest keys
 
     def to_arrow(self, columns: Sequence[str] | None = None, batch_size: int = 4096) -> Iterator[pa.RecordBatch]:
         """Record batches of the key and these columns, in order, with the schema as JSON in their metadata."""
