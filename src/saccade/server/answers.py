@@ -518,7 +518,7 @@ class WebhookChange(Given):
 
 
 class WebhookAnswer(Answer):
-    """A webhook; ``trouble`` says why it is off where nobody switched it off, ``waiting`` how much is still to be sent."""
+    """A webhook; ``trouble`` says why it is off where nobody switched it off, ``waiting`` what is still to be sent."""
 
     id: str
     url: str
