@@ -88,7 +88,7 @@ def test_everything_is_told_from_where_it_happens(workspace: Workspace, tmp_path
     workspace.models.promote("m@1", "production", author="Ann")
     datasets.remove("d", force=True)
     for state in ("stopped", "failed"):
-        workspace.runs.finish(workspace.runs.start("train", "t", {}).id, state, error="why")  # type: ignore[arg-type]
+        workspace.runs.finish(workspace.runs.start("train", "t", {}).id, state, error="why")
     person = workspace.people.add("a@example.org", Role.OWNER, "A", "correct horse battery")
     workspace.people.add("b@example.org", Role.VIEWER, "B", "correct horse battery")
     workspace.people.remove("b@example.org")

@@ -76,6 +76,8 @@ def _sent(sending: Sending, parts: SplitResult, private: bool, limits: Limits, u
             }
             connection.request("POST", path_of(parts), body, headers)
             with closing(connection.getresponse()) as answer:
+                if time.monotonic() >= until:  # what was cut off looks as if its headers had ended
+                    raise TimeoutError
                 with suppress(OSError, http.client.HTTPException, ValueError):  # its number is what counts
                     answer.read(limits.bytes)
                 return answer.status, answer.reason[:100]
