@@ -43,6 +43,8 @@ def test_a_webhook_from_its_beginning_to_its_end(opened: Open, served: Served, r
     dialog.get_by_label("Address").press("Enter")
     secret = page.locator("[data-test=once]").inner_text()
     assert secret.startswith("whsec_")
+    expect(dialog).to_have_count(0)
+    page.wait_for_timeout(500)  # it goes slowly
     keep(page, "webhooks-secret")
     page.reload()
     expect(page.get_by_text(receiver.url)).to_be_visible()

@@ -122,7 +122,7 @@ export const en = {
     events: {
       'dataset.version': 'a new version', 'dataset.removed': 'one was removed', 'model.version': 'a new version', 'model.alias': 'one was promoted',
       'run.finished': 'one finished', 'run.stopped': 'one was stopped', 'run.failed': 'one failed', 'job.finished': 'one finished', 'job.cancelled': 'one was cancelled',
-      'job.failed': 'one failed', 'person.joined': 'somebody joined', 'person.removed': 'somebody was removed',
+      'job.failed': 'one failed', 'person.joined': 'one joined', 'person.removed': 'one was removed',
     },
   },
   audit: { title: 'Log', when: 'When', who: 'Who', what: 'What', about: 'About', from: 'From', nobody: 'nobody' },
