@@ -81,5 +81,5 @@ def _takes_json(args: tuple[object, ...]) -> bool:
         ("datasets", "tag"),
         ("datasets", "unalias"),
     }
-    silent |= {("models", "export"), ("models", "rm"), ("users", "rm")}
+    silent |= {("models", "export"), ("models", "rm"), ("users", "rm"), ("webhooks", "rm")}
     return tuple(map(str, args[:2])) not in silent

@@ -5,22 +5,25 @@ usage: python tools/reference.py [--check]
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import saccade
 from saccade.cli.main import app
 from saccade.core import errors
+from saccade.core.events import EVENTS, PING, SAMPLES, body_of
 from saccade.core.registry import Registry
 from saccade.formats.base import FORMATS
 from saccade.models.components.base import ENCODERS, HEADS, NECKS
@@ -273,7 +276,48 @@ def described() -> dict[str, Any]:
     served = FastAPI(title="Saccade", version=__version__, responses=FAILURES)
     for router in ROUTERS:
         served.include_router(router)
-    return served.openapi()
+    for name in (*EVENTS, PING):
+        served.webhooks.add_api_route(f"/{name}", _told(name), methods=["POST"], status_code=204)
+    found = served.openapi()
+    found["webhooks"] = {path.strip("/"): facts for path, facts in found["webhooks"].items()}
+    for facts in found["webhooks"].values():
+        facts["post"]["responses"] = {"2XX": {"description": "It was accepted."}}
+    return found
+
+
+def _told(name: str) -> Callable[..., None]:
+    """A route of receivers, of which the description of an event is made."""
+    kind = type(SAMPLES[name])
+    fields: dict[str, Any] = {"type": Literal[name], "timestamp": datetime, "project": str, "data": kind}
+    body = create_model("".join(map(str.title, name.split("."))) + "Event", **fields)
+
+    def told(event: Any) -> None:
+        pass
+
+    told.__annotations__["event"] = body
+    told.__name__, told.__doc__ = f"told_{name.replace('.', '_')}", inspect.getdoc(kind)
+    return told
+
+
+def webhooks() -> str:
+    """Every event of webhooks with what it says."""
+    parts = []
+    for name in (*EVENTS, PING):
+        sample = SAMPLES[name]
+        hints = get_type_hints(type(sample))
+        fields = table(
+            ("In `data`", "Type"), [[f"`{one.name}`", _type(hints[one.name])] for one in dataclasses.fields(sample)]
+        )
+        told = json.loads(body_of(name, datetime(2026, 11, 5, 9, 30, tzinfo=UTC), "default", sample))
+        parts.append(
+            f"## {name}\n\n{inspect.getdoc(type(sample))}\n\n{fields}\n\n```json\n{json.dumps(told, indent=2)}\n```"
+        )
+    return page(
+        "Events of webhooks",
+        "What is sent, by its `type`. Each has the `timestamp` at which it happened, the `project`, and `data`; "
+        "more may be added to `data` in time. See [webhooks](../guide/webhooks.md).",
+        parts,
+    )
 
 
 def openapi() -> str:
@@ -334,6 +378,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "operations.md": operations,
     "api.md": api,
     "openapi.json": openapi,
+    "webhooks.md": webhooks,
     "errors.md": error_codes,
     "python.md": python,
 }

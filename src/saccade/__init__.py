@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from saccade.core.objects import Box, Ellipse, Keypoints, Mask, Object, Points, Polygon, Polyline, RotatedBox
     from saccade.core.reader import Item
     from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema, VideoRef
+    from saccade.core.signing import verify_webhook
     from saccade.evaluation.detection import evaluate_coco_files
     from saccade.media.stored import read_image
     from saccade.pipeline.file import load_graph
@@ -48,6 +49,7 @@ _HOMES = {
     ),
     "saccade.core.reader": ("Item",),
     "saccade.core.schema": ("ClassInfo", "Column", "ImageRef", "Kind", "Schema", "VideoRef"),
+    "saccade.core.signing": ("verify_webhook",),
     "saccade.evaluation.detection": ("evaluate_coco_files",),
     "saccade.media.stored": ("read_image",),
     "saccade.pipeline.file": ("load_graph",),
@@ -67,6 +69,7 @@ __all__ = [
     "Step", "TrainResult", "VideoRef", "Workspace", "__version__", "collect_garbage", "compare_models", "connect",
     "evaluate_coco_files", "evaluate_model", "export_dataset", "import_dataset", "load_graph", "load_recipe",
     "parse_recipe", "plan_pipeline", "predict", "pull_dataset", "push_dataset", "read_image", "run_pipeline", "train",
+    "verify_webhook",
 ]  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def served(
         import_dataset(workspace, _film(folder / "film"), "film", format="videos", options={"frames": "none"})
         for role in Role:
             workspace.people.add(f"{role}@example.org", role, str(role).title(), PASSWORD)
-    process, address = serve(folder, "--folder", str(pictures))
+    process, address = serve(folder, "--folder", str(pictures), "--private-network")
     yield Served(address, folder, pictures)
     process.terminate()
     _, errors = process.communicate(timeout=120)

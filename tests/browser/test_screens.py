@@ -33,6 +33,7 @@ SCREENS = {
     "apply": ("/apply", "Least score"),
     "people": ("/people", "owner@example.org"),
     "account": ("/account", "Tokens"),
+    "webhooks": ("/webhooks", "Programs elsewhere are told"),
     "log": ("/audit", "signed in"),
     "nowhere": ("/nowhere", "nothing at this address"),
 }

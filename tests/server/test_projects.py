@@ -70,7 +70,10 @@ def made(site: Site, project: str) -> Side:
         f"{API}/projects/{project}/invitations", json={"email": f"new@{project}.example", "role": "viewer"}
     ).json()
     token = client.post(f"{API}/projects/{project}/tokens", json={"name": note, "role": "owner"}).json()
+    hook, _ = workspace.webhooks.add(f"https://{project}.example/{SECRET.replace(' ', '-')}", ["job.failed"])
+    delivery = workspace.webhooks.test(hook.id).id
     names = {
+        "webhook": hook.id, "delivery": delivery,
         "ref": "cells", "job": job.id, "upload": upload, "person": person.id, "invitation": invitation["id"],
         "token": token["id"], "run": run.id, "tag": "good", "name": "mine", "secret": token["token"], "model": "finder",
     }  # fmt: skip
@@ -91,7 +94,8 @@ def state_of(side: Side) -> Any:
             w.datasets.tags("cells"), [view.name for view in w.datasets.views("cells")],
             [one.id for one in w.runs.list()], [(one.id, one.state) for one in w.jobs.list()],
             [(one.email, one.role) for one in w.people.list()], [one.id for one in w.people.invitations()],
-            [one.name for one in w.models.list()],
+            [one.name for one in w.models.list()], [(one.id, one.url, one.is_on) for one in w.webhooks.list()],
+            [[(d.id, d.state) for d in w.webhooks.deliveries(one.id)] for one in w.webhooks.list()],
         ]
     )  # fmt: skip
 
@@ -116,6 +120,14 @@ BODIES = {
 }
 
 
+def body_for(method: str, path: str) -> Any:
+    """What a route takes that changes something."""
+    if method == "PATCH":
+        return {"is_on": False} if "/webhooks/" in path else {"role": "viewer"}
+    body = next((body for end, body in BODIES.items() if path.endswith(end)), None)
+    return {"filters": {}} if method == "PUT" else body
+
+
 def test_nobody_sees_or_changes_anything_of_another_project(sides: tuple[Side, Side]) -> None:
     ours, theirs = sides
     before = state_of(theirs)
@@ -131,8 +143,7 @@ def test_nobody_sees_or_changes_anything_of_another_project(sides: tuple[Side, S
     }
     for method, path in paths(theirs):
         rest = path.removeprefix(API)
-        body = next((body for end, body in BODIES.items() if path.endswith(end)), None)
-        body = {"role": "viewer"} if method == "PATCH" else {"filters": {}} if method == "PUT" else body
+        body = body_for(method, path)
         for place in (theirs.api, API):
             answer = ours.client.request(method, place + rest, params=key if method == "GET" else None, json=body)
             assert answer.status_code == 404, (method, place + rest, answer.text)
@@ -149,13 +160,12 @@ def test_names_of_the_others_mean_ones_own_or_nothing(sides: tuple[Side, Side]) 
         rest = path.removeprefix(API)
         if any(name in rest for name in ("/datasets/", "/models/")):
             continue
-        body = {"role": "viewer"} if method == "PATCH" else None
-        answer = ours.client.request(method, ours.api + rest, json=body)
+        answer = ours.client.request(method, ours.api + rest, json=body_for(method, path))
         assert answer.status_code == 404, (method, rest, answer.text)
         assert SECRET not in answer.text
     for path in ("/datasets", "/datasets/cells", "/datasets/cells/log", "/datasets/cells/items", "/models",
                  "/models/finder", "/models/finder/lineage", "/runs", "/jobs", "/evaluations", "/people", "/tokens",
-                 "/invitations", "/audit", "/datasets/cells/stats", "/datasets/cells/views"):  # fmt: skip
+                 "/invitations", "/audit", "/webhooks", "/datasets/cells/stats", "/datasets/cells/views"):  # fmt: skip
         answer = ours.client.get(ours.api + path)
         assert answer.status_code == 200, path
         assert "theirs" not in answer.text, path

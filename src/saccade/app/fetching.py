@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from saccade.app.downloading import download, is_web, name_in, shown
+from saccade.app.downloading import download, is_web, name_in
+from saccade.app.reaching import shown
 from saccade.core.errors import FormatError, NotFoundError, SaccadeError
 from saccade.core.progress import Progress
 from saccade.core.report import Action, Report

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from saccade.app.downloading import is_web, shown
+from saccade.app.downloading import is_web
 from saccade.app.fetching import fetch, fetch_list, fetch_web, is_url, is_url_list, local_source
+from saccade.app.reaching import shown
 from saccade.app.splits import SPLIT
 from saccade.app.taking import Intake
 from saccade.app.taking_ahead import Helpers, taken_ahead

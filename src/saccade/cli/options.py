@@ -53,3 +53,7 @@ ObjectsOption = Annotated[
         show_default=False,
     ),
 ]
+PrivateWebhooksOption = Annotated[
+    bool,
+    typer.Option("--private-network", help="Webhooks may lead to addresses that are not public, too."),
+]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from saccade.cli.options import JsonOption, WorkspaceOption
+from saccade.cli.options import JsonOption, PrivateWebhooksOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,7 @@ def serve(
     memory: Annotated[
         int | None, typer.Option(min=64, help="MiB that a job may take.", show_default="as much as there is")
     ] = None,
+    private_network: PrivateWebhooksOption = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -47,7 +48,7 @@ def serve(
     with Workspace.find(workspace) as found:
         serve_workspace(
             found, host, port, names=name or (), origin=origin, folders=folder or (), workers=workers,
-            memory=None if memory is None else memory << 20, json=json,
+            memory=None if memory is None else memory << 20, private=private_network, json=json,
         )  # fmt: skip
 
 
@@ -61,6 +62,7 @@ def serve_workspace(
     folders: Sequence[Path] = (),
     workers: int = 1,
     memory: int | None = None,
+    private: bool = False,
     json: bool = False,
 ) -> None:
     """Serve a workspace until it is told to end, with workers that do its jobs; says where it is."""
@@ -83,8 +85,8 @@ def serve_workspace(
         if link is not None:
             say(f"Nobody may sign in yet. Make the first owner with this link, once, within a day:\n{escape(link)}")
 
-    application = create_app(found, hosts=(*names, *names_of(host)), origin=origin, folders=folders)
-    helpers = Workers(found, workers, memory)
+    application = create_app(found, hosts=(*names, *names_of(host)), origin=origin, folders=folders, private=private)
+    helpers = Workers(found, workers, memory, private=private)
     helpers.start()
     try:
         run(application, listening, tell)

@@ -11,6 +11,7 @@ SaccadeError
 ├── QueryError             a query that cannot be read; it shows the place
 ├── NotSignedInError       nobody has said who they are, or not rightly
 ├── NotAllowedError        somebody may not do what they ask for
+├── SignatureError         a webhook that was not sent as it is, or not by whom it says
 ├── TooManyError           too many tries; it says when to try again
 ├── WorkspaceError         the workspace is missing, damaged or not writable
 └── MissingExtraError      an optional part of Saccade is not installed
@@ -84,6 +85,10 @@ class NotSignedInError(SaccadeError):
 
 class NotAllowedError(SaccadeError):
     code = "not-allowed"
+
+
+class SignatureError(SaccadeError):
+    code = "signature"
 
 
 class TooManyError(SaccadeError):

@@ -32,11 +32,13 @@ from saccade.server.gate import PROJECT, Gate
 from saccade.server.opened import Sites, UnchangedError
 from saccade.server.pages import PLACE, Pages
 from saccade.server.permissions import API
-from saccade.server.routes import datasets, jobs, models, people, projects, versions
+from saccade.server.routes import datasets, jobs, models, people, projects, versions, webhooks
 from saccade.server.tries import Tries
 from saccade.store.workspace import Workspace
 
-ROUTERS = (people.router, projects.router, datasets.router, versions.router, jobs.router, models.router)
+ROUTERS = (
+    people.router, projects.router, datasets.router, versions.router, jobs.router, models.router, webhooks.router,
+)  # fmt: skip
 LARGEST_BODY, LARGEST_UPLOAD = 1 << 20, 1 << 40
 _OF_PROJECT = re.compile(rf"{API}/projects/(?P<project>[^/]+)/(?P<rest>.+)", re.DOTALL)
 _FILES = re.compile(rf"{API}/uploads/[^/]+/files")
@@ -60,8 +62,9 @@ _log = logging.getLogger("saccade.server")
 
 
 def create_app(
-    workspace: Workspace, *, hosts: tuple[str, ...] = (), origin: str = "", folders: Sequence[Path] = ()
-) -> FastAPI:
+    workspace: Workspace, *, hosts: tuple[str, ...] = (), origin: str = "", folders: Sequence[Path] = (),
+    private: bool = False,
+) -> FastAPI:  # fmt: skip
     """The application that serves a workspace.
 
     Args:
@@ -69,6 +72,7 @@ def create_app(
             pages of other sites from reaching it by a name of theirs.
         origin: where links that it gives begin, such as ``https://labels.example.org``.
         folders: folders of this machine from which people may import.
+        private: webhooks may lead to addresses that are not of the public internet.
     """
     app = FastAPI(
         title="Saccade", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Gate],
@@ -76,6 +80,7 @@ def create_app(
     )  # fmt: skip
     app.state.sites, app.state.origin = Sites(workspace), origin.rstrip("/")
     app.state.tries = Tries()
+    app.state.private = private
     app.state.folders = tuple(folder.resolve() for folder in folders)
     for router in ROUTERS:
         app.include_router(router)

@@ -23,6 +23,7 @@ class Action(StrEnum):
     LEAVE_WORK = "leave work"
     SEE_PEOPLE = "see people"
     INVITE = "invite"
+    TELL_OTHERS = "tell others"
     RULE = "rule"
 
 
@@ -33,6 +34,7 @@ NEEDED = {
     Action.LEAVE_WORK: Role.MANAGER,
     Action.SEE_PEOPLE: Role.MANAGER,
     Action.INVITE: Role.MANAGER,
+    Action.TELL_OTHERS: Role.OWNER,
     Action.RULE: Role.OWNER,
 }
 """The least role for each action."""
@@ -103,4 +105,13 @@ ROUTES = {
     f"GET {API}/runs/{{run}}": Action.LOOK,
     f"GET {API}/runs/{{run}}/metrics": Action.LOOK,
     f"GET {API}/evaluations": Action.LOOK,
+    f"GET {API}/webhooks": Action.TELL_OTHERS,
+    f"POST {API}/webhooks": Action.TELL_OTHERS,
+    f"GET {API}/webhooks/{{webhook}}": Action.TELL_OTHERS,
+    f"PATCH {API}/webhooks/{{webhook}}": Action.TELL_OTHERS,
+    f"DELETE {API}/webhooks/{{webhook}}": Action.TELL_OTHERS,
+    f"POST {API}/webhooks/{{webhook}}/secret": Action.TELL_OTHERS,
+    f"POST {API}/webhooks/{{webhook}}/test": Action.TELL_OTHERS,
+    f"GET {API}/webhooks/{{webhook}}/deliveries": Action.TELL_OTHERS,
+    f"POST {API}/webhooks/{{webhook}}/deliveries/{{delivery}}/again": Action.TELL_OTHERS,
 }

@@ -9,11 +9,13 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from saccade.core.errors import ConflictError, SaccadeError
+from saccade.core.events import DatasetVersionMade
 from saccade.core.schema import Schema
 from saccade.store.changes import Change
 from saccade.store.names import MAIN, exact
 from saccade.store.resolve import check_run, project_id, record_uses
 from saccade.store.tables import AliasChangeRow, BranchRow, DatasetAliasRow, DatasetRow, VersionRow, new_uid, now
+from saccade.store.telling import tell
 from saccade.store.version import VersionInfo
 
 
@@ -114,7 +116,17 @@ def add_version(session: Session, dataset: DatasetRow, parent: int | None, chang
     )
     session.add(row)
     session.flush()
+    tell_version(session, dataset, row)
     return row
+
+
+def tell_version(session: Session, dataset: DatasetRow, row: VersionRow) -> None:
+    """Let webhooks know of a new version."""
+    made = DatasetVersionMade(
+        dataset.name, row.number, exact(dataset.name, row.number), row.branch, row.parent, row.merged, row.message,
+        row.author, row.items, row.added, row.removed, row.changed, row.run_id,
+    )  # fmt: skip
+    tell(session, "dataset.version", made, dataset.project_id)
 
 
 def refuse_taken_selector(session: Session, dataset: DatasetRow, name: str) -> None:

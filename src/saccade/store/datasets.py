@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
+from saccade.core.events import DatasetRemoved
 from saccade.core.progress import Progress, Silent
 from saccade.core.reader import Item
 from saccade.core.schema import Schema
@@ -48,6 +49,7 @@ from saccade.store.resolve import (
 from saccade.store.snapshot import Snapshot
 from saccade.store.staging import Staged
 from saccade.store.tables import BranchRow, DatasetAliasRow, DatasetRow, DatasetUseRow, DatasetViewRow, VersionRow, now
+from saccade.store.telling import tell
 from saccade.store.version import DatasetVersion, VersionInfo
 
 Mode = Literal["create", "append", "merge", "replace"]
@@ -332,6 +334,7 @@ class Datasets(DatasetNames):
             for table in (VersionRow, BranchRow, DatasetAliasRow, DatasetUseRow, DatasetViewRow):
                 session.execute(delete(table).where(table.dataset_id == dataset.id))
             dataset.removed = now()
+            tell(session, "dataset.removed", DatasetRemoved(name, dataset.last_number), dataset.project_id)
         with self._scratch.alone() as alone:
             if alone:  # else, as after a kill, doctor and the garbage collection clear them
                 self._clear(folders)

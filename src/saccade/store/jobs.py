@@ -16,11 +16,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from saccade.core.errors import ConflictError, NotFoundError
+from saccade.core.events import JobEnded, moment, plain_values
 from saccade.store.catalog import Catalog
 from saccade.store.process import is_alive
 from saccade.store.resolve import plain_json, project_id
 from saccade.store.runs import new_id
 from saccade.store.tables import JobRow, now
+from saccade.store.telling import tell
 
 State = Literal["queued", "running", "finished", "failed", "cancelled"]
 ENDED: tuple[State, ...] = ("finished", "failed", "cancelled")
@@ -130,7 +132,7 @@ class Jobs:
                 raise ConflictError(f"The job {job} has ended already: it is {row.state}.")
             row.is_cancelled = True
             if row.state == "queued":
-                row.state, row.finished = "cancelled", now()
+                _end(session, row, "cancelled")
             return _job(row)
 
     def retry(self, job: str, person: str | None = None) -> Job:
@@ -158,9 +160,9 @@ class Jobs:
                 if row.state == "running" and not _is_left(row):
                     continue
                 if row.is_cancelled:
-                    row.state, row.finished = "cancelled", now()
+                    _end(session, row, "cancelled")
                 elif row.attempts >= ATTEMPTS:
-                    _give_up(row)
+                    _give_up(session, row)
                 else:
                     row.state, row.process, row.heartbeat, row.started = "running", process, now(), now()
                     row.attempts += 1
@@ -186,7 +188,8 @@ class Jobs:
             row = session.get(JobRow, job)
             if row is None or row.state != "running" or row.process != process:
                 return False
-            row.state, row.finished, row.result, row.error, row.hint = state, now(), plain_json(result), error, hint
+            row.result = plain_json(result)
+            _end(session, row, state, error, hint)
         return True
 
     def release(self, job: str, process: str, *, counts: bool) -> None:
@@ -196,9 +199,9 @@ class Jobs:
             if row is None or row.state != "running" or row.process != process:
                 return
             if row.is_cancelled:
-                row.state, row.finished = "cancelled", now()
+                _end(session, row, "cancelled")
             elif counts and row.attempts >= ATTEMPTS:
-                _give_up(row)
+                _give_up(session, row)
             else:
                 row.state, row.process = "queued", ""
                 row.attempts -= 0 if counts else 1
@@ -209,10 +212,19 @@ def _of_project(session: Session, request: str | None) -> str | None:
     return None if request is None else f"{project_id(session)}:{request}"
 
 
-def _give_up(row: JobRow) -> None:
-    row.state, row.finished = "failed", now()
-    row.error = f"The process that worked on it has died {ATTEMPTS} times."
-    row.hint = "Its log says how far it came; the memory of the machine may be too small for it."
+def _give_up(session: Session, row: JobRow) -> None:
+    error = f"The process that worked on it has died {ATTEMPTS} times."
+    _end(session, row, "failed", error, "Its log says how far it came; the memory of the machine may be too small.")
+
+
+def _end(session: Session, row: JobRow, state: State, error: str = "", hint: str = "") -> None:
+    """The moment at which a job ends, however it does."""
+    row.state, row.finished, row.error, row.hint = state, now(), error, hint
+    ended = JobEnded(
+        row.id, row.kind, row.title, state, row.attempts or 0, plain_values(row.result), error, hint, row.person_id,
+        moment(row.created),
+    )  # fmt: skip
+    tell(session, f"job.{state}", ended, row.project_id)
 
 
 def _is_left(row: JobRow) -> bool:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, WorkspaceError, nearest
+from saccade.core.events import ModelAliasMoved, ModelVersionMade, numbers
 from saccade.store.catalog import Catalog
 from saccade.store.files import sync_folder
 from saccade.store.names import check_name, check_selector, exact, split_ref
@@ -29,6 +30,7 @@ from saccade.store.resolve import (
     record_uses,
 )
 from saccade.store.tables import AliasChangeRow, DatasetUseRow, ModelAliasRow, ModelRow, ModelVersionRow, now
+from saccade.store.telling import tell
 
 MANIFEST = "manifest.json"
 
@@ -139,6 +141,7 @@ class Models:
                         created=now(),
                     )
                     session.add(row)
+                    _tell_version(session, name, row)
                 return self._version(name, row, ())
             except IntegrityError:
                 continue
@@ -202,6 +205,8 @@ class Models:
             change = AliasChangeRow(subject="model", name=name, alias=alias, previous=previous, number=number)
             change.author = author
             session.add(change)
+            moved = ModelAliasMoved(name, alias, number, exact(name, number), previous, author)
+            tell(session, "model.alias", moved, model.project_id)
         return previous
 
     def alias_changes(self, name: str) -> tuple[AliasChange, ...]:
@@ -266,6 +271,13 @@ def _exported(version: ModelVersion) -> dict[str, Any]:
         "licence": version.licence,
         "created": version.created.isoformat(),
     }
+
+
+def _tell_version(session: Session, name: str, row: ModelVersionRow) -> None:
+    made = ModelVersionMade(
+        name, row.number, exact(name, row.number), list(row.inputs), numbers(row.metrics), row.run_id
+    )
+    tell(session, "model.version", made)
 
 
 def _check_file_name(name: str) -> None:

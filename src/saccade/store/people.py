@@ -25,6 +25,7 @@ from saccade.core.errors import (
     NotSignedInError,
     TooManyError,
 )
+from saccade.core.events import PersonOfProject
 from saccade.core.roles import Role
 from saccade.store.catalog import Catalog
 from saccade.store.resolve import project_id
@@ -40,6 +41,7 @@ from saccade.store.tables import (
     TokenRow,
     now,
 )
+from saccade.store.telling import tell
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 256
 TOKEN_MARK = "sct_"  # noqa: S105 (what every token begins with, so that one that leaked is known for what it is)
@@ -189,6 +191,7 @@ class People:
             row, member = _find(session, person)
             _keep_an_owner(session, member)
             gone = _person(row, member)
+            tell(session, "person.removed", _told(row, member), member.project_id)
             session.delete(member)
             session.execute(delete(TokenRow).where(TokenRow.person_id == row.id))
             session.flush()
@@ -469,7 +472,12 @@ def _added(session: Session, address: str, role: Role, name: str, hashed: str, p
     member = MemberRow(project_id=project, person_id=row.id, role=str(role), since=now())
     session.add(member)
     session.flush()
+    tell(session, "person.joined", _told(row, member), project)
     return _person(row, member)
+
+
+def _told(row: PersonRow, member: MemberRow) -> PersonOfProject:
+    return PersonOfProject(row.id, row.name, row.email, member.role)
 
 
 def _invite(session: Session, secret: str, email: str, role: Role, by: str | None, hours: int) -> InvitationRow:

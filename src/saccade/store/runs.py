@@ -14,11 +14,13 @@ from typing import Any, Literal, get_args
 from sqlalchemy import delete, select, update
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError, nearest
+from saccade.core.events import RunEnded, moment, numbers
 from saccade.store.catalog import Catalog
 from saccade.store.names import exact
 from saccade.store.process import is_alive, process_identity
 from saccade.store.resolve import made_by, plain_json, record_uses
 from saccade.store.tables import DatasetRow, DatasetUseRow, RunRow, VersionRow, now
+from saccade.store.telling import tell
 
 State = Literal["running", "finished", "stopped", "failed", "interrupted"]
 EndState = Literal["finished", "stopped", "failed"]
@@ -59,6 +61,13 @@ def _state(row: RunRow) -> State:
             return "interrupted"
     found: State = row.state  # type: ignore[assignment]  # a string of the database, written by this module only
     return found
+
+
+def _ended(row: RunRow) -> RunEnded:
+    return RunEnded(
+        row.id, row.kind, row.name, row.state, list(row.inputs), list(row.outputs), numbers(row.metrics), row.error,
+        moment(row.created), row.job_id,
+    )  # fmt: skip
 
 
 RunList = list[Run]
@@ -161,6 +170,7 @@ class Runs:
             row.outputs = list(outputs)
             if metrics is not None:
                 row.metrics = plain_json(metrics)
+            tell(session, f"run.{state}", _ended(row))
         return self._run(row)
 
     def get(self, run_id: str) -> Run:

@@ -340,3 +340,48 @@ class AuditRow(InProject, Base):
     action: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str]
     address: Mapped[str] = mapped_column(String(64), default="")
+
+
+class WebhookRow(InProject, Base):
+    """An address that is told of events. ``secret`` is kept as it is, since signing needs it; ``previous`` is the one
+    before it, with which is signed too until ``previous_until``."""
+
+    __tablename__ = "webhooks"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"), index=True)
+    url: Mapped[str] = mapped_column(Text)
+    events: Mapped[list[str]]
+    secret: Mapped[str]
+    previous: Mapped[str | None]
+    previous_until: Mapped[datetime | None]
+    is_on: Mapped[bool]
+    trouble: Mapped[str] = mapped_column(Text, default="")
+    failing_since: Mapped[datetime | None]
+    author: Mapped[str] = mapped_column(default="")
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class WebhookDeliveryRow(Base):
+    """That a webhook is to be told of an event, and how that went; added together with what happened.
+
+    ``number`` is the order in which things happened, ``id`` is what receivers know it by, ``process`` is the worker
+    that sends it, ``began`` is when it was first tried.
+    """
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (Index(None, "webhook_id", "number"), Index(None, "state", "due"))
+    number: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(String(40), unique=True)
+    webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id"))
+    event: Mapped[str] = mapped_column(String(64))
+    body: Mapped[str] = mapped_column(Text)
+    created: Mapped[datetime] = mapped_column(default=now)
+    state: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int] = mapped_column(default=0)
+    due: Mapped[datetime] = mapped_column(default=now)
+    process: Mapped[str] = mapped_column(default="")
+    began: Mapped[datetime | None]
+    tried: Mapped[datetime | None]
+    took: Mapped[int | None]
+    status: Mapped[int | None]
+    error: Mapped[str] = mapped_column(Text, default="")

@@ -25,10 +25,12 @@ from saccade.store.jobs import Jobs
 from saccade.store.lineage import lineage
 from saccade.store.models import Models
 from saccade.store.object_store import ObjectStore
+from saccade.store.outbox import Outbox
 from saccade.store.people import People
 from saccade.store.projects import Projects
 from saccade.store.runs import Runs
 from saccade.store.tables import DEFAULT_PROJECT
+from saccade.store.webhooks import Webhooks
 
 FOLDER = ".saccade"
 ENVIRONMENT, PROJECT = "SACCADE_WORKSPACE", "SACCADE_PROJECT"
@@ -86,6 +88,8 @@ class Workspace:
         self.evaluations = Evaluations(catalog, self.objects)
         self.people = People(catalog)
         self.jobs = Jobs(catalog)
+        self.webhooks = Webhooks(catalog)
+        self.outbox = Outbox(catalog)
 
     def in_project(self, name: str) -> Workspace:
         """The same workspace, where only what is of one project is seen; NotFoundError where there is none.

@@ -1146,8 +1146,404 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Webhooks
+         * @description The webhooks of the project.
+         */
+        get: operations["webhooks_api_v1_webhooks_get"];
+        put?: never;
+        /**
+         * New Webhook
+         * @description Tell an address of events from now on; the secret is shown once.
+         */
+        post: operations["new_webhook_api_v1_webhooks_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Webhook
+         * @description A webhook.
+         */
+        get: operations["webhook_api_v1_webhooks__webhook__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove
+         * @description Let a webhook go, with the list of what it was told.
+         */
+        delete: operations["remove_api_v1_webhooks__webhook__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Change
+         * @description Change its address or its events, or switch it on or off; off, what waits is not sent.
+         */
+        patch: operations["change_api_v1_webhooks__webhook__patch"];
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Deliveries
+         * @description What it was told and will be, the newest first.
+         */
+        get: operations["deliveries_api_v1_webhooks__webhook__deliveries_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook}/deliveries/{delivery}/again": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Again
+         * @description Send a delivery once more, under the same id.
+         */
+        post: operations["again_api_v1_webhooks__webhook__deliveries__delivery__again_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Renew
+         * @description Another secret, which is shown once; for a day what is sent is signed with the one before, too.
+         */
+        post: operations["renew_api_v1_webhooks__webhook__secret_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try Webhook
+         * @description Send a ``ping``, which is tried once; its delivery says how it went.
+         */
+        post: operations["try_webhook_api_v1_webhooks__webhook__test_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
-export type webhooks = Record<string, never>;
+export interface webhooks {
+    "dataset.removed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Dataset Removed
+         * @description A dataset was removed, with all its versions; ``latest`` is the number of the last one.
+         */
+        post: operations["told_dataset_removed_dataset_removed_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "dataset.version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Dataset Version
+         * @description A new version of a dataset, however it came to be: an import, a change, a merge, a run, a pull.
+         *
+         *     ``merged`` is the number of the version that was merged into ``parent``; ``added``, ``removed`` and ``changed``
+         *     count items.
+         */
+        post: operations["told_dataset_version_dataset_version_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "job.cancelled": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Job Cancelled
+         * @description A job ended; ``result`` has those of its results that are a text, a number, true or false.
+         */
+        post: operations["told_job_cancelled_job_cancelled_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "job.failed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Job Failed
+         * @description A job ended; ``result`` has those of its results that are a text, a number, true or false.
+         */
+        post: operations["told_job_failed_job_failed_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "job.finished": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Job Finished
+         * @description A job ended; ``result`` has those of its results that are a text, a number, true or false.
+         */
+        post: operations["told_job_finished_job_finished_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "model.alias": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Model Alias
+         * @description An alias, such as production, names another version of a model; ``previous`` is the one it named before.
+         */
+        post: operations["told_model_alias_model_alias_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "model.version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Model Version
+         * @description A new version of a model; ``inputs`` are the dataset versions it was trained on.
+         */
+        post: operations["told_model_version_model_version_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "person.joined": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Person Joined
+         * @description Somebody is in the project from now on, or is not any more; ``role`` is what they are, or were.
+         */
+        post: operations["told_person_joined_person_joined_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "person.removed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Person Removed
+         * @description Somebody is in the project from now on, or is not any more; ``role`` is what they are, or were.
+         */
+        post: operations["told_person_removed_person_removed_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    ping: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Ping
+         * @description A test; ``webhook`` is the one that is tested.
+         */
+        post: operations["told_ping_ping_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "run.failed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Run Failed
+         * @description A run ended: a training, an import, a pipeline; ``outputs`` are the versions it made.
+         */
+        post: operations["told_run_failed_run_failed_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "run.finished": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Run Finished
+         * @description A run ended: a training, an import, a pipeline; ``outputs`` are the versions it made.
+         */
+        post: operations["told_run_finished_run_finished_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "run.stopped": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Run Stopped
+         * @description A run ended: a training, an import, a pipeline; ``outputs`` are the versions it made.
+         */
+        post: operations["told_run_stopped_run_stopped_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export interface components {
     schemas: {
         /** AliasChangeAnswer */
@@ -1220,6 +1616,83 @@ export interface components {
                 [key: string]: number;
             };
         };
+        /**
+         * DatasetRemoved
+         * @description A dataset was removed, with all its versions; ``latest`` is the number of the last one.
+         */
+        DatasetRemoved: {
+            /** Dataset */
+            dataset: string;
+            /** Latest */
+            latest: number;
+        };
+        /** DatasetRemovedEvent */
+        DatasetRemovedEvent: {
+            data: components["schemas"]["DatasetRemoved"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "dataset.removed";
+        };
+        /** DatasetVersionEvent */
+        DatasetVersionEvent: {
+            data: components["schemas"]["DatasetVersionMade"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "dataset.version";
+        };
+        /**
+         * DatasetVersionMade
+         * @description A new version of a dataset, however it came to be: an import, a change, a merge, a run, a pull.
+         *
+         *     ``merged`` is the number of the version that was merged into ``parent``; ``added``, ``removed`` and ``changed``
+         *     count items.
+         */
+        DatasetVersionMade: {
+            /** Added */
+            added: number;
+            /** Author */
+            author: string;
+            /** Branch */
+            branch: string;
+            /** Changed */
+            changed: number;
+            /** Dataset */
+            dataset: string;
+            /** Items */
+            items: number;
+            /** Merged */
+            merged: number | null;
+            /** Message */
+            message: string;
+            /** Number */
+            number: number;
+            /** Parent */
+            parent: number | null;
+            /** Ref */
+            ref: string;
+            /** Removed */
+            removed: number;
+            /** Run */
+            run: string | null;
+        };
         /** DeedAnswer */
         DeedAnswer: {
             /** Action */
@@ -1245,6 +1718,55 @@ export interface components {
         DeedPage: {
             /** Deeds */
             deeds: components["schemas"]["DeedAnswer"][];
+            /** Next */
+            next: number | null;
+        };
+        /**
+         * DeliveryAnswer
+         * @description What a webhook is told of one event, and how the last attempt went; ``due`` is the next, where it waits.
+         */
+        DeliveryAnswer: {
+            /** Attempts */
+            attempts: number;
+            /** Body */
+            body: string;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /**
+             * Due
+             * Format: date-time
+             */
+            due: string;
+            /** Error */
+            error: string;
+            /** Event */
+            event: string;
+            /** Id */
+            id: string;
+            /** Number */
+            number: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "sending" | "delivered" | "failed";
+            /** Status */
+            status: number | null;
+            /** Took */
+            took: number | null;
+            /** Tried */
+            tried: string | null;
+        };
+        /**
+         * DeliveryPage
+         * @description Newest first; ``next`` as ``before`` gives the next page.
+         */
+        DeliveryPage: {
+            /** Deliveries */
+            deliveries: components["schemas"]["DeliveryAnswer"][];
             /** Next */
             next: number | null;
         };
@@ -1297,6 +1819,11 @@ export interface components {
             holds: string;
             /** Name */
             name: string;
+        };
+        /** HTTPValidationError */
+        HTTPValidationError: {
+            /** Detail */
+            detail?: components["schemas"]["ValidationError"][];
         };
         /** Health */
         Health: {
@@ -1443,6 +1970,82 @@ export interface components {
             /** Title */
             title: string;
         };
+        /** JobCancelledEvent */
+        JobCancelledEvent: {
+            data: components["schemas"]["JobEnded"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "job.cancelled";
+        };
+        /**
+         * JobEnded
+         * @description A job ended; ``result`` has those of its results that are a text, a number, true or false.
+         */
+        JobEnded: {
+            /** Asked */
+            asked: string;
+            /** Attempts */
+            attempts: number;
+            /** Error */
+            error: string;
+            /** Hint */
+            hint: string;
+            /** Id */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Person */
+            person: string | null;
+            /** Result */
+            result: {
+                [key: string]: string | number | boolean;
+            };
+            /** State */
+            state: string;
+            /** Title */
+            title: string;
+        };
+        /** JobFailedEvent */
+        JobFailedEvent: {
+            data: components["schemas"]["JobEnded"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "job.failed";
+        };
+        /** JobFinishedEvent */
+        JobFinishedEvent: {
+            data: components["schemas"]["JobEnded"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "job.finished";
+        };
         /** JobPage */
         JobPage: {
             /** Jobs */
@@ -1521,6 +2124,40 @@ export interface components {
             /** Removed */
             removed: number;
         };
+        /** ModelAliasEvent */
+        ModelAliasEvent: {
+            data: components["schemas"]["ModelAliasMoved"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "model.alias";
+        };
+        /**
+         * ModelAliasMoved
+         * @description An alias, such as production, names another version of a model; ``previous`` is the one it named before.
+         */
+        ModelAliasMoved: {
+            /** Alias */
+            alias: string;
+            /** Author */
+            author: string;
+            /** Model */
+            model: string;
+            /** Number */
+            number: number;
+            /** Previous */
+            previous: number | null;
+            /** Ref */
+            ref: string;
+        };
         /** ModelAnswer */
         ModelAnswer: {
             /** Aliases */
@@ -1586,6 +2223,42 @@ export interface components {
             run: string | null;
             /** Versions */
             versions: components["schemas"]["ModelAnswer"][];
+        };
+        /** ModelVersionEvent */
+        ModelVersionEvent: {
+            data: components["schemas"]["ModelVersionMade"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "model.version";
+        };
+        /**
+         * ModelVersionMade
+         * @description A new version of a model; ``inputs`` are the dataset versions it was trained on.
+         */
+        ModelVersionMade: {
+            /** Inputs */
+            inputs: string[];
+            /** Metrics */
+            metrics: {
+                [key: string]: number;
+            };
+            /** Model */
+            model: string;
+            /** Number */
+            number: number;
+            /** Ref */
+            ref: string;
+            /** Run */
+            run: string | null;
         };
         /** NewAlias */
         NewAlias: {
@@ -1660,6 +2333,16 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /**
+         * NewWebhook
+         * @description An address, and the events that it is told of; all of them where none are named.
+         */
+        NewWebhook: {
+            /** Events */
+            events?: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "person.joined" | "person.removed")[] | null;
+            /** Url */
+            url: string;
+        };
         /** OldVersion */
         OldVersion: {
             /** Number */
@@ -1679,6 +2362,76 @@ export interface components {
             /** Name */
             name: string;
             role: components["schemas"]["Role"] | null;
+        };
+        /** PersonJoinedEvent */
+        PersonJoinedEvent: {
+            data: components["schemas"]["PersonOfProject"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "person.joined";
+        };
+        /**
+         * PersonOfProject
+         * @description Somebody is in the project from now on, or is not any more; ``role`` is what they are, or were.
+         */
+        PersonOfProject: {
+            /** Email */
+            email: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Role */
+            role: string;
+        };
+        /** PersonRemovedEvent */
+        PersonRemovedEvent: {
+            data: components["schemas"]["PersonOfProject"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "person.removed";
+        };
+        /**
+         * Ping
+         * @description A test; ``webhook`` is the one that is tested.
+         */
+        Ping: {
+            /** Webhook */
+            webhook: string;
+        };
+        /** PingEvent */
+        PingEvent: {
+            data: components["schemas"]["Ping"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "ping";
         };
         /**
          * Problem
@@ -1776,6 +2529,82 @@ export interface components {
              */
             state: "running" | "finished" | "stopped" | "failed" | "interrupted";
         };
+        /**
+         * RunEnded
+         * @description A run ended: a training, an import, a pipeline; ``outputs`` are the versions it made.
+         */
+        RunEnded: {
+            /** Error */
+            error: string;
+            /** Id */
+            id: string;
+            /** Inputs */
+            inputs: string[];
+            /** Job */
+            job: string | null;
+            /** Kind */
+            kind: string;
+            /** Metrics */
+            metrics: {
+                [key: string]: number;
+            };
+            /** Name */
+            name: string;
+            /** Outputs */
+            outputs: string[];
+            /** Started */
+            started: string;
+            /** State */
+            state: string;
+        };
+        /** RunFailedEvent */
+        RunFailedEvent: {
+            data: components["schemas"]["RunEnded"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "run.failed";
+        };
+        /** RunFinishedEvent */
+        RunFinishedEvent: {
+            data: components["schemas"]["RunEnded"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "run.finished";
+        };
+        /** RunStoppedEvent */
+        RunStoppedEvent: {
+            data: components["schemas"]["RunEnded"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "run.stopped";
+        };
         /** Secret */
         Secret: {
             /** Secret */
@@ -1854,6 +2683,19 @@ export interface components {
             /** Id */
             id: string;
         };
+        /** ValidationError */
+        ValidationError: {
+            /** Context */
+            ctx?: Record<string, never>;
+            /** Input */
+            input?: unknown;
+            /** Location */
+            loc: (string | number)[];
+            /** Message */
+            msg: string;
+            /** Error Type */
+            type: string;
+        };
         /**
          * VersionAnswer
          * @description A version of a dataset with its columns.
@@ -1904,6 +2746,73 @@ export interface components {
             };
             /** Name */
             name: string;
+        };
+        /**
+         * WebhookAnswer
+         * @description A webhook; ``trouble`` says why it is off where nobody switched it off, ``waiting`` what is still to be sent.
+         */
+        WebhookAnswer: {
+            /** Author */
+            author: string;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Events */
+            events: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "person.joined" | "person.removed")[];
+            /** Failing Since */
+            failing_since: string | null;
+            /** Id */
+            id: string;
+            /** Is On */
+            is_on: boolean;
+            last: components["schemas"]["DeliveryAnswer"] | null;
+            /** Trouble */
+            trouble: string;
+            /** Url */
+            url: string;
+            /** Waiting */
+            waiting: number;
+        };
+        /** WebhookChange */
+        WebhookChange: {
+            /** Events */
+            events?: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "person.joined" | "person.removed")[] | null;
+            /** Is On */
+            is_on?: boolean | null;
+            /** Url */
+            url?: string | null;
+        };
+        /**
+         * WebhookMade
+         * @description With the secret with which it signs, which is shown once.
+         */
+        WebhookMade: {
+            /** Author */
+            author: string;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Events */
+            events: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "person.joined" | "person.removed")[];
+            /** Failing Since */
+            failing_since: string | null;
+            /** Id */
+            id: string;
+            /** Is On */
+            is_on: boolean;
+            last: components["schemas"]["DeliveryAnswer"] | null;
+            /** Secret */
+            secret: string;
+            /** Trouble */
+            trouble: string;
+            /** Url */
+            url: string;
+            /** Waiting */
+            waiting: number;
         };
     };
     responses: never;
@@ -6903,6 +7812,982 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Failure"];
                 };
+            };
+        };
+    };
+    webhooks_api_v1_webhooks_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookAnswer"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    new_webhook_api_v1_webhooks_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWebhook"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookMade"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    webhook_api_v1_webhooks__webhook__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    remove_api_v1_webhooks__webhook__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    change_api_v1_webhooks__webhook__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    deliveries_api_v1_webhooks__webhook__deliveries_get: {
+        parameters: {
+            query?: {
+                before?: number | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryPage"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    again_api_v1_webhooks__webhook__deliveries__delivery__again_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook: string;
+                delivery: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    renew_api_v1_webhooks__webhook__secret_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookMade"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    try_webhook_api_v1_webhooks__webhook__test_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    told_dataset_removed_dataset_removed_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DatasetRemovedEvent"];
+            };
+        };
+        responses: {
+            /** @description It was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    told_dataset_version_dataset_version_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DatasetVersionEvent"];
+            };
+        };
+        responses: {
+            /** @description It was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    told_job_cancelled_job_cancelled_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobCancelledEvent"];
+            };
+        };
+        responses: {
+            /** @description It was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    told_job_failed_job_failed_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobFailedEvent"];
+            };
+        };
+        responses: {
+            /** @description It was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    told_job_finished_job_finished_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobFinishedEvent"];
+            };
+        };
+        responses: {
+            /** @description It was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    told_model_alias_model_alias_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelAliasEvent"];
+            };
+        };
+        responses: {
+            /** @description It was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    told_model_version_model_version_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelVersionEvent"];
+            };
+        };
+        responses: {
+            /** @description It was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    told_person_joined_person_joined_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PersonJoinedEvent"];
+            };
+        };
+        responses: {
+            /** @description It was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    told_person_removed_person_removed_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PersonRemovedEvent"];
+            };
+        };
+        responses: {
+            /** @description It was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    told_ping_ping_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PingEvent"];
+            };
+        };
+        responses: {
+            /** @description It was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    told_run_failed_run_failed_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunFailedEvent"];
+            };
+        };
+        responses: {
+            /** @description It was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    told_run_finished_run_finished_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunFinishedEvent"];
+            };
+        };
+        responses: {
+            /** @description It was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    told_run_stopped_run_stopped_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunStoppedEvent"];
+            };
+        };
+        responses: {
+            /** @description It was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

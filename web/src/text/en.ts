@@ -4,7 +4,7 @@ export const en = {
   tagline: 'Label, version, train, look again.',
   menu: {
     home: 'Dashboard', datasets: 'Datasets', import: 'Import', models: 'Models', runs: 'Runs', jobs: 'Jobs',
-    people: 'People', audit: 'Log', account: 'Account', signOut: 'Sign out', theme: 'Light or dark', main: 'Main menu',
+    people: 'People', webhooks: 'Webhooks', audit: 'Log', account: 'Account', signOut: 'Sign out', theme: 'Light or dark', main: 'Main menu',
     open: 'Open the menu', mine: 'Your account',
   },
   common: {
@@ -105,6 +105,25 @@ export const en = {
   account: {
     title: 'Account', password: 'Password', old: 'The password until now', new: 'The new one', change: 'Change it', changed: 'The password is changed; other sessions have ended.', tokens: 'Tokens',
     tokensText: 'Programs sign in with a token: Authorization: Bearer …', noTokens: 'No tokens.', make: 'Make a token', tokenName: 'What it is for', days: 'Days', once: 'Copy it now: it is shown once.', used: 'used', never: 'never used', revoke: 'Revoke', expires: 'until',
+  },
+  webhooks: {
+    title: 'Webhooks', lead: 'Programs elsewhere are told at once when something happens here: by a signed request to an address of theirs.',
+    add: 'Add a webhook', empty: 'No webhooks yet', emptyHint: 'Let a chat, a build or a program of yours know of new versions, finished trainings and failed jobs.',
+    address: 'Address', addressHint: 'Where the requests go to, such as https://example.org/saccade', told: 'Told of', everything: 'everything', state: 'State', last: 'Last answer', none: 'nothing sent yet',
+    edit: 'Change', save: 'Save', all: 'Choose all', nothing: 'Choose none', test: 'Send a test', tested: 'A test is on its way.', renew: 'Renew the secret', remove: 'Remove',
+    renewSure: 'Make another secret? For a day requests are signed with the old one too, so that nothing is lost until you have put in the new one.',
+    removeSure: 'Tell this address nothing any more? The list of what it was told goes too.',
+    secret: 'This is the secret with which requests are signed. Give it to the program that receives them; it is not shown again.',
+    on: 'on', off: 'off', failing: 'fails', broken: 'switched off', turnOn: 'Switch on', turnOff: 'Switch off', since: 'Nothing was accepted since', waits: 'waiting', by: 'Added by', terminal: 'Added at the terminal',
+    deliveries: 'Deliveries', noDeliveries: 'It was told nothing yet', noDeliveriesHint: 'Send a test, or wait until something happens that it is told of.', event: 'Event', when: 'When', answer: 'Answer', took: 'Took', attempts: 'Attempts',
+    again: 'Send again', sent: 'It is sent again.', body: 'What is sent', next: 'Next attempt', show: 'Show what is sent', hide: 'Hide what is sent',
+    states: { waiting: 'waits', sending: 'is sent', delivered: 'accepted', failed: 'given up' } as Record<string, string>,
+    groups: { dataset: 'Datasets', model: 'Models', run: 'Runs', job: 'Jobs', person: 'People' } as Record<string, string>,
+    events: {
+      'dataset.version': 'a new version', 'dataset.removed': 'one was removed', 'model.version': 'a new version', 'model.alias': 'one was promoted',
+      'run.finished': 'one finished', 'run.stopped': 'one was stopped', 'run.failed': 'one failed', 'job.finished': 'one finished', 'job.cancelled': 'one was cancelled',
+      'job.failed': 'one failed', 'person.joined': 'one joined', 'person.removed': 'one was removed',
+    },
   },
   audit: { title: 'Log', when: 'When', who: 'Who', what: 'What', about: 'About', from: 'From', nobody: 'nobody' },
 }

@@ -13,9 +13,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from saccade.app.downloading import is_web, shown
+from saccade.app.downloading import is_web
 from saccade.app.importing import SplitRequest, at_hand, chosen_format, import_dataset
 from saccade.app.jobs.pipelines import MAIN, check_pipeline, graph_of
+from saccade.app.reaching import shown
 from saccade.app.uploads import find_upload, remove_upload, source_of
 from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError, SaccadeError, nearest
 from saccade.core.progress import Progress

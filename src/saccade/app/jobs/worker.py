@@ -1,4 +1,7 @@
-"""A worker: takes jobs one after the other, each into a process of its own, and sees to its end."""
+"""A worker: takes jobs one after the other, each into a process of its own, and sees to its end.
+
+It also sends to webhooks what they are to be told.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
+from saccade.app.delivering import Deliverer
 from saccade.app.jobs.doing import folder_of
 from saccade.core.errors import SaccadeError
 from saccade.store.jobs import Job
@@ -34,10 +38,14 @@ class Worker:
 
     Args:
         memory: bytes that a job may take beyond what its process begins with; None for no limit.
+        private: webhooks may lead to addresses that are not of the public internet, too.
     """
 
-    def __init__(self, workspace: Workspace, *, at_once: int = 1, memory: int | None = None) -> None:
+    def __init__(
+        self, workspace: Workspace, *, at_once: int = 1, memory: int | None = None, private: bool = False
+    ) -> None:
         self._workspace, self._at_once, self._memory = workspace, at_once, memory
+        self._deliverer = Deliverer(workspace, private=private)
         self._identity = process_identity()
         self._hands: list[_Hand] = []
         self._stop = threading.Event()
@@ -47,6 +55,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until told to stop; jobs that are under way then are left for the next worker to take up."""
+        self._deliverer.start()
         try:
             while not self._stop.wait(_PAUSE):
                 with suppress(SaccadeError):  # a database that is busy or away for a moment
@@ -86,6 +95,7 @@ class Worker:
         self._hands.remove(hand)
 
     def _end(self) -> None:
+        self._deliverer.stop()
         for hand in self._hands:
             hand.process.send_signal(signal.SIGTERM)
         until = time.monotonic() + _PATIENCE
@@ -96,6 +106,7 @@ class Worker:
                 hand.process.kill()
             with suppress(SaccadeError):
                 self._let_go(hand)
+        self._deliverer.join(until - time.monotonic())
 
 
 def _ending(code: int) -> str:
@@ -107,10 +118,11 @@ def _ending(code: int) -> str:
 class Workers:
     """Worker processes beside the server, begun anew where one dies."""
 
-    def __init__(self, workspace: Workspace, count: int, memory: int | None = None) -> None:
+    def __init__(self, workspace: Workspace, count: int, memory: int | None = None, *, private: bool = False) -> None:
         self._command = [
             sys.executable, "-m", "saccade", "worker", "--workspace", str(workspace.location.parent), "--at-once", "1",
             *([] if memory is None else ["--memory", str(memory >> 20)]), "--until-input-ends",
+            *(["--private-network"] if private else []),
         ]  # fmt: skip
         self._count = count
         self._processes: list[subprocess.Popen[bytes]] = []

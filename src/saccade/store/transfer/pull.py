@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from saccade.core.errors import ConflictError, FormatError, MediaError, NotFoundError, WorkspaceError, nearest
 from saccade.core.progress import Progress, Silent
 from saccade.core.schema import Schema
+from saccade.store.dataset_rows import tell_version
 from saccade.store.files import sync_files, sync_folder
 from saccade.store.names import check_name, exact
 from saccade.store.object_batch import ObjectBatch
@@ -214,7 +215,10 @@ def _record(session: Session, theirs: Manifest, workspace_id: str, where: str) -
     row.uid, row.removed = theirs.uid, None
     row.last_number = max([row.last_number, *(version.number for version in theirs.versions)])
     session.flush()
-    session.add_all(_version_row(row.id, version) for version in new)
+    for version in new:
+        made = _version_row(row.id, version)
+        session.add(made)
+        tell_version(session, row, made)
     for name, head in theirs.branches.items():
         branch = session.get(BranchRow, (row.id, name))
         if branch is None:
