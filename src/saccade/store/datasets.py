@@ -36,6 +36,7 @@ from saccade.store.dataset_rows import (
 )
 from saccade.store.diff import DatasetDiff
 from saccade.store.files import Scratch, sync_files
+from saccade.store.known import note_known
 from saccade.store.merging import Choose, Merged, Merging, common_base
 from saccade.store.names import MAIN, check_name, exact, split_ref
 from saccade.store.object_store import ObjectStore
@@ -210,7 +211,7 @@ class Datasets(DatasetNames):
             if isinstance(error, IntegrityError):
                 raise taken(name) from error
             raise
-        change.snapshot.note_keys()
+        note_known(change.snapshot)
         return DatasetVersion(name, version_info(row), change.snapshot, self._objects)
 
     def _follow(self, name: str, note: Note, make: Make) -> DatasetVersion:
@@ -224,7 +225,7 @@ class Datasets(DatasetNames):
             sync_files(change.new_files(before))
             with suppress(_HeadMovedError):
                 row = self._commit(dataset, head, change, note)
-                change.snapshot.note_keys()
+                note_known(change.snapshot)
                 return DatasetVersion(name, version_info(row), change.snapshot, self._objects)
             change.discard(before)
             time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 10)))  # noqa: S311 (only to fall out of step)

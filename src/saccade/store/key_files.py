@@ -1,4 +1,4 @@
-"""Which keys a data file of a table may have: beside each, in ``_keys/``, the CRC-32 of every key in it, sorted.
+"""Which keys a data file of a table may have: beside each, in ``_known/``, the CRC-32 of every key in it, sorted.
 
 Without them a key is looked for in all files. They are made when data is written and, where they are missing, when a
 key is first looked for; a data file never changes, so nor does what is known of it. What is damaged is made again.
@@ -20,8 +20,9 @@ from saccade.core.schema import KEY
 from saccade.store.columns import to_list
 from saccade.store.files import write_whole
 
-FOLDER = "_keys"
-_SUFFIX = ".crc"
+FOLDER = "_known"
+"""What is known of the data files of a table: it follows from them, and goes with them."""
+_DATA, _SUFFIX = ".lance", ".crc"
 _WORTH = 4096
 """Data of fewer rows is looked through as soon as what is known of it is read."""
 _BATCH = 1 << 16
@@ -34,8 +35,14 @@ def key_file(folder: Path, data: str) -> Path:
 
 
 def data_file(path: Path) -> Path:
-    """The data file that a file of keys is of."""
-    return path.parents[1] / "data" / path.name.removesuffix(_SUFFIX)
+    """The data file of which something is known in a file."""
+    name, end, _ = path.name.partition(_DATA)
+    return path.parents[1] / "data" / f"{name}{end}"
+
+
+def is_worth_it(fragments: Sequence[LanceFragment], fragment: LanceFragment) -> bool:
+    """Whether anything is to be kept beside the data of a fragment, one of those of a table."""
+    return len(fragments) > 1 and fragment.physical_rows >= _WORTH
 
 
 def that_may_hold(folder: Path, fragments: Sequence[LanceFragment], key: str) -> list[LanceFragment]:
@@ -45,8 +52,8 @@ def that_may_hold(folder: Path, fragments: Sequence[LanceFragment], key: str) ->
 
 def note_keys(folder: Path, fragments: Sequence[LanceFragment]) -> None:
     """Make what is missing for these fragments."""
-    for one in fragments if len(fragments) > 1 else ():
-        if one.physical_rows >= _WORTH and not key_file(folder, _data_of(one)).exists():
+    for one in fragments:
+        if is_worth_it(fragments, one) and not key_file(folder, _data_of(one)).exists():
             _note(folder, _data_of(one))
 
 

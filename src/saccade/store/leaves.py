@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from lance.file import LanceFileReader
 from lance.fragment import LanceFragment
 
 from saccade.store.columns import to_list
+from saccade.store.key_files import FOLDER
+from saccade.store.leaf_files import leaf_file, read_arrays, words_array, words_of, write_arrays
 from saccade.store.snapshot import Snapshot
 
 MOST_WORDS = 100_000
@@ -171,6 +174,17 @@ class Part:
         """A leaf, and how long its lists are where it has any; both are kept."""
         if any("." in step for step in steps):
             raise UnfitError
+        held = _held(self.snapshot.folder, file, steps)
+        if held is not None:
+            leaf, lists = held
+        else:
+            leaf, lists = self._taken_apart(file, steps)
+        _kept.put((file, steps), leaf)
+        if lists is not None:
+            _kept.put((file, steps[:1]), lists)
+        return leaf, lists
+
+    def _taken_apart(self, file: str, steps: tuple[str, ...]) -> tuple[Leaf, Lists | None]:
         path = str(self.snapshot.folder / "data" / file)
         array = _whole(
             LanceFileReader(path, columns=[".".join(steps)]).read_all(batch_size=1 << 17).to_table().column(0)
@@ -184,11 +198,40 @@ class Part:
                 array = array.flatten()
             else:
                 array = pc.struct_field(array, step)
-        leaf = _leaf_of(array)
-        _kept.put((file, steps), leaf)
+        return _leaf_of(array), lists
+
+    def keep(self, steps: tuple[str, ...]) -> None:
+        """Keep a leaf in a file, for the first who asks after the next start; UnfitError, OSError."""
+        file = self._file_of(steps)
+        if file is None or leaf_file(self.snapshot.folder / FOLDER, file, steps).exists():
+            return
+        leaf, lists = self._taken_apart(file, steps)
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        if isinstance(leaf, Texts):
+            arrays.update(codes=leaf.codes, words=words_array(leaf.words))
+        elif isinstance(leaf, np.ndarray):
+            arrays.update({"none": np.array(len(leaf))} if np.isnan(leaf).all() else {"numbers": leaf})
         if lists is not None:
-            _kept.put((file, steps[:1]), lists)
-        return leaf, lists
+            arrays.update(counts=lists.counts, present=lists.present)
+        write_arrays(leaf_file(self.snapshot.folder / FOLDER, file, steps), arrays)
+
+
+def keep_leaf(snapshot: Snapshot, fragment: LanceFragment, steps: tuple[str, ...]) -> None:
+    """Keep a leaf of a fragment in a file beside the data; UnfitError where it is no array, OSError."""
+    Part(snapshot, fragment, np.arange(fragment.physical_rows)).keep(steps)
+
+
+def _held(folder: Path, file: str, steps: tuple[str, ...]) -> tuple[Leaf, Lists | None] | None:
+    """A leaf from the file in which it is kept, and how long its lists are; None where there is none."""
+    found = read_arrays(leaf_file(folder / FOLDER, file, steps))
+    if found is None:
+        return None
+    leaf: Leaf
+    if "codes" in found:
+        leaf = Texts(found["codes"], words_of(found["words"]))
+    else:
+        leaf = _no_numbers(int(found["none"])) if "none" in found else found["numbers"]
+    return leaf, Lists(found["counts"], found["present"]) if "counts" in found else None
 
 
 def parts_of(snapshot: Snapshot) -> list[Part]:

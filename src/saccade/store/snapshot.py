@@ -13,7 +13,7 @@ import pyarrow as pa
 from lance import LanceDataset
 
 from saccade.core.schema import KEY, Schema
-from saccade.store.key_files import note_keys, that_may_hold
+from saccade.store.key_files import that_may_hold
 from saccade.store.lance_table import open_table
 from saccade.store.row_index import RowIndex, Rows
 
@@ -61,10 +61,6 @@ class Snapshot:
             columns=list(columns), filter=f"`{KEY}` = '{text}'", fragments=fragments
         ).to_table()
         return found
-
-    def note_keys(self) -> None:
-        """Keep beside the data which keys it has, so that :meth:`find` need not read it all."""
-        note_keys(self.folder, self.table.get_fragments())
 
     def batches(self, columns: Sequence[str], rows: Rows | None = None, size: int = 4096) -> Iterator[pa.Table]:
         """Tables of up to ``size`` rows with these columns; all rows in the order of the items, or these."""

@@ -20,7 +20,7 @@ from saccade.core.schema import Column, Kind
 from saccade.store.leaves import Counts, Lists, Numbers, Part, Texts, Truths, UnfitError
 
 Values = Numbers | Texts | Truths
-_INNER = {Kind.OBJECTS: ("item", "type"), Kind.LABELS: ("item",)}
+_INNER = {Kind.OBJECTS: ("item", "class"), Kind.LABELS: ("item",)}
 _TEXTS_OF_OBJECTS = ("class", "type", "track")
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,

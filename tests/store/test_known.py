@@ -1,4 +1,4 @@
-"""An item is found by its key through what is kept beside the data, whatever became of that."""
+"""What is kept beside the data is used, follows from it, and is done without whatever became of it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from lance.file import LanceFileReader
 
 from saccade.core.errors import NotFoundError
+from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store import key_files
+from saccade.store import key_files, leaves
 from saccade.store.doctor import doctor
 from saccade.store.garbage import collect_garbage
+from saccade.store.leaf_files import leaf_file
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
@@ -41,7 +43,7 @@ def opened(workspace: Workspace) -> DatasetVersion:
 
 
 def files(workspace: Workspace) -> list[Path]:
-    return sorted(workspace.location.glob("datasets/*.lance/_keys/*"))
+    return sorted(workspace.location.glob("datasets/*.lance/_known/*.crc"))
 
 
 @pytest.fixture
@@ -146,3 +148,75 @@ def test_removed_rows_are_known_too(filled: Workspace) -> None:
     assert old.get("a")["note"] == "first"
     data = key_files.data_file(files(filled)[0])
     assert LanceFileReader(str(data), columns=["key"]).read_all().to_table().num_rows > 0
+
+
+# Leaves of columns
+
+SHIPS = Schema((Column("objects", Kind.OBJECTS), Column("split", Kind.TEXT), Column("tags", Kind.LABELS)))
+QUESTIONS = (
+    'any(objects, class == "ship")',
+    'any(objects, class == "ship" and area > 12)',
+    "any(objects, score > 0.5)",
+    "len(objects) == 0",
+    'split == "val"',
+    '"odd" in tags',
+)
+
+
+def ships(first: int, count: int) -> list[Item]:
+    made = []
+    for number in range(first, first + count):
+        objects = tuple(
+            Object(str(at), ("ship", "ü'")[(number + at) % 2], Box(0, 0, number, at + 1), score=number / 20 or None)
+            for at in range(number % 4)
+        )
+        values = {"objects": objects, "split": ("train", "val", None)[number % 3], "tags": ("odd",) * (number % 2)}
+        made.append(Item(f"i{number}", values))
+    return made
+
+
+@pytest.fixture
+def harbour(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspace.create(tmp_path) as workspace:
+        workspace.datasets.write("d", SHIPS, ships(0, 12), mode="create")
+        workspace.datasets.write("d", SHIPS, ships(8, 10), mode="merge")
+        workspace.datasets.delete_items("d", ["i2", "i9"])
+        yield workspace
+
+
+def answers(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """To all questions, as if after a start."""
+    monkeypatch.setattr(leaves, "_kept", leaves._Kept(1 << 20))
+    return [opened(workspace).where(question) for question in QUESTIONS]
+
+
+def test_questions_are_answered_from_the_files(harbour: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = sorted(harbour.location.glob("datasets/*.lance/_known/*.npz"))
+    assert len(kept) >= 10
+    expected = answers(harbour, monkeypatch)
+    assert all(expected)
+    with monkeypatch.context() as patched:
+        patched.setattr(leaves.Part, "_taken_apart", None)
+        assert answers(harbour, monkeypatch) == expected
+    for number, path in enumerate(kept):
+        whole = path.read_bytes()
+        path.write_bytes((b"", whole[:-9], whole[:60] + b"?" + whole[61:])[number % 3])
+    assert answers(harbour, monkeypatch) == expected
+    for path in kept:
+        path.unlink()
+    assert answers(harbour, monkeypatch) == expected
+
+
+def test_scores_that_nobody_gave_take_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Workspace.create(tmp_path) as workspace:
+        for number in range(2):
+            bare = tuple(Object(str(at), "ship", Box(0, 0, 1, 1)) for at in range(1000))
+            workspace.datasets.write(
+                "d", SHIPS, [Item(f"k{number}", {"objects": bare})], mode="merge" if number else "create"
+            )
+        scores = leaf_file(Path(), "", ("objects", "item", "score")).name
+        kept = list(workspace.location.glob(f"datasets/*.lance/_known/*{scores}"))
+        assert len(kept) == 2
+        assert all(path.stat().st_size < 4000 for path in kept)  # and not 8 bytes for each object
+        assert answers(workspace, monkeypatch)[2] == []
+        assert opened(workspace).where("any(objects, score is None)") == ["k0", "k1"]
