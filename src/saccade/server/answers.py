@@ -18,7 +18,7 @@ from saccade.core.reader import Item
 from saccade.core.roles import Role
 from saccade.core.schema import FileRef, ImageRef, Kind, Schema, VideoRef
 from saccade.media.colors import palette
-from saccade.store.people import LONGEST_PASSWORD
+from saccade.store.entrance import LONGEST_PASSWORD
 
 _FIELDS: dict[type[Any], tuple[str, ...]] = {}
 _NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}

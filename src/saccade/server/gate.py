@@ -10,7 +10,8 @@ from fastapi import Depends, Request, Response
 from saccade.core.errors import NotAllowedError, NotFoundError, NotSignedInError
 from saccade.server.opened import Sites
 from saccade.server.permissions import NEEDED, ROUTES, Action
-from saccade.store.people import Caller, People
+from saccade.store.entrance import Caller
+from saccade.store.people import People
 from saccade.store.tables import DEFAULT_PROJECT
 from saccade.store.workspace import Workspace
 

@@ -26,7 +26,7 @@ from saccade.server.answers import (
 )
 from saccade.server.gate import COOKIE, Served, SignedIn, address_of, forget, note, remember
 from saccade.server.permissions import API
-from saccade.store.people import Caller
+from saccade.store.entrance import Caller
 
 router = APIRouter(prefix=API)
 
