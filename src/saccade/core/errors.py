@@ -12,6 +12,7 @@ SaccadeError
 ├── NotSignedInError       nobody has said who they are, or not rightly
 ├── NotAllowedError        somebody may not do what they ask for
 ├── TooManyError           too many tries; it says when to try again
+├── ProviderError          a provider of single sign-on that does not answer, or not as it must
 ├── WorkspaceError         the workspace is missing, damaged or not writable
 └── MissingExtraError      an optional part of Saccade is not installed
 """
@@ -98,6 +99,10 @@ class TooManyError(SaccadeError):
     def __init__(self, message: str, *, seconds: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.seconds = seconds
+
+
+class ProviderError(SaccadeError):
+    code = "provider"
 
 
 class QueryError(SaccadeError, ValueError):

@@ -16,7 +16,14 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from saccade.core.digest import digest_bytes
-from saccade.core.errors import InvalidValueError, NotAllowedError, NotFoundError, NotSignedInError, TooManyError
+from saccade.core.errors import (
+    ConflictError,
+    InvalidValueError,
+    NotAllowedError,
+    NotFoundError,
+    NotSignedInError,
+    TooManyError,
+)
 from saccade.core.roles import Role
 from saccade.store.catalog import Catalog
 from saccade.store.resolve import project_id
@@ -33,13 +40,17 @@ _FIRST_WAIT, _LONGEST_WAIT = 15, 900
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody, and what they are in the project; ``role`` is None where they are not in it."""
+    """Somebody, and what they are in the project; ``role`` is None where they are not in it.
+
+    Who has no password signs in with a provider alone.
+    """
 
     id: str
     email: str
     name: str
     role: Role | None
     created: datetime
+    has_password: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +167,16 @@ class Entrance:
             session.execute(delete(SessionRow).where(SessionRow.secret == digest(secret)))
 
     def change_password(self, person: str, old: str, new: str) -> tuple[str, Caller]:
-        """Another password; ends all sessions, and begins one anew."""
+        """Another password; ends all sessions, and begins one anew.
+
+        ConflictError for who has none: a session alone is not to become what opens the account for good.
+        """
         check_password(new)
         with self._catalog.reading() as session:
             row = session.get_one(PersonRow, person)
-        if not _hasher().verify(old[: LONGEST_PASSWORD + 1], row.password or _nobodys_hash()):
+        if row.password is None:
+            raise ConflictError("There is no password to change: you sign in with a provider.")
+        if not _hasher().verify(old[: LONGEST_PASSWORD + 1], row.password):
             raise NotSignedInError("That is not the password.")
         hashed = hash_password(new)
         with self._catalog.writing() as session:
@@ -250,7 +266,9 @@ def _somebody(session: Session, person: str) -> Person | None:
 
 
 def person_of(row: PersonRow, member: MemberRow | None) -> Person:
-    return Person(row.id, row.email, row.name, None if member is None else Role(member.role), row.created)
+    """Somebody as a row of people, and one of members, say."""
+    role = None if member is None else Role(member.role)
+    return Person(row.id, row.email, row.name, role, row.created, row.password is not None)
 
 
 def _token(row: TokenRow) -> Token:

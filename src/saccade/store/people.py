@@ -23,7 +23,12 @@ _EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+")
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """An invitation to a project; ``is_known`` says whether whoever it is for has an account already."""
+    """An invitation to a project.
+
+    Attributes:
+        is_known: whoever it is for has an account already.
+        has_password: and that has a password.
+    """
 
     id: str
     email: str
@@ -34,6 +39,7 @@ class Invitation:
     accepted: datetime | None
     project: str = ""
     is_known: bool = False
+    has_password: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,8 @@ InvitationList = list[Invitation]
 DeedList = list[Deed]
 
 
-def _address(email: str) -> str:
+def address_of(email: str) -> str:
+    """An e-mail address as it is kept; InvalidValueError where it is none."""
     made = email.strip().lower()
     if len(made) > 254 or not _EMAIL.fullmatch(made):
         raise InvalidValueError(f"'{email[:80]}' is no e-mail address.")
@@ -96,9 +103,11 @@ class People(Entrance):
             gone = person_of(row, member)
             session.delete(member)
             session.execute(delete(TokenRow).where(TokenRow.person_id == row.id))
+            session.execute(delete(InvitationRow).where(InvitationRow.email == row.email, _is_open()))
             session.flush()
             if not session.scalar(_everywhere(MemberRow).where(MemberRow.__table__.c.person_id == row.id)):
                 row.removed, row.password = now(), None
+                row.former = digest(row.email)
                 row.email = f"{row.id}@removed"  # the address may be invited again
                 session.execute(delete(SessionRow).where(SessionRow.person_id == row.id))
             return gone
@@ -122,7 +131,7 @@ class People(Entrance):
         """
         if by.role is None or not by.role.covers(role):
             raise NotAllowedError(f"A {by.role} cannot make somebody {role}.")
-        secret, address = secrets.token_urlsafe(32), _address(email)
+        secret, address = secrets.token_urlsafe(32), address_of(email)
         with self._catalog.writing() as session:
             if session.scalar(members(session).where(PersonRow.email == address)):
                 raise ConflictError(f"{address} is there already.", hint="Change the role instead.")
@@ -140,10 +149,11 @@ class People(Entrance):
         """What a link invites to; NotFoundError where it is none, or is used or expired."""
         with self._catalog.whole.reading() as session:
             row = _open_invitation(session, secret)
-            is_known = bool(row.email) and _with_address(session, row.email) is not None
+            known = with_address(session, row.email) if row.email else None
             return replace(
-                _invitation(row), project=session.get_one(ProjectRow, row.project_id).name, is_known=is_known
-            )
+                _invitation(row), project=session.get_one(ProjectRow, row.project_id).name,
+                is_known=known is not None, has_password=known is not None and known.password is not None,
+            )  # fmt: skip
 
     def withdraw(self, invitation: str) -> None:
         """Let a link lead nowhere."""
@@ -167,19 +177,19 @@ class People(Entrance):
         hashed = "" if invitation.is_known else _checked(name, password)
         with self._catalog.whole.writing() as session:
             row = _open_invitation(session, secret)
-            address = row.email or _address(email)
+            address = row.email or address_of(email)
             row.accepted, row.email = now(), address
-            return _added(session, address, Role(row.role), name, hashed, row.project_id)
+            return added(session, address, Role(row.role), name, hashed, row.project_id)
 
     def add(self, email: str, role: Role, name: str, password: str) -> Person:
         """Make an account without a link; ConflictError where somebody of that address is in the project.
 
         Who is in another project keeps name and password.
         """
-        address, hashed = _address(email), _checked(name, password)
+        address, hashed = address_of(email), _checked(name, password)
         with self._catalog.whole.writing() as session:
             project = project_id(session) if self._catalog.project is None else self._catalog.project
-            return _added(session, address, role, name, hashed, project)
+            return added(session, address, role, name, hashed, project)
 
     # The log
 
@@ -198,7 +208,8 @@ class People(Entrance):
             return [Deed(row.id, row.at, name, row.action, row.subject, row.address) for row, name in rows]
 
 
-def _with_address(session: Session, address: str) -> PersonRow | None:
+def with_address(session: Session, address: str) -> PersonRow | None:
+    """Somebody of that address, in whichever project."""
     return session.scalar(select(PersonRow).where(PersonRow.email == address, PersonRow.removed.is_(None)))
 
 
@@ -221,9 +232,9 @@ def _checked(name: str, password: str) -> str:
     return hashed
 
 
-def _added(session: Session, address: str, role: Role, name: str, hashed: str, project: int) -> Person:
+def added(session: Session, address: str, role: Role, name: str, hashed: str | None, project: int) -> Person:
     """Somebody who is in a project from now on; who is in another one already keeps name and password."""
-    row = _with_address(session, address)
+    row = with_address(session, address)
     if row is None:
         row = PersonRow(id=new_id(), email=address, name=name.strip(), password=hashed)
         session.add(row)
@@ -243,6 +254,26 @@ def _invite(session: Session, secret: str, email: str, role: Role, by: str | Non
     )  # fmt: skip
     session.add(row)
     return row
+
+
+def _is_open() -> Any:
+    """Of an invitation: nobody has accepted it."""
+    return InvitationRow.accepted.is_(None)
+
+
+def accept_all(session: Session, address: str, name: str) -> Person | None:
+    """Accept all that an address is invited to, as somebody new without a password where it has no account yet.
+
+    For whoever has shown that the address is theirs; None where it is invited to nothing.
+    """
+    wanted = select(InvitationRow).where(InvitationRow.email == address, _is_open(), InvitationRow.expires >= now())
+    found = None
+    for row in session.scalars(wanted.order_by(InvitationRow.created.desc())).all():
+        row.accepted = now()
+        person = with_address(session, address)
+        if person is None or session.get(MemberRow, (row.project_id, person.id)) is None:
+            found = added(session, address, Role(row.role), name, None, row.project_id)
+    return found
 
 
 def _open_invitation(session: Session, secret: str) -> InvitationRow:
