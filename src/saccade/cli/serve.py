@@ -67,7 +67,7 @@ def serve(
     from saccade.store.workspace import Workspace
 
     settings = None
-    if oidc:
+    if any((oidc, oidc_client, oidc_secret_file, oidc_name, oidc_role, oidc_domain)):
         settings = settings_of(
             oidc, oidc_client, secret_file=oidc_secret_file, name=oidc_name, role=oidc_role, domains=oidc_domain or ()
         )
@@ -100,6 +100,10 @@ def serve_workspace(
     from saccade.cli.console import print_json, say, warn
     from saccade.server.application import create_app
 
+    provider = None if oidc is None else Provider(oidc)
+    application = create_app(
+        found, hosts=(*names, *names_of(host)), origin=origin, folders=folders, provider=provider
+    )  # fmt: skip
     listening = bound(host, port)
     here = origin.rstrip("/") or origin_of(listening)
     link = first_link(found, here)
@@ -112,10 +116,6 @@ def serve_workspace(
         if link is not None:
             say(f"Nobody may sign in yet. Make the first owner with this link, once, within a day:\n{escape(link)}")
 
-    provider = None if oidc is None else Provider(oidc)
-    application = create_app(
-        found, hosts=(*names, *names_of(host)), origin=origin, folders=folders, provider=provider
-    )  # fmt: skip
     if provider is not None:
         look_at(provider, lambda text: warn(escape(text)))
     helpers = Workers(found, workers, memory)

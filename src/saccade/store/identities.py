@@ -121,13 +121,15 @@ class Identities:
         """
         with self._catalog.writing() as session:
             known = session.get(IdentityRow, (identity.issuer, identity.subject))
-            person = None if known is None else session.get_one(PersonRow, known.person_id).id
-            was_removed = known is not None and session.get_one(PersonRow, known.person_id).removed is not None
-            if person is None or was_removed:
-                person = _joined(session, identity, was_removed, role, domains)
-                if person is None:
+            account = None if known is None else session.get_one(PersonRow, known.person_id)
+            if account is not None and account.removed is None:
+                person = account.id
+            else:
+                joined = _joined(session, identity, account is not None, role, domains)
+                if joined is None:
                     row = SignInRow(issuer=identity.issuer, subject=identity.subject, email=identity.email)
                     return Waiting(_keep(session, row), identity.email)
+                person = joined
                 _know(session, identity.issuer, identity.subject, person)
             _accept_further(session, identity.email, person)
             return Entered(*begin_session(session, person))

@@ -74,7 +74,10 @@ async def begin(given: SignInWanted, request: Request, response: Response, serve
     except ProviderError as error:
         request.app.state.beginnings.forget(address_of(request))
         _log.warning("single sign-on: %s", error)
-        raise
+        name = provider.settings.name
+        raise ProviderError(
+            f"{name} does not answer, or not as it must.", hint="Try again later, or sign in with a password."
+        ) from None
     secret = await run_in_threadpool(served.identities.begin, project, own_path(given.next))
     remember_begun(response, request, secret)
     return SignInBegun(address=await provider.begin(secret, f"{origin}{BACK}"))
