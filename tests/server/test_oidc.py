@@ -606,6 +606,7 @@ def test_a_refusal_of_the_provider(door: Door) -> None:
 # Providers that fail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["huge", "slow", "drip", "bomb", "redirect", "nonsense", "500", "404"])
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/token", "/keys"])
 def test_answers_that_are_none(door: Door, path: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -689,6 +690,7 @@ def test_beginning_is_counted_apart_from_passwords(door: Door) -> None:
     assert owner.status_code == 200
 
 
+@pytest.mark.slow
 def test_finished_sign_ins_do_not_count(door: Door) -> None:
     door.invite()
     client = door.site.client()
