@@ -16,7 +16,7 @@ from saccade.app.importing import import_dataset
 from saccade.core.roles import Role
 from saccade.server.application import create_app
 from saccade.server.gate import GUARD
-from saccade.store.people import Caller
+from saccade.store.entrance import Caller
 from saccade.store.workspace import Workspace
 
 PASSWORD = "correct horse battery"
@@ -62,12 +62,12 @@ def _hashing_is_cheap() -> Iterator[None]:
     from pwdlib import PasswordHash
     from pwdlib.hashers.argon2 import Argon2Hasher
 
-    from saccade.store import people
+    from saccade.store import entrance
 
     cheap = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=64, parallelism=1),))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(people, "_hasher", lambda: cheap)
-        people._nobodys_hash.cache_clear()
+        patch.setattr(entrance, "_hasher", lambda: cheap)
+        entrance._nobodys_hash.cache_clear()
         yield
 
 

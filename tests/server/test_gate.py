@@ -42,8 +42,8 @@ def test_every_route_with_every_role(site: Site, role: Role | None) -> None:
             continue  # they change who asks
         answer = ask(client, route)
         assert answer.status_code < 500, (route, answer.text)
-        if action is Action.PUBLIC:
-            assert answer.status_code in (200, 422), route
+        if action is Action.PUBLIC:  # 404: this server has no single sign-on
+            assert answer.status_code in (200, 404 if "/oidc" in route else 200, 422), route
         elif role is None:
             assert answer.status_code == 401, route
             assert error_of(answer) == "not-signed-in"

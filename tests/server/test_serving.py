@@ -84,6 +84,15 @@ def test_a_place_that_is_taken_is_named(home: Path, command: Command) -> None:
     command.fails("serve", "--host", "nowhere.invalid", "-w", str(home), code="invalid-value")
 
 
+def test_a_provider_that_cannot_be_right_is_named(home: Path, command: Command) -> None:
+    where = ("-w", str(home))
+    command.fails("serve", "--oidc", "http://example.org", "--oidc-client", "x", *where, code="invalid-value")
+    command.fails("serve", "--oidc", "https://example.org", *where, code="invalid-value")
+    command.fails("serve", "--oidc-role", "viewer", *where, code="invalid-value")
+    given = ("--oidc", "https://example.org", "--oidc-client", "x", "--port", "0")
+    command.fails("serve", *given, "--host", "0.0.0.0", "--name", "labels.example.org", *where, code="invalid-value")
+
+
 @pytest.mark.usefixtures("_hashing_is_cheap")
 def test_people_at_the_command_line(home: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     from saccade.cli import users

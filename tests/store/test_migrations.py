@@ -21,6 +21,7 @@ from saccade.store.tables import (
     DatasetRow,
     EvaluationRow,
     JobRow,
+    PersonRow,
     ProjectRow,
     RunRow,
     TokenRow,
@@ -138,10 +139,13 @@ ROWS = {
         " progress, result, error, hint, created) VALUES ('j1', 1, 'look', 't', '{}', 'finished', 1, 0, '',"
         " '2026-01-01', '{}', '{}', '', '', '2026-01-01')",
     ],
+    "0005": [
+        f"UPDATE {table} SET project_id = 1" for table in ("runs", "evaluations", "alias_changes", "tokens", "audit")
+    ],
 }
 
 
-@pytest.mark.parametrize("released", ["0001", "0002", "0003", "0004", "0005"])
+@pytest.mark.parametrize("released", ["0001", "0002", "0003", "0004", "0005", "0006"])
 def test_every_released_catalog_is_brought_up_to_date(tmp_path: Path, released: str) -> None:
     """With rows in its tables, which are the default project's afterwards; none is lost."""
     catalog = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
@@ -164,6 +168,7 @@ def test_every_released_catalog_is_brought_up_to_date(tmp_path: Path, released: 
         assert [row.alias for row in session.scalars(select(AliasChangeRow))] == ["production"]
         expected = ["t1"] if released >= "0003" else []
         assert [row.id for row in session.scalars(select(TokenRow))] == expected
+        assert [row.former for row in session.scalars(select(PersonRow))] == [None for _ in expected]
         assert len(session.scalars(select(AuditRow)).all()) == len(expected)
         assert [row.id for row in session.scalars(select(JobRow))] == (["j1"] if released >= "0004" else [])
     catalog.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from saccade.core.errors import ConflictError
 from saccade.core.roles import Role
-from saccade.store.people import Person
+from saccade.store.entrance import Person
 from saccade.store.workspace import Workspace
 
 

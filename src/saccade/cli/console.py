@@ -71,6 +71,11 @@ def say(text: str) -> None:
     out.print(text)
 
 
+def warn(text: str) -> None:
+    """A line of what needs a look, on standard error; user data in it must be escaped."""
+    err.print(f"[yellow]{text}[/]")
+
+
 def print_report(report: Report, examples: int = 3) -> None:
     """What a conversion dropped, repaired and noticed, grouped, with the first few places of each."""
     for (action, reason), count in report.counts().items():

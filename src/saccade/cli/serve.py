@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from saccade.cli.options import JsonOption, PrivateWebhooksOption, WorkspaceOption
+from saccade.core.roles import Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from saccade.app.oidc.settings import Settings
     from saccade.store.workspace import Workspace
 
 
@@ -36,6 +38,25 @@ def serve(
         int | None, typer.Option(min=64, help="MiB that a job may take.", show_default="as much as there is")
     ] = None,
     private_network: PrivateWebhooksOption = False,
+    oidc: Annotated[
+        str, typer.Option(help="The issuer of single sign-on, an OpenID Connect provider.", show_default=False)
+    ] = "",
+    oidc_client: Annotated[str, typer.Option(help="What it calls this server.", show_default=False)] = "",
+    oidc_secret_file: Annotated[
+        Path | None,
+        typer.Option(help="A file with the secret for it; else $SACCADE_OIDC_SECRET.", show_default=False),
+    ] = None,
+    oidc_name: Annotated[
+        str, typer.Option(help="What people know it by; else the name in its address.", show_default=False)
+    ] = "",
+    oidc_role: Annotated[
+        Role | None,
+        typer.Option(help="What everybody becomes whom it knows, invited or not.", show_default=False),
+    ] = None,
+    oidc_domain: Annotated[
+        list[str] | None,
+        typer.Option(help="A domain of e-mail addresses for which --oidc-role is.", show_default=False),
+    ] = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -43,12 +64,18 @@ def serve(
 
     At the first start it prints a link that makes the first owner.
     """
+    from saccade.app.oidc.settings import settings_of
     from saccade.store.workspace import Workspace
 
+    settings = None
+    if any((oidc, oidc_client, oidc_secret_file, oidc_name, oidc_role, oidc_domain)):
+        settings = settings_of(
+            oidc, oidc_client, secret_file=oidc_secret_file, name=oidc_name, role=oidc_role, domains=oidc_domain or ()
+        )
     with Workspace.find(workspace) as found:
         serve_workspace(
             found, host, port, names=name or (), origin=origin, folders=folder or (), workers=workers,
-            memory=None if memory is None else memory << 20, private=private_network, json=json,
+            memory=None if memory is None else memory << 20, private=private_network, oidc=settings, json=json,
         )  # fmt: skip
 
 
@@ -63,16 +90,22 @@ def serve_workspace(
     workers: int = 1,
     memory: int | None = None,
     private: bool = False,
+    oidc: Settings | None = None,
     json: bool = False,
 ) -> None:
     """Serve a workspace until it is told to end, with workers that do its jobs; says where it is."""
     from rich.markup import escape
 
     from saccade.app.jobs.worker import Workers
+    from saccade.app.oidc.provider import Provider, look_at
     from saccade.app.serving import bound, first_link, names_of, origin_of, run
-    from saccade.cli.console import print_json, say
+    from saccade.cli.console import print_json, say, warn
     from saccade.server.application import create_app
 
+    provider = None if oidc is None else Provider(oidc)
+    application = create_app(
+        found, hosts=(*names, *names_of(host)), origin=origin, folders=folders, private=private, provider=provider
+    )
     listening = bound(host, port)
     here = origin.rstrip("/") or origin_of(listening)
     link = first_link(found, here)
@@ -85,7 +118,8 @@ def serve_workspace(
         if link is not None:
             say(f"Nobody may sign in yet. Make the first owner with this link, once, within a day:\n{escape(link)}")
 
-    application = create_app(found, hosts=(*names, *names_of(host)), origin=origin, folders=folders, private=private)
+    if provider is not None:
+        look_at(provider, lambda text: warn(escape(text)))
     helpers = Workers(found, workers, memory, private=private)
     helpers.start()
     try:

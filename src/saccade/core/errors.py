@@ -13,6 +13,7 @@ SaccadeError
 ├── NotAllowedError        somebody may not do what they ask for
 ├── SignatureError         a webhook that was not sent as it is, or not by whom it says
 ├── TooManyError           too many tries; it says when to try again
+├── ProviderError          a provider of single sign-on that does not answer, or not as it must
 ├── WorkspaceError         the workspace is missing, damaged or not writable
 └── MissingExtraError      an optional part of Saccade is not installed
 """
@@ -103,6 +104,10 @@ class TooManyError(SaccadeError):
     def __init__(self, message: str, *, seconds: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.seconds = seconds
+
+
+class ProviderError(SaccadeError):
+    code = "provider"
 
 
 class QueryError(SaccadeError, ValueError):

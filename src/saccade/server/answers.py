@@ -19,7 +19,7 @@ from saccade.core.reader import Item
 from saccade.core.roles import Role
 from saccade.core.schema import FileRef, ImageRef, Kind, Schema, VideoRef
 from saccade.media.colors import palette
-from saccade.store.people import LONGEST_PASSWORD
+from saccade.store.entrance import LONGEST_PASSWORD
 
 _FIELDS: dict[type[Any], tuple[str, ...]] = {}
 _NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
@@ -60,6 +60,29 @@ class SignIn(Given):
     password: str = Field(max_length=LONGEST_PASSWORD)
 
 
+class WaysAnswer(Answer):
+    """How one may sign in besides with a password.
+
+    ``provider`` is the name of the one for single sign-on, null where there is none. ``connecting`` is the address of
+    an account that this browser has shown to be known there, and that is to give its password.
+    """
+
+    provider: str | None
+    connecting: str | None
+
+
+class SignInWanted(Given):
+    """``next`` is the path of this server to which it leads."""
+
+    next: str = Field("/", max_length=2000)
+
+
+class SignInBegun(Answer):
+    """Where the browser goes to."""
+
+    address: str
+
+
 class NewPassword(Given):
     old: str = Field(max_length=LONGEST_PASSWORD)
     new: str = Field(max_length=LONGEST_PASSWORD)
@@ -71,6 +94,7 @@ class PersonAnswer(Answer):
     name: str
     role: Role | None
     created: datetime
+    has_password: bool
 
 
 class SessionAnswer(Answer):
@@ -94,7 +118,10 @@ class NewInvitation(Given):
 
 
 class InvitationAnswer(Answer):
-    """An invitation; looked at by its link it names the project, and ``is_known``: there is an account already."""
+    """An invitation; looked at by its link it names the project, and says more.
+
+    ``is_known``: there is an account already; ``has_password``: which has a password.
+    """
 
     id: str
     email: str
@@ -103,6 +130,7 @@ class InvitationAnswer(Answer):
     expires: datetime
     project: str
     is_known: bool
+    has_password: bool
 
 
 class InvitationMade(InvitationAnswer):

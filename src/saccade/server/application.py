@@ -18,11 +18,14 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from saccade import __version__
+from saccade.app.oidc.provider import Provider
 from saccade.core.errors import (
     ConflictError,
+    InvalidValueError,
     NotAllowedError,
     NotFoundError,
     NotSignedInError,
+    ProviderError,
     SaccadeError,
     TooManyError,
     WorkspaceError,
@@ -32,12 +35,13 @@ from saccade.server.gate import PROJECT, Gate
 from saccade.server.opened import Sites, UnchangedError
 from saccade.server.pages import PLACE, Pages
 from saccade.server.permissions import API
-from saccade.server.routes import datasets, jobs, models, people, projects, versions, webhooks
+from saccade.server.routes import datasets, jobs, models, oidc, people, projects, versions, webhooks
 from saccade.server.tries import Tries
 from saccade.store.workspace import Workspace
 
 ROUTERS = (
-    people.router, projects.router, datasets.router, versions.router, jobs.router, models.router, webhooks.router,
+    people.router, oidc.router, projects.router, datasets.router, versions.router, jobs.router, models.router,
+    webhooks.router,
 )  # fmt: skip
 LARGEST_BODY, LARGEST_UPLOAD = 1 << 20, 1 << 40
 _OF_PROJECT = re.compile(rf"{API}/projects/(?P<project>[^/]+)/(?P<rest>.+)", re.DOTALL)
@@ -50,6 +54,7 @@ _STATUS: tuple[tuple[type[SaccadeError], int], ...] = (
     (NotFoundError, 404),
     (ConflictError, 409),
     (TooManyError, 429),
+    (ProviderError, 502),
     (WorkspaceError, 503),
 )
 _HEADERS = {
@@ -62,9 +67,14 @@ _log = logging.getLogger("saccade.server")
 
 
 def create_app(
-    workspace: Workspace, *, hosts: tuple[str, ...] = (), origin: str = "", folders: Sequence[Path] = (),
+    workspace: Workspace,
+    *,
+    hosts: tuple[str, ...] = (),
+    origin: str = "",
+    folders: Sequence[Path] = (),
     private: bool = False,
-) -> FastAPI:  # fmt: skip
+    provider: Provider | None = None,
+) -> FastAPI:
     """The application that serves a workspace.
 
     Args:
@@ -73,13 +83,19 @@ def create_app(
         origin: where links that it gives begin, such as ``https://labels.example.org``.
         folders: folders of this machine from which people may import.
         private: webhooks may lead to addresses that are not of the public internet.
+        provider: the one for single sign-on, which has to know where it sends people back to.
     """
+    if provider is not None and not origin and not {*hosts} <= {*_LOCAL}:
+        raise InvalidValueError(
+            "Single sign-on needs the address that browsers find this server at.",
+            hint="Give it, as at the provider: --origin https://labels.example.org",
+        )
     app = FastAPI(
         title="Saccade", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Gate],
         responses=FAILURES,
     )  # fmt: skip
     app.state.sites, app.state.origin = Sites(workspace), origin.rstrip("/")
-    app.state.tries = Tries()
+    app.state.tries, app.state.beginnings, app.state.provider = Tries(), Tries(), provider
     app.state.private = private
     app.state.folders = tuple(folder.resolve() for folder in folders)
     for router in ROUTERS:

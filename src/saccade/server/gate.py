@@ -9,12 +9,16 @@ from fastapi import Depends, Request, Response
 
 from saccade.core.errors import NotAllowedError, NotFoundError, NotSignedInError
 from saccade.server.opened import Sites
-from saccade.server.permissions import NEEDED, ROUTES, Action
-from saccade.store.people import Caller, People
+from saccade.server.permissions import API, NEEDED, ROUTES, Action
+from saccade.store.entrance import Caller
+from saccade.store.identities import TIME
+from saccade.store.people import People
 from saccade.store.tables import DEFAULT_PROJECT
 from saccade.store.workspace import Workspace
 
 COOKIE = "saccade_session"
+BEGUN = "saccade_sign_in"
+"""The cookie of a browser that has begun a single sign-on."""
 GUARD = "X-Saccade-Guard"
 PROJECT = "saccade.project"
 """Where the scope of a request names the project that is asked."""
@@ -105,22 +109,48 @@ def note(request: Request, action: str, subject: str) -> None:
     workspace_of(request).people.note(person, action, subject, address_of(request))
 
 
+def origin_of(request: Request) -> str:
+    """Where links begin that lead to this server."""
+    return str(request.app.state.origin or str(request.base_url).rstrip("/"))
+
+
 def remember(response: Response, request: Request, secret: str) -> None:
     """Give a browser the cookie of a session; no script can read it, no other site have it sent along."""
+    _give(response, request, COOKIE, secret, _FORTNIGHT, "/")
+
+
+def remember_begun(response: Response, request: Request, secret: str) -> None:
+    """Give a browser the cookie of a sign-in that is not finished; the provider's way back brings it along."""
+    _give(response, request, BEGUN, secret, round(TIME.total_seconds()), f"{API}/")
+
+
+def _give(response: Response, request: Request, name: str, secret: str, seconds: int, path: str) -> None:
+    is_secure = "https" in (request.url.scheme, origin_of(request).partition("://")[0])
     response.set_cookie(
-        COOKIE,
-        secret,
-        max_age=_FORTNIGHT,
-        httponly=True,
-        samesite="lax",
-        secure=request.url.scheme == "https",
-        path="/",
-    )
+        name, secret, max_age=seconds, httponly=True, samesite="lax", secure=is_secure, path=path
+    )  # fmt: skip
+
+
+def begun_in(request: Request) -> str | None:
+    """What the cookie of a sign-in that is not finished holds."""
+    return request.cookies.get(BEGUN)
 
 
 def forget(response: Response) -> None:
-    """Take that cookie away."""
+    """Take the cookie of a session away."""
     response.delete_cookie(COOKIE, path="/")
+
+
+def forget_begun(response: Response) -> None:
+    """Take the cookie of a sign-in away."""
+    response.delete_cookie(BEGUN, path=f"{API}/")
+
+
+def end_earlier(request: Request) -> None:
+    """End the session that a browser had until now."""
+    earlier = request.cookies.get(COOKIE)
+    if earlier:
+        workspace_of(request).people.sign_out(earlier)
 
 
 def _signed_in(request: Request) -> Caller:

@@ -24,7 +24,7 @@ from saccade.store import key_files
 from saccade.store.catalog import Catalog
 from saccade.store.files import Scratch, put_in_place, sync_many, write_whole
 from saccade.store.object_store import ObjectStore
-from saccade.store.tables import Base, SessionRow, VersionRow
+from saccade.store.tables import Base, SessionRow, SignInRow, VersionRow
 from saccade.store.workspace import CATALOG, FACTS, Workspace, catalog_url, facts_of, folder_of, read_facts
 
 _FOLDERS = ("objects", "datasets", "runs", "jobs")
@@ -121,7 +121,7 @@ def _copy_rows(source: Catalog, into: Catalog) -> set[str]:
             elif writing.scalar(select(func.count()).select_from(table)):
                 raise ConflictError("The database is not empty.", hint="A workspace needs one of its own.")
         for table in tables:
-            if table.name == SessionRow.__tablename__:
+            if table.name in (SessionRow.__tablename__, SignInRow.__tablename__):
                 continue
             rows = reading.connection().execution_options(yield_per=_ROWS).execute(table.select())
             for some in rows.mappings().partitions(_ROWS):

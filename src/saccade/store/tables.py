@@ -259,7 +259,10 @@ class EvaluationRow(InProject, Base):
 
 
 class PersonRow(Base):
-    """Somebody who may sign in. One who was removed keeps the row, so that what they did stays theirs."""
+    """Somebody who may sign in. One who was removed keeps the row, so that what they did stays theirs.
+
+    ``former`` is a digest of the address that somebody removed had, so that they are known for who they were.
+    """
 
     __tablename__ = "people"
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -268,6 +271,33 @@ class PersonRow(Base):
     password: Mapped[str | None]
     created: Mapped[datetime] = mapped_column(default=now)
     removed: Mapped[datetime | None]
+    former: Mapped[str | None] = mapped_column(String(64), index=True)
+
+
+class IdentityRow(Base):
+    """Somebody as a provider of single sign-on knows them: by a subject, which is never another one's."""
+
+    __tablename__ = "identities"
+    issuer: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class SignInRow(Base):
+    """A single sign-on that is not finished. ``secret`` is a digest of what the cookie of its browser holds.
+
+    Without a subject the provider is still to say who it is; with one the account is still to give its password.
+    """
+
+    __tablename__ = "sign_ins"
+    secret: Mapped[str] = mapped_column(String(64), primary_key=True)
+    project: Mapped[str] = mapped_column(default="")
+    path: Mapped[str] = mapped_column(Text, default="")
+    issuer: Mapped[str | None]
+    subject: Mapped[str | None]
+    email: Mapped[str] = mapped_column(default="")
+    expires: Mapped[datetime]
 
 
 class FailureRow(Base):

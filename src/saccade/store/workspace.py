@@ -21,6 +21,7 @@ from saccade.store.catalog import Catalog
 from saccade.store.datasets import Datasets
 from saccade.store.evaluations import Evaluations
 from saccade.store.files import Scratch, write_whole
+from saccade.store.identities import Identities
 from saccade.store.jobs import Jobs
 from saccade.store.lineage import lineage
 from saccade.store.models import Models
@@ -87,6 +88,7 @@ class Workspace:
         self.runs = Runs(catalog, self.location / "runs")
         self.evaluations = Evaluations(catalog, self.objects)
         self.people = People(catalog)
+        self.identities = Identities(catalog)
         self.jobs = Jobs(catalog)
         self.webhooks = Webhooks(catalog)
         self.outbox = Outbox(catalog)

@@ -1006,6 +1006,8 @@ export interface paths {
         /**
          * Sign In
          * @description Sign in with a password; the session is in a cookie.
+         *
+         *     An account that was to give its password for single sign-on is connected with it.
          */
         post: operations["sign_in_api_v1_session_post"];
         /**
@@ -1013,6 +1015,46 @@ export interface paths {
          * @description End the session.
          */
         delete: operations["sign_out_api_v1_session_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin
+         * @description Begin a sign-in with the provider: where the browser goes to; it comes back by itself.
+         */
+        post: operations["begin_api_v1_session_oidc_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Come Back
+         * @description Where the provider sends a browser back to; it goes on into the app, or to a page that says what is wrong.
+         */
+        get: operations["come_back_api_v1_session_oidc_callback_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1031,6 +1073,26 @@ export interface paths {
          * @description Set another password; all other sessions end.
          */
         put: operations["change_password_api_v1_session_password_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/ways": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Ways
+         * @description How one may sign in besides with a password.
+         */
+        get: operations["ways_api_v1_session_ways_get"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -1834,7 +1896,9 @@ export interface components {
         };
         /**
          * InvitationAnswer
-         * @description An invitation; looked at by its link it names the project, and ``is_known``: there is an account already.
+         * @description An invitation; looked at by its link it names the project, and says more.
+         *
+         *     ``is_known``: there is an account already; ``has_password``: which has a password.
          */
         InvitationAnswer: {
             /**
@@ -1849,6 +1913,8 @@ export interface components {
              * Format: date-time
              */
             expires: string;
+            /** Has Password */
+            has_password: boolean;
             /** Id */
             id: string;
             /** Is Known */
@@ -1874,6 +1940,8 @@ export interface components {
              * Format: date-time
              */
             expires: string;
+            /** Has Password */
+            has_password: boolean;
             /** Id */
             id: string;
             /** Is Known */
@@ -2357,6 +2425,8 @@ export interface components {
             created: string;
             /** Email */
             email: string;
+            /** Has Password */
+            has_password: boolean;
             /** Id */
             id: string;
             /** Name */
@@ -2629,6 +2699,25 @@ export interface components {
             /** Password */
             password: string;
         };
+        /**
+         * SignInBegun
+         * @description Where the browser goes to.
+         */
+        SignInBegun: {
+            /** Address */
+            address: string;
+        };
+        /**
+         * SignInWanted
+         * @description ``next`` is the path of this server to which it leads.
+         */
+        SignInWanted: {
+            /**
+             * Next
+             * @default /
+             */
+            next: string;
+        };
         /** TokenAnswer */
         TokenAnswer: {
             /**
@@ -2746,6 +2835,19 @@ export interface components {
             };
             /** Name */
             name: string;
+        };
+        /**
+         * WaysAnswer
+         * @description How one may sign in besides with a password.
+         *
+         *     ``provider`` is the name of the one for single sign-on, null where there is none. ``connecting`` is the address of
+         *     an account that this browser has shown to be known there, and that is to give its password.
+         */
+        WaysAnswer: {
+            /** Connecting */
+            connecting: string | null;
+            /** Provider */
+            provider: string | null;
         };
         /**
          * WebhookAnswer
@@ -7207,6 +7309,170 @@ export interface operations {
             };
         };
     };
+    begin_api_v1_session_oidc_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignInWanted"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInBegun"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    come_back_api_v1_session_oidc_callback_get: {
+        parameters: {
+            query?: {
+                code?: string;
+                state?: string;
+                error?: string;
+                iss?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
     change_password_api_v1_session_password_put: {
         parameters: {
             query?: never;
@@ -7227,6 +7493,80 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SessionAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    ways_api_v1_session_ways_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WaysAnswer"];
                 };
             };
             /** @description Unauthorized */

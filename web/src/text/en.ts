@@ -18,11 +18,22 @@ export const en = {
   signIn: {
     title: 'Sign in', email: 'E-mail', password: 'Password', go: 'Sign in',
     help: 'There are no accounts without an invitation: ask who runs this server.',
+    with: (provider: string) => `Sign in with ${provider}`, or: 'or', known: (provider: string) => `${provider} knows you, and you have an account here already. Give its password once to connect both.`,
+    goConnect: 'Sign in and connect',
+    trouble: {
+      expired: 'This sign-in was not begun in this browser, or took too long. Try once more.',
+      refused: 'The provider did not sign you in.',
+      provider: 'The provider cannot be reached, or gave an answer that cannot be trusted. Try again later, or sign in with a password.',
+      unverified: 'The provider does not say that your e-mail address has been verified. Ask who runs it.',
+      'not-invited': 'Nobody has invited you here yet. Ask who runs this server for an invitation to your e-mail address.',
+      removed: 'You may not sign in here any more. Ask who runs this server.',
+      taken: 'Your e-mail address belongs to an account that somebody else at the provider signs in to. Ask who runs this server.',
+    } as Record<string, string>,
   },
   join: {
     title: 'Make your account', first: 'You are the first. This account will own the workspace.',
     invited: 'You are invited as', name: 'Your name', email: 'E-mail', password: 'Password', long: 'At least 10 characters.',
-    go: 'Make the account', enter: 'Join', enterTitle: 'Join a project', known: 'You have an account: this is its password.', into: 'in the project', bad: 'This link leads nowhere: it was used, or its time is over.',
+    go: 'Make the account', enter: 'Join', enterTitle: 'Join a project', known: 'You have an account: this is its password.', into: 'in the project', with: (provider: string) => `Join with ${provider}`, onlyWith: (provider: string) => `You have an account, to which you sign in with ${provider}.`, noPassword: 'You have an account without a password, and this server has no single sign-on to open it. Ask who runs this server.', bad: 'This link leads nowhere: it was used, or its time is over.',
   },
   projects: {
     project: 'Project', projects: 'Projects', make: 'New project',
@@ -103,7 +114,7 @@ export const en = {
     may: { owner: 'may do everything', manager: 'imports, runs jobs, promotes models, invites', reviewer: 'judges labels', annotator: 'labels', viewer: 'looks' } as Record<string, string>,
   },
   account: {
-    title: 'Account', password: 'Password', old: 'The password until now', new: 'The new one', change: 'Change it', changed: 'The password is changed; other sessions have ended.', tokens: 'Tokens',
+    title: 'Account', password: 'Password', noPassword: 'You have no password here: you sign in with your provider.', old: 'The password until now', new: 'The new one', change: 'Change it', changed: 'The password is changed; other sessions have ended.', tokens: 'Tokens',
     tokensText: 'Programs sign in with a token: Authorization: Bearer …', noTokens: 'No tokens.', make: 'Make a token', tokenName: 'What it is for', days: 'Days', once: 'Copy it now: it is shown once.', used: 'used', never: 'never used', revoke: 'Revoke', expires: 'until',
   },
   webhooks: {

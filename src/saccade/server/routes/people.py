@@ -24,9 +24,20 @@ from saccade.server.answers import (
     TokenAnswer,
     TokenMade,
 )
-from saccade.server.gate import COOKIE, Served, SignedIn, address_of, forget, note, remember
+from saccade.server.gate import (
+    Served,
+    SignedIn,
+    address_of,
+    begun_in,
+    end_earlier,
+    forget,
+    forget_begun,
+    note,
+    origin_of,
+    remember,
+)
 from saccade.server.permissions import API
-from saccade.store.people import Caller
+from saccade.store.entrance import Caller
 
 router = APIRouter(prefix=API)
 
@@ -38,7 +49,10 @@ def _begun(response: Response, request: Request, secret: str, caller: Caller) ->
 
 @router.post("/session", tags=["people"])
 def sign_in(given: SignIn, request: Request, response: Response, served: Served) -> SessionAnswer:
-    """Sign in with a password; the session is in a cookie."""
+    """Sign in with a password; the session is in a cookie.
+
+    An account that was to give its password for single sign-on is connected with it.
+    """
     request.app.state.tries.begin(address_of(request))
     try:
         secret, caller = served.people.sign_in(given.email, given.password)
@@ -46,12 +60,14 @@ def sign_in(given: SignIn, request: Request, response: Response, served: Served)
         note(request, "failed to sign in", given.email.strip().lower())
         raise
     request.app.state.tries.forget(address_of(request))
-    earlier = request.cookies.get(COOKIE)
-    if earlier:
-        served.people.sign_out(earlier)
+    end_earlier(request)
     request.state.caller = caller
     note(request, "signed in", caller.person.email)
-    return _begun(response, request, secret, caller)
+    begun = begun_in(request)
+    if begun and served.identities.connect(begun, caller.person.id):
+        note(request, "connected with single sign-on", caller.person.email)
+        forget_begun(response)
+    return _begun(response, request, secret, served.people.session(secret) or caller)
 
 
 @router.get("/session", tags=["people"])
@@ -61,11 +77,9 @@ def session(caller: SignedIn) -> SessionAnswer:
 
 
 @router.delete("/session", tags=["people"], status_code=204)
-def sign_out(request: Request, response: Response, served: Served) -> None:
+def sign_out(request: Request, response: Response) -> None:
     """End the session."""
-    cookie = request.cookies.get(COOKIE)
-    if cookie:
-        served.people.sign_out(cookie)
+    end_earlier(request)
     forget(response)
 
 
@@ -126,7 +140,7 @@ def invitations(served: Served) -> list[InvitationAnswer]:
 def invite(given: NewInvitation, request: Request, served: Served, caller: SignedIn) -> InvitationMade:
     """Invite somebody; the link is shown once."""
     made, secret = served.people.invite(given.email, given.role, caller)
-    link = f"{request.app.state.origin or str(request.base_url).rstrip('/')}/join#{secret}"
+    link = f"{origin_of(request)}/join#{secret}"
     return InvitationMade(**InvitationAnswer.model_validate(made).model_dump(), link=link)
 
 
