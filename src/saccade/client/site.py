@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from saccade.client.datasets import RemoteDatasets
 from saccade.client.http import Http
+from saccade.client.jobs import RemoteJobs
 from saccade.client.version import RemoteVersion
-from saccade.core.errors import NotFoundError, SaccadeError
+from saccade.core.errors import NotFoundError
 from saccade.core.progress import Progress, Silent
-from saccade.store.dataset_rows import DatasetInfo
-from saccade.store.jobs import ENDED, Job
-from saccade.store.version import VersionInfo
 
 _BYTES, _FILES = 32 << 20, 1000
 """So much is sent in one request: what it has acknowledged is kept, and need not be sent again."""
-_PIECE, _LOOK_AGAIN = 1 << 20, 0.3
-_MOMENTS = ("created", "updated", "started", "finished")
-DatasetList = list[DatasetInfo]
-JobList = list[Job]
+_PIECE = 1 << 20
 
 
 def connect(address: str, token: str, project: str = "default") -> Site:
@@ -126,120 +120,6 @@ class Site:
         finally:
             making.unlink(missing_ok=True)
         return target
-
-
-class RemoteDatasets:
-    """The datasets of a project on a server."""
-
-    def __init__(self, http: Http) -> None:
-        self._http = http
-
-    def list(self) -> DatasetList:
-        """All datasets, each at its latest version."""
-        return [DatasetInfo(**_with_moments(one)) for one in self._http.get("/datasets")]
-
-    def open(self, ref: str) -> RemoteVersion:
-        """A version, as NAME, NAME@NUMBER or NAME@ALIAS."""
-        return RemoteVersion(self._http, self._http.get(_path(ref)))
-
-    def log(self, name: str) -> Iterable[VersionInfo]:
-        """The versions of a dataset, the newest first; the runs and inputs that they came from are left out."""
-        found = self._http.get(f"{_path(name)}/log")
-        return [VersionInfo(**_with_moments(one), run_id=None, inputs=()) for one in found]
-
-    def diff(self, before: str, after: str) -> dict[str, Any]:
-        """What changed from a version to another: counts, columns and classes, and the first items of each sort."""
-        found: dict[str, Any] = self._http.get(f"{_path(after)}/diff", against=before)
-        return found
-
-    def change(
-        self, name: str, act: str, value: str = "", *, keys: Iterable[str] | None = None, where: str | None = None
-    ) -> RemoteVersion:
-        """Tag, untag, split or delete items, by keys or a query, as the next version."""
-        body = {"act": act, "value": value, "keys": None if keys is None else list(keys), "where": where}
-        return self.open(self._http.post(f"{_path(name)}/change", body)["ref"])
-
-    def tag(self, name: str, tag: str, number: int) -> None:
-        """Give a version a name for good."""
-        self._http.post(f"{_path(name)}/tags", {"name": tag, "number": number})
-
-    def restore(self, name: str, number: int) -> RemoteVersion:
-        """Make a new version that equals an old one."""
-        return self.open(self._http.post(f"{_path(name)}/restore", {"number": number})["ref"])
-
-    def remove(self, name: str) -> None:
-        """Remove a dataset with all its versions, where nothing was made from it."""
-        self._http.send("DELETE", _path(name))
-
-
-class RemoteJobs:
-    """The jobs of a project on a server."""
-
-    def __init__(self, http: Http) -> None:
-        self._http = http
-
-    def list(self, limit: int = 100) -> JobList:
-        """Jobs, the newest first."""
-        return [_job(one) for one in self._http.get("/jobs", limit=limit)["jobs"]]
-
-    def get(self, job: str) -> Job:
-        """A job as it stands."""
-        return _job(self._http.get(f"/jobs/{quote(job, safe='')}"))
-
-    def leave(self, kind: str, parameters: Mapping[str, Any], key: str | None = None) -> Job:
-        """Leave work to the workers. Asked for again with the same key, it is the same job."""
-        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
-        return _job(self._http.post("/jobs", {"kind": kind, "parameters": dict(parameters)}, headers=headers))
-
-    def run(self, kind: str, parameters: Mapping[str, Any], progress: Progress | None = None) -> Job:
-        """Leave work to the workers and wait for its end; Ctrl-C cancels it. SaccadeError where it fails."""
-        job = self.leave(kind, parameters)
-        try:
-            return self.wait(job.id, progress)
-        except KeyboardInterrupt:
-            self.cancel(job.id)
-            raise
-
-    def wait(self, job: str, progress: Progress | None = None) -> Job:
-        """A job when it has ended; SaccadeError where it failed or was cancelled."""
-        shown = progress or Silent()
-        what, done = "", 0
-        while (found := self.get(job)).state not in ENDED:
-            now = found.progress
-            if now.get("what") and now["what"] != what:
-                what, done = str(now["what"]), 0
-                shown.start(what, now.get("total"))
-            if int(now.get("done") or 0) > done:
-                shown.advance(int(now["done"]) - done, str(now.get("note") or ""))
-                done = int(now["done"])
-            time.sleep(_LOOK_AGAIN)
-        shown.finish()
-        if found.state != "finished":
-            raise SaccadeError(found.error or f"The job {job} was {found.state}.", hint=found.hint)
-        return found
-
-    def cancel(self, job: str) -> Job:
-        """End a job."""
-        return _job(self._http.post(f"/jobs/{quote(job, safe='')}/cancel"))
-
-    def retry(self, job: str) -> Job:
-        """Ask once more for what failed or was cancelled."""
-        return _job(self._http.post(f"/jobs/{quote(job, safe='')}/retry"))
-
-
-def _path(ref: str) -> str:
-    return f"/datasets/{quote(ref, safe='')}"
-
-
-def _with_moments(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: datetime.fromisoformat(value) if name in _MOMENTS and value is not None else value
-        for name, value in facts.items()
-    }
-
-
-def _job(facts: Mapping[str, Any]) -> Job:
-    return Job(**_with_moments(facts), project=0)
 
 
 def _grouped(files: Iterable[Path]) -> Iterator[list[Path]]:

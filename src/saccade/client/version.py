@@ -7,16 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any, BinaryIO
-from urllib.parse import quote
 
 import httpx
 import pyarrow as pa
 
 from saccade.client.http import Http
+from saccade.client.told import made, path_of
 from saccade.core.errors import NotFoundError
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, FileRef, ImageRef, MediaRef, Schema, VideoRef
 from saccade.store.codec import SCHEMA_METADATA, decode_batch
+from saccade.store.version import VersionInfo
 
 _KEYS = 200
 """So many keys are asked for at a time: they stand in the address."""
@@ -28,21 +29,23 @@ class RemoteVersion:
     def __init__(self, http: Http, facts: dict[str, Any]) -> None:
         self._http = http
         self.ref: str = facts["ref"]
-        self.number: int = facts["number"]
-        self.message: str = facts["message"]
-        self.author: str = facts["author"]
-        self._items: int = facts["items"]
+        self.name = self.ref.partition("@")[0]
+        self.info = made(VersionInfo, facts)
         self._places: dict[str, tuple[str, str]] = {}
 
+    @property
+    def number(self) -> int:
+        return self.info.number
+
     def __len__(self) -> int:
-        return self._items
+        return self.info.items
 
     def __repr__(self) -> str:
         return f"<{self.ref} at {self._http.address}, {len(self)} items>"
 
     @property
     def _path(self) -> str:
-        return f"/datasets/{quote(self.ref, safe='')}"
+        return path_of("datasets", self.ref)
 
     @cached_property
     def schema(self) -> Schema:

@@ -92,6 +92,7 @@ def do(workspace: Workspace, job: Job, worker: str) -> None:
         state = "cancelled"
     except SaccadeError as failure:
         state, error, hint = "failed", failure.message, failure.hint
+        result = {"code": failure.code}
         print(f"{time.strftime('%H:%M:%S')} {error} {hint}", flush=True)
     except Exception as failure:
         traceback.print_exc()
