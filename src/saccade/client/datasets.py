@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
 from saccade.client.http import Http
+from saccade.client.jobs import RemoteJobs
+from saccade.client.sending import RemoteObjects, forget_upload
 from saccade.client.told import made, path_of
 from saccade.client.version import RemoteVersion
-from saccade.core.errors import ConflictError, MovedError, NotFoundError
+from saccade.client.writing import Sender
+from saccade.core.errors import ConflictError, MovedError, NotFoundError, SaccadeError
 from saccade.core.merge import Choose, Conflict, MergeConflictError, Merged, Side
+from saccade.core.progress import Progress, Silent
+from saccade.core.reader import Item
+from saccade.core.schema import Schema
 from saccade.store.dataset_names import View
 from saccade.store.dataset_rows import DatasetInfo
+from saccade.store.datasets import Mode
 from saccade.store.diff import ItemChange, ObjectsChange, SchemaChange
-from saccade.store.names import MAIN
+from saccade.store.names import MAIN, check_name
 from saccade.store.version import VersionInfo
 
 DatasetList = list[DatasetInfo]
@@ -27,8 +35,8 @@ _PAGE, _CONFLICTS, _TRIES = 1000, 10_000, 10
 class RemoteDatasets:
     """The datasets of a project on a server."""
 
-    def __init__(self, http: Http) -> None:
-        self._http = http
+    def __init__(self, http: Http, jobs: RemoteJobs, objects: RemoteObjects) -> None:
+        self._http, self._jobs, self._objects = http, jobs, objects
 
     # Reading
 
@@ -76,6 +84,43 @@ class RemoteDatasets:
         return dict(sorted({**found["aliases"], **found["tags"]}.items()))
 
     # Writing
+
+    def write(
+        self,
+        name: str,
+        schema: Schema,
+        items: Iterable[Item],
+        *,
+        mode: Mode,
+        message: str = "",
+        inputs: Sequence[str] = (),
+        branch: str = MAIN,
+        progress: Progress | None = None,
+        follows: int | None = None,
+    ) -> RemoteVersion:
+        """Write items as the next version, all or nothing; arguments as on this machine.
+
+        Images and other files are sent where the project has none of their content yet: those with a ``uri`` of a file
+        of this machine, and those that were put (``site.objects``). It is a job of the server: Ctrl-C cancels it, and
+        nothing is changed.
+        """
+        check_name("dataset", name)
+        shown = progress or Silent()
+        shown.start(f"Sending {name}", len(items) if isinstance(items, Sequence) else None)
+        sender = Sender(self._http, self._objects, schema, shown)
+        try:
+            sender.send(items)
+        except BaseException:
+            with suppress(SaccadeError):
+                forget_upload(self._http, sender.upload)
+            raise
+        shown.finish()
+        parameters = {
+            "upload": sender.upload, "dataset": name, "mode": mode, "message": message, "inputs": list(inputs),
+            "branch": branch, "follows": follows,
+        }  # fmt: skip
+        done = self._jobs.run("write", parameters, progress)
+        return self.open(done.result["dataset"])
 
     def change(
         self,

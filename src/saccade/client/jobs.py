@@ -9,11 +9,12 @@ from typing import Any
 
 from saccade.client.http import Http, error_of
 from saccade.client.told import made, path_of
+from saccade.core.errors import WorkspaceError
 from saccade.core.progress import Progress, Silent
 from saccade.store.jobs import ENDED, Job
 
-_LOOK_AGAIN = 0.3
-_PAGE = 1000
+_LOOK_AGAIN, _PATIENCE = 0.3, 30.0
+_PAUSES = (0.5, 2.0)
 JobList = list[Job]
 
 
@@ -34,7 +35,13 @@ class RemoteJobs:
     def leave(self, kind: str, parameters: Mapping[str, Any], key: str | None = None) -> Job:
         """Leave work to the workers. Asked for again with the same key, it is the same job."""
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
-        return _job(self._http.post("/jobs", {"kind": kind, "parameters": dict(parameters)}, headers=headers))
+        body = {"kind": kind, "parameters": dict(parameters)}
+        for pause in _PAUSES:
+            try:
+                return _job(self._http.post("/jobs", body, headers=headers))
+            except WorkspaceError:  # whether it was heard is not known; with the same key asking again is asking once
+                time.sleep(pause)
+        return _job(self._http.post("/jobs", body, headers=headers))
 
     def run(self, kind: str, parameters: Mapping[str, Any], progress: Progress | None = None) -> Job:
         """Leave work to the workers and wait for its end; Ctrl-C cancels it. SaccadeError where it fails."""
@@ -46,10 +53,13 @@ class RemoteJobs:
             raise
 
     def wait(self, job: str, progress: Progress | None = None) -> Job:
-        """A job when it has ended; the error that ended it, SaccadeError where it was cancelled."""
+        """A job when it has ended; the error that ended it, SaccadeError where it was cancelled.
+
+        A server that does not answer is asked again for half a minute: what it does goes on without us.
+        """
         shown = progress or Silent()
         what, done = "", 0
-        while (found := self.get(job)).state not in ENDED:
+        while (found := self._surely(job)).state not in ENDED:
             now = found.progress
             if now.get("what") and now["what"] != what:
                 what, done = str(now["what"]), 0
@@ -63,6 +73,16 @@ class RemoteJobs:
             code = str(found.result.get("code", ""))
             raise error_of(code, found.error or f"The job {job} was {found.state}.", found.hint)
         return found
+
+    def _surely(self, job: str) -> Job:
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self.get(job)
+            except WorkspaceError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_LOOK_AGAIN)
 
     def log(self, job: str) -> str:
         """What its processes said; of a long log the end."""

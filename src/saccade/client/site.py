@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,12 +11,11 @@ from urllib.parse import quote
 from saccade.client.datasets import RemoteDatasets
 from saccade.client.http import Http
 from saccade.client.jobs import RemoteJobs
+from saccade.client.sending import Outgoing, RemoteObjects, new_upload, send_files
 from saccade.client.version import RemoteVersion
 from saccade.core.errors import NotFoundError
 from saccade.core.progress import Progress, Silent
 
-_BYTES, _FILES = 32 << 20, 1000
-"""So much is sent in one request: what it has acknowledged is kept, and need not be sent again."""
 _PIECE = 1 << 20
 
 
@@ -47,10 +44,12 @@ class Site:
 
     def __init__(self, http: Http) -> None:
         self.http = http
-        self.datasets = RemoteDatasets(http)
         self.jobs = RemoteJobs(http)
+        self.objects = RemoteObjects()
+        self.datasets = RemoteDatasets(http, self.jobs, self.objects)
 
     def close(self) -> None:
+        self.objects.close()
         self.http.close()
 
     def __enter__(self) -> Self:
@@ -78,15 +77,11 @@ class Site:
         if not files or not place.exists():
             raise NotFoundError(f"There is nothing to send in '{place}'.")
         root = place if place.is_dir() else place.parent
-        upload = str(self.http.post("/uploads")["id"])
+        upload = new_upload(self.http)
         progress.start("Sending", len(files))
-        for group in _grouped(files):
-            heads = [_head(file.relative_to(root).as_posix(), file.stat().st_size) for file in group]
-            length = sum(len(head) + file.stat().st_size for head, file in zip(heads, group, strict=True))
-            self.http.send(
-                "POST", f"/uploads/{upload}/files", content=_body(heads, group), headers={"Content-Length": str(length)}
-            )
-            progress.advance(len(group), group[-1].name)
+        outgoing = [Outgoing(file.relative_to(root).as_posix(), file) for file in files]
+        for group in send_files(self.http, upload, outgoing):
+            progress.advance(len(group), group[-1].path.name)
         progress.finish()
         return upload
 
@@ -120,28 +115,3 @@ class Site:
         finally:
             making.unlink(missing_ok=True)
         return target
-
-
-def _grouped(files: Iterable[Path]) -> Iterator[list[Path]]:
-    group: list[Path] = []
-    size = 0
-    for file in files:
-        if group and (size > _BYTES or len(group) == _FILES):
-            yield group
-            group, size = [], 0
-        group.append(file)
-        size += file.stat().st_size
-    if group:
-        yield group
-
-
-def _head(name: str, size: int) -> bytes:
-    return json.dumps({"name": name, "size": size}).encode() + b"\n"
-
-
-def _body(heads: Iterable[bytes], files: Iterable[Path]) -> Iterator[bytes]:
-    for head, file in zip(heads, files, strict=True):
-        yield head
-        with file.open("rb") as stream:
-            while piece := stream.read(_PIECE):
-                yield piece

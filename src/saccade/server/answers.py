@@ -478,6 +478,24 @@ class JobPage(Answer):
     next: str | None
 
 
+class Wanted(Given):
+    """A file as an item names it; ``frame`` where an image is one of several in it."""
+
+    kind: Literal["image", "video", "file"]
+    digest: str = Field(pattern="^[0-9a-f]{64}$")
+    frame: int | None = Field(None, ge=0, lt=1 << 40)
+
+
+class WantedFiles(Given):
+    files: list[Wanted] = Field(max_length=5000)
+
+
+class HeldFiles(Answer):
+    """For each file that was asked for, whether the project has it already, so that it need not be sent."""
+
+    held: list[bool]
+
+
 class UploadAnswer(Answer):
     id: str
     files: int

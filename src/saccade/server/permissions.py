@@ -85,6 +85,7 @@ ROUTES = {
     f"GET {API}/datasets/{{ref}}/views": Action.LOOK,
     f"PUT {API}/datasets/{{ref}}/views/{{name}}": Action.KEEP_VIEWS,
     f"DELETE {API}/datasets/{{ref}}/views/{{name}}": Action.KEEP_VIEWS,
+    f"POST {API}/files/held": Action.LEAVE_WORK,
     f"GET {API}/formats": Action.LOOK,
     f"GET {API}/folders": Action.LEAVE_WORK,
     f"GET {API}/jobs": Action.LOOK,

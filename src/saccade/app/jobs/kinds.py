@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,11 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from saccade.app.downloading import is_web, shown
 from saccade.app.importing import SplitRequest, at_hand, chosen_format, import_dataset
 from saccade.app.jobs.pipelines import MAIN, check_pipeline, graph_of
-from saccade.app.uploads import find_upload, remove_upload, source_of
+from saccade.app.uploads import find_upload, folder_of_upload, remove_upload, source_of
 from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError, SaccadeError, nearest
 from saccade.core.progress import Progress
 from saccade.core.report import Report
 from saccade.core.schema import Kind as ColumnKind
+from saccade.store.dataset_rows import taken
 from saccade.store.jobs import Job
 from saccade.store.names import check_name
 from saccade.store.workspace import Workspace
@@ -85,6 +86,18 @@ class ImportParameters(LookParameters):
     strict: bool = False
     options: dict[str, str] = Field({}, max_length=50, description="Options of the format, by name.")
     replace: bool = Field(False, description="Make it the next version of a dataset that is there.")
+
+
+class WriteParameters(_Parameters):
+    """Items and their files, sent as an upload; see the guide."""
+
+    upload: str = Field(max_length=64, description="Has items-….arrow, and files by their digests in the folder files.")
+    dataset: str = Field(max_length=100)
+    mode: Literal["create", "append", "merge", "replace"]
+    message: str = Field("", max_length=2000)
+    branch: str = Field("main", max_length=200)
+    inputs: list[str] = Field([], max_length=100, description="Dataset versions that they were made from.")
+    follows: int | None = Field(None, ge=1, description="The number of the version that it is to follow.")
 
 
 class ExportParameters(_Parameters):
@@ -215,6 +228,30 @@ def import_(doing: Doing, given: ImportParameters) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def write(doing: Doing, given: WriteParameters) -> dict[str, Any]:
+    """Write items that were sent. Done again after its worker died, it finds what it had finished."""
+    from saccade.app.writing import write_sent
+
+    workspace = doing.workspace
+    made = _made_before(doing)
+    if made is None:
+        person = doing.job.person
+        made = write_sent(
+            workspace, folder_of_upload(workspace, given.upload), given.dataset, mode=given.mode, message=given.message,
+            branch=given.branch, inputs=given.inputs, follows=given.follows, progress=doing.progress,
+            author="" if person is None else workspace.people.get(person).name,
+        ).ref  # fmt: skip
+    remove_upload(workspace, given.upload)
+    version = workspace.datasets.open(made)
+    return {"dataset": version.ref, "number": version.number, "items": len(version)}
+
+
+def _made_before(doing: Doing) -> str | None:
+    """The version that this job had made when its worker died."""
+    runs = doing.workspace.runs
+    return next((made for run in runs.of_job(doing.job.id) if (made := runs.version_made(run.id)) is not None), None)
+
+
 def export(doing: Doing, given: ExportParameters) -> dict[str, Any]:
     """Write a dataset version in an outside format, as one archive to be fetched."""
     from saccade.app.exporting import export_dataset
@@ -323,6 +360,14 @@ def _check_import(workspace: Workspace, given: ImportParameters) -> None:
         raise InvalidValueError("Only the files of a folder of the server can be linked.")
 
 
+def _check_write(workspace: Workspace, given: WriteParameters) -> None:
+    check_name("dataset", given.dataset)
+    if given.mode == "create" and workspace.datasets.exists(given.dataset):
+        raise taken(given.dataset)
+    if given.mode in ("append", "merge"):
+        workspace.datasets.open(f"{given.dataset}@{given.branch}")
+
+
 def _check_export(workspace: Workspace, given: ExportParameters) -> None:
     from saccade.formats.base import FORMATS
 
@@ -334,6 +379,9 @@ KINDS: Mapping[str, JobKind] = {
     "look": JobKind(LookParameters, lambda given: f"Look at {given.source.name()}", look),
     "import": JobKind(
         ImportParameters, lambda given: f"Import {given.source.name()} as {given.dataset}", import_, _check_import
+    ),
+    "write": JobKind(
+        WriteParameters, lambda given: f"Write {given.dataset} ({given.mode})", write, _check_write
     ),
     "export": JobKind(
         ExportParameters, lambda given: f"Export {given.dataset} as {given.format}", export, _check_export
@@ -374,8 +422,8 @@ def leave(
     plain = given.model_dump(mode="json")
     if request is not None and (earlier := workspace.jobs.asked(kind, plain, person, request)) is not None:
         return earlier  # not checked again: by now the job may have used up its upload and made its dataset
-    source = getattr(given, "source", None)
-    if source is not None and source.upload is not None:
-        find_upload(workspace, source.upload, person or "")
+    source = getattr(given, "source", given)
+    if (upload := getattr(source, "upload", None)) is not None:
+        find_upload(workspace, upload, person or "")
     part.check(workspace, given)
     return workspace.jobs.add(kind, part.title(given), plain, person, request)

@@ -14,17 +14,22 @@ from saccade.app.jobs.doing import folder_of
 from saccade.app.jobs.kinds import leave
 from saccade.app.uploads import find_upload, new_upload, receive, remove_upload
 from saccade.core.errors import NotAllowedError, NotFoundError
+from saccade.core.schema import FileRef, ImageRef, MediaRef, VideoRef
 from saccade.server.answers import (
     FolderAnswer,
     FormatAnswer,
+    HeldFiles,
     JobAnswer,
     JobPage,
     NewJob,
     Received,
     UploadAnswer,
+    Wanted,
+    WantedFiles,
 )
 from saccade.server.gate import Served, SignedIn, workspace_of
 from saccade.server.permissions import API
+from saccade.store.held import held_files, identity
 from saccade.store.jobs import ENDED, Job
 
 router = APIRouter(prefix=API)
@@ -150,6 +155,22 @@ def forget_upload(upload: str, served: Served, caller: SignedIn) -> None:
     """Let an upload go."""
     find_upload(served, upload, caller.person.id)
     remove_upload(served, upload)
+
+
+@router.post("/files/held", tags=["uploads"])
+def held(given: WantedFiles, served: Served) -> HeldFiles:
+    """Which files the project has already: those that a version of one of its datasets refers to."""
+    asked = [_named(one) for one in given.files]
+    found = held_files(served, asked)
+    return HeldFiles(held=[identity(one) in found for one in asked])
+
+
+def _named(one: Wanted) -> MediaRef:
+    if one.kind == "image":
+        return ImageRef(one.digest, 0, "", 0, 0, "", frame=one.frame)
+    if one.kind == "video":
+        return VideoRef(one.digest, 0, "", 0, 0, 0, 0.0, 0.0, "", "")
+    return FileRef(one.digest, 0, "")
 
 
 @router.get("/formats", tags=["datasets"])
