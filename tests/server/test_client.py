@@ -117,8 +117,8 @@ def test_work_from_a_program(
     with zipfile.ZipFile(archive) as packed:
         assert len([name for name in packed.namelist() if name.endswith(".jpg")]) == 10
     assert site.jobs.list()[0].state == "finished"
-    assert {one["kind"] for one in site.runs()} == {"import"}
-    assert site.models() == []
+    assert {one.kind for one in site.runs.list()} == {"import"}
+    assert site.models.list() == []
     with pytest.raises(SaccadeError, match="sent"):
         site.import_dataset(pictures, "sent")
     with pytest.raises(NotFoundError):

@@ -11,6 +11,10 @@ from urllib.parse import quote
 from saccade.client.datasets import RemoteDatasets
 from saccade.client.http import Http
 from saccade.client.jobs import RemoteJobs
+from saccade.client.models import RemoteEvaluation, RemoteEvaluations, RemoteModels, RemoteModelVersion
+from saccade.client.people import RemotePeople, RemoteProjects
+from saccade.client.pipelines import RemotePipelines
+from saccade.client.runs import RemoteRuns
 from saccade.client.sending import Outgoing, RemoteObjects, new_upload, send_files
 from saccade.client.version import RemoteVersion
 from saccade.core.errors import NotFoundError
@@ -47,6 +51,12 @@ class Site:
         self.jobs = RemoteJobs(http)
         self.objects = RemoteObjects()
         self.datasets = RemoteDatasets(http, self.jobs, self.objects)
+        self.models = RemoteModels(http)
+        self.evaluations = RemoteEvaluations(http)
+        self.runs = RemoteRuns(http)
+        self.pipelines = RemotePipelines(self.jobs)
+        self.people = RemotePeople(http)
+        self.projects = RemoteProjects(http)
 
     def close(self) -> None:
         self.objects.close()
@@ -60,15 +70,67 @@ class Site:
     ) -> None:
         self.close()
 
-    def models(self) -> list[dict[str, Any]]:
-        """The models with their versions, aliases and metrics."""
-        found: list[dict[str, Any]] = self.http.get("/models")
+    def formats(self) -> tuple[dict[str, Any], ...]:
+        """The formats that can be imported and exported, and what each can hold."""
+        return tuple(self.http.get("/formats"))
+
+    def operations(self) -> tuple[dict[str, Any], ...]:
+        """The operations of which pipelines are made, with what they take and give."""
+        return tuple(self.http.get("/operations"))
+
+    def components(self) -> dict[str, list[str]]:
+        """The names of the parts of models and of augmentations that a recipe may use."""
+        found: dict[str, list[str]] = self.http.get("/components")
         return found
 
-    def runs(self) -> list[dict[str, Any]]:
-        """The runs, the newest first."""
-        found: list[dict[str, Any]] = self.http.get("/runs")
+    def backbones(self, containing: str = "") -> tuple[str, ...]:
+        """The encoders that a recipe may name."""
+        return tuple(self.jobs.run("backbones", {"containing": containing}).result["names"])
+
+    def recipe(self, dataset: str) -> str:
+        """A recipe to begin with, for a dataset."""
+        return str(self.http.get("/recipe", dataset=dataset)["recipe"])
+
+    def train(self, recipe: str, progress: Progress | None = None) -> RemoteModelVersion:
+        """Train a recipe, which is YAML, and wait for the model."""
+        return self.models.open(self.jobs.run("train", {"recipe": recipe}, progress).result["model"])
+
+    def check_recipe(self, recipe: str) -> tuple[dict[str, Any], ...]:
+        """Check a recipe with its data and model; what each check found."""
+        return tuple(self.jobs.run("train", {"recipe": recipe, "check": True}).result["checks"])
+
+    def evaluate_model(
+        self, model: str, dataset: str, *, split: str | None = None, progress: Progress | None = None
+    ) -> RemoteEvaluation:
+        """Measure a model on the labelled items of a dataset version, of one split where given."""
+        done = self.jobs.run("evaluate", {"model": model, "dataset": dataset, "split": split}, progress)
+        return self.evaluations.get(done.result["evaluation"])
+
+    def evaluate_coco_files(self, truth: Path | str, predictions: Path | str, kind: str = "boxes") -> dict[str, Any]:
+        """Send a file of truth and one of predictions, both in COCO's format, and measure; the metrics."""
+        upload = new_upload(self.http)
+        named = {"truth.json": Path(truth), "predictions.json": Path(predictions)}
+        for _ in send_files(self.http, upload, [Outgoing(name, path) for name, path in named.items()]):
+            pass
+        given = {"upload": upload, "truth": "truth.json", "predictions": "predictions.json", "kind": kind}
+        found: dict[str, Any] = self.jobs.run("evaluate-files", given).result["metrics"]
         return found
+
+    def predict(
+        self, model: str, dataset: str, into: str, *, split: str | None = None, min_score: float = 0.25,
+        progress: Progress | None = None,
+    ) -> RemoteVersion:  # fmt: skip
+        """Run a model on a dataset; what it finds becomes a new dataset."""
+        given = {"model": model, "dataset": dataset, "into": into, "split": split, "min_score": min_score}
+        return self.datasets.open(self.jobs.run("predict", given, progress).result["dataset"])
+
+    def doctor(self, *, repair: bool = False, deep: bool = False) -> dict[str, Any]:
+        """Check the server's workspace, for owners; the problems, and whether it is ``sound``."""
+        return dict(self.jobs.run("doctor", {"repair": repair, "deep": deep}).result)
+
+    def gc(self, *, dry_run: bool = False, cache: bool = False) -> dict[str, Any]:
+        """Remove stored files that nothing needs, for owners; how many, and their bytes."""
+        return dict(self.jobs.run("gc", {"dry_run": dry_run, "cache": cache}).result)
 
     def upload(self, source: Path | str, progress: Progress | None = None) -> str:
         """Send a file, or all files of a folder; the id of the upload, for jobs."""

@@ -33,11 +33,14 @@ from saccade.server.gate import PROJECT, Gate
 from saccade.server.opened import Sites, UnchangedError
 from saccade.server.pages import PLACE, Pages
 from saccade.server.permissions import API
-from saccade.server.routes import datasets, jobs, models, people, projects, versions
+from saccade.server.routes import datasets, evaluations, jobs, models, parts, people, projects, runs, versions
 from saccade.server.tries import Tries
 from saccade.store.workspace import Workspace
 
-ROUTERS = (people.router, projects.router, datasets.router, versions.router, jobs.router, models.router)
+ROUTERS = (
+    people.router, projects.router, datasets.router, versions.router, jobs.router, parts.router, models.router,
+    evaluations.router, runs.router,
+)  # fmt: skip
 LARGEST_BODY, LARGEST_UPLOAD = 1 << 20, 1 << 40
 _OF_PROJECT = re.compile(rf"{API}/projects/(?P<project>[^/]+)/(?P<rest>.+)", re.DOTALL)
 _FILES = re.compile(rf"{API}/uploads/[^/]+/files")

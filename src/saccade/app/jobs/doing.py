@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from saccade.app.jobs.kinds import KINDS, Doing
+from saccade.app.jobs.kind import Doing
+from saccade.app.jobs.kinds import KINDS
 from saccade.core.errors import SaccadeError
 from saccade.pipeline.worker import limit_memory
 from saccade.store.jobs import Job, State

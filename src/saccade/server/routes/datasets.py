@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -27,11 +26,12 @@ from saccade.server.answers import (
 from saccade.server.arrow import arrow_stream
 from saccade.server.gate import Served
 from saccade.server.opened import opened_of, version_asked
+from saccade.server.packing import pieces_of
 from saccade.server.permissions import API
 
 router = APIRouter(prefix=API)
 Ref = str
-_PIECE, TILE = 1 << 20, 512
+TILE = 512
 _FOREVER = "private, max-age=31536000, immutable"
 
 
@@ -236,7 +236,7 @@ def file(
     if found is None:
         raise NotFoundError(f"The item '{key}' has no file there.")
     headers = {"Content-Disposition": "attachment", "Cache-Control": _cached(ref), "Content-Length": str(found.size)}
-    pieces = _pieces(version.open_media(found))
+    pieces = pieces_of(version.open_media(found))
     return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
 
 
@@ -244,13 +244,6 @@ def _jpeg(pixels: Any, ref: Ref) -> Response:
     from saccade.media.image import encode
 
     return Response(encode(pixels, "jpeg", 85), media_type="image/jpeg", headers={"Cache-Control": _cached(ref)})
-
-
-def _pieces(stream: BinaryIO) -> Iterator[bytes]:
-    """A file bit by bit: it may be larger than the memory."""
-    with stream:
-        while piece := stream.read(_PIECE):
-            yield piece
 
 
 def _cached(ref: Ref) -> str:
