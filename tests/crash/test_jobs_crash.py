@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -15,10 +16,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
 import pytest
 
 from saccade.app.importing import import_dataset
+from saccade.core.digest import digest_bytes
+from saccade.core.reader import Item
 from saccade.core.roles import Role
+from saccade.core.schema import Column, ImageRef, Kind, Schema
+from saccade.store.codec import arrow_schema, encode_items
 from saccade.store.doctor import doctor
 from saccade.store.workspace import Workspace
 
@@ -85,8 +91,9 @@ class Site:
         self.uploads[upload] = files
         return upload
 
-    def leave(self, upload: str, name: str) -> None:
-        body = {"kind": "import", "parameters": {"source": {"upload": upload}, "dataset": name}}
+    def leave(self, upload: str, name: str, kind: str) -> None:
+        more = {"source": {"upload": upload}} if kind == "import" else {"upload": upload, "mode": "create"}
+        body = {"kind": kind, "parameters": {"dataset": name, **more}}
         job = self.post("/jobs", json=body, headers={"Idempotency-Key": name}).json()["id"]
         self.jobs[str(job)] = name
         self.files_of[name] = self.uploads.pop(upload, self.files_of.get(name, {}))
@@ -127,7 +134,7 @@ class Site:
                 if name in names:
                     version = workspace.datasets.open(name)
                     found = {version.read_media(item["image"]) for item in version.items()}
-                    assert found == set(self.files_of[name].values())
+                    assert found == {data for file, data in self.files_of[name].items() if "items" not in file}
             log = {one.number for one in workspace.datasets.log("base")}
             assert set(self.changes) <= log, "a version that was acknowledged is there"
             for number, (key, tag) in self.changes.items():
@@ -155,10 +162,12 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, pictures: Path) -> None:
             timer.start()
             name, upload, tries = f"made{number}", "", 0
             files = {f"{at}.jpg": images[at] for at in range(chance.randrange(1, len(images)))}
+            kind = ("import", "write")[number % 2]
+            files = files if kind == "import" else as_items(files)
             while True:
                 try:
                     upload = upload or site.upload(files)
-                    site.leave(upload, name)
+                    site.leave(upload, name, kind)
                     for at in range(4):
                         site.change(chance.choice(keys), f"t{number}.{at}.{tries}")
                     site.wait_for_jobs()
@@ -178,6 +187,16 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, pictures: Path) -> None:
         assert len({*site.jobs.values()}) == len(site.jobs) == KILLS, "asked again under its name, it is the same job"
     finally:
         site.end()
+
+
+def as_items(images: dict[str, bytes]) -> dict[str, bytes]:
+    """Images as a program sends them with the items that they are of."""
+    schema = Schema((Column("image", Kind.IMAGE),))
+    refs = {name: ImageRef(digest_bytes(data), len(data), name, 1, 1, "jpeg") for name, data in images.items()}
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, arrow_schema(schema, position=False)) as writer:
+        writer.write_batch(encode_items([Item(name, {"image": ref}) for name, ref in refs.items()], schema))
+    return {**{f"files/{refs[name].digest}": data for name, data in images.items()}, "items-0.arrow": sink.getvalue()}
 
 
 def kill(site: Site, wanted: str, killed: Counter[str]) -> None:

@@ -109,7 +109,7 @@ def test_work_from_a_program(
     assert tagged.where("'good' in tags") == version.where("split == 'val'")
     site.datasets.tag("sent", "checked", 2)
     assert site.datasets.open("sent@checked").number == 2
-    assert site.datasets.diff("sent@1", "sent@2")["counts"]["changed"] == len(tagged.where("'good' in tags"))
+    assert site.datasets.diff("sent@1", "sent@2").counts["changed"] == len(tagged.where("'good' in tags"))
     assert site.datasets.restore("sent", 1).number == 3
     assert [one.number for one in site.datasets.log("sent")] == [3, 2, 1]
     assert {one.name for one in site.datasets.list()} >= {"harbour", "sent"}
@@ -117,8 +117,8 @@ def test_work_from_a_program(
     with zipfile.ZipFile(archive) as packed:
         assert len([name for name in packed.namelist() if name.endswith(".jpg")]) == 10
     assert site.jobs.list()[0].state == "finished"
-    assert {one["kind"] for one in site.runs()} == {"import"}
-    assert site.models() == []
+    assert {one.kind for one in site.runs.list()} == {"import"}
+    assert site.models.list() == []
     with pytest.raises(SaccadeError, match="sent"):
         site.import_dataset(pictures, "sent")
     with pytest.raises(NotFoundError):

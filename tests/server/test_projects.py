@@ -60,6 +60,7 @@ def made(site: Site, project: str) -> Side:
         "cells", SCHEMA, [Item("k", {"image": image, "note": note})], mode="create", run_id=run.id, message=note
     )
     workspace.datasets.alias("cells", "good", 1, fixed=True)
+    workspace.datasets.branch("cells", "trial", "1")
     workspace.datasets.keep_view("cells", "mine", {"query": note})
     workspace.runs.finish(run.id, "finished")
     workspace.models.add("finder", manifest={"note": note}, metrics={}, files={"weights": note.encode()})
@@ -75,7 +76,8 @@ def made(site: Site, project: str) -> Side:
     names = {
         "webhook": hook.id, "delivery": delivery,
         "ref": "cells", "job": job.id, "upload": upload, "person": person.id, "invitation": invitation["id"],
-        "token": token["id"], "run": run.id, "tag": "good", "name": "mine", "secret": token["token"], "model": "finder",
+        "token": token["id"], "run": run.id, "tag": "good", "alias": "good", "branch": "trial",
+        "name": "mine", "secret": token["token"], "model": "finder",
     }  # fmt: skip
     return Side(project, workspace, client, names)
 
@@ -117,6 +119,7 @@ BODIES = {
     "/tags": {"name": "x", "number": 1},
     "/branches": {"name": "x", "number": 1},
     "/aliases": {"name": "x", "number": 1},
+    "/merge": {"dry_run": True},
 }
 
 

@@ -24,6 +24,7 @@ export const router = createRouter({
         { path: '', name: 'items', component: () => import('@/screens/Items.vue') },
         { path: 'statistics', name: 'statistics', component: () => import('@/screens/Statistics.vue') },
         { path: 'versions', name: 'versions', component: () => import('@/screens/Versions.vue') },
+        { path: 'merge', name: 'merge', component: () => import('@/screens/Merge.vue'), meta: { needs: 'manager' } },
         { path: 'export', name: 'export', component: () => import('@/screens/Export.vue'), meta: { needs: 'manager' } },
       ],
     },

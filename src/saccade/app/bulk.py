@@ -9,6 +9,7 @@ from saccade.app.splits import SPLIT
 from saccade.core.errors import InvalidValueError
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
+from saccade.store.names import MAIN
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
@@ -18,33 +19,53 @@ _LONGEST = 100
 
 
 def change_items(
-    workspace: Workspace, name: str, keys: Sequence[str], act: Act, value: str = "", *, author: str = ""
+    workspace: Workspace,
+    name: str,
+    keys: Sequence[str],
+    act: Act,
+    value: str = "",
+    *,
+    author: str = "",
+    message: str = "",
+    branch: str = MAIN,
+    follows: int | None = None,
 ) -> DatasetVersion:
-    """Remove items, put them into a split, or add or take away a tag, as the next version of a dataset.
+    """Remove items, put them into a split, or add or take away a tag, as the next version of a branch of a dataset.
 
     Tags are the column ``tags`` of kind labels. NotFoundError for a key that is not there; InvalidValueError where
-    nothing is chosen, and for an empty tag or split.
+    nothing is chosen, and for an empty tag or split; MovedError where the branch no longer ends at ``follows``.
     """
     if not keys:
         raise InvalidValueError("No items are chosen.", hint="Choose some first.")
     count = f"{len(keys):,} items"
     if act == "delete":
-        return workspace.datasets.delete_items(name, keys, f"Removed {count}.", author=author)
+        return workspace.datasets.delete_items(
+            name, keys, message or f"Removed {count}.", author=author, branch=branch, follows=follows
+        )
     value = value.strip()
     if not value or len(value) > _LONGEST:
         raise InvalidValueError(f"A {act} needs a name of 1 to {_LONGEST} characters, not '{value[:_LONGEST]}'.")
-    version = workspace.datasets.open(name)
+    version = workspace.datasets.open(f"{name}@{branch}")
     if act == "split":
-        column, message = Column(SPLIT, Kind.TEXT), f"Put {count} into the split {value}."
+        column, said = Column(SPLIT, Kind.TEXT), f"Put {count} into the split {value}."
     else:
         column = Column(TAGS, Kind.LABELS)
-        message = f"Tagged {count} as {value}." if act == "tag" else f"Took the tag {value} from {count}."
+        said = f"Tagged {count} as {value}." if act == "tag" else f"Took the tag {value} from {count}."
     if column.name in version.schema:
         if version.schema[column.name].kind is not column.kind:
             raise InvalidValueError(f"The column '{column.name}' is of kind {version.schema[column.name].kind}.")
         column = version.schema[column.name]
     items = _changed(version, keys, column.name, act, value)
-    return workspace.datasets.write(name, Schema((column,)), items, mode="merge", message=message, author=author)
+    return workspace.datasets.write(
+        name,
+        Schema((column,)),
+        items,
+        mode="merge",
+        message=message or said,
+        author=author,
+        branch=branch,
+        follows=follows,
+    )
 
 
 def _changed(version: DatasetVersion, keys: Sequence[str], column: str, act: Act, value: str) -> Iterator[Item]:

@@ -30,6 +30,16 @@ def compare_models(workspace: Workspace, first_ref: str, second_ref: str) -> dic
     }
 
 
+def compare_evaluations(workspace: Workspace, first_id: str, second_id: str) -> dict[str, Any]:
+    """The numbers that both have; ``comparable``: they are of the same version, split and kind of data."""
+    first, second = workspace.evaluations.get(first_id), workspace.evaluations.get(second_id)
+    data = [(one.dataset, one.split, one.kind) for one in (first, second)]
+    return {
+        "first": first.id, "second": second.id, "models": [first.model, second.model],
+        "comparable": data[0] == data[1], "metrics": _pairs(first.metrics, second.metrics),
+    }  # fmt: skip
+
+
 def _pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     return {
         name: (value, second[name])

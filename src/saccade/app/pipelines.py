@@ -14,6 +14,7 @@ from typing import Any
 
 from saccade.core.errors import ConflictError, InvalidValueError
 from saccade.core.progress import Progress, Silent
+from saccade.pipeline.draw import drawing_of
 from saccade.pipeline.engine import Engine, engine_named
 from saccade.pipeline.explain import Cause, explain_item
 from saccade.pipeline.graph import Graph
@@ -25,7 +26,9 @@ from saccade.store.workspace import Workspace
 
 KIND = "pipeline"
 EVENTS = "events.jsonl"
+_SHOWN = 100
 STEPS = "steps.json"
+GRAPH = "graph.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def run_pipeline(
     run = workspace.runs.start(KIND, graph.name, dict(config or {}), _inputs(workspace, graph))
     chosen = engine_named(engine, processes=processes) if isinstance(engine, str) else engine
     stop = threading.Event()
+    (run.folder / GRAPH).write_text(json.dumps(drawing_of(graph).to_json(), ensure_ascii=False), "utf-8")
     with (run.folder / EVENTS).open("a", encoding="utf-8") as log:
 
         def tell(event: Mapping[str, Any]) -> None:
@@ -206,12 +210,18 @@ def _stopped_by_signal(stop: threading.Event) -> Iterator[None]:
 
 
 def cancel_run(workspace: Workspace, run_id: str) -> None:
-    """Ask the process of a run to stop; ConflictError where it does not run, or runs on another machine."""
+    """Ask what does a run to stop: its job, or its process.
+
+    ConflictError where it does not run, or runs on another machine without a job.
+    """
     run = workspace.runs.get(run_id)
-    process = workspace.runs.process_of(run_id)
     if run.state != "running":
         raise ConflictError(f"The run {run_id} does not run: it is {run.state}.")
-    if not is_alive(process):
+    if run.job is not None:
+        workspace.jobs.cancel(run.job)
+        return
+    process = workspace.runs.process_of(run_id)
+    if not is_alive(process) or process_id(process) == os.getpid():
         raise ConflictError(f"The run {run_id} runs on another machine.", hint="Stop it there.")
     os.kill(process_id(process), signal.SIGINT if run.kind != "train" else signal.SIGTERM)
 
@@ -222,3 +232,31 @@ def events_of(run: Run) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+
+
+def drawing_of_run(run: Run) -> dict[str, Any] | None:
+    """The graph of a run of a pipeline as :class:`saccade.pipeline.draw.Drawing` tells it; None for an old run."""
+    path = run.folder / GRAPH
+    found: dict[str, Any] | None = json.loads(path.read_bytes()) if path.exists() else None
+    return found
+
+
+def steps_of(run: Run) -> list[dict[str, Any]]:
+    """The steps of a run of a pipeline in order, each with its ``state`` and what has been done about it.
+
+    The state is waiting, running, done, failed, or stopped, where the run ended in the middle of it.
+    """
+    steps: dict[str, dict[str, Any]] = {}
+    for event in events_of(run):
+        if event["event"] == "start":
+            steps = {name: {"step": name, "state": "waiting"} for name in event["steps"]}
+        elif event["event"] == "begin":
+            steps[event["step"]] = {"step": event["step"], "state": "running", "reasons": event["reasons"]}
+        elif event["event"] == "step":
+            told = {name: value for name, value in event.items() if name not in ("event", "time", "run")}
+            steps[event["step"]] = {**told, "failures": told["failures"][:_SHOWN], "state": "done"}
+    if run.state != "running":
+        for step in steps.values():
+            if step["state"] == "running":
+                step["state"] = "failed" if run.state == "failed" else "stopped"
+    return list(steps.values())

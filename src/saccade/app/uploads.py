@@ -70,6 +70,12 @@ def source_of(workspace: Workspace, upload: str) -> Path:
     return inside[0] if len(inside) == 1 and is_archive(inside[0]) else folder
 
 
+def folder_of_upload(workspace: Workspace, upload: str) -> Path:
+    """Where the files of an upload lie; NotFoundError where there is none."""
+    _owner(workspace, upload)
+    return _folder(workspace, upload) / "files"
+
+
 def remove_upload(workspace: Workspace, upload: str) -> None:
     """Let its files go."""
     shutil.rmtree(_folder(workspace, upload), ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,11 +20,11 @@ def register(app: typer.Typer) -> None:
 def list_(json: JsonOption = False) -> None:
     """All operations."""
     from saccade.cli.console import print_json, print_table
-    from saccade.operations.base import OPERATIONS
+    from saccade.operations.base import OPERATIONS, facts_of
 
     known = [OPERATIONS.get(name) for name in OPERATIONS.names()]
     if json:
-        print_json([_facts(one) for one in known])
+        print_json([facts_of(one) for one in known])
         return
     print_table(
         ["Operation", "By", "What"], [[one.name, str(one.granularity), one.help.split("\n")[0]] for one in known]
@@ -38,9 +38,10 @@ def show(
 ) -> None:
     """What an operation takes and gives."""
     from saccade.cli.console import out, print_json, print_table
+    from saccade.operations.base import facts_of
     from saccade.pipeline.finding import find_operation
 
-    facts = _facts(find_operation(name))
+    facts = facts_of(find_operation(name))
     if json:
         print_json(facts)
         return
@@ -74,15 +75,3 @@ def template(
         print_json({"file": str(file), "operation": name, "use": f"{file.name}:{name}"})
         return
     say(f"Written: {file}. Use it in a pipeline: 'use: {file.name}:{name}'.")
-
-
-def _facts(one: Any) -> dict[str, Any]:
-    return {
-        "name": one.name, "granularity": str(one.granularity), "help": one.help, "output": str(one.output),
-        "inputs": [
-            {"name": port.name, "type": str(port.type), "several": port.several, "optional": port.optional,
-             "help": port.help}
-            for port in one.inputs
-        ],
-        "parameters": one.parameters.model_json_schema(),
-    }  # fmt: skip

@@ -12,10 +12,15 @@ import httpx
 from saccade import __version__
 from saccade.core.errors import (
     ConflictError,
+    FormatError,
     InvalidValueError,
+    MediaError,
+    MovedError,
     NotAllowedError,
     NotFoundError,
     NotSignedInError,
+    PipelineError,
+    RecipeError,
     SaccadeError,
     TooManyError,
     WorkspaceError,
@@ -24,6 +29,13 @@ from saccade.core.errors import (
 _ERRORS: dict[int, type[SaccadeError]] = {
     401: NotSignedInError, 403: NotAllowedError, 404: NotFoundError, 409: ConflictError, 422: InvalidValueError,
     503: WorkspaceError,
+}  # fmt: skip
+_BY_CODE: dict[str, type[SaccadeError]] = {
+    kind.code: kind
+    for kind in (
+        InvalidValueError, NotFoundError, ConflictError, MovedError, MediaError, FormatError, RecipeError,
+        PipelineError, NotSignedInError, NotAllowedError, WorkspaceError,
+    )
 }  # fmt: skip
 _PATIENCE = 60.0
 
@@ -87,9 +99,14 @@ def _raise(answer: httpx.Response) -> None:
         return
     try:
         told = answer.json()["error"]
-        message, hint = str(told["message"]), str(told.get("hint", ""))
+        message, hint, code = str(told["message"]), str(told.get("hint", "")), str(told.get("code", ""))
     except (ValueError, KeyError, TypeError):
-        message, hint = f"The server answers {answer.status_code}.", ""
+        message, hint, code = f"The server answers {answer.status_code}.", "", ""
     if answer.status_code == 429:
         raise TooManyError(message, seconds=int(answer.headers.get("Retry-After", "1")), hint=hint)
-    raise _ERRORS.get(answer.status_code, SaccadeError)(message, hint=hint)
+    raise error_of(code, message, hint, _ERRORS.get(answer.status_code, SaccadeError))
+
+
+def error_of(code: str, message: str, hint: str, other: type[SaccadeError] = SaccadeError) -> SaccadeError:
+    """The error that a server calls by this code; ``other`` where its code is none of a simple error."""
+    return _BY_CODE.get(code, other)(message, hint=hint)

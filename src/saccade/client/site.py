@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from saccade.client.datasets import RemoteDatasets
 from saccade.client.http import Http
+from saccade.client.jobs import RemoteJobs
+from saccade.client.models import RemoteEvaluation, RemoteEvaluations, RemoteModels, RemoteModelVersion
+from saccade.client.people import RemotePeople, RemoteProjects
+from saccade.client.pipelines import RemotePipelines
+from saccade.client.runs import RemoteRuns
+from saccade.client.sending import Outgoing, RemoteObjects, new_upload, send_files
 from saccade.client.version import RemoteVersion
-from saccade.core.errors import NotFoundError, SaccadeError
+from saccade.core.errors import NotFoundError
 from saccade.core.progress import Progress, Silent
-from saccade.store.dataset_rows import DatasetInfo
-from saccade.store.jobs import ENDED, Job
-from saccade.store.version import VersionInfo
 
-_BYTES, _FILES = 32 << 20, 1000
-"""So much is sent in one request: what it has acknowledged is kept, and need not be sent again."""
-_PIECE, _LOOK_AGAIN = 1 << 20, 0.3
-_MOMENTS = ("created", "updated", "started", "finished")
-DatasetList = list[DatasetInfo]
-JobList = list[Job]
+_PIECE = 1 << 20
 
 
 def connect(address: str, token: str, project: str = "default") -> Site:
@@ -53,10 +48,18 @@ class Site:
 
     def __init__(self, http: Http) -> None:
         self.http = http
-        self.datasets = RemoteDatasets(http)
         self.jobs = RemoteJobs(http)
+        self.objects = RemoteObjects()
+        self.datasets = RemoteDatasets(http, self.jobs, self.objects)
+        self.models = RemoteModels(http)
+        self.evaluations = RemoteEvaluations(http)
+        self.runs = RemoteRuns(http)
+        self.pipelines = RemotePipelines(self.jobs)
+        self.people = RemotePeople(http)
+        self.projects = RemoteProjects(http)
 
     def close(self) -> None:
+        self.objects.close()
         self.http.close()
 
     def __enter__(self) -> Self:
@@ -67,15 +70,67 @@ class Site:
     ) -> None:
         self.close()
 
-    def models(self) -> list[dict[str, Any]]:
-        """The models with their versions, aliases and metrics."""
-        found: list[dict[str, Any]] = self.http.get("/models")
+    def formats(self) -> tuple[dict[str, Any], ...]:
+        """The formats that can be imported and exported, and what each can hold."""
+        return tuple(self.http.get("/formats"))
+
+    def operations(self) -> tuple[dict[str, Any], ...]:
+        """The operations of which pipelines are made, with what they take and give."""
+        return tuple(self.http.get("/operations"))
+
+    def components(self) -> dict[str, list[str]]:
+        """The names of the parts of models and of augmentations that a recipe may use."""
+        found: dict[str, list[str]] = self.http.get("/components")
         return found
 
-    def runs(self) -> list[dict[str, Any]]:
-        """The runs, the newest first."""
-        found: list[dict[str, Any]] = self.http.get("/runs")
+    def backbones(self, containing: str = "") -> tuple[str, ...]:
+        """The encoders that a recipe may name."""
+        return tuple(self.jobs.run("backbones", {"containing": containing}).result["names"])
+
+    def recipe(self, dataset: str) -> str:
+        """A recipe to begin with, for a dataset."""
+        return str(self.http.get("/recipe", dataset=dataset)["recipe"])
+
+    def train(self, recipe: str, progress: Progress | None = None) -> RemoteModelVersion:
+        """Train a recipe, which is YAML, and wait for the model."""
+        return self.models.open(self.jobs.run("train", {"recipe": recipe}, progress).result["model"])
+
+    def check_recipe(self, recipe: str) -> tuple[dict[str, Any], ...]:
+        """Check a recipe with its data and model; what each check found."""
+        return tuple(self.jobs.run("train", {"recipe": recipe, "check": True}).result["checks"])
+
+    def evaluate_model(
+        self, model: str, dataset: str, *, split: str | None = None, progress: Progress | None = None
+    ) -> RemoteEvaluation:
+        """Measure a model on the labelled items of a dataset version, of one split where given."""
+        done = self.jobs.run("evaluate", {"model": model, "dataset": dataset, "split": split}, progress)
+        return self.evaluations.get(done.result["evaluation"])
+
+    def evaluate_coco_files(self, truth: Path | str, predictions: Path | str, kind: str = "boxes") -> dict[str, Any]:
+        """Send a file of truth and one of predictions, both in COCO's format, and measure; the metrics."""
+        upload = new_upload(self.http)
+        named = {"truth.json": Path(truth), "predictions.json": Path(predictions)}
+        for _ in send_files(self.http, upload, [Outgoing(name, path) for name, path in named.items()]):
+            pass
+        given = {"upload": upload, "truth": "truth.json", "predictions": "predictions.json", "kind": kind}
+        found: dict[str, Any] = self.jobs.run("evaluate-files", given).result["metrics"]
         return found
+
+    def predict(
+        self, model: str, dataset: str, into: str, *, split: str | None = None, min_score: float = 0.25,
+        progress: Progress | None = None,
+    ) -> RemoteVersion:  # fmt: skip
+        """Run a model on a dataset; what it finds becomes a new dataset."""
+        given = {"model": model, "dataset": dataset, "into": into, "split": split, "min_score": min_score}
+        return self.datasets.open(self.jobs.run("predict", given, progress).result["dataset"])
+
+    def doctor(self, *, repair: bool = False, deep: bool = False) -> dict[str, Any]:
+        """Check the server's workspace, for owners; the problems, and whether it is ``sound``."""
+        return dict(self.jobs.run("doctor", {"repair": repair, "deep": deep}).result)
+
+    def gc(self, *, dry_run: bool = False, cache: bool = False) -> dict[str, Any]:
+        """Remove stored files that nothing needs, for owners; how many, and their bytes."""
+        return dict(self.jobs.run("gc", {"dry_run": dry_run, "cache": cache}).result)
 
     def upload(self, source: Path | str, progress: Progress | None = None) -> str:
         """Send a file, or all files of a folder; the id of the upload, for jobs."""
@@ -84,15 +139,11 @@ class Site:
         if not files or not place.exists():
             raise NotFoundError(f"There is nothing to send in '{place}'.")
         root = place if place.is_dir() else place.parent
-        upload = str(self.http.post("/uploads")["id"])
+        upload = new_upload(self.http)
         progress.start("Sending", len(files))
-        for group in _grouped(files):
-            heads = [_head(file.relative_to(root).as_posix(), file.stat().st_size) for file in group]
-            length = sum(len(head) + file.stat().st_size for head, file in zip(heads, group, strict=True))
-            self.http.send(
-                "POST", f"/uploads/{upload}/files", content=_body(heads, group), headers={"Content-Length": str(length)}
-            )
-            progress.advance(len(group), group[-1].name)
+        outgoing = [Outgoing(file.relative_to(root).as_posix(), file) for file in files]
+        for group in send_files(self.http, upload, outgoing):
+            progress.advance(len(group), group[-1].path.name)
         progress.finish()
         return upload
 
@@ -126,142 +177,3 @@ class Site:
         finally:
             making.unlink(missing_ok=True)
         return target
-
-
-class RemoteDatasets:
-    """The datasets of a project on a server."""
-
-    def __init__(self, http: Http) -> None:
-        self._http = http
-
-    def list(self) -> DatasetList:
-        """All datasets, each at its latest version."""
-        return [DatasetInfo(**_with_moments(one)) for one in self._http.get("/datasets")]
-
-    def open(self, ref: str) -> RemoteVersion:
-        """A version, as NAME, NAME@NUMBER or NAME@ALIAS."""
-        return RemoteVersion(self._http, self._http.get(_path(ref)))
-
-    def log(self, name: str) -> Iterable[VersionInfo]:
-        """The versions of a dataset, the newest first; the runs and inputs that they came from are left out."""
-        found = self._http.get(f"{_path(name)}/log")
-        return [VersionInfo(**_with_moments(one), run_id=None, inputs=()) for one in found]
-
-    def diff(self, before: str, after: str) -> dict[str, Any]:
-        """What changed from a version to another: counts, columns and classes, and the first items of each sort."""
-        found: dict[str, Any] = self._http.get(f"{_path(after)}/diff", against=before)
-        return found
-
-    def change(
-        self, name: str, act: str, value: str = "", *, keys: Iterable[str] | None = None, where: str | None = None
-    ) -> RemoteVersion:
-        """Tag, untag, split or delete items, by keys or a query, as the next version."""
-        body = {"act": act, "value": value, "keys": None if keys is None else list(keys), "where": where}
-        return self.open(self._http.post(f"{_path(name)}/change", body)["ref"])
-
-    def tag(self, name: str, tag: str, number: int) -> None:
-        """Give a version a name for good."""
-        self._http.post(f"{_path(name)}/tags", {"name": tag, "number": number})
-
-    def restore(self, name: str, number: int) -> RemoteVersion:
-        """Make a new version that equals an old one."""
-        return self.open(self._http.post(f"{_path(name)}/restore", {"number": number})["ref"])
-
-    def remove(self, name: str) -> None:
-        """Remove a dataset with all its versions, where nothing was made from it."""
-        self._http.send("DELETE", _path(name))
-
-
-class RemoteJobs:
-    """The jobs of a project on a server."""
-
-    def __init__(self, http: Http) -> None:
-        self._http = http
-
-    def list(self, limit: int = 100) -> JobList:
-        """Jobs, the newest first."""
-        return [_job(one) for one in self._http.get("/jobs", limit=limit)["jobs"]]
-
-    def get(self, job: str) -> Job:
-        """A job as it stands."""
-        return _job(self._http.get(f"/jobs/{quote(job, safe='')}"))
-
-    def leave(self, kind: str, parameters: Mapping[str, Any], key: str | None = None) -> Job:
-        """Leave work to the workers. Asked for again with the same key, it is the same job."""
-        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
-        return _job(self._http.post("/jobs", {"kind": kind, "parameters": dict(parameters)}, headers=headers))
-
-    def run(self, kind: str, parameters: Mapping[str, Any], progress: Progress | None = None) -> Job:
-        """Leave work to the workers and wait for its end; Ctrl-C cancels it. SaccadeError where it fails."""
-        job = self.leave(kind, parameters)
-        try:
-            return self.wait(job.id, progress)
-        except KeyboardInterrupt:
-            self.cancel(job.id)
-            raise
-
-    def wait(self, job: str, progress: Progress | None = None) -> Job:
-        """A job when it has ended; SaccadeError where it failed or was cancelled."""
-        shown = progress or Silent()
-        what, done = "", 0
-        while (found := self.get(job)).state not in ENDED:
-            now = found.progress
-            if now.get("what") and now["what"] != what:
-                what, done = str(now["what"]), 0
-                shown.start(what, now.get("total"))
-            if int(now.get("done") or 0) > done:
-                shown.advance(int(now["done"]) - done, str(now.get("note") or ""))
-                done = int(now["done"])
-            time.sleep(_LOOK_AGAIN)
-        shown.finish()
-        if found.state != "finished":
-            raise SaccadeError(found.error or f"The job {job} was {found.state}.", hint=found.hint)
-        return found
-
-    def cancel(self, job: str) -> Job:
-        """End a job."""
-        return _job(self._http.post(f"/jobs/{quote(job, safe='')}/cancel"))
-
-    def retry(self, job: str) -> Job:
-        """Ask once more for what failed or was cancelled."""
-        return _job(self._http.post(f"/jobs/{quote(job, safe='')}/retry"))
-
-
-def _path(ref: str) -> str:
-    return f"/datasets/{quote(ref, safe='')}"
-
-
-def _with_moments(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: datetime.fromisoformat(value) if name in _MOMENTS and value is not None else value
-        for name, value in facts.items()
-    }
-
-
-def _job(facts: Mapping[str, Any]) -> Job:
-    return Job(**_with_moments(facts), project=0)
-
-
-def _grouped(files: Iterable[Path]) -> Iterator[list[Path]]:
-    group: list[Path] = []
-    size = 0
-    for file in files:
-        if group and (size > _BYTES or len(group) == _FILES):
-            yield group
-            group, size = [], 0
-        group.append(file)
-        size += file.stat().st_size
-    if group:
-        yield group
-
-
-def _head(name: str, size: int) -> bytes:
-    return json.dumps({"name": name, "size": size}).encode() + b"\n"
-
-
-def _body(heads: Iterable[bytes], files: Iterable[Path]) -> Iterator[bytes]:
-    for head, file in zip(heads, files, strict=True):
-        yield head
-        with file.open("rb") as stream:
-            while piece := stream.read(_PIECE):
-                yield piece

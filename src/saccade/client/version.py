@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any, BinaryIO
-from urllib.parse import quote
 
 import httpx
 import pyarrow as pa
 
 from saccade.client.http import Http
+from saccade.client.told import made, path_of
 from saccade.core.errors import NotFoundError
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, FileRef, ImageRef, MediaRef, Schema, VideoRef
 from saccade.store.codec import SCHEMA_METADATA, decode_batch
+from saccade.store.version import VersionInfo
 
+_SMALL, _PIECE = 16 << 20, 1 << 20
 _KEYS = 200
 """So many keys are asked for at a time: they stand in the address."""
 
@@ -28,21 +31,23 @@ class RemoteVersion:
     def __init__(self, http: Http, facts: dict[str, Any]) -> None:
         self._http = http
         self.ref: str = facts["ref"]
-        self.number: int = facts["number"]
-        self.message: str = facts["message"]
-        self.author: str = facts["author"]
-        self._items: int = facts["items"]
+        self.name = self.ref.partition("@")[0]
+        self.info = made(VersionInfo, facts)
         self._places: dict[str, tuple[str, str]] = {}
 
+    @property
+    def number(self) -> int:
+        return self.info.number
+
     def __len__(self) -> int:
-        return self._items
+        return self.info.items
 
     def __repr__(self) -> str:
         return f"<{self.ref} at {self._http.address}, {len(self)} items>"
 
     @property
     def _path(self) -> str:
-        return f"/datasets/{quote(self.ref, safe='')}"
+        return path_of("datasets", self.ref)
 
     @cached_property
     def schema(self) -> Schema:
@@ -94,14 +99,21 @@ class RemoteVersion:
 
     def read_media(self, ref: MediaRef) -> bytes:
         """The bytes of a file of an item that was read from here; NotFoundError for any other."""
-        if ref.digest not in self._places:
-            raise NotFoundError(f"No item that was read from {self.ref} has the file {ref.digest[:12]}.")
-        key, column = self._places[ref.digest]
-        return self._http.send("GET", f"{self._path}/file", params={"key": key, "column": column}).content
+        with self.open_media(ref) as file:
+            return file.read()
 
     def open_media(self, ref: MediaRef) -> BinaryIO:
-        """A file of an item, fetched whole."""
-        return io.BytesIO(self.read_media(ref))
+        """A file of an item, fetched whole; one that is large lies in a temporary file meanwhile."""
+        if ref.digest not in self._places:
+            raise NotFoundError(f"No item that was read from {self.ref} has the file '{ref.name}' ({ref.digest}).")
+        key, column = self._places[ref.digest]
+        file: Any = tempfile.SpooledTemporaryFile(_SMALL)  # noqa: SIM115 (whoever asked closes it)
+        with self._http.stream(f"{self._path}/file", key=key, column=column) as answer:
+            for piece in answer.iter_bytes(_PIECE):
+                file.write(piece)
+        file.seek(0)
+        found: BinaryIO = file
+        return found
 
     def _keys(self, **query: Any) -> list[str]:
         return [key for batch in self._batches(only_keys=True, **query) for key in batch.column(KEY).to_pylist()]

@@ -4,6 +4,7 @@ SaccadeError
 ├── InvalidValueError      a value breaks its own rules (a box with NaN, a class without a name)
 ├── NotFoundError          a dataset, version, alias, model, file ... that does not exist
 ├── ConflictError          a name is taken, or somebody else wrote first
+├── MovedError             a dataset has a newer version than the one that somebody looked at
 ├── MediaError             an image or video that cannot be used
 ├── FormatError            a source that no format, or not this format, can read or write
 ├── RecipeError            a recipe that does not say what it must
@@ -52,6 +53,10 @@ class NotFoundError(SaccadeError, LookupError):
 
 class ConflictError(SaccadeError):
     code = "conflict"
+
+
+class MovedError(ConflictError):
+    code = "moved"
 
 
 class MediaError(SaccadeError):

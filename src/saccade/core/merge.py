@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from saccade.core.errors import ConflictError
 from saccade.core.objects import Object, Objects
@@ -14,6 +14,7 @@ from saccade.core.schema import ClassInfo, Column, Kind, Value
 Side = Literal["ours", "theirs"]
 Did = Literal["added", "changed", "removed"]
 Values = Mapping[str, Value]
+Version = TypeVar("Version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,31 @@ class Conflict:
             "key": self.key, "column": self.column, "object": self.object_id, "class": self.class_name,
             "ours": self.ours, "theirs": self.theirs, "take": self.taken,
         }  # fmt: skip
+
+
+Choose = Callable[[Conflict], Side | None]
+"""The side to take in a conflict; None leaves it open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged(Generic[Version]):
+    """What a merge did, or with ``version`` None would do.
+
+    Attributes:
+        base, ours, theirs: exact references: where the branches parted, the head that was merged into, and the
+            version that was merged.
+        added, removed, changed: items, in the branch that was merged into.
+        conflicts: all of them, each with the side that was taken.
+    """
+
+    version: Version | None
+    base: str
+    ours: str
+    theirs: str
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    conflicts: tuple[Conflict, ...] = ()
 
 
 class MergeConflictError(ConflictError):

@@ -11,6 +11,11 @@ from saccade.core.errors import ConflictError, NotFoundError, nearest
 T = TypeVar("T")
 
 
+def names_of(group: str) -> list[str]:
+    """The names of all parts of an entry-point group, sorted; imports nothing."""
+    return sorted({entry.name for entry in entry_points(group=group)})
+
+
 class Registry(Generic[T]):
     """Named parts of one family, from the entry points of ``group`` and from :meth:`register`.
 
@@ -34,7 +39,7 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """All names, sorted; imports nothing."""
-        return sorted({*self._parts, *(entry.name for entry in entry_points(group=self.group))})
+        return sorted({*self._parts, *names_of(self.group)})
 
     def get(self, name: str) -> T:
         """The part of that name; an unknown name raises NotFoundError with the nearest ones."""

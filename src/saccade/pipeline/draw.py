@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -50,23 +51,58 @@ def as_mermaid(graph: Graph) -> str:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
+    """Where the top left corner of a step's box lies."""
+
     x: float
     y: float
 
 
-def as_svg(graph: Graph, plan: Plan | None = None) -> str:
-    """A picture from left to right, in the colours of the viewer's system, light or dark."""
+@dataclass(frozen=True)
+class Drawing:
+    """A graph from left to right, as data: where the boxes of its steps lie, and the lines between them."""
+
+    name: str
+    width: float
+    height: float
+    boxes: Mapping[str, Place]
+    operations: Mapping[str, str]
+    lines: tuple[tuple[str, str], ...]
+    """From step to step."""
+
+    def to_json(self) -> dict[str, Any]:
+        """With the curve of each line, as SVG's ``path`` takes it."""
+        boxes = [
+            {"step": step, "operation": self.operations[step], "x": place.x, "y": place.y}
+            for step, place in self.boxes.items()
+        ]
+        lines = [{"from": one, "to": two, "path": _curve(self.boxes[one], self.boxes[two])} for one, two in self.lines]
+        return {
+            "name": self.name, "width": self.width, "height": self.height, "box": [_WIDTH, _HEIGHT], "boxes": boxes,
+            "lines": lines,
+        }  # fmt: skip
+
+
+def drawing_of(graph: Graph) -> Drawing:
+    """Where everything of a graph lies in a picture of it."""
     places = _places(graph)
-    actions = {} if plan is None else {step.step: step.action for step in plan.steps}
     width = max(place.x for place in places.values()) + _WIDTH + _EDGE
     height = max(place.y for place in places.values()) + _HEIGHT + _GAP_Y
-    parts = [_edge(places[name], places[step.name]) for step in graph for name in _sources(step)]
+    lines = tuple((name, step.name) for step in graph for name in _sources(step))
+    return Drawing(graph.name, width, height, places, {step.name: _short(step.operation) for step in graph}, lines)
+
+
+def as_svg(graph: Graph, plan: Plan | None = None) -> str:
+    """A picture from left to right, in the colours of the viewer's system, light or dark."""
+    drawing = drawing_of(graph)
+    places = drawing.boxes
+    actions = {} if plan is None else {step.step: step.action for step in plan.steps}
+    parts = [_edge(places[one], places[two]) for one, two in drawing.lines]
     parts += [_box(step, places[step.name], actions.get(step.name)) for step in graph]
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}" '
         'role="img" aria-label="{name}"><style>{style}</style>{parts}</svg>\n'
-    ).format(w=width, h=height, name=graph.name, style=_STYLE, parts=Markup("").join(parts))
+    ).format(w=drawing.width, h=drawing.height, name=graph.name, style=_STYLE, parts=Markup("").join(parts))
 
 
 _STYLE = Markup(
@@ -78,7 +114,7 @@ _STYLE = Markup(
 )
 
 
-def _places(graph: Graph) -> dict[str, _Place]:
+def _places(graph: Graph) -> dict[str, Place]:
     """Each step in a column after those it needs; in a column in the order of the file."""
     columns: dict[str, int] = {}
     for step in graph:
@@ -89,23 +125,27 @@ def _places(graph: Graph) -> dict[str, _Place]:
         column = columns[step.name]
         row = filled.get(column, 0)
         filled[column] = row + 1
-        places[step.name] = _Place(_EDGE + column * (_WIDTH + _GAP_X), _EDGE + row * (_HEIGHT + _GAP_Y))
+        places[step.name] = Place(_EDGE + column * (_WIDTH + _GAP_X), _EDGE + row * (_HEIGHT + _GAP_Y))
     return places
 
 
-def _edge(one: _Place, two: _Place) -> Markup:
+def _curve(one: Place, two: Place) -> str:
     """A line from box to box; one that passes over columns goes below their boxes."""
     x1, y1, x2, y2 = one.x + _WIDTH, one.y + _HEIGHT / 2, two.x, two.y + _HEIGHT / 2
     passes = x2 - x1 > _GAP_X + 1
     bend = _GAP_X if passes else _GAP_X / 2
     down = (_HEIGHT + _GAP_Y) * 2 / 3 if passes and y1 == y2 else 0
-    return Markup(
-        '<path d="M{:.0f} {:.0f}C{:.0f} {:.0f} {:.0f} {:.0f} {:.0f} {:.0f}"/>'
-        '<path class="tip" d="M{:.0f} {:.0f}l-7 -4v8z"/>'
-    ).format(x1, y1, x1 + bend, y1 + down, x2 - bend, y2 + down, x2 - 3, y2, x2, y2)
+    points = x1, y1, x1 + bend, y1 + down, x2 - bend, y2 + down, x2 - 3, y2
+    return "M{:.0f} {:.0f}C{:.0f} {:.0f} {:.0f} {:.0f} {:.0f} {:.0f}".format(*points)
 
 
-def _box(step: Step, place: _Place, action: Action | None) -> Markup:
+def _edge(one: Place, two: Place) -> Markup:
+    """The line, and the tip at its end."""
+    tip = two.x, two.y + _HEIGHT / 2
+    return Markup('<path d="{}"/><path class="tip" d="M{:.0f} {:.0f}l-7 -4v8z"/>').format(_curve(one, two), *tip)
+
+
+def _box(step: Step, place: Place, action: Action | None) -> Markup:
     return Markup(
         '<g class="{}"><rect x="{:.0f}" y="{:.0f}" width="{}" height="{}" rx="8"/>'
         '<text x="{:.0f}" y="{:.0f}">{}</text><text class="o" x="{:.0f}" y="{:.0f}">{}</text></g>'

@@ -21,6 +21,8 @@ from saccade.core.schema import FileRef, ImageRef, Kind, Schema, VideoRef
 from saccade.media.colors import palette
 from saccade.store.entrance import LONGEST_PASSWORD
 
+MESSAGE = 2000
+"""The longest message of a version."""
 _FIELDS: dict[type[Any], tuple[str, ...]] = {}
 _NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
@@ -211,6 +213,14 @@ class VersionAnswer(Answer):
     author: str
     created: datetime
     columns: list[ColumnAnswer]
+    branch: str
+    parent: int | None
+    merged: int | None
+    added: int
+    removed: int
+    changed: int
+    run_id: str | None
+    inputs: list[str]
 
 
 class LogEntry(Answer):
@@ -224,6 +234,9 @@ class LogEntry(Answer):
     added: int
     removed: int
     changed: int
+    run_id: str | None
+    inputs: list[str]
+    merged: int | None
 
 
 class ItemAnswer(Answer):
@@ -237,6 +250,14 @@ class ItemPage(Answer):
     """Some items in order; ``next`` as ``cursor`` gives the next page, ``total`` says how many there are in all."""
 
     items: list[ItemAnswer]
+    total: int
+    next: str | None
+
+
+class KeyPage(Answer):
+    """Keys of some items in order; ``next`` as ``cursor`` gives the next page, ``total`` says how many in all."""
+
+    keys: list[str]
     total: int
     next: str | None
 
@@ -349,12 +370,84 @@ class OldVersion(Given):
     number: int = Field(ge=1, lt=1 << 31)
 
 
+class Restoring(OldVersion):
+    message: str = Field("", max_length=MESSAGE)
+
+
 class NewTag(OldVersion):
     name: str = Field(max_length=100)
 
 
 class NewBranch(NewTag):
     pass
+
+
+class MovedAlias(NewTag):
+    pass
+
+
+Side = Literal["ours", "theirs"]
+
+
+class Choice(Given):
+    """A conflict, as it is listed, and the side to take; without one it stays open."""
+
+    key: str = Field(max_length=2000)
+    column: str | None = Field(None, max_length=200)
+    object: str | None = Field(None, max_length=2000)
+    class_: str | None = Field(None, alias="class", max_length=2000)
+    take: Side | None = None
+
+
+class NewMerge(Given):
+    """What is merged into which branch, and which side is taken in conflicts: as chosen one by one, else ``take``.
+
+    With ``dry_run`` it is only said what would be done. Of the conflicts some are listed: ``limit`` from ``start`` on.
+    """
+
+    into: str = Field("main", max_length=200)
+    take: Side | None = None
+    choices: list[Choice] = Field([], max_length=10_000)
+    message: str = Field("", max_length=MESSAGE)
+    dry_run: bool = False
+    start: int = Field(0, ge=0, le=1 << 40)
+    limit: int = Field(1000, ge=0, le=10_000)
+
+
+class ConflictAnswer(Answer):
+    """Something that both sides changed, each in its own way.
+
+    ``column`` is null where one side removed the item that the other changed; ``object`` where it is the value as a
+    whole; ``class`` is for its definition. ``take`` is the side that was chosen, null while nobody has.
+    """
+
+    model_config = ConfigDict(from_attributes=True, populate_by_name=True)
+
+    key: str
+    column: str | None
+    object: str | None
+    class_: str | None = Field(alias="class")
+    ours: Literal["added", "changed", "removed"]
+    theirs: Literal["added", "changed", "removed"]
+    take: Side | None
+
+
+class MergeAnswer(Answer):
+    """What a merge did, or would do: exact references, items, and conflicts with how many there are and are open.
+
+    ``version`` is null where nothing was done yet.
+    """
+
+    version: str | None
+    base: str
+    ours: str
+    theirs: str
+    added: int
+    removed: int
+    changed: int
+    conflicts: list[ConflictAnswer]
+    total: int
+    open: int
 
 
 class NewAlias(Given):
@@ -368,6 +461,7 @@ class ItemsChange(Given):
     where: str | None = Field(None, max_length=4000)
     act: Literal["delete", "split", "tag", "untag"]
     value: str = Field("", max_length=200)
+    message: str = Field("", max_length=MESSAGE)
 
 
 class VersionMade(Answer):
@@ -411,6 +505,24 @@ class JobAnswer(Answer):
 class JobPage(Answer):
     jobs: list[JobAnswer]
     next: str | None
+
+
+class Wanted(Given):
+    """A file as an item names it; ``frame`` where an image is one of several in it."""
+
+    kind: Literal["image", "video", "file"]
+    digest: str = Field(pattern="^[0-9a-f]{64}$")
+    frame: int | None = Field(None, ge=0, lt=1 << 40)
+
+
+class WantedFiles(Given):
+    files: list[Wanted] = Field(max_length=5000)
+
+
+class HeldFiles(Answer):
+    """For each file that was asked for, whether the project has it already, so that it need not be sent."""
+
+    held: list[bool]
 
 
 class UploadAnswer(Answer):
@@ -486,7 +598,93 @@ class RunAnswer(Answer):
     created: datetime
     finished: datetime | None
     error: str
+    job: str | None
     config: dict[str, Any] = {}
+
+
+class EventPage(Answer):
+    """What a run told, some events of how many there are."""
+
+    events: list[dict[str, Any]]
+    total: int
+
+
+class StepAnswer(Answer):
+    """A step of a run of a pipeline; ``action`` and what follows are there when it is done.
+
+    ``worked`` of the ``items`` were worked on, the others were known; ``failures`` are pairs of a key and why.
+    """
+
+    step: str
+    state: Literal["waiting", "running", "done", "failed", "stopped"]
+    operation: str = ""
+    action: str = ""
+    reasons: list[str] = []
+    items: int | None = None
+    worked: int = 0
+    failed: int = 0
+    failures: list[list[str]] = []
+    seconds: float = 0.0
+    value: Any = None
+
+
+class DrawnBox(Answer):
+    step: str
+    operation: str
+    x: float
+    y: float
+
+
+class DrawnLine(Answer):
+    """A line between two boxes; ``path`` is as SVG takes it."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    from_: str = Field(alias="from")
+    to: str
+    path: str
+
+
+class DrawingAnswer(Answer):
+    """A graph as a picture: where the boxes of its steps lie, all of the size ``box``."""
+
+    name: str
+    width: float
+    height: float
+    box: list[float]
+    boxes: list[DrawnBox]
+    lines: list[DrawnLine]
+
+
+class PipelineRunAnswer(Answer):
+    drawing: DrawingAnswer | None
+    steps: list[StepAnswer]
+
+
+class PortAnswer(Answer):
+    name: str
+    type: str
+    several: bool
+    optional: bool
+    help: str
+
+
+class OperationAnswer(Answer):
+    """An operation; ``granularity`` says what is done again when something changes, ``parameters`` is a JSON Schema."""
+
+    name: str
+    granularity: str
+    help: str
+    output: str
+    inputs: list[PortAnswer]
+    parameters: dict[str, Any]
+
+
+class ComponentNames(Answer):
+    encoders: list[str]
+    necks: list[str]
+    heads: list[str]
+    augmentations: list[str]
 
 
 class ViewAnswer(Answer):

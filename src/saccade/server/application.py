@@ -22,6 +22,7 @@ from saccade.app.oidc.provider import Provider
 from saccade.core.errors import (
     ConflictError,
     InvalidValueError,
+    MovedError,
     NotAllowedError,
     NotFoundError,
     NotSignedInError,
@@ -35,23 +36,38 @@ from saccade.server.gate import PROJECT, Gate
 from saccade.server.opened import Sites, UnchangedError
 from saccade.server.pages import PLACE, Pages
 from saccade.server.permissions import API
-from saccade.server.routes import datasets, jobs, models, oidc, people, projects, versions, webhooks
+from saccade.server.routes import (
+    datasets,
+    evaluations,
+    jobs,
+    models,
+    oidc,
+    parts,
+    people,
+    projects,
+    runs,
+    versions,
+    webhooks,
+)
 from saccade.server.tries import Tries
 from saccade.store.workspace import Workspace
 
 ROUTERS = (
-    people.router, oidc.router, projects.router, datasets.router, versions.router, jobs.router, models.router,
-    webhooks.router,
+    people.router, oidc.router, projects.router, datasets.router, versions.router, jobs.router, parts.router,
+    models.router, evaluations.router, runs.router, webhooks.router,
 )  # fmt: skip
 LARGEST_BODY, LARGEST_UPLOAD = 1 << 20, 1 << 40
 _OF_PROJECT = re.compile(rf"{API}/projects/(?P<project>[^/]+)/(?P<rest>.+)", re.DOTALL)
 _FILES = re.compile(rf"{API}/uploads/[^/]+/files")
-FAILURES: dict[int | str, dict[str, Any]] = {status: {"model": Failure} for status in (401, 403, 404, 409, 422, 429)}
+FAILURES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Failure} for status in (401, 403, 404, 409, 412, 422, 429)
+}
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 _STATUS: tuple[tuple[type[SaccadeError], int], ...] = (
     (NotSignedInError, 401),
     (NotAllowedError, 403),
     (NotFoundError, 404),
+    (MovedError, 412),
     (ConflictError, 409),
     (TooManyError, 429),
     (ProviderError, 502),
@@ -133,9 +149,10 @@ async def _guarded(request: Request, go_on: Callable[[Request], Awaitable[Respon
         return _failure(413, "too-large", f"A request has at most {most:,} bytes, and says how many.")
     request.state.etag = None
     response = await go_on(request)
-    if request.state.etag is not None and response.status_code in (200, 304):
+    if request.state.etag is not None and response.status_code in (200, 201, 304):
         response.headers["ETag"] = request.state.etag
-        response.headers.setdefault("Cache-Control", "private, no-cache")
+        if response.status_code != 201:
+            response.headers.setdefault("Cache-Control", "private, no-cache")
     response.headers.setdefault("Cache-Control", "no-store")
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from fastapi import Request
+from fastapi import Depends, Header, Request
 
 from saccade import __version__
-from saccade.core.errors import NotFoundError
+from saccade.core.errors import InvalidValueError, MovedError, NotFoundError
+from saccade.store.names import MAIN
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
@@ -102,11 +105,60 @@ def version_asked(request: Request, ref: str) -> DatasetVersion:
     They get its tag; a request that has an answer with that tag already gets none.
     """
     version = opened_of(request).version(ref)
-    request.state.etag = f'"{version.snapshot.table_id}.{version.snapshot.version}.{__version__}"'
+    request.state.etag = tag_of(version)
     known = (one.strip().removeprefix("W/") for one in request.headers.get("If-None-Match", "").split(","))
     if request.state.etag in known:
         raise UnchangedError
     return version
+
+
+def tag_of(version: DatasetVersion) -> str:
+    """The entity tag of what is answered of a version: of its content, its number, and the program that says it."""
+    return f'"{version.snapshot.table_id}.{version.snapshot.version}.{version.number}.{__version__}"'
+
+
+def to_follow(request: Request, name: str, branch: str, if_match: str | None) -> int | None:
+    """The number of the version that a change of a branch is to follow; None where the request asks for none.
+
+    MovedError where the branch ends at none of those whose tags the request names.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    head = opened_of(request).version(f"{name}@{branch}")
+    if tag_of(head) not in (one.strip() for one in if_match.split(",")):
+        raise MovedError(
+            f"'{name}@{branch}' is no longer what you looked at: it is version {head.number} by now.",
+            hint="Nothing was changed. Look at what is there now, and then try again.",
+        )
+    return head.number
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The branch of a dataset that is to be changed, and the version that the change is to follow, None for any."""
+
+    name: str
+    branch: str
+    follows: int | None
+
+
+IfMatch = Annotated[
+    str | None,
+    Header(max_length=1000, description="The ETag of the version that one looked at; 412 where there is a newer one."),
+]
+
+
+def _target(ref: str, request: Request, if_match: IfMatch = None) -> Target:
+    name, at, branch = ref.partition("@")
+    seen: Workspace = request.state.served
+    if at and branch not in seen.datasets.branches(name):
+        raise InvalidValueError(
+            "Only the latest version of a branch can be followed by a new one.", hint="Name it as NAME or NAME@BRANCH."
+        )
+    return Target(name, branch or MAIN, to_follow(request, name, branch or MAIN, if_match))
+
+
+Changed = Annotated[Target, Depends(_target)]
 
 
 def opened_of(request: Request) -> Opened:

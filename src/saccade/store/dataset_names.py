@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.store.catalog import Catalog
-from saccade.store.dataset_rows import record_alias, refuse_taken_selector
-from saccade.store.names import check_selector, split_ref
-from saccade.store.resolve import find_dataset, find_version
+from saccade.store.dataset_rows import check_head, record_alias, refuse_taken_selector
+from saccade.store.names import MAIN, check_selector, split_ref
+from saccade.store.resolve import find_branch, find_dataset, find_version
 from saccade.store.tables import BranchRow, DatasetAliasRow, DatasetViewRow, now
 
 
@@ -37,25 +37,46 @@ class DatasetNames:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def branch(self, name: str, branch: str, from_ref: str) -> None:
-        """A new branch that begins at a version; ``from_ref`` is a reference or what follows its '@'."""
+    def branch(self, name: str, branch: str, from_ref: str, *, follows: int | None = None) -> None:
+        """A new branch that begins at a version; ``from_ref`` is a reference or what follows its '@'.
+
+        ``follows`` is the number of the latest version; MovedError where there is a newer one.
+        """
         check_selector("branch", branch)
         selector = split_ref(from_ref)[1] if "@" in from_ref or from_ref == name else from_ref
         with self._catalog.writing() as session:
             dataset = find_dataset(session, name)
+            check_head(session, dataset, MAIN, follows)
             refuse_taken_selector(session, dataset, branch)
             number = find_version(session, dataset, selector).number
             session.add(BranchRow(dataset_id=dataset.id, name=branch, head=number))
 
-    def alias(self, name: str, alias: str, number: int, *, fixed: bool = False, author: str = "") -> int | None:
+    def remove_branch(self, name: str, branch: str, *, follows: int | None = None) -> None:
+        """Take a branch away; its versions stay, by their numbers. InvalidValueError for the main one.
+
+        ``follows`` is the number that it ends at; MovedError where somebody wrote to it since.
+        """
+        if branch == MAIN:
+            raise InvalidValueError(f"The branch '{MAIN}' stays.", hint="Remove the dataset, if all of it is to go.")
+        with self._catalog.writing() as session:
+            dataset = find_dataset(session, name)
+            row = find_branch(session, dataset, branch)
+            check_head(session, dataset, branch, follows)
+            session.delete(row)
+
+    def alias(
+        self, name: str, alias: str, number: int, *, fixed: bool = False, author: str = "", follows: int | None = None
+    ) -> int | None:
         """Let an alias name a version; returns the number that it named before.
 
         Args:
             fixed: for good, as a tag; ConflictError where somebody tries to move it.
+            follows: the number of the latest version; MovedError where there is a newer one.
         """
         check_selector("alias", alias)
         with self._catalog.writing() as session:
             dataset = find_dataset(session, name)
+            check_head(session, dataset, MAIN, follows)
             find_version(session, dataset, str(number))
             row = session.get(DatasetAliasRow, (dataset.id, alias))
             if row is None:
@@ -69,10 +90,11 @@ class DatasetNames:
             record_alias(session, name, alias, previous=previous, number=number, author=author)
         return previous
 
-    def unalias(self, name: str, alias: str, *, author: str = "") -> None:
-        """Take an alias away; NotFoundError where there is none."""
+    def unalias(self, name: str, alias: str, *, author: str = "", follows: int | None = None) -> None:
+        """Take an alias away; NotFoundError where there is none. ``follows`` as in :meth:`alias`."""
         with self._catalog.writing() as session:
             dataset = find_dataset(session, name)
+            check_head(session, dataset, MAIN, follows)
             row = session.get(DatasetAliasRow, (dataset.id, alias))
             if row is None:
                 raise NotFoundError(f"The dataset '{name}' has no alias '{alias}'.")

@@ -8,12 +8,12 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from saccade.core.errors import ConflictError, SaccadeError
+from saccade.core.errors import ConflictError, MovedError, SaccadeError
 from saccade.core.events import DatasetVersionMade
 from saccade.core.schema import Schema
 from saccade.store.changes import Change
 from saccade.store.names import MAIN, exact
-from saccade.store.resolve import check_run, project_id, record_uses
+from saccade.store.resolve import check_run, find_branch, project_id, record_uses
 from saccade.store.tables import AliasChangeRow, BranchRow, DatasetAliasRow, DatasetRow, VersionRow, new_uid, now
 from saccade.store.telling import tell
 from saccade.store.version import VersionInfo
@@ -33,7 +33,11 @@ class DatasetInfo:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is recorded with a version besides its content."""
+    """What is recorded with a version besides its content.
+
+    Attributes:
+        follows: the number that the branch must end at, which this version is to follow; None for any.
+    """
 
     branch: str = MAIN
     message: str = ""
@@ -41,6 +45,7 @@ class Note:
     run_id: str | None = None
     inputs: tuple[str, ...] = ()
     merged: int | None = None
+    follows: int | None = None
 
 
 def taken(name: str) -> SaccadeError:
@@ -133,6 +138,18 @@ def refuse_taken_selector(session: Session, dataset: DatasetRow, name: str) -> N
     for what, table in (("branch", BranchRow), ("alias", DatasetAliasRow)):
         if session.get(table, (dataset.id, name)) is not None:
             raise ConflictError(f"The dataset '{dataset.name}' has a{'n' * (what == 'alias')} {what} '{name}' already.")
+
+
+def check_head(session: Session, dataset: DatasetRow, branch: str, number: int | None) -> None:
+    """MovedError where a branch does not end at this version any more; None holds always."""
+    if number is None:
+        return
+    head = find_branch(session, dataset, branch).head
+    if head != number:
+        raise MovedError(
+            f"'{dataset.name}@{branch}' is no longer version {number}, but {head}.",
+            hint="Nothing was changed. Look at what is there now, and then try again.",
+        )
 
 
 def move_head(session: Session, dataset: DatasetRow, branch: str, before: int, after: int) -> bool:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.core.events import DatasetRemoved
+from saccade.core.merge import Choose, Merged
 from saccade.core.progress import Progress, Silent
 from saccade.core.reader import Item
 from saccade.core.schema import Schema
@@ -28,6 +29,7 @@ from saccade.store.dataset_rows import (
     DatasetInfo,
     Note,
     add_version,
+    check_head,
     dataset_info,
     move_head,
     new_dataset,
@@ -37,7 +39,7 @@ from saccade.store.dataset_rows import (
 from saccade.store.diff import DatasetDiff
 from saccade.store.files import Scratch, sync_files
 from saccade.store.known import note_known
-from saccade.store.merging import Choose, Merged, Merging, common_base
+from saccade.store.merging import Merging, common_base
 from saccade.store.names import MAIN, check_name, exact, split_ref
 from saccade.store.object_store import ObjectStore
 from saccade.store.resolve import (
@@ -148,6 +150,7 @@ class Datasets(DatasetNames):
         branch: str = MAIN,
         progress: Progress | None = None,
         author: str = "",
+        follows: int | None = None,
     ) -> DatasetVersion:
         """Write items as the next version, all or nothing.
 
@@ -158,11 +161,12 @@ class Datasets(DatasetNames):
                 items that are there and adds the others; ``replace`` everything, or create.
             run_id: the run that writes.
             inputs: the dataset versions that it was made from.
+            follows: the number of the version that it is to follow; MovedError where the branch has moved on.
         """
         if mode not in get_args(Mode):
             raise InvalidValueError(f"There is no mode {mode!r}.", hint=f"Modes: {', '.join(get_args(Mode))}.")
         check_name("dataset", name)
-        note = Note(branch, message, author, run_id, tuple(inputs))
+        note = Note(branch, message, author, run_id, tuple(inputs), follows=follows)
         self._check_before_staging(name, mode, note)
         progress = progress or Silent()
         progress.start(f"Writing {name}", len(items) if isinstance(items, Sequence) else None)
@@ -180,7 +184,9 @@ class Datasets(DatasetNames):
             raise taken(name)
         if mode in ("append", "merge"):
             with self._catalog.reading() as session:
-                find_branch(session, find_dataset(session, name), note.branch)
+                dataset = find_dataset(session, name)
+                find_branch(session, dataset, note.branch)
+                check_head(session, dataset, note.branch, note.follows)
 
     def _write_staged(self, name: str, staged: Staged, mode: Mode, note: Note, folder: Path) -> DatasetVersion:
         if mode == "create" or (mode == "replace" and not self.exists(name)):
@@ -219,6 +225,7 @@ class Datasets(DatasetNames):
         for attempt in range(_TRIES):
             with self._catalog.reading() as session:
                 dataset = find_dataset(session, name)
+                check_head(session, dataset, note.branch, note.follows)
                 head = find_version(session, dataset, str(find_branch(session, dataset, note.branch).head))
             before = self._snapshot(head)
             change = make(before, head.number)
@@ -243,19 +250,21 @@ class Datasets(DatasetNames):
         return row
 
     def delete_items(
-        self, name: str, keys: Iterable[str], message: str = "", *, branch: str = MAIN, author: str = ""
-    ) -> DatasetVersion:
-        """A version without these items; NotFoundError for a key that is not there."""
-        wanted = list(keys)
+        self, name: str, keys: Iterable[str], message: str = "", *, branch: str = MAIN, author: str = "",
+        follows: int | None = None,
+    ) -> DatasetVersion:  # fmt: skip
+        """A version without these items; NotFoundError for a key that is not there. ``follows`` as in :meth:`write`."""
+        wanted, note = list(keys), Note(branch, message, author, follows=follows)
         with self._scratch.working():
-            return self._follow(name, Note(branch, message, author), lambda head, _: changes.delete(head, wanted))
+            return self._follow(name, note, lambda head, _: changes.delete(head, wanted))
 
     def restore(
-        self, name: str, number: int, message: str = "", *, branch: str = MAIN, author: str = ""
-    ) -> DatasetVersion:
-        """A new version equal to an old one; shares its data."""
+        self, name: str, number: int, message: str = "", *, branch: str = MAIN, author: str = "",
+        follows: int | None = None,
+    ) -> DatasetVersion:  # fmt: skip
+        """A new version equal to an old one; shares its data. ``follows`` as in :meth:`write`."""
         old = self.open(exact(name, number))
-        note = Note(branch, message or f"Restored version {number}.", author)
+        note = Note(branch, message or f"Restored version {number}.", author, follows=follows)
         return self._follow(name, note, lambda head, _: changes.between(head, old.snapshot))
 
     def merge(
@@ -267,23 +276,25 @@ class Datasets(DatasetNames):
         message: str = "",
         author: str = "",
         dry_run: bool = False,
-    ) -> Merged:
+        follows: int | None = None,
+    ) -> Merged[DatasetVersion]:
         """Merge a branch or version into a branch of the same dataset, all or nothing.
 
         What only one side changed since the two parted is taken; labels and objects (by their id) are merged one by
         one. What both changed is a conflict; MergeConflictError lists those in which ``choose`` gives no side. A merge
         adds columns and classes, and takes none away. Where there is nothing to merge, no version is made.
+        ``follows`` as in :meth:`write`, of the branch that is merged into.
         """
         choose = choose or (lambda conflict: None)
         theirs = self.open(ref)
         name = theirs.name
-        note = Note(into, message or f"Merged {ref} ({theirs.ref}).", author, merged=theirs.number)
-        done: list[Merged] = []
+        note = Note(into, message or f"Merged {ref} ({theirs.ref}).", author, merged=theirs.number, follows=follows)
+        done: list[Merged[DatasetVersion]] = []
 
         def make(head: Snapshot, number: int) -> Change:
             change: Change | None
             base = self.open(exact(name, self._base_of(name, number, theirs.number)))
-            facts = Merged(None, base.ref, exact(name, number), theirs.ref)
+            facts: Merged[DatasetVersion] = Merged(None, base.ref, exact(name, number), theirs.ref)
             if base.number == theirs.number:
                 done[:] = [facts]
                 raise _NothingToDoError
@@ -316,13 +327,15 @@ class Datasets(DatasetNames):
             )
             return common_base({number: (parent, merged) for number, parent, merged in rows}, first, second)
 
-    def remove(self, name: str, *, force: bool = False) -> None:
+    def remove(self, name: str, *, force: bool = False, follows: int | None = None) -> None:
         """Remove a dataset with all its versions; ConflictError where a run, model or other dataset was made from it.
 
-        Its version numbers are not given again to a dataset of the same name.
+        Its version numbers are not given again to a dataset of the same name. ``follows`` is the number of its latest
+        version; MovedError where there is a newer one.
         """
         with self._catalog.writing() as session:
             dataset = find_dataset(session, name)
+            check_head(session, dataset, MAIN, follows)
             users = [f"{use.user_kind} {use.user_ref}" for use in uses_of(session, dataset)]
             others = sorted({user for user in users if not user.startswith(f"dataset {name}@")})
             if others and not force:

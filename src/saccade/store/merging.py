@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from saccade.core.merge import Conflict, MergeConflictError, Merger, Side, Values
+from saccade.core.merge import Choose, MergeConflictError, Merged, Merger, Values
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, Schema
 from saccade.store.changes import Change, combined
@@ -20,29 +20,7 @@ from saccade.store.snapshot import Snapshot
 from saccade.store.staging import Spill
 from saccade.store.version import DatasetVersion
 
-Choose = Callable[[Conflict], Side | None]
 _BATCH = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """What a merge did, or with ``version`` None would do.
-
-    Attributes:
-        base, ours, theirs: exact references: where the branches parted, the head that was merged into, and the
-            version that was merged.
-        added, removed, changed: items, in the branch that was merged into.
-        conflicts: all of them, each with the side that was taken.
-    """
-
-    version: DatasetVersion | None
-    base: str
-    ours: str
-    theirs: str
-    added: int = 0
-    removed: int = 0
-    changed: int = 0
-    conflicts: tuple[Conflict, ...] = ()
 
 
 def common_base(parents: Mapping[int, tuple[int | None, int | None]], first: int, second: int) -> int:
@@ -92,7 +70,7 @@ class Merging:
             raise MergeConflictError(self._merger.open)
         return combined(self._head, self._schema, self._batches(), self._removed, self._folder)
 
-    def described(self, facts: Merged) -> Merged:
+    def described(self, facts: Merged[DatasetVersion]) -> Merged[DatasetVersion]:
         """With the numbers of items added, removed and changed, and with the conflicts."""
         there = self._head.index.match(pa.array(self._taken, pa.string())) >= 0
         added, changed = int((~there).sum()), int(there.sum())

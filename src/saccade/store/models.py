@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
@@ -64,6 +64,10 @@ class ModelVersion:
     def read_file(self, name: str) -> bytes:
         """The bytes of one file."""
         return self.objects.read(self._digest(name))
+
+    def open_file(self, name: str) -> BinaryIO:
+        """One file, open for reading."""
+        return self.objects.open(self._digest(name))
 
     def path(self, name: str) -> Path:
         """One file on this machine; its name is its digest. Do not change it."""
@@ -227,7 +231,7 @@ class Models:
             for name in version.files:
                 (making / name).parent.mkdir(parents=True, exist_ok=True)
                 (making / name).write_bytes(version.read_file(name))
-            (making / MANIFEST).write_text(json.dumps(_exported(version), indent=2) + "\n")
+            (making / MANIFEST).write_text(json.dumps(exported(version), indent=2) + "\n")
             making.replace(destination)
             sync_folder(destination.parent)
         except OSError as error:
@@ -259,7 +263,8 @@ class Models:
             _remove_rows(session, model, gone)
 
 
-def _exported(version: ModelVersion) -> dict[str, Any]:
+def exported(version: ModelVersion) -> dict[str, Any]:
+    """What the manifest of an exported version says."""
     return {
         "name": version.name,
         "version": version.number,

@@ -38,7 +38,10 @@ def new_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as it was when it was looked up. ``interrupted``: its process died before it could say how it ended."""
+    """A run as it was when it was looked up. ``interrupted``: its process died before it could say how it ended.
+
+    ``job`` is the id of the job that began it.
+    """
 
     id: str
     kind: str
@@ -52,6 +55,7 @@ class Run:
     created: datetime
     finished: datetime | None
     error: str
+    job: str | None = None
 
 
 def _state(row: RunRow) -> State:
@@ -99,6 +103,7 @@ class Runs:
             row.created,
             row.finished,
             row.error,
+            row.job_id,
         )
 
     def start(self, kind: str, name: str, config: Mapping[str, Any], inputs: Sequence[str] = ()) -> Run:

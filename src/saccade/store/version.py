@@ -104,6 +104,11 @@ class DatasetVersion:
         found = index.take(index.order[places], [KEY, *self.schema.names])
         return [item for batch in found.to_batches() for item in decode_batch(batch, self.schema.columns)]
 
+    def keys_at(self, places: npt.NDArray[np.int64]) -> list[str]:
+        """The keys of the items at these places of the order."""
+        index = self.snapshot.index
+        return to_list(index.keys.take(pa.array(index.order[places])))
+
     def places_where(
         self, query: str | None, order: str | None = None, *, descending: bool = False
     ) -> npt.NDArray[np.int64]:

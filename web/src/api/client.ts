@@ -96,6 +96,12 @@ export async function ask<T>(asked: Promise<Outcome<T>>): Promise<T> {
   return outcome.data as T
 }
 
+/** The data of an answer with its tag, for a change that is to follow just that. */
+export async function askTagged<T>(asked: Promise<Outcome<T>>): Promise<{ data: T; tag: string }> {
+  const data = await ask(asked)
+  return { data, tag: (await asked).response.headers.get('ETag') ?? '' }
+}
+
 /** The address of something that an element of the page loads itself. */
 export function address(path: string, query: Record<string, string | number | boolean | undefined> = {}): string {
   const given = Object.entries(query).filter(([, value]) => value !== undefined)

@@ -6,8 +6,10 @@ import type { ClassLook } from '@/draw/shapes'
 export interface Shown {
   /** As in the address: NAME or NAME@VERSION. */
   ref: ComputedRef<string>
-  version: Ref<Version | null>
+  version: Readonly<Ref<Version | null>>
   isLatest: ComputedRef<boolean>
+  /** That of the version, for changes that are to follow just this one. */
+  tag: ComputedRef<string>
   again: () => Promise<void>
 }
 
@@ -27,7 +29,7 @@ export function columnOf(version: Version | null, ...kinds: string[]): Column | 
   return version?.columns.find((column) => kinds.includes(column.kind)) ?? null
 }
 
-export function useClasses(version: Ref<Version | null>): ComputedRef<Map<string, ClassLook>> {
+export function useClasses(version: Readonly<Ref<Version | null>>): ComputedRef<Map<string, ClassLook>> {
   return computed(() => {
     const made = new Map<string, ClassLook>()
     for (const column of version.value?.columns ?? []) {

@@ -82,7 +82,14 @@ export const en = {
   versions: {
     log: 'Versions', added: 'added', removed: 'removed', changed: 'changed', compare: 'Compare', compareWith: 'Compared with',
     restore: 'Restore', restoreSure: 'Make a new version that equals this one?', tag: 'Tag', tagName: 'Name of the tag', branch: 'Branch',
-    branchName: 'Name of the branch', nothing: 'Nothing changed.', columns: 'Columns', shown: 'The first of each are shown.', before: 'Before', after: 'After', look: 'Look at it', first: 'The first version: there is none before it.',
+    branchName: 'Name of the branch', nothing: 'Nothing changed.', columns: 'Columns', shown: 'The first of each are shown.', before: 'Before', after: 'After', look: 'Look at it', merge: 'Merge branches', takeAway: 'Take away', takeAwaySure: 'Take this name away? The version stays.', takeAwayBranch: 'Take this branch away? Its versions stay, by their numbers.', alias: 'Alias', aliasName: 'Name of the alias', first: 'The first version: there is none before it.',
+  },
+  merging: {
+    title: 'Merge', from: 'This branch', to: 'into', into: 'Into this one', parted: 'They parted at', nothing: 'There is nothing to merge: everything of it is there already.',
+    alone: 'There is only one branch. Begin another one at a version, change things there, and merge it here.',
+    conflicts: (count: number) => (count === 1 ? 'conflict' : 'conflicts'), settled: 'settled', help: 'Both sides changed the same thing. Choose for each which one is to stay.',
+    mine: 'Mine', theirs: 'Theirs', allMine: 'Mine in all', allTheirs: 'Theirs in all', object: 'object', class: 'class', item: 'the whole item',
+    gone: 'The item is gone.', kept: 'The item stays.', noObject: 'The object is not there.', more: 'For those that are not listed take one side in all.', message: 'Message', merged: 'Merged', go: 'Merge',
   },
   exporting: { title: 'Export', format: 'Format', split: 'Only this split', where: 'Only what the query shows', go: 'Export', holds: 'Holds', what: 'A job writes it; the archive can then be downloaded.' },
   importing: {

@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from saccade.app.jobs.kinds import KINDS, Doing
+from saccade.app.jobs.kind import Doing
+from saccade.app.jobs.kinds import KINDS
 from saccade.core.errors import SaccadeError
 from saccade.pipeline.worker import limit_memory
 from saccade.store.jobs import Job, State
@@ -92,6 +93,7 @@ def do(workspace: Workspace, job: Job, worker: str) -> None:
         state = "cancelled"
     except SaccadeError as failure:
         state, error, hint = "failed", failure.message, failure.hint
+        result = {"code": failure.code}
         print(f"{time.strftime('%H:%M:%S')} {error} {hint}", flush=True)
     except Exception as failure:
         traceback.print_exc()

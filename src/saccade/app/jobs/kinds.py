@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from saccade.app.downloading import is_web
 from saccade.app.importing import SplitRequest, at_hand, chosen_format, import_dataset
-from saccade.app.jobs.pipelines import MAIN, check_pipeline, graph_of
+from saccade.app.jobs.kind import Doing, JobKind, Parameters
+from saccade.app.jobs.pipelines import PIPELINE, PLAN
+from saccade.app.jobs.upkeep import DOCTOR, GC
 from saccade.app.reaching import shown
-from saccade.app.uploads import find_upload, remove_upload, source_of
+from saccade.app.uploads import find_upload, folder_of_upload, remove_upload, source_of
 from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError, SaccadeError, nearest
-from saccade.core.progress import Progress
 from saccade.core.report import Report
 from saccade.core.schema import Kind as ColumnKind
+from saccade.store.dataset_rows import taken
 from saccade.store.jobs import Job
 from saccade.store.names import check_name
 from saccade.store.workspace import Workspace
@@ -29,21 +31,7 @@ from saccade.store.workspace import Workspace
 _FINDINGS, _PREVIEW, _PREVIEW_SIZE, _COUNTED = 200, 12, 320, 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Doing:
-    """What the one who does a job has at hand; files written into ``folder`` may be fetched by name."""
-
-    workspace: Workspace
-    job: Job
-    progress: Progress
-    folder: Path
-
-
-class _Parameters(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Source(_Parameters):
+class Source(Parameters):
     """Where to import from: one of an upload, an address of the web, and a folder of the server."""
 
     upload: str | None = Field(None, max_length=64, description="The id of an upload.")
@@ -68,12 +56,12 @@ class Source(_Parameters):
         return self.url if self.url is not None else Path(self.folder or "")
 
 
-class LookParameters(_Parameters):
+class LookParameters(Parameters):
     source: Source
     format: str = Field("auto", max_length=40)
 
 
-class Split(_Parameters):
+class Split(Parameters):
     shares: dict[str, float] = Field(description="Shares by name, such as train: 0.8.")
     group: str = Field("", max_length=500, description="A regular expression that finds an item's group in its key.")
     seed: int = 0
@@ -88,38 +76,52 @@ class ImportParameters(LookParameters):
     replace: bool = Field(False, description="Make it the next version of a dataset that is there.")
 
 
-class ExportParameters(_Parameters):
+class WriteParameters(Parameters):
+    """Items and their files, sent as an upload; see the guide."""
+
+    upload: str = Field(max_length=64, description="Has items-….arrow, and files by their digests in the folder files.")
+    dataset: str = Field(max_length=100)
+    mode: Literal["create", "append", "merge", "replace"]
+    message: str = Field("", max_length=2000)
+    branch: str = Field("main", max_length=200)
+    inputs: list[str] = Field([], max_length=100, description="Dataset versions that they were made from.")
+    follows: int | None = Field(None, ge=1, description="The number of the version that it is to follow.")
+
+
+class ExportParameters(Parameters):
     dataset: str = Field(max_length=200, description="NAME or NAME@VERSION.")
     format: str = Field(max_length=40)
     split: str | None = Field(None, max_length=100)
     where: str | None = Field(None, max_length=4000)
 
 
-class TrainParameters(_Parameters):
+class TrainParameters(Parameters):
     recipe: str = Field(max_length=100_000, description="The recipe as YAML.")
+    check: bool = Field(False, description="Only check recipe, data and model, and say what each check found.")
 
 
-class EvaluateParameters(_Parameters):
+class EvaluateParameters(Parameters):
     model: str = Field(max_length=200)
     dataset: str = Field(max_length=200)
     split: str | None = Field(None, max_length=100)
 
 
+class FilesParameters(Parameters):
+    """A file of truth and one of predictions, both in COCO's format, sent as an upload."""
+
+    upload: str = Field(max_length=64, description="The id of an upload.")
+    truth: str = Field(max_length=1000, description="The name of a file of it.")
+    predictions: str = Field(max_length=1000)
+    kind: Literal["boxes", "masks", "keypoints"] = "boxes"
+
+
+class BackboneParameters(Parameters):
+    containing: str = Field("", max_length=200, description="Only names that contain this.")
+
+
 class PredictParameters(EvaluateParameters):
     into: str = Field(max_length=100, description="The name of the new dataset with what the model finds.")
     min_score: float = Field(0.25, ge=0, le=1)
-
-
-class PipelineParameters(_Parameters):
-    pipeline: str = Field(max_length=100_000, description="The pipeline as YAML, of operations that are installed.")
-    files: dict[str, str] = Field(
-        {}, max_length=20, description="What it refers to by name, such as a recipe: texts that end in .yaml."
-    )
-    variables: dict[str, str | int | float | bool] = Field({}, max_length=100)
-    sample: int | None = Field(None, ge=1, description="Try it on so many items.")
-
-    def all_files(self) -> dict[str, str]:
-        return {**self.files, MAIN: self.pipeline}
 
 
 def look(doing: Doing, given: LookParameters) -> dict[str, Any]:
@@ -216,6 +218,30 @@ def import_(doing: Doing, given: ImportParameters) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def write(doing: Doing, given: WriteParameters) -> dict[str, Any]:
+    """Write items that were sent. Done again after its worker died, it finds what it had finished."""
+    from saccade.app.writing import write_sent
+
+    workspace = doing.workspace
+    made = _made_before(doing)
+    if made is None:
+        person = doing.job.person
+        made = write_sent(
+            workspace, folder_of_upload(workspace, given.upload), given.dataset, mode=given.mode, message=given.message,
+            branch=given.branch, inputs=given.inputs, follows=given.follows, progress=doing.progress,
+            author="" if person is None else workspace.people.get(person).name,
+        ).ref  # fmt: skip
+    remove_upload(workspace, given.upload)
+    version = workspace.datasets.open(made)
+    return {"dataset": version.ref, "number": version.number, "items": len(version)}
+
+
+def _made_before(doing: Doing) -> str | None:
+    """The version that this job had made when its worker died."""
+    runs = doing.workspace.runs
+    return next((made for run in runs.of_job(doing.job.id) if (made := runs.version_made(run.id)) is not None), None)
+
+
 def export(doing: Doing, given: ExportParameters) -> dict[str, Any]:
     """Write a dataset version in an outside format, as one archive to be fetched."""
     from saccade.app.exporting import export_dataset
@@ -241,9 +267,12 @@ def export(doing: Doing, given: ExportParameters) -> dict[str, Any]:
 
 def train(doing: Doing, given: TrainParameters) -> dict[str, Any]:
     """Train a recipe; taken up again where its worker died."""
+    from saccade.app.training import check_recipe
     from saccade.app.training import train as train_recipe
 
     recipe = _recipe(given.recipe)
+    if given.check:
+        return {"checks": [asdict(one) for one in check_recipe(doing.workspace, recipe)]}
     began = next(iter(doing.workspace.runs.of_job(doing.job.id)), None)
     if began is not None and began.state == "finished":
         return {"run": began.id, "model": _model_of(began.outputs), "metrics": dict(began.metrics)}
@@ -255,17 +284,6 @@ def train(doing: Doing, given: TrainParameters) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def pipeline(doing: Doing, given: PipelineParameters) -> dict[str, Any]:
-    """Run a pipeline; what was done before its worker died is not done again."""
-    from saccade.app.pipelines import part_of, run_pipeline
-
-    workspace = doing.workspace
-    graph = graph_of(given.all_files(), given.variables, doing.folder.parent / "pipeline")
-    part = part_of(workspace, sample=given.sample)
-    result = run_pipeline(workspace, graph, part=part, progress=doing.progress)
-    return {"run": result.run.id, "outputs": list(result.run.outputs), "metrics": dict(result.run.metrics)}
-
-
 def evaluate(doing: Doing, given: EvaluateParameters) -> dict[str, Any]:
     """Measure a model on a dataset."""
     from saccade.app.evaluating import evaluate_model
@@ -275,6 +293,29 @@ def evaluate(doing: Doing, given: EvaluateParameters) -> dict[str, Any]:
     )  # fmt: skip
     (doing.folder / "report.html").write_text(result.report, "utf-8")
     return {"evaluation": result.stored.id, "metrics": dict(result.metrics.to_json()), "file": "report.html"}
+
+
+def evaluate_files(doing: Doing, given: FilesParameters) -> dict[str, Any]:
+    """Measure a file of predictions against one of truth."""
+    from saccade.evaluation.detection import evaluate_coco_files
+
+    folder = folder_of_upload(doing.workspace, given.upload)
+    sent = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
+    for name in (given.truth, given.predictions):
+        if name not in sent:
+            raise NotFoundError(f"No file was sent as {ascii(name)[:100]}.", hint=nearest(name, sent))
+    doing.progress.start("Measuring")
+    metrics = evaluate_coco_files(sent[given.truth], sent[given.predictions], given.kind).to_json()
+    remove_upload(doing.workspace, given.upload)
+    (doing.folder / "metrics.json").write_text(json.dumps(metrics, ensure_ascii=False), "utf-8")
+    return {"metrics": {name: value for name, value in metrics.items() if name != "curves"}, "file": "metrics.json"}
+
+
+def backbones(doing: Doing, given: BackboneParameters) -> dict[str, Any]:
+    """The encoders that a recipe may name; a job, since torch is loaded for it."""
+    from saccade.models.components.encoders import backbone_names
+
+    return {"names": [name for name in backbone_names() if given.containing in name]}
 
 
 def predict(doing: Doing, given: PredictParameters) -> dict[str, Any]:
@@ -308,20 +349,18 @@ def _told(report: Report) -> dict[str, Any]:
     return told | {"findings": told["findings"][:_FINDINGS]}
 
 
-@dataclass(frozen=True, slots=True)
-class JobKind:
-    """A kind of job: its parameters, a title made of them, what does it, and what must hold before it is left."""
-
-    parameters: type[BaseModel]
-    title: Callable[[Any], str]
-    do: Callable[[Doing, Any], dict[str, Any]]
-    check: Callable[[Workspace, Any], object] = lambda workspace, given: None
-
-
 def _check_import(workspace: Workspace, given: ImportParameters) -> None:
     check_name("dataset", given.dataset)
     if given.link and given.source.folder is None:
         raise InvalidValueError("Only the files of a folder of the server can be linked.")
+
+
+def _check_write(workspace: Workspace, given: WriteParameters) -> None:
+    check_name("dataset", given.dataset)
+    if given.mode == "create" and workspace.datasets.exists(given.dataset):
+        raise taken(given.dataset)
+    if given.mode in ("append", "merge"):
+        workspace.datasets.open(f"{given.dataset}@{given.branch}")
 
 
 def _check_export(workspace: Workspace, given: ExportParameters) -> None:
@@ -336,17 +375,18 @@ KINDS: Mapping[str, JobKind] = {
     "import": JobKind(
         ImportParameters, lambda given: f"Import {given.source.name()} as {given.dataset}", import_, _check_import
     ),
+    "write": JobKind(
+        WriteParameters, lambda given: f"Write {given.dataset} ({given.mode})", write, _check_write
+    ),
     "export": JobKind(
         ExportParameters, lambda given: f"Export {given.dataset} as {given.format}", export, _check_export
     ),
     "train": JobKind(
-        TrainParameters, lambda given: f"Train {_recipe(given.recipe).name}", train,
+        TrainParameters, lambda given: f"{'Check' if given.check else 'Train'} {_recipe(given.recipe).name}", train,
         lambda workspace, given: workspace.datasets.open(_recipe(given.recipe).data.dataset),
     ),
-    "pipeline": JobKind(
-        PipelineParameters, lambda given: f"Run {check_pipeline(given.all_files())}", pipeline,
-        lambda workspace, given: check_pipeline(given.all_files()),
-    ),
+    "pipeline": PIPELINE,
+    "plan": PLAN,
     "evaluate": JobKind(
         EvaluateParameters, lambda given: f"Evaluate {given.model} on {given.dataset}", evaluate,
         lambda workspace, given: (workspace.models.open(given.model), workspace.datasets.open(given.dataset)),
@@ -355,6 +395,12 @@ KINDS: Mapping[str, JobKind] = {
         PredictParameters, lambda given: f"Predict {given.dataset} with {given.model}", predict,
         lambda workspace, given: (workspace.models.open(given.model), workspace.datasets.open(given.dataset)),
     ),
+    "evaluate-files": JobKind(
+        FilesParameters, lambda given: f"Evaluate {given.predictions} against {given.truth}", evaluate_files
+    ),
+    "backbones": JobKind(BackboneParameters, lambda given: "List the backbones", backbones),
+    "doctor": DOCTOR,
+    "gc": GC,
 }  # fmt: skip
 
 
@@ -375,8 +421,8 @@ def leave(
     plain = given.model_dump(mode="json")
     if request is not None and (earlier := workspace.jobs.asked(kind, plain, person, request)) is not None:
         return earlier  # not checked again: by now the job may have used up its upload and made its dataset
-    source = getattr(given, "source", None)
-    if source is not None and source.upload is not None:
-        find_upload(workspace, source.upload, person or "")
+    source = getattr(given, "source", given)
+    if (upload := getattr(source, "upload", None)) is not None:
+        find_upload(workspace, upload, person or "")
     part.check(workspace, given)
     return workspace.jobs.add(kind, part.title(given), plain, person, request)

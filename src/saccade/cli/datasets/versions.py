@@ -1,4 +1,4 @@
-"""``saccade datasets log|diff|merge|tag|alias|unalias|branch|restore``."""
+"""``saccade datasets log|diff|merge|tag|alias|unalias|branch|unbranch|restore``."""
 
 from __future__ import annotations
 
@@ -222,6 +222,22 @@ def branch(
         version = found.datasets.open(ref)
         found.datasets.branch(version.name, name, version.ref)
     say(f"{version.name}@{name} begins at {version.ref}.")
+
+
+@datasets.command("unbranch")
+def unbranch(
+    ref: Annotated[str, typer.Argument(help="NAME@BRANCH.", show_default=False)], workspace: WorkspaceOption = None
+) -> None:
+    """Take a branch away; its versions stay, by their numbers."""
+    from saccade.cli.console import say
+    from saccade.store.names import split_ref
+    from saccade.store.workspace import Workspace
+
+    name, branch = split_ref(ref)
+    with Workspace.find(workspace) as found:
+        number = found.datasets.branches(name).get(branch)
+        found.datasets.remove_branch(name, branch)
+    say(f"{name}@{branch} is gone; it ended at {name}@{number}.")
 
 
 @datasets.command("restore")

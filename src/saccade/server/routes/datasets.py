@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -16,6 +15,7 @@ from saccade.server.answers import (
     Health,
     ItemAnswer,
     ItemPage,
+    KeyPage,
     LogEntry,
     VersionAnswer,
     as_json,
@@ -26,11 +26,12 @@ from saccade.server.answers import (
 from saccade.server.arrow import arrow_stream
 from saccade.server.gate import Served
 from saccade.server.opened import opened_of, version_asked
+from saccade.server.packing import pieces_of
 from saccade.server.permissions import API
 
 router = APIRouter(prefix=API)
 Ref = str
-_PIECE, TILE = 1 << 20, 512
+TILE = 512
 _FOREVER = "private, max-age=31536000, immutable"
 
 
@@ -53,14 +54,16 @@ def dataset(ref: Ref, request: Request) -> VersionAnswer:
     info = version.info
     return VersionAnswer(
         ref=version.ref, number=version.number, items=len(version), message=info.message, author=info.author,
-        created=info.created, columns=columns_of(version.schema),
+        created=info.created, columns=columns_of(version.schema), branch=info.branch, parent=info.parent,
+        merged=info.merged, added=info.added, removed=info.removed, changed=info.changed, run_id=info.run_id,
+        inputs=list(info.inputs),
     )  # fmt: skip
 
 
 @router.get("/datasets/{ref}/log", tags=["datasets"])
-def log(ref: Ref, served: Served) -> list[LogEntry]:
-    """The versions of a dataset, the newest first."""
-    return [LogEntry.model_validate(one) for one in served.datasets.log(ref.partition("@")[0])]
+def log(ref: Ref, served: Served, branch: Annotated[str | None, Query(max_length=200)] = None) -> list[LogEntry]:
+    """The versions of a dataset, the newest first; of a branch those that led to its end."""
+    return [LogEntry.model_validate(one) for one in served.datasets.log(ref.partition("@")[0], branch)]
 
 
 @router.get("/datasets/{ref}/stats", tags=["datasets"])
@@ -97,14 +100,38 @@ def items(
     descending: bool = False,
 ) -> Response:
     """Items in order, or in that of an expression's values, some at a time; of those for which a query holds."""
+    version, start = version_asked(request, ref), _begin(cursor, start)
+    rows, total = opened_of(request).rows(version, where, order, descending, start, limit)
+    following = _following(start, limit, total)
+    return as_json({"items": list(map(plain_item, version.rows(rows))), "total": total, "next": following})
+
+
+@router.get("/datasets/{ref}/keys", tags=["datasets"], response_model=KeyPage)
+def keys(
+    ref: Ref,
+    request: Request,
+    where: Annotated[str | None, Query(max_length=4000)] = None,
+    cursor: Annotated[str | None, Query(max_length=20)] = None,
+    limit: Annotated[int, Query(ge=0, le=10_000)] = 1000,
+    start: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
+    order: Annotated[str | None, Query(max_length=2000)] = None,
+    descending: bool = False,
+) -> Response:
+    """The keys of items alone, as ``items`` gives those; with a ``limit`` of 0 only how many there are."""
+    version, start = version_asked(request, ref), _begin(cursor, start)
+    rows, total = opened_of(request).rows(version, where, order, descending, start, limit)
+    found = version.keys_at(rows)
+    return as_json({"keys": found, "total": total, "next": _following(start, limit, total)})
+
+
+def _begin(cursor: str | None, start: int) -> int:
     if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
         raise InvalidValueError(f"'{cursor}' is no cursor.", hint="Take what 'next' of the page before says.")
-    opened = opened_of(request)
-    version, start = version_asked(request, ref), int(cursor or start)
-    rows, total = opened.rows(version, where, order, descending, start, limit)
-    end = start + limit
-    following = str(end) if end < total else None
-    return as_json({"items": list(map(plain_item, version.rows(rows))), "total": total, "next": following})
+    return int(cursor or start)
+
+
+def _following(start: int, limit: int, total: int) -> str | None:
+    return str(start + limit) if limit and start + limit < total else None
 
 
 @router.get("/datasets/{ref}/arrow", tags=["datasets"], response_class=Response)
@@ -209,7 +236,7 @@ def file(
     if found is None:
         raise NotFoundError(f"The item '{key}' has no file there.")
     headers = {"Content-Disposition": "attachment", "Cache-Control": _cached(ref), "Content-Length": str(found.size)}
-    pieces = _pieces(version.open_media(found))
+    pieces = pieces_of(version.open_media(found))
     return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
 
 
@@ -217,13 +244,6 @@ def _jpeg(pixels: Any, ref: Ref) -> Response:
     from saccade.media.image import encode
 
     return Response(encode(pixels, "jpeg", 85), media_type="image/jpeg", headers={"Cache-Control": _cached(ref)})
-
-
-def _pieces(stream: BinaryIO) -> Iterator[bytes]:
-    """A file bit by bit: it may be larger than the memory."""
-    with stream:
-        while piece := stream.read(_PIECE):
-            yield piece
 
 
 def _cached(ref: Ref) -> str:

@@ -7,24 +7,31 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from saccade.app.jobs.doing import folder_of
-from saccade.app.jobs.kinds import leave
+from saccade.app.jobs.kinds import KINDS, leave
 from saccade.app.uploads import find_upload, new_upload, receive, remove_upload
 from saccade.core.errors import NotAllowedError, NotFoundError
+from saccade.core.roles import Role
+from saccade.core.schema import FileRef, ImageRef, MediaRef, VideoRef
 from saccade.server.answers import (
     FolderAnswer,
-    FormatAnswer,
+    HeldFiles,
     JobAnswer,
     JobPage,
+    JobProgress,
     NewJob,
     Received,
     UploadAnswer,
+    Wanted,
+    WantedFiles,
 )
 from saccade.server.gate import Served, SignedIn, workspace_of
 from saccade.server.permissions import API
+from saccade.store.entrance import Caller
+from saccade.store.held import held_files, identity
 from saccade.store.jobs import ENDED, Job
 
 router = APIRouter(prefix=API)
@@ -32,8 +39,31 @@ _LOOK_AGAIN, _TAIL = 0.5, 1 << 20
 _SHOWN = {".jpg": "image/jpeg", ".json": "application/json"}
 
 
-def _answer(job: Job) -> JobAnswer:
-    return JobAnswer.model_validate(job)
+def _needed(kind: str) -> Role:
+    return KINDS[kind].needs if kind in KINDS else Role.MANAGER
+
+
+def _is_hidden(job: Job, caller: Caller) -> bool:
+    """Whether what came of a job is for others alone; whoever may look may see what managers do."""
+    return _needed(job.kind) is Role.OWNER and caller.role is not Role.OWNER
+
+
+def _answer(job: Job, caller: Caller) -> JobAnswer:
+    answer = JobAnswer.model_validate(job)
+    if _is_hidden(job, caller):
+        return answer.model_copy(update={"result": {}, "error": "", "hint": "", "progress": JobProgress()})
+    return answer
+
+
+def _mine(job: str, served: Served, caller: SignedIn) -> Job:
+    """A job whose outcome whoever asks may see and change."""
+    found = served.jobs.get(job)
+    if _is_hidden(found, caller):
+        raise NotAllowedError(f"A {caller.role} may not do this.", hint=f"It takes an {Role.OWNER}.")
+    return found
+
+
+Mine = Annotated[Job, Depends(_mine)]
 
 
 @router.get("/jobs", tags=["jobs"])
@@ -41,10 +71,12 @@ def jobs(
     served: Served,
     before: Annotated[str | None, Query(max_length=40)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    *,
+    caller: SignedIn,
 ) -> JobPage:
     """Jobs, the newest first; ``next`` as ``before`` gives the next page."""
     found = served.jobs.list(before, limit)
-    return JobPage(jobs=list(map(_answer, found)), next=found[-1].id if len(found) == limit else None)
+    return JobPage(jobs=[_answer(one, caller) for one in found], next=found[-1].id if len(found) == limit else None)
 
 
 @router.post("/jobs", tags=["jobs"], status_code=201)
@@ -56,30 +88,32 @@ def new_job(
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> JobAnswer:
     """Leave work to the workers. Asked for again with the same Idempotency-Key, it is the same job."""
+    if caller.role is None or not caller.role.covers(_needed(given.kind)):
+        raise NotAllowedError(f"A {caller.role} may not do this.", hint=f"It takes an {_needed(given.kind)}.")
     source = given.parameters.get("source")
     if isinstance(source, dict) and isinstance(source.get("folder"), str):
         source["folder"] = str(_allowed(request, source["folder"]))
-    return _answer(leave(served, given.kind, given.parameters, caller.person.id, idempotency_key))
+    return _answer(leave(served, given.kind, given.parameters, caller.person.id, idempotency_key), caller)
 
 
 @router.get("/jobs/{job}", tags=["jobs"])
-def job(job: str, served: Served) -> JobAnswer:
+def job(job: str, served: Served, caller: SignedIn) -> JobAnswer:
     """A job as it stands."""
-    return _answer(served.jobs.get(job))
+    return _answer(served.jobs.get(job), caller)
 
 
 @router.get("/jobs/{job}/events", tags=["jobs"], response_class=StreamingResponse)
-def events(job: str, request: Request, served: Served) -> StreamingResponse:
+def events(job: str, request: Request, served: Served, caller: SignedIn) -> StreamingResponse:
     """A job as it stands, again whenever that changes, as server-sent events, until it has ended."""
     served.jobs.get(job)
-    return StreamingResponse(_changes(job, request), media_type="text/event-stream")
+    return StreamingResponse(_changes(job, request, caller), media_type="text/event-stream")
 
 
-async def _changes(job: str, request: Request) -> AsyncIterator[str]:
+async def _changes(job: str, request: Request, caller: Caller) -> AsyncIterator[str]:
     jobs, told = workspace_of(request).jobs, ""
     while not await request.is_disconnected():
         found = await asyncio.to_thread(jobs.get, job)
-        now = _answer(found).model_dump_json()
+        now = _answer(found, caller).model_dump_json()
         if now != told:
             told = now
             yield f"data: {now}\n\n"
@@ -89,9 +123,9 @@ async def _changes(job: str, request: Request) -> AsyncIterator[str]:
 
 
 @router.get("/jobs/{job}/log", tags=["jobs"], response_class=Response)
-def log(job: str, served: Served) -> PlainTextResponse:
+def log(job: Mine, served: Served) -> PlainTextResponse:
     """What its processes said; of a long log the end."""
-    path = folder_of(served, served.jobs.get(job).id) / "log.txt"
+    path = folder_of(served, job.id) / "log.txt"
     if not path.exists():
         return PlainTextResponse("")
     with path.open("rb") as file:
@@ -100,9 +134,9 @@ def log(job: str, served: Served) -> PlainTextResponse:
 
 
 @router.get("/jobs/{job}/files/{name}", tags=["jobs"], response_class=Response)
-def result(job: str, name: str, served: Served) -> FileResponse:
+def result(job: Mine, name: str, served: Served) -> FileResponse:
     """A file that a job made."""
-    folder = folder_of(served, served.jobs.get(job).id) / "files"
+    folder = folder_of(served, job.id) / "files"
     if name not in {one.name for one in folder.iterdir() if one.is_file()} if folder.exists() else set():
         raise NotFoundError(f"The job made no file {ascii(name)[:100]}.")
     kind = _SHOWN.get(Path(name).suffix, "application/octet-stream")
@@ -112,15 +146,15 @@ def result(job: str, name: str, served: Served) -> FileResponse:
 
 
 @router.post("/jobs/{job}/cancel", tags=["jobs"])
-def cancel(job: str, served: Served) -> JobAnswer:
+def cancel(job: Mine, served: Served, caller: SignedIn) -> JobAnswer:
     """End a job; one that runs ends within a second or two, and leaves nothing half done."""
-    return _answer(served.jobs.cancel(job))
+    return _answer(served.jobs.cancel(job.id), caller)
 
 
 @router.post("/jobs/{job}/retry", tags=["jobs"], status_code=201)
-def retry(job: str, served: Served, caller: SignedIn) -> JobAnswer:
+def retry(job: Mine, served: Served, caller: SignedIn) -> JobAnswer:
     """Ask once more for what failed or was cancelled."""
-    return _answer(served.jobs.retry(job, caller.person.id))
+    return _answer(served.jobs.retry(job.id, caller.person.id), caller)
 
 
 @router.post("/uploads", tags=["uploads"], status_code=201)
@@ -152,12 +186,20 @@ def forget_upload(upload: str, served: Served, caller: SignedIn) -> None:
     remove_upload(served, upload)
 
 
-@router.get("/formats", tags=["datasets"])
-def formats() -> list[FormatAnswer]:
-    """The formats that can be imported and exported, and what each can hold."""
-    from saccade.formats.base import FORMATS
+@router.post("/files/held", tags=["uploads"])
+def held(given: WantedFiles, served: Served) -> HeldFiles:
+    """Which files the project has already: those that a version of one of its datasets refers to."""
+    asked = [_named(one) for one in given.files]
+    found = held_files(served, asked)
+    return HeldFiles(held=[identity(one) in found for one in asked])
 
-    return [FormatAnswer(name=one.name, holds=one.holds, can_write=hasattr(one, "write")) for one in FORMATS]
+
+def _named(one: Wanted) -> MediaRef:
+    if one.kind == "image":
+        return ImageRef(one.digest, 0, "", 0, 0, "", frame=one.frame)
+    if one.kind == "video":
+        return VideoRef(one.digest, 0, "", 0, 0, 0, 0.0, 0.0, "", "")
+    return FileRef(one.digest, 0, "")
 
 
 @router.get("/folders", tags=["server"])

@@ -1,13 +1,16 @@
-"""Models, runs and evaluations."""
+"""Models: versions of weights, how they compare, and their files."""
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response, StreamingResponse
 
 from saccade.app.beginning import recipe_for
+from saccade.app.comparing import compare_models
 from saccade.server.answers import (
     AliasChangeAnswer,
     EvaluationAnswer,
@@ -15,15 +18,14 @@ from saccade.server.answers import (
     ModelPage,
     NewAlias,
     RecipeAnswer,
-    RunAnswer,
     plain,
 )
 from saccade.server.gate import Served, SignedIn
 from saccade.server.opened import opened_of
+from saccade.server.packing import pieces_of, zipped
 from saccade.server.permissions import API
 from saccade.store.evaluations import Evaluation
-from saccade.store.models import ModelVersion
-from saccade.store.runs import Run
+from saccade.store.models import MANIFEST, ModelVersion, exported
 
 router = APIRouter(prefix=API)
 
@@ -36,14 +38,7 @@ def _model(version: ModelVersion) -> ModelAnswer:
     )  # fmt: skip
 
 
-def _run(run: Run) -> RunAnswer:
-    return RunAnswer(
-        id=run.id, kind=run.kind, name=run.name, state=run.state, inputs=list(run.inputs), outputs=list(run.outputs),
-        metrics=plain(run.metrics), created=run.created, finished=run.finished, error=run.error,
-    )  # fmt: skip
-
-
-def _evaluation(one: Evaluation) -> EvaluationAnswer:
+def evaluation_answer(one: Evaluation) -> EvaluationAnswer:
     return EvaluationAnswer(
         id=one.id, model=one.model, dataset=one.dataset, split=one.split, kind=one.kind, metrics=plain(one.metrics),
         created=one.created,
@@ -65,7 +60,7 @@ def model(ref: str, served: Served) -> ModelPage:
         **_model(version).model_dump(), manifest=plain(version.manifest), files=dict(version.files),
         versions=[_model(one) for one in served.models.versions(version.name)],
         changes=[AliasChangeAnswer.model_validate(one) for one in changes],
-        evaluations=[_evaluation(one) for one in served.evaluations.list(model=version.ref)],
+        evaluations=[evaluation_answer(one) for one in served.evaluations.list(model=version.ref)],
     )  # fmt: skip
 
 
@@ -83,34 +78,41 @@ def promote(ref: str, given: NewAlias, served: Served, caller: SignedIn) -> Mode
     return _model(served.models.open(ref))
 
 
+@router.get("/models/{ref}/compare", tags=["models"])
+def compare(ref: str, served: Served, other: Annotated[str, Query(max_length=200)]) -> dict[str, Any]:
+    """This version and another one: metrics where both were evaluated on the same, and settings that differ."""
+    found: dict[str, Any] = plain(compare_models(served, ref, other))
+    return found
+
+
+@router.get("/models/{ref}/file", tags=["models"], response_class=Response)
+def file(ref: str, served: Served, name: Annotated[str, Query(max_length=1000)]) -> StreamingResponse:
+    """A file of a version, to be saved."""
+    stream = served.models.open(ref).open_file(name)
+    headers = {"Content-Disposition": "attachment"}
+    return StreamingResponse(pieces_of(stream), media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/models/{ref}/export", tags=["models"], response_class=Response)
+def export(ref: str, served: Served) -> StreamingResponse:
+    """Weights, recipe and manifest of a version, as a ZIP archive to be saved."""
+    version = served.models.open(ref)
+    manifest = json.dumps(plain(exported(version)), indent=2, ensure_ascii=False).encode()
+    files = {name: lambda name=name: version.open_file(name) for name in version.files}
+    name = f"{version.name}-{version.number}"
+    inside = {f"{name}/{file}": opened for file, opened in files.items()}
+    headers = {"Content-Disposition": f'attachment; filename="{name}.zip"'}
+    pieces = zipped({**inside, f"{name}/{MANIFEST}": lambda: io.BytesIO(manifest)})
+    return StreamingResponse(pieces, media_type="application/zip", headers=headers)
+
+
+@router.delete("/models/{ref}", tags=["models"], status_code=204)
+def remove(ref: str, served: Served, force: bool = False) -> None:
+    """Remove a version (NAME@3) or a whole model (NAME); one that an alias names only where that is forced."""
+    served.models.remove(ref, force=force)
+
+
 @router.get("/recipe", tags=["models"])
 def recipe(request: Request, dataset: Annotated[str, Query(max_length=200)]) -> RecipeAnswer:
     """A recipe to begin with, for a dataset."""
     return RecipeAnswer(recipe=recipe_for(opened_of(request).version(dataset)))
-
-
-@router.get("/runs", tags=["runs"])
-def runs(served: Served, kind: str | None = None) -> list[RunAnswer]:
-    """Runs, the newest first."""
-    return [_run(one) for one in served.runs.list(kind)[:1000]]
-
-
-@router.get("/runs/{run}", tags=["runs"])
-def run(run: str, served: Served) -> RunAnswer:
-    """A run with what went in and what came out."""
-    found = served.runs.get(run)
-    return _run(found).model_copy(update={"config": plain(found.config)})
-
-
-@router.get("/runs/{run}/metrics", tags=["runs"])
-def metrics(run: str, served: Served) -> list[dict[str, Any]]:
-    """What a training said after each epoch."""
-    path = served.runs.get(run).folder / "metrics.jsonl"
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    return [plain(json.loads(line)) for line in lines if line.endswith("}")]
-
-
-@router.get("/evaluations", tags=["models"])
-def evaluations(served: Served, model: str | None = None, dataset: str | None = None) -> list[EvaluationAnswer]:
-    """Evaluations, of a model or on a dataset."""
-    return [_evaluation(one) for one in served.evaluations.list(model, dataset)]

@@ -1,4 +1,8 @@
-"""Versions of datasets: their names, what changed between them, and what makes new ones."""
+"""Versions of datasets: their names, what changed between them, and what makes new ones.
+
+A change that carries the tag of the version that somebody looked at, as If-Match, is refused where there is a newer
+one.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +12,34 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from saccade.app.bulk import change_items
-from saccade.core.errors import InvalidValueError
+from saccade.app.merging import choose_among
+from saccade.core.merge import Merged
 from saccade.server.answers import (
+    ConflictAnswer,
     DatasetNames,
     ItemsChange,
+    MergeAnswer,
+    MovedAlias,
     NewBranch,
+    NewMerge,
     NewTag,
     NewView,
-    OldVersion,
+    Restoring,
     VersionMade,
     ViewAnswer,
     plain,
 )
 from saccade.server.gate import Served, SignedIn
-from saccade.server.opened import opened_of
+from saccade.server.opened import Changed, IfMatch, opened_of, tag_of, to_follow
 from saccade.server.permissions import API
+from saccade.store.names import MAIN
 from saccade.store.version import DatasetVersion
 
 router = APIRouter(prefix=API, tags=["datasets"])
 
 
-def _made(version: DatasetVersion) -> VersionMade:
+def _made(request: Request, version: DatasetVersion) -> VersionMade:
+    request.state.etag = tag_of(version)
     return VersionMade(ref=version.ref, number=version.number, items=len(version))
 
 
@@ -47,44 +58,100 @@ def diff(
     served: Served,
     against: Annotated[str, Query(max_length=200)],
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    start: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
 ) -> dict[str, Any]:
-    """What changed from a version to this one: counts, columns and classes, and the first items of each sort."""
-    found = served.datasets.diff(against, ref)
+    """What changed from a version to this one: counts, columns and classes, and of each sort some items, from a place
+    on; ``counts`` says how many there are."""
+    found, end = served.datasets.diff(against, ref), start + limit
     changed = [
         {"key": one.key, "columns": one.columns, "objects": plain(one.objects)}
-        for one in islice(found.changed.values(), limit)
+        for one in islice(found.changed.values(), start, end)
     ]
     answer: dict[str, Any] = {
         "before": found.before, "after": found.after, "counts": found.counts, "schema": plain(found.schema),
-        "added": found.added[:limit], "removed": found.removed[:limit], "changed": changed,
+        "added": found.added[start:end], "removed": found.removed[start:end], "changed": changed,
     }  # fmt: skip
     return answer
 
 
 @router.post("/datasets/{ref}/restore", status_code=201)
-def restore(ref: str, given: OldVersion, served: Served, caller: SignedIn) -> VersionMade:
+def restore(to: Changed, given: Restoring, request: Request, served: Served, caller: SignedIn) -> VersionMade:
     """Make a new version that equals an old one."""
-    return _made(served.datasets.restore(ref, given.number, author=caller.person.name))
+    made = served.datasets.restore(
+        to.name, given.number, given.message, branch=to.branch, author=caller.person.name, follows=to.follows
+    )
+    return _made(request, made)
+
+
+@router.post("/datasets/{ref}/merge")
+def merge(
+    ref: str, given: NewMerge, request: Request, served: Served, caller: SignedIn, if_match: IfMatch = None
+) -> MergeAnswer:
+    """Merge a branch or version into a branch, or say what that would do; If-Match is about the latter.
+
+    While a conflict is open nothing is done: that is an error, ``merge-conflict``, and a dry run lists them.
+    """
+    name = ref.partition("@")[0]
+    done = served.datasets.merge(
+        ref, into=given.into, choose=choose_among(given.take, [one.model_dump(by_alias=True) for one in given.choices]),
+        message=given.message, author=caller.person.name, dry_run=given.dry_run,
+        follows=to_follow(request, name, given.into, if_match),
+    )  # fmt: skip
+    return _merged(request, done, given)
+
+
+def _merged(request: Request, done: Merged[DatasetVersion], given: NewMerge) -> MergeAnswer:
+    listed = done.conflicts[given.start : given.start + given.limit]
+    shown = done.version or opened_of(request).version(done.ours)
+    request.state.etag = tag_of(shown)
+    return MergeAnswer(
+        version=None if done.version is None else done.version.ref, base=done.base, ours=done.ours, theirs=done.theirs,
+        added=done.added, removed=done.removed, changed=done.changed,
+        conflicts=[ConflictAnswer.model_validate(one.to_json()) for one in listed], total=len(done.conflicts),
+        open=sum(one.taken is None for one in done.conflicts),
+    )  # fmt: skip
 
 
 @router.post("/datasets/{ref}/tags", status_code=201)
-def tag(ref: str, given: NewTag, served: Served, caller: SignedIn) -> DatasetNames:
+def tag(to: Changed, given: NewTag, served: Served, caller: SignedIn) -> DatasetNames:
     """Give a version a name for good."""
-    served.datasets.alias(ref, given.name, given.number, fixed=True, author=caller.person.name)
-    return names(ref, served)
+    served.datasets.alias(
+        to.name, given.name, given.number, fixed=True, author=caller.person.name, follows=to.follows
+    )  # fmt: skip
+    return names(to.name, served)
 
 
 @router.delete("/datasets/{ref}/tags/{tag}", status_code=204)
-def untag(ref: str, tag: str, served: Served, caller: SignedIn) -> None:
+def untag(to: Changed, tag: str, served: Served, caller: SignedIn) -> None:
     """Take a name away."""
-    served.datasets.unalias(ref, tag, author=caller.person.name)
+    served.datasets.unalias(to.name, tag, author=caller.person.name, follows=to.follows)
+
+
+@router.post("/datasets/{ref}/aliases", status_code=201)
+def alias(to: Changed, given: MovedAlias, served: Served, caller: SignedIn) -> DatasetNames:
+    """Let an alias name a version, until it is moved."""
+    served.datasets.alias(to.name, given.name, given.number, author=caller.person.name, follows=to.follows)
+    return names(to.name, served)
+
+
+@router.delete("/datasets/{ref}/aliases/{alias}", status_code=204)
+def unalias(to: Changed, alias: str, served: Served, caller: SignedIn) -> None:
+    """Take an alias away; the version stays."""
+    served.datasets.unalias(to.name, alias, author=caller.person.name, follows=to.follows)
 
 
 @router.post("/datasets/{ref}/branches", status_code=201)
-def branch(ref: str, given: NewBranch, served: Served) -> DatasetNames:
+def branch(to: Changed, given: NewBranch, served: Served) -> DatasetNames:
     """Begin a branch at a version."""
-    served.datasets.branch(ref, given.name, str(given.number))
-    return names(ref, served)
+    served.datasets.branch(to.name, given.name, str(given.number), follows=to.follows)
+    return names(to.name, served)
+
+
+@router.delete("/datasets/{ref}/branches/{branch}", status_code=204)
+def unbranch(ref: str, branch: str, request: Request, served: Served, if_match: IfMatch = None) -> None:
+    """Take a branch away; its versions stay. If-Match is about the version at its end."""
+    name = ref.partition("@")[0]
+    served.datasets.remove_branch(name, branch, follows=to_follow(request, name, branch, if_match))
 
 
 @router.get("/datasets/{ref}/views")
@@ -106,19 +173,28 @@ def forget_view(ref: str, name: str, served: Served) -> None:
 
 
 @router.post("/datasets/{ref}/change", status_code=201)
-def change(ref: str, given: ItemsChange, request: Request, served: Served, caller: SignedIn) -> VersionMade:
+def change(to: Changed, given: ItemsChange, request: Request, served: Served, caller: SignedIn) -> VersionMade:
     """Remove items, put them into a split, or add or take away a tag; as the next version."""
-    if "@" in ref:
-        raise InvalidValueError("Only the latest version can be followed by a new one.", hint="Name it without '@'.")
     keys = given.keys
     if keys is None:
-        opened = opened_of(request)
-        version = opened.version(ref)
+        version = opened_of(request).version(f"{to.name}@{to.branch}")
         keys = version.where(given.where) if given.where is not None else version.keys()
-    return _made(change_items(served, ref, keys, given.act, given.value, author=caller.person.name))
+    made = change_items(
+        served,
+        to.name,
+        keys,
+        given.act,
+        given.value,
+        author=caller.person.name,
+        message=given.message,
+        branch=to.branch,
+        follows=to.follows,
+    )
+    return _made(request, made)
 
 
 @router.delete("/datasets/{ref}", status_code=204)
-def remove(ref: str, served: Served) -> None:
-    """Remove a dataset with all its versions, where nothing was made from it."""
-    served.datasets.remove(ref)
+def remove(ref: str, request: Request, served: Served, if_match: IfMatch = None, force: bool = False) -> None:
+    """Remove a dataset with all its versions, where nothing was made from it, or where that is forced."""
+    follows = None if "@" in ref else to_follow(request, ref, MAIN, if_match)
+    served.datasets.remove(ref, force=force, follows=follows)
