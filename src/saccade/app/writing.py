@@ -49,7 +49,7 @@ def write_sent(
     sent = SentItems(sorted(place.glob(ITEMS)))
     run = workspace.runs.start(KIND, name, {"mode": mode, "branch": branch}, inputs)
     try:
-        with workspace.objects.batch() as objects:
+        with workspace.objects.batch(packed=True) as objects:
             files = _Files(workspace, objects, place / FILES)
             version = workspace.datasets.write(
                 name, sent.schema, files.taken(sent), mode=mode, message=message, run_id=run.id, inputs=inputs,
