@@ -606,10 +606,19 @@ def test_a_refusal_of_the_provider(door: Door) -> None:
 # Providers that fail
 
 
+FAULTS = {
+    "huge": "answers more than", "slow": "takes longer", "drip": "takes longer", "bomb": "answers compressed",
+    "redirect": "answers 307", "nonsense": "no JSON object", "500": "answers 500", "404": "answers 404",
+}  # fmt: skip
+"""Ways to give a wrong answer, and what the log says of each."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["huge", "slow", "drip", "bomb", "redirect", "nonsense", "500", "404"])
+@pytest.mark.parametrize(("how", "why"), FAULTS.items())
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/token", "/keys"])
-def test_answers_that_are_none(door: Door, path: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_that_are_none(
+    door: Door, path: str, how: str, why: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """They end soon, whatever the provider does; a password is taken all the while."""
     monkeypatch.setattr(asking, "SECONDS", 1.0)
     door.invite()
@@ -621,6 +630,7 @@ def test_answers_that_are_none(door: Door, path: str, how: str, monkeypatch: pyt
     else:
         assert door.trouble() == "provider"
     assert time.monotonic() - began < 8
+    assert why in caplog.text
     assert door.hostile.asked("/elsewhere") == []
     owner = door.site.client().post(f"{API}/session", json={"email": "owner@example.org", "password": PASSWORD})
     assert owner.status_code == 200
