@@ -113,6 +113,7 @@ BODIES = {
     "/tags": {"name": "x", "number": 1},
     "/branches": {"name": "x", "number": 1},
     "/aliases": {"name": "x", "number": 1},
+    "/classes": {"after": 1, "acts": [{"act": "add", "name": "x"}]},
 }
 
 

@@ -26,6 +26,7 @@ _PIECE, _LOOK_AGAIN = 1 << 20, 0.3
 _MOMENTS = ("created", "updated", "started", "finished")
 DatasetList = list[DatasetInfo]
 JobList = list[Job]
+Facts = list[dict[str, Any]]
 
 
 def connect(address: str, token: str, project: str = "default") -> Site:
@@ -158,6 +159,22 @@ class RemoteDatasets:
         """Tag, untag, split or delete items, by keys or a query, as the next version."""
         body = {"act": act, "value": value, "keys": None if keys is None else list(keys), "where": where}
         return self.open(self._http.post(f"{_path(name)}/change", body)["ref"])
+
+    def classes(self, ref: str) -> Facts:
+        """The classes of a version with their colours and counts, column by column."""
+        found: Facts = self._http.get(f"{_path(ref)}/classes")["classes"]
+        return found
+
+    def change_classes(
+        self, name: str, acts: Iterable[Mapping[str, Any]], *, after: int, message: str = ""
+    ) -> RemoteVersion:
+        """Do acts on classes, as ``{"act": "rename", "name": "boat", "to": "ship"}``, all in the next version.
+
+        Args:
+            after: the number of the version that one looked at; ConflictError where it is not the latest any more.
+        """
+        body = {"after": after, "acts": list(map(dict, acts)), "message": message}
+        return self.open(self._http.post(f"{_path(name)}/classes", body)["ref"])
 
     def tag(self, name: str, tag: str, number: int) -> None:
         """Give a version a name for good."""

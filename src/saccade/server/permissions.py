@@ -77,6 +77,8 @@ ROUTES = {
     f"POST {API}/datasets/{{ref}}/branches": Action.LEAVE_WORK,
     f"POST {API}/datasets/{{ref}}/change": Action.LEAVE_WORK,
     f"DELETE {API}/datasets/{{ref}}": Action.LEAVE_WORK,
+    f"GET {API}/datasets/{{ref}}/classes": Action.LOOK,
+    f"POST {API}/datasets/{{ref}}/classes": Action.LEAVE_WORK,
     f"GET {API}/datasets/{{ref}}/views": Action.LOOK,
     f"PUT {API}/datasets/{{ref}}/views/{{name}}": Action.KEEP_VIEWS,
     f"DELETE {API}/datasets/{{ref}}/views/{{name}}": Action.KEEP_VIEWS,

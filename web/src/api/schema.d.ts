@@ -128,6 +128,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/datasets/{ref}/classes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Classes
+         * @description The classes of a version with their colours and counts.
+         */
+        get: operations["classes_api_v1_datasets__ref__classes_get"];
+        put?: never;
+        /**
+         * New Classes
+         * @description Add, rename, recolor, merge and remove classes, as the next version; all acts or none.
+         *
+         *     Refused where somebody else has made a version since the one that was looked at.
+         */
+        post: operations["new_classes_api_v1_datasets__ref__classes_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/datasets/{ref}/diff": {
         parameters: {
             query?: never;
@@ -1165,6 +1191,129 @@ export interface components {
             number: number | null;
             /** Previous */
             previous: number | null;
+        };
+        /** ClassAdded */
+        ClassAdded: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            act: "add";
+            /** Color */
+            color?: string | null;
+            /** Column */
+            column?: string | null;
+            /** Name */
+            name: string;
+        };
+        /**
+         * ClassAnswer
+         * @description A class of a column; ``objects`` counts the objects or labels that are of it, ``items`` the items with one.
+         */
+        ClassAnswer: {
+            /** Color */
+            color: string;
+            /** Column */
+            column: string;
+            /** Items */
+            items: number;
+            /** Keypoints */
+            keypoints: string[];
+            /** Name */
+            name: string;
+            /** Objects */
+            objects: number;
+            /** Parent */
+            parent: string | null;
+        };
+        /** ClassMerged */
+        ClassMerged: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            act: "merge";
+            /** Column */
+            column?: string | null;
+            /** Into */
+            into: string;
+            /** Name */
+            name: string;
+        };
+        /** ClassRecolored */
+        ClassRecolored: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            act: "recolor";
+            /** Color */
+            color: string;
+            /** Column */
+            column?: string | null;
+            /** Name */
+            name: string;
+        };
+        /**
+         * ClassRemoved
+         * @description ``with_objects``: also what is of it; else it is refused where there is something.
+         */
+        ClassRemoved: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            act: "remove";
+            /** Column */
+            column?: string | null;
+            /** Name */
+            name: string;
+            /**
+             * With Objects
+             * @default false
+             */
+            with_objects: boolean;
+        };
+        /** ClassRenamed */
+        ClassRenamed: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            act: "rename";
+            /** Column */
+            column?: string | null;
+            /** Name */
+            name: string;
+            /** To */
+            to: string;
+        };
+        /**
+         * ClassesAnswer
+         * @description The classes of a version, column by column, each in its order.
+         */
+        ClassesAnswer: {
+            /** Classes */
+            classes: components["schemas"]["ClassAnswer"][];
+            /** Number */
+            number: number;
+            /** Ref */
+            ref: string;
+        };
+        /**
+         * ClassesChange
+         * @description Acts on classes, done one after another and all together; ``after`` is the version that one looked at.
+         */
+        ClassesChange: {
+            /** Acts */
+            acts: (components["schemas"]["ClassAdded"] | components["schemas"]["ClassRenamed"] | components["schemas"]["ClassRecolored"] | components["schemas"]["ClassMerged"] | components["schemas"]["ClassRemoved"])[];
+            /** After */
+            after: number;
+            /**
+             * Message
+             * @default
+             */
+            message: string;
         };
         /** ColumnAnswer */
         ColumnAnswer: {
@@ -2389,6 +2538,162 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["ItemsChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionMade"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    classes_api_v1_datasets__ref__classes_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClassesAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    new_classes_api_v1_datasets__ref__classes_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClassesChange"];
             };
         };
         responses: {

@@ -8,8 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from saccade.app.bulk import change_items
+from saccade.app.classes import change_classes, classes_of
 from saccade.core.errors import InvalidValueError
 from saccade.server.answers import (
+    ClassAnswer,
+    ClassesAnswer,
+    ClassesChange,
     DatasetNames,
     ItemsChange,
     NewBranch,
@@ -21,7 +25,7 @@ from saccade.server.answers import (
     plain,
 )
 from saccade.server.gate import Served, SignedIn
-from saccade.server.opened import opened_of
+from saccade.server.opened import opened_of, version_asked
 from saccade.server.permissions import API
 from saccade.store.version import DatasetVersion
 
@@ -30,6 +34,11 @@ router = APIRouter(prefix=API, tags=["datasets"])
 
 def _made(version: DatasetVersion) -> VersionMade:
     return VersionMade(ref=version.ref, number=version.number, items=len(version))
+
+
+def _refuse_old(ref: str) -> None:
+    if "@" in ref:
+        raise InvalidValueError("Only the latest version can be followed by a new one.", hint="Name it without '@'.")
 
 
 @router.get("/datasets/{ref}/names")
@@ -108,14 +117,33 @@ def forget_view(ref: str, name: str, served: Served) -> None:
 @router.post("/datasets/{ref}/change", status_code=201)
 def change(ref: str, given: ItemsChange, request: Request, served: Served, caller: SignedIn) -> VersionMade:
     """Remove items, put them into a split, or add or take away a tag; as the next version."""
-    if "@" in ref:
-        raise InvalidValueError("Only the latest version can be followed by a new one.", hint="Name it without '@'.")
+    _refuse_old(ref)
     keys = given.keys
     if keys is None:
         opened = opened_of(request)
         version = opened.version(ref)
         keys = version.where(given.where) if given.where is not None else version.keys()
     return _made(change_items(served, ref, keys, given.act, given.value, author=caller.person.name))
+
+
+@router.get("/datasets/{ref}/classes")
+def classes(ref: str, request: Request) -> ClassesAnswer:
+    """The classes of a version with their colours and counts."""
+    version = version_asked(request, ref)
+    found = [ClassAnswer.model_validate(one) for one in classes_of(version)]
+    return ClassesAnswer(ref=version.ref, number=version.number, classes=found)
+
+
+@router.post("/datasets/{ref}/classes", status_code=201)
+def new_classes(ref: str, given: ClassesChange, served: Served, caller: SignedIn) -> VersionMade:
+    """Add, rename, recolor, merge and remove classes, as the next version; all acts or none.
+
+    Refused where somebody else has made a version since the one that was looked at.
+    """
+    _refuse_old(ref)
+    acts = [one.on() for one in given.acts]
+    author = caller.person.name
+    return _made(change_classes(served, ref, acts, after=given.after, message=given.message, author=author))
 
 
 @router.delete("/datasets/{ref}", status_code=204)
