@@ -117,6 +117,6 @@ def _print(version: DatasetVersion, json: bool, *, is_new: bool) -> None:
         for one in found
     ]
     if rows:
-        print_table([*(["Column"] if len(columns) > 1 else []), "Class", "Color", "Parent", "Count", "Items"], rows)
+        print_table([*(["Column"] if len(columns) > 1 else []), "Class", "Colour", "Parent", "Count", "Items"], rows)
     else:
         say("There are no classes. Next: [bold]saccade datasets classes NAME --add CLASS[/]")
