@@ -35,6 +35,7 @@ def serve(
     memory: Annotated[
         int | None, typer.Option(min=64, help="MiB that a job may take.", show_default="as much as there is")
     ] = None,
+    panel_seconds: Annotated[float, typer.Option(min=1, help="Seconds that a panel of a plugin may take.")] = 20,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -47,7 +48,7 @@ def serve(
     with Workspace.find(workspace) as found:
         serve_workspace(
             found, host, port, names=name or (), origin=origin, folders=folder or (), workers=workers,
-            memory=None if memory is None else memory << 20, json=json,
+            memory=None if memory is None else memory << 20, panel_seconds=panel_seconds, json=json,
         )  # fmt: skip
 
 
@@ -61,12 +62,14 @@ def serve_workspace(
     folders: Sequence[Path] = (),
     workers: int = 1,
     memory: int | None = None,
+    panel_seconds: float = 20,
     json: bool = False,
 ) -> None:
     """Serve a workspace until it is told to end, with workers that do its jobs; says where it is."""
     from rich.markup import escape
 
     from saccade.app.jobs.worker import Workers
+    from saccade.app.panels.running import Panels
     from saccade.app.serving import bound, first_link, names_of, origin_of, run
     from saccade.cli.console import print_json, say
     from saccade.server.application import create_app
@@ -83,10 +86,12 @@ def serve_workspace(
         if link is not None:
             say(f"Nobody may sign in yet. Make the first owner with this link, once, within a day:\n{escape(link)}")
 
-    application = create_app(found, hosts=(*names, *names_of(host)), origin=origin, folders=folders)
+    panels = Panels(found, seconds=panel_seconds, memory=memory)
+    application = create_app(found, hosts=(*names, *names_of(host)), origin=origin, folders=folders, shown=panels)
     helpers = Workers(found, workers, memory)
     helpers.start()
     try:
         run(application, listening, tell)
     finally:
+        panels.close()
         helpers.close()

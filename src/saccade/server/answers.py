@@ -13,6 +13,8 @@ import orjson
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from saccade.app.panels.blocks import AnyBlock
+from saccade.app.panels.panel import Place
 from saccade.core.classes import AddClass, ClassAct, MergeClass, RecolorClass, RemoveClass, RenameClass
 from saccade.core.objects import Box, Geometry, Object
 from saccade.core.reader import Item
@@ -560,3 +562,22 @@ class RecipeAnswer(Answer):
     """A recipe as YAML."""
 
     recipe: str
+
+
+class PanelAnswer(Answer):
+    """A panel; ``error`` says why it cannot be shown, where its package is broken, and nobody knows its place."""
+
+    name: str
+    title: str
+    place: Place | None
+    role: Role
+    help: str
+    package: str
+    error: str
+
+
+class PanelShown(Answer):
+    """The blocks of a panel in order; none where it failed, and ``error`` then says why."""
+
+    blocks: list[AnyBlock]
+    error: Problem | None

@@ -18,6 +18,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from saccade import __version__
+from saccade.app.panels.running import Panels
 from saccade.core.errors import (
     ConflictError,
     NotAllowedError,
@@ -32,11 +33,11 @@ from saccade.server.gate import PROJECT, Gate
 from saccade.server.opened import Sites, UnchangedError
 from saccade.server.pages import PLACE, Pages
 from saccade.server.permissions import API
-from saccade.server.routes import datasets, jobs, models, people, projects, versions
+from saccade.server.routes import datasets, jobs, models, panels, people, projects, versions
 from saccade.server.tries import Tries
 from saccade.store.workspace import Workspace
 
-ROUTERS = (people.router, projects.router, datasets.router, versions.router, jobs.router, models.router)
+ROUTERS = (people.router, projects.router, datasets.router, versions.router, jobs.router, models.router, panels.router)
 LARGEST_BODY, LARGEST_UPLOAD = 1 << 20, 1 << 40
 _OF_PROJECT = re.compile(rf"{API}/projects/(?P<project>[^/]+)/(?P<rest>.+)", re.DOTALL)
 _FILES = re.compile(rf"{API}/uploads/[^/]+/files")
@@ -60,7 +61,12 @@ _log = logging.getLogger("saccade.server")
 
 
 def create_app(
-    workspace: Workspace, *, hosts: tuple[str, ...] = (), origin: str = "", folders: Sequence[Path] = ()
+    workspace: Workspace,
+    *,
+    hosts: tuple[str, ...] = (),
+    origin: str = "",
+    folders: Sequence[Path] = (),
+    shown: Panels | None = None,
 ) -> FastAPI:
     """The application that serves a workspace.
 
@@ -69,6 +75,7 @@ def create_app(
             pages of other sites from reaching it by a name of theirs.
         origin: where links that it gives begin, such as ``https://labels.example.org``.
         folders: folders of this machine from which people may import.
+        shown: what runs the panels; with the usual limits where it is not given.
     """
     app = FastAPI(
         title="Saccade", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Gate],
@@ -76,6 +83,7 @@ def create_app(
     )  # fmt: skip
     app.state.sites, app.state.origin = Sites(workspace), origin.rstrip("/")
     app.state.tries = Tries()
+    app.state.panels = shown or Panels(workspace)
     app.state.folders = tuple(folder.resolve() for folder in folders)
     for router in ROUTERS:
         app.include_router(router)

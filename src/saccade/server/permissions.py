@@ -82,6 +82,8 @@ ROUTES = {
     f"GET {API}/datasets/{{ref}}/views": Action.LOOK,
     f"PUT {API}/datasets/{{ref}}/views/{{name}}": Action.KEEP_VIEWS,
     f"DELETE {API}/datasets/{{ref}}/views/{{name}}": Action.KEEP_VIEWS,
+    f"GET {API}/panels": Action.LOOK,
+    f"GET {API}/panels/{{panel}}": Action.LOOK,
     f"GET {API}/formats": Action.LOOK,
     f"GET {API}/folders": Action.LEAVE_WORK,
     f"GET {API}/jobs": Action.LOOK,
