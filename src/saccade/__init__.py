@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from saccade.app.classes import ClassFacts, change_classes, classes_of
     from saccade.app.comparing import compare_models
     from saccade.app.evaluating import EvaluationResult, evaluate_model
     from saccade.app.exporting import export_dataset
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from saccade.app.predicting import PredictResult, predict
     from saccade.app.training import TrainResult, train
     from saccade.client import RemoteVersion, Site, connect
+    from saccade.core.classes import AddClass, MergeClass, RecolorClass, RemoveClass, RenameClass
     from saccade.core.errors import SaccadeError
     from saccade.core.objects import Box, Ellipse, Keypoints, Mask, Object, Points, Polygon, Polyline, RotatedBox
     from saccade.core.reader import Item
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "saccade.app.classes": ("ClassFacts", "change_classes", "classes_of"),
     "saccade.app.comparing": ("compare_models",),
     "saccade.app.evaluating": ("EvaluationResult", "evaluate_model"),
     "saccade.app.exporting": ("export_dataset",),
@@ -43,6 +46,7 @@ _HOMES = {
     "saccade.app.predicting": ("PredictResult", "predict"),
     "saccade.app.training": ("TrainResult", "train"),
     "saccade.client": ("RemoteVersion", "Site", "connect"),
+    "saccade.core.classes": ("AddClass", "MergeClass", "RecolorClass", "RemoveClass", "RenameClass"),
     "saccade.core.errors": ("SaccadeError",),
     "saccade.core.objects": (
         "Box", "Ellipse", "Keypoints", "Mask", "Object", "Points", "Polygon", "Polyline", "RotatedBox",
@@ -63,10 +67,11 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Box", "ClassInfo", "Column", "DatasetVersion", "Ellipse", "EvaluationResult", "Graph", "ImageRef",
-    "ImportResult", "Item", "Keypoints", "Kind", "Mask", "Object", "PipelineResult", "Points", "Polygon", "Polyline",
-    "PredictResult", "Recipe", "RemoteVersion", "RotatedBox", "SaccadeError", "Schema", "Site", "SplitRequest",
-    "Step", "TrainResult", "VideoRef", "Workspace", "__version__", "collect_garbage", "compare_models", "connect",
+    "AddClass", "Box", "ClassFacts", "ClassInfo", "Column", "DatasetVersion", "Ellipse", "EvaluationResult", "Graph",
+    "ImageRef", "ImportResult", "Item", "Keypoints", "Kind", "Mask", "MergeClass", "Object", "PipelineResult",
+    "Points", "Polygon", "Polyline", "PredictResult", "Recipe", "RecolorClass", "RemoteVersion", "RemoveClass",
+    "RenameClass", "RotatedBox", "SaccadeError", "Schema", "Site", "SplitRequest", "Step", "TrainResult", "VideoRef",
+    "Workspace", "__version__", "change_classes", "classes_of", "collect_garbage", "compare_models", "connect",
     "evaluate_coco_files", "evaluate_model", "export_dataset", "import_dataset", "load_graph", "load_recipe",
     "parse_recipe", "plan_pipeline", "predict", "pull_dataset", "push_dataset", "read_image", "run_pipeline", "train",
     "verify_webhook",

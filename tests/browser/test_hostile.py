@@ -58,6 +58,7 @@ def test_names_and_texts_are_only_shown(opened: Callable[..., Page], served: Ser
         "/datasets": "hostile",
         "/datasets/hostile": HARM[2:14],
         f"/datasets/hostile/item?key={quote(key)}&at=0": SCRIPT,
+        "/datasets/hostile/classes": SCRIPT,
         "/datasets/hostile/statistics": SCRIPT,
         "/datasets/hostile/versions": SCRIPT,
         "/datasets/hostile/export": "Holds",

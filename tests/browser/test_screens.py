@@ -22,6 +22,7 @@ SCREENS = {
     "datasets": ("/datasets", "large"),
     "items": ("/datasets/harbour", "10 items"),
     "item": ("/datasets/harbour/item?key=scene000_00&at=0", "About"),
+    "classes": ("/datasets/harbour/classes", "sailboat"),
     "statistics": ("/datasets/harbour/statistics", "Objects by class"),
     "versions": ("/datasets/harbour/versions", "The first version"),
     "export": ("/datasets/harbour/export", "Holds"),

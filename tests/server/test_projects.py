@@ -120,6 +120,7 @@ BODIES = {
     "/branches": {"name": "x", "number": 1},
     "/aliases": {"name": "x", "number": 1},
     "/merge": {"dry_run": True},
+    "/classes": {"after": 1, "acts": [{"act": "add", "name": "x"}]},
 }
 
 

@@ -22,6 +22,7 @@ export const router = createRouter({
       component: () => import('@/screens/Dataset.vue'),
       children: [
         { path: '', name: 'items', component: () => import('@/screens/Items.vue') },
+        { path: 'classes', name: 'classes', component: () => import('@/screens/Classes.vue') },
         { path: 'statistics', name: 'statistics', component: () => import('@/screens/Statistics.vue') },
         { path: 'versions', name: 'versions', component: () => import('@/screens/Versions.vue') },
         { path: 'merge', name: 'merge', component: () => import('@/screens/Merge.vue'), meta: { needs: 'manager' } },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Version } from '@/api/client'
+import { ActError, after, replayed, rowsOf, withAct, type Act } from '@/state/classes'
 import { complete } from '@/state/completion'
 import { fromAddress, noFilters, toAddress, whereOf } from '@/state/filters'
 import { apiOf, baseOf, DEFAULT, projectOf } from '@/state/place'
@@ -74,5 +75,33 @@ describe('projects', () => {
     expect(projectOf('/p/cells')).toBe('cells')
     expect(projectOf('/people')).toBe(DEFAULT)
     expect(projectOf('/p/%E0%A4%A/x')).toBe('%E0%A4%A')
+  })
+})
+
+describe('classes', () => {
+  const answer = (name: string, objects: number, parent: string | null = null) => ({ column: 'objects', name, color: '#e69f00', parent, keypoints: [], objects, items: Math.min(objects, 3) })
+  const rows = rowsOf([answer('vehicle', 0), answer('car', 5, 'vehicle'), answer('taxi', 2, 'car')])
+  const names = (acts: Act[]): string[] => replayed(rows, acts).rows.map((row) => row.name)
+  const on = { column: 'objects' }
+
+  it('are as their acts make them', () => {
+    expect(names([{ act: 'rename', name: 'car', to: 'auto', ...on }])).toEqual(['vehicle', 'auto', 'taxi'])
+    expect(replayed(rows, [{ act: 'rename', name: 'car', to: 'auto', ...on }]).rows[2]?.parent).toBe('auto')
+    const merged = replayed(rows, [{ act: 'merge', name: 'taxi', into: 'car', ...on }]).rows
+    expect(merged.map((row) => [row.name, row.objects, row.isMerged])).toEqual([['vehicle', 0, false], ['car', 7, true]])
+    expect(replayed(rows, [{ act: 'remove', name: 'car', with_objects: true, ...on }]).rows[1]?.parent).toBe('vehicle')
+    expect(replayed(rows, [{ act: 'add', name: 'bus', ...on }]).rows[3]).toMatchObject({ name: 'bus', was: null, color: '#56b4e9' })
+  })
+  it('are as before where an act cannot be done', () => {
+    for (const act of [{ act: 'rename', name: 'car', to: 'taxi', ...on }, { act: 'rename', name: 'nobody', to: 'x', ...on }, { act: 'add', name: 'car', ...on }, { act: 'merge', name: 'car', into: 'car', ...on }, { act: 'rename', name: 'car', to: ' ', ...on }] as Act[]) {
+      expect(() => after(rows, act)).toThrow(ActError)
+      expect(replayed(rows, [act])).toEqual({ rows, acts: [] })
+    }
+  })
+  it('forget what hung on an act that is undone', () => {
+    const acts: Act[] = [{ act: 'rename', name: 'car', to: 'auto', ...on }, { act: 'recolor', name: 'auto', color: '#000000', ...on }, { act: 'recolor', name: 'taxi', color: '#111111', ...on }]
+    expect(replayed(rows, acts.slice(1)).acts).toEqual([acts[2]])
+    expect(withAct(acts, { act: 'recolor', name: 'taxi', color: '#222222', ...on })).toHaveLength(3)
+    expect(withAct(acts, { act: 'recolor', name: 'auto', color: '#222222', ...on })).toHaveLength(4)
   })
 })

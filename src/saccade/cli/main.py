@@ -19,7 +19,7 @@ app = typer.Typer(
 
 COMMANDS = (
     "demo", "init", "import_", "export", "datasets", "train", "evaluate", "predict", "run", "explain", "operations",
-    "models", "runs", "jobs", "serve", "worker", "users", "projects", "webhooks", "doctor", "gc", "backup",
+    "models", "runs", "jobs", "serve", "worker", "panels", "users", "projects", "webhooks", "doctor", "gc", "backup",
 )  # fmt: skip
 
 

@@ -57,6 +57,7 @@ def serve(
         list[str] | None,
         typer.Option(help="A domain of e-mail addresses for which --oidc-role is.", show_default=False),
     ] = None,
+    panel_seconds: Annotated[float, typer.Option(min=1, help="Seconds that a panel of a plugin may take.")] = 20,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -75,7 +76,8 @@ def serve(
     with Workspace.find(workspace) as found:
         serve_workspace(
             found, host, port, names=name or (), origin=origin, folders=folder or (), workers=workers,
-            memory=None if memory is None else memory << 20, private=private_network, oidc=settings, json=json,
+            memory=None if memory is None else memory << 20, private=private_network, oidc=settings,
+            panel_seconds=panel_seconds, json=json,
         )  # fmt: skip
 
 
@@ -91,6 +93,7 @@ def serve_workspace(
     memory: int | None = None,
     private: bool = False,
     oidc: Settings | None = None,
+    panel_seconds: float = 20,
     json: bool = False,
 ) -> None:
     """Serve a workspace until it is told to end, with workers that do its jobs; says where it is."""
@@ -98,14 +101,17 @@ def serve_workspace(
 
     from saccade.app.jobs.worker import Workers
     from saccade.app.oidc.provider import Provider, look_at
+    from saccade.app.panels.running import Panels
     from saccade.app.serving import bound, first_link, names_of, origin_of, run
     from saccade.cli.console import print_json, say, warn
     from saccade.server.application import create_app
 
     provider = None if oidc is None else Provider(oidc)
+    panels = Panels(found, seconds=panel_seconds, memory=memory)
     application = create_app(
-        found, hosts=(*names, *names_of(host)), origin=origin, folders=folders, private=private, provider=provider
-    )
+        found, hosts=(*names, *names_of(host)), origin=origin, folders=folders, private=private, provider=provider,
+        shown=panels,
+    )  # fmt: skip
     listening = bound(host, port)
     here = origin.rstrip("/") or origin_of(listening)
     link = first_link(found, here)
@@ -125,4 +131,5 @@ def serve_workspace(
     try:
         run(application, listening, tell)
     finally:
+        panels.close()
         helpers.close()

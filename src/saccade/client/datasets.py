@@ -29,6 +29,7 @@ from saccade.store.version import VersionInfo
 DatasetList = list[DatasetInfo]
 Log = list[VersionInfo]
 ViewList = list[View]
+Facts = list[dict[str, Any]]
 _PAGE, _CONFLICTS, _TRIES = 1000, 10_000, 10
 
 
@@ -139,6 +140,22 @@ class RemoteDatasets:
         """
         body = {"act": act, "value": value, "keys": None if keys is None else [*keys], "where": where}
         return self._follow(name, "change", body, branch, follows)
+
+    def classes(self, ref: str) -> Facts:
+        """The classes of a version with their colours and counts, column by column."""
+        found: Facts = self._http.get(path_of("datasets", ref, "classes"))["classes"]
+        return found
+
+    def change_classes(
+        self, name: str, acts: Iterable[Mapping[str, Any]], *, after: int, message: str = ""
+    ) -> RemoteVersion:
+        """Do acts on classes, as ``{"act": "rename", "name": "boat", "to": "ship"}``, all in the next version.
+
+        Args:
+            after: the number of the version that one looked at; ConflictError where it is not the latest any more.
+        """
+        body = {"after": after, "acts": list(map(dict, acts)), "message": message}
+        return self.open(self._http.post(path_of("datasets", name, "classes"), body)["ref"])
 
     def delete_items(
         self, name: str, keys: Iterable[str], message: str = "", *, branch: str = MAIN, follows: int | None = None

@@ -9,6 +9,7 @@ SaccadeError
 ├── FormatError            a source that no format, or not this format, can read or write
 ├── RecipeError            a recipe that does not say what it must
 ├── PipelineError          a pipeline that cannot be read or run; it names the step
+├── PanelError             a panel of the web app that failed, took too long or cannot be loaded
 ├── QueryError             a query that cannot be read; it shows the place
 ├── NotSignedInError       nobody has said who they are, or not rightly
 ├── NotAllowedError        somebody may not do what they ask for
@@ -83,6 +84,10 @@ class PipelineError(SaccadeError, ValueError):
     def __init__(self, message: str, *, step: str = "", hint: str = "") -> None:
         super().__init__(f"Step '{step}': {message}" if step else message, hint=hint)
         self.step = step
+
+
+class PanelError(SaccadeError):
+    code = "panel"
 
 
 class NotSignedInError(SaccadeError):

@@ -53,6 +53,11 @@ class Registry(Generic[T]):
             self._parts[name] = found[0].load()
         return self._parts[name]
 
+    def package(self, name: str) -> str:
+        """The package that offers a part; "" for one that was registered. Imports nothing."""
+        found = entry_points(group=self.group, name=name)
+        return ", ".join(entry.dist.name for entry in found if entry.dist is not None)
+
     def __iter__(self) -> Iterator[T]:
         return (self.get(name) for name in self.names())
 

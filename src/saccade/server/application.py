@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from saccade import __version__
 from saccade.app.oidc.provider import Provider
+from saccade.app.panels.running import Panels
 from saccade.core.errors import (
     ConflictError,
     InvalidValueError,
@@ -42,6 +43,7 @@ from saccade.server.routes import (
     jobs,
     models,
     oidc,
+    panels,
     parts,
     people,
     projects,
@@ -54,7 +56,7 @@ from saccade.store.workspace import Workspace
 
 ROUTERS = (
     people.router, oidc.router, projects.router, datasets.router, versions.router, jobs.router, parts.router,
-    models.router, evaluations.router, runs.router, webhooks.router,
+    models.router, evaluations.router, runs.router, webhooks.router, panels.router,
 )  # fmt: skip
 LARGEST_BODY, LARGEST_UPLOAD = 1 << 20, 1 << 40
 _OF_PROJECT = re.compile(rf"{API}/projects/(?P<project>[^/]+)/(?P<rest>.+)", re.DOTALL)
@@ -90,6 +92,7 @@ def create_app(
     folders: Sequence[Path] = (),
     private: bool = False,
     provider: Provider | None = None,
+    shown: Panels | None = None,
 ) -> FastAPI:
     """The application that serves a workspace.
 
@@ -100,6 +103,7 @@ def create_app(
         folders: folders of this machine from which people may import.
         private: webhooks may lead to addresses that are not of the public internet.
         provider: the one for single sign-on, which has to know where it sends people back to.
+        shown: what runs the panels; with the usual limits where it is not given.
     """
     if provider is not None and not origin and not {*hosts} <= {*_LOCAL}:
         raise InvalidValueError(
@@ -113,6 +117,7 @@ def create_app(
     app.state.sites, app.state.origin = Sites(workspace), origin.rstrip("/")
     app.state.tries, app.state.beginnings, app.state.provider = Tries(), Tries(), provider
     app.state.private = private
+    app.state.panels = shown or Panels(workspace)
     app.state.folders = tuple(folder.resolve() for folder in folders)
     for router in ROUTERS:
         app.include_router(router)

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
+from saccade.core.classes import ClassPlan
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.core.events import DatasetRemoved
 from saccade.core.merge import Choose, Merged
@@ -23,6 +24,7 @@ from saccade.core.schema import Schema
 from saccade.store import changes
 from saccade.store.catalog import Catalog
 from saccade.store.changes import Change
+from saccade.store.classes import relabelled
 from saccade.store.compare import Comparison
 from saccade.store.dataset_names import DatasetNames
 from saccade.store.dataset_rows import (
@@ -257,6 +259,34 @@ class Datasets(DatasetNames):
         wanted, note = list(keys), Note(branch, message, author, follows=follows)
         with self._scratch.working():
             return self._follow(name, note, lambda head, _: changes.delete(head, wanted))
+
+    def relabel(
+        self,
+        name: str,
+        plan: Callable[[Schema], ClassPlan],
+        *,
+        after: int | None = None,
+        message: str = "",
+        branch: str = MAIN,
+        author: str = "",
+    ) -> DatasetVersion:
+        """A version with other classes; only items that have one whose name changes are written.
+
+        Args:
+            plan: what becomes of the classes of a schema. Asked again where somebody else wrote in between.
+            after: the number of the version that it is to follow; ConflictError where the head is another by now.
+        """
+
+        def make(head: Snapshot, number: int) -> Change:
+            if after is not None and number != after:
+                raise ConflictError(
+                    f"'{name}' is at version {number} by now, not at {after}.",
+                    hint="Nothing was changed. Look at what others did since, then do it again.",
+                )
+            return relabelled(head, plan(head.schema), folder)
+
+        with self._scratch.working() as folder:
+            return self._follow(name, Note(branch, message, author), make)
 
     def restore(
         self, name: str, number: int, message: str = "", *, branch: str = MAIN, author: str = "",

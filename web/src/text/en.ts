@@ -54,7 +54,7 @@ export const en = {
     import: 'Import data', version: 'version', changed: 'changed', filter: 'Find a dataset',
   },
   dataset: {
-    items: 'Items', statistics: 'Statistics', versions: 'Versions', export: 'Export', train: 'Train on this',
+    items: 'Items', classes: 'Classes', statistics: 'Statistics', versions: 'Versions', export: 'Export', train: 'Train on this',
     version: 'Version', latest: 'latest', old: 'You look at an older version. It never changes.', toLatest: 'Go to the latest',
     remove: 'Remove dataset', removeSure: 'Remove this dataset with all its versions? This cannot be undone.',
   },
@@ -79,6 +79,22 @@ export const en = {
     stepOn: 'One frame on (.)', attributes: 'Attributes', of: 'of',
   },
   statistics: { items: 'Items', objects: 'Objects', classes: 'Objects by class', splits: 'Items by split', sizes: 'Size of objects', area: 'Area of objects, pixels', perItem: 'Objects in an item', widths: 'Image width, pixels', labelled: 'labelled', noObjects: 'There are no objects in this version.' },
+  classes: {
+    title: 'Classes', empty: 'No classes yet', emptyHint: 'They come with labels: import some, or add a class here.', noColumns: 'This dataset has no labels', noColumnsHint: 'Classes belong to a column of objects or labels.',
+    column: 'Column', search: 'Find a class', none: 'No class is called like this', name: 'Class', color: 'Colour of', parent: 'under', count: 'Count', items: 'Items', look: 'Look at the items with', atMost: 'at most',
+    add: 'Add a class', addName: 'Name of the new class', rename: 'Rename', renameHint: 'Click to rename', newName: 'New name of', merge: 'Merge into another', mergeTitle: 'Merge', mergeInto: 'Into', remove: 'Remove',
+    mergeGo: 'Merge', mergeText: (name: string, into: string, count: string) => `Whatever is “${name}” (${count}) will be “${into}”, and “${name}” will be gone. Earlier versions keep it.`,
+    taken: (name: string) => `There is a class “${name}” already. Merge the two?`, removeSure: (name: string, count: string, items: string) => `Remove “${name}” with the ${count} that are of it, in ${items} items? Earlier versions keep them, and restore brings them back.`,
+    removeEmpty: (name: string) => `Remove “${name}”? Nothing is of it.`, acts: (name: string) => `What to do with ${name}`, readOnly: 'Only managers change classes.', changed: 'new name', isNew: 'new',
+    staged: 'Not saved yet', stagedHint: 'Rename, recolour, merge, add and remove as you like: what you do is listed here, and is saved all at once, as one new version.', undo: 'Undo', undoLast: 'Undo the last', discard: 'Discard all', message: 'Why (optional)',
+    save: 'Save as a new version', what: 'Versions before keep their classes and objects as they are; restore brings them back.',
+    moved: (now: number, was: number) => `Others made version ${now} while you worked on version ${was}. Nothing of yours is lost: look at the classes as they are now, then go on.`, goOn: (now: number) => `Go on with version ${now}`, dropped: 'What could not be done any more was left out.',
+    did: {
+      add: (name: string) => `Add “${name}”`, rename: (name: string, to: string) => `Rename “${name}” to “${to}”`, recolor: (name: string) => `New colour for “${name}”`,
+      merge: (name: string, into: string) => `Merge “${name}” into “${into}”`, remove: (name: string, count: string) => (count ? `Remove “${name}” with its ${count}` : `Remove “${name}”`),
+    },
+    objects: (count: number) => (count === 1 ? 'object' : 'objects'), labels: (count: number) => (count === 1 ? 'label' : 'labels'),
+  },
   versions: {
     log: 'Versions', added: 'added', removed: 'removed', changed: 'changed', compare: 'Compare', compareWith: 'Compared with',
     restore: 'Restore', restoreSure: 'Make a new version that equals this one?', tag: 'Tag', tagName: 'Name of the tag', branch: 'Branch',

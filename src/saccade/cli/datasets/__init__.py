@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from saccade.cli.datasets import ask, look, move, picture, versions  # noqa: F401 (each adds its commands to the group)
+from saccade.cli.datasets import ask, classes, look, move, picture, versions  # noqa: F401 (each adds its commands to the group)
 from saccade.cli.datasets.group import datasets
 
 

@@ -12,9 +12,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from saccade.app.bulk import change_items
+from saccade.app.classes import change_classes, classes_of
 from saccade.app.merging import choose_among
+from saccade.core.errors import InvalidValueError
 from saccade.core.merge import Merged
 from saccade.server.answers import (
+    ClassAnswer,
+    ClassesAnswer,
+    ClassesChange,
     ConflictAnswer,
     DatasetNames,
     ItemsChange,
@@ -30,7 +35,7 @@ from saccade.server.answers import (
     plain,
 )
 from saccade.server.gate import Served, SignedIn
-from saccade.server.opened import Changed, IfMatch, opened_of, tag_of, to_follow
+from saccade.server.opened import Changed, IfMatch, opened_of, tag_of, to_follow, version_asked
 from saccade.server.permissions import API
 from saccade.store.names import MAIN
 from saccade.store.version import DatasetVersion
@@ -41,6 +46,11 @@ router = APIRouter(prefix=API, tags=["datasets"])
 def _made(request: Request, version: DatasetVersion) -> VersionMade:
     request.state.etag = tag_of(version)
     return VersionMade(ref=version.ref, number=version.number, items=len(version))
+
+
+def _refuse_old(ref: str) -> None:
+    if "@" in ref:
+        raise InvalidValueError("Only the latest version can be followed by a new one.", hint="Name it without '@'.")
 
 
 @router.get("/datasets/{ref}/names")
@@ -191,6 +201,28 @@ def change(to: Changed, given: ItemsChange, request: Request, served: Served, ca
         follows=to.follows,
     )
     return _made(request, made)
+
+
+@router.get("/datasets/{ref}/classes")
+def classes(ref: str, request: Request) -> ClassesAnswer:
+    """The classes of a version with their colours and counts."""
+    version = version_asked(request, ref)
+    found = [ClassAnswer.model_validate(one) for one in classes_of(version)]
+    return ClassesAnswer(ref=version.ref, number=version.number, classes=found)
+
+
+@router.post("/datasets/{ref}/classes", status_code=201)
+def new_classes(
+    ref: str, given: ClassesChange, request: Request, served: Served, caller: SignedIn
+) -> VersionMade:  # fmt: skip
+    """Add, rename, recolor, merge and remove classes, as the next version; all acts or none.
+
+    Refused where somebody else has made a version since the one that was looked at.
+    """
+    _refuse_old(ref)
+    acts = [one.on() for one in given.acts]
+    author = caller.person.name
+    return _made(request, change_classes(served, ref, acts, after=given.after, message=given.message, author=author))
 
 
 @router.delete("/datasets/{ref}", status_code=204)

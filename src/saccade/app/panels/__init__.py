@@ -1,0 +1,33 @@
+"""Panels: what plugins add to the web app, as blocks of plain values."""
+
+from saccade.app.panels.blocks import (
+    Button,
+    Figure,
+    Figures,
+    Form,
+    Link,
+    Pictures,
+    Plot,
+    Series,
+    Table,
+    Text,
+    form_of,
+)
+from saccade.app.panels.panel import (
+    PANELS,
+    DatasetContext,
+    HomeContext,
+    ItemContext,
+    Panel,
+    PanelParameters,
+    Place,
+    dataset_panel,
+    home_panel,
+    item_panel,
+)
+
+__all__ = [
+    "PANELS", "Button", "DatasetContext", "Figure", "Figures", "Form", "HomeContext", "ItemContext", "Link", "Panel",
+    "PanelParameters", "Pictures", "Place", "Plot", "Series", "Table", "Text", "dataset_panel", "form_of", "home_panel",
+    "item_panel",
+]  # fmt: skip

@@ -1,0 +1,174 @@
+"""The classes of a dataset on the screen: what is staged, saved, undone, refused and only looked at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from tests.browser.conftest import BOTH, Served, keep
+
+from saccade.app.classes import change_classes, classes_of
+from saccade.core.classes import AddClass
+from saccade.core.objects import Box, Object
+from saccade.core.reader import Item
+from saccade.core.roles import Role
+from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.store.workspace import Workspace
+
+pytestmark = pytest.mark.slow
+Open = Callable[..., Page]
+HARM = '"><img src=x onerror="window.harmed=1">'
+NAMES = [
+    "car",
+    "truck",
+    "bus",
+    "søppelbil",
+    "自転車",
+    HARM,
+    "\u202edesrever",
+    "a" * 150,
+    *(f"sign {n}" for n in range(12)),
+]
+
+
+def written(served: Served, name: str, classes: list[str]) -> None:
+    """A dataset with objects of some classes, the first of which are many."""
+    items = [
+        Item(
+            f"i{number}",
+            {
+                "objects": tuple(
+                    Object(str(at), one, Box(0, 0, 5, 5)) for at, one in enumerate(classes) if number % (at + 1) == 0
+                ),
+                "tags": ("night",) if number % 2 else ("day", "rain"),
+            },
+        )
+        for number in range(12)
+    ]
+    infos = tuple(ClassInfo(one, "vehicle" if one in ("truck", "bus") else None) for one in classes)
+    schema = Schema((Column("objects", Kind.OBJECTS, infos), Column("tags", Kind.LABELS)))
+    with Workspace.open(served.folder) as workspace:
+        if not workspace.datasets.exists(name):
+            workspace.datasets.write(name, schema, items, mode="create")
+
+
+def line(page: Page, name: str) -> Locator:
+    """The row of a class."""
+    return page.locator("tbody tr").filter(has=page.get_by_role("button", name=name, exact=True))
+
+
+@BOTH
+def test_classes_are_changed_together(opened: Open, served: Served) -> None:
+    written(served, "streets", NAMES)
+    page = opened(Role.MANAGER, path="/datasets/streets/classes")
+    expect(line(page, "car")).to_contain_text("12")
+    expect(page.get_by_text("what you do is listed here")).to_be_visible()
+    line(page, "car").get_by_role("button", name="car", exact=True).click()
+    field = page.get_by_label("New name of car")
+    field.fill("автомобиль")
+    field.press("Enter")
+    expect(line(page, "автомобиль")).to_contain_text("new name")
+    page.get_by_label("Colour of bus").evaluate(
+        "one => { one.value = '#12ab34'; one.dispatchEvent(new Event('change', { bubbles: true })) }"
+    )
+    page.get_by_role("button", name="What to do with sign 3", exact=True).click()
+    page.get_by_text("Merge into another").click()
+    page.get_by_role("combobox", name="Into").or_(page.get_by_label("Into")).first.fill("sign 2")
+    page.get_by_role("option", name="sign 2", exact=True).click()
+    keep(page, "classes-merge")
+    page.get_by_role("dialog").get_by_role("button", name="Merge").click()
+    page.get_by_role("button", name=f"What to do with {HARM}", exact=True).click()
+    page.get_by_role("listitem").filter(has_text="Remove").or_(
+        page.locator(".v-list-item", has_text="Remove")
+    ).last.click()
+    expect(page.get_by_role("dialog")).to_contain_text("Earlier versions keep them")
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Add a class").click()
+    page.get_by_label("Name of the new class").fill("tram")
+    page.get_by_role("dialog").get_by_role("button", name="Add a class").click()
+    staged = page.get_by_role("complementary", name="Not saved yet")
+    expect(staged.get_by_role("listitem")).to_have_count(5)
+    keep(page, "classes-staged-light-1440")
+    page.get_by_role("tab", name="Versions").click()
+    page.get_by_role("tab", name="Classes").click()
+    expect(staged.get_by_role("listitem")).to_have_count(5)
+    staged.get_by_role("button", name="Undo: Merge").click()
+    expect(staged.get_by_role("listitem")).to_have_count(4)
+    expect(line(page, "sign 3")).to_be_visible()
+    staged.get_by_label("Why").fill("names as in the new guide")
+    staged.get_by_role("button", name="Save as a new version").click()
+    expect(page.get_by_text("Made streets@2")).to_be_visible()
+    expect(page.get_by_text("what you do is listed here")).to_be_visible()
+    with Workspace.open(served.folder) as workspace:
+        found = {one.name: one for one in classes_of(workspace.datasets.open("streets")) if one.column == "objects"}
+        assert set(found) == {*NAMES, "автомобиль", "tram"} - {"car", HARM}
+        assert (found["автомобиль"].objects, found["bus"].color) == (12, "#12ab34")
+        assert workspace.datasets.open("streets").info.message == "names as in the new guide"
+    assert page.evaluate("window.harmed") is None
+    page.get_by_role("textbox", name="Find a class").fill("SIGN 1")
+    expect(page.locator("tbody tr")).to_have_count(3)
+    page.get_by_role("textbox", name="Find a class").fill("nothing like it")
+    expect(page.get_by_text("No class is called like this")).to_be_visible()
+    page.get_by_role("textbox", name="Find a class").fill("")
+    page.get_by_role("button", name="tags", exact=True).click()
+    expect(page.locator("tbody tr")).to_have_count(3)
+    expect(line(page, "rain")).to_contain_text("6")
+
+
+@BOTH
+def test_the_second_of_two_is_told_and_loses_nothing(opened: Open, served: Served) -> None:
+    written(served, "two", ["car", "truck", "bus"])
+    page = opened(Role.OWNER, theme="dark", width=1024, path="/datasets/two/classes")
+    page.get_by_role("button", name="truck", exact=True).click()
+    page.get_by_label("New name of truck").fill("lorry")
+    page.get_by_label("New name of truck").press("Enter")
+    with Workspace.open(served.folder) as workspace:
+        change_classes(workspace, "two", [AddClass(name="tram", column="objects")])
+    page.get_by_role("button", name="Save as a new version").click()
+    expect(page.get_by_role("alert")).to_contain_text("Others made version 2 while you worked on version 1")
+    expect(page.locator("tbody tr")).to_have_count(4)
+    keep(page, "classes-second-dark-1024")
+    page.get_by_role("button", name="Go on with version 2").click()
+    page.get_by_role("button", name="Save as a new version").click()
+    expect(page.get_by_text("Made two@3")).to_be_visible()
+    with Workspace.open(served.folder) as workspace:
+        assert workspace.datasets.open("two").schema["objects"].class_names == ("car", "lorry", "bus", "tram")
+
+
+def test_a_name_that_is_taken_asks_to_merge(opened: Open, served: Served) -> None:
+    written(served, "taken", ["car", "truck", "bus"])
+    page = opened(Role.MANAGER, path="/datasets/taken/classes")
+    page.get_by_role("button", name="truck", exact=True).press("Enter")
+    page.get_by_label("New name of truck").fill("car")
+    page.get_by_label("New name of truck").press("Enter")
+    expect(page.get_by_role("dialog")).to_contain_text("There is a class “car” already. Merge the two?")
+    page.get_by_role("dialog").get_by_role("button", name="Merge").click()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    expect(page.locator("tbody tr").first).to_contain_text("18")
+    page.get_by_role("button", name="Discard all").click()
+    expect(page.locator("tbody tr")).to_have_count(3)
+    page.get_by_role("button", name="bus", exact=True).press("Enter")
+    page.get_by_label("New name of bus").fill("coach")
+    page.get_by_label("New name of bus").press("Escape")
+    expect(page.get_by_role("button", name="bus", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Save as a new version")).to_have_count(0)
+
+
+def test_who_looks_changes_nothing(opened: Open, served: Served) -> None:
+    written(served, "looked", ["car", "truck", "bus"])
+    page = opened(Role.VIEWER, path="/datasets/looked/classes")
+    expect(page.get_by_text("Only managers change classes")).to_be_visible()
+    expect(page.locator("tbody tr")).to_have_count(3)
+    for what in (page.locator("input[type=color]"), page.get_by_role("button", name="Add a class"),
+                 page.get_by_role("button", name=re.compile("What to do"))):  # fmt: skip
+        expect(what).to_have_count(0)
+    keep(page, "classes-viewer")
+    page.get_by_role("link", name="Look at the items with truck").click()
+    expect(page.locator("[data-test=total]")).to_contain_text("6 of 12")
+    with Workspace.open(served.folder) as workspace:
+        change_classes(workspace, "looked", [AddClass(name="tram")])
+    manager = opened(Role.MANAGER, path="/datasets/looked@1/classes")
+    expect(manager.get_by_text("Only the latest version can be changed")).to_be_visible()
+    expect(manager.locator("input[type=color]")).to_have_count(0)

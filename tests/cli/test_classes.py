@@ -1,0 +1,65 @@
+"""``saccade datasets classes``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.command import Command
+
+from saccade.core.objects import Box, Object
+from saccade.core.reader import Item
+from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.store.workspace import Workspace
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    names = ("car", "a=b", "x[bold]", "bus")
+    schema = Schema((Column("objects", Kind.OBJECTS, tuple(map(ClassInfo, names))), Column("tags", Kind.LABELS)))
+    things = tuple(Object(str(at), name, Box(0, 0, 1, 1)) for at, name in enumerate(names[:3]))
+    with Workspace.create(tmp_path) as workspace:
+        workspace.datasets.write("d", schema, [Item("k", {"objects": things, "tags": ("car",)})], mode="create")
+    return Command(capsys, monkeypatch, tmp_path)
+
+
+def listed(run: Command, ref: str = "d") -> dict[tuple[str, str], Any]:
+    return {(one["column"], one["name"]): one for one in run.json("datasets", "classes", ref)["classes"]}
+
+
+def test_classes_are_listed_and_changed(run: Command) -> None:
+    shown = run("datasets", "classes", "d")
+    assert re.search(r"objects +x\[bold\] +#[0-9a-f]{6} +1 +1\n", shown.out)
+    done = run(
+        "datasets", "classes", "d", "--add", "tram", "--rename", "a=b=c=d", "--rename", "car=auto",
+        "--merge", "bus=tram", "--color", "auto=#ABCDEF", "--remove", "x[bold]", "--with-objects", "--message", "Why.",
+    )  # fmt: skip
+    assert done.code == 0, done.text
+    assert "d@2 Why. 1 items changed." in done.text
+    found = listed(run)
+    assert [name for column, name in found if column == "objects"] == ["auto", "c=d", "tram"]
+    assert found[("objects", "auto")]["color"] == found[("tags", "auto")]["color"] == "#abcdef"
+    assert ("objects", "bus") in listed(run, "d@1")
+    assert run("datasets", "classes", "d", "--rename", "auto=car", "--column", "tags").code == 0
+    assert {("objects", "auto"), ("tags", "car")} <= set(listed(run))
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["--remove", "car"], 1, "'car' cannot be removed: 1 in 1 items"),
+        (["--rename", "car=bus"], 1, "Merge 'car' into it"),
+        (["--rename", "car"], 2, "has no '='"),
+        (["--color", "car=red"], 1, "#rrggbb"),
+        (["--merge", "car=nobody"], 1, "no class 'nobody'"),
+        (["--add", "new", "--remove", "nobody"], 1, "no class 'nobody'"),
+        (["--column", "nothing", "--rename", "car=x"], 1, "no column 'nothing'"),
+    ],
+)
+def test_what_is_refused_changes_nothing(run: Command, args: list[str], code: int, words: str) -> None:
+    refused = run("datasets", "classes", "d", *args)
+    assert (refused.code, words in refused.text) == (code, True), refused.text
+    assert "new one" in run("datasets", "classes", "d@1", "--add", "x").text
+    assert len(run.json("datasets", "log", "d")) == 1
