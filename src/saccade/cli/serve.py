@@ -90,6 +90,7 @@ def serve_workspace(
     application = create_app(found, hosts=(*names, *names_of(host)), origin=origin, folders=folders, shown=panels)
     helpers = Workers(found, workers, memory)
     helpers.start()
+    panels.begin()
     try:
         run(application, listening, tell)
     finally:

@@ -868,6 +868,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/panels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Panels
+         * @description The panels that one may see; for managers also those whose package is broken.
+         */
+        get: operations["panels_api_v1_panels_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/panels/{panel}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Panel
+         * @description What a panel shows of a dataset, of an item or of the project; where it fails, why.
+         */
+        get: operations["panel_api_v1_panels__panel__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/people": {
         parameters: {
             query?: never;
@@ -1192,6 +1232,26 @@ export interface components {
             /** Previous */
             previous: number | null;
         };
+        /**
+         * Button
+         * @description Shows the panel again, with other parameters; those that are not named are as they are to begin with.
+         */
+        Button: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "button";
+            /**
+             * Parameters
+             * @default {}
+             */
+            parameters: {
+                [key: string]: string | number | boolean | string[] | null;
+            };
+            /** Text */
+            text: string;
+        };
         /** ClassAdded */
         ClassAdded: {
             /**
@@ -1427,6 +1487,34 @@ export interface components {
             error: components["schemas"]["Problem"];
         };
         /**
+         * Figure
+         * @description A key figure: what it is, and its value.
+         */
+        Figure: {
+            /** Name */
+            name: string;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /** Value */
+            value: string | number | null;
+        };
+        /**
+         * Figures
+         * @description Key figures beside each other.
+         */
+        Figures: {
+            /** Figures */
+            figures: components["schemas"]["Figure"][];
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "figures";
+        };
+        /**
          * FolderAnswer
          * @description A folder of the server: the folders in it as paths, and its files by name.
          */
@@ -1437,6 +1525,55 @@ export interface components {
             folders: string[];
             /** Path */
             path: string | null;
+        };
+        /**
+         * Form
+         * @description A form for the parameters of the panel, which shows it again; see :func:`form_of`.
+         */
+        Form: {
+            /** Fields */
+            fields: components["schemas"]["FormField"][];
+            /**
+             * Go
+             * @default Show
+             */
+            go: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "form";
+        };
+        /**
+         * FormField
+         * @description A parameter as a field of a form.
+         */
+        FormField: {
+            /**
+             * Help
+             * @default
+             */
+            help: string;
+            /** High */
+            high?: number | null;
+            /** Low */
+            low?: number | null;
+            /** Name */
+            name: string;
+            /**
+             * Options
+             * @default []
+             */
+            options: string[];
+            /** Title */
+            title: string;
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "text" | "number" | "whole" | "truth" | "choice" | "choices" | "texts";
+            /** Value */
+            value?: string | number | boolean | string[] | null;
         };
         /** FormatAnswer */
         FormatAnswer: {
@@ -1644,6 +1781,28 @@ export interface components {
          * @enum {string}
          */
         Kind: "image" | "video" | "objects" | "label" | "labels" | "embedding" | "text" | "number" | "table" | "file";
+        /**
+         * Link
+         * @description Words that lead to items for which a query holds, to one item by its key, or to a dataset.
+         *
+         *     Attributes:
+         *         dataset: NAME or NAME@NUMBER; where none is named, the version that the panel is shown for.
+         */
+        Link: {
+            /** Dataset */
+            dataset?: string | null;
+            /** Key */
+            key?: string | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "link";
+            /** Query */
+            query?: string | null;
+            /** Text */
+            text: string;
+        };
         /** LogEntry */
         LogEntry: {
             /** Added */
@@ -1814,6 +1973,33 @@ export interface components {
             /** Number */
             number: number;
         };
+        /**
+         * PanelAnswer
+         * @description A panel; ``error`` says why it cannot be shown, where its package is broken, and nobody knows its place.
+         */
+        PanelAnswer: {
+            /** Error */
+            error: string;
+            /** Help */
+            help: string;
+            /** Name */
+            name: string;
+            /** Package */
+            package: string;
+            place: components["schemas"]["Place"] | null;
+            role: components["schemas"]["Role"];
+            /** Title */
+            title: string;
+        };
+        /**
+         * PanelShown
+         * @description The blocks of a panel in order; none where it failed, and ``error`` then says why.
+         */
+        PanelShown: {
+            /** Blocks */
+            blocks: (components["schemas"]["Text"] | components["schemas"]["Figures"] | components["schemas"]["Table"] | components["schemas"]["Plot"] | components["schemas"]["Pictures"] | components["schemas"]["Link"] | components["schemas"]["Button"] | components["schemas"]["Form"])[];
+            error: components["schemas"]["Problem"] | null;
+        };
         /** PersonAnswer */
         PersonAnswer: {
             /**
@@ -1828,6 +2014,83 @@ export interface components {
             /** Name */
             name: string;
             role: components["schemas"]["Role"] | null;
+        };
+        /**
+         * Pictures
+         * @description Pictures of items, each of which leads to its item.
+         *
+         *     Attributes:
+         *         keys: of the items.
+         *         notes: a word under each picture, as many as there are keys, or none.
+         *         dataset: NAME or NAME@NUMBER; where none is named, the version that the panel is shown for.
+         */
+        Pictures: {
+            /** Dataset */
+            dataset?: string | null;
+            /** Keys */
+            keys: string[];
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "pictures";
+            /**
+             * Notes
+             * @default []
+             */
+            notes: string[];
+            /**
+             * Title
+             * @default
+             */
+            title: string;
+        };
+        /**
+         * Place
+         * @description Where a panel stands: among those of a dataset, beside an item, or on the dashboard.
+         * @enum {string}
+         */
+        Place: "dataset" | "item" | "home";
+        /**
+         * Plot
+         * @description Bars or lines over an axis of names or numbers.
+         *
+         *     Attributes:
+         *         along: the names, or numbers, of the places on the axis.
+         *         stacked: bars of one place stand on each other.
+         *         sideways: bars lie, which leaves room for long names.
+         */
+        Plot: {
+            /** Along */
+            along: (string | number)[];
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "plot";
+            /** Series */
+            series: components["schemas"]["Series"][];
+            /**
+             * Sideways
+             * @default false
+             */
+            sideways: boolean;
+            /**
+             * Stacked
+             * @default false
+             */
+            stacked: boolean;
+            /**
+             * Title
+             * @default
+             */
+            title: string;
+            /**
+             * Type
+             * @default bars
+             * @enum {string}
+             */
+            type: "bars" | "lines";
         };
         /**
          * Problem
@@ -1931,6 +2194,18 @@ export interface components {
             secret: string;
         };
         /**
+         * Series
+         * @description Values of a plot, one for each place on its axis; None leaves a gap.
+         */
+        Series: {
+            /** Color */
+            color?: string | null;
+            /** Name */
+            name: string;
+            /** Values */
+            values: (number | null)[];
+        };
+        /**
          * SessionAnswer
          * @description Who is signed in; ``guard`` goes into the header X-Saccade-Guard of whatever changes something.
          *
@@ -1948,6 +2223,45 @@ export interface components {
             email: string;
             /** Password */
             password: string;
+        };
+        /**
+         * Table
+         * @description A table; numbers stand right, and a cell may be a link.
+         */
+        Table: {
+            /** Columns */
+            columns: string[];
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "table";
+            /** Rows */
+            rows: (components["schemas"]["Link"] | string | number | boolean | null)[][];
+            /**
+             * Title
+             * @default
+             */
+            title: string;
+        };
+        /**
+         * Text
+         * @description A paragraph; lines of it stay lines.
+         */
+        Text: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "text";
+            /** Text */
+            text: string;
+            /**
+             * Tone
+             * @default plain
+             * @enum {string}
+             */
+            tone: "plain" | "quiet" | "good" | "warning" | "bad";
         };
         /** TokenAnswer */
         TokenAnswer: {
@@ -5635,6 +5949,161 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    panels_api_v1_panels_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PanelAnswer"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    panel_api_v1_panels__panel__get: {
+        parameters: {
+            query?: {
+                dataset?: string | null;
+                key?: string | null;
+                /** @description A JSON object. */
+                parameters?: string;
+            };
+            header?: never;
+            path: {
+                panel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PanelShown"];
                 };
             };
             /** @description Unauthorized */
