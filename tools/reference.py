@@ -237,6 +237,33 @@ def operations() -> str:
     )
 
 
+def panels() -> str:
+    """Every panel and every block."""
+    from saccade.app.panels import PANELS, blocks
+
+    parts = ["## Panels"]
+    for panel in PANELS:
+        rows = list(_settings(panel.parameters, ""))
+        settings = table(("Parameter", "Type", "Default", "What"), rows) if rows else "No parameters."
+        facts = f"On the page of: {panel.place}. For {panel.role} and above."
+        parts.append(f"### {panel.name}\n\n**{panel.title}**: {panel.help} {facts}\n\n{settings}")
+    parts.append("## Blocks\n\nfrom `saccade.app.panels`")
+    kinds: list[type[BaseModel]] = [*blocks.Block.__subclasses__(), blocks.Figure, blocks.Series]
+    for block in kinds:
+        rows = [
+            [f"`{name}`", "needed" if field.is_required() else _default(field)]
+            for name, field in block.model_fields.items()
+            if name != "kind"
+        ]
+        parts.append(f"### {block.__name__}\n\n{inspect.getdoc(block)}\n\n{table(('Field', 'Default'), rows)}")
+    return page(
+        "Panels",
+        f"What the web app shows of packages; one adds a panel by the entry point `{PANELS.group}`. See "
+        "[panels](../guide/panels.md).",
+        parts,
+    )
+
+
 def api() -> str:
     """Every route of the API, with who may call it and what it takes."""
     from saccade.server.permissions import NEEDED, ROUTES, Action
@@ -376,6 +403,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "components.md": components,
     "formats.md": formats,
     "operations.md": operations,
+    "panels.md": panels,
     "api.md": api,
     "openapi.json": openapi,
     "webhooks.md": webhooks,

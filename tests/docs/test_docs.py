@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ import yaml
 
 import saccade
 from saccade.app.harbour import write_dataset
+from saccade.app.panels import PANELS
 from saccade.app.templates import write_template
 from saccade.cli.main import app
 from saccade.core.errors import SaccadeError
@@ -111,6 +113,39 @@ def test_python_samples_run(name: str, tmp_path: Path, monkeypatch: pytest.Monke
         exec(compile(ast.parse(sample), name, "exec"), space)
 
 
+@pytest.mark.slow
+def test_the_package_of_the_guide_adds_its_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are what the guide shows, laid into a folder as pip would do it."""
+    from tests.tiny import make_workspace
+
+    from saccade.app.panels import Figures, Pictures
+    from saccade.app.panels.running import Panels
+    from saccade.core.roles import Role
+
+    guide = ROOT / "docs" / "guide" / "panels.md"
+    facts = tomllib.loads(samples(guide, "toml")[0])["project"]
+    packages = tmp_path / "packages"
+    described = packages / f"{facts['name'].replace('-', '_')}-{facts['version']}.dist-info"
+    described.mkdir(parents=True)
+    (packages / "odd_boxes.py").write_text(samples(guide, "python")[0], "utf-8")
+    (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {facts['name']}\nVersion: {facts['version']}\n")
+    lines = [f"{name} = {place}" for name, place in facts["entry-points"]["saccade.panels"].items()]
+    (described / "entry_points.txt").write_text("\n".join(["[saccade.panels]", *lines]))
+    monkeypatch.syspath_prepend(str(packages))
+    monkeypatch.setenv("PYTHONPATH", str(packages))
+    write_dataset(tmp_path / "harbours", 10, 1, size_wh=(320, 320))
+    make_workspace(tmp_path / "home", tmp_path / "harbours")
+    with saccade.Workspace.open(tmp_path / "home") as workspace:
+        running = Panels(workspace)
+        assert [one.package for one in running.list(Role.VIEWER) if one.name == "odd_boxes"] == ["odd-boxes"]
+        version = workspace.datasets.open("harbour")
+        blocks = running.show("odd_boxes", "default", Role.VIEWER, dataset=version.ref, parameters={"side": 12})
+        running.close()
+    expected = version.where("any(objects, width < 12 or height < 12)")
+    assert [one.keys for one in blocks if isinstance(one, Pictures)] == [expected]
+    assert [one.figures[0].value for one in blocks if isinstance(one, Figures)] == [len(expected)]
+
+
 def recipes() -> Iterator[Any]:
     for page, name in zip(PAGES, NAMES, strict=True):
         for number, sample in enumerate(samples(page, "yaml")):
@@ -176,6 +211,8 @@ def test_everything_has_its_entry(reference: ModuleType) -> None:
     operations = (ROOT / "docs" / "reference" / "operations.md").read_text("utf-8")
     assert all(f"\n## {name}\n" in operations for name in OPERATIONS.names())
     assert all(one.help and one.parameters.model_fields is not None for one in OPERATIONS)
+    panels = (ROOT / "docs" / "reference" / "panels.md").read_text("utf-8")
+    assert all(f"\n### {panel.name}\n" in panels and panel.help for panel in PANELS)
     names = (ROOT / "docs" / "reference" / "python.md").read_text("utf-8")
     assert all(f"\n## {name}\n" in names for name in saccade.__all__ if name != "__version__")
 

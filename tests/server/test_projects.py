@@ -77,7 +77,7 @@ def made(site: Site, project: str) -> Side:
         "webhook": hook.id, "delivery": delivery,
         "ref": "cells", "job": job.id, "upload": upload, "person": person.id, "invitation": invitation["id"],
         "token": token["id"], "run": run.id, "tag": "good", "alias": "good", "branch": "trial",
-        "name": "mine", "secret": token["token"], "model": "finder",
+        "name": "mine", "panel": "nothing", "secret": token["token"], "model": "finder",
     }  # fmt: skip
     return Side(project, workspace, client, names)
 

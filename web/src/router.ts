@@ -24,6 +24,7 @@ export const router = createRouter({
         { path: '', name: 'items', component: () => import('@/screens/Items.vue') },
         { path: 'classes', name: 'classes', component: () => import('@/screens/Classes.vue') },
         { path: 'statistics', name: 'statistics', component: () => import('@/screens/Statistics.vue') },
+        { path: 'panels', name: 'panels', component: () => import('@/screens/Panels.vue') },
         { path: 'versions', name: 'versions', component: () => import('@/screens/Versions.vue') },
         { path: 'merge', name: 'merge', component: () => import('@/screens/Merge.vue'), meta: { needs: 'manager' } },
         { path: 'export', name: 'export', component: () => import('@/screens/Export.vue'), meta: { needs: 'manager' } },

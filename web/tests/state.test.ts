@@ -3,6 +3,7 @@ import type { Version } from '@/api/client'
 import { ActError, after, replayed, rowsOf, withAct, type Act } from '@/state/classes'
 import { complete } from '@/state/completion'
 import { fromAddress, noFilters, toAddress, whereOf } from '@/state/filters'
+import { optionOf, valuesOf, type FormField } from '@/state/panels'
 import { apiOf, baseOf, DEFAULT, projectOf } from '@/state/place'
 import { bodyOf, grouped, nameFor } from '@/state/upload'
 import { ago, size } from '@/text'
@@ -103,5 +104,23 @@ describe('classes', () => {
     expect(replayed(rows, acts.slice(1)).acts).toEqual([acts[2]])
     expect(withAct(acts, { act: 'recolor', name: 'taxi', color: '#222222', ...on })).toHaveLength(3)
     expect(withAct(acts, { act: 'recolor', name: 'auto', color: '#222222', ...on })).toHaveLength(4)
+  })
+})
+
+describe('panels', () => {
+  const plot = { kind: 'plot' as const, type: 'bars' as const, title: '', along: ['<b>', 'b'], stacked: false, sideways: true, series: [{ name: '{a|x}', values: [1, null] }, { name: 'y', values: [2, 3], color: '#aa0000' }] }
+
+  it('are drawn with their texts as data', () => {
+    const option = optionOf(plot) as { yAxis: { data: string[] }; series: { name: string; itemStyle: { color: string } }[] }
+    expect(option.yAxis.data).toEqual(['<b>', 'b'])
+    expect(option.series.map((one) => one.name)).toEqual(['{a|x}', 'y'])
+    expect(option.series[1]?.itemStyle.color).toBe('#aa0000')
+    expect(JSON.stringify(option)).not.toContain('formatter')
+  })
+  it('are asked again with what is written in their form', () => {
+    const field = (name: string, type: FormField['type'], value: FormField['value'] = null): FormField => ({ name, title: name, help: '', type, options: [], value })
+    const form = { kind: 'form' as const, go: 'Show', fields: [field('a', 'text', 'x'), field('b', 'whole', 1), field('c', 'number'), field('d', 'truth'), field('e', 'texts'), field('f', 'text')] }
+    expect(valuesOf(form, { a: '', b: '7', c: '', d: null, e: null, f: null })).toEqual({ a: '', b: 7, d: false, e: [] })
+    expect(valuesOf(form, { a: 'y', b: 2, c: '0.5', d: true, e: ['p'], f: 'z' })).toEqual({ a: 'y', b: 2, c: 0.5, d: true, e: ['p'], f: 'z' })
   })
 })

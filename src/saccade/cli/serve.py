@@ -128,6 +128,7 @@ def serve_workspace(
         look_at(provider, lambda text: warn(escape(text)))
     helpers = Workers(found, workers, memory, private=private)
     helpers.start()
+    panels.begin()
     try:
         run(application, listening, tell)
     finally:

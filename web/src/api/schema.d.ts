@@ -2563,7 +2563,7 @@ export interface components {
              */
             note: string;
             /** Value */
-            value: (string | number) | null;
+            value: string | number | null;
         };
         /**
          * Figures

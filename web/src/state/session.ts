@@ -1,6 +1,7 @@
 import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
 import { ask, client, Problem, setGuard, type Project, type Session } from '@/api/client'
+import { forgetPanels } from '@/state/panels'
 
 const ORDER = ['viewer', 'annotator', 'reviewer', 'manager', 'owner']
 
@@ -13,6 +14,7 @@ export const useSession = defineStore('session', () => {
     current.value = session
     isKnown.value = true
     setGuard(session?.guard)
+    forgetPanels()
   }
 
   async function look(): Promise<void> {

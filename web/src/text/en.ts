@@ -54,7 +54,7 @@ export const en = {
     import: 'Import data', version: 'version', changed: 'changed', filter: 'Find a dataset',
   },
   dataset: {
-    items: 'Items', classes: 'Classes', statistics: 'Statistics', versions: 'Versions', export: 'Export', train: 'Train on this',
+    items: 'Items', classes: 'Classes', statistics: 'Statistics', panels: 'Panels', versions: 'Versions', export: 'Export', train: 'Train on this',
     version: 'Version', latest: 'latest', old: 'You look at an older version. It never changes.', toLatest: 'Go to the latest',
     remove: 'Remove dataset', removeSure: 'Remove this dataset with all its versions? This cannot be undone.',
   },
@@ -94,6 +94,9 @@ export const en = {
       merge: (name: string, into: string) => `Merge “${name}” into “${into}”`, remove: (name: string, count: string) => (count ? `Remove “${name}” with its ${count}` : `Remove “${name}”`),
     },
     objects: (count: number) => (count === 1 ? 'object' : 'objects'), labels: (count: number) => (count === 1 ? 'label' : 'labels'),
+  },
+  panels: {
+    title: 'Panels', none: 'There are no panels', noneHint: 'Packages that are installed beside Saccade can add some.', nothing: 'There is nothing to show.', plot: 'Plot', yes: 'yes', no: 'no', again: 'Begin anew', broken: 'These panels cannot be loaded. The server’s log says more.',
   },
   versions: {
     log: 'Versions', added: 'added', removed: 'removed', changed: 'changed', compare: 'Compare', compareWith: 'Compared with',

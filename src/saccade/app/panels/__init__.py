@@ -1,6 +1,7 @@
 """Panels: what plugins add to the web app, as blocks of plain values."""
 
 from saccade.app.panels.blocks import (
+    Block,
     Button,
     Figure,
     Figures,
@@ -27,7 +28,7 @@ from saccade.app.panels.panel import (
 )
 
 __all__ = [
-    "PANELS", "Button", "DatasetContext", "Figure", "Figures", "Form", "HomeContext", "ItemContext", "Link", "Panel",
-    "PanelParameters", "Pictures", "Place", "Plot", "Series", "Table", "Text", "dataset_panel", "form_of", "home_panel",
-    "item_panel",
+    "PANELS", "Block", "Button", "DatasetContext", "Figure", "Figures", "Form", "HomeContext", "ItemContext", "Link",
+    "Panel", "PanelParameters", "Pictures", "Place", "Plot", "Series", "Table", "Text", "dataset_panel", "form_of",
+    "home_panel", "item_panel",
 ]  # fmt: skip

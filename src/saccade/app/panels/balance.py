@@ -28,8 +28,8 @@ class BalanceParameters(PanelParameters):
     split: str = Field(SPLIT, description="The column of text that says to which part an item belongs.")
     show: Literal["share", "count"] = Field("share", description="The share of a split, or how many there are.")
     apart: float = Field(
-        1.5, ge=1, le=100, description="A class stands out where its share in a split is so many times larger or "
-        "smaller than in all."
+        1.5, ge=1, le=100, title="Times more or less",
+        description="A class stands out where its share in a split is so many times larger or smaller than in all.",
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ class Figure(Part):
     """A key figure: what it is, and its value."""
 
     name: Name
-    value: Annotated[str | int | float | None, BeforeValidator(_plain)] = Field(max_length=300)
+    value: Annotated[Name | int | float | None, BeforeValidator(_plain)]
     note: Name = ""
 
 
@@ -77,7 +77,7 @@ class Figures(Block):
     figures: list[Figure] = Field(max_length=40)
 
 
-Cell = Annotated[Link | str | int | float | bool | None, BeforeValidator(_plain)]
+Cell = Annotated[Link | Long | int | float | bool | None, BeforeValidator(_plain)]
 
 
 class Table(Block):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -35,6 +37,7 @@ from saccade.store.workspace import Workspace
 SECONDS = 20.0
 _BEGIN = 60.0
 """Seconds in which a process begins, on a machine that is busy."""
+_PATIENCE = 30.0
 _PROCESSES, _WAITING = 2, 8
 _log = logging.getLogger("saccade.panels")
 
@@ -86,7 +89,7 @@ class _Process:
 
         def end() -> None:
             is_late.set()
-            self._process.kill()
+            _stop(self._process)
 
         timer = threading.Timer(seconds, end)
         timer.daemon = True
@@ -103,8 +106,15 @@ class _Process:
         self._end()
 
 
+def _stop(process: subprocess.Popen[str]) -> None:
+    """End a process, and what it began itself."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+
+
 def _kill(process: subprocess.Popen[str]) -> None:
-    process.kill()
+    _stop(process)
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
@@ -132,10 +142,27 @@ class Panels:
         self._lock = threading.Lock()
         self._idle: list[_Process] = []
         self._facts: dict[str, PanelFacts] = {}
+        self._looker = threading.Thread(target=self._look, name="saccade-panels", daemon=True)
+
+    def begin(self) -> None:
+        """Look, in the background, at which panels there are."""
+        with self._lock:
+            if self._looker.ident is None:
+                self._looker.start()
+
+    def _look(self) -> None:
+        for name in PANELS.names():
+            with suppress(TooManyError, OSError):
+                self._described(name)
 
     def list(self, role: Role) -> PanelList:
-        """The panels that somebody of a role may see; for managers also those that are broken."""
-        found = (self._described(name) for name in PANELS.names())
+        """The panels that somebody of a role may see; for managers also those that are broken.
+
+        Packages that take very long to load are left out until they have.
+        """
+        self.begin()
+        self._looker.join(_PATIENCE)
+        found = [self._facts[name] for name in sorted(self._facts)]
         return [one for one in found if (role.covers(Role.MANAGER) if one.error else role.covers(one.role))]
 
     def show(
@@ -204,17 +231,18 @@ class Panels:
             if not self._room.acquire(timeout=2 * self._seconds):
                 raise TooManyError("Other panels take long.", seconds=5, hint="Try again in a moment.")
             try:
-                line = self._line(name, question)
+                answer = self._answer(name, question)
             finally:
                 self._room.release()
         finally:
             self._places.release()
-        answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise self._told(name, answer["error"])
         return answer
 
-    def _line(self, name: str, question: Mapping[str, Any]) -> str:
+    def _answer(self, name: str, question: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer of a process. What fails in one that was used before is tried in a fresh one: it may have been
+        spoilt by another panel."""
         while True:
             process = self._taken()
             was_fresh, process.is_fresh = process.is_fresh, False
@@ -227,11 +255,14 @@ class Panels:
                     f"The panel '{name}' took more than {self._seconds:g} seconds, and was ended.",
                     hint="Ask it for less, or give panels more time: saccade serve --panel-seconds.",
                 ) from None
-            if line is not None:
+            answer: dict[str, Any] = {} if line is None else json.loads(line)
+            if not answer.get("error", {}).get("trace") and answer:
                 with self._lock:
                     self._idle.append(process)
-                return line
+                return answer
             process.close()
+            if was_fresh and answer:
+                return answer
             if was_fresh:
                 raise self._failed(name, "its process ended", f"after {time.monotonic() - began:.1f} s")
 

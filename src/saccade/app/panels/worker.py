@@ -93,7 +93,9 @@ def answered(workspace: Workspace, asked: Mapping[str, Any]) -> str:
     except SaccadeError as error:
         told = {"code": error.code, "message": error.message, "hint": error.hint}
     except BaseException as error:  # a panel may also try to end the process
-        told = {"code": "", "message": type(error).__name__, "hint": "", "trace": traceback.format_exc()[-20_000:]}
+        # Why a package cannot be loaded is told to managers; what a panel stumbles over may be for nobody's eyes.
+        said = f"{type(error).__name__}: {str(error)[:300]}" if "describe" in asked else type(error).__name__
+        told = {"code": "", "message": said, "hint": "", "trace": traceback.format_exc()[-20_000:]}
     return json.dumps({"error": told})
 
 
