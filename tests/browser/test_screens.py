@@ -29,6 +29,8 @@ SCREENS = {
     "import": ("/import", "Drop files"),
     "jobs": ("/jobs", "Jobs"),
     "models": ("/models", "No models yet"),
+    "pipelines": ("/pipelines", "Steps that run again"),
+    "new-pipeline": ("/pipelines/new", "Begin with an example"),
     "runs": ("/runs", "harbour"),
     "train": ("/train", "Recipe"),
     "apply": ("/apply", "Least score"),

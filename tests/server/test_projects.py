@@ -64,7 +64,7 @@ def made(site: Site, project: str) -> Side:
     workspace.datasets.keep_view("cells", "mine", {"query": note})
     workspace.runs.finish(run.id, "finished")
     workspace.models.add("finder", manifest={"note": note}, metrics={}, files={"weights": note.encode()})
-    workspace.evaluations.add("finder@1", "cells@1", "test", "boxes", {"map": 0.5})
+    evaluation = workspace.evaluations.add("finder@1", "cells@1", "test", "boxes", {"map": 0.5})
     job = workspace.jobs.add("look", f"Look at {note}", {"source": {"url": "https://example.org/a"}}, person.id)
     upload = client.post(f"{API}/projects/{project}/uploads").json()["id"]
     invitation = client.post(
@@ -77,6 +77,7 @@ def made(site: Site, project: str) -> Side:
         "webhook": hook.id, "delivery": delivery,
         "ref": "cells", "job": job.id, "upload": upload, "person": person.id, "invitation": invitation["id"],
         "token": token["id"], "run": run.id, "tag": "good", "alias": "good", "branch": "trial",
+        "evaluation": evaluation.id, "operation": "filter",
         "name": "mine", "panel": "nothing", "secret": token["token"], "model": "finder",
     }  # fmt: skip
     return Side(project, workspace, client, names)
@@ -144,6 +145,7 @@ def test_nobody_sees_or_changes_anything_of_another_project(sides: tuple[Side, S
         "y": 0,
         "value": "note",
         "against": "cells@1",
+        "other": "x",
     }
     for method, path in paths(theirs):
         rest = path.removeprefix(API)
@@ -162,9 +164,10 @@ def test_names_of_the_others_mean_ones_own_or_nothing(sides: tuple[Side, Side]) 
     before = state_of(theirs)
     for method, path in paths(theirs):
         rest = path.removeprefix(API)
-        if any(name in rest for name in ("/datasets/", "/models/")):
+        if any(name in rest for name in ("/datasets/", "/models/", "/operations/")):
             continue
-        answer = ours.client.request(method, ours.api + rest, json=body_for(method, path))
+        query = {"other": theirs.names["evaluation"]} if method == "GET" else None
+        answer = ours.client.request(method, ours.api + rest, json=body_for(method, path), params=query)
         assert answer.status_code == 404, (method, rest, answer.text)
         assert SECRET not in answer.text
     for path in ("/datasets", "/datasets/cells", "/datasets/cells/log", "/datasets/cells/items", "/models",

@@ -4,7 +4,9 @@ import { ActError, after, replayed, rowsOf, withAct, type Act } from '@/state/cl
 import { complete } from '@/state/completion'
 import { fromAddress, noFilters, toAddress, whereOf } from '@/state/filters'
 import { optionOf, valuesOf, type FormField } from '@/state/panels'
+import { choicesOf, nothingChosen, settled, take, takeAll, takenIn, type Conflict } from '@/state/merging'
 import { apiOf, baseOf, DEFAULT, projectOf } from '@/state/place'
+import { countsOf, plannedLook, shareOf, stepLook, type Step } from '@/state/steps'
 import { bodyOf, grouped, nameFor } from '@/state/upload'
 import { ago, size } from '@/text'
 
@@ -122,5 +124,41 @@ describe('panels', () => {
     const form = { kind: 'form' as const, go: 'Show', fields: [field('a', 'text', 'x'), field('b', 'whole', 1), field('c', 'number'), field('d', 'truth'), field('e', 'texts'), field('f', 'text')] }
     expect(valuesOf(form, { a: '', b: '7', c: '', d: null, e: null, f: null })).toEqual({ a: '', b: 7, d: false, e: [] })
     expect(valuesOf(form, { a: 'y', b: 2, c: '0.5', d: true, e: ['p'], f: 'z' })).toEqual({ a: 'y', b: 2, c: 0.5, d: true, e: ['p'], f: 'z' })
+  })
+})
+
+describe('merging', () => {
+  const conflict = (key: string): Conflict => ({ key, column: 'note', object: null, class: null, ours: 'changed', theirs: 'removed', take: null })
+  const [a, b] = [conflict('a'), conflict('b')]
+
+  it('takes sides one by one, and one in all that are left', () => {
+    const one = take(nothingChosen(), a, 'theirs')
+    expect([takenIn(one, a), takenIn(one, b), settled(one, 9)]).toEqual(['theirs', null, 1])
+    expect(choicesOf(one)).toEqual([{ key: 'a', column: 'note', object: null, class: null, take: 'theirs' }])
+    const all = take(takeAll('ours'), b, 'theirs')
+    expect([takenIn(all, a), takenIn(all, b), settled(all, 9)]).toEqual(['ours', 'theirs', 9])
+    const back = take(all, b, 'ours')
+    expect([takenIn(back, b), choicesOf(back)]).toEqual(['ours', []])
+    expect(takenIn(one, conflict('a'))).toBe('theirs')
+  })
+})
+
+describe('steps', () => {
+  const step = (more: Partial<Step>): Step => ({ step: 's', state: 'done', operation: '', action: 'run', reasons: [], items: null, worked: 0, failed: 0, failures: [], seconds: 0, value: null, ...more })
+
+  it('says how many items were worked on and how many were known', () => {
+    expect(shareOf(step({ action: 'skip', items: 9 }))).toEqual({ worked: 0, known: 9 })
+    expect(shareOf(step({ action: 'partial', items: 9, worked: 2 }))).toEqual({ worked: 2, known: 7 })
+    expect(shareOf(step({ action: 'run', items: 3, worked: 10 }))).toEqual({ worked: 10, known: 0 })
+    expect(shareOf(step({ state: 'running' }))).toEqual({ worked: null, known: null })
+  })
+  it('looks like what is done about it', () => {
+    expect([step({}), step({ action: 'skip' }), step({ state: 'failed' }), step({ state: 'stopped' }), step({ action: 'leave' })].map((one) => stepLook(one).kind)).toEqual(['done', 'known', 'failed', 'partial', 'left'])
+    const planned = { step: 's', operation: '', reasons: [], items: 10, todo: 4 }
+    expect([plannedLook({ ...planned, action: 'partial' }), plannedLook({ ...planned, action: 'wait' }).kind]).toEqual([{ kind: 'partial', note: '4/10' }, 'waiting'])
+  })
+  it('counts the steps of a run', () => {
+    expect(countsOf({ steps_run: 1, steps_partial: 1, steps_skip: 3, items_worked: 7 })).toEqual({ run: 2, known: 3, worked: 7, failed: 0 })
+    expect(countsOf({})).toEqual({ run: 0, known: 0, worked: null, failed: 0 })
   })
 })

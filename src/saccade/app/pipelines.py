@@ -256,7 +256,8 @@ def steps_of(run: Run) -> list[dict[str, Any]]:
             told = {name: value for name, value in event.items() if name not in ("event", "time", "run")}
             steps[event["step"]] = {**told, "failures": told["failures"][:_SHOWN], "state": "done"}
     if run.state != "running":
-        for step in steps.values():
-            if step["state"] == "running":
+        for name, step in steps.items():
+            is_to_blame = run.state == "failed" and run.error.startswith(f"Step '{name}':")
+            if step["state"] == "running" or (is_to_blame and step["state"] == "waiting"):
                 step["state"] = "failed" if run.state == "failed" else "stopped"
     return list(steps.values())

@@ -3,7 +3,7 @@ export const en = {
   name: 'Saccade',
   tagline: 'Label, version, train, look again.',
   menu: {
-    home: 'Dashboard', datasets: 'Datasets', import: 'Import', models: 'Models', runs: 'Runs', jobs: 'Jobs',
+    home: 'Dashboard', datasets: 'Datasets', import: 'Import', models: 'Models', pipelines: 'Pipelines', runs: 'Runs', jobs: 'Jobs',
     people: 'People', webhooks: 'Webhooks', audit: 'Log', account: 'Account', signOut: 'Sign out', theme: 'Light or dark', main: 'Main menu',
     open: 'Open the menu', mine: 'Your account',
   },
@@ -123,14 +123,26 @@ export const en = {
   report: { set_aside: 'set aside', dropped: 'dropped', repaired: 'repaired', clipped: 'clipped', guessed: 'guessed', noticed: 'noticed', places: 'Where' } as Record<string, string>,
   jobs: {
     title: 'Jobs', empty: 'No jobs yet', emptyHint: 'Imports, exports, trainings and predictions are listed here.', what: 'What', state: 'State', progress: 'Progress', asked: 'Asked for', took: 'Took',
-    log: 'Log', result: 'Result', cancel: 'Cancel', retry: 'Try again', parameters: 'Asked for', noLog: 'Nothing was said yet.', waits: 'It waits for a worker.', attempt: 'attempt', file: 'Download',
+    log: 'Log', result: 'Result', cancel: 'Cancel', retry: 'Try again', parameters: 'Asked for', noLog: 'Nothing was said yet.', waits: 'It waits for a worker.', attempt: 'attempt', file: 'Download', problems: 'Problems', sound: 'Nothing is wrong.', repaired: 'repaired', level: 'Level', problem: 'Problem', hint: 'What to do', check: 'Check the workspace', clear: 'Find what nothing needs', clearNow: 'Remove it', removable: 'to be removed',
     states: { queued: 'waits', running: 'runs', finished: 'finished', failed: 'failed', cancelled: 'cancelled', stopped: 'stopped', interrupted: 'interrupted' } as Record<string, string>,
   },
   models: {
     title: 'Models', empty: 'No models yet', emptyHint: 'Train one on a dataset.', train: 'Train a model', trained: 'Trained on', metrics: 'Metrics', versions: 'Versions', promote: 'Promote', promoted: 'is now',
     names: 'How its names moved', evaluations: 'Evaluations', recipe: 'Recipe', run: 'Training', apply: 'Apply', evaluate: 'Evaluate', dataset: 'Dataset', noEvaluations: 'Not evaluated yet.', files: 'Files', aliases: 'Names',
+    compare: 'Compare', compareWith: 'Compared with', difference: 'Difference', metric: 'Metric', setting: 'Setting', settings: 'Settings that differ', notShared: 'They were not evaluated on the same version and split of a dataset; what they scored elsewhere says nothing about the two.', trainedScores: 'While training', report: 'Report',
+    export: 'Export', exportHint: 'Weights, recipe and manifest as a ZIP archive', remove: 'Remove', removeSure: 'Remove this version? Its evaluations stay. This cannot be undone.',
   },
   runs: { title: 'Runs', empty: 'No runs yet', emptyHint: 'Imports, trainings, pipelines and predictions leave one each.', kind: 'Kind', name: 'Name', inputs: 'From', outputs: 'Made', metrics: 'Metrics', losses: 'Loss', validation: 'Validation', config: 'Settings', epoch: 'Epoch', began: 'Began', kinds: 'All kinds' },
+  pipelines: {
+    title: 'Pipelines', lead: 'Steps that run again only where something changed.', make: 'New pipeline', pipeline: 'Pipeline', empty: 'No pipelines yet', emptyHint: 'Write what is to be done, step by step; what is known already is not done again.',
+    steps: 'Steps', wereRun: 'run', wereKnown: 'from cache', worked: 'Worked on', known: 'From cache', failed: 'Set aside', step: 'Step', items: 'Items', why: 'Why', job: 'Job', again: 'Change and run again', stepsDone: 'steps done',
+    same: 'nothing it depends on changed', setAside: 'Set aside', text: 'Pipeline as YAML', remove: 'Remove the run', removeSure: 'Forget this run? What it made stays.', stopping: 'It stops; what is done is kept.',
+    help: 'Paste or choose a pipeline. It is made of operations that the server has; files that it refers to, such as recipes, come along.', file: 'Choose files', example: 'Begin with an example', item: 'Why this item (key)', plan: 'Show the plan', run: 'Run',
+    would: 'What would run, and why', stepsTodo: 'steps are to be worked on', nothing: 'Nothing is to be done: every result is there.', action: 'What', todo: 'Items to do', ofItem: 'Why this item', isKnown: 'known', isTodo: 'to do',
+    planned: { skip: 'from cache', run: 'runs', partial: 'runs in part', wait: 'waits for others', leave: 'left out' } as Record<string, string>,
+    actions: { skip: 'from cache', run: 'done', partial: 'done in part', wait: 'waits', leave: 'left out' } as Record<string, string>,
+    states: { waiting: 'waits', running: 'runs', done: 'done', failed: 'failed', stopped: 'stopped' } as Record<string, string>,
+  },
   train: { title: 'Train', recipe: 'Recipe', dataset: 'Dataset', go: 'Train', help: 'A recipe says what is trained on what. Change a line and train.', invalid: 'Choose a dataset with objects first.', base: 'Begin with' },
   apply: { title: 'Apply', model: 'Model', dataset: 'Dataset', split: 'Only this split', into: 'Name of the new dataset', score: 'Least score', go: 'Run', evaluate: 'Evaluate', evaluateHelp: 'Measure the model against the labels of a dataset.', help: 'What the model finds becomes a dataset of its own, with scores.' },
   people: {
