@@ -72,7 +72,8 @@ def made(site: Site, project: str) -> Side:
     token = client.post(f"{API}/projects/{project}/tokens", json={"name": note, "role": "owner"}).json()
     names = {
         "ref": "cells", "job": job.id, "upload": upload, "person": person.id, "invitation": invitation["id"],
-        "token": token["id"], "run": run.id, "tag": "good", "name": "mine", "panel": "nothing", "secret": token["token"], "model": "finder",
+        "token": token["id"], "run": run.id, "tag": "good", "name": "mine", "secret": token["token"], "model": "finder",
+        "panel": "nothing",
     }  # fmt: skip
     return Side(project, workspace, client, names)
 
