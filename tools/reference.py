@@ -21,7 +21,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import saccade
+from saccade.app.jobs.kind import JobKind
+from saccade.app.jobs.kinds import KINDS
 from saccade.cli.main import app
+from saccade.client.site import PARTS as PARTS_OF_SITE
 from saccade.core import errors
 from saccade.core.events import EVENTS, PING, SAMPLES, body_of
 from saccade.core.registry import Registry
@@ -140,7 +143,8 @@ def _type(annotation: Any) -> str:
             words = "mapping of names to components" if arguments[1] is ComponentSpec else "mapping"
         case _:
             inner = _type(arguments[0])
-            words = f"list of {inner}s" if arguments[-1] is Ellipsis else f"{len(arguments)} {inner}s"
+            is_list = arguments[-1] is Ellipsis or get_origin(annotation) is list
+            words = f"list of {inner}s" if is_list else f"{len(arguments)} {inner}s"
     return words
 
 
@@ -167,7 +171,7 @@ def _meaning(field: FieldInfo) -> str:
         for name, words in limits.items()
         if hasattr(limit, name)
     ]
-    return "; ".join(part for part in (field.description or "", ", ".join(said)) if part)
+    return "; ".join(part for part in ((field.description or "").rstrip("." if said else ""), ", ".join(said)) if part)
 
 
 def _first(part: Any) -> str:
@@ -284,6 +288,7 @@ def api() -> str:
                 given.append(f"a body {body['$ref'].rpartition('/')[2]}")
             takes = f"\n\nTakes {', '.join(given)}." if given else ""
             parts.append(f"## {route}\n\n{facts['description']} For {who}.{takes}")
+    parts += [_job(name, kind) for name, kind in sorted(KINDS.items())]
     return page(
         "HTTP API",
         "`saccade serve` serves it. Programs send `Authorization: Bearer TOKEN`; browsers have a cookie, and send the "
@@ -291,6 +296,13 @@ def api() -> str:
         '`{"error": {"code", "message", "hint", "fields"}}`. See [the server](../guide/server.md).',
         parts,
     )
+
+
+def _job(name: str, kind: JobKind) -> str:
+    """A kind of job with its parameters."""
+    rows = list(_settings(kind.parameters, ""))
+    given = "\n\n" + table(("Parameter", "Type", "Default", "What"), rows) if rows else ""
+    return f"## A job: {name}\n\n{inspect.getdoc(kind.do)} For {kind.needs} and above.{given}"
 
 
 def described() -> dict[str, Any]:
@@ -382,10 +394,16 @@ def python() -> str:
         shown = f"```python\n{name}{signature}\n```\n\n" if signature else ""
         methods = "" if inspect.isfunction(part) else _methods(part)
         parts.append(f"## {name}\n\nfrom `{part.__module__}`\n\n{shown}{inspect.getdoc(part) or ''}{methods}")
+    parts += [_part_of_site(name, part) for name, part in PARTS_OF_SITE.items()]
     return page("Python", "What `import saccade` offers. See [the guide](../guide/python.md).", parts)
 
 
-def _methods(part: type) -> str:
+def _part_of_site(name: str, part: type) -> str:
+    where = f"of a `Site`, `{part.__module__}.{part.__name__}`"
+    return f"## site.{name}\n\n{where}\n\n{inspect.getdoc(part)}{_methods(part, True)}"
+
+
+def _methods(part: type, signed: bool = False) -> str:
     rows = []
     for name, found in vars(part).items():
         if name.startswith("_") or name.startswith("model_"):
@@ -393,8 +411,17 @@ def _methods(part: type) -> str:
         function = found.__func__ if isinstance(found, classmethod | staticmethod) else found
         function = function.fget if isinstance(function, property) else function
         if inspect.isfunction(function) and function.__module__.startswith("saccade"):
-            rows.append([f"`{name}`", _first(function)])
+            rows.append([f"`{name}{_arguments(function) if signed else ''}`", _first(function)])
     return "\n\n" + table(("Method", "What"), rows) if rows else ""
+
+
+def _arguments(function: Any) -> str:
+    """The arguments of a method by their names, as it is called."""
+    given = list(inspect.signature(function).parameters.values())[1:]
+    named = [
+        f"{one.name}=…" if one.default is not one.empty or one.kind is one.KEYWORD_ONLY else one.name for one in given
+    ]
+    return f"({', '.join(named)})"
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +22,14 @@ from saccade.core.errors import NotFoundError
 from saccade.core.progress import Progress, Silent
 
 _PIECE = 1 << 20
+
+
+PARTS: Mapping[str, type] = {
+    "datasets": RemoteDatasets, "jobs": RemoteJobs, "models": RemoteModels, "runs": RemoteRuns,
+    "evaluations": RemoteEvaluations, "pipelines": RemotePipelines, "objects": RemoteObjects, "people": RemotePeople,
+    "projects": RemoteProjects,
+}  # fmt: skip
+"""What a :class:`Site` has, by name."""
 
 
 def connect(address: str, token: str, project: str = "default") -> Site:

@@ -48,6 +48,7 @@ export function stepLook(step: Step): StepLook {
 export function shareOf(step: Step): { worked: number | null; known: number | null } {
   if (step.state !== 'done' || step.items === null || step.items === undefined) return { worked: step.worked || null, known: null }
   if (step.action === 'skip') return { worked: 0, known: step.items }
+  if (step.action === 'run' && !step.worked) return { worked: null, known: null } // not by item
   return { worked: step.worked, known: step.action === 'partial' ? Math.max(0, step.items - step.worked) : 0 }
 }
 
