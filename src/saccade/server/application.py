@@ -62,7 +62,7 @@ LARGEST_BODY, LARGEST_UPLOAD = 1 << 20, 1 << 40
 _OF_PROJECT = re.compile(rf"{API}/projects/(?P<project>[^/]+)/(?P<rest>.+)", re.DOTALL)
 _FILES = re.compile(rf"{API}/uploads/[^/]+/files")
 FAILURES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Failure} for status in (401, 403, 404, 409, 412, 422, 429)
+    status: {"model": Failure} for status in (401, 403, 404, 409, 412, 413, 422, 429)
 }
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 _STATUS: tuple[tuple[type[SaccadeError], int], ...] = (
