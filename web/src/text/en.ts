@@ -75,7 +75,7 @@ export const en = {
     mergeGo: 'Merge', mergeText: (name: string, into: string, count: string) => `Whatever is “${name}” (${count}) will be “${into}”, and “${name}” will be gone. Earlier versions keep it.`,
     taken: (name: string) => `There is a class “${name}” already. Merge the two?`, removeSure: (name: string, count: string, items: string) => `Remove “${name}” with the ${count} that are of it, in ${items} items? Earlier versions keep them, and restore brings them back.`,
     removeEmpty: (name: string) => `Remove “${name}”? Nothing is of it.`, acts: (name: string) => `What to do with ${name}`, readOnly: 'Only managers change classes.', changed: 'new name', isNew: 'new',
-    staged: 'Not saved yet', stagedHint: 'Rename, recolour, merge, add and remove as you like: what you do is listed here, and is saved all at once, as one new version.', undo: 'Undo', undoLast: 'Undo the last', discard: 'Discard all', message: 'Why (optional)',
+    staged: 'Not saved yet', unstaged: 'Nothing is changed yet', stagedHint: 'Rename, recolour, merge, add and remove as you like: what you do is listed here, and is saved all at once, as one new version.', undo: 'Undo', undoLast: 'Undo the last', discard: 'Discard all', message: 'Why (optional)',
     save: 'Save as a new version', what: 'Versions before keep their classes and objects as they are; restore brings them back.',
     moved: (now: number, was: number) => `Others made version ${now} while you worked on version ${was}. Nothing of yours is lost: look at the classes as they are now, then go on.`, goOn: (now: number) => `Go on with version ${now}`, dropped: 'What could not be done any more was left out.',
     did: {
