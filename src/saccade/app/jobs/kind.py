@@ -26,6 +26,8 @@ class Doing:
 
 
 class Parameters(BaseModel):
+    """What a job is told."""
+
     model_config = ConfigDict(extra="forbid")
 
 

@@ -62,6 +62,8 @@ class LookParameters(Parameters):
 
 
 class Split(Parameters):
+    """Into which splits items are put."""
+
     shares: dict[str, float] = Field(description="Shares by name, such as train: 0.8.")
     group: str = Field("", max_length=500, description="A regular expression that finds an item's group in its key.")
     seed: int = 0
