@@ -142,6 +142,7 @@ class Panels:
         self._lock = threading.Lock()
         self._idle: list[_Process] = []
         self._facts: dict[str, PanelFacts] = {}
+        self._is_closed = False
         self._looker = threading.Thread(target=self._look, name="saccade-panels", daemon=True)
 
     def begin(self) -> None:
@@ -152,6 +153,8 @@ class Panels:
 
     def _look(self) -> None:
         for name in PANELS.names():
+            if self._is_closed:
+                return
             with suppress(TooManyError, OSError):
                 self._described(name)
 
@@ -201,6 +204,7 @@ class Panels:
 
     def close(self) -> None:
         """End the processes that wait to be asked."""
+        self._is_closed = True
         with self._lock:
             idle, self._idle = self._idle, []
         for one in idle:
@@ -216,6 +220,8 @@ class Panels:
                 raise
             except SaccadeError as error:
                 why = f"{error.message} {error.hint}".strip()
+                if self._is_closed:  # what ends with the server is no fault of a package
+                    return PanelFacts(name, name, None, Role.MANAGER, "", package, why)
                 _log.error("the panel '%s' of the package '%s' cannot be loaded: %s", name, package, why)
                 self._facts[name] = PanelFacts(name, name, None, Role.MANAGER, "", package, why)
             else:
