@@ -11,7 +11,7 @@ import pytest
 
 from saccade.app.classes import change_classes, classes_of
 from saccade.core.classes import AddClass, MergeClass, RecolorClass, RemoveClass, RenameClass, plan_classes
-from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError
+from saccade.core.errors import ConflictError, InvalidValueError, MovedError, NotFoundError, SaccadeError
 from saccade.core.objects import Box, Keypoints, Object
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
@@ -193,9 +193,9 @@ def test_circles_of_parents_end() -> None:
 
 
 def test_the_second_of_two_is_told(workspace: Workspace) -> None:
-    change_classes(workspace, "d", [RenameClass(name="dog", to="hound")], after=1)
-    with pytest.raises(ConflictError, match="version 2 by now, not at 1"):
-        change_classes(workspace, "d", [RenameClass(name="cat", to="kitten")], after=1)
+    change_classes(workspace, "d", [RenameClass(name="dog", to="hound")], follows=1)
+    with pytest.raises(MovedError, match="no longer version 1, but 2"):
+        change_classes(workspace, "d", [RenameClass(name="cat", to="kitten")], follows=1)
     assert len(workspace.datasets.log("d")) == 2
 
 
@@ -204,8 +204,8 @@ def test_of_many_at_once_one_comes_first(workspace: Workspace) -> None:
 
     def rename(number: int) -> None:
         try:
-            change_classes(workspace, "d", [RenameClass(name="cat", to=f"cat {number}")], after=1)
-        except ConflictError as error:
+            change_classes(workspace, "d", [RenameClass(name="cat", to=f"cat {number}")], follows=1)
+        except MovedError as error:
             told.append(error)
 
     threads = [threading.Thread(target=rename, args=(number,)) for number in range(6)]

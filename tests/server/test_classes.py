@@ -31,7 +31,7 @@ def test_classes_are_counted_and_changed_together(site: Site) -> None:
         {"act": "recolor", "name": "sailboat", "color": "#123456"}, {"act": "add", "name": "buoy", "column": "objects"},
         {"act": "remove", "name": "tanker", "with_objects": True},
     ]  # fmt: skip
-    made = manager.post(C, json={"after": 1, "acts": acts})
+    made = manager.post(C, json={"acts": acts})
     assert made.json() == {"ref": "harbour@2", "number": 2, "items": len(version)}
     after = named(site)
     assert set(after) == {*before, "<b>tug</b> 拖船", "buoy"} - {"tug", "ferry", "tanker"}
@@ -48,11 +48,13 @@ def test_classes_are_counted_and_changed_together(site: Site) -> None:
 
 def test_the_second_of_two_is_told(site: Site) -> None:
     first, second = site.signed_in(Role.MANAGER), site.signed_in(Role.OWNER, "owner@example.org")
-    assert first.post(C, json={"after": 1, "acts": [{"act": "add", "name": "buoy"}]}).status_code == 201
-    late = second.post(C, json={"after": 1, "acts": [{"act": "add", "name": "pier"}]})
-    assert (late.status_code, error_of(late)) == (409, "conflict")
+    seen = {"If-Match": first.get(C).headers["ETag"]}
+    assert first.post(C, json={"acts": [{"act": "add", "name": "buoy"}]}, headers=seen).status_code == 201
+    late = second.post(C, json={"acts": [{"act": "add", "name": "pier"}]}, headers=seen)
+    assert (late.status_code, error_of(late)) == (412, "moved")
     assert "version 2 by now" in late.json()["error"]["message"]
-    assert second.post(C, json={"after": 2, "acts": [{"act": "add", "name": "pier"}]}).status_code == 201
+    seen = {"If-Match": second.get(C).headers["ETag"]}
+    assert second.post(C, json={"acts": [{"act": "add", "name": "pier"}]}, headers=seen).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -70,16 +72,16 @@ def test_what_is_refused_changes_nothing(site: Site, acts: list[Any], status: in
     import json
 
     manager = site.signed_in(Role.MANAGER)
-    body = json.dumps({"after": 1, "acts": acts})
+    body = json.dumps({"acts": acts})
     answer = manager.post(C, content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == status, answer.text
     assert len(site.workspace.datasets.log("harbour")) == 1
-    old = manager.post(f"{API}/datasets/harbour@1/classes", json={"after": 1, "acts": [{"act": "add", "name": "x"}]})
+    old = manager.post(f"{API}/datasets/harbour@1/classes", json={"acts": [{"act": "add", "name": "x"}]})
     assert error_of(old) == "invalid-value"
 
 
 def test_who_looks_changes_nothing(site: Site) -> None:
-    body = {"after": 1, "acts": [{"act": "add", "name": "x"}]}
+    body = {"acts": [{"act": "add", "name": "x"}]}
     for role in (Role.VIEWER, Role.ANNOTATOR, Role.REVIEWER):
         assert site.signed_in(role).post(C, json=body).status_code == 403
     assert len(site.workspace.datasets.log("harbour")) == 1

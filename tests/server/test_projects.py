@@ -121,7 +121,7 @@ BODIES = {
     "/branches": {"name": "x", "number": 1},
     "/aliases": {"name": "x", "number": 1},
     "/merge": {"dry_run": True},
-    "/classes": {"after": 1, "acts": [{"act": "add", "name": "x"}]},
+    "/classes": {"acts": [{"act": "add", "name": "x"}]},
 }
 
 

@@ -19,6 +19,7 @@ from saccade.core.errors import InvalidValueError
 from saccade.core.schema import ClassInfo, Column, Schema
 from saccade.media.colors import COLORS, palette
 from saccade.store.classes import class_counts
+from saccade.store.names import MAIN
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
@@ -60,16 +61,17 @@ def change_classes(
     name: str,
     acts: Sequence[ClassAct],
     *,
-    after: int | None = None,
     message: str = "",
     author: str = "",
+    branch: str = MAIN,
+    follows: int | None = None,
 ) -> DatasetVersion:
     """Do acts on classes one after another, as the next version of a dataset; all of them or none.
 
     The versions before keep everything. A class that nobody gave a colour keeps the one that it was shown in.
 
     Args:
-        after: the number of the version that one looked at; ConflictError where it is not the latest any more.
+        follows: the number of the version that one looked at; MovedError where there is a newer one.
 
     Raises:
         NotFoundError: a class that is not there.
@@ -78,8 +80,9 @@ def change_classes(
     if not acts:
         raise InvalidValueError("Nothing is to be done.", hint="Say which class is to be another.")
     return workspace.datasets.relabel(
-        name, lambda schema: _planned(schema, acts), after=after, message=message or _told(acts), author=author
-    )
+        name, lambda schema: _planned(schema, acts), message=message or _told(acts), author=author, branch=branch,
+        follows=follows,
+    )  # fmt: skip
 
 
 def _planned(schema: Schema, acts: Sequence[ClassAct]) -> ClassPlan:

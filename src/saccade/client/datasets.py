@@ -147,15 +147,20 @@ class RemoteDatasets:
         return found
 
     def change_classes(
-        self, name: str, acts: Iterable[Mapping[str, Any]], *, after: int, message: str = ""
+        self,
+        name: str,
+        acts: Iterable[Mapping[str, Any]],
+        message: str = "",
+        *,
+        branch: str = MAIN,
+        follows: int | None = None,
     ) -> RemoteVersion:
         """Do acts on classes, as ``{"act": "rename", "name": "boat", "to": "ship"}``, all in the next version.
 
-        Args:
-            after: the number of the version that one looked at; ConflictError where it is not the latest any more.
+        ``follows`` as in change.
         """
-        body = {"after": after, "acts": list(map(dict, acts)), "message": message}
-        return self.open(self._http.post(path_of("datasets", name, "classes"), body)["ref"])
+        body = {"acts": list(map(dict, acts)), "message": message}
+        return self._follow(name, "classes", body, branch, follows)
 
     def delete_items(
         self, name: str, keys: Iterable[str], message: str = "", *, branch: str = MAIN, follows: int | None = None

@@ -6,40 +6,24 @@ import shutil
 import tempfile
 import uuid
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from saccade.client.http import Http
 from saccade.client.told import made, path_of
 from saccade.core.errors import ConflictError, NotFoundError, WorkspaceError, nearest
-from saccade.store.models import AliasChange
+from saccade.store.evaluations import EvaluationFacts
+from saccade.store.models import AliasChange, ModelFacts
 
 _PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
-class RemoteModelVersion:
-    """An immutable version of a model, as :class:`saccade.store.models.ModelVersion` is one on this machine."""
+class RemoteModelVersion(ModelFacts):
+    """A version of a model on a server."""
 
-    name: str
-    number: int
-    manifest: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    files: Mapping[str, str]
-    run_id: str | None
-    inputs: tuple[str, ...]
-    licence: str
-    created: datetime
-    aliases: tuple[str, ...]
     http: Http = field(repr=False, compare=False)
-
-    @property
-    def ref(self) -> str:
-        """The exact reference, as ``ships@3``."""
-        return f"{self.name}@{self.number}"
 
     def read_file(self, name: str) -> bytes:
         """The bytes of one file."""
@@ -118,16 +102,9 @@ class RemoteModels:
 
 
 @dataclass(frozen=True)
-class RemoteEvaluation:
-    """Metrics of a model (None for predictions from elsewhere) on a dataset; both are exact references."""
+class RemoteEvaluation(EvaluationFacts):
+    """An evaluation on a server."""
 
-    id: str
-    model: str | None
-    dataset: str
-    split: str
-    kind: str
-    metrics: Mapping[str, Any]
-    created: datetime
     http: Http = field(repr=False, compare=False)
 
     @property

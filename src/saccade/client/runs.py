@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from saccade.client.http import Http
 from saccade.client.told import made, path_of
+from saccade.store.runs import RunFacts
 
 _PAGE = 1000
 
 
-@dataclass(frozen=True)
-class RemoteRun:
-    """A run as it was when it was looked up, as :class:`saccade.store.runs.Run` is one on this machine."""
-
-    id: str
-    kind: str
-    name: str
-    state: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    metrics: Mapping[str, Any]
-    created: datetime
-    finished: datetime | None
-    error: str
-    job: str | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
-
-
-RunList = list[RemoteRun]
+RunList = list[RunFacts]
 Events = list[dict[str, Any]]
 
 
@@ -43,11 +23,11 @@ class RemoteRuns:
 
     def list(self, kind: str | None = None, name: str | None = None) -> RunList:
         """Runs, the newest first, of this kind and name where given; their settings are left out."""
-        return [made(RemoteRun, one) for one in self._http.get("/runs", kind=kind, name=name)]
+        return [made(RunFacts, one) for one in self._http.get("/runs", kind=kind, name=name)]
 
-    def get(self, run: str) -> RemoteRun:
+    def get(self, run: str) -> RunFacts:
         """The run of that id; NotFoundError where there is none."""
-        return made(RemoteRun, self._http.get(path_of("runs", run)))
+        return made(RunFacts, self._http.get(path_of("runs", run)))
 
     def events(self, run: str, step: str | None = None) -> Events:
         """What a run of a pipeline has told so far, one event after another; of a step only where given."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 _MOMENTS = frozenset({"created", "updated", "started", "finished", "at"})
 
 
 def made(kind: type[T], facts: Mapping[str, Any], **more: Any) -> T:
     """An object of a dataclass; what the server tells besides is left out, lists become tuples."""
-    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]  # dataclasses, all of them
+    names = {one.name for one in fields(kind)}
     told = {name: _value(name, value) for name, value in facts.items() if name in names}
     return kind(**{**told, **more})
 

@@ -32,7 +32,7 @@ from saccade.core.errors import (
     TooManyError,
     WorkspaceError,
 )
-from saccade.server.answers import Failure
+from saccade.server.answers.base import Failure
 from saccade.server.gate import PROJECT, Gate
 from saccade.server.opened import Sites, UnchangedError
 from saccade.server.pages import PLACE, Pages

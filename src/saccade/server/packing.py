@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _PIECE = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -27,9 +30,9 @@ class _Sink(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]  # narrower: what zipfile gives
+    def write(self, data: ReadableBuffer, /) -> int:
         self._pieces.append(bytes(data))
-        return len(data)
+        return len(self._pieces[-1])
 
     def taken(self) -> bytes:
         found, self._pieces = b"".join(self._pieces), []

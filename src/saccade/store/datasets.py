@@ -265,28 +265,20 @@ class Datasets(DatasetNames):
         name: str,
         plan: Callable[[Schema], ClassPlan],
         *,
-        after: int | None = None,
         message: str = "",
         branch: str = MAIN,
         author: str = "",
+        follows: int | None = None,
     ) -> DatasetVersion:
         """A version with other classes; only items that have one whose name changes are written.
 
         Args:
             plan: what becomes of the classes of a schema. Asked again where somebody else wrote in between.
-            after: the number of the version that it is to follow; ConflictError where the head is another by now.
+            follows: as in :meth:`write`.
         """
-
-        def make(head: Snapshot, number: int) -> Change:
-            if after is not None and number != after:
-                raise ConflictError(
-                    f"'{name}' is at version {number} by now, not at {after}.",
-                    hint="Nothing was changed. Look at what others did since, then do it again.",
-                )
-            return relabelled(head, plan(head.schema), folder)
-
+        note = Note(branch, message, author, follows=follows)
         with self._scratch.working() as folder:
-            return self._follow(name, Note(branch, message, author), make)
+            return self._follow(name, note, lambda head, _: relabelled(head, plan(head.schema), folder))
 
     def restore(
         self, name: str, number: int, message: str = "", *, branch: str = MAIN, author: str = "",

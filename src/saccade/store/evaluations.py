@@ -20,7 +20,7 @@ from saccade.store.tables import EvaluationRow, now
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationFacts:
     """Metrics of a model (None for predictions from elsewhere) on a dataset; both are exact references."""
 
     id: str
@@ -29,9 +29,15 @@ class Evaluation:
     split: str
     kind: str
     metrics: Mapping[str, Any]
+    created: datetime
+
+
+@dataclass(frozen=True)
+class Evaluation(EvaluationFacts):
+    """An evaluation on this machine."""
+
     report_digest: str | None
     run_id: str | None
-    created: datetime
     objects: ObjectStore
 
     @property
@@ -58,9 +64,9 @@ class Evaluations:
             row.split,
             row.kind,
             row.metrics,
+            row.created,
             row.report,
             row.run_id,
-            row.created,
             self._objects,
         )
 

@@ -36,7 +36,7 @@ MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
-class ModelVersion:
+class ModelFacts:
     """An immutable version of a model; ``files`` maps names to digests, ``aliases`` are those that name it now."""
 
     name: str
@@ -49,12 +49,18 @@ class ModelVersion:
     licence: str
     created: datetime
     aliases: tuple[str, ...]
-    objects: ObjectStore
 
     @property
     def ref(self) -> str:
         """The exact reference, as ``ships@3``."""
         return exact(self.name, self.number)
+
+
+@dataclass(frozen=True)
+class ModelVersion(ModelFacts):
+    """A version of a model on this machine."""
+
+    objects: ObjectStore
 
     def _digest(self, name: str) -> str:
         if name not in self.files:

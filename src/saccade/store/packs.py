@@ -15,6 +15,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
@@ -188,7 +189,7 @@ class Packs:
     def all(self) -> list[Pack]:
         """All packs as they are now; a damaged one is left out, so that what it held is missing."""
         try:
-            changed = os.stat(self.folder).st_mtime_ns  # noqa: PTH116 (asked for every object)
+            changed = self.folder.stat().st_mtime_ns
         except (FileNotFoundError, NotADirectoryError):
             return []
         seen, when = self._seen
@@ -200,13 +201,9 @@ class Packs:
     def _look(self, changed: int) -> None:
         when, known = time.time(), self._known
         found = {}
-        for name in sorted(os.listdir(self.folder)):  # noqa: PTH208 (asked often)
-            if not name.endswith(_SUFFIX):
-                continue
-            try:
-                found[name] = known.get(name) or Pack.open(self.folder / name)
-            except (FileNotFoundError, WorkspaceError):
-                continue
+        for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
+            with suppress(FileNotFoundError, WorkspaceError):
+                found[path.name] = known.get(path.name) or Pack.open(path)
         self._known, self._seen = found, (changed, when)
 
 

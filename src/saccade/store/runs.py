@@ -37,7 +37,7 @@ def new_id() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunFacts:
     """A run as it was when it was looked up. ``interrupted``: its process died before it could say how it ended.
 
     ``job`` is the id of the job that began it.
@@ -46,7 +46,6 @@ class Run:
     id: str
     kind: str
     name: str
-    folder: Path
     state: State
     config: Mapping[str, Any]
     inputs: tuple[str, ...]
@@ -55,7 +54,14 @@ class Run:
     created: datetime
     finished: datetime | None
     error: str
-    job: str | None = None
+    job: str | None
+
+
+@dataclass(frozen=True)
+class Run(RunFacts):
+    """A run on this machine, with the folder of its files."""
+
+    folder: Path
 
 
 def _state(row: RunRow) -> State:
@@ -94,7 +100,6 @@ class Runs:
             row.id,
             row.kind,
             row.name,
-            self._folder / row.id,
             _state(row),
             row.config,
             tuple(row.inputs),
@@ -104,6 +109,7 @@ class Runs:
             row.finished,
             row.error,
             row.job_id,
+            self._folder / row.id,
         )
 
     def start(self, kind: str, name: str, config: Mapping[str, Any], inputs: Sequence[str] = ()) -> Run:

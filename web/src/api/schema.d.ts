@@ -224,8 +224,6 @@ export interface paths {
         /**
          * New Classes
          * @description Add, rename, recolor, merge and remove classes, as the next version; all acts or none.
-         *
-         *     Refused where somebody else has made a version since the one that was looked at.
          */
         post: operations["new_classes_api_v1_datasets__ref__classes_post"];
         delete?: never;
@@ -2207,13 +2205,11 @@ export interface components {
         };
         /**
          * ClassesChange
-         * @description Acts on classes, done one after another and all together; ``after`` is the version that one looked at.
+         * @description Acts on classes, done one after another and all together.
          */
         ClassesChange: {
             /** Acts */
             acts: (components["schemas"]["ClassAdded"] | components["schemas"]["ClassRenamed"] | components["schemas"]["ClassRecolored"] | components["schemas"]["ClassMerged"] | components["schemas"]["ClassRemoved"])[];
-            /** After */
-            after: number;
             /**
              * Message
              * @default
@@ -5272,7 +5268,10 @@ export interface operations {
     new_classes_api_v1_datasets__ref__classes_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
+                "if-match"?: string | null;
+            };
             path: {
                 ref: string;
             };

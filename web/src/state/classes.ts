@@ -86,6 +86,8 @@ export function withAct(acts: Act[], act: Act): Act[] {
 export interface Staged {
   /** The version that one looked at. */
   after: number
+  /** Its tag, for the change that is to follow just this one. */
+  tag: string
   acts: Act[]
 }
 

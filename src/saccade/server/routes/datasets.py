@@ -10,19 +10,17 @@ from fastapi.responses import StreamingResponse
 from saccade import __version__
 from saccade.core.errors import InvalidValueError, NotFoundError
 from saccade.core.schema import Kind
-from saccade.server.answers import (
+from saccade.server.answers.base import Health
+from saccade.server.answers.datasets import (
     DatasetAnswer,
-    Health,
     ItemAnswer,
     ItemPage,
     KeyPage,
     LogEntry,
     VersionAnswer,
-    as_json,
     columns_of,
-    plain,
-    plain_item,
 )
+from saccade.server.answers.plain import as_json, plain, plain_item
 from saccade.server.arrow import arrow_stream
 from saccade.server.gate import Served
 from saccade.server.opened import opened_of, version_asked

@@ -9,7 +9,8 @@ from fastapi.responses import Response
 
 from saccade.app.comparing import compare_evaluations
 from saccade.core.errors import NotFoundError
-from saccade.server.answers import EvaluationAnswer, plain
+from saccade.server.answers.models import EvaluationAnswer
+from saccade.server.answers.plain import plain
 from saccade.server.gate import Served
 from saccade.server.permissions import API
 from saccade.server.routes.models import evaluation_answer

@@ -16,7 +16,7 @@ from saccade.app.uploads import find_upload, new_upload, receive, remove_upload
 from saccade.core.errors import NotAllowedError, NotFoundError
 from saccade.core.roles import Role
 from saccade.core.schema import FileRef, ImageRef, MediaRef, VideoRef
-from saccade.server.answers import (
+from saccade.server.answers.jobs import (
     FolderAnswer,
     HeldFiles,
     JobAnswer,

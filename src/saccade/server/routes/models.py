@@ -11,15 +11,9 @@ from fastapi.responses import Response, StreamingResponse
 
 from saccade.app.beginning import recipe_for
 from saccade.app.comparing import compare_models
-from saccade.server.answers import (
-    AliasChangeAnswer,
-    EvaluationAnswer,
-    ModelAnswer,
-    ModelPage,
-    NewAlias,
-    RecipeAnswer,
-    plain,
-)
+from saccade.server.answers.models import AliasChangeAnswer, EvaluationAnswer, ModelAnswer, ModelPage, RecipeAnswer
+from saccade.server.answers.plain import plain
+from saccade.server.answers.versions import NewAlias
 from saccade.server.gate import Served, SignedIn
 from saccade.server.opened import opened_of
 from saccade.server.packing import pieces_of, zipped

@@ -13,7 +13,8 @@ from starlette.concurrency import run_in_threadpool
 
 from saccade.app.oidc.provider import Provider, derived
 from saccade.core.errors import ConflictError, NotFoundError, ProviderError
-from saccade.server.answers import Failure, SignInBegun, SignInWanted, WaysAnswer
+from saccade.server.answers.base import Failure
+from saccade.server.answers.people import SignInBegun, SignInWanted, WaysAnswer
 from saccade.server.gate import (
     PROJECT,
     Served,

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Query, Request
 from saccade.app.panels.running import Panels
 from saccade.core.errors import InvalidValueError, PanelError
 from saccade.core.roles import Role
-from saccade.server.answers import PanelAnswer, PanelShown, Problem
+from saccade.server.answers.base import Problem
+from saccade.server.answers.panels import PanelAnswer, PanelShown
 from saccade.server.gate import Served, SignedIn
 from saccade.server.permissions import API
 from saccade.store.entrance import Caller

@@ -8,7 +8,8 @@ from fastapi import APIRouter
 
 from saccade.core.registry import names_of
 from saccade.operations.base import OPERATIONS, facts_of
-from saccade.server.answers import ComponentNames, FormatAnswer, OperationAnswer, plain
+from saccade.server.answers.parts import ComponentNames, FormatAnswer, OperationAnswer
+from saccade.server.answers.plain import plain
 from saccade.server.permissions import API
 
 router = APIRouter(prefix=API, tags=["parts"])

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from saccade.core.errors import NotAllowedError, NotSignedInError
-from saccade.server.answers import (
+from saccade.server.answers.people import (
     DeedAnswer,
     DeedPage,
     InvitationAnswer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from saccade.server.answers import NewProject, ProjectAnswer
+from saccade.server.answers.people import NewProject, ProjectAnswer
 from saccade.server.gate import Served, SignedIn
 from saccade.server.permissions import API
 

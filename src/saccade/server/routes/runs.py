@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from saccade.app.pipelines import cancel_run, drawing_of_run, events_of, steps_of
-from saccade.server.answers import EventPage, PipelineRunAnswer, RunAnswer, plain
+from saccade.server.answers.plain import plain
+from saccade.server.answers.runs import EventPage, PipelineRunAnswer, RunAnswer
 from saccade.server.gate import Served
 from saccade.server.permissions import API
 from saccade.store.runs import Run

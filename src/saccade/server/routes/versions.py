@@ -14,12 +14,11 @@ from fastapi import APIRouter, Query, Request
 from saccade.app.bulk import change_items
 from saccade.app.classes import change_classes, classes_of
 from saccade.app.merging import choose_among
-from saccade.core.errors import InvalidValueError
 from saccade.core.merge import Merged
-from saccade.server.answers import (
-    ClassAnswer,
-    ClassesAnswer,
-    ClassesChange,
+from saccade.server.answers.classes import ClassAnswer, ClassesAnswer, ClassesChange
+from saccade.server.answers.datasets import NewView, ViewAnswer
+from saccade.server.answers.plain import plain
+from saccade.server.answers.versions import (
     ConflictAnswer,
     DatasetNames,
     ItemsChange,
@@ -28,11 +27,8 @@ from saccade.server.answers import (
     NewBranch,
     NewMerge,
     NewTag,
-    NewView,
     Restoring,
     VersionMade,
-    ViewAnswer,
-    plain,
 )
 from saccade.server.gate import Served, SignedIn
 from saccade.server.opened import Changed, IfMatch, opened_of, tag_of, to_follow, version_asked
@@ -46,11 +42,6 @@ router = APIRouter(prefix=API, tags=["datasets"])
 def _made(request: Request, version: DatasetVersion) -> VersionMade:
     request.state.etag = tag_of(version)
     return VersionMade(ref=version.ref, number=version.number, items=len(version))
-
-
-def _refuse_old(ref: str) -> None:
-    if "@" in ref:
-        raise InvalidValueError("Only the latest version can be followed by a new one.", hint="Name it without '@'.")
 
 
 @router.get("/datasets/{ref}/names")
@@ -213,16 +204,14 @@ def classes(ref: str, request: Request) -> ClassesAnswer:
 
 @router.post("/datasets/{ref}/classes", status_code=201)
 def new_classes(
-    ref: str, given: ClassesChange, request: Request, served: Served, caller: SignedIn
+    to: Changed, given: ClassesChange, request: Request, served: Served, caller: SignedIn
 ) -> VersionMade:  # fmt: skip
-    """Add, rename, recolor, merge and remove classes, as the next version; all acts or none.
-
-    Refused where somebody else has made a version since the one that was looked at.
-    """
-    _refuse_old(ref)
+    """Add, rename, recolor, merge and remove classes, as the next version; all acts or none."""
     acts = [one.on() for one in given.acts]
-    author = caller.person.name
-    return _made(request, change_classes(served, ref, acts, after=given.after, message=given.message, author=author))
+    made = change_classes(
+        served, to.name, acts, message=given.message, author=caller.person.name, branch=to.branch, follows=to.follows
+    )
+    return _made(request, made)
 
 
 @router.delete("/datasets/{ref}", status_code=204)

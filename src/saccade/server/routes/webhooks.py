@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from saccade.app.webhooks import add_webhook, change_webhook
-from saccade.server.answers import (
+from saccade.server.answers.webhooks import (
     DeliveryAnswer,
     DeliveryPage,
     NewWebhook,
