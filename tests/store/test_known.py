@@ -17,7 +17,7 @@ from saccade.core.schema import Column, Kind, Schema
 from saccade.store import key_files, leaves
 from saccade.store.doctor import doctor
 from saccade.store.garbage import collect_garbage
-from saccade.store.leaf_files import leaf_file
+from saccade.store.leaf_files import leaf_file, read_arrays
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
@@ -220,3 +220,16 @@ def test_scores_that_nobody_gave_take_no_room(tmp_path: Path, monkeypatch: pytes
         assert all(path.stat().st_size < 4000 for path in kept)  # and not 8 bytes for each object
         assert answers(workspace, monkeypatch)[2] == []
         assert opened(workspace).where("any(objects, score is None)") == ["k0", "k1"]
+
+
+def test_texts_that_nearly_all_differ_are_not_written_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaves, "_WORDS_KEPT", 3)
+    with Workspace.create(tmp_path) as workspace:
+        workspace.datasets.write("d", SCHEMA, [Item(f"a{n}", {"note": f"text {n}"}) for n in range(9)], mode="create")
+        workspace.datasets.write("d", SCHEMA, items(["b"], "text 3"), mode="merge")
+        many, few = sorted(
+            workspace.location.glob("datasets/*.lance/_known/*.npz"), key=lambda path: path.stat().st_size
+        )
+        assert (many.stat().st_size < few.stat().st_size, read_arrays(many)) == (True, {})
+        monkeypatch.setattr(leaves, "_kept", leaves._Kept(1 << 20))
+        assert opened(workspace).where('note == "text 3"') == ["a3", "b"]

@@ -213,7 +213,7 @@ def test_many_workers_at_once_send_each_thing_once_and_in_order(workspace: Works
 
     def work() -> None:
         waiting.wait()
-        while workspace.outbox.has_some():
+        while any(one.waiting for one in workspace.webhooks.list()):
             sending = workspace.outbox.claim(HERE)
             if sending is not None:
                 with lock:
@@ -369,7 +369,7 @@ def test_switching_off_while_it_is_sent(workspace: Workspace) -> None:
     workspace.webhooks.change(hook, is_on=False)
     assert workspace.outbox.claim(HERE) is None
     assert workspace.webhooks.delivery(hook, lost.delivery).state == "failed"
-    assert not workspace.outbox.has_some()
+    assert not any(one.waiting for one in workspace.webhooks.list())
 
 
 def test_removing_while_it_is_sent(workspace: Workspace) -> None:

@@ -123,7 +123,7 @@ class Deliverer:
             self._hands.acquire()
             sending = None
             with suppress(SaccadeError):  # a database that is busy or away for a moment
-                sending = self._outbox.claim(self._identity) if self._outbox.has_some() else None
+                sending = self._outbox.claim(self._identity) if self._outbox.is_due() else None
             if sending is None:
                 self._hands.release()
             else:

@@ -27,6 +27,8 @@ from saccade.store.snapshot import Snapshot
 
 MOST_WORDS = 100_000
 """More different texts than these in one file are not held."""
+_WORDS_KEPT = 4096
+"""Texts of which more differ than these are not kept in files."""
 _LIMIT = 384 << 20
 _ELEMENT = "item"
 """What Arrow calls the elements of a list."""
@@ -207,7 +209,9 @@ class Part:
             return
         leaf, lists = self._taken_apart(file, steps)
         arrays: dict[str, npt.NDArray[Any]] = {}
-        if isinstance(leaf, Texts):
+        if isinstance(leaf, Texts) and len(leaf.words) > _WORDS_KEPT:
+            lists = None  # an empty file, which says that nothing is gained: they would be most of the column again
+        elif isinstance(leaf, Texts):
             arrays.update(codes=leaf.codes, words=words_array(leaf.words))
         elif isinstance(leaf, np.ndarray):
             arrays.update({"none": np.array(len(leaf))} if np.isnan(leaf).all() else {"numbers": leaf})
@@ -224,7 +228,7 @@ def keep_leaf(snapshot: Snapshot, fragment: LanceFragment, steps: tuple[str, ...
 def _held(folder: Path, file: str, steps: tuple[str, ...]) -> tuple[Leaf, Lists | None] | None:
     """A leaf from the file in which it is kept, and how long its lists are; None where there is none."""
     found = read_arrays(leaf_file(folder / FOLDER, file, steps))
-    if found is None:
+    if not found:
         return None
     leaf: Leaf
     if "codes" in found:

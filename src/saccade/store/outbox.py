@@ -73,9 +73,10 @@ class Outbox:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog.whole
 
-    def has_some(self) -> bool:
-        """Whether there is anything to be sent, now or later."""
-        wanted = select(WebhookDeliveryRow.number).where(WebhookDeliveryRow.state.in_(_PENDING))
+    def is_due(self) -> bool:
+        """Whether there may be anything to be sent now; looking takes no turn from those who write."""
+        waits = (WebhookDeliveryRow.state == "waiting") & (WebhookDeliveryRow.due <= now())
+        wanted = select(WebhookDeliveryRow.number).where(waits | (WebhookDeliveryRow.state == "sending"))
         with self._catalog.reading() as session:
             return session.scalar(wanted.limit(1)) is not None
 

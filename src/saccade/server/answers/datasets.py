@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from saccade.core.schema import Kind, Schema
 from saccade.media.colors import palette
@@ -62,6 +62,24 @@ class LogEntry(Answer):
     run_id: str | None
     inputs: list[str]
     merged: int | None
+
+
+class _Wanted(BaseModel):
+    """Which items are asked for, in which order, and from where on."""
+
+    where: str | None = Field(None, max_length=4000)
+    cursor: str | None = Field(None, max_length=20)
+    start: int = Field(0, ge=0, le=1 << 40)
+    order: str | None = Field(None, max_length=2000)
+    descending: bool = False
+
+
+class ItemsWanted(_Wanted):
+    limit: int = Field(100, ge=1, le=1000)
+
+
+class KeysWanted(_Wanted):
+    limit: int = Field(1000, ge=0, le=10_000)
 
 
 class ItemAnswer(Answer):

@@ -15,7 +15,9 @@ from saccade.server.answers.datasets import (
     DatasetAnswer,
     ItemAnswer,
     ItemPage,
+    ItemsWanted,
     KeyPage,
+    KeysWanted,
     LogEntry,
     VersionAnswer,
     columns_of,
@@ -23,9 +25,10 @@ from saccade.server.answers.datasets import (
 from saccade.server.answers.plain import as_json, plain, plain_item
 from saccade.server.arrow import arrow_stream
 from saccade.server.gate import Served
-from saccade.server.opened import opened_of, version_asked
+from saccade.server.opened import Rows, opened_of, version_asked
 from saccade.server.packing import pieces_of
 from saccade.server.permissions import API
+from saccade.store.version import DatasetVersion
 
 router = APIRouter(prefix=API)
 Ref = str
@@ -87,49 +90,29 @@ def histogram(
 
 
 @router.get("/datasets/{ref}/items", tags=["datasets"], response_model=ItemPage)
-def items(
-    ref: Ref,
-    request: Request,
-    where: Annotated[str | None, Query(max_length=4000)] = None,
-    cursor: Annotated[str | None, Query(max_length=20)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    start: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
-    order: Annotated[str | None, Query(max_length=2000)] = None,
-    descending: bool = False,
-) -> Response:
+def items(ref: Ref, request: Request, wanted: Annotated[ItemsWanted, Query()]) -> Response:
     """Items in order, or in that of an expression's values, some at a time; of those for which a query holds."""
-    version, start = version_asked(request, ref), _begin(cursor, start)
-    rows, total = opened_of(request).rows(version, where, order, descending, start, limit)
-    following = _following(start, limit, total)
+    version = version_asked(request, ref)
+    rows, total, following = _page(request, version, wanted)
     return as_json({"items": list(map(plain_item, version.rows(rows))), "total": total, "next": following})
 
 
 @router.get("/datasets/{ref}/keys", tags=["datasets"], response_model=KeyPage)
-def keys(
-    ref: Ref,
-    request: Request,
-    where: Annotated[str | None, Query(max_length=4000)] = None,
-    cursor: Annotated[str | None, Query(max_length=20)] = None,
-    limit: Annotated[int, Query(ge=0, le=10_000)] = 1000,
-    start: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
-    order: Annotated[str | None, Query(max_length=2000)] = None,
-    descending: bool = False,
-) -> Response:
+def keys(ref: Ref, request: Request, wanted: Annotated[KeysWanted, Query()]) -> Response:
     """The keys of items alone, as ``items`` gives those; with a ``limit`` of 0 only how many there are."""
-    version, start = version_asked(request, ref), _begin(cursor, start)
-    rows, total = opened_of(request).rows(version, where, order, descending, start, limit)
-    found = version.keys_at(rows)
-    return as_json({"keys": found, "total": total, "next": _following(start, limit, total)})
+    version = version_asked(request, ref)
+    rows, total, following = _page(request, version, wanted)
+    return as_json({"keys": version.keys_at(rows), "total": total, "next": following})
 
 
-def _begin(cursor: str | None, start: int) -> int:
+def _page(request: Request, version: DatasetVersion, wanted: ItemsWanted | KeysWanted) -> tuple[Rows, int, str | None]:
+    """The places of items in a version, how many there are in all, and the cursor of what follows."""
+    cursor, limit = wanted.cursor, wanted.limit
     if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
         raise InvalidValueError(f"'{cursor}' is no cursor.", hint="Take what 'next' of the page before says.")
-    return int(cursor or start)
-
-
-def _following(start: int, limit: int, total: int) -> str | None:
-    return str(start + limit) if limit and start + limit < total else None
+    start = int(cursor or wanted.start)
+    rows, total = opened_of(request).rows(version, wanted.where, wanted.order, wanted.descending, start, limit)
+    return rows, total, str(start + limit) if limit and start + limit < total else None
 
 
 @router.get("/datasets/{ref}/arrow", tags=["datasets"], response_class=Response)
