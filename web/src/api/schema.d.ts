@@ -5859,10 +5859,10 @@ export interface operations {
             query?: {
                 where?: string | null;
                 cursor?: string | null;
-                limit?: number;
                 start?: number;
                 order?: string | null;
                 descending?: boolean;
+                limit?: number;
             };
             header?: never;
             path: {
@@ -5960,10 +5960,10 @@ export interface operations {
             query?: {
                 where?: string | null;
                 cursor?: string | null;
-                limit?: number;
                 start?: number;
                 order?: string | null;
                 descending?: boolean;
+                limit?: number;
             };
             header?: never;
             path: {
