@@ -24,8 +24,8 @@ from typing import Any
 CLASSES = ("ship", "car", "tree", "dog", "cat")
 
 
-def items(count: int, start: int = 0, shift: float = 0.0) -> Iterator[Any]:
-    """Items with ten boxes each; those of one number are the same at every call with one shift."""
+def items(count: int, start: int = 0, shift: float = 0.0, *, scored: bool = False) -> Iterator[Any]:
+    """Items with ten boxes each, with scores if wanted; those of one number are the same at every call."""
     import numpy as np
 
     from saccade.core.objects import Box, Object
@@ -36,8 +36,9 @@ def items(count: int, start: int = 0, shift: float = 0.0) -> Iterator[Any]:
         random = np.random.default_rng(number)
         kinds = random.integers(0, 5, 10).tolist()
         corners = (random.random((10, 4)) * 100 + shift).tolist()
+        scores = random.random(10).tolist() if scored else [None] * 10
         objects = tuple(
-            Object(str(at), CLASSES[kinds[at]], Box(x, y, x + width + 1, y + height + 1))
+            Object(str(at), CLASSES[kinds[at]], Box(x, y, x + width + 1, y + height + 1), scores[at])
             for at, (x, y, width, height) in enumerate(corners)
         )
         image = ImageRef(f"{number:064x}", 1000, f"{number}.jpg", 200, 200, "jpeg")

@@ -2,10 +2,10 @@
 
 usage: server.py [--items 1000000] [--users 50] [--folder DIR] [--json]
 
-Items have a reference to an image and ten boxes each, as in scale.py; pictures are not asked for. Every request goes
-over a socket to a server in a process of its own. "first" is the first request of its kind after the start, "again"
-the median of those that follow. The users come within a second, and ask for pages all over the dataset for ten
-seconds, each looking at one for half a second to one and a half before the next.
+Items have a reference to an image and ten boxes with scores each, as in scale.py; pictures are not asked for. Every
+request goes over a socket to a server in a process of its own. "first" is the first request of its kind after the
+start, "again" the median of those that follow. The users come within a second, and ask for pages all over the dataset
+for ten seconds, each looking at one for half a second to one and a half before the next.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ import httpx
 from measured import memory_mb
 from scale import items
 
-QUERY = 'any(objects, class == "ship" and area > 400) and split == "val"'
-OTHER = 'any(objects, class == "dog" and area > {least}) and split == "val"'
+QUERY = 'any(objects, class == "ship" and score > 0.9) and split == "val"'
+OTHER = 'any(objects, class == "dog" and score > {least}) and split == "val"'
 
 
 def make(folder: Path, count: int) -> str:
@@ -41,7 +41,7 @@ def make(folder: Path, count: int) -> str:
         (Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, (ClassInfo("ship"),)), Column("split", Kind.TEXT))
     )
     with Workspace.create(folder) as workspace:
-        workspace.datasets.write("d", schema, items(count), mode="create")
+        workspace.datasets.write("d", schema, items(count, scored=True), mode="create")
         owner = workspace.people.add("a@example.org", Role.OWNER, "A", "a password of mine")
         return workspace.people.new_token(owner.id, "benchmark", Role.VIEWER)[1]
 
@@ -109,11 +109,11 @@ def measure(folder: Path, count: int, users: int) -> dict[str, Any]:
                 return client.get("/datasets/d/items", params={"limit": 100})
 
             def filtered(number: int) -> httpx.Response:
-                where = OTHER.format(least=400 + number) if number else QUERY
+                where = OTHER.format(least=0.5 + number / 100) if number else QUERY
                 return client.get("/datasets/d/items", params={"limit": 100, "where": where})
 
             def histogram(number: int) -> httpx.Response:
-                return client.get("/datasets/d/histogram", params={"value": "area", "over": "objects"})
+                return client.get("/datasets/d/histogram", params={"value": "score", "over": "objects"})
 
             found: dict[str, Any] = {"start": seconds, "page": timed(page), "filter": timed(filtered)}
             found["histogram"] = timed(histogram, 4)

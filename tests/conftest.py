@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from tests.command import Command
+from tests.memory import write_into_memory
 
+write_into_memory()
 os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side, and threads that wait for each other are slow
 
 settings.register_profile("saccade", deadline=None)  # how long something takes is the machine's affair

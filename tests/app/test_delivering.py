@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -124,6 +125,27 @@ def test_how_an_attempt_goes(receiver: Receiver, act: Act, status: int | None, e
     assert bool(error) == bool(outcome.error), outcome
     assert outcome.is_gone == (status == 410)
     assert len(receiver.got) == 1, "a redirect is not followed"
+
+
+@pytest.mark.parametrize(
+    ("status", "after", "least", "most"),
+    [
+        (503, "120", 120, 120),
+        (429, " 7 ", 7, 7),
+        (503, formatdate(time.time() + 3600, usegmt=True), 3000, 3600),
+        (503, formatdate(time.time() - 3600, usegmt=True), 0, 0),
+        (503, "soon", 0, 0),
+        (503, "-5", 0, 0),
+        (503, "9" * 90, 0, 0),
+        (503, "①", 0, 0),
+        (500, "120", 0, 0),
+    ],
+)
+def test_how_long_one_is_asked_to_wait(receiver: Receiver, status: int, after: str, least: int, most: int) -> None:
+    receiver.usual = answering(status, **{"Retry-After": after.encode().decode("latin-1")})
+    outcome = deliver(sending(receiver.url), private=True, limits=LIMITS)
+    assert outcome.status == status
+    assert least <= outcome.wait.total_seconds() <= most
 
 
 def test_nobody_is_there() -> None:

@@ -52,7 +52,9 @@ def test_the_run_keeps_the_report(workspace: Workspace, flawed: Path) -> None:
 def test_a_folder_by_its_uri(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
     folder = tmp_path / "with a space"
     shutil.copytree(pictures, folder)
-    assert len(import_dataset(workspace, folder.as_uri(), "d").version) == 10
+    version = import_dataset(workspace, folder.as_uri(), "d").version
+    assert len(version) == 10
+    assert version.info.message == "import with a space (coco)", "where it lay is nobody else's affair"
 
 
 def test_strict_refuses_and_leaves_nothing(workspace: Workspace, flawed: Path) -> None:

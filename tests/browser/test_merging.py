@@ -93,6 +93,8 @@ def test_branches_and_aliases_are_taken_away(opened: Open, served: Served) -> No
     page.get_by_role("option", name=re.compile("^v3")).click()
     page.get_by_role("link", name="Merge branches").click()
     expect(page.locator("[data-test=settled]")).to_have_text("0 of 2 settled")
+    expect(page.locator(".frame img").first).to_have_js_property("complete", True)
+    expect(page.get_by_role("tab", name="Versions")).to_have_attribute("aria-selected", "true")
     keep(page, "merge-dark")
     page.go_back()
     page.get_by_role("option", name=re.compile("^v3")).click()

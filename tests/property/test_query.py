@@ -221,6 +221,17 @@ def written(workspace: Workspace, name: str, items: list[Item]) -> DatasetVersio
     return workspace.datasets.write(name, SCHEMA, items, mode="replace")
 
 
+@pytest.mark.parametrize("of", ["arrays", "duckdb"])
+@pytest.mark.parametrize("text", ["1.5", "2", "-1", '"a"', "1 / 0"])
+def test_a_constant_sorts_nothing(tmp_path: Path, of: str, text: str) -> None:
+    items = [Item(key, {"depth": float(at)}) for at, key in enumerate("cab")]
+    with Workspace.create(tmp_path) as workspace, asking(of):
+        version = workspace.datasets.write("d", SCHEMA, items, mode="create")
+        assert version.where(None, text) == version.where(None, text, descending=True) == ["c", "a", "b"]
+        assert version.where("depth > 0", text) == ["a", "b"]
+        assert version.histogram(text)["type"] in ("number", "text")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("of", ["arrays", "duckdb"])
 @settings(max_examples=40, deadline=None)

@@ -55,6 +55,7 @@ def test_files_that_are_sent_are_imported(site: Site, pictures: Path) -> None:
     assert (job["state"], job["result"]["dataset"]) == ("finished", "sent@1"), job
     version = site.workspace.datasets.open("sent")
     assert sorted(version.read_media(item["image"]) for item in version.items()) == sorted(images.values())
+    assert version.info.message == "import photos (images)"
     assert manager.get(f"{API}/uploads/{upload}").status_code == 404, "what was imported is kept once"
     late = manager.post(f"{API}/jobs", json=body, headers={"Idempotency-Key": "one"})
     assert late.json()["id"] == job["id"], "whoever never heard the answer may ask again, also when the upload is gone"

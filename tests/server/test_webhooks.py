@@ -61,6 +61,7 @@ def test_from_adding_to_removing(site: Site, owner: TestClient, receiver: Receiv
     assert (delivery["state"], delivery["status"], delivery["attempts"]) == ("delivered", 204, 1)
     assert (delivery["id"], delivery["body"].encode()) == (receiver.got[0].id, receiver.got[0].body)
     assert owner.post(f"{place}/deliveries/{delivery['id']}/again").json()["state"] == "waiting"
+    assert owner.post(f"{place}/deliveries/again").json() == {"count": 0}
     until(lambda: len(receiver.got) == 3)
     assert receiver.got[2].id == receiver.got[0].id
     receiver.usual = answering(404)
@@ -153,6 +154,7 @@ def test_at_the_terminal(command: Command) -> None:
         assert (delivery["state"], delivery["status"]) == ("delivered", 204)
         assert delivery["id"] in command("webhooks", "deliveries", made["id"]).text
         assert command.json("webhooks", "again", made["id"], delivery["id"])["state"] == "waiting"
+        assert command.json("webhooks", "again", made["id"], "--failed") == {"count": 0}
         until(lambda: len(receiver.got) == 2)
         renewed = command("webhooks", "renew", made["id"]).out.strip()
         assert renewed.startswith("whsec_")

@@ -144,7 +144,7 @@ workspace = Workspace.open(sys.argv[1])
 schema = Schema((Column("batch", Kind.TEXT),))
 print("ready", flush=True)
 sys.stdin.readline()
-for number in range(12):
+for number in range(8):
     batch = f"{sys.argv[2]}{number}"
     workspace.datasets.write("d", schema, [Item(f"{batch}-{at}", {"batch": batch}) for at in range(5)], mode="append")
 print("done")
@@ -160,7 +160,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 seen = set()
 deadline = time.monotonic() + 600  # where a writer fails, its error is told, not that others waited for it
-while (len(seen) < 3 or max(seen) < 25) and time.monotonic() < deadline:
+while (len(seen) < 3 or max(seen) < 17) and time.monotonic() < deadline:
     version = workspace.datasets.open("d")
     batches = Counter(item["batch"] for item in version.items())
     assert set(batches.values()) <= {5}, (version.ref, batches)
@@ -172,10 +172,11 @@ print(len(seen))
 
 
 @pytest.mark.slow
-def test_eight_readers_see_whole_versions_while_two_write(workspace: Workspace) -> None:
+def test_readers_see_whole_versions_while_two_write(workspace: Workspace, request: pytest.FixtureRequest) -> None:
     """Each version has one batch of five items more than the one before it, whoever wrote it."""
+    readers = 8 if request.node.callspec.params["workspace"] == "sqlite" else 3
     workspace.datasets.write("d", Schema((Column("batch", Kind.TEXT),)), [], mode="create")
-    programs = [(BATCHES, name) for name in "ab"] + [(LOOKING, "") for _ in range(8)]
+    programs = [(BATCHES, name) for name in "ab"] + [(LOOKING, "") for _ in range(readers)]
     running = [
         subprocess.Popen(
             [sys.executable, "-c", program, str(workspace.location), name],
@@ -191,7 +192,7 @@ def test_eight_readers_see_whole_versions_while_two_write(workspace: Workspace) 
         process.stdin.write("go\n")
         process.stdin.flush()
     ends = [process.communicate(timeout=900) for process in running]
-    assert [process.returncode for process in running] == [0] * 10, [error for _, error in ends if error]
-    assert [info.number for info in workspace.datasets.log("d")] == list(range(25, 0, -1))
+    assert [process.returncode for process in running] == [0] * len(running), [error for _, error in ends if error]
+    assert [info.number for info in workspace.datasets.log("d")] == list(range(17, 0, -1))
     assert all(int(out) >= 3 for out, _ in ends[2:])
     assert doctor(workspace) == []

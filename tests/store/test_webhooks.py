@@ -19,7 +19,7 @@ from saccade.core.events import EVENTS, SAMPLES, EventName, body_of
 from saccade.core.roles import Role
 from saccade.store.backup import back_up, restore
 from saccade.store.doctor import doctor
-from saccade.store.outbox import IN_ORDER, TRIED_FOR, WAITS, Outcome, Sending
+from saccade.store.outbox import IN_ORDER, LONGEST_WAIT, TRIED_FOR, WAITS, Outcome, Sending
 from saccade.store.process import host_name, process_identity
 from saccade.store.tables import WebhookDeliveryRow, WebhookRow, now
 from saccade.store.transfer import pull_dataset, push_dataset
@@ -313,6 +313,43 @@ def test_it_is_tried_for_more_than_a_day_and_then_given_up_and_switched_off(work
     sending = claimed(workspace)
     assert (sending.delivery, sending.attempt) == (row.id, 1)
     assert workspace.outbox.finish(sending, GOOD)
+
+
+def test_who_asks_to_be_left_alone_is(workspace: Workspace) -> None:
+    hook = hooked(workspace, "dataset.version")
+    workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
+    for asked, waited in (
+        (timedelta(seconds=1), WAITS[0]),
+        (timedelta(hours=3), timedelta(hours=3)),
+        (timedelta(days=400), LONGEST_WAIT),
+    ):
+        busy = Outcome(503, "The answer was 503.", 5, wait=asked)
+        assert workspace.outbox.finish(claimed(workspace), busy)
+        (row,) = workspace.webhooks.deliveries(hook)
+        assert row.tried is not None
+        assert abs((row.due - row.tried) - waited) < timedelta(seconds=5)
+        age(workspace, waited)
+
+
+def test_all_that_was_given_up_is_sent_again_in_order(workspace: Workspace) -> None:
+    hook = hooked(workspace, "dataset.version")
+    for number in range(3):
+        workspace.datasets.write("d", SCHEMA, [item(f"k{number}")], mode="create" if number == 0 else "append")
+    assert workspace.outbox.finish(claimed(workspace), GOOD)
+    workspace.webhooks.change(hook, is_on=False)
+    assert workspace.outbox.claim(HERE) is None
+    with pytest.raises(ConflictError, match="switched off"):
+        workspace.webhooks.again_failed(hook)
+    workspace.webhooks.change(hook, is_on=True)
+    workspace.webhooks.test(hook)
+    assert workspace.outbox.finish(claimed(workspace), BAD)
+    assert workspace.webhooks.again_failed(hook) == 2
+    assert workspace.webhooks.again_failed(hook) == 0
+    found = []
+    while (sending := workspace.outbox.claim(HERE)) is not None:
+        found.append(json.loads(sending.body)["data"]["number"])
+        assert workspace.outbox.finish(sending, GOOD)
+    assert found == [2, 3]
 
 
 def test_one_that_nobody_accepts_is_given_up_and_the_rest_goes_on(workspace: Workspace) -> None:

@@ -8,6 +8,8 @@ import threading
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult
 
 from saccade.app.reaching import checked, connection_to, path_of
@@ -19,6 +21,7 @@ from saccade.store.workspace import Workspace
 
 _PAUSE = 0.5
 _GONE = 410
+_ASKS_TO_WAIT = (429, 503)
 _HOLD, _TRIES = 0.5, 20
 
 
@@ -46,11 +49,12 @@ def deliver(sending: Sending, *, private: bool = False, limits: Limits = LIMITS)
     """
     began = time.monotonic()
     status: int | None = None
-    error = ""
+    error, wait = "", timedelta()
     try:
-        status, reason = _sent(sending, checked(sending.url), private, limits, began + limits.seconds)
+        status, reason, after = _sent(sending, checked(sending.url), private, limits, began + limits.seconds)
         if not 200 <= status < 300:
             error = f"The answer was {status} {reason}".strip() + "."
+            wait = asked_wait(after) if status in _ASKS_TO_WAIT else wait
     except SaccadeError as problem:
         error = problem.message
     except (OSError, http.client.HTTPException, ValueError) as problem:
@@ -58,10 +62,22 @@ def deliver(sending: Sending, *, private: bool = False, limits: Limits = LIMITS)
     took = time.monotonic() - began
     if status is None and took >= limits.seconds:
         error = f"There was no answer within {limits.seconds:g} seconds."
-    return Outcome(status, error[:500], round(1000 * took), is_gone=status == _GONE)
+    return Outcome(status, error[:500], round(1000 * took), is_gone=status == _GONE, wait=wait)
 
 
-def _sent(sending: Sending, parts: SplitResult, private: bool, limits: Limits, until: float) -> tuple[int, str]:
+def asked_wait(after: str) -> timedelta:
+    """How long a ``Retry-After`` (RFC 9110, 10.2.3) asks to wait: seconds or a time; nothing where it is neither."""
+    said = after.strip()
+    try:
+        if said.isascii() and said.isdecimal():
+            return timedelta(seconds=int(said))
+        until = parsedate_to_datetime(said)
+        return max(timedelta(), (until if until.tzinfo else until.replace(tzinfo=UTC)) - datetime.now(UTC))
+    except (ValueError, OverflowError):
+        return timedelta()
+
+
+def _sent(sending: Sending, parts: SplitResult, private: bool, limits: Limits, until: float) -> tuple[int, str, str]:
     with closing(connection_to(parts, private, limits.seconds, until)) as connection:
         # A socket's own patience begins anew with every byte.
         watch = threading.Timer(max(0.0, until - time.monotonic()), _cut, [connection.sock])
@@ -80,7 +96,7 @@ def _sent(sending: Sending, parts: SplitResult, private: bool, limits: Limits, u
                     raise TimeoutError
                 with suppress(OSError, http.client.HTTPException, ValueError):  # its number is what counts
                     answer.read(limits.bytes)
-                return answer.status, answer.reason[:100]
+                return answer.status, answer.reason[:100], answer.getheader("Retry-After", "")[:100]
         finally:
             watch.cancel()
 

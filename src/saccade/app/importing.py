@@ -77,11 +77,14 @@ def import_dataset(
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     replace: bool = False,
+    called: str = "",
 ) -> ImportResult:
     """Import ``source`` as a new dataset; nothing is there afterwards unless all of it is.
 
     Args:
         replace: where there is a dataset of that name, make what is read its next version.
+        called: what to call the source where its place says nothing; the version names others without their folder,
+            which is of this machine.
         link: keep the images where they are, by reference, instead of copying them.
         strict: refuse with FormatError instead of importing with losses.
         private_network: fetch from addresses of the web that are not public too, such as those of the local network.
@@ -105,7 +108,7 @@ def import_dataset(
             preview = FORMATS.get(chosen).read(place, Report(), **given)
             splits = split.assign({record.key: record.group for record in preview.records})
         reading = FORMATS.get(chosen).read(place, report, **given)
-        named = shown(str(source)) if is_web(str(source)) else str(source)
+        named = called or (shown(str(source)) if is_web(str(source)) else str(source))
         config = {"source": named, "format": chosen, "link": link, "options": given}
         if split is not None:
             config["split"] = {"shares": dict(split.shares), "group": split.group_pattern, "seed": split.seed}
@@ -116,7 +119,8 @@ def import_dataset(
                 items = importer.items(reading, progress)
                 if strict:
                     items = _refuse_losses(items, report)
-                message = f"import {named} ({chosen})"
+                said = called or (named if is_url(source) else local_source(source).resolve().name)
+                message = f"import {said} ({chosen})"
                 version = workspace.datasets.write(
                     name,
                     importer.schema(reading),

@@ -70,6 +70,15 @@ def source_of(workspace: Workspace, upload: str) -> Path:
     return inside[0] if len(inside) == 1 and is_archive(inside[0]) else folder
 
 
+def name_of_upload(workspace: Workspace, upload: str) -> str:
+    """What to call an upload: by the one file or folder that was sent, or else by how many files there are."""
+    folder = folder_of_upload(workspace, upload)
+    inside = list(folder.iterdir())
+    if len(inside) == 1:
+        return inside[0].name
+    return f"{sum(one.is_file() for one in folder.rglob('*')):,} files"
+
+
 def folder_of_upload(workspace: Workspace, upload: str) -> Path:
     """Where the files of an upload lie; NotFoundError where there is none."""
     _owner(workspace, upload)

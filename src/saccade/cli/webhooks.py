@@ -182,17 +182,27 @@ def deliveries(
 @webhooks.command("again")
 def again(
     webhook: Which,
-    delivery: Annotated[str, typer.Argument(help="The id of a delivery.", show_default=False)],
+    delivery: Annotated[str | None, typer.Argument(help="The id of a delivery.", show_default=False)] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All that was given up, in order, in its place.")] = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Send a delivery once more, under the same id."""
+    """Send a delivery once more, under the same id, or all that were given up."""
     from dataclasses import asdict
 
     from saccade.cli.console import print_json, say
     from saccade.store.workspace import Workspace
 
+    if failed == (delivery is not None):
+        raise typer.BadParameter("Name a delivery, or say --failed.")
     with Workspace.find(workspace) as found:
+        if delivery is None:
+            count = found.webhooks.again_failed(webhook)
+            if json:
+                print_json({"count": count})
+            else:
+                say(f"{count} that failed wait for a worker.")
+            return
         left = found.webhooks.again(webhook, delivery)
     if json:
         print_json(asdict(left))

@@ -137,6 +137,7 @@ ROUTES = {
     f"POST {API}/webhooks/{{webhook}}/secret": Action.TELL_OTHERS,
     f"POST {API}/webhooks/{{webhook}}/test": Action.TELL_OTHERS,
     f"GET {API}/webhooks/{{webhook}}/deliveries": Action.TELL_OTHERS,
+    f"POST {API}/webhooks/{{webhook}}/deliveries/again": Action.TELL_OTHERS,
     f"POST {API}/webhooks/{{webhook}}/deliveries/{{delivery}}/again": Action.TELL_OTHERS,
     f"GET {API}/evaluations/{{evaluation}}": Action.LOOK,
     f"GET {API}/evaluations/{{evaluation}}/report": Action.LOOK,

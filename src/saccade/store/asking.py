@@ -103,11 +103,12 @@ def _together(values: Sequence[Any], dtype: type) -> Any:
 
 def _rows_by_sql(snapshot: Snapshot, query: Node | None, order: Node | None, descending: bool) -> Rows:
     condition = "true" if query is None else to_sql(query)
-    by = "" if order is None else f"{to_sql(order)} {'DESC' if descending else 'ASC'} NULLS LAST, "
+    # As a column of its own: a constant behind ORDER BY would be the number of a column, or an error.
+    value = "NULL" if order is None else to_sql(order)
+    wanted = f'SELECT {quoted(KEY)}, {quoted(POSITION)}, {value} AS "#by" FROM "#items" WHERE {condition}'  # noqa: S608
+    by = f'"#by" {"DESC" if descending else "ASC"} NULLS LAST, {quoted(POSITION)}'
     with _connection(snapshot) as connection:
-        found = connection.sql(
-            f'SELECT {quoted(KEY)} FROM "#items" WHERE {condition} ORDER BY {by}{quoted(POSITION)}'  # noqa: S608
-        ).to_arrow_table()
+        found = connection.sql(f"SELECT {quoted(KEY)} FROM ({wanted}) ORDER BY {by}").to_arrow_table()  # noqa: S608
     return snapshot.index.match(found.column(0).combine_chunks())
 
 

@@ -32,6 +32,8 @@ LONG = timedelta(days=1)
 """A webhook of which something is given up, and that has accepted nothing for so long, is switched off."""
 KEPT = 1000
 """So many deliveries of a webhook that are over can be looked up."""
+LONGEST_WAIT = timedelta(hours=8)
+"""Whoever asks to be left alone for longer is asked again after so long."""
 _LONGEST = timedelta(minutes=5)
 """Nothing takes so long to be sent: whoever said that it sends it is dead or has lost it."""
 _PENDING = ("waiting", "sending")
@@ -59,12 +61,14 @@ class Outcome:
         error: what was wrong; "" where it was accepted.
         took: milliseconds.
         is_gone: the receiver says that it wants nothing more.
+        wait: for so long at least the receiver asks to be left alone.
     """
 
     status: int | None
     error: str
     took: int
     is_gone: bool = False
+    wait: timedelta = timedelta()
 
 
 class Outbox:
@@ -160,7 +164,8 @@ def _failed(session: Session, hook: WebhookRow, row: WebhookDeliveryRow, outcome
     if outcome.is_gone:
         _switch_off(session, hook, f"it wants nothing more ({outcome.error})")
     elif now() - (row.began or now()) < TRIED_FOR:
-        row.state, row.due = "waiting", now() + WAITS[min(row.attempts, len(WAITS)) - 1]
+        wait = max(WAITS[min(row.attempts, len(WAITS)) - 1], min(outcome.wait, LONGEST_WAIT))
+        row.state, row.due = "waiting", now() + wait
     elif now() - since >= LONG:
         _switch_off(session, hook, f"it has accepted nothing since {_shown(since)}; the last time: {outcome.error}")
 

@@ -177,14 +177,28 @@ class Webhooks:
             found = _find_delivery(session, _find_on(session, webhook), delivery)
             if found.state == "sending":
                 raise ConflictError("It is being sent at this moment.", hint="Look again in a few seconds.")
-            found.state, found.attempts, found.due, found.began = "waiting", 0, now(), None
+            _wait_anew(found)
             return delivery_of(found)
+
+    def again_failed(self, webhook: str) -> int:
+        """Send once more, in order, all that was given up, but for tests; how many those are."""
+        with self._catalog.writing() as session:
+            row = _find_on(session, webhook)
+            rows = select(WebhookDeliveryRow).filter_by(webhook_id=row.id, state="failed")
+            failed = session.scalars(rows.where(WebhookDeliveryRow.event != PING)).all()
+            for one in failed:
+                _wait_anew(one)
+            return len(failed)
 
 
 def give_up_waiting(session: Session, row: WebhookRow) -> None:
     """Send nothing more of what waits for a webhook."""
     waiting = (WebhookDeliveryRow.webhook_id == row.id, WebhookDeliveryRow.state == "waiting")
     session.execute(update(WebhookDeliveryRow).where(*waiting).values(state="failed", error=SWITCHED_OFF))
+
+
+def _wait_anew(row: WebhookDeliveryRow) -> None:
+    row.state, row.attempts, row.due, row.began = "waiting", 0, now(), None
 
 
 def delivery_of(row: WebhookDeliveryRow) -> Delivery:

@@ -66,7 +66,7 @@ export const en = {
     chooseAll: 'Choose all', chooseNone: 'Choose none', tag: 'Tag', untag: 'Take a tag away', split: 'Put into a split',
     remove: 'Remove', removeSure: 'Make a version without these items? The versions before keep them.',
     filters: 'Filters', classes: 'Classes', splits: 'Splits', tags: 'Tags', areas: 'Size of objects', count: 'Objects in an item',
-    views: 'Saved views', saveView: 'Save this view', viewName: 'Name of the view', hideClass: 'Hide', showClass: 'Show',
+    views: 'Saved views', noViews: 'Filter, and keep what you see as a view.', saveView: 'Save this view', viewName: 'Name of the view', hideClass: 'Hide', showClass: 'Show',
     scores: 'Scores', made: 'Made', latestOnly: 'Only the latest version can be changed.', item: 'Item', choose: 'Choose',
     filterBy: 'Only with', help: 'How to ask', helpText:
       'Python’s own expressions: and, or, not, ==, <, in. Fields are columns such as split; objects are asked with any(objects, …), all(…) and count(…); in them class, score, area, width and height.',
@@ -165,7 +165,7 @@ export const en = {
     secret: 'This is the secret with which requests are signed. Give it to the program that receives them; it is not shown again.',
     on: 'on', off: 'off', failing: 'fails', broken: 'switched off', turnOn: 'Switch on', turnOff: 'Switch off', since: 'Nothing was accepted since', waits: 'waiting', by: 'Added by', terminal: 'Added at the terminal',
     deliveries: 'Deliveries', noDeliveries: 'It was told nothing yet', noDeliveriesHint: 'Send a test, or wait until something happens that it is told of.', event: 'Event', when: 'When', answer: 'Answer', took: 'Took', attempts: 'Attempts',
-    again: 'Send again', sent: 'It is sent again.', body: 'What is sent', next: 'Next attempt', show: 'Show what is sent', hide: 'Hide what is sent',
+    again: 'Send again', sent: 'It is sent again.', failedAgain: 'Send again what failed', failedSent: (count: number) => `${count} that failed ${count === 1 ? 'is' : 'are'} sent again.`, body: 'What is sent', next: 'Next attempt', show: 'Show what is sent', hide: 'Hide what is sent',
     states: { waiting: 'waits', sending: 'is sent', delivered: 'accepted', failed: 'given up' } as Record<string, string>,
     groups: { dataset: 'Datasets', model: 'Models', run: 'Runs', job: 'Jobs', person: 'People' } as Record<string, string>,
     events: {

@@ -19,7 +19,7 @@ from saccade.app.jobs.kind import Doing, JobKind, Parameters
 from saccade.app.jobs.pipelines import PIPELINE, PLAN
 from saccade.app.jobs.upkeep import DOCTOR, GC
 from saccade.app.reaching import shown
-from saccade.app.uploads import find_upload, folder_of_upload, remove_upload, source_of
+from saccade.app.uploads import find_upload, folder_of_upload, name_of_upload, remove_upload, source_of
 from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError, SaccadeError, nearest
 from saccade.core.report import Report
 from saccade.core.schema import Kind as ColumnKind
@@ -210,6 +210,7 @@ def import_(doing: Doing, given: ImportParameters) -> dict[str, Any]:
     result = import_dataset(
         workspace, given.source.place(workspace), given.dataset, format=given.format, link=given.link, split=split,
         strict=given.strict, options=given.options, progress=doing.progress, replace=given.replace,
+        called="" if given.source.upload is None else name_of_upload(workspace, given.source.upload),
     )  # fmt: skip
     (doing.folder / "report.json").write_text(json.dumps(result.report.to_json(), ensure_ascii=False), "utf-8")
     if given.source.upload is not None:

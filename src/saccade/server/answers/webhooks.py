@@ -35,6 +35,12 @@ class DeliveryPage(Answer):
     next: int | None
 
 
+class SentAgain(Answer):
+    """How many deliveries wait once more."""
+
+    count: int
+
+
 class NewWebhook(Given):
     """An address, and the events that it is told of; all of them where none are named."""
 

@@ -11,6 +11,7 @@ from saccade.server.answers.webhooks import (
     DeliveryAnswer,
     DeliveryPage,
     NewWebhook,
+    SentAgain,
     WebhookAnswer,
     WebhookChange,
     WebhookMade,
@@ -85,6 +86,12 @@ def deliveries(
     found = served.webhooks.deliveries(webhook, before, limit)
     following = found[-1].number if len(found) == limit else None
     return DeliveryPage(deliveries=[DeliveryAnswer.model_validate(one) for one in found], next=following)
+
+
+@router.post("/webhooks/{webhook}/deliveries/again", status_code=201)
+def again_failed(webhook: str, served: Served) -> SentAgain:
+    """Send once more, in order, all that was given up."""
+    return SentAgain(count=served.webhooks.again_failed(webhook))
 
 
 @router.post("/webhooks/{webhook}/deliveries/{delivery}/again", status_code=201)
