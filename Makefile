@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= $(shell nproc)
+# Where compiled modules are not kept, every process compiles torch and the others anew, which takes most of its time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test test-fast check web web-check format bench lock docs clean
 WEB := src/saccade/server/web/index.html

@@ -18,7 +18,7 @@ def main(location: str) -> None:
         while True:
             number += 1
             workspace.datasets.write("d", SCHEMA, [Item(f"k{number}", {"number": float(number)})], mode="append")
-            for _ in range(5):
+            for _ in range(2):
                 workspace.jobs.cancel(workspace.jobs.add("look", "Look", {}).id)
 
 

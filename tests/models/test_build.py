@@ -119,15 +119,20 @@ def test_losses_are_finite_with_and_without_objects() -> None:
 
 
 def learn(model: VisionModel, target: str, images: torch.Tensor, targets: Any, steps: int) -> tuple[float, float]:
-    """The loss before and after some steps on one batch."""
+    """The loss before and after some steps on one batch, which get smaller; then batch statistics have settled."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)
     found = []
     for _ in range(steps):
         loss = sum(model.head(target).loss(model(images)[target], targets).values(), torch.zeros(()))
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
+        schedule.step()
         found.append(loss.item())
+    with torch.no_grad():
+        for _ in range(100):
+            model(images)
     return found[0], found[-1]
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_fscore_support, roc_auc_score, top_k_accuracy_score
 
 from saccade.core.errors import InvalidValueError, nearest
 from saccade.evaluation.annotations import check_keys
@@ -92,6 +91,8 @@ def evaluate_labels(
     Items whose truth is None are left out and counted. Every other item needs probabilities that are finite,
     at least 0 and add up to 1 (within 0.01; they are then normalised); anything else raises InvalidValueError.
     """
+    from sklearn.metrics import precision_recall_fscore_support
+
     check_keys(truth, probabilities)
     labelled = {key: name for key, name in truth.items() if name is not None}
     numbers = _numbers(classes)
@@ -181,6 +182,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _auroc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float | None:
+    from sklearn.metrics import roc_auc_score
+
     return float(roc_auc_score(positive, score)) if 0 < positive.sum() < len(positive) else None
 
 
@@ -188,6 +191,8 @@ def _top_k(true: NDArray[np.int_], table: NDArray[np.float64], top_k: int) -> fl
     width = table.shape[1]
     if top_k >= width:
         return 1.0
+    from sklearn.metrics import top_k_accuracy_score
+
     return float(top_k_accuracy_score(true, table, k=top_k, labels=range(width)))
 
 
@@ -197,6 +202,8 @@ def _confusion(true: NDArray[np.int_], predicted: NDArray[np.int_], width: int) 
 
 
 def _average(true: NDArray[np.int_], predicted: NDArray[np.int_], how: str) -> AverageScores:
+    from sklearn.metrics import precision_recall_fscore_support
+
     precision, recall, f1, _ = precision_recall_fscore_support(true, predicted, average=how, zero_division=0)
     return AverageScores(float(precision), float(recall), float(f1))
 

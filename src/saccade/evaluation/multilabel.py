@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
 from saccade.core.errors import InvalidValueError, nearest
 from saccade.evaluation.annotations import check_keys
@@ -91,11 +90,15 @@ def evaluate_multilabel(
 
 
 def _average(true: Any, predicted: Any) -> AverageScores:
+    from sklearn.metrics import precision_recall_fscore_support
+
     precision, recall, f1, _ = precision_recall_fscore_support(true, predicted, average="binary", zero_division=0)
     return AverageScores(float(precision), float(recall), float(f1))
 
 
 def _of_class(name: str, true: Any, predicted: Any, score: Any) -> MultilabelClassMetrics:
+    from sklearn.metrics import average_precision_score
+
     scores = _average(true, predicted)
     support, count = int(true.sum()), int(predicted.sum())
     return MultilabelClassMetrics(
