@@ -2,24 +2,24 @@
 
 usage: scale.py [--items 10000 100000 1000000] [--folder DIR] [--json]
 
-Items have a reference to an image and ten boxes each; no media is read. Each size is a process of its own. Open and
-point read should stay flat, all else should grow no faster than the items. Printed with each step is the largest
-resident size up to then; "make" is the making of the items alone.
+Items have a reference to an image and ten boxes each; no media is read. Each step is a process of its own, whose start
+is not counted: what is called "again" is asked after another of its kind. Open and point read should stay flat, all
+else should grow no faster than the items. Printed are seconds, and the most memory that the process held; "make" is the
+making of the items alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from measured import run_measured
 
 CLASSES = ("ship", "car", "tree", "dog", "cat")
 
@@ -46,66 +46,119 @@ def items(count: int, start: int = 0, shift: float = 0.0, *, scored: bool = Fals
         yield Item(f"img{number:08}", {"image": image, "objects": objects, "split": split})
 
 
-def measure(count: int, folder: Path) -> dict[str, float]:
-    """Seconds of each step, and megabytes."""
+QUERY = 'any(objects, class == "{name}" and area > 400) and split == "val"'
+Timed = Callable[[str, Callable[[], object]], Any]
+
+
+def schema() -> Any:
     from saccade.core.schema import ClassInfo, Column, Kind, Schema
+
+    objects = Column("objects", Kind.OBJECTS, (ClassInfo("ship"),))
+    return Schema((Column("image", Kind.IMAGE), objects, Column("split", Kind.TEXT)))
+
+
+def make(datasets: Any, count: int, timed: Timed) -> None:
+    timed("make", lambda: sum(1 for _ in items(count)))
+
+
+def write(datasets: Any, count: int, timed: Timed) -> None:
+    timed("write", lambda: datasets.write("d", schema(), items(count), mode="create"))
+
+
+def read(datasets: Any, count: int, timed: Timed) -> None:
+    version = timed("open", lambda: datasets.open("d"))
+    timed("point read", lambda: version.get(f"img{count // 2:08}"))
+    timed("point read again", lambda: version.get(f"img{count // 3:08}"))
+
+
+def query(datasets: Any, count: int, timed: Timed) -> None:
+    version = datasets.open("d")
+    timed("query", lambda: version.where(QUERY.format(name="ship")))
+    timed("query again", lambda: version.where(QUERY.format(name="dog")))
+
+
+def histogram(datasets: Any, count: int, timed: Timed) -> None:
+    version = datasets.open("d")
+    timed("histogram", lambda: version.histogram("area", over="objects"))
+
+
+def stats(datasets: Any, count: int, timed: Timed) -> None:
+    timed("stats", datasets.open("d").stats)
+
+
+def change(datasets: Any, count: int, timed: Timed) -> None:
+    datasets.branch("d", "trial", "d@1")
+    few = max(1, count // 100)
+    timed("change 1 %", lambda: datasets.write("d", schema(), items(few, 0, 1.0), mode="merge"))
+    datasets.write("d", schema(), items(few, count // 2, 2.0), mode="merge", branch="trial")
+
+
+def diff(datasets: Any, count: int, timed: Timed) -> None:
+    timed("diff of 1 %", lambda: datasets.diff("d@1", "d@2").counts)
+
+
+def merge(datasets: Any, count: int, timed: Timed) -> None:
+    timed("merge of 1 %", lambda: datasets.merge("d@trial"))
+
+
+STEPS: Mapping[str, Callable[[Any, int, Timed], None]] = {
+    step.__name__: step for step in (make, write, read, query, histogram, stats, change, diff, merge)
+}
+
+
+def do(step: str, count: int, folder: Path) -> dict[str, float]:
+    """Seconds of what a step consists of."""
     from saccade.store.workspace import Workspace
 
-    schema = Schema(
-        (Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, (ClassInfo("ship"),)), Column("split", Kind.TEXT))
-    )
     found: dict[str, float] = {}
 
-    def timed(name: str, step: Callable[[], object]) -> Any:
+    def timed(name: str, act: Callable[[], object]) -> Any:
         began = time.perf_counter()
-        result = step()
+        result = act()
         found[name] = time.perf_counter() - began
-        found[f"{name}_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         return result
 
-    with Workspace.create(folder) as workspace:
-        datasets = workspace.datasets
-        timed("make", lambda: sum(1 for _ in items(count)))
-        timed("write", lambda: datasets.write("d", schema, items(count), mode="create"))
-        version = timed("open", lambda: datasets.open("d"))
-        timed("first point read", lambda: version.get(f"img{count // 2:08}"))
-        timed("point read", lambda: version.get(f"img{count // 3:08}"))
-        timed("query", lambda: version.where('any(objects, class == "ship" and area > 400) and split == "val"'))
-        timed("histogram", lambda: version.histogram("area", over="objects"))
-        timed("stats", version.stats)
-        datasets.branch("d", "trial", "d@1")
-        few = max(1, count // 100)
-        timed("change 1 %", lambda: datasets.write("d", schema, items(few, 0, 1.0), mode="merge"))
-        datasets.write("d", schema, items(few, count // 2, 2.0), mode="merge", branch="trial")
-        timed("diff of 1 %", lambda: datasets.diff("d@1", "d@2").counts)
-        timed("merge of 1 %", lambda: datasets.merge("d@trial"))
+    with Workspace.open(folder) as workspace:
+        STEPS[step](workspace.datasets, count, timed)
+    return found
+
+
+def measure(count: int, folder: Path) -> dict[str, tuple[float, float]]:
+    """Seconds and megabytes of everything."""
+    from saccade.store.workspace import Workspace
+
+    Workspace.create(folder).close()
+    found = {}
+    for step in STEPS:
+        command = [sys.executable, __file__, "--items", str(count), "--folder", str(folder), "--step", step]
+        out, megabytes = run_measured(command)
+        found |= {name: (seconds, megabytes) for name, seconds in json.loads(out).items()}
     return found
 
 
 def main() -> None:
-    """Measure each size in a process of its own and print a table."""
+    """Measure each size and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder otherwise")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--step", choices=list(STEPS), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(options.one, options.folder)))
+    if options.step:
+        print(json.dumps(do(options.step, options.items[0], options.folder)))
         return
     results = {}
     for count in options.items:
-        folder = Path(tempfile.mkdtemp(dir=options.folder))
-        command = [sys.executable, __file__, "--one", str(count), "--folder", str(folder)]
-        results[count] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        shutil.rmtree(folder)
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+            results[count] = measure(count, Path(folder) / "home")
     if options.json:
         print(json.dumps(results))
         return
-    names = [name for name in next(iter(results.values())) if not name.endswith("_mb")]
     print("".ljust(18), *(f"{count:>12,} items     " for count in results))
-    for name in names:
-        cells = (f"{found[name]:10.3f} s {found[f'{name}_mb']:6.0f} MB" for found in results.values())
+    for name in next(iter(results.values())):
+        cells = (
+            f"{seconds:10.3f} s {megabytes:6.0f} MB" for seconds, megabytes in (one[name] for one in results.values())
+        )
         print(name.ljust(18), *(cell.ljust(24) for cell in cells))
 
 

@@ -3,7 +3,9 @@
 It checks what a good one checks: the client and its secret, the exact address to go back to, PKCE, and that a code is
 used once. ``PUT /behave`` says who signs in and how it misbehaves, ``GET /asked`` what it was asked.
 
-usage: python provider.py
+usage: python provider.py [CERTIFICATE]
+
+With a certificate, in a file with its key, it is asked by TLS.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ state = State()
 
 
 def issuer_of(request: Request) -> str:
-    return f"http://{request.headers['host']}"
+    return f"{request.url.scheme}://{request.headers['host']}"
 
 
 async def misbehaved(request: Request) -> Response | None:
@@ -223,7 +225,9 @@ def main() -> None:
         listening.listen()
         sys.stdout.write(f"{listening.getsockname()[1]}\n")
         sys.stdout.flush()
-        uvicorn.Server(uvicorn.Config(APP, log_level="error", lifespan="off")).run(sockets=[listening])
+        certificate = sys.argv[1] if len(sys.argv) > 1 else None
+        config = uvicorn.Config(APP, log_level="error", lifespan="off", ssl_certfile=certificate)
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -16,45 +15,19 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 from tests.server.conftest import PASSWORD, Site, error_of
+from tests.server.door import HERE, Door, Hostile, started, trouble_in
 from tests.server.provider import ANN, CLIENT, SECRET
 
 from saccade.app.oidc import asking
-from saccade.app.oidc.provider import Provider, derived
+from saccade.app.oidc.provider import derived
 from saccade.app.oidc.settings import SECRET as VARIABLE
-from saccade.app.oidc.settings import Settings, settings_of
+from saccade.app.oidc.settings import settings_of
 from saccade.core.errors import InvalidValueError
 from saccade.core.roles import Role
 from saccade.server.application import create_app
 from saccade.server.gate import BEGUN, COOKIE, GUARD
 from saccade.server.permissions import API
 from saccade.server.routes.oidc import BACK, own_path
-
-HERE = f"http://127.0.0.1:8080{BACK}"
-
-
-@dataclass
-class Hostile:
-    """The provider, and how to tell it what to do."""
-
-    issuer: str
-    process: subprocess.Popen[str]
-
-    def behave(self, **how: Any) -> None:
-        assert httpx.put(f"{self.issuer}/behave", json={"back": HERE, **how}).status_code == 204
-
-    def end(self) -> None:
-        self.process.terminate()
-        self.process.communicate(timeout=60)
-
-    def asked(self, path: str) -> list[dict[str, Any]]:
-        return [one for one in httpx.get(f"{self.issuer}/asked").json() if one["path"] == path]
-
-
-def started() -> Hostile:
-    command = [sys.executable, str(Path(__file__).with_name("provider.py"))]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    return Hostile(f"http://127.0.0.1:{process.stdout.readline().strip()}", process)
 
 
 @pytest.fixture(scope="session")
@@ -68,51 +41,6 @@ def _hostile() -> Iterator[Hostile]:
 def hostile(_hostile: Hostile) -> Hostile:
     _hostile.behave()
     return _hostile
-
-
-@dataclass
-class Door:
-    """A server with a provider, and browsers that go through both."""
-
-    site: Site
-    hostile: Hostile
-
-    def given(self, **more: Any) -> None:
-        """Set the server up with other settings."""
-        settings = {"issuer": self.hostile.issuer, "client": CLIENT, "secret": SECRET, "name": "Company"}
-        self.site.app = create_app(
-            self.site.workspace, provider=Provider(Settings(**{**settings, "role": None, "domains": (), **more}))
-        )
-
-    def begin(self, client: TestClient, path: str = "/") -> str:
-        """Begin, go through the provider, and say where it sends the browser back to."""
-        begun = client.post(f"{API}/session/oidc", json={"next": path})
-        assert begun.status_code == 200, begun.text
-        answer = httpx.get(begun.json()["address"])
-        assert answer.status_code == 302, answer.text
-        return str(answer.headers["location"])
-
-    def enter(self, client: TestClient, path: str = "/") -> Any:
-        """Sign in with the provider; the answer to the browser that comes back."""
-        return client.get(self.begin(client, path), follow_redirects=False)
-
-    def trouble(self, client: TestClient | None = None) -> str:
-        """The word of why a sign-in fails; nobody may be in."""
-        browser = client or self.site.client()
-        answer = self.enter(browser)
-        assert answer.status_code == 303
-        assert browser.get(f"{API}/session").status_code == 401
-        return trouble_in(answer)
-
-    def invite(self, role: Role = Role.ANNOTATOR, email: str = ANN["email"]) -> str:
-        return self.site.workspace.people.invite(email, role, self.site.owner)[1]
-
-
-def trouble_in(answer: Any) -> str:
-    place = urlsplit(answer.headers["location"])
-    assert place.path == "/sign-in"
-    assert place.netloc == ""
-    return str(parse_qs(place.query).get("trouble", [""])[0])
 
 
 @pytest.fixture

@@ -1,0 +1,89 @@
+"""A provider by TLS, as providers are: only one whose certificate is trusted is believed."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from tests.server.conftest import Site, error_of
+from tests.server.door import Door, started
+
+from saccade.app.oidc import asking
+from saccade.server.permissions import API
+
+
+def authority(folder: Path, name: str, address: str = "127.0.0.1") -> tuple[Path, Path]:
+    """An authority's certificate, and one of its own for an address with the key in the same file."""
+    key, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
+    now = datetime.datetime.now(datetime.UTC)
+    begun = x509.CertificateBuilder().issuer_name(issuer).not_valid_before(now - datetime.timedelta(days=1))
+    begun = begun.not_valid_after(now + datetime.timedelta(days=1))
+    known = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    top = begun.subject_name(issuer).public_key(key.public_key()).serial_number(x509.random_serial_number())
+    top = top.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    top = top.add_extension(known, critical=False).add_extension(
+        x509.KeyUsage(
+            digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False,
+            key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False,
+            decipher_only=False,
+        ), critical=True,
+    )  # fmt: skip
+    leaf = begun.subject_name(subject).public_key(own.public_key()).serial_number(x509.random_serial_number())
+    places = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+    by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known)
+    leaf = leaf.add_extension(places, critical=False).add_extension(by, critical=False)
+    pem = serialization.Encoding.PEM
+    trusted, served = folder / f"{name}.pem", folder / f"{name}-server.pem"
+    trusted.write_bytes(top.sign(key, hashes.SHA256()).public_bytes(pem))
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    served.write_bytes(leaf.sign(key, hashes.SHA256()).public_bytes(pem) + own.private_bytes(pem, *plain))
+    return trusted, served
+
+
+@pytest.fixture
+def trusting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The file of who is trusted, where the environment names one: nobody at first but an authority of no use."""
+    file = tmp_path / "trusted.pem"
+    file.write_bytes(authority(tmp_path, "somebody-else")[0].read_bytes())
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    asking._trusted.cache_clear()
+    yield file
+    asking._trusted.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("address", "is_trusted"), [("127.0.0.1", True), ("127.0.0.1", False), ("127.0.0.2", True)],
+    ids=["right", "unknown authority", "another address"],
+)  # fmt: skip
+def test_only_who_has_a_trusted_certificate_is_asked(
+    site: Site, trusting: Path, tmp_path: Path, address: str, is_trusted: bool
+) -> None:
+    trusted, served = authority(tmp_path, "company", address)
+    if is_trusted:
+        trusting.write_bytes(trusted.read_bytes())
+    hostile = started(served)
+    try:
+        door = Door(site, hostile)
+        door.given()
+        door.invite()
+        client = site.client()
+        if is_trusted and address == "127.0.0.1":
+            hostile.behave()
+            assert door.enter(client).headers["location"] == "/"
+            assert client.get(f"{API}/session").json()["person"]["email"] == "ann@example.org"
+        else:
+            answer = client.post(f"{API}/session/oidc", json={"next": "/"})
+            assert answer.status_code == 502
+            assert error_of(answer) == "provider"
+            assert client.get(f"{API}/session").status_code == 401
+    finally:
+        hostile.end()
