@@ -25,6 +25,15 @@ settings.load_profile("saccade")
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+_FIRST = ("crash", "browser", "e2e", "app")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long and waits for others comes first, so that no process is left alone with it at the end."""
+    place = {name: number for number, name in enumerate(_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.relative_to(Path(__file__).parent).parts[0], len(_FIRST)))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data beside the checkout; tests that need it are skipped where it is absent."""
@@ -119,7 +128,7 @@ def _s3_server() -> Iterator[int]:
 
 
 @pytest.fixture
-def bucket(_s3_server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def bucket(_s3_server: int, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of an empty bucket, which programs that are begun reach too."""
     import s3fs
 
@@ -128,8 +137,6 @@ def bucket(_s3_server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
     name = f"bucket-{uuid.uuid4().hex}"
     s3fs.S3FileSystem().makedirs(name, exist_ok=True)
-    yield f"s3://{name}"
-    s3fs.S3FileSystem.clear_instance_cache()
+    return f"s3://{name}"

@@ -198,7 +198,7 @@ def unfit(*_: object) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("of", ["arrays", "duckdb"])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(items=datasets(), queries=st.lists(truth_texts(False, 2), min_size=1, max_size=12))
 def test_what_is_found_is_what_python_finds(
     workspace: Workspace, of: str, items: list[Item], queries: list[str]

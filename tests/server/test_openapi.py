@@ -19,7 +19,7 @@ from tests.server.conftest import Site
 
 from saccade.core.roles import Role
 
-EXAMPLES = int(os.environ.get("SACCADE_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("SACCADE_EXAMPLES", "12"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 schema = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "reference" / "openapi.json")
 

@@ -75,5 +75,17 @@ def limit_memory(memory: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
+def is_full(process: int, near: int) -> bool:
+    """Whether a process has all but so many bytes of what :func:`limit_memory` lets it take; False where none says."""
+    place = Path(f"/proc/{process}")
+    try:
+        has = int((place / "statm").read_text("ascii").split()[5]) * os.sysconf("SC_PAGE_SIZE")
+        limits = (place / "limits").read_text("ascii").splitlines()
+    except (OSError, ValueError, IndexError):
+        return False
+    words = next((line.split() for line in limits if line.startswith("Max data size")), [])
+    return len(words) > 3 and words[3].isdecimal() and has > int(words[3]) - near
+
+
 if __name__ == "__main__":
     serve()

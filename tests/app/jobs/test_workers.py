@@ -21,6 +21,7 @@ from saccade.app.jobs.kinds import leave
 from saccade.app.jobs.worker import Worker, Workers
 from saccade.app.uploads import find_upload, new_upload
 from saccade.core.errors import InvalidValueError, NotFoundError
+from saccade.pipeline.worker import is_full
 from saccade.store.jobs import Job
 from saccade.store.process import is_alive
 from saccade.store.workspace import Workspace
@@ -159,6 +160,32 @@ def test_too_much_memory_ends_a_job_and_nothing_else(workspace: Workspace, pictu
         job = ended(workspace, leave(workspace, "import", {"source": {"folder": str(pictures)}, "dataset": "d"}))
     assert job.state == "failed"
     assert workspace.datasets.list() == []
+
+
+FILLING = """
+from saccade.pipeline.worker import limit_memory
+limit_memory({limit})
+held = []
+try:
+    for _ in range(256):
+        held.append(bytearray(1 << 18))
+except MemoryError:
+    pass
+print("done", flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize(("limit", "full"), [(32 << 20, True), (1 << 30, False), (None, False)])
+def test_whose_memory_is_used_up_is_seen(limit: int | None, full: bool) -> None:
+    """Where nothing is left a process may go on, a thousand times slower, and never end."""
+    command = [sys.executable, "-c", FILLING.format(limit=limit)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "done\n"
+        assert is_full(process.pid, 1 << 20) == full
+        process.kill()
+    assert not is_full(process.pid, 1 << 20), "it is not there any more"
 
 
 def test_workers_come_back_and_end_with_the_server(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:

@@ -17,11 +17,14 @@ from typing import IO, Any
 from saccade.app.delivering import Deliverer
 from saccade.app.jobs.doing import folder_of
 from saccade.core.errors import SaccadeError
+from saccade.pipeline.worker import is_full
 from saccade.store.jobs import Job
 from saccade.store.process import process_identity
 from saccade.store.workspace import Workspace
 
 _PAUSE, _PATIENCE = 0.25, 15.0
+_FULL, _NEAR = 5.0, 1 << 20
+"""Seconds after which a process is ended that has all but so many bytes of its memory: it may crawl there for hours."""
 
 
 @dataclass(slots=True)
@@ -31,6 +34,7 @@ class _Hand:
     job: Job
     process: subprocess.Popen[bytes]
     log: IO[bytes]
+    full_since: float | None = None
 
 
 class Worker:
@@ -84,6 +88,9 @@ class Worker:
         for hand in list(self._hands):
             if hand.process.poll() is not None:
                 self._let_go(hand)
+            elif self._memory is not None and _is_stuck(hand):
+                hand.log.write(f"{time.strftime('%H:%M:%S')} Its memory is used up.\n".encode())
+                hand.process.kill()
 
     def _let_go(self, hand: _Hand) -> None:
         code = hand.process.wait()
@@ -107,6 +114,15 @@ class Worker:
             with suppress(SaccadeError):
                 self._let_go(hand)
         self._deliverer.join(until - time.monotonic())
+
+
+def _is_stuck(hand: _Hand) -> bool:
+    """Whether its process has had no memory left for a while."""
+    if not is_full(hand.process.pid, _NEAR):
+        hand.full_since = None
+        return False
+    hand.full_since = hand.full_since or time.monotonic()
+    return time.monotonic() - hand.full_since > _FULL
 
 
 def _ending(code: int) -> str:
