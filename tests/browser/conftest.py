@@ -28,6 +28,10 @@ expect.set_options(timeout=PATIENCE)
 PASSWORD = "correct horse battery"
 BOTH = pytest.mark.parametrize("served", ["sqlite", "postgresql"], indirect=True)
 """For tests that are to pass with either database."""
+_EVERYTHING = bool(os.environ.get("SACCADE_EVERYTHING"))
+ON_SQLITE = BOTH if _EVERYTHING else pytest.mark.usefixtures("served")
+"""Every screen is looked at with both databases; what is done there is done with one, unless all is asked for."""
+ON_POSTGRESQL = BOTH if _EVERYTHING else pytest.mark.parametrize("served", ["postgresql"], indirect=True)
 ARTIFACTS = Path(os.environ.get("SACCADE_ARTIFACTS", "artifacts")) / "screens"
 _ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from tests.browser.conftest import BOTH, Served, keep
+from tests.browser.conftest import ON_POSTGRESQL, ON_SQLITE, Served, keep
 
 from saccade.app.classes import change_classes, classes_of
 from saccade.core.classes import AddClass
@@ -59,7 +59,7 @@ def line(page: Page, name: str) -> Locator:
     return page.locator("tbody tr").filter(has=page.get_by_role("button", name=name, exact=True))
 
 
-@BOTH
+@ON_POSTGRESQL
 def test_classes_are_changed_together(opened: Open, served: Served) -> None:
     written(served, "streets", NAMES)
     page = opened(Role.MANAGER, path="/datasets/streets/classes")
@@ -117,7 +117,7 @@ def test_classes_are_changed_together(opened: Open, served: Served) -> None:
     expect(line(page, "rain")).to_contain_text("6")
 
 
-@BOTH
+@ON_SQLITE
 def test_the_second_of_two_is_told_and_loses_nothing(opened: Open, served: Served) -> None:
     written(served, "two", ["car", "truck", "bus"])
     page = opened(Role.OWNER, theme="dark", width=1024, path="/datasets/two/classes")

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.browser.conftest import BOTH, Served, keep
+from tests.browser.conftest import ON_POSTGRESQL, Served, keep
 
 from saccade.app.importing import import_dataset
 from saccade.core.reader import Item
@@ -42,7 +42,7 @@ def first_class(served: Served, name: str, key: str) -> str:
     return str(found)
 
 
-@BOTH
+@ON_POSTGRESQL
 def test_branches_are_merged_with_a_choice_for_each_conflict(opened: Open, served: Served) -> None:
     keys = apart(served, "moored")
     page = opened(Role.MANAGER, path="/datasets/moored/versions")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.browser.conftest import BOTH, Served, keep
+from tests.browser.conftest import ON_SQLITE, Served, keep
 
 from saccade.core.roles import Role
 from saccade.store.workspace import Workspace
@@ -40,7 +40,7 @@ steps:
 """
 
 
-@BOTH
+@ON_SQLITE
 def test_a_pipeline_is_planned_run_and_looked_into(opened: Open, served: Served) -> None:
     page = opened(Role.MANAGER, path="/pipelines")
     expect(page.get_by_text("No pipelines yet")).to_be_visible()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.browser.conftest import BOTH, PASSWORD, Served, keep
+from tests.browser.conftest import ON_POSTGRESQL, ON_SQLITE, PASSWORD, Served, keep
 
 from saccade.app.importing import import_dataset
 from saccade.core.roles import Role
@@ -78,7 +78,7 @@ def test_signing_in_and_out(opened: Open) -> None:
     expect(page).to_have_url(re.compile("/sign-in"))
 
 
-@BOTH
+@ON_POSTGRESQL
 def test_an_invitation_leads_in(opened: Open) -> None:
     owner = opened(Role.OWNER, path="/people")
     owner.get_by_label("E-mail").fill("new@example.org")
@@ -98,7 +98,7 @@ def test_an_invitation_leads_in(opened: Open) -> None:
     expect(again.get_by_role("alert")).to_contain_text("leads nowhere")
 
 
-@BOTH
+@ON_SQLITE
 def test_filtering_sorting_and_looking(opened: Open) -> None:
     page = opened(Role.VIEWER, path="/datasets/harbour")
     total = page.locator("[data-test=total]")
@@ -182,7 +182,7 @@ def test_a_large_picture_comes_in_squares_and_a_video_by_its_frames(opened: Open
     keep(page, "film")
 
 
-@BOTH
+@ON_POSTGRESQL
 def test_a_folder_is_dropped_looked_at_and_imported(opened: Open, pictures: Path, served: Served) -> None:
     page = opened(Role.MANAGER, path="/import")
     page.locator("[data-test=folder]").set_input_files(pictures)
@@ -230,7 +230,7 @@ def test_an_archive_a_folder_of_the_server_and_nonsense(
     expect(page.get_by_text("failed").first).to_be_visible()
 
 
-@BOTH
+@ON_SQLITE
 def test_tags_versions_and_restoring(opened: Open) -> None:
     page = opened(Role.MANAGER, path="/datasets/harbour")
     page.get_by_role("button", name=re.compile("^Choose ")).nth(0).click()
@@ -301,7 +301,7 @@ def test_the_keyboard_alone(opened: Open) -> None:
     expect(page.get_by_text("2 of 10")).to_be_visible()
 
 
-@BOTH
+@ON_POSTGRESQL
 def test_projects_are_begun_chosen_and_joined(opened: Open, served: Served) -> None:
     """A project of one's own: nothing of the other is in it, pictures and uploads work there, and a guest comes in."""
     page = opened(Role.OWNER)

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.browser.conftest import BOTH, PASSWORD, PATIENCE, Served, keep, serve
+from tests.browser.conftest import ON_POSTGRESQL, ON_SQLITE, PASSWORD, PATIENCE, Served, keep, serve
 from tests.conftest import empty_database
 
 from saccade.app.importing import import_dataset
@@ -106,7 +106,7 @@ def sign_in(page: Page, name: str) -> None:
     at_the_provider(page, name)
 
 
-@BOTH
+@ON_POSTGRESQL
 def test_somebody_invited_signs_in(opened: Open, served: Served) -> None:
     invite(served, "ann@example.org")
     page = opened(None, path="/datasets/harbour?splits=train")
@@ -159,7 +159,7 @@ def test_an_account_with_a_password_is_connected_once(opened: Open) -> None:
     expect(again.get_by_role("heading", name="Hello, Manager")).to_be_visible()
 
 
-@BOTH
+@ON_SQLITE
 def test_an_invitation_leads_in_without_a_password(opened: Open, served: Served) -> None:
     """And later into another project, to which the link alone would ask for a password that there is not."""
     page = opened(None, path=invite(served, "joe@example.org"))

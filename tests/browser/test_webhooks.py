@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.browser.conftest import BOTH, Served, keep
+from tests.browser.conftest import ON_POSTGRESQL, Served, keep
 from tests.receiver import Receiver, answering, until
 
 import saccade
@@ -24,7 +24,7 @@ def receiver() -> Iterator[Receiver]:
         yield made
 
 
-@BOTH
+@ON_POSTGRESQL
 def test_a_webhook_from_its_beginning_to_its_end(opened: Open, served: Served, receiver: Receiver) -> None:
     page = opened(Role.OWNER, path="/webhooks")
     expect(page.get_by_text("No webhooks yet")).to_be_visible()
