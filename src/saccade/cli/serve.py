@@ -105,6 +105,7 @@ def serve_workspace(
     from saccade.app.serving import bound, first_link, names_of, origin_of, run
     from saccade.cli.console import print_json, say, warn
     from saccade.server.application import create_app
+    from saccade.server.permissions import API
 
     provider = None if oidc is None else Provider(oidc)
     panels = Panels(found, seconds=panel_seconds, memory=memory)
@@ -130,7 +131,8 @@ def serve_workspace(
     helpers.start()
     panels.begin()
     try:
-        run(application, listening, tell)
+        found.datasets.list()
+        run(application, listening, tell, [f"{API}/datasets"])
     finally:
         panels.close()
         helpers.close()
