@@ -109,10 +109,12 @@ def do(workspace: Workspace, job: Job, worker: str) -> None:
 
 
 def _end_with_worker() -> None:
-    wait_for_end(sys.stdin.fileno())
-    _thread.interrupt_main(signal.SIGTERM)
-    time.sleep(1.0)
-    os._exit(1)
+    try:
+        wait_for_end(sys.stdin.fileno())
+        _thread.interrupt_main(signal.SIGTERM)
+        time.sleep(1.0)
+    finally:  # also where there is no memory left to do so
+        os._exit(1)
 
 
 def main() -> None:
