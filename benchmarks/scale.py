@@ -128,7 +128,7 @@ def measure(count: int, folder: Path) -> dict[str, tuple[float, float]]:
     from saccade.store.workspace import Workspace
 
     Workspace.create(folder).close()
-    found = {}
+    found: dict[str, tuple[float, float]] = {}
     for step in STEPS:
         command = [sys.executable, __file__, "--items", str(count), "--folder", str(folder), "--step", step]
         out, megabytes = run_measured(command)
