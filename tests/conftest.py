@@ -128,7 +128,7 @@ def _s3_server() -> Iterator[int]:
 
 
 @pytest.fixture
-def bucket(_s3_server: int, monkeypatch: pytest.MonkeyPatch) -> str:
+def bucket(_s3_server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of an empty bucket, which programs that are begun reach too."""
     import s3fs
 
@@ -137,6 +137,8 @@ def bucket(_s3_server: int, monkeypatch: pytest.MonkeyPatch) -> str:
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
     name = f"bucket-{uuid.uuid4().hex}"
     s3fs.S3FileSystem().makedirs(name, exist_ok=True)
-    return f"s3://{name}"
+    yield f"s3://{name}"
+    s3fs.S3FileSystem.clear_instance_cache()

@@ -64,7 +64,10 @@ class Receiver:
                 pass
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    return  # who sent it was killed on the way
                 receiver.got.append(Got(self.path, dict(self.headers), body))
                 (receiver.acts.pop(0) if receiver.acts else receiver.usual)(self)
 
