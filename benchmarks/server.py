@@ -25,7 +25,7 @@ from typing import Any
 
 import httpx
 from measured import memory_mb
-from scale import items
+from scale import items, schema
 
 QUERY = 'any(objects, class == "ship" and score > 0.9) and split == "val"'
 OTHER = 'any(objects, class == "dog" and score > {least}) and split == "val"'
@@ -34,14 +34,10 @@ OTHER = 'any(objects, class == "dog" and score > {least}) and split == "val"'
 def make(folder: Path, count: int) -> str:
     """A workspace with the dataset, and a token for it."""
     from saccade.core.roles import Role
-    from saccade.core.schema import ClassInfo, Column, Kind, Schema
     from saccade.store.workspace import Workspace
 
-    schema = Schema(
-        (Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, (ClassInfo("ship"),)), Column("split", Kind.TEXT))
-    )
     with Workspace.create(folder) as workspace:
-        workspace.datasets.write("d", schema, items(count, scored=True), mode="create")
+        workspace.datasets.write("d", schema(), items(count, scored=True), mode="create")
         owner = workspace.people.add("a@example.org", Role.OWNER, "A", "a password of mine")
         return workspace.people.new_token(owner.id, "benchmark", Role.VIEWER)[1]
 

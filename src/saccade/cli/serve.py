@@ -131,8 +131,7 @@ def serve_workspace(
     helpers.start()
     panels.begin()
     try:
-        found.datasets.list()
-        run(application, listening, tell, [f"{API}/datasets"])
+        run(application, listening, tell, f"{API}/datasets")
     finally:
         panels.close()
         helpers.close()

@@ -21,7 +21,7 @@ from saccade.pipeline.finding import find_operation
 from saccade.pipeline.graph import Step
 from saccade.pipeline.results import Record, Result, keep_all
 from saccade.pipeline.table import Table
-from saccade.pipeline.worker import limit_memory
+from saccade.store.process import limit_memory
 from saccade.store.workspace import Workspace
 
 if TYPE_CHECKING:

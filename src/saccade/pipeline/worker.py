@@ -7,11 +7,11 @@ import os
 import struct
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import IO
 
 from saccade.pipeline.segments import packed
 from saccade.pipeline.work import Doer, Task, Work
+from saccade.store.process import limit_memory
 
 _LENGTH = struct.Struct("<Q")
 
@@ -61,30 +61,6 @@ def serve() -> None:
                 write_message(results, b"B" + packed(doer.do(Task.unpack(content))))
             except Exception as error:
                 write_message(results, b"E" + f"{type(error).__name__}: {error}".encode())
-
-
-def limit_memory(memory: int | None) -> None:
-    """Let this process take so many bytes more than it has, where the system can see to that."""
-    if memory is None or os.name == "nt":
-        return
-    import resource
-
-    statm = Path("/proc/self/statm")
-    pages = int(statm.read_text().split()[5]) if statm.exists() else 0
-    most = pages * resource.getpagesize() + memory
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-
-
-def is_full(process: int, near: int) -> bool:
-    """Whether a process has all but so many bytes of what :func:`limit_memory` lets it take; False where none says."""
-    place = Path(f"/proc/{process}")
-    try:
-        has = int((place / "statm").read_text("ascii").split()[5]) * os.sysconf("SC_PAGE_SIZE")
-        limits = (place / "limits").read_text("ascii").splitlines()
-    except (OSError, ValueError, IndexError):
-        return False
-    words = next((line.split() for line in limits if line.startswith("Max data size")), [])
-    return len(words) > 3 and words[3].isdecimal() and has > int(words[3]) - near
 
 
 if __name__ == "__main__":

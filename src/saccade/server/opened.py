@@ -26,7 +26,7 @@ class Opened:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._lock, self._reading = threading.Lock(), threading.Lock()
+        self._lock = threading.Lock()
         self._versions: OrderedDict[tuple[str, str], DatasetVersion] = OrderedDict()
         self._found: OrderedDict[tuple[str, str, str | None, str | None, bool], Rows] = OrderedDict()
 
@@ -54,8 +54,6 @@ class Opened:
 
         They are in the order of the version or of an expression, the other way round where ``descending``.
         """
-        with self._reading:  # many who come at once would each read it
-            version.read_order()
         if where is None and order is None:
             total = len(version)
             places = np.arange(min(start, total), min(start + limit, total))

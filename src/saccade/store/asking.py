@@ -105,10 +105,12 @@ def _rows_by_sql(snapshot: Snapshot, query: Node | None, order: Node | None, des
     condition = "true" if query is None else to_sql(query)
     # As a column of its own: a constant behind ORDER BY would be the number of a column, or an error.
     value = "NULL" if order is None else to_sql(order)
-    wanted = f'SELECT {quoted(KEY)}, {quoted(POSITION)}, {value} AS "#by" FROM "#items" WHERE {condition}'  # noqa: S608
+    columns = f'{quoted(KEY)}, {value} AS "#by"'
     by = f'"#by" {"DESC" if descending else "ASC"} NULLS LAST, {quoted(POSITION)}'
     with _connection(snapshot) as connection:
-        found = connection.sql(f"SELECT {quoted(KEY)} FROM ({wanted}) ORDER BY {by}").to_arrow_table()  # noqa: S608
+        found = connection.sql(
+            f'SELECT {columns} FROM "#items" WHERE {condition} ORDER BY {by}'  # noqa: S608
+        ).to_arrow_table()
     return snapshot.index.match(found.column(0).combine_chunks())
 
 

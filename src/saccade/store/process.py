@@ -1,4 +1,4 @@
-"""Which process did something, and whether it is still alive."""
+"""Processes of this machine: which one did something, whether it is still alive, and what memory it may take."""
 
 from __future__ import annotations
 
@@ -70,3 +70,27 @@ def wait_for_end(pipe: int) -> None:
     """Wait until whoever holds the other end of a pipe closes it or dies; nothing of Python's is locked meanwhile."""
     while os.read(pipe, 1 << 12):
         pass
+
+
+def limit_memory(memory: int | None) -> None:
+    """Let this process take so many bytes more than it has, where the system can see to that."""
+    if memory is None or os.name == "nt":
+        return
+    import resource
+
+    statm = Path("/proc/self/statm")
+    pages = int(statm.read_text().split()[5]) if statm.exists() else 0
+    most = pages * resource.getpagesize() + memory
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def is_full(process: int, near: int) -> bool:
+    """Whether a process has all but so many bytes of what :func:`limit_memory` lets it take; False where none says."""
+    place = Path(f"/proc/{process}")
+    try:
+        has = int((place / "statm").read_text("ascii").split()[5]) * os.sysconf("SC_PAGE_SIZE")
+        limits = (place / "limits").read_text("ascii").splitlines()
+    except (OSError, ValueError, IndexError):
+        return False
+    words = next((line.split() for line in limits if line.startswith("Max data size")), [])
+    return len(words) > 3 and words[3].isdecimal() and has > int(words[3]) - near

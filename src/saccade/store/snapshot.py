@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,8 @@ from saccade.core.schema import KEY, Schema
 from saccade.store.key_files import that_may_hold
 from saccade.store.lance_table import open_table
 from saccade.store.row_index import RowIndex, Rows
+
+_READING = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,18 @@ class Snapshot:
     def table(self) -> LanceDataset:
         return open_table(self.folder, self.version)
 
-    @cached_property
+    @property
     def index(self) -> RowIndex:
-        return RowIndex(self.table)
+        """Where the rows are; read once, also where many threads come at once."""
+        with _READING:
+            kept: RowIndex | None = self.__dict__.get("_index")
+            if kept is None:
+                kept = self.__dict__["_index"] = RowIndex(self.table)
+            return kept
 
     def find(self, key: str, columns: Sequence[str]) -> pa.Table:
         """The row of a key, or none; builds no index of all rows where there is none yet."""
-        if "index" in self.__dict__:
+        if "_index" in self.__dict__:
             rows = self.index.match(pa.array([key], pa.string()))
             return self.index.take(rows[rows >= 0], columns)
         text = key.replace("'", "''")

@@ -104,10 +104,6 @@ class DatasetVersion:
         found = index.take(index.order[places], [KEY, *self.schema.names])
         return [item for batch in found.to_batches() for item in decode_batch(batch, self.schema.columns)]
 
-    def read_order(self) -> None:
-        """Read where all items lie, which is otherwise done when it is first needed, and is kept."""
-        self.snapshot.index.order  # noqa: B018 (kept by the index)
-
     def keys_at(self, places: npt.NDArray[np.int64]) -> list[str]:
         """The keys of the items at these places of the order."""
         index = self.snapshot.index

@@ -21,9 +21,8 @@ from saccade.app.jobs.kinds import leave
 from saccade.app.jobs.worker import Worker, Workers
 from saccade.app.uploads import find_upload, new_upload
 from saccade.core.errors import InvalidValueError, NotFoundError
-from saccade.pipeline.worker import is_full
 from saccade.store.jobs import Job
-from saccade.store.process import is_alive
+from saccade.store.process import is_alive, is_full
 from saccade.store.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -163,7 +162,7 @@ def test_too_much_memory_ends_a_job_and_nothing_else(workspace: Workspace, pictu
 
 
 FILLING = """
-from saccade.pipeline.worker import limit_memory
+from saccade.store.process import limit_memory
 limit_memory({limit})
 held = []
 try:

@@ -20,9 +20,8 @@ from typing import Any
 from saccade.app.jobs.kind import Doing
 from saccade.app.jobs.kinds import KINDS
 from saccade.core.errors import SaccadeError
-from saccade.pipeline.worker import limit_memory
 from saccade.store.jobs import Job, State
-from saccade.store.process import wait_for_end
+from saccade.store.process import limit_memory, wait_for_end
 from saccade.store.workspace import PROJECT, Workspace
 
 _EVERY = 0.5

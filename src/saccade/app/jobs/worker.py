@@ -17,9 +17,8 @@ from typing import IO, Any
 from saccade.app.delivering import Deliverer
 from saccade.app.jobs.doing import folder_of
 from saccade.core.errors import SaccadeError
-from saccade.pipeline.worker import is_full
 from saccade.store.jobs import Job
-from saccade.store.process import process_identity
+from saccade.store.process import is_full, process_identity
 from saccade.store.workspace import Workspace
 
 _PAUSE, _PATIENCE = 0.25, 15.0
