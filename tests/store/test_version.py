@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.contract.reader_contract import CONTRACT_CONTENT, CONTRACT_SCHEMA, check_reader, contract_items
@@ -15,6 +18,7 @@ from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.schema import Column, FileRef, Kind, Schema
+from saccade.store import snapshot
 from saccade.store.workspace import Workspace
 
 
@@ -140,6 +144,23 @@ def test_a_version_travels_to_another_process(workspace: Workspace) -> None:
     again = pickle.loads(pickle.dumps(version))
     assert again.ref == "d@1"
     check_reader(again, contract_items(), CONTRACT_CONTENT)
+
+
+def test_many_who_come_at_once_read_an_index_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace.datasets.write("d", SCHEMA, [item(f"k{number}") for number in range(50)], mode="create")
+    version, made = workspace.datasets.open("d"), list[int]()
+
+    class Slow(snapshot.RowIndex):
+        def __init__(self, table: Any) -> None:
+            made.append(1)
+            time.sleep(0.2)
+            super().__init__(table)
+
+    monkeypatch.setattr(snapshot, "RowIndex", Slow)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: version.keys(), range(8)))
+    assert made == [1]
+    assert found == [[f"k{number}" for number in range(50)]] * 8
 
 
 def test_repr_says_what_it_is(workspace: Workspace) -> None:
