@@ -19,6 +19,7 @@ from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.schema import Column, FileRef, Kind, Schema
 from saccade.store import snapshot
+from saccade.store.row_index import RowIndex
 from saccade.store.workspace import Workspace
 
 
@@ -150,7 +151,7 @@ def test_many_who_come_at_once_read_an_index_once(workspace: Workspace, monkeypa
     workspace.datasets.write("d", SCHEMA, [item(f"k{number}") for number in range(50)], mode="create")
     version, made = workspace.datasets.open("d"), list[int]()
 
-    class Slow(snapshot.RowIndex):
+    class Slow(RowIndex):
         def __init__(self, table: Any) -> None:
             made.append(1)
             time.sleep(0.2)
