@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from tests.server.door import Door, Hostile, started
 
 from saccade.app.importing import import_dataset
 from saccade.core.roles import Role
@@ -92,6 +93,29 @@ def site(tmp_path: Path, harbour: Path, _hashing_is_cheap: None) -> Iterator[Sit
         yield made
         for client in made.clients:
             client.close()
+
+
+@pytest.fixture(scope="session")
+def _hostile() -> Iterator[Hostile]:
+    """A provider of single sign-on."""
+    made = started()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def hostile(_hostile: Hostile) -> Hostile:
+    """One that is right until it is told to be wrong."""
+    _hostile.behave()
+    return _hostile
+
+
+@pytest.fixture
+def door(site: Site, hostile: Hostile) -> Door:
+    """A server to which people sign in with it."""
+    made = Door(site, hostile)
+    made.given()
+    return made
 
 
 def error_of(answer: Any) -> str:

@@ -6,12 +6,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 from fastapi.testclient import TestClient
-from tests.server.conftest import Site
 from tests.server.provider import ANN, CLIENT, SECRET
 
 from saccade.app.oidc.provider import Provider
@@ -20,6 +19,9 @@ from saccade.core.roles import Role
 from saccade.server.application import create_app
 from saccade.server.permissions import API
 from saccade.server.routes.oidc import BACK
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Site
 
 HERE = f"http://127.0.0.1:8080{BACK}"
 
