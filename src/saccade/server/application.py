@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,9 +13,10 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from saccade import __version__
 from saccade.app.oidc.provider import Provider
@@ -127,7 +128,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(Exception, _unknown)
-    app.middleware("http")(_guarded)
+    app.add_middleware(_Guarded)
     app.add_middleware(_InProject)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOCAL, *hosts], www_redirect=False)
     return app
@@ -147,21 +148,42 @@ class _InProject:
         await self._app(scope, receive, send)
 
 
-async def _guarded(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-    length = request.headers.get("Content-Length", "0")
-    most = LARGEST_UPLOAD if _FILES.fullmatch(request.url.path) else LARGEST_BODY
-    if "Transfer-Encoding" in request.headers or not length.isdigit() or int(length) > most:
-        return _failure(413, "too-large", f"A request has at most {most:,} bytes, and says how many.")
-    request.state.etag = None
-    response = await go_on(request)
-    if request.state.etag is not None and response.status_code in (200, 201, 304):
-        response.headers["ETag"] = request.state.etag
-        if response.status_code != 201:
-            response.headers.setdefault("Cache-Control", "private, no-cache")
-    response.headers.setdefault("Cache-Control", "no-store")
+class _Guarded:
+    """Refuses bodies that are too long or do not say how long, and adds to answers what they say to browsers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        state["etag"] = None
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _tell_browsers(MutableHeaders(scope=message), message["status"], state["etag"])
+            await send(message)
+
+        given = Headers(scope=scope)
+        length = given.get("Content-Length", "0")
+        most = LARGEST_UPLOAD if _FILES.fullmatch(scope["path"]) else LARGEST_BODY
+        if "Transfer-Encoding" in given or not length.isdigit() or int(length) > most:
+            refused = _failure(413, "too-large", f"A request has at most {most:,} bytes, and says how many.")
+            await refused(scope, receive, send)
+            return
+        await self._app(scope, receive, send_on)
+
+
+def _tell_browsers(headers: MutableHeaders, status: int, etag: str | None) -> None:
+    if etag is not None and status in (200, 201, 304):
+        headers["ETag"] = etag
+        if status != 201:
+            headers.setdefault("Cache-Control", "private, no-cache")
+    headers.setdefault("Cache-Control", "no-store")
     for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
+        headers.setdefault(name, value)
 
 
 def _failure(status: int, code: str, message: str, hint: str = "", **more: Any) -> JSONResponse:

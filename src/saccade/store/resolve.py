@@ -58,6 +58,11 @@ def version_at(session: Session, dataset: DatasetRow, number: int) -> VersionRow
 
 def find_version(session: Session, dataset: DatasetRow, selector: str) -> VersionRow:
     """The version that a number, 'latest', an alias or a branch names; NotFoundError with the nearest."""
+    number = numbered(selector)
+    if number is None and selector == LATEST:
+        number = find_branch(session, dataset, MAIN).head
+    if number is not None and (found := version_at(session, dataset, number)):
+        return found
     aliases: dict[str, int] = dict(
         session.execute(
             select(DatasetAliasRow.name, DatasetAliasRow.number).where(DatasetAliasRow.dataset_id == dataset.id)
@@ -67,8 +72,7 @@ def find_version(session: Session, dataset: DatasetRow, selector: str) -> Versio
         session.execute(select(BranchRow.name, BranchRow.head).where(BranchRow.dataset_id == dataset.id)).all()
     )
     named = {**heads, **aliases, LATEST: heads[MAIN]}
-    number = numbered(selector) or named.get(selector)
-    found = None if number is None else version_at(session, dataset, number)
+    found = version_at(session, dataset, named[selector]) if selector in named else None
     if found is None:
         numbers = session.scalars(select(VersionRow.number).where(VersionRow.dataset_id == dataset.id)).all()
         raise missing_version("dataset", dataset.name, selector, [*named, *map(str, sorted(numbers)[-5:])])

@@ -28,6 +28,7 @@ from saccade.server.gate import Served
 from saccade.server.opened import Rows, opened_of, version_asked
 from saccade.server.packing import pieces_of
 from saccade.server.permissions import API
+from saccade.server.turns import in_turn
 from saccade.store.version import DatasetVersion
 
 router = APIRouter(prefix=API)
@@ -90,6 +91,7 @@ def histogram(
 
 
 @router.get("/datasets/{ref}/items", tags=["datasets"], response_model=ItemPage)
+@in_turn
 def items(ref: Ref, request: Request, wanted: Annotated[ItemsWanted, Query()]) -> Response:
     """Items in order, or in that of an expression's values, some at a time; of those for which a query holds."""
     version = version_asked(request, ref)
@@ -98,6 +100,7 @@ def items(ref: Ref, request: Request, wanted: Annotated[ItemsWanted, Query()]) -
 
 
 @router.get("/datasets/{ref}/keys", tags=["datasets"], response_model=KeyPage)
+@in_turn
 def keys(ref: Ref, request: Request, wanted: Annotated[KeysWanted, Query()]) -> Response:
     """The keys of items alone, as ``items`` gives those; with a ``limit`` of 0 only how many there are."""
     version = version_asked(request, ref)
