@@ -88,7 +88,7 @@ def test_no_other_file_is_read(filled: Workspace, monkeypatch: pytest.MonkeyPatc
     fragments = version.snapshot.table.get_fragments()
     assert len(fragments) == 2
     assert len(files(filled)) == 2
-    held = {key: key_files.that_may_hold(version.snapshot.folder, fragments, key) for key in "abcdz"}
+    held = {key: key_files.addresses_of(version.snapshot.folder, fragments, key) for key in "abcdz"}
     assert [len(held[key]) for key in "abcdz"] == [1, 2, 1, 1, 0]  # the old "b" lies in the first one still
     assert opened(filled).get("b")["note"] == "second"
     assert "index" not in version.snapshot.__dict__
@@ -111,6 +111,18 @@ def test_what_is_damaged_or_gone_is_made_again(filled: Workspace, harm: bytes) -
         path.unlink()
     assert opened(filled).get("d")["note"] == "second"
     assert [path.read_bytes() for path in files(filled)] == before
+
+
+def test_no_damage_hides_a_key(filled: Workspace) -> None:
+    for path in files(filled):
+        whole = path.read_bytes()
+        for place in range(len(whole)):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x81]) + whole[place + 1 :])
+            version = opened(filled)
+            assert [version.get(key)["note"] for key in "abcd"] == ["first", "second", "first", "second"]
+            with pytest.raises(NotFoundError):
+                version.get("z")
+            assert path.read_bytes() == whole, "made again before it was believed that there is no 'z'"
 
 
 def test_where_nothing_can_be_kept_all_is_found(filled: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

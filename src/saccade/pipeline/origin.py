@@ -119,11 +119,8 @@ class Origins:
 def _earlier_rows(parent: DatasetVersion, version: DatasetVersion) -> Rows:
     """For each item of a version its number in an earlier one that has just that row too, or -1."""
     before, after = parent.snapshot.index, version.snapshot.index
-    row_before = before.match(after.keys)
-    codes: dict[str, int] = {}
-    one, two = before.origins(codes), after.origins(codes)
-    shared = (row_before >= 0) & np.all(one[row_before] == two, axis=1)
+    same = after.rows_in(before)
     place = np.empty(len(before), np.int64)  # of each row of the table in the order of its items
     place[before.order] = np.arange(len(before))
-    found: Rows = np.where(shared, place[row_before], -1)[after.order]
+    found: Rows = np.where(same < 0, -1, place[same])[after.order]
     return found

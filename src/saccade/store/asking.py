@@ -147,7 +147,7 @@ def _values_of(part: Part, expression: Node, where: Node | None, over: Column | 
 def _counted(values: Values) -> pa.Table:
     """Values and how often they occur; numbers, which mostly differ, once each time."""
     if not isinstance(values, Texts):
-        ones = np.broadcast_to(np.int64(1), len(values))
+        ones = np.ones(len(values), np.int8)
         return pa.table({"v": pa.array(values), "n": pa.array(ones)})
     counts = np.bincount(values.codes.astype(np.int64) + 1, minlength=len(values.words) + 1)
     return pa.table({"v": pa.array([None, *values.words], pa.string()), "n": pa.array(counts)})

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from saccade.core.errors import InvalidValueError
 from saccade.core.schema import KEY
@@ -55,6 +56,17 @@ def _with_fields(values: pa.StructArray, like: pa.StructType, name: str) -> pa.S
     return pa.StructArray.from_arrays(children, fields=list(like), mask=values.is_null())
 
 
+def _not_among(rows: Rows, size: int) -> npt.NDArray[np.bool_]:
+    """Which of so many rows are not among those that are named, as bool (N,); -1 names none."""
+    found = np.ones(size, bool)
+    found[rows[rows >= 0]] = False
+    return found
+
+
+def _keys(side: Snapshot, chosen: npt.NDArray[np.bool_]) -> list[str]:
+    return to_list(side.index.keys_of(side.index.in_order(np.flatnonzero(chosen))))
+
+
 @dataclass(frozen=True)
 class Changed:
     """Rows that both snapshots have and that differ: keys, rows on either side, and for each column where."""
@@ -73,31 +85,33 @@ class Comparison:
     after: Snapshot
 
     @cached_property
-    def _row_before(self) -> Rows:
-        """For each row after, the row before with the same key, or -1."""
-        return self.before.index.match(self.after.index.keys)
+    def _before(self) -> tuple[Rows, npt.NDArray[np.bool_]]:
+        """For each row after, the row before with the same key, or -1; and whether it is the same row of the same data.
+
+        Keys are read of the rows alone that are not.
+        """
+        found = self.after.index.rows_in(self.before.index)
+        is_same = found >= 0
+        new, old = np.flatnonzero(~is_same), np.flatnonzero(_not_among(found, len(self.before.index)))
+        if len(new) and len(old):
+            places = pc.index_in(self.after.index.keys_of(new), value_set=self.before.index.keys_of(old))
+            at = np.asarray(pc.fill_null(places, -1))
+            found[new] = np.where(at < 0, -1, old[at])
+        return found, is_same
 
     @cached_property
     def added(self) -> list[str]:
-        order = self.after.index.order
-        new = order[self._row_before[order] < 0]
-        return to_list(self.after.index.keys.take(pa.array(new)))
+        return _keys(self.after, self._before[0] < 0)
 
     @cached_property
     def removed(self) -> list[str]:
-        order = self.before.index.order
-        gone = order[self.after.index.match(self.before.index.keys)[order] < 0]
-        return to_list(self.before.index.keys.take(pa.array(gone)))
+        return _keys(self.before, _not_among(self._before[0], len(self.before.index)))
 
     def _suspects(self) -> tuple[Rows, Rows]:
         """Rows of both whose data is not the same data, in the order of the items after."""
-        after = self.after.index.order
-        after = after[self._row_before[after] >= 0]
-        before = self._row_before[after]
-        codes: dict[str, int] = {}
-        origins_before, origins_after = self.before.index.origins(codes), self.after.index.origins(codes)
-        apart = np.any(origins_before[before] != origins_after[after], axis=1)
-        return before[apart], after[apart]
+        row_before, is_same = self._before
+        after = self.after.index.in_order(np.flatnonzero((row_before >= 0) & ~is_same))
+        return row_before[after], after
 
     @cached_property
     def changed(self) -> Changed:

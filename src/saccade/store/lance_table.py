@@ -15,7 +15,7 @@ import lance
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from lance import LanceDataset, LanceOperation
+from lance import LanceDataset, LanceOperation, LanceScanner
 from lance.fragment import FragmentMetadata, LanceFragment, write_fragments
 from lance.schema import LanceSchema
 
@@ -32,6 +32,8 @@ _SPARING: dict[str, Any] = {
     "fragment_readahead": 1,
     "io_buffer_size": 1 << 23,
 }
+_NOTED = 1 << 24
+"""Bytes of what Lance keeps of where in its files things are; a gigabyte otherwise, which a look through fills."""
 
 
 def open_table(folder: Path, version: str, *, sparing: bool = False) -> LanceDataset:
@@ -41,7 +43,11 @@ def open_table(folder: Path, version: str, *, sparing: bool = False) -> LanceDat
         sparing: whoever looks through it holds little of it at a time.
     """
     try:
-        return lance.dataset(str(folder), version=int(version), default_scan_options=_SPARING if sparing else None)
+        if sparing:
+            return lance.dataset(
+                str(folder), version=int(version), default_scan_options=_SPARING, metadata_cache_size_bytes=_NOTED
+            )
+        return lance.dataset(str(folder), version=int(version))
     except (OSError, ValueError) as error:
         raise WorkspaceError(
             f"The table {folder.name} cannot be read at version {version}: {error}.", hint="Run: saccade doctor"
@@ -125,6 +131,15 @@ def take_rows(table: LanceDataset, addresses: npt.NDArray[np.uint64], columns: S
     """
     rows: pa.Table = table._take_rows(addresses.tolist(), columns=list(columns))
     return rows
+
+
+def scan_rows(
+    table: LanceDataset, columns: Sequence[str], size: int, *, with_row_address: bool = False
+) -> LanceScanner:
+    """All rows as they lie, ``size`` at a time, of which little is held at once."""
+    return table.scanner(
+        columns=list(columns), with_row_address=with_row_address, scan_in_order=True, **{**_SPARING, "batch_size": size}
+    )
 
 
 def data_names(table: LanceDataset) -> dict[int, str]:

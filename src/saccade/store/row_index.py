@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from saccade.core.errors import NotFoundError, nearest
 from saccade.core.schema import KEY
 from saccade.store.codec import POSITION
 from saccade.store.columns import to_list
-from saccade.store.lance_table import data_names, take_rows
+from saccade.store.lance_table import data_names, scan_rows, take_rows
 
 Rows = npt.NDArray[np.int64]
 """Numbers of rows as Lance counts them, deleted ones left out."""
@@ -34,64 +35,99 @@ class RowIndex:
 
     def __init__(self, table: LanceDataset) -> None:
         self._table = table
-        found = table.scanner(
-            columns=[POSITION], with_row_address=True, scan_in_order=True, batch_size=_BATCH
-        ).to_table()
-        self.positions: Rows = found.column(POSITION).to_numpy()
-        self.addresses: npt.NDArray[np.uint64] = found.column("_rowaddr").to_numpy()
+        count = table.count_rows()
+        self.positions: Rows = np.empty(count, np.int64)
+        self.addresses: npt.NDArray[np.uint64] = np.empty(count, np.uint64)
+        start = 0
+        for batch in scan_rows(table, [POSITION], _BATCH, with_row_address=True).to_batches():
+            part = slice(start, start := start + len(batch))
+            self.positions[part], self.addresses[part] = batch.column(POSITION), batch.column("_rowaddr")
 
     @cached_property
     def keys(self) -> pa.Array:
         """All keys as strings, in the order of the table."""
-        found = self._table.scanner(columns=[KEY], scan_in_order=True).to_table()
+        found = scan_rows(self._table, [KEY], _BATCH).to_table()
         return pa.concat_arrays(found.column(KEY).chunks) if len(found) else pa.array([], pa.string())
+
+    def keys_of(self, rows: Rows) -> pa.Array:
+        """The keys of some rows; those of all are not read for the sake of a few."""
+        if not len(rows):
+            return pa.array([], pa.string())
+        if len(rows) > len(self) // 4 or "keys" in self.__dict__:
+            return self.keys.take(pa.array(rows))
+        return self.take(rows, [KEY]).column(KEY).combine_chunks()
 
     def __len__(self) -> int:
         return len(self.positions)
 
     @cached_property
+    def is_in_order(self) -> bool:
+        """Whether the rows lie in the order of the items."""
+        return not np.any(self.positions[1:] < self.positions[:-1])
+
+    @cached_property
     def order(self) -> Rows:
         """The rows in the order of the items."""
-        if np.any(self.positions[1:] < self.positions[:-1]):
-            return np.argsort(self.positions, kind="stable")
-        return np.arange(len(self))
+        return np.arange(len(self)) if self.is_in_order else np.argsort(self.positions, kind="stable")
 
     @property
     def next_position(self) -> int:
         return int(self.positions.max()) + 1 if len(self) else 0
 
-    @cached_property
-    def _row_of(self) -> dict[str, int]:
-        return {key: row for row, key in enumerate(to_list(self.keys))}
-
     def match(self, keys: pa.Array) -> Rows:
         """The row of each key, -1 where there is none."""
-        return np.asarray(pc.fill_null(pc.index_in(keys, value_set=self.keys), -1), np.int64)
+        if len(keys) >= len(self):
+            return np.asarray(pc.fill_null(pc.index_in(keys, value_set=self.keys), -1), np.int64)
+        # To look all keys up among the few is ten times as fast as the other way round, and takes hardly any memory.
+        coded = keys.dictionary_encode()
+        number = np.asarray(pc.fill_null(pc.index_in(self.keys, value_set=coded.dictionary), -1))
+        rows = np.flatnonzero(number >= 0)
+        row_of: Rows = np.full(len(coded.dictionary) + 1, -1, np.int64)
+        row_of[number[rows]] = rows
+        found: Rows = row_of[np.asarray(pc.fill_null(coded.indices, -1))]
+        return found
 
     def rows_of(self, keys: Iterable[str]) -> Rows:
         """The rows of some keys in the order of the items; NotFoundError for a key that is not there."""
-        row_of = self._row_of
-        try:
-            rows = np.array(sorted({row_of[key] for key in keys}), np.int64)
-        except KeyError as error:
-            key = error.args[0]
-            hint = nearest(str(key), row_of) if len(row_of) < HINTED else ""
-            raise NotFoundError(f"There is no item '{key}'.", hint=hint) from None
+        wanted = list(dict.fromkeys(keys))
+        rows = self.match(pa.array(wanted, pa.string())) if wanted else np.empty(0, np.int64)
+        if np.any(rows < 0):
+            key = wanted[int(np.argmax(rows < 0))]
+            hint = nearest(key, to_list(self.keys)) if len(self) < HINTED else ""
+            raise NotFoundError(f"There is no item '{key}'.", hint=hint)
+        return self.in_order(rows)
+
+    def in_order(self, rows: Rows) -> Rows:
+        """Some rows in the order of the items."""
         return rows[np.argsort(self.positions[rows], kind="stable")]
 
-    def origins(self, codes: dict[str, int]) -> npt.NDArray[np.int64]:
-        """Where the data of each row lies, as int64 (N, 2): a number for its data's name, and a place in it.
+    def rows_in(self, other: RowIndex) -> Rows:
+        """For each row the row of another version that is the same row of the same data, -1 where there is none."""
+        found = np.full(len(self), -1, np.int64)
+        theirs = other._by_data()
+        for name, mine in self._by_data().items():
+            if name in theirs:
+                first = theirs[name].start
+                found[mine] = _places_in(self._places(mine), other._places(theirs[name]), first)
+        return found
 
-        Rows of two versions with equal origins are the same row. ``codes`` numbers the names, and is added to.
-        """
+    def _by_data(self) -> dict[str, slice]:
+        """The rows of each fragment, which lie together, by the name of its data."""
+        owners = (self.addresses >> np.uint64(32)).astype(np.uint32)
+        cuts = [0, *(np.flatnonzero(owners[1:] != owners[:-1]) + 1).tolist(), len(owners)]
         names = data_names(self._table)
-        owners = (self.addresses >> np.uint64(32)).astype(np.int64)
-        code_of = {owner: codes.setdefault(name, len(codes)) for owner, name in names.items()}
-        made: list[int] = [code_of[owner] for owner in np.unique(owners).tolist()]
-        _, inverse = np.unique(owners, return_inverse=True)
-        places = (self.addresses & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        return np.stack([np.array(made, np.int64)[inverse], places], axis=1)
+        return {names[int(owners[begin])]: slice(begin, end) for begin, end in pairwise(cuts) if end > begin}
+
+    def _places(self, rows: slice) -> npt.NDArray[np.uint32]:
+        """Where in its data each of some rows is; these grow."""
+        return self.addresses[rows].astype(np.uint32)  # the lower half
 
     def take(self, rows: Rows, columns: Sequence[str]) -> pa.Table:
         """These rows, in this order, with these columns."""
         return take_rows(self._table, self.addresses[rows], columns)
+
+
+def _places_in(wanted: npt.NDArray[np.uint32], there: npt.NDArray[np.uint32], first: int) -> Rows:
+    """Where each of some growing numbers is among others that grow, counted from ``first``; -1 where it is not."""
+    at = np.minimum(np.searchsorted(there, wanted), len(there) - 1)
+    return np.where(there[at] == wanted, at + first, -1)

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from lance import LanceDataset
+from lance.fragment import LanceFragment
 
 from saccade.core.schema import KEY, Schema
-from saccade.store.key_files import that_may_hold
-from saccade.store.lance_table import open_table
+from saccade.store.key_files import addresses_of, is_large
+from saccade.store.lance_table import open_table, scan_rows, take_rows
 from saccade.store.row_index import RowIndex, Rows
 
 _READING = threading.RLock()
@@ -56,15 +59,25 @@ class Snapshot:
 
     def find(self, key: str, columns: Sequence[str]) -> pa.Table:
         """The row of a key, or none; builds no index of all rows where there is none yet."""
+        fragments = self.table.get_fragments()
+        large = [one for one in fragments if is_large(one)] if len(fragments) > 1 else []
+        found = self._row_at(addresses_of(self.folder, large, key), key, columns)
+        if not len(found) and len(large) < len(fragments):
+            found = self._looked_for(key, columns, [one for one in fragments if one not in large])
+        return found if len(found) else self._row_at(addresses_of(self.folder, large, key, checked=True), key, columns)
+
+    def _row_at(self, addresses: npt.NDArray[np.uint64], key: str, columns: Sequence[str]) -> pa.Table:
+        """The row of a key, where one of these addresses is its."""
+        if not len(addresses):
+            return pa.schema([self.table.schema.field(name) for name in columns]).empty_table()
+        rows = take_rows(self.table, addresses, columns)
+        return rows.filter(pc.equal(rows.column(KEY), key))
+
+    def _looked_for(self, key: str, columns: Sequence[str], fragments: list[LanceFragment]) -> pa.Table:
         if "_index" in self.__dict__:
             rows = self.index.match(pa.array([key], pa.string()))
             return self.index.take(rows[rows >= 0], columns)
         text = key.replace("'", "''")
-        fragments = self.table.get_fragments()
-        if len(fragments) > 1:
-            fragments = that_may_hold(self.folder, fragments, key)
-        if not fragments:
-            return pa.schema([self.table.schema.field(name) for name in columns]).empty_table()
         found: pa.Table = self.table.scanner(
             columns=list(columns), filter=f"`{KEY}` = '{text}'", fragments=fragments
         ).to_table()
@@ -72,6 +85,15 @@ class Snapshot:
 
     def batches(self, columns: Sequence[str], rows: Rows | None = None, size: int = 4096) -> Iterator[pa.Table]:
         """Tables of up to ``size`` rows with these columns; all rows in the order of the items, or these."""
+        if rows is None and self.index.is_in_order:
+            for batch in scan_rows(self._looked_through, columns, size).to_batches():
+                yield pa.table(batch)
+            return
         wanted = self.index.order if rows is None else rows
         for start in range(0, len(wanted), size):
-            yield self.index.take(np.asarray(wanted[start : start + size]), columns)
+            addresses = self.index.addresses[wanted[start : start + size]]
+            yield take_rows(self._looked_through, addresses, columns)
+
+    @cached_property
+    def _looked_through(self) -> LanceDataset:
+        return open_table(self.folder, self.version, sparing=True)

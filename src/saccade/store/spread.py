@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Numbers = npt.NDArray[np.float64]
-_HELD = 1 << 20
+_HELD = 1 << 18
 """So many numbers are held; also while the rest is looked through."""
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _SIGN = np.uint64(1 << 63)
@@ -27,7 +27,7 @@ class Spread:
         self._file: IO[bytes] | None = None
 
     def add(self, numbers: Numbers) -> None:
-        self._held.append(np.ascontiguousarray(numbers, np.float64))
+        self._held.append(np.array(numbers, np.float64))  # a copy: a part of a table would keep all of it in memory
         self._count += len(numbers)
         if self._count - self._in_file > _HELD:
             self._spill()

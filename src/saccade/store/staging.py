@@ -52,18 +52,21 @@ class Staged:
             column.name: dict.fromkeys(column.class_names)
             for column in schema.of_kind(Kind.LABEL, Kind.LABELS, Kind.OBJECTS)
         }
-        self._keys: list[pa.Array] = []
+        keys: list[pa.Array] = []
         self.spill = Spill(folder / "staged.arrow", arrow_schema(schema, position=False))
-        self.spill.write(self._encoded(items, schema, progress))
-        self.keys: pa.Array = pa.concat_arrays(self._keys) if self._keys else pa.array([], pa.string())
+        self.spill.write(self._encoded(items, schema, keys, progress))
+        self.keys: pa.Array = pa.concat_arrays(keys) if keys else pa.array([], pa.string())
+        keys.clear()
         self.schema = Schema(tuple(self._with_seen_classes(column) for column in schema.columns))
         self._refuse_repeated_keys()
 
-    def _encoded(self, items: Iterable[Item], schema: Schema, progress: Progress) -> Iterator[pa.RecordBatch]:
+    def _encoded(
+        self, items: Iterable[Item], schema: Schema, keys: list[pa.Array], progress: Progress
+    ) -> Iterator[pa.RecordBatch]:
         waiting = iter(items)
         while batch := list(islice(waiting, BATCH)):
             encoded = encode_items(batch, schema)
-            self._keys.append(encoded.column(KEY))
+            keys.append(encoded.column(KEY))
             for name, seen in self._seen.items():
                 seen.update(dict.fromkeys(_classes_in(encoded.column(name), schema[name].kind)))
             progress.advance(len(batch))
