@@ -107,7 +107,7 @@ class DatasetVersion:
     def keys_at(self, places: npt.NDArray[np.int64]) -> list[str]:
         """The keys of the items at these places of the order."""
         index = self.snapshot.index
-        return to_list(index.keys.take(pa.array(index.order[places])))
+        return to_list(index.keys_of(index.order[places]))
 
     def places_where(
         self, query: str | None, order: str | None = None, *, descending: bool = False
@@ -152,7 +152,7 @@ class DatasetVersion:
             query: None for all items.
             order: an expression such as ``len(objects)`` or ``image.width``, by whose values they are to be sorted.
         """
-        return to_list(self.snapshot.index.keys.take(pa.array(self._rows_where(query, order, descending))))
+        return to_list(self.snapshot.index.keys_of(self._rows_where(query, order, descending)))
 
     def _rows_where(self, query: str | None, order: str | None, descending: bool) -> Rows:
         condition = None if query is None else parse_query(query, self.schema)
