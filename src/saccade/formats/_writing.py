@@ -145,10 +145,17 @@ def copy_media(record: Record, target_stem: Path, report: Report) -> Path | None
             report.add(Action.SET_ASIDE, "file that is not an image", key=record.key, detail=repr(record.media.name))
             return None
         target = target_stem.with_name(target_stem.name + extension)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as out:
+        with _new_file(target) as out:
             shutil.copyfileobj(source, out, 1 << 20)
     return target
+
+
+def _new_file(path: Path) -> BinaryIO:
+    try:
+        return path.open("xb")
+    except FileNotFoundError:  # the first in its folder
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb")
 
 
 def image_size_wh(image: Path | bytes) -> tuple[int, int]:
