@@ -181,12 +181,13 @@ class ObjectStore:
 
     def read(self, digest: str) -> bytes:
         """The bytes of an object; NotFoundError where there is none."""
+        name = self._name(digest)
         with suppress(WorkspaceError):  # a pack that is damaged: there may be a file as well
             if self._packs is not None and (data := self._packs.read(bytes.fromhex(digest))) is not None:
                 return data
         try:
             with self._reached():
-                return bytes(self._fs.cat_file(self._name(digest)))
+                return bytes(self._fs.cat_file(name))
         except FileNotFoundError:
             return self._packed(digest)
 
