@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ from saccade.store.lance_table import create_table, files_of, manifest_of, overw
 from saccade.store.row_index import Rows
 from saccade.store.snapshot import Snapshot
 from saccade.store.staging import Spill, Staged
+
+_TOGETHER = 16
+"""Batches whose keys are matched at once."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,7 @@ class _Merge:
         self._next = head.index.next_position
 
     def rows(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            rows = self.head.index.match(batch.column(KEY))
+        for batch, rows in self._matched(batches):
             yield from self._changed(pa.table(batch.filter(pa.array(rows >= 0))), rows[rows >= 0])
             new = batch.filter(pa.array(rows < 0))
             if len(new):
@@ -133,9 +136,19 @@ class _Merge:
                 self._next += len(new)
                 self.added += len(new)
 
+    def _matched(self, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, Rows]]:
+        """Each batch with its rows in the head; several are matched at once, which takes hardly longer than one."""
+        waiting = iter(batches)
+        while group := list(islice(waiting, _TOGETHER)):
+            rows = self.head.index.match(pa.concat_arrays([batch.column(KEY) for batch in group]))
+            ends = np.cumsum([len(batch) for batch in group])
+            yield from zip(group, np.split(rows, ends[:-1]), strict=True)
+
     def _changed(self, new: pa.Table, rows: Rows) -> Iterator[pa.RecordBatch]:
         """Old rows with the new values in place of those that differ; rows without a difference are left alone."""
-        old = self.head.index.take(rows, [KEY, *self.head.schema.names])
+        if not len(rows):
+            return
+        old = next(self.head.batches([KEY, *self.head.schema.names], rows, len(rows)))
         names = [name for name in new.schema.names if name != KEY]
         masks = [
             differing(
