@@ -311,6 +311,7 @@ def described() -> dict[str, Any]:
 
     from saccade import __version__
     from saccade.server.application import FAILURES, ROUTERS
+    from saccade.server.once import describe_once
 
     served = FastAPI(title="Saccade", version=__version__, responses=FAILURES)
     for router in ROUTERS:
@@ -318,6 +319,7 @@ def described() -> dict[str, Any]:
     for name in (*EVENTS, PING):
         served.webhooks.add_api_route(f"/{name}", _told(name), methods=["POST"], status_code=204)
     found = served.openapi()
+    describe_once(found)
     found["webhooks"] = {path.strip("/"): facts for path, facts in found["webhooks"].items()}
     for facts in found["webhooks"].values():
         facts["post"]["responses"] = {"2XX": {"description": "It was accepted."}}

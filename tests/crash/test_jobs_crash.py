@@ -7,8 +7,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -18,6 +16,7 @@ from pathlib import Path
 import httpx
 import pyarrow as pa
 import pytest
+from tests.crash.serving import Server
 
 from saccade.app.importing import import_dataset
 from saccade.core.digest import digest_bytes
@@ -33,41 +32,17 @@ PATIENCE = 300.0
 WHAT = {"server": "serve", "worker": "worker", "job": "saccade.app.jobs.doing"}
 
 
-class Site:
+class Site(Server):
     """A server with a worker that is begun anew whenever it was killed, and what it acknowledged."""
 
     def __init__(self, folder: Path, token: str) -> None:
-        self._folder, self._token = folder, token
-        self._process: subprocess.Popen[str] | None = None
-        self.begin()
+        super().__init__(folder, token, workers=1)
         self.uploads: dict[str, dict[str, bytes]] = {}
         self.jobs: dict[str, str] = {}
         """The dataset that each job is to make."""
         self.files_of: dict[str, dict[str, bytes]] = {}
         self.changes: dict[int, tuple[str, str]] = {}
         """For each version that was acknowledged the key and the tag that it added."""
-
-    def begin(self) -> None:
-        self.end()
-        command = [
-            sys.executable, "-m", "saccade", "serve", "--port", "0", "--json", "--workers", "1",
-            "--workspace", str(self._folder),
-        ]  # fmt: skip
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert self._process.stdout is not None
-        said = ""
-        for line in self._process.stdout:
-            said += line
-            if line.startswith("}"):
-                break
-        headers = {"Authorization": f"Bearer {self._token}"}
-        self.http = httpx.Client(base_url=json.loads(said)["api"], headers=headers, timeout=60)
-
-    def end(self) -> None:
-        if self._process is not None:
-            self.http.close()
-            self._process.kill()
-            self._process.communicate()
 
     def processes(self) -> dict[str, int]:
         """The process ids of the server, its worker and the job that is being done."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.server.losing import LosingWay
 from tests.server.test_serving import start
 
 import saccade
@@ -130,6 +131,26 @@ def test_work_from_a_program(
     assert site.jobs.leave("look", {"source": {"url": "https://example.org/x.zip"}}, "one").id == job.id
     with pytest.raises(ConflictError):
         site.jobs.leave("look", {"source": {"url": "https://example.org/y.zip"}}, "one")
+
+
+def test_what_got_lost_on_its_way_is_done_once(here: tuple[Workspace, str, dict[str, str]]) -> None:
+    workspace, address, tokens = here
+    way = LosingWay(int(address.rpartition(":")[2]))
+    with connect(way.address, tokens["manager"]) as site:
+        before = site.datasets.open("harbour").number
+        keys = site.datasets.open("harbour").keys()[:1]
+        way.losing = 2
+        made = site.datasets.change("harbour", "tag", "lost and found", keys=keys)
+        assert (made.number, way.losing) == (before + 1, 0)
+        assert [one.number for one in workspace.datasets.log("harbour")][:2] == [before + 1, before]
+        way.losing = 1
+        assert site.datasets.open("harbour").number == before + 1
+        way.losing = 9
+        with pytest.raises(WorkspaceError, match="does not answer"):
+            site.datasets.restore("harbour", before)
+        way.losing = 0
+        assert site.datasets.open("harbour").number == before + 2, "it was done, and whoever asked was told of doubt"
+    way.close()
 
 
 def test_who_may_and_who_may_not(here: tuple[Workspace, str, dict[str, str]]) -> None:

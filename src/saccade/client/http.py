@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -38,6 +40,8 @@ _BY_CODE: dict[str, type[SaccadeError]] = {
     )
 }  # fmt: skip
 _PATIENCE = 60.0
+_PAUSES = (0.5, 1.0, 2.0)
+NAMED = "Idempotency-Key"
 
 
 class Http:
@@ -66,13 +70,30 @@ class Http:
         return answer.json() if answer.content else None
 
     def send(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """An answer; the SaccadeError that it tells, WorkspaceError where the server cannot be reached."""
+        """An answer; the SaccadeError that it tells, WorkspaceError where the server cannot be reached.
+
+        A request whose answer got lost is made again. What changes something has a name, with which it is done once.
+        """
         if "params" in more:
             more["params"] = {name: value for name, value in more["params"].items() if value is not None}
-        with self._readable():
-            answer = self._client.request(method, path, **more)
+        if "content" in more:  # which may be read once only
+            with self._readable():
+                answer = self._client.request(method, path, **more)
+        else:
+            if method != "GET":
+                more["headers"] = {NAMED: uuid.uuid4().hex, **(more.get("headers") or {})}
+            answer = self._again(method, path, **more)
         _raise(answer)
         return answer
+
+    def _again(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """What is answered at last, where connections break."""
+        for pause in _PAUSES:
+            with suppress(httpx.NetworkError, httpx.RemoteProtocolError):
+                return self._client.request(method, path, **more)
+            time.sleep(pause)
+        with self._readable():
+            return self._client.request(method, path, **more)
 
     @contextmanager
     def stream(self, path: str, **query: Any) -> Iterator[httpx.Response]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from saccade.client.http import Http, error_of
+from saccade.client.http import NAMED, Http, error_of
 from saccade.client.told import made, path_of
 from saccade.core.errors import WorkspaceError
 from saccade.core.progress import Progress, Silent
 from saccade.store.jobs import ENDED, Job
 
 _LOOK_AGAIN, _PATIENCE = 0.3, 30.0
-_PAUSES = (0.5, 2.0)
 JobList = list[Job]
 
 
@@ -34,14 +32,8 @@ class RemoteJobs:
 
     def leave(self, kind: str, parameters: Mapping[str, Any], key: str | None = None) -> Job:
         """Leave work to the workers. Asked for again with the same key, it is the same job."""
-        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
-        body = {"kind": kind, "parameters": dict(parameters)}
-        for pause in _PAUSES:
-            try:
-                return _job(self._http.post("/jobs", body, headers=headers))
-            except WorkspaceError:  # whether it was heard is not known; with the same key asking again is asking once
-                time.sleep(pause)
-        return _job(self._http.post("/jobs", body, headers=headers))
+        headers = {} if key is None else {NAMED: key}
+        return _job(self._http.post("/jobs", {"kind": kind, "parameters": dict(parameters)}, headers=headers))
 
     def run(self, kind: str, parameters: Mapping[str, Any], progress: Progress | None = None) -> Job:
         """Leave work to the workers and wait for its end; Ctrl-C cancels it. SaccadeError where it fails."""

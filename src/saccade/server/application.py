@@ -35,9 +35,10 @@ from saccade.core.errors import (
 )
 from saccade.server.answers.base import Failure
 from saccade.server.gate import PROJECT, Gate
+from saccade.server.once import AnsweredError, Once, answer_again
 from saccade.server.opened import Sites, UnchangedError
 from saccade.server.pages import PLACE, Pages
-from saccade.server.permissions import API
+from saccade.server.permissions import API, FILES
 from saccade.server.routes import (
     datasets,
     evaluations,
@@ -61,7 +62,6 @@ ROUTERS = (
 )  # fmt: skip
 LARGEST_BODY, LARGEST_UPLOAD = 1 << 20, 1 << 40
 _OF_PROJECT = re.compile(rf"{API}/projects/(?P<project>[^/]+)/(?P<rest>.+)", re.DOTALL)
-_FILES = re.compile(rf"{API}/uploads/[^/]+/files")
 FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": Failure} for status in (401, 403, 404, 409, 412, 413, 422, 429)
 }
@@ -125,9 +125,11 @@ def create_app(
     app.mount("/", Pages(PLACE))
     app.add_exception_handler(SaccadeError, _known)
     app.add_exception_handler(UnchangedError, _unchanged)
+    app.add_exception_handler(AnsweredError, answer_again)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(Exception, _unknown)
+    app.add_middleware(Once)
     app.add_middleware(_Guarded)
     app.add_middleware(_InProject)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOCAL, *hosts], www_redirect=False)
@@ -168,7 +170,7 @@ class _Guarded:
 
         given = Headers(scope=scope)
         length = given.get("Content-Length", "0")
-        most = LARGEST_UPLOAD if _FILES.fullmatch(scope["path"]) else LARGEST_BODY
+        most = LARGEST_UPLOAD if FILES.fullmatch(scope["path"]) else LARGEST_BODY
         if "Transfer-Encoding" in given or not length.isdigit() or int(length) > most:
             refused = _failure(413, "too-large", f"A request has at most {most:,} bytes, and says how many.")
             await refused(scope, receive, send)

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response
 
 from saccade.core.errors import NotAllowedError, NotFoundError, NotSignedInError
+from saccade.server.once import begin_once
 from saccade.server.opened import Sites
-from saccade.server.permissions import API, NEEDED, ROUTES, Action
+from saccade.server.permissions import API, NEEDED, ROUTES, SAFE, Action
 from saccade.store.entrance import Caller
 from saccade.store.identities import TIME
 from saccade.store.people import People
@@ -22,7 +23,6 @@ BEGUN = "saccade_sign_in"
 GUARD = "X-Saccade-Guard"
 PROJECT = "saccade.project"
 """Where the scope of a request names the project that is asked."""
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORTNIGHT = 14 * 24 * 3600
 
 
@@ -43,6 +43,7 @@ def pass_gate(request: Request) -> None:
         NotSignedInError: nobody is signed in, and the route is not for everybody.
         NotFoundError: there is no such project, or whoever asks is not in it.
         NotAllowedError: the role is too small; or a browser sent it for another site.
+        AnsweredError, ConflictError: it has the name of a request that was made before.
     """
     route = f"{request.method} {request.scope['route'].path}"
     action = ROUTES.get(route)
@@ -55,7 +56,7 @@ def pass_gate(request: Request) -> None:
     request.state.served, request.state.opened = site or (sites.workspace, None)
     caller = _caller(request)
     request.state.caller = caller
-    changes = request.method not in _SAFE
+    changes = request.method not in SAFE
     if changes:
         _refuse_other_sites(request)
     if action is Action.PUBLIC:
@@ -69,6 +70,8 @@ def pass_gate(request: Request) -> None:
     if site is None or caller.role is None:
         raise NotFoundError(f"There is no project '{project[:100]}' that you are in.")
     is_allowed = caller.role.covers(NEEDED[action])
+    if changes and is_allowed:
+        begin_once(request, site[0].requests, caller, route)
     if changes or not is_allowed:
         note(request, route if is_allowed else f"refused {route}", request.url.path)
     if not is_allowed:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 from saccade.core.roles import Role
 
 API = "/api/v1"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""The methods that change nothing."""
+FILES = re.compile(rf"{API}/uploads/[^/]+/files")
+"""Where files are sent to, of any length; sent again, they are there already."""
 
 
 class Action(StrEnum):
@@ -143,3 +148,10 @@ ROUTES = {
     f"GET {API}/evaluations/{{evaluation}}/report": Action.LOOK,
     f"GET {API}/evaluations/{{evaluation}}/compare": Action.LOOK,
 }
+
+TELLS_SECRET = frozenset({
+    f"POST {API}/tokens", f"POST {API}/invitations", f"POST {API}/webhooks", f"POST {API}/webhooks/{{webhook}}/secret",
+})  # fmt: skip
+"""The routes whose answers hold what is told once and kept nowhere."""
+OWN_WAY_OF_ONCE = frozenset({f"POST {API}/jobs"})
+"""Those that themselves see to it that what has an Idempotency-Key is done once, for good."""

@@ -372,6 +372,24 @@ class AuditRow(InProject, Base):
     address: Mapped[str] = mapped_column(String(64), default="")
 
 
+class RequestRow(InProject, Base):
+    """A request that somebody gave a ``name``, and what was answered to it. ``name`` and ``asked`` are digests of the
+    name and of what is asked for, ``process`` is the server that does it, "" where that failed; ``body`` is None where
+    it holds a secret."""
+
+    __tablename__ = "requests"
+    __table_args__ = (Unique("project_id", "person_id", "name"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"))
+    name: Mapped[str] = mapped_column(String(64))
+    asked: Mapped[str] = mapped_column(String(64))
+    process: Mapped[str]
+    status: Mapped[int | None]
+    body: Mapped[str | None] = mapped_column(Text)
+    etag: Mapped[str] = mapped_column(default="")
+    created: Mapped[datetime] = mapped_column(default=now, index=True)
+
+
 class WebhookRow(InProject, Base):
     """An address that is told of events. ``secret`` is kept as it is, since signing needs it; ``previous`` is the one
     before it, with which is signed too until ``previous_until``."""

@@ -29,6 +29,7 @@ from saccade.store.object_store import ObjectStore
 from saccade.store.outbox import Outbox
 from saccade.store.people import People
 from saccade.store.projects import Projects
+from saccade.store.requests import Requests
 from saccade.store.runs import Runs
 from saccade.store.tables import DEFAULT_PROJECT
 from saccade.store.webhooks import Webhooks
@@ -90,6 +91,7 @@ class Workspace:
         self.people = People(catalog)
         self.identities = Identities(catalog)
         self.jobs = Jobs(catalog)
+        self.requests = Requests(catalog)
         self.webhooks = Webhooks(catalog)
         self.outbox = Outbox(catalog)
 

@@ -4515,6 +4515,8 @@ export interface operations {
             header?: {
                 /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
                 "if-match"?: string | null;
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
             };
             path: {
                 ref: string;
@@ -4610,6 +4612,8 @@ export interface operations {
             header?: {
                 /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
                 "if-match"?: string | null;
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
             };
             path: {
                 ref: string;
@@ -4711,6 +4715,8 @@ export interface operations {
             header?: {
                 /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
                 "if-match"?: string | null;
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
             };
             path: {
                 alias: string;
@@ -4907,6 +4913,8 @@ export interface operations {
             header?: {
                 /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
                 "if-match"?: string | null;
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
             };
             path: {
                 ref: string;
@@ -5008,6 +5016,8 @@ export interface operations {
             header?: {
                 /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
                 "if-match"?: string | null;
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
             };
             path: {
                 ref: string;
@@ -5104,6 +5114,8 @@ export interface operations {
             header?: {
                 /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
                 "if-match"?: string | null;
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
             };
             path: {
                 ref: string;
@@ -5299,6 +5311,8 @@ export interface operations {
             header?: {
                 /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
                 "if-match"?: string | null;
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
             };
             path: {
                 ref: string;
@@ -6186,6 +6200,8 @@ export interface operations {
             header?: {
                 /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
                 "if-match"?: string | null;
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
             };
             path: {
                 ref: string;
@@ -6477,6 +6493,8 @@ export interface operations {
             header?: {
                 /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
                 "if-match"?: string | null;
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
             };
             path: {
                 ref: string;
@@ -6674,6 +6692,8 @@ export interface operations {
             header?: {
                 /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
                 "if-match"?: string | null;
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
             };
             path: {
                 ref: string;
@@ -6775,6 +6795,8 @@ export interface operations {
             header?: {
                 /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
                 "if-match"?: string | null;
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
             };
             path: {
                 tag: string;
@@ -7059,7 +7081,10 @@ export interface operations {
     keep_view_api_v1_datasets__ref__views__name__put: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 ref: string;
                 name: string;
@@ -7156,7 +7181,10 @@ export interface operations {
     forget_view_api_v1_datasets__ref__views__name__delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 ref: string;
                 name: string;
@@ -7628,7 +7656,10 @@ export interface operations {
     held_api_v1_files_held_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8094,7 +8125,10 @@ export interface operations {
     invite_api_v1_invitations_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8190,7 +8224,10 @@ export interface operations {
     withdraw_api_v1_invitations__invitation__delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 invitation: string;
             };
@@ -8569,7 +8606,10 @@ export interface operations {
     cancel_api_v1_jobs__job__cancel_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 job: string;
             };
@@ -8940,7 +8980,10 @@ export interface operations {
     retry_api_v1_jobs__job__retry_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 job: string;
             };
@@ -9414,7 +9457,10 @@ export interface operations {
             query?: {
                 force?: boolean;
             };
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 ref: string;
             };
@@ -9506,7 +9552,10 @@ export interface operations {
     promote_api_v1_models__ref__aliases_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 ref: string;
             };
@@ -10453,7 +10502,10 @@ export interface operations {
     remove_api_v1_people__person__delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 person: string;
             };
@@ -10545,7 +10597,10 @@ export interface operations {
     set_role_api_v1_people__person__patch: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 person: string;
             };
@@ -10735,7 +10790,10 @@ export interface operations {
     new_project_api_v1_projects_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -11114,7 +11172,10 @@ export interface operations {
     remove_api_v1_runs__run__delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 run: string;
             };
@@ -11206,7 +11267,10 @@ export interface operations {
     cancel_api_v1_runs__run__cancel_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 run: string;
             };
@@ -12346,7 +12410,10 @@ export interface operations {
     new_token_api_v1_tokens_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -12442,7 +12509,10 @@ export interface operations {
     revoke_api_v1_tokens__token__delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 token: string;
             };
@@ -12534,7 +12604,10 @@ export interface operations {
     begin_upload_api_v1_uploads_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -12720,7 +12793,10 @@ export interface operations {
     forget_upload_api_v1_uploads__upload__delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 upload: string;
             };
@@ -13002,7 +13078,10 @@ export interface operations {
     new_webhook_api_v1_webhooks_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -13192,7 +13271,10 @@ export interface operations {
     remove_api_v1_webhooks__webhook__delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 webhook: string;
             };
@@ -13284,7 +13366,10 @@ export interface operations {
     change_api_v1_webhooks__webhook__patch: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 webhook: string;
             };
@@ -13479,7 +13564,10 @@ export interface operations {
     again_failed_api_v1_webhooks__webhook__deliveries_again_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 webhook: string;
             };
@@ -13573,7 +13661,10 @@ export interface operations {
     again_api_v1_webhooks__webhook__deliveries__delivery__again_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 webhook: string;
                 delivery: string;
@@ -13668,7 +13759,10 @@ export interface operations {
     renew_api_v1_webhooks__webhook__secret_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 webhook: string;
             };
@@ -13762,7 +13856,10 @@ export interface operations {
     try_webhook_api_v1_webhooks__webhook__test_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                "idempotency-key"?: string;
+            };
             path: {
                 webhook: string;
             };
