@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
+from saccade.store import changes
+from saccade.store.datasets import Mode
 from saccade.store.doctor import doctor
 from saccade.store.workspace import Workspace
 
@@ -68,9 +71,13 @@ def apply(workspace: Workspace, states: list[State], step: tuple[str, Any, set[s
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=12)
-@given(steps)
-def test_a_dataset_is_a_dictionary_with_a_memory(history: list[tuple[str, Any, set[str]]]) -> None:
+@pytest.mark.parametrize("many", [changes._MANY, 1])
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=steps)
+def test_a_dataset_is_a_dictionary_with_a_memory(
+    many: int, history: list[tuple[str, Any, set[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "_MANY", many)
     with tempfile.TemporaryDirectory() as folder, Workspace.create(folder) as workspace:
         workspace.datasets.write("d", schema_of(set(COLUMNS)), [], mode="create")
         states: list[State] = [{}]
@@ -96,3 +103,24 @@ def check_info(workspace: Workspace, number: int, states: list[State]) -> None:
     info = workspace.datasets.open(f"d@{number}").info
     assert {name: getattr(info, name) for name in expected} == expected
     assert workspace.datasets.diff(f"d@{number - 1}", f"d@{number}").counts == expected
+
+
+def test_many_small_edits_are_no_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "_MANY", 4)
+    schema = schema_of({"n"})
+    with Workspace.create(tmp_path) as workspace:
+        datasets = workspace.datasets
+        first = datasets.write("d", schema, [Item(f"k{n:02}", {"n": 0.0}) for n in range(50)], mode="create")
+        for number in range(1, 40):
+            mode: Mode = "append" if number % 10 == 0 else "merge"
+            key = f"new{number}" if mode == "append" else f"k{number % 13:02}"
+            datasets.write("d", schema, [Item(key, {"n": float(number)})], mode=mode)
+        last = datasets.open("d")
+        assert len(last.snapshot.table.get_fragments()) <= 4 + 1
+        assert [item.key for item in last.items()][:50] == first.keys(), "and all is where it was"
+        for number in (1, 7, 23, 40):
+            version = datasets.open(f"d@{number}")
+            expected = {f"k{n % 13:02}": float(n) for n in range(1, number) if n % 10}
+            assert {item.key: item["n"] for item in version.items() if item["n"] and "k" in item.key} == expected
+        assert datasets.diff("d@39", "d@40").counts == {"added": 0, "removed": 0, "changed": 1}
+        assert doctor(workspace) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,10 @@ from saccade.store.staging import Spill, Staged
 
 _TOGETHER = 16
 """Batches whose keys are matched at once."""
+_FEW, _MANY = 4096, 32
+"""More fragments than so many that have fewer rows than those are put together, so that thousands of small edits are
+no thousands of files to look into."""
+_BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -110,9 +114,10 @@ def append(head: Snapshot, staged: Staged) -> Change:
             hint="Write with mode 'merge' to change them.",
         )
     schema = head.schema.merged(staged.schema)
-    base = with_schema(head.table, arrow_schema(schema))
-    rows = staged.spill.reader(base.schema, _numbered(base.schema, head.index.next_position))
-    table = update(base, np.empty(0, np.uint64), rows) if staged.spill.rows else base
+    base = table = with_schema(head.table, arrow_schema(schema))
+    if staged.spill.rows:
+        new = staged.spill.reader(base.schema, _numbered(base.schema, head.index.next_position))
+        table = _update(head, base, np.empty(0, np.uint64), new)
     _drop_step(head, base, table)
     return Change(_snapshot(head.folder, table, schema), len(head.index) + staged.spill.rows, added=staged.spill.rows)
 
@@ -188,11 +193,43 @@ def combined(
     spill.write(merging.rows(batches))
     gone = head.index.addresses[head.index.rows_of(removed)]
     replaced = np.concatenate(merging.replaced)
-    rows = spill.reader(base.schema, lambda batch: batch) if spill.rows else None
-    table = update(base, np.concatenate([replaced, gone]), rows)
+    table = base
+    if spill.rows or len(gone):
+        table = _update(head, base, np.concatenate([replaced, gone]), spill.read())
     _drop_step(head, base, table)
     items = len(head.index) + merging.added - len(gone)
     return Change(_snapshot(head.folder, table, schema), items, merging.added, len(gone), len(replaced))
+
+
+def _update(
+    head: Snapshot, base: LanceDataset, without: npt.NDArray[np.uint64], batches: Iterable[pa.RecordBatch]
+) -> LanceDataset:
+    """The base, which has the rows of the head, without some and with others; what lies in small parts lies together.
+
+    Nothing is an item's worse for that: its row has the place in the order that it had.
+    """
+    rows = _scattered(head)
+    rows = rows[~np.isin(head.index.addresses[rows], without)]
+    gone = np.concatenate([without, head.index.addresses[rows]])
+    new = chain(batches, _again(head, base.schema, rows))
+    return update(base, gone, pa.RecordBatchReader.from_batches(base.schema, new))
+
+
+def _scattered(head: Snapshot) -> Rows:
+    """The rows in fragments of few, where there are many of those."""
+    small = [rows for rows in head.index.fragments().values() if rows.stop - rows.start < _FEW]
+    if len(small) <= _MANY:
+        return np.empty(0, np.int64)
+    return np.concatenate([np.arange(rows.start, rows.stop) for rows in small])
+
+
+def _again(head: Snapshot, schema: pa.Schema, rows: Rows) -> Iterator[pa.RecordBatch]:
+    """Rows of the head as they are, in the order of the items."""
+    rows = head.index.in_order(rows)
+    for start in range(0, len(rows), _BATCH):
+        part = rows[start : start + _BATCH]
+        for table in head.batches([KEY, *head.schema.names], part, _BATCH):
+            yield _conform(table, schema, head.index.positions[part])
 
 
 def delete(head: Snapshot, keys: Iterable[str]) -> Change:

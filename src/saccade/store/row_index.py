@@ -111,12 +111,16 @@ class RowIndex:
                 found[mine] = _places_in(self._places(mine), other._places(theirs[name]), first)
         return found
 
-    def _by_data(self) -> dict[str, slice]:
-        """The rows of each fragment, which lie together, by the name of its data."""
+    def fragments(self) -> dict[int, slice]:
+        """The rows of each fragment, which lie together."""
         owners = (self.addresses >> np.uint64(32)).astype(np.uint32)
         cuts = [0, *(np.flatnonzero(owners[1:] != owners[:-1]) + 1).tolist(), len(owners)]
+        return {int(owners[begin]): slice(begin, end) for begin, end in pairwise(cuts) if end > begin}
+
+    def _by_data(self) -> dict[str, slice]:
+        """The rows of each fragment by the name of its data."""
         names = data_names(self._table)
-        return {names[int(owners[begin])]: slice(begin, end) for begin, end in pairwise(cuts) if end > begin}
+        return {names[fragment]: rows for fragment, rows in self.fragments().items()}
 
     def _places(self, rows: slice) -> npt.NDArray[np.uint32]:
         """Where in its data each of some rows is; these grow."""

@@ -63,7 +63,7 @@ class Snapshot:
         large = [one for one in fragments if is_large(one)] if len(fragments) > 1 else []
         found = self._row_at(addresses_of(self.folder, large, key), key, columns)
         if not len(found) and len(large) < len(fragments):
-            found = self._looked_for(key, columns, [one for one in fragments if one not in large])
+            found = self._looked_for(key, columns, [one for one in fragments if not (large and is_large(one))])
         return found if len(found) else self._row_at(addresses_of(self.folder, large, key, checked=True), key, columns)
 
     def _row_at(self, addresses: npt.NDArray[np.uint64], key: str, columns: Sequence[str]) -> pa.Table:
