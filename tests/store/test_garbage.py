@@ -19,11 +19,23 @@ from saccade.core.errors import ConflictError, MediaError, NotFoundError, Worksp
 from saccade.store.doctor import doctor, relink_files
 from saccade.store.files import Scratch
 from saccade.store.garbage import collect_garbage
+from saccade.store.references import MediaScan
 from saccade.store.workspace import Workspace
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["write", "model", "remove", "stray", "gc"]), st.integers(0, 3)), max_size=12
+    st.tuples(st.sampled_from(["write", "add", "drop", "model", "remove", "stray", "gc"]), st.integers(0, 3)),
+    max_size=12,
 )
+
+
+def test_rows_that_versions_share_are_looked_at_once(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path) as workspace:
+        workspace.datasets.write("d", SCHEMA, [item(workspace, f"k{n}") for n in range(30)], mode="create")
+        for number in range(10):
+            workspace.datasets.write("d", SCHEMA, [item(workspace, f"k{number}", f"other {number}")], mode="merge")
+        scan = MediaScan()
+        snapshots = [workspace.datasets.open(f"d@{number}").snapshot for number in range(1, 12)]
+        assert [sum(map(len, scan.of(snapshot))) for snapshot in snapshots] == [30, *[1] * 10]
 
 
 @pytest.mark.slow
@@ -41,6 +53,12 @@ def test_what_is_needed_stays_and_the_rest_goes(
                 made = item(workspace, f"p{len(alive)}{number}")
                 workspace.datasets.write(name, SCHEMA, [made], mode="replace")
                 alive.setdefault(name, set()).add(made["image"].digest)
+            elif step == "add" and name in alive:
+                made = item(workspace, f"a{len(alive[name])}{number}")
+                workspace.datasets.write(name, SCHEMA, [made], mode="merge")
+                alive[name].add(made["image"].digest)
+            elif step == "drop" and name in alive:
+                workspace.datasets.delete_items(name, workspace.datasets.open(name).keys()[:1])
             elif step == "model":
                 models += 1
                 made_model = workspace.models.add("m", files={"w": b"weights %d" % models}, manifest={}, metrics={})

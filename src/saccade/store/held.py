@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from saccade.core.schema import Column, ImageRef, Kind, MediaRef
 from saccade.store.codec import decode_column
-from saccade.store.lance_table import identity_of
+from saccade.store.lance_table import LookedAt
 from saccade.store.names import exact
 from saccade.store.snapshot import Snapshot
 from saccade.store.workspace import Workspace
@@ -32,7 +32,7 @@ def held_files(workspace: Workspace, wanted: Iterable[MediaRef]) -> Held:
     """Those of the wanted files that a version of the project refers to, as it does; nothing is said of the others."""
     missing = {identity(ref) for ref in wanted}
     found: dict[tuple[type, str, int | None], MediaRef] = {}
-    seen: set[tuple[str, str]] = set()
+    seen = LookedAt()
     for snapshot in _versions(workspace) if missing else ():
         for ref in _refs(snapshot, {digest for _, digest, _ in missing}, seen):
             if (one := identity(ref)) in missing:
@@ -56,15 +56,13 @@ def _versions(workspace: Workspace) -> Iterator[Snapshot]:
                 yield datasets.open(exact(name, info.number)).snapshot
 
 
-def _refs(snapshot: Snapshot, digests: set[str], seen: set[tuple[str, str]]) -> Iterator[MediaRef]:
+def _refs(snapshot: Snapshot, digests: set[str], seen: LookedAt) -> Iterator[MediaRef]:
     """References to files of these digests, less those of rows that were seen before."""
     among = pa.array(sorted(digests), pa.string())
     for column in snapshot.schema.of_kind(Kind.IMAGE, Kind.VIDEO, Kind.FILE):
         for fragment in snapshot.table.get_fragments():
-            what = column.name, identity_of(fragment, snapshot.folder)
-            if what in seen:
+            if not seen.is_new(fragment, column.name):
                 continue
-            seen.add(what)
             for batch in fragment.to_batches(columns=[column.name], batch_size=_BATCH):
                 yield from _of_batch(batch.column(0), column, among)
 

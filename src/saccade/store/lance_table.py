@@ -144,16 +144,30 @@ def scan_rows(
 
 def data_names(table: LanceDataset) -> dict[int, str]:
     """For each fragment the name of its data, which no other table, version or branch gives to other data."""
-    return {
-        fragment.fragment_id: "+".join(sorted(file.path for file in fragment.data_files()))
-        for fragment in table.get_fragments()
-    }
+    return {fragment.fragment_id: _data_of(fragment) for fragment in table.get_fragments()}
 
 
-def identity_of(fragment: LanceFragment, folder: Path) -> str:
-    """What a fragment is made of, its deleted rows too: fragments with one identity hold the same rows."""
-    parts = sorted(file.path for file in fragment.data_files())
-    return "+".join([*parts, *(path.name for path in _deletion_files(fragment.metadata, folder))])
+class LookedAt:
+    """Which fragments were looked at, a column at a time: rows that versions share need no second look.
+
+    Later versions have no other rows in a fragment than the one that made it, only fewer.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, str, str]] = set()
+
+    def is_new(self, fragment: LanceFragment, column: str) -> bool:
+        """Whether there are rows of a fragment that were not looked at yet; from here on they were."""
+        data, deletion = _data_of(fragment), fragment.metadata.deletion_file
+        what = column, data, "" if deletion is None else deletion.path(fragment.fragment_id)
+        if what in self._seen or (column, data, "") in self._seen:
+            return False
+        self._seen.add(what)
+        return True
+
+
+def _data_of(fragment: LanceFragment) -> str:
+    return "+".join(sorted(file.path for file in fragment.data_files()))
 
 
 def manifest_of(table: LanceDataset, folder: Path) -> Path:
@@ -177,5 +191,4 @@ def files_of(table: LanceDataset, folder: Path) -> set[Path]:
 
 def _deletion_files(fragment: FragmentMetadata, folder: Path) -> Iterable[Path]:
     if fragment.deletion_file is not None:
-        facts = fragment.to_json()["deletion_file"]
-        yield from (folder / "_deletions").glob(f"{fragment.id}-{facts['read_version']}-{facts['id']}.*")
+        yield folder / fragment.deletion_file.path(fragment.id)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from saccade.core.schema import Kind
 from saccade.store.columns import to_list
-from saccade.store.lance_table import identity_of
+from saccade.store.lance_table import LookedAt
 from saccade.store.snapshot import Snapshot
 from saccade.store.tables import EvaluationRow, ModelRow, ModelVersionRow
 from saccade.store.workspace import Workspace
@@ -30,16 +30,14 @@ class MediaScan:
     """Goes over versions one after another; rows that they share are read once."""
 
     def __init__(self) -> None:
-        self._seen: set[tuple[str, str]] = set()
+        self._seen = LookedAt()
 
     def of(self, snapshot: Snapshot) -> Iterator[list[Media]]:
         """The files of a version in batches, each batch without repetitions, less those of rows read before."""
         for column in snapshot.schema.of_kind(Kind.IMAGE, Kind.VIDEO, Kind.FILE):
             for fragment in snapshot.table.get_fragments():
-                what = column.name, identity_of(fragment, snapshot.folder)
-                if what in self._seen:
+                if not self._seen.is_new(fragment, column.name):
                     continue
-                self._seen.add(what)
                 for batch in fragment.to_batches(columns=[column.name]):
                     yield _media(batch.column(column.name))
 
