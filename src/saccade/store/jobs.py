@@ -149,6 +149,12 @@ class Jobs:
         with self._catalog.whole.reading() as session:
             return _job(session.get_one(JobRow, job))
 
+    def are_left(self) -> bool:
+        """Whether there is a job of any project that has not ended."""
+        with self._catalog.whole.reading() as session:
+            left = select(JobRow.id).where(JobRow.state.in_(("queued", "running"))).limit(1)
+            return session.scalar(left) is not None
+
     def claim(self, process: str) -> Job | None:
         """The oldest job of any project that waits or whose worker has died, now this one's; None where there is none.
 

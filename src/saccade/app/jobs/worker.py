@@ -22,6 +22,7 @@ from saccade.store.process import is_full, process_identity
 from saccade.store.workspace import Workspace
 
 _PAUSE, _PATIENCE = 0.25, 15.0
+_AFTER, _GLANCE = 4.0, 0.1
 _FULL, _NEAR = 5.0, 1 << 20
 """Seconds after which a process is ended that has all but so many bytes of its memory: it may crawl there for hours."""
 
@@ -131,7 +132,10 @@ def _ending(code: int) -> str:
 
 
 class Workers:
-    """Worker processes beside the server, begun anew where one dies."""
+    """Worker processes beside the server, begun anew where one dies.
+
+    They begin when there is a job, or a moment after the server: whoever looks at it first need not wait for them.
+    """
 
     def __init__(self, workspace: Workspace, count: int, memory: int | None = None, *, private: bool = False) -> None:
         self._command = [
@@ -139,7 +143,7 @@ class Workers:
             *([] if memory is None else ["--memory", str(memory >> 20)]), "--until-input-ends",
             *(["--private-network"] if private else []),
         ]  # fmt: skip
-        self._count = count
+        self._jobs, self._count = workspace.jobs, count
         self._processes: list[subprocess.Popen[bytes]] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="saccade-workers", daemon=True)
@@ -149,7 +153,11 @@ class Workers:
             self._thread.start()
 
     def _watch(self) -> None:
-        pause = 0.0
+        until, pause = time.monotonic() + _AFTER, 0.0
+        while time.monotonic() < until and not self._ended.wait(_GLANCE):
+            with suppress(SaccadeError):
+                if self._jobs.are_left():
+                    break
         while not self._ended.wait(pause):
             died = [one for one in self._processes if one.poll() is not None]
             for one in died:
