@@ -28,6 +28,8 @@ from saccade.core.signing import new_secret
 from saccade.store.outbox import Sending
 from saccade.store.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(seconds=1.0)
 SECRET = new_secret()
 
@@ -285,6 +287,7 @@ def test_a_receiver_that_comes_back(workspace: Workspace, receiver: Receiver, de
     assert workspace.webhooks.get(hook.id).failing_since is not None
     until(lambda: len(receiver.got) == 2, 20)
     until(lambda: workspace.webhooks.deliveries(hook.id)[-1].attempts == 2)
+    until(lambda: workspace.webhooks.deliveries(hook.id)[-1].state == "waiting")
     workspace.webhooks.again(hook.id, receiver.got[0].id)  # whoever cannot wait asks for it
     until(lambda: len(receiver.got) == 6)
     assert len({(one.id, one.body) for one in receiver.got[:3]}) == 1

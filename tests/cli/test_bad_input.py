@@ -15,6 +15,8 @@ from saccade.cli.console import print_json
 from saccade.store.doctor import doctor
 from saccade.store.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 
 def assert_untouched(location: Path, datasets: int = 0) -> None:
     """No dataset was made, and the workspace is sound."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import pytest
 from tests.crash.serving import Server
 
 from saccade.core.reader import Item
@@ -21,6 +22,8 @@ from saccade.store.workspace import Workspace
 KILLS = int(os.environ.get("SACCADE_KILLS", "3"))
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
 def test_nothing_is_done_twice(tmp_path: Path) -> None:
     home, chance = tmp_path / "home", random.Random(5)
     with Workspace.create(home) as workspace:

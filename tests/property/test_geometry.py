@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
@@ -528,12 +528,15 @@ def test_masks_move_flip_turn_and_scale_like_arrays(array: BoolArray, dx: int, d
 
 @settings(max_examples=200, deadline=None)
 @given(geometries, sizes)
+@example(Keypoints(((0.0, 0.0),), (0,), Box(0.0, 0.0, 0.0, 2.0), 1.0), (1, 1))
 def test_what_is_clipped_lies_inside_and_does_not_grow(geometry: Geometry, size_wh: tuple[int, int]) -> None:
     clipped = clip_geometry(geometry, size_wh)
     share = visible_share(geometry, size_wh)
     assert 0 <= share <= 1
     if clipped is None:
-        assert share < 1e-6 or geometry.area() <= 1e-9
+        # Of keypoints none of which is labelled the box counts, whatever their region is said to have.
+        counted = geometry.box if isinstance(geometry, Keypoints) and geometry.box else geometry
+        assert share < 1e-6 or counted.area() <= 1e-9
         return
     x1, y1, x2, y2 = clipped.bounds_xyxy()
     assert x1 >= 0

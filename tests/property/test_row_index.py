@@ -20,7 +20,8 @@ def items(keys: list[str], note: str) -> list[Item]:
     return [Item(key, {"note": note}) for key in keys]
 
 
-@settings(deadline=None)
+@pytest.mark.slow
+@settings(deadline=None, max_examples=40)
 @given(first=KEYS, second=KEYS, gone=WANTED, wanted=WANTED)
 def test_rows_are_found_by_key_and_known_again(
     tmp_path_factory: pytest.TempPathFactory, first: list[str], second: list[str], gone: list[str], wanted: list[str]

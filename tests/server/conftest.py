@@ -23,6 +23,14 @@ from saccade.store.workspace import Workspace
 PASSWORD = "correct horse battery"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each makes a workspace, a server and people in it: none of them is quick."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.slow)
+
+
 @dataclass
 class Site:
     """The application, and browsers and programs that ask it."""

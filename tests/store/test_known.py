@@ -54,6 +54,7 @@ def filled(tmp_path: Path) -> Iterator[Workspace]:
         yield workspace
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=EDITS)
 def test_every_version_finds_what_it_has(

@@ -134,7 +134,8 @@ def _ending(code: int) -> str:
 class Workers:
     """Worker processes beside the server, begun anew where one dies.
 
-    They begin when there is a job, or a moment after the server: whoever looks at it first need not wait for them.
+    They begin when there is something to do, or a moment after the server: whoever looks at it first need not wait for
+    them.
     """
 
     def __init__(self, workspace: Workspace, count: int, memory: int | None = None, *, private: bool = False) -> None:
@@ -143,7 +144,7 @@ class Workers:
             *([] if memory is None else ["--memory", str(memory >> 20)]), "--until-input-ends",
             *(["--private-network"] if private else []),
         ]  # fmt: skip
-        self._jobs, self._count = workspace.jobs, count
+        self._jobs, self._outbox, self._count = workspace.jobs, workspace.outbox, count
         self._processes: list[subprocess.Popen[bytes]] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="saccade-workers", daemon=True)
@@ -156,7 +157,7 @@ class Workers:
         until, pause = time.monotonic() + _AFTER, 0.0
         while time.monotonic() < until and not self._ended.wait(_GLANCE):
             with suppress(SaccadeError):
-                if self._jobs.are_left():
+                if self._jobs.are_left() or self._outbox.is_due():
                     break
         while not self._ended.wait(pause):
             died = [one for one in self._processes if one.poll() is not None]
