@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import ON_POSTGRESQL, ON_SQLITE, PASSWORD, Served, keep
+from tests.receiver import until
 
 from saccade.app.importing import import_dataset
 from saccade.core.roles import Role
@@ -167,8 +168,8 @@ def test_a_large_picture_comes_in_squares_and_a_video_by_its_frames(opened: Open
         page.keyboard.press("+")
     expect(page.locator("img.part[src*='level=0']").first).to_be_visible()
     keep(page, "large")
-    loaded = tiles.evaluate_all("all => all.filter(one => one.complete && one.naturalWidth > 0).length")
-    assert loaded > 0
+    loaded = "all => all.filter(one => one.complete && one.naturalWidth > 0).length"
+    until(lambda: tiles.evaluate_all(loaded) > 0)
     page.goto("/datasets/film")
     page.get_by_role("button", name=re.compile("^Item ")).first.click()
     picture = page.locator("img.part").first
