@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -15,6 +16,7 @@ from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.store.diff import ObjectsChange
 from saccade.store.doctor import doctor
 from saccade.store.row_index import RowIndex, Rows
+from saccade.store.snapshot import Snapshot
 from saccade.store.workspace import Workspace
 
 
@@ -153,13 +155,15 @@ def test_rows_that_versions_share_are_never_read(workspace: Workspace, monkeypat
     datasets.write("d", SCHEMA, [item(f"k{index}") for index in range(50)], mode="create")
     datasets.write("d", SCHEMA, [item("k7", 1), item("k8")], mode="merge")
     read: list[int] = []
-    take = RowIndex.take
+    for kind in (RowIndex, Snapshot):
 
-    def counted(index: RowIndex, rows: Rows, columns: Sequence[str]) -> pa.Table:
-        read.append(len(rows))
-        return take(index, rows, columns)
+        def counted(
+            self: Any, rows: Rows, columns: Sequence[str], take: Callable[..., pa.Table] = kind.take
+        ) -> pa.Table:
+            read.append(len(rows))
+            return take(self, rows, columns)
 
-    monkeypatch.setattr(RowIndex, "take", counted)
+        monkeypatch.setattr(kind, "take", counted)
     found = datasets.diff("d@1", "d@2")
     assert found.counts["changed"] == 1
     assert read == [1, 1, 1, 1], "the keys of the row on either side, and then the rows"

@@ -104,7 +104,7 @@ class Origins:
         index = version.snapshot.index
         for start in range(0, len(rows), _BATCH):
             part = slice(start, start + _BATCH)
-            batch = index.take(index.order[rows[part]], names)
+            batch = version.snapshot.take(index.order[rows[part]], names)
             for name in names:
                 values = batch.column(name).combine_chunks()
                 if name != KEY:

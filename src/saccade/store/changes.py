@@ -153,7 +153,7 @@ class _Merge:
         """Old rows with the new values in place of those that differ; rows without a difference are left alone."""
         if not len(rows):
             return
-        old = next(self.head.batches([KEY, *self.head.schema.names], rows, len(rows)))
+        old = self.head.take(rows, [KEY, *self.head.schema.names])
         names = [name for name in new.schema.names if name != KEY]
         masks = [
             differing(
@@ -228,8 +228,7 @@ def _again(head: Snapshot, schema: pa.Schema, rows: Rows) -> Iterator[pa.RecordB
     rows = head.index.in_order(rows)
     for start in range(0, len(rows), _BATCH):
         part = rows[start : start + _BATCH]
-        for table in head.batches([KEY, *head.schema.names], part, _BATCH):
-            yield _conform(table, schema, head.index.positions[part])
+        yield _conform(head.take(part, [KEY, *head.schema.names]), schema, head.index.positions[part])
 
 
 def delete(head: Snapshot, keys: Iterable[str]) -> Change:

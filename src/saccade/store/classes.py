@@ -106,7 +106,7 @@ def _names_by_reading(snapshot: Snapshot, column: Column) -> Iterator[_Names]:
     size = len(snapshot.index)
     for start in range(0, size, _BATCH):
         rows = np.arange(start, min(start + _BATCH, size))
-        array = snapshot.index.take(rows, [column.name]).column(0).combine_chunks()
+        array = snapshot.take(rows, [column.name]).column(0).combine_chunks()
         coded = _texts_of(column, array).dictionary_encode()
         owners = rows if column.kind is Kind.LABEL else np.repeat(rows, _lengths(array))
         codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)

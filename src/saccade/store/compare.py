@@ -134,8 +134,8 @@ class Comparison:
             yield self._compare_rows(before[start : start + _CHUNK], after[start : start + _CHUNK])
 
     def _compare_rows(self, before: Rows, after: Rows) -> Changed:
-        old = self.before.index.take(before, [KEY, *self.before.schema.names])
-        new = self.after.index.take(after, [KEY, *self.after.schema.names])
+        old = self.before.take(before, [KEY, *self.before.schema.names])
+        new = self.after.take(after, [KEY, *self.after.schema.names])
         masks = {name: _differs(old, new, name) for name in self.column_names}
         any_column = np.any([np.zeros(len(after), bool), *masks.values()], axis=0)
         keys = new.column(KEY).filter(pa.array(any_column)).to_pylist()

@@ -46,7 +46,7 @@ def data_file(path: Path) -> Path:
 
 def is_worth_it(fragments: Sequence[LanceFragment], fragment: LanceFragment) -> bool:
     """Whether anything is to be kept beside the data of a fragment, one of those of a table."""
-    return len(fragments) > 1 and fragment.physical_rows >= _WORTH
+    return len(fragments) > 1 and is_large(fragment)
 
 
 def is_large(fragment: LanceFragment) -> bool:

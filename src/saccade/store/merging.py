@@ -142,5 +142,5 @@ def _changed_keys(comparison: Comparison) -> list[str]:
 
 def _items(snapshot: Snapshot, keys: list[str]) -> dict[str, Values]:
     found = snapshot.index.match(pa.array(keys, pa.string()))
-    rows = snapshot.index.take(found[found >= 0], [KEY, *snapshot.schema.names])
+    rows = snapshot.take(found[found >= 0], [KEY, *snapshot.schema.names])
     return {item.key: item.values for item in decode_batch(rows, snapshot.schema.columns)}

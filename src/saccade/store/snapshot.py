@@ -51,11 +51,13 @@ class Snapshot:
     @property
     def index(self) -> RowIndex:
         """Where the rows are; read once, also where many threads come at once."""
-        with _READING:
-            kept: RowIndex | None = self.__dict__.get("_index")
-            if kept is None:
-                kept = self.__dict__["_index"] = RowIndex(self.table)
-            return kept
+        kept: RowIndex | None = self.__dict__.get("_index")
+        if kept is None:
+            with _READING:  # which nobody waits for whose index is there
+                kept = self.__dict__.get("_index")
+                if kept is None:
+                    kept = self.__dict__["_index"] = RowIndex(self.table)
+        return kept
 
     def find(self, key: str, columns: Sequence[str]) -> pa.Table:
         """The row of a key, or none; builds no index of all rows where there is none yet."""
@@ -91,8 +93,11 @@ class Snapshot:
             return
         wanted = self.index.order if rows is None else rows
         for start in range(0, len(wanted), size):
-            addresses = self.index.addresses[wanted[start : start + size]]
-            yield take_rows(self._looked_through, addresses, columns)
+            yield self.take(wanted[start : start + size], columns)
+
+    def take(self, rows: Rows, columns: Sequence[str]) -> pa.Table:
+        """These rows, in this order, for whoever goes through many: nothing is kept for the next look at them."""
+        return take_rows(self._looked_through, self.index.addresses[rows], columns)
 
     @cached_property
     def _looked_through(self) -> LanceDataset:

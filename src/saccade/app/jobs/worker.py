@@ -23,6 +23,7 @@ from saccade.store.workspace import Workspace
 
 _PAUSE, _PATIENCE = 0.25, 15.0
 _AFTER, _GLANCE = 4.0, 0.1
+"""Seconds after which workers begin with nothing to do, and after which is looked whether there is something."""
 _FULL, _NEAR = 5.0, 1 << 20
 """Seconds after which a process is ended that has all but so many bytes of its memory: it may crawl there for hours."""
 
