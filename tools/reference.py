@@ -132,7 +132,7 @@ def _type(annotation: Any) -> str:
     arguments = get_args(annotation)
     match get_origin(annotation):
         case None:
-            words = _WORDS.get(annotation, "any value")
+            words = _group(annotation) if _is_model(annotation) else _WORDS.get(annotation, "any value")
         case found if found is Annotated:
             words = _type(arguments[0])
         case found if found is Literal:
@@ -144,8 +144,21 @@ def _type(annotation: Any) -> str:
         case _:
             inner = _type(arguments[0])
             is_list = arguments[-1] is Ellipsis or get_origin(annotation) is list
-            words = f"list of {inner}s" if is_list else f"{len(arguments)} {inner}s"
+            several = inner if inner.endswith("`") else f"{inner}s"
+            words = f"list of {several}" if is_list else f"{len(arguments)} {several}"
     return words
+
+
+def _group(model: type[BaseModel]) -> str:
+    """The names of a group that is one of several; where it is told from the others by a word, that word."""
+    words = {name: get_args(field.annotation) for name, field in model.model_fields.items()}
+    names = [
+        f"{name}: {found[0]}"
+        if len(found) == 1 and isinstance(found[0], str)
+        else model.model_fields[name].alias or name
+        for name, found in words.items()
+    ]
+    return f"`{{{', '.join(sorted(names, key=lambda name: ':' not in name))}}}`"
 
 
 def _default(field: FieldInfo, group: bool = False) -> str:

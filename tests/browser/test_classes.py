@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from tests.browser.conftest import ON_POSTGRESQL, ON_SQLITE, Served, keep
+from tests.browser.conftest import ARTIFACTS, ON_POSTGRESQL, ON_SQLITE, Served, keep
 
 from saccade.app.classes import change_classes, classes_of
 from saccade.core.classes import AddClass
@@ -172,3 +172,47 @@ def test_who_looks_changes_nothing(opened: Open, served: Served) -> None:
     manager = opened(Role.MANAGER, path="/datasets/looked@1/classes")
     expect(manager.get_by_text("Only the latest version can be changed")).to_be_visible()
     expect(manager.locator("input[type=color]")).to_have_count(0)
+
+
+@ON_SQLITE
+def test_a_change_of_many_items_is_watched_and_cancelled(opened: Open, served: Served) -> None:
+    schema = Schema((Column("label", Kind.LABEL),))
+    items = [Item(f"{at:06}", {"label": "car" if at % 3 else "bus"}) for at in range(60_000)]
+    with Workspace.open(served.folder) as workspace:
+        workspace.datasets.write("motorway", schema, items, mode="create")
+    page = opened(Role.MANAGER, path="/datasets/motorway/classes")
+    line(page, "car").get_by_role("button", name="car", exact=True).click()
+    field = page.get_by_label("New name of car")
+    field.fill("saloon")
+    field.press("Enter")
+    save = page.get_by_role("button", name="Save as a new version")
+    save.click()
+    watched = page.locator("[data-test=changing]")
+    expect(watched.get_by_text("Change the classes of motorway")).to_be_visible()
+    watched.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Nothing was changed")).to_be_visible()
+    expect(watched).to_be_hidden()
+    expect(page.get_by_text("Rename “car” to “saloon”")).to_be_visible()
+    save.click()
+    expect(watched).to_be_visible()
+    page.screenshot(path=ARTIFACTS / "classes-changing.png")
+    expect(page.get_by_text("Made motorway@2")).to_be_visible()
+    expect(watched).to_be_hidden()
+    expect(line(page, "saloon")).to_contain_text("40,000")
+    page.goto("/datasets/motorway")
+    page.locator(".face").first.press("x")
+    page.get_by_role("button", name="Choose all").click()
+    page.get_by_role("button", name="Tag", exact=True).click()
+    page.get_by_label("Name").fill("seen")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(watched.get_by_text("Tag items of motorway")).to_be_visible()
+    watched.get_by_role("button", name="Go on in the background").click()
+    expect(page.get_by_text("It goes on")).to_be_visible()
+    expect(watched).to_be_hidden()
+    page.goto("/jobs")
+    done = page.get_by_role("row").filter(has_text="Tag items of motorway")
+    expect(done.get_by_text("finished")).to_be_visible()
+    with Workspace.open(served.folder) as workspace:
+        versions = workspace.datasets.log("motorway")
+        assert [(one.number, one.changed) for one in versions] == [(3, 60_000), (2, 40_000), (1, 0)]
+        assert {one.author for one in versions[:2]} == {"Manager"}

@@ -17,6 +17,7 @@ from tests.contract.reader_contract import CONTRACT_SCHEMA, check_reader
 from saccade.core.errors import ConflictError, InvalidValueError, MovedError, NotFoundError
 from saccade.core.merge import Conflict, MergeConflictError
 from saccade.core.objects import Box, Mask, Object, Polygon
+from saccade.core.progress import Silent
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, FileRef, ImageRef, Kind, Schema
 
@@ -32,6 +33,15 @@ class Place(Protocol):
 
 
 NOTES = Schema((Column("note", Kind.TEXT), Column("label", Kind.LABEL)))
+
+
+class Watched(Silent):
+    """Progress that somebody looks at."""
+
+    finished = False
+
+    def finish(self) -> None:
+        self.finished = True
 
 
 def note(key: str, text: str, label: str | None = None) -> Item:
@@ -150,12 +160,18 @@ def check_branches(place: Place, name: str) -> None:
     assert [one.key for one in refused.value.conflicts] == ["b"]
     with pytest.raises(MovedError):
         datasets.merge(f"{name}@trial", choose=lambda one: "ours", follows=1)
-    done = datasets.merge(f"{name}@trial", choose=lambda one: "ours" if one.key == "a" else "theirs", message="both")
+    watched = Watched()
+    done = datasets.merge(
+        f"{name}@trial", choose=lambda one: "ours" if one.key == "a" else "theirs", message="both", progress=watched
+    )
+    assert watched.finished
     assert {item.key: item["note"] for item in done.version.items()} == {
         "a": "mine", "b": "theirs", "c": "mine", "d": "theirs"}  # fmt: skip
     assert [one.taken for one in done.conflicts] == ["ours", "theirs"]
     assert (done.version.info.merged, done.version.info.message) == (3, "both")
     assert datasets.merge(f"{name}@trial").version.number == 4, "nothing to do"
+    again = datasets.merge(f"{name}@trial", progress=Watched())
+    assert (again.version.number, again.added, again.changed) == (4, 0, 0)
     assert [info.number for info in datasets.log(name, "trial")] == [3, 1]
     assert datasets.alias(name, "best", 2) is None
     assert datasets.alias(name, "best", 4) == 2

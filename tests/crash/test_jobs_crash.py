@@ -43,6 +43,8 @@ class Site(Server):
         self.files_of: dict[str, dict[str, bytes]] = {}
         self.changes: dict[int, tuple[str, str]] = {}
         """For each version that was acknowledged the key and the tag that it added."""
+        self.tags: dict[str, str] = {}
+        """The tag that each job of this kind is to add, as one version."""
 
     def processes(self) -> dict[str, int]:
         """The process ids of the server, its worker and the job that is being done."""
@@ -77,6 +79,11 @@ class Site(Server):
         made = self.post("/datasets/base/change", json={"keys": [key], "act": "tag", "value": tag}).json()
         self.changes[int(made["number"])] = (key, tag)
 
+    def leave_change(self, keys: list[str], tag: str) -> None:
+        given = {"dataset": "base", "act": "tag", "value": tag, "keys": keys}
+        job = self.post("/jobs", json={"kind": "change", "parameters": given}, headers={"Idempotency-Key": tag})
+        self.tags[str(job.json()["id"])] = tag
+
     def post(self, path: str, **more: object) -> httpx.Response:
         answer = self.http.post(path, **more)  # type: ignore[arg-type]  # what httpx takes
         answer.raise_for_status()
@@ -97,6 +104,11 @@ class Site(Server):
                 assert "has died 3 times" in found["error"], found
             else:
                 assert (found["state"], found["result"].get("dataset")) == ("finished", f"{name}@1"), found
+        for job in self.tags:
+            while (found := self.http.get(f"/jobs/{job}").json())["state"] in ("queued", "running"):
+                assert time.monotonic() < until, found
+                time.sleep(0.05)
+            assert found["state"] == "finished" or "has died 3 times" in found["error"], found
         return states
 
     def check(self) -> None:
@@ -110,8 +122,13 @@ class Site(Server):
                     version = workspace.datasets.open(name)
                     found = {version.read_media(item["image"]) for item in version.items()}
                     assert found == {data for file, data in self.files_of[name].items() if "items" not in file}
-            log = {one.number for one in workspace.datasets.log("base")}
-            assert set(self.changes) <= log, "a version that was acknowledged is there"
+            versions = workspace.datasets.log("base")
+            assert set(self.changes) <= {one.number for one in versions}, "a version that was acknowledged is there"
+            for job, tag in self.tags.items():
+                made = [one.number for one in versions if one.message.endswith(f" as {tag}.")]
+                found = self.http.get(f"/jobs/{job}").json()
+                assert len(made) <= 1, "whoever died meanwhile, it is done once"
+                assert found["state"] == "failed" or [found["result"]["number"]] == made
             for number, (key, tag) in self.changes.items():
                 assert tag in workspace.datasets.open(f"base@{number}").get(key)["tags"]
             assert [one for one in doctor(workspace, deep=True) if one.level == "error"] == []
@@ -143,6 +160,7 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, pictures: Path) -> None:
                 try:
                     upload = upload or site.upload(files)
                     site.leave(upload, name, kind)
+                    site.leave_change(keys, f"all{number}")
                     for at in range(4):
                         site.change(chance.choice(keys), f"t{number}.{at}.{tries}")
                     site.wait_for_jobs()

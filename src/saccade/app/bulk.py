@@ -7,6 +7,7 @@ from typing import Literal
 
 from saccade.app.splits import SPLIT
 from saccade.core.errors import InvalidValueError
+from saccade.core.progress import Progress
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
 from saccade.store.names import MAIN
@@ -29,6 +30,8 @@ def change_items(
     message: str = "",
     branch: str = MAIN,
     follows: int | None = None,
+    run_id: str | None = None,
+    progress: Progress | None = None,
 ) -> DatasetVersion:
     """Remove items, put them into a split, or add or take away a tag, as the next version of a branch of a dataset.
 
@@ -37,10 +40,10 @@ def change_items(
     """
     if not keys:
         raise InvalidValueError("No items are chosen.", hint="Choose some first.")
-    count = f"{len(keys):,} items"
+    count = "1 item" if len(keys) == 1 else f"{len(keys):,} items"
     if act == "delete":
         return workspace.datasets.delete_items(
-            name, keys, message or f"Removed {count}.", author=author, branch=branch, follows=follows
+            name, keys, message or f"Removed {count}.", author=author, branch=branch, follows=follows, run_id=run_id
         )
     value = value.strip()
     if not value or len(value) > _LONGEST:
@@ -65,7 +68,16 @@ def change_items(
         author=author,
         branch=branch,
         follows=follows,
+        run_id=run_id,
+        progress=progress,
     )
+
+
+def meant(version: DatasetVersion, keys: Sequence[str] | None, where: str | None) -> Sequence[str]:
+    """The items that are named, else those for which a query holds, else all."""
+    if keys is not None:
+        return keys
+    return version.keys() if where is None else version.where(where)
 
 
 def _changed(version: DatasetVersion, keys: Sequence[str], column: str, act: Act, value: str) -> Iterator[Item]:

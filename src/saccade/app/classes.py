@@ -16,6 +16,7 @@ from saccade.core.classes import (
     plan_classes,
 )
 from saccade.core.errors import InvalidValueError
+from saccade.core.progress import Progress
 from saccade.core.schema import ClassInfo, Column, Schema
 from saccade.media.colors import COLORS, palette
 from saccade.store.classes import class_counts
@@ -65,6 +66,8 @@ def change_classes(
     author: str = "",
     branch: str = MAIN,
     follows: int | None = None,
+    run_id: str | None = None,
+    progress: Progress | None = None,
 ) -> DatasetVersion:
     """Do acts on classes one after another, as the next version of a dataset; all of them or none.
 
@@ -72,6 +75,7 @@ def change_classes(
 
     Args:
         follows: the number of the version that one looked at; MovedError where there is a newer one.
+        run_id: the run that does it.
 
     Raises:
         NotFoundError: a class that is not there.
@@ -81,7 +85,7 @@ def change_classes(
         raise InvalidValueError("Nothing is to be done.", hint="Say which class is to be another.")
     return workspace.datasets.relabel(
         name, lambda schema: _planned(schema, acts), message=message or _told(acts), author=author, branch=branch,
-        follows=follows,
+        follows=follows, run_id=run_id, progress=progress,
     )  # fmt: skip
 
 

@@ -131,15 +131,25 @@ class RemoteDatasets:
         *,
         keys: Iterable[str] | None = None,
         where: str | None = None,
+        message: str = "",
         branch: str = MAIN,
         follows: int | None = None,
+        progress: Progress | None = None,
     ) -> RemoteVersion:
         """Tag, untag, split or delete items, by keys or a query, as the next version.
 
-        ``follows`` is the number of the version that it is to follow; MovedError where the branch has moved on.
+        Args:
+            follows: the number of the version that it is to follow; MovedError where the branch has moved on.
+            progress: told how far it has come: it is a job of the server then, which Ctrl-C cancels.
         """
-        body = {"act": act, "value": value, "keys": None if keys is None else [*keys], "where": where}
-        return self._follow(name, "change", body, branch, follows)
+        body = {
+            "act": act,
+            "value": value,
+            "keys": None if keys is None else [*keys],
+            "where": where,
+            "message": message,
+        }
+        return self._follow(name, "change", body, branch, follows, progress)
 
     def classes(self, ref: str) -> Facts:
         """The classes of a version with their colours and counts, column by column."""
@@ -154,20 +164,20 @@ class RemoteDatasets:
         *,
         branch: str = MAIN,
         follows: int | None = None,
+        progress: Progress | None = None,
     ) -> RemoteVersion:
         """Do acts on classes, as ``{"act": "rename", "name": "boat", "to": "ship"}``, all in the next version.
 
-        ``follows`` as in change.
+        ``follows`` and ``progress`` as in change.
         """
         body = {"acts": list(map(dict, acts)), "message": message}
-        return self._follow(name, "classes", body, branch, follows)
+        return self._follow(name, "classes", body, branch, follows, progress)
 
     def delete_items(
         self, name: str, keys: Iterable[str], message: str = "", *, branch: str = MAIN, follows: int | None = None
     ) -> RemoteVersion:
         """A version without these items; NotFoundError for a key that is not there. ``follows`` as in change."""
-        body = {"act": "delete", "keys": [*keys], "message": message}
-        return self._follow(name, "change", body, branch, follows)
+        return self.change(name, "delete", keys=keys, message=message, branch=branch, follows=follows)
 
     def restore(
         self, name: str, number: int, message: str = "", *, branch: str = MAIN, follows: int | None = None
@@ -184,11 +194,12 @@ class RemoteDatasets:
         message: str = "",
         dry_run: bool = False,
         follows: int | None = None,
+        progress: Progress | None = None,
     ) -> Merged[RemoteVersion]:
         """Merge a branch or version into a branch of the same dataset, all or nothing.
 
         MergeConflictError lists the conflicts in which ``choose`` gives no side. Where there is nothing to merge, no
-        version is made. ``follows`` as in change, of the branch that is merged into.
+        version is made. ``follows`` and ``progress`` as in change; ``follows`` is of the branch that is merged into.
         """
         for _ in range(_TRIES):
             found, tag = self._dry(ref, into, choose, follows)
@@ -197,7 +208,7 @@ class RemoteDatasets:
             if still := [one for one in found.conflicts if one.taken is None]:
                 raise MergeConflictError(still)
             try:
-                return self._merge(found, tag, into, message or f"Merged {ref} ({found.theirs}).")
+                return self._merge(found, tag, into, message or f"Merged {ref} ({found.theirs}).", progress)
             except MovedError:
                 if follows is not None:
                     raise
@@ -220,15 +231,23 @@ class RemoteDatasets:
         sides = conflicts if choose is None else [_taken(one, choose) for one in conflicts]
         return made(Merged, {**told, "version": None}, conflicts=tuple(sides)), headers["If-Match"]
 
-    def _merge(self, found: Merged[RemoteVersion], tag: str, into: str, message: str) -> Merged[RemoteVersion]:
+    def _merge(
+        self, found: Merged[RemoteVersion], tag: str, into: str, message: str, progress: Progress | None
+    ) -> Merged[RemoteVersion]:
         sides = [one.taken for one in found.conflicts]
         most: Side = "ours" if sides.count("ours") >= sides.count("theirs") else "theirs"
         choices = [one.to_json() for one in found.conflicts if one.taken != most]
         body = {
-            "into": into, "take": most, "message": message, "limit": 0,
+            "into": into, "take": most, "message": message,
             "choices": [{name: one[name] for name in ("key", "column", "object", "class", "take")} for one in choices],
         }  # fmt: skip
-        told = self._http.post(path_of("datasets", found.theirs, "merge"), body, headers={"If-Match": tag})
+        if progress is not None:
+            follows = int(found.ours.rpartition("@")[2])
+            done = self._jobs.run("merge", {**body, "dataset": found.theirs, "follows": follows}, progress).result
+            counts = {name: done[name] for name in ("added", "removed", "changed")}
+            return replace(found, version=self.open(done["dataset"]), **counts)
+        path = path_of("datasets", found.theirs, "merge")
+        told = self._http.post(path, {**body, "limit": 0}, headers={"If-Match": tag})
         version = None if told["version"] is None else self.open(told["version"])
         return made(Merged, {**told, "version": version}, conflicts=found.conflicts)
 
@@ -279,7 +298,18 @@ class RemoteDatasets:
 
     # The one way of each
 
-    def _follow(self, name: str, what: str, body: Mapping[str, Any], branch: str, follows: int | None) -> RemoteVersion:
+    def _follow(
+        self,
+        name: str,
+        what: str,
+        body: Mapping[str, Any],
+        branch: str,
+        follows: int | None,
+        progress: Progress | None = None,
+    ) -> RemoteVersion:
+        if progress is not None:
+            parameters = {**body, "dataset": name, "branch": branch, "follows": follows}
+            return self.open(self._jobs.run(what, parameters, progress).result["dataset"])
         path = path_of("datasets", name if branch == MAIN else f"{name}@{branch}", what)
         return self.open(self._http.post(path, body, headers=self._match(name, follows))["ref"])
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from lance import LanceDataset
 
 from saccade.core.errors import ConflictError
+from saccade.core.progress import Progress, Silent
 from saccade.core.schema import KEY, Schema
 from saccade.store.codec import POSITION, arrow_schema
 from saccade.store.columns import to_list
@@ -179,26 +180,40 @@ def merge(head: Snapshot, staged: Staged, folder: Path) -> Change:
 
 
 def combined(
-    head: Snapshot, schema: Schema, batches: Iterable[pa.RecordBatch], removed: Iterable[str], folder: Path
+    head: Snapshot,
+    schema: Schema,
+    batches: Iterable[pa.RecordBatch],
+    removed: Iterable[str],
+    folder: Path,
+    progress: Progress | None = None,
 ) -> Change:
     """The snapshot with other rows in place of those with the same keys, new ones at the end, and without some.
 
     Args:
         schema: that of the result; at least the columns of the snapshot and of the batches.
         batches: a key and any columns; the other columns stay as they are.
+        progress: told of the rows of the batches, and then of those that are stored.
     """
+    progress = progress or Silent()
     base = with_schema(head.table, arrow_schema(schema))
     merging = _Merge(head, base.schema)
     spill = Spill(folder / f"{uuid.uuid4().hex}.arrow", base.schema)
-    spill.write(merging.rows(batches))
+    spill.write(merging.rows(_counted(batches, progress)))
     gone = head.index.addresses[head.index.rows_of(removed)]
     replaced = np.concatenate(merging.replaced)
     table = base
     if spill.rows or len(gone):
-        table = _update(head, base, np.concatenate([replaced, gone]), spill.read())
+        progress.start("Storing", spill.rows)
+        table = _update(head, base, np.concatenate([replaced, gone]), _counted(spill.read(), progress))
     _drop_step(head, base, table)
     items = len(head.index) + merging.added - len(gone)
     return Change(_snapshot(head.folder, table, schema), items, merging.added, len(gone), len(replaced))
+
+
+def _counted(batches: Iterable[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch
+        progress.advance(len(batch))
 
 
 def _update(

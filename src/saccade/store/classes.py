@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from saccade.core.classes import LABEL_KINDS, ClassPlan
 from saccade.core.errors import ConflictError
+from saccade.core.progress import Progress
 from saccade.core.schema import KEY, Column, Kind
 from saccade.store.changes import Change, combined
 from saccade.store.codec import arrow_schema
@@ -61,12 +62,13 @@ def class_counts(snapshot: Snapshot) -> dict[str, dict[str, ClassCount]]:
     return found
 
 
-def relabelled(head: Snapshot, plan: ClassPlan, folder: Path) -> Change:
+def relabelled(head: Snapshot, plan: ClassPlan, folder: Path, progress: Progress) -> Change:
     """The snapshot with the classes of a plan; ConflictError where something is of a class that was to be empty."""
     _refuse_what_is_kept(head, plan)
     rows = [_rows_with(head, head.schema[name], names) for name, names in plan.names.items()]
     changed = np.unique(np.concatenate([np.empty(0, np.int64), *rows]))
-    return combined(head, plan.schema, _renamed(head, plan, changed), (), folder)
+    progress.start("Changing items", len(changed))
+    return combined(head, plan.schema, _renamed(head, plan, changed), (), folder, progress)
 
 
 def _refuse_what_is_kept(head: Snapshot, plan: ClassPlan) -> None:

@@ -253,10 +253,11 @@ class Datasets(DatasetNames):
 
     def delete_items(
         self, name: str, keys: Iterable[str], message: str = "", *, branch: str = MAIN, author: str = "",
-        follows: int | None = None,
+        follows: int | None = None, run_id: str | None = None,
     ) -> DatasetVersion:  # fmt: skip
-        """A version without these items; NotFoundError for a key that is not there. ``follows`` as in :meth:`write`."""
-        wanted, note = list(keys), Note(branch, message, author, follows=follows)
+        """A version without these items; NotFoundError for a key that is not there. Other arguments as of
+        :meth:`write`."""
+        wanted, note = list(keys), Note(branch, message, author, run_id, follows=follows)
         with self._scratch.working():
             return self._follow(name, note, lambda head, _: changes.delete(head, wanted))
 
@@ -269,16 +270,21 @@ class Datasets(DatasetNames):
         branch: str = MAIN,
         author: str = "",
         follows: int | None = None,
+        run_id: str | None = None,
+        progress: Progress | None = None,
     ) -> DatasetVersion:
         """A version with other classes; only items that have one whose name changes are written.
 
+        Other arguments as of :meth:`write`.
+
         Args:
             plan: what becomes of the classes of a schema. Asked again where somebody else wrote in between.
-            follows: as in :meth:`write`.
         """
-        note = Note(branch, message, author, follows=follows)
+        note, shown = Note(branch, message, author, run_id, follows=follows), progress or Silent()
         with self._scratch.working() as folder:
-            return self._follow(name, note, lambda head, _: relabelled(head, plan(head.schema), folder))
+            made = self._follow(name, note, lambda head, _: relabelled(head, plan(head.schema), folder, shown))
+        shown.finish()
+        return made
 
     def restore(
         self, name: str, number: int, message: str = "", *, branch: str = MAIN, author: str = "",
@@ -299,18 +305,23 @@ class Datasets(DatasetNames):
         author: str = "",
         dry_run: bool = False,
         follows: int | None = None,
+        run_id: str | None = None,
+        progress: Progress | None = None,
     ) -> Merged[DatasetVersion]:
         """Merge a branch or version into a branch of the same dataset, all or nothing.
 
         What only one side changed since the two parted is taken; labels and objects (by their id) are merged one by
         one. What both changed is a conflict; MergeConflictError lists those in which ``choose`` gives no side. A merge
         adds columns and classes, and takes none away. Where there is nothing to merge, no version is made.
-        ``follows`` as in :meth:`write`, of the branch that is merged into.
+        Other arguments as of :meth:`write`; ``follows`` is of the branch that is merged into.
         """
+        shown = progress or Silent()
         choose = choose or (lambda conflict: None)
         theirs = self.open(ref)
         name = theirs.name
-        note = Note(into, message or f"Merged {ref} ({theirs.ref}).", author, merged=theirs.number, follows=follows)
+        note = Note(
+            into, message or f"Merged {ref} ({theirs.ref}).", author, run_id, merged=theirs.number, follows=follows
+        )
         done: list[Merged[DatasetVersion]] = []
 
         def make(head: Snapshot, number: int) -> Change:
@@ -324,7 +335,7 @@ class Datasets(DatasetNames):
                 change = changes.between(head, theirs.snapshot)
                 done[:] = [replace(facts, added=change.added, removed=change.removed, changed=change.changed)]
             else:
-                merging = Merging(base.snapshot, head, theirs.snapshot, choose, folder)
+                merging = Merging(base.snapshot, head, theirs.snapshot, choose, folder, shown)
                 done[:] = [merging.described(facts)]
                 change = merging.change() if not dry_run else None
             if dry_run or change is None:
@@ -335,7 +346,9 @@ class Datasets(DatasetNames):
             try:
                 version = self._follow(name, note, make)
             except _NothingToDoError:
+                shown.finish()
                 return replace(done[0], version=None if dry_run else self.open(done[0].ours))
+        shown.finish()
         info = version.info
         return replace(done[0], version=version, added=info.added, removed=info.removed, changed=info.changed)
 

@@ -7,7 +7,8 @@ behind is invisible. Lance's own clean-up must never run on such a table: it wou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,31 @@ def open_table(folder: Path, version: str, *, sparing: bool = False) -> LanceDat
 def _write(
     rows: pa.RecordBatchReader, target: str | LanceDataset, schema: pa.Schema, mode: str
 ) -> list[FragmentMetadata]:
-    fragments: list[FragmentMetadata] = write_fragments(
-        rows, target, schema=schema, mode=mode, max_rows_per_file=ROWS_PER_FILE, data_cache_bytes=_GATHERED
-    )
+    with _as_it_was(rows) as heard:
+        fragments: list[FragmentMetadata] = write_fragments(
+            heard, target, schema=schema, mode=mode, max_rows_per_file=ROWS_PER_FILE, data_cache_bytes=_GATHERED
+        )
     return fragments
+
+
+@contextmanager
+def _as_it_was(rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatchReader]:
+    """The rows; an error on their way is raised as what it was, of which Lance makes an OSError: a cancellation too."""
+    errors: list[BaseException] = []
+
+    def heard() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from rows
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    try:
+        yield pa.RecordBatchReader.from_batches(rows.schema, heard())
+    except OSError:
+        if errors:
+            raise errors[0] from None
+        raise
 
 
 def create_table(folder: Path, rows: pa.RecordBatchReader) -> LanceDataset:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from saccade.core.merge import Choose, MergeConflictError, Merged, Merger, Values
+from saccade.core.progress import Progress
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, Schema
 from saccade.store.changes import Change, combined
@@ -49,9 +50,12 @@ class Merging:
     A merge adds columns and classes, and takes none away.
     """
 
-    def __init__(self, base: Snapshot, head: Snapshot, theirs: Snapshot, choose: Choose, folder: Path) -> None:
+    def __init__(
+        self, base: Snapshot, head: Snapshot, theirs: Snapshot, choose: Choose, folder: Path, progress: Progress
+    ) -> None:
         self._base, self._head, self._theirs = base, head, theirs
-        self._folder = folder
+        self._folder, self._progress = folder, progress
+        progress.start("Comparing")
         schema = head.schema.merged(theirs.schema)
         self._merger = Merger(schema.columns, choose)
         self._schema = self._with_merged_classes(schema)
@@ -61,6 +65,7 @@ class Merging:
         self._taken = [key for key in (*changed, *came) if key not in touched]
         self._removed = [key for key in went if key not in touched]
         both = [key for key in (*changed, *came, *went) if key in touched]
+        progress.start("Merging items", len(both))
         self._spill = Spill(folder / f"{uuid.uuid4().hex}.arrow", arrow_schema(self._schema, position=False))
         self._spill.write(self._merge_items(both))
 
@@ -68,7 +73,8 @@ class Merging:
         """The change to be committed; MergeConflictError where a conflict is open."""
         if self._merger.open:
             raise MergeConflictError(self._merger.open)
-        return combined(self._head, self._schema, self._batches(), self._removed, self._folder)
+        self._progress.start("Changing items", len(self._taken) + self._spill.rows)
+        return combined(self._head, self._schema, self._batches(), self._removed, self._folder, self._progress)
 
     def described(self, facts: Merged[DatasetVersion]) -> Merged[DatasetVersion]:
         """With the numbers of items added, removed and changed, and with the conflicts."""
@@ -124,6 +130,7 @@ class Merging:
                     made.append(Item(key, {name: after.get(name) for name in self._schema.names}))
             if made:
                 yield encode_items(made, self._schema)
+            self._progress.advance(len(part))
 
     def _completed(self, values: Values | None, base: Values | None, schema: Schema) -> Values | None:
         """A side's values with those of the base in the columns that the side does not have."""

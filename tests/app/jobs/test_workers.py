@@ -16,11 +16,19 @@ from typing import Any
 
 import pytest
 
+from saccade.app.bulk import change_items
+from saccade.app.classes import change_classes
 from saccade.app.jobs.doing import folder_of
 from saccade.app.jobs.kinds import leave
 from saccade.app.jobs.worker import Worker, Workers
 from saccade.app.uploads import find_upload, new_upload
+from saccade.core.classes import RenameClass
 from saccade.core.errors import InvalidValueError, NotFoundError
+from saccade.core.progress import Silent
+from saccade.core.reader import Item
+from saccade.core.roles import Role
+from saccade.core.schema import Column, Kind, Schema
+from saccade.store.doctor import doctor
 from saccade.store.jobs import Job
 from saccade.store.process import is_alive, is_full
 from saccade.store.workspace import Workspace
@@ -152,6 +160,92 @@ def test_what_was_finished_before_the_death_is_found(workspace: Workspace, pictu
         done = ended(workspace, job)
     assert (done.state, done.result["dataset"]) == ("finished", "d@1")
     assert len(workspace.datasets.log("d")) == 1
+
+
+def test_changes_of_a_dataset_may_be_left_to_the_workers(workspace: Workspace) -> None:
+    schema = Schema((Column("label", Kind.LABEL), Column("note", Kind.TEXT)))
+    items = [Item(f"{at}", {"label": "car" if at % 2 else "bus", "note": ""}) for at in range(10)]
+    workspace.datasets.write("d", schema, items, mode="create")
+    person = workspace.people.add("a@example.org", Role.OWNER, "Ann", "a password of mine").id
+    acts = [{"act": "rename", "name": "car", "to": "lorry"}, {"act": "add", "name": "tram"}]
+    with working(workspace):
+        renamed = ended(workspace, leave(workspace, "classes", {"dataset": "d", "acts": acts, "follows": 1}, person))
+        assert renamed.state == "finished", renamed.error
+        counts = {"added": 0, "removed": 0, "changed": 5}
+        assert renamed.result == {"dataset": "d@2", "number": 2, "items": 10, **counts}
+        late = ended(workspace, leave(workspace, "classes", {"dataset": "d", "acts": acts, "follows": 1}, person))
+        assert (late.state, late.result["code"]) == ("failed", "moved")
+        workspace.datasets.branch("d", "side", "1")
+        query = {"dataset": "d", "branch": "side", "act": "tag", "value": "big", "where": 'label == "bus"'}
+        tagged = ended(workspace, leave(workspace, "change", query, person))
+        assert (tagged.result["dataset"], tagged.result["changed"]) == ("d@3", 5), tagged.error
+        gone = ended(workspace, leave(workspace, "change", {"dataset": "d", "act": "delete", "keys": ["0"]}, person))
+        assert (gone.result["dataset"], gone.result["removed"]) == ("d@4", 1), gone.error
+        choice = {"key": "0", "column": None, "object": None, "class": None, "take": "theirs"}
+        given = {"dataset": "d@side", "choices": [choice], "message": "both"}
+        merged = ended(workspace, leave(workspace, "merge", given, person))
+        assert (merged.result["dataset"], merged.result["items"]) == ("d@5", 10), merged.error
+        again = ended(workspace, leave(workspace, "merge", given, person))
+        assert (again.result["dataset"], again.result["changed"]) == ("d@5", 0), "there is nothing left to merge"
+    version = workspace.datasets.open("d")
+    assert version.get("0")["tags"] == ("big",)
+    assert version.get("1")["label"] == "lorry"
+    assert {info.author for info in workspace.datasets.log("d")[:-1]} == {"Ann"}
+    assert {run.state for run in workspace.runs.list("merge")} == {"finished"}
+
+
+def test_a_change_is_made_once_whoever_dies(workspace: Workspace) -> None:
+    """Its worker died when the version was there and the job had not said so."""
+    workspace.datasets.write("d", Schema((Column("note", Kind.TEXT),)), [Item("a", {"note": ""})], mode="create")
+    job = leave(workspace, "change", {"dataset": "d", "act": "tag", "value": "x", "keys": ["a"], "follows": 1})
+    workspace.runs.job = job.id
+    run = workspace.runs.start("change", "d", {})
+    change_items(workspace, "d", ["a"], "tag", "x", run_id=run.id)
+    workspace.runs.job = None
+    with working(workspace):
+        done = ended(workspace, job)
+    assert (done.state, done.result["dataset"], done.result["changed"]) == ("finished", "d@2", 1)
+    assert len(workspace.datasets.log("d")) == 2
+
+
+class _Unwanted(Silent):
+    """Progress that is cancelled after so many steps."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+def test_a_change_that_is_cancelled_leaves_what_was(workspace: Workspace, after: int) -> None:
+    schema = Schema((Column("label", Kind.LABEL),))
+    items = [Item(f"{at}", {"label": "car"}) for at in range(2500)]
+    workspace.datasets.write("d", schema, items, mode="create")
+    workspace.datasets.branch("d", "side", "1")
+    for branch, key in (("main", "a"), ("side", "b")):
+        new = [Item(f"{key}{at}", {"label": "bus"}) for at in range(2500)]
+        workspace.datasets.write("d", schema, new, mode="append", branch=branch)
+    rename = [RenameClass(name="car", to="lorry")]
+    acts: list[Callable[[], object]] = [
+        lambda: change_classes(workspace, "d", rename, progress=_Unwanted(after)),
+        lambda: workspace.datasets.merge("d@side", progress=_Unwanted(after)),
+        lambda: change_items(workspace, "d", items_of("d"), "tag", "x", progress=_Unwanted(min(after, 2))),
+    ]
+
+    def items_of(name: str) -> list[str]:
+        return workspace.datasets.open(name).keys()
+
+    for act in acts:
+        with pytest.raises(KeyboardInterrupt):
+            act()
+        assert [info.number for info in workspace.datasets.log("d")] == [3, 2, 1]
+    assert [one for one in doctor(workspace, repair=True) if one.level == "error"] == []
+    assert change_classes(workspace, "d", rename).info.changed == 2500
+    assert workspace.datasets.merge("d@side").added == 2500
 
 
 def test_too_much_memory_ends_a_job_and_nothing_else(workspace: Workspace, pictures: Path) -> None:

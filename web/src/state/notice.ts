@@ -8,15 +8,18 @@ export const useNotice = defineStore('notice', () => {
   const text = ref('')
   const kind = ref<'success' | 'error'>('success')
   const isShown = ref(false)
+  /** How many there were: each is shown for its own time. */
+  const count = ref(0)
 
   function show(message: string, sort: 'success' | 'error'): void {
     text.value = message
     kind.value = sort
     isShown.value = true
+    count.value += 1
   }
   const tell = (message: string): void => show(message, 'success')
   const fail = (error: unknown): void => show(sentence(error), 'error')
-  return { text, kind, isShown, tell, fail }
+  return { text, kind, isShown, count, tell, fail }
 })
 
 export function sentence(error: unknown): string {

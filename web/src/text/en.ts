@@ -123,7 +123,7 @@ export const en = {
   report: { set_aside: 'set aside', dropped: 'dropped', repaired: 'repaired', clipped: 'clipped', guessed: 'guessed', noticed: 'noticed', places: 'Where' } as Record<string, string>,
   jobs: {
     title: 'Jobs', empty: 'No jobs yet', emptyHint: 'Imports, exports, trainings and predictions are listed here.', what: 'What', state: 'State', progress: 'Progress', asked: 'Asked for', took: 'Took',
-    log: 'Log', result: 'Result', cancel: 'Cancel', retry: 'Try again', parameters: 'Asked for', noLog: 'Nothing was said yet.', waits: 'It waits for a worker.', attempt: 'attempt', file: 'Download', problems: 'Problems', sound: 'Nothing is wrong.', repaired: 'repaired', level: 'Level', problem: 'Problem', hint: 'What to do', check: 'Check the workspace', clear: 'Find what nothing needs', clearNow: 'Remove it', removable: 'to be removed',
+    background: 'Go on in the background', goesOn: 'It goes on. Jobs shows how far it is.', nothingDone: 'Cancelled. Nothing was changed.', log: 'Log', result: 'Result', cancel: 'Cancel', retry: 'Try again', parameters: 'Asked for', noLog: 'Nothing was said yet.', waits: 'It waits for a worker.', attempt: 'attempt', file: 'Download', problems: 'Problems', sound: 'Nothing is wrong.', repaired: 'repaired', level: 'Level', problem: 'Problem', hint: 'What to do', check: 'Check the workspace', clear: 'Find what nothing needs', clearNow: 'Remove it', removable: 'to be removed',
     states: { queued: 'waits', running: 'runs', finished: 'finished', failed: 'failed', cancelled: 'cancelled', stopped: 'stopped', interrupted: 'interrupted' } as Record<string, string>,
   },
   models: {

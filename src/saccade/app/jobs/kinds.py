@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from saccade.app.downloading import is_web
 from saccade.app.importing import SplitRequest, at_hand, chosen_format, import_dataset
+from saccade.app.jobs.changes import CHANGES, author_of, made_before
 from saccade.app.jobs.kind import Doing, JobKind, Parameters
 from saccade.app.jobs.pipelines import PIPELINE, PLAN
 from saccade.app.jobs.upkeep import DOCTOR, GC
@@ -226,23 +227,16 @@ def write(doing: Doing, given: WriteParameters) -> dict[str, Any]:
     from saccade.app.writing import write_sent
 
     workspace = doing.workspace
-    made = _made_before(doing)
+    made = made_before(doing)
     if made is None:
-        person = doing.job.person
         made = write_sent(
             workspace, folder_of_upload(workspace, given.upload), given.dataset, mode=given.mode, message=given.message,
             branch=given.branch, inputs=given.inputs, follows=given.follows, progress=doing.progress,
-            author="" if person is None else workspace.people.get(person).name,
+            author=author_of(doing),
         ).ref  # fmt: skip
     remove_upload(workspace, given.upload)
     version = workspace.datasets.open(made)
     return {"dataset": version.ref, "number": version.number, "items": len(version)}
-
-
-def _made_before(doing: Doing) -> str | None:
-    """The version that this job had made when its worker died."""
-    runs = doing.workspace.runs
-    return next((made for run in runs.of_job(doing.job.id) if (made := runs.version_made(run.id)) is not None), None)
 
 
 def export(doing: Doing, given: ExportParameters) -> dict[str, Any]:
@@ -381,6 +375,7 @@ KINDS: Mapping[str, JobKind] = {
     "write": JobKind(
         WriteParameters, lambda given: f"Write {given.dataset} ({given.mode})", write, _check_write
     ),
+    **CHANGES,
     "export": JobKind(
         ExportParameters, lambda given: f"Export {given.dataset} as {given.format}", export, _check_export
     ),

@@ -48,6 +48,7 @@ def classes(
     All that is asked for is done together, or nothing of it: --add first, then --rename, --merge, --color, --remove.
     """
     from saccade.app.classes import change_classes
+    from saccade.cli.console import progress
     from saccade.core.errors import InvalidValueError
     from saccade.store.workspace import Workspace
 
@@ -60,7 +61,8 @@ def classes(
                 raise InvalidValueError(
                     "Only the latest version can be followed by a new one.", hint=f"Name it: {version.name}"
                 )
-            version = change_classes(found, version.name, acts, message=message)
+            with progress(json) as shown:
+                version = change_classes(found, version.name, acts, message=message, progress=shown)
         _print(version, json, is_new=bool(acts))
 
 

@@ -107,14 +107,17 @@ def merge(
 ) -> None:
     """Merge a branch or version into a branch; conflicts are listed, and nothing is done while one is open."""
     from saccade.app.merging import chooser
-    from saccade.cli.console import print_json, say
+    from saccade.cli.console import print_json, progress, say
     from saccade.core.merge import MergeConflictError
     from saccade.store.workspace import Workspace
 
     choose = chooser(take, resolve)
     with Workspace.find(workspace) as found:
         try:
-            done = found.datasets.merge(ref, into=into, choose=choose, message=message, dry_run=dry_run)
+            with progress(json) as shown:
+                done = found.datasets.merge(
+                    ref, into=into, choose=choose, message=message, dry_run=dry_run, progress=shown
+                )
         except MergeConflictError as error:
             _refuse(error, json)
     if json:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-MESSAGE = 2000
-"""The longest message of a version."""
-
 
 class Given(BaseModel):
     """What comes in; a field that is not known is an error."""

@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from saccade.server.answers.base import MESSAGE, Answer, Given
+from saccade.app.jobs.changes import MESSAGE, MergeChange
+from saccade.core.merge import Side
+from saccade.server.answers.base import Answer, Given
 
 
 class DatasetNames(Answer):
@@ -37,29 +39,12 @@ class MovedAlias(NewTag):
     pass
 
 
-Side = Literal["ours", "theirs"]
-
-
-class Choice(Given):
-    """A conflict, as it is listed, and the side to take; without one it stays open."""
-
-    key: str = Field(max_length=2000)
-    column: str | None = Field(None, max_length=200)
-    object: str | None = Field(None, max_length=2000)
-    class_: str | None = Field(None, alias="class", max_length=2000)
-    take: Side | None = None
-
-
-class NewMerge(Given):
+class NewMerge(MergeChange):
     """What is merged into which branch, and which side is taken in conflicts: as chosen one by one, else ``take``.
 
     With ``dry_run`` it is only said what would be done. Of the conflicts some are listed: ``limit`` from ``start`` on.
     """
 
-    into: str = Field("main", max_length=200)
-    take: Side | None = None
-    choices: list[Choice] = Field([], max_length=10_000)
-    message: str = Field("", max_length=MESSAGE)
     dry_run: bool = False
     start: int = Field(0, ge=0, le=1 << 40)
     limit: int = Field(1000, ge=0, le=10_000)
@@ -103,16 +88,6 @@ class MergeAnswer(Answer):
 
 class NewAlias(Given):
     name: str = Field(max_length=100)
-
-
-class ItemsChange(Given):
-    """Items by their keys, or all for which a query holds; and what is done to them."""
-
-    keys: list[str] | None = Field(None, max_length=100_000)
-    where: str | None = Field(None, max_length=4000)
-    act: Literal["delete", "split", "tag", "untag"]
-    value: str = Field("", max_length=200)
-    message: str = Field("", max_length=MESSAGE)
 
 
 class VersionMade(Answer):

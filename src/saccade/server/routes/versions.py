@@ -11,17 +11,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from saccade.app.bulk import change_items
+from saccade.app.bulk import change_items, meant
 from saccade.app.classes import change_classes, classes_of
-from saccade.app.merging import choose_among
+from saccade.app.jobs.changes import ClassesChange, ItemsChange
 from saccade.core.merge import Merged
-from saccade.server.answers.classes import ClassAnswer, ClassesAnswer, ClassesChange
+from saccade.server.answers.classes import ClassAnswer, ClassesAnswer
 from saccade.server.answers.datasets import NewView, ViewAnswer
 from saccade.server.answers.plain import plain
 from saccade.server.answers.versions import (
     ConflictAnswer,
     DatasetNames,
-    ItemsChange,
     MergeAnswer,
     MovedAlias,
     NewBranch,
@@ -94,9 +93,8 @@ def merge(
     """
     name = ref.partition("@")[0]
     done = served.datasets.merge(
-        ref, into=given.into, choose=choose_among(given.take, [one.model_dump(by_alias=True) for one in given.choices]),
-        message=given.message, author=caller.person.name, dry_run=given.dry_run,
-        follows=to_follow(request, name, given.into, if_match),
+        ref, into=given.into, choose=given.choose(), message=given.message, author=caller.person.name,
+        dry_run=given.dry_run, follows=to_follow(request, name, given.into, if_match),
     )  # fmt: skip
     return _merged(request, done, given)
 
@@ -176,14 +174,11 @@ def forget_view(ref: str, name: str, served: Served) -> None:
 @router.post("/datasets/{ref}/change", status_code=201)
 def change(to: Changed, given: ItemsChange, request: Request, served: Served, caller: SignedIn) -> VersionMade:
     """Remove items, put them into a split, or add or take away a tag; as the next version."""
-    keys = given.keys
-    if keys is None:
-        version = opened_of(request).version(f"{to.name}@{to.branch}")
-        keys = version.where(given.where) if given.where is not None else version.keys()
+    head = opened_of(request).version(f"{to.name}@{to.branch}")
     made = change_items(
         served,
         to.name,
-        keys,
+        meant(head, given.keys, given.where),
         given.act,
         given.value,
         author=caller.person.name,
@@ -207,10 +202,10 @@ def new_classes(
     to: Changed, given: ClassesChange, request: Request, served: Served, caller: SignedIn
 ) -> VersionMade:  # fmt: skip
     """Add, rename, recolor, merge and remove classes, as the next version; all acts or none."""
-    acts = [one.on() for one in given.acts]
     made = change_classes(
-        served, to.name, acts, message=given.message, author=caller.person.name, branch=to.branch, follows=to.follows
-    )
+        served, to.name, given.done(), message=given.message, author=caller.person.name, branch=to.branch,
+        follows=to.follows,
+    )  # fmt: skip
     return _made(request, made)
 
 
