@@ -2776,7 +2776,10 @@ export interface components {
              * @enum {string}
              */
             act: "delete" | "split" | "tag" | "untag";
-            /** Keys */
+            /**
+             * Keys
+             * @description Their keys; without, all.
+             */
             keys?: string[] | null;
             /**
              * Message
@@ -2785,10 +2788,14 @@ export interface components {
             message: string;
             /**
              * Value
+             * @description The name of the tag or of the split.
              * @default
              */
             value: string;
-            /** Where */
+            /**
+             * Where
+             * @description Instead of keys: those for which a query holds.
+             */
             where?: string | null;
         };
         /** JobAnswer */
