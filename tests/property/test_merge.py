@@ -5,12 +5,15 @@ from __future__ import annotations
 import pickle
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from saccade.app.classes import change_classes
+from saccade.core.classes import AddClass, MergeClass, RecolorClass, RenameClass
 from saccade.core.errors import ConflictError, NotFoundError
 from saccade.core.merge import Conflict, MergeConflictError, Merger, Side
 from saccade.core.objects import Box, Object
@@ -107,11 +110,11 @@ def items(state: State) -> list[Item]:
     return [Item(key, row) for key, row in state.items()]
 
 
-def diverge(workspace: Workspace, base: State, ours: State, theirs: State) -> None:
-    workspace.datasets.write("d", SCHEMA, items(base), mode="create")
+def diverge(workspace: Workspace, base: State, ours: State, theirs: State, schema: Schema = SCHEMA) -> None:
+    workspace.datasets.write("d", schema, items(base), mode="create")
     workspace.datasets.branch("d", "trial", "d@1")
-    workspace.datasets.write("d", SCHEMA, items(ours), mode="replace")
-    workspace.datasets.write("d", SCHEMA, items(theirs), mode="replace", branch="trial")
+    workspace.datasets.write("d", schema, items(ours), mode="replace")
+    workspace.datasets.write("d", schema, items(theirs), mode="replace", branch="trial")
 
 
 @pytest.mark.slow
@@ -139,6 +142,80 @@ def test_merging_branches(history: tuple[State, State, State]) -> None:
         again = workspace.datasets.merge("d@trial")
         assert (again.ours, again.added, again.changed, len(workspace.datasets.log("d"))) == ("d@4", 0, 0, 5)
         assert doctor(workspace) == []
+
+
+def renamed(state: State) -> State:
+    """With ``ship`` called ``vessel``, and ``p`` called ``z``."""
+    made: State = {}
+    for key, row in state.items():
+        things = row["objects"] and tuple(
+            replace(one, class_name="vessel") if one.class_name == "ship" else one for one in row["objects"]
+        )
+        tags = row["tags"] and tuple(sorted("z" if tag == "p" else tag for tag in row["tags"]))
+        made[key] = {**row, "objects": things, "tags": tags}
+    return made
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(histories(), st.sampled_from([("main",), ("trial",), ("main", "trial")]))
+def test_a_class_that_one_side_renamed_is_the_same_class(
+    history: tuple[State, State, State], branches: tuple[str, ...]
+) -> None:
+    """Renaming on either side and merging is the same as merging and renaming."""
+    merged, conflicts = expected(*history)
+    known = {"objects": ("ship", "tug"), "tags": ("p", "q", "r"), "note": ()}
+    schema = Schema(tuple(replace(one, classes=tuple(map(ClassInfo, known[one.name]))) for one in SCHEMA.columns))
+    acts = [RenameClass(name="ship", to="vessel"), RenameClass(name="p", to="z")]
+    with tempfile.TemporaryDirectory() as folder, Workspace.create(folder) as workspace:
+        diverge(workspace, *history, schema)
+        for branch in branches:
+            change_classes(workspace, "d", acts, branch=branch)
+        planned = workspace.datasets.merge("d@trial", choose=lambda conflict: "ours", dry_run=True)
+        done = workspace.datasets.merge("d@trial", choose=lambda conflict: "ours")
+        assert {conflict.place[:3] for conflict in done.conflicts} == conflicts
+        assert (planned.added, planned.removed, planned.changed) == (done.added, done.removed, done.changed)
+        assert contents(workspace, "d") == renamed(merged)
+        found = workspace.datasets.open("d").schema
+        assert (found["objects"].class_names, found["tags"].class_names) == (("vessel", "tug"), ("z", "q", "r"))
+        assert found["objects"].class_now("ship") == "vessel"
+        assert doctor(workspace) == []
+
+
+def test_classes_that_were_merged_stay_so(tmp_path: Any) -> None:
+    """What the other side still calls by the old name, and made meanwhile, is called as what it was merged into."""
+    schema = Schema((Column("label", Kind.LABEL, (ClassInfo("tug"), ClassInfo("ship", color="#ff0000"))),))
+    with Workspace.create(tmp_path / "w") as workspace:
+        datasets = workspace.datasets
+        datasets.write("d", schema, [Item("a", {"label": "tug"}), Item("b", {"label": "ship"})], mode="create")
+        datasets.branch("d", "trial", "d@1")
+        change_classes(workspace, "d", [MergeClass(name="tug", into="ship"), RenameClass(name="ship", to="vessel")])
+        change_classes(workspace, "d", [RecolorClass(name="tug", color="#00ff00")], branch="trial")
+        datasets.write("d", schema, [Item("c", {"label": "tug"})], mode="append", branch="trial")
+        done = datasets.merge("d@trial").version
+        assert done is not None
+        assert {item.key: item["label"] for item in done.items()} == dict.fromkeys("abc", "vessel")
+        assert done.schema["label"].classes == (ClassInfo("vessel", color="#ff0000", was=("tug", "ship")),)
+        back = datasets.merge("d@main", into="trial").version
+        assert back is not None
+        assert back.schema == done.schema
+        again = change_classes(workspace, "d", [AddClass(name="tug")])
+        assert again.schema["label"].class_now("tug") == "tug", "another class of that name"
+        assert again.schema["label"].class_now("ship") == "vessel"
+
+
+def test_a_name_that_is_given_again_is_another_class(tmp_path: Any) -> None:
+    """Where the side that renamed has a class of the old name again, nothing of the other side is renamed."""
+    schema = Schema((Column("label", Kind.LABEL, (ClassInfo("tug"),)),))
+    with Workspace.create(tmp_path / "w") as workspace:
+        datasets = workspace.datasets
+        datasets.write("d", schema, [Item("a", {"label": "tug"})], mode="create")
+        datasets.branch("d", "trial", "d@1")
+        change_classes(workspace, "d", [RenameClass(name="tug", to="boat"), AddClass(name="tug")])
+        datasets.write("d", schema, [Item("b", {"label": "tug"})], mode="append", branch="trial")
+        done = datasets.merge("d@trial").version
+        assert done is not None
+        assert {item.key: item["label"] for item in done.items()} == {"a": "boat", "b": "tug"}
 
 
 @settings(max_examples=200)

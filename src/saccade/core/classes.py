@@ -138,7 +138,18 @@ class _Classes:
         self.before = {name: name for name in self.infos}
 
     def column(self) -> Column:
-        return replace(self._column, classes=tuple(self.infos.values()))
+        became = {old: now for old, now in self._now.items() if now is not None and now != old}
+        return replace(
+            self._column, classes=tuple(self._with_names_before(info, became) for info in self.infos.values())
+        )
+
+    def _with_names_before(self, info: ClassInfo, became: Mapping[str, str]) -> ClassInfo:
+        """A name that is in use again, or was given to another class since, says nothing of this one any more."""
+        names = (
+            *(name for name in info.was if name not in became),
+            *(old for old, to in became.items() if to == info.name),
+        )
+        return replace(info, was=tuple(name for name in dict.fromkeys(names) if name not in self.infos))
 
     def changed_names(self) -> dict[str, str | None]:
         return {name: now for name, now in self._now.items() if now != name}
@@ -175,7 +186,7 @@ class _Classes:
             stays = replace(stays, keypoints=gone.keypoints, skeleton=gone.skeleton)
         if self._is_under(into, name):
             stays = replace(stays, parent=gone.parent)  # else it would stand under itself
-        self.infos[into] = stays
+        self.infos[into] = replace(stays, was=(*stays.was, *gone.was))
         self._leave(name, into)
 
     def remove(self, name: str, *, with_objects: bool) -> None:

@@ -158,7 +158,10 @@ class Merger:
 
     def class_info(self, column: str, base: ClassInfo | None, ours: ClassInfo, theirs: ClassInfo) -> ClassInfo:
         """The merged definition of a class; one that is only a name gives way to one that says more."""
-        bare = ClassInfo(ours.name)
+        was = tuple(dict.fromkeys((*ours.was, *theirs.was)))
+        base = None if base is None else replace(base, was=was)
+        ours, theirs = replace(ours, was=was), replace(theirs, was=was)
+        bare = ClassInfo(ours.name, was=was)
         if theirs in (ours, base, bare):
             return ours
         if ours in (base, bare):

@@ -100,13 +100,17 @@ Value = Any
 
 @dataclass(frozen=True, slots=True)
 class ClassInfo:
-    """A class: its name, optionally its parent, colour (#rrggbb), keypoint names and skeleton (pairs of indices)."""
+    """A class: its name, optionally its parent, colour (#rrggbb), keypoint names and skeleton (pairs of indices).
+
+    ``was`` has the names that it had before, and those of classes that were merged into it.
+    """
 
     name: str
     parent: str | None = None
     color: str | None = None
     keypoints: tuple[str, ...] = ()
     skeleton: tuple[tuple[int, int], ...] = ()
+    was: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -119,6 +123,7 @@ class ClassInfo:
             "color": self.color,
             "keypoints": list(self.keypoints),
             "skeleton": [list(pair) for pair in self.skeleton],
+            **({"was": list(self.was)} if self.was else {}),
         }
 
     @classmethod
@@ -129,6 +134,7 @@ class ClassInfo:
             data.get("color"),
             tuple(data.get("keypoints", ())),
             tuple((int(a), int(b)) for a, b in data.get("skeleton", ())),
+            tuple(data.get("was", ())),
         )
 
 
@@ -152,6 +158,12 @@ class Column:
     @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(info.name for info in self.classes)
+
+    def class_now(self, name: str) -> str | None:
+        """What a class of an earlier version is called; None where it is gone."""
+        if name in self.class_names:
+            return name
+        return next((info.name for info in self.classes if name in info.was), None)
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "kind": str(self.kind), "classes": [info.to_json() for info in self.classes]}
@@ -235,7 +247,8 @@ def union_classes(old: Iterable[ClassInfo], new: Iterable[ClassInfo]) -> tuple[C
     """The classes of both in order; one that was only a name takes on what the other says of it."""
     found = {info.name: info for info in old}
     for info in new:
-        if found.get(info.name, info) == ClassInfo(info.name):
-            found[info.name] = info
+        there = found.get(info.name, info)
+        if there == ClassInfo(info.name, was=there.was):
+            found[info.name] = replace(info, was=there.was or info.was)
         found.setdefault(info.name, info)
     return tuple(found.values())

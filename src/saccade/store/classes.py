@@ -65,7 +65,7 @@ def class_counts(snapshot: Snapshot) -> dict[str, dict[str, ClassCount]]:
 def relabelled(head: Snapshot, plan: ClassPlan, folder: Path, progress: Progress) -> Change:
     """The snapshot with the classes of a plan; ConflictError where something is of a class that was to be empty."""
     _refuse_what_is_kept(head, plan)
-    rows = [_rows_with(head, head.schema[name], names) for name, names in plan.names.items()]
+    rows = [rows_with(head, head.schema[name], names) for name, names in plan.names.items()]
     changed = np.unique(np.concatenate([np.empty(0, np.int64), *rows]))
     progress.start("Changing items", len(changed))
     return combined(head, plan.schema, _renamed(head, plan, changed), (), folder, progress)
@@ -120,7 +120,7 @@ def _present(rows: Rows, codes: npt.NDArray[np.int64], words: list[str]) -> _Nam
     return _Names(rows[there], codes[there], words)
 
 
-def _rows_with(snapshot: Snapshot, column: Column, wanted: Collection[str]) -> Rows:
+def rows_with(snapshot: Snapshot, column: Column, wanted: Collection[str]) -> Rows:
     """The rows that have one of some classes."""
     found = [np.empty(0, np.int64)]
     for names in _names_of(snapshot, column):
@@ -134,13 +134,13 @@ def _renamed(head: Snapshot, plan: ClassPlan, rows: Rows) -> Iterator[pa.RecordB
     schema = arrow_schema(head.schema.select(plan.names), position=False).remove_metadata()
     for table in head.batches([KEY, *plan.names], rows, _BATCH):
         arrays = [
-            _with_names(column, table.column(column.name).combine_chunks(), plan.names[column.name])
+            with_names(column, table.column(column.name).combine_chunks(), plan.names[column.name])
             for column in columns
         ]
         yield pa.record_batch([table.column(KEY).combine_chunks(), *arrays], schema=schema)
 
 
-def _with_names(column: Column, array: pa.Array, names: Mapping[str, str | None]) -> pa.Array:
+def with_names(column: Column, array: pa.Array, names: Mapping[str, str | None]) -> pa.Array:
     """Values of a column with other names; what has none any more is left out, and a changed label occurs once."""
     texts = _other(_texts_of(column, array), names)
     if column.kind is Kind.LABEL:

@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from saccade.core.classes import LABEL_KINDS
 from saccade.core.merge import Choose, MergeConflictError, Merged, Merger, Values
 from saccade.core.progress import Progress
 from saccade.core.reader import Item
-from saccade.core.schema import KEY, Schema
+from saccade.core.schema import KEY, ClassInfo, Schema
 from saccade.store.changes import Change, combined
+from saccade.store.classes import rows_with, with_names
 from saccade.store.codec import arrow_schema, decode_batch, encode_items
 from saccade.store.compare import Comparison
+from saccade.store.row_index import Rows
 from saccade.store.snapshot import Snapshot
 from saccade.store.staging import Spill
 from saccade.store.version import DatasetVersion
@@ -47,7 +50,8 @@ def _ancestors(parents: Mapping[int, tuple[int | None, int | None]], number: int
 class Merging:
     """A merge on top of a head: what has to be written, and the conflicts.
 
-    A merge adds columns and classes, and takes none away.
+    A merge adds columns and classes, and takes none away. A class that one side called otherwise, or merged into
+    another, is called so in what the other side made of it too.
     """
 
     def __init__(
@@ -57,6 +61,9 @@ class Merging:
         self._folder, self._progress = folder, progress
         progress.start("Comparing")
         schema = head.schema.merged(theirs.schema)
+        self._names = {
+            column.name: names for column in schema.of_kind(*LABEL_KINDS) if (names := self._now(column.name))
+        }
         self._merger = Merger(schema.columns, choose)
         self._schema = self._with_merged_classes(schema)
         ours, other = Comparison(base, head), Comparison(base, theirs)
@@ -65,6 +72,8 @@ class Merging:
         self._taken = [key for key in (*changed, *came) if key not in touched]
         self._removed = [key for key in went if key not in touched]
         both = [key for key in (*changed, *came, *went) if key in touched]
+        known = head.index.match(pa.array([*self._taken, *self._removed, *both], pa.string()))
+        self._elsewhere = np.setdiff1d(self._called_otherwise(), known)
         progress.start("Merging items", len(both))
         self._spill = Spill(folder / f"{uuid.uuid4().hex}.arrow", arrow_schema(self._schema, position=False))
         self._spill.write(self._merge_items(both))
@@ -73,13 +82,13 @@ class Merging:
         """The change to be committed; MergeConflictError where a conflict is open."""
         if self._merger.open:
             raise MergeConflictError(self._merger.open)
-        self._progress.start("Changing items", len(self._taken) + self._spill.rows)
+        self._progress.start("Changing items", len(self._taken) + len(self._elsewhere) + self._spill.rows)
         return combined(self._head, self._schema, self._batches(), self._removed, self._folder, self._progress)
 
     def described(self, facts: Merged[DatasetVersion]) -> Merged[DatasetVersion]:
         """With the numbers of items added, removed and changed, and with the conflicts."""
         there = self._head.index.match(pa.array(self._taken, pa.string())) >= 0
-        added, changed = int((~there).sum()), int(there.sum())
+        added, changed = int((~there).sum()), int(there.sum()) + len(self._elsewhere)
         for batch in self._spill.read():
             known = int((self._head.index.match(batch.column(KEY)) >= 0).sum())
             added, changed = added + len(batch) - known, changed + known
@@ -89,32 +98,67 @@ class Merging:
     def _with_merged_classes(self, schema: Schema) -> Schema:
         columns = []
         for column in schema.columns:
-            sides = [
-                {info.name: info for info in side.schema[column.name].classes} if column.name in side.schema else {}
-                for side in (self._base, self._head, self._theirs)
-            ]
-            old, ours, theirs = sides
+            sides = (self._base, self._head, self._theirs)
+            old, ours, theirs = ({info.name: info for info in self._classes(side, column.name)} for side in sides)
+            infos = {info.name: info for info in column.classes}
+            names = self._names.get(column.name, {})
             classes = tuple(
                 self._merger.class_info(column.name, old.get(name), ours[name], theirs[name])
                 if name in ours and name in theirs
-                else info
-                for name, info in ((info.name, info) for info in column.classes)
+                else infos[name]
+                for name in dict.fromkeys(names.get(name, name) for name in infos)
             )
             columns.append(replace(column, classes=classes))
         return Schema(tuple(columns))
+
+    def _now(self, column: str) -> dict[str, str]:
+        """What classes that both sides began with are called in the end, where one side calls them otherwise."""
+        if not all(column in side.schema for side in (self._base, self._head, self._theirs)):
+            return {}
+        found = {}
+        for name in self._base.schema[column].class_names:
+            ours, theirs = (side.schema[column].class_now(name) for side in (self._head, self._theirs))
+            now = theirs if ours == name else ours
+            if now is not None and now != name and theirs in (name, now):
+                found[name] = now
+        return found
+
+    def _classes(self, side: Snapshot, column: str) -> list[ClassInfo]:
+        """The classes of a side under the names that they have in the end; that which is called so comes last."""
+        if column not in side.schema:
+            return []
+        names = self._names.get(column, {})
+        classes = sorted(side.schema[column].classes, key=lambda info: info.name not in names)
+        parents = {info.name: None if info.parent is None else names.get(info.parent, info.parent) for info in classes}
+        return [replace(info, name=names.get(info.name, info.name), parent=parents[info.name]) for info in classes]
+
+    def _called_otherwise(self) -> Rows:
+        """The rows of ours that have a class which is called otherwise in the end."""
+        found = [rows_with(self._head, self._head.schema[name], names) for name, names in self._names.items()]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+
+    def _renamed(self, rows: pa.Table, schema: Schema) -> pa.Table:
+        for name, names in self._names.items():
+            if name in rows.schema.names:
+                values = with_names(schema[name], rows.column(name).combine_chunks(), names)
+                rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), values)
+        return rows
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         """Rows to be put in place of those with the same keys: first what only they changed, as it is stored."""
         rows = self._theirs.index.match(pa.array(self._taken, pa.string()))
         for table in self._theirs.batches([KEY, *self._theirs.schema.names], rows, _BATCH):
-            yield from table.combine_chunks().to_batches()
+            yield from self._renamed(table, self._theirs.schema).combine_chunks().to_batches()
+        for table in self._head.batches([KEY, *self._names], self._elsewhere, _BATCH):
+            yield from self._renamed(table, self._head.schema).combine_chunks().to_batches()
         yield from self._spill.read()
 
     def _merge_items(self, keys: list[str]) -> Iterator[pa.RecordBatch]:
         """Items that both sides touched, merged; those that go in the end are only noted."""
         for start in range(0, len(keys), _BATCH):
             part = keys[start : start + _BATCH]
-            base, ours, theirs = (_items(side, part) for side in (self._base, self._head, self._theirs))
+            base, ours, theirs = (self._items(side, part) for side in (self._base, self._head, self._theirs))
+            as_stored = _decoded(self._head, _rows(self._head, part)) if self._names else ours
             made = []
             for key in part:
                 before = ours.get(key)
@@ -126,11 +170,15 @@ class Merging:
                 )
                 if after is None and before is not None:
                     self._removed.append(key)
-                elif after is not None and after != before:
+                elif after is not None and after != as_stored.get(key):
                     made.append(Item(key, {name: after.get(name) for name in self._schema.names}))
             if made:
                 yield encode_items(made, self._schema)
             self._progress.advance(len(part))
+
+    def _items(self, side: Snapshot, keys: list[str]) -> dict[str, Values]:
+        """Items of a side, with the classes as they are called in the end."""
+        return _decoded(side, self._renamed(_rows(side, keys), side.schema))
 
     def _completed(self, values: Values | None, base: Values | None, schema: Schema) -> Values | None:
         """A side's values with those of the base in the columns that the side does not have."""
@@ -147,7 +195,10 @@ def _changed_keys(comparison: Comparison) -> list[str]:
     return [key for key, differs in zip(found.keys, apart.tolist(), strict=True) if differs]
 
 
-def _items(snapshot: Snapshot, keys: list[str]) -> dict[str, Values]:
+def _rows(snapshot: Snapshot, keys: list[str]) -> pa.Table:
     found = snapshot.index.match(pa.array(keys, pa.string()))
-    rows = snapshot.take(found[found >= 0], [KEY, *snapshot.schema.names])
+    return snapshot.take(found[found >= 0], [KEY, *snapshot.schema.names])
+
+
+def _decoded(snapshot: Snapshot, rows: pa.Table) -> dict[str, Values]:
     return {item.key: item.values for item in decode_batch(rows, snapshot.schema.columns)}
