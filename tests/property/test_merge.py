@@ -191,11 +191,15 @@ def test_classes_that_were_merged_stay_so(tmp_path: Any) -> None:
         datasets.branch("d", "trial", "d@1")
         change_classes(workspace, "d", [MergeClass(name="tug", into="ship"), RenameClass(name="ship", to="vessel")])
         change_classes(workspace, "d", [RecolorClass(name="tug", color="#00ff00")], branch="trial")
-        datasets.write("d", schema, [Item("c", {"label": "tug"})], mode="append", branch="trial")
+        more = Schema((Column("label", Kind.LABEL, (ClassInfo("pusher", parent="tug"),)),))
+        datasets.write("d", more, [Item("c", {"label": "tug"})], mode="append", branch="trial")
         done = datasets.merge("d@trial").version
         assert done is not None
         assert {item.key: item["label"] for item in done.items()} == dict.fromkeys("abc", "vessel")
-        assert done.schema["label"].classes == (ClassInfo("vessel", color="#ff0000", was=("tug", "ship")),)
+        assert done.schema["label"].classes == (
+            ClassInfo("vessel", color="#ff0000", was=("tug", "ship")),
+            ClassInfo("pusher", parent="vessel"),
+        )
         back = datasets.merge("d@main", into="trial").version
         assert back is not None
         assert back.schema == done.schema

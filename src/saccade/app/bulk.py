@@ -73,13 +73,6 @@ def change_items(
     )
 
 
-def meant(version: DatasetVersion, keys: Sequence[str] | None, where: str | None) -> Sequence[str]:
-    """The items that are named, else those for which a query holds, else all."""
-    if keys is not None:
-        return keys
-    return version.keys() if where is None else version.where(where)
-
-
 def _changed(version: DatasetVersion, keys: Sequence[str], column: str, act: Act, value: str) -> Iterator[Item]:
     if act == "split" or column not in version.schema:
         for item in version.items(columns=[], keys=keys):

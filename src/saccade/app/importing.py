@@ -114,7 +114,7 @@ def import_dataset(
             config["split"] = {"shares": dict(split.shares), "group": split.group_pattern, "seed": split.seed}
         run = workspace.runs.start("import", name, config, [])
         try:
-            with workspace.objects.batch(packed=True) as objects:
+            with workspace.runs.noting_failure(run.id), workspace.objects.batch(packed=True) as objects:
                 importer = _Importer(objects, report, link, splits, helpers)
                 items = importer.items(reading, progress)
                 if strict:
@@ -129,9 +129,6 @@ def import_dataset(
                     message=message,
                     run_id=run.id,
                 )
-        except BaseException as error:
-            workspace.runs.finish(run.id, "failed", error=str(error) or type(error).__name__)
-            raise
         finally:
             progress.finish()
     (run.folder / "report.json").write_text(json.dumps(report.to_json(), ensure_ascii=False, indent=1), "utf-8")

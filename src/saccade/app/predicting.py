@@ -198,14 +198,11 @@ def _as_dataset(
         for picture, prediction in zip(pictures, predictions, strict=True)
         if prediction.error is None
     )
-    try:
+    with workspace.runs.noting_failure(run.id):
         version = workspace.datasets.write(
             name, Schema(tuple(columns)), items, mode="create", message=f"predictions of {ready.version.ref}",
             run_id=run.id, inputs=[f"model:{ready.version.ref}", *inputs],
         )  # fmt: skip
-    except BaseException as error:
-        workspace.runs.finish(run.id, "failed", error=str(error) or type(error).__name__)
-        raise
     workspace.runs.finish(run.id, "finished", outputs=[version.ref])
     return version.ref
 

@@ -63,15 +63,12 @@ def train(
         *([TensorBoard(run.folder)] if tensorboard else []),
         *hooks,
     ]
-    try:
+    with workspace.runs.noting_failure(run.id):
         with _stop_on_signal() as stop:
             outcome = session.run(
                 run.folder, inputs=inputs, hooks=watching, resume=resume, should_stop=stop.is_set
             )  # fmt: skip
         model = _keep(workspace, session, run, outcome)
-    except BaseException as error:
-        workspace.runs.finish(run.id, "failed", error=str(error) or type(error).__name__)
-        raise
     run = workspace.runs.finish(
         run.id,
         "stopped" if outcome.reason == "stopped" else "finished",
@@ -86,11 +83,8 @@ def check_recipe(workspace: Workspace, recipe: Recipe) -> list[Check]:
     dataset = workspace.datasets.open(recipe.data.dataset)
     session = prepare(recipe, dataset)
     run = workspace.runs.start("check", recipe.name, recipe.to_json(), [dataset.ref])
-    try:
+    with workspace.runs.noting_failure(run.id):
         checks = run_checks(session, run.folder / "batch.jpg")
-    except BaseException as error:
-        workspace.runs.finish(run.id, "failed", error=str(error) or type(error).__name__)
-        raise
     workspace.runs.finish(run.id, "finished")
     return checks
 

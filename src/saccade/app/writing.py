@@ -48,16 +48,12 @@ def write_sent(
     """
     sent = SentItems(sorted(place.glob(ITEMS)))
     run = workspace.runs.start(KIND, name, {"mode": mode, "branch": branch}, inputs)
-    try:
-        with workspace.objects.batch(packed=True) as objects:
-            files = _Files(workspace, objects, place / FILES)
-            version = workspace.datasets.write(
-                name, sent.schema, files.taken(sent), mode=mode, message=message, run_id=run.id, inputs=inputs,
-                branch=branch, author=author, follows=follows, progress=progress or Silent(),
-            )  # fmt: skip
-    except BaseException as error:
-        workspace.runs.finish(run.id, "failed", error=str(error) or type(error).__name__)
-        raise
+    with workspace.runs.noting_failure(run.id), workspace.objects.batch(packed=True) as objects:
+        files = _Files(workspace, objects, place / FILES)
+        version = workspace.datasets.write(
+            name, sent.schema, files.taken(sent), mode=mode, message=message, run_id=run.id, inputs=inputs,
+            branch=branch, author=author, follows=follows, progress=progress or Silent(),
+        )  # fmt: skip
     workspace.runs.finish(run.id, "finished", metrics={"items": len(version)}, outputs=[version.ref])
     return version
 

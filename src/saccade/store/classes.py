@@ -18,9 +18,8 @@ import pyarrow.compute as pc
 from saccade.core.classes import LABEL_KINDS, ClassPlan
 from saccade.core.errors import ConflictError
 from saccade.core.progress import Progress
-from saccade.core.schema import KEY, Column, Kind
+from saccade.core.schema import KEY, Column, Kind, Schema
 from saccade.store.changes import Change, combined
-from saccade.store.codec import arrow_schema
 from saccade.store.columns import offsets_of, to_list
 from saccade.store.leaves import Counts, Part, UnfitError, parts_of
 from saccade.store.row_index import Rows
@@ -130,17 +129,21 @@ def rows_with(snapshot: Snapshot, column: Column, wanted: Collection[str]) -> Ro
 
 
 def _renamed(head: Snapshot, plan: ClassPlan, rows: Rows) -> Iterator[pa.RecordBatch]:
-    columns = [head.schema[name] for name in plan.names]
-    schema = arrow_schema(head.schema.select(plan.names), position=False).remove_metadata()
     for table in head.batches([KEY, *plan.names], rows, _BATCH):
-        arrays = [
-            with_names(column, table.column(column.name).combine_chunks(), plan.names[column.name])
-            for column in columns
-        ]
-        yield pa.record_batch([table.column(KEY).combine_chunks(), *arrays], schema=schema)
+        yield from renamed(table, head.schema, plan.names).combine_chunks().to_batches()
 
 
-def with_names(column: Column, array: pa.Array, names: Mapping[str, str | None]) -> pa.Array:
+def renamed(rows: pa.Table, schema: Schema, names: Mapping[str, Mapping[str, str | None]]) -> pa.Table:
+    """Rows with other names for the classes of some columns; names are by column, and columns may be missing."""
+    for column, others in names.items():
+        at = rows.schema.get_field_index(column)
+        if at >= 0:
+            values = _with_names(schema[column], rows.column(at).combine_chunks(), others)
+            rows = rows.set_column(at, rows.schema.field(at), values)
+    return rows
+
+
+def _with_names(column: Column, array: pa.Array, names: Mapping[str, str | None]) -> pa.Array:
     """Values of a column with other names; what has none any more is left out, and a changed label occurs once."""
     texts = _other(_texts_of(column, array), names)
     if column.kind is Kind.LABEL:

@@ -16,7 +16,7 @@ from saccade.core.progress import Progress
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, ClassInfo, Schema
 from saccade.store.changes import Change, combined
-from saccade.store.classes import rows_with, with_names
+from saccade.store.classes import renamed, rows_with
 from saccade.store.codec import arrow_schema, decode_batch, encode_items
 from saccade.store.compare import Comparison
 from saccade.store.row_index import Rows
@@ -57,7 +57,7 @@ class Merging:
     def __init__(
         self, base: Snapshot, head: Snapshot, theirs: Snapshot, choose: Choose, folder: Path, progress: Progress
     ) -> None:
-        self._base, self._head, self._theirs = base, head, theirs
+        self._sides = self._base, self._head, self._theirs = base, head, theirs
         self._folder, self._progress = folder, progress
         progress.start("Comparing")
         schema = head.schema.merged(theirs.schema)
@@ -72,8 +72,7 @@ class Merging:
         self._taken = [key for key in (*changed, *came) if key not in touched]
         self._removed = [key for key in went if key not in touched]
         both = [key for key in (*changed, *came, *went) if key in touched]
-        known = head.index.match(pa.array([*self._taken, *self._removed, *both], pa.string()))
-        self._elsewhere = np.setdiff1d(self._called_otherwise(), known)
+        self._elsewhere = self._called_otherwise([*self._taken, *self._removed, *both])
         progress.start("Merging items", len(both))
         self._spill = Spill(folder / f"{uuid.uuid4().hex}.arrow", arrow_schema(self._schema, position=False))
         self._spill.write(self._merge_items(both))
@@ -98,22 +97,20 @@ class Merging:
     def _with_merged_classes(self, schema: Schema) -> Schema:
         columns = []
         for column in schema.columns:
-            sides = (self._base, self._head, self._theirs)
-            old, ours, theirs = ({info.name: info for info in self._classes(side, column.name)} for side in sides)
-            infos = {info.name: info for info in column.classes}
+            old, ours, theirs = (self._classes(side, column.name) for side in self._sides)
             names = self._names.get(column.name, {})
             classes = tuple(
                 self._merger.class_info(column.name, old.get(name), ours[name], theirs[name])
                 if name in ours and name in theirs
-                else infos[name]
-                for name in dict.fromkeys(names.get(name, name) for name in infos)
+                else ours.get(name) or theirs[name]
+                for name in dict.fromkeys(names.get(name, name) for name in column.class_names)
             )
             columns.append(replace(column, classes=classes))
         return Schema(tuple(columns))
 
     def _now(self, column: str) -> dict[str, str]:
         """What classes that both sides began with are called in the end, where one side calls them otherwise."""
-        if not all(column in side.schema for side in (self._base, self._head, self._theirs)):
+        if not all(column in side.schema for side in self._sides):
             return {}
         found = {}
         for name in self._base.schema[column].class_names:
@@ -123,42 +120,43 @@ class Merging:
                 found[name] = now
         return found
 
-    def _classes(self, side: Snapshot, column: str) -> list[ClassInfo]:
-        """The classes of a side under the names that they have in the end; that which is called so comes last."""
+    def _classes(self, side: Snapshot, column: str) -> dict[str, ClassInfo]:
+        """The classes of a side by the names that they have in the end; of two, that which is called so already."""
         if column not in side.schema:
-            return []
+            return {}
         names = self._names.get(column, {})
         classes = sorted(side.schema[column].classes, key=lambda info: info.name not in names)
-        parents = {info.name: None if info.parent is None else names.get(info.parent, info.parent) for info in classes}
-        return [replace(info, name=names.get(info.name, info.name), parent=parents[info.name]) for info in classes]
+        renamed = (
+            replace(
+                info, name=names.get(info.name, info.name), parent=info.parent and names.get(info.parent, info.parent)
+            )
+            for info in classes
+        )
+        return {info.name: info for info in renamed}
 
-    def _called_otherwise(self) -> Rows:
-        """The rows of ours that have a class which is called otherwise in the end."""
+    def _called_otherwise(self, but: list[str]) -> Rows:
+        """The rows of ours with a class which is called otherwise in the end, but for those with some keys."""
         found = [rows_with(self._head, self._head.schema[name], names) for name, names in self._names.items()]
-        return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
-
-    def _renamed(self, rows: pa.Table, schema: Schema) -> pa.Table:
-        for name, names in self._names.items():
-            if name in rows.schema.names:
-                values = with_names(schema[name], rows.column(name).combine_chunks(), names)
-                rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), values)
-        return rows
+        if not found:
+            return np.empty(0, np.int64)
+        return np.setdiff1d(np.concatenate(found), self._head.index.match(pa.array(but, pa.string())))
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         """Rows to be put in place of those with the same keys: first what only they changed, as it is stored."""
         rows = self._theirs.index.match(pa.array(self._taken, pa.string()))
         for table in self._theirs.batches([KEY, *self._theirs.schema.names], rows, _BATCH):
-            yield from self._renamed(table, self._theirs.schema).combine_chunks().to_batches()
+            yield from renamed(table, self._theirs.schema, self._names).combine_chunks().to_batches()
         for table in self._head.batches([KEY, *self._names], self._elsewhere, _BATCH):
-            yield from self._renamed(table, self._head.schema).combine_chunks().to_batches()
+            yield from renamed(table, self._head.schema, self._names).combine_chunks().to_batches()
         yield from self._spill.read()
 
     def _merge_items(self, keys: list[str]) -> Iterator[pa.RecordBatch]:
         """Items that both sides touched, merged; those that go in the end are only noted."""
         for start in range(0, len(keys), _BATCH):
             part = keys[start : start + _BATCH]
-            base, ours, theirs = (self._items(side, part) for side in (self._base, self._head, self._theirs))
-            as_stored = _decoded(self._head, _rows(self._head, part)) if self._names else ours
+            rows = [_rows(side, part) for side in self._sides]
+            base, ours, theirs = map(self._items, self._sides, rows)
+            as_stored = _decoded(self._head, rows[1]) if self._names else ours
             made = []
             for key in part:
                 before = ours.get(key)
@@ -176,9 +174,9 @@ class Merging:
                 yield encode_items(made, self._schema)
             self._progress.advance(len(part))
 
-    def _items(self, side: Snapshot, keys: list[str]) -> dict[str, Values]:
+    def _items(self, side: Snapshot, rows: pa.Table) -> dict[str, Values]:
         """Items of a side, with the classes as they are called in the end."""
-        return _decoded(side, self._renamed(_rows(side, keys), side.schema))
+        return _decoded(side, renamed(rows, side.schema, self._names))
 
     def _completed(self, values: Values | None, base: Values | None, schema: Schema) -> Values | None:
         """A side's values with those of the base in the columns that the side does not have."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -183,6 +184,15 @@ class Runs:
                 row.metrics = plain_json(metrics)
             tell(session, f"run.{state}", _ended(row))
         return self._run(row)
+
+    @contextmanager
+    def noting_failure(self, run_id: str) -> Iterator[None]:
+        """While this lasts, whatever is raised, also to cancel, ends the run as failed."""
+        try:
+            yield
+        except BaseException as error:
+            self.finish(run_id, "failed", error=str(error) or type(error).__name__)
+            raise
 
     def get(self, run_id: str) -> Run:
         """The run of that id; NotFoundError where there is none."""

@@ -49,5 +49,5 @@ export function useChanging() {
 
 function problemIn(job: Job): Problem {
   const code = String(job.result['code'] ?? 'error')
-  return new Problem(code === 'moved' ? 412 : 400, code, job.error, job.hint)
+  return new Problem(0, code, job.error, job.hint)
 }

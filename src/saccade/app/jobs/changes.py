@@ -6,11 +6,11 @@ What is asked for has the same shape here and where a route does it at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from saccade.app.bulk import change_items, meant
+from saccade.app.bulk import change_items
 from saccade.app.classes import change_classes
 from saccade.app.jobs.kind import Doing, JobKind, Parameters
 from saccade.app.merging import choose_among
@@ -23,10 +23,8 @@ from saccade.store.workspace import Workspace
 MESSAGE = 2000
 """The longest message of a version."""
 _ClassName = Annotated[str, Field(max_length=1000)]
-_Dataset = Annotated[str, Field(max_length=100)]
 _Branch = Annotated[str, Field(max_length=200)]
 _Follows = Annotated[int | None, Field(ge=1, description="The number of the version that it is to follow.")]
-_Given = TypeVar("_Given", bound=Parameters)
 
 
 class ItemsChange(Parameters):
@@ -38,54 +36,55 @@ class ItemsChange(Parameters):
     value: str = Field("", max_length=200, description="The name of the tag or of the split.")
     message: str = Field("", max_length=MESSAGE)
 
+    def meant(self, opened: Callable[[str], DatasetVersion], ref: str) -> Sequence[str]:
+        """The keys of what is meant; the version is opened only where it has to be asked."""
+        if self.keys is not None:
+            return self.keys
+        version = opened(ref)
+        return version.keys() if self.where is None else version.where(self.where)
+
 
 class _OfClass(Parameters):
     """What is done to a class; in one column, or in all that have it."""
 
+    does: ClassVar[type[ClassAct]]
     name: _ClassName
     column: str | None = Field(None, max_length=200)
 
+    def on(self) -> ClassAct:
+        return self.does(**self.model_dump(exclude={"act"}))
+
 
 class ClassAdded(_OfClass):
+    does = AddClass
     act: Literal["add"]
     color: str | None = Field(None, max_length=20)
 
-    def on(self) -> ClassAct:
-        return AddClass(name=self.name, column=self.column, color=self.color)
-
 
 class ClassRenamed(_OfClass):
+    does = RenameClass
     act: Literal["rename"]
     to: _ClassName
 
-    def on(self) -> ClassAct:
-        return RenameClass(name=self.name, column=self.column, to=self.to)
-
 
 class ClassRecolored(_OfClass):
+    does = RecolorClass
     act: Literal["recolor"]
     color: str = Field(max_length=20)
 
-    def on(self) -> ClassAct:
-        return RecolorClass(name=self.name, column=self.column, color=self.color)
-
 
 class ClassMerged(_OfClass):
+    does = MergeClass
     act: Literal["merge"]
     into: _ClassName
-
-    def on(self) -> ClassAct:
-        return MergeClass(name=self.name, column=self.column, into=self.into)
 
 
 class ClassRemoved(_OfClass):
     """``with_objects``: also what is of it; else it is refused where there is something."""
 
+    does = RemoveClass
     act: Literal["remove"]
     with_objects: bool = False
-
-    def on(self) -> ClassAct:
-        return RemoveClass(name=self.name, column=self.column, with_objects=self.with_objects)
 
 
 class ClassesChange(Parameters):
@@ -124,16 +123,20 @@ class MergeChange(Parameters):
         return choose_among(self.take, [one.model_dump(by_alias=True) for one in self.choices])
 
 
-class ItemsParameters(ItemsChange):
-    dataset: _Dataset
+class _OnBranch(Parameters):
+    """The branch of a dataset that gets the new version."""
+
+    dataset: str = Field(max_length=100)
     branch: _Branch = MAIN
     follows: _Follows = None
 
 
-class ClassesParameters(ClassesChange):
-    dataset: _Dataset
-    branch: _Branch = MAIN
-    follows: _Follows = None
+class ItemsParameters(ItemsChange, _OnBranch):
+    pass
+
+
+class ClassesParameters(ClassesChange, _OnBranch):
+    pass
 
 
 class MergeParameters(MergeChange):
@@ -145,11 +148,10 @@ def change(doing: Doing, given: ItemsParameters) -> dict[str, Any]:
     """Remove items, put them into a split, or add or take away a tag."""
 
     def make(run: str, author: str) -> DatasetVersion:
-        head = doing.workspace.datasets.open(f"{given.dataset}@{given.branch}")
+        keys = given.meant(doing.workspace.datasets.open, f"{given.dataset}@{given.branch}")
         return change_items(
-            doing.workspace, given.dataset, meant(head, given.keys, given.where), given.act, given.value,
-            message=given.message, branch=given.branch, author=author, follows=given.follows, run_id=run,
-            progress=doing.progress,
+            doing.workspace, given.dataset, keys, given.act, given.value, message=given.message, branch=given.branch,
+            author=author, follows=given.follows, run_id=run, progress=doing.progress,
         )  # fmt: skip
 
     told = f"{len(given.keys):,} by their keys" if given.keys is not None else given.where or "all"
@@ -202,11 +204,8 @@ def _made(
     runs, made = doing.workspace.runs, made_before(doing)
     if made is None:
         run = runs.start(doing.job.kind, name, config, inputs)
-        try:
+        with runs.noting_failure(run.id):
             made = make(run.id, author_of(doing)).ref
-        except BaseException as error:
-            runs.finish(run.id, "failed", error=str(error) or type(error).__name__)
-            raise
         runs.finish(run.id, "finished", outputs=[made])
     version = doing.workspace.datasets.open(made)
     info, is_new = version.info, version.info.run_id in {run.id for run in runs.of_job(doing.job.id)}
@@ -218,19 +217,19 @@ def _is_there(workspace: Workspace, given: Any) -> object:
     return workspace.datasets.open(given.dataset)
 
 
-def _branch_is_there(workspace: Workspace, given: ItemsParameters | ClassesParameters) -> object:
+def _branch_is_there(workspace: Workspace, given: _OnBranch) -> object:
     return workspace.datasets.open(f"{given.dataset}@{given.branch}")
 
 
 _DID = {
-    "delete": "Remove items of",
-    "split": "Put items into a split:",
-    "tag": "Tag items of",
-    "untag": "Untag items of",
+    "delete": "Remove items of {}",
+    "split": "Put items of {} into a split",
+    "tag": "Tag items of {}",
+    "untag": "Take a tag from items of {}",
 }
 
 CHANGES: Mapping[str, JobKind] = {
-    "change": JobKind(ItemsParameters, lambda given: f"{_DID[given.act]} {given.dataset}", change, _branch_is_there),
+    "change": JobKind(ItemsParameters, lambda given: _DID[given.act].format(given.dataset), change, _branch_is_there),
     "classes": JobKind(
         ClassesParameters, lambda given: f"Change the classes of {given.dataset}", classes, _branch_is_there
     ),

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from saccade.app.bulk import change_items, meant
+from saccade.app.bulk import change_items
 from saccade.app.classes import change_classes, classes_of
 from saccade.app.jobs.changes import ClassesChange, ItemsChange
 from saccade.core.merge import Merged
@@ -174,11 +174,10 @@ def forget_view(ref: str, name: str, served: Served) -> None:
 @router.post("/datasets/{ref}/change", status_code=201)
 def change(to: Changed, given: ItemsChange, request: Request, served: Served, caller: SignedIn) -> VersionMade:
     """Remove items, put them into a split, or add or take away a tag; as the next version."""
-    head = opened_of(request).version(f"{to.name}@{to.branch}")
     made = change_items(
         served,
         to.name,
-        meant(head, given.keys, given.where),
+        given.meant(opened_of(request).version, f"{to.name}@{to.branch}"),
         given.act,
         given.value,
         author=caller.person.name,
