@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from tests.browser.conftest import ARTIFACTS, ON_POSTGRESQL, ON_SQLITE, Served, keep
 
 from saccade.app.classes import change_classes, classes_of
@@ -218,3 +218,28 @@ def test_a_change_of_many_items_is_watched_and_cancelled(opened: Open, served: S
         versions = workspace.datasets.log("motorway")
         assert [(one.number, one.changed) for one in versions] == [(3, 60_000), (2, 40_000), (1, 0)]
         assert {one.author for one in versions[:2]} == {"Manager"}
+
+
+@ON_SQLITE
+def test_what_was_saved_stays_on_the_screen_while_the_next_version_is_read(opened: Open, served: Served) -> None:
+    written(served, "ring-road", ["car", "truck"])
+    page = opened(Role.MANAGER, path="/datasets/ring-road/classes")
+    line(page, "car").get_by_role("button", name="car", exact=True).click()
+    field = page.get_by_label("New name of car")
+    field.fill("saloon")
+    field.press("Enter")
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    page.route(re.compile("ring-road(@|%40)2/classes"), hold)
+    page.get_by_role("button", name="Save as a new version").click()
+    expect(page.get_by_text("Nothing is changed yet")).to_be_visible()
+    expect(page.get_by_text("Version 2")).to_be_visible()
+    expect(line(page, "saloon")).to_contain_text("12")
+    expect(line(page, "car")).to_have_count(0)
+    for route in waiting:
+        route.continue_()
+    expect(page.get_by_text("new name")).to_have_count(0)
+    expect(line(page, "saloon")).to_contain_text("12")
