@@ -44,8 +44,8 @@ def first_class(served: Served, name: str, key: str) -> str:
 
 @ON_POSTGRESQL
 def test_branches_are_merged_with_a_choice_for_each_conflict(opened: Open, served: Served) -> None:
-    keys = apart(served, "moored")
-    page = opened(Role.MANAGER, path="/datasets/moored/versions")
+    keys = apart(served, "berths")
+    page = opened(Role.MANAGER, path="/datasets/berths/versions")
     page.get_by_role("link", name="Merge branches").click()
     settled = page.locator("[data-test=settled]")
     expect(settled).to_have_text("0 of 2 settled")
@@ -59,8 +59,8 @@ def test_branches_are_merged_with_a_choice_for_each_conflict(opened: Open, serve
     page.get_by_label("Message").fill("Both shifts")
     keep(page, "merge-settled")
     with Workspace.open(served.folder) as workspace:  # somebody else is first
-        workspace.datasets.alias("moored", "seen", 2)
-        workspace.datasets.delete_items("moored", workspace.datasets.open("moored").keys()[-1:])
+        workspace.datasets.alias("berths", "seen", 2)
+        workspace.datasets.delete_items("berths", workspace.datasets.open("berths").keys()[-1:])
     merge.click()
     expect(page.get_by_text("no longer what you looked at")).to_be_visible()
     expect(settled).to_have_text("0 of 2 settled")
@@ -68,10 +68,10 @@ def test_branches_are_merged_with_a_choice_for_each_conflict(opened: Open, serve
     page.get_by_role("radio", name=re.compile("Mine")).nth(1).click()
     expect(settled).to_have_text("2 of 2 settled")
     merge.click()
-    expect(page.get_by_text("Made moored@5")).to_be_visible()
-    expect(page).to_have_url(re.compile("/datasets/moored/versions"))
+    expect(page.get_by_text("Made berths@5")).to_be_visible()
+    expect(page).to_have_url(re.compile("/datasets/berths/versions"))
     expect(page.get_by_role("option", name=re.compile("Both shifts"))).to_be_visible()
-    called = [first_class(served, "moored", key) for key in keys]
+    called = [first_class(served, "berths", key) for key in keys]
     assert called == ["ferry", "pilot boat", "pilot boat", "ferry"]
     page.get_by_role("link", name="Merge branches").click()
     expect(page.get_by_text("There is nothing to merge")).to_be_visible()

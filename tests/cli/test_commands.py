@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from PIL import Image
 from tests.command import Command
 from tests.tiny import RECIPE
 
@@ -231,10 +233,10 @@ def test_interrupted_import_leaves_nothing(command: Command, tmp_path: Path, pic
 
     folder = tmp_path / "photos"
     folder.mkdir()
-    source = sorted((pictures / "images").iterdir())
-    for number in range(2000):  # each of its own content, so that each is written
-        data = source[number % len(source)].read_bytes() + number.to_bytes(4)
-        (folder / f"{number:05}.jpg").write_bytes(data)
+    tiny = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(tiny, "jpeg")
+    for number in range(10_000):  # each of its own content, so that each is written: that takes longer than a wait here
+        (folder / f"{number:05}.jpg").write_bytes(tiny.getvalue() + number.to_bytes(4))
     # A shell lets what it starts in the background ignore SIGINT, and these tests may run there.
     program = (
         "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
