@@ -24,6 +24,7 @@ COMMANDS = (
 
 
 _INTERRUPTED = 130
+_STOPPED = ("Stopped; what was not finished is as it was before.", "", "stopped", _INTERRUPTED)
 
 
 def _version(wanted: bool) -> None:
@@ -52,14 +53,18 @@ for _name in COMMANDS:
 def main() -> None:
     """Run the program; an error is a message on standard error and an exit code of 1, Ctrl-C one of 130."""
     from saccade.core.errors import SaccadeError
+    from saccade.core.interrupts import interrupts_known
 
     try:
-        app()
+        with interrupts_known():
+            app()
     except SaccadeError as error:
         _fail(error.message, error.hint, error.code)
+    except KeyboardInterrupt:
+        _fail(*_STOPPED)
     except SystemExit as end:
         if end.code == _INTERRUPTED:  # Typer turns Ctrl-C into it without a word
-            _fail("Stopped; what was not finished is as it was before.", "", "stopped", _INTERRUPTED)
+            _fail(*_STOPPED)
         _tell_programs(end)
         raise
     except ModuleNotFoundError as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 from saccade.core.digest import digest_json
 from saccade.core.errors import PipelineError, SaccadeError
+from saccade.core.interrupts import interrupts_known
 from saccade.core.progress import Progress
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, Schema
@@ -36,8 +37,9 @@ class WholeWork:
                 workspace=workspace if self.ready.operation.needs_workspace else None,
             )  # fmt: skip
             try:
-                made = self.ready.operation.function(given, self.ready.parameters, context)
-                record = self._recorded(made)
+                with interrupts_known():
+                    made = self.ready.operation.function(given, self.ready.parameters, context)
+                    record = self._recorded(made)
             except SaccadeError as error:
                 raise PipelineError(error.message, step=self.ready.step.name, hint=error.hint) from error
             except (KeyboardInterrupt, SystemExit):

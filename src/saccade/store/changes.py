@@ -19,7 +19,7 @@ from saccade.core.schema import KEY, Schema
 from saccade.store.codec import POSITION, arrow_schema
 from saccade.store.columns import to_list
 from saccade.store.compare import Comparison, column_of, differing
-from saccade.store.lance_table import create_table, files_of, manifest_of, overwrite, update, with_schema
+from saccade.store.lance_table import create_table, manifest_of, overwrite, update, with_schema
 from saccade.store.row_index import Rows
 from saccade.store.snapshot import Snapshot
 from saccade.store.staging import Spill, Staged
@@ -41,16 +41,6 @@ class Change:
     added: int = 0
     removed: int = 0
     changed: int = 0
-
-    def new_files(self, head: Snapshot | None) -> set[Path]:
-        """The files that must be on the disk before the catalog may name this version."""
-        old = set() if head is None else files_of(head.table, head.folder)
-        return files_of(self.snapshot.table, self.snapshot.folder) - old
-
-    def discard(self, head: Snapshot) -> None:
-        """Remove what was written for a change that did not come to be."""
-        for path in self.new_files(head):
-            path.unlink(missing_ok=True)
 
 
 def _conform(batch: pa.RecordBatch | pa.Table, schema: pa.Schema, positions: npt.NDArray[np.int64]) -> pa.RecordBatch:

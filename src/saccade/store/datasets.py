@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from saccade.core.classes import ClassPlan
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.core.events import DatasetRemoved
+from saccade.core.interrupts import interrupts_held
 from saccade.core.merge import Choose, Merged
 from saccade.core.progress import Progress, Silent
 from saccade.core.reader import Item
@@ -39,7 +40,7 @@ from saccade.store.dataset_rows import (
     version_info,
 )
 from saccade.store.diff import DatasetDiff
-from saccade.store.files import Scratch, sync_files
+from saccade.store.files import Scratch
 from saccade.store.known import note_known
 from saccade.store.merging import Merging, common_base
 from saccade.store.names import MAIN, check_name, exact, split_ref
@@ -56,6 +57,7 @@ from saccade.store.staging import Staged
 from saccade.store.tables import BranchRow, DatasetAliasRow, DatasetRow, DatasetUseRow, DatasetViewRow, VersionRow, now
 from saccade.store.telling import tell
 from saccade.store.version import DatasetVersion, VersionInfo
+from saccade.store.written import Written, removed_unless_kept
 
 Mode = Literal["create", "append", "merge", "replace"]
 _TRIES = 50
@@ -206,19 +208,18 @@ class Datasets(DatasetNames):
     def _create(self, name: str, staged: Staged, note: Note) -> DatasetVersion:
         if note.branch != MAIN:
             raise InvalidValueError(f"A new dataset begins on the branch '{MAIN}', not '{note.branch}'.")
-        change = changes.create(self._folder, staged)
-        sync_files(change.new_files(None))
         try:
-            with self._catalog.writing() as session:
-                dataset = new_dataset(session, name)
-                row = add_version(session, dataset, None, change, note)
-                session.add(BranchRow(dataset_id=dataset.id, name=MAIN, head=row.number))
-        except (ConflictError, NotFoundError, IntegrityError) as error:
-            # Refused before the commit. After any other error the table may be in use, and is doctor's to judge.
-            shutil.rmtree(change.snapshot.folder, ignore_errors=True)
-            if isinstance(error, IntegrityError):
-                raise taken(name) from error
-            raise
+            with removed_unless_kept() as written:
+                change = changes.create(self._folder, staged)
+                written.sync()
+                with interrupts_held(), self._catalog.writing() as session:
+                    dataset = new_dataset(session, name)
+                    row = add_version(session, dataset, None, change, note)
+                    session.add(BranchRow(dataset_id=dataset.id, name=MAIN, head=row.number))
+                    session.flush()
+                    written.keep()
+        except IntegrityError as error:
+            raise taken(name) from error
         note_known(change.snapshot)
         return DatasetVersion(name, version_info(row), change.snapshot, self._objects)
 
@@ -230,25 +231,27 @@ class Datasets(DatasetNames):
                 check_head(session, dataset, note.branch, note.follows)
                 head = find_version(session, dataset, str(find_branch(session, dataset, note.branch).head))
             before = self._snapshot(head)
-            change = make(before, head.number)
-            sync_files(change.new_files(before))
-            with suppress(_HeadMovedError):
-                row = self._commit(dataset, head, change, note)
+            with suppress(_HeadMovedError), removed_unless_kept() as written:
+                change = make(before, head.number)
+                written.sync()
+                row = self._commit(dataset, head, change, note, written)
                 note_known(change.snapshot)
                 return DatasetVersion(name, version_info(row), change.snapshot, self._objects)
-            change.discard(before)
             time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 10)))  # noqa: S311 (only to fall out of step)
         raise ConflictError(f"Others keep writing to '{name}@{note.branch}'.", hint="Nothing was changed; try again.")
 
-    def _commit(self, dataset: DatasetRow, head: VersionRow, change: Change, note: Note) -> VersionRow:
+    def _commit(
+        self, dataset: DatasetRow, head: VersionRow, change: Change, note: Note, written: Written
+    ) -> VersionRow:
         """The moment at which a version comes to be."""
-        with self._catalog.writing() as session:
+        with interrupts_held(), self._catalog.writing() as session:
             current = session.get(DatasetRow, dataset.id)
             if current is None or current.removed is not None:
                 raise NotFoundError(f"The dataset '{dataset.name}' has been removed in the meantime.")
             row = add_version(session, current, head.number, change, note)
             if not move_head(session, dataset, note.branch, head.number, row.number):
                 raise _HeadMovedError
+            written.keep()
         return row
 
     def delete_items(

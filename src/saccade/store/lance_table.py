@@ -7,7 +7,7 @@ behind is invisible. Lance's own clean-up must never run on such a table: it wou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from lance.fragment import FragmentMetadata, LanceFragment, write_fragments
 from lance.schema import LanceSchema
 
 from saccade.core.errors import WorkspaceError
+from saccade.core.interrupts import interrupts_held
+from saccade.store.written import written_now
 
 ROWS_PER_FILE = 65_536
 _GATHERED = 1 << 20
@@ -58,21 +60,29 @@ def open_table(folder: Path, version: str, *, sparing: bool = False) -> LanceDat
 def _write(
     rows: pa.RecordBatchReader, target: str | LanceDataset, schema: pa.Schema, mode: str
 ) -> list[FragmentMetadata]:
-    with _as_it_was(rows) as heard:
-        fragments: list[FragmentMetadata] = write_fragments(
-            heard, target, schema=schema, mode=mode, max_rows_per_file=ROWS_PER_FILE, data_cache_bytes=_GATHERED
-        )
+    with interrupts_held() as check:
+        with _as_it_was(rows, check) as heard:
+            fragments: list[FragmentMetadata] = write_fragments(
+                heard, target, schema=schema, mode=mode, max_rows_per_file=ROWS_PER_FILE, data_cache_bytes=_GATHERED
+            )
+        folder = Path(target.uri if isinstance(target, LanceDataset) else target)
+        written_now().note(folder / "data" / file.path for fragment in fragments for file in fragment.files)
     return fragments
 
 
 @contextmanager
-def _as_it_was(rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatchReader]:
-    """The rows; an error on their way is raised as what it was, of which Lance makes an OSError: a cancellation too."""
+def _as_it_was(rows: pa.RecordBatchReader, check: Callable[[], None]) -> Iterator[pa.RecordBatchReader]:
+    """The rows; an error on their way is raised as what it was, of which Lance makes an OSError: a cancellation too.
+
+    Lance then removes what it wrote of them, which it does not where it is interrupted itself.
+    """
     errors: list[BaseException] = []
 
     def heard() -> Iterator[pa.RecordBatch]:
         try:
-            yield from rows
+            for batch in rows:
+                check()
+                yield batch
         except BaseException as error:
             errors.append(error)
             raise
@@ -87,12 +97,15 @@ def _as_it_was(rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatchReader]:
 
 def create_table(folder: Path, rows: pa.RecordBatchReader) -> LanceDataset:
     """A new table, the only commit that Lance itself can find."""
+    written_now().note_table(folder)
     fragments = _write(rows, str(folder), rows.schema, "create")
     return LanceDataset.commit(str(folder), LanceOperation.Overwrite(rows.schema, fragments))
 
 
 def _commit(base: LanceDataset, operation: LanceOperation.BaseOperation) -> LanceDataset:
-    made = LanceDataset.commit(base, operation, read_version=base.version, detached=True)
+    with interrupts_held():
+        made = LanceDataset.commit(base, operation, read_version=base.version, detached=True)
+        written_now().note([manifest_of(made, Path(base.uri))])
     return lance.dataset(base.uri, version=made.version)
 
 
@@ -137,7 +150,10 @@ def _without(base: LanceDataset, addresses: npt.NDArray[np.uint64]) -> tuple[lis
         fragment = base.get_fragment(owner)
         if fragment is None:
             raise WorkspaceError(f"The table {base.uri} has no fragment {owner}.", hint="Run: saccade doctor")
-        rest = fragment.delete_rows(places[owners == owner].tolist())
+        with interrupts_held():
+            rest = fragment.delete_rows(places[owners == owner].tolist())
+            if rest is not None:
+                written_now().note(_deletion_files(rest, Path(base.uri)))
         if rest is None:
             emptied.append(owner)
         else:

@@ -16,6 +16,7 @@ from sqlalchemy import delete, select, update
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError, nearest
 from saccade.core.events import RunEnded, moment, numbers
+from saccade.core.interrupts import interrupts_known
 from saccade.store.catalog import Catalog
 from saccade.store.names import exact
 from saccade.store.process import is_alive, process_identity
@@ -189,7 +190,8 @@ class Runs:
     def noting_failure(self, run_id: str) -> Iterator[None]:
         """While this lasts, whatever is raised, also to cancel, ends the run as failed."""
         try:
-            yield
+            with interrupts_known():
+                yield
         except BaseException as error:
             self.finish(run_id, "failed", error=str(error) or type(error).__name__)
             raise

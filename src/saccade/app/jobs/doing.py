@@ -20,6 +20,7 @@ from typing import Any
 from saccade.app.jobs.kind import Doing
 from saccade.app.jobs.kinds import KINDS
 from saccade.core.errors import SaccadeError
+from saccade.core.interrupts import interrupts_known
 from saccade.store.jobs import Job, State
 from saccade.store.process import limit_memory, wait_for_end
 from saccade.store.workspace import PROJECT, Workspace
@@ -87,7 +88,8 @@ def do(workspace: Workspace, job: Job, worker: str) -> None:
         kind = KINDS[job.kind]
         given = kind.parameters.model_validate(job.parameters)
         workspace.runs.job = job.id
-        result = kind.do(Doing(workspace, job, told, folder), given)
+        with interrupts_known():
+            result = kind.do(Doing(workspace, job, told, folder), given)
     except KeyboardInterrupt:
         state = "cancelled"
     except SaccadeError as failure:

@@ -1,0 +1,83 @@
+"""Interrupts that wait, and those that a library made something else of."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pyarrow as pa
+import pytest
+
+from saccade.core.interrupts import interrupts_held, interrupts_known
+
+
+def test_what_is_held_is_done_to_its_end_and_then_interrupted() -> None:
+    done = []
+
+    def do() -> None:
+        with interrupts_held() as check:
+            signal.raise_signal(signal.SIGINT)
+            done.append("all of it")
+            with pytest.raises(KeyboardInterrupt):
+                check()
+        done.append("nothing after it")
+
+    with pytest.raises(KeyboardInterrupt):
+        do()
+    assert done == ["all of it"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_held_within_what_is_held() -> None:
+    done = []
+
+    def do() -> None:
+        with interrupts_held():
+            with interrupts_held():
+                signal.raise_signal(signal.SIGINT)
+            done.append("the outer one waits on")
+
+    with pytest.raises(KeyboardInterrupt):
+        do()
+    assert done == ["the outer one waits on"]
+
+
+def test_without_an_interrupt_nothing_is_different() -> None:
+    with interrupts_held() as check:
+        check()
+    with pytest.raises(ValueError, match="as it was"), interrupts_held():
+        raise ValueError("as it was")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_that_ends_the_process_still_ends_it() -> None:
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    with interrupts_held():
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_other_threads_hold_nothing() -> None:
+    heard = []
+
+    def held() -> None:
+        with interrupts_held() as check:
+            check()
+            heard.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=held)
+    thread.start()
+    thread.join()
+    assert heard == [signal.default_int_handler]
+
+
+def test_an_interrupt_is_known_in_what_a_library_made_of_it() -> None:
+    def read() -> None:
+        try:
+            raise pa.ArrowInvalid("External error: KeyboardInterrupt: ")
+        except ValueError as error:
+            raise LookupError("the table cannot be read") from error
+
+    with pytest.raises(KeyboardInterrupt), interrupts_known():
+        read()
+    with pytest.raises(pa.ArrowInvalid), interrupts_known():
+        raise pa.ArrowInvalid("External error: the disk is full")
