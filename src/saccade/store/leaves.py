@@ -105,12 +105,18 @@ class Part:
 
     snapshot: Snapshot
     fragment: LanceFragment
-    places: Counts
-    """Where in the fragment the rows are, in order."""
+    rows: slice | None = None
+    """Which rows of the version; None for all that are in the fragment's data, whether or not it has them."""
 
     @property
     def size(self) -> int:
-        return len(self.places)
+        return self.fragment.physical_rows if self.rows is None else self.rows.stop - self.rows.start
+
+    @cached_property
+    def places(self) -> Counts:
+        """Where in the fragment the rows are, in order."""
+        assert self.rows is not None
+        return (self.snapshot.index.addresses[self.rows] & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
     @cached_property
     def _is_whole(self) -> bool:
@@ -222,7 +228,7 @@ class Part:
 
 def keep_leaf(snapshot: Snapshot, fragment: LanceFragment, steps: tuple[str, ...]) -> None:
     """Keep a leaf of a fragment in a file beside the data; UnfitError where it is no array, OSError."""
-    Part(snapshot, fragment, np.arange(fragment.physical_rows)).keep(steps)
+    Part(snapshot, fragment).keep(steps)
 
 
 def _held(folder: Path, file: str, steps: tuple[str, ...]) -> tuple[Leaf, Lists | None] | None:
@@ -240,16 +246,11 @@ def _held(folder: Path, file: str, steps: tuple[str, ...]) -> tuple[Leaf, Lists 
 
 def parts_of(snapshot: Snapshot) -> list[Part]:
     """The parts of a version; their rows, one after another, are its rows in the order of its table."""
-    addresses = snapshot.index.addresses
-    owners = (addresses >> np.uint64(32)).astype(np.int64)
-    places = (addresses & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    cuts = np.flatnonzero(np.diff(owners)) + 1
     made = []
-    for begin, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(owners)], strict=True):
-        if end > begin:
-            fragment = snapshot.table.get_fragment(int(owners[begin]))
-            assert fragment is not None, "a version's rows lie in its fragments"
-            made.append(Part(snapshot, fragment, places[begin:end]))
+    for owner, rows in snapshot.index.fragments().items():
+        fragment = snapshot.table.get_fragment(owner)
+        assert fragment is not None, "a version's rows lie in its fragments"
+        made.append(Part(snapshot, fragment, rows))
     return made
 
 

@@ -25,6 +25,9 @@ _TEXTS_OF_OBJECTS = ("class", "type", "track")
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
+_FEW_WORDS = 4
+_FEW = 16
+"""Where fewer than one in so many elements is chosen, each is looked for among the rows."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,8 @@ def _compare(at: Vectors, node: tree.Compare) -> Truths:
     match node.left.type:
         case Type.NUMBER:
             left, right = at.numbers(node.left), at.numbers(node.right)
+            if node.op not in ("==", "!="):
+                return np.asarray(_COMPARE[node.op](left, right), np.bool_)  # which NaN never is
             missing = np.isnan(left), np.isnan(right)
         case Type.TEXT:
             if isinstance(node.right, tree.Constant):
@@ -187,7 +192,13 @@ def ranks(texts: Texts, rank: dict[str, int]) -> Counts:
 def _holds(texts: Texts, condition: Callable[[str], bool]) -> Truths:
     """Whether a condition holds for each text; it does not for a missing one."""
     table: Truths = np.array([*map(condition, texts.words), False], np.bool_)
-    return np.asarray(table[texts.codes])
+    codes = np.flatnonzero(table)
+    if len(codes) > _FEW_WORDS:
+        return np.asarray(table[texts.codes])
+    found = np.zeros(len(texts.codes), np.bool_)
+    for code in codes.tolist():  # ten times as fast as looking each up
+        found |= texts.codes == code
+    return found
 
 
 def _is_missing(at: Vectors, node: tree.IsMissing) -> Truths:
@@ -285,8 +296,11 @@ def _length(at: Vectors, of: Node) -> Numbers:
 
 def _counted(chosen: Truths, counts: Counts) -> Counts:
     """How many of each row's elements are chosen."""
-    before = np.concatenate([[0], np.cumsum(chosen)])
     ends = np.cumsum(counts)
+    if np.count_nonzero(chosen) < len(chosen) // _FEW:
+        rows = np.searchsorted(ends, np.flatnonzero(chosen), side="right")
+        return np.bincount(rows, minlength=len(counts)).astype(np.int64, copy=False)
+    before = np.concatenate([[0], np.cumsum(chosen, dtype=np.int32)])
     return np.asarray(before[ends] - before[ends - counts], np.int64)
 
 

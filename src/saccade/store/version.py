@@ -16,9 +16,10 @@ from saccade.core.errors import InvalidValueError, NotFoundError
 from saccade.core.query import parse_query, parse_value
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, Kind, MediaRef, Schema
-from saccade.store.asking import histogram, rows_where, run_sql
+from saccade.store.asking import rows_where, run_sql
 from saccade.store.codec import SCHEMA_METADATA, decode_batch
 from saccade.store.columns import to_list
+from saccade.store.histogram import histogram
 from saccade.store.media_files import open_media, read_media
 from saccade.store.names import exact
 from saccade.store.object_store import ObjectStore
@@ -113,10 +114,12 @@ class DatasetVersion:
         self, query: str | None, order: str | None = None, *, descending: bool = False
     ) -> npt.NDArray[np.int64]:
         """The places in the order of the items for which a query holds; see :meth:`where`."""
-        index = self.snapshot.index
+        index, rows = self.snapshot.index, self._rows_where(query, order, descending)
+        if index.is_in_order:
+            return rows
         place = np.empty(len(index), np.int64)
         place[index.order] = np.arange(len(index))
-        return place[self._rows_where(query, order, descending)]
+        return place[rows]
 
     def rows_of(
         self, keys: Iterable[str] | None, query: str | None, order: str | None = None, *, descending: bool = False
@@ -162,7 +165,7 @@ class DatasetVersion:
     def histogram(
         self, expression: str, *, over: str | None = None, where: str | None = None, bins: int = 20
     ) -> dict[str, Any]:
-        """How often each value of an expression occurs; see :func:`saccade.store.asking.histogram`.
+        """How often each value of an expression occurs; see :func:`saccade.store.histogram.histogram`.
 
         Args:
             expression: a number, text or condition, such as ``image.width`` or, with ``over``, ``area``.

@@ -15,7 +15,7 @@ from saccade.core.classes import LABEL_KINDS
 from saccade.core.errors import InvalidValueError, nearest
 from saccade.core.schema import Column, Kind
 from saccade.media.colors import palette
-from saccade.store.asking import MOST_VALUES
+from saccade.store.histogram import MOST_VALUES
 from saccade.store.stats import SPLIT
 from saccade.store.version import DatasetVersion
 
