@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.browser.conftest import ARTIFACTS, ON_POSTGRESQL, ON_SQLITE, Served, keep
 
 from saccade.app.classes import change_classes, classes_of
-from saccade.core.classes import AddClass
+from saccade.core.classes import AddClass, RenameClass
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.roles import Role
@@ -157,6 +157,18 @@ def test_the_second_of_two_is_told_and_loses_nothing(opened: Open, served: Serve
     expect(page.get_by_text("Made two@3")).to_be_visible()
     with Workspace.open(served.folder) as workspace:
         assert workspace.datasets.open("two").schema["objects"].class_names == ("car", "lorry", "bus", "tram")
+
+
+def test_a_view_that_was_kept_finds_a_renamed_class(opened: Open, served: Served) -> None:
+    written(served, "viewed", ["car", "truck", "bus"])
+    with Workspace.open(served.folder) as workspace:
+        workspace.datasets.keep_view("viewed", "with a truck", {"classes": '["truck"]'})
+        change_classes(workspace, "viewed", [RenameClass(name="truck", to="lorry")])
+    page = opened(Role.VIEWER, path="/datasets/viewed")
+    page.get_by_role("link", name="with a truck").click()
+    expect(page.locator("[data-test=total]")).to_have_text(re.compile(r"^\s*6\s+of\s+12"))
+    expect(page.get_by_role("button", name="lorry").first).to_have_attribute("aria-pressed", "true")
+    keep(page, "items-view-renamed")
 
 
 def test_a_name_that_is_taken_asks_to_merge(opened: Open, served: Served) -> None:

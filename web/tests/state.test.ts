@@ -21,6 +21,13 @@ describe('filters', () => {
     expect(whereOf(noFilters(), objects)).toBeNull()
     expect(whereOf({ ...noFilters(), classes: ['cat'] }, { ...objects, name: 'label', kind: 'label' })).toBe('label == "cat"')
   })
+  it('name classes as they are called now, where a view was kept before they were renamed or merged', () => {
+    const labels = { ...objects, classes: [{ name: 'vessel', was: ['ship', 'boat'] }, { name: 'tug', was: ['ferry'] }, { name: 'ferry', was: [] }] }
+    const named = (...classes: string[]): string[] => fromAddress(toAddress({ ...noFilters(), classes }), labels).classes
+    expect(named('ship', 'boat', 'tug')).toEqual(['vessel', 'tug'])
+    expect(named('ferry')).toEqual(['ferry'])
+    expect(named('gone')).toEqual(['gone'])
+  })
   it('survive an address, and odd addresses do no harm', () => {
     const filters = { ...noFilters(), query: 'a & b', classes: ['ä', 'b,c'], score: [0.1, 0.5] as [number, number], descending: true, order: 'key' }
     expect(fromAddress(toAddress(filters))).toEqual(filters)

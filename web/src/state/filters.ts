@@ -62,7 +62,14 @@ export function toAddress(filters: Filters): Record<string, string> {
   return made
 }
 
-export function fromAddress(query: Record<string, unknown>): Filters {
+/** The classes by the names that they have now; a view that was kept, or a link, may have those that they had before. */
+function withNamesNow(names: string[], labels: Column | null): string[] {
+  const known = (labels?.classes ?? []) as unknown as { name: string; was?: string[] }[]
+  const there = new Set(known.map((one) => one.name))
+  return [...new Set(names.map((name) => (there.has(name) ? name : (known.find((one) => one.was?.includes(name))?.name ?? name))))]
+}
+
+export function fromAddress(query: Record<string, unknown>, labels: Column | null = null): Filters {
   const made = noFilters()
   const texts = (value: unknown): string[] | null => (Array.isArray(value) && value.every((one) => typeof one === 'string') ? (value as string[]) : null)
   const range = (value: unknown): Range | null =>
@@ -79,5 +86,6 @@ export function fromAddress(query: Record<string, unknown>): Filters {
   made.descending = query.descending === 'true'
   for (const name of ['classes', 'splits', 'tags'] as const) made[name] = texts(read(name)) ?? []
   for (const name of ['area', 'score', 'count'] as const) made[name] = range(read(name))
+  made.classes = withNamesNow(made.classes, labels)
   return made
 }
