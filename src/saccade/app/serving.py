@@ -66,10 +66,17 @@ def origin_of(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def run(application: Any, listening: socket.socket, started: Callable[[], None], first: str) -> None:
+def run(
+    application: Any,
+    listening: socket.socket,
+    started: Callable[[], None],
+    first: str,
+    look_ahead: Callable[[], None] = lambda: None,
+) -> None:
     """Serve an ASGI application until Ctrl-C or SIGTERM; requests under way are answered first.
 
     Args:
+        look_ahead: done before anybody is told that it is there.
         first: a path that is asked once by nobody, so that nobody waits for what is made at the first request.
     """
     import uvicorn
@@ -78,6 +85,7 @@ def run(application: Any, listening: socket.socket, started: Callable[[], None],
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             await _ask(listening, first)
+            await asyncio.to_thread(look_ahead)
             # What is there now stays; to look through it for rubbish took a fifth of the time of a page of items.
             gc.collect()
             gc.freeze()

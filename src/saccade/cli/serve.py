@@ -131,7 +131,7 @@ def serve_workspace(
     helpers.start()
     panels.begin()
     try:
-        run(application, listening, tell, f"{API}/datasets")
+        run(application, listening, tell, f"{API}/datasets", application.state.sites.look_ahead)
     finally:
         panels.close()
         helpers.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,13 +13,16 @@ import numpy.typing as npt
 from fastapi import Depends, Header, Request
 
 from saccade import __version__
-from saccade.core.errors import InvalidValueError, MovedError, NotFoundError
+from saccade.core.errors import InvalidValueError, MovedError, NotFoundError, SaccadeError
+from saccade.server.answers.plain import plain_item
 from saccade.store.names import MAIN
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
 Rows = npt.NDArray[np.int64]
 _VERSIONS, _QUERIES = 16, 64
+_LOOKED_AT, _PAGE = 2_000_000, 100
+"""Of a version of so many items so many are looked at before anybody asks: that takes less than a tenth of a second."""
 
 
 class Opened:
@@ -93,6 +97,16 @@ class Sites:
                     return None
                 self._found[project] = seen, Opened(seen)
             return self._found[project]
+
+    def look_ahead(self) -> None:
+        """Open the version that was made last, which is what somebody looks at first; whatever is wrong can wait."""
+        with suppress(SaccadeError, OSError):
+            if (last := self.workspace.projects.last_version()) is None or (seen := self.of(last[0])) is None:
+                return
+            version = seen[1].version(last[1])
+            if len(version) <= _LOOKED_AT:
+                for item in version.rows(seen[1].rows(version, None, None, False, 0, _PAGE)[0]):
+                    plain_item(item)
 
 
 class UnchangedError(Exception):

@@ -11,8 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from saccade.core.errors import ConflictError, NotFoundError
 from saccade.core.roles import Role
 from saccade.store.catalog import Catalog
-from saccade.store.names import check_name
-from saccade.store.tables import MemberRow, ProjectRow
+from saccade.store.names import check_name, exact
+from saccade.store.tables import DatasetRow, MemberRow, ProjectRow, VersionRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,18 @@ class Projects:
         """The name of a project."""
         with self._catalog.reading() as session:
             return session.get_one(ProjectRow, project).name
+
+    def last_version(self) -> tuple[str, str] | None:
+        """The project and reference of the dataset version that was made last, of all projects."""
+        wanted = (
+            select(ProjectRow.name, DatasetRow.name, VersionRow.number)
+            .join(DatasetRow, DatasetRow.project_id == ProjectRow.id)
+            .join(VersionRow, VersionRow.dataset_id == DatasetRow.id)
+            .order_by(VersionRow.id.desc())
+        )
+        with self._catalog.reading() as session:
+            found = session.execute(wanted.limit(1)).first()
+        return None if found is None else (found[0], exact(found[1], found[2]))
 
     def add(self, name: str, owner: str | None = None) -> Project:
         """A new project, empty; ConflictError where there is one of that name.
