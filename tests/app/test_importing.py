@@ -16,7 +16,9 @@ from PIL import Image
 from saccade.app.exporting import export_dataset
 from saccade.app.importing import SplitRequest, import_dataset
 from saccade.core.errors import FormatError, InvalidValueError, NotFoundError
+from saccade.core.reader import Item
 from saccade.core.report import Action
+from saccade.core.schema import Column, Kind, Schema
 from saccade.store.doctor import doctor
 from saccade.store.workspace import Workspace
 
@@ -221,3 +223,11 @@ def _png(text: bytes = b"") -> bytes:
     info.add_text("comment", text.decode())
     Image.new("RGB", (12, 8), "blue").save(out, "PNG", pnginfo=info)
     return out.getvalue()
+
+
+def test_items_without_a_split_are_counted_too(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+    keys = import_dataset(workspace, pictures, "d").version.keys()
+    schema = Schema((Column("split", Kind.TEXT),))
+    workspace.datasets.write("d", schema, [Item(key, {"split": "train"}) for key in keys[:4]], mode="merge")
+    export_dataset(workspace, "d", tmp_path / "out", "coco")
+    assert import_dataset(workspace, tmp_path / "out", "e").splits == {"train": 4, "": 6}

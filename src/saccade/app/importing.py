@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from saccade.core.progress import Progress, Silent
 from saccade.core.reader import Item
 from saccade.core.report import Action, Report
 from saccade.core.schema import Column, ImageRef, Kind, Schema, VideoRef
-from saccade.core.splits import count_by_split, split_by_group
+from saccade.core.splits import split_by_group
 from saccade.formats.archives import is_archive, unpack
 from saccade.formats.base import FORMATS, Reading, Record
 from saccade.formats.detect import detect_format
@@ -133,7 +134,7 @@ def import_dataset(
             progress.finish()
     (run.folder / "report.json").write_text(json.dumps(report.to_json(), ensure_ascii=False, indent=1), "utf-8")
     workspace.runs.finish(run.id, "finished", metrics={"items": len(version)}, outputs=[version.ref])
-    return ImportResult(version, chosen, reason, report, importer.set_aside, count_by_split(importer.seen_splits))
+    return ImportResult(version, chosen, reason, report, importer.set_aside, dict(importer.seen_splits))
 
 
 @contextmanager
@@ -218,7 +219,7 @@ class _Importer:
     ) -> None:
         self.objects, self.report, self.link, self.splits, self.helpers = objects, report, link, splits, helpers
         self.set_aside = 0
-        self.seen_splits: list[str | None] = []
+        self.seen_splits: Counter[str] = Counter()
 
     def schema(self, reading: Reading) -> Schema:
         schema = reading.schema
@@ -242,7 +243,7 @@ class _Importer:
             values = {media.name: ref, **record.values}
             if self.splits is not None:
                 values[SPLIT] = self.splits[record.key]
-            self.seen_splits.append(values.get(SPLIT))
+            self.seen_splits[values.get(SPLIT) or ""] += 1
             yield Item(record.key, values)
         if self.set_aside and not self.seen_splits:
             raise FormatError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from saccade.core.errors import InvalidValueError
 
@@ -48,8 +48,3 @@ def split_by_group(groups: Mapping[str, str], shares: Mapping[str, float], seed:
 
 def _shuffled(name: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}/{name}".encode()).digest()
-
-
-def count_by_split(splits: Iterable[str | None]) -> dict[str, int]:
-    """How many items each split has; items in none count under ``""``."""
-    return dict(Counter(split or "" for split in splits))

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -203,15 +202,7 @@ class Tree:
     def each_image(self, folder: str = "") -> Iterator[str]:
         """The same, one after another."""
         prefix = f"{folder}/" if folder else ""
-        return (image for image in self._images if image.startswith(prefix)) if prefix else iter(self._images)
-
-    @cached_property
-    def _images(self) -> PathList:
-        found = PathList()
-        for file in self.files:
-            if is_image_name(file):
-                found.append(file)
-        return found
+        return (file for file in self.files if file.startswith(prefix) and is_image_name(file))
 
     def folders_in(self, folder: str = "") -> list[str]:
         """The names of the folders directly in a folder."""
