@@ -231,6 +231,25 @@ def test_an_archive_a_folder_of_the_server_and_nonsense(
     expect(page.get_by_text("failed").first).to_be_visible()
 
 
+def test_a_wrong_query_is_shown_with_its_place(opened: Open, served: Served) -> None:
+    """At once where it is asked with, and on the page of a job that failed for it."""
+    page = opened(Role.MANAGER, path="/datasets/harbour/export")
+    field = page.get_by_label("Only what the query shows")
+    field.fill('any(objects, clas == "ship")')
+    page.get_by_role("button", name="Export", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("clas")
+    expect(page.get_by_role("alert").locator("pre")).to_contain_text("^")
+    keep(page, "export-wrong-query")
+    field.press_sequentially(" ")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    with Workspace.open(served.folder) as workspace:
+        parameters = {"dataset": "harbour", "format": "coco", "where": 'clas == "ship"'}
+        job = workspace.jobs.add("export", "Export harbour as coco", parameters)
+    page.goto(f"/jobs/{job.id}")
+    expect(page.get_by_role("alert").locator("pre")).to_contain_text("^")
+    keep(page, "job-failed-light-1440")
+
+
 @ON_SQLITE
 def test_tags_versions_and_restoring(opened: Open) -> None:
     page = opened(Role.MANAGER, path="/datasets/harbour")

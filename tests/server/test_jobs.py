@@ -196,6 +196,15 @@ def test_cancelling_and_trying_again(site: Site) -> None:
     assert viewer.post(f"{API}/jobs", json=body).status_code == 403
 
 
+def test_an_export_of_what_a_wrong_query_shows_is_refused_at_once(site: Site) -> None:
+    manager = site.signed_in(Role.MANAGER)
+    body = {"kind": "export", "parameters": {"dataset": "harbour", "format": "coco", "where": 'clas == "ship"'}}
+    refused = manager.post(f"{API}/jobs", json=body)
+    assert (refused.status_code, error_of(refused)) == (422, "query")
+    assert "clas" in refused.json()["error"]["message"]
+    assert manager.get(f"{API}/jobs").json()["jobs"] == []
+
+
 @pytest.mark.slow
 def test_a_body_that_is_too_large_is_refused_but_for_uploads(site: Site) -> None:
     manager = site.signed_in(Role.MANAGER)

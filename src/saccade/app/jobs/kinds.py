@@ -22,6 +22,7 @@ from saccade.app.jobs.upkeep import DOCTOR, GC
 from saccade.app.reaching import shown
 from saccade.app.uploads import find_upload, folder_of_upload, name_of_upload, remove_upload, source_of
 from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError, SaccadeError, nearest
+from saccade.core.query import parse_query
 from saccade.core.report import Report
 from saccade.core.schema import Kind as ColumnKind
 from saccade.store.dataset_rows import taken
@@ -364,7 +365,9 @@ def _check_export(workspace: Workspace, given: ExportParameters) -> None:
     from saccade.formats.base import FORMATS
 
     FORMATS.get(given.format)
-    workspace.datasets.open(given.dataset)
+    version = workspace.datasets.open(given.dataset)
+    if given.where is not None:
+        parse_query(given.where, version.schema)
 
 
 KINDS: Mapping[str, JobKind] = {

@@ -70,7 +70,7 @@ def diff(
     if json:
         print_json(changes)
         return
-    say(f"items: {len(changes['added'])} added, {len(changes['removed'])} removed, {len(changes['changed'])} changed")
+    say("items: " + ", ".join(f"{len(changes[name]):,} {name}" for name in ("added", "removed", "changed")))
     rows = [["+", key, ""] for key in changes["added"]] + [["-", key, ""] for key in changes["removed"]]
     rows += [["~", change["key"], _changed(change)] for change in changes["changed"]]
     if rows:
@@ -128,7 +128,7 @@ def merge(
         })  # fmt: skip
         return
     _print_conflicts(done.conflicts)
-    what = f"{done.added} added, {done.removed} removed, {done.changed} changed"
+    what = f"{done.added:,} added, {done.removed:,} removed, {done.changed:,} changed"
     if done.version is None:
         say(f"Merging {done.theirs} into {done.ours} would make: {what}, {len(done.conflicts)} conflicts.")
     elif done.version.ref == done.ours:
