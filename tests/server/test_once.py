@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.server.conftest import Site, error_of
 
+from saccade.core.errors import WorkspaceError
 from saccade.core.roles import Role
 from saccade.server.once import HEADER, LONGEST, REPLAYED
 from saccade.server.permissions import API, ROUTES, SAFE, TELLS_SECRET
@@ -44,6 +45,30 @@ def test_what_was_done_is_answered_again(site: Site) -> None:
     manager.post(f"{D}/tags", json={"name": "gold", "number": 1})
     assert [manager.delete(f"{D}/tags/gold", headers=named("two")).status_code for _ in range(2)] == [204, 204]
     assert manager.delete(f"{D}/tags/gold").status_code == 404
+
+
+def test_what_is_done_is_answered_also_where_that_cannot_be_noted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a disk that is full for a while; it is noted as soon as it can be."""
+    manager, body = site.signed_in(Role.MANAGER), without(site, 2)
+    end = requests.Requests.end
+    failed: list[str] = []
+
+    def full(*given: Any, **named: Any) -> None:
+        if len(failed) < 2:
+            failed.append("full")
+            raise WorkspaceError("The disk is full.")
+        end(*given, **named)
+
+    monkeypatch.setattr(requests.Requests, "end", full)
+    first = manager.post(f"{D}/change", json=body, headers=named("one"))
+    assert (first.status_code, first.json()["ref"]) == (201, "harbour@2")
+    early = manager.post(f"{D}/change", json=body, headers=named("one"))
+    assert (early.status_code, error_of(early)) == (409, "conflict"), (
+        "it is known that it is being done, not how it went"
+    )
+    again = manager.post(f"{D}/change", json=body, headers=named("one"))
+    assert (again.status_code, again.json(), again.headers[REPLAYED]) == (201, first.json(), "true")
+    assert manager.get(D).json()["number"] == 2
 
 
 def test_another_request_under_the_same_name_is_refused(site: Site) -> None:

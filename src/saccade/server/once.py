@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -11,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from saccade.core.digest import digest_bytes
-from saccade.core.errors import InvalidValueError
+from saccade.core.errors import InvalidValueError, SaccadeError
 from saccade.server.permissions import FILES, NEEDED, OWN_WAY_OF_ONCE, ROUTES, SAFE, TELLS_SECRET
 from saccade.store.entrance import Caller
 from saccade.store.requests import Answered, Requests
@@ -19,6 +23,8 @@ from saccade.store.requests import Answered, Requests
 HEADER = "Idempotency-Key"
 LONGEST = 200
 REPLAYED = "Idempotency-Replayed"
+_MOST_TO_NOTE = 1000
+_log = logging.getLogger("saccade.server")
 
 
 class AnsweredError(Exception):
@@ -101,6 +107,7 @@ class Once:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._to_note: deque[Callable[[], None]] = deque(maxlen=_MOST_TO_NOTE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_meant = scope["type"] == "http" and scope["method"] not in SAFE and not FILES.fullmatch(scope["path"])
@@ -111,6 +118,8 @@ class Once:
         body = await _whole(receive)
         if body is None:
             return
+        if self._to_note:
+            await run_sync(self._note_again)
         state = scope["state"]
         state["asked"] = _Asked(
             name, _digest(scope["method"].encode(), scope["path"].encode(), scope["query_string"], body)
@@ -128,9 +137,21 @@ class Once:
             raise
         if begun := state.get("begun"):
             content = b"".join(message.get("body", b"") for message in said[1:])
-            await run_sync(begun.end, said[0]["status"], content, state["etag"] or "")
+            await run_sync(self._note, partial(begun.end, said[0]["status"], content, state["etag"] or ""))
         for message in said:
             await send(message)
+
+    def _note(self, end: Callable[[], None]) -> None:
+        """Note an answer; it is given also where that cannot be now, as on a full disk, since what was done is done."""
+        try:
+            end()
+        except (SaccadeError, OSError) as error:
+            _log.warning("The answer to a request could not be noted: %s", error)
+            self._to_note.append(end)
+
+    def _note_again(self) -> None:
+        for _ in range(len(self._to_note)):
+            self._note(self._to_note.popleft())
 
 
 def _digest(*parts: bytes) -> str:
