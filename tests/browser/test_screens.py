@@ -237,16 +237,16 @@ def test_a_wrong_query_is_shown_with_its_place(opened: Open, served: Served) -> 
     field = page.get_by_label("Only what the query shows")
     field.fill('any(objects, clas == "ship")')
     page.get_by_role("button", name="Export", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("clas")
-    expect(page.get_by_role("alert").locator("pre")).to_contain_text("^")
+    expect(page.locator(".v-alert")).to_contain_text("clas")
+    expect(page.locator(".v-alert").locator("pre")).to_contain_text("^")
     keep(page, "export-wrong-query")
     field.press_sequentially(" ")
-    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.locator(".v-alert")).to_have_count(0)
     with Workspace.open(served.folder) as workspace:
         parameters = {"dataset": "harbour", "format": "coco", "where": 'clas == "ship"'}
         job = workspace.jobs.add("export", "Export harbour as coco", parameters)
     page.goto(f"/jobs/{job.id}")
-    expect(page.get_by_role("alert").locator("pre")).to_contain_text("^")
+    expect(page.locator(".v-alert").locator("pre")).to_contain_text("^")
     keep(page, "job-failed-light-1440")
 
 
