@@ -19,9 +19,11 @@ from tests.server.conftest import PASSWORD
 from saccade.app.serving import bound
 from saccade.store.workspace import Workspace
 
+_MODULE = ("-m", "saccade")
 
-def start(home: Path, *more: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
-    command = [sys.executable, "-m", "saccade", "serve", "--port", "0", "-w", str(home), "--json", *more]
+
+def start(home: Path, *more: str, program: tuple[str, ...] = _MODULE) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    command = [sys.executable, *program, "serve", "--port", "0", "-w", str(home), "--json", *more]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     said = ""
@@ -64,6 +66,19 @@ def test_from_the_first_start_to_a_program_that_reads(home: Path) -> None:
     _, errors = again.communicate(timeout=300)
     assert errors == "", "neither the server nor its worker has anything to say at the end"
     assert said["first_link"] is None, "there is an owner"
+
+
+@pytest.mark.slow
+def test_what_was_kept_from_the_collector_is_given_back_at_the_end(home: Path) -> None:
+    """Else bindings that count what is left say a page about it, as at the end of the demo, which trains before."""
+    program = (
+        "import atexit, gc\natexit.register(lambda: print('kept', gc.get_freeze_count(), flush=True))\n"
+        "from saccade.cli.main import main\nmain()"
+    )
+    process, _ = start(home, program=("-c", program))
+    process.terminate()
+    said, _ = process.communicate(timeout=300)
+    assert said.endswith("kept 0\n")
 
 
 def test_a_small_answer_does_not_wait_for_the_other_side() -> None:

@@ -101,6 +101,7 @@ def run(
         with closing(listening):
             _Server(config).run(sockets=[listening])
     finally:
+        gc.unfreeze()  # else bindings of others complain at the end of what was not collected
         signal.signal(signal.SIGTERM, usual)
 
 
