@@ -9,13 +9,16 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.store.conftest import SCHEMA, item
 
 from saccade.core.classes import RenameClass, plan_classes
+from saccade.core.errors import NotFoundError
 from saccade.core.progress import Silent
 from saccade.store import written
+from saccade.store.dataset_rows import check_head
 from saccade.store.datasets import Mode
 from saccade.store.doctor import doctor
 from saccade.store.version import DatasetVersion
@@ -169,3 +172,31 @@ def test_all_of_a_new_table_is_on_the_disk_before_anybody_knows_it(
         there = {path for path in home.rglob("*") if path.is_file() or path.suffix == ".lance"} | {home}
     assert any(path.suffix == ".manifest" for path in there)
     assert there <= synced
+
+
+@pytest.mark.parametrize("what", ["restore", "merge"])
+def test_a_version_of_a_dataset_that_was_removed_is_not_taken_up(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Also where there is another dataset of that name by then: its versions have other numbers."""
+    datasets, times = workspace.datasets, []
+    datasets.write("d", SCHEMA, [item("a")], mode="create")
+    datasets.branch("d", "work", "main")
+    datasets.write("d", SCHEMA, [item("b")], mode="append", branch="work")
+
+    def after_somebody_began_anew(*given: Any) -> None:
+        times.append(given)
+        if len(times) == 1:
+            datasets.remove("d")
+            datasets.write("d", SCHEMA, [item("new")], mode="create")
+        check_head(*given)
+
+    monkeypatch.setattr("saccade.store.datasets.check_head", after_somebody_began_anew)
+    with pytest.raises(NotFoundError):
+        datasets.restore("d", 2) if what == "restore" else datasets.merge("d@2")
+    assert [info.number for info in datasets.log("d")] == [3]
+    assert datasets.open("d").keys() == ["new"]
+    found = [problem.what for problem in doctor(workspace)]
+    assert found == ([] if what == "restore" else ["1 pieces of table data that no version needs."]), (
+        "a merge was at work"
+    )

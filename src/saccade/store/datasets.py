@@ -294,9 +294,9 @@ class Datasets(DatasetNames):
         follows: int | None = None,
     ) -> DatasetVersion:  # fmt: skip
         """A new version equal to an old one; shares its data. ``follows`` as in :meth:`write`."""
-        old = self.open(exact(name, number))
         note = Note(branch, message or f"Restored version {number}.", author, follows=follows)
-        return self._follow(name, note, lambda head, _: changes.between(head, old.snapshot))
+        # Opened at each attempt: in between the dataset may be removed, and made again without that version.
+        return self._follow(name, note, lambda head, _: changes.between(head, self.open(exact(name, number)).snapshot))
 
     def merge(
         self,
@@ -320,15 +320,16 @@ class Datasets(DatasetNames):
         """
         shown = progress or Silent()
         choose = choose or (lambda conflict: None)
-        theirs = self.open(ref)
-        name = theirs.name
+        asked = self.open(ref)
+        name = asked.name
         note = Note(
-            into, message or f"Merged {ref} ({theirs.ref}).", author, run_id, merged=theirs.number, follows=follows
+            into, message or f"Merged {ref} ({asked.ref}).", author, run_id, merged=asked.number, follows=follows
         )
         done: list[Merged[DatasetVersion]] = []
 
         def make(head: Snapshot, number: int) -> Change:
             change: Change | None
+            theirs = self.open(asked.ref)
             base = self.open(exact(name, self._base_of(name, number, theirs.number)))
             facts: Merged[DatasetVersion] = Merged(None, base.ref, exact(name, number), theirs.ref)
             if base.number == theirs.number:
