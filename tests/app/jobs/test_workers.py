@@ -23,7 +23,7 @@ from saccade.app.jobs.kinds import leave
 from saccade.app.jobs.worker import Worker, Workers
 from saccade.app.uploads import find_upload, new_upload
 from saccade.core.classes import RenameClass
-from saccade.core.errors import InvalidValueError, NotFoundError
+from saccade.core.errors import InvalidValueError, NotFoundError, QueryError
 from saccade.core.progress import Silent
 from saccade.core.reader import Item
 from saccade.core.roles import Role
@@ -91,7 +91,10 @@ def test_looking_importing_and_exporting(workspace: Workspace, pictures: Path) -
         done = ended(workspace, leave(workspace, "export", {"dataset": "d", "format": "yolo", "where": "key != 'x'"}))
         assert done.state == "finished", done.error
         assert (folder_of(workspace, done.id) / "files" / done.result["file"]).stat().st_size > 1000
-        wrong = ended(workspace, leave(workspace, "export", {"dataset": "d", "format": "yolo", "where": "nothing"}))
+        parameters = {"dataset": "d", "format": "yolo", "where": "nothing"}
+        with pytest.raises(QueryError, match="not a column"):
+            leave(workspace, "export", parameters)
+        wrong = ended(workspace, workspace.jobs.add("export", "Export d", parameters))
         assert (wrong.state, "nothing" in wrong.error) == ("failed", True)
     assert "Importing" in (folder_of(workspace, job.id) / "log.txt").read_text()
 
