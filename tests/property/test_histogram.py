@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from saccade.store.histogram import _in_bins
@@ -17,6 +17,8 @@ numbers = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from(
 )
 
 
+@example([[sys.float_info.max], [sys.float_info.max]], 4)
+@example([[2.0**1023] * 2, [-(2.0**1023)] * 2], 4)
 @given(st.lists(st.lists(numbers, max_size=8), max_size=5), st.integers(1, 30))
 def test_every_number_is_counted_once(parts: list[list[float]], bins: int) -> None:
     every = [value for part in parts for value in part]

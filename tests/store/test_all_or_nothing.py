@@ -90,6 +90,7 @@ def _files(workspace: Workspace) -> set[Path]:
     return {path for part in parts for path in (workspace.location / "datasets").glob(f"*/{part}/*")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workspace", ["sqlite"], indirect=True)  # what is written is the same with all
 @pytest.mark.parametrize("what", ["create", "merge", "replace", "relabel"])
 def test_an_interrupt_leaves_nothing_of_a_version(workspace: Workspace, what: str) -> None:

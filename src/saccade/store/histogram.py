@@ -22,6 +22,7 @@ from saccade.store.vectors import Values, Vectors
 MOST_VALUES = 1000
 _NOTHING = pa.table({"v": pa.array([], pa.string()), "n": pa.array([], pa.int64())})
 _THING = '"#o"'  # no column of a user can have this name
+_HUGE = 1e280
 _TOGETHER = 1 << 16
 """So many numbers at a time are put into bins: what is made of them on the way stays in the processor."""
 
@@ -128,13 +129,11 @@ def _finite(numbers: Numbers) -> Numbers:
 
 
 def _mean(parts: Sequence[Numbers], count: int, low: float, high: float) -> float:
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums = [float(part.sum()) for part in parts]
-    scale = 1.0
-    if not all(map(math.isfinite, sums)):
-        scale = max(abs(low), abs(high))
-        sums = [float((part / scale).sum()) for part in parts]
-    return min(max(math.fsum(one / count for one in sums) * scale, low), high)
+    """The mean, between the lowest and the highest; huge numbers are made small first, so that no sum is infinite."""
+    largest = max(abs(low), abs(high))
+    scale = largest if largest > _HUGE else 1.0
+    mean = math.fsum(float((part if scale == 1.0 else part / scale).sum()) / count for part in parts) * scale
+    return min(max(mean, low), high)
 
 
 def _scaled(low: float, high: float) -> tuple[float, float, float]:
