@@ -27,6 +27,8 @@ from saccade.store.workspace import Workspace
 
 KILLS = int(os.environ.get("SACCADE_KILLS", "4"))
 
+pytestmark = pytest.mark.slow
+
 
 def rows(workspace: Workspace) -> dict[str, list[tuple[Any, ...]]]:
     """Everything in the catalog, but for who is signed in."""
