@@ -10,6 +10,7 @@ import pytest
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
 from saccade.server.opened import Opened, Sites
+from saccade.store.row_index import Rows
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
@@ -22,9 +23,9 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[DatasetVersion]:
     found: list[DatasetVersion] = []
     rows = DatasetVersion.rows
 
-    def noted(version: DatasetVersion, places: object) -> list[Item]:
+    def noted(version: DatasetVersion, places: Rows) -> list[Item]:
         found.append(version)
-        return rows(version, places)  # type: ignore[arg-type]
+        return rows(version, places)
 
     monkeypatch.setattr(DatasetVersion, "rows", noted)
     return found

@@ -13,6 +13,7 @@ from time import monotonic, time
 from typing import Any
 
 from saccade.core.errors import ConflictError, InvalidValueError
+from saccade.core.interrupts import signals_to
 from saccade.core.progress import Progress, Silent
 from saccade.pipeline.draw import drawing_of
 from saccade.pipeline.engine import Engine, engine_named
@@ -193,20 +194,13 @@ class _Told:
 @contextmanager
 def _stopped_by_signal(stop: threading.Event) -> Iterator[None]:
     """SIGTERM ends a run as Ctrl-C does; ``stop`` is set by either."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def interrupt(number: int, frame: Any) -> None:
         stop.set()
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with signals_to(interrupt):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def cancel_run(workspace: Workspace, run_id: str) -> None:

@@ -71,13 +71,13 @@ def run(
     listening: socket.socket,
     started: Callable[[], None],
     first: str,
-    look_ahead: Callable[[], None] = lambda: None,
+    look_ahead: Callable[[], None],
 ) -> None:
     """Serve an ASGI application until Ctrl-C or SIGTERM; requests under way are answered first.
 
     Args:
-        look_ahead: done before anybody is told that it is there.
         first: a path that is asked once by nobody, so that nobody waits for what is made at the first request.
+        look_ahead: done, too, before anybody is told that it is there.
     """
     import uvicorn
 

@@ -13,6 +13,7 @@ from importlib.metadata import version as library_version
 from types import FrameType
 
 from saccade.core.errors import NotFoundError, RecipeError
+from saccade.core.interrupts import signals_to
 from saccade.core.progress import Progress, Silent
 from saccade.models.artifact import WEIGHTS, describe
 from saccade.store.models import ModelVersion
@@ -151,19 +152,10 @@ def _best_metrics(outcome: Outcome) -> dict[str, float]:
 def _stop_on_signal() -> Iterator[threading.Event]:
     """An event that the first SIGINT or SIGTERM sets; the second acts as usual. Only the main thread hears them."""
     stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def hear(number: int, frame: FrameType | None) -> None:
         stop.set()
         signal.signal(number, usual[signal.Signals(number)])
 
-    for number in usual:
-        signal.signal(number, hear)
-    try:
+    with signals_to(hear) as usual:
         yield stop
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)

@@ -4,43 +4,52 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
+Hear = Callable[[int, FrameType | None], object]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _NAME = KeyboardInterrupt.__name__
 
 
 @contextmanager
-def interrupts_held() -> Iterator[Callable[[], None]]:
-    """What the process does on a signal, it does at the end of this, not amid it.
+def signals_to(hear: Hear, numbers: Iterable[signal.Signals] = _SIGNALS) -> Iterator[Mapping[signal.Signals, Any]]:
+    """What the process does on SIGINT and SIGTERM for a while; yields what it does otherwise, by their numbers.
 
-    Yields a function that raises KeyboardInterrupt where one waits, for whoever can stop in an orderly way. Only the
-    main thread hears signals, so in others nothing is held.
+    Only the main thread hears signals, so in others nothing changes.
     """
-    waiting: list[tuple[int, FrameType | None]] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield {}
+        return
+    usual = {number: signal.signal(number, hear) for number in numbers}
+    try:
+        yield usual
+    finally:
+        for number, before in usual.items():
+            signal.signal(number, before)
 
-    def wait(number: int, frame: FrameType | None) -> None:
-        waiting.append((number, frame))
+
+@contextmanager
+def interrupts_held() -> Iterator[Callable[[], None]]:
+    """What the process does on a signal, it does at the end of this, not amid it; what ends it at once still does.
+
+    Yields a function that raises KeyboardInterrupt where one waits, for whoever can stop in an orderly way.
+    """
+    waiting: list[int] = []
 
     def check() -> None:
         if waiting:
             raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
-        yield check
-        return
-    usual = {number: heard for number in _SIGNALS if callable(heard := signal.getsignal(number))}
-    for number in usual:
-        signal.signal(number, wait)
+    handled = [number for number in _SIGNALS if callable(signal.getsignal(number))]
     try:
-        yield check
+        with signals_to(lambda number, _: waiting.append(number), handled):
+            yield check
     finally:
-        for held, heard in usual.items():
-            signal.signal(held, heard)
-        for heard_number, frame in dict(waiting).items():
-            usual[signal.Signals(heard_number)](heard_number, frame)
+        for number in dict.fromkeys(waiting):
+            signal.raise_signal(number)
 
 
 @contextmanager

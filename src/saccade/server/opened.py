@@ -105,8 +105,7 @@ class Sites:
                 return
             version = seen[1].version(last[1])
             if len(version) <= _LOOKED_AT:
-                for item in version.rows(seen[1].rows(version, None, None, False, 0, _PAGE)[0]):
-                    plain_item(item)
+                list(map(plain_item, version.rows(np.arange(min(_PAGE, len(version))))))
 
 
 class UnchangedError(Exception):

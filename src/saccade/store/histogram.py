@@ -102,9 +102,9 @@ def _one_by_one(counted: pa.Table) -> dict[str, Any]:
 
 def _in_bins(parts: Sequence[Numbers], bins: int) -> dict[str, Any]:
     total = sum(map(len, parts))
-    missing = sum(several_at_once(lambda part: int(np.count_nonzero(np.isnan(part))), parts))
-    parts = several_at_once(_finite, parts)
-    parts = [part for part in parts if len(part)]
+    found = several_at_once(_finite, parts)
+    missing = sum(count for _, count in found)
+    parts = [part for part, _ in found if len(part)]
     finite = sum(map(len, parts))
     facts: dict[str, Any] = {
         "count": total, "missing": missing, "infinite": total - missing - finite, "min": None, "max": None,
@@ -123,9 +123,10 @@ def _in_bins(parts: Sequence[Numbers], bins: int) -> dict[str, Any]:
     return facts
 
 
-def _finite(numbers: Numbers) -> Numbers:
+def _finite(numbers: Numbers) -> tuple[Numbers, int]:
+    """Those that are finite, and how many are missing."""
     finite = np.isfinite(numbers)
-    return numbers if finite.all() else numbers[finite]
+    return (numbers, 0) if finite.all() else (numbers[finite], int(np.count_nonzero(np.isnan(numbers))))
 
 
 def _mean(parts: Sequence[Numbers], count: int, low: float, high: float) -> float:

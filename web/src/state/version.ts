@@ -29,6 +29,9 @@ export function columnOf(version: Version | null, ...kinds: string[]): Column | 
   return version?.columns.find((column) => kinds.includes(column.kind)) ?? null
 }
 
+/** The column by whose classes items are filtered. */
+export const labelsOf = (version: Version | null): Column | null => columnOf(version, 'objects', 'label', 'labels')
+
 export function useClasses(version: Readonly<Ref<Version | null>>): ComputedRef<Map<string, ClassLook>> {
   return computed(() => {
     const made = new Map<string, ClassLook>()
