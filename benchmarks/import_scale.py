@@ -1,16 +1,18 @@
-"""How time and memory of import and export grow with the number of pictures; ten boxes each, COCO.
+"""How time and memory of import and export grow with the number of pictures; ten boxes each, COCO and other formats.
 
-usage: import_scale.py [--items 1000 10000 100000] [--folder DIR] [--copy] [--json]
+usage: import_scale.py [--items 1000 10000 100000] [--formats coco yolo voc] [--folder DIR] [--copy] [--json]
 
 The pictures are small and all different. Each step of each size is a process of its own. Printed are seconds,
 microseconds for a picture, and the most memory that the process and those that help it held together. Beside the
-import stands a bare loop that reads every picture and makes its digest, and loads the labels.
+import stands a bare loop that reads every picture and makes its digest, and loads the labels. What is exported in
+another format than COCO is imported again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -30,9 +32,11 @@ import sys
 from pathlib import Path
 from saccade.app.importing import import_dataset
 from saccade.store.workspace import Workspace
-with Workspace.create(sys.argv[2]) as workspace:
-    version = import_dataset(workspace, Path(sys.argv[1]), "d", link=sys.argv[3] == "link").version
-    assert len(version) == int(sys.argv[4])
+home = Path(sys.argv[2])
+with (Workspace.open if home.exists() else Workspace.create)(home) as workspace:
+    name, format, link = sys.argv[3:6]
+    version = import_dataset(workspace, Path(sys.argv[1]), name, format=format, link=link == "link").version
+    assert len(version) == int(sys.argv[6])
 """
 EXPORT = """
 import sys
@@ -40,7 +44,7 @@ from pathlib import Path
 from saccade.app.exporting import export_dataset
 from saccade.store.workspace import Workspace
 with Workspace.open(sys.argv[2]) as workspace:
-    export_dataset(workspace, "d", Path(sys.argv[2]) / "out", "coco")
+    export_dataset(workspace, "coco", Path(sys.argv[3]), sys.argv[4])
 """
 TIMED = """
 import sys, time
@@ -81,6 +85,7 @@ def timed(program: str, *arguments: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--formats", nargs="+", default=["coco"])
     parser.add_argument("--folder", type=Path, help="where to make the pictures and workspaces")
     parser.add_argument("--copy", action="store_true", help="copy the pictures, else they are linked")
     parser.add_argument("--json", action="store_true")
@@ -91,11 +96,15 @@ def main() -> None:
             source, home = Path(place) / "source", Path(place) / "home"
             make(source, count)
             timed(BARE, str(source))  # so that every step finds the pictures in memory
-            steps = {
-                "bare loop": timed(BARE, str(source)),
-                "import": timed(IMPORT, str(source), str(home), "copy" if given.copy else "link", str(count)),
-                "export": timed(EXPORT, str(source), str(home)),
-            }
+            steps = {"bare loop": timed(BARE, str(source))}
+            media = "copy" if given.copy else "link"
+            steps["import coco"] = timed(IMPORT, str(source), str(home), "coco", "auto", media, str(count))
+            for name in given.formats:
+                out = Path(place) / name
+                steps[f"export {name}"] = timed(EXPORT, str(source), str(home), str(out), name)
+                if name != "coco":
+                    steps[f"import {name}"] = timed(IMPORT, str(out), str(home), name, name, media, str(count))
+                shutil.rmtree(out) if out.is_dir() else out.unlink()
         results.append({"items": count, "steps": steps})
         if given.json:
             continue
@@ -103,7 +112,7 @@ def main() -> None:
         for name, found in steps.items():
             each, ratio = found["seconds"] / count * 1e6, found["seconds"] / steps["bare loop"]["seconds"]
             facts = f"{found['seconds']:8.2f} s {each:7.0f} us each {ratio:5.1f} bare loops"
-            print(f"  {name:10} {facts} {found['memory_mb']:6.0f} MB", flush=True)
+            print(f"  {name:18} {facts} {found['memory_mb']:6.0f} MB", flush=True)
     if given.json:
         print(json.dumps(results))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.large import check_read_alike
 
 from saccade.core.registry import Registry
 from saccade.core.report import Report
@@ -77,6 +78,7 @@ def read_all(part: Format, source: Path, **options: Any) -> Read:
     records = list(reading.records)
     by_key = {each.key: each for each in records}
     assert len(by_key) == len(records)
+    check_read_alike(part, source, options)
     return Read(reading.schema, by_key, report, reading.total)
 
 

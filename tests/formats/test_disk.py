@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saccade.formats import _disk
-from saccade.formats._disk import DiskNames, NumberSet, RoomySet
+from saccade.formats._disk import DiskNames, NumberSet, RoomyDict, RoomySet
 
 
 @given(st.lists(st.text(max_size=4), max_size=40), st.integers(0, 10))
@@ -41,3 +41,28 @@ def test_names(pairs: list[tuple[int | str, str]]) -> None:
     for key, name in pairs:
         assert made.setdefault(key, name) == known.get(key)
         known.setdefault(key, name)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 9)), max_size=40), st.integers(1, 5))
+def test_values(pairs: list[tuple[str, int]], latest: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_disk, "_LATEST", latest)
+        patch.setattr(_disk, "_PAGE", 2)
+        made = RoomyDict[list[int]](lambda value: {"kept": value}, lambda kept: list(kept["kept"]))
+        known: dict[str, list[int]] = {}
+        for name, number in pairs:
+            assert (name in made) is (name in known)
+            assert made.get(name) == known.get(name)
+            if number < 5 or name not in known:
+                made[name], known[name] = [number], [number]
+            else:  # what was given may be changed
+                value = made.get(name)
+                assert value is not None
+                value.append(number)
+                known[name].append(number)
+            assert len(made) == len(known)
+        met = []
+        for name, value in made.items():  # others may be asked for meanwhile
+            assert all(made.get(other) == known[other] for other in known)
+            met.append((name, value))
+        assert met == list(known.items())

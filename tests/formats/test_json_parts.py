@@ -17,7 +17,7 @@ from saccade.core.errors import FormatError
 from saccade.core.report import Report
 from saccade.formats import _json_parts
 from saccade.formats._json import load_json
-from saccade.formats._json_parts import Parts, load_by_parts
+from saccade.formats._json_parts import Parts, load_by_parts, load_listed
 from saccade.formats.coco import format as coco
 
 EXAMPLES = 3 * int(os.environ.get("SACCADE_EXAMPLES", "60"))
@@ -108,6 +108,26 @@ def test_what_is_no_json_is_refused_by_both(
     assert same(found, {**expected, "list": []} if isinstance(expected.get("list"), list) else expected)
 
 
+@settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(whole=tops | st.lists(values, max_size=6) | scalars, name=st.sampled_from(["list", ""]))
+def test_elements_are_those_of_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Any, name: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(whole))
+    monkeypatch.setattr(_json_parts, "_LARGE", 1 << 30)
+    rest, elements = load_listed(path, name, Report())
+    monkeypatch.setattr(_json_parts, "_LARGE", 0)
+    monkeypatch.setattr(_json_parts, "_TOGETHER", 2)
+    if not isinstance(whole, dict) and not (isinstance(whole, list) and not name):
+        with pytest.raises(FormatError):
+            load_listed(path, name, Report())
+        return
+    large, read = load_listed(path, name, Report())
+    assert same(large, rest)
+    for _ in range(2):
+        assert same(list(read), list(elements))
+    assert len(read) == len(elements)
+
+
 def test_depth_has_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "deep.json"
     path.write_text('{"list": [' + "[" * 200_000 + "]" * 200_000 + "]}")
@@ -131,7 +151,7 @@ def test_large_annotation_files_are_read_alike(
     ]
     path.write_text(json.dumps(truth))
     plain = kit.read_all(coco.FORMAT, folder)
-    monkeypatch.setattr(coco, "LARGE", 0 if large else 1 << 30)
+    monkeypatch.setattr(_json_parts, "_LARGE", 0 if large else 1 << 30)
     monkeypatch.setattr(_json_parts, "_WINDOW", 500)
     again = kit.read_all(coco.FORMAT, folder)
     assert again.records == plain.records
@@ -176,9 +196,9 @@ def test_a_file_is_read_alike_however_large_it_is_taken_to_be(
     categories = [{"id": 1, "name": "one"}, {"id": 2, "name": "two"}]
     whole = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "annotations.json").write_text(json.dumps({name: whole[name] for name in order}))
-    monkeypatch.setattr(coco, "LARGE", 1 << 30)
+    monkeypatch.setattr(_json_parts, "_LARGE", 1 << 30)
     held = kit.read_all(coco.FORMAT, folder)
-    monkeypatch.setattr(coco, "LARGE", 0)
+    monkeypatch.setattr(_json_parts, "_LARGE", 0)
     large = kit.read_all(coco.FORMAT, folder)
     assert list(large.records.items()) == list(held.records.items())
     assert large.schema == held.schema

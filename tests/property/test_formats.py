@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.large import check_read_alike
 
 from saccade.core.objects import (
     AttributeValue,
@@ -195,6 +196,7 @@ def round_trip(part: Format, schema: Schema, records: list[Record]) -> tuple[Sch
         for each in found.values():
             assert each.media is not None
             assert each.media.read() == png()
+        check_read_alike(part, Path(folder))
     return reading.schema, found, written, read
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,8 @@ from saccade.core.objects import Object, Objects
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema, Value
 from saccade.formats._boxes import notice_duplicates
-from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, normal, stem_of
+from saccade.formats._disk import RoomyDict, Rows, temporary_database
+from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, is_image_name, normal, stem_of
 from saccade.formats._writing import (
     SPLIT,
     ClassNames,
@@ -27,38 +27,91 @@ from saccade.formats._writing import (
 )
 from saccade.formats.base import LocalFile, Reading, Record
 
+_FEW = 65_536
+
 SizeWH = tuple[int, int] | None
+Wanted = Callable[[str], bool]
 
 
 class ImageIndex:
-    """The images of a source, found by what label files call them."""
+    """The images of a source, found by what label files call them.
 
-    def __init__(self, tree: Tree, images: Iterable[str] | None = None) -> None:
-        self.images = dict.fromkeys(tree.images() if images is None else images)
-        self._by_name: dict[str, set[str]] = defaultdict(set)
-        for image in self.images:
-            parts = image.split("/")
-            for end in ("/".join(parts[at:]) for at in range(len(parts))):
-                self._by_name[end].add(image)
-                self._by_name[stem_of(end)].add(image)
+    Args:
+        wanted: which of its images these are; all of them where it is None.
+    """
+
+    def __init__(self, tree: Tree, wanted: Wanted | None = None) -> None:
+        self._tree, self._wanted = tree, wanted
+        self._ends: _Ends | _ManyEnds | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        return filter(self._wanted, self._tree.each_image()) if self._wanted else self._tree.each_image()
+
+    def __contains__(self, image: str) -> bool:
+        return is_image_name(image) and image in self._tree.files and (self._wanted is None or self._wanted(image))
 
     def find(self, name: str, folder: str = "") -> str | None:
         """The image of a path from the root or from ``folder``, else the only one that ends so; else None."""
         unified = name.replace("\\", "/")
         for wish in (posixpath.normpath(f"{folder}/{unified}").lstrip("/"), normal(unified)):
-            if wish in self.images:
+            if wish in self:
                 return wish
         last = unified.rpartition("/")[2]
-        for wish in (normal(unified), last, stem_of(last)):
-            found = self._by_name.get(wish, set())
-            if len(found) == 1:
-                return next(iter(found))
-        return None
+        return next((found for wish in (normal(unified), last, stem_of(last)) if (found := self.ending(wish))), None)
+
+    def ending(self, end: str) -> str:
+        """The only image whose path ends with these parts, with its extension or without; "" where there is none."""
+        if self._ends is None:
+            self._ends = (_Ends if len(self._tree.files) <= _FEW else _ManyEnds)(self)
+        return self._ends.only(end)
+
+
+def _ends_of(image: str) -> set[str]:
+    """What a path ends with from any of its parts on, with its extension and without."""
+    parts = image.split("/")
+    ends = {"/".join(parts[at:]) for at in range(len(parts))}
+    return ends | {stem_of(end) for end in ends}
+
+
+class _Ends:
+    """Images by what their paths end with."""
+
+    def __init__(self, images: Iterable[str]) -> None:
+        self._found: dict[str, str] = {}
+        for image in images:
+            for end in _ends_of(image):
+                self._found[end] = "" if end in self._found else image
+
+    def only(self, end: str) -> str:
+        return self._found.get(end, "")
+
+
+class _ManyEnds:
+    """The same on the disk; ends are known by 64 bits of their hash."""
+
+    def __init__(self, images: Iterable[str]) -> None:
+        self._db = temporary_database(self)
+        paths, ends = Rows(self._db, "images", ("path",)), Rows(self._db, "ends", ("hash", "image"))
+        for place, image in enumerate(images, 1):
+            paths.add(image)
+            for end in _ends_of(image):
+                ends.add(hash(end), place)
+        paths.flush()
+        ends.flush()
+        self._db.execute("CREATE INDEX ends_by_hash ON ends (hash, image)")
+
+    def only(self, end: str) -> str:
+        asked = "SELECT path FROM ends JOIN images ON images.place = ends.image WHERE hash = ? LIMIT 2"
+        found = self._db.execute(asked, (hash(end),)).fetchall()
+        return str(found[0][0]) if len(found) == 1 else ""
 
 
 @dataclass
 class Labelled:
-    """What the labels say of an image: ``raw`` is the format's own, None where the image is not labelled."""
+    """What the labels say of an image: ``raw`` is the format's own, None where the image is not labelled.
+
+    Both it and the values are as JSON holds them, but for values that are tuples.
+    """
 
     raw: Any = None
     split: str | None = None
@@ -76,6 +129,9 @@ class ByImage:
         containers: folders whose name says nothing, such as ``images``, and is left out of the key.
         splits: whether top folders called train, val … are splits.
         renamed: splits that go by another name here.
+
+    Attributes:
+        found: what the labels say of images, those that were asked for last held in memory.
     """
 
     def __init__(
@@ -85,7 +141,8 @@ class ByImage:
         self.report = report
         self.tree = Tree(source)
         self.tree.report_unusable(report)
-        self.found: dict[str, Labelled] = {}
+        self.found = RoomyDict(self._packed, _unpacked)
+        self._has_split = False
         self._containers = frozenset(containers)
         self._splits = splits
         self._renamed = renamed or {}
@@ -97,30 +154,43 @@ class ByImage:
         if image is None:
             self.report.add(Action.SET_ASIDE, "image file missing", key=stem_of(name)[:200], detail=place)
             return None
-        return self.found.setdefault(image, Labelled())
+        labelled = self.found.get(image)
+        if labelled is None:
+            self.found[image] = labelled = Labelled()
+        return labelled
 
     def reading(
         self, classes: Iterable[str | ClassInfo], build: Build, *, columns: Iterable[Column] = (),
-        images: Iterable[str] | None = None, sizes: bool = True,
+        wanted: Wanted | None = None, sizes: bool = True,
     ) -> Reading:  # fmt: skip
-        """The reading; ``build`` makes objects of what is known of an image, its key and its size where ``sizes``."""
-        wanted = sorted(self.index.images if images is None else images)
-        plan = list(self._plan(wanted))
+        """The reading; ``build`` makes objects of what is known of an image, its key and its size where ``sizes``.
+
+        Args:
+            wanted: which images are records; all of them where it is None.
+        """
         infos = tuple(info if isinstance(info, ClassInfo) else ClassInfo(info) for info in classes)
         made = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, infos), *columns]
-        if any(labelled.split is not None for _, _, labelled in plan):
+        count, by_split = 0, False
+        for image in filter(wanted, self.index):
+            count += 1
+            by_split = by_split or (self._splits and self._split_and_key(image)[0] is not None)
+        if by_split or self._has_split or any(labelled.split is not None for labelled in self.found.latest()):
             made.append(Column(SPLIT, Kind.TEXT))
-        return Reading(Schema(tuple(made)), self._records(plan, build, sizes), len(plan))
+        plan = self._plan(filter(wanted, self.index), by_split)
+        return Reading(Schema(tuple(made)), self._records(plan, build, sizes), count)
 
-    def _plan(self, images: list[str]) -> Iterator[tuple[str, str, Labelled]]:
+    def _plan(self, images: Iterable[str], by_split: bool) -> Iterator[tuple[str, str, Labelled]]:
         keys = Keys(self.report)
-        by_split = self._splits and any(self._split_and_key(image)[0] for image in images)
         for image in images:
             labelled = self.found.get(image) or Labelled()
             split, key = self._split_and_key(image) if by_split else (None, self._inside(image))
             if labelled.split is None and split is not None:
                 labelled.split = self._renamed.get(split, split)
             yield image, keys.take(labelled.key or key, stem_of(image)), labelled
+
+    def _packed(self, labelled: Labelled) -> list[Any]:
+        self._has_split = self._has_split or labelled.split is not None
+        return [labelled.raw, labelled.split, labelled.key, labelled.values]
 
     def _inside(self, image: str) -> str:
         first, slash, rest = stem_of(image).partition("/")
@@ -134,7 +204,7 @@ class ByImage:
         outside = self._inside(image) == stem_of(image)  # a container stands on one side of the split
         return split, inner if outside and slash and first in self._containers else rest
 
-    def _records(self, plan: list[tuple[str, str, Labelled]], build: Build, sizes: bool) -> Iterator[Record]:
+    def _records(self, plan: Iterable[tuple[str, str, Labelled]], build: Build, sizes: bool) -> Iterator[Record]:
         for image, key, labelled in plan:
             path = self.tree.path(image)
             size = _size_wh(path) if sizes else None
@@ -146,6 +216,12 @@ class ByImage:
             if labelled.split is not None:
                 values[SPLIT] = labelled.split
             yield Record(key, LocalFile(path), values, size)
+
+
+def _unpacked(packed: list[Any]) -> Labelled:
+    raw, split, key, values = packed
+    tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return Labelled(raw, split, key, tuples)
 
 
 def _size_wh(path: Path) -> SizeWH:

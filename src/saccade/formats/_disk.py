@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import weakref
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, Generic, TypeVar
 
+_Value = TypeVar("_Value")
 _TOGETHER = 4096
+_LATEST, _PAGE = 4096, 512
 _FEW = 65_536
 _BITS = 16
 
@@ -51,6 +55,90 @@ class RoomySet:
             return
         assert self._db is not None
         self._db.execute("INSERT OR IGNORE INTO held VALUES (?)", (value,))
+
+
+class RoomyDict(Generic[_Value]):
+    """Values by text, in the order in which they first came; those not asked for lately are on the disk, as JSON.
+
+    A value may be changed as long as no more than a few are asked for after it.
+
+    Args:
+        packed: what of a value is kept as JSON; the value itself where nothing is said.
+        unpacked: the value again.
+    """
+
+    def __init__(
+        self, packed: Callable[[_Value], Any] | None = None, unpacked: Callable[[Any], _Value] | None = None
+    ) -> None:
+        self._packed, self._unpacked = packed, unpacked
+        self._latest: dict[str, tuple[int, _Value]] = {}
+        self._count = 0
+        self._db: sqlite3.Connection | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._latest or self._found(name) is not None
+
+    def get(self, name: str) -> _Value | None:
+        held = self._latest.pop(name, None)
+        if held is None:
+            found = self._found(name)
+            if found is None:
+                return None
+            held = found[0], self._value(found[1])
+        self._hold(name, held)
+        return held[1]
+
+    def __setitem__(self, name: str, value: _Value) -> None:
+        known = self._latest.pop(name, None) or self._found(name)
+        self._count += known is None
+        self._hold(name, (known[0] if known else self._count, value))
+
+    def _found(self, name: str) -> tuple[int, str] | None:
+        if self._db is None:
+            return None
+        found: tuple[int, str] | None = self._db.execute(
+            "SELECT place, value FROM held WHERE name = ?", (name,)
+        ).fetchone()
+        return found
+
+    def _value(self, text: str) -> _Value:
+        kept = json.loads(text)
+        return self._unpacked(kept) if self._unpacked else kept
+
+    def _hold(self, name: str, held: tuple[int, _Value]) -> None:
+        self._latest[name] = held
+        if len(self._latest) > _LATEST:
+            self._put_away([*islice(self._latest, len(self._latest) - _LATEST // 2)])
+
+    def _put_away(self, names: Iterable[str]) -> None:
+        if self._db is None:
+            self._db = temporary_database(self)
+            self._db.execute("CREATE TABLE held (place INTEGER PRIMARY KEY, name TEXT UNIQUE, value)")
+        rows = []
+        for name in names:
+            place, value = self._latest.pop(name)
+            rows.append((place, name, json.dumps(self._packed(value) if self._packed else value)))
+        self._db.executemany("INSERT OR REPLACE INTO held VALUES (?, ?, ?)", rows)
+
+    def latest(self) -> Iterator[_Value]:
+        """Those that are in memory."""
+        return (value for _, value in self._latest.values())
+
+    def items(self) -> Iterator[tuple[str, _Value]]:
+        """All names with their values, to be looked at and not changed."""
+        if self._db is None:
+            for name, (_, value) in sorted(self._latest.items(), key=lambda item: item[1][0]):
+                yield name, value
+            return
+        self._put_away([*self._latest])
+        asked, last = "SELECT place, name, value FROM held WHERE place > ? ORDER BY place LIMIT ?", 0
+        while rows := self._db.execute(asked, (last, _PAGE)).fetchall():
+            last = rows[-1][0]
+            for _, name, text in rows:
+                yield name, self._value(text)
 
 
 class NumberSet:
@@ -115,8 +203,9 @@ class Rows:
             self.flush()
 
     def flush(self) -> None:
-        self._db.executemany(self._insert, self._waiting)
-        self._waiting.clear()
+        if self._waiting:
+            self._db.executemany(self._insert, self._waiting)
+            self._waiting.clear()
 
     def __len__(self) -> int:
         self.flush()

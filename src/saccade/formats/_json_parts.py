@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from saccade.core.collector import collector_paused
 from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
-from saccade.formats._json import HALF_PAIR, with_whole_text
+from saccade.formats._disk import Rows, temporary_database
+from saccade.formats._json import HALF_PAIR, load_json, with_whole_text
 
+_LARGE = 1 << 25
 _WINDOW = 1 << 23
+_TOGETHER = 512
 _SPACE = re.compile(r"[ \t\n\r]*")
 _OF_NUMBERS = re.compile(r"[0-9.eE+-]*")
 _DECODE = json.JSONDecoder().raw_decode
 
 Each = Callable[[Any, int, int], None]
 """Is shown an element, and where in the file it begins and ends, in bytes."""
+
+
+def is_large(path: Path) -> bool:
+    """Whether a file has so many bytes that it is read an element at a time."""
+    return path.stat().st_size > _LARGE
 
 
 class Parts:
@@ -42,10 +51,58 @@ class Parts:
         return with_whole_text(values) if HALF_PAIR.search(text) else values
 
 
-def load_by_parts(parts: Parts, path: Path, lists: Mapping[str, Each], report: Report) -> dict[str, Any]:
+class Elements(Collection[Any]):
+    """The elements of a list in a JSON file, which are read when they are asked for, numbered from 1."""
+
+    def __init__(self, parts: Parts, database: sqlite3.Connection) -> None:
+        self._parts, self._db = parts, database
+        self._rows = Rows(database, "elements", ("first", "last"))
+
+    def note(self, element: Any, begin: int, end: int) -> None:
+        """Add the next one."""
+        self._rows.add(begin, end)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._rows.flush()
+        rows = self._db.execute("SELECT first, last FROM elements ORDER BY place")
+        while several := rows.fetchmany(_TOGETHER):
+            yield from self._parts.values(several[0][0], several[-1][1])
+
+    def __contains__(self, element: object) -> bool:
+        return any(one == element for one in self)
+
+    def at(self, place: int) -> Any:
+        """One of them."""
+        self._rows.flush()
+        first, last = self._db.execute("SELECT first, last FROM elements WHERE place = ?", (place,)).fetchone()
+        return self._parts.values(first, last)[0]
+
+
+def load_listed(path: Path, name: str, report: Report) -> tuple[Any, Collection[Any]]:
+    """The content of a JSON file but for the list under ``name``, which is empty in it, and the elements of that list.
+
+    Those of a large file are read each time when they are asked for. With ``""`` it is the list that the file is.
+    FormatError where the file is no JSON, as for :func:`~saccade.formats._json.load_json`.
+    """
+    if is_large(path):
+        parts = Parts(path)
+        elements = Elements(parts, temporary_database(parts))
+        return load_by_parts(parts, path, {name: elements.note}, report), elements
+    data = load_json(path, report)
+    if not name:
+        return ([], data) if isinstance(data, list) else (data, ())
+    listed = data.get(name) if isinstance(data, dict) else None
+    return ({**data, name: []}, listed) if isinstance(listed, list) else (data, ())
+
+
+def load_by_parts(parts: Parts, path: Path, lists: Mapping[str, Each], report: Report) -> Any:
     """The object of a JSON file; some of its lists are empty in it, and their elements shown to those who want them.
 
-    FormatError where it is none, as for :func:`~saccade.formats._json.load_json`.
+    The list called ``""`` is the one that the file itself is. FormatError where the content is no JSON, as for
+    :func:`~saccade.formats._json.load_json`, or is another than an object or such a list.
     """
     try:
         with collector_paused():
@@ -68,9 +125,12 @@ class _Scan:
             self._base = 3
         self._refill()
 
-    def top(self) -> dict[str, Any]:
-        """The object at the top."""
+    def top(self) -> Any:
+        """The object at the top, or where one is wanted an empty list in place of the list there."""
         found: dict[str, Any] = {}
+        if "" in self._lists and self._peek() == "[":
+            self._list(self._lists[""])
+            return self._end([])
         self._expect("{")
         if self._peek() == "}":
             self._expect("}")
@@ -94,7 +154,7 @@ class _Scan:
         self._expect("}")
         return self._end(found)
 
-    def _end(self, found: dict[str, Any]) -> dict[str, Any]:
+    def _end(self, found: Any) -> Any:
         if self._peek():
             raise ValueError(f"something follows the end, at byte {self._place()}")
         return found

@@ -18,6 +18,12 @@ def read_text(path: Path) -> str:
     return path.read_bytes().decode("utf-8-sig", errors="replace")
 
 
+def lines_of(path: Path) -> Iterator[str]:
+    """The lines of such a text, one after another."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
+        yield from (line.removesuffix("\n") for line in file)
+
+
 def rows_of(path: Path) -> Iterator[list[str]]:
     """The rows of a CSV file, without empty ones; what cannot be parsed ends them."""
     csv.field_size_limit(_MOST_FIELD)

@@ -57,8 +57,7 @@ class Cityscapes:
         if not truths:
             raise FormatError(f"There is no file that ends in _gtFine_polygons.json below {source}.")
         names: set[str] = set()
-        wanted = [image for image in images.index.images if image.partition("/")[0] not in ("gtFine", "gtCoarse")]
-        for image in wanted:
+        for image in filter(_is_picture, images.index):
             entry = images.entry(image)
             assert entry is not None
             stem = stem_of(image.rpartition("/")[2]).removesuffix(_IMAGE_END)
@@ -67,11 +66,15 @@ class Cityscapes:
             if truth is not None:
                 entry.raw = _load(images.tree.path(truth), report)
                 names.update(_class_of(one)[0] for one in entry.raw or () if _class_of(one)[0])
-        return images.reading(sorted(names), lambda raw, key, size: _objects(raw, key, report), images=wanted)
+        return images.reading(sorted(names), lambda raw, key, size: _objects(raw, key, report), wanted=_is_picture)
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
         parse_options(NoOptions, options, "Cityscapes")
         _Writer(reading, destination, report).write()
+
+
+def _is_picture(image: str) -> bool:
+    return image.partition("/")[0] not in ("gtFine", "gtCoarse")
 
 
 def _key_of(image: str) -> tuple[str, str | None]:

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -40,7 +40,8 @@ from saccade.core.schema import ClassInfo, Column, Kind
 from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, Labelled, Out, SizeWH
-from saccade.formats._json import Json, list_of, load_json, mentions, number, own
+from saccade.formats._json import Json, list_of, mentions, number, own
+from saccade.formats._json_parts import load_listed
 from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import Tree, tree_of
 from saccade.formats._shapes import held
@@ -65,7 +66,7 @@ class Datumaro:
         if not files:
             return Detection(False, "there is no JSON file in a folder annotations")
         likely = (file for file in files if mentions(source / file, '"items"', '"categories"'))
-        found = next((file for file in likely if _load(source / file, Report())), None)
+        found = next((file for file in likely if _load(source / file, Report()) is not None), None)
         if found is None:
             return Detection(False, f"{files[0]} has no items and categories")
         return Detection(True, f"{found} has items and categories")
@@ -84,28 +85,23 @@ def _files(tree: Tree) -> list[str]:
     return [file for file in tree.below("", (".json",)) if "annotations" in file.split("/")[:-1]]
 
 
-def _load(path: Path, report: Report) -> Json:
+def _load(path: Path, report: Report) -> tuple[Json, Collection[Any]] | None:
+    """The categories and the items of a file; None where it is none of ours."""
     try:
-        data = load_json(path, report)
+        data, items = load_listed(path, "items", report)
     except (FormatError, OSError) as error:
         report.add(Action.SET_ASIDE, "annotation that cannot be read", detail=str(error))
-        return {}
+        return None
     fits = isinstance(data, dict) and isinstance(data.get("items"), list) and isinstance(data.get("categories"), dict)
-    return data if fits else {}
+    return (data["categories"], items) if fits else None
 
 
 def _dict(value: Any) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _dicts(values: Sequence[Any]) -> list[Json]:
+def _dicts(values: Iterable[Any]) -> list[Json]:
     return [value for value in values if isinstance(value, dict)]
-
-
-@dataclass(frozen=True)
-class _Raw:
-    annotations: list[Json]
-    names: list[str]
 
 
 class _Subsets:
@@ -114,31 +110,31 @@ class _Subsets:
         self._images = ByImage(source, report, splits=False)
         self._classes: dict[str, ClassInfo] = {}
         self._extra: dict[str, Column] = {}
-        self._loaded = {file: _load(self._images.tree.path(file), report) for file in _files(self._images.tree)}
-        if not any(self._loaded.values()):
+        self._names: list[list[str]] = []
+        loaded = ((file, _load(self._images.tree.path(file), report)) for file in _files(self._images.tree))
+        self._loaded = {file: data for file, data in loaded if data is not None}
+        if not self._loaded:
             raise FormatError(f"No JSON file in a folder annotations below {source} has items and categories.")
 
     def open(self) -> Reading:
-        for file, data in self._loaded.items():
-            if not data:
-                continue
-            names = self._categories(data)
+        for file, (categories, items) in self._loaded.items():
+            self._names.append(self._categories(categories))
             subset = file.rpartition("/")[2].removesuffix(".json")
-            for item in _dicts(data["items"]):
-                entry = self._entry(item, subset, file)
+            for item in items:
+                entry = self._entry(item, subset, file) if isinstance(item, dict) else None
                 if entry is not None:
-                    self._fill(entry, item, names, subset)
+                    self._fill(entry, item, subset)
         columns = list(self._extra.values())
         return self._images.reading(self._classes.values(), self._objects, columns=columns)
 
-    def _categories(self, data: Json) -> list[str]:
-        labels = [str(one.get("name", "")) for one in _dicts(list_of(_dict(data["categories"].get("label")), "labels"))]
-        parents = {str(one.get("name", "")): str(one.get("parent") or "")
-                   for one in _dicts(list_of(_dict(data["categories"].get("label")), "labels"))}  # fmt: skip
+    def _categories(self, categories: Json) -> list[str]:
+        listed = _dicts(list_of(_dict(categories.get("label")), "labels"))
+        labels = [str(one.get("name", "")) for one in listed]
+        parents = {str(one.get("name", "")): str(one.get("parent") or "") for one in listed}
         for name in labels:
             if name:
                 self._classes.setdefault(name, ClassInfo(name, parents[name] or None))
-        for one in _dicts(list_of(_dict(data["categories"].get("points")), "items")):
+        for one in _dicts(list_of(_dict(categories.get("points")), "items")):
             at = one.get("label_id")
             if isinstance(at, int) and 0 <= at < len(labels) and labels[at]:
                 self._classes[labels[at]] = replace(self._classes[labels[at]], **_skeleton(one))
@@ -152,12 +148,12 @@ class _Subsets:
         found = next((name for name in (*wishes, key) if self._images.index.find(name, folder)), None)
         return self._images.entry(found or key, folder, place=file)
 
-    def _fill(self, entry: Labelled, item: Json, names: list[str], subset: str) -> None:
+    def _fill(self, entry: Labelled, item: Json, subset: str) -> None:
         entry.key = str(item.get("id")) or None
         entry.split = None if subset == _DEFAULT else subset
         annotations = _dicts(list_of(item, "annotations"))
         shapes = [one for one in annotations if one.get("type") not in ("label", "caption")]
-        named = (_name(one, names) for one in annotations if one.get("type") == "label")
+        named = (_name(one, self._names[-1]) for one in annotations if one.get("type") == "label")
         labels = tuple(dict.fromkeys(name for name in named if name))
         captions = [str(one.get("caption", "")) for one in annotations if one.get("type") == "caption"]
         if labels:
@@ -167,22 +163,23 @@ class _Subsets:
         if given := _dict(item.get("attr")):
             self._value(entry, Column(_ATTRIBUTES, Kind.TABLE), given)
         if own(item) != _UNLABELLED:
-            entry.raw = _Raw(shapes, names)
+            entry.raw = [shapes, len(self._names) - 1]
 
     def _value(self, entry: Labelled, column: Column, value: Any) -> None:
         self._extra.setdefault(column.name, column)
         entry.values[column.name] = value
 
-    def _objects(self, raw: _Raw, key: str, size_wh: SizeWH) -> Iterator[Object]:
+    def _objects(self, raw: tuple[list[Json], int], key: str, size_wh: SizeWH) -> Iterator[Object]:
+        annotations, names = raw[0], self._names[raw[1]]
         reader = _Shapes(self._report, key, size_wh, self._classes)
         used: set[str] = set()
-        for position, entry in enumerate(_grouped(raw.annotations), 1):
+        for position, entry in enumerate(_grouped(annotations), 1):
             wish = entry.get("id")
             object_id = str(wish) if isinstance(wish, int) and wish and str(wish) not in used else str(position)
             while object_id in used:
                 object_id += "'"
             used.add(object_id)
-            made = reader.read(entry, object_id, _name(entry, raw.names))
+            made = reader.read(entry, object_id, _name(entry, names))
             if made is not None:
                 yield made
 

@@ -21,7 +21,7 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -37,7 +37,8 @@ from saccade.core.schema import ClassInfo, Column, Kind
 from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, Labelled, Out, SizeWH
-from saccade.formats._json import Json, list_of, load_json, mentions, number
+from saccade.formats._json import Json, list_of, mentions, number
+from saccade.formats._json_parts import load_listed
 from saccade.formats._options import parse_options
 from saccade.formats._painting import area_mask
 from saccade.formats._paths import SPLIT_WORDS
@@ -94,17 +95,20 @@ class FiftyOne:
         _Writer(reading, destination, report).write()
 
 
-def _samples(path: Path, report: Report) -> list[Json] | None:
+def _samples(path: Path, report: Report) -> Collection[Any] | None:
+    """The list of samples, some of which may be none; None where there is no such list."""
     try:
-        data = load_json(path, report)
+        data, listed = load_listed(path, "samples", report)
     except (FormatError, OSError) as error:
         report.add(Action.SET_ASIDE, "annotation that cannot be read", detail=str(error))
         return None
-    listed = data.get("samples") if isinstance(data, dict) else None
-    if not isinstance(listed, list):
+    if not isinstance(data, dict) or not isinstance(data.get("samples"), list):
         return None
-    found = [one for one in listed if isinstance(one, dict) and isinstance(one.get("filepath"), str)]
-    return found if found or not listed else None
+    return listed if not len(listed) or any(map(_is_sample, listed)) else None
+
+
+def _is_sample(one: Any) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("filepath"), str)
 
 
 def _kind(value: Any) -> str:
@@ -112,12 +116,12 @@ def _kind(value: Any) -> str:
 
 
 class _Reading:
-    def __init__(self, source: Path, samples: list[Json], field: str, report: Report) -> None:
+    def __init__(self, source: Path, samples: Collection[Any], field: str, report: Report) -> None:
         self._report = report
         self._images = ByImage(source, report, containers=("data", "images"), splits=False)
         self._samples = samples
         kinds: dict[str, str] = {}
-        for sample in samples:
+        for sample in filter(_is_sample, samples):
             for name, value in sample.items():
                 if _kind(value):
                     kinds.setdefault(name, _kind(value))
@@ -136,7 +140,7 @@ class _Reading:
         names: set[str] = set()
         labels: dict[str, set[str]] = {name: set() for name in self._labels}
         has_tags = False
-        for sample in self._samples:
+        for sample in filter(_is_sample, self._samples):
             entry = self._images.entry(sample["filepath"], place="samples.json")
             if entry is None:
                 continue

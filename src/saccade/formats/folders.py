@@ -53,7 +53,7 @@ class Folders:
         if reason := _refusal(tree):
             return Detection(False, reason)
         layout = _infer(tree)
-        classes = sorted({_class_folder(image, layout.has_splits) for image in tree.images()} - {""})
+        classes = sorted({_class_folder(image, layout.has_splits) for image in tree.each_image()} - {""})
         if not layout.has_splits and set(classes) <= SPLIT_WORDS:
             return Detection(False, f"its folders are splits, without classes in them: {classes}")
         if len(classes) < 2 and UNLABELLED not in classes:
@@ -64,7 +64,7 @@ class Folders:
         """Open a folder."""
         parse_options(NoOptions, options, "class folders")
         tree = Tree(source)
-        if not tree.images():
+        if not any(tree.each_image()):
             raise FormatError(f"There are no images below {source}.", hint="Expected <class>/*.jpg.")
         tree.report_unusable(report)
         layout = _marker(tree) or _infer(tree)
@@ -74,8 +74,8 @@ class Folders:
         columns = [Column("image", Kind.IMAGE), Column("label", Kind.LABEL, infos)]
         if layout.has_splits:
             columns.append(Column("split", Kind.TEXT))
-        entries = list(_entries(tree, layout, report))
-        return Reading(Schema(tuple(columns)), iter(entries), len(entries))
+        count = sum(bool(_class_folder(image, layout.has_splits)) for image in tree.each_image())
+        return Reading(Schema(tuple(columns)), _entries(tree, layout, report), count)
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
         parse_options(NoOptions, options, "class folders")
@@ -116,8 +116,8 @@ def _class_folder(image: str, has_splits: bool) -> str:
 
 def _infer(tree: Tree) -> _Layout:
     """Splits are there where every top folder with images is called like one and has its images in folders."""
-    tops = {image.partition("/")[0] for image in tree.images() if "/" in image}
-    nested = all(image.count("/") >= 2 for image in tree.images())
+    tops = {image.partition("/")[0] for image in tree.each_image() if "/" in image}
+    nested = all(image.count("/") >= 2 for image in tree.each_image())
     has_splits = bool(tops) and tops <= SPLIT_WORDS and nested
     return _Layout(has_splits)
 
@@ -147,7 +147,7 @@ def _marker(tree: Tree) -> _Layout | None:
 
 def _entries(tree: Tree, layout: _Layout, report: Report) -> Iterator[Record]:
     keys = Keys(report)
-    for image in tree.images():
+    for image in tree.each_image():
         folder = _class_folder(image, layout.has_splits)
         if not folder:
             report.add(Action.SET_ASIDE, "image outside any class's folder", detail=image)

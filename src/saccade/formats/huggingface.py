@@ -34,7 +34,7 @@ from saccade.formats._by_image import ByImage, ImagesOut, Labelled, SizeWH
 from saccade.formats._json import Json, number
 from saccade.formats._options import one_of, parse_options
 from saccade.formats._paths import Keys, Tree, stem_of, tree_of, whole_text
-from saccade.formats._text import read_text, records_of
+from saccade.formats._text import lines_of, records_of
 from saccade.formats._writing import SPLIT, ObjectLosses, image_size_wh
 from saccade.formats.base import Detection, Reading, Record
 
@@ -115,7 +115,7 @@ def _metadata_rows(path: Path, report: Report) -> Iterator[Json]:
     if path.suffix == ".csv":
         yield from (dict(row) for _, row in records_of(path))
         return
-    for number_, line in enumerate(read_text(path).split("\n"), 1):
+    for number_, line in enumerate(lines_of(path), 1):
         if not line.strip():
             continue
         try:

@@ -39,7 +39,7 @@ class Images:
         if source.is_file():
             matches = is_image_name(source.name)
             return Detection(matches, "it is an image" if matches else "it is a file, but not an image")
-        count = len(tree_of(source).images())
+        count = _count(tree_of(source))
         return Detection(count > 0, f"there are {count} images in it" if count else "there are no images in it")
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
@@ -50,11 +50,11 @@ class Images:
             records = _pages(Record(source.stem, LocalFile(source)), every)
             return Reading(schema, records, None if every else 1)
         tree = Tree(source)
-        found = tree.images()
-        if not found:
+        count = _count(tree)
+        if not count:
             raise FormatError(f"There are no images below {source}.", hint="Check the path.")
         tree.report_unusable(report)
-        return Reading(schema, _records(tree, found, report, every), None if every else len(found))
+        return Reading(schema, _records(tree, report, every), None if every else count)
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
         parse_options(NoOptions, options, "images")
@@ -68,9 +68,13 @@ class Images:
         columns.finish()
 
 
-def _records(tree: Tree, images: list[str], report: Report, every: bool) -> Iterator[Record]:
+def _count(tree: Tree) -> int:
+    return sum(1 for _ in tree.each_image())
+
+
+def _records(tree: Tree, report: Report, every: bool) -> Iterator[Record]:
     keys = Keys(report)
-    for image in images:
+    for image in tree.each_image():
         yield from _pages(Record(keys.take(stem_of(image), image), LocalFile(tree.path(image))), every)
 
 

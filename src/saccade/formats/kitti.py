@@ -46,15 +46,18 @@ class Kitti:
         if source.is_file():
             return Detection(False, "it is a file, and KITTI is a folder")
         tree = tree_of(source)
-        found = [label for image in tree.images() if (label := _label_of(image)) in tree.files]
-        if not found:
-            return Detection(False, "there is no text file in label_2 for an image in image_2")
-        for label in found:
+        first = ""
+        for label in map(_label_of, tree.each_image()):
+            if label not in tree.files:
+                continue
+            first = first or label
             for line in read_text(source / label).split("\n"):
                 if line.strip():
                     fits = _is_line(line.split())
                     return Detection(fits, f"a line of {label} has {len(line.split())} parts")
-        return Detection("label_2" in found[0], f"the text files in {found[0].rpartition('/')[0]} are empty")
+        if not first:
+            return Detection(False, "there is no text file in label_2 for an image in image_2")
+        return Detection("label_2" in first, f"the text files in {first.rpartition('/')[0]} are empty")
 
     def read(self, source: Path, report: Report, **options: Any) -> Reading:
         """Open a folder."""
@@ -62,7 +65,7 @@ class Kitti:
         images = ByImage(source, report, containers=[*_PAIRS, "data"], splits=False)
         names: set[str] = set()
         count = 0
-        for image in images.index.images:
+        for image in images.index:
             label = _label_of(image)
             top, _, rest = image.partition("/")
             entry = images.entry(image)

@@ -52,7 +52,7 @@ class Masks:
         if source.is_file():
             return Detection(False, "it is a file, and masks are read from a folder")
         tree = tree_of(source)
-        found = next((mask for image in tree.images() if (mask := _mask_of(image, tree, 0))), "")
+        found = next((mask for image in tree.each_image() if (mask := _mask_of(image, tree, 0))), "")
         if not found:
             return Detection(False, "there is no folder of masks beside one of images")
         if "JPEGImages" in tree.folders and any(tree.below("Annotations", (".xml",))):
@@ -63,24 +63,26 @@ class Masks:
         """Open a folder."""
         parse_options(NoOptions, options, "masks")
         images = ByImage(source, report, containers=_PAIRS)
-        wanted = [image for image in images.index.images if _pair_of(image)]
         table = _Classes(images.tree)
         names: set[str] = set()
         count = 0
-        for image in wanted:
-            entry = images.entry(image)
+        for image in images.index:
             mask = _mask_of(image, images.tree, 0)
-            if entry is None or not mask:
-                continue
-            count += 1
-            things = _mask_of(image, images.tree, 1)
-            entry.raw = (images.tree.path(mask), images.tree.path(things) if things else None)
-            names.update(_names_in(entry.raw[0], table, report, image))
+            entry = images.entry(image) if mask else None
+            if entry is not None:
+                count += 1
+                entry.raw = [mask, _mask_of(image, images.tree, 1)]
+                names.update(_names_in(images.tree.path(mask), table))
         if not count:
             raise FormatError(f"There is no folder of masks beside one of images below {source}.")
         listed = [name for name in table.names.values() if name] or sorted(names)
         classes = [*listed, *sorted(names - set(listed))]
-        return images.reading(classes, lambda raw, key, size: _objects(raw, key, size, table, report), images=wanted)
+
+        def build(raw: list[str], key: str, size_wh: SizeWH) -> Iterator[Object]:
+            mask, instances = images.tree.path(raw[0]), images.tree.path(raw[1]) if raw[1] else None
+            return _objects(mask, instances, key, size_wh, table, report)
+
+        return images.reading(classes, build, wanted=lambda image: bool(_pair_of(image)))
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
         parse_options(NoOptions, options, "masks")
@@ -151,7 +153,7 @@ def read_numbers(path: Path) -> tuple[Numbers, bool]:
         raise MediaError(f"The mask '{path.name}' cannot be read: {error}.") from None
 
 
-def _names_in(path: Path, table: _Classes, report: Report, image: str) -> set[str]:
+def _names_in(path: Path, table: _Classes) -> set[str]:
     try:
         pixels, is_color = read_numbers(path)
     except MediaError:
@@ -160,11 +162,11 @@ def _names_in(path: Path, table: _Classes, report: Report, image: str) -> set[st
 
 
 def _objects(
-    raw: tuple[Path, Path | None], key: str, size_wh: SizeWH, table: _Classes, report: Report
+    mask: Path, instances: Path | None, key: str, size_wh: SizeWH, table: _Classes, report: Report
 ) -> Iterator[Object]:
     try:
-        classes, is_color = read_numbers(raw[0])
-        things = read_numbers(raw[1])[0] if raw[1] else np.zeros_like(classes)
+        classes, is_color = read_numbers(mask)
+        things = read_numbers(instances)[0] if instances else np.zeros_like(classes)
     except MediaError as error:
         report.add(Action.DROPPED, "mask that cannot be read", key=key, detail=str(error))
         return

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -83,7 +83,7 @@ class Via:
         """Open a folder."""
         chosen = parse_options(Options, options, "VIA")
         images = ByImage(source, report)
-        entries = []
+        count, has_more = 0, False
         for file in images.tree.below("", (".json",)):
             for data in _images_in(_load(images.tree.path(file), report)):
                 entry = images.entry(str(data["filename"]), file.rpartition("/")[0], place=file)
@@ -91,12 +91,14 @@ class Via:
                     entry.raw = [*(entry.raw or []), *_regions(data)]
                     if given := {k: v for k, v in _mapping(data.get("file_attributes")).items() if v not in ("", {})}:
                         entry.values[FILE_ATTRIBUTES] = given
-                    entries.append(entry)
-        if not entries and not _any_project(images.tree):
+                        has_more = True
+                    count += 1
+        if not count and not _any_project(images.tree):
             raise FormatError(f"No JSON file below {source} has images with regions.")
-        reader = _Regions(_class_attribute(chosen.attribute, [one for entry in entries for one in entry.raw]), report)
-        names = sorted({name for entry in entries for one in entry.raw if (name := reader.class_of(one))})
-        has_more = any(FILE_ATTRIBUTES in entry.values for entry in entries)
+        attribute = _class_attribute(chosen.attribute, (one for _, entry in images.found.items() for one in entry.raw))
+        reader = _Regions(attribute, report)
+        found = (reader.class_of(one) for _, entry in images.found.items() for one in entry.raw)
+        names = sorted(set(found) - {""})
         columns = [Column(FILE_ATTRIBUTES, Kind.TABLE)] if has_more else []
         return images.reading(names, reader.objects, columns=columns)
 
@@ -137,7 +139,7 @@ def _regions(data: Json) -> list[Json]:
     return [one if isinstance(one, dict) else {} for one in listed]
 
 
-def _class_attribute(wish: str, regions: Sequence[Json]) -> str:
+def _class_attribute(wish: str, regions: Iterable[Json]) -> str:
     names = dict.fromkeys(name for one in regions for name in _mapping(one.get("region_attributes")))
     if wish and wish not in names and names:
         raise FormatError(f"No region has the attribute '{wish}'.", hint=f"There are: {', '.join(names)}.")

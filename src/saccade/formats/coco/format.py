@@ -27,12 +27,13 @@ from saccade.core.report import Action, Report
 from saccade.core.schema import Column, Kind, Schema
 from saccade.formats._disk import DiskNames, RoomySet
 from saccade.formats._json import Json, list_of, load_json, own
+from saccade.formats._json_parts import is_large
 from saccade.formats._options import one_of, parse_options
 from saccade.formats._paths import Keys, Tree, is_plain_name, normal, stem_of
 from saccade.formats.base import Detection, LocalFile, Reading, Record
 from saccade.formats.coco.entry import Entry
 from saccade.formats.coco.files import AnnotationFile, Images, annotation_files, candidates, looks_like_coco
-from saccade.formats.coco.large import LARGE, Entries, LargeFile
+from saccade.formats.coco.large import Entries, LargeFile
 from saccade.formats.coco.read import (
     DROPPED_FIELDS,
     STANDARD_FIELDS,
@@ -148,7 +149,7 @@ class _CocoReading:
         return Column("objects", Kind.OBJECTS, tuple(self._categories.classes.values()))
 
     def _load(self, file: AnnotationFile) -> _Source:
-        large = LargeFile(file.path, self._report) if file.path.stat().st_size > LARGE else None
+        large = LargeFile(file.path, self._report) if is_large(file.path) else None
         data = load_json(file.path, self._report) if large is None else large.rest
         if not isinstance(data, dict) or not isinstance(data.get("images"), list):
             raise FormatError(f"{file.path} has no list of images.", hint="Is it a COCO annotation file?")

@@ -14,12 +14,9 @@ import numpy as np
 from saccade.core.report import Report
 from saccade.formats._disk import Rows, storable, temporary_database
 from saccade.formats._json import Json, is_id
-from saccade.formats._json_parts import Parts, load_by_parts
+from saccade.formats._json_parts import Elements, Parts, load_by_parts
 from saccade.formats.coco.entry import Entry
 
-LARGE = 1 << 25
-"""Annotation files of more bytes are read an annotation at a time."""
-_TOGETHER = 512
 _FLUSHED = 1 << 16
 
 
@@ -36,21 +33,18 @@ class LargeFile:
     def __init__(self, path: Path, report: Report) -> None:
         self._parts = Parts(path)
         self._db = temporary_database(self)
-        self._images = Rows(self._db, "images", ("first", "last"))
+        self._images = Elements(self._parts, self._db)
         self._runs = Rows(self._db, "runs", ("image", "first", "last"))
         self._run: tuple[int | str | bytes | None, int, int] | None = None
         self._ids = _Ids()
         self.rest: Json = load_by_parts(
-            self._parts, path, {"images": self._note_image, "annotations": self._note_annotation}, report
+            self._parts, path, {"images": self._images.note, "annotations": self._note_annotation}, report
         )
         if self._run is not None:
             self._runs.add(*self._run)
         self._runs.flush()
         self._db.execute("CREATE INDEX runs_of_images ON runs (image)")
         self.repeated: Container[int | str] = self._ids.repeated()
-
-    def _note_image(self, entry: Any, begin: int, end: int) -> None:
-        self._images.add(begin, end)
 
     def _note_annotation(self, entry: Any, begin: int, end: int) -> None:
         image_id, own_id = (entry.get("image_id"), entry.get("id")) if isinstance(entry, dict) else (None, None)
@@ -66,16 +60,11 @@ class LargeFile:
 
     def images(self) -> Iterator[tuple[Any, int]]:
         """The entries of images in order, each with its number."""
-        self._images.flush()
-        rows = self._db.execute("SELECT place, first, last FROM images ORDER BY place")
-        while several := rows.fetchmany(_TOGETHER):
-            values = self._parts.values(several[0][1], several[-1][2])
-            yield from zip(values, (place for place, _, _ in several), strict=True)
+        return ((entry, place) for place, entry in enumerate(self._images, 1))
 
     def image(self, place: int) -> Json:
         """The entry of an image by its number."""
-        first, last = self._db.execute("SELECT first, last FROM images WHERE place = ?", (place,)).fetchone()
-        found: Json = self._parts.values(first, last)[0]
+        found: Json = self._images.at(place)
         return found
 
     def annotations(self, image_id: int | str) -> list[Any]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,22 +27,17 @@ from saccade.core.objects import AttributeValue, Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo
 from saccade.formats._by_image import ByImage, ImageIndex, ImagesOut, Out, SizeWH
+from saccade.formats._disk import RoomySet
 from saccade.formats._json import Json, list_of, load_json
+from saccade.formats._json_parts import is_large
 from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._painting import Painting, drop_beside_shape
 from saccade.formats._paths import SPLIT_WORDS, stem_of, tree_of
 from saccade.formats.base import Detection, Reading
+from saccade.formats.coco.large import LargeFile
 from saccade.formats.masks import read_numbers
 
 _COLOR = re.compile("#[0-9a-fA-F]{6}")
-
-
-@dataclass(frozen=True)
-class _Raw:
-    """A mask, what each of its segments is, and the numbers of those that the JSON file names."""
-
-    path: Path
-    segments: dict[int, tuple[str, bool]]
 
 
 class Panoptic:
@@ -67,13 +61,17 @@ class Panoptic:
         if not files:
             raise FormatError(f"There is no JSON file with segments_info below {source}.")
         folders = tuple(f"{stem_of(file)}/" for file in files)
-        images.index = ImageIndex(images.tree, (one for one in images.tree.images() if not one.startswith(folders)))
+        images.index = ImageIndex(images.tree, lambda image: not image.startswith(folders))
         classes: dict[str, ClassInfo] = {}
-        masks: set[str] = set()
+        masks = RoomySet()
         for file in files:
             _Annotations(images, file, classes, masks, report).fill()
-        wanted = [image for image in images.index.images if image not in masks]
-        return images.reading(classes.values(), lambda raw, key, size: _objects(raw, key, size, report), images=wanted)
+
+        def build(raw: Any, key: str, size_wh: SizeWH) -> Iterator[Object]:
+            segments = {number: (name, is_crowd) for number, name, is_crowd in raw[1]}
+            return _objects(images.tree.path(raw[0]), segments, key, size_wh, report)
+
+        return images.reading(classes.values(), build, wanted=lambda image: image not in masks)
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
         parse_options(NoOptions, options, "COCO panoptic")
@@ -97,12 +95,16 @@ class _Annotations:
     """One JSON file."""
 
     def __init__(
-        self, images: ByImage, file: str, classes: dict[str, ClassInfo], masks: set[str], report: Report
+        self, images: ByImage, file: str, classes: dict[str, ClassInfo], masks: RoomySet, report: Report
     ) -> None:
         self._images, self._file, self._report = images, file, report
         self._classes, self._masks = classes, masks
-        data = load_json(images.tree.path(file), report)
+        path = images.tree.path(file)
+        self._large = LargeFile(path, report) if is_large(path) else None
+        data = self._large.rest if self._large else load_json(path, report)
         self._data: Json = data if isinstance(data, dict) else {}
+        listed = _dicts(self._data, "annotations")
+        self._by_image = {one.get("image_id"): one for one in listed if _is_key(one.get("image_id"))}
         words = re.findall("[a-z]+", file.rpartition("/")[2].lower())
         self._split = next((word for word in words if word in SPLIT_WORDS), None)
 
@@ -114,18 +116,30 @@ class _Annotations:
             if info is not None:
                 names[number] = info.name
                 self._classes.setdefault(info.name, info)
-        listed = _dicts(self._data, "annotations")
-        annotations = {one.get("image_id"): one for one in listed if _is_key(one.get("image_id"))}
-        for image in _dicts(self._data, "images"):
+        for image in self._listed_images():
             entry = self._images.entry(str(image.get("file_name")), "images", place=self._file)
             if entry is None:
                 continue
             entry.split = entry.split or self._split
-            annotation = annotations.get(image.get("id")) if _is_key(image.get("id")) else None
+            annotation = self._annotation(image.get("id"))
             if annotation is not None:
                 entry.raw = self._raw(annotation, names, stem_of(str(image.get("file_name"))))
 
-    def _raw(self, annotation: Json, names: Mapping[Any, str], key: str) -> _Raw | None:
+    def _listed_images(self) -> Iterator[Json]:
+        if self._large is None:
+            yield from _dicts(self._data, "images")
+        else:
+            yield from (one for one, _ in self._large.images() if isinstance(one, dict))
+
+    def _annotation(self, image_id: Any) -> Json | None:
+        """The last one of an image."""
+        if self._large is None or not _is_key(image_id):
+            return self._by_image.get(image_id) if _is_key(image_id) else None
+        found = self._large.annotations(image_id)
+        return next((one for one in reversed(found) if isinstance(one, dict)), None)
+
+    def _raw(self, annotation: Json, names: Mapping[Any, str], key: str) -> list[Any] | None:
+        """The file of the masks, and the numbers of those that the JSON file names with what each is."""
         folder, name = stem_of(self._file), str(annotation.get("file_name"))
         beside = folder.rpartition("/")[0]
         places = (f"{where}/{name}".lstrip("/") for where in (folder, beside, ""))
@@ -139,7 +153,7 @@ class _Annotations:
             category = one.get("category_id")
             if isinstance(one.get("id"), int) and _is_key(category):
                 segments[one["id"]] = names.get(category, ""), bool(one.get("iscrowd"))
-        return _Raw(self._images.tree.path(found), segments)
+        return [found, [[number, *told] for number, told in segments.items()]]
 
 
 def _dicts(data: Json, name: str) -> list[Json]:
@@ -160,9 +174,11 @@ def _class_info(one: Json) -> ClassInfo | None:
     return ClassInfo(name, parent if has_parent else None, shown)
 
 
-def _objects(raw: _Raw, key: str, size_wh: SizeWH, report: Report) -> Iterator[Object]:
+def _objects(
+    path: Path, segments: Mapping[int, tuple[str, bool]], key: str, size_wh: SizeWH, report: Report
+) -> Iterator[Object]:
     try:
-        numbers, is_color = read_numbers(raw.path)
+        numbers, is_color = read_numbers(path)
     except MediaError as error:
         report.add(Action.DROPPED, "mask that cannot be read", key=key, detail=str(error))
         return
@@ -175,7 +191,7 @@ def _objects(raw: _Raw, key: str, size_wh: SizeWH, report: Report) -> Iterator[O
     for number in np.unique(numbers).tolist():
         if number == 0:
             continue
-        name, is_crowd = raw.segments.get(number, ("", False))
+        name, is_crowd = segments.get(number, ("", False))
         if not name:
             report.add(Action.DROPPED, "segment without a class", key=key, object_id=str(number))
             continue

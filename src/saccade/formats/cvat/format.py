@@ -31,6 +31,8 @@ from saccade.core.objects import Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._boxes import notice_duplicates
+from saccade.formats._by_image import ImageIndex
+from saccade.formats._disk import RoomySet
 from saccade.formats._options import NoOptions, one_of, parse_options
 from saccade.formats._paths import Keys, Tree, is_video_name, normal, stem_of
 from saccade.formats._writing import SPLIT, image_size_wh
@@ -104,7 +106,7 @@ class _Head:
     labels: Labels
     splits: bool = False
     tags: set[str] = field(default_factory=set)
-    images: list[str] = field(default_factory=list)
+    has_images: bool = False
     classes: set[str] = field(default_factory=set)
     tracks: list[Track] = field(default_factory=list)
 
@@ -116,10 +118,7 @@ class _CvatReading:
         self._path, self._report = path, report
         self._tree = Tree(path.parent)
         self._tree.report_unusable(report)
-        self._images = self._tree.images()
-        self._ends: dict[str, list[str]] = {}
-        for image in self._images:
-            self._ends.setdefault(image.rpartition("/")[2], []).append(image)
+        self._images = ImageIndex(self._tree)
         self._head = self._look()
 
     def open(self) -> Reading:
@@ -133,9 +132,9 @@ class _CvatReading:
         if head.tags:
             columns.append(Column(LABELS, Kind.LABELS, tuple(map(ClassInfo, sorted(head.tags)))))
         columns += [Column(SPLIT, Kind.TEXT)] if head.splits else []
-        if head.tracks or (head.labels.of_video and not head.images):
+        if head.tracks or (head.labels.of_video and not head.has_images):
             return Reading(Schema(tuple(columns)), self._frames(), None)
-        return Reading(Schema(tuple(columns)), self._records(), self._total())
+        return Reading(Schema(tuple(columns)), self._records(), sum(1 for _ in self._images))
 
     def _look(self) -> _Head:
         head = _Head(Labels())
@@ -146,7 +145,7 @@ class _CvatReading:
                 head.tracks.append(read_track(element, self._report))
                 head.classes.add(element.get("label") or "")
             else:
-                head.images.append(element.get("name") or "")
+                head.has_images = True
                 head.splits = head.splits or bool(element.get("subset"))
                 head.tags.update(tag.get("label") or "" for tag in element.iter("tag"))
                 head.classes.update(shape.get("label") or "" for shape in element if shape.tag in SHAPES)
@@ -169,21 +168,14 @@ class _CvatReading:
         except (ParseError, DefusedXmlException, ValueError, LookupError, RecursionError) as error:
             raise FormatError(f"{self._path.name} cannot be read: {error or type(error).__name__}.") from None
 
-    def _total(self) -> int:
-        named = {image for image in map(self._file_of_name, self._head.images) if image is not None}
-        return len(named) + len([image for image in self._images if image not in named])
-
     def _file_of_name(self, name: str) -> str | None:
         """The image file of a name in the XML."""
         plain = normal(name)
-        for wish in (f"images/{plain}", plain):
-            if wish in self._tree.files and wish in self._ends.get(wish.rpartition("/")[2], ()):
-                return wish
-        ends = [image for image in self._ends.get(plain.rpartition("/")[2], ()) if f"/{image}".endswith(f"/{plain}")]
-        return ends[0] if len(ends) == 1 else None
+        wish = next((wish for wish in (f"images/{plain}", plain) if wish in self._images), None)
+        return wish or self._images.ending(plain) or None
 
     def _records(self) -> Iterator[Record]:
-        keys, used, empty = Keys(self._report), set[str](), 0
+        keys, used, empty = Keys(self._report), RoomySet(), 0
         for element in self._elements():
             if element.tag != "image":
                 continue

@@ -46,9 +46,10 @@ from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box, notice_duplicates
+from saccade.formats._disk import RoomyDict, RoomySet, Rows, temporary_database
 from saccade.formats._json import Json, list_of, load_json, mentions, number, own
 from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, normal, stem_of, tree_of, whole_text
+from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, is_image_name, normal, stem_of, tree_of, whole_text
 from saccade.formats._writing import SPLIT, image_size_wh
 from saccade.formats.base import Detection, LocalFile, MediaSource, Reading, Record
 from saccade.formats.labelme.write import FLAGS, write_labelme
@@ -121,7 +122,11 @@ class _LabelMeReading:
         self._splits = any(folder in SPLIT_WORDS for folder in self._tree.folders_in())
         self._names: set[str] = set()
         self._has_flags = False
-        self._entries = list(self._find_entries())
+        self._by_stem: RoomyDict[list[str]] = RoomyDict()
+        self._db = temporary_database(self)
+        self._entries = Rows(self._db, "entries", ("key", "image", "labels", "split"))
+        for entry in self._find_entries():
+            self._entries.add(entry.key, entry.image, entry.labels, entry.split)
 
     def open(self) -> Reading:
         columns = [
@@ -133,8 +138,10 @@ class _LabelMeReading:
         return Reading(Schema(tuple(columns)), self._records(), len(self._entries))
 
     def _find_entries(self) -> Iterator[_Entry]:
-        keys, used = Keys(self._report), dict.fromkeys(self._tree.images(), "")
-        found = []
+        keys, used = Keys(self._report), RoomySet()
+        found = Rows(self._db, "found", ("image", "labels"))
+        for path in self._tree.each_image():
+            self._by_stem[stem_of(path)] = [*(self._by_stem.get(stem_of(path)) or ()), path]
         for labels in self._tree.below("", (".json",)):
             data = self._load(labels)
             if data is None:
@@ -146,17 +153,21 @@ class _LabelMeReading:
                 self._report.add(
                     Action.SET_ASIDE, "image file missing", detail=f"{data.get('imagePath')!r} of {labels}"[:200]
                 )
-            elif image and used[image]:
+            elif image and image in used:
                 self._report.add(Action.SET_ASIDE, "second annotation of an image", detail=f"{labels} of {image}")
             else:
-                used[image] = labels
-                found.append((image, labels))
-        found += [(image, "") for image, labels in used.items() if image and not labels]
-        for image, labels in sorted(found, key=lambda pair: pair[0] or pair[1]):
-            stem, split = stem_of(image or labels), None
+                used.add(image)
+                found.add(image, labels)
+        for path in self._tree.each_image():
+            if path not in used:
+                found.add(path, "")
+        found.flush()
+        by_name = "SELECT image, labels FROM found ORDER BY CASE image WHEN '' THEN labels ELSE image END"
+        for path, labels in self._db.execute(by_name):
+            stem, split = stem_of(path or labels), None
             if self._splits and stem.partition("/")[0] in SPLIT_WORDS:
                 split, _, stem = stem.partition("/")
-            yield _Entry(keys.take(stem, stem_of(image or labels)), image, labels, split)
+            yield _Entry(keys.take(stem, stem_of(path or labels)), path, labels, split)
 
     def _load(self, labels: str) -> Json | None:
         try:
@@ -175,17 +186,15 @@ class _LabelMeReading:
         wishes = []
         if isinstance(path, str):  # what leads outside is none of the images that the source has
             wishes.append(posixpath.normpath(f"{folder}/{path}".replace("\\", "/")).lstrip("/"))
-        images = self._tree.images()
-        wishes += [image for image in images if stem_of(image) == stem_of(labels)]
+        wishes += self._by_stem.get(stem_of(labels)) or []
         if isinstance(path, str):
             last = normal(path).rpartition("/")[2]
             wishes.append(normal(f"{folder}/{last}"))
-        held = set(images)
-        found = next((wish for wish in wishes if wish in held), None)
+        found = next((wish for wish in wishes if is_image_name(wish) and wish in self._tree.files), None)
         return found if found is not None else ("" if data.get("imageData") else None)
 
     def _records(self) -> Iterator[Record]:
-        for entry in self._entries:
+        for entry in (_Entry(*row) for _, *row in self._entries):
             data = self._load(entry.labels) if entry.labels else None
             media = self._media(entry, data)
             if media is None:
@@ -341,7 +350,9 @@ def _mask_pixels(encoded: Any) -> Any:
             if image.width * image.height > 1 << 28:
                 raise InvalidValueError(f"A mask of {image.width} x {image.height} pixels is too large.")
             return np.asarray(image.convert("L")) > 0
-    except (binascii.Error, ValueError, OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError:  # whose text names an object of this process
+        raise InvalidValueError("The mask is no PNG in base64.") from None
+    except (binascii.Error, ValueError, OSError, Image.DecompressionBombError) as error:
         raise InvalidValueError(f"The mask is no PNG in base64: {error}.") from None
 
 

@@ -26,7 +26,9 @@ from saccade.core.objects import AttributeValue, Object, Objects
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._boxes import notice_duplicates
-from saccade.formats._json import Json, list_of, load_json, number
+from saccade.formats._disk import RoomyDict, RoomySet
+from saccade.formats._json import Json, list_of, number
+from saccade.formats._json_parts import load_listed
 from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import Keys, Tree, is_image_name, normal, stem_of
 from saccade.formats._writing import image_size_wh
@@ -92,21 +94,28 @@ class _Tasks:
         self._report = report
         self._tree = Tree(path.parent)
         self._tree.report_unusable(report)
-        data = load_json(path, report)
+        data, self._listed = load_listed(path, "", report)
         if not isinstance(data, list):
             raise FormatError(f"{path.name} is not a list of tasks.", hint="Export the project as JSON.")
-        self._tasks = [task for task in data if isinstance(task, dict)]
-        self._by_name: dict[str, list[str]] = {}
-        for image in self._tree.images():
-            self._by_name.setdefault(image.rpartition("/")[2], []).append(image)
+        self._by_name: RoomyDict[list[str]] = RoomyDict()
+        for image in self._tree.each_image():
+            name = image.rpartition("/")[2]
+            found = self._by_name.get(name)
+            if found is None:
+                self._by_name[name] = [image]
+            else:
+                found.append(image)
         self._further = 0
+
+    def _tasks(self) -> Iterator[Json]:
+        return (task for task in self._listed if isinstance(task, dict))
 
     def open(self) -> Reading:
         classes: dict[str, None] = {}
         labels: dict[str, None] = {}
         guessed: dict[str, None] = {}
         has_predictions = False
-        for task in self._tasks:
+        for task in self._tasks():
             regions = self._regions(task) or []
             classes.update(dict.fromkeys(name for region in regions if (name := _label_of(region))))
             labels.update(dict.fromkeys(_choices(regions)))
@@ -129,8 +138,8 @@ class _Tasks:
         return _results(made[-1]) if made else None
 
     def _records(self, has_labels: bool, has_predictions: bool) -> Iterator[Record]:
-        keys, used = Keys(self._report), set[str]()
-        for task in self._tasks:
+        keys, used = Keys(self._report), RoomySet()
+        for task in self._tasks():
             address = _image_of(task)
             image = self._find(address)
             if image is None or image in used:
@@ -155,7 +164,7 @@ class _Tasks:
         plain = normal(unquote(address.rpartition("?d=")[2] if "?d=" in address else address.partition("?")[0]))
         name = plain.rpartition("/")[2]
         for wish in (name, _UPLOAD.sub("", name)):
-            near = self._by_name.get(wish, [])
+            near = self._by_name.get(wish) or []
             whole = [image for image in near if f"/{plain}".endswith(f"/{image}") or f"/{image}".endswith(f"/{plain}")]
             if len(whole or near) == 1:
                 return (whole or near)[0]

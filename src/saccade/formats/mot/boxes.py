@@ -109,7 +109,7 @@ class _Sequences:
         classes = tuple(ClassInfo(name) for name in dict.fromkeys(name for names in known for name in names))
         columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, classes)]
         columns += [Column(SPLIT, Kind.TEXT)] if self._splits else []
-        count = sum(len(self._tree.images(join(folder, "img1"))) for folder in self._folders)
+        count = sum(1 for folder in self._folders for _ in self._tree.each_image(join(folder, "img1")))
         return Reading(Schema(tuple(columns)), self._records(), count)
 
     def _records(self) -> Iterator[Record]:
@@ -120,7 +120,7 @@ class _Sequences:
                 split, _, name = folder.partition("/")
             truth = truth_of(self._tree, folder)
             frames = self._lines(truth, folder) if truth else None
-            for image in self._tree.images(join(folder, "img1")):
+            for image in self._tree.each_image(join(folder, "img1")):
                 stem = stem_of(image.rpartition("/")[2])
                 key = keys.take(join(name, stem), join(folder, stem))
                 match = _FRAME.search(stem)

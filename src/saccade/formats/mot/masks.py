@@ -66,16 +66,15 @@ class Mots:
         if not folders:
             raise FormatError(f"There is no folder img1 below {source}.", hint="Expected SEQUENCE/img1 and gt/gt.txt.")
         classes: dict[str, None] = {}
-        wanted: list[str] = []
-        for folder in folders:
-            names = _names(images.tree, folder)
+        pictures = tuple(f"{join(folder, 'img1')}/" for folder in folders)
+        named = {folder: _names(images.tree, folder) for folder in folders}
+        for folder, names in named.items():
             truth = truth_of(images.tree, folder)
             frames = _lines(images.tree, truth, report) if truth else None
             if frames is not None:
                 classes.update(dict.fromkeys(names.values()))
             split, _, rest = folder.partition("/")
-            for image in images.tree.images(join(folder, "img1")):
-                wanted.append(image)
+            for image in images.tree.each_image(join(folder, "img1")):
                 entry = images.entry(image)
                 assert entry is not None
                 stem = stem_of(image.rpartition("/")[2])
@@ -84,12 +83,14 @@ class Mots:
                 entry.split = split if has_split else None
                 if frames is not None:
                     number = int(stem) if stem.isdecimal() and len(stem) <= 9 else -1
-                    entry.raw = (frames.pop(number, []), names)
+                    entry.raw = [frames.pop(number, []), folder]
             for number, lines in sorted((frames or {}).items()):
                 reason = "masks of a frame without a picture"
                 report.add(Action.DROPPED, reason, key=folder, detail=f"{len(lines)} of {number}")
         reading = images.reading(
-            classes, lambda raw, key, size: _objects(raw[0], raw[1], key, size, report), images=wanted
+            classes,
+            lambda raw, key, size: _objects(raw[0], named[raw[1]], key, size, report),
+            wanted=lambda image: image.startswith(pictures),
         )
         return replace(reading, records=(_in_sequence(record) for record in reading.records))
 

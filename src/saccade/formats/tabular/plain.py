@@ -17,7 +17,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -94,7 +95,7 @@ class Csv:
                 entry = images.entry(row.image, file.rpartition("/")[0], place=f"{file}, {row.place}")
                 if entry is not None:
                     entry.raw = entry.raw or []
-                    entry.raw += [row] if row.xyxy or row.name else []
+                    entry.raw += [astuple(row)] if row.xyxy or row.name else []
                     entry.split = entry.split or row.split or _split_of(file)
                     names.update([row.name] if row.name else [])
         return images.reading(sorted(names), lambda rows, key, size: _objects(rows, key, size, report))
@@ -191,9 +192,9 @@ def _row(cells: Sequence[str], columns: Mapping[str, Any], place: str) -> _Row:
     )
 
 
-def _objects(rows: Sequence[_Row], key: str, size_wh: SizeWH, report: Report) -> Iterator[Object]:
+def _objects(rows: Sequence[Sequence[Any]], key: str, size_wh: SizeWH, report: Report) -> Iterator[Object]:
     used: set[str] = set()
-    for position, row in enumerate(rows, 1):
+    for position, row in enumerate(starmap(_Row, rows), 1):
         more = row.more or {}
         object_id = more.get("id") or str(position)
         while object_id in used:

@@ -22,7 +22,6 @@ Source of the format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +30,13 @@ from typing import Any, ClassVar
 from saccade.core.errors import FormatError, SaccadeError
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.formats._disk import RoomyDict, RoomySet, Rows, temporary_database
 from saccade.formats._options import one_of, parse_options
 from saccade.formats._paths import Keys, Tree, stem_of
 from saccade.formats._writing import image_size_wh
 from saccade.formats.base import Detection, LocalFile, Reading, Record
 from saccade.formats.voc.files import ANNOTATIONS, find_files, pick_image, read_splits, voc_root
-from saccade.formats.voc.read import Annotation, Bounds, ObjectReader, guess_origin, parse_annotation
+from saccade.formats.voc.read import Annotation, ObjectReader, Seen, pack, parse_annotation, unpack
 from saccade.formats.voc.segmentation import CLASSES, OBJECTS, with_masks
 from saccade.formats.voc.write import Options as WriteOptions
 from saccade.formats.voc.write import write_voc
@@ -55,7 +55,7 @@ class _Entry:
     key: str
     image: str
     split: str | None
-    annotation: Annotation | None
+    stem: str
 
 
 class Voc:
@@ -97,40 +97,40 @@ class _VocReading:
         if not self._files.annotations:
             raise FormatError(f"There is no VOC annotation in {root}.", hint="Expected Annotations/*.xml.")
         self._tree.report_unusable(report)
-        self._annotations = dict(self._parse())
-        self._entries = list(self._find_entries())
+        self._annotations = RoomyDict(pack, unpack)
+        self._broken, self._seen = RoomySet(), Seen()
+        self._parse()
+        self._entries = Rows(temporary_database(self), "entries", ("key", "image", "split", "stem"))
+        for entry in self._find_entries():
+            self._entries.add(entry.key, entry.image, entry.split, entry.stem)
         self._report_lost()
         self._origin = self._decide(origin)
 
     def open(self) -> Reading:
-        labelled = [annotation for annotation in self._annotations.values() if annotation is not None]
-        names = sorted({found.class_name for each in labelled for found in each.objects if found.class_name})
-        infos = tuple(ClassInfo(name) for name in names)
+        infos = tuple(ClassInfo(name) for name in sorted(self._seen.areas.keys() - {""}))
         columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, infos)]
         if self._has_splits:
             columns.append(Column("split", Kind.TEXT))
-        reader = ObjectReader(self._origin, Bounds.of(labelled), self._report)
+        reader = ObjectReader(self._origin, self._seen.small(), self._report)
         return Reading(Schema(tuple(columns)), self._records(reader), len(self._entries))
 
-    def _parse(self) -> Iterator[tuple[str, Annotation | None]]:
+    def _parse(self) -> None:
         for stem, file in self._files.annotations.items():
             try:
-                yield stem, parse_annotation(self._tree.path(file))
+                self._annotations[stem] = annotation = parse_annotation(self._tree.path(file))
+                self._seen.add(annotation)
             except (FormatError, OSError) as error:
                 self._report.add(Action.SET_ASIDE, "annotation that cannot be read", key=stem, detail=str(error))
-                yield stem, None
+                self._broken.add(stem)
 
     def _decide(self, origin: str) -> int:
-        guess, reason = guess_origin(each for each in self._annotations.values() if each is not None)
+        guess, reason = self._seen.origin()
         if origin == "auto" and reason:
             self._report.add(Action.GUESSED, "number of the first pixel", detail=f"{guess}, because {reason}")
         return int(guess if origin == "auto" else origin)
 
     def _report_lost(self) -> None:
-        lost: Counter[str] = Counter()
-        for annotation in self._annotations.values():
-            lost.update(annotation.lost if annotation else ())
-        for name, count in lost.items():
+        for name, count in self._seen.lost.items():
             self._report.add(Action.DROPPED, "field of objects", detail=f"'{name}' of {count}")
         only_classes = CLASSES in self._tree.folders and OBJECTS not in self._tree.folders
         for folder in (OBJECTS, CLASSES):
@@ -138,30 +138,28 @@ class _VocReading:
                 self._report.add(Action.DROPPED, "folder that is not read", detail=folder)
 
     def _find_entries(self) -> Iterator[_Entry]:
-        splits = read_splits(self._tree, self._files.stems(), self._report)
+        splits = read_splits(self._tree, self._files, self._report)
         self._has_splits = splits is not None or self._files.split_folders
-        named = {image.rsplit("/", 1)[-1]: image for images in self._files.images.values() for image in images}
-        keys = Keys(self._report)
-        used: set[str] = set()
+        keys, used = Keys(self._report), RoomySet()
         for stem in self._files.stems():
-            annotation = self._annotations.get(stem)
-            if annotation is None and stem in self._annotations:
-                used.update(self._files.images.get(stem, ()))
+            if stem in self._broken:
+                for other in self._files.images.get(stem) or ():
+                    used.add(other)
                 continue
-            image = self._image(stem, annotation, named, used)
+            image = self._image(stem, self._annotations.get(stem), used)
             if image is not None:
                 split = splits.get(stem) if splits is not None else self._folder_split(stem)
                 if splits is not None and split is None:
                     self._report.add(Action.NOTICED, "item in no split", key=stem)
                 short = stem.partition("/")[2] if self._files.split_folders else stem
-                yield _Entry(keys.take(short, stem), image, split, annotation)
+                yield _Entry(keys.take(short, stem), image, split, stem)
 
     def _folder_split(self, stem: str) -> str | None:
         return stem.partition("/")[0] if self._files.split_folders and "/" in stem else None
 
-    def _image(self, stem: str, annotation: Annotation | None, named: dict[str, str], used: set[str]) -> str | None:
+    def _image(self, stem: str, annotation: Annotation | None, used: RoomySet) -> str | None:
         name = annotation.file_name if annotation else ""
-        image = pick_image(self._files, stem, named, name)
+        image = pick_image(self._files, stem, name)
         if image is None:
             reason = "link that leads outside the source" if self._leads_outside(stem) else "image file missing"
             self._report.add(Action.SET_ASIDE, reason, key=stem, detail=repr(name))
@@ -171,7 +169,7 @@ class _VocReading:
                 self._report.add(Action.SET_ASIDE, "second annotation of an image", key=stem, detail=image)
             return None
         used.add(image)
-        for other in self._files.images.get(stem, ()):
+        for other in self._files.images.get(stem) or ():
             if other not in used:
                 self._report.add(Action.SET_ASIDE, "second image of the same name", key=stem, detail=other)
         if name and image.rsplit("/", 1)[-1].strip() != name:
@@ -183,10 +181,10 @@ class _VocReading:
         return any(f"/{stem_of(file)}".endswith(f"/{stem}") for file in self._tree.outside)
 
     def _records(self, reader: ObjectReader) -> Iterator[Record]:
-        for entry in self._entries:
-            path = self._tree.path(entry.image)
-            size = self._size_wh(entry, path)
-            labels = None if entry.annotation is None else reader.objects(entry.annotation, entry.key, size)
+        for entry in (_Entry(*row) for _, *row in self._entries):
+            path, annotation = self._tree.path(entry.image), self._annotations.get(entry.stem)
+            size = self._size_wh(entry.key, annotation, path)
+            labels = None if annotation is None else reader.objects(annotation, entry.key, size)
             if self._masks and labels is not None and (png := self._png(entry.image)) is not None:
                 labels = with_masks(labels, png, entry.key, size, self._report)
             values: dict[str, Any] = {"objects": labels}
@@ -199,17 +197,17 @@ class _VocReading:
         name = f"{OBJECTS}/{stem_of(image.removeprefix('JPEGImages/'))}.png"
         return self._tree.path(name) if name in self._tree.files else None
 
-    def _size_wh(self, entry: _Entry, path: Path) -> tuple[int, int] | None:
+    def _size_wh(self, key: str, annotation: Annotation | None, path: Path) -> tuple[int, int] | None:
         """The true size, else the one that the file states."""
-        stated = entry.annotation.size_wh if entry.annotation else None
+        stated = annotation.size_wh if annotation else None
         try:
             true = image_size_wh(path)
         except (SaccadeError, OSError) as error:
-            self._report.add(Action.NOTICED, "image that cannot be opened", key=entry.key, detail=str(error))
+            self._report.add(Action.NOTICED, "image that cannot be opened", key=key, detail=str(error))
             return stated
-        if entry.annotation is not None and stated != true:
+        if annotation is not None and stated != true:
             detail = f"the file says {stated}, the image is {true}"
-            self._report.add(Action.REPAIRED, "size of an image other than stated", key=entry.key, detail=detail)
+            self._report.add(Action.REPAIRED, "size of an image other than stated", key=key, detail=detail)
         return true
 
 

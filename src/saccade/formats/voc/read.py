@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from pathlib import Path
 from statistics import median
+from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
@@ -26,6 +28,7 @@ EXACT = Context(prec=800)
 """Arithmetic that takes an origin off a number, or adds it, without losing a digit of any float."""
 TINY_SHARE = 0.002
 _SMALL_FOR_CLASS = 0.05
+_MOST_AREAS = 10_000
 _OBJECT_FIELDS = {"name", "pose", "bndbox", "attributes", *FLAGS}
 
 
@@ -118,42 +121,69 @@ def _attribute(value: Element | None) -> AttributeValue:
     return text
 
 
-def guess_origin(annotations: Iterable[Annotation]) -> tuple[str, str]:
-    """The origin of a set, 0 or 1, and the reason in words.
+def pack(annotation: Annotation) -> list[Any]:
+    """An annotation as JSON holds it."""
+    objects = [[found.class_name, found.corners, found.attributes] for found in annotation.objects]
+    return [annotation.file_name, annotation.size_wh, objects, annotation.origin]
 
-    The devkit's pixels count from 1, both ends included, so no coordinate can be less than 1. labelImg counts from 0
-    but raises 0 to 1 when it saves, so its sets show no 0 either; it is known by its ``path`` element and its
-    database 'Unknown'.
+
+def unpack(packed: list[Any]) -> Annotation:
+    """What was packed, but for what only the set as a whole is asked for."""
+    file_name, size_wh, objects, origin = packed
+    made = tuple(RawObject(name, tuple(corners), attributes) for name, corners, attributes in objects)
+    return Annotation(file_name, tuple(size_wh) if size_wh else None, made, origin)
+
+
+class Seen:
+    """What the annotations of a set, which come one after another, say together.
+
+    Attributes:
+        lost: how often there are fields that are not read.
+        areas: of boxes, by class; of the first ten thousand of each.
     """
-    files = [annotation for annotation in annotations if annotation.objects]
-    if files and all(annotation.origin == files[0].origin is not None for annotation in files):
-        return files[0].origin or "1", ""
-    lows = [to_decimal(text) for each in files for found in each.objects for text in found.corners[:2]]
-    numbers = [number for number in lows if number is not None]
-    if any(number < 1 for number in numbers):
-        return "0", "a coordinate is below 1"
-    if files and all(annotation.is_labelimg for annotation in files):
-        return "0", "the files are by labelImg, which counts from 0 and writes 1 for 0"
-    if sum(number != number.to_integral_value() for number in numbers) * 2 > len(numbers):
-        return "0", "most coordinates have fractions, and the devkit's are whole"
-    return "1", "no coordinate is below 1, as in the devkit"
 
+    def __init__(self) -> None:
+        self.lost: Counter[str] = Counter()
+        self.areas: dict[str, array[float]] = {}
+        self._origins: set[str | None] = set()
+        self._all_labelimg, self._below_1 = True, False
+        self._numbers = self._fractions = 0
 
-@dataclass(frozen=True)
-class Bounds:
-    """What is suspicious in a set: the area below which a box of each class is far smaller than the others."""
+    def add(self, annotation: Annotation) -> None:
+        self.lost.update(annotation.lost)
+        for found in annotation.objects:
+            areas, xyxy = self.areas.setdefault(found.class_name, array("d")), _corners(found.corners, 0)
+            if xyxy is not None and len(areas) < _MOST_AREAS:
+                areas.append(abs((xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1])))
+            for number in (one for one in map(to_decimal, found.corners[:2]) if one is not None):
+                self._numbers += 1
+                self._fractions += number != number.to_integral_value()
+                self._below_1 = self._below_1 or number < 1
+        if annotation.objects:
+            self._origins.add(annotation.origin)
+            self._all_labelimg = self._all_labelimg and annotation.is_labelimg
 
-    small: dict[str, float]
+    def origin(self) -> tuple[str, str]:
+        """The origin of the set, 0 or 1, and the reason in words.
 
-    @classmethod
-    def of(cls, annotations: Iterable[Annotation]) -> Bounds:
-        areas: dict[str, list[float]] = defaultdict(list)
-        for annotation in annotations:
-            for found in annotation.objects:
-                xyxy = _corners(found.corners, 0)
-                if xyxy is not None:
-                    areas[found.class_name].append(abs((xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1])))
-        return cls({name: _SMALL_FOR_CLASS * median(found) for name, found in areas.items() if len(found) >= 20})
+        The devkit's pixels count from 1, both ends included, so no coordinate can be less than 1. labelImg counts from
+        0 but raises 0 to 1 when it saves, so its sets show no 0 either; it is known by its ``path`` element and its
+        database 'Unknown'.
+        """
+        stated = next(iter(self._origins), None)
+        if stated is not None and len(self._origins) == 1:
+            return stated, ""
+        if self._below_1:
+            return "0", "a coordinate is below 1"
+        if self._origins and self._all_labelimg:
+            return "0", "the files are by labelImg, which counts from 0 and writes 1 for 0"
+        if self._fractions * 2 > self._numbers:
+            return "0", "most coordinates have fractions, and the devkit's are whole"
+        return "1", "no coordinate is below 1, as in the devkit"
+
+    def small(self) -> dict[str, float]:
+        """For each class of enough objects the area below which a box is far smaller than the others."""
+        return {name: _SMALL_FOR_CLASS * median(found) for name, found in self.areas.items() if len(found) >= 20}
 
 
 def _corners(texts: Sequence[str], origin: int) -> BoundsXYXY | None:
@@ -169,9 +199,9 @@ def _corners(texts: Sequence[str], origin: int) -> BoundsXYXY | None:
 class ObjectReader:
     """Turns the objects of a file into ours; repairs and suspicions go to the report."""
 
-    def __init__(self, origin: int, bounds: Bounds, report: Report) -> None:
+    def __init__(self, origin: int, small: Mapping[str, float], report: Report) -> None:
         self._origin = origin
-        self._bounds = bounds
+        self._small = small
         self._report = report
 
     def objects(self, annotation: Annotation, key: str, size_wh: tuple[int, int] | None) -> Objects:
@@ -198,6 +228,6 @@ class ObjectReader:
         box = fit_box(xyxy, size_wh, self._report, key=key, object_id=object_id, swap=True)
         if box is not None and size_wh and box.area() < TINY_SHARE * size_wh[0] * size_wh[1]:
             add(Action.NOTICED, "tiny box", f"{box.area():g} pixels, less than 0.2 % of the image")
-        elif box is not None and box.area() < self._bounds.small.get(raw.class_name, 0):
+        elif box is not None and box.area() < self._small.get(raw.class_name, 0):
             add(Action.NOTICED, "box far smaller than others of its class", f"{box.area():g} pixels")
         return box

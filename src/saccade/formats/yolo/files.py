@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import yaml
 
 from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
+from saccade.formats._disk import RoomyDict
 from saccade.formats._paths import (
     SPLIT_WORDS,
     Tree,
@@ -65,7 +66,11 @@ class Group:
     """The images of one split: their paths in the tree, each with the path that becomes its key."""
 
     split: str | None
-    images: dict[str, str] = field(default_factory=dict)
+    images: RoomyDict[str] = field(default_factory=RoomyDict)
+
+    def add(self, image: str, key_path: str) -> None:
+        if image not in self.images:
+            self.images[image] = key_path
 
 
 @dataclass
@@ -204,7 +209,7 @@ class _Finder:
                 return
             if place in self._tree.files:
                 if is_image_name(place):
-                    group.images.setdefault(place, place.rsplit("/", 1)[-1])
+                    group.add(place, place.rsplit("/", 1)[-1])
                 else:
                     self._add_list(group, place)
                 return
@@ -218,8 +223,8 @@ class _Finder:
         return [normal(each) for each in (*tries, value, plain) if not leaves_folder(each) and is_plain_name(each)]
 
     def _add_folder(self, group: Group, place: str) -> None:
-        for image in self._tree.images(place):
-            group.images.setdefault(image, image[len(place) + 1 :] if place else image)
+        for image in self._tree.each_image(place):
+            group.add(image, image[len(place) + 1 :] if place else image)
 
     def _add_list(self, group: Group, place: str) -> None:
         folder = place.rpartition("/")[0]
@@ -228,7 +233,7 @@ class _Finder:
             for wish in (f"{folder}/{line}", line, first_cut):
                 path = normal(wish)
                 if not leaves_folder(line) and path in self._tree.files and is_image_name(path):
-                    group.images.setdefault(path, key_path(path, group.split))
+                    group.add(path, key_path(path, group.split))
                     break
             else:
                 outside = leaves_folder(line) or self._tree.leads_outside(normal(f"{folder}/{line}"))
@@ -265,13 +270,13 @@ def _by_darknet(tree: Tree, file: str, report: Report) -> Layout:
 
 def _by_folders(tree: Tree, names: list[str] | None) -> Layout:
     groups: dict[str | None, Group] = {}
-    for image in tree.images():
+    for image in tree.each_image():
         parts = image.split("/")[:-1]
         split = next((part for part in parts[:2] if part in SPLIT_WORDS), None)
-        group = groups.setdefault(split, Group(split))
-        group.images[image] = key_path(image, split)
-        if split is not None and image.startswith(f"{split}/"):
-            group.images[image] = key_path(image[len(split) + 1 :], None)
+        if split not in groups:
+            groups[split] = Group(split)
+        is_below = split is not None and image.startswith(f"{split}/")
+        groups[split].add(image, key_path(image[len(split or "") + 1 :], None) if is_below else key_path(image, split))
     return Layout(names, list(groups.values()), any(groups))
 
 
@@ -288,8 +293,7 @@ def label_path(image: str) -> str:
     return "/".join(parts) + ".txt"
 
 
-def orphans(tree: Tree, expected: Iterable[str]) -> list[str]:
+def orphans(tree: Tree, expected: Container[str]) -> Iterator[str]:
     """Label files below folders called ``labels`` that belong to no image."""
-    known = set(expected)
     in_labels = (file for file in tree.below("", (".txt",)) if "labels" in file.split("/")[:-1])
-    return [file for file in in_labels if file not in known and not file.endswith(NAME_FILES)]
+    return (file for file in in_labels if file not in expected and not file.endswith(NAME_FILES))

@@ -26,6 +26,7 @@ from saccade.core.errors import SaccadeError
 from saccade.core.objects import Objects
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.formats._disk import RoomySet, Rows, temporary_database
 from saccade.formats._options import one_of, parse_options
 from saccade.formats._paths import Keys, Tree, stem_of, tree_of
 from saccade.formats._writing import image_size_wh
@@ -79,13 +80,12 @@ def _sign(tree: Tree) -> str:
     """What shows, without a data.yaml, that a folder holds YOLO labels; or nothing."""
     if data := next((file for file in tree.files if file.endswith(".data")), None):
         return f"{data} is a darknet file"
-    images = tree.images()
-    for label in map(label_path, images):
+    for label in map(label_path, tree.each_image()):
         if label in tree.files and looks_like_labels(tree.path(label)):
             return f"{label} holds labels of an image"
     named = next((file for file in tree.files if file.rsplit("/", 1)[-1] in NAME_FILES), None)
     has_masks = any(folder.rpartition("/")[2] == "masks" for folder in tree.folders)
-    return f"{named} names classes and there are images" if named and images and not has_masks else ""
+    return f"{named} names classes and there are images" if named and any(tree.each_image()) and not has_masks else ""
 
 
 @dataclass(frozen=True)
@@ -103,39 +103,46 @@ class _YoloReading:
         self._tree = Tree(source.parent if source.is_file() else source)
         self._layout: Layout = find_layout(source, self._tree, report)
         self._oriented = (self._layout.task if task == "auto" else task) == "obb"
-        self._entries = list(self._find_entries())
+        self._entries = Rows(temporary_database(self), "entries", ("image", "key", "split"))
+        for entry in self._find_entries():
+            self._entries.add(entry.image, entry.key, entry.split)
 
     def open(self) -> Reading:
         self._tree.report_unusable(self._report)
-        expected = {label_path(entry.image) for entry in self._entries}
+        expected = RoomySet()
+        for entry in self._listed():
+            expected.add(label_path(entry.image))
         for orphan in orphans(self._tree, expected):
             self._report.add(Action.SET_ASIDE, "label file without an image", detail=orphan)
-        names = self._layout.names or self._guessed_names(expected)
+        names = self._layout.names or self._guessed_names()
         infos = tuple(ClassInfo(name, keypoints=self._layout.keypoint_names) for name in names)
         columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, infos)]
         if self._layout.has_splits:
             columns.append(Column("split", Kind.TEXT))
         return Reading(Schema(tuple(columns)), self._records(names), len(self._entries))
 
+    def _listed(self) -> Iterator[_Entry]:
+        return (_Entry(image, key, split) for _, image, key, split in self._entries)
+
     def _find_entries(self) -> Iterator[_Entry]:
-        keys = Keys(self._report)
-        first: dict[str, str | None] = {}
-        for group in self._layout.groups:
+        keys, groups = Keys(self._report), self._layout.groups
+        for at, group in enumerate(groups):
             for image, below in group.images.items():
-                if image in first:
-                    if first[image] != group.split:
-                        detail = f"{first[image]} and {group.split}; the first is kept"
+                first = next((other for other in groups[:at] if image in other.images), None)
+                if first is not None:
+                    if first.split != group.split:
+                        detail = f"{first.split} and {group.split}; the first is kept"
                         self._report.add(Action.NOTICED, "image in two splits", key=stem_of(below), detail=detail)
                     continue
-                first[image] = group.split
                 stem = stem_of(below)
                 wishes = (stem, f"{group.split}/{stem}") if group.split else (stem, stem_of(image))
                 yield _Entry(image, keys.take(*wishes), group.split)
 
-    def _guessed_names(self, labels: set[str]) -> list[str]:
+    def _guessed_names(self) -> list[str]:
         if self._layout.names is not None:
             return []
-        paths = [self._tree.path(label) for label in sorted(labels) if label in self._tree.files]
+        labels = (label_path(entry.image) for entry in self._listed())
+        paths = (self._tree.path(label) for label in labels if label in self._tree.files)
         highest = max(map(highest_class, paths), default=-1)
         if highest >= 0:
             detail = f"0 to {highest}"
@@ -144,7 +151,7 @@ class _YoloReading:
 
     def _records(self, names: list[str]) -> Iterator[Record]:
         lines = LineReader(names, self._layout.keypoints_shape, self._report, oriented=self._oriented)
-        for entry in self._entries:
+        for entry in self._listed():
             try:
                 yield self._record(entry, lines)
             except (SaccadeError, OSError) as error:
