@@ -14,7 +14,7 @@ from saccade.app.importing import import_dataset
 from saccade.store.doctor import doctor
 from saccade.store.workspace import Workspace
 
-KILLS = int(os.environ.get("SACCADE_KILLS", "20"))
+KILLS = int(os.environ.get("SACCADE_KILLS", "12"))
 COPIES = 30
 
 

@@ -27,7 +27,7 @@ from saccade.store.codec import arrow_schema, encode_items
 from saccade.store.doctor import doctor
 from saccade.store.workspace import Workspace
 
-KILLS = int(os.environ.get("SACCADE_KILLS", "6"))
+KILLS = int(os.environ.get("SACCADE_KILLS", "3"))
 PATIENCE = 300.0
 WHAT = {"server": "serve", "worker": "worker", "job": "saccade.app.jobs.doing"}
 

@@ -18,7 +18,7 @@ from saccade.store.doctor import doctor
 from saccade.store.transfer import pull_dataset
 from saccade.store.workspace import Workspace
 
-KILLS = int(os.environ.get("SACCADE_KILLS", "16"))
+KILLS = int(os.environ.get("SACCADE_KILLS", "10"))
 
 
 THOROUGH, NEWEST = 8, 3

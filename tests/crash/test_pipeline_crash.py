@@ -21,7 +21,7 @@ from saccade.pipeline.running import Runner
 from saccade.store.doctor import doctor
 from saccade.store.workspace import Workspace
 
-KILLS = int(os.environ.get("SACCADE_KILLS", "8"))
+KILLS = int(os.environ.get("SACCADE_KILLS", "5"))
 COUNT = 400
 WORKERS = 2
 BATCH_SECONDS = 0.5

@@ -20,7 +20,7 @@ from tests.crash.store_writer import SCHEMA, content, expected, items, write_nex
 from saccade.store.doctor import doctor
 from saccade.store.workspace import Workspace
 
-KILLS = int(os.environ.get("SACCADE_KILLS", "20"))
+KILLS = int(os.environ.get("SACCADE_KILLS", "12"))
 
 
 def lines_of(done: Path) -> list[list[str]]:

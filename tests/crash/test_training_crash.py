@@ -16,7 +16,7 @@ from saccade.models.artifact import WEIGHTS
 from saccade.store.doctor import doctor
 from saccade.store.workspace import Workspace
 
-KILLS = int(os.environ.get("SACCADE_KILLS", "6"))
+KILLS = int(os.environ.get("SACCADE_KILLS", "4"))
 
 
 def prepare(location: Path, pictures: Path) -> Path:

@@ -24,7 +24,7 @@ from saccade.store.doctor import doctor
 from saccade.store.jobs import ENDED
 from saccade.store.workspace import Workspace
 
-KILLS = int(os.environ.get("SACCADE_KILLS", "3"))
+KILLS = int(os.environ.get("SACCADE_KILLS", "2"))
 WRITER = Path(__file__).with_name("webhook_writer.py")
 pytestmark = [
     pytest.mark.slow,

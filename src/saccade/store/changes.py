@@ -97,9 +97,10 @@ def between(head: Snapshot, after: Snapshot) -> Change:
 
 def append(head: Snapshot, staged: Staged) -> Change:
     """New items at the end; ConflictError where a key is there already."""
-    taken = head.index.match(staged.keys) >= 0
-    if taken.any():
-        keys = to_list(staged.keys.filter(pa.array(taken)))
+    keys = [
+        key for some in staged.keys_in_parts() for key in to_list(some.filter(pa.array(head.index.match(some) >= 0)))
+    ]
+    if keys:
         raise ConflictError(
             f"{len(keys)} of the new items are there already: {', '.join(keys[:5])}{' …' if len(keys) > 5 else ''}.",
             hint="Write with mode 'merge' to change them.",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,7 +21,7 @@ from saccade.store.codec import arrow_schema, encode_items
 from saccade.store.columns import to_list
 
 BATCH = 1024
-_TOGETHER = 1 << 16
+_TOGETHER = 64
 
 
 class Spill:
@@ -52,21 +55,23 @@ class Staged:
             column.name: dict.fromkeys(column.class_names)
             for column in schema.of_kind(Kind.LABEL, Kind.LABELS, Kind.OBJECTS)
         }
-        keys: list[pa.Array] = []
+        self._hashes = array("q")
         self.spill = Spill(folder / "staged.arrow", arrow_schema(schema, position=False))
-        self.spill.write(self._encoded(items, schema, keys, progress))
-        self.keys: pa.Array = pa.concat_arrays(keys) if keys else pa.array([], pa.string())
-        keys.clear()
+        self.spill.write(self._encoded(items, schema, progress))
         self.schema = Schema(tuple(self._with_seen_classes(column) for column in schema.columns))
         self._refuse_repeated_keys()
 
-    def _encoded(
-        self, items: Iterable[Item], schema: Schema, keys: list[pa.Array], progress: Progress
-    ) -> Iterator[pa.RecordBatch]:
+    def keys_in_parts(self) -> Iterator[pa.Array]:
+        """The keys of all items, many at a time."""
+        waiting = self.spill.read()
+        while group := [batch.column(KEY) for batch in islice(waiting, _TOGETHER)]:
+            yield pa.concat_arrays(group)
+
+    def _encoded(self, items: Iterable[Item], schema: Schema, progress: Progress) -> Iterator[pa.RecordBatch]:
         waiting = iter(items)
         while batch := list(islice(waiting, BATCH)):
             encoded = encode_items(batch, schema)
-            keys.append(encoded.column(KEY))
+            self._hashes.extend(map(hash, to_list(encoded.column(KEY))))
             for name, seen in self._seen.items():
                 seen.update(dict.fromkeys(_classes_in(encoded.column(name), schema[name].kind)))
             progress.advance(len(batch))
@@ -77,21 +82,27 @@ class Staged:
         new = [ClassInfo(name) for name in self._seen.get(column.name, ()) if name not in known]
         return replace(column, classes=(*column.classes, *new)) if new else column
 
+    def _repeated(self) -> list[str]:
+        """The keys that occur more than once, in their order: among those whose hashes do."""
+        hashes = np.frombuffer(self._hashes, np.int64)
+        hashes.sort()
+        suspect = hashes[1:][hashes[1:] == hashes[:-1]]
+        self._hashes = array("q")
+        if not len(suspect):
+            return []
+        counts: Counter[str] = Counter()
+        for keys in self.keys_in_parts():
+            listed = to_list(keys)
+            some = np.isin(np.fromiter(map(hash, listed), np.int64, len(listed)), suspect)
+            counts.update(compress(listed, some))
+        return sorted(key for key, count in counts.items() if count > 1)
+
     def _refuse_repeated_keys(self) -> None:
-        if repeated := _repeated(self.keys):
+        if repeated := self._repeated():
             shown = f"{', '.join(repeated[:5])}{' …' if len(repeated) > 5 else ''}"
             raise InvalidValueError(
                 f"{len(repeated)} keys occur more than once: {shown}.", hint="Give every item a key of its own."
             )
-
-
-def _repeated(keys: pa.Array) -> list[str]:
-    """Those that occur more than once. Sorted, since counting a million of them takes ten times the memory."""
-    order, found = pc.sort_indices(keys), []
-    for first in range(0, len(keys) - 1, _TOGETHER):
-        some = keys.take(order[first : first + _TOGETHER + 1])
-        found += to_list(some[1:].filter(pc.equal(some[1:], some[:-1])))
-    return list(dict.fromkeys(found))
 
 
 def _classes_in(array: pa.Array, kind: Kind) -> list[str]:
