@@ -1,8 +1,12 @@
-"""The query language means the same in DuckDB, item by item, and in a translation of it to Python's own words."""
+"""The query language means the same in DuckDB, item by item, and in a translation of it to Python's own words.
+
+The number of examples is that of the environment variable SACCADE_EXAMPLES.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +27,7 @@ from saccade.store.leaves import UnfitError
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
+EXAMPLES = int(os.environ.get("SACCADE_EXAMPLES", "40"))
 SCHEMA = Schema(
     (
         Column("image", Kind.IMAGE),
@@ -198,7 +203,9 @@ def unfit(*_: object) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("of", ["arrays", "duckdb"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(items=datasets(), queries=st.lists(truth_texts(False, 2), min_size=1, max_size=12))
 def test_what_is_found_is_what_python_finds(
     workspace: Workspace, of: str, items: list[Item], queries: list[str]
@@ -234,7 +241,7 @@ def test_a_constant_sorts_nothing(tmp_path: Path, of: str, text: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("of", ["arrays", "duckdb"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(items=datasets(), texts=st.lists(number_texts(False, 2) | text_texts(False), max_size=6), down=st.booleans())
 def test_items_are_sorted_by_any_value(
     workspace: Workspace, of: str, items: list[Item], texts: list[str], down: bool
@@ -255,7 +262,7 @@ def test_items_are_sorted_by_any_value(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("of", ["arrays", "duckdb"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     items=datasets(),
     texts=st.lists(number_texts(True, 1) | text_texts(True) | truth_texts(True, 1).map("not ({})".format), max_size=6),
@@ -283,7 +290,7 @@ def test_histograms_count_every_object(workspace: Workspace, of: str, items: lis
         workspace.datasets.remove(name)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=8 * EXAMPLES, deadline=None)
 @given(st.text(max_size=60) | truth_texts(False, 2).flatmap(lambda text: st.tuples(
     st.just(text), st.integers(0, len(text)), st.text(max_size=3)).map(lambda t: t[0][: t[1]] + t[2] + t[0][t[1] + 1:])
 ))  # fmt: skip
