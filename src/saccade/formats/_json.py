@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
+import tempfile
+import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from saccade.core.collector import collector_paused
 from saccade.core.errors import FormatError
@@ -21,6 +24,30 @@ Json = dict[str, Any]
 _PIECE = 1 << 22
 HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 """What a half of a surrogate pair looks like in the text of a file; so do whole pairs."""
+
+
+class ListOut:
+    """A list on its way into a JSON file, an element at a time; it waits elsewhere for what is to stand before it."""
+
+    def __init__(self) -> None:
+        self._file: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 (it goes with this object)
+        weakref.finalize(self, self._file.close)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, element: str) -> None:
+        """Add an element as JSON."""
+        self._file.write((",\n" if self._count else "\n") + element)
+        self._count += 1
+
+    def copy_to(self, out: IO[str]) -> None:
+        """Write the list."""
+        self._file.seek(0)
+        out.write("[")
+        shutil.copyfileobj(self._file, out)
+        out.write("]")
 
 
 def load_json(path: Path, report: Report) -> Any:

@@ -40,7 +40,7 @@ from saccade.core.schema import ClassInfo, Column, Kind
 from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, Labelled, Out, SizeWH
-from saccade.formats._json import Json, list_of, mentions, number, own
+from saccade.formats._json import Json, ListOut, list_of, mentions, number, own
 from saccade.formats._json_parts import load_listed
 from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import Tree, tree_of
@@ -305,7 +305,7 @@ class _Writer:
         kept = {_CAPTION: Kind.TEXT, _ATTRIBUTES: Kind.TABLE, _LABELS: Kind.LABELS}
         self._out = ImagesOut(reading, destination, report, splits="folders", kept=kept, details=("color",))
         self._destination, self._report = destination, report
-        self._items: dict[str, list[Json]] = {}
+        self._items: dict[str, ListOut] = {}
         self._labels: dict[str, int] = self._out.classes.numbers
         self._ids = 0
 
@@ -313,17 +313,22 @@ class _Writer:
         for one in self._out:
             folder = one.image.split("/")[1] if self._out.columns.has_split else ""
             folder = "" if folder == "_no_split" else folder
-            self._items.setdefault(folder or _DEFAULT, []).append(self._item(one))
+            subset = folder or _DEFAULT
+            if subset not in self._items:
+                self._items[subset] = ListOut()
+            self._items[subset].add(json.dumps(self._item(one), ensure_ascii=False))
         if not self._items:
-            self._items[_DEFAULT] = []
+            self._items[_DEFAULT] = ListOut()
         if self._ids:
             self._report.add(Action.DROPPED, "ids of objects", detail=f"{self._ids} objects are numbered anew")
         annotations = self._destination / "annotations"
         annotations.mkdir()
         for subset, items in self._items.items():
-            data = {"dm_format_version": "1.0", "media_type": 2, "infos": {}, "categories": self._categories(),
-                    "items": items}  # fmt: skip
-            (annotations / f"{subset}.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+            head = {"dm_format_version": "1.0", "media_type": 2, "infos": {}, "categories": self._categories()}
+            with (annotations / f"{subset}.json").open("w", encoding="utf-8") as out:
+                out.write(json.dumps(head, ensure_ascii=False).removesuffix("}") + ', "items": ')
+                items.copy_to(out)
+                out.write("}\n")
         self._move_images_without_split()
 
     def _move_images_without_split(self) -> None:

@@ -39,12 +39,13 @@ from saccade.core.schema import Column, Kind
 from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
-from saccade.formats._json import Json, load_json, mentions, number
+from saccade.formats._json import Json, ListOut, load_json, mentions, number
 from saccade.formats._options import parse_options
 from saccade.formats._paths import Tree, tree_of
 from saccade.formats._shapes import held, is_simple, refuse
 from saccade.formats.base import Detection, Reading
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _CLASS_NAMES = ("class", "label", "name", "type", "category", "class_name")
 FILE_ATTRIBUTES = "file_attributes"
 
@@ -236,7 +237,24 @@ class _Writer:
         self._lost_ids = 0
 
     def write(self) -> None:
-        images: Json = {}
+        settings = {"ui": {}, "core": {"filepath": {}, "default_filepath": "./"}, "project": {"name": "saccade"}}
+        listed = ListOut()
+        with (self._destination / "via_project.json").open("w", encoding="utf-8") as out:
+            out.write(f'{{"_via_settings": {_encode(settings)},\n"_via_img_metadata": {{')
+            for name, entry in self._images():
+                out.write(f"{',' if listed else ''}\n{_encode(name)}: {_encode(entry)}")
+                listed.add(_encode(name))
+            options = dict.fromkeys(sorted(self._out.classes.used), "")
+            named = {"type": "dropdown", "description": "", "options": options, "default_options": {}}
+            out.write(f'}},\n"_via_attributes": {_encode({"region": {"class": named}, "file": {}})},\n')
+            out.write('"_via_data_format_version": "2.0.10",\n"_via_image_id_list": ')
+            listed.copy_to(out)
+            out.write("}\n")
+        if self._lost_ids:
+            self._report.add(Action.DROPPED, "ids of objects", detail=f"{self._lost_ids} objects are numbered anew")
+        self._out.report_unused_classes()
+
+    def _images(self) -> Iterator[tuple[str, Json]]:
         for one in self._out:
             more = one.record.values.get(FILE_ATTRIBUTES) if FILE_ATTRIBUTES in self._out.columns.kept else None
             if one.objects is None:
@@ -246,27 +264,9 @@ class _Writer:
             size = (self._destination / one.image).stat().st_size
             regions = [made for found in one.objects if (made := self._region(one.key, found, one.size_wh)) is not None]
             self._lost_ids += sum(found.id != str(at) for at, found in enumerate(one.objects, 1))
-            images[f"{one.image}{size}"] = {
-                "filename": one.image, "size": size, "regions": regions,
-                "file_attributes": more if isinstance(more, dict) else {},
-            }  # fmt: skip
-        if self._lost_ids:
-            self._report.add(Action.DROPPED, "ids of objects", detail=f"{self._lost_ids} objects are numbered anew")
-        options = dict.fromkeys(sorted(self._out.classes.used), "")
-        project = {
-            "_via_settings": {"ui": {}, "core": {"filepath": {}, "default_filepath": "./"},
-                              "project": {"name": "saccade"}},
-            "_via_img_metadata": images,
-            "_via_attributes": {
-                "region": {"class": {"type": "dropdown", "description": "", "options": options, "default_options": {}}},
-                "file": {},
-            },
-            "_via_data_format_version": "2.0.10",
-            "_via_image_id_list": list(images),
-        }  # fmt: skip
-        text = json.dumps(project, ensure_ascii=False, indent=1)
-        (self._destination / "via_project.json").write_text(text, encoding="utf-8")
-        self._out.report_unused_classes()
+            attributes = more if isinstance(more, dict) else {}
+            entry = {"filename": one.image, "size": size, "regions": regions, "file_attributes": attributes}
+            yield f"{one.image}{size}", entry
 
     def _region(self, key: str, found: Object, size_wh: SizeWH) -> Json | None:
         geometry = held(found, _wanted(found.geometry), size_wh, key, self._report)

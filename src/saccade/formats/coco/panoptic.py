@@ -28,7 +28,7 @@ from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo
 from saccade.formats._by_image import ByImage, ImageIndex, ImagesOut, Out, SizeWH
 from saccade.formats._disk import RoomySet
-from saccade.formats._json import Json, list_of, load_json
+from saccade.formats._json import Json, ListOut, list_of, load_json
 from saccade.formats._json_parts import is_large
 from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._painting import Painting, drop_beside_shape
@@ -38,6 +38,7 @@ from saccade.formats.coco.large import LargeFile
 from saccade.formats.masks import read_numbers
 
 _COLOR = re.compile("#[0-9a-fA-F]{6}")
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Panoptic:
@@ -203,26 +204,31 @@ class _Writer:
     def __init__(self, reading: Reading, destination: Path, report: Report) -> None:
         self._out = ImagesOut(reading, destination, report, details=("keypoints", "skeleton"))
         self._destination, self._report = destination, report
-        self._files: dict[str, tuple[list[Json], list[Json]]] = {}
+        self._files: dict[str, tuple[ListOut, ListOut]] = {}
         self._count = self._ids = 0
 
     def write(self) -> None:
         for one in self._out:
             self._count += 1
-            images, annotations = self._files.setdefault(one.split or "all", ([], []))
+            if (one.split or "all") not in self._files:
+                self._files[one.split or "all"] = ListOut(), ListOut()
+            images, annotations = self._files[one.split or "all"]
             width, height = one.size_wh or (0, 0)
             name = one.image.removeprefix("images/")
-            images.append({"id": self._count, "file_name": name, "width": width, "height": height})
+            images.add(_encode({"id": self._count, "file_name": name, "width": width, "height": height}))
             if one.objects is not None and one.size_wh is not None:
-                annotations.append(self._annotation(one))
+                annotations.add(_encode(self._annotation(one)))
         categories = [self._category(name, number) for name, number in self._out.classes.numbers.items()]
         (self._destination / "annotations").mkdir(exist_ok=True)
-        for split, (images, annotations) in (self._files or {"all": ([], [])}).items():
-            # A file without annotations is known by this word too.
-            data = {"info": {"description": "segments_info"}, "images": images, "annotations": annotations,
-                    "categories": categories, "segments_info": []}  # fmt: skip
-            path = self._destination / "annotations" / f"panoptic_{split}.json"
-            path.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+        for split, (images, annotations) in (self._files or {"all": (ListOut(), ListOut())}).items():
+            with (self._destination / "annotations" / f"panoptic_{split}.json").open("w", encoding="utf-8") as out:
+                # A file without annotations is known by this word too.
+                out.write('{"info": {"description": "segments_info"}, "segments_info": [], ')
+                out.write(f'"categories": {_encode(categories)}, "images": ')
+                images.copy_to(out)
+                out.write(', "annotations": ')
+                annotations.copy_to(out)
+                out.write("}\n")
         if self._ids:
             self._report.add(Action.DROPPED, "ids of objects", detail=f"{self._ids} objects are numbered anew")
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from saccade.core.geometry import counts_to_coco_string, ellipse_to_polygon, polygon_to_mask
 from saccade.core.objects import BoundsXYXY, Box, Ellipse, Keypoints, Mask, Object, Polygon, Ring, RotatedBox
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Kind
 from saccade.formats._disk import NumberSet
-from saccade.formats._json import Json
+from saccade.formats._json import Json, ListOut
 from saccade.formats._writing import (
     NO_SPLIT_FOLDER,
     ClassNames,
@@ -47,32 +45,16 @@ class _Part:
 
     def __init__(self, split: str | None) -> None:
         self.split = split
-        self.counts = [0, 0]
-        self._rows: tuple[IO[str], IO[str]] = (_temporary(), _temporary())
-
-    def add(self, which: int, row: Json) -> None:
-        file = self._rows[which]
-        file.write((",\n" if self.counts[which] else "\n") + _encode(row))
-        self.counts[which] += 1
+        self.images, self.annotations = ListOut(), ListOut()
 
     def save(self, path: Path, head: Json, categories: list[Json]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as out:
             out.write(f'{{"saccade": {_encode(head)},\n"categories": {_encode(categories)}')
-            for name, rows in zip(("images", "annotations"), self._rows, strict=True):
-                rows.seek(0)
-                out.write(f',\n"{name}": [')
-                shutil.copyfileobj(rows, out)
-                out.write("]")
+            for name, rows in (("images", self.images), ("annotations", self.annotations)):
+                out.write(f',\n"{name}": ')
+                rows.copy_to(out)
             out.write("}\n")
-
-    def close(self) -> None:
-        for rows in self._rows:
-            rows.close()
-
-
-def _temporary() -> IO[str]:
-    return tempfile.TemporaryFile("w+", encoding="utf-8")
 
 
 def write_coco(reading: Reading, destination: Path, report: Report, options: Options) -> None:
@@ -80,13 +62,10 @@ def write_coco(reading: Reading, destination: Path, report: Report, options: Opt
     del options
     columns = Columns(reading, report, Kind.OBJECTS, kept={METADATA: Kind.TABLE})
     writer = _Writer(columns, destination, report)
-    try:
-        for record in reading.records:
-            columns.count(record)
-            writer.record(record)
-        writer.save()
-    finally:
-        writer.close()
+    for record in reading.records:
+        columns.count(record)
+        writer.record(record)
+    writer.save()
     columns.finish()
 
 
@@ -109,14 +88,14 @@ class _Writer:
             self._parts[split] = _Part(split)
         part = self._parts[split]
         size = size_wh_of(record)
-        image_id = sum(each.counts[0] for each in self._parts.values()) + 1
+        image_id = sum(len(each.images) for each in self._parts.values()) + 1
         objects = record.values.get(self._columns.labels.name) if self._columns.labels else None
-        part.add(0, self._image_row(record, image_id, file_name, size, objects))
+        part.images.add(_encode(self._image_row(record, image_id, file_name, size, objects)))
         for found in objects or ():
             row = self._annotations.row(record.key, found, size)
             if row is not None:
                 row["image_id"], row["category_id"] = image_id, self._classes.number(found.class_name) + 1
-                part.add(1, row)
+                part.annotations.add(_encode(row))
 
     def _image(self, record: Record) -> str | None:
         stem = self._files.take(record.key)
@@ -177,10 +156,6 @@ class _Writer:
             _category(infos.get(name, ClassInfo(name)), number + 1, self._report)
             for name, number in self._classes.numbers.items()
         ]
-
-    def close(self) -> None:
-        for part in self._parts.values():
-            part.close()
 
 
 def _category(info: ClassInfo, number: int, report: Report) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
@@ -12,7 +13,7 @@ from saccade.core.objects import AttributeValue, BoundsXYXY, Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import Kind
 from saccade.formats._options import one_of
-from saccade.formats._paths import is_plain_name
+from saccade.formats._paths import PathList, is_plain_name
 from saccade.formats._writing import ClassNames, Columns, FileNames, Names, ObjectLosses, copy_media, size_wh_of
 from saccade.formats.base import Reading, Record
 from saccade.formats.voc.read import DATABASE, EXACT, FLAGS
@@ -48,7 +49,7 @@ class _Writer:
         self._files = FileNames(report)
         self._classes = ClassNames(columns.labels)
         self._losses = ObjectLosses(report, attributes=True)
-        self._lists: dict[str, list[str]] = {}
+        self._lists: dict[str, PathList] = {}
         for folder in ("Annotations", "JPEGImages"):
             (destination / folder).mkdir()
 
@@ -59,7 +60,7 @@ class _Writer:
         if image is None:
             return
         if (split := self._columns.split_of(record)) is not None:
-            self._lists.setdefault(split, []).append(stem)
+            self._lists.setdefault(split, PathList()).append(stem)
         objects = record.values.get(self._columns.labels.name) if self._columns.labels else None
         if objects is not None:
             root, segments = self._annotation(record, image.relative_to(images).as_posix(), objects)
@@ -156,10 +157,12 @@ class _Writer:
     def _write_lists(self, folder: Path) -> None:
         folder.mkdir(parents=True)
         names = Names(self._report, "split")
-        if {"train", "val"} <= self._lists.keys() and "trainval" not in self._lists:
-            self._lists["trainval"] = self._lists["train"] + self._lists["val"]
-        for split, stems in self._lists.items():
-            (folder / f"{names.of(split)}.txt").write_text("".join(f"{stem}\n" for stem in stems), encoding="utf-8")
+        lists: dict[str, list[PathList]] = {split: [stems] for split, stems in self._lists.items()}
+        if {"train", "val"} <= lists.keys():
+            lists.setdefault("trainval", [*lists["train"], *lists["val"]])
+        for split, parts in lists.items():
+            with (folder / f"{names.of(split)}.txt").open("w", encoding="utf-8") as out:
+                out.writelines(f"{stem}\n" for stem in chain.from_iterable(parts))
 
 
 def _add(parent: Element, tag: str, text: str) -> Element:
