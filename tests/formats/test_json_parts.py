@@ -17,7 +17,7 @@ from saccade.core.errors import FormatError
 from saccade.core.report import Report
 from saccade.formats import _json_parts
 from saccade.formats._json import load_json
-from saccade.formats._json_parts import Parts, load_by_parts, load_listed
+from saccade.formats._json_parts import Parts, load_by_parts, load_listed, load_mapped
 from saccade.formats.coco import format as coco
 
 EXAMPLES = 3 * int(os.environ.get("SACCADE_EXAMPLES", "60"))
@@ -109,19 +109,22 @@ def test_what_is_no_json_is_refused_by_both(
 
 
 @settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(whole=tops | st.lists(values, max_size=6) | scalars, name=st.sampled_from(["list", ""]))
-def test_elements_are_those_of_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Any, name: str) -> None:
+@given(whole=tops | st.lists(values, max_size=6) | scalars, name=st.sampled_from(["list", "a", ""]), data=st.data())
+def test_elements_are_those_of_the_list_or_mapping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Any, name: str, data: st.DataObject
+) -> None:
+    load = data.draw(st.sampled_from([load_listed, load_mapped]))
     path = tmp_path / "a.json"
     path.write_text(json.dumps(whole))
     monkeypatch.setattr(_json_parts, "_LARGE", 1 << 30)
-    rest, elements = load_listed(path, name, Report())
+    rest, elements = load(path, name, Report())
     monkeypatch.setattr(_json_parts, "_LARGE", 0)
     monkeypatch.setattr(_json_parts, "_TOGETHER", 2)
-    if not isinstance(whole, dict) and not (isinstance(whole, list) and not name):
+    if not isinstance(whole, dict) and not (isinstance(whole, list) and not name and load is load_listed):
         with pytest.raises(FormatError):
-            load_listed(path, name, Report())
+            load(path, name, Report())
         return
-    large, read = load_listed(path, name, Report())
+    large, read = load(path, name, Report())
     assert same(large, rest)
     for _ in range(2):
         assert same(list(read), list(elements))

@@ -52,10 +52,13 @@ class Parts:
 
 
 class Elements(Collection[Any]):
-    """The elements of a list in a JSON file, which are read when they are asked for, numbered from 1."""
+    """The elements of a list in a JSON file, or the values of a mapping, read when they are asked for.
 
-    def __init__(self, parts: Parts, database: sqlite3.Connection) -> None:
-        self._parts, self._db = parts, database
+    They are numbered from 1. Those of a list, which stand together, are read together.
+    """
+
+    def __init__(self, parts: Parts, database: sqlite3.Connection, *, of_mapping: bool = False) -> None:
+        self._parts, self._db, self._together = parts, database, 1 if of_mapping else _TOGETHER
         self._rows = Rows(database, "elements", ("first", "last"))
 
     def note(self, element: Any, begin: int, end: int) -> None:
@@ -68,7 +71,7 @@ class Elements(Collection[Any]):
     def __iter__(self) -> Iterator[Any]:
         self._rows.flush()
         rows = self._db.execute("SELECT first, last FROM elements ORDER BY place")
-        while several := rows.fetchmany(_TOGETHER):
+        while several := rows.fetchmany(self._together):
             yield from self._parts.values(several[0][0], several[-1][1])
 
     def __contains__(self, element: object) -> bool:
@@ -79,6 +82,19 @@ class Elements(Collection[Any]):
         self._rows.flush()
         first, last = self._db.execute("SELECT first, last FROM elements WHERE place = ?", (place,)).fetchone()
         return self._parts.values(first, last)[0]
+
+
+def load_mapped(path: Path, name: str, report: Report) -> tuple[Any, Collection[Any]]:
+    """The same with the values of the mapping under ``name``; with ``""`` of that which the file is."""
+    if is_large(path):
+        parts = Parts(path)
+        values = Elements(parts, temporary_database(parts), of_mapping=True)
+        return load_by_parts(parts, path, {}, report, {name: values.note}), values
+    data = load_json(path, report)
+    if not name:
+        return ({}, data.values()) if isinstance(data, dict) else (data, ())
+    mapped = data.get(name) if isinstance(data, dict) else None
+    return ({**data, name: {}}, mapped.values()) if isinstance(mapped, dict) else (data, ())
 
 
 def load_listed(path: Path, name: str, report: Report) -> tuple[Any, Collection[Any]]:
@@ -98,15 +114,18 @@ def load_listed(path: Path, name: str, report: Report) -> tuple[Any, Collection[
     return ({**data, name: []}, listed) if isinstance(listed, list) else (data, ())
 
 
-def load_by_parts(parts: Parts, path: Path, lists: Mapping[str, Each], report: Report) -> Any:
+def load_by_parts(
+    parts: Parts, path: Path, lists: Mapping[str, Each], report: Report, maps: Mapping[str, Each] | None = None
+) -> Any:
     """The object of a JSON file; some of its lists are empty in it, and their elements shown to those who want them.
 
-    The list called ``""`` is the one that the file itself is. FormatError where the content is no JSON, as for
-    :func:`~saccade.formats._json.load_json`, or is another than an object or such a list.
+    The list called ``""`` is the one that the file itself is; so it is with the values of mappings. FormatError where
+    the content is no JSON, as for :func:`~saccade.formats._json.load_json`, or is another than an object or such a
+    list.
     """
     try:
         with collector_paused():
-            return _Scan(parts, path, lists, report).top()
+            return _Scan(parts, path, lists, maps or {}, report).top()
     except (ValueError, RecursionError) as error:
         what = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise FormatError(f"{path} is not JSON that can be read: {what}.") from None
@@ -115,8 +134,10 @@ def load_by_parts(parts: Parts, path: Path, lists: Mapping[str, Each], report: R
 class _Scan:
     """Goes through a file in windows of text, each from where the last value ended."""
 
-    def __init__(self, parts: Parts, path: Path, lists: Mapping[str, Each], report: Report) -> None:
-        self._parts, self._lists, self._done = parts, lists, set[str]()
+    def __init__(
+        self, parts: Parts, path: Path, lists: Mapping[str, Each], maps: Mapping[str, Each], report: Report
+    ) -> None:
+        self._parts, self._lists, self._maps, self._done = parts, lists, maps, set[str]()
         self._path, self._report = path, report
         self._text, self._at, self._base, self._size = "", 0, 0, _WINDOW
         self._repaired = False
@@ -131,6 +152,9 @@ class _Scan:
         if "" in self._lists and self._peek() == "[":
             self._list(self._lists[""])
             return self._end([])
+        if "" in self._maps and self._peek() == "{":
+            self._map(self._maps[""])
+            return self._end({})
         self._expect("{")
         if self._peek() == "}":
             self._expect("}")
@@ -140,12 +164,16 @@ class _Scan:
             if not isinstance(key, str):
                 raise ValueError("a name is expected")
             self._expect(":")
-            if key in self._done or (key in self._lists and key in found):
+            if key in self._done or (key in found and (key in self._lists or key in self._maps)):
                 raise ValueError(f"'{key}' is there twice")
             if key in self._lists and self._peek() == "[":
                 self._done.add(key)
                 found[key] = []
                 self._list(self._lists[key])
+            elif key in self._maps and self._peek() == "{":
+                self._done.add(key)
+                found[key] = {}
+                self._map(self._maps[key])
             else:
                 found[key] = self._value()
             if self._peek() != ",":
@@ -172,6 +200,23 @@ class _Scan:
                 break
             self._expect(",")
         self._expect("]")
+
+    def _map(self, each: Each) -> None:
+        self._expect("{")
+        if self._peek() == "}":
+            self._expect("}")
+            return
+        while True:
+            if not isinstance(self._value(), str):
+                raise ValueError("a name is expected")
+            self._expect(":")
+            self._peek()
+            begin = self._place()
+            each(self._value(), begin, self._place())
+            if self._peek() != ",":
+                break
+            self._expect(",")
+        self._expect("}")
 
     def _place(self) -> int:
         """Where the scan stands, in bytes."""

@@ -12,10 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import yaml
+from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
 
 from saccade.core.errors import FormatError
 from saccade.core.objects import AttributeValue, Object
@@ -34,7 +38,6 @@ _LIST_NAMES = ("boxes", "objects", "box_list", "instances")
 _CLASS_NAMES = ("class", "label", "name", "label_name")
 _CORNERS = (("x_min", "y_min", "x_max", "y_max"), ("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"))
 _KNOWN = {"box", "id", "score", "track", *_CLASS_NAMES, *(name for names in _CORNERS for name in names)}
-_MOST_BYTES = 1 << 28
 
 
 class BoxesYaml:
@@ -68,8 +71,9 @@ class BoxesYaml:
                     continue
                 boxes = _first(one, _LIST_NAMES)
                 if isinstance(boxes, list):
-                    entry.raw = [*(entry.raw or []), *(box for box in boxes if isinstance(box, dict))]
-                    names.update(filter(None, map(_class_of, entry.raw)))
+                    made = [_plain(box) for box in boxes if isinstance(box, dict)]
+                    entry.raw = [*(entry.raw or []), *made]
+                    names.update(filter(None, map(_class_of, made)))
                 if isinstance(one.get("split"), str):
                     entry.split = one["split"]
         if not count:
@@ -105,7 +109,7 @@ class _Dumper(yaml.CSafeDumper if hasattr(yaml, "CSafeDumper") else yaml.SafeDum
         return True
 
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Parser: Any = getattr(yaml.cyaml, "CParser") if yaml.__with_libyaml__ else yaml.SafeLoader  # noqa: B009
 
 
 def _first(entry: Json, names: Sequence[str]) -> Any:
@@ -117,28 +121,99 @@ def _class_of(box: Json) -> str:
     return "" if value is None or isinstance(value, dict | list) else str(value)
 
 
-def _entries(path: Path, report: Report) -> list[Json] | None:
-    """The entries of images; None where the file has none."""
+def _entries(path: Path, report: Report) -> Iterator[Json] | None:
+    """The entries of images, as they come; None where the file has none, or not only what can be read."""
+    count = fitting = 0
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise FormatError(f"{path.name} is larger than {_MOST_BYTES:,} bytes.")
-        text = path.read_bytes().decode("utf-8-sig", errors="replace")
-        _refuse_aliases(text)
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
-    except (OSError, yaml.YAMLError, RecursionError, ValueError, FormatError) as error:
+        for one in _listed(path):
+            count += 1
+            fitting += _is_entry(one)
+    except _NoListError:
+        return None
+    except (OSError, yaml.YAMLError, RecursionError, ValueError) as error:
         report.add(Action.SET_ASIDE, "annotation that cannot be read", detail=str(error)[:200])
         return None
-    found = data.get("images") if isinstance(data, dict) else data
-    if not isinstance(found, list):
-        return None
-    entries = [one for one in found if isinstance(one, dict) and isinstance(_first(one, _FILE_NAMES), str)]
-    return entries if entries or not found else None
+    return filter(_is_entry, _listed(path)) if fitting or not count else None
 
 
-def _refuse_aliases(text: str) -> None:
-    """ValueError where parts are referred to again: they could unfold to a great deal."""
-    if "*" in text and "&" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _Loader)):
-        raise ValueError("it refers to parts of itself by aliases, which could unfold to a great deal")
+def _is_entry(one: Any) -> bool:
+    return isinstance(one, dict) and isinstance(_first(one, _FILE_NAMES), str)
+
+
+class _NoListError(Exception):
+    """A file of YAML has no list of images."""
+
+
+class _Loader(_Parser, Composer, SafeConstructor, Resolver):  # type: ignore[misc]
+    """The safe loader, a value at a time; ValueError where parts are referred to again: they could unfold to a lot."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        _Parser.__init__(self, stream)
+        Composer.__init__(self)
+        SafeConstructor.__init__(self)
+        Resolver.__init__(self)
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("it refers to parts of itself by aliases, which could unfold to a great deal")
+        return super().compose_node(parent, index)
+
+    def value(self) -> Any:
+        """The value that begins here."""
+        self.anchors = {}
+        return self.construct_document(self.compose_node(None, None))
+
+    def elements(self) -> Iterator[Any]:
+        """The elements of the list that begins here."""
+        self.get_event()
+        while not self.check_event(yaml.SequenceEndEvent):
+            yield self.value()
+        self.get_event()
+
+
+def _listed(path: Path) -> Iterator[Any]:
+    """The elements of the list ``images``, or of the list that a file is; _NoListError where it is neither."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        loader = _Loader(file)
+        try:
+            loader.get_event()  # the beginning of the stream
+            is_there = not loader.check_event(yaml.StreamEndEvent) and loader.get_event() is not None
+            if is_there and loader.check_event(yaml.SequenceStartEvent):
+                yield from loader.elements()
+            elif is_there and loader.check_event(yaml.MappingStartEvent):
+                yield from _of_mapping(loader)
+            else:
+                raise _NoListError
+            loader.get_event()  # the end of the document
+            if not loader.check_event(yaml.StreamEndEvent):
+                raise ValueError("it holds several documents")
+        finally:
+            loader.dispose()
+
+
+def _of_mapping(loader: _Loader) -> Iterator[Any]:
+    is_there = False
+    loader.get_event()
+    while not loader.check_event(yaml.MappingEndEvent):
+        if loader.value() == "images" and loader.check_event(yaml.SequenceStartEvent) and not is_there:
+            is_there = True
+            yield from loader.elements()
+        else:
+            loader.value()
+    loader.get_event()
+    if not is_there:
+        raise _NoListError
+
+
+def _plain(value: Any) -> Any:
+    """A value of YAML as JSON holds it: dates as text, and nothing in place of what has no text."""
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, date):
+        return str(value)
+    return value if value is None or isinstance(value, str | bool | int | float) else {}
 
 
 def _objects(raw: Sequence[Json], key: str, size_wh: SizeWH, report: Report) -> Iterator[Object]:

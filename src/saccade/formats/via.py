@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -39,13 +39,15 @@ from saccade.core.schema import Column, Kind
 from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box
 from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
-from saccade.formats._json import Json, ListOut, load_json, mentions, number
+from saccade.formats._json import Json, ListOut, mentions, number
+from saccade.formats._json_parts import load_mapped
 from saccade.formats._options import parse_options
 from saccade.formats._paths import Tree, tree_of
 from saccade.formats._shapes import held, is_simple, refuse
 from saccade.formats.base import Detection, Reading
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
+_IMAGES = "_via_img_metadata"
 _CLASS_NAMES = ("class", "label", "name", "type", "category", "class_name")
 FILE_ATTRIBUTES = "file_attributes"
 
@@ -75,7 +77,7 @@ class Via:
         if not files:
             return Detection(False, "there is no JSON file in it")
         likely = (file for file in files if mentions(source / file, '"regions"', '"filename"'))
-        found = next((file for file in likely if _images_in(_load(source / file, Report()))), None)
+        found = next((file for file in likely if any(_images_in(source / file, Report()))), None)
         if found is None:
             return Detection(False, f"{files[0]} has no images with regions")
         return Detection(True, f"{found} has files with regions")
@@ -86,7 +88,7 @@ class Via:
         images = ByImage(source, report)
         count, has_more = 0, False
         for file in images.tree.below("", (".json",)):
-            for data in _images_in(_load(images.tree.path(file), report)):
+            for data in _images_in(images.tree.path(file), report):
                 entry = images.entry(str(data["filename"]), file.rpartition("/")[0], place=file)
                 if entry is not None:
                     entry.raw = [*(entry.raw or []), *_regions(data)]
@@ -109,25 +111,27 @@ class Via:
 
 
 def _any_project(tree: Tree) -> bool:
-    return any("_via_settings" in _load(tree.path(file), Report()) for file in tree.below("", (".json",)))
+    return any("_via_settings" in _load(tree.path(file), Report())[0] for file in tree.below("", (".json",)))
 
 
-def _load(path: Path, report: Report) -> Json:
+def _load(path: Path, report: Report) -> tuple[Json, Collection[Any]]:
+    """What a project says beside its images, and these; of annotations alone, these."""
+    name = _IMAGES if mentions(path, f'"{_IMAGES}"') else ""
     try:
-        data = load_json(path, report)
+        data, entries = load_mapped(path, name, report)
     except (FormatError, OSError) as error:
         report.add(Action.SET_ASIDE, "annotation that cannot be read", detail=str(error))
-        return {}
-    return data if isinstance(data, dict) else {}
+        return {}, ()
+    if not isinstance(data, dict):
+        return {}, ()
+    return data, entries if not name or name in data else data.values()
 
 
-def _images_in(data: Json) -> list[Json]:
+def _images_in(path: Path, report: Report) -> Iterator[Json]:
     """The entries of images, from a project or from annotations alone."""
-    inner = data.get("_via_img_metadata", data)
-    entries = inner.values() if isinstance(inner, dict) else ()
-    return [
-        one for one in entries if isinstance(one, dict) and "regions" in one and isinstance(one.get("filename"), str)
-    ]
+    for one in _load(path, report)[1]:
+        if isinstance(one, dict) and "regions" in one and isinstance(one.get("filename"), str):
+            yield one
 
 
 def _mapping(value: Any) -> Json:

@@ -17,10 +17,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
 from itertools import starmap
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from saccade.core.errors import FormatError
 from saccade.core.objects import AttributeValue, Object
@@ -53,8 +52,7 @@ HEADING = ("image", "width", "height", "class", "xmin", "ymin", "xmax", "ymax", 
            "attributes")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     """A row: ``xyxy`` is empty for an image without objects; ``shares`` whether it is in shares of the sides."""
 
     image: str
@@ -95,7 +93,7 @@ class Csv:
                 entry = images.entry(row.image, file.rpartition("/")[0], place=f"{file}, {row.place}")
                 if entry is not None:
                     entry.raw = entry.raw or []
-                    entry.raw += [astuple(row)] if row.xyxy or row.name else []
+                    entry.raw += [row] if row.xyxy or row.name else []
                     entry.split = entry.split or row.split or _split_of(file)
                     names.update([row.name] if row.name else [])
         return images.reading(sorted(names), lambda rows, key, size: _objects(rows, key, size, report))
