@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import Counter
 
@@ -41,6 +42,21 @@ def test_the_order_of_items_does_not_matter(keys: list[str], seed: int, chance: 
     split = split_by_group({key: key for key in keys}, shares, seed)
     shuffled = sorted(keys, key=lambda _: chance.random())
     assert split_by_group({key: key for key in shuffled}, shares, seed) == split
+
+
+@settings(max_examples=100, deadline=None)
+@given(KEYS, SHARES, st.integers(0, 5), st.integers(1, 9))
+def test_the_largest_group_goes_where_most_is_missing(
+    keys: list[str], shares: dict[str, float], seed: int, groups: int
+) -> None:
+    group_of = {key: str(index % groups if index % 3 else index) for index, key in enumerate(keys)}
+    sizes, wanted = Counter(group_of.values()), {name: share * len(keys) for name, share in shares.items()}
+    expected = {}
+    for group in sorted(sizes, key=lambda name: (-sizes[name], hashlib.sha256(f"{seed}/{name}".encode()).digest())):
+        expected[group] = max(wanted, key=lambda name: wanted[name])
+        wanted[expected[group]] -= sizes[group]
+    split = split_by_group(group_of, shares, seed)
+    assert split == {key: expected[group] for key, group in group_of.items()}
 
 
 def test_another_seed_is_another_split() -> None:

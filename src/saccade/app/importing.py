@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from saccade.core.progress import Progress, Silent
 from saccade.core.reader import Item
 from saccade.core.report import Action, Report
 from saccade.core.schema import Column, ImageRef, Kind, Schema, VideoRef
-from saccade.core.splits import split_by_group
+from saccade.core.splits import GroupSplits
 from saccade.formats.archives import is_archive, unpack
 from saccade.formats.base import FORMATS, Reading, Record
 from saccade.formats.detect import detect_format
@@ -44,13 +44,14 @@ class SplitRequest:
     group_pattern: str = ""
     seed: int = 0
 
-    def assign(self, groups: Mapping[str, str]) -> dict[str, str]:
-        """A split for each key, from what the source says of its group ("" for none)."""
+    def assign(self, records: Iterable[Record]) -> Callable[[Record], str]:
+        """What tells the split of each of some records; where they come from, they may come again."""
         try:
             pattern = re.compile(self.group_pattern)
         except re.error as error:
             raise InvalidValueError(f"'{self.group_pattern}' is not a regular expression: {error}.") from None
-        return split_by_group({key: _group(pattern, key, own) for key, own in groups.items()}, self.shares, self.seed)
+        splits = GroupSplits((_group(pattern, one) for one in records), self.shares, self.seed)
+        return lambda record: splits.of(_group(pattern, record))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +107,7 @@ def import_dataset(
         chosen, reason = chosen_format(place, format)
         splits = None
         if split is not None:
-            preview = FORMATS.get(chosen).read(place, Report(), **given)
-            splits = split.assign({record.key: record.group for record in preview.records})
+            splits = split.assign(FORMATS.get(chosen).read(place, Report(), **given).records)
         reading = FORMATS.get(chosen).read(place, report, **given)
         named = called or (shown(str(source)) if is_web(str(source)) else str(source))
         config = {"source": named, "format": chosen, "link": link, "options": given}
@@ -187,12 +187,12 @@ def chosen_format(source: Path, format: str) -> tuple[str, str]:
     return chosen, next(answer.reason for name, answer in answers if name == chosen)
 
 
-def _group(pattern: re.Pattern[str], key: str, own: str) -> str:
+def _group(pattern: re.Pattern[str], record: Record) -> str:
     if not pattern.pattern:
-        return own or key
-    match = pattern.search(key)
+        return record.group or record.key
+    match = pattern.search(record.key)
     if match is None:
-        raise InvalidValueError(f"The group expression '{pattern.pattern}' does not match the item '{key}'.")
+        raise InvalidValueError(f"The group expression '{pattern.pattern}' does not match the item '{record.key}'.")
     return match.group(1) if pattern.groups else match.group(0)
 
 
@@ -214,7 +214,7 @@ class _Importer:
         objects: ObjectBatch,
         report: Report,
         link: bool,
-        splits: Mapping[str, str] | None,
+        splits: Callable[[Record], str] | None,
         helpers: Helpers,
     ) -> None:
         self.objects, self.report, self.link, self.splits, self.helpers = objects, report, link, splits, helpers
@@ -242,7 +242,7 @@ class _Importer:
             self._compare_size(record, ref)
             values = {media.name: ref, **record.values}
             if self.splits is not None:
-                values[SPLIT] = self.splits[record.key]
+                values[SPLIT] = self.splits(record)
             self.seen_splits[values.get(SPLIT) or ""] += 1
             yield Item(record.key, values)
         if self.set_aside and not self.seen_splits:

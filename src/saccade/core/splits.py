@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+import numpy as np
 
 from saccade.core.errors import InvalidValueError
 
@@ -30,21 +31,41 @@ def parse_shares(text: str) -> dict[str, float]:
     return shares
 
 
-def split_by_group(groups: Mapping[str, str], shares: Mapping[str, float], seed: int = 0) -> dict[str, str]:
-    """A split for each key, so that all keys of one group share it and the shares of items are met as nearly as can be.
+class GroupSplits:
+    """A split for each group, so that the shares of items are met as nearly as can be.
 
-    ``groups`` maps each key to its group. The order of groups depends on the seed and their names alone; each goes
-    where most is missing, the largest first, so that one big group does not spoil the shares.
+    The order of groups depends on the seed and their names alone; each goes where most is missing, the largest first,
+    so that one big group does not spoil the shares. A group is known by 64 bits of a digest, which two of a million
+    share once in thirty million times.
+
+    Args:
+        groups: that of each item, one after another.
     """
-    sizes = Counter(groups.values())
-    wanted = {name: share * len(groups) for name, share in shares.items()}
-    chosen: dict[str, str] = {}
-    for group in sorted(sizes, key=lambda name: (-sizes[name], _shuffled(name, seed))):
-        split = max(wanted, key=lambda name: wanted[name])
-        chosen[group] = split
-        wanted[split] -= sizes[group]
-    return {key: chosen[group] for key, group in groups.items()}
+
+    def __init__(self, groups: Iterable[str], shares: Mapping[str, float], seed: int = 0) -> None:
+        self._seed, self._names = seed, list(shares)
+        digests = np.fromiter((self._digest(name) for name in groups), np.uint64)
+        wanted = [share * len(digests) for share in shares.values()]
+        self._digests, sizes = np.unique(digests, return_counts=True)
+        self._chosen = np.zeros(len(sizes), np.min_scalar_type(len(wanted)))
+        for at in np.argsort(-sizes, kind="stable"):  # groups of one size are in the order of their digests
+            split = max(range(len(wanted)), key=wanted.__getitem__)
+            self._chosen[at] = split
+            wanted[split] -= int(sizes[at])
+
+    def _digest(self, group: str) -> int:
+        return int.from_bytes(hashlib.sha256(f"{self._seed}/{group}".encode()).digest()[:8])
+
+    def of(self, group: str) -> str:
+        """The split of one of the groups."""
+        at = np.searchsorted(self._digests, np.uint64(self._digest(group)))
+        return self._names[int(self._chosen[at])]
 
 
-def _shuffled(name: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}/{name}".encode()).digest()
+def split_by_group(groups: Mapping[str, str], shares: Mapping[str, float], seed: int = 0) -> dict[str, str]:
+    """A split for each key, so that all keys of one group share it; see :class:`GroupSplits`.
+
+    ``groups`` maps each key to its group.
+    """
+    splits = GroupSplits(groups.values(), shares, seed)
+    return {key: splits.of(group) for key, group in groups.items()}

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 _Value = TypeVar("_Value")
 _TOGETHER = 4096
-_LATEST, _PAGE = 4096, 512
+_LATEST, _PAGE = 1024, 128
 _FEW = 65_536
 _BITS = 16
 
