@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from saccade.core import report as core_report
 from saccade.core.report import Action, Finding, Report
 
 
@@ -15,8 +21,30 @@ def test_findings_keep_their_order_and_are_counted() -> None:
     assert len(report) == 3
     assert [finding.key for finding in report] == ["a", "a", "b"]
     assert report.counts() == {(Action.DROPPED, "box without area"): 2, (Action.CLIPPED, "box outside"): 1}
-    assert report.of(Action.CLIPPED) == [Finding(Action.CLIPPED, "box outside", "a", "2", "by 3 px")]
-    assert report.of(Action.GUESSED) == []
+    assert list(report)[1] == Finding(Action.CLIPPED, "box outside", "a", "2", "by 3 px")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(Action), st.sampled_from("ab"), st.text(), st.text(), st.text()), max_size=20),
+    st.integers(1, 5),
+)
+def test_findings_are_what_they_were_however_many(
+    found: list[tuple[Action, str, str, str, str]], together: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core_report, "_TOGETHER", together)
+        report = Report()
+        for action, reason, key, object_id, detail in found:
+            report.add(action, reason, key=key, object_id=object_id, detail=detail)
+        findings = [Finding(*one) for one in found]
+        assert list(report) == findings
+        assert len(report) == len(found)
+        assert list(report.counts().items()) == list(Counter((one.action, one.reason) for one in findings).items())
+        lost = [one for one in findings if one.action is not Action.NOTICED]
+        assert report.losses() == (len(lost), lost[0] if lost else None)
+        told = report.to_json()
+        assert json.loads("".join(report.text())) == json.loads(json.dumps(told))
+        assert report.to_json(2) == told | {"findings": told["findings"][:2]}
 
 
 def test_json() -> None:

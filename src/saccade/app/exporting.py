@@ -128,10 +128,10 @@ def export_dataset(
             part.write(reading_of(version, progress, report, split, keys), folder, report, **(options or {}))
         finally:
             progress.finish()
-        losses = [finding for finding in report if finding.action is not Action.NOTICED]
-        if strict and losses:
+        count, first = report.losses()
+        if strict and first is not None:
             raise FormatError(
-                f"'{format}' cannot hold everything: {len(losses)} losses, the first: {losses[0].reason}.",
+                f"'{format}' cannot hold everything: {count} losses, the first: {first.reason}.",
                 hint="Choose another format, or export without --strict.",
             )
     return report

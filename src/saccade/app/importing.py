@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -132,7 +131,8 @@ def import_dataset(
                 )
         finally:
             progress.finish()
-    (run.folder / "report.json").write_text(json.dumps(report.to_json(), ensure_ascii=False, indent=1), "utf-8")
+    with (run.folder / "report.json").open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(report.text())
     workspace.runs.finish(run.id, "finished", metrics={"items": len(version)}, outputs=[version.ref])
     return ImportResult(version, chosen, reason, report, importer.set_aside, dict(importer.seen_splits))
 
@@ -198,10 +198,10 @@ def _group(pattern: re.Pattern[str], record: Record) -> str:
 
 def _refuse_losses(items: Iterator[Item], report: Report) -> Iterator[Item]:
     yield from items
-    losses = [finding for finding in report if finding.action is not Action.NOTICED]
-    if losses:
+    count, first = report.losses()
+    if first is not None:
         raise FormatError(
-            f"The import would lose or change {len(losses)} things; the first: {losses[0].reason} ({losses[0].key}).",
+            f"The import would lose or change {count} things; the first: {first.reason} ({first.key}).",
             hint="Correct the source, or import without --strict.",
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -78,9 +79,12 @@ def warn(text: str) -> None:
 
 def print_report(report: Report, examples: int = 3) -> None:
     """What a conversion dropped, repaired and noticed, grouped, with the first few places of each."""
+    first: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for finding in report:
+        if len(found := first[finding.action, finding.reason]) < examples:
+            found.append(_place(finding))
     for (action, reason), count in report.counts().items():
-        found = [finding for finding in report if (finding.action, finding.reason) == (action, reason)]
-        places = ", ".join(_place(finding) for finding in found[:examples])
+        places = ", ".join(first[action, reason])
         more = f" and {count - examples} more" if count > examples else ""
         color = {"noticed": "cyan", "set_aside": "red"}.get(str(action), "yellow")
         say(f"  [{color}]{str(action).replace('_', ' ')}[/] {escape(reason)} × {count}: [dim]{escape(places)}{more}[/]")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Any
+
+_TOGETHER = 4096
 
 
 class Action(StrEnum):
@@ -32,32 +37,56 @@ class Finding:
 
 
 class Report:
-    """Collects findings in order; ``reason`` is a fixed phrase that groups them ("box without area")."""
+    """Collects findings in order; ``reason`` is a fixed phrase that groups them ("box without area").
+
+    Those of long ago are packed: there may be several for each object of a large dataset.
+    """
 
     def __init__(self) -> None:
-        self.findings: list[Finding] = []
+        self._counts: Counter[tuple[Action, str]] = Counter()
+        self._packed: list[bytes] = []
+        self._latest: list[Finding] = []
 
     def add(self, action: Action, reason: str, *, key: str = "", object_id: str = "", detail: str = "") -> None:
-        self.findings.append(Finding(action, reason, key, object_id, detail))
+        self._counts[action, reason] += 1
+        self._latest.append(Finding(action, reason, key, object_id, detail))
+        if len(self._latest) == _TOGETHER:
+            text = json.dumps([astuple(finding) for finding in self._latest])
+            self._packed.append(zlib.compress(text.encode(), 1))
+            self._latest = []
 
     def counts(self) -> dict[tuple[Action, str], int]:
         """How often each action and reason occurred, in order of first occurrence."""
-        return dict(Counter((finding.action, finding.reason) for finding in self.findings))
+        return dict(self._counts)
 
-    def of(self, action: Action) -> list[Finding]:
-        return [finding for finding in self.findings if finding.action is action]
+    def losses(self) -> tuple[int, Finding | None]:
+        """How many findings changed something, and the first of them."""
+        count = sum(count for (action, _), count in self._counts.items() if action is not Action.NOTICED)
+        return count, next((finding for finding in self if finding.action is not Action.NOTICED), None)
 
     def __iter__(self) -> Iterator[Finding]:
-        return iter(self.findings)
+        for packed in self._packed:
+            for action, *rest in json.loads(zlib.decompress(packed)):
+                yield Finding(Action(action), *rest)
+        yield from self._latest
 
     def __len__(self) -> int:
-        return len(self.findings)
+        return self._counts.total()
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "counts": [
-                {"action": str(action), "reason": reason, "count": count}
-                for (action, reason), count in self.counts().items()
-            ],
-            "findings": [asdict(finding) for finding in self.findings],
-        }
+    def to_json(self, most: int | None = None) -> dict[str, Any]:
+        """The counts, and the findings: the first ones where it is said how many at most."""
+        return {"counts": self._counts_to_json(), "findings": [asdict(finding) for finding in islice(self, most)]}
+
+    def _counts_to_json(self) -> list[dict[str, Any]]:
+        return [
+            {"action": str(action), "reason": reason, "count": count}
+            for (action, reason), count in self._counts.items()
+        ]
+
+    def text(self) -> Iterator[str]:
+        """All of it as the text of a JSON file, in pieces."""
+        encode = json.JSONEncoder(ensure_ascii=False).encode
+        yield f'{{"counts": {encode(self._counts_to_json())},\n"findings": ['
+        for at, finding in enumerate(self):
+            yield f"{',' if at else ''}\n{encode(asdict(finding))}"
+        yield "]}\n"

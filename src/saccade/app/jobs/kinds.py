@@ -155,7 +155,7 @@ def look(doing: Doing, given: LookParameters) -> dict[str, Any]:
         "format": chosen, "reason": reason, "items": seen if reading.total is None else reading.total,
         "counted": seen, "columns": {column.name: str(column.kind) for column in reading.schema.columns},
         "classes": dict(sorted(counts.items(), key=lambda entry: -entry[1])[:200]), "preview": shown,
-        "report": _told(report),
+        "report": report.to_json(_FINDINGS),
     }  # fmt: skip
 
 
@@ -214,12 +214,13 @@ def import_(doing: Doing, given: ImportParameters) -> dict[str, Any]:
         strict=given.strict, options=given.options, progress=doing.progress, replace=given.replace,
         called="" if given.source.upload is None else name_of_upload(workspace, given.source.upload),
     )  # fmt: skip
-    (doing.folder / "report.json").write_text(json.dumps(result.report.to_json(), ensure_ascii=False), "utf-8")
+    with (doing.folder / "report.json").open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(result.report.text())
     if given.source.upload is not None:
         remove_upload(workspace, given.source.upload)
     return {
         "dataset": result.version.ref, "items": len(result.version), "format": result.format, "reason": result.reason,
-        "set_aside": result.set_aside, "splits": dict(result.splits), "report": _told(result.report),
+        "set_aside": result.set_aside, "splits": dict(result.splits), "report": result.report.to_json(_FINDINGS),
     }  # fmt: skip
 
 
@@ -260,7 +261,7 @@ def export(doing: Doing, given: ExportParameters) -> dict[str, Any]:
                 doing.progress.advance(1, file.name)
         doing.progress.finish()
         making.replace(doing.folder / f"{name}.zip")
-    return {"dataset": version.ref, "format": given.format, "file": f"{name}.zip", "report": _told(report)}
+    return {"dataset": version.ref, "format": given.format, "file": f"{name}.zip", "report": report.to_json(_FINDINGS)}
 
 
 def train(doing: Doing, given: TrainParameters) -> dict[str, Any]:
@@ -340,11 +341,6 @@ def _recipe(text: str) -> Any:
 
 def _model_of(outputs: Any) -> str | None:
     return next((one.removeprefix("model:") for one in outputs if one.startswith("model:")), None)
-
-
-def _told(report: Report) -> dict[str, Any]:
-    told = report.to_json()
-    return told | {"findings": told["findings"][:_FINDINGS]}
 
 
 def _check_import(workspace: Workspace, given: ImportParameters) -> None:
