@@ -84,34 +84,35 @@ class Elements(Collection[Any]):
         return self._parts.values(first, last)[0]
 
 
-def load_mapped(path: Path, name: str, report: Report) -> tuple[Any, Collection[Any]]:
-    """The same with the values of the mapping under ``name``; with ``""`` of that which the file is."""
-    if is_large(path):
-        parts = Parts(path)
-        values = Elements(parts, temporary_database(parts), of_mapping=True)
-        return load_by_parts(parts, path, {}, report, {name: values.note}), values
-    data = load_json(path, report)
-    if not name:
-        return ({}, data.values()) if isinstance(data, dict) else (data, ())
-    mapped = data.get(name) if isinstance(data, dict) else None
-    return ({**data, name: {}}, mapped.values()) if isinstance(mapped, dict) else (data, ())
-
-
 def load_listed(path: Path, name: str, report: Report) -> tuple[Any, Collection[Any]]:
     """The content of a JSON file but for the list under ``name``, which is empty in it, and the elements of that list.
 
     Those of a large file are read each time when they are asked for. With ``""`` it is the list that the file is.
     FormatError where the file is no JSON, as for :func:`~saccade.formats._json.load_json`.
     """
+    return _load_apart(path, name, report, list)
+
+
+def load_mapped(path: Path, name: str, report: Report) -> tuple[Any, Collection[Any]]:
+    """The same with the values of the mapping under ``name``; with ``""`` of that which the file is."""
+    return _load_apart(path, name, report, dict)
+
+
+def _load_apart(
+    path: Path, name: str, report: Report, kind: type[list[Any]] | type[dict[str, Any]]
+) -> tuple[Any, Collection[Any]]:
     if is_large(path):
         parts = Parts(path)
-        elements = Elements(parts, temporary_database(parts))
-        return load_by_parts(parts, path, {name: elements.note}, report), elements
+        elements = Elements(parts, temporary_database(parts), of_mapping=kind is dict)
+        wanted: dict[str, Each] = {name: elements.note}
+        lists, maps = ({}, wanted) if kind is dict else (wanted, {})
+        return load_by_parts(parts, path, lists, report, maps), elements
     data = load_json(path, report)
-    if not name:
-        return ([], data) if isinstance(data, list) else (data, ())
-    listed = data.get(name) if isinstance(data, dict) else None
-    return ({**data, name: []}, listed) if isinstance(listed, list) else (data, ())
+    inner = (data.get(name) if isinstance(data, dict) else None) if name else data
+    if not isinstance(inner, kind):
+        return data, ()
+    rest = {**data, name: kind()} if name else kind()
+    return rest, inner.values() if isinstance(inner, dict) else inner
 
 
 def load_by_parts(
@@ -150,10 +151,10 @@ class _Scan:
         """The object at the top, or where one is wanted an empty list in place of the list there."""
         found: dict[str, Any] = {}
         if "" in self._lists and self._peek() == "[":
-            self._list(self._lists[""])
+            self._elements(self._lists[""], "[", "]")
             return self._end([])
         if "" in self._maps and self._peek() == "{":
-            self._map(self._maps[""])
+            self._elements(self._maps[""], "{", "}")
             return self._end({})
         self._expect("{")
         if self._peek() == "}":
@@ -169,11 +170,11 @@ class _Scan:
             if key in self._lists and self._peek() == "[":
                 self._done.add(key)
                 found[key] = []
-                self._list(self._lists[key])
+                self._elements(self._lists[key], "[", "]")
             elif key in self._maps and self._peek() == "{":
                 self._done.add(key)
                 found[key] = {}
-                self._map(self._maps[key])
+                self._elements(self._maps[key], "{", "}")
             else:
                 found[key] = self._value()
             if self._peek() != ",":
@@ -187,36 +188,24 @@ class _Scan:
             raise ValueError(f"something follows the end, at byte {self._place()}")
         return found
 
-    def _list(self, each: Each) -> None:
-        self._expect("[")
-        if self._peek() == "]":
-            self._expect("]")
+    def _elements(self, each: Each, begin: str, end: str) -> None:
+        """The elements of a list, or the values of a mapping."""
+        self._expect(begin)
+        if self._peek() == end:
+            self._expect(end)
             return
         while True:
+            if begin == "{":
+                if not isinstance(self._value(), str):
+                    raise ValueError("a name is expected")
+                self._expect(":")
             self._peek()
-            begin = self._place()
-            each(self._value(), begin, self._place())
+            first = self._place()
+            each(self._value(), first, self._place())
             if self._peek() != ",":
                 break
             self._expect(",")
-        self._expect("]")
-
-    def _map(self, each: Each) -> None:
-        self._expect("{")
-        if self._peek() == "}":
-            self._expect("}")
-            return
-        while True:
-            if not isinstance(self._value(), str):
-                raise ValueError("a name is expected")
-            self._expect(":")
-            self._peek()
-            begin = self._place()
-            each(self._value(), begin, self._place())
-            if self._peek() != ",":
-                break
-            self._expect(",")
-        self._expect("}")
+        self._expect(end)
 
     def _place(self) -> int:
         """Where the scan stands, in bytes."""
