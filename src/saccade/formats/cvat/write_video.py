@@ -53,6 +53,7 @@ class _VideoWriter(Writer):
         self._kept = kept
         self._frames = self._unlabelled = 0
         self._all: dict[int, _Track] = {}
+        self._highest = -1
         self._going_on: dict[int, _Track] = {}
         self._latest: dict[tuple[str, str], _Track] = {}
         """The latest part of each track, by the folder of its frames and its name."""
@@ -106,7 +107,8 @@ class _VideoWriter(Writer):
     def _new(self, name: str, label: str, shape: Element) -> _Track:
         number = int(name) if name.isascii() and name.isdecimal() and len(name) <= 9 else -1
         if number < 0 or str(number) != name or number in self._all:
-            number = max(self._all, default=-1) + 1
+            number = self._highest + 1
+        self._highest = max(number, self._highest)
         self._all[number] = _Track(number, label, shape)
         return self._all[number]
 

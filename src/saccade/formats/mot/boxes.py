@@ -39,7 +39,6 @@ from saccade.formats.mot.sequences import (
     join,
     sequences_of,
     size_of,
-    track_number,
     truth_of,
 )
 
@@ -201,7 +200,7 @@ class _Writer:
             bounds = self._losses.bounds_xyxy(record.key, found)
             if bounds is not None:
                 written_count += 1
-                sequence.lines.append((frame, self._line(record.key, found, frame, bounds, sequence)))
+                self._sequences.add(sequence, frame, self._line(record.key, found, frame, bounds, sequence))
 
     def _line(
         self, key: str, found: Object, frame: int, bounds: tuple[float, float, float, float], sequence: Sequence
@@ -218,7 +217,7 @@ class _Writer:
         visibility = seen if isinstance(seen, float) and seen < 1 and math.isfinite(seen) else 1
         flag = int(found.attributes.get("ignored") is not True)
         number = self._classes.number(found.class_name) + 1
-        track = -1 if found.track is None else track_number(key, found, sequence.tracks, self._report)
+        track = -1 if found.track is None else sequence.tracks.number(key, found, self._report)
         return f"{frame},{track},{x1!r},{y1!r},{x2 - x1!r},{y2 - y1!r},{flag},{number},{visibility!r}"
 
     def finish(self) -> None:
@@ -235,7 +234,7 @@ class _Writer:
     def _write_info(self, name: str, sequence: Sequence) -> None:
         width, height = sequence.size_wh or (0, 0)
         (sequence.folder / "seqinfo.ini").write_text(
-            f"[Sequence]\nname={name.rpartition('/')[2]}\nimDir=img1\nframeRate=30\nseqLength={max(sequence.frames)}\n"
+            f"[Sequence]\nname={name.rpartition('/')[2]}\nimDir=img1\nframeRate=30\nseqLength={sequence.highest}\n"
             f"imWidth={width}\nimHeight={height}\nimExt={sequence.suffix}\n",
             encoding="utf-8",
         )

@@ -32,7 +32,7 @@ from saccade.formats._paths import SPLIT_WORDS, Tree, stem_of, tree_of, whole_te
 from saccade.formats._text import read_text
 from saccade.formats._writing import ClassNames, Columns, size_wh_of
 from saccade.formats.base import Detection, Reading, Record
-from saccade.formats.mot.sequences import Sequence, SequencesOut, has_masks, join, sequences_of, track_number, truth_of
+from saccade.formats.mot.sequences import Sequence, SequencesOut, has_masks, join, sequences_of, truth_of
 
 CLASSES = {1: "car", 2: "pedestrian", 10: "ignore"}
 _PER_CLASS = 1000
@@ -184,11 +184,10 @@ class _Writer:
             drop_beside_shape(found, key, self._report, kept=("track",))
             label = self._classes.number(found.class_name) + 1
             if found.track is None:
-                track = max(sequence.tracks.values(), default=0) + 1
-                sequence.tracks[f"{key}/{found.id}"] = track
+                track = sequence.tracks.next()
                 self._add(Action.REPAIRED, "object without a track", key, found, f"its own: {track}")
             else:
-                track = track_number(key, found, sequence.tracks, self._report)
+                track = sequence.tracks.number(key, found, self._report)
             joined = label * _PER_CLASS + track if track < _PER_CLASS else track
             if joined // _PER_CLASS == label and joined % _PER_CLASS != track:
                 self._add(
@@ -196,7 +195,7 @@ class _Writer:
                 )
             mask = mask_from_array(painting.numbers == number)
             text = counts_to_coco_string(mask.counts)
-            sequence.lines.append((frame, f"{frame} {joined} {label} {size[1]} {size[0]} {text}"))
+            self._sequences.add(sequence, frame, f"{frame} {joined} {label} {size[1]} {size[0]} {text}")
             if " ".join(found.class_name.split("\n")) != found.class_name or not found.class_name.strip():
                 self._add(Action.DROPPED, "line breaks in a class", key, found, repr(found.class_name))
 
