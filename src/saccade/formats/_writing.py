@@ -82,14 +82,16 @@ class Names:
         self._what = what
         self._reserved = frozenset(reserved)
         self.given: dict[str, str] = {}
+        self._taken: set[str] = set()
 
     def of(self, text: str) -> str:
         if text not in self.given:
             name = free = safe_component(text, self._reserved)
             number = 2
-            while free in self.given.values():
+            while free in self._taken:
                 free, number = f"{name}-{number}", number + 1
             self.given[text] = free
+            self._taken.add(free)
             if free != text:
                 reason = f"{self._what} changed to be a file name"
                 self._report.add(Action.REPAIRED, reason, detail=f"{text!r} to {free!r}")

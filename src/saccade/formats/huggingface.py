@@ -275,16 +275,16 @@ class _Tables:
         from pyarrow import parquet
 
         rows, count = _Rows(Report()), 0
-        named: list[str] = []
+        named: dict[str, None] = {}
         for path in self._files:
             table = parquet.ParquetFile(path)
             names, labels = _class_names(table.schema_arrow)
-            named += [name for name in names if name not in named]
+            named.update(dict.fromkeys(names))
             count += table.metadata.num_rows
             image = _image_column(path)
             for row in self._rows(table, [name for name in table.schema_arrow.names if name != image]):
                 rows.values(row, names, labels)
-        classes = (*named, *sorted(rows.classes.keys() - set(named)))
+        classes = (*named, *sorted(rows.classes.keys() - named.keys()))
         columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, tuple(map(ClassInfo, classes)))]
         columns += rows.columns()
         self._splits = [_split_of(path.name) for path in self._files]

@@ -131,6 +131,7 @@ class _Writer:
         self._destination, self._report = destination, report
         self._losses = ObjectLosses(report, attributes=True, scores=True)
         self._names: dict[str, str] = {}
+        self._taken: set[str] = set()
 
     def write(self) -> None:
         for one in self._out:
@@ -177,9 +178,10 @@ class _Writer:
         if found.class_name not in self._names:
             name = free = "_".join(found.class_name.split()) or "_"
             number = 2
-            while free in self._names.values():
+            while free in self._taken:
                 free, number = f"{name}-{number}", number + 1
             self._names[found.class_name] = free
+            self._taken.add(free)
         made = self._names[found.class_name]
         if made != found.class_name:
             detail = f"{found.class_name!r} to {made!r}"

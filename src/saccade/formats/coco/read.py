@@ -36,6 +36,7 @@ class Categories:
 
     def load(self, entries: list[Any], report: Report) -> None:
         lost: Counter[str] = Counter()
+        names = {known.name for known in self.by_id.values()}
         for entry in entries:
             info = _class_info(entry, report)
             number = entry.get("id") if isinstance(entry, dict) else None
@@ -46,8 +47,9 @@ class Categories:
             if number in self.by_id:
                 report.add(Action.DROPPED, "category id used twice", detail=repr(entry)[:200])
                 continue
-            if any(known.name == info.name for known in self.by_id.values()):
+            if info.name in names:
                 report.add(Action.REPAIRED, "categories of the same name merged", detail=info.name)
+            names.add(info.name)
             known = self.classes.setdefault(info.name, info)
             if known != info:
                 report.add(Action.DROPPED, "details of a category that differ between files", detail=info.name)

@@ -172,15 +172,15 @@ def _scalar(name: Any) -> str:
 
 
 def _unique(names: list[str], report: Report) -> list[str]:
-    made: list[str] = []
+    made: dict[str, None] = {}
     for number, name in enumerate(names):
         free = name or f"class {number}"
         while free in made:
             free = f"{free} ({number})"
         if free != name:
             report.add(Action.REPAIRED, "name of a class that is empty or repeated", detail=f"{name!r} to {free!r}")
-        made.append(free)
-    return made
+        made[free] = None
+    return list(made)
 
 
 def _keypoints_shape(value: Any) -> tuple[int, int] | None:
