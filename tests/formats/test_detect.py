@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from saccade.core.errors import FormatError, NotFoundError
 from saccade.core.registry import Registry
+from saccade.formats import images
 from saccade.formats.base import Format
 from saccade.formats.detect import detect_format
 
@@ -117,3 +119,12 @@ def test_real_data(shared_data: Path, formats: Registry[Format]) -> None:
     assert detect_format(shared_data / "coco-eval" / "instances_val2014_100.json", formats)[0] == "coco"
     results = formats.get("coco").detect(shared_data / "coco-eval" / "instances_val2014_fakebbox100_results.json")
     assert not results.matches
+
+
+def test_labels_that_no_format_can_read_are_named(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> None:
+    source = lay({"1.png": None, "boxes.yaml": "images: [{file: 1.png, boxes: [", "notes/read.me": "x"})
+    assert detect_format(source, formats)[0] == "images"
+    found = kit.read_all(images.FORMAT, source)
+    assert [(one.reason, one.detail) for one in found.report] == [
+        ("file that is no image and is not read", name) for name in ("boxes.yaml", "notes/read.me")
+    ]

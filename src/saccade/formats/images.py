@@ -1,6 +1,7 @@
 """Plain images without labels: a folder with whatever folders are in it, or one image file.
 
-Matches only where no format with labels does (``fallback``). Items have the image and nothing else. With
+Matches only where no format with labels does (``fallback``). Items have the image and nothing else; files that are no
+images, among them labels that no format could read, are named in the report. With
 ``--option pages=all`` each page of a TIFF, and each frame of a GIF, WebP or PNG that moves, is an item of its own with
 the number of the page in its key, as in ``scan/0002``; by default the first is taken, which is reported.
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from saccade.core.errors import FormatError, SaccadeError
-from saccade.core.report import Report
+from saccade.core.report import Action, Report
 from saccade.core.schema import Column, Kind, Schema
 from saccade.formats._options import NoOptions, one_of, parse_options
 from saccade.formats._paths import Keys, Tree, is_image_name, stem_of, tree_of
@@ -54,6 +55,9 @@ class Images:
         if not count:
             raise FormatError(f"There are no images below {source}.", hint="Check the path.")
         tree.report_unusable(report)
+        for file in tree.files:
+            if not is_image_name(file):
+                report.add(Action.NOTICED, "file that is no image and is not read", detail=file)
         return Reading(schema, _records(tree, report, every), None if every else count)
 
     def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
