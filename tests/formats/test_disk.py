@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from saccade.core.errors import WorkspaceError
 from saccade.formats import _disk
 from saccade.formats._disk import DiskNames, NumberSet, RoomyDict, RoomySet
 
@@ -66,3 +67,11 @@ def test_values(pairs: list[tuple[str, int]], latest: int) -> None:
             assert all(made.get(other) == known[other] for other in known)
             met.append((name, value))
         assert met == list(known.items())
+
+
+def test_a_disk_that_refuses_is_told_as_that() -> None:
+    """What is wrong is the disk of this machine and not the source, of which no format may say that it is none."""
+    names = DiskNames()
+    names._db.execute("PRAGMA max_page_count = 3")
+    with pytest.raises(WorkspaceError, match="cannot be written: database or disk is full"):
+        names.setdefault(1, "x" * 100_000)

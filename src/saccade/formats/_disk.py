@@ -6,8 +6,11 @@ import json
 import sqlite3
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Generic, TypeVar
+
+from saccade.core.errors import WorkspaceError
 
 _Value = TypeVar("_Value")
 _TOGETHER = 4096
@@ -16,9 +19,35 @@ _FEW = 65_536
 _BITS = 16
 
 
+class _Database(sqlite3.Connection):
+    """Tells what is wrong with the disk as what it is."""
+
+    def execute(self, *given: Any) -> sqlite3.Cursor:
+        with _disk_errors():
+            return super().execute(*given)
+
+    def executemany(self, *given: Any) -> sqlite3.Cursor:
+        with _disk_errors():
+            return super().executemany(*given)
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise WorkspaceError(
+            f"A temporary file cannot be written: {error}.",
+            hint="Is there room for it? TMPDIR says where temporary files lie.",
+        ) from error
+
+
 def temporary_database(owner: object) -> sqlite3.Connection:
-    """A database in a temporary file of SQLite's, in memory while it is small; it goes with its owner."""
-    made = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    """A database in a temporary file, in memory while it is small; it goes with its owner.
+
+    WorkspaceError where the disk of the file refuses.
+    """
+    made = sqlite3.connect("", isolation_level=None, check_same_thread=False, factory=_Database)
     for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -8192"):
         made.execute(f"PRAGMA {setting}")
     made.execute("BEGIN")

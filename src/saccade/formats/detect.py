@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from saccade.core.errors import FormatError, NotFoundError, SaccadeError
+from saccade.core.errors import FormatError, NotFoundError, SaccadeError, WorkspaceError
 from saccade.core.registry import Registry
 from saccade.formats._paths import trees_kept
 from saccade.formats.base import FORMATS, Detection, Format
@@ -41,6 +41,8 @@ def _ask(part: Format, source: Path) -> Detection:
     """The format's answer; an error in looking is a reason to refuse."""
     try:
         return part.detect(source)
+    except WorkspaceError:  # of this machine, not of the source
+        raise
     except (SaccadeError, OSError) as error:
         return Detection(False, str(error))
 
