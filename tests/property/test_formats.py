@@ -250,6 +250,7 @@ def test_yolo_is_exact_to_rounding(made: tuple[Schema, list[Record]]) -> None:
             assert one.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.slow
 @EXAMPLES
 @pytest.mark.parametrize(
     "part",

@@ -183,6 +183,7 @@ def test_all_that_was_given_up_is_sent_again_in_order(workspace: Workspace) -> N
     assert found == [2, 3]
 
 
+@pytest.mark.slow
 def test_one_that_nobody_accepts_is_given_up_and_the_rest_goes_on(workspace: Workspace) -> None:
     hook = hooked(workspace, "dataset.version")
     workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
