@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saccade.core.errors import InvalidValueError
-from saccade.core.splits import parse_shares, split_by_group
+from saccade.core.splits import GroupSplits, parse_shares, split_by_group
 
 KEYS = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=80, unique=True)
 SHARES = st.sampled_from([{"train": 1.0}, {"train": 0.8, "val": 0.2}, {"a": 0.5, "b": 0.25, "c": 0.25}])
@@ -57,6 +57,14 @@ def test_the_largest_group_goes_where_most_is_missing(
         wanted[expected[group]] -= sizes[group]
     split = split_by_group(group_of, shares, seed)
     assert split == {key: expected[group] for key, group in group_of.items()}
+
+
+@pytest.mark.parametrize("group", [str(at) for at in range(9)])
+def test_a_group_that_came_later_is_refused(group: str) -> None:
+    splits = GroupSplits(["a", "b"], {"train": 1.0})
+    assert splits.of("a") == "train"
+    with pytest.raises(InvalidValueError, match="is new"):
+        splits.of(group)
 
 
 def test_another_seed_is_another_split() -> None:

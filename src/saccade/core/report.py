@@ -6,10 +6,9 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass
 from enum import StrEnum
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 _TOGETHER = 4096
 
@@ -25,8 +24,7 @@ class Action(StrEnum):
     SET_ASIDE = "set_aside"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that happened: the action, what it was in general, and where."""
 
     action: Action
@@ -51,8 +49,7 @@ class Report:
         self._counts[action, reason] += 1
         self._latest.append(Finding(action, reason, key, object_id, detail))
         if len(self._latest) == _TOGETHER:
-            text = json.dumps([astuple(finding) for finding in self._latest])
-            self._packed.append(zlib.compress(text.encode(), 1))
+            self._packed.append(zlib.compress(json.dumps(self._latest).encode(), 1))
             self._latest = []
 
     def counts(self) -> dict[tuple[Action, str], int]:
@@ -62,7 +59,8 @@ class Report:
     def losses(self) -> tuple[int, Finding | None]:
         """How many findings changed something, and the first of them."""
         count = sum(count for (action, _), count in self._counts.items() if action is not Action.NOTICED)
-        return count, next((finding for finding in self if finding.action is not Action.NOTICED), None)
+        lost = (finding for finding in self if finding.action is not Action.NOTICED)
+        return count, next(lost, None) if count else None
 
     def __iter__(self) -> Iterator[Finding]:
         for packed in self._packed:
@@ -75,7 +73,7 @@ class Report:
 
     def to_json(self, most: int | None = None) -> dict[str, Any]:
         """The counts, and the findings: the first ones where it is said how many at most."""
-        return {"counts": self._counts_to_json(), "findings": [asdict(finding) for finding in islice(self, most)]}
+        return {"counts": self._counts_to_json(), "findings": [finding._asdict() for finding in islice(self, most)]}
 
     def _counts_to_json(self) -> list[dict[str, Any]]:
         return [
@@ -88,5 +86,5 @@ class Report:
         encode = json.JSONEncoder(ensure_ascii=False).encode
         yield f'{{"counts": {encode(self._counts_to_json())},\n"findings": ['
         for at, finding in enumerate(self):
-            yield f"{',' if at else ''}\n{encode(asdict(finding))}"
+            yield f"{',' if at else ''}\n{encode(finding._asdict())}"
         yield "]}\n"

@@ -57,8 +57,11 @@ class GroupSplits:
         return int.from_bytes(hashlib.sha256(f"{self._seed}/{group}".encode()).digest()[:8])
 
     def of(self, group: str) -> str:
-        """The split of one of the groups."""
-        at = np.searchsorted(self._digests, np.uint64(self._digest(group)))
+        """The split of one of the groups; InvalidValueError for another."""
+        digest = np.uint64(self._digest(group))
+        at = int(np.searchsorted(self._digests, digest))
+        if at == len(self._digests) or self._digests[at] != digest:
+            raise InvalidValueError(f"The group '{group}' is new.", hint="Did somebody change the source meanwhile?")
         return self._names[int(self._chosen[at])]
 
 
