@@ -211,7 +211,7 @@ def test_who_looks_changes_nothing(opened: Open, served: Served) -> None:
 @ON_SQLITE
 def test_a_change_of_many_items_is_watched_and_cancelled(opened: Open, served: Served) -> None:
     schema = Schema((Column("label", Kind.LABEL),))
-    items = [Item(f"{at:06}", {"label": "car" if at % 3 else "bus"}) for at in range(24_000)]
+    items = [Item(f"{at:06}", {"label": "car" if at % 3 else "bus"}) for at in range(36_000)]
     with Workspace.open(served.folder) as workspace:
         workspace.datasets.write("motorway", schema, items, mode="create")
     page = opened(Role.MANAGER, path="/datasets/motorway/classes")
@@ -235,7 +235,7 @@ def test_a_change_of_many_items_is_watched_and_cancelled(opened: Open, served: S
         page.get_by_text("Nothing is changed yet")
     ).to_be_visible()  # the notice may be gone: a picture takes a while
     expect(watched).to_be_hidden()
-    expect(line(page, "saloon")).to_contain_text("16,000")
+    expect(line(page, "saloon")).to_contain_text("24,000")
     page.goto("/datasets/motorway")
     page.locator(".face").first.press("x")
     page.get_by_role("button", name="Choose all").click()
@@ -251,7 +251,7 @@ def test_a_change_of_many_items_is_watched_and_cancelled(opened: Open, served: S
     expect(done.get_by_text("finished")).to_be_visible()
     with Workspace.open(served.folder) as workspace:
         versions = workspace.datasets.log("motorway")
-        assert [(one.number, one.changed) for one in versions] == [(3, 24_000), (2, 16_000), (1, 0)]
+        assert [(one.number, one.changed) for one in versions] == [(3, 36_000), (2, 24_000), (1, 0)]
         assert {one.author for one in versions[:2]} == {"Manager"}
 
 
