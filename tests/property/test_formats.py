@@ -57,7 +57,7 @@ from saccade.formats.coco import panoptic
 from saccade.formats.tabular import openimages, plain
 
 SIZE_WH = (40, 30)
-EXAMPLES = settings(max_examples=int(os.environ.get("SACCADE_EXAMPLES", "40")), deadline=None)
+EXAMPLES = settings(max_examples=int(os.environ.get("SACCADE_EXAMPLES", "25")), deadline=None)
 
 
 @cache

@@ -27,7 +27,7 @@ from saccade.pipeline.running import Runner
 from saccade.store.codec import encode_column
 from saccade.store.workspace import Workspace
 
-EXAMPLES = int(os.environ.get("SACCADE_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("SACCADE_EXAMPLES", "15"))
 SCHEMA = Schema(
     (
         Column("x", Kind.NUMBER),

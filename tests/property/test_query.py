@@ -27,7 +27,7 @@ from saccade.store.leaves import UnfitError
 from saccade.store.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
-EXAMPLES = int(os.environ.get("SACCADE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("SACCADE_EXAMPLES", "25"))
 SCHEMA = Schema(
     (
         Column("image", Kind.IMAGE),
