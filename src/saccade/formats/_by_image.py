@@ -66,6 +66,18 @@ class ImageIndex:
         return self._ends.only(end)
 
 
+def images_by(images: Iterable[str], name_of: Callable[[str], str]) -> RoomyDict[list[str]]:
+    """Images by what ``name_of`` makes of their paths."""
+    found: RoomyDict[list[str]] = RoomyDict()
+    for image in images:
+        same = found.get(name_of(image))
+        if same is None:
+            found[name_of(image)] = [image]
+        else:
+            same.append(image)
+    return found
+
+
 def _ends_of(image: str) -> set[str]:
     """What a path ends with from any of its parts on, with its extension and without."""
     parts = image.split("/")

@@ -18,8 +18,6 @@ from typing import IO, Any, ClassVar
 
 import yaml
 from yaml.composer import Composer
-from yaml.constructor import SafeConstructor
-from yaml.resolver import Resolver
 
 from saccade.core.errors import FormatError
 from saccade.core.objects import AttributeValue, Object
@@ -109,9 +107,6 @@ class _Dumper(yaml.CSafeDumper if hasattr(yaml, "CSafeDumper") else yaml.SafeDum
         return True
 
 
-_Parser: Any = getattr(yaml.cyaml, "CParser") if yaml.__with_libyaml__ else yaml.SafeLoader  # noqa: B009
-
-
 def _first(entry: Json, names: Sequence[str]) -> Any:
     return next((entry[name] for name in names if name in entry), None)
 
@@ -144,14 +139,14 @@ class _NoListError(Exception):
     """A file of YAML has no list of images."""
 
 
-class _Loader(_Parser, Composer, SafeConstructor, Resolver):  # type: ignore[misc]
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Safe, Composer):  # type: ignore[misc]
     """The safe loader, a value at a time; ValueError where parts are referred to again: they could unfold to a lot."""
 
     def __init__(self, stream: IO[str]) -> None:
-        _Parser.__init__(self, stream)
-        Composer.__init__(self)
-        SafeConstructor.__init__(self)
-        Resolver.__init__(self)
+        _Safe.__init__(self, stream)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):

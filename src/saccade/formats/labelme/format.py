@@ -46,7 +46,8 @@ from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._attributes import plain_attributes
 from saccade.formats._boxes import fit_box, notice_duplicates
-from saccade.formats._disk import RoomyDict, RoomySet, Rows, temporary_database
+from saccade.formats._by_image import images_by
+from saccade.formats._disk import RoomySet, Rows, temporary_database
 from saccade.formats._json import Json, list_of, load_json, mentions, number, own
 from saccade.formats._options import NoOptions, parse_options
 from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, is_image_name, normal, stem_of, tree_of, whole_text
@@ -122,7 +123,7 @@ class _LabelMeReading:
         self._splits = any(folder in SPLIT_WORDS for folder in self._tree.folders_in())
         self._names: set[str] = set()
         self._has_flags = False
-        self._by_stem: RoomyDict[list[str]] = RoomyDict()
+        self._by_stem = images_by(self._tree.each_image(), stem_of)
         self._db = temporary_database(self)
         self._entries = Rows(self._db, "entries", ("key", "image", "labels", "split"))
         for entry in self._find_entries():
@@ -140,8 +141,6 @@ class _LabelMeReading:
     def _find_entries(self) -> Iterator[_Entry]:
         keys, used = Keys(self._report), RoomySet()
         found = Rows(self._db, "found", ("image", "labels"))
-        for path in self._tree.each_image():
-            self._by_stem[stem_of(path)] = [*(self._by_stem.get(stem_of(path)) or ()), path]
         for labels in self._tree.below("", (".json",)):
             data = self._load(labels)
             if data is None:

@@ -26,7 +26,8 @@ from saccade.core.objects import AttributeValue, Object, Objects
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._boxes import notice_duplicates
-from saccade.formats._disk import RoomyDict, RoomySet
+from saccade.formats._by_image import images_by
+from saccade.formats._disk import RoomySet
 from saccade.formats._json import Json, list_of, number
 from saccade.formats._json_parts import load_listed
 from saccade.formats._options import NoOptions, parse_options
@@ -97,14 +98,7 @@ class _Tasks:
         data, self._listed = load_listed(path, "", report)
         if not isinstance(data, list):
             raise FormatError(f"{path.name} is not a list of tasks.", hint="Export the project as JSON.")
-        self._by_name: RoomyDict[list[str]] = RoomyDict()
-        for image in self._tree.each_image():
-            name = image.rpartition("/")[2]
-            found = self._by_name.get(name)
-            if found is None:
-                self._by_name[name] = [image]
-            else:
-                found.append(image)
+        self._by_name = images_by(self._tree.each_image(), lambda image: image.rpartition("/")[2])
         self._further = 0
 
     def _tasks(self) -> Iterator[Json]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from saccade.core.report import Action, Report
+from saccade.formats._by_image import images_by
 from saccade.formats._disk import RoomyDict
 from saccade.formats._paths import SPLIT_WORDS, Tree, stem_of
 from saccade.formats._text import lines_of
@@ -68,9 +69,9 @@ def find_files(tree: Tree) -> Files:
         top, slash, _ = stem.partition("/")
         tops.add(top)
         in_folders = in_folders and bool(slash)
-    for image in tree.each_image(folder):
-        stem = stem_of(image[len(folder) + 1 :] if folder else image)
-        found.images[stem] = [*(found.images.get(stem) or ()), image]
+    found.images = images_by(
+        tree.each_image(folder), lambda image: stem_of(image[len(folder) + 1 :] if folder else image)
+    )
     found.split_folders = not place and bool(tops) and tops <= SPLIT_WORDS and in_folders
     return found
 
