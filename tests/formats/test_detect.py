@@ -125,6 +125,7 @@ def test_labels_that_no_format_can_read_are_named(lay: Lay, kit: SimpleNamespace
     source = lay({"1.png": None, "boxes.yaml": "images: [{file: 1.png, boxes: [", "notes/read.me": "x"})
     assert detect_format(source, formats)[0] == "images"
     found = kit.read_all(images.FORMAT, source)
-    assert [(one.reason, one.detail) for one in found.report] == [
-        ("file that is no image and is not read", name) for name in ("boxes.yaml", "notes/read.me")
+    assert [(str(one.action), one.reason, one.detail) for one in found.report] == [
+        ("dropped", "file that may hold labels, of no format that is known", "boxes.yaml"),
+        ("noticed", "file that is no image and is not read", "notes/read.me"),
     ]

@@ -22,6 +22,8 @@ from saccade.formats._paths import Keys, Tree, is_image_name, stem_of, tree_of
 from saccade.formats._writing import Columns, FileNames, copy_media
 from saccade.formats.base import Detection, LocalFile, Reading, Record
 
+_OF_LABELS = (".json", ".jsonl", ".geojson", ".xml", ".yaml", ".yml", ".csv", ".parquet", ".tfrecord", ".record")
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -56,7 +58,9 @@ class Images:
             raise FormatError(f"There are no images below {source}.", hint="Check the path.")
         tree.report_unusable(report)
         for file in tree.files:
-            if not is_image_name(file):
+            if file.lower().endswith(_OF_LABELS):
+                report.add(Action.DROPPED, "file that may hold labels, of no format that is known", detail=file)
+            elif not is_image_name(file):
                 report.add(Action.NOTICED, "file that is no image and is not read", detail=file)
         return Reading(schema, _records(tree, report, every), None if every else count)
 
