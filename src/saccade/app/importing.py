@@ -201,7 +201,7 @@ def _refuse_losses(items: Iterator[Item], report: Report) -> Iterator[Item]:
     count, first = report.losses()
     if first is not None:
         raise FormatError(
-            f"The import would lose or change {count} things; the first: {first.reason} ({first.key}).",
+            f"The import would lose or change {count} things; the first: {first.reason} ({first.key or first.detail}).",
             hint="Correct the source, or import without --strict.",
         )
 
