@@ -21,7 +21,7 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from saccade.models.input import ImageArray
+from saccade.models.preprocess import ImageArray
 from saccade.models.spec import ComponentSpec
 from saccade.training.augment import build_augmentations
 from saccade.training.sample import IDENTITY, Sample

@@ -28,8 +28,8 @@ from measured import run_measured
 OURS = """
 import json, sys, tempfile, time
 from pathlib import Path
-from saccade.app.exporting import export_dataset
-from saccade.app.importing import import_dataset
+from saccade.app.ingest.exporting import export_dataset
+from saccade.app.ingest.importing import import_dataset
 from saccade.store.workspace import Workspace
 source, link = Path(sys.argv[1]), sys.argv[2] == "link"
 folder = tempfile.mkdtemp(dir=sys.argv[3])

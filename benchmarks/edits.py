@@ -17,7 +17,7 @@ from pathlib import Path
 
 from scale import QUERY, items, schema
 
-from saccade.store.version import DatasetVersion
+from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
 ASKED: dict[str, Callable[[DatasetVersion], object]] = {

@@ -30,7 +30,7 @@ for image in whole["images"]:
 IMPORT = """
 import sys
 from pathlib import Path
-from saccade.app.importing import import_dataset
+from saccade.app.ingest.importing import import_dataset
 from saccade.store.workspace import Workspace
 home = Path(sys.argv[2])
 with (Workspace.open if home.exists() else Workspace.create)(home) as workspace:
@@ -41,7 +41,7 @@ with (Workspace.open if home.exists() else Workspace.create)(home) as workspace:
 EXPORT = """
 import sys
 from pathlib import Path
-from saccade.app.exporting import export_dataset
+from saccade.app.ingest.exporting import export_dataset
 from saccade.store.workspace import Workspace
 with Workspace.open(sys.argv[2]) as workspace:
     export_dataset(workspace, "coco", Path(sys.argv[3]), sys.argv[4])

@@ -23,8 +23,8 @@ import cv2
 import numpy as np
 import pyvips
 
-from saccade.media.giant import Giant, build_pyramid
 from saccade.media.image import Limits, verify
+from saccade.media.pyramid import Giant, build_pyramid
 from saccade.media.video import Video, probe_video
 
 WIDTH, HEIGHT = 1280, 720

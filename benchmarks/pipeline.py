@@ -26,9 +26,9 @@ import json, sys, time
 from pathlib import Path
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.pipeline.engine import LocalEngine
-from saccade.pipeline.graph import Graph, Step
-from saccade.pipeline.running import Runner
+from saccade.pipeline.execution.engine import LocalEngine
+from saccade.pipeline.definition.graph import Graph, Step
+from saccade.pipeline.execution.runner import Runner
 from saccade.store.workspace import Workspace
 folder, count, parts = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
 schema = Schema((Column("c0", Kind.NUMBER),))
@@ -104,9 +104,9 @@ import json, sys, time
 from pathlib import Path
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.pipeline.engine import LocalEngine
-from saccade.pipeline.graph import Graph, Step
-from saccade.pipeline.running import Runner
+from saccade.pipeline.execution.engine import LocalEngine
+from saccade.pipeline.definition.graph import Graph, Step
+from saccade.pipeline.execution.runner import Runner
 from saccade.store.workspace import Workspace
 folder, processes = Path(sys.argv[1]), int(sys.argv[2])
 steps = folder / "steps.py"

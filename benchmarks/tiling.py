@@ -38,9 +38,9 @@ print(json.dumps({"seconds": time.perf_counter() - began}))
 OURS = """
 import json, sys, time
 from pathlib import Path
-from saccade.app.importing import import_dataset
-from saccade.pipeline.graph import Graph, Step
-from saccade.pipeline.running import Runner
+from saccade.app.ingest.importing import import_dataset
+from saccade.pipeline.definition.graph import Graph, Step
+from saccade.pipeline.execution.runner import Runner
 from saccade.store.workspace import Workspace
 source, folder, size = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 with Workspace.create(folder / "home") as workspace:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from tests.command import Command
-from tests.memory import write_into_memory
+from tests.support.command import Command
+from tests.support.ram_disk import write_into_memory
 
 write_into_memory()
 os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side, and threads that wait for each other are slow
@@ -45,7 +45,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten small harbour pictures as COCO; not to be changed."""
-    from tests.tiny import write_pictures
+    from tests.support.tiny_workspace import write_pictures
 
     return write_pictures(tmp_path_factory.mktemp("pictures") / "harbours")
 
@@ -53,7 +53,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     """A workspace with a dataset and a model, made once; not to be changed, so take ``workspace_copy``."""
-    from tests.tiny import make_workspace
+    from tests.support.tiny_workspace import make_workspace
 
     location = tmp_path_factory.mktemp("trained")
     make_workspace(location, pictures)

@@ -21,13 +21,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import saccade
-from saccade.app.jobs.kind import JobKind
-from saccade.app.jobs.kinds import KINDS
+from saccade.app.jobs.job_type import JobKind
+from saccade.app.jobs.registry import KINDS
 from saccade.cli.main import app
-from saccade.client.site import PARTS as PARTS_OF_SITE
+from saccade.client.remote_workspace import PARTS as PARTS_OF_SITE
 from saccade.core import errors
-from saccade.core.events import EVENTS, PING, SAMPLES, body_of
 from saccade.core.registry import Registry
+from saccade.core.webhooks.events import EVENTS, PING, SAMPLES, body_of
 from saccade.formats.base import FORMATS
 from saccade.models.components.base import ENCODERS, HEADS, NECKS
 from saccade.models.spec import ComponentSpec
@@ -323,8 +323,8 @@ def described() -> dict[str, Any]:
     from fastapi import FastAPI
 
     from saccade import __version__
-    from saccade.server.application import FAILURES, ROUTERS
-    from saccade.server.once import describe_once
+    from saccade.server.app import FAILURES, ROUTERS
+    from saccade.server.middleware.idempotency import describe_once
 
     served = FastAPI(title="Saccade", version=__version__, responses=FAILURES)
     for router in ROUTERS:

@@ -9,58 +9,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from saccade.app.classes import ClassFacts, change_classes, classes_of
-    from saccade.app.comparing import compare_models
-    from saccade.app.evaluating import EvaluationResult, evaluate_model
-    from saccade.app.exporting import export_dataset
-    from saccade.app.importing import ImportResult, SplitRequest, import_dataset
-    from saccade.app.pipelines import PipelineResult, plan_pipeline, run_pipeline
-    from saccade.app.predicting import PredictResult, predict
-    from saccade.app.training import TrainResult, train
+    from saccade.app.datasets.classes import ClassFacts, change_classes, classes_of
+    from saccade.app.ingest.exporting import export_dataset
+    from saccade.app.ingest.importing import ImportResult, SplitRequest, import_dataset
+    from saccade.app.ml.compare import compare_models
+    from saccade.app.ml.evaluate import EvaluationResult, evaluate_model
+    from saccade.app.ml.predict import PredictResult, predict
+    from saccade.app.ml.train import TrainResult, train
+    from saccade.app.pipelines.run import PipelineResult, plan_pipeline, run_pipeline
     from saccade.client import RemoteVersion, Site, connect
-    from saccade.core.classes import AddClass, MergeClass, RecolorClass, RemoveClass, RenameClass
+    from saccade.core.class_edits import AddClass, MergeClass, RecolorClass, RemoveClass, RenameClass
     from saccade.core.errors import SaccadeError
     from saccade.core.objects import Box, Ellipse, Keypoints, Mask, Object, Points, Polygon, Polyline, RotatedBox
     from saccade.core.reader import Item
     from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema, VideoRef
-    from saccade.core.signing import verify_webhook
+    from saccade.core.webhooks.signing import verify_webhook
     from saccade.evaluation.detection import evaluate_coco_files
-    from saccade.media.stored import read_image
-    from saccade.pipeline.file import load_graph
-    from saccade.pipeline.graph import Graph, Step
-    from saccade.store.garbage import collect_garbage
-    from saccade.store.transfer import pull_dataset, push_dataset
-    from saccade.store.version import DatasetVersion
+    from saccade.media.loader import read_image
+    from saccade.pipeline.definition.graph import Graph, Step
+    from saccade.pipeline.definition.yaml_loader import load_graph
+    from saccade.store.datasets.version import DatasetVersion
+    from saccade.store.maintenance.gc import collect_garbage
+    from saccade.store.maintenance.transfer import pull_dataset, push_dataset
     from saccade.store.workspace import Workspace
     from saccade.training.recipe import Recipe, load_recipe, parse_recipe
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "saccade.app.classes": ("ClassFacts", "change_classes", "classes_of"),
-    "saccade.app.comparing": ("compare_models",),
-    "saccade.app.evaluating": ("EvaluationResult", "evaluate_model"),
-    "saccade.app.exporting": ("export_dataset",),
-    "saccade.app.importing": ("ImportResult", "SplitRequest", "import_dataset"),
-    "saccade.app.pipelines": ("PipelineResult", "plan_pipeline", "run_pipeline"),
-    "saccade.app.predicting": ("PredictResult", "predict"),
-    "saccade.app.training": ("TrainResult", "train"),
+    "saccade.app.datasets.classes": ("ClassFacts", "change_classes", "classes_of"),
+    "saccade.app.ml.compare": ("compare_models",),
+    "saccade.app.ml.evaluate": ("EvaluationResult", "evaluate_model"),
+    "saccade.app.ingest.exporting": ("export_dataset",),
+    "saccade.app.ingest.importing": ("ImportResult", "SplitRequest", "import_dataset"),
+    "saccade.app.pipelines.run": ("PipelineResult", "plan_pipeline", "run_pipeline"),
+    "saccade.app.ml.predict": ("PredictResult", "predict"),
+    "saccade.app.ml.train": ("TrainResult", "train"),
     "saccade.client": ("RemoteVersion", "Site", "connect"),
-    "saccade.core.classes": ("AddClass", "MergeClass", "RecolorClass", "RemoveClass", "RenameClass"),
+    "saccade.core.class_edits": ("AddClass", "MergeClass", "RecolorClass", "RemoveClass", "RenameClass"),
     "saccade.core.errors": ("SaccadeError",),
     "saccade.core.objects": (
         "Box", "Ellipse", "Keypoints", "Mask", "Object", "Points", "Polygon", "Polyline", "RotatedBox",
     ),
     "saccade.core.reader": ("Item",),
     "saccade.core.schema": ("ClassInfo", "Column", "ImageRef", "Kind", "Schema", "VideoRef"),
-    "saccade.core.signing": ("verify_webhook",),
+    "saccade.core.webhooks.signing": ("verify_webhook",),
     "saccade.evaluation.detection": ("evaluate_coco_files",),
-    "saccade.media.stored": ("read_image",),
-    "saccade.pipeline.file": ("load_graph",),
-    "saccade.pipeline.graph": ("Graph", "Step"),
-    "saccade.store.garbage": ("collect_garbage",),
-    "saccade.store.transfer": ("pull_dataset", "push_dataset"),
-    "saccade.store.version": ("DatasetVersion",),
+    "saccade.media.loader": ("read_image",),
+    "saccade.pipeline.definition.yaml_loader": ("load_graph",),
+    "saccade.pipeline.definition.graph": ("Graph", "Step"),
+    "saccade.store.maintenance.gc": ("collect_garbage",),
+    "saccade.store.maintenance.transfer": ("pull_dataset", "push_dataset"),
+    "saccade.store.datasets.version": ("DatasetVersion",),
     "saccade.store.workspace": ("Workspace",),
     "saccade.training.recipe": ("Recipe", "load_recipe", "parse_recipe"),
 }  # fmt: skip

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from saccade.app.classes import change_classes, classes_of
-from saccade.core.classes import AddClass, MergeClass, RecolorClass, RemoveClass, RenameClass, plan_classes
+from saccade.app.datasets.classes import change_classes, classes_of
+from saccade.core.class_edits import AddClass, MergeClass, RecolorClass, RemoveClass, RenameClass, plan_classes
 from saccade.core.errors import ConflictError, InvalidValueError, MovedError, NotFoundError, SaccadeError
 from saccade.core.objects import Box, Keypoints, Object
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.store import leaves
+from saccade.store.query import column_cache
 from saccade.store.workspace import Workspace
 
 CLASSES = (
@@ -231,7 +231,7 @@ def test_whoever_names_no_version_follows_whatever_there_is(workspace: Workspace
 
 
 def test_more_names_than_are_held_in_memory(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaves, "MOST_WORDS", 1)
+    monkeypatch.setattr(column_cache, "MOST_WORDS", 1)
     items = [
         Item(str(n), {"tags": (f"t{n}", "all"), "objects": (thing(n, f"c{n}"),), "kind": f"k{n}"}) for n in range(9)
     ]

@@ -16,16 +16,16 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from tests.receiver import Act, Receiver, answering, until
 from tests.store.conftest import SCHEMA, item
+from tests.support.http_receiver import Act, Receiver, answering, until
 
 import saccade
-from saccade.app import reaching
-from saccade.app.delivering import Deliverer, Limits, deliver
-from saccade.app.webhooks import add_webhook, change_webhook, try_webhook
+from saccade.app.net import safe_http
+from saccade.app.webhooks.sender import Deliverer, Limits, deliver
+from saccade.app.webhooks.webhooks import add_webhook, change_webhook, try_webhook
 from saccade.core.errors import ConflictError, InvalidValueError, SaccadeError, SignatureError
-from saccade.core.signing import new_secret
-from saccade.store.outbox import Sending
+from saccade.core.webhooks.signing import new_secret
+from saccade.store.webhooks.delivery_queue import Sending
 from saccade.store.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -222,7 +222,7 @@ def test_a_name_that_changes_what_it_leads_to(receiver: Receiver, monkeypatch: p
 
 
 def test_a_name_of_many_addresses_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reaching, "_addresses", lambda host, port: ["127.0.0.1"] * 50)
+    monkeypatch.setattr(safe_http, "_addresses", lambda host, port: ["127.0.0.1"] * 50)
     monkeypatch.setattr(socket, "create_connection", lambda address, timeout: _too_slow(timeout))
     outcome = deliver(sending("http://hooks.example/"), private=True, limits=LIMITS)
     assert outcome.took < 3000

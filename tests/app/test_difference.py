@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.command import Command
+from tests.support.command import Command
 
-from saccade.app.difference import difference_page
+from saccade.app.datasets.diff_report import difference_page
 from saccade.core.objects import Box, Object, Polygon
 from saccade.core.reader import Item
 from saccade.core.schema import Column, ImageRef, Kind, Schema

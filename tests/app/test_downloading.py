@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 import pytest
 from PIL import Image
 
-from saccade.app import reaching
-from saccade.app.downloading import WebLimits, download, name_in
-from saccade.app.importing import import_dataset
-from saccade.app.reaching import is_public, shown
+from saccade.app.ingest.importing import import_dataset
+from saccade.app.net import safe_http
+from saccade.app.net.download import WebLimits, download, name_in
+from saccade.app.net.safe_http import is_public, shown
 from saccade.core.errors import FormatError, InvalidValueError, NotFoundError, SaccadeError
 from saccade.core.report import Action
 from saccade.store.workspace import Workspace
@@ -181,7 +181,7 @@ def test_what_a_name_leads_to_is_asked_once(site: str, tmp_path: Path, monkeypat
 
 
 def test_a_redirect_is_judged_as_well(site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reaching, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(safe_http, "is_public", lambda address: address == "127.0.0.1")
     assert get(f"{site}/a.png", tmp_path, private=False) == png()
     with pytest.raises(InvalidValueError, match=r"10\.1\.2\.3\) is no address of the public"):
         get(f"{site}/to/http://10.1.2.3/a.png", tmp_path, private=False)

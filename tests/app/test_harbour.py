@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from saccade.app.harbour import CLASS_NAMES, Scene, Silhouette, make_scene, write_dataset
 from saccade.core.errors import ConflictError, InvalidValueError
 from saccade.core.objects import Box, Polygon, RotatedBox
 from saccade.core.progress import Silent
+from saccade.demo.synthetic import CLASS_NAMES, Scene, Silhouette, make_scene, write_dataset
 from saccade.media.image import decode, verify
 
 pytestmark = pytest.mark.slow

@@ -13,13 +13,13 @@ import fsspec
 import pytest
 from PIL import Image
 
-from saccade.app.exporting import export_dataset
-from saccade.app.importing import SplitRequest, import_dataset
+from saccade.app.ingest.exporting import export_dataset
+from saccade.app.ingest.importing import SplitRequest, import_dataset
 from saccade.core.errors import FormatError, InvalidValueError, NotFoundError
 from saccade.core.reader import Item
 from saccade.core.report import Action
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store.doctor import doctor
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 

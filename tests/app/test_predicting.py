@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import supervision as sv
-from tests.command import Command
+from tests.support.command import Command
 
-from saccade.app.exporting import export_dataset
-from saccade.app.predicting import predict
+from saccade.app.ingest.exporting import export_dataset
+from saccade.app.ml.predict import predict
 from saccade.core.errors import ConflictError, NotFoundError
 from saccade.store.workspace import Workspace
 
@@ -143,7 +143,7 @@ def test_exported_predictions_are_read_by_another_tool(
 
 
 def test_videos_are_predicted_frame_by_frame(trained_command: Command, tmp_path: Path) -> None:
-    from tests.clips import make_clip
+    from tests.support.video_clips import make_clip
 
     folder = tmp_path / "films"
     folder.mkdir()

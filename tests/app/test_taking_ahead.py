@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from saccade.app import taking_ahead
-from saccade.app.importing import import_dataset
-from saccade.app.taking import Taken
+from saccade.app.ingest import prefetch
+from saccade.app.ingest.importing import import_dataset
+from saccade.app.ingest.media import Taken
 from saccade.core.errors import SaccadeError, WorkspaceError
 from saccade.core.reader import Item
 from saccade.formats.base import Record
-from saccade.store.doctor import doctor
-from saccade.store.object_batch import ObjectBatch
+from saccade.store.blobs.blob_batch import ObjectBatch
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 
@@ -59,15 +59,15 @@ def test_processes_find_what_threads_find(
 ) -> None:
     by_threads = facts(workspace, source, "threads", link)
     before = set(workspace.objects.digests())
-    monkeypatch.setattr(taking_ahead, "MANY", 10)
+    monkeypatch.setattr(prefetch, "MANY", 10)
     served: list[int] = []
-    take = taking_ahead._Processes.take
+    take = prefetch._Processes.take
 
-    def noted(self: taking_ahead._Processes, part: Sequence[Record]) -> list[Taken]:
+    def noted(self: prefetch._Processes, part: Sequence[Record]) -> list[Taken]:
         served.append(len(part))
         return take(self, part)
 
-    monkeypatch.setattr(taking_ahead._Processes, "take", noted)
+    monkeypatch.setattr(prefetch._Processes, "take", noted)
     by_processes = facts(workspace, source, "processes", link)
     assert sum(served) == len(by_threads[0]) + 2
     assert by_processes == by_threads
@@ -82,16 +82,16 @@ def test_processes_find_what_threads_find(
 def test_a_process_that_dies_ends_the_import(
     workspace: Workspace, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taking_ahead, "MANY", 10)
-    make = taking_ahead._Processes.__init__
+    monkeypatch.setattr(prefetch, "MANY", 10)
+    make = prefetch._Processes.__init__
 
-    def killed(self: taking_ahead._Processes, helpers: taking_ahead.Helpers, *rest: object) -> None:
+    def killed(self: prefetch._Processes, helpers: prefetch.Helpers, *rest: object) -> None:
         make(self, helpers, *rest)  # type: ignore[arg-type]
         for process in helpers.processes:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
 
-    monkeypatch.setattr(taking_ahead._Processes, "__init__", killed)
+    monkeypatch.setattr(prefetch._Processes, "__init__", killed)
     with pytest.raises(SaccadeError, match="ended by itself"):
         import_dataset(workspace, source, "d")
     assert not workspace.datasets.exists("d")
@@ -102,7 +102,7 @@ def test_a_process_that_dies_ends_the_import(
 def test_what_cannot_be_stored_ends_the_import(
     workspace: Workspace, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taking_ahead, "MANY", 10)
+    monkeypatch.setattr(prefetch, "MANY", 10)
     place = ObjectBatch.for_process
 
     def without_folder(self: ObjectBatch) -> dict[str, str]:
@@ -117,7 +117,7 @@ def test_what_cannot_be_stored_ends_the_import(
 
 
 def test_few_files_need_no_processes(source: Path, tmp_path: Path) -> None:
-    with taking_ahead.Helpers.for_source(source) as helpers:
+    with prefetch.Helpers.for_source(source) as helpers:
         assert helpers.processes == []
-    with taking_ahead.Helpers.for_source(tmp_path / "nothing") as helpers:
+    with prefetch.Helpers.for_source(tmp_path / "nothing") as helpers:
         assert helpers.processes == []

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.clips import make_clip, number_in
-from tests.command import Command
+from tests.support.command import Command
+from tests.support.video_clips import make_clip, number_in
 
-from saccade.app.exporting import export_dataset
-from saccade.app.importing import SplitRequest, import_dataset
+from saccade.app.ingest.exporting import export_dataset
+from saccade.app.ingest.importing import SplitRequest, import_dataset
 from saccade.core.errors import FormatError, MediaError, NotFoundError
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.report import Action
 from saccade.core.schema import Column, ImageRef, Kind, Schema, VideoRef
 from saccade.media.image import decode
-from saccade.media.stored import frame_index, read_image
-from saccade.store.doctor import doctor
+from saccade.media.loader import frame_index, read_image
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 
@@ -181,7 +181,7 @@ def test_a_dataset_of_an_earlier_time_is_read_and_extended(workspace: Workspace,
     """Tables made before images had frames lack that field."""
     import pyarrow as pa
 
-    from saccade.store import codec
+    from saccade.store.arrow import codec
 
     before = pa.struct([field for field in codec.IMAGE if field.name != "frame"])
     with pytest.MonkeyPatch.context() as patch:
@@ -228,8 +228,8 @@ def tell():
                     and "objects" in (name := os.readlink(f"/proc/self/fd/{{fd}}"))])
 atexit.register(tell)  # comes after those that are registered later
 from pathlib import Path
-from saccade.app.importing import import_dataset
-from saccade.media.stored import read_image
+from saccade.app.ingest.importing import import_dataset
+from saccade.media.loader import read_image
 from saccade.store.workspace import Workspace
 with Workspace.create({str(tmp_path / "home")!r}) as workspace:
     version = import_dataset(workspace, Path({str(tmp_path / "a.mp4")!r}), "films").version

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import pyvips
 from PIL import Image
-from tests.clips import make_clip, number_in
+from tests.support.video_clips import make_clip, number_in
 
-from saccade.app import viewing
-from saccade.app.importing import import_dataset
+from saccade.app.datasets import render_item
+from saccade.app.ingest.importing import import_dataset
 from saccade.core.errors import InvalidValueError, NotFoundError
 from saccade.core.objects import Box, Object
 from saccade.core.progress import Silent
@@ -21,9 +21,9 @@ from saccade.core.reader import Item
 from saccade.core.report import Action
 from saccade.core.schema import ClassInfo, Column, ImageRef, Kind
 from saccade.media._pillow import Limits
-from saccade.media.stored import read_image
-from saccade.store.doctor import doctor
-from saccade.store.garbage import collect_garbage
+from saccade.media.loader import read_image
+from saccade.store.maintenance.doctor import doctor
+from saccade.store.maintenance.gc import collect_garbage
 from saccade.store.workspace import Workspace
 
 
@@ -36,7 +36,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """An image of 100,000 pixels is a giant."""
-    monkeypatch.setattr(viewing, "LIMITS", Limits(max_pixels=100_000))
+    monkeypatch.setattr(render_item, "LIMITS", Limits(max_pixels=100_000))
 
 
 @pytest.fixture
@@ -53,12 +53,12 @@ def test_parts_of_a_giant(workspace: Workspace, tmp_path: Path, small_limits: No
     pyvips.Image.new_from_array(pixels).tiffsave(str(source / "tiled.tif"), tile=True)
     version = import_dataset(workspace, source, "scans", link=link).version
     for key in ("a", "tiled"):
-        found = viewing.picture(workspace, version, key, box_xyxy=(100, 50, 400, 350.5))
+        found = render_item.picture(workspace, version, key, box_xyxy=(100, 50, 400, 350.5))
         np.testing.assert_array_equal(found, pixels[50:351, 100:400])
-        assert viewing.picture(workspace, version, key, max_size=70).shape == (50, 70, 3)
+        assert render_item.picture(workspace, version, key, max_size=70).shape == (50, 70, 3)
     assert [path.stem for path in workspace.pyramids.iterdir()] == [version.get("a")["image"].digest]
     with pytest.raises(InvalidValueError, match="has no pixels"):
-        viewing.picture(workspace, version, "a", box_xyxy=(700, 0, 800, 10))
+        render_item.picture(workspace, version, "a", box_xyxy=(700, 0, 800, 10))
     assert doctor(workspace) == []
     assert collect_garbage(workspace).leftovers == 0
     workspace.datasets.remove("scans")
@@ -77,9 +77,9 @@ def test_a_pyramid_that_was_not_finished_is_not_there(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        viewing.picture(workspace, version, "a", max_size=50, progress=Cancelled())
+        render_item.picture(workspace, version, "a", max_size=50, progress=Cancelled())
     assert not workspace.pyramids.exists() or list(workspace.pyramids.iterdir()) == []
-    assert viewing.picture(workspace, version, "a", max_size=50).shape == (36, 50, 3)
+    assert render_item.picture(workspace, version, "a", max_size=50).shape == (36, 50, 3)
 
 
 def test_objects_are_drawn_where_they_are(workspace: Workspace, tmp_path: Path, pixels: Any) -> None:
@@ -90,18 +90,18 @@ def test_objects_are_drawn_where_they_are(workspace: Workspace, tmp_path: Path, 
     schema = version.schema.with_columns(Column("objects", Kind.OBJECTS, (ClassInfo("ship", color="#ff0000"),)))
     labelled = [Item(item.key, {**item.values, "objects": things})]
     version = workspace.datasets.write("d", schema, labelled, mode="merge", message="labelled")
-    drawn = viewing.picture(workspace, version, "a", box_xyxy=(90, 90, 310, 210), max_size=110, objects=True)
+    drawn = render_item.picture(workspace, version, "a", box_xyxy=(90, 90, 310, 210), max_size=110, objects=True)
     assert drawn.shape == (60, 110, 3)
     assert drawn[30, 5, 0] > 150  # the left side of the box
     assert not drawn[58, 2].any()
-    plain = viewing.picture(workspace, version, "a", box_xyxy=(90, 90, 310, 210))
+    plain = render_item.picture(workspace, version, "a", box_xyxy=(90, 90, 310, 210))
     assert not plain.any()
 
 
 def test_frames_and_pages(workspace: Workspace, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", 12)
     version = import_dataset(workspace, clip, "clip").version
-    assert number_in(viewing.picture(workspace, version, "clip/000007")) == 7
+    assert number_in(render_item.picture(workspace, version, "clip/000007")) == 7
     pages = [Image.new("RGB", (30 + number, 20), (number * 40, 0, 0)) for number in range(3)]
     pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
     first = import_dataset(workspace, tmp_path / "scan.tif", "first")
@@ -117,7 +117,7 @@ def test_frames_and_pages(workspace: Workspace, tmp_path: Path) -> None:
     }  # fmt: skip
     assert read_image(every.version, refs["scan/0002"])[0, 0, 0] == 80
     with pytest.raises(NotFoundError):
-        viewing.picture(workspace, version, "nothing")
+        render_item.picture(workspace, version, "nothing")
 
 
 def test_what_no_screen_shows_is_said(workspace: Workspace, tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from saccade.app.writing import write_sent
+from saccade.app.ingest.remote_write import write_sent
 from saccade.core.digest import digest_bytes
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError
 from saccade.core.objects import Box, Object, Polygon
 from saccade.core.reader import Item
 from saccade.core.schema import Column, FileRef, ImageRef, Kind, Schema
-from saccade.store.codec import SCHEMA_METADATA, arrow_schema, encode_items
+from saccade.store.arrow.codec import SCHEMA_METADATA, arrow_schema, encode_items
 from saccade.store.workspace import Workspace
 
 SCHEMA = Schema((Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS), Column("tags", Kind.LABELS)))

@@ -18,7 +18,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.conftest import empty_database
 
-from saccade.app.importing import SplitRequest, import_dataset
+from saccade.app.ingest.importing import SplitRequest, import_dataset
 from saccade.core.roles import Role
 from saccade.store.workspace import Workspace
 

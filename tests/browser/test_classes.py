@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 from tests.browser.conftest import ARTIFACTS, ON_POSTGRESQL, ON_SQLITE, Served, keep
 
-from saccade.app.classes import change_classes, classes_of
-from saccade.core.classes import AddClass, RenameClass
+from saccade.app.datasets.classes import change_classes, classes_of
+from saccade.core.class_edits import AddClass, RenameClass
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.roles import Role

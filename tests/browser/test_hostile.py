@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import Served
 
-from saccade.app.importing import import_dataset
+from saccade.app.ingest.importing import import_dataset
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.roles import Role

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import ON_POSTGRESQL, Served, keep
 
-from saccade.app.importing import import_dataset
+from saccade.app.ingest.importing import import_dataset
 from saccade.core.reader import Item
 from saccade.core.roles import Role
 from saccade.core.schema import Schema

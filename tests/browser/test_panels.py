@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import PASSWORD, Served, keep, serve
-from tests.plugins import write_package
+from tests.support.plugin_package import write_package
 
-from saccade.app.importing import SplitRequest, import_dataset
+from saccade.app.ingest.importing import SplitRequest, import_dataset
 from saccade.core.roles import Role
 from saccade.store.workspace import Workspace
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import ON_POSTGRESQL, ON_SQLITE, PASSWORD, Served, keep
-from tests.receiver import until
+from tests.support.http_receiver import until
 
-from saccade.app.importing import import_dataset
+from saccade.app.ingest.importing import import_dataset
 from saccade.core.roles import Role
 from saccade.store.workspace import Workspace
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import ON_POSTGRESQL, ON_SQLITE, PASSWORD, PATIENCE, Served, keep, serve
 from tests.conftest import empty_database
 
-from saccade.app.importing import import_dataset
+from saccade.app.ingest.importing import import_dataset
 from saccade.core.roles import Role
 from saccade.store.workspace import Workspace
 

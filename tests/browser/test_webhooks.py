@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import ON_POSTGRESQL, Served, keep
-from tests.receiver import Receiver, answering, until
+from tests.support.http_receiver import Receiver, answering, until
 
 import saccade
 from saccade.core.roles import Role

@@ -8,11 +8,11 @@ import zlib
 from pathlib import Path
 
 import pytest
-from tests.command import Command
-from tests.tiny import RECIPE
+from tests.support.command import Command
+from tests.support.tiny_workspace import RECIPE
 
 from saccade.cli.console import print_json
-from saccade.store.doctor import doctor
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 pytestmark = pytest.mark.slow

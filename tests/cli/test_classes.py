@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.command import Command
+from tests.support.command import Command
 
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item

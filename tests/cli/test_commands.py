@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import typer
 from PIL import Image
-from tests.command import Command
-from tests.tiny import RECIPE
+from tests.support.command import Command
+from tests.support.tiny_workspace import RECIPE
 
 from saccade.cli.main import app
 from saccade.core.reader import Item

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.command import Command
+from tests.support.command import Command
 
 PIPELINE = """
 name: look

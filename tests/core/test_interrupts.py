@@ -8,7 +8,7 @@ import threading
 import pyarrow as pa
 import pytest
 
-from saccade.core.interrupts import interrupts_held, interrupts_known
+from saccade.runtime.signals import interrupts_held, interrupts_known
 
 
 def test_what_is_held_is_done_to_its_end_and_then_interrupted() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import saccade
 from saccade.core.errors import SignatureError
-from saccade.core.signing import ID, SIGNATURE, TIMESTAMP, new_secret, sign, signed_headers, verify_webhook
+from saccade.core.webhooks.signing import ID, SIGNATURE, TIMESTAMP, new_secret, sign, signed_headers, verify_webhook
 
 BODY = b'{"type":"ping","data":{}}'
 NOW = 1_700_000_000

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.memory import disk
+from tests.support.ram_disk import disk
 
 
 @pytest.fixture

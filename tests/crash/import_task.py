@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from saccade.app import taking_ahead
-from saccade.app.importing import import_dataset
+from saccade.app.ingest import prefetch
+from saccade.app.ingest.importing import import_dataset
 from saccade.store.workspace import Workspace
 
-taking_ahead.MANY = 100  # so that processes help
+prefetch.MANY = 100  # so that processes help
 
 
 def task(location: str, source: str) -> None:

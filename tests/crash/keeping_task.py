@@ -12,9 +12,9 @@ from saccade.core.digest import digest_bytes
 from saccade.core.errors import ConflictError
 from saccade.core.reader import Item
 from saccade.core.schema import Column, ImageRef, Kind, Schema
-from saccade.store import object_batch
-from saccade.store.garbage import collect_garbage
-from saccade.store.transfer import pull_dataset, push_dataset
+from saccade.store.blobs import blob_batch
+from saccade.store.maintenance.gc import collect_garbage
+from saccade.store.maintenance.transfer import pull_dataset, push_dataset
 from saccade.store.workspace import Workspace
 
 SCHEMA = Schema((Column("image", Kind.IMAGE), Column("note", Kind.TEXT)))
@@ -81,7 +81,7 @@ TASKS: Mapping[str, Callable[[Workspace, str, random.Random], None]] = {
 def task(location: str, place: str, said: str) -> None:
     """Work until killed, saying in a file what begins."""
     chance = random.Random()
-    object_batch._FEW = 3  # so that there are packs, and files of their own too
+    blob_batch._FEW = 3  # so that there are packs, and files of their own too
     with Workspace.open(location) as workspace, Path(said).open("a") as log:
         while True:
             name = chance.choice(sorted(TASKS))

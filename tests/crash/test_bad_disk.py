@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.command import Command
 from tests.crash.keeping_task import SCHEMA, content, items
+from tests.support.command import Command
 
 from saccade.core.errors import SaccadeError
-from saccade.store.doctor import doctor
-from saccade.store.garbage import collect_garbage
-from saccade.store.transfer import pull_dataset, push_dataset
+from saccade.store.maintenance.doctor import doctor
+from saccade.store.maintenance.gc import collect_garbage
+from saccade.store.maintenance.transfer import pull_dataset, push_dataset
 from saccade.store.workspace import Workspace
 
 SIZE = 24 << 20

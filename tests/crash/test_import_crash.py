@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.crash.forker import forker
 
-from saccade.app.importing import import_dataset
-from saccade.store.doctor import doctor
+from saccade.app.ingest.importing import import_dataset
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 KILLS = int(os.environ.get("SACCADE_KILLS", "12"))

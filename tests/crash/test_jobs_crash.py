@@ -18,18 +18,18 @@ import pyarrow as pa
 import pytest
 from tests.crash.serving import Server
 
-from saccade.app.importing import import_dataset
+from saccade.app.ingest.importing import import_dataset
 from saccade.core.digest import digest_bytes
 from saccade.core.reader import Item
 from saccade.core.roles import Role
 from saccade.core.schema import Column, ImageRef, Kind, Schema
-from saccade.store.codec import arrow_schema, encode_items
-from saccade.store.doctor import doctor
+from saccade.store.arrow.codec import arrow_schema, encode_items
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 KILLS = int(os.environ.get("SACCADE_KILLS", "3"))
 PATIENCE = 300.0
-WHAT = {"server": "serve", "worker": "worker", "job": "saccade.app.jobs.doing"}
+WHAT = {"server": "serve", "worker": "worker", "job": "saccade.app.jobs.run_job"}
 
 
 class Site(Server):

@@ -14,8 +14,8 @@ import pytest
 from tests.crash.forker import forker
 from tests.crash.keeping_task import PICTURES, SCHEMA, content, items
 
-from saccade.store.doctor import doctor
-from saccade.store.transfer import pull_dataset
+from saccade.store.maintenance.doctor import doctor
+from saccade.store.maintenance.transfer import pull_dataset
 from saccade.store.workspace import Workspace
 
 KILLS = int(os.environ.get("SACCADE_KILLS", "10"))

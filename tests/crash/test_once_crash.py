@@ -16,7 +16,7 @@ from tests.crash.serving import Server
 from saccade.core.reader import Item
 from saccade.core.roles import Role
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store.doctor import doctor
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 KILLS = int(os.environ.get("SACCADE_KILLS", "3"))

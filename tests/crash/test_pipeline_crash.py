@@ -15,10 +15,10 @@ import pytest
 
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.pipeline.engine import LocalEngine
-from saccade.pipeline.file import load_graph
-from saccade.pipeline.running import Runner
-from saccade.store.doctor import doctor
+from saccade.pipeline.definition.yaml_loader import load_graph
+from saccade.pipeline.execution.engine import LocalEngine
+from saccade.pipeline.execution.runner import Runner
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 KILLS = int(os.environ.get("SACCADE_KILLS", "5"))

@@ -17,7 +17,7 @@ import pytest
 from tests.crash import store_writer
 from tests.crash.store_writer import SCHEMA, content, expected, items, write_next
 
-from saccade.store.doctor import doctor
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 KILLS = int(os.environ.get("SACCADE_KILLS", "12"))

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from tests.crash.forker import forker
 
-from saccade.app.importing import SplitRequest, import_dataset
+from saccade.app.ingest.importing import SplitRequest, import_dataset
 from saccade.models.artifact import WEIGHTS
-from saccade.store.doctor import doctor
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 KILLS = int(os.environ.get("SACCADE_KILLS", "4"))

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 from tests.crash.webhook_writer import SCHEMA
-from tests.receiver import Receiver, answering, until
+from tests.support.http_receiver import Receiver, answering, until
 
 import saccade
-from saccade.app.webhooks import add_webhook
+from saccade.app.webhooks.webhooks import add_webhook
 from saccade.core.reader import Item
-from saccade.store.doctor import doctor
-from saccade.store.jobs import ENDED
+from saccade.store.jobs.jobs import ENDED
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 KILLS = int(os.environ.get("SACCADE_KILLS", "2"))

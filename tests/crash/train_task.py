@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import torch
-from tests.tiny import recipe
+from tests.support.tiny_workspace import recipe
 
-from saccade.app import training
+from saccade.app.ml import train
 from saccade.core.errors import NotFoundError
 from saccade.store.workspace import Workspace
 
@@ -20,6 +20,6 @@ def task(location: str, settings: str = "[]") -> None:
     wanted = recipe(*SETTINGS, *json.loads(settings))
     with Workspace.open(location) as workspace:
         try:
-            training.train(workspace, wanted, resume=True, tensorboard=False)
+            train.train(workspace, wanted, resume=True, tensorboard=False)
         except NotFoundError:
-            training.train(workspace, wanted, tensorboard=False)
+            train.train(workspace, wanted, tensorboard=False)

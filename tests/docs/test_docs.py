@@ -19,15 +19,15 @@ import typer
 import yaml
 
 import saccade
-from saccade.app.harbour import write_dataset
 from saccade.app.panels import PANELS
-from saccade.app.templates import write_template
+from saccade.app.pipelines.templates import write_template
 from saccade.cli.main import app
 from saccade.core.errors import SaccadeError
+from saccade.demo.synthetic import write_dataset
 from saccade.formats.base import FORMATS
-from saccade.models.build import build_model
+from saccade.models.factory import build_model
 from saccade.operations.base import OPERATIONS
-from saccade.pipeline.file import load_graph
+from saccade.pipeline.definition.yaml_loader import load_graph
 from saccade.training.augment import build_augmentations
 from saccade.training.recipe import Recipe, load_recipe, parse_recipe
 
@@ -103,7 +103,7 @@ def test_python_samples_run(name: str, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     write_dataset(tmp_path / "harbours", 10, 1, size_wh=(320, 320))
     if "demo-workspace" in "".join(samples(ROOT / name, "python")):
-        from tests.tiny import make_workspace
+        from tests.support.tiny_workspace import make_workspace
 
         make_workspace(tmp_path / "demo-workspace", tmp_path / "harbours")
         with saccade.Workspace.open(tmp_path / "demo-workspace") as workspace:
@@ -116,10 +116,10 @@ def test_python_samples_run(name: str, tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.slow
 def test_the_package_of_the_guide_adds_its_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its files are what the guide shows, laid into a folder as pip would do it."""
-    from tests.tiny import make_workspace
+    from tests.support.tiny_workspace import make_workspace
 
     from saccade.app.panels import Figures, Pictures
-    from saccade.app.panels.running import Panels
+    from saccade.app.panels.host import Panels
     from saccade.core.roles import Role
 
     guide = ROOT / "docs" / "guide" / "panels.md"

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.command import Command
-from tests.tiny import RECIPE
+from tests.support.command import Command
+from tests.support.tiny_workspace import RECIPE
 
 from saccade.core.schema import Kind
 from saccade.media.image import probe

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.command import Command
-from tests.tiny import RECIPE
+from tests.support.command import Command
+from tests.support.tiny_workspace import RECIPE
 
 PIPELINE = """
 name: cells

@@ -34,9 +34,9 @@ from saccade.evaluation.detection import evaluate_objects
 from saccade.evaluation.matching import ConfusionMatrix
 from saccade.evaluation.report import build_classification_report, build_detection_report
 from saccade.evaluation.report.detection import most_confused
-from saccade.pages.charts import heat_map, histogram, line_chart, nice_ticks
-from saccade.pages.figures import Picture, Shape, draw, window_xyxy
-from saccade.pages.page import Card, Section, render_page
+from saccade.html_report.charts import heat_map, histogram, line_chart, nice_ticks
+from saccade.html_report.figures import Picture, Shape, draw, window_xyxy
+from saccade.html_report.page import Card, Section, render_page
 
 HOSTILE = '<script>alert("x")</script>\'"&{{ 7*7 }}'
 VOID = {"meta", "link", "br", "img", "input", "hr"}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.large import check_read_alike
+from tests.support.small_limits import check_read_alike
 
 from saccade.core.registry import Registry
 from saccade.core.report import Report

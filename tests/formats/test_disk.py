@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saccade.core.errors import WorkspaceError
-from saccade.formats import _disk
-from saccade.formats._disk import DiskNames, NumberSet, RoomyDict, RoomySet
+from saccade.formats._common import spill
+from saccade.formats._common.spill import DiskNames, NumberSet, RoomyDict, RoomySet
 
 
 @given(st.lists(st.text(max_size=4), max_size=40), st.integers(0, 10))
 def test_texts(texts: list[str], few: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_disk, "_FEW", few)
+        patch.setattr(spill, "_FEW", few)
         made, known = RoomySet(), set[str]()
         for text in texts:
             assert (text in made) is (text in known)
@@ -26,7 +26,7 @@ def test_texts(texts: list[str], few: int) -> None:
 @given(st.lists(st.integers(0, 5000) | st.integers(0, 10**15), max_size=200), st.integers(9, 12))
 def test_numbers(numbers: list[int], bits: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_disk, "_BITS", bits)
+        patch.setattr(spill, "_BITS", bits)
         made, known = NumberSet(), set[int]()
         for number in numbers:
             assert (number in made) is (number in known)
@@ -47,8 +47,8 @@ def test_names(pairs: list[tuple[int | str, str]]) -> None:
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 9)), max_size=40), st.integers(1, 5))
 def test_values(pairs: list[tuple[str, int]], latest: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_disk, "_LATEST", latest)
-        patch.setattr(_disk, "_PAGE", 2)
+        patch.setattr(spill, "_LATEST", latest)
+        patch.setattr(spill, "_PAGE", 2)
         made = RoomyDict[list[int]](lambda value: {"kept": value}, lambda kept: list(kept["kept"]))
         known: dict[str, list[int]] = {}
         for name, number in pairs:

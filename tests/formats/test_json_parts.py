@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from saccade.core.errors import FormatError
 from saccade.core.report import Report
-from saccade.formats import _json_parts
-from saccade.formats._json import load_json
-from saccade.formats._json_parts import Parts, load_by_parts, load_listed, load_mapped
-from saccade.formats.coco import format as coco
+from saccade.formats._common import json_stream
+from saccade.formats._common.json import load_json
+from saccade.formats._common.json_stream import Parts, load_by_parts, load_listed, load_mapped
+from saccade.formats.coco import read as coco
 
 EXAMPLES = 3 * int(os.environ.get("SACCADE_EXAMPLES", "60"))
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
@@ -54,7 +54,7 @@ def test_parts_are_the_whole(
     path = tmp_path / "a.json"
     text = json.dumps(top, indent=indent, ensure_ascii=ascii_only)
     path.write_bytes((b"\xef\xbb\xbf" if bom else b"") + text.encode("utf-8", "replace"))
-    monkeypatch.setattr(_json_parts, "_WINDOW", window)
+    monkeypatch.setattr(json_stream, "_WINDOW", window)
     whole, parts = Report(), Report()
     expected = load_json(path, whole)
     seen: list[Any] = []
@@ -88,7 +88,7 @@ def test_what_is_no_json_is_refused_by_both(
     )
     path = tmp_path / "a.json"
     path.write_bytes(bytes(text) or b" ")
-    monkeypatch.setattr(_json_parts, "_WINDOW", window)
+    monkeypatch.setattr(json_stream, "_WINDOW", window)
 
     def outcome(read: Any) -> Any:
         try:
@@ -116,10 +116,10 @@ def test_elements_are_those_of_the_list_or_mapping(
     load = data.draw(st.sampled_from([load_listed, load_mapped]))
     path = tmp_path / "a.json"
     path.write_text(json.dumps(whole))
-    monkeypatch.setattr(_json_parts, "_LARGE", 1 << 30)
+    monkeypatch.setattr(json_stream, "_LARGE", 1 << 30)
     rest, elements = load(path, name, Report())
-    monkeypatch.setattr(_json_parts, "_LARGE", 0)
-    monkeypatch.setattr(_json_parts, "_TOGETHER", 2)
+    monkeypatch.setattr(json_stream, "_LARGE", 0)
+    monkeypatch.setattr(json_stream, "_TOGETHER", 2)
     if not isinstance(whole, dict) and not (isinstance(whole, list) and not name and load is load_listed):
         with pytest.raises(FormatError):
             load(path, name, Report())
@@ -154,8 +154,8 @@ def test_large_annotation_files_are_read_alike(
     ]
     path.write_text(json.dumps(truth))
     plain = kit.read_all(coco.FORMAT, folder)
-    monkeypatch.setattr(_json_parts, "_LARGE", 0 if large else 1 << 30)
-    monkeypatch.setattr(_json_parts, "_WINDOW", 500)
+    monkeypatch.setattr(json_stream, "_LARGE", 0 if large else 1 << 30)
+    monkeypatch.setattr(json_stream, "_WINDOW", 500)
     again = kit.read_all(coco.FORMAT, folder)
     assert again.records == plain.records
     assert again.schema == plain.schema
@@ -199,9 +199,9 @@ def test_a_file_is_read_alike_however_large_it_is_taken_to_be(
     categories = [{"id": 1, "name": "one"}, {"id": 2, "name": "two"}]
     whole = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "annotations.json").write_text(json.dumps({name: whole[name] for name in order}))
-    monkeypatch.setattr(_json_parts, "_LARGE", 1 << 30)
+    monkeypatch.setattr(json_stream, "_LARGE", 1 << 30)
     held = kit.read_all(coco.FORMAT, folder)
-    monkeypatch.setattr(_json_parts, "_LARGE", 0)
+    monkeypatch.setattr(json_stream, "_LARGE", 0)
     large = kit.read_all(coco.FORMAT, folder)
     assert list(large.records.items()) == list(held.records.items())
     assert large.schema == held.schema

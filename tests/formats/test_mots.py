@@ -15,7 +15,7 @@ from saccade.core.objects import Box, Object
 from saccade.core.registry import Registry
 from saccade.formats.base import Format
 from saccade.formats.detect import detect_format
-from saccade.formats.mot.masks import FORMAT
+from saccade.formats.mots import FORMAT
 
 Lay = Callable[[Mapping[str, str | bytes | None]], Path]
 PIXELS = np.zeros((6, 8), bool)

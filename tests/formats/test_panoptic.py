@@ -18,8 +18,8 @@ from saccade.core.objects import Object
 from saccade.core.registry import Registry
 from saccade.core.schema import ClassInfo
 from saccade.formats.base import Format
-from saccade.formats.coco.panoptic import FORMAT
 from saccade.formats.detect import detect_format
+from saccade.formats.panoptic import FORMAT
 
 Lay = Callable[[Mapping[str, str | bytes | None]], Path]
 

@@ -11,7 +11,7 @@ import pytest
 from saccade.core.objects import Box, Object
 from saccade.core.report import Report
 from saccade.core.schema import Kind
-from saccade.formats._paths import PathList
+from saccade.formats._common.paths import PathList
 from saccade.formats.base import FORMATS
 
 WRITTEN = sorted(set(FORMATS.names()) - {"videos"})

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saccade.formats import _paths
-from saccade.formats._paths import PathList, Tree
+from saccade.formats._common import paths as paths_module
+from saccade.formats._common.paths import PathList, Tree
 
 
 @given(st.lists(st.text("ab/é.", min_size=1, max_size=6), unique=True, max_size=30), st.integers(1, 5), st.booleans())
 def test_a_list_of_paths_is_a_list(paths: list[str], block: int, many: bool) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_paths, "_BLOCK", block)
-        patch.setattr(_paths, "_FEW", 0 if many else 100)
+        patch.setattr(paths_module, "_BLOCK", block)
+        patch.setattr(paths_module, "_FEW", 0 if many else 100)
         made = PathList()
         for number, path in enumerate(paths):
             assert path not in made

@@ -10,10 +10,10 @@ import pytest
 
 from saccade.core.errors import FormatError
 from saccade.core.objects import Box, Object
-from saccade.formats.tabular import openimages, plain
+from saccade.formats import csv_boxes, openimages
 
 Lay = Callable[[Mapping[str, str | bytes | None]], Path]
-CSV, OPEN = plain.FORMAT, openimages.FORMAT
+CSV, OPEN = csv_boxes.FORMAT, openimages.FORMAT
 
 BOX = Box(1, 2, 5, 4)
 LAYOUTS = {

@@ -17,7 +17,7 @@ from saccade.core.errors import FormatError
 from saccade.core.objects import Box, Object
 from saccade.core.schema import Kind
 from saccade.formats.tfrecord import FORMAT
-from saccade.formats.tfrecord.format import read_label_map
+from saccade.formats.tfrecord.read import read_label_map
 from saccade.formats.tfrecord.records import decode_example, encode_example, write_record
 
 Lay = Callable[[Mapping[str, str | bytes | None]], Path]

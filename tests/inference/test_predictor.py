@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.shapes import classifier, detector, draw
+from tests.support.shape_models import classifier, detector, draw
 
 from saccade.core.errors import MediaError
 from saccade.inference.predictor import Prediction, Predictor
 from saccade.media.image import decode
-from saccade.models.build import build_model
-from saccade.models.input import ImageArray
+from saccade.models.factory import build_model
+from saccade.models.preprocess import ImageArray
 
 
 @pytest.fixture(scope="module")

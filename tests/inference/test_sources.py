@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saccade.app.pictures import pictures_of_files
+from saccade.app.ml.image_sources import pictures_of_files
 
 
 def keys(*names: str) -> list[str]:

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from saccade.core.errors import InvalidValueError, MediaError
-from saccade.media.giant import Giant, build_pyramid, needs_pyramid
 from saccade.media.image import Limits, decode, probe, verify
+from saccade.media.pyramid import Giant, build_pyramid, needs_pyramid
 
 HEIGHT, WIDTH = 1500, 1900
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from tests.clips import HEIGHT, WIDTH, make_clip, number_in
+from tests.support.video_clips import HEIGHT, WIDTH, make_clip, number_in
 
 from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
 from saccade.media.video import Video, VideoLimits, is_video, probe_video
+from saccade.media.video.container import opened_video
 from saccade.media.video.index import frames_of
-from saccade.media.video.opening import opened_video
 
 KINDS: dict[str, dict[str, Any]] = {
     "plain.mp4": {},

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torchvision.ops import box_iou, complete_box_iou_loss
 
 from saccade.models.assignment import Assignment, task_aligned
-from saccade.models.boxes import boxes_from_distances, complete_iou, pairwise_iou
+from saccade.models.box_ops import boxes_from_distances, complete_iou, pairwise_iou
 
 
 def random_boxes(seed: int, count: int) -> torch.Tensor:

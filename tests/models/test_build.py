@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save
-from tests.shapes import classifier, detector
+from tests.support.shape_models import classifier, detector
 
 from saccade.core.errors import NotFoundError, RecipeError, SaccadeError
 from saccade.models.artifact import describe, load_model
-from saccade.models.build import VisionModel, build_model
-from saccade.models.components.dense_boxes import DenseOutputs
 from saccade.models.components.encoders import backbone_names
+from saccade.models.components.tood_head import DenseOutputs
+from saccade.models.factory import VisionModel, build_model
 from saccade.models.spec import ModelSpec
 
 

@@ -12,9 +12,9 @@ import pytest
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.pipeline.engine import LocalEngine
-from saccade.pipeline.graph import Graph, Step
-from saccade.pipeline.running import Part, Runner, RunOutcome
+from saccade.pipeline.definition.graph import Graph, Step
+from saccade.pipeline.execution.engine import LocalEngine
+from saccade.pipeline.execution.runner import Part, Runner, RunOutcome
 from saccade.store.workspace import Workspace
 
 SCHEMA = Schema(

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from tests.pipeline.conftest import Field
 
-from saccade.pipeline.graph import Graph
-from saccade.pipeline.house import cache_of
-from saccade.store.doctor import doctor
-from saccade.store.garbage import collect_garbage
+from saccade.pipeline.definition.graph import Graph
+from saccade.pipeline.execution.environment import cache_of
+from saccade.store.maintenance.doctor import doctor
+from saccade.store.maintenance.gc import collect_garbage
 
 pytestmark = pytest.mark.slow
 

@@ -14,16 +14,16 @@ from tests.pipeline.conftest import COUNT, SCHEMA, Field
 
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.pipeline import step
-from saccade.pipeline.house import cache_of
-from saccade.pipeline.keys import library_version
+from saccade.pipeline.cache.key import library_version
+from saccade.pipeline.execution import bound_step
+from saccade.pipeline.execution.environment import cache_of
 from saccade.store.workspace import Workspace
 
 ALL, ONE, NONE = COUNT, 1, 0
 
 
 def library(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step, "library_version", lambda name: "0.0" if name == "numpy" else library_version(name))
+    monkeypatch.setattr(bound_step, "library_version", lambda name: "0.0" if name == "numpy" else library_version(name))
 
 
 CHANGES: dict[str, tuple[Callable[[Field, pytest.MonkeyPatch], None], int]] = {

@@ -7,9 +7,9 @@ from tests.pipeline.conftest import SCHEMA, Field
 
 from saccade.core.errors import NotFoundError
 from saccade.core.reader import Item
-from saccade.pipeline.explain import Cause, explain_item
-from saccade.pipeline.graph import Graph
-from saccade.pipeline.running import Runner
+from saccade.pipeline.definition.graph import Graph
+from saccade.pipeline.execution.runner import Runner
+from saccade.pipeline.explain.item import Cause, explain_item
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from saccade.core.errors import PipelineError
-from saccade.pipeline.draw import as_mermaid, as_svg, as_text
-from saccade.pipeline.file import load_graph, parse_variables
-from saccade.pipeline.graph import Graph
+from saccade.pipeline.definition.graph import Graph
+from saccade.pipeline.definition.yaml_loader import load_graph, parse_variables
+from saccade.pipeline.explain.render import as_mermaid, as_svg, as_text
 
 GOOD = """
 name: good

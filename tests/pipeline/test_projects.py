@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from saccade.app.pipelines import run_pipeline
+from saccade.app.pipelines.run import run_pipeline
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.pipeline.file import load_graph
-from saccade.store.garbage import collect_garbage
+from saccade.pipeline.definition.yaml_loader import load_graph
+from saccade.store.maintenance.gc import collect_garbage
 from saccade.store.workspace import Workspace
 
 SCHEMA = Schema((Column("x", Kind.NUMBER),))

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from tests.pipeline.conftest import COUNT, SCHEMA, Field
 
-from saccade.app.pipelines import cancel_run, run_pipeline
+from saccade.app.pipelines.run import cancel_run, run_pipeline
 from saccade.core.errors import PipelineError
 from saccade.core.reader import Item
-from saccade.pipeline.file import load_graph
-from saccade.pipeline.graph import Graph
-from saccade.pipeline.running import Part, Runner
+from saccade.pipeline.definition.graph import Graph
+from saccade.pipeline.definition.yaml_loader import load_graph
+from saccade.pipeline.execution.runner import Part, Runner
 from saccade.store.workspace import Workspace
 
 BAD = """

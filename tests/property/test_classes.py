@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from saccade.app.classes import change_classes, classes_of
-from saccade.core.classes import AddClass, ClassAct, MergeClass, RecolorClass, RemoveClass, RenameClass
+from saccade.app.datasets.classes import change_classes, classes_of
+from saccade.core.class_edits import AddClass, ClassAct, MergeClass, RecolorClass, RemoveClass, RenameClass
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.store.doctor import doctor
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 NAMES = ("ship", "tug", "œuf", "a=b", "<b>", "海")

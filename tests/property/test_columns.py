@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saccade.pipeline import cells as columns
-from saccade.pipeline.cache import Cache
-from saccade.pipeline.cells import Cells, Places, difference, patched, used_only
-from saccade.pipeline.digests import Digests
+from saccade.pipeline.cache import column as columns
+from saccade.pipeline.cache.cache import Cache
+from saccade.pipeline.cache.column import Cells, Places, difference, patched, used_only
+from saccade.pipeline.hashing.columns import Digests
 
 ROWS = st.integers(0, 29)
 EDITS = st.lists(st.dictionaries(ROWS, st.integers(0, 5), max_size=6), max_size=5)

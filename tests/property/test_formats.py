@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.large import check_read_alike
+from tests.support.small_limits import check_read_alike
 
 from saccade.core.objects import (
     AttributeValue,
@@ -37,6 +37,7 @@ from saccade.formats import (
     boxes_yaml,
     cityscapes,
     coco,
+    csv_boxes,
     cvat,
     datumaro,
     fiftyone,
@@ -47,14 +48,14 @@ from saccade.formats import (
     labelme,
     labelstudio,
     masks,
+    openimages,
+    panoptic,
     tfrecord,
     via,
     voc,
     yolo,
 )
 from saccade.formats.base import Format, Reading, Record
-from saccade.formats.coco import panoptic
-from saccade.formats.tabular import openimages, plain
 
 SIZE_WH = (40, 30)
 EXAMPLES = settings(max_examples=int(os.environ.get("SACCADE_EXAMPLES", "25")), deadline=None)
@@ -254,7 +255,7 @@ def test_yolo_is_exact_to_rounding(made: tuple[Schema, list[Record]]) -> None:
 @EXAMPLES
 @pytest.mark.parametrize(
     "part",
-    [coco.FORMAT, cvat.FORMAT, labelme.FORMAT, voc.FORMAT, yolo.FORMAT, plain.FORMAT, openimages.FORMAT, via.FORMAT,
+    [coco.FORMAT, cvat.FORMAT, labelme.FORMAT, voc.FORMAT, yolo.FORMAT, csv_boxes.FORMAT, openimages.FORMAT, via.FORMAT,
      kitti.FORMAT, cityscapes.FORMAT, geojson.FORMAT, datumaro.FORMAT, boxes_yaml.FORMAT,
      tfrecord.FORMAT, huggingface.FORMAT, masks.FORMAT, panoptic.FORMAT, fiftyone.FORMAT],
     ids=lambda part: part.name,
@@ -287,7 +288,7 @@ _SPLIT_LOSSES = {
     "split or labels of an image without labelled objects", "column that the format does not hold",
     "split of an image that is not labelled", "split that is not train or test",
 }  # fmt: skip
-_KEEP_IDS = (coco.FORMAT, labelme.FORMAT, labelstudio.FORMAT, plain.FORMAT, geojson.FORMAT, boxes_yaml.FORMAT,
+_KEEP_IDS = (coco.FORMAT, labelme.FORMAT, labelstudio.FORMAT, csv_boxes.FORMAT, geojson.FORMAT, boxes_yaml.FORMAT,
              huggingface.FORMAT, fiftyone.FORMAT)  # fmt: skip
 _NEED_A_LABEL = (masks.FORMAT, voc.FORMAT, kitti.FORMAT, cityscapes.FORMAT, geojson.FORMAT)
 """Formats that are known by the labels of some image."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from saccade.store.histogram import _in_bins
+from saccade.store.query.histogram import _in_bins
 
 numbers = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from(
     [0.0, 1.0, 5e-324, sys.float_info.max, -sys.float_info.max, math.nextafter(sys.float_info.max, 0)]

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.large import as_if_large
+from tests.support.small_limits import as_if_large
 
 from saccade.core.errors import SaccadeError
 from saccade.core.geometry import mask_from_array

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 import pyvips
 from PIL import Image
-from tests.clips import make_clip
+from tests.support.video_clips import make_clip
 
 from saccade.core.errors import MediaError, NotFoundError
-from saccade.media.giant import Giant, needs_pyramid
 from saccade.media.image import Limits, decode, probe, read_values, verify
+from saccade.media.pyramid import Giant, needs_pyramid
 from saccade.media.video import Video, VideoLimits
 
 ROUNDS = int(os.environ.get("SACCADE_FUZZ", "12"))

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from saccade.app.classes import change_classes
-from saccade.core.classes import AddClass, MergeClass, RecolorClass, RenameClass
+from saccade.app.datasets.classes import change_classes
+from saccade.core.class_edits import AddClass, MergeClass, RecolorClass, RenameClass
 from saccade.core.errors import ConflictError, NotFoundError
 from saccade.core.merge import Conflict, MergeConflictError, Merger, Side
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.store.doctor import doctor
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 SCHEMA = Schema((Column("objects", Kind.OBJECTS), Column("tags", Kind.LABELS), Column("note", Kind.TEXT)))

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from saccade.core.objects import Box, Object, Polygon
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.pipeline import cells
-from saccade.pipeline.digests import digest_array
-from saccade.pipeline.engine import LocalEngine
-from saccade.pipeline.graph import Graph, Step
-from saccade.pipeline.house import cache_of
-from saccade.pipeline.running import Runner
-from saccade.store.codec import encode_column
+from saccade.pipeline.cache import column
+from saccade.pipeline.definition.graph import Graph, Step
+from saccade.pipeline.execution.engine import LocalEngine
+from saccade.pipeline.execution.environment import cache_of
+from saccade.pipeline.execution.runner import Runner
+from saccade.pipeline.hashing.columns import digest_array
+from saccade.store.arrow.codec import encode_column
 from saccade.store.workspace import Workspace
 
 EXAMPLES = int(os.environ.get("SACCADE_EXAMPLES", "15"))
@@ -122,8 +122,8 @@ def test_the_cache_changes_nothing_but_the_time(first: dict[str, Any], edits: Se
         Workspace.create(Path(folder) / "home") as workspace,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(cells, "CHUNK", 4)  # columns as small as these are kept over others too
-        patch.setattr(cells, "_FEW", 2)
+        patch.setattr(column, "CHUNK", 4)  # columns as small as these are kept over others too
+        patch.setattr(column, "_FEW", 2)
         items = [Item(key, values) for key, values in first.items()]
         workspace.datasets.write("d", SCHEMA, items, mode="create")
         value, query, seed = "x + 1", "x > 0", 0

@@ -23,8 +23,8 @@ from saccade.core.query import parse_query, parse_value, predicate
 from saccade.core.query.evaluate import evaluate, lower
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
-from saccade.store.leaves import UnfitError
-from saccade.store.version import DatasetVersion
+from saccade.store.datasets.version import DatasetVersion
+from saccade.store.query.column_cache import UnfitError
 from saccade.store.workspace import Workspace
 
 EXAMPLES = int(os.environ.get("SACCADE_EXAMPLES", "25"))
@@ -193,7 +193,7 @@ def asking(of: str) -> Iterator[None]:
     """Questions are answered on arrays in memory where they can be, or always by DuckDB."""
     with pytest.MonkeyPatch.context() as patch:
         if of == "duckdb":
-            patch.setattr("saccade.store.asking.parts_of", unfit)
+            patch.setattr("saccade.store.query.executor.parts_of", unfit)
         yield
 
 

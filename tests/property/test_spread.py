@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saccade.store import spread
-from saccade.store.spread import Spread
+from saccade.store.query import quantiles
+from saccade.store.query.quantiles import Spread
 
 FINITE = st.floats(-1e300, 1e300)
 NUMBERS = st.one_of(
@@ -23,7 +23,7 @@ NUMBERS = st.one_of(
 @given(NUMBERS, st.integers(1, 20), st.integers(1, 9))
 def test_quartiles_are_the_same_however_many_are_held(numbers: list[float], held: int, together: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spread, "_HELD", held)
+        patch.setattr(quantiles, "_HELD", held)
         made = Spread()
         for start in range(0, len(numbers), together):
             made.add(np.array(numbers[start : start + together]))

@@ -13,11 +13,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from tests.server.door import Door, Hostile, started
 
-from saccade.app.importing import import_dataset
+from saccade.app.ingest.importing import import_dataset
 from saccade.core.roles import Role
-from saccade.server.application import create_app
-from saccade.server.gate import GUARD
-from saccade.store.entrance import Caller
+from saccade.server.app import create_app
+from saccade.server.dependencies.auth import GUARD
+from saccade.store.auth.service import Caller
 from saccade.store.workspace import Workspace
 
 PASSWORD = "correct horse battery"
@@ -71,12 +71,12 @@ def _hashing_is_cheap() -> Iterator[None]:
     from pwdlib import PasswordHash
     from pwdlib.hashers.argon2 import Argon2Hasher
 
-    from saccade.store import entrance
+    from saccade.store.auth import service
 
     cheap = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=64, parallelism=1),))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(entrance, "_hasher", lambda: cheap)
-        entrance._nobodys_hash.cache_clear()
+        patch.setattr(service, "_hasher", lambda: cheap)
+        service._nobodys_hash.cache_clear()
         yield
 
 

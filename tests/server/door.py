@@ -13,10 +13,10 @@ import httpx
 from fastapi.testclient import TestClient
 from tests.server.provider import ANN, CLIENT, SECRET
 
-from saccade.app.oidc.provider import Provider
-from saccade.app.oidc.settings import Settings
+from saccade.app.auth.oidc.provider import Provider
+from saccade.app.auth.oidc.settings import Settings
 from saccade.core.roles import Role
-from saccade.server.application import create_app
+from saccade.server.app import create_app
 from saccade.server.permissions import API
 from saccade.server.routes.oidc import BACK
 

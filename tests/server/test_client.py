@@ -12,7 +12,7 @@ from tests.server.losing import LosingWay
 from tests.server.test_serving import start
 
 import saccade
-from saccade.app.importing import SplitRequest, import_dataset
+from saccade.app.ingest.importing import SplitRequest, import_dataset
 from saccade.client import Site, connect
 from saccade.core.errors import (
     ConflictError,

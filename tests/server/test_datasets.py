@@ -12,9 +12,9 @@ from tests.server.conftest import Site, error_of
 from saccade.core.reader import Item
 from saccade.core.roles import Role
 from saccade.core.schema import Column, Kind, Schema
-from saccade.server import packing
 from saccade.server.permissions import API
-from saccade.store.version import DatasetVersion
+from saccade.server.streaming import files
+from saccade.store.datasets.version import DatasetVersion
 
 
 def test_pages_are_the_whole(site: Site) -> None:
@@ -99,7 +99,7 @@ def test_a_file_is_never_held_as_a_whole(site: Site, monkeypatch: pytest.MonkeyP
     key = version.keys()[0]
     content = version.read_media(version.get(key)["image"])
     monkeypatch.setattr(DatasetVersion, "read_media", None)
-    monkeypatch.setattr(packing, "_PIECE", 1000)
+    monkeypatch.setattr(files, "_PIECE", 1000)
     answer = viewer.get(f"{API}/datasets/harbour/file", params={"key": key, "column": "image"})
     assert answer.content == content
     assert answer.headers["Content-Length"] == str(len(content))

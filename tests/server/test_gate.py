@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from tests.server.conftest import PASSWORD, Site, error_of
 
 from saccade.core.roles import Role
-from saccade.server.gate import COOKIE, GUARD
+from saccade.server.dependencies.auth import COOKIE, GUARD
 from saccade.server.permissions import API, NEEDED, ROUTES, Action
 
 SAFE = ("GET",)

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.server.conftest import Site, error_of
 
-from saccade.app.jobs.doing import do
-from saccade.app.uploads import source_of
+from saccade.app.ingest.uploads import source_of
+from saccade.app.jobs.run_job import do
 from saccade.core.roles import Role
-from saccade.server.application import create_app
+from saccade.server.app import create_app
 from saccade.server.permissions import API
-from saccade.store.process import process_identity
+from saccade.store.io.process import process_identity
 
 
 def packed(files: dict[str, bytes]) -> bytes:
@@ -108,9 +108,9 @@ def test_files_come_as_they_were_sent_in_pieces_of_any_size(files: dict[str, byt
     from collections.abc import AsyncIterator
     from concurrent.futures import ThreadPoolExecutor
 
-    from saccade.app.uploads import new_upload, receive
+    from saccade.app.ingest.uploads import new_upload, receive
     from saccade.core.errors import InvalidValueError
-    from saccade.formats._paths import normal
+    from saccade.formats._common.paths import normal
     from saccade.store.workspace import Workspace
 
     body = packed(files)

@@ -9,9 +9,9 @@ import pytest
 
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.server.opened import Opened, Sites
-from saccade.store.row_index import Rows
-from saccade.store.version import DatasetVersion
+from saccade.server.dependencies.version_cache import Opened, Sites
+from saccade.store.datasets.version import DatasetVersion
+from saccade.store.table.row_index import Rows
 from saccade.store.workspace import Workspace
 
 SCHEMA = Schema((Column("depth", Kind.NUMBER),))
@@ -63,7 +63,7 @@ def test_a_damaged_version_keeps_no_server_from_beginning(tmp_path: Path) -> Non
 def test_a_version_of_very_many_items_is_left_alone(
     tmp_path: Path, looked_at: list[DatasetVersion], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("saccade.server.opened._LOOKED_AT", 1)
+    monkeypatch.setattr("saccade.server.dependencies.version_cache._LOOKED_AT", 1)
     with Workspace.create(tmp_path / "home") as workspace:
         workspace.datasets.write("d", SCHEMA, [Item(key, {"depth": 1.0}) for key in "ab"], mode="create")
         Sites(workspace).look_ahead()

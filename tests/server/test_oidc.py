@@ -13,9 +13,9 @@ from tests.server.conftest import PASSWORD, error_of
 from tests.server.door import HERE, Door, trouble_in
 from tests.server.provider import ANN, SECRET
 
-from saccade.app.oidc.provider import derived
+from saccade.app.auth.oidc.provider import derived
 from saccade.core.roles import Role
-from saccade.server.gate import BEGUN, COOKIE, GUARD
+from saccade.server.dependencies.auth import BEGUN, COOKIE, GUARD
 from saccade.server.permissions import API
 
 # Who comes in

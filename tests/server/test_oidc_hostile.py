@@ -13,11 +13,11 @@ from tests.server.conftest import PASSWORD, error_of
 from tests.server.door import Door, started, trouble_in
 from tests.server.provider import CLIENT, SECRET
 
-from saccade.app.oidc import asking
+from saccade.app.auth.oidc import http
 from saccade.core.errors import InvalidValueError
 from saccade.core.roles import Role
-from saccade.server.application import create_app
-from saccade.server.gate import BEGUN
+from saccade.server.app import create_app
+from saccade.server.dependencies.auth import BEGUN
 from saccade.server.permissions import API
 from saccade.server.routes.oidc import BACK, own_path
 
@@ -139,7 +139,7 @@ def test_a_sign_in_ends_after_some_time(door: Door) -> None:
 
     from sqlalchemy import update
 
-    from saccade.store.tables import SignInRow, now
+    from saccade.store.catalog.tables import SignInRow, now
 
     door.invite()
     client = door.site.client()
@@ -251,7 +251,7 @@ def test_answers_that_are_none(
     door: Door, path: str, how: str, why: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They end soon, whatever the provider does; a password is taken all the while."""
-    monkeypatch.setattr(asking, "SECONDS", 1.0)
+    monkeypatch.setattr(http, "SECONDS", 1.0)
     door.invite()
     door.hostile.behave(answers={path: how})
     began = time.monotonic()

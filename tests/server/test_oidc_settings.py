@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tests.server.conftest import Site
 
-from saccade.app.oidc.settings import SECRET as VARIABLE
-from saccade.app.oidc.settings import settings_of
+from saccade.app.auth.oidc.settings import SECRET as VARIABLE
+from saccade.app.auth.oidc.settings import settings_of
 from saccade.core.errors import InvalidValueError
 from saccade.core.roles import Role
 from saccade.server.permissions import API
@@ -66,7 +66,7 @@ def test_where_the_secret_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_server_without_it_does_not_load_it(tmp_path: Path) -> None:
     program = (
-        "import sys; from saccade.store.workspace import Workspace; from saccade.server.application import create_app;"
+        "import sys; from saccade.store.workspace import Workspace; from saccade.server.app import create_app;"
         f"create_app(Workspace.create({str(tmp_path)!r})); print(','.join(sys.modules))"
     )
     ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from tests.server.conftest import Site, error_of
 from tests.server.door import Door, started
 
-from saccade.app.oidc import asking
+from saccade.app.auth.oidc import http
 from saccade.server.permissions import API
 
 
@@ -55,9 +55,9 @@ def trusting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     file = tmp_path / "trusted.pem"
     file.write_bytes(authority(tmp_path, "somebody-else")[0].read_bytes())
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    asking._trusted.cache_clear()
+    http._trusted.cache_clear()
     yield file
-    asking._trusted.cache_clear()
+    http._trusted.cache_clear()
 
 
 @pytest.mark.parametrize(

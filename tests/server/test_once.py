@@ -12,10 +12,10 @@ from tests.server.conftest import Site, error_of
 
 from saccade.core.errors import WorkspaceError
 from saccade.core.roles import Role
-from saccade.server.once import HEADER, LONGEST, REPLAYED
+from saccade.server.middleware.idempotency import HEADER, LONGEST, REPLAYED
 from saccade.server.permissions import API, ROUTES, SAFE, TELLS_SECRET
-from saccade.store import requests
-from saccade.store.datasets import Datasets
+from saccade.store.datasets.datasets import Datasets
+from saccade.store.jobs import idempotency
 
 D = f"{API}/datasets/harbour"
 
@@ -50,7 +50,7 @@ def test_what_was_done_is_answered_again(site: Site) -> None:
 def test_what_is_done_is_answered_also_where_that_cannot_be_noted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a disk that is full for a while; it is noted as soon as it can be."""
     manager, body = site.signed_in(Role.MANAGER), without(site, 2)
-    end = requests.Requests.end
+    end = idempotency.Requests.end
     failed: list[str] = []
 
     def full(*given: Any, **named: Any) -> None:
@@ -59,7 +59,7 @@ def test_what_is_done_is_answered_also_where_that_cannot_be_noted(site: Site, mo
             raise WorkspaceError("The disk is full.")
         end(*given, **named)
 
-    monkeypatch.setattr(requests.Requests, "end", full)
+    monkeypatch.setattr(idempotency.Requests, "end", full)
     first = manager.post(f"{D}/change", json=body, headers=named("one"))
     assert (first.status_code, first.json()["ref"]) == (201, "harbour@2")
     early = manager.post(f"{D}/change", json=body, headers=named("one"))
@@ -173,7 +173,7 @@ def test_nobody_knows_of_what_went_wrong(site: Site, monkeypatch: pytest.MonkeyP
 def test_after_a_day_it_is_forgotten(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     manager, body = site.signed_in(Role.MANAGER), without(site, 1)
     assert manager.post(f"{D}/change", json=body, headers=named("one")).status_code == 201
-    monkeypatch.setattr(requests, "KEPT", timedelta(seconds=-1))
+    monkeypatch.setattr(idempotency, "KEPT", timedelta(seconds=-1))
     assert manager.post(f"{D}/change", json=body, headers=named("one")).status_code == 404
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.plugins import HARM, write_package
 from tests.server.conftest import PASSWORD, Site, error_of
+from tests.support.plugin_package import HARM, write_package
 
-from saccade.app.importing import SplitRequest, import_dataset
-from saccade.app.panels.running import Panels
+from saccade.app.ingest.importing import SplitRequest, import_dataset
+from saccade.app.panels.host import Panels
 from saccade.core.roles import Role
-from saccade.server.gate import GUARD
+from saccade.server.dependencies.auth import GUARD
 from saccade.server.permissions import API
 
 pytestmark = pytest.mark.slow

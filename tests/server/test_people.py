@@ -13,7 +13,7 @@ from tests.server.conftest import PASSWORD, Site, error_of
 from saccade.core.errors import ConflictError, InvalidValueError, NotAllowedError, NotFoundError, SaccadeError
 from saccade.core.roles import Role
 from saccade.server.permissions import API
-from saccade.store.tables import InvitationRow, SessionRow, TokenRow, now
+from saccade.store.catalog.tables import InvitationRow, SessionRow, TokenRow, now
 from saccade.store.workspace import Workspace
 
 

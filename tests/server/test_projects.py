@@ -13,13 +13,13 @@ from PIL import Image
 from tests.server.conftest import PASSWORD, Site, error_of
 from tests.server.test_jobs import packed
 
-from saccade.app.jobs.doing import do
+from saccade.app.jobs.run_job import do
 from saccade.core.reader import Item
 from saccade.core.roles import Role
 from saccade.core.schema import Column, ImageRef, Kind, Schema
-from saccade.server.gate import GUARD
+from saccade.server.dependencies.auth import GUARD
 from saccade.server.permissions import API, ROUTES, Action
-from saccade.store.process import process_identity
+from saccade.store.io.process import process_identity
 from saccade.store.workspace import Workspace
 
 pytestmark = pytest.mark.slow

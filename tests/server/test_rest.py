@@ -12,7 +12,7 @@ from tests.server.conftest import PASSWORD, Site, error_of
 from tests.server.test_jobs import INNER, PIPELINE, packed, send, work
 
 from saccade.core.roles import Role
-from saccade.server.gate import GUARD
+from saccade.server.dependencies.auth import GUARD
 from saccade.server.permissions import API
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.command import Command
 from tests.server.conftest import PASSWORD
+from tests.support.command import Command
 
-from saccade.app.serving import bound
+from saccade.server.run import bound
 from saccade.store.workspace import Workspace
 
 _MODULE = ("-m", "saccade")
@@ -110,7 +110,7 @@ def test_a_provider_that_cannot_be_right_is_named(home: Path, command: Command) 
 
 @pytest.mark.usefixtures("_hashing_is_cheap")
 def test_people_at_the_command_line(home: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from saccade.cli import users
+    from saccade.cli.admin import users
 
     monkeypatch.setattr(users, "_password", lambda: PASSWORD)
     where = ("-w", str(home))

@@ -9,7 +9,7 @@ from anyio import create_task_group, run
 from fastapi import FastAPI, Query
 from fastapi.testclient import TestClient
 
-from saccade.server.turns import AT_ONCE, in_turn
+from saccade.server.dependencies.concurrency import AT_ONCE, in_turn
 
 
 def test_a_few_read_at_once_and_all_are_answered() -> None:

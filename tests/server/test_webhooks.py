@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
-from tests.command import Command
-from tests.receiver import Receiver, answering, until
 from tests.server.conftest import Site, error_of
+from tests.support.command import Command
+from tests.support.http_receiver import Receiver, answering, until
 
 import saccade
-from saccade.app.delivering import Deliverer
-from saccade.core.events import EVENTS
+from saccade.app.webhooks.sender import Deliverer
 from saccade.core.roles import Role
-from saccade.server.application import create_app
+from saccade.core.webhooks.events import EVENTS
+from saccade.server.app import create_app
 from saccade.server.permissions import API
 from saccade.store.workspace import Workspace
 

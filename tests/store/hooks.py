@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from saccade.core.events import EVENTS, EventName
-from saccade.store.outbox import Outcome, Sending
-from saccade.store.process import host_name, process_identity
-from saccade.store.tables import WebhookDeliveryRow, WebhookRow
+from saccade.core.webhooks.events import EVENTS, EventName
+from saccade.store.catalog.tables import WebhookDeliveryRow, WebhookRow
+from saccade.store.io.process import host_name, process_identity
+from saccade.store.webhooks.delivery_queue import Outcome, Sending
 from saccade.store.workspace import Workspace
 
 HERE = process_identity()

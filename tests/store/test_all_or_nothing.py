@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 from tests.store.conftest import SCHEMA, item
 
-from saccade.core.classes import RenameClass, plan_classes
+from saccade.core.class_edits import RenameClass, plan_classes
 from saccade.core.errors import NotFoundError
 from saccade.core.progress import Silent
-from saccade.store import written
-from saccade.store.dataset_rows import check_head
-from saccade.store.datasets import Mode
-from saccade.store.doctor import doctor
-from saccade.store.version import DatasetVersion
+from saccade.store.datasets.datasets import Mode
+from saccade.store.datasets.rows import check_head
+from saccade.store.datasets.version import DatasetVersion
+from saccade.store.maintenance.doctor import doctor
+from saccade.store.table import uncommitted
+from saccade.store.table.uncommitted import Written
 from saccade.store.workspace import Workspace
-from saccade.store.written import Written
 
 
 def _written(workspace: Workspace, mode: Mode) -> DatasetVersion:
@@ -166,8 +166,8 @@ def test_all_of_a_new_table_is_on_the_disk_before_anybody_knows_it(
 ) -> None:
     """Also the manifest that Lance itself begins a table with, and the folders that name them."""
     synced: set[Path] = set()
-    monkeypatch.setattr(written, "sync_files", synced.update)
-    monkeypatch.setattr(written, "sync_folder", synced.add)
+    monkeypatch.setattr(uncommitted, "sync_files", synced.update)
+    monkeypatch.setattr(uncommitted, "sync_folder", synced.add)
     with Workspace.create(tmp_path / "home") as workspace:
         workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
         home = workspace.location / "datasets"
@@ -193,7 +193,7 @@ def test_a_version_of_a_dataset_that_was_removed_is_not_taken_up(
             datasets.write("d", SCHEMA, [item("new")], mode="create")
         check_head(*given)
 
-    monkeypatch.setattr("saccade.store.datasets.check_head", after_somebody_began_anew)
+    monkeypatch.setattr("saccade.store.datasets.datasets.check_head", after_somebody_began_anew)
     with pytest.raises(NotFoundError):
         datasets.restore("d", 2) if what == "restore" else datasets.merge("d@2")
     assert [info.number for info in datasets.log("d")] == [3]

@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from tests.command import Command
 from tests.store.conftest import SCHEMA, item
+from tests.support.command import Command
 
-from saccade.app.importing import import_dataset
+from saccade.app.ingest.importing import import_dataset
 from saccade.core.errors import ConflictError, WorkspaceError
 from saccade.core.roles import Role
-from saccade.store.backup import back_up, restore
-from saccade.store.doctor import doctor
-from saccade.store.tables import Base, SessionRow
+from saccade.store.catalog.tables import Base, SessionRow
+from saccade.store.maintenance.backup import back_up, restore
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 KILLS = int(os.environ.get("SACCADE_KILLS", "4"))

@@ -13,10 +13,10 @@ from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.store.diff import ObjectsChange
-from saccade.store.doctor import doctor
-from saccade.store.row_index import RowIndex, Rows
-from saccade.store.snapshot import Snapshot
+from saccade.store.datasets.diff import ObjectsChange
+from saccade.store.maintenance.doctor import doctor
+from saccade.store.table.row_index import RowIndex, Rows
+from saccade.store.table.snapshot import Snapshot
 from saccade.store.workspace import Workspace
 
 

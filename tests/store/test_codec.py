@@ -28,8 +28,8 @@ from saccade.core.objects import (
 )
 from saccade.core.reader import Item
 from saccade.core.schema import Column, FileRef, ImageRef, Kind, Schema, VideoRef
-from saccade.store.codec import ARROW_TYPES, arrow_schema, decode_batch, encode_items
-from saccade.store.codec_objects import OBJECTS, decode_objects, encode_objects
+from saccade.store.arrow.codec import ARROW_TYPES, arrow_schema, decode_batch, encode_items
+from saccade.store.arrow.codec_objects import OBJECTS, decode_objects, encode_objects
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False)
 sides = st.floats(0, 1e6)

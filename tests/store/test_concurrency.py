@@ -12,8 +12,8 @@ from tests.store.conftest import SCHEMA, item
 from saccade.core.errors import ConflictError
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store import changes as store_changes
-from saccade.store.doctor import doctor
+from saccade.store.datasets import mutations as store_changes
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 WRITER = """

@@ -10,7 +10,7 @@ from tests.store.conftest import SCHEMA, item
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.store.doctor import doctor
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 NUMBER = Schema((Column("number", Kind.NUMBER),))

@@ -10,9 +10,9 @@ from sqlalchemy import update
 from tests.contract.reader_contract import CONTRACT_CONTENT, CONTRACT_SCHEMA, contract_items
 from tests.store.conftest import SCHEMA, item
 
-from saccade.store.doctor import Problem, doctor, relink_files
-from saccade.store.process import host_name
-from saccade.store.tables import VersionRow
+from saccade.store.catalog.tables import VersionRow
+from saccade.store.io.process import host_name
+from saccade.store.maintenance.doctor import Problem, doctor, relink_files
 from saccade.store.workspace import Workspace
 
 
@@ -130,8 +130,8 @@ def test_linked_files_with_odd_names_are_there(tmp_path: Path) -> None:
     """A URI has '%20' where the name has a space; and '::' in a name is no chain of file systems."""
     from PIL import Image
 
-    from saccade.app.importing import import_dataset
-    from saccade.media.stored import read_image
+    from saccade.app.ingest.importing import import_dataset
+    from saccade.media.loader import read_image
 
     folder = tmp_path / "100% ünïcode"
     folder.mkdir()

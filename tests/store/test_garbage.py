@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from tests.store.test_transfer import SCHEMA, content, item
 
 from saccade.core.errors import ConflictError, MediaError, NotFoundError, WorkspaceError
-from saccade.store.doctor import doctor, relink_files
-from saccade.store.files import Scratch
-from saccade.store.garbage import collect_garbage
-from saccade.store.references import MediaScan
+from saccade.store.io.atomic import Scratch
+from saccade.store.maintenance.doctor import doctor, relink_files
+from saccade.store.maintenance.gc import collect_garbage
+from saccade.store.maintenance.reachability import MediaScan
 from saccade.store.workspace import Workspace
 
 STEPS = st.lists(
@@ -108,7 +108,7 @@ def test_who_wants_to_write_waits_for_the_collection(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
 def test_a_killed_collection_keeps_nobody_waiting(tmp_path: Path) -> None:
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom saccade.store.files import Scratch\n"
+        "import sys, time\nfrom pathlib import Path\nfrom saccade.store.io.atomic import Scratch\n"
         "with Scratch(Path(sys.argv[1])).alone() as alone:\n    print(alone, flush=True)\n    time.sleep(60)\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "tmp")]

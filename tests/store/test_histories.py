@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store import changes
-from saccade.store.datasets import Mode
-from saccade.store.doctor import doctor
+from saccade.store.datasets import mutations
+from saccade.store.datasets.datasets import Mode
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 COLUMNS = {"n": Kind.NUMBER, "t": Kind.TEXT, "l": Kind.LABELS}
@@ -71,13 +71,13 @@ def apply(workspace: Workspace, states: list[State], step: tuple[str, Any, set[s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("many", [changes._MANY, 1])
+@pytest.mark.parametrize("many", [mutations._MANY, 1])
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=steps)
 def test_a_dataset_is_a_dictionary_with_a_memory(
     many: int, history: list[tuple[str, Any, set[str]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes, "_MANY", many)
+    monkeypatch.setattr(mutations, "_MANY", many)
     with tempfile.TemporaryDirectory() as folder, Workspace.create(folder) as workspace:
         workspace.datasets.write("d", schema_of(set(COLUMNS)), [], mode="create")
         states: list[State] = [{}]
@@ -106,7 +106,7 @@ def check_info(workspace: Workspace, number: int, states: list[State]) -> None:
 
 
 def test_many_small_edits_are_no_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "_MANY", 4)
+    monkeypatch.setattr(mutations, "_MANY", 4)
     schema = schema_of({"n"})
     with Workspace.create(tmp_path) as workspace:
         datasets = workspace.datasets

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select
 
 from saccade.core.roles import Role
-from saccade.store.backup import back_up
-from saccade.store.entrance import Caller
-from saccade.store.identities import Begun, Entered, Identity, NotLetInError, Refusal, Waiting
-from saccade.store.tables import IdentityRow, SignInRow
+from saccade.store.auth.service import Caller
+from saccade.store.auth.sso import Begun, Entered, Identity, NotLetInError, Refusal, Waiting
+from saccade.store.catalog.tables import IdentityRow, SignInRow
+from saccade.store.maintenance.backup import back_up
 from saccade.store.workspace import Workspace
 
 ANN = Identity("https://id.example.org", "1", "ann@example.org", "Ann")

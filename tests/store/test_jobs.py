@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import update
 
 from saccade.core.errors import ConflictError, NotFoundError
-from saccade.store.jobs import ATTEMPTS, Job
-from saccade.store.process import host_name, process_identity
-from saccade.store.tables import JobRow, now
+from saccade.store.catalog.tables import JobRow, now
+from saccade.store.io.process import host_name, process_identity
+from saccade.store.jobs.jobs import ATTEMPTS, Job
 from saccade.store.workspace import Workspace
 
 HERE = process_identity()

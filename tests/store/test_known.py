@@ -14,11 +14,12 @@ from saccade.core.errors import NotFoundError
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store import key_files, leaves
-from saccade.store.doctor import doctor
-from saccade.store.garbage import collect_garbage
-from saccade.store.leaf_files import leaf_file, read_arrays
-from saccade.store.version import DatasetVersion
+from saccade.store.datasets.version import DatasetVersion
+from saccade.store.maintenance.doctor import doctor
+from saccade.store.maintenance.gc import collect_garbage
+from saccade.store.query import column_cache
+from saccade.store.query.column_cache_files import leaf_file, read_arrays
+from saccade.store.table import key_index
 from saccade.store.workspace import Workspace
 
 SCHEMA = Schema((Column("note", Kind.TEXT),))
@@ -30,7 +31,7 @@ EDITS = st.lists(
 
 @pytest.fixture(autouse=True)
 def every_fragment_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_files, "_WORTH", 1)
+    monkeypatch.setattr(key_index, "_WORTH", 1)
 
 
 def items(keys: list[str], note: str) -> list[Item]:
@@ -89,7 +90,7 @@ def test_no_other_file_is_read(filled: Workspace, monkeypatch: pytest.MonkeyPatc
     fragments = version.snapshot.table.get_fragments()
     assert len(fragments) == 2
     assert len(files(filled)) == 2
-    held = {key: key_files.addresses_of(version.snapshot.folder, fragments, key) for key in "abcdz"}
+    held = {key: key_index.addresses_of(version.snapshot.folder, fragments, key) for key in "abcdz"}
     assert [len(held[key]) for key in "abcdz"] == [1, 2, 1, 1, 0]  # the old "b" lies in the first one still
     assert opened(filled).get("b")["note"] == "second"
     assert "index" not in version.snapshot.__dict__
@@ -133,7 +134,7 @@ def test_where_nothing_can_be_kept_all_is_found(filled: Workspace, monkeypatch: 
     def refuse(path: Path, data: bytes) -> None:
         raise PermissionError(13, "read-only", str(path))
 
-    monkeypatch.setattr(key_files, "write_whole", refuse)
+    monkeypatch.setattr(key_index, "write_whole", refuse)
     assert opened(filled).get("c")["note"] == "first"
     assert files(filled) == []
 
@@ -159,7 +160,7 @@ def test_removed_rows_are_known_too(filled: Workspace) -> None:
         path.unlink()
     assert opened(filled).get("c")["note"] == "first"  # made anew, where "a" is removed
     assert old.get("a")["note"] == "first"
-    data = key_files.data_file(files(filled)[0])
+    data = key_index.data_file(files(filled)[0])
     assert LanceFileReader(str(data), columns=["key"]).read_all().to_table().num_rows > 0
 
 
@@ -199,7 +200,7 @@ def harbour(tmp_path: Path) -> Iterator[Workspace]:
 
 def answers(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """To all questions, as if after a start."""
-    monkeypatch.setattr(leaves, "_kept", leaves._Kept(1 << 20))
+    monkeypatch.setattr(column_cache, "_kept", column_cache._Kept(1 << 20))
     return [opened(workspace).where(question) for question in QUESTIONS]
 
 
@@ -209,7 +210,7 @@ def test_questions_are_answered_from_the_files(harbour: Workspace, monkeypatch: 
     expected = answers(harbour, monkeypatch)
     assert all(expected)
     with monkeypatch.context() as patched:
-        patched.setattr(leaves.Part, "_taken_apart", None)
+        patched.setattr(column_cache.Part, "_taken_apart", None)
         assert answers(harbour, monkeypatch) == expected
     for number, path in enumerate(kept):
         whole = path.read_bytes()
@@ -236,7 +237,7 @@ def test_scores_that_nobody_gave_take_no_room(tmp_path: Path, monkeypatch: pytes
 
 
 def test_texts_that_nearly_all_differ_are_not_written_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaves, "_WORDS_KEPT", 3)
+    monkeypatch.setattr(column_cache, "_WORDS_KEPT", 3)
     with Workspace.create(tmp_path) as workspace:
         workspace.datasets.write("d", SCHEMA, [Item(f"a{n}", {"note": f"text {n}"}) for n in range(9)], mode="create")
         workspace.datasets.write("d", SCHEMA, items(["b"], "text 3"), mode="merge")
@@ -244,5 +245,5 @@ def test_texts_that_nearly_all_differ_are_not_written_twice(tmp_path: Path, monk
             workspace.location.glob("datasets/*.lance/_known/*.npz"), key=lambda path: path.stat().st_size
         )
         assert (many.stat().st_size < few.stat().st_size, read_arrays(many)) == (True, {})
-        monkeypatch.setattr(leaves, "_kept", leaves._Kept(1 << 20))
+        monkeypatch.setattr(column_cache, "_kept", column_cache._Kept(1 << 20))
         assert opened(workspace).where('note == "text 3"') == ["a3", "b"]

@@ -11,9 +11,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_mock_engine, select
 
-from saccade.store.catalog import Catalog
-from saccade.store.migrations import HEAD, config, upgrade
-from saccade.store.tables import (
+from saccade.store.catalog.migrations import HEAD, config, upgrade
+from saccade.store.catalog.session import Catalog
+from saccade.store.catalog.tables import (
     AliasChangeRow,
     AuditRow,
     Base,

@@ -10,8 +10,8 @@ import pytest
 from tests.store.conftest import SCHEMA
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, WorkspaceError
-from saccade.store.doctor import doctor
-from saccade.store.models import ModelVersion
+from saccade.store.maintenance.doctor import doctor
+from saccade.store.registry.models import ModelVersion
 from saccade.store.workspace import Workspace
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from saccade.core.errors import InvalidValueError, NotFoundError, WorkspaceError
-from saccade.store.files import Scratch
-from saccade.store.object_store import ObjectStore
+from saccade.store.blobs.blob_store import ObjectStore
+from saccade.store.io.atomic import Scratch
 
 
 @pytest.fixture(params=["local", "remote"])

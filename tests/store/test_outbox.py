@@ -11,10 +11,10 @@ from tests.store.conftest import SCHEMA, item
 from tests.store.hooks import BAD, DEAD, ELSEWHERE, GOOD, HERE, age, claimed, count, hooked
 
 from saccade.core.errors import ConflictError
-from saccade.store.doctor import doctor
-from saccade.store.outbox import IN_ORDER, LONGEST_WAIT, TRIED_FOR, WAITS, Outcome
-from saccade.store.tables import now
-from saccade.store.webhooks import SWITCHED_OFF
+from saccade.store.catalog.tables import now
+from saccade.store.maintenance.doctor import doctor
+from saccade.store.webhooks.delivery_queue import IN_ORDER, LONGEST_WAIT, TRIED_FOR, WAITS, Outcome
+from saccade.store.webhooks.webhooks import SWITCHED_OFF
 from saccade.store.workspace import Workspace
 
 

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saccade.core.errors import NotFoundError, WorkspaceError
-from saccade.store import object_batch, packs
-from saccade.store.backup import back_up, restore
-from saccade.store.files import Scratch
-from saccade.store.garbage import collect_garbage
-from saccade.store.object_batch import ObjectBatch
-from saccade.store.object_store import ObjectStore
-from saccade.store.packs import Pack, Packing, Packs, finish, unfinished
+from saccade.store.blobs import blob_batch, packs
+from saccade.store.blobs.blob_batch import ObjectBatch
+from saccade.store.blobs.blob_store import ObjectStore
+from saccade.store.blobs.packs import Pack, Packing, Packs, finish, unfinished
+from saccade.store.io.atomic import Scratch
+from saccade.store.maintenance.backup import back_up, restore
+from saccade.store.maintenance.gc import collect_garbage
 from saccade.store.workspace import Workspace
 
 
@@ -106,9 +106,9 @@ def test_a_pack_that_is_full_is_followed_by_another(store: ObjectStore, monkeypa
 
 
 def test_many_small_objects_are_few_files_and_few_are_files_of_their_own(store: ObjectStore) -> None:
-    put_many(store, range(object_batch._FEW - 1))
+    put_many(store, range(blob_batch._FEW - 1))
     assert pack_files(store) == []
-    put_many(store, range(object_batch._FEW - 1, 1000))
+    put_many(store, range(blob_batch._FEW - 1, 1000))
     assert len(pack_files(store)) == 1
     assert len(list(store.digests())) == 1000
     for number in range(1000):

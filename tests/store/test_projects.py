@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
-from tests.command import Command
 from tests.store.conftest import SCHEMA, item
+from tests.support.command import Command
 
-from saccade.app.importing import import_dataset
+from saccade.app.ingest.importing import import_dataset
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.core.roles import Role
-from saccade.store.backup import back_up
-from saccade.store.doctor import doctor
-from saccade.store.garbage import collect_garbage
-from saccade.store.tables import DatasetRow, RunRow
-from saccade.store.transfer.pull import pull_dataset
-from saccade.store.transfer.push import push_dataset
+from saccade.store.catalog.tables import DatasetRow, RunRow
+from saccade.store.maintenance.backup import back_up
+from saccade.store.maintenance.doctor import doctor
+from saccade.store.maintenance.gc import collect_garbage
+from saccade.store.maintenance.transfer.pull import pull_dataset
+from saccade.store.maintenance.transfer.push import push_dataset
 from saccade.store.workspace import PROJECT, Workspace
 
 PASSWORD = "correct horse battery"

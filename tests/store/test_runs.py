@@ -13,9 +13,9 @@ from sqlalchemy import update
 from tests.store.conftest import SCHEMA, item
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
-from saccade.store.process import is_alive, process_identity
-from saccade.store.runs import new_id
-from saccade.store.tables import RunRow, now
+from saccade.store.catalog.ids import new_id
+from saccade.store.catalog.tables import RunRow, now
+from saccade.store.io.process import is_alive, process_identity
 from saccade.store.workspace import Workspace
 
 

@@ -16,9 +16,9 @@ from saccade.core.digest import digest_bytes
 from saccade.core.errors import ConflictError, FormatError, InvalidValueError, MediaError, NotFoundError, SaccadeError
 from saccade.core.reader import Item
 from saccade.core.schema import Column, ImageRef, Kind, Schema
-from saccade.store.doctor import doctor
-from saccade.store.garbage import collect_garbage
-from saccade.store.transfer import pull_dataset, push_dataset
+from saccade.store.maintenance.doctor import doctor
+from saccade.store.maintenance.gc import collect_garbage
+from saccade.store.maintenance.transfer import pull_dataset, push_dataset
 from saccade.store.workspace import Workspace
 
 SCHEMA = Schema((Column("image", Kind.IMAGE), Column("note", Kind.TEXT)))

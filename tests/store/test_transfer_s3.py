@@ -8,9 +8,9 @@ import pytest
 from tests.store.test_transfer import SCHEMA, contents, item
 
 from saccade.core.errors import NotFoundError, WorkspaceError
-from saccade.store.doctor import doctor
-from saccade.store.transfer import pull_dataset, push_dataset
-from saccade.store.transfer.place import UrlPlace
+from saccade.store.maintenance.doctor import doctor
+from saccade.store.maintenance.transfer import pull_dataset, push_dataset
+from saccade.store.maintenance.transfer.remote import UrlPlace
 from saccade.store.workspace import Workspace
 
 pytest.importorskip("s3fs")

@@ -18,8 +18,8 @@ from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.schema import Column, FileRef, Kind, Schema
-from saccade.store import snapshot
-from saccade.store.row_index import RowIndex
+from saccade.store.table import snapshot
+from saccade.store.table.row_index import RowIndex
 from saccade.store.workspace import Workspace
 
 

@@ -14,12 +14,12 @@ from tests.store.conftest import SCHEMA, item
 from tests.store.hooks import DEAD, GOOD, HERE, URL, claimed, count, hooked, names, told
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
-from saccade.core.events import EVENTS, SAMPLES, body_of
 from saccade.core.roles import Role
-from saccade.store.backup import back_up, restore
-from saccade.store.tables import WebhookRow, now
-from saccade.store.transfer import pull_dataset, push_dataset
-from saccade.store.webhooks import MOST
+from saccade.core.webhooks.events import EVENTS, SAMPLES, body_of
+from saccade.store.catalog.tables import WebhookRow, now
+from saccade.store.maintenance.backup import back_up, restore
+from saccade.store.maintenance.transfer import pull_dataset, push_dataset
+from saccade.store.webhooks.webhooks import MOST
 from saccade.store.workspace import Workspace
 
 
@@ -177,9 +177,9 @@ def test_what_may_be_asked_for(workspace: Workspace) -> None:
 
 
 def test_old_deliveries_are_forgotten(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    from saccade.store import outbox
+    from saccade.store.webhooks import delivery_queue
 
-    monkeypatch.setattr(outbox, "KEPT", 5)
+    monkeypatch.setattr(delivery_queue, "KEPT", 5)
     hook = hooked(workspace)
     sent = []
     for _ in range(9):

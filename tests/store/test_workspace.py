@@ -11,9 +11,9 @@ import pytest
 from saccade.core.errors import InvalidValueError, WorkspaceError
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store.doctor import doctor
-from saccade.store.garbage import collect_garbage
-from saccade.store.migrations import HEAD
+from saccade.store.catalog.migrations import HEAD
+from saccade.store.maintenance.doctor import doctor
+from saccade.store.maintenance.gc import collect_garbage
 from saccade.store.workspace import Workspace
 
 

@@ -10,14 +10,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.shapes import SIDE, classifier, detector, reader
+from tests.support.shape_models import SIDE, classifier, detector, reader
 
 from saccade.core.errors import MediaError, RecipeError
 from saccade.core.reader import Item, MemoryReader
-from saccade.models.input import fit_image, normalize, place
+from saccade.models.preprocess import fit_image, normalize, place
 from saccade.models.spec import InputSpec
-from saccade.training.data import Batch, Batches
-from saccade.training.session import prepare
+from saccade.training.job import prepare
+from saccade.training.loader import Batch, Batches
 
 
 def batches(seed: int = 0, workers: int = 1) -> Batches:

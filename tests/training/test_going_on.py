@@ -11,18 +11,18 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tests.shapes import classifier, detector, reader
-from tests.tiny import recipe as ships
+from tests.support.shape_models import classifier, detector, reader
+from tests.support.tiny_workspace import recipe as ships
 
-from saccade.app.training import train
+from saccade.app.ml.train import train
 from saccade.core.errors import SaccadeError
 from saccade.core.schema import ImageRef
 from saccade.store.workspace import Workspace
-from saccade.training import data
+from saccade.training import loader
 from saccade.training.hooks import Hook, MetricsLog
+from saccade.training.job import Session, prepare
 from saccade.training.loop import BEST, CHECKPOINT, LAST, Outcome
 from saccade.training.recipe import Recipe
-from saccade.training.session import Session, prepare
 
 Tensors = dict[str, torch.Tensor]
 
@@ -219,7 +219,7 @@ def test_images_beyond_the_cache_are_decoded_again(monkeypatch: pytest.MonkeyPat
     kept = prepare(classifier(), source).batches
     expected = [kept.batch(step).images for step in range(4)]
     assert len(reads) == 8
-    monkeypatch.setattr(data, "CACHE_BYTES", 1)
+    monkeypatch.setattr(loader, "CACHE_BYTES", 1)
     small = prepare(classifier(), source).batches
     assert all(torch.equal(small.batch(step).images, images) for step, images in enumerate(expected))
     assert len(reads) == 8 + 15, "the first is kept, and the rest read in each of two epochs"

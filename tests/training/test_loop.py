@@ -17,19 +17,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.shapes import classifier, detector, reader
-from tests.tiny import RECIPE
+from tests.support.shape_models import classifier, detector, reader
+from tests.support.tiny_workspace import RECIPE
 
 from saccade.core.errors import SaccadeError
 from saccade.store.workspace import Workspace
 from saccade.training.checkpoint import write_atomically
 from saccade.training.checks import run_checks
 from saccade.training.hooks import Hook, MetricsLog, TensorBoard
+from saccade.training.job import prepare
 from saccade.training.loop import BEST, CHECKPOINT, LAST, Outcome
 from saccade.training.optimizer import build_optimizer
 from saccade.training.recipe import OptimizerSpec, Recipe, ScheduleSpec
 from saccade.training.schedule import learning_rate, momentum
-from saccade.training.session import prepare
 
 
 @pytest.fixture(autouse=True)

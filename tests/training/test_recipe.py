@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.shapes import detector
+from tests.support.shape_models import detector
 
 from saccade.core.errors import RecipeError
 from saccade.training.recipe import parse_recipe

@@ -31,8 +31,8 @@ def demo(
 
     With --json it ends before the server.
     """
-    from saccade.app.demo import run_demo
     from saccade.cli.console import print_json, progress, say
+    from saccade.demo.demo import run_demo
 
     def tell(text: str) -> None:
         if not json:
@@ -49,8 +49,8 @@ def demo(
 
 
 def _serve(folder: Path, port: int) -> None:
-    from saccade.app.serving import HOST, is_free
-    from saccade.cli.serve import serve_workspace
+    from saccade.cli.server.serve import serve_workspace
+    from saccade.server.run import HOST, is_free
     from saccade.store.workspace import Workspace
 
     with Workspace.open(folder) as workspace:

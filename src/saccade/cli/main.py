@@ -18,9 +18,30 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    "demo", "init", "import_", "export", "datasets", "train", "evaluate", "predict", "run", "explain", "operations",
-    "models", "runs", "jobs", "serve", "worker", "panels", "users", "projects", "webhooks", "doctor", "gc", "backup",
-)  # fmt: skip
+    "demo",
+    "admin.init",
+    "datasets.import_",
+    "datasets.export",
+    "datasets",
+    "ml.train",
+    "ml.evaluate",
+    "ml.predict",
+    "pipelines.run",
+    "pipelines.explain",
+    "pipelines.operations",
+    "ml.models",
+    "pipelines.runs",
+    "server.jobs",
+    "server.serve",
+    "server.worker",
+    "server.panels",
+    "admin.users",
+    "admin.projects",
+    "server.webhooks",
+    "admin.doctor",
+    "admin.gc",
+    "admin.backup",
+)
 
 
 _INTERRUPTED = 130
@@ -53,7 +74,7 @@ for _name in COMMANDS:
 def main() -> None:
     """Run the program; an error is a message on standard error and an exit code of 1, Ctrl-C one of 130."""
     from saccade.core.errors import SaccadeError
-    from saccade.core.interrupts import interrupts_known
+    from saccade.runtime.signals import interrupts_known
 
     try:
         with interrupts_known():

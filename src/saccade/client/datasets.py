@@ -8,23 +8,23 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
-from saccade.client.http import Http
+from saccade.client.api import Http
+from saccade.client.dataset_writer import Sender
+from saccade.client.decoding import made, path_of
 from saccade.client.jobs import RemoteJobs
-from saccade.client.sending import RemoteObjects, forget_upload
-from saccade.client.told import made, path_of
+from saccade.client.uploads import RemoteObjects, forget_upload
 from saccade.client.version import RemoteVersion
-from saccade.client.writing import Sender
 from saccade.core.errors import ConflictError, MovedError, NotFoundError, SaccadeError
 from saccade.core.merge import Choose, Conflict, MergeConflictError, Merged, Side
 from saccade.core.progress import Progress, Silent
 from saccade.core.reader import Item
 from saccade.core.schema import Schema
-from saccade.store.dataset_names import View
-from saccade.store.dataset_rows import DatasetInfo
-from saccade.store.datasets import Mode
-from saccade.store.diff import ItemChange, ObjectsChange, SchemaChange
-from saccade.store.names import MAIN, check_name
-from saccade.store.version import VersionInfo
+from saccade.store.catalog.names import MAIN, check_name
+from saccade.store.datasets.datasets import Mode
+from saccade.store.datasets.diff import ItemChange, ObjectsChange, SchemaChange
+from saccade.store.datasets.refs import View
+from saccade.store.datasets.rows import DatasetInfo
+from saccade.store.datasets.version import VersionInfo
 
 DatasetList = list[DatasetInfo]
 Log = list[VersionInfo]

@@ -6,11 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from saccade.client.http import NAMED, Http, error_of
-from saccade.client.told import made, path_of
+from saccade.client.api import NAMED, Http, error_of
+from saccade.client.decoding import made, path_of
 from saccade.core.errors import WorkspaceError
 from saccade.core.progress import Progress, Silent
-from saccade.store.jobs import ENDED, Job
+from saccade.store.jobs.jobs import ENDED, Job
 
 _LOOK_AGAIN, _PATIENCE = 0.3, 30.0
 JobList = list[Job]

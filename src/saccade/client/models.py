@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from saccade.client.http import Http
-from saccade.client.told import made, path_of
+from saccade.client.api import Http
+from saccade.client.decoding import made, path_of
 from saccade.core.errors import ConflictError, NotFoundError, WorkspaceError, nearest
-from saccade.store.evaluations import EvaluationFacts
-from saccade.store.models import AliasChange, ModelFacts
+from saccade.store.registry.evaluations import EvaluationFacts
+from saccade.store.registry.models import AliasChange, ModelFacts
 
 _PIECE = 1 << 20
 

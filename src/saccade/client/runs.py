@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from saccade.client.http import Http
-from saccade.client.told import made, path_of
-from saccade.store.runs import RunFacts
+from saccade.client.api import Http
+from saccade.client.decoding import made, path_of
+from saccade.store.registry.runs import RunFacts
 
 _PAGE = 1000
 

@@ -12,13 +12,13 @@ from typing import Any, BinaryIO
 import httpx
 import pyarrow as pa
 
-from saccade.client.http import Http
-from saccade.client.told import made, path_of
+from saccade.client.api import Http
+from saccade.client.decoding import made, path_of
 from saccade.core.errors import NotFoundError
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, FileRef, ImageRef, MediaRef, Schema, VideoRef
-from saccade.store.codec import SCHEMA_METADATA, decode_batch
-from saccade.store.version import VersionInfo
+from saccade.store.arrow.codec import SCHEMA_METADATA, decode_batch
+from saccade.store.datasets.version import VersionInfo
 
 _SMALL, _PIECE = 16 << 20, 1 << 20
 _KEYS = 200

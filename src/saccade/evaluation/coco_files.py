@@ -12,7 +12,7 @@ from faster_coco_eval import mask as coco_mask
 
 from saccade.core.errors import FormatError, InvalidValueError, NotFoundError
 from saccade.evaluation.annotations import Annotation, ObjectKind, Rle, extent_area
-from saccade.evaluation.problem import Problem
+from saccade.evaluation.inputs import Problem
 from saccade.evaluation.similarity import keypoint_sigmas
 
 _NEEDS = {

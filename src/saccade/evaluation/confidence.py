@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.evaluation.annotations import Annotation
-from saccade.evaluation.problem import Problem
+from saccade.evaluation.inputs import Problem
 from saccade.evaluation.similarity import is_ignored, match_greedily
 
 LEVELS = 101

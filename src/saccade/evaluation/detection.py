@@ -19,8 +19,8 @@ from saccade.core.objects import Objects
 from saccade.evaluation.annotations import check_kind
 from saccade.evaluation.coco_files import problem_of_files
 from saccade.evaluation.confidence import ConfidenceCurve, confidence_curve, outcomes_by_class
+from saccade.evaluation.inputs import Problem, problem_of_objects
 from saccade.evaluation.metrics import ClassMetrics, DetectionMetrics, mean_or_none
-from saccade.evaluation.problem import Problem, problem_of_objects
 
 COCO_AREAS: Mapping[str, tuple[float, float]] = {
     "small": (0.0, 32.0**2),

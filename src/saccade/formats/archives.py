@@ -21,7 +21,7 @@ from typing import IO
 
 from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
-from saccade.formats._paths import is_plain_name, leaves_folder, normal
+from saccade.formats._common.paths import is_plain_name, leaves_folder, normal
 
 _SUFFIXES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz"}
 _DAMAGES = (

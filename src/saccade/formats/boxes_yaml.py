@@ -22,13 +22,13 @@ from yaml.composer import Composer
 from saccade.core.errors import FormatError
 from saccade.core.objects import AttributeValue, Object
 from saccade.core.report import Action, Report
-from saccade.formats._attributes import plain_attributes
-from saccade.formats._boxes import fit_box
-from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
-from saccade.formats._json import Json, number
-from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import tree_of
-from saccade.formats._writing import ObjectLosses
+from saccade.formats._common.attributes import plain_attributes
+from saccade.formats._common.boxes import fit_box
+from saccade.formats._common.json import Json, number
+from saccade.formats._common.options import NoOptions, parse_options
+from saccade.formats._common.paths import tree_of
+from saccade.formats._common.per_image import ByImage, ImagesOut, SizeWH
+from saccade.formats._common.writing import ObjectLosses
 from saccade.formats.base import Detection, Reading
 
 _FILE_NAMES = ("file", "image", "path", "filename", "file_name")

@@ -21,11 +21,11 @@ from typing import Any, ClassVar
 from saccade.core.errors import FormatError, InvalidValueError
 from saccade.core.objects import AttributeValue, Geometry, Object, Polygon
 from saccade.core.report import Action, Report
-from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
-from saccade.formats._json import Json, list_of, load_json, number
-from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import stem_of, tree_of
-from saccade.formats._shapes import held, is_simple, refuse
+from saccade.formats._common.geometry import held, is_simple, refuse
+from saccade.formats._common.json import Json, list_of, load_json, number
+from saccade.formats._common.options import NoOptions, parse_options
+from saccade.formats._common.paths import stem_of, tree_of
+from saccade.formats._common.per_image import ByImage, ImagesOut, SizeWH
 from saccade.formats.base import Detection, Reading
 
 _IMAGES, _IMAGE_END = "leftImg8bit", "_leftImg8bit"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from saccade.core.errors import FormatError, NotFoundError, SaccadeError, WorkspaceError
 from saccade.core.registry import Registry
-from saccade.formats._paths import trees_kept
+from saccade.formats._common.paths import trees_kept
 from saccade.formats.base import FORMATS, Detection, Format
 
 

@@ -34,14 +34,14 @@ from saccade.core.objects import AttributeValue, Geometry, Mask, Object, Points,
 from saccade.core.objects import Box as BoxShape
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind
-from saccade.formats._attributes import plain_attributes
-from saccade.formats._boxes import fit_box
-from saccade.formats._by_image import ByImage, ImagesOut, Labelled, Out, SizeWH
-from saccade.formats._json import Json, list_of, mentions, number
-from saccade.formats._json_parts import load_listed
-from saccade.formats._options import parse_options
-from saccade.formats._painting import area_mask
-from saccade.formats._paths import SPLIT_WORDS
+from saccade.formats._common.attributes import plain_attributes
+from saccade.formats._common.boxes import fit_box
+from saccade.formats._common.index_mask import area_mask
+from saccade.formats._common.json import Json, list_of, mentions, number
+from saccade.formats._common.json_stream import load_listed
+from saccade.formats._common.options import parse_options
+from saccade.formats._common.paths import SPLIT_WORDS
+from saccade.formats._common.per_image import ByImage, ImagesOut, Labelled, Out, SizeWH
 from saccade.formats.base import Detection, Reading
 
 _FIELD = "ground_truth"

@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import SPLIT_WORDS, Keys, Tree, is_image_name, stem_of, tree_of, whole_text
-from saccade.formats._writing import NO_SPLIT_FOLDER, ClassNames, Columns, FileNames, Names, copy_media
+from saccade.formats._common.options import NoOptions, parse_options
+from saccade.formats._common.paths import SPLIT_WORDS, Keys, Tree, is_image_name, stem_of, tree_of, whole_text
+from saccade.formats._common.writing import NO_SPLIT_FOLDER, ClassNames, Columns, FileNames, Names, copy_media
 from saccade.formats.base import Detection, LocalFile, Reading, Record
 
 UNLABELLED = "_unlabelled"

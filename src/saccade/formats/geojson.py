@@ -35,13 +35,13 @@ from saccade.core.objects import (
 )
 from saccade.core.objects import RotatedBox as Rotated
 from saccade.core.report import Action, Report
-from saccade.formats._attributes import plain_attributes
-from saccade.formats._boxes import fit_box
-from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
-from saccade.formats._json import Json, list_of, load_json, mentions, number, own
-from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import stem_of, tree_of
-from saccade.formats._shapes import held
+from saccade.formats._common.attributes import plain_attributes
+from saccade.formats._common.boxes import fit_box
+from saccade.formats._common.geometry import held
+from saccade.formats._common.json import Json, list_of, load_json, mentions, number, own
+from saccade.formats._common.options import NoOptions, parse_options
+from saccade.formats._common.paths import stem_of, tree_of
+from saccade.formats._common.per_image import ByImage, ImagesOut, SizeWH
 from saccade.formats.base import Detection, Reading
 
 _ENDINGS = (".geojson", ".json")

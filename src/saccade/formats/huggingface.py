@@ -28,14 +28,14 @@ from saccade.core.errors import FormatError, SaccadeError
 from saccade.core.objects import AttributeValue, Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats._attributes import plain_attributes
-from saccade.formats._boxes import fit_box, notice_duplicates
-from saccade.formats._by_image import ByImage, ImagesOut, Labelled, SizeWH
-from saccade.formats._json import Json, number
-from saccade.formats._options import one_of, parse_options
-from saccade.formats._paths import Keys, Tree, stem_of, tree_of, whole_text
-from saccade.formats._text import lines_of, records_of
-from saccade.formats._writing import SPLIT, ObjectLosses, image_size_wh
+from saccade.formats._common.attributes import plain_attributes
+from saccade.formats._common.boxes import fit_box, notice_duplicates
+from saccade.formats._common.json import Json, number
+from saccade.formats._common.options import one_of, parse_options
+from saccade.formats._common.paths import Keys, Tree, stem_of, tree_of, whole_text
+from saccade.formats._common.per_image import ByImage, ImagesOut, Labelled, SizeWH
+from saccade.formats._common.text import lines_of, records_of
+from saccade.formats._common.writing import SPLIT, ObjectLosses, image_size_wh
 from saccade.formats.base import Detection, Reading, Record
 
 _METADATA = ("metadata.jsonl", "metadata.csv")

@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 from saccade.core.errors import FormatError, SaccadeError
 from saccade.core.report import Action, Report
 from saccade.core.schema import Column, Kind, Schema
-from saccade.formats._options import NoOptions, one_of, parse_options
-from saccade.formats._paths import Keys, Tree, is_image_name, stem_of, tree_of
-from saccade.formats._writing import Columns, FileNames, copy_media
+from saccade.formats._common.options import NoOptions, one_of, parse_options
+from saccade.formats._common.paths import Keys, Tree, is_image_name, stem_of, tree_of
+from saccade.formats._common.writing import Columns, FileNames, copy_media
 from saccade.formats.base import Detection, LocalFile, Reading, Record
 
 _OF_LABELS = (".json", ".jsonl", ".geojson", ".xml", ".yaml", ".yml", ".csv", ".parquet", ".tfrecord", ".record")

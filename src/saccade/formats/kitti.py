@@ -21,12 +21,12 @@ from typing import Any, ClassVar
 from saccade.core.errors import FormatError
 from saccade.core.objects import AttributeValue, Object
 from saccade.core.report import Action, Report
-from saccade.formats._boxes import fit_box
-from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
-from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._paths import stem_of, tree_of, whole_text
-from saccade.formats._text import read_text, to_number
-from saccade.formats._writing import ObjectLosses
+from saccade.formats._common.boxes import fit_box
+from saccade.formats._common.options import NoOptions, parse_options
+from saccade.formats._common.paths import stem_of, tree_of, whole_text
+from saccade.formats._common.per_image import ByImage, ImagesOut, SizeWH
+from saccade.formats._common.text import read_text, to_number
+from saccade.formats._common.writing import ObjectLosses
 from saccade.formats.base import Detection, Reading
 
 _PAIRS = {"image_2": "label_2", "image_02": "label_02", "images": "labels"}

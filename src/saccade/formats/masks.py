@@ -27,12 +27,12 @@ from saccade.core.errors import FormatError, MediaError
 from saccade.core.geometry import mask_from_array
 from saccade.core.objects import Object
 from saccade.core.report import Action, Report
-from saccade.formats._by_image import ByImage, ImagesOut, Out, SizeWH
-from saccade.formats._options import NoOptions, parse_options
-from saccade.formats._painting import Painting, drop_beside_shape
-from saccade.formats._paths import Tree, stem_of, tree_of, whole_text
-from saccade.formats._shapes import refuse
-from saccade.formats._text import read_text
+from saccade.formats._common.geometry import refuse
+from saccade.formats._common.index_mask import Painting, drop_beside_shape
+from saccade.formats._common.options import NoOptions, parse_options
+from saccade.formats._common.paths import Tree, stem_of, tree_of, whole_text
+from saccade.formats._common.per_image import ByImage, ImagesOut, Out, SizeWH
+from saccade.formats._common.text import read_text
 from saccade.formats.base import Detection, Reading
 
 _PAIRS = {"images": ("masks", "instances"), "JPEGImages": ("SegmentationClass", "SegmentationObject")}

@@ -36,14 +36,14 @@ from saccade.core.objects import (
 )
 from saccade.core.report import Action, Report
 from saccade.core.schema import Column, Kind
-from saccade.formats._attributes import plain_attributes
-from saccade.formats._boxes import fit_box
-from saccade.formats._by_image import ByImage, ImagesOut, SizeWH
-from saccade.formats._json import Json, ListOut, mentions, number
-from saccade.formats._json_parts import load_mapped
-from saccade.formats._options import parse_options
-from saccade.formats._paths import Tree, tree_of
-from saccade.formats._shapes import held, is_simple, refuse
+from saccade.formats._common.attributes import plain_attributes
+from saccade.formats._common.boxes import fit_box
+from saccade.formats._common.geometry import held, is_simple, refuse
+from saccade.formats._common.json import Json, ListOut, mentions, number
+from saccade.formats._common.json_stream import load_mapped
+from saccade.formats._common.options import parse_options
+from saccade.formats._common.paths import Tree, tree_of
+from saccade.formats._common.per_image import ByImage, ImagesOut, SizeWH
 from saccade.formats.base import Detection, Reading
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode

@@ -19,8 +19,8 @@ from typing import Any, ClassVar
 from saccade.core.errors import FormatError, SaccadeError
 from saccade.core.report import Action, Report
 from saccade.core.schema import Column, Kind, Schema
-from saccade.formats._options import one_of, parse_options
-from saccade.formats._paths import Keys, Tree, is_video_name, stem_of, tree_of
+from saccade.formats._common.options import one_of, parse_options
+from saccade.formats._common.paths import Keys, Tree, is_video_name, stem_of, tree_of
 from saccade.formats.base import Detection, LocalFile, Reading, Record
 
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from saccade.core.errors import SaccadeError
 from saccade.core.objects import Box, Object, Objects
-from saccade.models.build import VisionModel
 from saccade.models.components.base import Predictions
 from saccade.models.device import autocast, best_device, best_precision
-from saccade.models.input import ImageArray, Placement, fit_image, normalize
+from saccade.models.factory import VisionModel
+from saccade.models.preprocess import ImageArray, Placement, fit_image, normalize
 
 ReadImage = Callable[[], ImageArray]
 

@@ -14,8 +14,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from saccade.core.errors import MediaError
 from saccade.media._color import needs_conversion, to_srgb
+from saccade.media._orientation import turn
 from saccade.media._pillow import Opened, named, without_warnings
-from saccade.media._turning import turn
 
 Pixels = npt.NDArray[np.uint8]
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}

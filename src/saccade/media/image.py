@@ -27,6 +27,7 @@ from saccade.media._decoding import (
     refuse_open_range,
 )
 from saccade.media._jpeg import tables_of_whole
+from saccade.media._orientation import shrink, turn_values
 from saccade.media._pillow import (
     IMAGE_FORMATS,
     LIMITS,
@@ -40,9 +41,7 @@ from saccade.media._pillow import (
     stored_size_wh,
     without_warnings,
 )
-from saccade.media._tiff import Page
-from saccade.media._turning import shrink, turn_values
-from saccade.media._values import (
+from saccade.media._raw_values import (
     check_giant,
     check_page,
     giant_pixels,
@@ -53,6 +52,7 @@ from saccade.media._values import (
     page_values,
     tiff_pages,
 )
+from saccade.media._tiff import Page
 
 __all__ = [
     "IMAGE_FORMATS",

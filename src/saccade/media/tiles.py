@@ -18,7 +18,7 @@ import numpy.typing as npt
 from saccade.core.schema import ImageRef
 from saccade.media import _vips
 from saccade.media.image import LIMITS, encode, read_values
-from saccade.media.stored import Files, read_image
+from saccade.media.loader import Files, read_image
 
 PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 """Modes of which nothing is lost when they are shown in 8 bits."""

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from saccade.core.errors import SaccadeError
-from saccade.models.build import VisionModel, build_model
 from saccade.models.components.base import recipe_error
+from saccade.models.factory import VisionModel, build_model
 from saccade.models.spec import ModelSpec
 
 WEIGHTS = "weights.safetensors"

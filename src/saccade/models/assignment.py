@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saccade.models.boxes import pairwise_iou
+from saccade.models.box_ops import pairwise_iou
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from saccade.core.errors import InvalidValueError
 from saccade.core.query import columns_of, evaluate, parse_query, parse_value
-from saccade.core.query.tree import Node, Type
+from saccade.core.query.nodes import Node, Type
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
 from saccade.operations.base import Context, Parameters, keeping, per_item

@@ -11,12 +11,13 @@ import numpy.typing as npt
 from pydantic import Field
 
 from saccade.core.errors import NotFoundError
+from saccade.core.geometry.tiling import in_window
 from saccade.core.geometry.transforms import transform_geometry
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
 from saccade.media.colors import rgb_of
 from saccade.media.image import encode
-from saccade.media.stored import read_image
+from saccade.media.loader import read_image
 from saccade.operations.base import (
     Context,
     Inputs,
@@ -28,7 +29,6 @@ from saccade.operations.base import (
     per_item,
     the_dataset,
 )
-from saccade.operations.windows import in_window
 
 _LIBRARIES = ("numpy", "opencv-python-headless", "pillow")
 Pixels = npt.NDArray[np.uint8]

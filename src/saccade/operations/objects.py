@@ -9,14 +9,14 @@ from typing import Any, Literal
 from pydantic import Field
 
 from saccade.core.errors import InvalidValueError
+from saccade.core.geometry.contours import mask_to_polygon
 from saccade.core.geometry.convert import convert
 from saccade.core.geometry.masks import subtract_masks
-from saccade.core.geometry.trace import mask_to_polygon
+from saccade.core.geometry.nms import without_overlap
 from saccade.core.objects import Mask, Object, Polygon
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.operations.base import Context, Parameters, column_of, per_item
-from saccade.operations.overlap import without_overlap
 
 _LIBRARIES = ("numpy", "opencv-python-headless")
 

@@ -12,7 +12,7 @@ from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
 from saccade.media.draw import draw_objects, grid, side_by_side, with_caption
 from saccade.media.image import encode
-from saccade.media.stored import read_image
+from saccade.media.loader import read_image
 from saccade.operations.base import Context, Parameters, column_of, per_item
 
 _WRITTEN = (Kind.TEXT, Kind.LABEL, Kind.LABELS, Kind.NUMBER, Kind.TABLE)

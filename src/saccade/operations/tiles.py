@@ -9,13 +9,13 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from saccade.core.errors import InvalidValueError
+from saccade.core.geometry.nms import without_overlap
+from saccade.core.geometry.tiling import in_window, shifted
 from saccade.core.objects import Object
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
 from saccade.media.tiles import cut_tiles
 from saccade.operations.base import Context, Parameters, Port, by_group, column_of, one_to_many
-from saccade.operations.overlap import without_overlap
-from saccade.operations.windows import in_window, shifted
 
 TILE_OF, TILE = "tile_of", "tile"
 """The columns that say of which item a tile is, and where it lies there."""

@@ -17,22 +17,22 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from saccade.core.errors import InvalidValueError, MissingExtraError, WorkspaceError
-from saccade.store.catalog import Catalog
-from saccade.store.datasets import Datasets
-from saccade.store.evaluations import Evaluations
-from saccade.store.files import Scratch, write_whole
-from saccade.store.identities import Identities
-from saccade.store.jobs import Jobs
-from saccade.store.lineage import lineage
-from saccade.store.models import Models
-from saccade.store.object_store import ObjectStore
-from saccade.store.outbox import Outbox
-from saccade.store.people import People
-from saccade.store.projects import Projects
-from saccade.store.requests import Requests
-from saccade.store.runs import Runs
-from saccade.store.tables import DEFAULT_PROJECT
-from saccade.store.webhooks import Webhooks
+from saccade.store.auth.sso import Identities
+from saccade.store.auth.users import People
+from saccade.store.blobs.blob_store import ObjectStore
+from saccade.store.catalog.projects import Projects
+from saccade.store.catalog.session import Catalog
+from saccade.store.catalog.tables import DEFAULT_PROJECT
+from saccade.store.datasets.datasets import Datasets
+from saccade.store.io.atomic import Scratch, write_whole
+from saccade.store.jobs.idempotency import Requests
+from saccade.store.jobs.jobs import Jobs
+from saccade.store.registry.evaluations import Evaluations
+from saccade.store.registry.lineage import lineage
+from saccade.store.registry.models import Models
+from saccade.store.registry.runs import Runs
+from saccade.store.webhooks.delivery_queue import Outbox
+from saccade.store.webhooks.webhooks import Webhooks
 
 FOLDER = ".saccade"
 ENVIRONMENT, PROJECT = "SACCADE_WORKSPACE", "SACCADE_PROJECT"
@@ -172,7 +172,7 @@ class Workspace:
         return str(self.location), self.project
 
     def lineage(self, ref: str) -> dict[str, Any]:
-        """Everything that a model or dataset version came from; see :func:`saccade.store.lineage.lineage`."""
+        """Everything that a model or dataset version came from; see :func:`saccade.store.registry.lineage.lineage`."""
         return lineage(self.catalog, ref)
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, PositiveFloat
 
 from saccade.core.registry import Registry
 from saccade.models.components.base import checked
-from saccade.models.input import PADDING, FloatArray
+from saccade.models.preprocess import PADDING, FloatArray
 from saccade.models.spec import ComponentSpec, Strict
 from saccade.training.sample import IDENTITY, Sample
 

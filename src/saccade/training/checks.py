@@ -16,11 +16,11 @@ from torch import Tensor
 from saccade.core.objects import Box, Object
 from saccade.media.draw import draw_objects, grid
 from saccade.media.image import encode
-from saccade.models.build import VisionModel
-from saccade.models.input import normalize
-from saccade.training.data import Batch
+from saccade.models.factory import VisionModel
+from saccade.models.preprocess import normalize
+from saccade.training.job import Session
+from saccade.training.loader import Batch
 from saccade.training.optimizer import build_optimizer
-from saccade.training.session import Session
 
 _OVERFIT_STEPS = 40
 

@@ -17,12 +17,12 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from saccade.core.errors import SaccadeError
-from saccade.models.build import VisionModel
 from saccade.models.device import autocast, best_precision
-from saccade.models.input import normalize
+from saccade.models.factory import VisionModel
+from saccade.models.preprocess import normalize
 from saccade.training.checkpoint import TrainState, load_checkpoint, save_checkpoint, write_atomically
-from saccade.training.data import Batch, Batches
 from saccade.training.hooks import Hook
+from saccade.training.loader import Batch, Batches
 from saccade.training.optimizer import build_optimizer
 from saccade.training.recipe import TrainSpec
 from saccade.training.schedule import learning_rate, momentum

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.models.input import FloatArray, ImageArray, warp
+from saccade.models.preprocess import FloatArray, ImageArray, warp
 
 
 @dataclass(frozen=True, slots=True)

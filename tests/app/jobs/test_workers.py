@@ -16,21 +16,21 @@ from typing import Any
 
 import pytest
 
-from saccade.app.bulk import change_items
-from saccade.app.classes import change_classes
-from saccade.app.jobs.doing import folder_of
-from saccade.app.jobs.kinds import leave
+from saccade.app.datasets.bulk_edit import change_items
+from saccade.app.datasets.classes import change_classes
+from saccade.app.ingest.uploads import find_upload, new_upload
+from saccade.app.jobs.registry import leave
+from saccade.app.jobs.run_job import folder_of
 from saccade.app.jobs.worker import Worker, Workers
-from saccade.app.uploads import find_upload, new_upload
-from saccade.core.classes import RenameClass
+from saccade.core.class_edits import RenameClass
 from saccade.core.errors import InvalidValueError, NotFoundError, QueryError
 from saccade.core.progress import Silent
 from saccade.core.reader import Item
 from saccade.core.roles import Role
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store.doctor import doctor
-from saccade.store.jobs import Job
-from saccade.store.process import is_alive, is_full
+from saccade.store.io.process import is_alive, is_full
+from saccade.store.jobs.jobs import Job
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -100,7 +100,7 @@ def test_looking_importing_and_exporting(workspace: Workspace, pictures: Path) -
 
 
 def test_training_measuring_and_predicting(workspace_copy: Path) -> None:
-    from saccade.app.beginning import recipe_for
+    from saccade.app.ml.recipe_template import recipe_for
 
     with Workspace.open(workspace_copy) as workspace, working(workspace):
         model, dataset = workspace.models.list()[0].ref, workspace.datasets.list()[0].name
@@ -153,7 +153,7 @@ def test_a_killed_process_is_followed_by_another(workspace: Workspace, pictures:
 
 def test_what_was_finished_before_the_death_is_found(workspace: Workspace, pictures: Path) -> None:
     """A worker that died between the import and saying so: the next one says so, and imports nothing again."""
-    from saccade.app.importing import import_dataset
+    from saccade.app.ingest.importing import import_dataset
 
     job = leave(workspace, "import", {"source": {"folder": str(pictures)}, "dataset": "d"})
     workspace.runs.job = job.id
@@ -259,7 +259,7 @@ def test_too_much_memory_ends_a_job_and_nothing_else(workspace: Workspace, pictu
 
 
 FILLING = """
-from saccade.store.process import limit_memory
+from saccade.store.io.process import limit_memory
 limit_memory({limit})
 held = []
 try:

@@ -10,14 +10,14 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from saccade.app.jobs.kind import Doing, JobKind, Parameters
-from saccade.app.pipelines import explain, part_of, plan_pipeline, run_pipeline
+from saccade.app.jobs.job_type import Doing, JobKind, Parameters
+from saccade.app.pipelines.run import explain, part_of, plan_pipeline, run_pipeline
 from saccade.core.errors import InvalidValueError, PipelineError
 from saccade.operations import OPERATIONS
-from saccade.pipeline.draw import drawing_of
-from saccade.pipeline.file import load_graph
-from saccade.pipeline.graph import Graph
-from saccade.pipeline.running import Part
+from saccade.pipeline.definition.graph import Graph
+from saccade.pipeline.definition.yaml_loader import load_graph
+from saccade.pipeline.execution.runner import Part
+from saccade.pipeline.explain.render import drawing_of
 from saccade.store.workspace import Workspace
 
 MAIN = "pipeline.yaml"

@@ -14,11 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
-from saccade.app.delivering import Deliverer
-from saccade.app.jobs.doing import folder_of
+from saccade.app.jobs.run_job import folder_of
+from saccade.app.webhooks.sender import Deliverer
 from saccade.core.errors import SaccadeError
-from saccade.store.jobs import Job
-from saccade.store.process import is_full, process_identity
+from saccade.store.io.process import is_full, process_identity
+from saccade.store.jobs.jobs import Job
 from saccade.store.workspace import Workspace
 
 _PAUSE, _PATIENCE = 0.25, 15.0
@@ -77,7 +77,7 @@ class Worker:
         log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {job.title} (attempt {job.attempts})\n".encode())
         log.flush()
         command = [
-            sys.executable, "-m", "saccade.app.jobs.doing", str(self._workspace.location), job.id, self._identity,
+            sys.executable, "-m", "saccade.app.jobs.run_job", str(self._workspace.location), job.id, self._identity,
             str(self._memory or 0),
         ]  # fmt: skip
         process = subprocess.Popen(  # noqa: S603 (this program itself)

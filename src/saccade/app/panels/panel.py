@@ -19,9 +19,9 @@ from saccade.core.errors import InvalidValueError
 from saccade.core.reader import Item
 from saccade.core.registry import Registry
 from saccade.core.roles import Role
-from saccade.store.dataset_rows import DatasetInfo
-from saccade.store.models import ModelVersion
-from saccade.store.version import DatasetVersion
+from saccade.store.datasets.rows import DatasetInfo
+from saccade.store.datasets.version import DatasetVersion
+from saccade.store.registry.models import ModelVersion
 from saccade.store.workspace import Workspace
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")

@@ -21,7 +21,7 @@ from saccade.app.panels.blocks import Block
 from saccade.app.panels.panel import PANELS, DatasetContext, HomeContext, ItemContext, Panel, Place
 from saccade.core.errors import InvalidValueError, SaccadeError
 from saccade.core.roles import Role
-from saccade.store.process import limit_memory
+from saccade.store.io.process import limit_memory
 from saccade.store.workspace import Workspace
 
 MOST_BLOCKS, MOST_BYTES = 200, 4 << 20

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from saccade.cli.datasets import ask, classes, look, move, picture, versions  # noqa: F401 (each adds its commands to the group)
-from saccade.cli.datasets.group import datasets
+from saccade.cli.datasets import classes, image, list_show, query, transfer, versions  # noqa: F401 - they register commands
+from saccade.cli.datasets.app import datasets
 
 
 def register(app: typer.Typer) -> None:

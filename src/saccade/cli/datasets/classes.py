@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from saccade.cli.datasets.group import Ref, datasets
+from saccade.cli.datasets.app import Ref, datasets
 from saccade.cli.options import JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from saccade.core.classes import ClassAct
-    from saccade.store.version import DatasetVersion
+    from saccade.core.class_edits import ClassAct
+    from saccade.store.datasets.version import DatasetVersion
 
 
 def _several(flag: str, metavar: str, help: str) -> Any:
@@ -47,7 +47,7 @@ def classes(
 
     All that is asked for is done together, or nothing of it: --add first, then --rename, --merge, --color, --remove.
     """
-    from saccade.app.classes import change_classes
+    from saccade.app.datasets.classes import change_classes
     from saccade.cli.console import progress
     from saccade.core.errors import InvalidValueError
     from saccade.store.workspace import Workspace
@@ -69,7 +69,7 @@ def classes(
 def _acts(
     known: Collection[str], column: str | None, add: Any, rename: Any, merge: Any, color: Any, remove: Any, also: bool
 ) -> list[ClassAct]:
-    from saccade.core.classes import AddClass, MergeClass, RecolorClass, RemoveClass, RenameClass
+    from saccade.core.class_edits import AddClass, MergeClass, RecolorClass, RemoveClass, RenameClass
 
     known = {*known, *(add or ())}
     renames = [_pair(text, known, "--rename") for text in rename or ()]
@@ -103,7 +103,7 @@ def _print(version: DatasetVersion, json: bool, *, is_new: bool) -> None:
 
     from rich.markup import escape
 
-    from saccade.app.classes import classes_of
+    from saccade.app.datasets.classes import classes_of
     from saccade.cli.console import print_json, print_table, say
 
     found = classes_of(version)

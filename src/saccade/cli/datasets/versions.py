@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from saccade.cli.datasets.group import Name, Ref, datasets
+from saccade.cli.datasets.app import Name, Ref, datasets
 from saccade.cli.options import JsonOption, WorkspaceOption
 
 _MOST_ROWS = 50
@@ -61,7 +61,7 @@ def diff(
         difference = found.datasets.diff(first, second)
         changes = difference.to_json()
         if html is not None:
-            from saccade.app.difference import difference_page
+            from saccade.app.datasets.diff_report import difference_page
 
             before, after = (found.datasets.open(ref) for ref in (first, second))
             html.write_text(difference_page(before, after, difference), encoding="utf-8")
@@ -106,7 +106,7 @@ def merge(
     json: JsonOption = False,
 ) -> None:
     """Merge a branch or version into a branch; conflicts are listed, and nothing is done while one is open."""
-    from saccade.app.merging import chooser
+    from saccade.app.datasets.conflict_resolution import chooser
     from saccade.cli.console import print_json, progress, say
     from saccade.core.merge import MergeConflictError
     from saccade.store.workspace import Workspace
@@ -185,7 +185,7 @@ def unalias(
 ) -> None:
     """Take an alias or a tag away; the version stays."""
     from saccade.cli.console import say
-    from saccade.store.names import split_ref
+    from saccade.store.catalog.names import split_ref
     from saccade.store.workspace import Workspace
 
     name, alias = split_ref(ref)
@@ -233,7 +233,7 @@ def unbranch(
 ) -> None:
     """Take a branch away; its versions stay, by their numbers."""
     from saccade.cli.console import say
-    from saccade.store.names import split_ref
+    from saccade.store.catalog.names import split_ref
     from saccade.store.workspace import Workspace
 
     name, branch = split_ref(ref)

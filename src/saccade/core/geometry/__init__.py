@@ -15,9 +15,10 @@ from saccade.core.geometry.boxes import (
     xyxy_to_xywh,
 )
 from saccade.core.geometry.clip import clip_geometry, clip_polyline, visible_share
+from saccade.core.geometry.contours import mask_to_polygon
 from saccade.core.geometry.convert import ELLIPSE_POINTS, convert, ellipse_to_polygon
 from saccade.core.geometry.masks import mask_iou, masks_iou, resize_frame, subtract_masks, union_masks
-from saccade.core.geometry.raster import polygon_to_mask
+from saccade.core.geometry.rasterize import polygon_to_mask
 from saccade.core.geometry.rle import coco_string_to_counts, counts_to_coco_string, mask_from_array, mask_to_array
 from saccade.core.geometry.rotated import (
     min_area_rotated_box,
@@ -26,7 +27,6 @@ from saccade.core.geometry.rotated import (
     rotated_corners,
     rotated_iou,
 )
-from saccade.core.geometry.trace import mask_to_polygon
 from saccade.core.geometry.transforms import flip_matrix, invert_matrix, transform_geometry
 
 __all__ = [

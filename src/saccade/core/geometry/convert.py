@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from saccade.core.errors import InvalidValueError, nearest
+from saccade.core.geometry.contours import mask_to_polygon
 from saccade.core.geometry.masks import resize_frame
-from saccade.core.geometry.raster import polygon_to_mask
+from saccade.core.geometry.rasterize import polygon_to_mask
 from saccade.core.geometry.rotated import min_area_rotated_box
-from saccade.core.geometry.trace import mask_to_polygon
 from saccade.core.objects import (
     GEOMETRY_TYPES,
     Box,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from saccade.core.query import tree
+from saccade.core.query import nodes
 from saccade.core.query.evaluate import evaluate
+from saccade.core.query.nodes import Node, walk
 from saccade.core.query.parse import parse_query, parse_value
-from saccade.core.query.tree import Node, walk
 from saccade.core.reader import Item
 from saccade.core.schema import Schema
 
@@ -22,5 +22,5 @@ def predicate(text: str, schema: Schema) -> Callable[[Item], bool]:
 
 def columns_of(node: Node) -> frozenset[str]:
     """The names of the columns that an expression reads."""
-    users = (tree.ColumnValue, tree.MediaField, tree.Aggregate)
+    users = (nodes.ColumnValue, nodes.MediaField, nodes.Aggregate)
     return frozenset(each.column.name for each in walk(node) if isinstance(each, users))

@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 from saccade.core.objects import Object
-from saccade.core.query import tree
-from saccade.core.query.tree import Node, Type
+from saccade.core.query import nodes
+from saccade.core.query.nodes import Node, Type
 from saccade.core.reader import Item
 
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -25,18 +25,18 @@ def evaluate(node: Node, item: Item, thing: Object | None = None) -> Any:
     return _EVALUATE[type(node)](node, item, thing)
 
 
-def _column(node: tree.ColumnValue, item: Item, thing: Object | None) -> Any:
+def _column(node: nodes.ColumnValue, item: Item, thing: Object | None) -> Any:
     value = item.values.get(node.column.name)
     return _number(value) if node.type is Type.NUMBER else value
 
 
-def _media_field(node: tree.MediaField, item: Item, thing: Object | None) -> Any:
+def _media_field(node: nodes.MediaField, item: Item, thing: Object | None) -> Any:
     ref = item.values.get(node.column.name)
     value = None if ref is None else getattr(ref, node.field)
     return _number(value) if node.type is Type.NUMBER else value
 
 
-def _object_field(node: tree.ObjectField, item: Item, thing: Object | None) -> Any:
+def _object_field(node: nodes.ObjectField, item: Item, thing: Object | None) -> Any:
     assert thing is not None
     match node.field:
         case "class":
@@ -60,7 +60,7 @@ def _place(field: str, x1: float, y1: float, x2: float, y2: float) -> float:
     }[field]  # fmt: skip
 
 
-def _json_part(node: tree.JsonPart, item: Item, thing: Object | None) -> Any:
+def _json_part(node: nodes.JsonPart, item: Item, thing: Object | None) -> Any:
     whole: Any = evaluate(node.of, item, thing)
     if isinstance(node.step, str):
         return whole.get(node.step) if isinstance(whole, Mapping) else None
@@ -68,7 +68,7 @@ def _json_part(node: tree.JsonPart, item: Item, thing: Object | None) -> Any:
     return whole[node.step] if inside else None
 
 
-def _json_as(node: tree.JsonAs, item: Item, thing: Object | None) -> Any:
+def _json_as(node: nodes.JsonAs, item: Item, thing: Object | None) -> Any:
     value: Any = evaluate(node.of, item, thing)
     fits = isinstance(value, _JSON_TYPES[node.type]) and (node.type is Type.TRUTH or not isinstance(value, bool))
     if not fits:
@@ -87,28 +87,28 @@ def _number(value: float | None) -> float | None:
     return None if math.isnan(made) else made
 
 
-def _compare(node: tree.Compare, item: Item, thing: Object | None) -> bool:
+def _compare(node: nodes.Compare, item: Item, thing: Object | None) -> bool:
     left, right = evaluate(node.left, item, thing), evaluate(node.right, item, thing)
     if node.op in ("==", "!="):
         return bool((left == right) is (node.op == "=="))
     return left is not None and right is not None and _ORDER[node.op](left, right)
 
 
-def _among(node: tree.AmongConstants, item: Item, thing: Object | None) -> bool:
+def _among(node: nodes.AmongConstants, item: Item, thing: Object | None) -> bool:
     return evaluate(node.needle, item, thing) in node.values
 
 
-def _within(node: tree.Within, item: Item, thing: Object | None) -> bool:
+def _within(node: nodes.Within, item: Item, thing: Object | None) -> bool:
     needle, whole = evaluate(node.needle, item, thing), evaluate(node.whole, item, thing)
     return needle is not None and whole is not None and needle in whole
 
 
-def _logic(node: tree.Logic, item: Item, thing: Object | None) -> bool:
+def _logic(node: nodes.Logic, item: Item, thing: Object | None) -> bool:
     each = (bool(evaluate(part, item, thing)) for part in node.parts)
     return all(each) if node.op == "and" else any(each)
 
 
-def _arithmetic(node: tree.Arithmetic, item: Item, thing: Object | None) -> float | None:
+def _arithmetic(node: nodes.Arithmetic, item: Item, thing: Object | None) -> float | None:
     left, right = evaluate(node.left, item, thing), evaluate(node.right, item, thing)
     if left is None or right is None or (node.op in "/%" and right == 0):
         return None
@@ -126,7 +126,7 @@ def _arithmetic(node: tree.Arithmetic, item: Item, thing: Object | None) -> floa
             return None if not math.isfinite(share) else _number(left - right * math.floor(share))
 
 
-def _call(node: tree.Call, item: Item, thing: Object | None) -> Any:
+def _call(node: nodes.Call, item: Item, thing: Object | None) -> Any:
     args = [evaluate(arg, item, thing) for arg in node.args]
     if any(arg is None for arg in args):
         return False if node.type is Type.TRUTH else None
@@ -155,7 +155,7 @@ def pattern(glob: str) -> re.Pattern[str]:
     return re.compile("".join(parts), re.DOTALL)
 
 
-def _aggregate(node: tree.Aggregate, item: Item, thing: Object | None) -> Any:
+def _aggregate(node: nodes.Aggregate, item: Item, thing: Object | None) -> Any:
     things = item.values.get(node.column.name)
     if things is None:
         return False if node.type is Type.TRUTH else None
@@ -175,20 +175,20 @@ def _aggregate(node: tree.Aggregate, item: Item, thing: Object | None) -> Any:
 
 
 _EVALUATE: Mapping[type[Node], Callable[[Any, Item, Object | None], Any]] = {
-    tree.Constant: lambda node, item, thing: node.value,
-    tree.Key: lambda node, item, thing: item.key,
-    tree.ColumnValue: _column,
-    tree.MediaField: _media_field,
-    tree.ObjectField: _object_field,
-    tree.JsonPart: _json_part,
-    tree.JsonAs: _json_as,
-    tree.Compare: _compare,
-    tree.IsMissing: lambda node, item, thing: evaluate(node.of, item, thing) is None,
-    tree.AmongConstants: _among,
-    tree.Within: _within,
-    tree.Logic: _logic,
-    tree.Not: lambda node, item, thing: not evaluate(node.of, item, thing),
-    tree.Arithmetic: _arithmetic,
-    tree.Call: _call,
-    tree.Aggregate: _aggregate,
+    nodes.Constant: lambda node, item, thing: node.value,
+    nodes.Key: lambda node, item, thing: item.key,
+    nodes.ColumnValue: _column,
+    nodes.MediaField: _media_field,
+    nodes.ObjectField: _object_field,
+    nodes.JsonPart: _json_part,
+    nodes.JsonAs: _json_as,
+    nodes.Compare: _compare,
+    nodes.IsMissing: lambda node, item, thing: evaluate(node.of, item, thing) is None,
+    nodes.AmongConstants: _among,
+    nodes.Within: _within,
+    nodes.Logic: _logic,
+    nodes.Not: lambda node, item, thing: not evaluate(node.of, item, thing),
+    nodes.Arithmetic: _arithmetic,
+    nodes.Call: _call,
+    nodes.Aggregate: _aggregate,
 }

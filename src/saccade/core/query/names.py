@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from saccade.core.query.tree import Type
+from saccade.core.query.nodes import Type
 from saccade.core.schema import Kind
 
 COLUMN_TYPES: Mapping[Kind, Type] = {

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, cast
 
 from saccade.core.errors import nearest
-from saccade.core.query import tree
+from saccade.core.query import nodes
 from saccade.core.query.names import AGGREGATES, COLUMN_TYPES, FUNCTIONS, MEDIA_FIELDS, OBJECT_FIELDS, RESULTS
+from saccade.core.query.nodes import Node, Type
 from saccade.core.query.source import CLASS, Source
-from saccade.core.query.tree import Node, Type
 from saccade.core.schema import KEY, Column, Kind, Schema
 
 _MAX_DEPTH = 60
@@ -73,7 +73,7 @@ class _Parser:
     def _as(self, expression: ast.expr, wanted: Type, hint: str = "") -> Node:
         found = self.node(expression)
         if found.type is Type.JSON:
-            return tree.JsonAs(wanted, found)
+            return nodes.JsonAs(wanted, found)
         if found.type is not wanted:
             raise self.source.wrong(expression, f"This is {found.type}, and {wanted} is needed here.", hint)
         return found
@@ -83,12 +83,12 @@ class _Parser:
     def _constant(self, expression: ast.Constant) -> Node:
         value = expression.value
         if isinstance(value, bool):
-            return tree.Constant(Type.TRUTH, value)
+            return nodes.Constant(Type.TRUTH, value)
         if isinstance(value, int | float):
-            return tree.Constant(Type.NUMBER, self._number(expression, value))
+            return nodes.Constant(Type.NUMBER, self._number(expression, value))
         if isinstance(value, str):
             self._check_text(expression, value)
-            return tree.Constant(Type.TEXT, value)
+            return nodes.Constant(Type.TEXT, value)
         hint = "Ask with 'is None' or '== None'." if value is None else "Use numbers, text in quotes, True or False."
         raise self.source.wrong(expression, "This value cannot be used here.", hint)
 
@@ -108,10 +108,10 @@ class _Parser:
     def _name(self, expression: ast.Name) -> Node:
         name = "class" if expression.id == CLASS else expression.id
         if self._inside and name in OBJECT_FIELDS:
-            return tree.ObjectField(OBJECT_FIELDS[name], name)
+            return nodes.ObjectField(OBJECT_FIELDS[name], name)
         known = [*(OBJECT_FIELDS if self._inside else ()), KEY, *self._schema.names]
         if name == KEY:
-            return tree.Key(Type.TEXT)
+            return nodes.Key(Type.TEXT)
         if name not in self._schema:
             what = "neither a field of an object nor a column" if self._inside else "not a column"
             hint = nearest(name, known)
@@ -121,7 +121,7 @@ class _Parser:
         return self._column(self._schema[name])
 
     def _column(self, column: Column) -> Node:
-        return tree.ColumnValue(COLUMN_TYPES[column.kind], column)
+        return nodes.ColumnValue(COLUMN_TYPES[column.kind], column)
 
     def _attribute(self, expression: ast.Attribute) -> Node:
         if isinstance(expression.value, ast.Name) and expression.value.id == "item":
@@ -129,19 +129,19 @@ class _Parser:
         of = self.node(expression.value)
         field = "class" if expression.attr == CLASS else expression.attr
         if of.type is Type.JSON:
-            return tree.JsonPart(Type.JSON, of, field)
+            return nodes.JsonPart(Type.JSON, of, field)
         known = MEDIA_FIELDS.get(of.type, {})
-        if field not in known or not isinstance(of, tree.ColumnValue):
+        if field not in known or not isinstance(of, nodes.ColumnValue):
             hint = nearest(field, known) if known else "Only images, videos, files, attributes and tables have fields."
             if of.type is Type.OBJECTS:
                 hint = f"Ask of the objects: any({of.column.name}, {field} == …), for one." if isinstance(
-                    of, tree.ColumnValue) else ""  # fmt: skip
+                    of, nodes.ColumnValue) else ""  # fmt: skip
             raise self.source.wrong(expression, f"{of.type.capitalize()} has no field '{field}'.", hint)
-        return tree.MediaField(known[field], of.column, field)
+        return nodes.MediaField(known[field], of.column, field)
 
     def _of_item(self, place: ast.AST, name: str) -> Node:
         if name == KEY:
-            return tree.Key(Type.TEXT)
+            return nodes.Key(Type.TEXT)
         if name not in self._schema:
             raise self.source.wrong(place, f"'{name}' is not a column.", nearest(name, [KEY, *self._schema.names]))
         return self._column(self._schema[name])
@@ -159,25 +159,25 @@ class _Parser:
             raise self.source.wrong(expression.value, f"{of.type.capitalize()} has no members.")
         if isinstance(step, str):
             self._check_text(expression.slice, step)
-        return tree.JsonPart(Type.JSON, of, step)
+        return nodes.JsonPart(Type.JSON, of, step)
 
     # Conditions
 
     def _logic(self, expression: ast.BoolOp) -> Node:
         op: Literal["and", "or"] = "and" if isinstance(expression.op, ast.And) else "or"
-        return tree.Logic(Type.TRUTH, op, tuple(map(self.as_truth, expression.values)))
+        return nodes.Logic(Type.TRUTH, op, tuple(map(self.as_truth, expression.values)))
 
     def _unary(self, expression: ast.UnaryOp) -> Node:
         if isinstance(expression.op, ast.Not):
-            return tree.Not(Type.TRUTH, self.as_truth(expression.operand))
+            return nodes.Not(Type.TRUTH, self.as_truth(expression.operand))
         if isinstance(expression.op, ast.Invert):
             raise self.source.wrong(expression, "'~' is not part of the query language.", "Use 'not'.")
         operand = self._as(expression.operand, Type.NUMBER)
         if isinstance(expression.op, ast.UAdd):
             return operand
-        if isinstance(operand, tree.Constant):
-            return tree.Constant(Type.NUMBER, -cast("float", operand.value))
-        return tree.Arithmetic(Type.NUMBER, "*", tree.Constant(Type.NUMBER, -1.0), operand)
+        if isinstance(operand, nodes.Constant):
+            return nodes.Constant(Type.NUMBER, -cast("float", operand.value))
+        return nodes.Arithmetic(Type.NUMBER, "*", nodes.Constant(Type.NUMBER, -1.0), operand)
 
     def _compare(self, expression: ast.Compare) -> Node:
         sides = [expression.left, *expression.comparators]
@@ -185,36 +185,36 @@ class _Parser:
             self._one_comparison(expression, left, op, right)
             for left, op, right in zip(sides, expression.ops, sides[1:], strict=False)
         )
-        return parts[0] if len(parts) == 1 else tree.Logic(Type.TRUTH, "and", parts)
+        return parts[0] if len(parts) == 1 else nodes.Logic(Type.TRUTH, "and", parts)
 
     def _one_comparison(self, whole: ast.expr, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Node:
         if isinstance(op, ast.In | ast.NotIn):
             found = self._membership(left, right)
-            return tree.Not(Type.TRUTH, found) if isinstance(op, ast.NotIn) else found
+            return nodes.Not(Type.TRUTH, found) if isinstance(op, ast.NotIn) else found
         negated = isinstance(op, ast.NotEq | ast.IsNot)
         if _is_none(left) or _is_none(right):
             if type(op) in _ORDER:
                 raise self.source.wrong(whole, "None has no order.", "Ask with 'is None' or 'is not None'.")
             asked = self.node(right if _is_none(left) else left)
-            missing = tree.IsMissing(Type.TRUTH, asked)
-            return tree.Not(Type.TRUTH, missing) if negated else missing
+            missing = nodes.IsMissing(Type.TRUTH, asked)
+            return nodes.Not(Type.TRUTH, missing) if negated else missing
         if isinstance(op, ast.Is | ast.IsNot):
             raise self.source.wrong(whole, "'is' goes with None only.", "Use == or !=.")
         first, second = self._alike(whole, left, right)
         if type(op) in _ORDER:
             if first.type is Type.TRUTH:
                 raise self.source.wrong(whole, "True and False have no order.", "Use == or !=.")
-            return tree.Compare(Type.TRUTH, _ORDER[type(op)], first, second)
-        return tree.Compare(Type.TRUTH, "!=" if negated else "==", first, second)
+            return nodes.Compare(Type.TRUTH, _ORDER[type(op)], first, second)
+        return nodes.Compare(Type.TRUTH, "!=" if negated else "==", first, second)
 
     def _alike(self, whole: ast.expr, left: ast.expr, right: ast.expr) -> tuple[Node, Node]:
         first, second = self.node(left), self.node(right)
         if first.type is Type.JSON and second.type is Type.JSON:
             raise self.source.wrong(whole, "The type of neither side is known.", "Say number(…) or text(…) of one.")
         if first.type is Type.JSON:
-            first = tree.JsonAs(second.type, first)
+            first = nodes.JsonAs(second.type, first)
         elif second.type is Type.JSON:
-            second = tree.JsonAs(first.type, second)
+            second = nodes.JsonAs(first.type, second)
         for place, side in ((left, first), (right, second)):
             if side.type not in (Type.NUMBER, Type.TEXT, Type.TRUTH):
                 hint = 'Use in: "name" in labels.' if side.type is Type.LABELS else "Compare a field of it."
@@ -231,29 +231,29 @@ class _Parser:
             return self._among(left, needle, right.elts, right)
         whole = self.node(right)
         if whole.type is Type.JSON:
-            whole = tree.JsonAs(Type.TEXT, whole)
+            whole = nodes.JsonAs(Type.TEXT, whole)
         if needle.type is Type.JSON:
-            needle = tree.JsonAs(Type.TEXT, needle)
+            needle = nodes.JsonAs(Type.TEXT, needle)
         if whole.type not in (Type.TEXT, Type.LABELS) or needle.type is not Type.TEXT:
             raise self.source.wrong(
                 right, f"{needle.type.capitalize()} cannot be in {whole.type}.", 'Such as: split in ("a", "b").'
             )
-        return tree.Within(Type.TRUTH, needle, whole)
+        return nodes.Within(Type.TRUTH, needle, whole)
 
     def _among(self, left: ast.expr, needle: Node, given: Sequence[ast.expr], place: ast.expr) -> Node:
         values = [self.node(one) for one in given]
         for one, value in zip(given, values, strict=True):
-            if not isinstance(value, tree.Constant):
+            if not isinstance(value, nodes.Constant):
                 raise self.source.wrong(one, "A list after 'in' holds numbers or texts only.")
         types = {value.type for value in values}
         if len(types) > 1:
             raise self.source.wrong(place, "The values in this list are not of one type.")
         if needle.type is Type.JSON:
-            needle = tree.JsonAs(next(iter(types), Type.TEXT), needle)
+            needle = nodes.JsonAs(next(iter(types), Type.TEXT), needle)
         if needle.type not in (Type.NUMBER, Type.TEXT, Type.TRUTH) or (types and types != {needle.type}):
             raise self.source.wrong(left, f"{needle.type.capitalize()} cannot be in this list.")
-        return tree.AmongConstants(
-            Type.TRUTH, needle, tuple(value.value for value in values if isinstance(value, tree.Constant))
+        return nodes.AmongConstants(
+            Type.TRUTH, needle, tuple(value.value for value in values if isinstance(value, nodes.Constant))
         )
 
     # Calculations
@@ -263,7 +263,7 @@ class _Parser:
         if op is None:
             raise self.source.wrong(expression, "This operator is not part of the query language.", "Use + - * / %.")
         left, right = (self._as(side, Type.NUMBER) for side in (expression.left, expression.right))
-        return tree.Arithmetic(Type.NUMBER, op, left, right)
+        return nodes.Arithmetic(Type.NUMBER, op, left, right)
 
     def _call(self, call: ast.Call) -> Node:
         if call.keywords:
@@ -295,28 +295,28 @@ class _Parser:
     def _len(self, call: ast.Call) -> Node:
         self._arguments(call, call.args, [1])
         of = self.node(call.args[0])
-        if of.type is Type.OBJECTS and isinstance(of, tree.ColumnValue):
-            return tree.Aggregate(Type.NUMBER, "count", of.column, None, None)
+        if of.type is Type.OBJECTS and isinstance(of, nodes.ColumnValue):
+            return nodes.Aggregate(Type.NUMBER, "count", of.column, None, None)
         if of.type is Type.JSON:
-            of = tree.JsonAs(Type.TEXT, of)
-        is_list = isinstance(of, tree.ColumnValue) and of.column.kind is Kind.EMBEDDING
+            of = nodes.JsonAs(Type.TEXT, of)
+        is_list = isinstance(of, nodes.ColumnValue) and of.column.kind is Kind.EMBEDDING
         if of.type not in (Type.TEXT, Type.LABELS) and not is_list:
             raise self.source.wrong(call.args[0], f"{of.type.capitalize()} has no length.")
-        return tree.Call(Type.NUMBER, "len", (of,))
+        return nodes.Call(Type.NUMBER, "len", (of,))
 
     def _function(self, call: ast.Call, name: str, given: Sequence[ast.expr]) -> Node:
         types = FUNCTIONS[name]
         self._arguments(call, given, [len(types)])
         args = tuple(self._as(one, wanted) for one, wanted in zip(given, types, strict=True))
-        if name == "matches" and not isinstance(args[1], tree.Constant):
+        if name == "matches" and not isinstance(args[1], nodes.Constant):
             raise self.source.wrong(given[1], "A pattern is text in quotes.", "* stands for any characters, ? for one.")
-        return tree.Call(RESULTS[name], cast("Any", name), args)
+        return nodes.Call(RESULTS[name], cast("Any", name), args)
 
     def _aggregate(self, call: ast.Call, name: str) -> Node:
         with_value = name in ("sum", "min", "max", "mean")
         self._arguments(call, call.args, [2, 3] if with_value else [1, 2] if name in ("count", "any") else [2])
         column = self.node(call.args[0])
-        if column.type is not Type.OBJECTS or not isinstance(column, tree.ColumnValue):
+        if column.type is not Type.OBJECTS or not isinstance(column, nodes.ColumnValue):
             known = [each.name for each in self._schema.of_kind(Kind.OBJECTS)]
             hint = f"Columns of objects: {', '.join(known)}." if known else "This dataset has none."
             raise self.source.wrong(call.args[0], f"'{name}' needs a column of objects first.", hint)
@@ -326,7 +326,7 @@ class _Parser:
         where = self.as_truth(rest[0]) if rest else None
         self._inside -= 1
         result = Type.TRUTH if name in ("any", "all") else Type.NUMBER
-        return tree.Aggregate(result, cast("Any", name), column.column, value, where)
+        return nodes.Aggregate(result, cast("Any", name), column.column, value, where)
 
     _handlers: dict[type, Callable[..., Node]] = {  # noqa: RUF012 (never changed)
         ast.Constant: _constant,

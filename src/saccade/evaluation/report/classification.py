@@ -13,9 +13,9 @@ from saccade.core.reader import Reader
 from saccade.evaluation.classification import ClassificationMetrics, LabelClassMetrics
 from saccade.evaluation.matching import ConfusionMatrix
 from saccade.evaluation.report.detection import SHOWN_CONFUSIONS
-from saccade.pages.charts import MANY_CLASSES, heat_map, histogram, reliability
-from saccade.pages.figures import Picture, draw_all
-from saccade.pages.page import (
+from saccade.html_report.charts import MANY_CLASSES, heat_map, histogram, reliability
+from saccade.html_report.figures import Picture, draw_all
+from saccade.html_report.page import (
     Card,
     Cell,
     Chart,

@@ -18,9 +18,9 @@ from saccade.evaluation.matching import (
     match_objects,
 )
 from saccade.evaluation.metrics import ClassMetrics, DetectionMetrics
-from saccade.evaluation.report.galleries import ERROR_WORDS, Galleries
-from saccade.pages.charts import MANY_CLASSES, Series, heat_map, histogram, line_chart, shares
-from saccade.pages.page import (
+from saccade.evaluation.report.examples import ERROR_WORDS, Galleries
+from saccade.html_report.charts import MANY_CLASSES, Series, heat_map, histogram, line_chart, shares
+from saccade.html_report.page import (
     Card,
     Cell,
     Chart,

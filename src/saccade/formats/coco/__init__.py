@@ -1,5 +1,5 @@
 """COCO."""
 
-from saccade.formats.coco.format import FORMAT, read_results
+from saccade.formats.coco.read import FORMAT, read_results
 
 __all__ = ["FORMAT", "read_results"]

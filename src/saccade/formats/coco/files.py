@@ -9,9 +9,9 @@ from pathlib import Path
 
 from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
-from saccade.formats._disk import RoomySet
-from saccade.formats._json import Json, mentioned, own
-from saccade.formats._paths import SPLIT_WORDS, Tree, leaves_folder, normal
+from saccade.formats._common.json import Json, mentioned, own
+from saccade.formats._common.paths import SPLIT_WORDS, Tree, leaves_folder, normal
+from saccade.formats._common.spill import RoomySet
 
 TASKS = ("instances", "person_keypoints")
 _OTHER_TASKS = ("captions", "image_info", "panoptic", "stuff", "sentences")

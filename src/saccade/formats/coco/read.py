@@ -1,223 +1,298 @@
-"""Reading COCO: the annotation files of a source, their images, and their annotations as objects."""
+"""COCO: one JSON file (or one per split) of images, annotations and categories, beside the images.
+
+Read: instances and person_keypoints files; boxes, polygons of several parts, masks as plain or compressed run
+lengths, crowd regions, keypoints with their skeleton, scores, ``attributes`` (with ``track_id`` as the track), and
+extra fields of images as the column ``metadata``. One object has one geometry: keypoints come before a segmentation,
+a segmentation before a box. COCO cannot say that an image is not labelled yet, so an image without annotations is
+taken as reviewed and empty, and reported as a guess.
+
+Written: ``annotations.json`` or, with splits, ``annotations/instances_<split>.json``, and ``images/``. What COCO has no
+field for stands under the extra key ``saccade``, which other readers pass over: it makes our own reader exact.
+
+Source of the format: https://cocodataset.org/#format-data.
+"""
 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
 
-from saccade.core.objects import Object
+from saccade.core.errors import FormatError
+from saccade.core.objects import Object, Objects
 from saccade.core.report import Action, Report
-from saccade.core.schema import ClassInfo
-from saccade.formats._boxes import notice_duplicates
-from saccade.formats._json import Json, is_id, list_of, number, own
-from saccade.formats.coco.shapes import ShapeReader
-
-STANDARD_FIELDS = frozenset({"id", "width", "height", "file_name", "saccade"})
-"""The fields of an image that are read."""
-DROPPED_FIELDS = frozenset({"license", "coco_url", "flickr_url", "date_captured"})
-"""The fields of an image that COCO defines and a dataset has no place for; all others are metadata."""
-_ANNOTATION_FIELDS = frozenset(
-    {"id", "image_id", "category_id", "bbox", "segmentation", "area", "iscrowd", "keypoints", "num_keypoints"}
-    | {"score", "attributes", "saccade"}
+from saccade.core.schema import Column, Kind, Schema
+from saccade.formats._common.json import Json, list_of, load_json, own
+from saccade.formats._common.json_stream import is_large
+from saccade.formats._common.options import one_of, parse_options
+from saccade.formats._common.paths import Keys, Tree, is_plain_name, normal, stem_of
+from saccade.formats._common.spill import DiskNames, RoomySet
+from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats.coco.annotations import (
+    DROPPED_FIELDS,
+    STANDARD_FIELDS,
+    AnnotationReader,
+    Categories,
+    HeldNames,
+    group_annotations,
+    size_wh,
+    valid_images,
 )
-_CATEGORY_FIELDS = frozenset(["id", "name", "supercategory", "keypoints", "skeleton", "color", "saccade"])
+from saccade.formats.coco.files import AnnotationFile, Images, annotation_files, candidates, looks_like_coco
+from saccade.formats.coco.image_entry import Entry
+from saccade.formats.coco.indexed_file import Entries, LargeFile
+from saccade.formats.coco.write import Options as WriteOptions
+from saccade.formats.coco.write import write_coco
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """``images_dir``: the folder of the images, where it is not beside the annotations. ``media``: ``required`` sets
+    images without a file aside, ``optional`` reads their labels alone. ``task``: auto, instances or person_keypoints.
+    """
+
+    images_dir: str | Path | None = None
+    media: str = "required"
+    task: str = "auto"
 
 
 @dataclass
-class Categories:
-    """Class by category id for one file, merged by name over all files."""
+class _Source:
+    """One loaded annotation file.
 
-    classes: dict[str, ClassInfo]
-    by_id: dict[int | str, ClassInfo] = field(default_factory=dict)
-
-    def load(self, entries: list[Any], report: Report) -> None:
-        lost: Counter[str] = Counter()
-        names = {known.name for known in self.by_id.values()}
-        for entry in entries:
-            info = _class_info(entry, report)
-            number = entry.get("id") if isinstance(entry, dict) else None
-            if info is None or not is_id(number):
-                report.add(Action.DROPPED, "category without a name or id", detail=repr(entry)[:200])
-                continue
-            assert isinstance(number, (int, str))
-            if number in self.by_id:
-                report.add(Action.DROPPED, "category id used twice", detail=repr(entry)[:200])
-                continue
-            if info.name in names:
-                report.add(Action.REPAIRED, "categories of the same name merged", detail=info.name)
-            names.add(info.name)
-            known = self.classes.setdefault(info.name, info)
-            if known != info:
-                report.add(Action.DROPPED, "details of a category that differ between files", detail=info.name)
-            self.by_id[number] = known
-            lost.update(entry.keys() - _CATEGORY_FIELDS)
-        for name, count in lost.items():
-            report.add(Action.DROPPED, "field of categories", detail=f"'{name}' of {count}")
-
-
-def _class_info(entry: Any, report: Report) -> ClassInfo | None:
-    if not isinstance(entry, dict) or not isinstance(entry.get("name"), (str, int)) or not str(entry["name"]):
-        return None
-    name = str(entry["name"])
-    parent = entry.get("supercategory") or None
-    if parent == name and not own(entry).get("own_parent"):
-        report.add(Action.DROPPED, "category that is its own supercategory", detail=name)
-        parent = None
-    points = tuple(str(point) for point in list_of(entry, "keypoints"))
-    skeleton = []
-    for pair in list_of(entry, "skeleton"):
-        ends = [int(number(end)) - 1 if math.isfinite(number(end)) else -1 for end in pair] if _pair(pair) else []
-        if len(ends) == 2 and all(0 <= end < len(points) for end in ends):
-            skeleton.append((ends[0], ends[1]))
-        else:
-            report.add(Action.DROPPED, "line of a skeleton without its points", detail=f"{name}: {pair!r}")
-    color = _color(entry.get("color"))
-    return ClassInfo(name, None if parent is None else str(parent), color, points, tuple(skeleton))
-
-
-def _pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2
-
-
-def _color(value: Any) -> str | None:
-    if isinstance(value, str) and re.fullmatch("#[0-9a-fA-F]{6}", value):
-        return value
-    if isinstance(value, list) and len(value) == 3 and all(type(part) is int and 0 <= part < 256 for part in value):
-        return "#" + "".join(f"{part:02x}" for part in value)
-    return None
-
-
-class AnnotationReader:
-    """Turns the annotations of a file into objects; counts the fields that it leaves behind.
-
-    Args:
-        repeated: the ids that several annotations have, where that is known.
-
+    Attributes:
+        large: the file, where it is a large one; its images and annotations are not in ``data`` then.
     """
 
-    def __init__(
-        self, by_id: Mapping[int | str, ClassInfo], report: Report, repeated: Container[int | str] | None = None
-    ) -> None:
-        self._by_id = by_id
+    file: AnnotationFile
+    data: Json
+    categories: Categories
+    entries: list[Entry] | Entries
+    large: LargeFile | None = None
+
+    @property
+    def split(self) -> str | None:
+        split = own(self.data).get("split", self.file.split)
+        return None if split is None else str(split)
+
+    def images(self) -> Iterable[tuple[Any, int]]:
+        """What the file says of images, with their numbers."""
+        if self.large is not None:
+            return self.large.images()
+        return ((entry, number) for number, entry in enumerate(list_of(self.data, "images")))
+
+    def add(self, entry: Entry, number: int) -> None:
+        if isinstance(self.entries, Entries):
+            self.entries.append(entry, number)
+        else:
+            self.entries.append(entry)
+
+
+class Coco:
+    name: ClassVar[str] = "coco"
+    title: ClassVar[str] = "COCO"
+    holds: ClassVar[str] = "boxes, polygons, masks and keypoints; scores, tracks, attributes; splits"
+
+    def detect(self, source: Path) -> Detection:
+        if source.is_file() and source.suffix.lower() != ".json":
+            return Detection(False, "it is a file, but not JSON")
+        found = [path for path in candidates(source) if path.name != "saccade.json"]
+        if not found:
+            return Detection(False, "there is no JSON file in it, in annotations/ or in split folders")
+        for path in found:
+            if path.stat().st_size and looks_like_coco(path):
+                return Detection(True, f"{path.name} has images and annotations")
+        return Detection(False, f"{found[0].name} has no images and annotations at its top")
+
+    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+        """Open a folder or an annotation file; see :class:`ReadOptions`."""
+        chosen = parse_options(ReadOptions, options, "COCO")
+        one_of("media", chosen.media, ("required", "optional"))
+        one_of("task", chosen.task, ("auto", "instances", "person_keypoints"))
+        return _CocoReading(source, chosen, report).open()
+
+    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
+        write_coco(reading, destination, report, parse_options(WriteOptions, options, "COCO"))
+
+
+class _CocoReading:
+    """One opening of a source."""
+
+    def __init__(self, source: Path, options: ReadOptions, report: Report) -> None:
         self._report = report
-        self._repeated = repeated
-        self._seen: set[int | str] = set()
-        self._lost: Counter[str] = Counter()
+        self._options = options
+        self._categories = Categories({})
+        self._tree = Tree(_root(source, options))
+        self._sources = [self._load(file) for file in annotation_files(source, options.task, report)]
+        self._keys = Keys(report)
+        self._has_metadata = False
 
-    def objects(self, annotations: list[Any], key: str, size_wh: tuple[int, int] | None) -> tuple[Object, ...]:
-        """The objects of one image, in order."""
-        reader = ShapeReader(self._report, key, size_wh)
-        made = []
-        taken: set[str] = set()
-        for position, entry in enumerate(annotations, 1):
-            object_id = self._id(entry, position, key, taken)
-            if not _ANNOTATION_FIELDS.issuperset(entry):
-                self._lost.update(entry.keys() - _ANNOTATION_FIELDS)
-            category = entry.get("category_id")
-            info = self._by_id.get(category) if is_id(category) else None
-            if info is None:
-                detail = f"category_id {category!r}"
-                self._report.add(
-                    Action.DROPPED, "annotation of an unknown category", key=key, object_id=object_id, detail=detail
-                )
-            elif (geometry := reader.geometry(entry, object_id, info)) is not None:
-                attributes, track = reader.attributes(entry, object_id)
-                score = reader.score(entry, object_id) if "score" in entry else None
-                made.append(Object(object_id, info.name, geometry, score, track, attributes))
-        if len(made) > 1:
-            notice_duplicates(made, key, self._report, near=False)
-        return tuple(made)
+    def open(self) -> Reading:
+        self._tree.report_unusable(self._report)
+        named = RoomySet()
+        for source in self._sources:
+            images = Images(self._tree, source.file, source.data, named)
+            for entry, number in self._entries(source, images):
+                source.add(entry, number)
+        self._report_unnamed(named)
+        columns = [Column("image", Kind.IMAGE), self._objects_column()]
+        if any(source.split is not None or "split" in own(source.data) for source in self._sources):
+            columns.append(Column("split", Kind.TEXT))
+        if self._has_metadata or any(own(source.data).get("metadata") for source in self._sources):
+            columns.append(Column("metadata", Kind.TABLE))
+        return Reading(Schema(tuple(columns)), self._records(), sum(len(source.entries) for source in self._sources))
 
-    def _id(self, entry: Json, position: int, key: str, taken: set[str]) -> str:
-        number = entry.get("id")
-        wish = f"n{position}"
-        if is_id(number) and number != "":
-            assert isinstance(number, (int, str))
-            wish = str(number)
-            if self._repeated is None or number in self._repeated:
-                if number in self._seen:
-                    self._report.add(Action.NOTICED, "annotation id used twice", key=key, object_id=wish)
-                self._seen.add(number)
-        if "saccade" in entry:
-            wish = str(own(entry).get("id") or wish)
-        name, count = wish, 2
-        while name in taken:
-            name, count = f"{wish}-{count}", count + 1
-        taken.add(name)
-        if name != wish:
-            self._report.add(Action.REPAIRED, "id of an object made unique", key=key, object_id=name)
-        return name
+    def _objects_column(self) -> Column:
+        return Column("objects", Kind.OBJECTS, tuple(self._categories.classes.values()))
 
-    def finish(self) -> None:
-        for name, count in self._lost.items():
-            self._report.add(Action.DROPPED, "field of annotations", detail=f"'{name}' of {count}")
+    def _load(self, file: AnnotationFile) -> _Source:
+        large = LargeFile(file.path, self._report) if is_large(file.path) else None
+        data = load_json(file.path, self._report) if large is None else large.rest
+        if not isinstance(data, dict) or not isinstance(data.get("images"), list):
+            raise FormatError(f"{file.path} has no list of images.", hint="Is it a COCO annotation file?")
+        for name in data.keys() - {"images", "annotations", "categories", "saccade", "type"}:
+            if data[name]:
+                self._report.add(Action.DROPPED, "field of the file", detail=f"'{name}' of {file.path.name}")
+        categories = Categories(self._categories.classes)
+        categories.load(list_of(data, "categories"), self._report)
+        return _Source(file, data, categories, [] if large is None else large.entries(), large)
+
+    def _entries(self, source: _Source, images: Images) -> Iterator[tuple[Entry, int]]:
+        lost: Counter[str] = Counter()
+        seen = HeldNames() if source.large is None else DiskNames()
+        for image, number in valid_images(source.images(), seen, self._report):
+            name = image["file_name"]
+            lost.update(image.keys() & DROPPED_FIELDS)
+            if not is_plain_name(name):
+                self._report.add(Action.SET_ASIDE, "name with control characters", detail=ascii(name))
+                continue
+            before = len(self._report)
+            found = images.find(name, self._report)
+            if found is None and not self._without_file(name, len(self._report) > before):
+                continue
+            stem = stem_of(found[1] if found else normal(name))
+            wishes = (stem, f"{source.split}/{stem}") if source.split else (stem,)
+            self._has_metadata = self._has_metadata or bool(image.keys() - STANDARD_FIELDS - DROPPED_FIELDS)
+            yield Entry(image["id"], image, self._keys.take(*wishes), found[0] if found else None, source.split), number
+        for field, count in lost.items():
+            self._report.add(Action.DROPPED, "field of images", detail=f"'{field}' of {count}")
+
+    def _without_file(self, name: str, is_reported: bool) -> bool:
+        """Whether an image that has no file is read all the same; says why."""
+        if is_reported:
+            return False
+        optional = self._options.media == "optional"
+        self._report.add(Action.NOTICED if optional else Action.SET_ASIDE, "image file missing", detail=repr(name))
+        return optional
+
+    def _report_unnamed(self, named: RoomySet) -> None:
+        unnamed = (file for file in self._tree.each_image() if file not in named)
+        if (first := next(unnamed, None)) is not None:
+            detail = f"{1 + sum(1 for _ in unnamed)} files, the first {first}"
+            self._report.add(Action.NOTICED, "image files without an entry", detail=detail)
+
+    def _records(self) -> Iterator[Record]:
+        for source in self._sources:
+            large = source.large
+            reader = AnnotationReader(source.categories.by_id, self._report, None if large is None else large.repeated)
+            if large is not None:
+                assert isinstance(source.entries, Entries)
+                group_annotations(large.unowned(source.entries), (), self._report)
+                for entry in source.entries:
+                    yield self._record(entry, large.annotations(entry.image_id), reader)
+            else:
+                known = {entry.image_id for entry in source.entries}
+                groups = group_annotations(list_of(source.data, "annotations"), known, self._report)
+                source.data = {"saccade": own(source.data)}
+                for entry in source.entries:
+                    yield self._record(entry, groups.pop(entry.image_id, []), reader)
+            reader.finish()
+
+    def _record(self, entry: Entry, annotations: list[Json], reader: AnnotationReader) -> Record:
+        size = size_wh(entry.image)
+        values: dict[str, Any] = {"objects": self._labels(entry, annotations, reader, size)}
+        if entry.split is not None:
+            values["split"] = entry.split
+        if self._has_metadata and (metadata := self._metadata(entry)):
+            values["metadata"] = metadata
+        media = LocalFile(self._tree.path(entry.file)) if entry.file is not None else None
+        return Record(entry.key, media, values, size)
+
+    def _labels(
+        self, entry: Entry, annotations: list[Json], reader: AnnotationReader, size: tuple[int, int] | None
+    ) -> Objects | None:
+        if annotations:
+            return reader.objects(annotations, entry.key, size)
+        labelled = own(entry.image).get("labelled")
+        if labelled is None:
+            reason = "image without annotations taken as reviewed and empty"
+            self._report.add(Action.GUESSED, reason, key=entry.key)
+        return None if labelled is False else ()
+
+    def _metadata(self, entry: Entry) -> Json:
+        made = {}
+        for name in entry.image:
+            if name not in STANDARD_FIELDS and name not in DROPPED_FIELDS:
+                if _is_finite(entry.image[name]):
+                    made[name] = entry.image[name]
+                else:
+                    self._report.add(Action.DROPPED, "metadata that is not finite", key=entry.key, detail=name)
+        return made
 
 
-def group_annotations(
-    entries: Iterable[Any], known: Container[int | str], report: Report
-) -> dict[int | str, list[Json]]:
-    """The annotations of each image id; those that belong to none go to the report."""
-    groups: dict[int | str, list[Json]] = {}
-    for entry in entries:
-        image_id = entry.get("image_id") if isinstance(entry, dict) else None
-        if not is_id(image_id) or image_id not in known:
-            number = entry.get("id", "") if isinstance(entry, dict) else ""
-            report.add(
-                Action.DROPPED, "annotation of an unknown image", object_id=str(number), detail=f"image_id {image_id!r}"
-            )
-            continue
-        assert isinstance(image_id, (int, str))
-        groups.setdefault(image_id, []).append(entry)
-    return groups
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, list) else True
 
 
-class Names(Protocol):
-    """Names by id; ``setdefault`` gives the name that was there before, None where none was."""
-
-    def setdefault(self, key: int | str, name: str) -> str | None: ...
-
-
-class HeldNames:
-    """Names by id, in memory."""
-
-    def __init__(self) -> None:
-        self._names: dict[int | str, str] = {}
-
-    def setdefault(self, key: int | str, name: str) -> str | None:
-        before = self._names.get(key)
-        if before is None:
-            self._names[key] = name
-        return before
+def _root(source: Path, options: ReadOptions) -> Path:
+    """The folder that holds the images, and outside of which nothing is read."""
+    if options.images_dir is not None:
+        return Path(options.images_dir)
+    if source.is_file():
+        return source.parent.parent if source.parent.name == "annotations" else source.parent
+    return source
 
 
-def size_wh(entry: Json) -> tuple[int, int] | None:
-    """The size that an image entry states, where it does."""
-    width, height = entry.get("width"), entry.get("height")
-    if type(width) is int and type(height) is int and width > 0 and height > 0:
-        return width, height
-    return None
-
-
-def valid_images(entries: Iterable[tuple[Any, int]], seen: Names, report: Report) -> Iterator[tuple[Json, int]]:
-    """The image entries with an id of their own and a file name, once each, with their numbers.
+def read_results(path: Path, truth: Path, report: Report, **options: Any) -> dict[str, Objects]:
+    """Detections from a COCO results file, by the key that the image has when ``truth`` is read.
 
     Args:
-        seen: takes the name of each id.
+        path: a list of detections with image_id, category_id, score, and bbox, segmentation or keypoints.
+        truth: the annotation file (or folder) that defines the images and categories.
+        options: those of reading ``truth``; ``media`` is ``optional`` unless given.
     """
-    for entry, place in entries:
-        image_id = entry.get("id") if isinstance(entry, dict) else None
-        name = entry.get("file_name") if isinstance(entry, dict) else None
-        if not is_id(image_id) or not isinstance(name, str) or not name:
-            report.add(Action.SET_ASIDE, "image entry without an id or a file name", detail=repr(entry)[:200])
-            continue
-        assert isinstance(image_id, (int, str))
-        before = seen.setdefault(image_id, name)
-        if before is None:
-            yield entry, place
-        else:
-            action = Action.DROPPED if before == name else Action.SET_ASIDE
-            report.add(action, "image id used twice", detail=f"{image_id!r}: {name!r} after {before!r}")
+    results = load_json(path, report)
+    if not isinstance(results, list):
+        raise FormatError(f"{path} is not a list of detections.", hint="Is it a dataset rather than results?")
+    chosen = parse_options(ReadOptions, {"media": "optional", **options}, "COCO")
+    reading = _CocoReading(truth, chosen, Report())
+    reading.open()
+    found: dict[str, tuple[Object, ...]] = {}
+    for source in reading._sources:
+        ids = {entry.image_id for entry in source.entries}
+        groups = group_annotations(map(_as_annotation, results), ids, report)
+        reader = AnnotationReader(source.categories.by_id, report)
+        for entry in source.entries:
+            found[entry.key] = reader.objects(groups.get(entry.image_id, []), entry.key, None)
+        reader.finish()
+    return found
+
+
+def _as_annotation(entry: Any) -> Any:
+    """A detection as an annotation: its id is its place, and the third number of its keypoints no visibility."""
+    if not isinstance(entry, dict):
+        return entry
+    made = {name: value for name, value in entry.items() if name != "id"}
+    if isinstance(points := made.get("keypoints"), list):
+        made["keypoints"] = [2 if at % 3 == 2 else value for at, value in enumerate(points)]
+    return made
+
+
+FORMAT = Coco()

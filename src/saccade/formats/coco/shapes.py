@@ -11,8 +11,8 @@ from saccade.core.geometry import coco_string_to_counts
 from saccade.core.objects import AttributeValue, BoundsXYXY, Box, Geometry, Keypoints, Mask, Polygon, Ring
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo
-from saccade.formats._boxes import fit_box
-from saccade.formats._json import Json, list_of, number, own
+from saccade.formats._common.boxes import fit_box
+from saccade.formats._common.json import Json, list_of, number, own
 
 
 class ShapeReader:

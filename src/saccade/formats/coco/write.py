@@ -16,9 +16,9 @@ from saccade.core.geometry import counts_to_coco_string, ellipse_to_polygon, pol
 from saccade.core.objects import BoundsXYXY, Box, Ellipse, Keypoints, Mask, Object, Polygon, Ring, RotatedBox
 from saccade.core.report import Action, Report
 from saccade.core.schema import ClassInfo, Kind
-from saccade.formats._disk import NumberSet
-from saccade.formats._json import Json, ListOut
-from saccade.formats._writing import (
+from saccade.formats._common.json import Json, ListOut
+from saccade.formats._common.spill import NumberSet
+from saccade.formats._common.writing import (
     NO_SPLIT_FOLDER,
     ClassNames,
     Columns,
@@ -28,7 +28,7 @@ from saccade.formats._writing import (
     size_wh_of,
 )
 from saccade.formats.base import Reading, Record
-from saccade.formats.coco.read import DROPPED_FIELDS, STANDARD_FIELDS
+from saccade.formats.coco.annotations import DROPPED_FIELDS, STANDARD_FIELDS
 
 METADATA = "metadata"
 _RESERVED_FIELDS = STANDARD_FIELDS | DROPPED_FIELDS

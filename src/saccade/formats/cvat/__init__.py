@@ -1,5 +1,5 @@
 """CVAT."""
 
-from saccade.formats.cvat.format import FORMAT
+from saccade.formats.cvat.read import FORMAT
 
 __all__ = ["FORMAT"]

@@ -26,7 +26,7 @@ from saccade.core.objects import (
     RotatedBox,
 )
 from saccade.core.report import Action, Report
-from saccade.formats._boxes import fit_box
+from saccade.formats._common.boxes import fit_box
 
 SHAPES = frozenset({"box", "polygon", "polyline", "points", "ellipse", "mask", "skeleton", "cuboid"})
 _MAX_PIXELS = 1 << 28

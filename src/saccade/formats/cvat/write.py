@@ -29,9 +29,9 @@ from saccade.core.objects import (
 )
 from saccade.core.report import Action, Report
 from saccade.core.schema import Kind
-from saccade.formats._paths import is_plain_name
-from saccade.formats._shapes import held, is_simple
-from saccade.formats._writing import ClassNames, Columns, FileNames, copy_media, size_wh_of
+from saccade.formats._common.geometry import held, is_simple
+from saccade.formats._common.paths import is_plain_name
+from saccade.formats._common.writing import ClassNames, Columns, FileNames, copy_media, size_wh_of
 from saccade.formats.base import Reading, Record
 
 LABELS = "labels"

@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from saccade.core.objects import Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import Kind
-from saccade.formats._writing import Columns, copy_media, size_wh_of
+from saccade.formats._common.writing import Columns, copy_media, size_wh_of
 from saccade.formats.base import Reading, Record
 from saccade.formats.cvat.write import Writer, annotations_file
 

@@ -1,5 +1,5 @@
 """LabelMe."""
 
-from saccade.formats.labelme.format import FORMAT
+from saccade.formats.labelme.read import FORMAT
 
 __all__ = ["FORMAT"]

@@ -15,9 +15,9 @@ from saccade.core.geometry import mask_to_array
 from saccade.core.objects import Ellipse, Geometry, Keypoints, Mask, Object, Points, Polygon, Polyline, Ring, RotatedBox
 from saccade.core.report import Action, Report
 from saccade.core.schema import Kind
-from saccade.formats._paths import SPLIT_WORDS
-from saccade.formats._shapes import held, is_simple
-from saccade.formats._writing import ClassNames, Columns, FileNames, copy_media, size_wh_of
+from saccade.formats._common.geometry import held, is_simple
+from saccade.formats._common.paths import SPLIT_WORDS
+from saccade.formats._common.writing import ClassNames, Columns, FileNames, copy_media, size_wh_of
 from saccade.formats.base import Reading, Record
 
 FLAGS = "flags"

@@ -1,5 +1,5 @@
 """Label Studio."""
 
-from saccade.formats.labelstudio.format import FORMAT
+from saccade.formats.labelstudio.read import FORMAT
 
 __all__ = ["FORMAT"]

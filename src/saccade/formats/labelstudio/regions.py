@@ -12,7 +12,7 @@ import numpy.typing as npt
 from saccade.core.errors import InvalidValueError
 from saccade.core.geometry import mask_from_array, mask_to_array
 from saccade.core.objects import Box, Ellipse, Geometry, Mask, Points, Polygon, RotatedBox
-from saccade.formats._json import Json, list_of, number
+from saccade.formats._common.json import Json, list_of, number
 
 KINDS = {
     "rectanglelabels": "rectanglelabels",

@@ -10,8 +10,8 @@ from typing import Any
 from saccade.core.objects import Box, Ellipse, Geometry, Mask, Object, Points, Polygon, RotatedBox
 from saccade.core.report import Action, Report
 from saccade.core.schema import Kind
-from saccade.formats._shapes import held, is_simple, refuse
-from saccade.formats._writing import ClassNames, Columns, FileNames, copy_media, size_wh_of
+from saccade.formats._common.geometry import held, is_simple, refuse
+from saccade.formats._common.writing import ClassNames, Columns, FileNames, copy_media, size_wh_of
 from saccade.formats.base import Reading, Record
 from saccade.formats.labelstudio.regions import encode_rle, rectangle_value
 

@@ -1,5 +1,5 @@
-"""MOT Challenge: see :mod:`saccade.formats.mot.boxes`; and MOTS with masks: see :mod:`saccade.formats.mot.masks`."""
+"""MOT Challenge: see :mod:`saccade.formats.mot.format`; and MOTS with masks: see :mod:`saccade.formats.mots`."""
 
-from saccade.formats.mot.boxes import FORMAT
+from saccade.formats.mot.format import FORMAT
 
 __all__ = ["FORMAT"]

@@ -8,9 +8,9 @@ from pathlib import Path
 from saccade.core.errors import SaccadeError
 from saccade.core.objects import Object
 from saccade.core.report import Action, Report
-from saccade.formats._disk import NumberSet, Rows, temporary_database
-from saccade.formats._paths import SPLIT_WORDS, Tree
-from saccade.formats._writing import copy_media, image_size_wh, safe_component, size_wh_of
+from saccade.formats._common.paths import SPLIT_WORDS, Tree
+from saccade.formats._common.spill import NumberSet, Rows, temporary_database
+from saccade.formats._common.writing import copy_media, image_size_wh, safe_component, size_wh_of
 from saccade.formats.base import Record
 
 

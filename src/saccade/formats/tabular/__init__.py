@@ -1,1 +1,1 @@
-"""CSV tables of boxes: see :mod:`saccade.formats.tabular.plain` and :mod:`saccade.formats.tabular.openimages`."""
+"""CSV tables of boxes: see :mod:`saccade.formats.csv_boxes` and :mod:`saccade.formats.openimages`."""

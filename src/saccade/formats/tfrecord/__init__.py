@@ -1,5 +1,5 @@
-"""TFRecord shards: see :mod:`saccade.formats.tfrecord.format`."""
+"""TFRecord shards: see :mod:`saccade.formats.tfrecord.read`."""
 
-from saccade.formats.tfrecord.format import FORMAT
+from saccade.formats.tfrecord.read import FORMAT
 
 __all__ = ["FORMAT"]

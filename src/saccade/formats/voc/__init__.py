@@ -1,5 +1,5 @@
 """Pascal VOC."""
 
-from saccade.formats.voc.format import FORMAT
+from saccade.formats.voc.read import FORMAT
 
 __all__ = ["FORMAT"]

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from saccade.core.report import Action, Report
-from saccade.formats._by_image import images_by
-from saccade.formats._disk import RoomyDict
-from saccade.formats._paths import SPLIT_WORDS, Tree, stem_of
-from saccade.formats._text import lines_of
+from saccade.formats._common.paths import SPLIT_WORDS, Tree, stem_of
+from saccade.formats._common.per_image import images_by
+from saccade.formats._common.spill import RoomyDict
+from saccade.formats._common.text import lines_of
 
 ANNOTATIONS = ("Annotations", "annotations")
 IMAGES = ("JPEGImages", "images", "Images")

@@ -1,233 +1,214 @@
-"""Reading Pascal VOC: what one XML file says, and what the whole set says about its pixel convention."""
+"""Pascal VOC: an XML file of boxes for each image, with lists of the splits.
+
+Read: ``Annotations/`` with ``JPEGImages/`` and ``ImageSets/Main``, a VOCdevkit around them, or XML files beside the
+images (in split folders too). An image without an XML file is not labelled yet; one whose file has no objects is
+reviewed and empty. ``difficult``, ``truncated``, ``occluded`` and ``pose`` become attributes where they are set. An
+object whose number, its place in the file, has pixels in the PNG of the image in ``SegmentationObject`` gets these as
+its mask in place of its box; with ``shapes=boxes`` the boxes stay.
+
+Pixels: the devkit counts them from 1 and includes both ends, so a box there is ``x1 = xmin - 1``, ``x2 = xmax`` here
+(option ``origin=1``). Many tools write plain coordinates from 0 (``origin=0``: nothing is taken off). ``auto``
+decides for the whole set, and reports the guess: from 0 where any xmin or ymin is below 1, where all files are by
+labelImg (which counts from 0 but writes 1 for 0), or where most coordinates have fractions; else from 1.
+
+Written: the three folders, and for masks and polygons ``SegmentationObject`` and ``SegmentationClass``, in which the
+later of two objects covers the earlier, which is reported; coordinates keep all their digits, whole numbers stand
+without a point. Files say their origin in ``source/annotation``, so our own reader need not guess. Attributes are
+kept in ``attributes``, as CVAT does.
+
+Source of the format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf.
+"""
 
 from __future__ import annotations
 
-import math
-from array import array
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Context, Decimal
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from typing import Any
-from xml.etree.ElementTree import Element, ParseError
+from typing import Any, ClassVar
 
-from defusedxml import DefusedXmlException
-from defusedxml import ElementTree as SafeTree
-
-from saccade.core.errors import FormatError
-from saccade.core.objects import AttributeValue, BoundsXYXY, Box, Object, Objects
+from saccade.core.errors import FormatError, SaccadeError
 from saccade.core.report import Action, Report
-from saccade.formats._boxes import fit_box, notice_duplicates
-
-DATABASE = "Saccade"
-"""The ``source/database`` of files that we wrote, whose ``source/annotation`` states the origin."""
-FLAGS = ("difficult", "truncated", "occluded")
-EXACT = Context(prec=800)
-"""Arithmetic that takes an origin off a number, or adds it, without losing a digit of any float."""
-TINY_SHARE = 0.002
-_SMALL_FOR_CLASS = 0.05
-_MOST_AREAS = 10_000
-_OBJECT_FIELDS = {"name", "pose", "bndbox", "attributes", *FLAGS}
-
-
-@dataclass(frozen=True)
-class RawObject:
-    """An object as the file has it; coordinates in the order xmin, ymin, xmax, ymax."""
-
-    class_name: str
-    corners: tuple[str, ...]
-    attributes: dict[str, AttributeValue]
+from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.formats._common.options import one_of, parse_options
+from saccade.formats._common.paths import Keys, Tree, stem_of
+from saccade.formats._common.spill import RoomyDict, RoomySet, Rows, temporary_database
+from saccade.formats._common.writing import image_size_wh
+from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats.voc.annotations import Annotation, ObjectReader, Seen, pack, parse_annotation, unpack
+from saccade.formats.voc.files import ANNOTATIONS, find_files, pick_image, read_splits, voc_root
+from saccade.formats.voc.segmentation import CLASSES, OBJECTS, with_masks
+from saccade.formats.voc.write import Options as WriteOptions
+from saccade.formats.voc.write import write_voc
 
 
 @dataclass(frozen=True)
-class Annotation:
-    """One XML file. ``origin`` is stated by files that we wrote."""
+class ReadOptions:
+    """``origin``: the number of the first pixel: 0, 1, or auto; ``shapes``: masks where there are any, or boxes."""
 
-    file_name: str
-    size_wh: tuple[int, int] | None
-    objects: tuple[RawObject, ...]
-    origin: str | None = None
-    is_labelimg: bool = False
-    lost: Counter[str] = field(default_factory=Counter)
+    origin: str | int = "auto"
+    shapes: str = "masks"
 
 
-def parse_annotation(path: Path) -> Annotation:
-    """The content of an XML file; FormatError where it cannot be read safely or is no annotation."""
-    try:
-        root = SafeTree.fromstring(path.read_bytes(), forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError, LookupError, RecursionError) as error:
-        raise FormatError(f"{path.name} is not XML that can be read safely: {error or type(error).__name__}.") from None
-    if root.tag != "annotation":
-        raise FormatError(f"{path.name} is not a VOC annotation: its root is '{root.tag}'.")
-    database, note = _text(root, "source/database"), _text(root, "source/annotation")
-    lost = Counter(child.tag for entry in root.iterfind("object") for child in entry if child.tag not in _OBJECT_FIELDS)
-    return Annotation(
-        file_name=_text(root, "filename"),
-        size_wh=_size_wh(root),
-        objects=tuple(_raw_object(entry) for entry in root.iterfind("object")),
-        origin=note[-1] if database == DATABASE and note in ("origin 0", "origin 1") else None,
-        is_labelimg=database == "Unknown" and root.find("path") is not None,
-        lost=lost,
-    )
+@dataclass(frozen=True)
+class _Entry:
+    key: str
+    image: str
+    split: str | None
+    stem: str
 
 
-def _text(element: Element, path: str) -> str:
-    return (element.findtext(path) or "").strip()
+class Voc:
+    name: ClassVar[str] = "voc"
+    title: ClassVar[str] = "Pascal VOC"
+    holds: ClassVar[str] = "boxes, masks that do not overlap; attributes; splits; labelled or not"
+
+    def detect(self, source: Path) -> Detection:
+        if source.is_file():
+            return Detection(False, "it is a file, and VOC is a folder")
+        tree = Tree(voc_root(source))
+        places = [name for name in ANNOTATIONS if name in tree.folders]
+        found = next((file for file in tree.below(places[0] if places else "", (".xml",))), None)
+        if found is None:
+            return Detection(False, f"there is no XML file {'in ' + places[0] if places else 'in it'}")
+        with tree.path(found).open("rb") as file:
+            if re.search(rb"<annotation[\s>]", file.read(4096)):
+                return Detection(True, f"{found} is an annotation")
+        return Detection(False, f"{found} is XML, but not an annotation")
+
+    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+        """Open a folder; see :class:`ReadOptions`."""
+        chosen = parse_options(ReadOptions, options, "VOC")
+        origin = one_of("origin", chosen.origin, ("auto", "0", "1"))
+        masks = one_of("shapes", chosen.shapes, ("masks", "boxes")) == "masks"
+        return _VocReading(voc_root(source), origin, report, masks=masks).open()
+
+    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
+        write_voc(reading, destination, report, parse_options(WriteOptions, options, "VOC"))
 
 
-def _size_wh(root: Element) -> tuple[int, int] | None:
-    numbers = [to_decimal(_text(root, f"size/{side}")) for side in ("width", "height")]
-    if any(number is None or not 1 <= number < 10**9 for number in numbers):
-        return None
-    return int(numbers[0] or 0), int(numbers[1] or 0)
+class _VocReading:
+    """One opening of a source: all XML files are parsed first, for the classes and the origin."""
 
+    def __init__(self, root: Path, origin: str, report: Report, *, masks: bool) -> None:
+        self._report, self._masks = report, masks
+        self._tree = Tree(root)
+        self._files = find_files(self._tree)
+        if not self._files.annotations:
+            raise FormatError(f"There is no VOC annotation in {root}.", hint="Expected Annotations/*.xml.")
+        self._tree.report_unusable(report)
+        self._annotations = RoomyDict(pack, unpack)
+        self._broken, self._seen = RoomySet(), Seen()
+        self._parse()
+        self._entries = Rows(temporary_database(self), "entries", ("key", "image", "split", "stem"))
+        for entry in self._find_entries():
+            self._entries.add(entry.key, entry.image, entry.split, entry.stem)
+        self._report_lost()
+        self._origin = self._decide(origin)
 
-def to_decimal(text: str) -> Decimal | None:
-    """A number as it is written, or None for what is no finite number."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return Decimal(text) if math.isfinite(number) else None
+    def open(self) -> Reading:
+        infos = tuple(ClassInfo(name) for name in sorted(self._seen.areas.keys() - {""}))
+        columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, infos)]
+        if self._has_splits:
+            columns.append(Column("split", Kind.TEXT))
+        reader = ObjectReader(self._origin, self._seen.small(), self._report)
+        return Reading(Schema(tuple(columns)), self._records(reader), len(self._entries))
 
+    def _parse(self) -> None:
+        for stem, file in self._files.annotations.items():
+            try:
+                self._annotations[stem] = annotation = parse_annotation(self._tree.path(file))
+                self._seen.add(annotation)
+            except (FormatError, OSError) as error:
+                self._report.add(Action.SET_ASIDE, "annotation that cannot be read", key=stem, detail=str(error))
+                self._broken.add(stem)
 
-def _raw_object(entry: Element) -> RawObject:
-    attributes: dict[str, AttributeValue] = {
-        flag: True for flag in FLAGS if _text(entry, flag).lower() in ("1", "true", "yes")
-    }
-    if (pose := _text(entry, "pose")) not in ("", "Unspecified"):
-        attributes["pose"] = pose
-    for pair in entry.iterfind("attributes/attribute"):
-        if name := pair.findtext("name"):
-            attributes[name] = _attribute(pair.find("value"))
-    corners = tuple(_text(entry, f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax"))
-    return RawObject(_text(entry, "name"), corners, attributes)
+    def _decide(self, origin: str) -> int:
+        guess, reason = self._seen.origin()
+        if origin == "auto" and reason:
+            self._report.add(Action.GUESSED, "number of the first pixel", detail=f"{guess}, because {reason}")
+        return int(guess if origin == "auto" else origin)
 
+    def _report_lost(self) -> None:
+        for name, count in self._seen.lost.items():
+            self._report.add(Action.DROPPED, "field of objects", detail=f"'{name}' of {count}")
+        only_classes = CLASSES in self._tree.folders and OBJECTS not in self._tree.folders
+        for folder in (OBJECTS, CLASSES):
+            if folder in self._tree.folders and (only_classes or not self._masks):
+                self._report.add(Action.DROPPED, "folder that is not read", detail=folder)
 
-def _attribute(value: Element | None) -> AttributeValue:
-    text = (value.text or "") if value is not None else ""
-    try:
-        match value.get("type") if value is not None else None:
-            case "bool":
-                return text == "true"
-            case "int":
-                return int(text)
-            case "float":
-                return float(text)
-    except ValueError:
-        pass
-    return text
+    def _find_entries(self) -> Iterator[_Entry]:
+        splits = read_splits(self._tree, self._files, self._report)
+        self._has_splits = splits is not None or self._files.split_folders
+        keys, used = Keys(self._report), RoomySet()
+        for stem in self._files.stems():
+            if stem in self._broken:
+                for other in self._files.images.get(stem) or ():
+                    used.add(other)
+                continue
+            image = self._image(stem, self._annotations.get(stem), used)
+            if image is not None:
+                split = splits.get(stem) if splits is not None else self._folder_split(stem)
+                if splits is not None and split is None:
+                    self._report.add(Action.NOTICED, "item in no split", key=stem)
+                short = stem.partition("/")[2] if self._files.split_folders else stem
+                yield _Entry(keys.take(short, stem), image, split, stem)
 
+    def _folder_split(self, stem: str) -> str | None:
+        return stem.partition("/")[0] if self._files.split_folders and "/" in stem else None
 
-def pack(annotation: Annotation) -> list[Any]:
-    """An annotation as JSON holds it."""
-    objects = [[found.class_name, found.corners, found.attributes] for found in annotation.objects]
-    return [annotation.file_name, annotation.size_wh, objects, annotation.origin]
-
-
-def unpack(packed: list[Any]) -> Annotation:
-    """What was packed, but for what only the set as a whole is asked for."""
-    file_name, size_wh, objects, origin = packed
-    made = tuple(RawObject(name, tuple(corners), attributes) for name, corners, attributes in objects)
-    return Annotation(file_name, tuple(size_wh) if size_wh else None, made, origin)
-
-
-class Seen:
-    """What the annotations of a set, which come one after another, say together.
-
-    Attributes:
-        lost: how often there are fields that are not read.
-        areas: of boxes, by class; of the first ten thousand of each.
-    """
-
-    def __init__(self) -> None:
-        self.lost: Counter[str] = Counter()
-        self.areas: dict[str, array[float]] = {}
-        self._origins: set[str | None] = set()
-        self._all_labelimg, self._below_1 = True, False
-        self._numbers = self._fractions = 0
-
-    def add(self, annotation: Annotation) -> None:
-        self.lost.update(annotation.lost)
-        for found in annotation.objects:
-            areas, xyxy = self.areas.setdefault(found.class_name, array("d")), _corners(found.corners, 0)
-            if xyxy is not None and len(areas) < _MOST_AREAS:
-                areas.append(abs((xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1])))
-            for number in (one for one in map(to_decimal, found.corners[:2]) if one is not None):
-                self._numbers += 1
-                self._fractions += number != number.to_integral_value()
-                self._below_1 = self._below_1 or number < 1
-        if annotation.objects:
-            self._origins.add(annotation.origin)
-            self._all_labelimg = self._all_labelimg and annotation.is_labelimg
-
-    def origin(self) -> tuple[str, str]:
-        """The origin of the set, 0 or 1, and the reason in words.
-
-        The devkit's pixels count from 1, both ends included, so no coordinate can be less than 1. labelImg counts from
-        0 but raises 0 to 1 when it saves, so its sets show no 0 either; it is known by its ``path`` element and its
-        database 'Unknown'.
-        """
-        stated = next(iter(self._origins), None)
-        if stated is not None and len(self._origins) == 1:
-            return stated, ""
-        if self._below_1:
-            return "0", "a coordinate is below 1"
-        if self._origins and self._all_labelimg:
-            return "0", "the files are by labelImg, which counts from 0 and writes 1 for 0"
-        if self._fractions * 2 > self._numbers:
-            return "0", "most coordinates have fractions, and the devkit's are whole"
-        return "1", "no coordinate is below 1, as in the devkit"
-
-    def small(self) -> dict[str, float]:
-        """For each class of enough objects the area below which a box is far smaller than the others."""
-        return {name: _SMALL_FOR_CLASS * median(found) for name, found in self.areas.items() if len(found) >= 20}
-
-
-def _corners(texts: Sequence[str], origin: int) -> BoundsXYXY | None:
-    """Corners with the origin taken off xmin and ymin; exact, because it is done on the decimal digits."""
-    numbers = [number for text in texts if (number := to_decimal(text)) is not None]
-    if len(numbers) != len(texts):
-        return None
-    xmin, ymin, xmax, ymax = numbers
-    first = Decimal(origin)
-    return float(EXACT.subtract(xmin, first)), float(EXACT.subtract(ymin, first)), float(xmax), float(ymax)
-
-
-class ObjectReader:
-    """Turns the objects of a file into ours; repairs and suspicions go to the report."""
-
-    def __init__(self, origin: int, small: Mapping[str, float], report: Report) -> None:
-        self._origin = origin
-        self._small = small
-        self._report = report
-
-    def objects(self, annotation: Annotation, key: str, size_wh: tuple[int, int] | None) -> Objects:
-        """The objects of one image; their ids are their places in the file, from 1."""
-        made = []
-        for position, raw in enumerate(annotation.objects, 1):
-            box = self._box(raw, key, str(position), size_wh)
-            if box is not None:
-                made.append(Object(str(position), raw.class_name, box, attributes=raw.attributes))
-        notice_duplicates(made, key, self._report)
-        return tuple(made)
-
-    def _box(self, raw: RawObject, key: str, object_id: str, size_wh: tuple[int, int] | None) -> Box | None:
-        def add(action: Action, reason: str, detail: str) -> None:
-            self._report.add(action, reason, key=key, object_id=object_id, detail=detail)
-
-        if not raw.class_name:
-            add(Action.DROPPED, "object without a class", "")
+    def _image(self, stem: str, annotation: Annotation | None, used: RoomySet) -> str | None:
+        name = annotation.file_name if annotation else ""
+        image = pick_image(self._files, stem, name)
+        if image is None:
+            reason = "link that leads outside the source" if self._leads_outside(stem) else "image file missing"
+            self._report.add(Action.SET_ASIDE, reason, key=stem, detail=repr(name))
             return None
-        xyxy = _corners(raw.corners, self._origin)
-        if xyxy is None:
-            add(Action.DROPPED, "box with numbers that are not finite", repr(raw.corners))
+        if image in used:
+            if annotation is not None:
+                self._report.add(Action.SET_ASIDE, "second annotation of an image", key=stem, detail=image)
             return None
-        box = fit_box(xyxy, size_wh, self._report, key=key, object_id=object_id, swap=True)
-        if box is not None and size_wh and box.area() < TINY_SHARE * size_wh[0] * size_wh[1]:
-            add(Action.NOTICED, "tiny box", f"{box.area():g} pixels, less than 0.2 % of the image")
-        elif box is not None and box.area() < self._small.get(raw.class_name, 0):
-            add(Action.NOTICED, "box far smaller than others of its class", f"{box.area():g} pixels")
-        return box
+        used.add(image)
+        for other in self._files.images.get(stem) or ():
+            if other not in used:
+                self._report.add(Action.SET_ASIDE, "second image of the same name", key=stem, detail=other)
+        if name and image.rsplit("/", 1)[-1].strip() != name:
+            detail = f"{name!r} for {image}"
+            self._report.add(Action.NOTICED, "file name in the XML that differs", key=stem, detail=detail)
+        return image
+
+    def _leads_outside(self, stem: str) -> bool:
+        return any(f"/{stem_of(file)}".endswith(f"/{stem}") for file in self._tree.outside)
+
+    def _records(self, reader: ObjectReader) -> Iterator[Record]:
+        for entry in (_Entry(*row) for _, *row in self._entries):
+            path, annotation = self._tree.path(entry.image), self._annotations.get(entry.stem)
+            size = self._size_wh(entry.key, annotation, path)
+            labels = None if annotation is None else reader.objects(annotation, entry.key, size)
+            if self._masks and labels is not None and (png := self._png(entry.image)) is not None:
+                labels = with_masks(labels, png, entry.key, size, self._report)
+            values: dict[str, Any] = {"objects": labels}
+            if entry.split is not None:
+                values["split"] = entry.split
+            yield Record(entry.key, LocalFile(path), values, size)
+
+    def _png(self, image: str) -> Path | None:
+        """The numbers of the objects of an image, where it has such a picture."""
+        name = f"{OBJECTS}/{stem_of(image.removeprefix('JPEGImages/'))}.png"
+        return self._tree.path(name) if name in self._tree.files else None
+
+    def _size_wh(self, key: str, annotation: Annotation | None, path: Path) -> tuple[int, int] | None:
+        """The true size, else the one that the file states."""
+        stated = annotation.size_wh if annotation else None
+        try:
+            true = image_size_wh(path)
+        except (SaccadeError, OSError) as error:
+            self._report.add(Action.NOTICED, "image that cannot be opened", key=key, detail=str(error))
+            return stated
+        if annotation is not None and stated != true:
+            detail = f"the file says {stated}, the image is {true}"
+            self._report.add(Action.REPAIRED, "size of an image other than stated", key=key, detail=detail)
+        return true
+
+
+FORMAT = Voc()

@@ -12,11 +12,11 @@ from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 from saccade.core.objects import AttributeValue, BoundsXYXY, Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import Kind
-from saccade.formats._options import one_of
-from saccade.formats._paths import PathList, is_plain_name
-from saccade.formats._writing import ClassNames, Columns, FileNames, Names, ObjectLosses, copy_media, size_wh_of
+from saccade.formats._common.options import one_of
+from saccade.formats._common.paths import PathList, is_plain_name
+from saccade.formats._common.writing import ClassNames, Columns, FileNames, Names, ObjectLosses, copy_media, size_wh_of
 from saccade.formats.base import Reading, Record
-from saccade.formats.voc.read import DATABASE, EXACT, FLAGS
+from saccade.formats.voc.annotations import DATABASE, EXACT, FLAGS
 from saccade.formats.voc.segmentation import Segments, mask_of
 
 

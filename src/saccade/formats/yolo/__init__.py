@@ -1,5 +1,5 @@
 """YOLO."""
 
-from saccade.formats.yolo.format import FORMAT
+from saccade.formats.yolo.read import FORMAT
 
 __all__ = ["FORMAT"]

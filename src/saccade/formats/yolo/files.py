@@ -12,8 +12,7 @@ import yaml
 
 from saccade.core.errors import FormatError
 from saccade.core.report import Action, Report
-from saccade.formats._disk import RoomyDict
-from saccade.formats._paths import (
+from saccade.formats._common.paths import (
     SPLIT_WORDS,
     Tree,
     is_image_name,
@@ -23,6 +22,7 @@ from saccade.formats._paths import (
     stem_of,
     whole_text,
 )
+from saccade.formats._common.spill import RoomyDict
 
 NAME_FILES = ("classes.txt", "obj.names", "names.txt", "_darknet.labels")
 _HAS_NAMES = re.compile(rb"^[\"']?names[\"']?\s*:|[{,]\s*names\s*:", re.MULTILINE)

@@ -9,7 +9,7 @@ from pathlib import Path
 from saccade.core.geometry import rotated_box_from_corners
 from saccade.core.objects import Box, Geometry, Keypoints, Object, Objects, Polygon
 from saccade.core.report import Action, Report
-from saccade.formats._boxes import fit_box, notice_duplicates
+from saccade.formats._common.boxes import fit_box, notice_duplicates
 
 ROUNDING = 2e-6
 """How far numbers written with six decimals may reach over the edge, as a share of the side."""

@@ -10,7 +10,7 @@ from saccade.core.errors import InvalidValueError
 from saccade.core.geometry import clip_geometry, convert
 from saccade.core.objects import Box, Keypoints, Object, Point, Polygon, Ring, RotatedBox
 from saccade.core.report import Action, Report
-from saccade.formats._boxes import fit_box
+from saccade.formats._common.boxes import fit_box
 
 TASKS = ("detect", "segment", "obb", "pose")
 HELD = {"detect": "box", "segment": "polygon", "obb": "rotated_box", "pose": "keypoints"}

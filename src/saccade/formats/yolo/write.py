@@ -11,8 +11,8 @@ import yaml
 from saccade.core.objects import Object
 from saccade.core.report import Action, Report
 from saccade.core.schema import Kind
-from saccade.formats._options import one_of
-from saccade.formats._writing import (
+from saccade.formats._common.options import one_of
+from saccade.formats._common.writing import (
     NO_SPLIT_FOLDER,
     ClassNames,
     Columns,

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from saccade.media._turning import shrink, turn
+from saccade.media._orientation import shrink, turn
 
 if TYPE_CHECKING:
     from av import VideoFrame

@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
-from saccade.media.video.index import FrameIndex, frames_of, index_of
-from saccade.media.video.opening import (
+from saccade.media.video.container import (
     VIDEO_LIMITS,
     VideoLimits,
     VideoSource,
@@ -25,6 +24,7 @@ from saccade.media.video.opening import (
     opened_video,
     video_name,
 )
+from saccade.media.video.index import FrameIndex, frames_of, index_of
 from saccade.media.video.pixels import ToPixels, orientation_of
 
 if TYPE_CHECKING:

@@ -10,8 +10,12 @@ from fastapi.responses import StreamingResponse
 from saccade import __version__
 from saccade.core.errors import InvalidValueError, NotFoundError
 from saccade.core.schema import Kind
-from saccade.server.answers.base import Health
-from saccade.server.answers.datasets import (
+from saccade.server.dependencies.auth import Served
+from saccade.server.dependencies.concurrency import in_turn
+from saccade.server.dependencies.version_cache import Rows, opened_of, version_asked
+from saccade.server.permissions import API
+from saccade.server.schemas.base import Health
+from saccade.server.schemas.datasets import (
     DatasetAnswer,
     ItemAnswer,
     ItemPage,
@@ -22,14 +26,10 @@ from saccade.server.answers.datasets import (
     VersionAnswer,
     columns_of,
 )
-from saccade.server.answers.plain import as_json, plain, plain_item
-from saccade.server.arrow import arrow_stream
-from saccade.server.gate import Served
-from saccade.server.opened import Rows, opened_of, version_asked
-from saccade.server.packing import pieces_of
-from saccade.server.permissions import API
-from saccade.server.turns import in_turn
-from saccade.store.version import DatasetVersion
+from saccade.server.schemas.encoding import as_json, plain, plain_item
+from saccade.server.streaming.arrow import arrow_stream
+from saccade.server.streaming.files import pieces_of
+from saccade.store.datasets.version import DatasetVersion
 
 router = APIRouter(prefix=API)
 Ref = str
@@ -157,7 +157,7 @@ def picture(
 
     Of a video it is the first frame.
     """
-    from saccade.app.viewing import picture as picture_of
+    from saccade.app.datasets.render_item import picture as picture_of
 
     version = version_asked(request, ref)
     if not version.schema.of_kind(Kind.IMAGE) and version.schema.of_kind(Kind.VIDEO):
@@ -177,7 +177,7 @@ def tile(
     y: Annotated[int, Query(ge=0, le=1_000_000)],
 ) -> Response:
     """A square of an image as a JPEG, at most 512 pixels a side; each level halves the one before, which is whole."""
-    from saccade.app.viewing import picture as picture_of
+    from saccade.app.datasets.render_item import picture as picture_of
 
     version = version_asked(request, ref)
     side = TILE << level
@@ -195,7 +195,7 @@ def frame(
     size: Annotated[int, Query(ge=16, le=4096)] = 1280,
 ) -> Response:
     """A frame of a video by its number in the order of showing, as a JPEG."""
-    from saccade.media.stored import read_frame
+    from saccade.media.loader import read_frame
 
     version = version_asked(request, ref)
     video = version.get(key)[version.schema.first(Kind.VIDEO).name]

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from saccade.app.comparing import compare_evaluations
+from saccade.app.ml.compare import compare_evaluations
 from saccade.core.errors import NotFoundError
-from saccade.server.answers.models import EvaluationAnswer
-from saccade.server.answers.plain import plain
-from saccade.server.gate import Served
+from saccade.server.dependencies.auth import Served
 from saccade.server.permissions import API
 from saccade.server.routes.models import evaluation_answer
+from saccade.server.schemas.encoding import plain
+from saccade.server.schemas.models import EvaluationAnswer
 
 router = APIRouter(prefix=API, tags=["models"])
 Ref = Annotated[str | None, Query(max_length=200)]

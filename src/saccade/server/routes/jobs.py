@@ -10,13 +10,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
-from saccade.app.jobs.doing import folder_of
-from saccade.app.jobs.kinds import KINDS, leave
-from saccade.app.uploads import find_upload, new_upload, receive, remove_upload
+from saccade.app.ingest.uploads import find_upload, new_upload, receive, remove_upload
+from saccade.app.jobs.registry import KINDS, leave
+from saccade.app.jobs.run_job import folder_of
 from saccade.core.errors import NotAllowedError, NotFoundError
 from saccade.core.roles import Role
 from saccade.core.schema import FileRef, ImageRef, MediaRef, VideoRef
-from saccade.server.answers.jobs import (
+from saccade.server.dependencies.auth import Served, SignedIn, workspace_of
+from saccade.server.permissions import API
+from saccade.server.schemas.jobs import (
     FolderAnswer,
     HeldFiles,
     JobAnswer,
@@ -28,11 +30,9 @@ from saccade.server.answers.jobs import (
     Wanted,
     WantedFiles,
 )
-from saccade.server.gate import Served, SignedIn, workspace_of
-from saccade.server.permissions import API
-from saccade.store.entrance import Caller
-from saccade.store.held import held_files, identity
-from saccade.store.jobs import ENDED, Job
+from saccade.store.auth.service import Caller
+from saccade.store.jobs.jobs import ENDED, Job
+from saccade.store.maintenance.blob_lookup import held_files, identity
 
 router = APIRouter(prefix=API)
 _LOOK_AGAIN, _TAIL = 0.5, 1 << 20

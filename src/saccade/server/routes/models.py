@@ -9,17 +9,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from saccade.app.beginning import recipe_for
-from saccade.app.comparing import compare_models
-from saccade.server.answers.models import AliasChangeAnswer, EvaluationAnswer, ModelAnswer, ModelPage, RecipeAnswer
-from saccade.server.answers.plain import plain
-from saccade.server.answers.versions import NewAlias
-from saccade.server.gate import Served, SignedIn
-from saccade.server.opened import opened_of
-from saccade.server.packing import pieces_of, zipped
+from saccade.app.ml.compare import compare_models
+from saccade.app.ml.recipe_template import recipe_for
+from saccade.server.dependencies.auth import Served, SignedIn
+from saccade.server.dependencies.version_cache import opened_of
 from saccade.server.permissions import API
-from saccade.store.evaluations import Evaluation
-from saccade.store.models import MANIFEST, ModelVersion, exported
+from saccade.server.schemas.encoding import plain
+from saccade.server.schemas.models import AliasChangeAnswer, EvaluationAnswer, ModelAnswer, ModelPage, RecipeAnswer
+from saccade.server.schemas.versions import NewAlias
+from saccade.server.streaming.files import pieces_of, zipped
+from saccade.store.registry.evaluations import Evaluation
+from saccade.store.registry.models import MANIFEST, ModelVersion, exported
 
 router = APIRouter(prefix=API)
 

@@ -11,11 +11,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from saccade.app.oidc.provider import Provider, derived
+from saccade.app.auth.oidc.provider import Provider, derived
 from saccade.core.errors import ConflictError, NotFoundError, ProviderError
-from saccade.server.answers.base import Failure
-from saccade.server.answers.people import SignInBegun, SignInWanted, WaysAnswer
-from saccade.server.gate import (
+from saccade.server.dependencies.auth import (
     PROJECT,
     Served,
     address_of,
@@ -27,8 +25,10 @@ from saccade.server.gate import (
     remember_begun,
 )
 from saccade.server.permissions import API
-from saccade.store.identities import Begun, Entered, NotLetInError, Waiting
-from saccade.store.tables import DEFAULT_PROJECT
+from saccade.server.schemas.base import Failure
+from saccade.server.schemas.members import SignInBegun, SignInWanted, WaysAnswer
+from saccade.store.auth.sso import Begun, Entered, NotLetInError, Waiting
+from saccade.store.catalog.tables import DEFAULT_PROJECT
 from saccade.store.workspace import Workspace
 
 router = APIRouter(prefix=API)

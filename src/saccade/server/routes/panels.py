@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from saccade.app.panels.running import Panels
+from saccade.app.panels.host import Panels
 from saccade.core.errors import InvalidValueError, PanelError
 from saccade.core.roles import Role
-from saccade.server.answers.base import Problem
-from saccade.server.answers.panels import PanelAnswer, PanelShown
-from saccade.server.gate import Served, SignedIn
+from saccade.server.dependencies.auth import Served, SignedIn
 from saccade.server.permissions import API
-from saccade.store.entrance import Caller
+from saccade.server.schemas.base import Problem
+from saccade.server.schemas.panels import PanelAnswer, PanelShown
+from saccade.store.auth.service import Caller
 
 router = APIRouter(prefix=API, tags=["panels"])
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from saccade.server.answers.people import NewProject, ProjectAnswer
-from saccade.server.gate import Served, SignedIn
+from saccade.server.dependencies.auth import Served, SignedIn
 from saccade.server.permissions import API
+from saccade.server.schemas.members import NewProject, ProjectAnswer
 
 router = APIRouter(prefix=API, tags=["projects"])
 

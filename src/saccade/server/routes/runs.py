@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from saccade.app.pipelines import cancel_run, drawing_of_run, events_of, steps_of
-from saccade.server.answers.plain import plain
-from saccade.server.answers.runs import EventPage, PipelineRunAnswer, RunAnswer
-from saccade.server.gate import Served
+from saccade.app.pipelines.run import cancel_run, drawing_of_run, events_of, steps_of
+from saccade.server.dependencies.auth import Served
 from saccade.server.permissions import API
-from saccade.store.runs import Run
+from saccade.server.schemas.encoding import plain
+from saccade.server.schemas.runs import EventPage, PipelineRunAnswer, RunAnswer
+from saccade.store.registry.runs import Run
 
 router = APIRouter(prefix=API, tags=["runs"])
 

@@ -11,14 +11,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from saccade.app.bulk import change_items
-from saccade.app.classes import change_classes, classes_of
-from saccade.app.jobs.changes import ClassesChange, ItemsChange
+from saccade.app.datasets.bulk_edit import change_items
+from saccade.app.datasets.classes import change_classes, classes_of
+from saccade.app.jobs.edits import ClassesChange, ItemsChange
 from saccade.core.merge import Merged
-from saccade.server.answers.classes import ClassAnswer, ClassesAnswer
-from saccade.server.answers.datasets import NewView, ViewAnswer
-from saccade.server.answers.plain import plain
-from saccade.server.answers.versions import (
+from saccade.server.dependencies.auth import Served, SignedIn
+from saccade.server.dependencies.version_cache import Changed, IfMatch, opened_of, tag_of, to_follow, version_asked
+from saccade.server.permissions import API
+from saccade.server.schemas.classes import ClassAnswer, ClassesAnswer
+from saccade.server.schemas.datasets import NewView, ViewAnswer
+from saccade.server.schemas.encoding import plain
+from saccade.server.schemas.versions import (
     ConflictAnswer,
     DatasetNames,
     MergeAnswer,
@@ -29,11 +32,8 @@ from saccade.server.answers.versions import (
     Restoring,
     VersionMade,
 )
-from saccade.server.gate import Served, SignedIn
-from saccade.server.opened import Changed, IfMatch, opened_of, tag_of, to_follow, version_asked
-from saccade.server.permissions import API
-from saccade.store.names import MAIN
-from saccade.store.version import DatasetVersion
+from saccade.store.catalog.names import MAIN
+from saccade.store.datasets.version import DatasetVersion
 
 router = APIRouter(prefix=API, tags=["datasets"])
 

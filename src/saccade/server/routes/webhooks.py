@@ -6,8 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from saccade.app.webhooks import add_webhook, change_webhook
-from saccade.server.answers.webhooks import (
+from saccade.app.webhooks.webhooks import add_webhook, change_webhook
+from saccade.server.dependencies.auth import Served, SignedIn
+from saccade.server.permissions import API
+from saccade.server.schemas.webhooks import (
     DeliveryAnswer,
     DeliveryPage,
     NewWebhook,
@@ -16,9 +18,7 @@ from saccade.server.answers.webhooks import (
     WebhookChange,
     WebhookMade,
 )
-from saccade.server.gate import Served, SignedIn
-from saccade.server.permissions import API
-from saccade.store.webhooks import Webhook
+from saccade.store.webhooks.webhooks import Webhook
 
 router = APIRouter(prefix=API, tags=["webhooks"])
 

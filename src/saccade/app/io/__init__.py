@@ -1,0 +1,1 @@
+"""Output folders that are written atomically."""

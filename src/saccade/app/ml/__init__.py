@@ -1,0 +1,1 @@
+"""Use cases on models: train, evaluate, predict and compare."""

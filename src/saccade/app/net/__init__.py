@@ -1,0 +1,1 @@
+"""Outgoing HTTP that is protected against server-side request forgery (SSRF)."""

@@ -1,0 +1,1 @@
+"""Panels that ship with Saccade."""

@@ -1,0 +1,1 @@
+"""Webhooks: configuration and the sender of deliveries."""

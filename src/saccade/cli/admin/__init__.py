@@ -1,0 +1,1 @@
+"""Commands that administer a workspace: init, doctor, gc, backup, projects, users."""

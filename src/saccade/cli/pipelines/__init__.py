@@ -1,0 +1,1 @@
+"""Commands on pipelines: run, explain, operations, runs."""

@@ -1,0 +1,1 @@
+"""The result cache: keys, column files, per-item results and segments."""

@@ -1,0 +1,1 @@
+"""Tables that flow between steps, and where their values come from."""

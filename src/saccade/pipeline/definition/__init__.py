@@ -1,0 +1,1 @@
+"""Pipeline definitions: the graph, its YAML form, operation loading and the plan."""

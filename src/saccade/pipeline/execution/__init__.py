@@ -1,0 +1,1 @@
+"""Execution: the runner, bound steps, engines and worker processes."""

@@ -1,0 +1,1 @@
+"""Explanations: why a step or an item runs, and pictures of the graph."""

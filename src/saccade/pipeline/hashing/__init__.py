@@ -1,0 +1,1 @@
+"""Content hashes: code fingerprints and columnar digests."""

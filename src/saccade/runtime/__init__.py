@@ -1,0 +1,1 @@
+"""Process-wide concerns: signals and garbage-collector control."""

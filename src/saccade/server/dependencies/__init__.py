@@ -1,0 +1,1 @@
+"""FastAPI dependencies: authentication, rate limits, open dataset versions and concurrency limits."""

@@ -1,0 +1,1 @@
+"""Streamed responses: Arrow record batches and ZIP archives."""

@@ -1,0 +1,1 @@
+"""Conversion between Python values and Arrow columns."""

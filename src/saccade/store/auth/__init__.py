@@ -1,0 +1,1 @@
+"""Authentication: users, sessions, tokens and single sign-on."""

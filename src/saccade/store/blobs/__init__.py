@@ -1,0 +1,1 @@
+"""Content-addressed blobs and the packs that hold small ones."""

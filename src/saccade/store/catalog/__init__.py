@@ -1,0 +1,1 @@
+"""The SQL catalog: tables, sessions, references, names and migrations."""

@@ -1,0 +1,1 @@
+"""Datasets: versions, references, mutations, merges, diffs, classes and statistics."""

@@ -1,0 +1,1 @@
+"""Maintenance of a workspace: doctor, garbage collection, orphans, backup and transfer."""

@@ -1,0 +1,1 @@
+"""Models, evaluations, runs and their lineage."""

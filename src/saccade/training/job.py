@@ -1,0 +1,146 @@
+"""One training from a recipe and a reader: what the loop needs is put together here, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from saccade.core.errors import RecipeError, SaccadeError, nearest
+from saccade.core.objects import Objects
+from saccade.core.reader import Item, Reader
+from saccade.core.schema import Column, Kind
+from saccade.evaluation.classification import evaluate_labels
+from saccade.evaluation.detection import evaluate_objects
+from saccade.inference.predictor import Prediction, Predictor
+from saccade.media.loader import read_image
+from saccade.models.components.base import HEADS
+from saccade.models.device import reuse_freed_memory
+from saccade.models.factory import VisionModel, build_model
+from saccade.training.augment import build_augmentations
+from saccade.training.hooks import Hook
+from saccade.training.loader import Batches, TrainingSet, split_keys
+from saccade.training.loop import Outcome, fit
+from saccade.training.recipe import Recipe
+
+_FREE_TO_CHANGE = {"epochs", "max_minutes", "early_stop", "workers", "checkpoint_every"}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Everything of a training but its folder: made and checked before anything runs."""
+
+    recipe: Recipe
+    target: str
+    class_names: tuple[str, ...]
+    model: VisionModel
+    batches: Batches
+    validate: Callable[[VisionModel], Mapping[str, float]]
+
+    def run(
+        self,
+        folder: Path,
+        *,
+        inputs: Sequence[str],
+        hooks: Sequence[Hook] = (),
+        resume: bool = False,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Outcome:
+        """Train; see :func:`saccade.training.loop.fit`. ``inputs`` are the dataset versions that identify it."""
+        reuse_freed_memory()
+        return fit(
+            self.recipe.train, self.model, self.batches, self.validate, folder,
+            identity=identity(self.recipe, inputs), hooks=hooks, resume=resume, should_stop=should_stop,
+        )  # fmt: skip
+
+
+def identity(recipe: Recipe, inputs: Sequence[str]) -> dict[str, Any]:
+    """What must be the same for one training to go on from another's checkpoint.
+
+    How long it lasts and how it is loaded may change, so that a finished training can be made longer.
+    """
+    plain = recipe.to_json()
+    plain["train"] = {name: value for name, value in plain["train"].items() if name not in _FREE_TO_CHANGE}
+    plain.pop("description")
+    return {"recipe": plain, "inputs": list(inputs)}
+
+
+def prepare(recipe: Recipe, reader: Reader) -> Session:
+    """Check a recipe against its data and build everything; RecipeError says what does not fit."""
+    target = _only_target(recipe)
+    column = _column(reader, recipe, target)
+    classes = column.class_names
+    if not classes:
+        raise RecipeError(f"The column '{target}' of '{recipe.data.dataset}' has no classes.")
+    if _column(reader, recipe, recipe.data.image).kind is not Kind.IMAGE:
+        raise RecipeError(f"'data.image' is '{recipe.data.image}', which is not a column of images.")
+    train_keys = split_keys(reader, recipe.data, recipe.data.train)
+    validate_keys = split_keys(reader, recipe.data, recipe.data.validate_split)
+    torch.manual_seed(recipe.train.seed)
+    model = build_model(recipe.model, {target: len(classes)})
+    if model.head(target).target_kind != column.kind:
+        raise RecipeError(
+            f"The head '{recipe.model.heads[target].type}' learns a column of kind {model.head(target).target_kind}, "
+            f"and '{target}' is of kind {column.kind}.",
+            hint=f"Registered heads: {', '.join(HEADS.names())}.",
+        )
+    dataset = TrainingSet(
+        reader, train_keys, recipe.data, target, classes, recipe.model.input,
+        build_augmentations(recipe.augment), recipe.train.seed,
+    )  # fmt: skip
+    batches = Batches(dataset, recipe.train.batch_size, recipe.train.workers)
+    items = [item for item in reader.items([recipe.data.image, target], validate_keys) if item[target] is not None]
+    validate = partial(_validate, recipe, reader, items, target, classes)
+    return Session(recipe, target, classes, model, batches, validate)
+
+
+def _column(reader: Reader, recipe: Recipe, name: str) -> Column:
+    if name not in reader.schema:
+        raise RecipeError(
+            f"The dataset '{recipe.data.dataset}' has no column '{name}', which the recipe needs.",
+            hint=nearest(name, reader.schema.names),
+        )
+    return reader.schema[name]
+
+
+def _only_target(recipe: Recipe) -> str:
+    if len(recipe.model.heads) != 1:
+        raise RecipeError(f"This Saccade trains one head at a time, not {len(recipe.model.heads)}.")
+    return next(iter(recipe.model.heads))
+
+
+def _validate(
+    recipe: Recipe, reader: Reader, items: Sequence[Item], target: str, classes: Sequence[str], model: VisionModel
+) -> dict[str, float]:
+    """Metrics on the validation split, the one that chooses the best weights first."""
+    predictor = Predictor(model, {target: classes}, precision=recipe.train.precision)
+    reads = ((item.key, partial(read_image, reader, item[recipe.data.image])) for item in items)
+    predictions = {found.key: found for found in predictor.predict(reads) if found.error is None}
+    if not predictions:
+        raise SaccadeError("No image of the validation split can be decoded.", hint="Run `saccade doctor`.")
+    if reader.schema[target].kind is Kind.LABEL:
+        return _label_metrics(items, target, classes, predictions)
+    return _object_metrics(items, target, classes, predictions)
+
+
+def _object_metrics(
+    items: Sequence[Item], target: str, classes: Sequence[str], predictions: Mapping[str, Prediction]
+) -> dict[str, float]:
+    truth: dict[str, Objects] = {item.key: item[target] for item in items if item.key in predictions}
+    found = {key: prediction.objects[target] for key, prediction in predictions.items()}
+    sizes = {key: prediction.size_wh for key, prediction in predictions.items()}
+    metrics = evaluate_objects(truth, found, sizes, kind="boxes", classes=classes)
+    return {"ap": metrics.ap or 0.0, "ap50": metrics.ap50 or 0.0, "ap75": metrics.ap75 or 0.0}
+
+
+def _label_metrics(
+    items: Sequence[Item], target: str, classes: Sequence[str], predictions: Mapping[str, Prediction]
+) -> dict[str, float]:
+    truth = {item.key: item[target] for item in items if item.key in predictions}
+    probabilities = {key: prediction.probabilities[target] for key, prediction in predictions.items()}
+    metrics = evaluate_labels(truth, probabilities, classes)
+    return {"accuracy": metrics.accuracy, "macro_f1": metrics.macro.f1, "log_loss": metrics.log_loss}
