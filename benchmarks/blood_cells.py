@@ -61,8 +61,10 @@ def show(name: str, runs: list[dict[str, float]]) -> None:
     """The figures of each run and their means."""
     for seed, run in enumerate(runs):
         print(f"{name:10} seed {seed}  AP {run['ap']:.4f}  AP50 {run['ap50']:.4f}  {run['seconds'] / 60:.1f} min")
-    print(f"{name:10} mean    AP {statistics.mean(run['ap'] for run in runs):.4f}  "
-          f"AP50 {statistics.mean(run['ap50'] for run in runs):.4f}")  # fmt: skip
+    print(
+        f"{name:10} mean    AP {statistics.mean(run['ap'] for run in runs):.4f}  "
+        f"AP50 {statistics.mean(run['ap50'] for run in runs):.4f}"
+    )
 
 
 def main() -> None:

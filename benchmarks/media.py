@@ -139,14 +139,18 @@ def main() -> None:
         make_giant(giant, given.side)
         small = Limits(max_pixels=1_000_000)
         measured(
-            "giant: check", lambda: verify(giant, limits=small), "libvips, one pass",
+            "giant: check",
+            lambda: verify(giant, limits=small),
+            "libvips, one pass",
             lambda: pyvips.Image.jpegload(str(giant), access="sequential").avg(),
-        )  # fmt: skip
+        )
         made = Path(place) / "pyramid.tif"
         measured(
-            "giant: pyramid", lambda: build_pyramid(giant, made), "libvips dzsave",
+            "giant: pyramid",
+            lambda: build_pyramid(giant, made),
+            "libvips dzsave",
             lambda: bare_pyramid(giant, Path(place) / f"{time.monotonic_ns()}.zip"),
-        )  # fmt: skip
+        )
         measured(
             "giant: 50 parts", lambda: ours_parts(made, given.side), "libvips", lambda: bare_parts(made, given.side)
         )

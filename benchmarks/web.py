@@ -32,8 +32,14 @@ from playwright.sync_api import sync_playwright
 from server import start
 
 PASSWORD = "a password of mine"
-CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", "--no-first-run")  # fmt: skip
+CHROMIUM = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
 _BATCH = 100
 _LABELS = """<View><Image name="image" value="$image"/><RectangleLabels name="l" toName="image">
 <Label value="a"/></RectangleLabels></View>"""
@@ -124,13 +130,26 @@ def label_studio(python: Path, pictures: Path, folder: Path) -> dict[str, float]
     """The same for Label Studio."""
     token, port = "".join(random.Random(1).choices("0123456789abcdef", k=40)), 8199
     settings = {
-        **os.environ, "COLLECT_ANALYTICS": "false", "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+        **os.environ,
+        "COLLECT_ANALYTICS": "false",
+        "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
         "LABEL_STUDIO_BASE_DATA_DIR": str(folder),
-    }  # fmt: skip
+    }
     command = [
-        str(python.parent / "label-studio"), "start", "--no-browser", "--internal-host", "127.0.0.1", "-p", str(port),
-        "--username", "a@example.org", "--password", PASSWORD, "--user-token", token,
-    ]  # fmt: skip
+        str(python.parent / "label-studio"),
+        "start",
+        "--no-browser",
+        "--internal-host",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "--username",
+        "a@example.org",
+        "--password",
+        PASSWORD,
+        "--user-token",
+        token,
+    ]
     process = subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:

@@ -133,9 +133,11 @@ def bucket(_s3_server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     import s3fs
 
     for name, value in {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{_s3_server}", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{_s3_server}",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
         "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():  # fmt: skip
+    }.items():
         monkeypatch.setenv(name, value)
     s3fs.S3FileSystem.clear_instance_cache()
     name = f"bucket-{uuid.uuid4().hex}"

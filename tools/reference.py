@@ -123,8 +123,13 @@ def _is_model(annotation: Any) -> bool:
 
 
 _WORDS: dict[Any, str] = {
-    str: "text", Path: "path", int: "whole number", float: "number", bool: "true or false", ComponentSpec: "component",
-}  # fmt: skip
+    str: "text",
+    Path: "path",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    ComponentSpec: "component",
+}
 
 
 def _type(annotation: Any) -> str:

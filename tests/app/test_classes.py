@@ -19,15 +19,21 @@ from saccade.store.query import column_cache
 from saccade.store.workspace import Workspace
 
 CLASSES = (
-    ClassInfo("vehicle"), ClassInfo("car", "vehicle"), ClassInfo("taxi", "car", "#ffcc00"),
-    ClassInfo("person", None, None, ("head", "foot"), ((0, 1),)), ClassInfo("dog"), ClassInfo("cat"),
-)  # fmt: skip
+    ClassInfo("vehicle"),
+    ClassInfo("car", "vehicle"),
+    ClassInfo("taxi", "car", "#ffcc00"),
+    ClassInfo("person", None, None, ("head", "foot"), ((0, 1),)),
+    ClassInfo("dog"),
+    ClassInfo("cat"),
+)
 SCHEMA = Schema(
     (
-        Column("objects", Kind.OBJECTS, CLASSES), Column("kind", Kind.LABEL, (ClassInfo("car"), ClassInfo("dog"))),
-        Column("tags", Kind.LABELS, (ClassInfo("dog"), ClassInfo("night"))), Column("note", Kind.TEXT),
+        Column("objects", Kind.OBJECTS, CLASSES),
+        Column("kind", Kind.LABEL, (ClassInfo("car"), ClassInfo("dog"))),
+        Column("tags", Kind.LABELS, (ClassInfo("dog"), ClassInfo("night"))),
+        Column("note", Kind.TEXT),
     )
-)  # fmt: skip
+)
 
 
 def thing(number: int, name: str) -> Object:

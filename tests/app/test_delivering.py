@@ -181,9 +181,19 @@ def test_a_secure_connection_that_is_never_made_ends_in_time() -> None:
 
 
 INSIDE = (
-    "127.0.0.1", "localhost", "[::1]", "2130706433", "0x7f.1", "0177.0.0.1", "127.1", "[::ffff:127.0.0.1]", "0.0.0.0",
-    "[::]", "[::ffff:7f00:1]", "①②⑦.⓪.⓪.①",
-)  # fmt: skip
+    "127.0.0.1",
+    "localhost",
+    "[::1]",
+    "2130706433",
+    "0x7f.1",
+    "0177.0.0.1",
+    "127.1",
+    "[::ffff:127.0.0.1]",
+    "0.0.0.0",
+    "[::]",
+    "[::ffff:7f00:1]",
+    "①②⑦.⓪.⓪.①",
+)
 
 
 @pytest.mark.parametrize("host", INSIDE)
@@ -237,13 +247,18 @@ def _too_slow(timeout: float) -> socket.socket:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("ftp://example.org/x", "no address of the web"), ("example.org", "no address of the web"),
-        ("http://", "no address of the web"), ("http://a b/", "no address of the web"),
-        ("http://a/\r\nX: y", "no address of the web"), ("http://ann:secret@8.8.8.8/", "no name and no password"),
-        ("http://8.8.8.8/#part", "never sent"), ("file:///etc/passwd", "no address of the web"), ("", "no address"),
+        ("ftp://example.org/x", "no address of the web"),
+        ("example.org", "no address of the web"),
+        ("http://", "no address of the web"),
+        ("http://a b/", "no address of the web"),
+        ("http://a/\r\nX: y", "no address of the web"),
+        ("http://ann:secret@8.8.8.8/", "no name and no password"),
+        ("http://8.8.8.8/#part", "never sent"),
+        ("file:///etc/passwd", "no address of the web"),
+        ("", "no address"),
         ("http://[::1", "no address"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_address_is_refused(workspace: Workspace, url: str, message: str) -> None:
     with pytest.raises(InvalidValueError, match=message):
         add_webhook(workspace, url)

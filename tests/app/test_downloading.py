@@ -72,9 +72,12 @@ class Site(BaseHTTPRequestHandler):
 
 
 _ANSWERS = {
-    "/a.png": (200, png()), "/b%20%C3%BC.png": (200, png()), "/c": (200, png()), "/never": (503, b""),
+    "/a.png": (200, png()),
+    "/b%20%C3%BC.png": (200, png()),
+    "/c": (200, png()),
+    "/never": (503, b""),
     "/large": (200, bytes(60_000)),
-}  # fmt: skip
+}
 _MOVED = {"/loop": "/loop", "/file": "file:///etc/hostname"}
 
 
@@ -143,13 +146,28 @@ def test_addresses_that_are_not_public_are_not_asked(site: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("address", "public"),
     [
-        ("8.8.8.8", True), ("2606:4700:4700::1111", True), ("10.0.0.1", False), ("192.168.1.1", False),
-        ("172.16.0.1", False), ("169.254.169.254", False), ("100.64.0.1", False), ("127.0.0.1", False),
-        ("0.0.0.0", False), ("224.0.0.1", False), ("255.255.255.255", False), ("::1", False), ("::", False),
-        ("fe80::1%eth0", False), ("fd00::1", False), ("::ffff:10.0.0.1", False), ("64:ff9b::a9fe:a9fe", False),
-        ("2002:a00:1::", False), ("ff02::1", False), ("240.0.0.1", False),
+        ("8.8.8.8", True),
+        ("2606:4700:4700::1111", True),
+        ("10.0.0.1", False),
+        ("192.168.1.1", False),
+        ("172.16.0.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("127.0.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::1", False),
+        ("::", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("2002:a00:1::", False),
+        ("ff02::1", False),
+        ("240.0.0.1", False),
     ],
-)  # fmt: skip
+)
 def test_which_addresses_are_public(address: str, public: bool) -> None:
     assert is_public(address) is public
 
@@ -214,10 +232,15 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 def test_a_list_of_addresses(site: str, tmp_path: Path, workspace: Workspace) -> None:
     lines = [
-        "# pictures", f"{site}/a.png", "", f"{site}/a.png sub/second", f"{site}/b%20%C3%BC.png",
+        "# pictures",
+        f"{site}/a.png",
+        "",
+        f"{site}/a.png sub/second",
+        f"{site}/b%20%C3%BC.png",
         f"{site}/c?key=1\tthird",
-        f"{site}/nothing?secret=1", "no address",
-    ]  # fmt: skip
+        f"{site}/nothing?secret=1",
+        "no address",
+    ]
     path = tmp_path / "urls.txt"
     path.write_text("\n".join(lines), "utf-8")
     result = import_dataset(workspace, path, "web", private_network=True)

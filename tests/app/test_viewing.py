@@ -113,8 +113,10 @@ def test_frames_and_pages(workspace: Workspace, tmp_path: Path) -> None:
     assert len(list(workspace.objects.digests())) == 2
     refs: dict[str, ImageRef] = {item.key: item["image"] for item in every.version.items()}
     assert {key: (ref.frame, ref.width) for key, ref in refs.items()} == {
-        "scan/0000": (0, 30), "scan/0001": (1, 31), "scan/0002": (2, 32),
-    }  # fmt: skip
+        "scan/0000": (0, 30),
+        "scan/0001": (1, 31),
+        "scan/0002": (2, 32),
+    }
     assert read_image(every.version, refs["scan/0002"])[0, 0, 0] == 80
     with pytest.raises(NotFoundError):
         render_item.picture(workspace, version, "nothing")

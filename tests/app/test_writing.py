@@ -40,8 +40,17 @@ def picture(color: int, size: tuple[int, int] = (12, 8)) -> bytes:
 
 
 def ref_of(data: bytes, **more: Any) -> ImageRef:
-    return ImageRef(**{"digest": digest_bytes(data), "size": len(data), "name": "a.png", "width": 0, "height": 0,
-                       "format": "", **more})  # fmt: skip
+    return ImageRef(
+        **{
+            "digest": digest_bytes(data),
+            "size": len(data),
+            "name": "a.png",
+            "width": 0,
+            "height": 0,
+            "format": "",
+            **more,
+        }
+    )
 
 
 def stream_of(batch: pa.RecordBatch) -> bytes:
@@ -123,10 +132,14 @@ def test_linked_files_stay_linked(workspace: Workspace, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ref", "words"),
     [
-        ({"digest": "../../etc/passwd"}, "SHA-256"), ({"digest": "A" * 64}, "SHA-256"), ({"size": -1}, "size"),
-        ({"uri": "file:///etc/passwd"}, "Files are sent"), ({"frame": -1}, "no frame"), ({"name": "x" * 3000}, "name"),
+        ({"digest": "../../etc/passwd"}, "SHA-256"),
+        ({"digest": "A" * 64}, "SHA-256"),
+        ({"size": -1}, "size"),
+        ({"uri": "file:///etc/passwd"}, "Files are sent"),
+        ({"frame": -1}, "no frame"),
+        ({"name": "x" * 3000}, "name"),
     ],
-)  # fmt: skip
+)
 def test_references_that_are_none(workspace: Workspace, tmp_path: Path, ref: dict[str, Any], words: str) -> None:
     refused(workspace, sent(tmp_path, [Item("a", {"image": ref_of(picture(1), **ref)})]), words)
 
@@ -134,11 +147,17 @@ def test_references_that_are_none(workspace: Workspace, tmp_path: Path, ref: dic
 def test_columns_and_schemas_that_do_not_fit(workspace: Workspace, tmp_path: Path) -> None:
     good = encode_items([Item("a", {})], SCHEMA).cast(arrow_schema(SCHEMA, position=False))
     for metadata in (
-        None, {}, {SCHEMA_METADATA: b"{"}, {SCHEMA_METADATA: b"[]"}, {SCHEMA_METADATA: b'{"columns": 5}'},
-        {SCHEMA_METADATA: b'{"columns": []}'}, {SCHEMA_METADATA: json.dumps({"columns": [{"name": "image"}]}).encode()},
-        {SCHEMA_METADATA: b"[" * 100_000}, {SCHEMA_METADATA: b'{"columns": [{"name": "a", "kind": ["x"]}]}'},
+        None,
+        {},
+        {SCHEMA_METADATA: b"{"},
+        {SCHEMA_METADATA: b"[]"},
+        {SCHEMA_METADATA: b'{"columns": 5}'},
+        {SCHEMA_METADATA: b'{"columns": []}'},
+        {SCHEMA_METADATA: json.dumps({"columns": [{"name": "image"}]}).encode()},
+        {SCHEMA_METADATA: b"[" * 100_000},
+        {SCHEMA_METADATA: b'{"columns": [{"name": "a", "kind": ["x"]}]}'},
         {SCHEMA_METADATA: json.dumps({"columns": [{"name": "_rowid", "kind": "text"}]}).encode()},
-    ):  # fmt: skip
+    ):
         refused(workspace, sent(tmp_path, stream_of(good.replace_schema_metadata(metadata))))
     whole = arrow_schema(SCHEMA, position=False)
     numbers = pa.schema([whole.field(0), *(pa.field(name, pa.int64()) for name in SCHEMA.names)], whole.metadata)
@@ -155,11 +174,22 @@ def test_objects_are_made_anew(workspace: Workspace, tmp_path: Path) -> None:
     good = good.cast(arrow_schema(SCHEMA, position=False))
     objects = good.column("objects").flatten()
     for name, values in (
-        ("x1", [0.0, np.nan]), ("x1", [0.0, 5.0]), ("x2", [0.0, np.inf]), ("type", ["polygon", "nothing"]),
-        ("type", [None, "box"]), ("shape", [[9, 9], []]), ("shape", [[-1], []]), ("coords", [[1.0], []]),
-        ("id", ["1", "1"]), ("id", [None, "2"]), ("class", [None, "a"]), ("attributes", ["{", None]),
-        ("attributes", ["[1]", None]), ("attributes", ["[" * 100_000, None]), ("score", [np.nan, None]),
-    ):  # fmt: skip
+        ("x1", [0.0, np.nan]),
+        ("x1", [0.0, 5.0]),
+        ("x2", [0.0, np.inf]),
+        ("type", ["polygon", "nothing"]),
+        ("type", [None, "box"]),
+        ("shape", [[9, 9], []]),
+        ("shape", [[-1], []]),
+        ("coords", [[1.0], []]),
+        ("id", ["1", "1"]),
+        ("id", [None, "2"]),
+        ("class", [None, "a"]),
+        ("attributes", ["{", None]),
+        ("attributes", ["[1]", None]),
+        ("attributes", ["[" * 100_000, None]),
+        ("score", [np.nan, None]),
+    ):
         place = objects.type.get_field_index(name)
         arrays = [objects.field(at) for at in range(objects.type.num_fields)]
         arrays[place] = pa.array(values, objects.type.field(place).type)

@@ -120,8 +120,10 @@ def test_a_name_that_is_taken(trained_command: Command, pictures: Path) -> None:
 RECIPES = {
     "misspelt key": (RECIPE.replace("epochs:", "epoch:"), "epochs"),
     "misspelt group": (RECIPE.replace("train:", "trian:"), "train"),
-    "unknown backbone": (RECIPE.replace("{type: csp, widths: [8, 16, 24, 32], depths: [1, 1, 1, 1]}",
-                                        "{type: timm, name: resnet1888}"), "resnet1"),
+    "unknown backbone": (
+        RECIPE.replace("{type: csp, widths: [8, 16, 24, 32], depths: [1, 1, 1, 1]}", "{type: timm, name: resnet1888}"),
+        "resnet1",
+    ),
     "unknown encoder": (RECIPE.replace("type: csp", "type: cspp"), "csp"),
     "unknown head": (RECIPE.replace("type: dense_boxes", "type: dense_box"), "dense_boxes"),
     "unknown augmentation": (RECIPE.replace("type: flip", "type: flop"), "flip"),
@@ -135,7 +137,7 @@ RECIPES = {
     "empty": ("", "mapping"),
     "no name": (RECIPE.replace("name: ships\n", ""), "name"),
     "unknown dataset": (RECIPE.replace("harbour", "harbor"), "harbour"),
-}  # fmt: skip
+}
 
 
 NAMES = {"unknown dataset", "unknown encoder", "unknown head", "unknown augmentation"}

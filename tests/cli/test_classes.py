@@ -33,9 +33,25 @@ def test_classes_are_listed_and_changed(run: Command) -> None:
     shown = run("datasets", "classes", "d")
     assert re.search(r"objects +x\[bold\] +#[0-9a-f]{6} +1 +1\n", shown.out)
     done = run(
-        "datasets", "classes", "d", "--add", "tram", "--rename", "a=b=c=d", "--rename", "car=auto",
-        "--merge", "bus=tram", "--color", "auto=#ABCDEF", "--remove", "x[bold]", "--with-objects", "--message", "Why.",
-    )  # fmt: skip
+        "datasets",
+        "classes",
+        "d",
+        "--add",
+        "tram",
+        "--rename",
+        "a=b=c=d",
+        "--rename",
+        "car=auto",
+        "--merge",
+        "bus=tram",
+        "--color",
+        "auto=#ABCDEF",
+        "--remove",
+        "x[bold]",
+        "--with-objects",
+        "--message",
+        "Why.",
+    )
     assert done.code == 0, done.text
     assert "d@2 Why. 1 items changed." in done.text
     found = listed(run)

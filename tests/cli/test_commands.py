@@ -58,10 +58,25 @@ def test_everything_has_help(path: tuple[str, ...], found: object) -> None:
 
 def test_all_commands_are_there() -> None:
     assert {" ".join(path) for path, _ in ALL} >= {
-        "init", "import", "export", "train", "evaluate", "predict", "doctor", "demo", "datasets list", "datasets log",
-        "datasets diff", "datasets branch", "datasets restore", "models list", "models promote", "models export",
-        "runs list", "runs show",
-    }  # fmt: skip
+        "init",
+        "import",
+        "export",
+        "train",
+        "evaluate",
+        "predict",
+        "doctor",
+        "demo",
+        "datasets list",
+        "datasets log",
+        "datasets diff",
+        "datasets branch",
+        "datasets restore",
+        "models list",
+        "models promote",
+        "models export",
+        "runs list",
+        "runs show",
+    }
 
 
 @pytest.mark.parametrize(
@@ -131,8 +146,10 @@ def test_models(trained_command: Command, tmp_path: Path) -> None:
     assert [model["model"] for model in run.json("models", "list")] == ["ships@1"]
     assert "harbour@1" in run("models", "list").text
     assert run.json("models", "promote", "ships", "production") == {
-        "model": "ships@1", "alias": "production", "previous": None,
-    }  # fmt: skip
+        "model": "ships@1",
+        "alias": "production",
+        "previous": None,
+    }
     shown = run("models", "show", "ships@production")
     assert "comes from" in shown.text
     assert run("models", "export", "ships@production", tmp_path / "exported").code == 0
@@ -188,13 +205,19 @@ def test_doctor(trained_command: Command) -> None:
 @pytest.mark.parametrize(
     ("kind", "files", "expected"),
     [
-        ("boxes", ("coco-eval/instances_val2014_100.json", "coco-eval/instances_val2014_fakebbox100_results.json"),
-         {"ap": 0.505, "ap50": 0.697, "ap75": 0.573}),
-        ("masks", ("coco-eval/instances_val2014_100.json", "coco-eval/instances_val2014_fakesegm100_results.json"),
-         {"ap": 0.320, "ap50": 0.562, "ap75": 0.299}),
+        (
+            "boxes",
+            ("coco-eval/instances_val2014_100.json", "coco-eval/instances_val2014_fakebbox100_results.json"),
+            {"ap": 0.505, "ap50": 0.697, "ap75": 0.573},
+        ),
+        (
+            "masks",
+            ("coco-eval/instances_val2014_100.json", "coco-eval/instances_val2014_fakesegm100_results.json"),
+            {"ap": 0.320, "ap50": 0.562, "ap75": 0.299},
+        ),
         ("keypoints", ("coco-keypoints/gt_dataset.json", "coco-keypoints/dt_dataset.json"), {}),
     ],
-)  # fmt: skip
+)
 def test_evaluate_files(
     command: Command, shared_data: Path, kind: str, files: tuple[str, str], expected: dict[str, float]
 ) -> None:
@@ -244,8 +267,11 @@ def test_interrupted_import_leaves_nothing(command: Command, tmp_path: Path, pic
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program, "import", str(folder), "--dataset", "photos"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
     objects = command.workspace / ".saccade" / "objects"
     deadline = time.monotonic() + 60
     while not any(objects.glob("*/*")) and time.monotonic() < deadline:

@@ -114,8 +114,15 @@ def check_values(place: Place, name: str) -> None:
     media = {images[0].digest: picture(1), images[1].digest: picture(2)}
     check_reader(written, items, media)
     check_reader(place.datasets.open(name), items, {})
-    odd = Schema((Column("number", Kind.NUMBER), Column("more", Kind.TABLE), Column("vector", Kind.EMBEDDING),
-                  Column("tags", Kind.LABELS), Column("file", Kind.FILE)))  # fmt: skip
+    odd = Schema(
+        (
+            Column("number", Kind.NUMBER),
+            Column("more", Kind.TABLE),
+            Column("vector", Kind.EMBEDDING),
+            Column("tags", Kind.LABELS),
+            Column("file", Kind.FILE),
+        )
+    )
     data = b"any bytes"
     file = FileRef(place.objects.put_bytes(data), len(data), "notes.bin")
     values = {"number": -1e308, "more": {"k": [1, None, "z"]}, "vector": (0.5, -1.0), "tags": ("a", "b"), "file": file}
@@ -166,7 +173,11 @@ def check_branches(place: Place, name: str) -> None:
     )
     assert watched.finished
     assert {item.key: item["note"] for item in done.version.items()} == {
-        "a": "mine", "b": "theirs", "c": "mine", "d": "theirs"}  # fmt: skip
+        "a": "mine",
+        "b": "theirs",
+        "c": "mine",
+        "d": "theirs",
+    }
     assert [one.taken for one in done.conflicts] == ["ours", "theirs"]
     assert (done.version.info.merged, done.version.info.message) == (3, "both")
     assert datasets.merge(f"{name}@trial").version.number == 4, "nothing to do"
@@ -199,10 +210,12 @@ def check_following(place: Place, name: str) -> None:
         lambda: datasets.write(name, NOTES, [note("d", "x")], mode="append", follows=1),
         lambda: datasets.write(name, NOTES, [note("b", "x")], mode="merge", follows=1),
         lambda: datasets.write(name, NOTES, [], mode="replace", follows=1),
-        lambda: datasets.delete_items(name, ["b"], follows=1), lambda: datasets.restore(name, 1, follows=1),
-        lambda: datasets.alias(name, "x", 1, follows=1), lambda: datasets.branch(name, "x", "1", follows=1),
+        lambda: datasets.delete_items(name, ["b"], follows=1),
+        lambda: datasets.restore(name, 1, follows=1),
+        lambda: datasets.alias(name, "x", 1, follows=1),
+        lambda: datasets.branch(name, "x", "1", follows=1),
         lambda: datasets.remove(name, follows=1),
-    ]  # fmt: skip
+    ]
     for change in changes:
         with pytest.raises(MovedError):
             change()

@@ -74,8 +74,13 @@ def _collect(workspace: Workspace, place: str, chance: random.Random) -> None:
 
 
 TASKS: Mapping[str, Callable[[Workspace, str, random.Random], None]] = {
-    "write": _write, "merge": _merge, "push": _push, "pull": _pull, "remove": _remove, "gc": _collect,
-}  # fmt: skip
+    "write": _write,
+    "merge": _merge,
+    "push": _push,
+    "pull": _pull,
+    "remove": _remove,
+    "gc": _collect,
+}
 
 
 def task(location: str, place: str, said: str) -> None:

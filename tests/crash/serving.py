@@ -24,9 +24,18 @@ class Server:
         """Begin it anew, and wait until it answers."""
         self.end()
         command = [
-            sys.executable, "-m", "saccade", "serve", "--port", "0", "--json", "--workers", str(self._workers),
-            "--workspace", str(self._folder),
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "saccade",
+            "serve",
+            "--port",
+            "0",
+            "--json",
+            "--workers",
+            str(self._workers),
+            "--workspace",
+            str(self._folder),
+        ]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self._process.stdout is not None
         said = ""

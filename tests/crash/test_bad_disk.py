@@ -88,8 +88,13 @@ def _collect(workspace: Workspace, disk: Path, number: int) -> None:
 
 
 TASKS: Mapping[str, Callable[[Workspace, Path, int], None]] = {
-    "write": _write, "batch": _batch, "push": _push, "pull": _pull, "model": _model, "gc": _collect,
-}  # fmt: skip
+    "write": _write,
+    "batch": _batch,
+    "push": _push,
+    "pull": _pull,
+    "model": _model,
+    "gc": _collect,
+}
 
 
 @pytest.mark.slow

@@ -42,8 +42,14 @@ def workspace(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
 
 def worker(workspace: Workspace) -> subprocess.Popen[str]:
     command = [
-        sys.executable, "-m", "saccade", "worker", "--private-network", "--workspace", str(workspace.location),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "saccade",
+        "worker",
+        "--private-network",
+        "--workspace",
+        str(workspace.location),
+    ]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 

@@ -64,10 +64,17 @@ def test_the_round_on_blood_cells(command: Command, shared_data: Path, tmp_path:
 
     again = run(command, file, source)
     assert {name: step["action"] for name, step in again.items()} == {
-        "cells": "run", "few": "skip", "tiles": "partial", "shares": "skip", "pixels": "skip",
-        "model": "run", "found": "run",
-        "whole": again["whole"]["action"], "measured": again["measured"]["action"], "shown": again["shown"]["action"],
-    }  # fmt: skip
+        "cells": "run",
+        "few": "skip",
+        "tiles": "partial",
+        "shares": "skip",
+        "pixels": "skip",
+        "model": "run",
+        "found": "run",
+        "whole": again["whole"]["action"],
+        "measured": again["measured"]["action"],
+        "shown": again["shown"]["action"],
+    }
     assert again["tiles"]["worked"] == 1
     assert again["found"]["worked"] == 10 * 6, "there is another model"
     assert again["whole"]["worked"] <= 10

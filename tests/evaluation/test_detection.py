@@ -35,27 +35,59 @@ def guess(id: str, box: tuple[float, float, float, float], score: float, name: s
             "boxes",
             "coco-eval/instances_val2014_100.json",
             "coco-eval/instances_val2014_fakebbox100_results.json",
-            {"ap": 0.5046, "ap50": 0.6970, "ap75": 0.5730, "ap_small": 0.5856, "ap_medium": 0.5194, "ap_large": 0.5014,
-             "ar_1": 0.3868, "ar_10": 0.5937, "ar_100": 0.5954, "ar_small": 0.6398, "ar_medium": 0.5664,
-             "ar_large": 0.5643},
+            {
+                "ap": 0.5046,
+                "ap50": 0.6970,
+                "ap75": 0.5730,
+                "ap_small": 0.5856,
+                "ap_medium": 0.5194,
+                "ap_large": 0.5014,
+                "ar_1": 0.3868,
+                "ar_10": 0.5937,
+                "ar_100": 0.5954,
+                "ar_small": 0.6398,
+                "ar_medium": 0.5664,
+                "ar_large": 0.5643,
+            },
         ),
         (
             "masks",
             "coco-eval/instances_val2014_100.json",
             "coco-eval/instances_val2014_fakesegm100_results.json",
-            {"ap": 0.3195, "ap50": 0.5623, "ap75": 0.2989, "ap_small": 0.3874, "ap_medium": 0.3102, "ap_large": 0.3269,
-             "ar_1": 0.2682, "ar_10": 0.4154, "ar_100": 0.4168, "ar_small": 0.4694, "ar_medium": 0.3768,
-             "ar_large": 0.3815},
+            {
+                "ap": 0.3195,
+                "ap50": 0.5623,
+                "ap75": 0.2989,
+                "ap_small": 0.3874,
+                "ap_medium": 0.3102,
+                "ap_large": 0.3269,
+                "ar_1": 0.2682,
+                "ar_10": 0.4154,
+                "ar_100": 0.4168,
+                "ar_small": 0.4694,
+                "ar_medium": 0.3768,
+                "ar_large": 0.3815,
+            },
         ),
         (
             "keypoints",
             "coco-keypoints/gt_dataset.json",
             "coco-keypoints/dt_dataset.json",
-            {"ap": 0.5049, "ap50": 0.7228, "ap75": 0.6337, "ap_small": None, "ap_medium": 0.4663, "ap_large": 0.7505,
-             "ar": 0.5182, "ar_medium": 0.4667, "ar_large": 0.75, "ar_100": None},
+            {
+                "ap": 0.5049,
+                "ap50": 0.7228,
+                "ap75": 0.6337,
+                "ap_small": None,
+                "ap_medium": 0.4663,
+                "ap_large": 0.7505,
+                "ar": 0.5182,
+                "ar_medium": 0.4667,
+                "ar_large": 0.75,
+                "ar_100": None,
+            },
         ),
     ],
-)  # fmt: skip
+)
 def test_coco_files_give_the_figures_of_pycocotools(
     shared_data: Path, kind: str, truth: str, results: str, expected: dict[str, float | None]
 ) -> None:
@@ -182,12 +214,16 @@ def test_regions_of_every_kind_become_pixels() -> None:
         ({"classes": ["cat", "cat"]}, "repeat a name"),
         ({"max_detections": 0}, "at least 1"),
         ({"areas": {"small": (0, 9)}}, "small, medium and large"),
-        ({"kind": "masks", "truth": {"a": (Object("t", "x", Points(((1, 1),))),)}, "sizes_wh": {"a": SIZE_WH}},
-         "points has no region"),
-        ({"kind": "masks", "truth": {"a": (Object("t", "x", Mask(2, 2, (4,))),)}, "sizes_wh": {"a": SIZE_WH}},
-         "2 x 2 does not fit its image of 100 x 80"),
+        (
+            {"kind": "masks", "truth": {"a": (Object("t", "x", Points(((1, 1),))),)}, "sizes_wh": {"a": SIZE_WH}},
+            "points has no region",
+        ),
+        (
+            {"kind": "masks", "truth": {"a": (Object("t", "x", Mask(2, 2, (4,))),)}, "sizes_wh": {"a": SIZE_WH}},
+            "2 x 2 does not fit its image of 100 x 80",
+        ),
     ],
-)  # fmt: skip
+)
 def test_wrong_objects_are_told(call: dict[str, Any], said: str) -> None:
     given: dict[str, Any] = {
         "truth": {"a": (true("t", (0, 0, 1, 1)),)},
@@ -250,25 +286,45 @@ def test_masks_may_be_polygons_runs_or_compressed_runs(evaluate: Callable[..., A
         (GOOD_TRUTH, ["x"], "boxes", "In result 0 of .*an object is expected"),
         (GOOD_TRUTH, [GOOD_RESULT | {"image_id": 7}], "boxes", "image_id 7 is not an image of the ground truth"),
         (GOOD_TRUTH, [GOOD_RESULT | {"category_id": "3"}], "boxes", "'category_id' must be a whole number"),
-        (GOOD_TRUTH, [GOOD_RESULT, {k: v for k, v in GOOD_RESULT.items() if k != "score"}], "boxes",
-         "In result 1 of .*'score' must be a finite number"),
+        (
+            GOOD_TRUTH,
+            [GOOD_RESULT, {k: v for k, v in GOOD_RESULT.items() if k != "score"}],
+            "boxes",
+            "In result 1 of .*'score' must be a finite number",
+        ),
         (GOOD_TRUTH, [GOOD_RESULT | {"score": "high"}], "boxes", "'score' must be a finite number"),
         (GOOD_TRUTH, [GOOD_RESULT | {"bbox": [0, 0, -1, 5]}], "boxes", "width >= 0"),
         (GOOD_TRUTH, [GOOD_RESULT | {"bbox": [0, 0, "a", 5]}], "boxes", "list of finite numbers"),
         (GOOD_TRUTH, [GOOD_RESULT | {"bbox": []}], "boxes", "boxes need a 'bbox'.*it has none"),
         (GOOD_TRUTH, [GOOD_RESULT], "masks", "masks need a 'segmentation'; it has 'bbox'.*Choose another kind"),
         (GOOD_TRUTH, [GOOD_RESULT], "keypoints", "keypoints need 'keypoints'.*it has 'bbox'"),
-        (GOOD_TRUTH | {"annotations": []}, [GOOD_RESULT | {"keypoints": [1, 2]}], "keypoints",
-         "three numbers per point, not 2"),
-        (GOOD_TRUTH | {"annotations": []}, [GOOD_RESULT | {"segmentation": {"size": [10, 20], "counts": "z" * 40}}],
-         "masks", "neither polygons nor a run-length mask"),
-        (GOOD_TRUTH | {"annotations": []}, [GOOD_RESULT | {"segmentation": {"size": [5, 5], "counts": [25]}}],
-         "masks", r"\[5, 5\] \(height, width\) but its image is \[10, 20\]"),
+        (
+            GOOD_TRUTH | {"annotations": []},
+            [GOOD_RESULT | {"keypoints": [1, 2]}],
+            "keypoints",
+            "three numbers per point, not 2",
+        ),
+        (
+            GOOD_TRUTH | {"annotations": []},
+            [GOOD_RESULT | {"segmentation": {"size": [10, 20], "counts": "z" * 40}}],
+            "masks",
+            "neither polygons nor a run-length mask",
+        ),
+        (
+            GOOD_TRUTH | {"annotations": []},
+            [GOOD_RESULT | {"segmentation": {"size": [5, 5], "counts": [25]}}],
+            "masks",
+            r"\[5, 5\] \(height, width\) but its image is \[10, 20\]",
+        ),
         (GOOD_TRUTH | {"annotations": []}, [GOOD_RESULT | {"segmentation": [[1, 2]]}], "masks", "neither polygons"),
-        (GOOD_TRUTH | {"annotations": [], "images": [{"id": 1}]}, [GOOD_RESULT | {"segmentation": [[1] * 6]}],
-         "masks", "no width and height"),
+        (
+            GOOD_TRUTH | {"annotations": [], "images": [{"id": 1}]},
+            [GOOD_RESULT | {"segmentation": [[1] * 6]}],
+            "masks",
+            "no width and height",
+        ),
     ],
-)  # fmt: skip
+)
 def test_wrong_files_are_told(evaluate: Callable[..., Any], truth: Any, results: Any, kind: str, said: str) -> None:
     with pytest.raises(FormatError, match=said):
         evaluate(truth, results, kind)

@@ -36,15 +36,20 @@ def test_names_in_use(lay: Lay, kit: SimpleNamespace, formats: Registry[Format])
     assert detect_format(source, formats)[0] == "yaml"
     found = kit.read_all(FORMAT, source)
     assert found.values("objects") == {
-        "1": (Object("1", "cat", Box(1, 1, 5, 4), attributes={"occluded": True}),
-              Object("q", "7", Box(1, 1, 5, 4), 0.5, attributes={"wet": True})),
-        "2": (), "3": None,
-    }  # fmt: skip
+        "1": (
+            Object("1", "cat", Box(1, 1, 5, 4), attributes={"occluded": True}),
+            Object("q", "7", Box(1, 1, 5, 4), 0.5, attributes={"wet": True}),
+        ),
+        "2": (),
+        "3": None,
+    }
     assert found.values("split") == {"1": "train", "2": None, "3": None}
     assert found.reasons() == {
-        ("dropped", "object without a class"): 1, ("dropped", "box with numbers that are not finite"): 1,
-        ("dropped", "attribute that is no text, number or truth value"): 1, ("set_aside", "image file missing"): 1,
-    }  # fmt: skip
+        ("dropped", "object without a class"): 1,
+        ("dropped", "box with numbers that are not finite"): 1,
+        ("dropped", "attribute that is no text, number or truth value"): 1,
+        ("set_aside", "image file missing"): 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -31,22 +31,32 @@ def test_via_2_with_every_shape(lay: Lay, kit: SimpleNamespace, formats: Registr
         region("rect", {"type": "cat", "sure": "no"}, x=1, y=1, width=4, height=3),
         region("circle", {"type": "cat"}, cx=4, cy=3, r=2),
         region("ellipse", {"type": "cat"}, cx=4, cy=3, rx=2, ry=1, theta=math.pi / 2),
-        region("polygon", {"type": "dog", "is": {"wet": True, "old": True, "red": False}},
-               all_points_x=[1, 5, 5], all_points_y=[1, 1, 4]),
+        region(
+            "polygon",
+            {"type": "dog", "is": {"wet": True, "old": True, "red": False}},
+            all_points_x=[1, 5, 5],
+            all_points_y=[1, 1, 4],
+        ),
         region("polyline", {"type": "dog"}, all_points_x=[1, 5], all_points_y=[1, 1]),
         region("point", {"type": "dog"}, cx=1, cy=2),
         region("rect", {"type": ""}, x=1, y=1, width=4, height=3),
         region("cloud", {"type": "dog"}),
         region("polygon", {"type": "dog"}, all_points_x=[1], all_points_y=[1, 2]),
         region("rect", {"type": "dog"}, x="NaN", y=1, width=4, height=3),
-    ]  # fmt: skip
+    ]
     images = {
         "1.png99": {"filename": "1.png", "size": 99, "regions": regions, "file_attributes": {"by": "me", "x": ""}},
         "2.png99": {"filename": "2.png", "size": 99, "regions": [], "file_attributes": {}},
         "gone.png9": {"filename": "gone.png", "size": 9, "regions": [], "file_attributes": {}},
     }
-    source = lay({"via_project.json": json.dumps({"_via_settings": {}, "_via_img_metadata": images}),
-                  "1.png": None, "2.png": None, "3.png": None})  # fmt: skip
+    source = lay(
+        {
+            "via_project.json": json.dumps({"_via_settings": {}, "_via_img_metadata": images}),
+            "1.png": None,
+            "2.png": None,
+            "3.png": None,
+        }
+    )
     assert detect_format(source, formats)[0] == "via"
     found = kit.read_all(via.FORMAT, source)
     assert found.values("objects") == {
@@ -58,14 +68,17 @@ def test_via_2_with_every_shape(lay: Lay, kit: SimpleNamespace, formats: Registr
             Object("5", "dog", Polyline(((1, 1), (5, 1)))),
             Object("6", "dog", Points(((1, 2),))),
         ),
-        "2": (), "3": None,
-    }  # fmt: skip
+        "2": (),
+        "3": None,
+    }
     assert found.values("file_attributes") == {"1": {"by": "me"}, "2": None, "3": None}
     assert found.reasons() == {
-        ("dropped", "object without a class"): 1, ("dropped", "shape of a kind that is not known"): 1,
-        ("dropped", "object without a usable shape"): 1, ("dropped", "box with numbers that are not finite"): 1,
+        ("dropped", "object without a class"): 1,
+        ("dropped", "shape of a kind that is not known"): 1,
+        ("dropped", "object without a usable shape"): 1,
+        ("dropped", "box with numbers that are not finite"): 1,
         ("set_aside", "image file missing"): 1,
-    }  # fmt: skip
+    }
     named = kit.read_all(via.FORMAT, source, attribute="sure")
     assert [one.class_name for one in named.records["1"].values["objects"]] == ["no"]
     with pytest.raises(FormatError, match="No region has the attribute 'kind'"):
@@ -85,22 +98,35 @@ LINE = "Car 0.00 1 -1.57 1 1 5 4 1.65 1.67 3.64 -0.65 1.71 46.70 -1.59"
 def test_kitti_as_published(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> None:
     source = lay(
         {
-            "training/image_2/000000.png": None, "training/image_2/000001.png": None,
-            "testing/image_2/000000.png": None, "training/label_2/000000.txt": "\n".join(
+            "training/image_2/000000.png": None,
+            "training/image_2/000001.png": None,
+            "testing/image_2/000000.png": None,
+            "training/label_2/000000.txt": "\n".join(
                 [LINE, "DontCare -1 -1 -10 2 2 3 3 -1 -1 -1 -1000 -1000 -1000 -10", "Car 1"]
             ),
             "training/label_2/000001.txt": "",
         }
-    )  # fmt: skip
+    )
     assert detect_format(source, formats)[0] == "kitti"
     found = kit.read_all(kitti.FORMAT, source)
-    car = {"truncated": 0.0, "occluded": 1, "alpha": -1.57, "height_m": 1.65, "width_m": 1.67, "length_m": 3.64,
-           "x_m": -0.65, "y_m": 1.71, "z_m": 46.7, "rotation_y": -1.59}  # fmt: skip
+    car = {
+        "truncated": 0.0,
+        "occluded": 1,
+        "alpha": -1.57,
+        "height_m": 1.65,
+        "width_m": 1.67,
+        "length_m": 3.64,
+        "x_m": -0.65,
+        "y_m": 1.71,
+        "z_m": 46.7,
+        "rotation_y": -1.59,
+    }
     second = "training/image_2/000000"  # the name that both splits have goes to the first
     assert found.values("objects") == {
         second: (Object("1", "Car", Box(1, 1, 5, 4), attributes=car), Object("2", "DontCare", Box(2, 2, 3, 3))),
-        "000001": (), "000000": None,
-    }  # fmt: skip
+        "000001": (),
+        "000000": None,
+    }
     assert found.values("split") == {"000000": "test", "000001": "train", second: "train"}
     assert found.reasons() == {("dropped", "line that cannot be read"): 1, ("repaired", "key made unique"): 1}
     results = lay({"image_2/1.png": None, "label_2/1.txt": f"{LINE} 0.75\n"})
@@ -128,14 +154,17 @@ def test_cityscapes_as_published(lay: Lay, kit: SimpleNamespace, formats: Regist
     assert detect_format(source, formats)[0] == "cityscapes"
     found = kit.read_all(cityscapes.FORMAT, source)
     assert found.values("objects") == {
-        "ulm/ulm_0": (Object("1", "road", Polygon.simple(TRIANGLE)),
-                      Object("2", "car", Polygon.simple(TRIANGLE), attributes={"crowd": True})),
+        "ulm/ulm_0": (
+            Object("1", "road", Polygon.simple(TRIANGLE)),
+            Object("2", "car", Polygon.simple(TRIANGLE), attributes={"crowd": True}),
+        ),
         "bonn/bonn_0": None,
-    }  # fmt: skip
+    }
     assert found.values("split") == {"ulm/ulm_0": "train", "bonn/bonn_0": "val"}
     assert found.reasons() == {
-        ("dropped", "object without a usable shape"): 1, ("dropped", "object without a class"): 1,
-    }  # fmt: skip
+        ("dropped", "object without a usable shape"): 1,
+        ("dropped", "object without a class"): 1,
+    }
 
 
 def feature(kind: str, coordinates: Any, **properties: Any) -> dict[str, Any]:
@@ -145,15 +174,17 @@ def feature(kind: str, coordinates: Any, **properties: Any) -> dict[str, Any]:
 def test_geojson_of_qupath(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> None:
     ring = [[1, 1], [5, 1], [5, 4], [1, 1]]
     features = [
-        {**feature("Polygon", [ring], objectType="annotation", classification={"name": "Tumor", "color": [1, 2, 3]}),
-         "id": "ab-cd"},
+        {
+            **feature("Polygon", [ring], objectType="annotation", classification={"name": "Tumor", "color": [1, 2, 3]}),
+            "id": "ab-cd",
+        },
         feature("MultiPolygon", [[ring], [ring, [[2, 2], [3, 2], [3, 3], [2, 2]]]], label="cell", area=2.5),
         feature("LineString", [[1, 1], [5, 1]], name="edge"),
         feature("Point", [1, 2], isLocked=False),
         feature("Polygon", [[[1, 1]]]),
         feature("Sphere", []),
         {"type": "Feature", "geometry": None, "properties": None},
-    ]  # fmt: skip
+    ]
     text = json.dumps({"type": "FeatureCollection", "features": features})
     source = lay({"a/1.png": None, "a/1.geojson": text, "2.png": None, "3.geojson": text})
     assert detect_format(source, formats)[0] == "geojson"
@@ -167,11 +198,12 @@ def test_geojson_of_qupath(lay: Lay, kit: SimpleNamespace, formats: Registry[For
             Object("4", "object", Points(((1, 2),))),
         ),
         "2": None,
-    }  # fmt: skip
+    }
     assert found.reasons() == {
-        ("dropped", "object without a usable shape"): 1, ("dropped", "shape of a kind that is not known"): 2,
+        ("dropped", "object without a usable shape"): 1,
+        ("dropped", "shape of a kind that is not known"): 2,
         ("set_aside", "image file missing"): 1,
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(

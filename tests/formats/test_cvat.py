@@ -53,7 +53,8 @@ def read_one(kit: SimpleNamespace, lay: Lay, *shapes: str) -> tuple[Object, ...]
 
 def test_every_shape(lay: Lay, kit: SimpleNamespace) -> None:
     found = read_one(
-        kit, lay,
+        kit,
+        lay,
         BOX.format(0, 0, "", ""),
         BOX.format(0, 0, ' rotation="30.0"', ""),
         '<polygon label="ship" points="1.0,1.0;5,1;5,5"/>',
@@ -64,11 +65,15 @@ def test_every_shape(lay: Lay, kit: SimpleNamespace) -> None:
         '<skeleton label="man"><points label="foot" outside="0" occluded="1" points="3,5"/>'
         '<points label="head" outside="0" occluded="0" points="3,1"/></skeleton>',
         '<skeleton label="man"><points label="foot" outside="1" occluded="0" points="3,5"/></skeleton>',
-    )  # fmt: skip
+    )
     assert [one.geometry for one in found[:6]] == [
-        Box(1, 2, 5, 4), RotatedBox(3, 3, 4, 2, 30), Polygon.simple([(1, 1), (5, 1), (5, 5)]),
-        Polyline(((1, 1), (2, 2), (3, 1))), Points(((1, 1), (2, 2))), Ellipse(4, 3, 2, 1, 0),
-    ]  # fmt: skip
+        Box(1, 2, 5, 4),
+        RotatedBox(3, 3, 4, 2, 30),
+        Polygon.simple([(1, 1), (5, 1), (5, 5)]),
+        Polyline(((1, 1), (2, 2), (3, 1))),
+        Points(((1, 1), (2, 2))),
+        Ellipse(4, 3, 2, 1, 0),
+    ]
     pixels = np.zeros((6, 8), bool)
     pixels[1, 3:5] = pixels[2, 3:5] = True
     assert found[6].geometry == mask_from_array(pixels)
@@ -83,9 +88,15 @@ def test_attributes_have_the_types_of_the_head(lay: Lay, kit: SimpleNamespace) -
     )
     (found,) = read_one(kit, lay, BOX.format(1, 2, ' group_id="4"', given).replace("manual", "auto"))
     assert dict(found.attributes) == {
-        "occluded": True, "z_order": 2, "group_id": 4, "source": "auto", "moored": True, "decks": 3, "flag": "12",
+        "occluded": True,
+        "z_order": 2,
+        "group_id": 4,
+        "source": "auto",
+        "moored": True,
+        "decks": 3,
+        "flag": "12",
         "other": "1",
-    }  # fmt: skip
+    }
 
 
 def test_classes_splits_tags_and_what_is_not_labelled(lay: Lay, kit: SimpleNamespace) -> None:
@@ -96,9 +107,11 @@ def test_classes_splits_tags_and_what_is_not_labelled(lay: Lay, kit: SimpleNames
                 image(name="sub/b.png", more='subset="val"'),
                 image(name="lost.png"),
             ),
-            "images/a.png": None, "images/sub/b.png": None, "images/c.png": None,
+            "images/a.png": None,
+            "images/sub/b.png": None,
+            "images/c.png": None,
         }
-    )  # fmt: skip
+    )
     read = kit.read_all(FORMAT, source)
     ship, man = read.schema["objects"].classes
     assert (ship.name, ship.color, man.keypoints) == ("ship", "#ff00aa", ("head", "foot"))
@@ -163,10 +176,12 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
 @pytest.mark.parametrize(
     "text",
     [
-        "<annotations>", "<annotations><image></annotations>", BOMB + xml().split("\n", 1)[1],
+        "<annotations>",
+        "<annotations><image></annotations>",
+        BOMB + xml().split("\n", 1)[1],
         '<!DOCTYPE x SYSTEM "file:///etc/passwd">' + xml().split("\n", 1)[1],
     ],
-)  # fmt: skip
+)
 def test_bad_files_are_refused(text: str, lay: Lay, kit: SimpleNamespace) -> None:
     with pytest.raises(FormatError, match="cannot be read"):
         kit.read_all(FORMAT, lay({"annotations.xml": text, "images/a.png": None}))

@@ -20,10 +20,13 @@ from saccade.formats.detect import detect_format
 
 Lay = Callable[[Mapping[str, str | bytes | None]], Path]
 CATEGORIES = {
-    "label": {"labels": [{"name": "cat", "parent": "animal", "attributes": []}, {"name": "dog", "parent": ""}],
-              "label_groups": [], "attributes": []},
+    "label": {
+        "labels": [{"name": "cat", "parent": "animal", "attributes": []}, {"name": "dog", "parent": ""}],
+        "label_groups": [],
+        "attributes": [],
+    },
     "points": {"items": [{"label_id": 0, "labels": ["a", "b"], "joints": [[0, 1]], "positions": []}]},
-}  # fmt: skip
+}
 
 
 def annotation(kind: str, label: int | None = 0, number: int = 0, group: int = 0, **more: Any) -> dict[str, Any]:
@@ -38,8 +41,10 @@ def subset(*items: Mapping[str, Any]) -> str:
 def test_every_kind_of_annotation(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> None:
     triangle = [1.0, 1.0, 5.0, 1.0, 5.0, 4.0]
     annotations = [
-        {**annotation("bbox", number=7, bbox=[1, 1, 4, 3]),
-         "attributes": {"n": 3, "score": 0.5, "track_id": 4, "x": []}},
+        {
+            **annotation("bbox", number=7, bbox=[1, 1, 4, 3]),
+            "attributes": {"n": 3, "score": 0.5, "track_id": 4, "x": []},
+        },
         annotation("rotated_bbox", rotated_bbox=[4, 3, 4, 2, 30]),
         annotation("polygon", 1, points=triangle),
         annotation("polygon", 1, group=5, points=triangle),
@@ -49,10 +54,13 @@ def test_every_kind_of_annotation(lay: Lay, kit: SimpleNamespace, formats: Regis
         annotation("points", points=[1, 1, 5, 4], visibility=[2, 1]),
         annotation("points", points=[1, 1], visibility=[2]),
         annotation("ellipse", points=[1, 1, 5, 5]),
-        annotation("label", 1), annotation("caption", None, caption="hello"),
-        annotation("bbox", None, bbox=[1, 1, 4, 3]), annotation("cuboid_3d"), annotation("polygon", points=[1]),
+        annotation("label", 1),
+        annotation("caption", None, caption="hello"),
+        annotation("bbox", None, bbox=[1, 1, 4, 3]),
+        annotation("cuboid_3d"),
+        annotation("polygon", points=[1]),
         annotation("bbox"),
-    ]  # fmt: skip
+    ]
     source = lay(
         {
             "annotations/train.json": subset(
@@ -60,9 +68,11 @@ def test_every_kind_of_annotation(lay: Lay, kit: SimpleNamespace, formats: Regis
                 {"id": "gone", "annotations": [], "image": {"path": "gone.png"}},
             ),
             "annotations/default.json": subset({"id": "2", "annotations": [], "image": {"path": "2.png"}}),
-            "images/train/a_1.png": None, "images/default/2.png": None, "images/default/3.png": None,
+            "images/train/a_1.png": None,
+            "images/default/2.png": None,
+            "images/default/3.png": None,
         }
-    )  # fmt: skip
+    )
     assert detect_format(source, formats)[0] == "datumaro"
     found = kit.read_all(FORMAT, source)
     ring = ((1.0, 1.0), (5.0, 1.0), (5.0, 4.0))
@@ -78,20 +88,27 @@ def test_every_kind_of_annotation(lay: Lay, kit: SimpleNamespace, formats: Regis
             Object("8", "cat", Points(((1, 1),))),
             Object("9", "cat", Ellipse(3, 3, 2, 2, 0)),
         ),
-        "2": (), "default/3": None,
-    }  # fmt: skip
+        "2": (),
+        "default/3": None,
+    }
     assert found.schema["objects"].classes == (
-        ClassInfo("cat", "animal", keypoints=("a", "b"), skeleton=((0, 1),)), ClassInfo("dog"),
-    )  # fmt: skip
+        ClassInfo("cat", "animal", keypoints=("a", "b"), skeleton=((0, 1),)),
+        ClassInfo("dog"),
+    )
     record = found.records["a/1"].values
     assert (record["labels"], record["caption"], record["attributes"], record["split"]) == (
-        ("dog",), "hello", {"frame": 3}, "train",
-    )  # fmt: skip
+        ("dog",),
+        "hello",
+        {"frame": 3},
+        "train",
+    )
     assert found.reasons() == {
-        ("dropped", "attribute that is no text, number or truth value"): 1, ("dropped", "object without a class"): 1,
-        ("dropped", "shape of a kind that is not known"): 1, ("dropped", "object without a usable shape"): 2,
+        ("dropped", "attribute that is no text, number or truth value"): 1,
+        ("dropped", "object without a class"): 1,
+        ("dropped", "shape of a kind that is not known"): 1,
+        ("dropped", "object without a usable shape"): 2,
         ("set_aside", "image file missing"): 1,
-    }  # fmt: skip
+    }
 
 
 def test_no_datumaro(lay: Lay, kit: SimpleNamespace) -> None:

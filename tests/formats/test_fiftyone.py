@@ -33,8 +33,15 @@ def packed(array: Any, **options: Any) -> dict[str, Any]:
 
 
 def detection(label: str | None, box: list[float], **more: Any) -> dict[str, Any]:
-    return {"_id": {"$oid": "5f"}, "_cls": "Detection", "attributes": {}, "tags": [], "label": label,
-            "bounding_box": box, **more}  # fmt: skip
+    return {
+        "_id": {"$oid": "5f"},
+        "_cls": "Detection",
+        "attributes": {},
+        "tags": [],
+        "label": label,
+        "bounding_box": box,
+        **more,
+    }
 
 
 def samples(*found: Mapping[str, Any]) -> str:
@@ -43,53 +50,75 @@ def samples(*found: Mapping[str, Any]) -> str:
 
 def test_samples(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> None:
     detections = [
-        detection("cat", [0.125, 0.5, 0.5, 0.5], confidence=0.5, index=3, wet=True,
-                  attributes={"old": {"_cls": "BooleanAttribute", "value": False}}),
+        detection(
+            "cat",
+            [0.125, 0.5, 0.5, 0.5],
+            confidence=0.5,
+            index=3,
+            wet=True,
+            attributes={"old": {"_cls": "BooleanAttribute", "value": False}},
+        ),
         detection("dog", [0.125, 0.5, 0.25, 0.5], mask=packed(np.array([[1, 0], [0, 1], [1, 1]], bool))),
         detection(None, [0, 0, 1, 1]),
         detection("dog", [0.125, 0.5, 0.25, 0.5], mask={"$binary": {"base64": "x"}}),
-    ]  # fmt: skip
+    ]
     whole = {"_cls": "Detections", "detections": detections}
     source = lay(
         {
             "samples.json": samples(
-                {"filepath": "data/1.png", "tags": ["validation", "hard"], "ground_truth": whole,
-                 "weather": {"_cls": "Classification", "label": "rain"},
-                 "others": {"_cls": "Polylines", "polylines": []}},
+                {
+                    "filepath": "data/1.png",
+                    "tags": ["validation", "hard"],
+                    "ground_truth": whole,
+                    "weather": {"_cls": "Classification", "label": "rain"},
+                    "others": {"_cls": "Polylines", "polylines": []},
+                },
                 {"filepath": "data/2.png", "tags": [], "ground_truth": {"_cls": "Detections", "detections": []}},
-                {"filepath": "data/3.png", "ground_truth": None}, {"filepath": "/far/gone.png"},
+                {"filepath": "data/3.png", "ground_truth": None},
+                {"filepath": "/far/gone.png"},
             ),
-            "metadata.json": "{}", "data/1.png": None, "data/2.png": None, "data/3.png": None,
+            "metadata.json": "{}",
+            "data/1.png": None,
+            "data/2.png": None,
+            "data/3.png": None,
         }
-    )  # fmt: skip
+    )
     assert detect_format(source, formats)[0] == "fiftyone"
     found = kit.read_all(FORMAT, source)
     pixels = np.zeros((6, 8), bool)
     pixels[3:6, 1:3] = [[1, 0], [0, 1], [1, 1]]
     assert found.values("objects") == {
-        "1": (Object("1", "cat", Box(1, 3, 5, 6), 0.5, "3", {"wet": True, "old": False}),
-              Object("2", "dog", mask_from_array(pixels))),
-        "2": (), "3": None,
-    }  # fmt: skip
+        "1": (
+            Object("1", "cat", Box(1, 3, 5, 6), 0.5, "3", {"wet": True, "old": False}),
+            Object("2", "dog", mask_from_array(pixels)),
+        ),
+        "2": (),
+        "3": None,
+    }
     assert found.values("weather") == {"1": "rain", "2": None, "3": None}
     assert (found.values("tags")["1"], found.values("split")["1"]) == (("hard",), "val")
     assert found.reasons() == {
-        ("dropped", "object without a class"): 1, ("dropped", "object without a usable shape"): 1,
-        ("dropped", "further field of objects"): 1, ("set_aside", "image file missing"): 1,
-    }  # fmt: skip
+        ("dropped", "object without a class"): 1,
+        ("dropped", "object without a usable shape"): 1,
+        ("dropped", "further field of objects"): 1,
+        ("set_aside", "image file missing"): 1,
+    }
 
 
 def test_lines_and_points(lay: Lay, kit: SimpleNamespace) -> None:
     ring = [[0.125, 0.5], [0.5, 0.5], [0.5, 1]]
-    lines = [{"_cls": "Polyline", "label": "a", "points": [ring], "closed": True},
-             {"_cls": "Polyline", "label": "b", "points": [ring], "closed": False}]  # fmt: skip
+    lines = [
+        {"_cls": "Polyline", "label": "a", "points": [ring], "closed": True},
+        {"_cls": "Polyline", "label": "b", "points": [ring], "closed": False},
+    ]
     first = {"filepath": "1.png", "p": {"_cls": "Polylines", "polylines": lines}}
     second = {"filepath": "2.png", "k": {"_cls": "Keypoint", "label": "c", "points": [[0.5, 0.5]]}}
     source = lay({"samples.json": samples(first, second), "1.png": None, "2.png": None})
     corners = ((1.0, 3.0), (4.0, 3.0), (4.0, 6.0))
     assert kit.read_all(FORMAT, source).values("objects") == {
-        "1": (Object("1", "a", Polygon.simple(corners)), Object("2", "b", Polyline(corners))), "2": None,
-    }  # fmt: skip
+        "1": (Object("1", "a", Polygon.simple(corners)), Object("2", "b", Polyline(corners))),
+        "2": None,
+    }
     keypoints = kit.read_all(FORMAT, source, field="k").values("objects")
     assert keypoints == {"1": None, "2": (Object("1", "c", Points(((4, 3),))),)}
     with pytest.raises(FormatError, match="There are: p, k"):
@@ -108,9 +137,11 @@ def test_a_mask_is_never_unpickled(lay: Lay, kit: SimpleNamespace) -> None:
     detections = [detection("x", [0, 0, 1, 1], mask=array) for array in arrays]
     detections.append(detection("x", [0, 0, 1e309, 1], mask=packed(np.ones((2, 2), bool))))
     source = lay(
-        {"samples.json": samples({"filepath": "1.png", "f": {"_cls": "Detections", "detections": detections}}),
-         "1.png": None}
-    )  # fmt: skip
+        {
+            "samples.json": samples({"filepath": "1.png", "f": {"_cls": "Detections", "detections": detections}}),
+            "1.png": None,
+        }
+    )
     found = kit.read_all(FORMAT, source)
     assert found.values("objects") == {"1": ()}
     assert found.reasons() == {("dropped", "object without a usable shape"): len(detections)}

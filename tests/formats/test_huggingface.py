@@ -31,26 +31,37 @@ def test_an_image_folder(lay: Lay, kit: SimpleNamespace, formats: Registry[Forma
     source = lay(
         {
             "train/metadata.jsonl": lines(
-                {"file_name": "1.png", "objects": {"bbox": [[1, 1, 4, 3], [0, 0, 2, 2]], "categories": ["cat", "dog"]},
-                 "text": "two"},
+                {
+                    "file_name": "1.png",
+                    "objects": {"bbox": [[1, 1, 4, 3], [0, 0, 2, 2]], "categories": ["cat", "dog"]},
+                    "text": "two",
+                },
                 {"file_name": "2.png", "objects": {"bbox": [], "categories": []}},
-                {"file_name": "3.png", "objects": None}, {"file_name": "gone.png"},
-            ) + "not json\n",
+                {"file_name": "3.png", "objects": None},
+                {"file_name": "gone.png"},
+            )
+            + "not json\n",
             "validation/metadata.jsonl": lines({"file_name": "4.png", "objects": [{"bbox": [1, 1, 4, 3], "label": 3}]}),
-            "train/1.png": None, "train/2.png": None, "train/3.png": None, "validation/4.png": None,
+            "train/1.png": None,
+            "train/2.png": None,
+            "train/3.png": None,
+            "validation/4.png": None,
         }
-    )  # fmt: skip
+    )
     assert detect_format(source, formats)[0] == "huggingface"
     found = kit.read_all(FORMAT, source)
     assert found.values("objects") == {
-        "1": (Object("1", "cat", Box(1, 1, 5, 4)), Object("2", "dog", Box(0, 0, 2, 2))), "2": (), "3": None,
+        "1": (Object("1", "cat", Box(1, 1, 5, 4)), Object("2", "dog", Box(0, 0, 2, 2))),
+        "2": (),
+        "3": None,
         "4": (Object("1", "class-3", Box(1, 1, 5, 4)),),
-    }  # fmt: skip
+    }
     assert found.values("split") == {"1": "train", "2": "train", "3": "train", "4": "val"}
     assert found.values("metadata")["1"] == {"text": "two"}
     assert found.reasons() == {
-        ("set_aside", "image file missing"): 1, ("set_aside", "line that cannot be read"): 1,
-    }  # fmt: skip
+        ("set_aside", "image file missing"): 1,
+        ("set_aside", "line that cannot be read"): 1,
+    }
 
 
 def test_labels_in_csv(lay: Lay, kit: SimpleNamespace) -> None:
@@ -62,12 +73,20 @@ def test_labels_in_csv(lay: Lay, kit: SimpleNamespace) -> None:
 
 def test_parquet_with_class_names(kit: SimpleNamespace, tmp_path: Path, formats: Registry[Format]) -> None:
     rows = [
-        {"image": {"bytes": kit.png(), "path": "1.png"}, "image_id": 7, "label": 1,
-         "objects": {"bbox": [[1.0, 1.0, 4.0, 3.0]], "category": [1]}},
-        {"image": {"bytes": kit.png(), "path": None}, "image_id": 8, "label": 0,
-         "objects": {"bbox": [], "category": []}},
+        {
+            "image": {"bytes": kit.png(), "path": "1.png"},
+            "image_id": 7,
+            "label": 1,
+            "objects": {"bbox": [[1.0, 1.0, 4.0, 3.0]], "category": [1]},
+        },
+        {
+            "image": {"bytes": kit.png(), "path": None},
+            "image_id": 8,
+            "label": 0,
+            "objects": {"bbox": [], "category": []},
+        },
         {"image": {"bytes": None, "path": "x.png"}, "image_id": 9, "label": 0, "objects": None},
-    ]  # fmt: skip
+    ]
     category = {"feature": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "_type": "List"}
     features = {"objects": {"bbox": {}, "category": category}, "label": {"names": ["in", "out"], "_type": "ClassLabel"}}
     table = pa.Table.from_pylist(rows).replace_schema_metadata(
@@ -88,13 +107,17 @@ def test_parquet_with_class_names(kit: SimpleNamespace, tmp_path: Path, formats:
 
 def test_parquet_both_ways(kit: SimpleNamespace, tmp_path: Path) -> None:
     objects = (Object("x", "cat", Box(1.1, 1, 5, 4), 0.5, "t", {"wet": True}),)
-    records = [kit.record("a/1", objects=objects, split="val"), kit.record("2", objects=None, split=None),
-               kit.record("3", objects=(), split="odd")]  # fmt: skip
+    records = [
+        kit.record("a/1", objects=objects, split="val"),
+        kit.record("2", objects=None, split=None),
+        kit.record("3", objects=(), split="odd"),
+    ]
     reading = kit.dataset(records, ("cat",), split=Kind.TEXT)
     assert len(kit.write_all(FORMAT, reading, tmp_path / "out", layout="parquet")) == 0
     assert sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file()) == [
-        "all-00000-of-00001.parquet", "validation-00000-of-00001.parquet",
-    ]  # fmt: skip
+        "all-00000-of-00001.parquet",
+        "validation-00000-of-00001.parquet",
+    ]
     found = kit.read_all(FORMAT, tmp_path / "out")
     assert found.values("objects") == {"a/1": objects, "2": None, "3": ()}
     assert found.values("split") == {"a/1": "val", "2": None, "3": "odd"}

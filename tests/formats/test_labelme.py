@@ -24,9 +24,15 @@ Lay = Callable[[Mapping[str, str | bytes | None]], Path]
 
 def shape(kind: str | None, *points: Sequence[object], label: object = "dog", **more: object) -> dict[str, object]:
     return {
-        "label": label, "points": list(points), "group_id": None, "description": "", "shape_type": kind, "flags": {},
-        "mask": None, **more,
-    }  # fmt: skip
+        "label": label,
+        "points": list(points),
+        "group_id": None,
+        "description": "",
+        "shape_type": kind,
+        "flags": {},
+        "mask": None,
+        **more,
+    }
 
 
 def labels(*shapes: object, image: object = "1.png", **more: object) -> str:
@@ -61,9 +67,14 @@ def test_every_shape(lay: Lay, kit: SimpleNamespace) -> None:
     found = [one.geometry for one in kit.read_all(FORMAT, source).records["1"].values["objects"]]
     triangle = Polygon.simple([(1, 1), (5, 1), (5, 5)])
     assert found[:7] == [
-        Box(1, 2, 5, 4), triangle, triangle, Ellipse(4, 3, 2, 2, 0), Polyline(((1, 1), (2, 2))),
-        Polyline(((1, 1), (2, 2), (3, 1))), Points(((1.5, 2),)),
-    ]  # fmt: skip
+        Box(1, 2, 5, 4),
+        triangle,
+        triangle,
+        Ellipse(4, 3, 2, 2, 0),
+        Polyline(((1, 1), (2, 2))),
+        Polyline(((1, 1), (2, 2), (3, 1))),
+        Points(((1.5, 2),)),
+    ]
     assert isinstance(found[7], Mask)
     assert mask_to_array(found[7])[1:3, 2:5].tolist() == (part > 0).tolist()
     assert found[7].area() == 3
@@ -72,9 +83,16 @@ def test_every_shape(lay: Lay, kit: SimpleNamespace) -> None:
 
 def test_what_goes_with_a_shape(lay: Lay, kit: SimpleNamespace) -> None:
     one = shape(
-        "rectangle", [1, 1], [5, 5], flags={"blurred": True}, description="at the left", group_id=3, score=0.5,
-        attributes={"colour": "red"}, difficult=True,
-    )  # fmt: skip
+        "rectangle",
+        [1, 1],
+        [5, 5],
+        flags={"blurred": True},
+        description="at the left",
+        group_id=3,
+        score=0.5,
+        attributes={"colour": "red"},
+        difficult=True,
+    )
     read = kit.read_all(FORMAT, lay({"1.png": None, "1.json": labels(one, flags={"night": True, "day": False})}))
     (found,) = read.records["1"].values["objects"]
     expected = {"blurred": True, "description": "at the left", "group_id": 3, "colour": "red", "difficult": True}

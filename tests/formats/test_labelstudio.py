@@ -38,7 +38,8 @@ def read(kit: SimpleNamespace, lay: Lay, *tasks: object) -> SimpleNamespace:
 
 def test_every_region(lay: Lay, kit: SimpleNamespace) -> None:
     found = read(
-        kit, lay,
+        kit,
+        lay,
         task(
             region("rectanglelabels", {"x": 25, "y": 50, "width": 50, "height": 25, "rotation": 0}, id="a"),
             region("rectanglelabels", {"x": 50, "y": 0, "width": 25, "height": 50, "rotation": 90}, id="b"),
@@ -47,7 +48,7 @@ def test_every_region(lay: Lay, kit: SimpleNamespace) -> None:
             region("keypointlabels", {"x": 50, "y": 50, "width": 1}, id="e", score=0.5),
             {"id": "f", "type": "choices", "value": {"choices": ["night", "fog"]}},
         ),
-    )  # fmt: skip
+    )
     objects = found.records["a"].values["objects"]
     assert [one.id for one in objects] == ["a", "b", "c", "d", "e"]
     assert objects[0].geometry == Box(2, 3, 6, 4.5)
@@ -74,9 +75,10 @@ def test_predictions_labelled_empty_and_not_labelled(lay: Lay, kit: SimpleNamesp
     source = lay(
         {
             "export.json": json.dumps([task(), task(image="b.png", annotations=[], predictions=[drawn])]),
-            "images/a.png": None, "images/b.png": None,
+            "images/a.png": None,
+            "images/b.png": None,
         }
-    )  # fmt: skip
+    )
     found = kit.read_all(FORMAT, source)
     assert found.values("objects") == {"a": (), "b": None}
     (guess,) = found.records["b"].values["predictions"]
@@ -86,10 +88,14 @@ def test_predictions_labelled_empty_and_not_labelled(lay: Lay, kit: SimpleNamesp
 @pytest.mark.parametrize(
     "address",
     [
-        "/data/upload/1/0123abcd-a.png", "a.png", "/data/local-files/?d=images%2Fa.png", "s3://bucket/images/a.png",
-        "http://host/images/a.png?sig=x", "images\\a.png",
+        "/data/upload/1/0123abcd-a.png",
+        "a.png",
+        "/data/local-files/?d=images%2Fa.png",
+        "s3://bucket/images/a.png",
+        "http://host/images/a.png?sig=x",
+        "images\\a.png",
     ],
-)  # fmt: skip
+)
 def test_addresses_of_images(address: str, lay: Lay, kit: SimpleNamespace) -> None:
     assert set(read(kit, lay, task(image=address)).records) == {"a"}
 
@@ -160,8 +166,13 @@ def test_what_is_written(kit: SimpleNamespace, tmp_path: Path) -> None:
     assert made["data"] == {"image": "/data/local-files/?d=images/sub/a.png"}
     first, second = made["annotations"][0]["result"]
     assert first["value"] == {
-        "x": 25, "y": 50, "width": 50, "height": 25, "rotation": 0, "rectanglelabels": ["dog"],
-    }  # fmt: skip
+        "x": 25,
+        "y": 50,
+        "width": 50,
+        "height": 25,
+        "rotation": 0,
+        "rectanglelabels": ["dog"],
+    }
     assert second["value"]["format"] == "rle"
     again = kit.read_all(FORMAT, tmp_path)
     assert again.records["sub/a"].values["objects"] == objects

@@ -47,15 +47,21 @@ def test_numbers_of_classes(lay: Lay, kit: SimpleNamespace, formats: Registry[Fo
     empty = np.zeros((6, 8), np.uint8)
     source = lay(
         {
-            "images/train/1.png": None, "images/val/2.png": None, "images/val/3.png": None,
-            "masks/train/1.png": png_of(CLASSES), "masks/val/2.png": png_of(empty), "classes.txt": "background\ncat\n",
+            "images/train/1.png": None,
+            "images/val/2.png": None,
+            "images/val/3.png": None,
+            "masks/train/1.png": png_of(CLASSES),
+            "masks/val/2.png": png_of(empty),
+            "classes.txt": "background\ncat\n",
         }
-    )  # fmt: skip
+    )
     assert detect_format(source, formats)[0] == "masks"
     found = kit.read_all(FORMAT, source)
     assert found.values("objects") == {
-        "1": (Object("1", "cat", part(CLASSES == 1)), Object("2", "class-2", part(CLASSES == 2))), "2": (), "3": None,
-    }  # fmt: skip
+        "1": (Object("1", "cat", part(CLASSES == 1)), Object("2", "class-2", part(CLASSES == 2))),
+        "2": (),
+        "3": None,
+    }
     assert found.values("split") == {"1": "train", "2": "val", "3": "val"}
 
 
@@ -64,15 +70,17 @@ def test_pascal_voc_with_instances_and_void(lay: Lay, kit: SimpleNamespace) -> N
     classes[0] = 255
     source = lay(
         {
-            "JPEGImages/1.png": None, "SegmentationClass/1.png": png_of(classes, palette=True),
+            "JPEGImages/1.png": None,
+            "SegmentationClass/1.png": png_of(classes, palette=True),
             "SegmentationObject/1.png": png_of(np.where(classes == 255, 255, THINGS).astype(np.uint8), palette=True),
         }
-    )  # fmt: skip
+    )
     found = kit.read_all(FORMAT, source)
     assert found.values("objects")["1"] == (
-        Object("1", "class-1", part(THINGS == 1)), Object("2", "class-2", part(THINGS == 2)),
+        Object("1", "class-1", part(THINGS == 1)),
+        Object("2", "class-2", part(THINGS == 2)),
         Object("3", "class-1", part(THINGS == 3)),
-    )  # fmt: skip
+    )
 
 
 def test_colours_of_cvat(lay: Lay, kit: SimpleNamespace) -> None:
@@ -81,21 +89,26 @@ def test_colours_of_cvat(lay: Lay, kit: SimpleNamespace) -> None:
     colors[CLASSES == 2] = (1, 2, 3)
     source = lay(
         {
-            "JPEGImages/1.png": None, "SegmentationClass/1.png": png_of(colors),
+            "JPEGImages/1.png": None,
+            "SegmentationClass/1.png": png_of(colors),
             "labelmap.txt": "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:250,50,83::\n",
         }
-    )  # fmt: skip
+    )
     found = kit.read_all(FORMAT, source)
     assert [(one.class_name, one.geometry) for one in found.records["1"].values["objects"]] == [
-        ("#010203", part(CLASSES == 2)), ("cat", part(CLASSES == 1)),
-    ]  # fmt: skip
+        ("#010203", part(CLASSES == 2)),
+        ("cat", part(CLASSES == 1)),
+    ]
 
 
 def test_what_is_covered_is_said(kit: SimpleNamespace, tmp_path: Path) -> None:
     objects = (
-        Object("1", "cat", Box(0, 0, 4, 4)), Object("2", "dog", Box(2, 2, 6, 6)), Object("3", "cat", Box(6, 0, 8, 2)),
-        Object("4", "dog", Box(6, 0, 8, 2)), Object("5", "dog", Points(((1, 1),))),
-    )  # fmt: skip
+        Object("1", "cat", Box(0, 0, 4, 4)),
+        Object("2", "dog", Box(2, 2, 6, 6)),
+        Object("3", "cat", Box(6, 0, 8, 2)),
+        Object("4", "dog", Box(6, 0, 8, 2)),
+        Object("5", "dog", Points(((1, 1),))),
+    )
     report = kit.write_all(FORMAT, kit.dataset([kit.record("1", objects=objects)], ("cat", "dog")), tmp_path / "out")
     reasons = {(one.object_id, one.reason) for one in report}
     assert ("1", "pixels under another object") in reasons
@@ -108,13 +121,17 @@ def test_what_is_covered_is_said(kit: SimpleNamespace, tmp_path: Path) -> None:
 def test_masks_that_are_none(lay: Lay, kit: SimpleNamespace) -> None:
     source = lay(
         {
-            "images/1.png": None, "masks/1.png": b"not a png", "images/2.png": None,
-            "masks/2.png": png_of(np.ones((3, 3), np.uint8)), "images/3.png": None,
+            "images/1.png": None,
+            "masks/1.png": b"not a png",
+            "images/2.png": None,
+            "masks/2.png": png_of(np.ones((3, 3), np.uint8)),
+            "images/3.png": None,
         }
-    )  # fmt: skip
+    )
     found = kit.read_all(FORMAT, source)
     assert found.reasons() == {
-        ("dropped", "mask that cannot be read"): 1, ("dropped", "mask of another size than its image"): 1,
-    }  # fmt: skip
+        ("dropped", "mask that cannot be read"): 1,
+        ("dropped", "mask of another size than its image"): 1,
+    }
     with pytest.raises(FormatError, match="no folder of masks"):
         kit.read_all(FORMAT, source / "images")

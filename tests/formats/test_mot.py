@@ -103,10 +103,15 @@ def test_losses_are_said(kit: SimpleNamespace, tmp_path: Path) -> None:
     records = [kit.record("S/1", objects=objects), kit.record("S/two", objects=None)]
     report = kit.write_all(FORMAT, kit.dataset(records, [ClassInfo("a")]), tmp_path)
     assert {finding.reason for finding in report} == {
-        "key changed to be a file name", "score", "shape of a rotated box, written as its box", "attribute",
-        "name of a track that is no number", "object without area", "ids of objects",
+        "key changed to be a file name",
+        "score",
+        "shape of a rotated box, written as its box",
+        "attribute",
+        "name of a track that is no number",
+        "object without area",
+        "ids of objects",
         "not labelled, which becomes reviewed and empty",
-    }  # fmt: skip
+    }
     info = configparser.ConfigParser()
     info.read(tmp_path / "S" / "seqinfo.ini")
     assert (info["Sequence"]["seqLength"], info["Sequence"]["imWidth"]) == ("2", "8")

@@ -25,23 +25,38 @@ RLE = counts_to_coco_string(MASK.counts)
 
 
 def test_as_the_challenge_has_it(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> None:
-    lines = [f"1 2005 2 6 8 {RLE}", f"1 10000 10 6 8 {RLE}", f"2 7 1 6 8 {RLE}", f"2 9 99 6 8 {RLE}",
-             f"2 9 1 5 8 {RLE}", "2 9 1 6 8 zz", "no line", f"9 9 1 6 8 {RLE}"]  # fmt: skip
+    lines = [
+        f"1 2005 2 6 8 {RLE}",
+        f"1 10000 10 6 8 {RLE}",
+        f"2 7 1 6 8 {RLE}",
+        f"2 9 99 6 8 {RLE}",
+        f"2 9 1 5 8 {RLE}",
+        "2 9 1 6 8 zz",
+        "no line",
+        f"9 9 1 6 8 {RLE}",
+    ]
     source = lay(
-        {"train/A/img1/000001.png": None, "train/A/img1/000002.png": None, "train/A/gt/gt.txt": "\n".join(lines),
-         "test/B/img1/000001.png": None}
-    )  # fmt: skip
+        {
+            "train/A/img1/000001.png": None,
+            "train/A/img1/000002.png": None,
+            "train/A/gt/gt.txt": "\n".join(lines),
+            "test/B/img1/000001.png": None,
+        }
+    )
     assert detect_format(source, formats)[0] == "mots"
     found = kit.read_all(FORMAT, source)
     assert found.values("objects") == {
         "A/000001": (Object("1", "pedestrian", MASK, None, "5"), Object("2", "ignore", MASK, None, "0")),
-        "A/000002": (Object("1", "car", MASK, None, "7"),), "B/000001": None,
-    }  # fmt: skip
+        "A/000002": (Object("1", "car", MASK, None, "7"),),
+        "B/000001": None,
+    }
     assert found.values("split") == {"A/000001": "train", "A/000002": "train", "B/000001": "test"}
     assert found.reasons() == {
-        ("dropped", "class number out of range"): 1, ("dropped", "object without a usable shape"): 2,
-        ("dropped", "line that cannot be read"): 1, ("dropped", "masks of a frame without a picture"): 1,
-    }  # fmt: skip
+        ("dropped", "class number out of range"): 1,
+        ("dropped", "object without a usable shape"): 2,
+        ("dropped", "line that cannot be read"): 1,
+        ("dropped", "masks of a frame without a picture"): 1,
+    }
 
 
 def test_both_ways(kit: SimpleNamespace, tmp_path: Path) -> None:
@@ -51,13 +66,18 @@ def test_both_ways(kit: SimpleNamespace, tmp_path: Path) -> None:
     records = [kit.record(key, objects=value) for key, value in made.items()]
     report = kit.write_all(FORMAT, kit.dataset(records, ("ship", "tug boat")), tmp_path / "out")
     assert {one.reason for one in report} == {
-        "key changed to be a file name", "shape of a box, written as mask", "score", "object without a track",
-    }  # fmt: skip
+        "key changed to be a file name",
+        "shape of a box, written as mask",
+        "score",
+        "object without a track",
+    }
     found = kit.read_all(FORMAT, tmp_path / "out")
     assert found.values("objects") == {
-        "S/000003": objects, "S/000004": (), "U/000001": None,
+        "S/000003": objects,
+        "S/000004": (),
+        "U/000001": None,
         "T/000001": (Object("1", "ship", mask_from_array(np.indices((6, 8)).max(axis=0) < 2), None, "1"),),
-    }  # fmt: skip
+    }
 
 
 def test_no_mots(lay: Lay, kit: SimpleNamespace) -> None:

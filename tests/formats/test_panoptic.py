@@ -31,32 +31,50 @@ def test_as_published(lay: Lay, kit: SimpleNamespace, formats: Registry[Format])
     png = BytesIO()
     Image.fromarray(colors).save(png, "PNG")
     data = {
-        "images": [{"id": 1, "file_name": "1.png", "width": 8, "height": 6}, {"id": 2, "file_name": "2.png"},
-                   {"id": 3, "file_name": "gone.jpg"}],
-        "annotations": [
-            {"image_id": 1, "file_name": "1.png", "segments_info": [
-                {"id": 70_000, "category_id": 7, "iscrowd": 0}, {"id": 300, "category_id": 8, "iscrowd": 1}]},
+        "images": [
+            {"id": 1, "file_name": "1.png", "width": 8, "height": 6},
+            {"id": 2, "file_name": "2.png"},
+            {"id": 3, "file_name": "gone.jpg"},
         ],
-        "categories": [{"id": 7, "name": "cat", "supercategory": "animal", "isthing": 1, "color": [1, 2, 255]},
-                       {"id": 8, "name": "sky", "supercategory": "sky", "isthing": 0}],
-    }  # fmt: skip
+        "annotations": [
+            {
+                "image_id": 1,
+                "file_name": "1.png",
+                "segments_info": [
+                    {"id": 70_000, "category_id": 7, "iscrowd": 0},
+                    {"id": 300, "category_id": 8, "iscrowd": 1},
+                ],
+            },
+        ],
+        "categories": [
+            {"id": 7, "name": "cat", "supercategory": "animal", "isthing": 1, "color": [1, 2, 255]},
+            {"id": 8, "name": "sky", "supercategory": "sky", "isthing": 0},
+        ],
+    }
     source = lay(
-        {"annotations/panoptic_val2017.json": json.dumps(data), "annotations/panoptic_val2017/1.png": png.getvalue(),
-         "val2017/1.png": None, "val2017/2.png": None}
-    )  # fmt: skip
+        {
+            "annotations/panoptic_val2017.json": json.dumps(data),
+            "annotations/panoptic_val2017/1.png": png.getvalue(),
+            "val2017/1.png": None,
+            "val2017/2.png": None,
+        }
+    )
     assert detect_format(source, formats)[0] == "panoptic"
     found = kit.read_all(FORMAT, source)
     key, other = "val2017/1", "val2017/2"
     assert found.values("objects") == {
-        key: (Object("300", "sky", mask_from_array(numbers == 300), attributes={"crowd": True}),
-              Object("70000", "cat", mask_from_array(numbers == 70_000))),
+        key: (
+            Object("300", "sky", mask_from_array(numbers == 300), attributes={"crowd": True}),
+            Object("70000", "cat", mask_from_array(numbers == 70_000)),
+        ),
         other: None,
-    }  # fmt: skip
+    }
     assert found.schema["objects"].classes == (ClassInfo("cat", "animal", "#0102ff"), ClassInfo("sky"))
     assert found.values("split") == {key: "val", other: "val"}
     assert found.reasons() == {
-        ("dropped", "segment without a class"): 1, ("set_aside", "image file missing"): 1,
-    }  # fmt: skip
+        ("dropped", "segment without a class"): 1,
+        ("set_aside", "image file missing"): 1,
+    }
 
 
 def test_no_panoptic(lay: Lay, kit: SimpleNamespace) -> None:

@@ -41,13 +41,17 @@ def test_attributes_splits_and_negatives(lay: Lay, kit: SimpleNamespace) -> None
         {
             "train.csv": "image,class,xmin,ymin,xmax,ymax,occluded,score\n1.png,cat,1,2,5,4,yes,0.5\n2.png,,,,,,,\n",
             "val.csv": "image,class,xmin,ymin,xmax,ymax\n3.png,dog,1,2,5,4\nnone.png,dog,1,2,5,4\n3.png,dog,x,2,5,4\n",
-            "1.png": None, "2.png": None, "3.png": None,
+            "1.png": None,
+            "2.png": None,
+            "3.png": None,
         }
-    )  # fmt: skip
+    )
     found = kit.read_all(CSV, source)
     assert found.values("objects") == {
-        "1": (Object("1", "cat", BOX, 0.5, None, {"occluded": "yes"}),), "2": (), "3": (Object("1", "dog", BOX),),
-    }  # fmt: skip
+        "1": (Object("1", "cat", BOX, 0.5, None, {"occluded": "yes"}),),
+        "2": (),
+        "3": (Object("1", "dog", BOX),),
+    }
     assert found.values("split") == {"1": "train", "2": "train", "3": "val"}
     assert found.reasons() == {
         ("set_aside", "image file missing"): 1,
@@ -78,9 +82,12 @@ def test_open_images_as_published(lay: Lay, kit: SimpleNamespace) -> None:
             "class-descriptions-boxable.csv": "/m/01g317,Person\n/m/0bt9lr,Dog\n/m/x,Never\n",
             "train-annotations-human-imagelabels.csv": "ImageID,Source,LabelName,Confidence\n"
             "000a,v,/m/01g317,1\n000a,v,/m/0bt9lr,0\n000c,v,/m/0bt9lr,1\n",
-            "train/000a.png": None, "train/000c.png": None, "validation/000b.png": None, "validation/000d.png": None,
+            "train/000a.png": None,
+            "train/000c.png": None,
+            "validation/000b.png": None,
+            "validation/000d.png": None,
         }
-    )  # fmt: skip
+    )
     assert OPEN.detect(source).matches
     assert not CSV.detect(source).matches
     found = kit.read_all(OPEN, source)
@@ -90,8 +97,10 @@ def test_open_images_as_published(lay: Lay, kit: SimpleNamespace) -> None:
             Object("1", "Person", Box(1, 1.5, 5, 3), None, None, {"occluded": True}),
             Object("2", "Dog", Box(0, 0, 8, 6), None, None, {"crowd": True}),
         ),
-        "000b": (), "000c": (), "000d": None,
-    }  # fmt: skip
+        "000b": (),
+        "000c": (),
+        "000d": None,
+    }
     assert found.values("labels") == {"000a": ("Person",), "000b": None, "000c": ("Dog",), "000d": None}
     assert found.values("split") == {"000a": "train", "000b": "val", "000c": "train", "000d": "val"}
     assert found.reasons() == {("dropped", "box with negative size"): 1}

@@ -53,20 +53,26 @@ def test_as_tensorflow_writes_it(lay: Lay, kit: SimpleNamespace) -> None:
     first = example(**{"image/object/class/label": [1], "image/object/is_crowd": [1], "image/object/score": [0.5]})
     second = example(**{"image/object/class/text": [b"dog"], "image/source_id": [b"7"], "image/object/difficult": [0]})
     source = lay(
-        {"train.record-00000-of-00001": shard(first), "val.tfrecord": shard(second, example(), {"x": [1]}),
-         "label_map.pbtxt": LABEL_MAP}
-    )  # fmt: skip
+        {
+            "train.record-00000-of-00001": shard(first),
+            "val.tfrecord": shard(second, example(), {"x": [1]}),
+            "label_map.pbtxt": LABEL_MAP,
+        }
+    )
     assert FORMAT.detect(source).matches
     found = kit.read_all(FORMAT, source)
     assert found.values("objects") == {
-        "a/1": (Object("1", "cat", BOX, 0.5, None, {"crowd": True}),), "7": (Object("1", "dog", BOX),), "a/1-2": (),
-    }  # fmt: skip
+        "a/1": (Object("1", "cat", BOX, 0.5, None, {"crowd": True}),),
+        "7": (Object("1", "dog", BOX),),
+        "a/1-2": (),
+    }
     assert found.values("split") == {"a/1": "train", "7": "val", "a/1-2": "val"}
     assert found.schema["objects"].class_names[0] == "cat"
     assert found.reasons() == {
-        ("dropped", "object without a class"): 1, ("set_aside", "example without an image"): 1,
+        ("dropped", "object without a class"): 1,
+        ("set_aside", "example without an image"): 1,
         ("repaired", "key made unique"): 1,
-    }  # fmt: skip
+    }
     assert read_label_map(LABEL_MAP)[1] == "cat"
     assert kit.read_all(FORMAT, source / "val.tfrecord").values("objects").keys() == {"7", "a/1"}
 
@@ -74,14 +80,20 @@ def test_as_tensorflow_writes_it(lay: Lay, kit: SimpleNamespace) -> None:
 def test_read_by_another_package(kit: SimpleNamespace, tmp_path: Path) -> None:
     loader = pytest.importorskip("tfrecord")
     objects = (Object("1", "cat", BOX), Object("2", "dog", Box(0, 0, 8, 6), 0.25, attributes={"crowd": True}))
-    records = [kit.record("a/1", objects=objects, split="train"), kit.record("b", objects=None, split="train"),
-               kit.record("c", objects=(), split="val")]  # fmt: skip
+    records = [
+        kit.record("a/1", objects=objects, split="train"),
+        kit.record("b", objects=None, split="train"),
+        kit.record("c", objects=(), split="val"),
+    ]
     report = kit.write_all(FORMAT, kit.dataset(records, ("cat", "dog"), split=Kind.TEXT), tmp_path / "out", shards="2")
     assert len(report) == 0
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert files == [
-        "label_map.pbtxt", "train-00000-of-00002.record", "train-00001-of-00002.record", "val-00000-of-00001.record",
-    ]  # fmt: skip
+        "label_map.pbtxt",
+        "train-00000-of-00002.record",
+        "train-00001-of-00002.record",
+        "val-00000-of-00001.record",
+    ]
     (read,) = loader.tfrecord_loader(str(tmp_path / "out" / files[1]), None)
     assert bytes(read["image/source_id"]) == b"a/1"
     assert read["image/object/bbox/xmin"].tolist() == [0.25, 0.0]
@@ -96,12 +108,13 @@ def test_read_by_another_package(kit: SimpleNamespace, tmp_path: Path) -> None:
     st.dictionaries(
         st.text(max_size=8),
         st.one_of(
-            st.lists(st.binary(max_size=20), max_size=4), st.lists(st.integers(-(2**63), 2**63 - 1), max_size=4),
+            st.lists(st.binary(max_size=20), max_size=4),
+            st.lists(st.integers(-(2**63), 2**63 - 1), max_size=4),
             st.lists(st.floats(width=32, allow_nan=False), max_size=4),
         ),
         max_size=5,
     )
-)  # fmt: skip
+)
 def test_examples_are_what_they_were(features: dict[str, Any]) -> None:
     assert decode_example(encode_example(features))[0] == features
 

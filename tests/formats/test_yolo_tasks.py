@@ -42,9 +42,10 @@ rotated = st.builds(
 seen = st.lists(st.sampled_from([1, 2]), min_size=2, max_size=2)
 poses = st.builds(
     lambda points, visible, box: Keypoints(tuple(points), tuple(visible), box),
-    st.lists(st.tuples(x, y), min_size=2, max_size=2), seen,
+    st.lists(st.tuples(x, y), min_size=2, max_size=2),
+    seen,
     st.builds(Box, st.floats(0, 50), st.floats(0, 50), st.floats(60, 160), st.floats(60, 120)),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -101,7 +102,7 @@ def test_keypoints(kit: SimpleNamespace, shapes: list[Keypoints]) -> None:
         ("pose", Keypoints(((20, 20), (500, 30)), (2, 2), Box(10, 10, 50, 40)), "keypoint outside the image"),
         ("detect", RotatedBox(50, 60, 40, 20, 10), "shape of a rotated box, written as its box"),
     ],
-)  # fmt: skip
+)
 def test_losses_are_said(kit: SimpleNamespace, tmp_path: Path, task: str, shape: Geometry, reason: str) -> None:
     _, report = there_and_back(kit, [shape], tmp_path, task)
     assert any(reason in finding.reason for finding in report), list(report)
@@ -153,9 +154,12 @@ def test_supervision_reads_them(kit: SimpleNamespace, tmp_path: Path, task: str)
     shape: Geometry = polygon if task == "segment" else rotated_box
     there_and_back(kit, [shape], tmp_path, task)
     dataset = sv.DetectionDataset.from_yolo(
-        str(tmp_path / "images"), str(tmp_path / "labels"), str(tmp_path / "data.yaml"),
-        force_masks=task == "segment", is_obb=task == "obb",
-    )  # fmt: skip
+        str(tmp_path / "images"),
+        str(tmp_path / "labels"),
+        str(tmp_path / "data.yaml"),
+        force_masks=task == "segment",
+        is_obb=task == "obb",
+    )
     ((_, found),) = dataset.annotations.items()
     np.testing.assert_allclose(found.xyxy[0], shape.bounds_xyxy(), atol=1)
     if task == "segment":

@@ -71,8 +71,10 @@ def test_boxes_lie_within_the_image_and_scores_above_the_least(predictor: Predic
 def test_a_bad_image_does_not_stop_the_rest(predictor: Predictor) -> None:
     found = list(predictor.predict([("a", partial(picture, 0)), ("b", broken), ("c", partial(picture, 2))]))
     assert [(one.key, str(one.error) if one.error else None) for one in found] == [
-        ("a", None), ("b", "It is broken."), ("c", None),
-    ]  # fmt: skip
+        ("a", None),
+        ("b", "It is broken."),
+        ("c", None),
+    ]
     assert [one.key for one in predictor.predict([("b", broken)])] == ["b"]
     assert list(predictor.predict([])) == []
 

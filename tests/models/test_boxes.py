@@ -47,9 +47,16 @@ def assigned(seed: int, truths: int, top_k: int = 4) -> tuple[torch.Tensor, ...]
     truth = random_boxes(seed, truths)[None]
     classes = torch.randint(0, 3, (1, truths), generator=random)
     found = task_aligned(
-        scores, boxes, anchors, truth, classes, torch.ones(1, truths, dtype=torch.bool), top_k=top_k, score_power=0.5,
+        scores,
+        boxes,
+        anchors,
+        truth,
+        classes,
+        torch.ones(1, truths, dtype=torch.bool),
+        top_k=top_k,
+        score_power=0.5,
         iou_power=6.0,
-    )  # fmt: skip
+    )
     return found.box_index[0], found.quality[0], anchors, boxes[0], truth[0]
 
 
@@ -84,9 +91,16 @@ def test_images_of_a_batch_are_assigned_as_if_alone(seed: int, counts: list[int]
 
     def found(images: slice, width: int) -> Assignment:
         return task_aligned(
-            scores[images], boxes[images], anchors, truth[images, :width], classes[images, :width],
-            present[images, :width], top_k=5, score_power=0.5, iou_power=6.0,
-        )  # fmt: skip
+            scores[images],
+            boxes[images],
+            anchors,
+            truth[images, :width],
+            classes[images, :width],
+            present[images, :width],
+            top_k=5,
+            score_power=0.5,
+            iou_power=6.0,
+        )
 
     together = found(slice(None), most)
     for number, count in enumerate(counts):
@@ -98,9 +112,15 @@ def test_images_of_a_batch_are_assigned_as_if_alone(seed: int, counts: list[int]
 
 def test_nothing_to_assign() -> None:
     nothing = task_aligned(
-        torch.rand(2, 5, 3), torch.rand(2, 5, 4), torch.rand(5, 2), torch.zeros(2, 1, 4),
-        torch.zeros(2, 1, dtype=torch.long), torch.zeros(2, 1, dtype=torch.bool), top_k=3, score_power=0.5,
+        torch.rand(2, 5, 3),
+        torch.rand(2, 5, 4),
+        torch.rand(5, 2),
+        torch.zeros(2, 1, 4),
+        torch.zeros(2, 1, dtype=torch.long),
+        torch.zeros(2, 1, dtype=torch.bool),
+        top_k=3,
+        score_power=0.5,
         iou_power=6.0,
-    )  # fmt: skip
+    )
     assert (nothing.box_index == -1).all()
     assert (nothing.quality == 0).all()

@@ -252,13 +252,16 @@ def test_headers_that_lie_are_refused(weights: bytes) -> None:
         ({"encoder": {"type": "csp", "widths": [10**12], "depths": [1]}}, {"objects": ["a"]}, "widths"),
         ({"encoder": {"type": "os.system"}}, {"objects": ["a"]}, "no encoder"),
         ({"encoder": {"type": "timm", "name": "hf-hub:some/model"}}, {"objects": ["a"]}, "no timm backbone"),
-        ({"encoder": {"type": "timm", "name": "resnet10t", "args": {"checkpoint_path": "/x"}}}, {"objects": ["a"]},
-         "cannot be set here"),
+        (
+            {"encoder": {"type": "timm", "name": "resnet10t", "args": {"checkpoint_path": "/x"}}},
+            {"objects": ["a"]},
+            "cannot be set here",
+        ),
         ({}, {"objects": []}, "classes.objects"),
         ({}, {"objects": ["a"], "more": ["b"]}, "'more'"),
         ({}, {}, "'objects'"),
     ],
-)  # fmt: skip
+)
 def test_manifests_that_ask_too_much_are_refused(changes: dict[str, Any], classes: Any, says: str) -> None:
     manifest = describe(spec(**changes), classes, "image")
     with pytest.raises(SaccadeError, match=says):

@@ -93,9 +93,11 @@ def keys(result: Chosen, *tables: Sequence[Item]) -> list[str]:
 
 def test_choose_objects() -> None:
     objects = (
-        box(0, 0, 10, 10, id="1", score=0.9), box(0, 0, 10, 2, id="2", score=0.8), box(0, 0, 30, 30, "bus", "3", 0.2),
+        box(0, 0, 10, 10, id="1", score=0.9),
+        box(0, 0, 10, 2, id="2", score=0.8),
+        box(0, 0, 30, 30, "bus", "3", 0.2),
         box(5, 5, 9, 9, "bus", "4"),
-    )  # fmt: skip
+    )
     item = Item("k", {"objects": objects})
 
     def ids(**parameters: Any) -> str:
@@ -259,9 +261,10 @@ def test_alike_images_have_like_hashes_and_are_found() -> None:
 def test_render_draws_every_geometry() -> None:
     bench = Bench()
     shapes = (
-        box(5, 5, 20, 20), Object("2", "bus", Polygon.simple([(30, 10), (50, 10), (40, 30)])),
+        box(5, 5, 20, 20),
+        Object("2", "bus", Polygon.simple([(30, 10), (50, 10), (40, 30)])),
         Object("3", "car", Keypoints(((5.0, 40.0), (20.0, 44.0)), (2, 2))),
-    )  # fmt: skip
+    )
     item = Item("k", {"image": bench.image(64, 48), "objects": shapes})
     plain = apply("render", item, bench, format="png", labels=False)
     drawn = bench.pixels(plain["rendered"])
@@ -366,8 +369,11 @@ def test_concatenate_and_union() -> None:
 
 
 def test_statistics() -> None:
-    table = [Item("a", {"objects": (box(0, 0, 1, 1), box(0, 0, 1, 1, "bus", "2"))}), Item("b", {"objects": None}),
-             Item("c", {"objects": ()})]  # fmt: skip
+    table = [
+        Item("a", {"objects": (box(0, 0, 1, 1), box(0, 0, 1, 1, "bus", "2"))}),
+        Item("b", {"objects": None}),
+        Item("c", {"objects": ()}),
+    ]
     found = whole("statistics", table)
     assert found["items"] == 3
     assert found["objects"] == {"missing": 1, "classes": {"car": 1, "bus": 1}, "objects": 2, "empty": 1}

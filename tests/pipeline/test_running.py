@@ -171,8 +171,9 @@ def test_operations_that_break_their_word(name: str, said: str, field: Field) ->
 def test_strange_code_on_the_whole(field: Field) -> None:
     graph = graph_of(field, "last")
     assert [(item.key, item["note"], item["x"]) for item in field.items(graph, "made")] == [
-        ("k10", "n!", 10.0), ("k11", "n!", 11.0),
-    ]  # fmt: skip
+        ("k10", "n!", 10.0),
+        ("k11", "n!", 11.0),
+    ]
     assert field.run(graph).steps[1].action == "skip"
 
 

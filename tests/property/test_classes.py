@@ -31,19 +31,22 @@ things = st.lists(names, max_size=3).map(
     )
 )
 rows = st.fixed_dictionaries(
-    {"objects": st.none() | things, "kind": st.none() | names,
-     "tags": st.none() | st.lists(names, max_size=4, unique=True).map(tuple)}
-)  # fmt: skip
+    {
+        "objects": st.none() | things,
+        "kind": st.none() | names,
+        "tags": st.none() | st.lists(names, max_size=4, unique=True).map(tuple),
+    }
+)
 columns = st.none() | st.sampled_from([*COLUMNS, "note"])
 acts = st.one_of(
     st.builds(AddClass, name=names, column=columns),
     st.builds(RenameClass, name=names, to=names, column=columns),
     st.builds(RecolorClass, name=names, color=st.sampled_from(["#AABBCC", "#001122"]), column=columns),
-    st.tuples(names, names, columns).filter(lambda found: found[0] != found[1]).map(
-        lambda found: MergeClass(name=found[0], into=found[1], column=found[2])
-    ),
+    st.tuples(names, names, columns)
+    .filter(lambda found: found[0] != found[1])
+    .map(lambda found: MergeClass(name=found[0], into=found[1], column=found[2])),
     st.builds(RemoveClass, name=names, column=columns, with_objects=st.booleans()),
-)  # fmt: skip
+)
 
 
 class Plain:
@@ -161,10 +164,12 @@ def test_acts_give_what_they_give_on_plain_items(items: list[Values], done: list
     with tempfile.TemporaryDirectory() as folder, Workspace.create(folder) as workspace:
         made(workspace, plain)
         if is_split:  # rows in several files, some of them removed
-            workspace.datasets.write("d", Schema((Column("note", Kind.TEXT),)),
-                                     [Item("0", {"note": "other"})], mode="merge")  # fmt: skip
-            workspace.datasets.write("d", Schema((Column("note", Kind.TEXT),)),
-                                     [Item("0", {"note": "as it is"})], mode="merge")  # fmt: skip
+            workspace.datasets.write(
+                "d", Schema((Column("note", Kind.TEXT),)), [Item("0", {"note": "other"})], mode="merge"
+            )
+            workspace.datasets.write(
+                "d", Schema((Column("note", Kind.TEXT),)), [Item("0", {"note": "as it is"})], mode="merge"
+            )
         before, head = contents(workspace), workspace.datasets.open("d").number
         expected = refusal(lambda: plain.all(done))
         refused = refusal(lambda: change_classes(workspace, "d", done))

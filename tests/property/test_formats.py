@@ -202,8 +202,13 @@ def round_trip(part: Format, schema: Schema, records: list[Record]) -> tuple[Sch
 
 
 OF_OBJECTS: list[Format] = [
-    coco.FORMAT, cvat.FORMAT, labelme.FORMAT, labelstudio.FORMAT, voc.FORMAT, yolo.FORMAT,
-]  # fmt: skip
+    coco.FORMAT,
+    cvat.FORMAT,
+    labelme.FORMAT,
+    labelstudio.FORMAT,
+    voc.FORMAT,
+    yolo.FORMAT,
+]
 HARMLESS = {"duplicate box", "boxes that almost coincide", "tiny box", "item in no split", "number of the first pixel"}
 
 
@@ -255,11 +260,28 @@ def test_yolo_is_exact_to_rounding(made: tuple[Schema, list[Record]]) -> None:
 @EXAMPLES
 @pytest.mark.parametrize(
     "part",
-    [coco.FORMAT, cvat.FORMAT, labelme.FORMAT, voc.FORMAT, yolo.FORMAT, csv_boxes.FORMAT, openimages.FORMAT, via.FORMAT,
-     kitti.FORMAT, cityscapes.FORMAT, geojson.FORMAT, datumaro.FORMAT, boxes_yaml.FORMAT,
-     tfrecord.FORMAT, huggingface.FORMAT, masks.FORMAT, panoptic.FORMAT, fiftyone.FORMAT],
+    [
+        coco.FORMAT,
+        cvat.FORMAT,
+        labelme.FORMAT,
+        voc.FORMAT,
+        yolo.FORMAT,
+        csv_boxes.FORMAT,
+        openimages.FORMAT,
+        via.FORMAT,
+        kitti.FORMAT,
+        cityscapes.FORMAT,
+        geojson.FORMAT,
+        datumaro.FORMAT,
+        boxes_yaml.FORMAT,
+        tfrecord.FORMAT,
+        huggingface.FORMAT,
+        masks.FORMAT,
+        panoptic.FORMAT,
+        fiftyone.FORMAT,
+    ],
     ids=lambda part: part.name,
-)  # fmt: skip
+)
 @given(made=datasets(geometries, plain=False))
 def test_every_difference_is_listed(part: Format, made: tuple[Schema, list[Record]]) -> None:
     """Anything goes in; whatever is not the same when it comes out has a finding with its key or object."""
@@ -284,12 +306,24 @@ def test_every_difference_is_listed(part: Format, made: tuple[Schema, list[Recor
 
 _LEFT_OUT = {"object without area", "box outside the image", "shape that cannot be written"}
 _SPLIT_LOSSES = {
-    "split changed to be a file name", "split that is not train, val or test", "text that XML cannot hold",
-    "split or labels of an image without labelled objects", "column that the format does not hold",
-    "split of an image that is not labelled", "split that is not train or test",
-}  # fmt: skip
-_KEEP_IDS = (coco.FORMAT, labelme.FORMAT, labelstudio.FORMAT, csv_boxes.FORMAT, geojson.FORMAT, boxes_yaml.FORMAT,
-             huggingface.FORMAT, fiftyone.FORMAT)  # fmt: skip
+    "split changed to be a file name",
+    "split that is not train, val or test",
+    "text that XML cannot hold",
+    "split or labels of an image without labelled objects",
+    "column that the format does not hold",
+    "split of an image that is not labelled",
+    "split that is not train or test",
+}
+_KEEP_IDS = (
+    coco.FORMAT,
+    labelme.FORMAT,
+    labelstudio.FORMAT,
+    csv_boxes.FORMAT,
+    geojson.FORMAT,
+    boxes_yaml.FORMAT,
+    huggingface.FORMAT,
+    fiftyone.FORMAT,
+)
 _NEED_A_LABEL = (masks.FORMAT, voc.FORMAT, kitti.FORMAT, cityscapes.FORMAT, geojson.FORMAT)
 """Formats that are known by the labels of some image."""
 _AS_THEY_ARE = (via.FORMAT, cityscapes.FORMAT, datumaro.FORMAT, masks.FORMAT, panoptic.FORMAT)

@@ -28,9 +28,33 @@ from saccade.formats.base import FORMATS, Format, LocalFile, Reading, Record
 ROUNDS = int(os.environ.get("SACCADE_FUZZ", "12"))
 LABELS = [name for name in FORMATS.names() if name not in ("images", "folders", "videos")]
 ODD: list[Any] = [
-    None, True, False, 0, -1, 1, 1e308, -1e308, float("nan"), float("inf"), 10**40, "", "x", "../../etc/passwd", "\0",
-    "\ud800", [], {}, [[]], [None], {"": None}, [1, 2], ["a", "b"], {"a": {"b": []}}, "9" * 400, [1e400] * 4,
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    1e308,
+    -1e308,
+    float("nan"),
+    float("inf"),
+    10**40,
+    "",
+    "x",
+    "../../etc/passwd",
+    "\0",
+    "\ud800",
+    [],
+    {},
+    [[]],
+    [None],
+    {"": None},
+    [1, 2],
+    ["a", "b"],
+    {"a": {"b": []}},
+    "9" * 400,
+    [1e400] * 4,
+]
 CELLS = ["", "nan", "inf", "-1", "1e999", "x", "\0", "9" * 400, "../x", '"', "0.5", "\ufeff", "é" * 3, "1 2 3", ","]
 
 
@@ -51,10 +75,15 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pixels = np.zeros((30, 40), bool)
     pixels[3:9, 4:12] = True
     shapes: tuple[Geometry, ...] = (
-        Box(1, 2, 10, 12), Polygon.simple(((1, 1), (9, 1), (9, 8))), mask_from_array(pixels),
-        RotatedBox(20, 15, 8, 4, 30), Polyline(((1, 1), (5, 5))), Points(((3, 3),)),
-        Keypoints(((2, 2), (8, 8)), (2, 1)), Ellipse(20, 15, 4, 4, 0),
-    )  # fmt: skip
+        Box(1, 2, 10, 12),
+        Polygon.simple(((1, 1), (9, 1), (9, 8))),
+        mask_from_array(pixels),
+        RotatedBox(20, 15, 8, 4, 30),
+        Polyline(((1, 1), (5, 5))),
+        Points(((3, 3),)),
+        Keypoints(((2, 2), (8, 8)), (2, 1)),
+        Ellipse(20, 15, 4, 4, 0),
+    )
     objects = tuple(
         Object(str(at), "cat" if at % 2 else "dog", shape, 0.5, "7", {"occluded": True, "n": at})
         for at, shape in enumerate(shapes, 1)

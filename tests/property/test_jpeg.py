@@ -25,9 +25,12 @@ def jpeg(**options: Any) -> bytes:
 
 
 WHOLE = {
-    "baseline": jpeg(), "optimised": jpeg(optimize=True, quality=95), "grey": jpeg(subsampling=0, quality=10),
-    "restarts": jpeg(restart_marker_blocks=2), "comment": jpeg(comment=b"\xff\xd9 no end"),
-}  # fmt: skip
+    "baseline": jpeg(),
+    "optimised": jpeg(optimize=True, quality=95),
+    "grey": jpeg(subsampling=0, quality=10),
+    "restarts": jpeg(restart_marker_blocks=2),
+    "comment": jpeg(comment=b"\xff\xd9 no end"),
+}
 
 
 @pytest.mark.parametrize("name", WHOLE)

@@ -267,9 +267,16 @@ def test_columns_and_classes_of_both(tmp_path: Any) -> None:
         done = datasets.merge("d@trial", choose=choose)
         assert done.version is not None
         assert [conflict.to_json() for conflict in done.conflicts] == [
-            {"key": "", "column": "label", "object": None, "class": "ship", "ours": "changed", "theirs": "changed",
-             "take": "theirs"}
-        ]  # fmt: skip
+            {
+                "key": "",
+                "column": "label",
+                "object": None,
+                "class": "ship",
+                "ours": "changed",
+                "theirs": "changed",
+                "take": "theirs",
+            }
+        ]
         classes = done.version.schema["label"].classes
         assert classes == (ClassInfo("ship", color="#0000ff"), ClassInfo("tug"))
         assert done.version.get("a").values == {"label": "tug", "x": 1.0, "y": "z"}

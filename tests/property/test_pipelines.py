@@ -145,17 +145,24 @@ ANY: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.EMBEDDING: st.lists(st.floats(width=32, allow_nan=False), max_size=4).map(tuple),
     Kind.OBJECTS: st.lists(
         st.tuples(
-            st.text(min_size=1, max_size=3), st.sampled_from(["car", "bus"]),
-            st.one_of(BOXES, st.just(Polygon.simple([(0, 0), (4, 0), (4, 3)]))), st.sampled_from([None, 0.5]),
+            st.text(min_size=1, max_size=3),
+            st.sampled_from(["car", "bus"]),
+            st.one_of(BOXES, st.just(Polygon.simple([(0, 0), (4, 0), (4, 3)]))),
+            st.sampled_from([None, 0.5]),
         ),
-        max_size=3, unique_by=lambda one: one[0],
+        max_size=3,
+        unique_by=lambda one: one[0],
     ).map(lambda rows: tuple(Object(*row) for row in rows)),
-}  # fmt: skip
+}
 
 
 @settings(max_examples=4 * EXAMPLES, deadline=None)
-@given(st.sampled_from(sorted(ANY)).flatmap(lambda kind: st.tuples(
-    st.just(kind), st.lists(st.one_of(st.none(), ANY[kind]), min_size=1, max_size=12))), st.data())  # fmt: skip
+@given(
+    st.sampled_from(sorted(ANY)).flatmap(
+        lambda kind: st.tuples(st.just(kind), st.lists(st.one_of(st.none(), ANY[kind]), min_size=1, max_size=12))
+    ),
+    st.data(),
+)
 def test_digests_are_equal_just_where_values_are(drawn: tuple[Kind, list[Any]], data: st.DataObject) -> None:
     kind, values = drawn
     column = Column("c", kind)

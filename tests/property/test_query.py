@@ -78,15 +78,26 @@ def things(draw: st.DrawFn) -> Objects:
 
 
 images = st.builds(
-    ImageRef, st.just("0" * 64), st.integers(0, 10**6), words, st.integers(1, 50), st.integers(1, 50),
+    ImageRef,
+    st.just("0" * 64),
+    st.integers(0, 10**6),
+    words,
+    st.integers(1, 50),
+    st.integers(1, 50),
     st.sampled_from(["jpeg", "png"]),
-)  # fmt: skip
+)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "image": images, "objects": things(), "found": things(), "label": words.filter(bool),
+    "image": images,
+    "objects": things(),
+    "found": things(),
+    "label": words.filter(bool),
     "tags": st.lists(words.filter(bool), max_size=3).map(tuple),
-    "vector": st.lists(st.floats(-1, 1, width=32), max_size=2).map(tuple), "split": words,
-    "depth": numbers | st.just(math.nan), "meta": json_values, "odd-name": numbers,
-}  # fmt: skip
+    "vector": st.lists(st.floats(-1, 1, width=32), max_size=2).map(tuple),
+    "split": words,
+    "depth": numbers | st.just(math.nan),
+    "meta": json_values,
+    "odd-name": numbers,
+}
 
 
 @st.composite
@@ -121,7 +132,7 @@ def number_texts(inside: bool, depth: int) -> st.SearchStrategy[str]:
             ["depth", "image.width", "image.size", 'item["odd-name"]', "len(key)", "len(tags)", "len(vector)"]
         ),
         json_texts(inside).map(lambda text: f"number({text})"),
-    ]  # fmt: skip
+    ]
     if inside:
         simple.append(st.sampled_from(IN_OBJECT))
     if depth == 0:
@@ -170,7 +181,7 @@ def truth_texts(inside: bool, depth: int) -> st.SearchStrategy[str]:
         data.map(lambda one: f"{one} is None"),
         st.tuples(text, st.sampled_from(["startswith", "endswith"]), text).map(lambda t: f"{t[1]}({t[0]}, {t[2]})"),
         st.tuples(st.sampled_from(["key", "split"]), pattern).map(lambda t: f"{t[0]}.matches({t[1]})"),
-    ]  # fmt: skip
+    ]
     if depth == 0:
         return st.one_of(simple)
     below, within = truth_texts(inside, depth - 1), truth_texts(True, depth - 1)
@@ -291,9 +302,14 @@ def test_histograms_count_every_object(workspace: Workspace, of: str, items: lis
 
 
 @settings(max_examples=8 * EXAMPLES, deadline=None)
-@given(st.text(max_size=60) | truth_texts(False, 2).flatmap(lambda text: st.tuples(
-    st.just(text), st.integers(0, len(text)), st.text(max_size=3)).map(lambda t: t[0][: t[1]] + t[2] + t[0][t[1] + 1:])
-))  # fmt: skip
+@given(
+    st.text(max_size=60)
+    | truth_texts(False, 2).flatmap(
+        lambda text: st.tuples(st.just(text), st.integers(0, len(text)), st.text(max_size=3)).map(
+            lambda t: t[0][: t[1]] + t[2] + t[0][t[1] + 1 :]
+        )
+    )
+)
 def test_whatever_is_typed_is_a_query_or_an_error_with_a_place(text: str) -> None:
     found = None
     try:
@@ -324,10 +340,16 @@ def test_translation(tmp_path: Path) -> None:
                 Object("1", "ship", Box(0, 0, 30, 20), 0.9, None, {"moored": True, "length": 30}),
                 Object("2", "ferry", Box(5, 5, 10, 10), None, "t1"),
             ),
-            "found": (), "label": None, "tags": ("night", "rain"), "split": "val", "depth": math.nan,
-            "meta": {"weather": {"wind": [3, 5]}, "by": "Zoë"}, "odd-name": 2.0, "vector": (0.5, 0.5),
+            "found": (),
+            "label": None,
+            "tags": ("night", "rain"),
+            "split": "val",
+            "depth": math.nan,
+            "meta": {"weather": {"wind": [3, 5]}, "by": "Zoë"},
+            "odd-name": 2.0,
+            "vector": (0.5, 0.5),
         },
-    )  # fmt: skip
+    )
     expected: dict[str, bool] = {
         'any(objects, class == "ship" and area > 400) and split == "val"': True,
         'any(objects, class == "ship" and area > 600)': False,

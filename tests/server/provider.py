@@ -85,11 +85,14 @@ async def discovery(request: Request) -> Response:
     issuer = issuer_of(request)
     return JSONResponse(
         {
-            "issuer": issuer, "authorization_endpoint": f"{issuer}/authorize?tenant=one",
-            "token_endpoint": f"{issuer}/token", "jwks_uri": f"{issuer}/keys", "userinfo_endpoint": f"{issuer}/people",
+            "issuer": issuer,
+            "authorization_endpoint": f"{issuer}/authorize?tenant=one",
+            "token_endpoint": f"{issuer}/token",
+            "jwks_uri": f"{issuer}/keys",
+            "userinfo_endpoint": f"{issuer}/people",
             **state.behave.get("discovery", {}),
         }
-    )  # fmt: skip
+    )
 
 
 async def keys(request: Request) -> Response:
@@ -149,9 +152,14 @@ def identity(request: Request, begun: dict[str, str]) -> Any:
     """An identity token: as it should be, but for what it was told."""
     moment = int(time.time())
     claims = {
-        "iss": issuer_of(request), "aud": CLIENT, "iat": moment, "exp": moment + 300, "nonce": begun.get("nonce"),
-        **state.behave.get("person", ANN), **state.behave.get("claims", {}),
-    }  # fmt: skip
+        "iss": issuer_of(request),
+        "aud": CLIENT,
+        "iat": moment,
+        "exp": moment + 300,
+        "nonce": begun.get("nonce"),
+        **state.behave.get("person", ANN),
+        **state.behave.get("claims", {}),
+    }
     claims = {name: value for name, value in claims.items() if value is not None}
     return SIGNED[state.behave.get("signed", "RS256")](claims)
 
@@ -212,11 +220,16 @@ async def elsewhere(request: Request) -> Response:
 
 APP = Starlette(
     routes=[
-        Route("/.well-known/openid-configuration", discovery), Route("/keys", keys), Route("/authorize", authorize),
-        Route("/token", token, methods=["POST"]), Route("/people", people), Route("/asked", asked),
-        Route("/behave", behave, methods=["PUT"]), Route("/elsewhere", elsewhere),
+        Route("/.well-known/openid-configuration", discovery),
+        Route("/keys", keys),
+        Route("/authorize", authorize),
+        Route("/token", token, methods=["POST"]),
+        Route("/people", people),
+        Route("/asked", asked),
+        Route("/behave", behave, methods=["PUT"]),
+        Route("/elsewhere", elsewhere),
     ]
-)  # fmt: skip
+)
 
 
 def main() -> None:

@@ -28,9 +28,10 @@ def test_classes_are_counted_and_changed_together(site: Site) -> None:
     acts: list[dict[str, Any]] = [
         {"act": "rename", "name": "tug", "to": "<b>tug</b> 拖船"},
         {"act": "merge", "name": "ferry", "into": "sailboat"},
-        {"act": "recolor", "name": "sailboat", "color": "#123456"}, {"act": "add", "name": "buoy", "column": "objects"},
+        {"act": "recolor", "name": "sailboat", "color": "#123456"},
+        {"act": "add", "name": "buoy", "column": "objects"},
         {"act": "remove", "name": "tanker", "with_objects": True},
-    ]  # fmt: skip
+    ]
     made = manager.post(C, json={"acts": acts})
     assert made.json() == {"ref": "harbour@2", "number": 2, "items": len(version)}
     after = named(site)
@@ -60,14 +61,19 @@ def test_the_second_of_two_is_told(site: Site) -> None:
 @pytest.mark.parametrize(
     ("acts", "status"),
     [
-        ([], 422), ([{"act": "rename", "name": "tug"}], 422), ([{"act": "paint", "name": "tug"}], 422),
-        ([{"act": "rename", "name": "tug", "to": "ferry"}], 409), ([{"act": "remove", "name": "sailboat"}], 409),
-        ([{"act": "rename", "name": "nobody", "to": "x"}], 404), ([{"act": "add", "name": "\ud800"}], 422),
-        ([{"act": "add", "name": " "}], 422), ([{"act": "recolor", "name": "tug", "color": "red"}], 422),
+        ([], 422),
+        ([{"act": "rename", "name": "tug"}], 422),
+        ([{"act": "paint", "name": "tug"}], 422),
+        ([{"act": "rename", "name": "tug", "to": "ferry"}], 409),
+        ([{"act": "remove", "name": "sailboat"}], 409),
+        ([{"act": "rename", "name": "nobody", "to": "x"}], 404),
+        ([{"act": "add", "name": "\ud800"}], 422),
+        ([{"act": "add", "name": " "}], 422),
+        ([{"act": "recolor", "name": "tug", "color": "red"}], 422),
         ([{"act": "merge", "name": "tug", "into": "tug"}], 422),
         ([{"act": "add", "name": "fine"}, {"act": "remove", "name": "nobody"}], 404),
     ],
-)  # fmt: skip
+)
 def test_what_is_refused_changes_nothing(site: Site, acts: list[Any], status: int) -> None:
     import json
 

@@ -83,10 +83,13 @@ def test_a_version_reads_as_it_does_here(here: tuple[Workspace, str, dict[str, s
 def test_odd_values_arrive_exactly(here: tuple[Workspace, str, dict[str, str]], site: Site) -> None:
     schema = Schema(
         (
-            Column("objects", Kind.OBJECTS, (ClassInfo("a", color="#102030"),)), Column("number", Kind.NUMBER),
-            Column("more", Kind.TABLE), Column("vector", Kind.EMBEDDING), Column("tags", Kind.LABELS),
+            Column("objects", Kind.OBJECTS, (ClassInfo("a", color="#102030"),)),
+            Column("number", Kind.NUMBER),
+            Column("more", Kind.TABLE),
+            Column("vector", Kind.EMBEDDING),
+            Column("tags", Kind.LABELS),
         )
-    )  # fmt: skip
+    )
     things = (
         Object("1", "a", Box(0.1, 0.2, 1 / 3, 7e9), 0.5, "t", {"x": 1, "y": "ü"}),
         Object("2", "b", Polygon.simple([(0, 0), (1.5, 0), (0, 2.25)])),

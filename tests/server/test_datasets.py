@@ -119,9 +119,15 @@ def test_what_one_has_already_is_not_sent_again(site: Site) -> None:
     viewer = site.signed_in(Role.VIEWER)
     key = site.workspace.datasets.open("harbour").keys()[0]
     paths = [
-        "harbour", "harbour/items?limit=3", f"harbour/item?key={key}", f"harbour/picture?key={key}", "harbour/arrow",
-        "harbour/stats", "harbour/histogram?value=image.width", "harbour@1/items",
-    ]  # fmt: skip
+        "harbour",
+        "harbour/items?limit=3",
+        f"harbour/item?key={key}",
+        f"harbour/picture?key={key}",
+        "harbour/arrow",
+        "harbour/stats",
+        "harbour/histogram?value=image.width",
+        "harbour@1/items",
+    ]
     first = {path: viewer.get(f"{API}/datasets/{path}") for path in paths}
     tags = {answer.headers["ETag"] for answer in first.values()}
     assert len(tags) == 1, "all are of one version"

@@ -325,16 +325,24 @@ def test_a_pipeline_that_reaches_further_is_refused(site: Site, text: str, files
         one_step("import", source="/etc", dataset="x"),
         one_step("import", source="../../..", dataset="x"),
         one_step("import", source="${place}", dataset="x"),
-        json.dumps({"steps": {
-            "data": {"use": "dataset", "with": {"name": "harbour"}},
-            "out": {"use": "export", "from": "data", "with": {"destination": "/tmp/out", "format": "coco"}},
-        }}),
-        json.dumps({"steps": {
-            "data": {"use": "dataset", "with": {"name": "harbour"}},
-            "learn": {"use": "train", "from": "data", "with": {"recipe": "/etc/passwd"}},
-        }}),
+        json.dumps(
+            {
+                "steps": {
+                    "data": {"use": "dataset", "with": {"name": "harbour"}},
+                    "out": {"use": "export", "from": "data", "with": {"destination": "/tmp/out", "format": "coco"}},
+                }
+            }
+        ),
+        json.dumps(
+            {
+                "steps": {
+                    "data": {"use": "dataset", "with": {"name": "harbour"}},
+                    "learn": {"use": "train", "from": "data", "with": {"recipe": "/etc/passwd"}},
+                }
+            }
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_pipeline_reaches_no_file_of_the_server(site: Site, text: str, tmp_path: Path) -> None:
     manager = site.signed_in(Role.MANAGER)
     whole = {**json.loads(text), "vars": {"place": str(tmp_path)}}

@@ -38,9 +38,14 @@ def test_a_merge_lists_its_conflicts_and_takes_the_sides_that_are_chosen(site: S
     assert (told["total"], told["open"], told["changed"]) == (2, 2, 1)
     assert [one["key"] for one in told["conflicts"]] == ["a", "b"]
     assert told["conflicts"][0] == {
-        "key": "a", "column": "note", "object": None, "class": None, "ours": "changed", "theirs": "changed",
+        "key": "a",
+        "column": "note",
+        "object": None,
+        "class": None,
+        "ours": "changed",
+        "theirs": "changed",
         "take": None,
-    }  # fmt: skip
+    }
     page = manager.post(f"{API}/datasets/notes@trial/merge", json={"dry_run": True, "start": 1, "limit": 1}).json()
     assert ([one["key"] for one in page["conflicts"]], page["total"]) == (["b"], 2)
     refused = manager.post(f"{API}/datasets/notes@trial/merge", json={})
@@ -66,9 +71,13 @@ def test_what_cannot_be_merged(site: Site) -> None:
     path = f"{API}/datasets/notes@trial/merge"
     assert annotator.post(path, json={"dry_run": True}).status_code == 403
     for body, status in (
-        ({"into": "nowhere"}, 404), ({"take": "mine"}, 422), ({"choices": [{"column": "note"}]}, 422),
-        ({"choices": [{"key": "a", "take": "both"}]}, 422), ({"message": "x" * 2001}, 422), ({"limit": -1}, 422),
-    ):  # fmt: skip
+        ({"into": "nowhere"}, 404),
+        ({"take": "mine"}, 422),
+        ({"choices": [{"column": "note"}]}, 422),
+        ({"choices": [{"key": "a", "take": "both"}]}, 422),
+        ({"message": "x" * 2001}, 422),
+        ({"limit": -1}, 422),
+    ):
         assert manager.post(path, json=body).status_code == status, body
     assert manager.post(f"{API}/datasets/notes@nobody/merge", json={}).status_code == 404
     assert len(site.workspace.datasets.log("notes")) == 3
@@ -81,13 +90,16 @@ def test_whoever_looked_at_an_older_version_changes_nothing(site: Site) -> None:
     first = manager.post(f"{D}/change", json={"keys": ["c"], "act": "delete"}, headers=looked)
     assert first.status_code == 201
     calls: list[tuple[str, str, Any]] = [
-        ("POST", f"{D}/change", {"keys": ["a"], "act": "delete"}), ("POST", f"{D}/restore", {"number": 1}),
+        ("POST", f"{D}/change", {"keys": ["a"], "act": "delete"}),
+        ("POST", f"{D}/restore", {"number": 1}),
         ("POST", f"{D}/change", {"keys": ["a"], "act": "tag", "value": "x"}),
         ("POST", f"{API}/datasets/notes@trial/merge", {"take": "ours"}),
-        ("POST", f"{D}/tags", {"name": "t", "number": 1}), ("POST", f"{D}/aliases", {"name": "a", "number": 1}),
-        ("POST", f"{D}/branches", {"name": "b", "number": 1}), ("DELETE", D, None),
+        ("POST", f"{D}/tags", {"name": "t", "number": 1}),
+        ("POST", f"{D}/aliases", {"name": "a", "number": 1}),
+        ("POST", f"{D}/branches", {"name": "b", "number": 1}),
+        ("DELETE", D, None),
         ("DELETE", f"{D}/branches/trial", None),
-    ]  # fmt: skip
+    ]
     before = manager.get(f"{D}/log").json(), manager.get(f"{D}/names").json()
     for method, path, body in calls:
         for header in (looked, {"If-Match": f"W/{looked['If-Match']}"}, {"If-Match": '"nothing", "at all"'}):

@@ -157,9 +157,11 @@ def test_the_cookie_of_a_sign_in(door: Door) -> None:
     assert "Domain" not in cookie
     assert "Secure" not in cookie
     door.site.app = create_app(
-        door.site.workspace, hosts=("labels.example.org",), origin="https://labels.example.org",
+        door.site.workspace,
+        hosts=("labels.example.org",),
+        origin="https://labels.example.org",
         provider=door.site.app.state.provider,
-    )  # fmt: skip
+    )
     behind = TestClient(door.site.app, base_url="http://labels.example.org")
     assert "Secure" in behind.post(f"{API}/session/oidc", json={}).headers["set-cookie"], "behind a proxy too"
 
@@ -174,9 +176,11 @@ def test_the_address_to_go_back_to_is_this_servers_own(door: Door) -> None:
     client = door.site.client()
     assert client.post(f"{API}/session/oidc", json={}, headers={"Host": "evil.example"}).status_code == 400
     door.site.app = create_app(
-        door.site.workspace, hosts=("labels.example.org",), origin="https://labels.example.org",
+        door.site.workspace,
+        hosts=("labels.example.org",),
+        origin="https://labels.example.org",
         provider=door.site.app.state.provider,
-    )  # fmt: skip
+    )
     answer = door.site.client().post(f"{API}/session/oidc", json={})
     assert (answer.status_code, error_of(answer)) == (409, "conflict")
     assert "https://labels.example.org" in answer.json()["error"]["message"]
@@ -189,9 +193,18 @@ def test_the_address_to_go_back_to_is_this_servers_own(door: Door) -> None:
 
 
 ASTRAY = [
-    "https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example",
-    "/\n/evil.example", "javascript:alert(1)", "evil.example", " //evil.example", "", "/x\r\nSet-Cookie: a=b",
-]  # fmt: skip
+    "https://evil.example/",
+    "//evil.example",
+    "/\\evil.example",
+    "\\\\evil.example",
+    "/\t/evil.example",
+    "/\n/evil.example",
+    "javascript:alert(1)",
+    "evil.example",
+    " //evil.example",
+    "",
+    "/x\r\nSet-Cookie: a=b",
+]
 
 
 @pytest.mark.parametrize("path", ASTRAY)
@@ -238,9 +251,15 @@ def test_a_refusal_of_the_provider(door: Door) -> None:
 
 
 FAULTS = {
-    "huge": "answers more than", "slow": "takes longer", "drip": "takes longer", "bomb": "answers compressed",
-    "redirect": "answers 307", "nonsense": "no JSON object", "500": "answers 500", "404": "answers 404",
-}  # fmt: skip
+    "huge": "answers more than",
+    "slow": "takes longer",
+    "drip": "takes longer",
+    "bomb": "answers compressed",
+    "redirect": "answers 307",
+    "nonsense": "no JSON object",
+    "500": "answers 500",
+    "404": "answers 404",
+}
 """Ways to give a wrong answer, and what the log says of each."""
 
 

@@ -32,11 +32,18 @@ def authority(folder: Path, name: str, address: str = "127.0.0.1") -> tuple[Path
     top = top.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     top = top.add_extension(known, critical=False).add_extension(
         x509.KeyUsage(
-            digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False,
-            key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False,
+            digital_signature=True,
+            key_cert_sign=True,
+            crl_sign=True,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            encipher_only=False,
             decipher_only=False,
-        ), critical=True,
-    )  # fmt: skip
+        ),
+        critical=True,
+    )
     leaf = begun.subject_name(subject).public_key(own.public_key()).serial_number(x509.random_serial_number())
     places = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
     by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known)
@@ -61,9 +68,10 @@ def trusting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("address", "is_trusted"), [("127.0.0.1", True), ("127.0.0.1", False), ("127.0.0.2", True)],
+    ("address", "is_trusted"),
+    [("127.0.0.1", True), ("127.0.0.1", False), ("127.0.0.2", True)],
     ids=["right", "unknown authority", "another address"],
-)  # fmt: skip
+)
 def test_only_who_has_a_trusted_certificate_is_asked(
     site: Site, trusting: Path, tmp_path: Path, address: str, is_trusted: bool
 ) -> None:

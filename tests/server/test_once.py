@@ -76,9 +76,11 @@ def test_another_request_under_the_same_name_is_refused(site: Site) -> None:
     tag = {"name": "gold", "number": 1}
     assert manager.post(f"{D}/tags", json=tag, headers=named("one")).status_code == 201
     for method, path, body in (
-        ("POST", f"{D}/tags", {**tag, "name": "silver"}), ("POST", f"{D}/branches", tag),
-        ("POST", f"{D}/tags?a=b", tag), ("DELETE", f"{D}/tags/gold", None),
-    ):  # fmt: skip
+        ("POST", f"{D}/tags", {**tag, "name": "silver"}),
+        ("POST", f"{D}/branches", tag),
+        ("POST", f"{D}/tags?a=b", tag),
+        ("DELETE", f"{D}/tags/gold", None),
+    ):
         answer = manager.request(method, path, json=body, headers=named("one"))
         assert (answer.status_code, error_of(answer)) == (409, "conflict"), path
     assert manager.get(f"{D}/names").json()["tags"] == {"gold": 1}

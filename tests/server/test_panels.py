@@ -76,12 +76,30 @@ def test_every_block(panelled: Site) -> None:
     assert answer["error"] is None
     blocks = answer["blocks"]
     assert [one["kind"] for one in blocks] == [
-        "form", "text", "text", "figures", "table", "plot", "plot", "pictures", "link", "button", "button",
-    ]  # fmt: skip
+        "form",
+        "text",
+        "text",
+        "figures",
+        "table",
+        "plot",
+        "plot",
+        "pictures",
+        "link",
+        "button",
+        "button",
+    ]
     fields = {one["name"]: one for one in blocks[0]["fields"]}
     assert [one["type"] for one in fields.values()] == [
-        "text", "whole", "number", "truth", "choice", "choice", "texts", "number", "truth",
-    ]  # fmt: skip
+        "text",
+        "whole",
+        "number",
+        "truth",
+        "choice",
+        "choice",
+        "texts",
+        "number",
+        "truth",
+    ]
     assert (fields["count"]["low"], fields["count"]["high"], fields["count"]["value"]) == (1, 100, 3)
     assert (fields["size"]["options"], fields["size"]["value"]) == (["small", "large"], "small")
     assert blocks[3]["figures"][1]["value"] == 1234567
@@ -107,13 +125,19 @@ def test_the_other_places(panelled: Site) -> None:
 @pytest.mark.parametrize(
     ("path", "query", "status"),
     [
-        ("nobody", {}, 404), ("everything", {"dataset": "nobody"}, 404), ("everything", {}, 422),
-        ("about", {"dataset": "harbour", "key": "nobody"}, 404), ("about", {"dataset": "harbour"}, 422),
-        ("overview", {"parameters": "[]"}, 422), ("overview", {"parameters": "{"}, 422),
-        ("overview", {"parameters": '{"x": 1}'}, 422), ("overview", {"parameters": "[" * 5000}, 422),
-        ("everything", {"dataset": "harbour", "parameters": '{"count": 0}'}, 422), ("os.system", {}, 404),
+        ("nobody", {}, 404),
+        ("everything", {"dataset": "nobody"}, 404),
+        ("everything", {}, 422),
+        ("about", {"dataset": "harbour", "key": "nobody"}, 404),
+        ("about", {"dataset": "harbour"}, 422),
+        ("overview", {"parameters": "[]"}, 422),
+        ("overview", {"parameters": "{"}, 422),
+        ("overview", {"parameters": '{"x": 1}'}, 422),
+        ("overview", {"parameters": "[" * 5000}, 422),
+        ("everything", {"dataset": "harbour", "parameters": '{"count": 0}'}, 422),
+        ("os.system", {}, 404),
     ],
-)  # fmt: skip
+)
 def test_wrong_questions(panelled: Site, path: str, query: dict[str, str], status: int) -> None:
     answer = panelled.signed_in(Role.VIEWER).get(f"{P}/{path}", params=query)
     assert answer.status_code == status, answer.text
@@ -152,11 +176,17 @@ def test_a_panel_sees_one_project(panelled: Site) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("raises", "failed: RuntimeError"), ("ends", "failed: SystemExit"), ("dies", "its process ended"),
-        ("html", "failed: TypeError"), ("huge", "failed: ValueError"), ("surrogate", "failed: "),
-        ("slow", "took more than 4 seconds"), ("busy", "took more than 4 seconds"), ("endless", "took more than 4"),
+        ("raises", "failed: RuntimeError"),
+        ("ends", "failed: SystemExit"),
+        ("dies", "its process ended"),
+        ("html", "failed: TypeError"),
+        ("huge", "failed: ValueError"),
+        ("surrogate", "failed: "),
+        ("slow", "took more than 4 seconds"),
+        ("busy", "took more than 4 seconds"),
+        ("endless", "took more than 4"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_panel_is_told_and_hurts_nothing(
     panelled: Site, name: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -174,8 +204,11 @@ def test_a_bad_panel_is_told_and_hurts_nothing(
 
 def test_a_panel_may_say_itself_what_is_wrong(panelled: Site) -> None:
     assert shown(panelled, "tells")["error"] == {
-        "code": "panel", "message": "There is too little to see.", "hint": "Import more.", "fields": {},
-    }  # fmt: skip
+        "code": "panel",
+        "message": "There is too little to see.",
+        "hint": "Import more.",
+        "fields": {},
+    }
 
 
 def test_many_that_hang_leave_the_other_routes_alone(panelled: Site) -> None:

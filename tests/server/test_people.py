@@ -82,7 +82,7 @@ def test_who_is_removed_is_out_at_once(site: Site) -> None:
     assert program.get(f"{API}/datasets", headers={"Authorization": f"Bearer {token}"}).status_code == 401
     assert site.client().post(
         f"{API}/session", json={"email": "viewer@example.org", "password": PASSWORD}
-    ).status_code in (401, 429)  # fmt: skip
+    ).status_code in (401, 429)
     assert owner.post(f"{API}/invitations", json={"email": "viewer@example.org"}).status_code == 201
 
 

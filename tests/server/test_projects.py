@@ -74,12 +74,25 @@ def made(site: Site, project: str) -> Side:
     hook, _ = workspace.webhooks.add(f"https://{project}.example/{SECRET.replace(' ', '-')}", ["job.failed"])
     delivery = workspace.webhooks.test(hook.id).id
     names = {
-        "webhook": hook.id, "delivery": delivery,
-        "ref": "cells", "job": job.id, "upload": upload, "person": person.id, "invitation": invitation["id"],
-        "token": token["id"], "run": run.id, "tag": "good", "alias": "good", "branch": "trial",
-        "evaluation": evaluation.id, "operation": "filter",
-        "name": "mine", "panel": "nothing", "secret": token["token"], "model": "finder",
-    }  # fmt: skip
+        "webhook": hook.id,
+        "delivery": delivery,
+        "ref": "cells",
+        "job": job.id,
+        "upload": upload,
+        "person": person.id,
+        "invitation": invitation["id"],
+        "token": token["id"],
+        "run": run.id,
+        "tag": "good",
+        "alias": "good",
+        "branch": "trial",
+        "evaluation": evaluation.id,
+        "operation": "filter",
+        "name": "mine",
+        "panel": "nothing",
+        "secret": token["token"],
+        "model": "finder",
+    }
     return Side(project, workspace, client, names)
 
 
@@ -93,14 +106,19 @@ def state_of(side: Side) -> Any:
     w = side.workspace
     return json.dumps(
         [
-            [one.name for one in w.datasets.list()], [one.number for one in w.datasets.log("cells")],
-            w.datasets.tags("cells"), [view.name for view in w.datasets.views("cells")],
-            [one.id for one in w.runs.list()], [(one.id, one.state) for one in w.jobs.list()],
-            [(one.email, one.role) for one in w.people.list()], [one.id for one in w.people.invitations()],
-            [one.name for one in w.models.list()], [(one.id, one.url, one.is_on) for one in w.webhooks.list()],
+            [one.name for one in w.datasets.list()],
+            [one.number for one in w.datasets.log("cells")],
+            w.datasets.tags("cells"),
+            [view.name for view in w.datasets.views("cells")],
+            [one.id for one in w.runs.list()],
+            [(one.id, one.state) for one in w.jobs.list()],
+            [(one.email, one.role) for one in w.people.list()],
+            [one.id for one in w.people.invitations()],
+            [one.name for one in w.models.list()],
+            [(one.id, one.url, one.is_on) for one in w.webhooks.list()],
             [[(d.id, d.state) for d in w.webhooks.deliveries(one.id)] for one in w.webhooks.list()],
         ]
-    )  # fmt: skip
+    )
 
 
 def paths(side: Side) -> list[tuple[str, str]]:
@@ -170,9 +188,25 @@ def test_names_of_the_others_mean_ones_own_or_nothing(sides: tuple[Side, Side]) 
         answer = ours.client.request(method, ours.api + rest, json=body_for(method, path), params=query)
         assert answer.status_code == 404, (method, rest, answer.text)
         assert SECRET not in answer.text
-    for path in ("/datasets", "/datasets/cells", "/datasets/cells/log", "/datasets/cells/items", "/models",
-                 "/models/finder", "/models/finder/lineage", "/runs", "/jobs", "/evaluations", "/people", "/tokens",
-                 "/invitations", "/audit", "/webhooks", "/datasets/cells/stats", "/datasets/cells/views"):  # fmt: skip
+    for path in (
+        "/datasets",
+        "/datasets/cells",
+        "/datasets/cells/log",
+        "/datasets/cells/items",
+        "/models",
+        "/models/finder",
+        "/models/finder/lineage",
+        "/runs",
+        "/jobs",
+        "/evaluations",
+        "/people",
+        "/tokens",
+        "/invitations",
+        "/audit",
+        "/webhooks",
+        "/datasets/cells/stats",
+        "/datasets/cells/views",
+    ):
         answer = ours.client.get(ours.api + path)
         assert answer.status_code == 200, path
         assert "theirs" not in answer.text, path

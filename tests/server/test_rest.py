@@ -45,7 +45,10 @@ def test_models_are_compared_exported_and_removed(site: Site) -> None:
     with zipfile.ZipFile(io.BytesIO(whole.content)) as archive:
         assert archive.testzip() is None
         assert sorted(archive.namelist()) == [
-            "ships-1/manifest.json", "ships-1/more/notes.txt", "ships-1/weights.safetensors"]  # fmt: skip
+            "ships-1/manifest.json",
+            "ships-1/more/notes.txt",
+            "ships-1/weights.safetensors",
+        ]
         assert archive.read("ships-1/weights.safetensors") == b"w" * 3_000_000 + b"1"
         assert json.loads(archive.read("ships-1/manifest.json"))["version"] == 1
     file = viewer.get(f"{API}/models/ships@2/file", params={"name": "more/notes.txt"})
@@ -70,9 +73,10 @@ def test_evaluations_and_files_from_elsewhere(site: Site) -> None:
     assert (both["comparable"], both["metrics"]) == (True, {"ap": [0.25, 0.5]})
     assert manager.get(f"{API}/evaluations/nobody/report").status_code == 404
     truth = {
-        "images": [{"id": 1, "width": 20, "height": 10}], "categories": [{"id": 3, "name": "cat"}],
+        "images": [{"id": 1, "width": 20, "height": 10}],
+        "categories": [{"id": 3, "name": "cat"}],
         "annotations": [{"id": 1, "image_id": 1, "category_id": 3, "bbox": [0, 0, 5, 5], "area": 25, "iscrowd": 0}],
-    }  # fmt: skip
+    }
     results = [{"image_id": 1, "category_id": 3, "bbox": [0, 0, 5, 5], "score": 0.5}]
     upload = manager.post(f"{API}/uploads").json()["id"]
     files = {"a/truth.json": json.dumps(truth).encode(), "results.json": json.dumps(results).encode()}
@@ -93,7 +97,10 @@ def test_a_pipeline_is_planned_explained_and_looked_into(site: Site) -> None:
     parameters: dict[str, Any] = {"pipeline": PIPELINE, "files": {"inner.yaml": INNER}, "variables": {"least": 2}}
     plan = job_of(site, manager, "plan", **parameters)["result"]
     assert [(step["step"], step["action"]) for step in plan["steps"]] == [
-        ("data", "run"), ("some", "wait"), ("inner/kept", "wait")]  # fmt: skip
+        ("data", "run"),
+        ("some", "wait"),
+        ("inner/kept", "wait"),
+    ]
     assert plan["steps"][0]["reasons"] == ["it has not run yet"]
     assert [(one["from"], one["to"]) for one in plan["drawing"]["lines"]] == [("data", "some"), ("some", "inner/kept")]
     assert plan["drawing"]["lines"][0]["path"].startswith("M")
@@ -111,7 +118,10 @@ def test_a_pipeline_is_planned_explained_and_looked_into(site: Site) -> None:
     seen = viewer.get(f"{API}/runs/{run['id']}/pipeline").json()
     assert seen["drawing"] == plan["drawing"]
     assert [(step["step"], step["state"], step["action"]) for step in seen["steps"]] == [
-        ("data", "done", "run"), ("some", "done", "run"), ("inner/kept", "done", "run")]  # fmt: skip
+        ("data", "done", "run"),
+        ("some", "done", "run"),
+        ("inner/kept", "done", "run"),
+    ]
     assert (seen["steps"][1]["worked"], seen["steps"][1]["reasons"]) == (10, ["it has not run yet"])
     told = viewer.get(f"{API}/runs/{run['id']}/events", params={"step": "some"}).json()
     assert ([one["event"] for one in told["events"]], told["total"]) == (["begin", "step"], 2)
@@ -193,8 +203,12 @@ def test_only_owners_of_the_server_look_after_the_workspace(site: Site) -> None:
 def test_files_that_the_project_has(site: Site) -> None:
     manager = site.signed_in(Role.MANAGER)
     image = next(site.workspace.datasets.open("harbour").items())["image"]
-    asked = [{"kind": "image", "digest": image.digest}, {"kind": "file", "digest": image.digest},
-             {"kind": "image", "digest": image.digest, "frame": 3}, {"kind": "image", "digest": "0" * 64}]  # fmt: skip
+    asked = [
+        {"kind": "image", "digest": image.digest},
+        {"kind": "file", "digest": image.digest},
+        {"kind": "image", "digest": image.digest, "frame": 3},
+        {"kind": "image", "digest": "0" * 64},
+    ]
     assert manager.post(f"{API}/files/held", json={"files": asked}).json() == {"held": [True, False, False, False]}
     other = site.workspace.in_project(site.workspace.projects.add("other").name)
     person = other.people.add("boss@example.org", Role.OWNER, "Boss", PASSWORD)

@@ -29,8 +29,12 @@ def test_items_are_tagged_split_and_removed_each_as_a_version(site: Site) -> Non
     assert manager.get(f"{D}/items").json()["total"] == len(keys) - 2
     assert [entry["author"] for entry in manager.get(f"{D}/log").json()][:5] == ["Manager"] * 5
     assert manager.get(f"{API}/datasets/harbour@1/items").json()["total"] == len(keys)
-    for wrong in ({"keys": [], "act": "tag", "value": "x"}, {"keys": keys[:1], "act": "tag", "value": " "},
-                  {"keys": keys[:1], "act": "paint"}, {"keys": ["nobody"], "act": "delete"}):  # fmt: skip
+    for wrong in (
+        {"keys": [], "act": "tag", "value": "x"},
+        {"keys": keys[:1], "act": "tag", "value": " "},
+        {"keys": keys[:1], "act": "paint"},
+        {"keys": ["nobody"], "act": "delete"},
+    ):
         assert manager.post(f"{D}/change", json=wrong).status_code in (404, 422), wrong
     old = manager.post(f"{API}/datasets/harbour@1/change", json={"keys": keys[:1], "act": "delete"})
     assert error_of(old) == "invalid-value"

@@ -180,10 +180,13 @@ def test_readers_see_whole_versions_while_two_write(workspace: Workspace, reques
     running = [
         subprocess.Popen(
             [sys.executable, "-c", program, str(workspace.location), name],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for program, name in programs
-    ]  # fmt: skip
+    ]
     for process in running:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

@@ -53,11 +53,20 @@ def test_everything_is_told_from_where_it_happens(workspace: Workspace, tmp_path
     found = told(workspace, hook)
     assert Counter(name for name, _ in found) == Counter(
         {
-            "dataset.version": 5, "dataset.removed": 1, "model.version": 1, "model.alias": 1, "run.finished": 1,
-            "run.stopped": 1, "run.failed": 1, "person.joined": 2, "person.removed": 1, "job.finished": 1,
-            "job.cancelled": 1, "job.failed": 1,
+            "dataset.version": 5,
+            "dataset.removed": 1,
+            "model.version": 1,
+            "model.alias": 1,
+            "run.finished": 1,
+            "run.stopped": 1,
+            "run.failed": 1,
+            "person.joined": 2,
+            "person.removed": 1,
+            "job.finished": 1,
+            "job.cancelled": 1,
+            "job.failed": 1,
         }
-    )  # fmt: skip
+    )
     assert set(EVENTS) == {name for name, _ in found}
     for name, data in found:
         sample = type(SAMPLES[name])
@@ -72,8 +81,13 @@ def test_everything_is_told_from_where_it_happens(workspace: Workspace, tmp_path
     assert by_name["job.finished"]["result"] == {"dataset": "d@1", "items": 3}
     assert (by_name["job.failed"]["id"], "died 3 times" in by_name["job.failed"]["error"]) == (failing.id, True)
     assert by_name["model.alias"] == {
-        "model": "m", "alias": "production", "number": 1, "ref": "m@1", "previous": None, "author": "Ann",
-    }  # fmt: skip
+        "model": "m",
+        "alias": "production",
+        "number": 1,
+        "ref": "m@1",
+        "previous": None,
+        "author": "Ann",
+    }
     assert by_name["person.removed"]["email"] == "b@example.org"
 
 

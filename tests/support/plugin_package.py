@@ -169,14 +169,34 @@ no_panel = "a text"
 BROKEN = "import a_module_that_is_not_there\n"
 SLEEPY = "import time\ntime.sleep(600)\n"
 ENDING = "import os\nos._exit(9)\n"
-NAMES = ("everything", "about", "overview", "for_managers", "opens", "slow", "busy", "raises", "tells", "ends", "dies",
-         "html", "huge", "surrogate", "endless", "closes", "no_panel")  # fmt: skip
+NAMES = (
+    "everything",
+    "about",
+    "overview",
+    "for_managers",
+    "opens",
+    "slow",
+    "busy",
+    "raises",
+    "tells",
+    "ends",
+    "dies",
+    "html",
+    "huge",
+    "surrogate",
+    "endless",
+    "closes",
+    "no_panel",
+)
 
 
 BROKEN_ONES = {
-    "broken": "broken_panels:panel", "sleepy": "sleepy_panels:panel", "ending": "ending_panels:panel",
-    "missing": "street_panels:nothing", "other_name": "street_panels:overview",
-}  # fmt: skip
+    "broken": "broken_panels:panel",
+    "sleepy": "sleepy_panels:panel",
+    "ending": "ending_panels:panel",
+    "missing": "street_panels:nothing",
+    "other_name": "street_panels:overview",
+}
 
 
 def write_package(folder: Path, names: Sequence[str] = (*NAMES, *BROKEN_ONES)) -> Path:

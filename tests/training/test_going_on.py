@@ -193,9 +193,14 @@ def test_the_best_weights_are_those_of_the_best_validation(tmp_path: Path) -> No
 def test_parts_of_a_batch_weigh_as_much_as_the_whole(tmp_path: Path) -> None:
     """Four times the same picture in parts of 2 and 2 has the gradient of all four together."""
     settings = (
-        "augment=[]", "train.epochs=1", "train.ema=null", "train.clip_norm=null", "model.heads.label.dropout=0",
-        "train.optimizer={type: SGD, lr: 0.1}", "train.schedule.warmup=0",
-    )  # fmt: skip
+        "augment=[]",
+        "train.epochs=1",
+        "train.ema=null",
+        "train.clip_norm=null",
+        "model.heads.label.dropout=0",
+        "train.optimizer={type: SGD, lr: 0.1}",
+        "train.schedule.warmup=0",
+    )
     found: list[Tensors] = []
     for parts in (1, 3):
         run(classifier(f"train.accumulate={parts}", *settings), tmp_path / str(parts), train=1)

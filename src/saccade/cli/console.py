@@ -102,9 +102,14 @@ class TerminalProgress:
 
     def __init__(self) -> None:
         self.bar = Progress(
-            TextColumn("[bold]{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-            TimeElapsedColumn(), TimeLeft(compact=True), TextColumn("{task.fields[note]}"), console=err,
-        )  # fmt: skip
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeLeft(compact=True),
+            TextColumn("{task.fields[note]}"),
+            console=err,
+        )
         self.task: TaskID | None = None
 
     def start(self, what: str, total: int | None = None) -> None:

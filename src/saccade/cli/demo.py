@@ -39,9 +39,7 @@ def demo(
             say(text)
 
     with progress(quiet or json) as shown:
-        result = run_demo(
-            folder, scenes=scenes, images=images, epochs=epochs, seed=seed, tell=tell, progress=shown
-        )  # fmt: skip
+        result = run_demo(folder, scenes=scenes, images=images, epochs=epochs, seed=seed, tell=tell, progress=shown)
     if json:
         print_json(result)
     elif serve:

@@ -29,16 +29,29 @@ from saccade.core.errors import (
 )
 
 _ERRORS: dict[int, type[SaccadeError]] = {
-    401: NotSignedInError, 403: NotAllowedError, 404: NotFoundError, 409: ConflictError, 422: InvalidValueError,
+    401: NotSignedInError,
+    403: NotAllowedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: InvalidValueError,
     503: WorkspaceError,
-}  # fmt: skip
+}
 _BY_CODE: dict[str, type[SaccadeError]] = {
     kind.code: kind
     for kind in (
-        InvalidValueError, NotFoundError, ConflictError, MovedError, MediaError, FormatError, RecipeError,
-        PipelineError, NotSignedInError, NotAllowedError, WorkspaceError,
+        InvalidValueError,
+        NotFoundError,
+        ConflictError,
+        MovedError,
+        MediaError,
+        FormatError,
+        RecipeError,
+        PipelineError,
+        NotSignedInError,
+        NotAllowedError,
+        WorkspaceError,
     )
-}  # fmt: skip
+}
 _PATIENCE = 60.0
 _PAUSES = (0.5, 1.0, 2.0)
 NAMED = "Idempotency-Key"

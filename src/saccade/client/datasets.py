@@ -117,9 +117,14 @@ class RemoteDatasets:
             raise
         shown.finish()
         parameters = {
-            "upload": sender.upload, "dataset": name, "mode": mode, "message": message, "inputs": list(inputs),
-            "branch": branch, "follows": follows,
-        }  # fmt: skip
+            "upload": sender.upload,
+            "dataset": name,
+            "mode": mode,
+            "message": message,
+            "inputs": list(inputs),
+            "branch": branch,
+            "follows": follows,
+        }
         done = self._jobs.run("write", parameters, progress)
         return self.open(done.result["dataset"])
 
@@ -238,9 +243,11 @@ class RemoteDatasets:
         most: Side = "ours" if sides.count("ours") >= sides.count("theirs") else "theirs"
         choices = [one.to_json() for one in found.conflicts if one.taken != most]
         body = {
-            "into": into, "take": most, "message": message,
+            "into": into,
+            "take": most,
+            "message": message,
             "choices": [{name: one[name] for name in ("key", "column", "object", "class", "take")} for one in choices],
-        }  # fmt: skip
+        }
         if progress is not None:
             follows = int(found.ours.rpartition("@")[2])
             done = self._jobs.run("merge", {**body, "dataset": found.theirs, "follows": follows}, progress).result

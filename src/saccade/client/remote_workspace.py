@@ -25,10 +25,16 @@ _PIECE = 1 << 20
 
 
 PARTS: Mapping[str, type] = {
-    "datasets": RemoteDatasets, "jobs": RemoteJobs, "models": RemoteModels, "runs": RemoteRuns,
-    "evaluations": RemoteEvaluations, "pipelines": RemotePipelines, "objects": RemoteObjects, "people": RemotePeople,
+    "datasets": RemoteDatasets,
+    "jobs": RemoteJobs,
+    "models": RemoteModels,
+    "runs": RemoteRuns,
+    "evaluations": RemoteEvaluations,
+    "pipelines": RemotePipelines,
+    "objects": RemoteObjects,
+    "people": RemotePeople,
     "projects": RemoteProjects,
-}  # fmt: skip
+}
 """What a :class:`Site` has, by name."""
 
 
@@ -126,9 +132,15 @@ class Site:
         return found
 
     def predict(
-        self, model: str, dataset: str, into: str, *, split: str | None = None, min_score: float = 0.25,
+        self,
+        model: str,
+        dataset: str,
+        into: str,
+        *,
+        split: str | None = None,
+        min_score: float = 0.25,
         progress: Progress | None = None,
-    ) -> RemoteVersion:  # fmt: skip
+    ) -> RemoteVersion:
         """Run a model on a dataset; what it finds becomes a new dataset."""
         given = {"model": model, "dataset": dataset, "into": into, "split": split, "min_score": min_score}
         return self.datasets.open(self.jobs.run("predict", given, progress).result["dataset"])

@@ -44,9 +44,11 @@ def send_files(http: Http, upload: str, files: Iterable[Outgoing]) -> Iterator[S
         heads = [json.dumps({"name": one.name, "size": one.size}).encode() + b"\n" for one in group]
         length = sum(len(head) + one.size for head, one in zip(heads, group, strict=True))
         http.send(
-            "POST", path_of("uploads", upload, "files"), content=_body(heads, group),
+            "POST",
+            path_of("uploads", upload, "files"),
+            content=_body(heads, group),
             headers={"Content-Length": str(length)},
-        )  # fmt: skip
+        )
         yield group
 
 

@@ -270,5 +270,9 @@ def _remove(columns: _Columns, act: RemoveClass) -> None:
 
 
 _DO: Mapping[type[ClassAct], Callable[..., None]] = {
-    AddClass: _add, RenameClass: _rename, RecolorClass: _recolor, MergeClass: _merge, RemoveClass: _remove,
-}  # fmt: skip
+    AddClass: _add,
+    RenameClass: _rename,
+    RecolorClass: _recolor,
+    MergeClass: _merge,
+    RemoveClass: _remove,
+}

@@ -45,9 +45,14 @@ class Conflict:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "key": self.key, "column": self.column, "object": self.object_id, "class": self.class_name,
-            "ours": self.ours, "theirs": self.theirs, "take": self.taken,
-        }  # fmt: skip
+            "key": self.key,
+            "column": self.column,
+            "object": self.object_id,
+            "class": self.class_name,
+            "ours": self.ours,
+            "theirs": self.theirs,
+            "take": self.taken,
+        }
 
 
 Choose = Callable[[Conflict], Side | None]
@@ -190,8 +195,10 @@ class Merger:
     def _objects(self, key: str, column: str, base: Objects, ours: Objects, theirs: Objects) -> Objects:
         """Objects are matched by their id; ours come first, in their order."""
         old, mine, other = ({thing.id: thing for thing in side} for side in (base, ours, theirs))
-        merged = (self._object(key, column, name, old.get(name), mine.get(name), other.get(name))
-                  for name in dict.fromkeys((*mine, *other)))  # fmt: skip
+        merged = (
+            self._object(key, column, name, old.get(name), mine.get(name), other.get(name))
+            for name in dict.fromkeys((*mine, *other))
+        )
         return tuple(thing for thing in merged if thing is not None)
 
     def _object(

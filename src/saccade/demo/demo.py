@@ -59,16 +59,26 @@ def run_demo(
         found = _predictions(workspace, folder, tell, progress)
     tell(f"Done in {(time.monotonic() - began) / 60:.1f} minutes." + _NEXT.format(folder=folder, report=report))
     return {
-        "workspace": str(folder), "model": model, "dataset": result.stored.dataset, "ap": metrics["ap"],
-        "ap50": metrics["ap50"], "report": str(report), "predictions": str(found),
+        "workspace": str(folder),
+        "model": model,
+        "dataset": result.stored.dataset,
+        "ap": metrics["ap"],
+        "ap50": metrics["ap50"],
+        "report": str(report),
+        "predictions": str(found),
         "seconds": round(time.monotonic() - began, 1),
-    }  # fmt: skip
+    }
 
 
 def _data(
-    workspace: Workspace, folder: Path, scenes: int, images: int, seed: int, tell: Callable[[str], None],
+    workspace: Workspace,
+    folder: Path,
+    scenes: int,
+    images: int,
+    seed: int,
+    tell: Callable[[str], None],
     progress: Progress | None,
-) -> None:  # fmt: skip
+) -> None:
     if workspace.datasets.exists(DATASET):
         tell(f"[bold]1/6[/] {workspace.datasets.open(DATASET).ref} is there already")
         return
@@ -108,7 +118,12 @@ def _predictions(workspace: Workspace, folder: Path, tell: Callable[[str], None]
         number += 1
     out = folder / f"predictions-{number}"
     predict(
-        workspace, f"{MODEL}@production", DATASET, split="test", out=out, dataset=f"predictions-{number}",
+        workspace,
+        f"{MODEL}@production",
+        DATASET,
+        split="test",
+        out=out,
+        dataset=f"predictions-{number}",
         progress=progress,
-    )  # fmt: skip
+    )
     return out

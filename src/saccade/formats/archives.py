@@ -25,8 +25,14 @@ from saccade.formats._common.paths import is_plain_name, leaves_folder, normal
 
 _SUFFIXES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz"}
 _DAMAGES = (
-    zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, NotImplementedError,
-)  # fmt: skip
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+)
 _PIECE = 1 << 20
 _TRUSTED = 1 << 27
 """Bytes that may come out whatever the ratio; small archives of flat pictures shrink a great deal."""

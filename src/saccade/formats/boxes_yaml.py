@@ -227,9 +227,13 @@ def _objects(raw: Sequence[Json], key: str, size_wh: SizeWH, report: Report) -> 
         if fitted is not None:
             score, track = number(box.get("score")), box.get("track")
             yield Object(
-                object_id, name, fitted, score if math.isfinite(score) else None,
-                None if track in (None, "") else str(track), _attributes(box, key, object_id, report),
-            )  # fmt: skip
+                object_id,
+                name,
+                fitted,
+                score if math.isfinite(score) else None,
+                None if track in (None, "") else str(track),
+                _attributes(box, key, object_id, report),
+            )
 
 
 def _corners(box: Json) -> tuple[float, float, float, float]:

@@ -146,8 +146,11 @@ class _Writer:
                 continue
             path = self._destination / "gtFine" / f"{stem}_gtFine_polygons.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            objects = [made for at, found in enumerate(one.objects, 1)
-                       if (made := self._object(one.key, found, at, one.size_wh)) is not None]  # fmt: skip
+            objects = [
+                made
+                for at, found in enumerate(one.objects, 1)
+                if (made := self._object(one.key, found, at, one.size_wh)) is not None
+            ]
             width, height = one.size_wh or (0, 0)
             data = {"imgHeight": height, "imgWidth": width, "objects": objects}
             path.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -162,8 +165,9 @@ class _Writer:
 
     def _object(self, key: str, found: Object, position: int, size_wh: SizeWH) -> Json | None:
         self._ids += found.id != str(position)
-        geometry: Geometry | None = held(found, "" if isinstance(found.geometry, Polygon) else "polygon", size_wh, key,
-                                         self._report)  # fmt: skip
+        geometry: Geometry | None = held(
+            found, "" if isinstance(found.geometry, Polygon) else "polygon", size_wh, key, self._report
+        )
         if geometry is None:
             return None
         if not is_simple(geometry) or not isinstance(geometry, Polygon):

@@ -46,10 +46,29 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 }
 _CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
 _SIZES = (("x", "y", "w", "h"), ("left", "top", "width", "height"), ("bbox_x", "bbox_y", "bbox_width", "bbox_height"))
-_AUTOML_SETS = {"TRAIN": "train", "TRAINING": "train", "VALIDATE": "val", "VALIDATION": "val", "TEST": "test",
-                "UNASSIGNED": None}  # fmt: skip
-HEADING = ("image", "width", "height", "class", "xmin", "ymin", "xmax", "ymax", "split", "id", "score", "track",
-           "attributes")  # fmt: skip
+_AUTOML_SETS = {
+    "TRAIN": "train",
+    "TRAINING": "train",
+    "VALIDATE": "val",
+    "VALIDATION": "val",
+    "TEST": "test",
+    "UNASSIGNED": None,
+}
+HEADING = (
+    "image",
+    "width",
+    "height",
+    "class",
+    "xmin",
+    "ymin",
+    "xmax",
+    "ymax",
+    "split",
+    "id",
+    "score",
+    "track",
+    "attributes",
+)
 
 
 class _Row(NamedTuple):

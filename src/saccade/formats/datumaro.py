@@ -295,9 +295,14 @@ class _Shapes:
         return Ellipse((x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) / 2, (y2 - y1) / 2, 0.0)
 
     _makers: ClassVar[Mapping[str, Callable[[_Shapes, Json, str], Geometry | None]]] = {
-        "bbox": _box, "rotated_bbox": _rotated, "polygon": _polygon, "mask": _mask, "polyline": _line,
-        "points": _points, "ellipse": _ellipse,
-    }  # fmt: skip
+        "bbox": _box,
+        "rotated_bbox": _rotated,
+        "polygon": _polygon,
+        "mask": _mask,
+        "polyline": _line,
+        "points": _points,
+        "ellipse": _ellipse,
+    }
 
 
 class _Writer:
@@ -343,15 +348,19 @@ class _Writer:
 
     def _categories(self) -> Json:
         classes = {info.name: info for info in (self._out.columns.labels.classes if self._out.columns.labels else ())}
-        labels = [{"name": name, "parent": (classes[name].parent or "") if name in classes else "", "attributes": []}
-                  for name in self._labels]  # fmt: skip
+        labels = [
+            {"name": name, "parent": (classes[name].parent or "") if name in classes else "", "attributes": []}
+            for name in self._labels
+        ]
         points = [
             {"label_id": at, "labels": classes[name].keypoints, "joints": classes[name].skeleton, "positions": []}
             for name, at in self._labels.items()
             if name in classes and classes[name].keypoints
         ]
-        return {"label": {"labels": labels, "label_groups": [], "attributes": []},
-                **({"points": {"items": points}} if points else {})}  # fmt: skip
+        return {
+            "label": {"labels": labels, "label_groups": [], "attributes": []},
+            **({"points": {"items": points}} if points else {}),
+        }
 
     def _item(self, one: Out) -> Json:
         annotations: list[Json] = []

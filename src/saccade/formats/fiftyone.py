@@ -49,9 +49,21 @@ _LISTS = {"Detections": "detections", "Polylines": "polylines", "Keypoints": "ke
 _SINGLE = {"Detection", "Polyline", "Keypoint"}
 _TAGS = "tags"
 _KNOWN = {
-    "_id", "_cls", "attributes", "tags", "label", "bounding_box", "mask", "mask_path", "confidence", "index", "points",
-    "closed", "filled", "saccade",
-}  # fmt: skip
+    "_id",
+    "_cls",
+    "attributes",
+    "tags",
+    "label",
+    "bounding_box",
+    "mask",
+    "mask_path",
+    "confidence",
+    "index",
+    "points",
+    "closed",
+    "filled",
+    "saccade",
+}
 _SPLIT_NAMES = {"validation": "val"}
 _SLACK = 1e-6
 _MOST_MASK_BYTES = 1 << 26
@@ -193,9 +205,13 @@ class _Reading:
             if geometry is not None:
                 score, track = number(one.get("confidence")), one.get("index")
                 yield Object(
-                    object_id, str(one["label"]), geometry, score if math.isfinite(score) else None,
-                    None if track is None else str(track), self._attributes(one, key, object_id),
-                )  # fmt: skip
+                    object_id,
+                    str(one["label"]),
+                    geometry,
+                    score if math.isfinite(score) else None,
+                    None if track is None else str(track),
+                    self._attributes(one, key, object_id),
+                )
 
     def _geometry(self, one: Json, key: str, object_id: str, size_wh: SizeWH) -> Geometry | None:
         if size_wh is None:
@@ -277,8 +293,15 @@ class _Writer:
             for at, one in enumerate(self._out):
                 file.write(("," if at else "") + "\n" + json.dumps(self._sample(one), ensure_ascii=False))
             file.write("\n]}\n")
-        fields = [{"name": _FIELD, "ftype": "fiftyone.core.fields.EmbeddedDocumentField", "subfield": None,
-                   "embedded_doc_type": "fiftyone.core.labels.Detections", "db_field": _FIELD}]  # fmt: skip
+        fields = [
+            {
+                "name": _FIELD,
+                "ftype": "fiftyone.core.fields.EmbeddedDocumentField",
+                "subfield": None,
+                "embedded_doc_type": "fiftyone.core.labels.Detections",
+                "db_field": _FIELD,
+            }
+        ]
         metadata = {"name": "saccade", "media_type": "image", "sample_fields": fields, "info": {}, "classes": {}}
         (self._destination / "metadata.json").write_text(json.dumps(metadata, indent=1), encoding="utf-8")
         (self._destination / "data").mkdir(exist_ok=True)
@@ -342,8 +365,16 @@ class _Writer:
         if found.score is not None:
             more["confidence"] = found.score
         box = [x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height]
-        return {"_cls": "Detection", "label": found.class_name, "bounding_box": box, "tags": [], "saccade": found.id,
-                "attributes": {}, **attributes, **more}  # fmt: skip
+        return {
+            "_cls": "Detection",
+            "label": found.class_name,
+            "bounding_box": box,
+            "tags": [],
+            "saccade": found.id,
+            "attributes": {},
+            **attributes,
+            **more,
+        }
 
     def _drop(self, reason: str, key: str, found: Object, detail: str) -> None:
         self._report.add(Action.DROPPED, reason, key=key, object_id=found.id, detail=detail)

@@ -159,9 +159,13 @@ def _objects(features: Sequence[Json], key: str, size_wh: SizeWH, report: Report
             extra = own(properties)
             score, track = number(extra.get("score")), extra.get("track")
             yield Object(
-                object_id, _class_of(feature), geometry, score if math.isfinite(score) else None,
-                track if isinstance(track, str) else None, _attributes(properties, key, object_id, report),
-            )  # fmt: skip
+                object_id,
+                _class_of(feature),
+                geometry,
+                score if math.isfinite(score) else None,
+                track if isinstance(track, str) else None,
+                _attributes(properties, key, object_id, report),
+            )
 
 
 def _points(raw: Any) -> list[tuple[float, float]]:
@@ -202,9 +206,11 @@ _SHAPES: Mapping[str, Callable[[Any], Geometry]] = {
 def _keypoints(raw: Json) -> Keypoints:
     box = raw.get("box")
     return Keypoints(
-        tuple(_points(raw["points"])), tuple(int(seen) for seen in raw["visibility"]),
-        Box(*(number(side) for side in box)) if box else None, raw.get("area"),
-    )  # fmt: skip
+        tuple(_points(raw["points"])),
+        tuple(int(seen) for seen in raw["visibility"]),
+        Box(*(number(side) for side in box)) if box else None,
+        raw.get("area"),
+    )
 
 
 def _attributes(properties: Json, key: str, object_id: str, report: Report) -> dict[str, AttributeValue]:
@@ -232,9 +238,11 @@ def _feature(found: Object, key: str, size_wh: SizeWH, report: Report) -> Json |
         extra["box"] = True
     if isinstance(geometry, Keypoints):
         extra["keypoints"] = {
-            "points": geometry.points, "visibility": geometry.visibility, "area": geometry.region_area,
+            "points": geometry.points,
+            "visibility": geometry.visibility,
+            "area": geometry.region_area,
             "box": geometry.box.bounds_xyxy() if geometry.box else None,
-        }  # fmt: skip
+        }
     extra |= {name: value for name in ("score", "track") if (value := getattr(found, name)) is not None}
     if extra:
         properties["saccade"] = extra

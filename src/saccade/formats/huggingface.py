@@ -176,9 +176,13 @@ class _Rows:
             if box is not None:
                 score, track = number(one.get("score")), one.get("track")
                 yield Object(
-                    object_id, one["class"], box, score if math.isfinite(score) else None,
-                    str(track) if track else None, self._attributes(one, key, object_id),
-                )  # fmt: skip
+                    object_id,
+                    one["class"],
+                    box,
+                    score if math.isfinite(score) else None,
+                    str(track) if track else None,
+                    self._attributes(one, key, object_id),
+                )
 
     def _attributes(self, one: Json, key: str, object_id: str) -> dict[str, AttributeValue]:
         given: Any = one.get("attributes")
@@ -391,9 +395,14 @@ class _Writer:
             self._out.classes.number(found.class_name)
             x1, y1, x2, y2 = bounds
             cells = (
-                found.id, [x1, y1, x2 - x1, y2 - y1], list(bounds), found.class_name, found.score, found.track,
+                found.id,
+                [x1, y1, x2 - x1, y2 - y1],
+                list(bounds),
+                found.class_name,
+                found.score,
+                found.track,
                 json.dumps(dict(found.attributes), ensure_ascii=False) if found.attributes else None,
-            )  # fmt: skip
+            )
             for name, cell in zip(columns, cells, strict=True):
                 columns[name].append(cell)
         return columns
@@ -429,11 +438,23 @@ def _schema() -> Any:
 
     texts, numbers = pa.list_(pa.string()), pa.list_(pa.list_(pa.float64()))
     objects = pa.struct(
-        {"id": texts, "bbox": numbers, "box_xyxy": numbers, "category": texts, "score": pa.list_(pa.float64()),
-         "track": texts, "attributes": texts}
-    )  # fmt: skip
-    columns = {"image": pa.struct({"bytes": pa.binary(), "path": pa.string()}), "objects": objects,
-               "label": pa.string(), _EXTRAS: pa.string(), SPLIT: pa.string()}  # fmt: skip
+        {
+            "id": texts,
+            "bbox": numbers,
+            "box_xyxy": numbers,
+            "category": texts,
+            "score": pa.list_(pa.float64()),
+            "track": texts,
+            "attributes": texts,
+        }
+    )
+    columns = {
+        "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+        "objects": objects,
+        "label": pa.string(),
+        _EXTRAS: pa.string(),
+        SPLIT: pa.string(),
+    }
     features = {"image": {"_type": "Image"}}
     return pa.schema(columns).with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
 

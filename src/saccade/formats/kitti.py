@@ -31,9 +31,18 @@ from saccade.formats.base import Detection, Reading
 
 _PAIRS = {"image_2": "label_2", "image_02": "label_02", "images": "labels"}
 _SPLITS = {"training": "train", "testing": "test"}
-_FIELDS = {"truncated": (1, -1.0), "occluded": (2, -1.0), "alpha": (3, -10.0), "height_m": (8, -1.0),
-           "width_m": (9, -1.0), "length_m": (10, -1.0), "x_m": (11, -1000.0), "y_m": (12, -1000.0),
-           "z_m": (13, -1000.0), "rotation_y": (14, -10.0)}  # fmt: skip
+_FIELDS = {
+    "truncated": (1, -1.0),
+    "occluded": (2, -1.0),
+    "alpha": (3, -10.0),
+    "height_m": (8, -1.0),
+    "width_m": (9, -1.0),
+    "length_m": (10, -1.0),
+    "x_m": (11, -1000.0),
+    "y_m": (12, -1000.0),
+    "z_m": (13, -1000.0),
+    "rotation_y": (14, -10.0),
+}
 """Where a line holds each attribute, and the number that says that it is not known."""
 
 

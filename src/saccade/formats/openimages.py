@@ -34,8 +34,13 @@ from saccade.formats.base import Detection, Reading
 
 _SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
 _FOLDERS = {"train": "train", "val": "validation", "test": "test"}
-_FLAGS = {"IsOccluded": "occluded", "IsTruncated": "truncated", "IsGroupOf": "crowd", "IsDepiction": "depiction",
-          "IsInside": "inside"}  # fmt: skip
+_FLAGS = {
+    "IsOccluded": "occluded",
+    "IsTruncated": "truncated",
+    "IsGroupOf": "crowd",
+    "IsDepiction": "depiction",
+    "IsInside": "inside",
+}
 _HEADING = ("ImageID", "Source", "LabelName", "Confidence", "XMin", "XMax", "YMin", "YMax", *_FLAGS)
 _BOXES = {"ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"}
 _LABELS = {"ImageID", "LabelName", "Confidence"}

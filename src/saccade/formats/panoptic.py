@@ -256,10 +256,14 @@ class _Writer:
             ys, xs = np.nonzero(pixels)
             x, y = int(xs.min()), int(ys.min())
             segments.append(
-                {"id": position, "category_id": self._out.classes.number(found.class_name) + 1, "area": len(xs),
-                 "bbox": [x, y, int(xs.max()) + 1 - x, int(ys.max()) + 1 - y],
-                 "iscrowd": int(found.attributes.get("crowd") is True)}
-            )  # fmt: skip
+                {
+                    "id": position,
+                    "category_id": self._out.classes.number(found.class_name) + 1,
+                    "area": len(xs),
+                    "bbox": [x, y, int(xs.max()) + 1 - x, int(ys.max()) + 1 - y],
+                    "iscrowd": int(found.attributes.get("crowd") is True),
+                }
+            )
         colors = np.stack([numbers & 0xFF, numbers >> 8 & 0xFF, numbers >> 16 & 0xFF], axis=-1).astype(np.uint8)
         path = self._destination / "annotations" / f"panoptic_{one.split or 'all'}" / f"{one.stem}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -316,8 +316,14 @@ def _shape(geometry: Geometry) -> Mapping[str, Any]:
             return {"name": "circle", "cx": geometry.cx, "cy": geometry.cy, "r": geometry.rx}
         case Ellipse():
             theta = math.radians(geometry.angle)
-            return {"name": "ellipse", "cx": geometry.cx, "cy": geometry.cy, "rx": geometry.rx, "ry": geometry.ry,
-                    "theta": theta}  # fmt: skip
+            return {
+                "name": "ellipse",
+                "cx": geometry.cx,
+                "cy": geometry.cy,
+                "rx": geometry.rx,
+                "ry": geometry.ry,
+                "theta": theta,
+            }
         case Polygon():
             return _line("polygon", geometry.parts[0][0])
         case Polyline():

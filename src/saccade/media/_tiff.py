@@ -97,10 +97,16 @@ def _page(directory: Any, number: int) -> Page:
     orientation = int(directory.get(274, 1) or 1)
     formats = directory.get(339, (1,))
     return Page(
-        number, (width, height), int(directory.get(277, 1)), int(max(directory.get(258, (1,)))),
-        _KINDS.get(int(formats[0]), "uint"), (int(tile[0]), int(tile[1])) if tiled else (width, min(rows, height)),
-        tiled, bool(int(directory.get(254, 0)) & _REDUCED), orientation if orientation in range(1, 9) else 1,
-    )  # fmt: skip
+        number,
+        (width, height),
+        int(directory.get(277, 1)),
+        int(max(directory.get(258, (1,)))),
+        _KINDS.get(int(formats[0]), "uint"),
+        (int(tile[0]), int(tile[1])) if tiled else (width, min(rows, height)),
+        tiled,
+        bool(int(directory.get(254, 0)) & _REDUCED),
+        orientation if orientation in range(1, 9) else 1,
+    )
 
 
 def is_level_of(page: Page, first: Page) -> bool:

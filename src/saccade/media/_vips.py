@@ -19,9 +19,15 @@ from saccade.core.errors import MediaError
 LOADERS = {"tiff": "tiffload", "png": "pngload", "jpeg": "jpegload"}
 _CACHE = 1 << 26
 _TYPES = {
-    "uchar": "uint8", "char": "int8", "ushort": "uint16", "short": "int16", "uint": "uint32", "int": "int32",
-    "float": "float32", "double": "float64",
-}  # fmt: skip
+    "uchar": "uint8",
+    "char": "int8",
+    "ushort": "uint16",
+    "short": "int16",
+    "uint": "uint32",
+    "int": "int32",
+    "float": "float32",
+    "double": "float64",
+}
 
 
 @cache

@@ -76,11 +76,12 @@ def draw_objects(
         seen = [one for one in reversed(by_size) if _touches(one.geometry.bounds_xyxy(), size_wh)]
         chips = [
             Label(
-                _text(one, scores, tracks), of_track.get(one.track or "", rgb[one.class_name]),
+                _text(one, scores, tracks),
+                of_track.get(one.track or "", rgb[one.class_name]),
                 one.geometry.bounds_xyxy(),
             )
             for one in seen
-        ]  # fmt: skip
+        ]
         draw_labels(drawn, chips, font_size, gap=(width + 1) // 2)
     if legend and objects:
         counts = Counter(one.class_name for one in objects)

@@ -89,9 +89,16 @@ def build_pyramid(
         shown.set_type(_vips.vips().GValue.gint_type, "orientation", orientation)
         with _reported(shown, progress):
             shown.tiffsave(
-                str(target), tile=True, tile_width=TILE, tile_height=TILE, pyramid=True, bigtiff=True,
-                compression="deflate", predictor="horizontal", level=1,
-            )  # fmt: skip
+                str(target),
+                tile=True,
+                tile_width=TILE,
+                tile_height=TILE,
+                pyramid=True,
+                bigtiff=True,
+                compression="deflate",
+                predictor="horizontal",
+                level=1,
+            )
 
 
 @contextmanager

@@ -23,7 +23,25 @@ from saccade.operations.base import (
 )
 
 __all__ = [
-    "OPERATIONS", "Chosen", "Column", "Context", "Granularity", "Item", "Kind", "Made", "NoParameters", "Object",
-    "Operation", "Parameters", "Port", "PortType", "Schema", "by_group", "keeping", "on_whole", "one_to_many",
-    "operation", "per_item",
-]  # fmt: skip
+    "OPERATIONS",
+    "Chosen",
+    "Column",
+    "Context",
+    "Granularity",
+    "Item",
+    "Kind",
+    "Made",
+    "NoParameters",
+    "Object",
+    "Operation",
+    "Parameters",
+    "Port",
+    "PortType",
+    "Schema",
+    "by_group",
+    "keeping",
+    "on_whole",
+    "one_to_many",
+    "operation",
+    "per_item",
+]

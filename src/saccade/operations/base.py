@@ -297,11 +297,19 @@ def column_of(schema: Schema, name: str | None, *kinds: Kind) -> Column:
 def facts_of(one: Operation) -> dict[str, Any]:
     """What an operation takes and gives, as plain data; its parameters as JSON Schema."""
     return {
-        "name": one.name, "granularity": str(one.granularity), "help": one.help, "output": str(one.output),
+        "name": one.name,
+        "granularity": str(one.granularity),
+        "help": one.help,
+        "output": str(one.output),
         "inputs": [
-            {"name": port.name, "type": str(port.type), "several": port.several, "optional": port.optional,
-             "help": port.help}
+            {
+                "name": port.name,
+                "type": str(port.type),
+                "several": port.several,
+                "optional": port.optional,
+                "help": port.help,
+            }
             for port in one.inputs
         ],
         "parameters": one.parameters.model_json_schema(),
-    }  # fmt: skip
+    }

@@ -305,9 +305,12 @@ def _with_group(parameters: DuplicatesParameters, schemas: Sequence[Schema]) -> 
 
 
 @on_whole(
-    "duplicates", parameters=DuplicatesParameters, reads=lambda parameters, schema: [parameters.column],
-    makes=_with_group, libraries=("numpy",),
-)  # fmt: skip
+    "duplicates",
+    parameters=DuplicatesParameters,
+    reads=lambda parameters, schema: [parameters.column],
+    makes=_with_group,
+    libraries=("numpy",),
+)
 def duplicates(inputs: Inputs, parameters: DuplicatesParameters, context: Context) -> Chosen:
     """Find images that look alike by their hashes; 'duplicate_of' names the first of each group of them."""
     items = list(the_dataset(inputs).items([parameters.column]))
@@ -318,9 +321,11 @@ def duplicates(inputs: Inputs, parameters: DuplicatesParameters, context: Contex
         raise InvalidValueError(f"The column '{parameters.column}' holds no hashes of 64 bits.") from None
     first = _first_alike(bits, np.array([bool(text) for text in texts], bool), parameters.distance)
     names = [items[at].key if at != row else None for row, at in enumerate(first)]
-    rows = np.arange(len(items)) if parameters.keep == "all" else np.array(
-        [row for row, at in enumerate(first) if at == row], np.int64
-    )  # fmt: skip
+    rows = (
+        np.arange(len(items))
+        if parameters.keep == "all"
+        else np.array([row for row, at in enumerate(first) if at == row], np.int64)
+    )
     return Chosen(rows, columns={"duplicate_of": [names[row] for row in rows.tolist()]})
 
 

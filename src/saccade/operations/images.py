@@ -77,9 +77,7 @@ class CropParameters(OnImage):
     objects: str | None = Field(None, description="The column of objects to crop around.")
 
 
-@one_to_many(
-    "crop", parameters=CropParameters, reads=_reads, writes=_writes, libraries=_LIBRARIES, bound=True
-)  # fmt: skip
+@one_to_many("crop", parameters=CropParameters, reads=_reads, writes=_writes, libraries=_LIBRARIES, bound=True)
 def crop(parameters: CropParameters, schema: Schema) -> Any:
     """Cut a part out of each image, or a picture around each object."""
     image, labels = _image(parameters, schema), _labels(schema)
@@ -142,9 +140,11 @@ def resize(parameters: ResizeParameters, schema: Schema) -> Any:
         values: dict[str, Any] = {image: _kept(context, made, item.key, parameters)}
         for name in labels:
             objects = item[name]
-            values[name] = None if objects is None else tuple(
-                replace(one, geometry=transform_geometry(one.geometry, matrix, size)) for one in objects
-            )  # fmt: skip
+            values[name] = (
+                None
+                if objects is None
+                else tuple(replace(one, geometry=transform_geometry(one.geometry, matrix, size)) for one in objects)
+            )
         return values
 
     return scale
@@ -224,9 +224,12 @@ def _reads_pixels(parameters: PixelStatisticsParameters, schema: Schema) -> Sequ
 
 
 @on_whole(
-    "pixel_statistics", parameters=PixelStatisticsParameters, output=PortType.VALUE, reads=_reads_pixels,
+    "pixel_statistics",
+    parameters=PixelStatisticsParameters,
+    output=PortType.VALUE,
+    reads=_reads_pixels,
     libraries=_LIBRARIES,
-)  # fmt: skip
+)
 def pixel_statistics(inputs: Inputs, parameters: PixelStatisticsParameters, context: Context) -> dict[str, Any]:
     """Mean and standard deviation of red, green and blue from 0 to 1, over all pixels, for a recipe's `model.input`.
 

@@ -78,10 +78,15 @@ def render(parameters: RenderParameters, schema: Schema) -> Any:
         for column in columns:
             pictures.append(
                 draw_objects(
-                    pixels, item[column.name] or (), classes=infos[column.name], labels=parameters.labels,
-                    scores=parameters.scores, tracks=parameters.tracks, legend=parameters.legend,
+                    pixels,
+                    item[column.name] or (),
+                    classes=infos[column.name],
+                    labels=parameters.labels,
+                    scores=parameters.scores,
+                    tracks=parameters.tracks,
+                    legend=parameters.legend,
                 )
-            )  # fmt: skip
+            )
             titles.append(column.name if item[column.name] is not None else f"{column.name}: not labelled yet")
         made = [_small(one, parameters.max_size) for one in pictures or [pixels]]
         if len(made) == 1:

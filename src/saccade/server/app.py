@@ -57,9 +57,19 @@ from saccade.server.static import PLACE, Pages
 from saccade.store.workspace import Workspace
 
 ROUTERS = (
-    members.router, oidc.router, projects.router, datasets.router, versions.router, jobs.router, catalog.router,
-    models.router, evaluations.router, runs.router, webhooks.router, panels.router,
-)  # fmt: skip
+    members.router,
+    oidc.router,
+    projects.router,
+    datasets.router,
+    versions.router,
+    jobs.router,
+    catalog.router,
+    models.router,
+    evaluations.router,
+    runs.router,
+    webhooks.router,
+    panels.router,
+)
 LARGEST_BODY, LARGEST_UPLOAD = 1 << 20, 1 << 40
 _OF_PROJECT = re.compile(rf"{API}/projects/(?P<project>[^/]+)/(?P<rest>.+)", re.DOTALL)
 FAILURES: dict[int | str, dict[str, Any]] = {
@@ -112,9 +122,14 @@ def create_app(
             hint="Give it, as at the provider: --origin https://labels.example.org",
         )
     app = FastAPI(
-        title="Saccade", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Gate],
+        title="Saccade",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Gate],
         responses=FAILURES,
-    )  # fmt: skip
+    )
     app.state.sites, app.state.origin = Sites(workspace), origin.rstrip("/")
     app.state.tries, app.state.beginnings, app.state.provider = Tries(), Tries(), provider
     app.state.private = private

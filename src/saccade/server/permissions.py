@@ -149,9 +149,14 @@ ROUTES = {
     f"GET {API}/evaluations/{{evaluation}}/compare": Action.LOOK,
 }
 
-TELLS_SECRET = frozenset({
-    f"POST {API}/tokens", f"POST {API}/invitations", f"POST {API}/webhooks", f"POST {API}/webhooks/{{webhook}}/secret",
-})  # fmt: skip
+TELLS_SECRET = frozenset(
+    {
+        f"POST {API}/tokens",
+        f"POST {API}/invitations",
+        f"POST {API}/webhooks",
+        f"POST {API}/webhooks/{{webhook}}/secret",
+    }
+)
 """The routes whose answers hold what is told once and kept nowhere."""
 OWN_WAY_OF_ONCE = frozenset({f"POST {API}/jobs"})
 """Those that themselves see to it that what has an Idempotency-Key is done once, for good."""

@@ -92,9 +92,13 @@ def run(
             started()
 
     config = uvicorn.Config(
-        application, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=10,
+        application,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
         lifespan="off",
-    )  # fmt: skip
+    )
     # uvicorn ends by sending itself once more what it was ended with: so that the caller can put its things away.
     usual = signal.signal(signal.SIGTERM, _end)
     try:

@@ -12,12 +12,19 @@ from starlette.types import Receive, Scope, Send
 PLACE = Path(__file__).parent / "web"
 """Where building the web app leaves it; a wheel carries it."""
 _PAGE_HEADERS = {
-    "Content-Security-Policy": "; ".join((
-        "default-src 'self'", "img-src 'self' data: blob:", "style-src 'self' 'unsafe-inline'", "object-src 'none'",
-        "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'",
-    )),
+    "Content-Security-Policy": "; ".join(
+        (
+            "default-src 'self'",
+            "img-src 'self' data: blob:",
+            "style-src 'self' 'unsafe-inline'",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    ),
     "Cache-Control": "no-cache",
-}  # fmt: skip
+}
 _FOREVER = "public, max-age=31536000, immutable"
 _MISSING = "The web app is not built here. Build it: make web"
 

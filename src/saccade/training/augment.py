@@ -139,8 +139,10 @@ def color(params: Mapping[str, Any]) -> Augmentation:
             return sample
         sample = sample.rendered()
         brightness, contrast, saturation = 1 + random.uniform(-1, 1, 3) * [
-            limits.brightness, limits.contrast, limits.saturation,
-        ]  # fmt: skip
+            limits.brightness,
+            limits.contrast,
+            limits.saturation,
+        ]
         turn = np.radians(random.uniform(-1, 1) * limits.hue)
         chroma = saturation * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
         yiq = np.eye(3)

@@ -53,9 +53,16 @@ class Session:
         """Train; see :func:`saccade.training.loop.fit`. ``inputs`` are the dataset versions that identify it."""
         reuse_freed_memory()
         return fit(
-            self.recipe.train, self.model, self.batches, self.validate, folder,
-            identity=identity(self.recipe, inputs), hooks=hooks, resume=resume, should_stop=should_stop,
-        )  # fmt: skip
+            self.recipe.train,
+            self.model,
+            self.batches,
+            self.validate,
+            folder,
+            identity=identity(self.recipe, inputs),
+            hooks=hooks,
+            resume=resume,
+            should_stop=should_stop,
+        )
 
 
 def identity(recipe: Recipe, inputs: Sequence[str]) -> dict[str, Any]:
@@ -89,9 +96,15 @@ def prepare(recipe: Recipe, reader: Reader) -> Session:
             hint=f"Registered heads: {', '.join(HEADS.names())}.",
         )
     dataset = TrainingSet(
-        reader, train_keys, recipe.data, target, classes, recipe.model.input,
-        build_augmentations(recipe.augment), recipe.train.seed,
-    )  # fmt: skip
+        reader,
+        train_keys,
+        recipe.data,
+        target,
+        classes,
+        recipe.model.input,
+        build_augmentations(recipe.augment),
+        recipe.train.seed,
+    )
     batches = Batches(dataset, recipe.train.batch_size, recipe.train.workers)
     items = [item for item in reader.items([recipe.data.image, target], validate_keys) if item[target] is not None]
     validate = partial(_validate, recipe, reader, items, target, classes)

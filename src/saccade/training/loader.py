@@ -119,8 +119,14 @@ class TrainingSet:
         small = shrink(image, max(placement.scale_x, placement.scale_y))
         back = np.diag([width / small.shape[1], height / small.shape[0], 1.0])
         boxes, classes, label = self._labels(item)
-        return Sample(image=small, matrix=placement.matrix() @ back, size_wh=self.spec.size,
-                      boxes_xyxy=_moved_by(boxes, placement.matrix()), classes=classes, label=label)  # fmt: skip
+        return Sample(
+            image=small,
+            matrix=placement.matrix() @ back,
+            size_wh=self.spec.size,
+            boxes_xyxy=_moved_by(boxes, placement.matrix()),
+            classes=classes,
+            label=label,
+        )
 
     def _labels(self, item: Item) -> tuple[FloatArray, Any, int]:
         value = item[self.target]

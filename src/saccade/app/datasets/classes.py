@@ -84,9 +84,15 @@ def change_classes(
     if not acts:
         raise InvalidValueError("Nothing is to be done.", hint="Say which class is to be another.")
     return workspace.datasets.relabel(
-        name, lambda schema: _planned(schema, acts), message=message or _told(acts), author=author, branch=branch,
-        follows=follows, run_id=run_id, progress=progress,
-    )  # fmt: skip
+        name,
+        lambda schema: _planned(schema, acts),
+        message=message or _told(acts),
+        author=author,
+        branch=branch,
+        follows=follows,
+        run_id=run_id,
+        progress=progress,
+    )
 
 
 def _planned(schema: Schema, acts: Sequence[ClassAct]) -> ClassPlan:

@@ -74,8 +74,10 @@ def _items_table(before: DatasetVersion, after: DatasetVersion) -> Table:
     old, new = before.stats()["columns"], after.stats()["columns"]
     for name in dict.fromkeys((*old, *new)):
         counts = [side.get(name, {}).get("classes", {}) for side in (old, new)]
-        rows += [row(f"{name}: {label}", *(side.get(label, 0) for side in counts))
-                 for label in dict.fromkeys((*counts[0], *counts[1]))]  # fmt: skip
+        rows += [
+            row(f"{name}: {label}", *(side.get(label, 0) for side in counts))
+            for label in dict.fromkeys((*counts[0], *counts[1]))
+        ]
     return Table(["", before.ref, after.ref, "Difference"], rows, {})
 
 
@@ -117,10 +119,14 @@ def _objects_sections(
         pictures = [Picture(one.after.key, list(_shapes(one, column.name))) for one in most_changed]
         drawn = draw_all(after, image, pictures, lambda picture: f"What changed in {picture.key}")
         figures = [
-            Figure(drawn[place], one.after.key, _words(one.change.objects[column.name]),
-                   facts=list(_facts(one, column.name)))
+            Figure(
+                drawn[place],
+                one.after.key,
+                _words(one.change.objects[column.name]),
+                facts=list(_facts(one, column.name)),
+            )
             for place, one in enumerate(most_changed)
-        ]  # fmt: skip
+        ]
         note = f"The {len(figures)} items with most changes, of {len(touched):,}."
         gallery = Gallery("Pictures", note, figures, "Nothing to show.", legend=_LEGEND, large=True)
         yield Section(f"objects-{column.name}", f"Changed {column.name}", "", [gallery])
@@ -142,8 +148,11 @@ def _by_id(item: Item, column: str) -> dict[str, Object]:
 def _shapes(one: _Change, column: str) -> Iterator[Shape]:
     change = one.change.objects[column]
     old, new = _by_id(one.before, column), _by_id(one.after, column)
-    yield from (Shape(thing, "same", faint=True) for name, thing in new.items()
-                if name not in change.added and name not in change.changed)  # fmt: skip
+    yield from (
+        Shape(thing, "same", faint=True)
+        for name, thing in new.items()
+        if name not in change.added and name not in change.changed
+    )
     yield from (Shape(old[name], "changed was") for name in change.changed)
     yield from (Shape(old[name], "removed") for name in change.removed)
     yield from (Shape(new[name], "changed") for name in change.changed)

@@ -23,9 +23,19 @@ MOST_ROWS, MOST_COLUMNS, LONGEST_KEY = 65_536, 1000, 2000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REFS = {Kind.IMAGE: ImageRef, Kind.VIDEO: VideoRef, Kind.FILE: FileRef}
 _WRONG = (
-    TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, RecursionError, StopIteration,
-    RuntimeError, MemoryError, OSError, pa.ArrowException,
-)  # fmt: skip
+    TypeError,
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    StopIteration,
+    RuntimeError,
+    MemoryError,
+    OSError,
+    pa.ArrowException,
+)
 
 
 class SentItems:

@@ -81,9 +81,17 @@ class Intake:
         if record.frame is not None and path is not None:
             self._of_earlier_page[path] = digest
         ref = ImageRef(
-            digest, size, record.media.name, found.width, found.height, found.format, found.mode, found.orientation,
-            uri, record.frame,
-        )  # fmt: skip
+            digest,
+            size,
+            record.media.name,
+            found.width,
+            found.height,
+            found.format,
+            found.mode,
+            found.orientation,
+            uri,
+            record.frame,
+        )
         return Taken(ref, tuple(_notes(found, record.frame)))
 
     def _video(self, record: Record) -> VideoRef:
@@ -109,9 +117,19 @@ class Intake:
         found, size = probe_video(path), path.stat().st_size
         digest, uri = self._keep_file(path), _uri(path) if self._link else None
         return VideoRef(
-            digest, size, path.name, found.width, found.height, found.frames, found.duration, found.rate,
-            found.container, found.codec, found.orientation, uri,
-        )  # fmt: skip
+            digest,
+            size,
+            path.name,
+            found.width,
+            found.height,
+            found.frames,
+            found.duration,
+            found.rate,
+            found.container,
+            found.codec,
+            found.orientation,
+            uri,
+        )
 
     def _keep_file(self, path: Path) -> str:
         return digest_file(path) if self._link else self._objects.put_file(path)
@@ -141,9 +159,17 @@ def _frame_of(video: VideoRef, frame: int) -> ImageRef:
     if not 0 <= frame < video.frames:
         raise MediaError(f"There is no frame {frame} in '{video.name}', which has {video.frames}.")
     return ImageRef(
-        video.digest, video.size, video.name, video.width, video.height, video.format, "RGB", video.orientation,
-        video.uri, frame,
-    )  # fmt: skip
+        video.digest,
+        video.size,
+        video.name,
+        video.width,
+        video.height,
+        video.format,
+        "RGB",
+        video.orientation,
+        video.uri,
+        frame,
+    )
 
 
 def _uri(path: Path) -> str:

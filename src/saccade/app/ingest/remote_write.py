@@ -51,9 +51,18 @@ def write_sent(
     with workspace.runs.noting_failure(run.id), workspace.objects.batch(packed=True) as objects:
         files = _Files(workspace, objects, place / FILES)
         version = workspace.datasets.write(
-            name, sent.schema, files.taken(sent), mode=mode, message=message, run_id=run.id, inputs=inputs,
-            branch=branch, author=author, follows=follows, progress=progress or Silent(),
-        )  # fmt: skip
+            name,
+            sent.schema,
+            files.taken(sent),
+            mode=mode,
+            message=message,
+            run_id=run.id,
+            inputs=inputs,
+            branch=branch,
+            author=author,
+            follows=follows,
+            progress=progress or Silent(),
+        )
     workspace.runs.finish(run.id, "finished", metrics={"items": len(version)}, outputs=[version.ref])
     return version
 
@@ -121,8 +130,9 @@ class _Files:
         if found is None:
             raise InvalidValueError(
                 f"Column '{column}' of item '{item.key}': the file {ref.digest} was not sent, and the project has "
-                "none like it.", hint="Send the file too.",
-            )  # fmt: skip
+                "none like it.",
+                hint="Send the file too.",
+            )
         if isinstance(found, SaccadeError):
             raise InvalidValueError(
                 f"Column '{column}' of item '{item.key}': '{ref.name}' cannot be used: {found.message}"

@@ -150,9 +150,18 @@ def change(doing: Doing, given: ItemsParameters) -> dict[str, Any]:
     def make(run: str, author: str) -> DatasetVersion:
         keys = given.meant(doing.workspace.datasets.open, f"{given.dataset}@{given.branch}")
         return change_items(
-            doing.workspace, given.dataset, keys, given.act, given.value, message=given.message, branch=given.branch,
-            author=author, follows=given.follows, run_id=run, progress=doing.progress,
-        )  # fmt: skip
+            doing.workspace,
+            given.dataset,
+            keys,
+            given.act,
+            given.value,
+            message=given.message,
+            branch=given.branch,
+            author=author,
+            follows=given.follows,
+            run_id=run,
+            progress=doing.progress,
+        )
 
     told = f"{len(given.keys):,} by their keys" if given.keys is not None else given.where or "all"
     return _made(doing, given.dataset, make, act=given.act, value=given.value, items=told, branch=given.branch)
@@ -163,9 +172,16 @@ def classes(doing: Doing, given: ClassesParameters) -> dict[str, Any]:
 
     def make(run: str, author: str) -> DatasetVersion:
         return change_classes(
-            doing.workspace, given.dataset, given.done(), message=given.message, branch=given.branch, author=author,
-            follows=given.follows, run_id=run, progress=doing.progress,
-        )  # fmt: skip
+            doing.workspace,
+            given.dataset,
+            given.done(),
+            message=given.message,
+            branch=given.branch,
+            author=author,
+            follows=given.follows,
+            run_id=run,
+            progress=doing.progress,
+        )
 
     acts = [one.model_dump(mode="json", exclude_none=True) for one in given.acts]
     return _made(doing, given.dataset, make, acts=acts, branch=given.branch)
@@ -176,9 +192,15 @@ def merge(doing: Doing, given: MergeParameters) -> dict[str, Any]:
 
     def make(run: str, author: str) -> DatasetVersion:
         done = doing.workspace.datasets.merge(
-            given.dataset, into=given.into, choose=given.choose(), message=given.message, author=author,
-            follows=given.follows, run_id=run, progress=doing.progress,
-        )  # fmt: skip
+            given.dataset,
+            into=given.into,
+            choose=given.choose(),
+            message=given.message,
+            author=author,
+            follows=given.follows,
+            run_id=run,
+            progress=doing.progress,
+        )
         assert done.version is not None  # None is the answer of a dry run alone
         return done.version
 

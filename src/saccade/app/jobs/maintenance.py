@@ -37,9 +37,11 @@ def doctor(doing: Doing, given: DoctorParameters) -> dict[str, Any]:
     doing.progress.start("Checking")
     problems = examine(doing.workspace, repair=given.repair, deep=given.deep)
     return {
-        "installation": installation(), "problems": [asdict(one) for one in problems[:_MOST]], "total": len(problems),
+        "installation": installation(),
+        "problems": [asdict(one) for one in problems[:_MOST]],
+        "total": len(problems),
         "sound": not any(one.level == "error" and not one.repaired for one in problems),
-    }  # fmt: skip
+    }
 
 
 def gc(doing: Doing, given: GcParameters) -> dict[str, Any]:
@@ -60,6 +62,9 @@ def _of_the_whole(workspace: Workspace, given: Parameters) -> None:
 
 DOCTOR = JobKind(DoctorParameters, lambda given: "Check the workspace", doctor, _of_the_whole, Role.OWNER)
 GC = JobKind(
-    GcParameters, lambda given: "Say what nothing needs" if given.dry_run else "Remove what nothing needs", gc,
-    _of_the_whole, Role.OWNER,
-)  # fmt: skip
+    GcParameters,
+    lambda given: "Say what nothing needs" if given.dry_run else "Remove what nothing needs",
+    gc,
+    _of_the_whole,
+    Role.OWNER,
+)

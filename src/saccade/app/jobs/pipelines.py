@@ -90,9 +90,10 @@ def check_pipeline(files: Mapping[str, str]) -> str:
         for step, use in _uses(name, text):
             if use not in OPERATIONS and not (use in files and use != MAIN):
                 raise PipelineError(
-                    f"it uses {ascii(use)[:100]}, which is no operation of this server.", step=step,
+                    f"it uses {ascii(use)[:100]}, which is no operation of this server.",
+                    step=step,
                     hint="A pipeline with Python files of its own is run at the machine: saccade run.",
-                )  # fmt: skip
+                )
     data = _read(MAIN, files[MAIN])
     return str(data.get("name") or "pipeline")[:100] if isinstance(data, dict) else "pipeline"
 
@@ -111,9 +112,10 @@ def graph_of(files: Mapping[str, str], variables: Mapping[str, Any], folder: Pat
             is_path = name in fields and "Path" in str(fields[name].annotation)
             if is_path and (step.folder / str(value)).resolve() not in known:
                 raise PipelineError(
-                    f"'{name}' is to be one of the files that came with it.", step=step.name,
+                    f"'{name}' is to be one of the files that came with it.",
+                    step=step.name,
                     hint="Imports and exports are jobs of their own.",
-                )  # fmt: skip
+                )
     return graph
 
 

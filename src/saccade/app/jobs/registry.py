@@ -152,11 +152,15 @@ def look(doing: Doing, given: LookParameters) -> dict[str, Any]:
             doing.progress.advance(1, one.key)
         doing.progress.finish()
     return {
-        "format": chosen, "reason": reason, "items": seen if reading.total is None else reading.total,
-        "counted": seen, "columns": {column.name: str(column.kind) for column in reading.schema.columns},
-        "classes": dict(sorted(counts.items(), key=lambda entry: -entry[1])[:200]), "preview": shown,
+        "format": chosen,
+        "reason": reason,
+        "items": seen if reading.total is None else reading.total,
+        "counted": seen,
+        "columns": {column.name: str(column.kind) for column in reading.schema.columns},
+        "classes": dict(sorted(counts.items(), key=lambda entry: -entry[1])[:200]),
+        "preview": shown,
         "report": report.to_json(_FINDINGS),
-    }  # fmt: skip
+    }
 
 
 def _classes(value: Any) -> list[str]:
@@ -210,18 +214,31 @@ def import_(doing: Doing, given: ImportParameters) -> dict[str, Any]:
     if given.split is not None:
         split = SplitRequest(given.split.shares, given.split.group, given.split.seed)
     result = import_dataset(
-        workspace, given.source.place(workspace), given.dataset, format=given.format, link=given.link, split=split,
-        strict=given.strict, options=given.options, progress=doing.progress, replace=given.replace,
+        workspace,
+        given.source.place(workspace),
+        given.dataset,
+        format=given.format,
+        link=given.link,
+        split=split,
+        strict=given.strict,
+        options=given.options,
+        progress=doing.progress,
+        replace=given.replace,
         called="" if given.source.upload is None else name_of_upload(workspace, given.source.upload),
-    )  # fmt: skip
+    )
     with (doing.folder / "report.json").open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(result.report.text())
     if given.source.upload is not None:
         remove_upload(workspace, given.source.upload)
     return {
-        "dataset": result.version.ref, "items": len(result.version), "format": result.format, "reason": result.reason,
-        "set_aside": result.set_aside, "splits": dict(result.splits), "report": result.report.to_json(_FINDINGS),
-    }  # fmt: skip
+        "dataset": result.version.ref,
+        "items": len(result.version),
+        "format": result.format,
+        "reason": result.reason,
+        "set_aside": result.set_aside,
+        "splits": dict(result.splits),
+        "report": result.report.to_json(_FINDINGS),
+    }
 
 
 def write(doing: Doing, given: WriteParameters) -> dict[str, Any]:
@@ -232,10 +249,17 @@ def write(doing: Doing, given: WriteParameters) -> dict[str, Any]:
     made = made_before(doing)
     if made is None:
         made = write_sent(
-            workspace, folder_of_upload(workspace, given.upload), given.dataset, mode=given.mode, message=given.message,
-            branch=given.branch, inputs=given.inputs, follows=given.follows, progress=doing.progress,
+            workspace,
+            folder_of_upload(workspace, given.upload),
+            given.dataset,
+            mode=given.mode,
+            message=given.message,
+            branch=given.branch,
+            inputs=given.inputs,
+            follows=given.follows,
+            progress=doing.progress,
             author=author_of(doing),
-        ).ref  # fmt: skip
+        ).ref
     remove_upload(workspace, given.upload)
     version = workspace.datasets.open(made)
     return {"dataset": version.ref, "number": version.number, "items": len(version)}
@@ -249,9 +273,14 @@ def export(doing: Doing, given: ExportParameters) -> dict[str, Any]:
     name = f"{version.ref.replace('@', '-')}-{given.format}"
     with doing.workspace.scratch.working() as scratch:
         report = export_dataset(
-            doing.workspace, version.ref, scratch / name, given.format, split=given.split, where=given.where,
+            doing.workspace,
+            version.ref,
+            scratch / name,
+            given.format,
+            split=given.split,
+            where=given.where,
             progress=doing.progress,
-        )  # fmt: skip
+        )
         files = sorted(one for one in (scratch / name).rglob("*") if one.is_file())
         doing.progress.start("Packing", len(files))
         making = scratch / "archive"
@@ -278,18 +307,18 @@ def train(doing: Doing, given: TrainParameters) -> dict[str, Any]:
     resume = began is not None and began.state in ("interrupted", "stopped")
     result = train_recipe(doing.workspace, recipe, resume=resume, progress=doing.progress, tensorboard=False)
     return {
-        "run": result.run.id, "model": None if result.model is None else result.model.ref,
-        "metrics": dict(result.run.metrics), "stopped": result.outcome.reason == "stopped",
-    }  # fmt: skip
+        "run": result.run.id,
+        "model": None if result.model is None else result.model.ref,
+        "metrics": dict(result.run.metrics),
+        "stopped": result.outcome.reason == "stopped",
+    }
 
 
 def evaluate(doing: Doing, given: EvaluateParameters) -> dict[str, Any]:
     """Measure a model on a dataset."""
     from saccade.app.ml.evaluate import evaluate_model
 
-    result = evaluate_model(
-        doing.workspace, given.model, given.dataset, split=given.split, progress=doing.progress
-    )  # fmt: skip
+    result = evaluate_model(doing.workspace, given.model, given.dataset, split=given.split, progress=doing.progress)
     (doing.folder / "report.html").write_text(result.report, "utf-8")
     return {"evaluation": result.stored.id, "metrics": dict(result.metrics.to_json()), "file": "report.html"}
 
@@ -324,9 +353,14 @@ def predict(doing: Doing, given: PredictParameters) -> dict[str, Any]:
     workspace = doing.workspace
     source = workspace.datasets.open(given.dataset).ref  # a dataset, never a path of the server
     result = predict_on(
-        workspace, given.model, source, dataset=given.into, split=given.split, min_score=given.min_score,
+        workspace,
+        given.model,
+        source,
+        dataset=given.into,
+        split=given.split,
+        min_score=given.min_score,
         progress=doing.progress,
-    )  # fmt: skip
+    )
     return {"dataset": result.dataset, "model": result.model, "items": len(result.predictions)}
 
 
@@ -371,25 +405,29 @@ KINDS: Mapping[str, JobKind] = {
     "import": JobKind(
         ImportParameters, lambda given: f"Import {given.source.name()} as {given.dataset}", import_, _check_import
     ),
-    "write": JobKind(
-        WriteParameters, lambda given: f"Write {given.dataset} ({given.mode})", write, _check_write
-    ),
+    "write": JobKind(WriteParameters, lambda given: f"Write {given.dataset} ({given.mode})", write, _check_write),
     **CHANGES,
     "export": JobKind(
         ExportParameters, lambda given: f"Export {given.dataset} as {given.format}", export, _check_export
     ),
     "train": JobKind(
-        TrainParameters, lambda given: f"{'Check' if given.check else 'Train'} {_recipe(given.recipe).name}", train,
+        TrainParameters,
+        lambda given: f"{'Check' if given.check else 'Train'} {_recipe(given.recipe).name}",
+        train,
         lambda workspace, given: workspace.datasets.open(_recipe(given.recipe).data.dataset),
     ),
     "pipeline": PIPELINE,
     "plan": PLAN,
     "evaluate": JobKind(
-        EvaluateParameters, lambda given: f"Evaluate {given.model} on {given.dataset}", evaluate,
+        EvaluateParameters,
+        lambda given: f"Evaluate {given.model} on {given.dataset}",
+        evaluate,
         lambda workspace, given: (workspace.models.open(given.model), workspace.datasets.open(given.dataset)),
     ),
     "predict": JobKind(
-        PredictParameters, lambda given: f"Predict {given.dataset} with {given.model}", predict,
+        PredictParameters,
+        lambda given: f"Predict {given.dataset} with {given.model}",
+        predict,
         lambda workspace, given: (workspace.models.open(given.model), workspace.datasets.open(given.dataset)),
     ),
     "evaluate-files": JobKind(
@@ -398,13 +436,16 @@ KINDS: Mapping[str, JobKind] = {
     "backbones": JobKind(BackboneParameters, lambda given: "List the backbones", backbones),
     "doctor": DOCTOR,
     "gc": GC,
-}  # fmt: skip
+}
 
 
 def leave(
-    workspace: Workspace, kind: str, parameters: Mapping[str, Any], person: str | None = None,
+    workspace: Workspace,
+    kind: str,
+    parameters: Mapping[str, Any],
+    person: str | None = None,
     request: str | None = None,
-) -> Job:  # fmt: skip
+) -> Job:
     """Leave work to the workers, after what can be seen at once has been checked."""
     if kind not in KINDS:
         raise NotFoundError(f"There is no kind of job '{kind}'.", hint=nearest(kind, KINDS))

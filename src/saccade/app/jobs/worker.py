@@ -77,9 +77,14 @@ class Worker:
         log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {job.title} (attempt {job.attempts})\n".encode())
         log.flush()
         command = [
-            sys.executable, "-m", "saccade.app.jobs.run_job", str(self._workspace.location), job.id, self._identity,
+            sys.executable,
+            "-m",
+            "saccade.app.jobs.run_job",
+            str(self._workspace.location),
+            job.id,
+            self._identity,
             str(self._memory or 0),
-        ]  # fmt: skip
+        ]
         process = subprocess.Popen(  # noqa: S603 (this program itself)
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
         )
@@ -141,10 +146,18 @@ class Workers:
 
     def __init__(self, workspace: Workspace, count: int, memory: int | None = None, *, private: bool = False) -> None:
         self._command = [
-            sys.executable, "-m", "saccade", "worker", "--workspace", str(workspace.location.parent), "--at-once", "1",
-            *([] if memory is None else ["--memory", str(memory >> 20)]), "--until-input-ends",
+            sys.executable,
+            "-m",
+            "saccade",
+            "worker",
+            "--workspace",
+            str(workspace.location.parent),
+            "--at-once",
+            "1",
+            *([] if memory is None else ["--memory", str(memory >> 20)]),
+            "--until-input-ends",
             *(["--private-network"] if private else []),
-        ]  # fmt: skip
+        ]
         self._jobs, self._outbox, self._count = workspace.jobs, workspace.outbox, count
         self._processes: list[subprocess.Popen[bytes]] = []
         self._ended = threading.Event()

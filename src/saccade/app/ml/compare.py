@@ -35,9 +35,12 @@ def compare_evaluations(workspace: Workspace, first_id: str, second_id: str) -> 
     first, second = workspace.evaluations.get(first_id), workspace.evaluations.get(second_id)
     data = [(one.dataset, one.split, one.kind) for one in (first, second)]
     return {
-        "first": first.id, "second": second.id, "models": [first.model, second.model],
-        "comparable": data[0] == data[1], "metrics": _pairs(first.metrics, second.metrics),
-    }  # fmt: skip
+        "first": first.id,
+        "second": second.id,
+        "models": [first.model, second.model],
+        "comparable": data[0] == data[1],
+        "metrics": _pairs(first.metrics, second.metrics),
+    }
 
 
 def _pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[float, float]]:

@@ -55,9 +55,13 @@ def evaluate_model(
     evaluate = _evaluate_detector if ready.is_detector else _evaluate_classifier
     metrics, report = evaluate(ready, dataset, good, found, split)
     stored = workspace.evaluations.add(
-        ready.version.ref, dataset.ref, split or "", "boxes" if ready.is_detector else "labels", metrics.to_json(),
+        ready.version.ref,
+        dataset.ref,
+        split or "",
+        "boxes" if ready.is_detector else "labels",
+        metrics.to_json(),
         report.encode(),
-    )  # fmt: skip
+    )
     return EvaluationResult(metrics, stored, report, [item.key for item in items if found[item.key].error])
 
 
@@ -114,9 +118,14 @@ def _evaluate_detector(
     metrics = evaluate_objects(truth, predictions, sizes, kind="boxes", classes=classes)
     image = ready.version.manifest["image_column"]
     report = build_detection_report(
-        dataset, image, truth, predictions, metrics,
-        title=f"{ready.version.name} on {dataset.name}", facts=_facts(ready, dataset, len(items), split),
-    )  # fmt: skip
+        dataset,
+        image,
+        truth,
+        predictions,
+        metrics,
+        title=f"{ready.version.name} on {dataset.name}",
+        facts=_facts(ready, dataset, len(items), split),
+    )
     return metrics, report
 
 
@@ -132,7 +141,12 @@ def _evaluate_classifier(
     metrics = evaluate_labels(truth, probabilities, ready.predictor.class_names[ready.target])
     image = ready.version.manifest["image_column"]
     report = build_classification_report(
-        dataset, image, truth, probabilities, metrics,
-        title=f"{ready.version.name} on {dataset.name}", facts=_facts(ready, dataset, len(items), split),
-    )  # fmt: skip
+        dataset,
+        image,
+        truth,
+        probabilities,
+        metrics,
+        title=f"{ready.version.name} on {dataset.name}",
+        facts=_facts(ready, dataset, len(items), split),
+    )
     return metrics, report

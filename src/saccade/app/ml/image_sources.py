@@ -96,9 +96,16 @@ def _frames(path: Path, key: str) -> Iterator[Picture]:
         yield Picture(key, f"{key}{path.suffix}", partial(_fail, error), partial(_fail, error))
         return
     whole = ImageRef(
-        digest, size, path.name, found.width, found.height, found.container, "RGB", found.orientation,
+        digest,
+        size,
+        path.name,
+        found.width,
+        found.height,
+        found.container,
+        "RGB",
+        found.orientation,
         path.resolve().as_uri(),
-    )  # fmt: skip
+    )
     for number in range(found.frames):
         ref, name = replace(whole, frame=number), f"{key}/{number:06}"
         yield Picture(name, f"{name}.jpg", partial(read_image, _OneFile(path), ref), partial(_same, ref))
@@ -122,6 +129,13 @@ def _decode_file(path: Path) -> ImageArray:
 def _link(path: Path) -> ImageRef:
     found = probe(path)
     return ImageRef(
-        digest_file(path), path.stat().st_size, path.name, found.width, found.height, found.format, found.mode,
-        found.orientation, path.resolve().as_uri(),
-    )  # fmt: skip
+        digest_file(path),
+        path.stat().st_size,
+        path.name,
+        found.width,
+        found.height,
+        found.format,
+        found.mode,
+        found.orientation,
+        path.resolve().as_uri(),
+    )

@@ -156,10 +156,14 @@ class _Writer:
     def _annotation(self, image_id: int, number: int, found: Any) -> dict[str, Any]:
         x1, y1, x2, y2 = found.geometry.bounds_xyxy()
         return {
-            "id": len(self.annotations) + number + 1, "image_id": image_id,
-            "category_id": self.names.index(found.class_name) + 1, "bbox": [x1, y1, x2 - x1, y2 - y1],
-            "area": found.geometry.area(), "iscrowd": 0, "score": found.score,
-        }  # fmt: skip
+            "id": len(self.annotations) + number + 1,
+            "image_id": image_id,
+            "category_id": self.names.index(found.class_name) + 1,
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "area": found.geometry.area(),
+            "iscrowd": 0,
+            "score": found.score,
+        }
 
     def _draw(self, picture: Picture, objects: Objects) -> None:
         assert self.out is not None
@@ -200,9 +204,14 @@ def _as_dataset(
     )
     with workspace.runs.noting_failure(run.id):
         version = workspace.datasets.write(
-            name, Schema(tuple(columns)), items, mode="create", message=f"predictions of {ready.version.ref}",
-            run_id=run.id, inputs=[f"model:{ready.version.ref}", *inputs],
-        )  # fmt: skip
+            name,
+            Schema(tuple(columns)),
+            items,
+            mode="create",
+            message=f"predictions of {ready.version.ref}",
+            run_id=run.id,
+            inputs=[f"model:{ready.version.ref}", *inputs],
+        )
     workspace.runs.finish(run.id, "finished", outputs=[version.ref])
     return version.ref
 

@@ -66,9 +66,7 @@ def train(
     ]
     with workspace.runs.noting_failure(run.id):
         with _stop_on_signal() as stop:
-            outcome = session.run(
-                run.folder, inputs=inputs, hooks=watching, resume=resume, should_stop=stop.is_set
-            )  # fmt: skip
+            outcome = session.run(run.folder, inputs=inputs, hooks=watching, resume=resume, should_stop=stop.is_set)
         model = _keep(workspace, session, run, outcome)
     run = workspace.runs.finish(
         run.id,
@@ -131,9 +129,13 @@ def _keep(workspace: Workspace, session: Session, run: Run, outcome: Outcome) ->
         "recipe": recipe.to_json(),
         "dataset": dataset.ref,
         "libraries": {"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},
-        "training": {"reason": outcome.reason, "steps": outcome.state.step, "best_step": outcome.state.best_step,
-                     "seconds": round(outcome.state.seconds, 1)},
-    }  # fmt: skip
+        "training": {
+            "reason": outcome.reason,
+            "steps": outcome.state.step,
+            "best_step": outcome.state.best_step,
+            "seconds": round(outcome.state.seconds, 1),
+        },
+    }
     files = {WEIGHTS: weights}
     return workspace.models.add(
         recipe.name, files=files, manifest=manifest, metrics=_best_metrics(outcome), run_id=run.id, inputs=[dataset.ref]

@@ -28,7 +28,26 @@ from saccade.app.panels.panel import (
 )
 
 __all__ = [
-    "PANELS", "Block", "Button", "DatasetContext", "Figure", "Figures", "Form", "HomeContext", "ItemContext", "Link",
-    "Panel", "PanelParameters", "Pictures", "Place", "Plot", "Series", "Table", "Text", "dataset_panel", "form_of",
-    "home_panel", "item_panel",
-]  # fmt: skip
+    "PANELS",
+    "Block",
+    "Button",
+    "DatasetContext",
+    "Figure",
+    "Figures",
+    "Form",
+    "HomeContext",
+    "ItemContext",
+    "Link",
+    "Panel",
+    "PanelParameters",
+    "Pictures",
+    "Place",
+    "Plot",
+    "Series",
+    "Table",
+    "Text",
+    "dataset_panel",
+    "form_of",
+    "home_panel",
+    "item_panel",
+]

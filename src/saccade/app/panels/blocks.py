@@ -217,13 +217,22 @@ def field_of(name: str, field: FieldInfo, value: Any = None, choices: Sequence[s
         )
     if choices is not None and type_ in ("text", "texts"):
         type_, options = ("choice" if type_ == "text" else "choices"), list(choices)
-    limits = {key: getattr(found, key) for found in field.metadata for key in ("ge", "gt", "le", "lt")
-              if getattr(found, key, None) is not None}  # fmt: skip
+    limits = {
+        key: getattr(found, key)
+        for found in field.metadata
+        for key in ("ge", "gt", "le", "lt")
+        if getattr(found, key, None) is not None
+    }
     return FormField(
-        name=name, title=field.title or name.replace("_", " ").capitalize(), help=field.description or "",
-        type=type_, options=options, low=limits.get("ge", limits.get("gt")), high=limits.get("le", limits.get("lt")),
+        name=name,
+        title=field.title or name.replace("_", " ").capitalize(),
+        help=field.description or "",
+        type=type_,
+        options=options,
+        low=limits.get("ge", limits.get("gt")),
+        high=limits.get("le", limits.get("lt")),
         value=value.value if isinstance(value, Enum) else value,
-    )  # fmt: skip
+    )
 
 
 def _type_of(kind: Any) -> tuple[Any, list[str]]:

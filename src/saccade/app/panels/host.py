@@ -134,9 +134,7 @@ class Panels:
     """
 
     def __init__(self, workspace: Workspace, *, seconds: float = SECONDS, memory: int | None = None) -> None:
-        self._command = [
-            sys.executable, "-m", "saccade.app.panels.worker", str(workspace.location), str(memory or 0)
-        ]  # fmt: skip
+        self._command = [sys.executable, "-m", "saccade.app.panels.worker", str(workspace.location), str(memory or 0)]
         self._seconds = seconds
         self._room = threading.Semaphore(_PROCESSES)
         self._places = threading.Semaphore(_PROCESSES + _WAITING)
@@ -194,9 +192,13 @@ class Panels:
         if not role.covers(facts.role):
             raise NotAllowedError(f"A {role} may not see the panel '{name}'.", hint=f"It takes a {facts.role}.")
         question = {
-            "panel": name, "project": project, "role": str(role), "dataset": dataset, "key": key,
+            "panel": name,
+            "project": project,
+            "role": str(role),
+            "dataset": dataset,
+            "key": key,
             "parameters": dict(parameters or {}),
-        }  # fmt: skip
+        }
         answer = self._asked(name, question)
         try:
             return _BLOCKS.validate_python(answer["blocks"])

@@ -41,9 +41,13 @@ class PipelineResult:
 
 
 def part_of(
-    workspace: Workspace, *, sample: int | None = None, keys: list[str] | None = None, keys_of: str | None = None,
+    workspace: Workspace,
+    *,
+    sample: int | None = None,
+    keys: list[str] | None = None,
+    keys_of: str | None = None,
     seed: int = 0,
-) -> Part:  # fmt: skip
+) -> Part:
     """Which items a run is about: all, some at random, or those of some keys, or of a dataset's."""
     if sample is not None and sample < 1:
         raise InvalidValueError(f"A sample of {sample} items is none.")
@@ -100,9 +104,15 @@ def run_pipeline(
                 raise KeyboardInterrupt
 
         runner = Runner(
-            workspace, graph, engine=chosen, part=part, retry=retry, progress=_Told(progress or Silent(), tell, stop),
-            listener=tell, folder=run.folder,
-        )  # fmt: skip
+            workspace,
+            graph,
+            engine=chosen,
+            part=part,
+            retry=retry,
+            progress=_Told(progress or Silent(), tell, stop),
+            listener=tell,
+            folder=run.folder,
+        )
         tell({"event": "start", "pipeline": graph.name, "steps": graph.names})
         try:
             with _stopped_by_signal(stop):
@@ -181,10 +191,15 @@ class _Told:
             left = None if self._total is None else round(max(0, self._total - self._done) / rate, 1)
             self._tell(
                 {
-                    "event": "progress", "what": self._what, "done": self._done, "total": self._total,
-                    "rate": round(rate, 2), "seconds_left": left, "note": note,
+                    "event": "progress",
+                    "what": self._what,
+                    "done": self._done,
+                    "total": self._total,
+                    "rate": round(rate, 2),
+                    "seconds_left": left,
+                    "note": note,
                 }
-            )  # fmt: skip
+            )
         self._progress.advance(count, note)
 
     def finish(self) -> None:

@@ -59,17 +59,37 @@ def newest(inputs: dict, settings: Settings, context: Context) -> Chosen:
     return Chosen(np.arange(len(inputs["data"]))[-settings.most:])
 '''
 _KINDS = {
-    "item": ("brightness", "Column, Context, Item, Kind, Parameters, per_item",
-             'column: str = Field("brightness", description="The column for the result.")', _ITEM),
-    "filter": ("labelled", "Context, Item, Parameters, keeping",
-               'at_least: int = Field(1, ge=0, description="Objects.")', _FILTER),
-    "many": ("copies", "Column, Context, Item, Kind, Parameters, one_to_many",
-             'times: int = Field(2, ge=1, description="Copies of each.")', _MANY),
-    "group": ("count", "Column, Context, Item, Kind, Parameters, by_group",
-              'by: str = Field("group", description="The column that says what belongs together.")', _GROUP),
-    "whole": ("newest", "Chosen, Context, Parameters, on_whole",
-              'most: int = Field(100, ge=1, description="Items at most.")', _WHOLE),
-}  # fmt: skip
+    "item": (
+        "brightness",
+        "Column, Context, Item, Kind, Parameters, per_item",
+        'column: str = Field("brightness", description="The column for the result.")',
+        _ITEM,
+    ),
+    "filter": (
+        "labelled",
+        "Context, Item, Parameters, keeping",
+        'at_least: int = Field(1, ge=0, description="Objects.")',
+        _FILTER,
+    ),
+    "many": (
+        "copies",
+        "Column, Context, Item, Kind, Parameters, one_to_many",
+        'times: int = Field(2, ge=1, description="Copies of each.")',
+        _MANY,
+    ),
+    "group": (
+        "count",
+        "Column, Context, Item, Kind, Parameters, by_group",
+        'by: str = Field("group", description="The column that says what belongs together.")',
+        _GROUP,
+    ),
+    "whole": (
+        "newest",
+        "Chosen, Context, Parameters, on_whole",
+        'most: int = Field(100, ge=1, description="Items at most.")',
+        _WHOLE,
+    ),
+}
 
 
 def write_template(file: Path, kind: str) -> str:

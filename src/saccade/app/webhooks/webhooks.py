@@ -29,9 +29,14 @@ def add_webhook(
 
 
 def change_webhook(
-    workspace: Workspace, webhook: str, *, url: str | None = None, events: Iterable[str] | None = None,
-    is_on: bool | None = None, private: bool = False,
-) -> Webhook:  # fmt: skip
+    workspace: Workspace,
+    webhook: str,
+    *,
+    url: str | None = None,
+    events: Iterable[str] | None = None,
+    is_on: bool | None = None,
+    private: bool = False,
+) -> Webhook:
     """Change what is given of a webhook; errors as of :func:`add_webhook`."""
     if url is not None:
         check_address(url, private=private)

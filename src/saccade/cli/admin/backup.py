@@ -58,10 +58,15 @@ def _tell(done: Copied, json: bool, what: str) -> None:
     from saccade.cli.console import print_json, say
 
     if json:
-        print_json({
-            "workspace": str(done.location), "files": done.files, "bytes": done.bytes, "there": done.there,
-            "removed": done.removed,
-        })  # fmt: skip
+        print_json(
+            {
+                "workspace": str(done.location),
+                "files": done.files,
+                "bytes": done.bytes,
+                "there": done.there,
+                "removed": done.removed,
+            }
+        )
         return
     say(f"{what} {escape(str(done.location))}.")
     say(

@@ -54,9 +54,17 @@ def import_(
     options = format_options(option)
     with Workspace.find(workspace) as found, progress(quiet or json) as shown:
         result = import_dataset(
-            found, source, dataset, format=format, link=not copy, split=request, strict=strict, options=options,
-            private_network=private_network, progress=shown,
-        )  # fmt: skip
+            found,
+            source,
+            dataset,
+            format=format,
+            link=not copy,
+            split=request,
+            strict=strict,
+            options=options,
+            private_network=private_network,
+            progress=shown,
+        )
     if json:
         print_json(_as_json(result))
     else:

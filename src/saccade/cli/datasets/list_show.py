@@ -50,8 +50,15 @@ def show(
         items = list(islice(version.items(), limit))
         aliases = dict(found.datasets.aliases(version.name))
     if json:
-        print_json({"dataset": version.ref, "items": len(version), "schema": version.schema.to_json(),
-                    "aliases": aliases, "first": [item.key for item in items]})  # fmt: skip
+        print_json(
+            {
+                "dataset": version.ref,
+                "items": len(version),
+                "schema": version.schema.to_json(),
+                "aliases": aliases,
+                "first": [item.key for item in items],
+            }
+        )
         return
     say(f"[bold]{version.ref}[/] {len(version):,} items; {escape(version.info.message)}")
     print_table(["Key", *version.schema.names], rows_of_items(items))
@@ -75,8 +82,10 @@ def stats(ref: Ref, workspace: WorkspaceOption = None, json: JsonOption = False)
     for name, column in numbers["columns"].items():
         if "classes" in column:
             labelled = numbers["items"] - column["unlabelled"]
-            say(f"\n[bold]{name}[/] ({column['kind']}): {labelled:,} labelled, {column['unlabelled']:,} not yet, "
-                f"{column['empty']:,} reviewed and empty")  # fmt: skip
+            say(
+                f"\n[bold]{name}[/] ({column['kind']}): {labelled:,} labelled, {column['unlabelled']:,} not yet, "
+                f"{column['empty']:,} reviewed and empty"
+            )
             items_with = column.get("items_with_class", {})
             rows = [[label, count, items_with.get(label)] for label, count in column["classes"].items()]
             print_table(["Class", "Count", "Items"], rows)

@@ -43,8 +43,9 @@ over the table "items".""",
         keys = version.where(question)
         shown = keys[: limit or None]
         if json:
-            print_json({"dataset": version.ref, "query": question, "count": len(keys),
-                        **({} if count else {"keys": shown})})  # fmt: skip
+            print_json(
+                {"dataset": version.ref, "query": question, "count": len(keys), **({} if count else {"keys": shown})}
+            )
             return
         if shown and not count:
             print_table(["Key", *version.schema.names], rows_of_items(version.items(keys=shown)))

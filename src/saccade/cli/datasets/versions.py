@@ -34,10 +34,17 @@ def log(name: Name, workspace: WorkspaceOption = None, json: JsonOption = False)
         for info in versions
     }
     rows = [
-        [i.number, i.branch, i.items, f"+{i.added} -{i.removed} ~{i.changed}", f"{i.created:%Y-%m-%d %H:%M}",
-         ", ".join(named[i.number]), i.message]
+        [
+            i.number,
+            i.branch,
+            i.items,
+            f"+{i.added} -{i.removed} ~{i.changed}",
+            f"{i.created:%Y-%m-%d %H:%M}",
+            ", ".join(named[i.number]),
+            i.message,
+        ]
         for i in versions
-    ]  # fmt: skip
+    ]
     print_table(["Version", "Branch", "Items", "Changes", "Made", "Aliases", "Message"], rows)
 
 
@@ -121,11 +128,18 @@ def merge(
         except MergeConflictError as error:
             _refuse(error, json)
     if json:
-        print_json({
-            "base": done.base, "ours": done.ours, "theirs": done.theirs, "added": done.added, "removed": done.removed,
-            "changed": done.changed, "version": None if done.version is None else done.version.ref,
-            "conflicts": [conflict.to_json() for conflict in done.conflicts],
-        })  # fmt: skip
+        print_json(
+            {
+                "base": done.base,
+                "ours": done.ours,
+                "theirs": done.theirs,
+                "added": done.added,
+                "removed": done.removed,
+                "changed": done.changed,
+                "version": None if done.version is None else done.version.ref,
+                "conflicts": [conflict.to_json() for conflict in done.conflicts],
+            }
+        )
         return
     _print_conflicts(done.conflicts)
     what = f"{done.added:,} added, {done.removed:,} removed, {done.changed:,} changed"

@@ -41,9 +41,16 @@ def predict(
 
     with Workspace.find(workspace) as found, progress(quiet or json) as shown:
         result = run_prediction(
-            found, model, source, out=out, dataset=dataset, split=split, min_score=min_score, render=render,
+            found,
+            model,
+            source,
+            out=out,
+            dataset=dataset,
+            split=split,
+            min_score=min_score,
+            render=render,
             progress=shown,
-        )  # fmt: skip
+        )
     if json:
         print_json(_as_json(result))
         return

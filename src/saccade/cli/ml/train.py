@@ -48,14 +48,23 @@ def train(
             result = run_training(found, loaded, resume=resume, progress=shown, tensorboard=tensorboard)
     model = result.model
     if json:
-        print_json({"run": result.run.id, "state": result.run.state, "reason": result.outcome.reason,
-                    "steps": result.outcome.state.step, "seconds": result.outcome.state.seconds,
-                    "model": model.ref if model else None,
-                    "metrics": dict(model.metrics) if model else {}})  # fmt: skip
+        print_json(
+            {
+                "run": result.run.id,
+                "state": result.run.state,
+                "reason": result.outcome.reason,
+                "steps": result.outcome.state.step,
+                "seconds": result.outcome.state.seconds,
+                "model": model.ref if model else None,
+                "metrics": dict(model.metrics) if model else {},
+            }
+        )
         return
     state = result.outcome.state
-    say(f"Run {result.run.id} {result.run.state} ({result.outcome.reason}) after {state.step:,} steps, "
-        f"{state.seconds / 60:.1f} minutes.")  # fmt: skip
+    say(
+        f"Run {result.run.id} {result.run.state} ({result.outcome.reason}) after {state.step:,} steps, "
+        f"{state.seconds / 60:.1f} minutes."
+    )
     if result.run.state == "stopped":
         say("Go on with: [bold]saccade train … --resume[/]")
     if model:

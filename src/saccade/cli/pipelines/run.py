@@ -79,9 +79,16 @@ def run(
         config = {"file": str(pipeline), "vars": given, "only": only or [], "sample": sample, "retry": retry}
         with progress(quiet or json) as shown:
             result = run_pipeline(
-                found, graph, part=part, retry=retry, engine=engine, processes=processes, progress=shown,
-                listener=tell, config=config,
-            )  # fmt: skip
+                found,
+                graph,
+                part=part,
+                retry=retry,
+                engine=engine,
+                processes=processes,
+                progress=shown,
+                listener=tell,
+                config=config,
+            )
     if not json:
         _print_result(result)
 

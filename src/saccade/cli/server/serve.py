@@ -75,10 +75,19 @@ def serve(
         )
     with Workspace.find(workspace) as found:
         serve_workspace(
-            found, host, port, names=name or (), origin=origin, folders=folder or (), workers=workers,
-            memory=None if memory is None else memory << 20, private=private_network, oidc=settings,
-            panel_seconds=panel_seconds, json=json,
-        )  # fmt: skip
+            found,
+            host,
+            port,
+            names=name or (),
+            origin=origin,
+            folders=folder or (),
+            workers=workers,
+            memory=None if memory is None else memory << 20,
+            private=private_network,
+            oidc=settings,
+            panel_seconds=panel_seconds,
+            json=json,
+        )
 
 
 def serve_workspace(
@@ -110,9 +119,14 @@ def serve_workspace(
     provider = None if oidc is None else Provider(oidc)
     panels = Panels(found, seconds=panel_seconds, memory=memory)
     application = create_app(
-        found, hosts=(*names, *names_of(host)), origin=origin, folders=folders, private=private, provider=provider,
+        found,
+        hosts=(*names, *names_of(host)),
+        origin=origin,
+        folders=folders,
+        private=private,
+        provider=provider,
         shown=panels,
-    )  # fmt: skip
+    )
     listening = bound(host, port)
     here = origin.rstrip("/") or origin_of(listening)
     link = first_link(found, here)

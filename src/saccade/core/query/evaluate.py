@@ -15,8 +15,11 @@ from saccade.core.query.nodes import Node, Type
 from saccade.core.reader import Item
 
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _JSON_TYPES: Mapping[Type, tuple[type, ...]] = {Type.NUMBER: (int, float), Type.TEXT: (str,), Type.TRUTH: (bool,)}
 
 
@@ -55,9 +58,15 @@ def _object_field(node: nodes.ObjectField, item: Item, thing: Object | None) -> 
 
 def _place(field: str, x1: float, y1: float, x2: float, y2: float) -> float:
     return {
-        "x1": x1, "y1": y1, "x2": x2, "y2": y2, "width": x2 - x1, "height": y2 - y1, "cx": (x1 + x2) / 2,
+        "x1": x1,
+        "y1": y1,
+        "x2": x2,
+        "y2": y2,
+        "width": x2 - x1,
+        "height": y2 - y1,
+        "cx": (x1 + x2) / 2,
         "cy": (y1 + y2) / 2,
-    }[field]  # fmt: skip
+    }[field]
 
 
 def _json_part(node: nodes.JsonPart, item: Item, thing: Object | None) -> Any:

@@ -24,20 +24,44 @@ _FILE = {"name": Type.TEXT, "size": Type.NUMBER, "digest": Type.TEXT, "uri": Typ
 MEDIA_FIELDS: Mapping[Type, Mapping[str, Type]] = {
     Type.FILE: _FILE,
     Type.IMAGE: {
-        **_FILE, "width": Type.NUMBER, "height": Type.NUMBER, "format": Type.TEXT, "mode": Type.TEXT,
-        "orientation": Type.NUMBER, "frame": Type.NUMBER,
+        **_FILE,
+        "width": Type.NUMBER,
+        "height": Type.NUMBER,
+        "format": Type.TEXT,
+        "mode": Type.TEXT,
+        "orientation": Type.NUMBER,
+        "frame": Type.NUMBER,
     },
     Type.VIDEO: {
-        **_FILE, "width": Type.NUMBER, "height": Type.NUMBER, "format": Type.TEXT, "codec": Type.TEXT,
-        "orientation": Type.NUMBER, "frames": Type.NUMBER, "duration": Type.NUMBER, "rate": Type.NUMBER,
+        **_FILE,
+        "width": Type.NUMBER,
+        "height": Type.NUMBER,
+        "format": Type.TEXT,
+        "codec": Type.TEXT,
+        "orientation": Type.NUMBER,
+        "frames": Type.NUMBER,
+        "duration": Type.NUMBER,
+        "rate": Type.NUMBER,
     },
-}  # fmt: skip
+}
 
 OBJECT_FIELDS: Mapping[str, Type] = {
-    "id": Type.TEXT, "class": Type.TEXT, "type": Type.TEXT, "track": Type.TEXT, "score": Type.NUMBER,
-    "area": Type.NUMBER, "width": Type.NUMBER, "height": Type.NUMBER, "x1": Type.NUMBER, "y1": Type.NUMBER,
-    "x2": Type.NUMBER, "y2": Type.NUMBER, "cx": Type.NUMBER, "cy": Type.NUMBER, "attributes": Type.JSON,
-}  # fmt: skip
+    "id": Type.TEXT,
+    "class": Type.TEXT,
+    "type": Type.TEXT,
+    "track": Type.TEXT,
+    "score": Type.NUMBER,
+    "area": Type.NUMBER,
+    "width": Type.NUMBER,
+    "height": Type.NUMBER,
+    "x1": Type.NUMBER,
+    "y1": Type.NUMBER,
+    "x2": Type.NUMBER,
+    "y2": Type.NUMBER,
+    "cx": Type.NUMBER,
+    "cy": Type.NUMBER,
+    "attributes": Type.JSON,
+}
 """Sizes and places are those of the bounds in pixels; ``type`` is that of the geometry."""
 
 AGGREGATES = ("any", "all", "count", "sum", "min", "max", "mean")
@@ -51,5 +75,9 @@ FUNCTIONS: Mapping[str, tuple[Type, ...]] = {
 """Functions by name, with the types of their arguments; the text ones are methods too: ``key.startswith("a")``."""
 
 RESULTS: Mapping[str, Type] = {
-    "abs": Type.NUMBER, "lower": Type.TEXT, "startswith": Type.TRUTH, "endswith": Type.TRUTH, "matches": Type.TRUTH,
-}  # fmt: skip
+    "abs": Type.NUMBER,
+    "lower": Type.TEXT,
+    "startswith": Type.TRUTH,
+    "endswith": Type.TRUTH,
+    "matches": Type.TRUTH,
+}

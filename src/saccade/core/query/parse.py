@@ -17,8 +17,12 @@ from saccade.core.schema import KEY, Column, Kind, Schema
 _MAX_DEPTH = 60
 _ORDER: dict[type, Literal["<", "<=", ">", ">="]] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _ARITHMETIC: dict[type, Literal["+", "-", "*", "/", "%"]] = {
-    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Mod: "%",
-}  # fmt: skip
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.Mod: "%",
+}
 
 
 def parse_query(text: str, schema: Schema) -> Node:
@@ -134,8 +138,11 @@ class _Parser:
         if field not in known or not isinstance(of, nodes.ColumnValue):
             hint = nearest(field, known) if known else "Only images, videos, files, attributes and tables have fields."
             if of.type is Type.OBJECTS:
-                hint = f"Ask of the objects: any({of.column.name}, {field} == …), for one." if isinstance(
-                    of, nodes.ColumnValue) else ""  # fmt: skip
+                hint = (
+                    f"Ask of the objects: any({of.column.name}, {field} == …), for one."
+                    if isinstance(of, nodes.ColumnValue)
+                    else ""
+                )
             raise self.source.wrong(expression, f"{of.type.capitalize()} has no field '{field}'.", hint)
         return nodes.MediaField(known[field], of.column, field)
 

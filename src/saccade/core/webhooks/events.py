@@ -136,18 +136,40 @@ class Ping:
 
 
 Data = (
-    DatasetVersionMade | DatasetRemoved | ModelVersionMade | ModelAliasMoved | RunEnded | JobEnded | PersonOfProject
+    DatasetVersionMade
+    | DatasetRemoved
+    | ModelVersionMade
+    | ModelAliasMoved
+    | RunEnded
+    | JobEnded
+    | PersonOfProject
     | Ping
-)  # fmt: skip
+)
 
 _RUN = RunEnded(
-    "1m802xcycpza", "train", "ships", "finished", ["harbour@3"], ["model:ships@4"], {"ap50": 0.91}, "",
-    "2026-11-05T09:12:44Z", "1m802xcr5va1",
-)  # fmt: skip
+    "1m802xcycpza",
+    "train",
+    "ships",
+    "finished",
+    ["harbour@3"],
+    ["model:ships@4"],
+    {"ap50": 0.91},
+    "",
+    "2026-11-05T09:12:44Z",
+    "1m802xcr5va1",
+)
 _JOB = JobEnded(
-    "1m802xcr5va1", "import", "Import photos.zip as harbour", "finished", 1,
-    {"dataset": "harbour@3", "items": 310, "format": "coco"}, "", "", "1m7zz0q4k2hd", "2026-11-05T09:12:40Z",
-)  # fmt: skip
+    "1m802xcr5va1",
+    "import",
+    "Import photos.zip as harbour",
+    "finished",
+    1,
+    {"dataset": "harbour@3", "items": 310, "format": "coco"},
+    "",
+    "",
+    "1m7zz0q4k2hd",
+    "2026-11-05T09:12:40Z",
+)
 _PERSON = PersonOfProject("1m7zz0q4k2hd", "Ann", "ann@example.org", "annotator")
 
 SAMPLES: Mapping[str, Data] = {

@@ -147,9 +147,14 @@ class ByImage:
     """
 
     def __init__(
-        self, source: Path, report: Report, *, containers: Iterable[str] = ("images",), splits: bool = True,
+        self,
+        source: Path,
+        report: Report,
+        *,
+        containers: Iterable[str] = ("images",),
+        splits: bool = True,
         renamed: Mapping[str, str] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.report = report
         self.tree = Tree(source)
         self.tree.report_unusable(report)
@@ -172,9 +177,14 @@ class ByImage:
         return labelled
 
     def reading(
-        self, classes: Iterable[str | ClassInfo], build: Build, *, columns: Iterable[Column] = (),
-        wanted: Wanted | None = None, sizes: bool = True,
-    ) -> Reading:  # fmt: skip
+        self,
+        classes: Iterable[str | ClassInfo],
+        build: Build,
+        *,
+        columns: Iterable[Column] = (),
+        wanted: Wanted | None = None,
+        sizes: bool = True,
+    ) -> Reading:
         """The reading; ``build`` makes objects of what is known of an image, its key and its size where ``sizes``.
 
         Args:
@@ -276,10 +286,18 @@ class ImagesOut:
     """
 
     def __init__(
-        self, reading: Reading, destination: Path, report: Report, *, folder: str = "images", splits: str = "words",
-        kinds: tuple[Kind, ...] = (Kind.OBJECTS,), kept: Mapping[str, Kind] | None = None,
-        details: tuple[str, ...] = ("parent", "color", "keypoints", "skeleton"), reserved: Iterable[str] = (),
-    ) -> None:  # fmt: skip
+        self,
+        reading: Reading,
+        destination: Path,
+        report: Report,
+        *,
+        folder: str = "images",
+        splits: str = "words",
+        kinds: tuple[Kind, ...] = (Kind.OBJECTS,),
+        kept: Mapping[str, Kind] | None = None,
+        details: tuple[str, ...] = ("parent", "color", "keypoints", "skeleton"),
+        reserved: Iterable[str] = (),
+    ) -> None:
         self.columns = Columns(reading, report, *kinds, kept=kept)
         self.columns.report_class_details(*details)
         if not splits:

@@ -193,9 +193,14 @@ class Writer:
         for at, (point, seen) in enumerate(zip(keypoints.points, keypoints.visibility, strict=True)):
             name = names[at] if names else str(at + 1)
             SubElement(
-                shape, "points", label=name, source="manual", outside=str(int(seen == 0)), occluded=str(int(seen == 1)),
+                shape,
+                "points",
+                label=name,
+                source="manual",
+                outside=str(int(seen == 0)),
+                occluded=str(int(seen == 1)),
                 points=_pairs([point]),
-            )  # fmt: skip
+            )
 
     def meta(self) -> Element:
         """The head: the labels with their colours, attributes and points."""

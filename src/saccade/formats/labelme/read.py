@@ -275,10 +275,13 @@ class _ShapeReader:
             return None
         score, track = shape.get("score"), own(shape).get("track")
         return Object(
-            self.object_id, _label(shape), geometry,
+            self.object_id,
+            _label(shape),
+            geometry,
             float(score) if math.isfinite(number(score)) else None,
-            track if isinstance(track, str) else None, self._attributes(shape),
-        )  # fmt: skip
+            track if isinstance(track, str) else None,
+            self._attributes(shape),
+        )
 
     def _geometry(self, shape: Json) -> Geometry | None:
         points = self._points(shape)

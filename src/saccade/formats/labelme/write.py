@@ -66,10 +66,14 @@ class _Writer:
             shape = self._shape(record.key, found, len(shapes) + 1, size)
             shapes += [shape] if shape else []
         data = {
-            "version": "5.5.0", "flags": flags if isinstance(flags, dict) else {}, "shapes": shapes,
-            "imagePath": image.name, "imageData": None,
-            "imageHeight": size[1] if size else None, "imageWidth": size[0] if size else None,
-        }  # fmt: skip
+            "version": "5.5.0",
+            "flags": flags if isinstance(flags, dict) else {},
+            "shapes": shapes,
+            "imagePath": image.name,
+            "imageData": None,
+            "imageHeight": size[1] if size else None,
+            "imageWidth": size[0] if size else None,
+        }
         text = json.dumps(data, ensure_ascii=False, indent=2)
         (self._destination / f"{stem}.json").write_text(text, encoding="utf-8")
 

@@ -205,9 +205,13 @@ class _Tasks:
         extra = extra if isinstance(extra, dict) else {}
         track = extra.get("track")
         return Object(
-            object_id, name, geometry, score if math.isfinite(score) else None,
-            track if isinstance(track, str) else None, _attributes(extra.get("attributes")),
-        )  # fmt: skip
+            object_id,
+            name,
+            geometry,
+            score if math.isfinite(score) else None,
+            track if isinstance(track, str) else None,
+            _attributes(extra.get("attributes")),
+        )
 
 
 def _results(annotation: Json) -> list[Json]:

@@ -88,10 +88,15 @@ class _Writer:
         self._classes.number(found.class_name)
         kind, value = _value(geometry, size)
         region: Json = {
-            "id": found.id, "type": kind, "from_name": kind.removesuffix("labels"), "to_name": "image",
-            "original_width": size[0], "original_height": size[1], "image_rotation": 0,
+            "id": found.id,
+            "type": kind,
+            "from_name": kind.removesuffix("labels"),
+            "to_name": "image",
+            "original_width": size[0],
+            "original_height": size[1],
+            "image_rotation": 0,
             "value": {**value, kind: [found.class_name]},
-        }  # fmt: skip
+        }
         if found.score is not None:
             region["score"] = found.score
         attributes = {}

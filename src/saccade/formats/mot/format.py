@@ -43,9 +43,19 @@ from saccade.formats.mot.sequences import (
 )
 
 CLASSES = (
-    "pedestrian", "person on vehicle", "car", "bicycle", "motorbike", "non motorized vehicle", "static person",
-    "distractor", "occluder", "occluder on the ground", "occluder full", "reflection",
-)  # fmt: skip
+    "pedestrian",
+    "person on vehicle",
+    "car",
+    "bicycle",
+    "motorbike",
+    "non motorized vehicle",
+    "static person",
+    "distractor",
+    "occluder",
+    "occluder on the ground",
+    "occluder full",
+    "reflection",
+)
 _FRAME = re.compile(r"(\d{1,9})$")
 
 

@@ -46,8 +46,11 @@ from saccade.formats.tfrecord.records import (
 _ITEM = re.compile(r"item\s*\{(.*?)\}", re.DOTALL)
 _ENTRY = re.compile(r"""(\w+)\s*:\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(-?\d+))""")
 _CORNERS = tuple(f"image/object/bbox/{name}" for name in ("xmin", "ymin", "xmax", "ymax"))
-_FLAGS = {"image/object/is_crowd": "crowd", "image/object/difficult": "difficult",
-          "image/object/truncated": "truncated"}  # fmt: skip
+_FLAGS = {
+    "image/object/is_crowd": "crowd",
+    "image/object/difficult": "difficult",
+    "image/object/truncated": "truncated",
+}
 _LABELLED = "saccade/labelled"
 _SLACK = 1e-6
 _IMAGES_PER_SHARD = 500
@@ -318,9 +321,13 @@ class _Writer:
         objects = record.values.get(self._columns.labels.name) if self._columns.labels else None
         key = record.key.encode()
         example: dict[str, Any] = {
-            "image/encoded": [data], "image/filename": [record.media.name.encode()], "image/source_id": [key],
-            "image/format": [_format_of(data)], "image/width": [size[0]], "image/height": [size[1]],
-        }  # fmt: skip
+            "image/encoded": [data],
+            "image/filename": [record.media.name.encode()],
+            "image/source_id": [key],
+            "image/format": [_format_of(data)],
+            "image/width": [size[0]],
+            "image/height": [size[1]],
+        }
         split = self._columns.split_of(record)
         if split is not None:
             example["saccade/split"] = [split.encode()]

@@ -144,10 +144,17 @@ class Video:
         width, height = (first.height, first.width) if orientation >= 5 else (first.width, first.height)
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         return VideoProbe(
-            width, height, len(self.index), self.index.duration, self.index.rate, self.index.is_variable,
-            stream.codec_context.codec.canonical_name, container.format.name.partition(",")[0], orientation,
+            width,
+            height,
+            len(self.index),
+            self.index.duration,
+            self.index.rate,
+            self.index.is_variable,
+            stream.codec_context.codec.canonical_name,
+            container.format.name.partition(",")[0],
+            orientation,
             float(aspect) if aspect > 0 else 1.0,
-        )  # fmt: skip
+        )
 
     def frame(self, number: int, *, mode: Literal["RGB", "L"] = "RGB", max_size: int | None = None) -> Pixels:
         """The pixels of a frame, (height, width, 3) in RGB or (height, width) in grey, turned as the file asks.

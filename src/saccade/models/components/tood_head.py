@@ -99,9 +99,16 @@ class DenseBoxes(Head):
         boxes = self._boxes(outputs)
         with torch.no_grad():
             assigned = task_aligned(
-                outputs.class_logits.sigmoid(), boxes, outputs.anchors, truth_boxes, truth_classes, present,
-                top_k=self.params.top_k, score_power=self.params.score_power, iou_power=self.params.iou_power,
-            )  # fmt: skip
+                outputs.class_logits.sigmoid(),
+                boxes,
+                outputs.anchors,
+                truth_boxes,
+                truth_classes,
+                present,
+                top_k=self.params.top_k,
+                score_power=self.params.score_power,
+                iou_power=self.params.iou_power,
+            )
             image, anchor = (assigned.box_index >= 0).nonzero(as_tuple=True)
             box_index = assigned.box_index[image, anchor]
             quality = assigned.quality[image, anchor]

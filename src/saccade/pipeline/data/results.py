@@ -81,24 +81,34 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "type": str(self.type), "schema": self.schema.to_json(),
+            "type": str(self.type),
+            "schema": self.schema.to_json(),
             "columns": {name: list(one) for name, one in self.columns.items()},
             "keys": None if self.keys is None else list(self.keys),
             "rows": None if self.rows is None else list(self.rows),
-            "whole": self.whole, "value": self.value, "failures": [list(one) for one in self.failures],
-            "failed": self.failed, "segments": list(self.segments), "ref": self.ref,
-        }  # fmt: skip
+            "whole": self.whole,
+            "value": self.value,
+            "failures": [list(one) for one in self.failures],
+            "failed": self.failed,
+            "segments": list(self.segments),
+            "ref": self.ref,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Record:
         return cls(
-            PortType(data["type"]), Schema.from_json(data["schema"]),
+            PortType(data["type"]),
+            Schema.from_json(data["schema"]),
             {name: (one[0], one[1]) for name, one in data["columns"].items()},
             None if data["keys"] is None else (data["keys"][0], data["keys"][1]),
             None if data["rows"] is None else (data["rows"][0], data["rows"][1]),
-            data["whole"], data["value"], tuple((key, why) for key, why in data["failures"]), data["failed"],
-            tuple(data["segments"]), data["ref"],
-        )  # fmt: skip
+            data["whole"],
+            data["value"],
+            tuple((key, why) for key, why in data["failures"]),
+            data["failed"],
+            tuple(data["segments"]),
+            data["ref"],
+        )
 
     def is_held(self, cache: Cache) -> bool:
         """Whether everything that it refers to is in the cache."""

@@ -105,9 +105,10 @@ class Graph:
         for port in ports.values():
             if not port.optional and not step.inputs.get(port.name):
                 raise PipelineError(
-                    f"nothing leads to its input '{port.name}' ({port.type}).", step=step.name,
+                    f"nothing leads to its input '{port.name}' ({port.type}).",
+                    step=step.name,
                     hint=f"Say where it comes from: 'from: {{{port.name}: STEP}}'.",
-                )  # fmt: skip
+                )
 
     def _fits(self, step: Step, port: Port, source: Step) -> None:
         found = self.operation(source).output

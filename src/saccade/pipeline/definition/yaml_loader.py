@@ -68,9 +68,14 @@ def _read(path: Path) -> _File:
     if not isinstance(variables, dict) or not isinstance(inputs, list):
         raise PipelineError(f"{path}: 'vars' is a table of names and values, 'inputs' a list of names.")
     return _File(
-        path, str(data.get("name") or path.stem), variables, tuple(map(str, inputs)), data["steps"], data.get("output"),
+        path,
+        str(data.get("name") or path.stem),
+        variables,
+        tuple(map(str, inputs)),
+        data["steps"],
+        data.get("output"),
         _whole("seed", data.get("seed", 0)),
-    )  # fmt: skip
+    )
 
 
 def _refuse_others(place: Any, data: Mapping[str, Any], known: set[str]) -> None:
@@ -180,13 +185,16 @@ def _step(
         inputs = {**{port: value for port, value in inputs.items() if port}, _first_port(use, full): inputs[""]}
     defaults = Step(full, use)
     return Step(
-        full, use, parameters, inputs,
+        full,
+        use,
+        parameters,
+        inputs,
         failures=_number("failures", body.get("failures", defaults.failures), full),
         seconds=_number("seconds", limits["seconds"], full) if "seconds" in limits else defaults.seconds,
         memory=_bytes(limits["memory"], full) if "memory" in limits else defaults.memory,
         seed=_whole("seed", body.get("seed", file.seed)),
         folder=file.path.resolve().parent,
-    )  # fmt: skip
+    )
 
 
 def _first_port(use: str, step: str) -> str:

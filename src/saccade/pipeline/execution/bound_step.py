@@ -315,9 +315,10 @@ class ReadyStep:
         members = combined(parts)[order]
         listed = pa.ListArray.from_arrays(
             pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)),
-            pa.StructArray.from_arrays([pa.array(members[:, 0].view(np.int64)), pa.array(members[:, 1].view(np.int64))],
-                                       names=["a", "b"]),
-        )  # fmt: skip
+            pa.StructArray.from_arrays(
+                [pa.array(members[:, 0].view(np.int64)), pa.array(members[:, 1].view(np.int64))], names=["a", "b"]
+            ),
+        )
         found = [digest_array(listed)]
         if len(self.tables) > 1:
             found.append(self.tables[1].keys.digests)

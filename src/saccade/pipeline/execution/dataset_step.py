@@ -33,9 +33,13 @@ class WholeWork:
         given = {port.name: self._given(port.name, several=port.several) for port in self.ready.operation.inputs}
         with workspace.objects.batch() as kept:
             context = StepContext(
-                workspace.objects, kept, self.ready.step.seed, folder=folder, progress=progress,
+                workspace.objects,
+                kept,
+                self.ready.step.seed,
+                folder=folder,
+                progress=progress,
                 workspace=workspace if self.ready.operation.needs_workspace else None,
-            )  # fmt: skip
+            )
             try:
                 with interrupts_known():
                     made = self.ready.operation.function(given, self.ready.parameters, context)

@@ -139,8 +139,11 @@ class _Process:
             # In a session of its own: Ctrl-C ends this process, and this one ends that.
             process = self._process = subprocess.Popen(  # noqa: S603 (this very interpreter, with a program of ours)
                 [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env=environment,
-            )  # fmt: skip
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+                env=environment,
+            )
         assert process.stdin is not None
         with suppress(BrokenPipeError):
             write_message(process.stdin, json.dumps(self._work.to_json()).encode())

@@ -46,8 +46,10 @@ def make_alone(step: ReadyStep, folder: Path) -> Record:
     # In a session of its own: Ctrl-C ends this process, and this one ends that.
     process = subprocess.Popen(  # noqa: S603 (this very interpreter, with a program of ours)
         [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
     try:
         items = sum(len(table) for table in step.tables)
         out, _ = process.communicate(json.dumps(message).encode(), None if limit is None else limit * max(1, items))

@@ -125,10 +125,17 @@ class ItemWork:
         ready = self.ready
         workspace = ready.house.workspace.reference if ready.operation.needs_workspace else None
         return Work(
-            ready.step.operation, parameters, table.schema.select(ready.read[0]), ready.work_columns, ready.step.seed,
-            (objects.url, objects.scratch_root), self._other_inputs(), workspace, ready.operation.isolated,
+            ready.step.operation,
+            parameters,
+            table.schema.select(ready.read[0]),
+            ready.work_columns,
+            ready.step.seed,
+            (objects.url, objects.scratch_root),
+            self._other_inputs(),
+            workspace,
+            ready.operation.isolated,
             *((ready.step.seconds, ready.step.memory) if ready.operation.isolated else (None, None)),
-        )  # fmt: skip
+        )
 
     def _other_inputs(self) -> dict[str, Any]:
         """What comes in that is no dataset, by port."""

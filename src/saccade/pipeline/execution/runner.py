@@ -64,10 +64,17 @@ class StepOutcome:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "step": self.step, "operation": self.operation, "action": str(self.action), "reasons": list(self.reasons),
-            "items": self.items, "worked": self.worked, "failed": self.failed,
-            "failures": [list(one) for one in self.failures], "seconds": round(self.seconds, 4), "value": self.value,
-        }  # fmt: skip
+            "step": self.step,
+            "operation": self.operation,
+            "action": str(self.action),
+            "reasons": list(self.reasons),
+            "items": self.items,
+            "worked": self.worked,
+            "failed": self.failed,
+            "failures": [list(one) for one in self.failures],
+            "seconds": round(self.seconds, 4),
+            "value": self.value,
+        }
 
 
 Listener = Callable[[Mapping[str, Any]], None]

@@ -73,10 +73,16 @@ class Work:
     def from_json(cls, data: Mapping[str, Any]) -> Work:
         workspace = data["workspace"] and (data["workspace"][0], data["workspace"][1])
         return cls(
-            data["operation"], data["parameters"], Schema.from_json(data["columns"]),
-            Schema.from_json(data["writes"]), data["seed"], (data["store"][0], data["store"][1]), data["inputs"],
-            workspace, memory=data["memory"],
-        )  # fmt: skip
+            data["operation"],
+            data["parameters"],
+            Schema.from_json(data["columns"]),
+            Schema.from_json(data["writes"]),
+            data["seed"],
+            (data["store"][0], data["store"][1]),
+            data["inputs"],
+            workspace,
+            memory=data["memory"],
+        )
 
 
 @dataclass(frozen=True)

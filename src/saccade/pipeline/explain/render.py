@@ -13,8 +13,13 @@ from saccade.pipeline.definition.graph import Graph, Step
 from saccade.pipeline.definition.plan import Action, Plan
 
 _SIGNS: Mapping[Action | None, str] = {
-    Action.SKIP: "✓", Action.RUN: "●", Action.PARTIAL: "◐", Action.WAIT: "○", Action.LEAVE: "–", None: "·",
-}  # fmt: skip
+    Action.SKIP: "✓",
+    Action.RUN: "●",
+    Action.PARTIAL: "◐",
+    Action.WAIT: "○",
+    Action.LEAVE: "–",
+    None: "·",
+}
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _EDGE = 190, 52, 56, 26, 16
 
 
@@ -78,9 +83,13 @@ class Drawing:
         ]
         lines = [{"from": one, "to": two, "path": _curve(self.boxes[one], self.boxes[two])} for one, two in self.lines]
         return {
-            "name": self.name, "width": self.width, "height": self.height, "box": [_WIDTH, _HEIGHT], "boxes": boxes,
+            "name": self.name,
+            "width": self.width,
+            "height": self.height,
+            "box": [_WIDTH, _HEIGHT],
+            "boxes": boxes,
             "lines": lines,
-        }  # fmt: skip
+        }
 
 
 def drawing_of(graph: Graph) -> Drawing:
@@ -150,9 +159,18 @@ def _box(step: Step, place: Place, action: Action | None) -> Markup:
         '<g class="{}"><rect x="{:.0f}" y="{:.0f}" width="{}" height="{}" rx="8"/>'
         '<text x="{:.0f}" y="{:.0f}">{}</text><text class="o" x="{:.0f}" y="{:.0f}">{}</text></g>'
     ).format(
-        action or "", place.x, place.y, _WIDTH, _HEIGHT, place.x + 12, place.y + 22, _cut(step.name), place.x + 12,
-        place.y + 40, _cut(_short(step.operation)),
-    )  # fmt: skip
+        action or "",
+        place.x,
+        place.y,
+        _WIDTH,
+        _HEIGHT,
+        place.x + 12,
+        place.y + 22,
+        _cut(step.name),
+        place.x + 12,
+        place.y + 40,
+        _cut(_short(step.operation)),
+    )
 
 
 def _short(operation: str) -> str:

@@ -129,9 +129,7 @@ def remember_begun(response: Response, request: Request, secret: str) -> None:
 
 def _give(response: Response, request: Request, name: str, secret: str, seconds: int, path: str) -> None:
     is_secure = "https" in (request.url.scheme, origin_of(request).partition("://")[0])
-    response.set_cookie(
-        name, secret, max_age=seconds, httponly=True, samesite="lax", secure=is_secure, path=path
-    )  # fmt: skip
+    response.set_cookie(name, secret, max_age=seconds, httponly=True, samesite="lax", secure=is_secure, path=path)
 
 
 def begun_in(request: Request) -> str | None:

@@ -90,10 +90,12 @@ async def answer_again(request: Request, error: Exception) -> Response:
 def describe_once(described: dict[str, Any]) -> None:
     """Add the header to the routes of OpenAPI's description that heed it."""
     header = {
-        "name": HEADER.lower(), "in": "header", "required": False,
+        "name": HEADER.lower(),
+        "in": "header",
+        "required": False,
         "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST},
         "description": "A name for this request; sent again under it within a day, it is not done again.",
-    }  # fmt: skip
+    }
     for path, methods in described["paths"].items():
         for method, facts in methods.items():
             route = f"{method.upper()} {path}"

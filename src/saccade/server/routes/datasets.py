@@ -55,11 +55,22 @@ def dataset(ref: Ref, request: Request) -> VersionAnswer:
     version = version_asked(request, ref)
     info = version.info
     return VersionAnswer(
-        ref=version.ref, number=version.number, items=len(version), message=info.message, author=info.author,
-        created=info.created, columns=columns_of(version.schema), branch=info.branch, parent=info.parent,
-        merged=info.merged, added=info.added, removed=info.removed, changed=info.changed, run_id=info.run_id,
+        ref=version.ref,
+        number=version.number,
+        items=len(version),
+        message=info.message,
+        author=info.author,
+        created=info.created,
+        columns=columns_of(version.schema),
+        branch=info.branch,
+        parent=info.parent,
+        merged=info.merged,
+        added=info.added,
+        removed=info.removed,
+        changed=info.changed,
+        run_id=info.run_id,
         inputs=list(info.inputs),
-    )  # fmt: skip
+    )
 
 
 @router.get("/datasets/{ref}/log", tags=["datasets"])

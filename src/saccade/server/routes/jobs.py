@@ -140,9 +140,7 @@ def result(job: Mine, name: str, served: Served) -> FileResponse:
     if name not in {one.name for one in folder.iterdir() if one.is_file()} if folder.exists() else set():
         raise NotFoundError(f"The job made no file {ascii(name)[:100]}.")
     kind = _SHOWN.get(Path(name).suffix, "application/octet-stream")
-    return FileResponse(
-        folder / name, media_type=kind, filename=None if kind == "image/jpeg" else name
-    )  # fmt: skip
+    return FileResponse(folder / name, media_type=kind, filename=None if kind == "image/jpeg" else name)
 
 
 @router.post("/jobs/{job}/cancel", tags=["jobs"])
@@ -169,10 +167,16 @@ def upload(upload: str, served: Served, caller: SignedIn) -> UploadAnswer:
     return UploadAnswer.model_validate(find_upload(served, upload, caller.person.id))
 
 
-@router.post("/uploads/{upload}/files", tags=["uploads"], openapi_extra={
-    "requestBody": {"required": True, "content": {"application/octet-stream": {
-        "schema": {"type": "string", "format": "binary"}}}},
-})  # fmt: skip
+@router.post(
+    "/uploads/{upload}/files",
+    tags=["uploads"],
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        },
+    },
+)
 async def send_files(upload: str, request: Request, served: Served, caller: SignedIn) -> Received:
     """Send files: for each a line ``{"name": "a.jpg", "size": 1234}`` and its bytes. They are kept when it answers."""
     await asyncio.to_thread(find_upload, served, upload, caller.person.id)
@@ -213,9 +217,10 @@ def folders(request: Request, path: Annotated[str | None, Query(max_length=2000)
         raise NotFoundError(f"There is no folder {path}.")
     inside = sorted(place.iterdir())[:1000]
     return FolderAnswer(
-        path=str(place), folders=[str(one) for one in inside if one.is_dir()],
+        path=str(place),
+        folders=[str(one) for one in inside if one.is_dir()],
         files=[one.name for one in inside if one.is_file()],
-    )  # fmt: skip
+    )
 
 
 def _allowed(request: Request, path: str) -> Path:

@@ -26,17 +26,28 @@ router = APIRouter(prefix=API)
 
 def _model(version: ModelVersion) -> ModelAnswer:
     return ModelAnswer(
-        ref=version.ref, name=version.name, number=version.number, aliases=list(version.aliases),
-        metrics=plain(version.metrics), inputs=list(version.inputs), licence=version.licence, run=version.run_id,
+        ref=version.ref,
+        name=version.name,
+        number=version.number,
+        aliases=list(version.aliases),
+        metrics=plain(version.metrics),
+        inputs=list(version.inputs),
+        licence=version.licence,
+        run=version.run_id,
         created=version.created,
-    )  # fmt: skip
+    )
 
 
 def evaluation_answer(one: Evaluation) -> EvaluationAnswer:
     return EvaluationAnswer(
-        id=one.id, model=one.model, dataset=one.dataset, split=one.split, kind=one.kind, metrics=plain(one.metrics),
+        id=one.id,
+        model=one.model,
+        dataset=one.dataset,
+        split=one.split,
+        kind=one.kind,
+        metrics=plain(one.metrics),
         created=one.created,
-    )  # fmt: skip
+    )
 
 
 @router.get("/models", tags=["models"])
@@ -51,11 +62,13 @@ def model(ref: str, served: Served) -> ModelPage:
     version = served.models.open(ref)
     changes = served.models.alias_changes(version.name)
     return ModelPage(
-        **_model(version).model_dump(), manifest=plain(version.manifest), files=dict(version.files),
+        **_model(version).model_dump(),
+        manifest=plain(version.manifest),
+        files=dict(version.files),
         versions=[_model(one) for one in served.models.versions(version.name)],
         changes=[AliasChangeAnswer.model_validate(one) for one in changes],
         evaluations=[evaluation_answer(one) for one in served.evaluations.list(model=version.ref)],
-    )  # fmt: skip
+    )
 
 
 @router.get("/models/{ref}/lineage", tags=["models"])

@@ -48,9 +48,7 @@ def panel(
     """What a panel shows of a dataset, of an item or of the project; where it fails, why."""
     given = _object(parameters)
     try:
-        blocks = _panels(request).show(
-            panel, served.project, _role(caller), dataset=dataset, key=key, parameters=given
-        )  # fmt: skip
+        blocks = _panels(request).show(panel, served.project, _role(caller), dataset=dataset, key=key, parameters=given)
     except PanelError as error:
         return PanelShown(blocks=[], error=Problem(code=error.code, message=error.message, hint=error.hint))
     return PanelShown(blocks=blocks, error=None)

@@ -19,9 +19,18 @@ router = APIRouter(prefix=API, tags=["runs"])
 
 def _run(run: Run) -> RunAnswer:
     return RunAnswer(
-        id=run.id, kind=run.kind, name=run.name, state=run.state, inputs=list(run.inputs), outputs=list(run.outputs),
-        metrics=plain(run.metrics), created=run.created, finished=run.finished, error=run.error, job=run.job,
-    )  # fmt: skip
+        id=run.id,
+        kind=run.kind,
+        name=run.name,
+        state=run.state,
+        inputs=list(run.inputs),
+        outputs=list(run.outputs),
+        metrics=plain(run.metrics),
+        created=run.created,
+        finished=run.finished,
+        error=run.error,
+        job=run.job,
+    )
 
 
 @router.get("/runs")

@@ -68,9 +68,14 @@ def diff(
         for one in islice(found.changed.values(), start, end)
     ]
     answer: dict[str, Any] = {
-        "before": found.before, "after": found.after, "counts": found.counts, "schema": plain(found.schema),
-        "added": found.added[start:end], "removed": found.removed[start:end], "changed": changed,
-    }  # fmt: skip
+        "before": found.before,
+        "after": found.after,
+        "counts": found.counts,
+        "schema": plain(found.schema),
+        "added": found.added[start:end],
+        "removed": found.removed[start:end],
+        "changed": changed,
+    }
     return answer
 
 
@@ -93,9 +98,14 @@ def merge(
     """
     name = ref.partition("@")[0]
     done = served.datasets.merge(
-        ref, into=given.into, choose=given.choose(), message=given.message, author=caller.person.name,
-        dry_run=given.dry_run, follows=to_follow(request, name, given.into, if_match),
-    )  # fmt: skip
+        ref,
+        into=given.into,
+        choose=given.choose(),
+        message=given.message,
+        author=caller.person.name,
+        dry_run=given.dry_run,
+        follows=to_follow(request, name, given.into, if_match),
+    )
     return _merged(request, done, given)
 
 
@@ -104,19 +114,23 @@ def _merged(request: Request, done: Merged[DatasetVersion], given: NewMerge) -> 
     shown = done.version or opened_of(request).version(done.ours)
     request.state.etag = tag_of(shown)
     return MergeAnswer(
-        version=None if done.version is None else done.version.ref, base=done.base, ours=done.ours, theirs=done.theirs,
-        added=done.added, removed=done.removed, changed=done.changed,
-        conflicts=[ConflictAnswer.model_validate(one.to_json()) for one in listed], total=len(done.conflicts),
+        version=None if done.version is None else done.version.ref,
+        base=done.base,
+        ours=done.ours,
+        theirs=done.theirs,
+        added=done.added,
+        removed=done.removed,
+        changed=done.changed,
+        conflicts=[ConflictAnswer.model_validate(one.to_json()) for one in listed],
+        total=len(done.conflicts),
         open=sum(one.taken is None for one in done.conflicts),
-    )  # fmt: skip
+    )
 
 
 @router.post("/datasets/{ref}/tags", status_code=201)
 def tag(to: Changed, given: NewTag, served: Served, caller: SignedIn) -> DatasetNames:
     """Give a version a name for good."""
-    served.datasets.alias(
-        to.name, given.name, given.number, fixed=True, author=caller.person.name, follows=to.follows
-    )  # fmt: skip
+    served.datasets.alias(to.name, given.name, given.number, fixed=True, author=caller.person.name, follows=to.follows)
     return names(to.name, served)
 
 
@@ -197,14 +211,17 @@ def classes(ref: str, request: Request) -> ClassesAnswer:
 
 
 @router.post("/datasets/{ref}/classes", status_code=201)
-def new_classes(
-    to: Changed, given: ClassesChange, request: Request, served: Served, caller: SignedIn
-) -> VersionMade:  # fmt: skip
+def new_classes(to: Changed, given: ClassesChange, request: Request, served: Served, caller: SignedIn) -> VersionMade:
     """Add, rename, recolor, merge and remove classes, as the next version; all acts or none."""
     made = change_classes(
-        served, to.name, given.done(), message=given.message, author=caller.person.name, branch=to.branch,
+        served,
+        to.name,
+        given.done(),
+        message=given.message,
+        author=caller.person.name,
+        branch=to.branch,
         follows=to.follows,
-    )  # fmt: skip
+    )
     return _made(request, made)
 
 

@@ -51,9 +51,7 @@ def webhook(webhook: str, served: Served) -> WebhookAnswer:
 def change(webhook: str, given: WebhookChange, request: Request, served: Served) -> WebhookAnswer:
     """Change its address or its events, or switch it on or off; off, what waits is not sent."""
     private = bool(request.app.state.private)
-    changed = change_webhook(
-        served, webhook, url=given.url, events=given.events, is_on=given.is_on, private=private
-    )  # fmt: skip
+    changed = change_webhook(served, webhook, url=given.url, events=given.events, is_on=given.is_on, private=private)
     return WebhookAnswer.model_validate(changed)
 
 

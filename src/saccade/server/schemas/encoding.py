@@ -52,10 +52,14 @@ def _plain_other(value: Any) -> Any:
 
 def _plain_object(one: Object) -> dict[str, Any]:
     return {
-        "id": one.id, "class": one.class_name, "score": one.score, "track": one.track,
-        "geometry": _plain_geometry(one.geometry), "bounds": one.geometry.bounds_xyxy(),
+        "id": one.id,
+        "class": one.class_name,
+        "score": one.score,
+        "track": one.track,
+        "geometry": _plain_geometry(one.geometry),
+        "bounds": one.geometry.bounds_xyxy(),
         "attributes": plain(one.attributes) if one.attributes else {},
-    }  # fmt: skip
+    }
 
 
 def _plain_geometry(geometry: Geometry) -> dict[str, Any]:
@@ -74,9 +78,16 @@ def _fields_of(kind: type[Any]) -> tuple[str, ...]:
 
 
 _PLAIN: Mapping[type[Any], Callable[[Any], Any]] = {
-    float: _plain_number, list: _plain_list, tuple: _plain_list, dict: _plain_mapping, Object: _plain_object,
-    ImageRef: _plain_media, VideoRef: _plain_media, FileRef: _plain_media, str: lambda text: text,
-}  # fmt: skip
+    float: _plain_number,
+    list: _plain_list,
+    tuple: _plain_list,
+    dict: _plain_mapping,
+    Object: _plain_object,
+    ImageRef: _plain_media,
+    VideoRef: _plain_media,
+    FileRef: _plain_media,
+    str: lambda text: text,
+}
 
 
 def plain_item(item: Item) -> dict[str, Any]:

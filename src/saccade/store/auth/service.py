@@ -196,9 +196,14 @@ class Entrance:
             if not Role(member.role).covers(role):
                 raise NotAllowedError(f"A token of a {member.role} cannot be that of a {role}.")
             token = TokenRow(
-                id=new_id(), person_id=row.id, name=name.strip(), secret=digest(secret), role=str(role),
-                created=now(), expires=now() + timedelta(days=days),
-            )  # fmt: skip
+                id=new_id(),
+                person_id=row.id,
+                name=name.strip(),
+                secret=digest(secret),
+                role=str(role),
+                created=now(),
+                expires=now() + timedelta(days=days),
+            )
             session.add(token)
             return _token(token), secret
 

@@ -163,9 +163,11 @@ class People(Entrance):
             row = _open_invitation(session, secret)
             known = with_address(session, row.email) if row.email else None
             return replace(
-                _invitation(row), project=session.get_one(ProjectRow, row.project_id).name,
-                is_known=known is not None, has_password=known is not None and known.password is not None,
-            )  # fmt: skip
+                _invitation(row),
+                project=session.get_one(ProjectRow, row.project_id).name,
+                is_known=known is not None,
+                has_password=known is not None and known.password is not None,
+            )
 
     def withdraw(self, invitation: str) -> None:
         """Let a link lead nowhere."""
@@ -266,9 +268,16 @@ def _told(row: PersonRow, member: MemberRow) -> PersonOfProject:
 
 def _invite(session: Session, secret: str, email: str, role: Role, by: str | None, hours: int) -> InvitationRow:
     row = InvitationRow(
-        id=new_id(), project_id=project_id(session), secret=digest(secret), email=email, role=str(role),
-        invited_by=by, created=now(), expires=now() + timedelta(hours=hours), accepted=None,
-    )  # fmt: skip
+        id=new_id(),
+        project_id=project_id(session),
+        secret=digest(secret),
+        email=email,
+        role=str(role),
+        invited_by=by,
+        created=now(),
+        expires=now() + timedelta(hours=hours),
+        accepted=None,
+    )
     session.add(row)
     return row
 

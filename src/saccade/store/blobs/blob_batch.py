@@ -78,9 +78,11 @@ class ObjectBatch:
         folder = self._folder / uuid.uuid4().hex
         folder.mkdir()
         return {
-            "url": self._store.url, "scratch": self._store.scratch_root, "folder": str(folder),
+            "url": self._store.url,
+            "scratch": self._store.scratch_root,
+            "folder": str(folder),
             "packed": self._packing is not None,
-        }  # fmt: skip
+        }
 
     def handed_over(self) -> dict[str, list[str]]:
         """What waits here, for the batch that is to :meth:`adopt` it; its files wait here no more."""

@@ -161,9 +161,10 @@ def _with_names(column: Column, array: pa.Array, names: Mapping[str, str | None]
     counts = np.bincount(owners[stays], minlength=len(array))
     missing = np.asarray(array.is_null())
     return pa.ListArray.from_arrays(
-        pa.array(offsets_of(counts.tolist(), len(array)), pa.int32()), values.filter(pa.array(stays)),
+        pa.array(offsets_of(counts.tolist(), len(array)), pa.int32()),
+        values.filter(pa.array(stays)),
         mask=pa.array(missing) if missing.any() else None,
-    )  # fmt: skip
+    )
 
 
 def _texts_of(column: Column, array: pa.Array) -> pa.Array:

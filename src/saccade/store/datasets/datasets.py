@@ -263,9 +263,16 @@ class Datasets(DatasetNames):
         return row
 
     def delete_items(
-        self, name: str, keys: Iterable[str], message: str = "", *, branch: str = MAIN, author: str = "",
-        follows: int | None = None, run_id: str | None = None,
-    ) -> DatasetVersion:  # fmt: skip
+        self,
+        name: str,
+        keys: Iterable[str],
+        message: str = "",
+        *,
+        branch: str = MAIN,
+        author: str = "",
+        follows: int | None = None,
+        run_id: str | None = None,
+    ) -> DatasetVersion:
         """A version without these items; NotFoundError for a key that is not there. Other arguments as of
         :meth:`write`."""
         wanted, note = list(keys), Note(branch, message, author, run_id, follows=follows)
@@ -298,9 +305,15 @@ class Datasets(DatasetNames):
         return made
 
     def restore(
-        self, name: str, number: int, message: str = "", *, branch: str = MAIN, author: str = "",
+        self,
+        name: str,
+        number: int,
+        message: str = "",
+        *,
+        branch: str = MAIN,
+        author: str = "",
         follows: int | None = None,
-    ) -> DatasetVersion:  # fmt: skip
+    ) -> DatasetVersion:
         """A new version equal to an old one; shares its data. ``follows`` as in :meth:`write`."""
         note = Note(branch, message or f"Restored version {number}.", author, follows=follows)
         # Opened at each attempt: in between the dataset may be removed, and made again without that version.

@@ -136,9 +136,20 @@ def add_version(session: Session, dataset: DatasetRow, parent: int | None, chang
 def tell_version(session: Session, dataset: DatasetRow, row: VersionRow) -> None:
     """Let webhooks know of a new version."""
     made = DatasetVersionMade(
-        dataset.name, row.number, exact(dataset.name, row.number), row.branch, row.parent, row.merged, row.message,
-        row.author, row.items, row.added, row.removed, row.changed, row.run_id,
-    )  # fmt: skip
+        dataset.name,
+        row.number,
+        exact(dataset.name, row.number),
+        row.branch,
+        row.parent,
+        row.merged,
+        row.message,
+        row.author,
+        row.items,
+        row.added,
+        row.removed,
+        row.changed,
+        row.run_id,
+    )
     tell(session, "dataset.version", made, dataset.project_id)
 
 

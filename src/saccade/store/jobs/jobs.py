@@ -89,10 +89,17 @@ class Jobs:
         try:
             with self._catalog.writing() as session:
                 row = JobRow(
-                    id=new_id(), project_id=project_id(session), person_id=person,
-                    request=_of_project(session, request), kind=kind,
-                    title=title[:255], parameters=plain, state="queued", progress={}, result={},
-                )  # fmt: skip
+                    id=new_id(),
+                    project_id=project_id(session),
+                    person_id=person,
+                    request=_of_project(session, request),
+                    kind=kind,
+                    title=title[:255],
+                    parameters=plain,
+                    state="queued",
+                    progress={},
+                    result={},
+                )
                 session.add(row)
                 session.flush()
                 return _job(row)
@@ -227,9 +234,17 @@ def _end(session: Session, row: JobRow, state: State, error: str = "", hint: str
     """The moment at which a job ends, however it does."""
     row.state, row.finished, row.error, row.hint = state, now(), error, hint
     ended = JobEnded(
-        row.id, row.kind, row.title, state, row.attempts or 0, plain_values(row.result), error, hint, row.person_id,
+        row.id,
+        row.kind,
+        row.title,
+        state,
+        row.attempts or 0,
+        plain_values(row.result),
+        error,
+        hint,
+        row.person_id,
         moment(row.created),
-    )  # fmt: skip
+    )
     tell(session, f"job.{state}", ended, row.project_id)
 
 
@@ -248,7 +263,20 @@ def _find(session: Session, job: str) -> JobRow:
 def _job(row: JobRow) -> Job:
     state: Any = row.state  # a string of the database, written by this module only
     return Job(
-        row.id, row.person_id, row.kind, row.title, row.parameters, state, row.attempts or 0, bool(row.is_cancelled),
-        row.progress, row.result, row.error or "", row.hint or "", row.created, row.started, row.finished,
+        row.id,
+        row.person_id,
+        row.kind,
+        row.title,
+        row.parameters,
+        state,
+        row.attempts or 0,
+        bool(row.is_cancelled),
+        row.progress,
+        row.result,
+        row.error or "",
+        row.hint or "",
+        row.created,
+        row.started,
+        row.finished,
         row.project_id,
-    )  # fmt: skip
+    )

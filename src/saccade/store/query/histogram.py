@@ -107,9 +107,14 @@ def _in_bins(parts: Sequence[Numbers], bins: int) -> dict[str, Any]:
     parts = [part for part, _ in found if len(part)]
     finite = sum(map(len, parts))
     facts: dict[str, Any] = {
-        "count": total, "missing": missing, "infinite": total - missing - finite, "min": None, "max": None,
-        "mean": None, "bins": [],
-    }  # fmt: skip
+        "count": total,
+        "missing": missing,
+        "infinite": total - missing - finite,
+        "min": None,
+        "max": None,
+        "mean": None,
+        "bins": [],
+    }
     if not finite:
         return facts
     low, high = float(min(map(np.min, parts))), float(max(map(np.max, parts)))

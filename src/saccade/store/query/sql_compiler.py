@@ -13,8 +13,12 @@ from saccade.core.schema import KEY
 _MAX_LENGTH = 200_000
 _ENDS = {"startswith": "starts_with", "endswith": "suffix"}
 _NUMBERS = "('BIGINT', 'UBIGINT', 'HUGEINT', 'UHUGEINT', 'DOUBLE')"
-_DERIVED = {"width": "{0}.x2 - {0}.x1", "height": "{0}.y2 - {0}.y1", "cx": "({0}.x1 + {0}.x2) / 2",
-            "cy": "({0}.y1 + {0}.y2) / 2"}  # fmt: skip
+_DERIVED = {
+    "width": "{0}.x2 - {0}.x1",
+    "height": "{0}.y2 - {0}.y1",
+    "cx": "({0}.x1 + {0}.x2) / 2",
+    "cy": "({0}.y1 + {0}.y2) / 2",
+}
 
 MACROS = ("CREATE OR REPLACE TEMP MACRO saccade_number(x) AS CASE WHEN isnan(x) THEN NULL ELSE x END",)
 """To be made on a connection before an expression is used on it."""

@@ -23,8 +23,13 @@ Values = Numbers | Texts | Truths
 _INNER = {Kind.OBJECTS: ("item", "class"), Kind.LABELS: ("item",)}
 _TEXTS_OF_OBJECTS = ("class", "type", "track")
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _FEW_WORDS = 4
 _FEW = 16
 """Where fewer than one in so many elements is chosen, each is looked for among the rows."""

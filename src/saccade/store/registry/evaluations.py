@@ -87,9 +87,15 @@ class Evaluations:
         return self._evaluation(row)
 
     def _record(
-        self, model_ref: str | None, dataset_ref: str, split: str, kind: str, metrics: Mapping[str, Any],
-        report: str | None, run_id: str | None,
-    ) -> EvaluationRow:  # fmt: skip
+        self,
+        model_ref: str | None,
+        dataset_ref: str,
+        split: str,
+        kind: str,
+        metrics: Mapping[str, Any],
+        report: str | None,
+        run_id: str | None,
+    ) -> EvaluationRow:
         evaluation_id = new_id()
         with self._catalog.writing() as session:
             check_run(session, run_id)

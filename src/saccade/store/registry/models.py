@@ -131,9 +131,15 @@ class Models:
             return self._add(name, digests, manifest, metrics, run_id, inputs, licence)
 
     def _add(
-        self, name: str, digests: Mapping[str, str], manifest: Mapping[str, Any], metrics: Mapping[str, float],
-        run_id: str | None, inputs: Sequence[str], licence: str,
-    ) -> ModelVersion:  # fmt: skip
+        self,
+        name: str,
+        digests: Mapping[str, str],
+        manifest: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        run_id: str | None,
+        inputs: Sequence[str],
+        licence: str,
+    ) -> ModelVersion:
         for _ in range(3):  # two processes may begin a model of one name at the same moment
             try:
                 with self._catalog.writing() as session:

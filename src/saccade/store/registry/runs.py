@@ -68,9 +68,17 @@ def _state(row: RunRow) -> State:
 
 def _ended(row: RunRow) -> RunEnded:
     return RunEnded(
-        row.id, row.kind, row.name, row.state, list(row.inputs), list(row.outputs), numbers(row.metrics), row.error,
-        moment(row.created), row.job_id,
-    )  # fmt: skip
+        row.id,
+        row.kind,
+        row.name,
+        row.state,
+        list(row.inputs),
+        list(row.outputs),
+        numbers(row.metrics),
+        row.error,
+        moment(row.created),
+        row.job_id,
+    )
 
 
 RunList = list[Run]

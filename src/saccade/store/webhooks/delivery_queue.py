@@ -18,9 +18,22 @@ from saccade.store.catalog.tables import AuditRow, WebhookDeliveryRow, WebhookRo
 from saccade.store.io.process import is_alive
 from saccade.store.webhooks.webhooks import give_up_waiting
 
-WAITS = tuple(timedelta(seconds=one) for one in (
-    5, 30, 120, 600, 1800, 3600, 2 * 3600, 4 * 3600, 6 * 3600, 8 * 3600, 8 * 3600,
-))  # fmt: skip
+WAITS = tuple(
+    timedelta(seconds=one)
+    for one in (
+        5,
+        30,
+        120,
+        600,
+        1800,
+        3600,
+        2 * 3600,
+        4 * 3600,
+        6 * 3600,
+        8 * 3600,
+        8 * 3600,
+    )
+)
 """After each attempt that failed; the last one again and again."""
 TRIED_FOR = timedelta(hours=29)
 """What fails after so long is given up."""
@@ -192,7 +205,8 @@ def _forget_old(session: Session, hook: WebhookRow) -> None:
     if last is not None:
         session.execute(
             delete(WebhookDeliveryRow).where(
-                WebhookDeliveryRow.webhook_id == hook.id, WebhookDeliveryRow.state.not_in(_PENDING),
+                WebhookDeliveryRow.webhook_id == hook.id,
+                WebhookDeliveryRow.state.not_in(_PENDING),
                 WebhookDeliveryRow.number <= last,
             )
-        )  # fmt: skip
+        )

@@ -33,8 +33,16 @@ def add_delivery(session: Session, hook: WebhookRow, name: str, data: Data) -> W
     at = now()
     project = session.get_one(ProjectRow, hook.project_id).name
     row = WebhookDeliveryRow(
-        id=f"msg_{secrets.token_hex(12)}", webhook_id=hook.id, event=name, body=body_of(name, at, project, data),
-        created=at, due=at, state="waiting", attempts=0, process="", error="",
-    )  # fmt: skip
+        id=f"msg_{secrets.token_hex(12)}",
+        webhook_id=hook.id,
+        event=name,
+        body=body_of(name, at, project, data),
+        created=at,
+        due=at,
+        state="waiting",
+        attempts=0,
+        process="",
+        error="",
+    )
     session.add(row)
     return row

@@ -107,9 +107,16 @@ class Webhooks:
             if len(session.scalars(_of_project(session)).all()) >= MOST:
                 raise ConflictError(f"A project has at most {MOST} webhooks.", hint="Remove one, or change one.")
             row = WebhookRow(
-                id=new_id(), project_id=project_id(session), url=address, events=wanted, secret=secret, is_on=True,
-                trouble="", author=author, created=now(),
-            )  # fmt: skip
+                id=new_id(),
+                project_id=project_id(session),
+                url=address,
+                events=wanted,
+                secret=secret,
+                is_on=True,
+                trouble="",
+                author=author,
+                created=now(),
+            )
             session.add(row)
             session.flush()
             return _webhook(session, row), secret
@@ -204,9 +211,19 @@ def _wait_anew(row: WebhookDeliveryRow) -> None:
 def delivery_of(row: WebhookDeliveryRow) -> Delivery:
     state: Any = row.state  # a string of the database, written by the store only
     return Delivery(
-        row.number, row.id, row.event, state, row.attempts, row.created, row.due, row.tried, row.took, row.status,
-        row.error, row.body,
-    )  # fmt: skip
+        row.number,
+        row.id,
+        row.event,
+        state,
+        row.attempts,
+        row.created,
+        row.due,
+        row.tried,
+        row.took,
+        row.status,
+        row.error,
+        row.body,
+    )
 
 
 def _of_project(session: Session) -> Any:
@@ -240,9 +257,17 @@ def _webhook(session: Session, row: WebhookRow) -> Webhook:
     tried = select(WebhookDeliveryRow).where(here, WebhookDeliveryRow.tried.is_not(None))
     last = session.scalar(tried.order_by(WebhookDeliveryRow.tried.desc(), WebhookDeliveryRow.number.desc()).limit(1))
     return Webhook(
-        row.id, row.url, tuple(row.events), row.is_on, row.trouble, row.failing_since, row.author, row.created,
-        session.scalar(waiting) or 0, None if last is None else delivery_of(last),
-    )  # fmt: skip
+        row.id,
+        row.url,
+        tuple(row.events),
+        row.is_on,
+        row.trouble,
+        row.failing_since,
+        row.author,
+        row.created,
+        session.scalar(waiting) or 0,
+        None if last is None else delivery_of(last),
+    )
 
 
 def _checked_events(events: Iterable[str]) -> list[str]:

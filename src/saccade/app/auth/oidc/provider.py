@@ -75,10 +75,16 @@ class Provider:
 
         facts = await self.facts()
         made: str = prepare_grant_uri(
-            facts.authorization, self.settings.client, "code", back, _SCOPE, derived(secret, "state"),
-            nonce=derived(secret, "nonce"), code_challenge=create_s256_code_challenge(derived(secret, "verifier")),
+            facts.authorization,
+            self.settings.client,
+            "code",
+            back,
+            _SCOPE,
+            derived(secret, "state"),
+            nonce=derived(secret, "nonce"),
+            code_challenge=create_s256_code_challenge(derived(secret, "verifier")),
             code_challenge_method="S256",
-        )  # fmt: skip
+        )
         return made
 
     async def finish(self, secret: str, code: str, back: str, issuer: str) -> Identity:

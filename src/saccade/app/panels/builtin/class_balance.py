@@ -28,9 +28,12 @@ class BalanceParameters(PanelParameters):
     split: str = Field(SPLIT, description="The column of text that says to which part an item belongs.")
     show: Literal["share", "count"] = Field("share", description="The share of a split, or how many there are.")
     apart: float = Field(
-        1.5, ge=1, le=100, title="Times more or less",
+        1.5,
+        ge=1,
+        le=100,
+        title="Times more or less",
         description="A class stands out where its share in a split is so many times larger or smaller than in all.",
-    )  # fmt: skip
+    )
 
 
 @dataset_panel("class_balance", "Class balance", parameters=BalanceParameters)
@@ -106,12 +109,15 @@ def _blocks(column: Column, split: str, counts: Counts, parameters: BalanceParam
     odd = list(_odd(counts, totals, parameters.apart))
     yield Figures(
         figures=[
-            Figure(name="Classes", value=len(column.class_names),
-                   note=f"{len(totals) - len(common)} without any" if len(common) < len(totals) else ""),
+            Figure(
+                name="Classes",
+                value=len(column.class_names),
+                note=f"{len(totals) - len(common)} without any" if len(common) < len(totals) else "",
+            ),
             Figure(name="Most to least", value=f"{most / least:,.1f} : 1", note=f"{common[0]} to {common[-1]}"),
             Figure(name="Standing out", value=len(odd), note="a class in a split"),
         ]
-    )  # fmt: skip
+    )
     shown = common[:_MOST]
     is_share = parameters.show == "share"
     yield Plot(
@@ -140,12 +146,16 @@ def _blocks(column: Column, split: str, counts: Counts, parameters: BalanceParam
         columns=["Class", "Split", "Count", "Share there, %", "Share in all, %", "Items"],
         rows=[
             [
-                name, _said(part), counts[part][name], round(100 * share, 2),
-                round(100 * totals[name] / everything, 2), _items(column, split, name, part, counts[part][name]),
+                name,
+                _said(part),
+                counts[part][name],
+                round(100 * share, 2),
+                round(100 * totals[name] / everything, 2),
+                _items(column, split, name, part, counts[part][name]),
             ]
             for name, part, share in odd[:200]
         ],
-    )  # fmt: skip
+    )
 
 
 def _odd(counts: Counts, totals: Mapping[str, int], apart: float) -> Iterator[tuple[str, str, float]]:
@@ -169,7 +179,8 @@ def _items(column: Column, split: str, name: str, part: str, count: int) -> Link
     if not count:
         return "–"
     has = {
-        Kind.OBJECTS: f"any({column.name}, class == {_word(name)})", Kind.LABEL: f"{column.name} == {_word(name)}",
+        Kind.OBJECTS: f"any({column.name}, class == {_word(name)})",
+        Kind.LABEL: f"{column.name} == {_word(name)}",
         Kind.LABELS: f"{_word(name)} in {column.name}",
-    }[column.kind]  # fmt: skip
+    }[column.kind]
     return Link(text="look", query=f"{has} and {_there(split, part)}")

@@ -59,9 +59,16 @@ def _content(parameters: ImportParameters, workspace: Workspace) -> str:
 def import_source(inputs: Inputs, parameters: ImportParameters, context: Context) -> Kept:
     """Read a source in any format into a dataset, again when its files have another content."""
     result = import_dataset(
-        context.workspace, parameters.source, parameters.dataset, format=parameters.format, link=parameters.link,
-        strict=parameters.strict, options=parameters.options, progress=context.progress, replace=True,
-    )  # fmt: skip
+        context.workspace,
+        parameters.source,
+        parameters.dataset,
+        format=parameters.format,
+        link=parameters.link,
+        strict=parameters.strict,
+        options=parameters.options,
+        progress=context.progress,
+        replace=True,
+    )
     return Kept(result.version.ref)
 
 
@@ -85,9 +92,13 @@ def written(context: Context, reader: Any, name: str, message: str = "") -> Data
         if Origins(cache_of(workspace), workspace.datasets).table(latest).id == reader.table.id:
             return latest
     return workspace.datasets.write(
-        name, reader.schema, reader.items(), mode="replace" if is_there else "create",
-        message=message or "made by a pipeline", progress=context.progress,
-    )  # fmt: skip
+        name,
+        reader.schema,
+        reader.items(),
+        mode="replace" if is_there else "create",
+        message=message or "made by a pipeline",
+        progress=context.progress,
+    )
 
 
 class ExportParameters(Parameters):
@@ -115,9 +126,15 @@ def _every_column(parameters: ExportParameters, schema: Schema) -> Sequence[str]
 
 
 @on_whole(
-    "export", parameters=ExportParameters, output=PortType.FOLDER, needs_workspace=True, has_effect=True,
-    fingerprint=_destination, is_there=_is_written, reads=_every_column,
-)  # fmt: skip
+    "export",
+    parameters=ExportParameters,
+    output=PortType.FOLDER,
+    needs_workspace=True,
+    has_effect=True,
+    fingerprint=_destination,
+    is_there=_is_written,
+    reads=_every_column,
+)
 def export(inputs: Inputs, parameters: ExportParameters, context: Context) -> dict[str, Any]:
     """Write the items in an outside format; a folder of an earlier run is replaced as a whole."""
     reader, report = the_dataset(inputs), Report()
@@ -137,8 +154,11 @@ def export(inputs: Inputs, parameters: ExportParameters, context: Context) -> di
         context.progress.finish()
     if earlier is not None:
         shutil.rmtree(earlier)
-    losses = {f"{action}: {reason}": count for (action, reason), count in report.counts().items()
-              if action is not Action.NOTICED}  # fmt: skip
+    losses = {
+        f"{action}: {reason}": count
+        for (action, reason), count in report.counts().items()
+        if action is not Action.NOTICED
+    }
     return {"folder": str(destination), **_facts(destination), "losses": losses}
 
 

@@ -35,9 +35,16 @@ def content_digest(workspace: Workspace, path: Path) -> str:
         files[place] = noted
     if files != known:
         young = time.time_ns() - _YOUNG
-        cache.note("outside", name, {"files": {
-            place: [facts, digest if max(facts[1:3]) < young else ""] for place, (facts, digest) in files.items()
-        }})  # fmt: skip
+        cache.note(
+            "outside",
+            name,
+            {
+                "files": {
+                    place: [facts, digest if max(facts[1:3]) < young else ""]
+                    for place, (facts, digest) in files.items()
+                }
+            },
+        )
     return digest_json({place: digest for place, (_, digest) in files.items()})
 
 

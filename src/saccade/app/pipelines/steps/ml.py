@@ -87,14 +87,25 @@ def model_digest(version: ModelVersion) -> str:
 
 
 @operation(
-    "train", Granularity.TRAINING, parameters=TrainParameters, output=PortType.MODEL, needs_workspace=True,
+    "train",
+    Granularity.TRAINING,
+    parameters=TrainParameters,
+    output=PortType.MODEL,
+    needs_workspace=True,
     inputs=(
         Port("data", help="The items."),
-        Port("pixels", PortType.VALUE, optional=True,
-             help="Of `pixel_statistics`: mean and standard deviation, where the recipe says neither."),
+        Port(
+            "pixels",
+            PortType.VALUE,
+            optional=True,
+            help="Of `pixel_statistics`: mean and standard deviation, where the recipe says neither.",
+        ),
     ),
-    reads=_learned_columns, fingerprint=_recipe_content, is_there=_same_model, libraries=_LIBRARIES,
-)  # fmt: skip
+    reads=_learned_columns,
+    fingerprint=_recipe_content,
+    is_there=_same_model,
+    libraries=_LIBRARIES,
+)
 def train(inputs: Inputs, parameters: TrainParameters, context: Context) -> ModelInput:
     """Train a model by a recipe; a training that was interrupted goes on where it was."""
     from saccade.app.ml.train import train as run_training
@@ -132,9 +143,14 @@ def _exact_model(parameters: ModelParameters, workspace: Workspace) -> str:
 
 
 @on_whole(
-    "model", parameters=ModelParameters, inputs=(), output=PortType.MODEL, needs_workspace=True,
-    fingerprint=_exact_model, is_there=_same_model,
-)  # fmt: skip
+    "model",
+    parameters=ModelParameters,
+    inputs=(),
+    output=PortType.MODEL,
+    needs_workspace=True,
+    fingerprint=_exact_model,
+    is_there=_same_model,
+)
 def model(inputs: Inputs, parameters: ModelParameters, context: Context) -> ModelInput:
     """A model of the workspace."""
     version = context.workspace.models.open(parameters.name)
@@ -210,9 +226,12 @@ def _compared(parameters: EvaluateParameters, schema: Schema) -> Sequence[str]:
 
 
 @on_whole(
-    "evaluate", parameters=EvaluateParameters, output=PortType.VALUE, reads=_compared,
+    "evaluate",
+    parameters=EvaluateParameters,
+    output=PortType.VALUE,
+    reads=_compared,
     libraries=("faster-coco-eval", "numpy"),
-)  # fmt: skip
+)
 def evaluate(inputs: Inputs, parameters: EvaluateParameters, context: Context) -> dict[str, Any]:
     """Compare what was found with the labels, by COCO's rules; the result is JSON."""
     from saccade.evaluation.detection import evaluate_objects

@@ -14,9 +14,7 @@ from saccade.store.catalog.names import MAIN
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _Identity = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 _FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9]+)*"
-_TableFile = Annotated[
-    str, StringConstraints(pattern=rf"^[0-9a-f]{{32}}/(data|_versions|_deletions)/{_FILE_NAME}$")
-]  # fmt: skip
+_TableFile = Annotated[str, StringConstraints(pattern=rf"^[0-9a-f]{{32}}/(data|_versions|_deletions)/{_FILE_NAME}$")]
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}$")]
 _Count = Annotated[int, Field(ge=0)]
 

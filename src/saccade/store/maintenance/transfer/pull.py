@@ -76,9 +76,14 @@ def _find(place: Place, name: str | None) -> Manifest:
 
 class _Pull:
     def __init__(
-        self, workspace: Workspace, theirs: Manifest, place: Place, folder: Path, objects: ObjectBatch,
+        self,
+        workspace: Workspace,
+        theirs: Manifest,
+        place: Place,
+        folder: Path,
+        objects: ObjectBatch,
         progress: Progress,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._workspace, self._theirs, self._place = workspace, theirs, place
         self._folder, self._objects, self._progress = folder, objects, progress
         self._tables = workspace.location / "datasets"
@@ -246,9 +251,22 @@ def _record(session: Session, theirs: Manifest, workspace_id: str, where: str) -
 
 def _version_row(dataset_id: int, version: VersionFacts) -> VersionRow:
     return VersionRow(
-        dataset_id=dataset_id, number=version.number, branch=version.branch, parent=version.parent,
-        merged=version.merged, table_id=version.table, table_version=version.table_version, schema=version.columns,
-        message=version.message, author=version.author, created=version.created, items=version.items,
-        added=version.added, removed=version.removed, changed=version.changed, run_id=None, inputs=[],
+        dataset_id=dataset_id,
+        number=version.number,
+        branch=version.branch,
+        parent=version.parent,
+        merged=version.merged,
+        table_id=version.table,
+        table_version=version.table_version,
+        schema=version.columns,
+        message=version.message,
+        author=version.author,
+        created=version.created,
+        items=version.items,
+        added=version.added,
+        removed=version.removed,
+        changed=version.changed,
+        run_id=None,
+        inputs=[],
         origin=version.origin,
-    )  # fmt: skip
+    )

@@ -111,11 +111,22 @@ def facts_of(session: Session, dataset: DatasetRow, workspace_id: str) -> Manife
 
 def _version_facts(session: Session, row: VersionRow, workspace_id: str) -> VersionFacts:
     return VersionFacts(
-        number=row.number, branch=row.branch, parent=row.parent, merged=row.merged, table=row.table_id,
-        table_version=row.table_version, columns=row.schema, message=row.message, author=row.author,
-        created=row.created, items=row.items, added=row.added, removed=row.removed, changed=row.changed,
+        number=row.number,
+        branch=row.branch,
+        parent=row.parent,
+        merged=row.merged,
+        table=row.table_id,
+        table_version=row.table_version,
+        columns=row.schema,
+        message=row.message,
+        author=row.author,
+        created=row.created,
+        items=row.items,
+        added=row.added,
+        removed=row.removed,
+        changed=row.changed,
         origin=row.origin or _origin(session, row, workspace_id),
-    )  # fmt: skip
+    )
 
 
 def _origin(session: Session, row: VersionRow, workspace_id: str) -> dict[str, Any]:

@@ -266,8 +266,9 @@ class ZipPlace(_Place):
         self._sizes = {info.filename: info.file_size for info in self._archive.infolist()}
 
     def names(self, folder: str) -> list[str]:
-        inside = (PurePosixPath(name).relative_to(folder).parts[:1] for name in self._sizes
-                  if name.startswith(f"{folder}/"))  # fmt: skip
+        inside = (
+            PurePosixPath(name).relative_to(folder).parts[:1] for name in self._sizes if name.startswith(f"{folder}/")
+        )
         return sorted({part for parts in inside for part in parts})
 
     def size(self, name: str) -> int | None:
