@@ -65,7 +65,7 @@ def ours(pictures: Pictures) -> None:
         sample = Sample(image, IDENTITY, size_wh, boxes, np.zeros(len(boxes), np.int64))
         for step in steps:
             sample = step(sample, random, lambda _: sample)  # noqa: B023  # none of the steps draws another
-        sample.rendered()
+        sample.render()
 
 
 def theirs(pictures: Pictures) -> None:

@@ -113,7 +113,7 @@ steps = folder / "steps.py"
 folder.mkdir()
 steps.write_text('''
 from saccade.operations import Column, Kind, per_item
-@per_item("work", reads=lambda s, schema: ["x"], writes=lambda s, schema: [Column("y", Kind.NUMBER)])
+@per_item("work", input_columns=lambda s, schema: ["x"], output_columns=lambda s, schema: [Column("y", Kind.NUMBER)])
 def work(item, settings, context):
     value = item["x"]
     for _ in range(2_000_000):

@@ -38,8 +38,8 @@ def make(folder: Path, count: int) -> str:
 
     with Workspace.create(folder) as workspace:
         workspace.datasets.write("d", schema(), items(count, scored=True), mode="create")
-        owner = workspace.people.add("a@example.org", Role.OWNER, "A", "a password of mine")
-        return workspace.people.new_token(owner.id, "benchmark", Role.VIEWER)[1]
+        owner = workspace.users.add("a@example.org", Role.OWNER, "A", "a password of mine")
+        return workspace.users.create_token(owner.id, "benchmark", Role.VIEWER)[1]
 
 
 def start(folder: Path) -> tuple[subprocess.Popen[str], str, float]:

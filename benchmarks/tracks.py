@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image
 
 from saccade.core.objects import Box, Object, Polygon
-from saccade.core.report import Report
+from saccade.core.report import ConversionReport
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats.base import FORMATS, LocalFile, Reading, Record
+from saccade.formats.base import FORMATS, LocalFile, Record, RecordStream
 
 SIZE = (1280, 720)
 SCHEMA = Schema((Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, (ClassInfo("car"), ClassInfo("bus")))))
@@ -90,8 +90,8 @@ def main() -> None:
         for title, (name, options) in WRITERS.items():
 
             def write(folder: Path, name: str = name, options: dict[str, str] = options) -> None:
-                reading = Reading(SCHEMA, iter(records), len(records))
-                FORMATS.get(name).write(reading, folder, Report(), **options)
+                reading = RecordStream(SCHEMA, iter(records), len(records))
+                FORMATS.get(name).write(reading, folder, ConversionReport(), **options)
 
             seconds[title] = least(write, given.rounds)
     if given.json:

@@ -101,14 +101,14 @@ def in_browser(address: str, pictures: Path) -> dict[str, float]:
         page.locator("[data-test=folder]").set_input_files(pictures)
 
         def arrived() -> None:
-            page.get_by_text("Looking at what it is").wait_for()
+            page.get_by_text("Detecting the format").wait_for()
 
         sent, _ = timed(arrived)
-        looked, _ = timed(lambda: page.get_by_label("Name of the dataset").wait_for())
+        looked, _ = timed(lambda: page.get_by_label("Dataset name").wait_for())
 
         def imported() -> None:
             page.get_by_role("button", name="Import", exact=True).click()
-            page.get_by_role("link", name="Look at the dataset").wait_for()
+            page.get_by_role("link", name="View dataset").wait_for()
 
         importing, _ = timed(imported)
         browser.close()
@@ -121,7 +121,7 @@ def ours(address: str, token: str, pictures: Path, folder: Path) -> dict[str, fl
 
     with connect(address, token) as site:
         importing, _ = timed(lambda: site.import_dataset(pictures, "by-http", format="images"))
-        page, _ = timed(lambda: site.http.get("/datasets/by-http/items", limit=100))
+        page, _ = timed(lambda: site.api.get("/datasets/by-http/items", limit=100))
         export, _ = timed(lambda: site.export_dataset("by-http", "coco", folder))
     return {"import": importing, "page": page, "export": export}
 
@@ -194,8 +194,8 @@ def measure(folder: Path, count: int, peer: Path | None) -> dict[str, Any]:
 
     size = make_pictures(folder / "pictures", count)
     with Workspace.create(folder / "home") as workspace:
-        owner = workspace.people.add("a@example.org", Role.OWNER, "A", PASSWORD)
-        token = workspace.people.new_token(owner.id, "benchmark", Role.MANAGER)[1]
+        owner = workspace.users.add("a@example.org", Role.OWNER, "A", PASSWORD)
+        token = workspace.users.create_token(owner.id, "benchmark", Role.MANAGER)[1]
     found: dict[str, Any] = {"images": count, "bytes": size}
     process, api, seconds = start(folder / "home")
     address = api.removesuffix("/api/v1")

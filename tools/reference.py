@@ -21,13 +21,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import saccade
-from saccade.app.jobs.job_type import JobKind
-from saccade.app.jobs.registry import KINDS
+from saccade.app.jobs.job_type import JobType
+from saccade.app.jobs.registry import JOB_TYPES
 from saccade.cli.main import app
-from saccade.client.remote_workspace import PARTS as PARTS_OF_SITE
+from saccade.client.remote_workspace import RESOURCES as PARTS_OF_SITE
 from saccade.core import errors
 from saccade.core.registry import Registry
-from saccade.core.webhooks.events import EVENTS, PING, SAMPLES, body_of
+from saccade.core.webhooks.events import EVENTS, PING, SAMPLES, serialize_event
 from saccade.formats.base import FORMATS
 from saccade.models.components.base import ENCODERS, HEADS, NECKS
 from saccade.models.spec import ComponentSpec
@@ -230,7 +230,7 @@ def formats() -> str:
     parts = []
     for found in FORMATS:
         module = inspect.getdoc(inspect.getmodule(type(found))) or ""
-        parts.append(f"## {found.name}\n\n**{found.title}** holds {found.holds}.\n\n{module}")
+        parts.append(f"## {found.name}\n\n**{found.title}** supports {found.supports}.\n\n{module}")
     introduction = (
         "`saccade import --format auto` tries each and says why it chose one. What a format cannot hold is listed by "
         "the export; see [formats](../formats.md)."
@@ -245,7 +245,7 @@ def operations() -> str:
         one = OPERATIONS.get(name)
         ports = []
         for port in one.inputs:
-            more = f"{', any number' if port.several else ''}{', optional' if port.optional else ''}"
+            more = f"{', any number' if port.multiple else ''}{', optional' if port.optional else ''}"
             ports.append(f"`{port.name}` ({port.type}{more})")
         facts = f"By {one.granularity}. Takes {', '.join(ports) or 'nothing'}; gives a {one.output}."
         rows = list(_settings(one.parameters, ""))
@@ -267,7 +267,7 @@ def panels() -> str:
     for panel in PANELS:
         rows = list(_settings(panel.parameters, ""))
         settings = table(("Parameter", "Type", "Default", "What"), rows) if rows else "No parameters."
-        facts = f"On the page of: {panel.place}. For {panel.role} and above."
+        facts = f"On the page of: {panel.slot}. For {panel.role} and above."
         parts.append(f"### {panel.name}\n\n**{panel.title}**: {panel.help} {facts}\n\n{settings}")
     parts.append("## Blocks\n\nfrom `saccade.app.panels`")
     kinds: list[type[BaseModel]] = [*blocks.Block.__subclasses__(), blocks.Figure, blocks.Series]
@@ -288,15 +288,15 @@ def panels() -> str:
 
 def api() -> str:
     """Every route of the API, with who may call it and what it takes."""
-    from saccade.server.permissions import NEEDED, ROUTES, Action
+    from saccade.server.permissions import REQUIRED_ROLES, ROUTE_PERMISSIONS, Permission
 
     parts = []
     for path, methods in described()["paths"].items():
         for method, facts in methods.items():
             route = f"{method.upper()} {path}"
-            action = ROUTES[route]
-            of_all = {Action.PUBLIC: "everybody", Action.ONESELF: "whoever is signed in"}
-            who = of_all[action] if action in of_all else f"{NEEDED[action]} and above"
+            action = ROUTE_PERMISSIONS[route]
+            of_all = {Permission.PUBLIC: "everybody", Permission.AUTHENTICATED: "whoever is signed in"}
+            who = of_all[action] if action in of_all else f"{REQUIRED_ROLES[action]} and above"
             given = [
                 f"`{one['name']}`" + ("" if one.get("required") else " (optional)")
                 for one in facts.get("parameters", [])
@@ -306,7 +306,7 @@ def api() -> str:
                 given.append(f"a body {body['$ref'].rpartition('/')[2]}")
             takes = f"\n\nTakes {', '.join(given)}." if given else ""
             parts.append(f"## {route}\n\n{facts['description']} For {who}.{takes}")
-    parts += [_job(name, kind) for name, kind in sorted(KINDS.items())]
+    parts += [_job(name, kind) for name, kind in sorted(JOB_TYPES.items())]
     return page(
         "HTTP API",
         "`saccade serve` serves it. Programs send `Authorization: Bearer TOKEN`; browsers have a cookie, and send the "
@@ -316,11 +316,11 @@ def api() -> str:
     )
 
 
-def _job(name: str, kind: JobKind) -> str:
+def _job(name: str, kind: JobType) -> str:
     """A kind of job with its parameters."""
     rows = list(_settings(kind.parameters, ""))
     given = "\n\n" + table(("Parameter", "Type", "Default", "What"), rows) if rows else ""
-    return f"## A job: {name}\n\n{inspect.getdoc(kind.do)} For {kind.needs} and above.{given}"
+    return f"## A job: {name}\n\n{inspect.getdoc(kind.run)} For {kind.required_role} and above.{given}"
 
 
 def described() -> dict[str, Any]:
@@ -328,16 +328,16 @@ def described() -> dict[str, Any]:
     from fastapi import FastAPI
 
     from saccade import __version__
-    from saccade.server.app import FAILURES, ROUTERS
-    from saccade.server.middleware.idempotency import describe_once
+    from saccade.server.app import ERROR_RESPONSES, ROUTERS
+    from saccade.server.middleware.idempotency import document_idempotency
 
-    served = FastAPI(title="Saccade", version=__version__, responses=FAILURES)
+    served = FastAPI(title="Saccade", version=__version__, responses=ERROR_RESPONSES)
     for router in ROUTERS:
         served.include_router(router)
     for name in (*EVENTS, PING):
         served.webhooks.add_api_route(f"/{name}", _told(name), methods=["POST"], status_code=204)
     found = served.openapi()
-    describe_once(found)
+    document_idempotency(found)
     found["webhooks"] = {path.strip("/"): facts for path, facts in found["webhooks"].items()}
     for facts in found["webhooks"].values():
         facts["post"]["responses"] = {"2XX": {"description": "It was accepted."}}
@@ -367,7 +367,7 @@ def webhooks() -> str:
         fields = table(
             ("In `data`", "Type"), [[f"`{one.name}`", _type(hints[one.name])] for one in dataclasses.fields(sample)]
         )
-        told = json.loads(body_of(name, datetime(2026, 11, 5, 9, 30, tzinfo=UTC), "default", sample))
+        told = json.loads(serialize_event(name, datetime(2026, 11, 5, 9, 30, tzinfo=UTC), "default", sample))
         parts.append(
             f"## {name}\n\n{inspect.getdoc(type(sample))}\n\n{fields}\n\n```json\n{json.dumps(told, indent=2)}\n```"
         )

@@ -10,7 +10,7 @@ export default ts.config(
   {
     languageOptions: { parserOptions: { parser: ts.parser } },
     rules: {
-      'no-undef': 'off', // TypeScript knows better
+      'no-undef': 'off', // TypeScript checks this
       'vue/max-attributes-per-line': 'off',
       'vue/singleline-html-element-content-newline': 'off',
       'vue/html-self-closing': 'off',

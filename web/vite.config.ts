@@ -7,18 +7,19 @@ import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
 import vuetify from 'vite-plugin-vuetify'
 
-const out = fileURLToPath(new URL('../src/saccade/server/web', import.meta.url))
+const outDir = fileURLToPath(new URL('../src/saccade/server/web', import.meta.url))
 
-/** Leaves a compressed copy beside each script and style, so that the server need not compress. */
-function compressed(): Plugin {
+/** Writes a gzip copy beside each asset, so that the server does not compress at every request. */
+function gzipAssets(): Plugin {
   return {
-    name: 'compressed',
+    name: 'gzip-assets',
     apply: 'build',
     closeBundle() {
-      const folder = join(out, 'assets')
+      const folder = join(outDir, 'assets')
       for (const name of readdirSync(folder)) {
         if (/\.(js|css|svg)$/.test(name)) {
-          writeFileSync(join(folder, `${name}.gz`), gzipSync(readFileSync(join(folder, name)), { level: 9 }))
+          const content = readFileSync(join(folder, name))
+          writeFileSync(join(folder, `${name}.gz`), gzipSync(content, { level: 9 }))
         }
       }
     },
@@ -26,9 +27,9 @@ function compressed(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [vue(), vuetify({ autoImport: true }), compressed()],
+  plugins: [vue(), vuetify({ autoImport: true }), gzipAssets()],
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
   test: { environment: 'node' },
-  build: { outDir: out, emptyOutDir: true, target: 'es2022', chunkSizeWarningLimit: 700, modulePreload: { polyfill: false } },
+  build: { outDir, emptyOutDir: true, target: 'es2022', chunkSizeWarningLimit: 700, modulePreload: { polyfill: false } },
   server: { proxy: { '/api': 'http://127.0.0.1:8080' } },
 })

@@ -1,6 +1,6 @@
 """Saccade: the computer-vision loop in one program.
 
-Names are imported from their rooms when first used, so that ``import saccade`` costs nothing.
+Public names are imported from their modules on first use, so that ``import saccade`` is fast.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from saccade.app.datasets.classes import ClassFacts, change_classes, classes_of
+    from saccade.app.datasets.classes import ClassSummary, edit_classes, list_classes
     from saccade.app.ingest.exporting import export_dataset
     from saccade.app.ingest.importing import ImportResult, SplitRequest, import_dataset
     from saccade.app.ml.compare import compare_models
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from saccade.app.ml.predict import PredictResult, predict
     from saccade.app.ml.train import TrainResult, train
     from saccade.app.pipelines.run import PipelineResult, plan_pipeline, run_pipeline
-    from saccade.client import RemoteVersion, Site, connect
+    from saccade.client import RemoteVersion, RemoteWorkspace, connect
     from saccade.core.class_edits import AddClass, MergeClass, RecolorClass, RemoveClass, RenameClass
     from saccade.core.errors import SaccadeError
     from saccade.core.objects import Box, Ellipse, Keypoints, Mask, Object, Points, Polygon, Polyline, RotatedBox
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "saccade.app.datasets.classes": ("ClassFacts", "change_classes", "classes_of"),
+_EXPORTS = {
+    "saccade.app.datasets.classes": ("ClassSummary", "edit_classes", "list_classes"),
     "saccade.app.ml.compare": ("compare_models",),
     "saccade.app.ml.evaluate": ("EvaluationResult", "evaluate_model"),
     "saccade.app.ingest.exporting": ("export_dataset",),
@@ -45,7 +45,7 @@ _HOMES = {
     "saccade.app.pipelines.run": ("PipelineResult", "plan_pipeline", "run_pipeline"),
     "saccade.app.ml.predict": ("PredictResult", "predict"),
     "saccade.app.ml.train": ("TrainResult", "train"),
-    "saccade.client": ("RemoteVersion", "Site", "connect"),
+    "saccade.client": ("RemoteVersion", "RemoteWorkspace", "connect"),
     "saccade.core.class_edits": ("AddClass", "MergeClass", "RecolorClass", "RemoveClass", "RenameClass"),
     "saccade.core.errors": ("SaccadeError",),
     "saccade.core.objects": (
@@ -72,13 +72,13 @@ _HOMES = {
     "saccade.store.workspace": ("Workspace",),
     "saccade.training.recipe": ("Recipe", "load_recipe", "parse_recipe"),
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
     "AddClass",
     "Box",
-    "ClassFacts",
     "ClassInfo",
+    "ClassSummary",
     "Column",
     "DatasetVersion",
     "Ellipse",
@@ -100,27 +100,27 @@ __all__ = [
     "Recipe",
     "RecolorClass",
     "RemoteVersion",
+    "RemoteWorkspace",
     "RemoveClass",
     "RenameClass",
     "RotatedBox",
     "SaccadeError",
     "Schema",
-    "Site",
     "SplitRequest",
     "Step",
     "TrainResult",
     "VideoRef",
     "Workspace",
     "__version__",
-    "change_classes",
-    "classes_of",
     "collect_garbage",
     "compare_models",
     "connect",
+    "edit_classes",
     "evaluate_coco_files",
     "evaluate_model",
     "export_dataset",
     "import_dataset",
+    "list_classes",
     "load_graph",
     "load_recipe",
     "parse_recipe",
@@ -136,9 +136,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'saccade' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

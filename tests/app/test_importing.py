@@ -1,4 +1,4 @@
-"""Imports: all or nothing, with everything that was noticed said."""
+"""Imports and exports: atomic, with a complete report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from saccade.app.ingest.exporting import export_dataset
 from saccade.app.ingest.importing import SplitRequest, import_dataset
 from saccade.core.errors import FormatError, InvalidValueError, NotFoundError
 from saccade.core.reader import Item
-from saccade.core.report import Action
+from saccade.core.report import FindingType
 from saccade.core.schema import Column, Kind, Schema
 from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
@@ -25,13 +25,13 @@ from saccade.store.workspace import Workspace
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
-    with Workspace.create(tmp_path / "home") as made:
-        yield made
+    with Workspace.create(tmp_path / "home") as opened:
+        yield opened
 
 
 @pytest.fixture
 def flawed(pictures: Path, tmp_path: Path) -> Path:
-    """A COCO folder with a box that runs off its image."""
+    """A COCO folder with a box that exceeds its image."""
     folder = tmp_path / "flawed"
     (folder / "images").mkdir(parents=True)
     truth = json.loads((pictures / "annotations.json").read_text())
@@ -42,24 +42,24 @@ def flawed(pictures: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_run_keeps_the_report(workspace: Workspace, flawed: Path) -> None:
+def test_run_has_the_report(workspace: Workspace, flawed: Path) -> None:
     result = import_dataset(workspace, flawed, "d")
     (run,) = workspace.runs.list(kind="import")
     kept = json.loads((run.folder / "report.json").read_text("utf-8"))
     assert kept == result.report.to_json()
-    assert any(finding.action is not Action.NOTICED for finding in result.report)
+    assert any(finding.action is not FindingType.WARNING for finding in result.report)
     assert (run.state, run.outputs) == ("finished", ("d@1",))
 
 
-def test_a_folder_by_its_uri(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+def test_folder_by_file_uri(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
     folder = tmp_path / "with a space"
     shutil.copytree(pictures, folder)
     version = import_dataset(workspace, folder.as_uri(), "d").version
     assert len(version) == 10
-    assert version.info.message == "import with a space (coco)", "where it lay is nobody else's affair"
+    assert version.info.message == "import with a space (coco)", "the message does not reveal the folder"
 
 
-def test_strict_refuses_and_leaves_nothing(workspace: Workspace, flawed: Path) -> None:
+def test_strict_import_with_losses_fails(workspace: Workspace, flawed: Path) -> None:
     with pytest.raises(FormatError, match="would lose or change"):
         import_dataset(workspace, flawed, "d", strict=True)
     assert workspace.datasets.list() == []
@@ -67,7 +67,7 @@ def test_strict_refuses_and_leaves_nothing(workspace: Workspace, flawed: Path) -
     assert doctor(workspace) == []
 
 
-def test_groups_stay_together(workspace: Workspace, pictures: Path) -> None:
+def test_groups_are_not_split(workspace: Workspace, pictures: Path) -> None:
     request = SplitRequest({"train": 0.5, "val": 0.5}, r"scene00([0-4]|[5-9])")
     result = import_dataset(workspace, pictures, "d", split=request)
     assert result.splits == {"train": 5, "val": 5}
@@ -75,7 +75,7 @@ def test_groups_stay_together(workspace: Workspace, pictures: Path) -> None:
         import_dataset(workspace, pictures, "e", split=SplitRequest({"train": 1.0}, "nothing"))
 
 
-def test_stopped_by_the_one_who_watches(workspace: Workspace, pictures: Path) -> None:
+def test_interrupt_from_progress(workspace: Workspace, pictures: Path) -> None:
     class Impatient:
         def start(self, what: str, total: int | None = None) -> None: ...
 
@@ -91,19 +91,19 @@ def test_stopped_by_the_one_who_watches(workspace: Workspace, pictures: Path) ->
 
 
 @pytest.mark.parametrize("format", ["coco", "yolo", "voc"])
-def test_there_and_back(workspace: Workspace, pictures: Path, tmp_path: Path, format: str) -> None:
+def test_export_and_import_round_trip(workspace: Workspace, pictures: Path, tmp_path: Path, format: str) -> None:
     first = import_dataset(workspace, pictures, "first").version
     export_dataset(workspace, "first", tmp_path / "out", format)
     result = import_dataset(workspace, tmp_path / "out", "second")
     assert result.format == format
     second = {item.key: item["objects"] for item in result.version.items(["objects"])}
     for item in first.items(["objects"]):
-        assert [one.class_name for one in second[item.key]] == [one.class_name for one in item["objects"]]
-        for one, other in zip(item["objects"], second[item.key], strict=True):
-            assert one.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), abs=0.01)
+        assert [obj.class_name for obj in second[item.key]] == [obj.class_name for obj in item["objects"]]
+        for obj, other in zip(item["objects"], second[item.key], strict=True):
+            assert obj.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), abs=0.01)
 
 
-def test_a_failed_export_leaves_nothing(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+def test_failed_export_leaves_nothing(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
     import_dataset(workspace, pictures, "d")
     with pytest.raises(FormatError, match="cannot hold everything"):
         export_dataset(workspace, "d", tmp_path / "out", "yolo", strict=True)
@@ -111,11 +111,11 @@ def test_a_failed_export_leaves_nothing(workspace: Workspace, pictures: Path, tm
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
-def test_options_of_a_format(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+def test_format_options(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
     import_dataset(workspace, pictures, "d")
     export_dataset(workspace, "d", tmp_path / "obb", "yolo", options={"task": "obb"})
     result = import_dataset(workspace, tmp_path / "obb", "again")
-    types = {one.geometry.type for item in result.version.items(["objects"]) for one in item["objects"]}
+    types = {obj.geometry.type for item in result.version.items(["objects"]) for obj in item["objects"]}
     assert types == {"rotated_box"}
     with pytest.raises(FormatError, match="no option 'tsk'"):
         export_dataset(workspace, "d", tmp_path / "other", "yolo", options={"tsk": "obb"})
@@ -136,8 +136,8 @@ def test_archives(workspace: Workspace, pictures: Path, tmp_path: Path, kind: st
     assert [info.name for info in workspace.datasets.list()] == ["d"]
 
 
-def test_a_source_at_a_url(workspace: Workspace, pictures: Path) -> None:
-    """Folders and archives; what leads out of the folder is set aside."""
+def test_fsspec_url(workspace: Workspace, pictures: Path) -> None:
+    """Folders and archives; names that lead outside the folder are skipped."""
     memory = fsspec.filesystem("memory")
     for path in sorted(pictures.rglob("*")):
         if path.is_file():
@@ -145,7 +145,9 @@ def test_a_source_at_a_url(workspace: Workspace, pictures: Path) -> None:
     memory.pipe_file("/bucket/data/a\x07b.jpg", b"x")
     result = import_dataset(workspace, "memory://bucket/data", "d")
     assert (len(result.version), result.format) == (10, "coco")
-    assert [one.reason for one in result.report if "leads out" in one.reason] == ["name that leads out of the source"]
+    assert [finding.reason for finding in result.report if "leads out" in finding.reason] == [
+        "file name that leads outside the source"
+    ]
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for path in sorted(pictures.rglob("*")):
@@ -163,7 +165,7 @@ def test_a_source_at_a_url(workspace: Workspace, pictures: Path) -> None:
     assert not list((workspace.location / "tmp").rglob("*.jpg"))
 
 
-def test_an_animated_image_is_said_to_be_one(workspace: Workspace, tmp_path: Path) -> None:
+def test_animated_image_gives_a_warning(workspace: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "animated"
     folder.mkdir()
     frames = [Image.new("RGB", (8, 6), (shade, 0, 0)) for shade in (0, 100, 200)]
@@ -171,11 +173,11 @@ def test_an_animated_image_is_said_to_be_one(workspace: Workspace, tmp_path: Pat
     frames[0].save(folder / "b.png")
     result = import_dataset(workspace, folder, "d")
     (finding,) = result.report
-    assert (finding.action, finding.key, finding.detail) == (Action.NOTICED, "a", "of 3")
+    assert (finding.action, finding.key, finding.detail) == (FindingType.WARNING, "a", "of 3")
     assert "first frame" in finding.reason
 
 
-def test_the_frames_of_a_sequence_stay_together(workspace: Workspace, tmp_path: Path) -> None:
+def test_frames_of_a_sequence_share_a_split(workspace: Workspace, tmp_path: Path) -> None:
     source = tmp_path / "mot"
     for name in ("one", "two", "three", "four"):
         (source / name / "img1").mkdir(parents=True)
@@ -184,13 +186,13 @@ def test_the_frames_of_a_sequence_stay_together(workspace: Workspace, tmp_path: 
         for frame in range(1, 4):
             Image.new("RGB", (20, 10), (frame * 40, 0, 0)).save(source / name / "img1" / f"{frame:06}.png")
     version = import_dataset(workspace, source, "d", split=SplitRequest({"train": 0.5, "val": 0.5})).version
-    found = {(item.key.partition("/")[0], item["split"]) for item in version.items(["split"])}
-    assert len(found) == 4
-    assert {split for _, split in found} == {"train", "val"}
+    groups = {(item.key.partition("/")[0], item["split"]) for item in version.items(["split"])}
+    assert len(groups) == 4
+    assert {split for _, split in groups} == {"train", "val"}
 
 
-def test_files_that_are_two_things_at_once(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
-    """A picture with an archive behind it is a picture; called an archive, it is what the archive holds."""
+def test_polyglot_files(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+    """An image with an appended archive is an image; with the suffix of an archive it is the archive."""
     picture = next((pictures / "images").iterdir()).read_bytes()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -209,7 +211,7 @@ def test_files_that_are_two_things_at_once(workspace: Workspace, pictures: Path,
     assert set(items) == {"both", "page", "name"}
     assert result.version.read_media(items["both"]) == both
     assert items["name"].format == "jpeg"
-    assert {each.key for each in result.report if each.action is Action.SET_ASIDE} == {"script"}
+    assert {each.key for each in result.report if each.action is FindingType.SET_ASIDE} == {"script"}
     (tmp_path / "both.zip").write_bytes(both)
     unpacked = import_dataset(workspace, tmp_path / "both.zip", "unpacked")
     assert [item.key for item in unpacked.version.items()] == ["inside"]
@@ -225,7 +227,7 @@ def _png(text: bytes = b"") -> bytes:
     return out.getvalue()
 
 
-def test_items_without_a_split_are_counted_too(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
+def test_items_without_split_are_counted(workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
     keys = import_dataset(workspace, pictures, "d").version.keys()
     schema = Schema((Column("split", Kind.TEXT),))
     workspace.datasets.write("d", schema, [Item(key, {"split": "train"}) for key in keys[:4]], mode="merge")

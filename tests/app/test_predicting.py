@@ -1,4 +1,4 @@
-"""Predictions: which images a source means, what is written, and what other tools read of it."""
+"""Predictions: sources, outputs, and compatibility of the outputs with other tools."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def workspace(workspace_copy: Path) -> Iterator[Workspace]:
 
 @pytest.fixture
 def photos(pictures: Path, tmp_path: Path) -> Path:
-    """Pictures in folders, two of them with names that differ by their suffix alone."""
+    """Images in folders, two of which differ only in their suffix."""
     source = sorted((pictures / "images").iterdir())
     for name, path in zip(("a.jpg", "sub/b.jpg", "sub/b.jpeg"), source, strict=False):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def test_keys_of_a_folder_a_file_and_a_glob(workspace: Workspace, photos: Path) 
     assert keys(workspace, photos / "**" / "*.jpg") == ["a", "sub/b"]
 
 
-def test_a_dataset_wins_over_a_folder_of_its_name(
+def test_dataset_takes_precedence_over_folder(
     workspace: Workspace, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos.rename(tmp_path / "harbour")
@@ -53,12 +53,12 @@ def test_a_dataset_wins_over_a_folder_of_its_name(
     assert len(keys(workspace, "./harbour")) == 3
 
 
-def test_a_split_of_a_dataset(workspace: Workspace) -> None:
+def test_predict_on_split(workspace: Workspace) -> None:
     assert len(predict(workspace, "ships", "harbour", split="test").predictions) == 2
 
 
 @pytest.mark.slow
-def test_a_bad_image_is_set_aside(workspace: Workspace, photos: Path, tmp_path: Path) -> None:
+def test_unreadable_image_is_skipped(workspace: Workspace, photos: Path, tmp_path: Path) -> None:
     (photos / "bad.jpg").write_bytes((photos / "a.jpg").read_bytes()[:3000])
     result = predict(workspace, "ships", str(photos), out=tmp_path / "out", dataset="found", min_score=0.01)
     assert [prediction.key for prediction in result.unreadable] == ["bad"]
@@ -68,27 +68,27 @@ def test_a_bad_image_is_set_aside(workspace: Workspace, photos: Path, tmp_path: 
     assert [image["file_name"] for image in coco["images"]] == ["a.jpg", "sub/b.jpeg", "sub/b.jpg"]
 
 
-def test_nothing_to_predict_on(workspace: Workspace, tmp_path: Path) -> None:
+def test_no_images(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for source in ("empty", "*.gif", "none"):
         with pytest.raises(NotFoundError):
             predict(workspace, "ships", str(tmp_path / source))
 
 
-def test_nothing_is_overwritten(workspace: Workspace, photos: Path, tmp_path: Path) -> None:
+def test_existing_outputs_are_not_overwritten(workspace: Workspace, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ConflictError):
         predict(workspace, "ships", str(photos), out=photos)
     with pytest.raises(ConflictError):
         predict(workspace, "ships", str(photos), dataset="harbour")
 
 
-def test_the_dataset_of_predictions_knows_where_it_comes_from(workspace: Workspace) -> None:
+def test_prediction_dataset_has_lineage(workspace: Workspace) -> None:
     result = predict(workspace, "ships", "harbour", dataset="found", min_score=0.01)
     assert result.dataset == "found@1"
     lineage = json.dumps(workspace.lineage("found@1"), default=str)
     assert "ships@1" in lineage
     assert "harbour@1" in lineage
-    scores = [one.score for item in workspace.datasets.open("found").items() for one in item["objects"]]
+    scores = [obj.score for item in workspace.datasets.open("found").items() for obj in item["objects"]]
     assert scores
     assert all(score is not None and 0.01 <= score <= 1 for score in scores)
 
@@ -97,26 +97,26 @@ Boxes = dict[str, tuple[np.ndarray, list[str]]]
 
 
 def ours(workspace: Workspace, ref: str) -> Boxes:
-    """Boxes and class names of each picture by its stem."""
+    """Boxes and class names of each image by its stem."""
     return {
         item.key: (
-            np.array([one.geometry.bounds_xyxy() for one in item["objects"]]).reshape(-1, 4),
-            [one.class_name for one in item["objects"]],
+            np.array([obj.geometry.bounds_xyxy() for obj in item["objects"]]).reshape(-1, 4),
+            [obj.class_name for obj in item["objects"]],
         )
         for item in workspace.datasets.open(ref).items()
     }
 
 
 def theirs(dataset: sv.DetectionDataset) -> Boxes:
-    found: Boxes = {}
+    boxes: Boxes = {}
     for path, detections in dataset.annotations.items():
         classes = [] if detections.class_id is None else detections.class_id.tolist()
-        found[Path(path).stem] = (detections.xyxy.reshape(-1, 4), [dataset.classes[index] for index in classes])
-    return found
+        boxes[Path(path).stem] = (detections.xyxy.reshape(-1, 4), [dataset.classes[index] for index in classes])
+    return boxes
 
 
 def read_back(folder: Path, format: str) -> sv.DetectionDataset:
-    """An export as the independent reader sees it."""
+    """Load an export with supervision."""
     if format == "coco":
         (labels,) = folder.rglob("*.json")
         return sv.DetectionDataset.from_coco(str(folder / "images"), str(labels))
@@ -127,22 +127,22 @@ def read_back(folder: Path, format: str) -> sv.DetectionDataset:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(("format", "tolerance"), [("coco", 1e-3), ("yolo", 1e-2), ("voc", 1e-2)])
-def test_exported_predictions_are_read_by_another_tool(
+def test_supervision_reads_exported_predictions(
     workspace: Workspace, tmp_path: Path, format: str, tolerance: float
 ) -> None:
     predict(workspace, "ships", "harbour", dataset="found", min_score=0.01)
     report = export_dataset(workspace, "found", tmp_path / "out", format)
-    expected, found = ours(workspace, "found"), theirs(read_back(tmp_path / "out", format))
-    assert set(found) == set(expected)
+    expected, actual = ours(workspace, "found"), theirs(read_back(tmp_path / "out", format))
+    assert set(actual) == set(expected)
     assert sum(len(names) for _, names in expected.values()) > 0
     for key, (boxes, names) in expected.items():
-        assert found[key][1] == names
-        np.testing.assert_allclose(found[key][0], boxes, atol=tolerance)
+        assert actual[key][1] == names
+        np.testing.assert_allclose(actual[key][0], boxes, atol=tolerance)
     lost = {finding.reason for finding in report}
     assert (format == "coco") == (not any("score" in reason for reason in lost)), lost
 
 
-def test_videos_are_predicted_frame_by_frame(trained_command: Command, tmp_path: Path) -> None:
+def test_predict_on_video_frames(trained_command: Command, tmp_path: Path) -> None:
     from tests.support.video_clips import make_clip
 
     folder = tmp_path / "films"
@@ -150,11 +150,11 @@ def test_videos_are_predicted_frame_by_frame(trained_command: Command, tmp_path:
     make_clip(folder / "street.mp4", 7, options={"g": "3"})
     (folder / "cut.mkv").write_bytes(make_clip(tmp_path / "whole.mkv", 7).read_bytes()[:300])
     run = trained_command
-    found = run.json("predict", "ships", str(folder), "--out", str(tmp_path / "found"), "--dataset", "found")
+    result = run.json("predict", "ships", str(folder), "--out", str(tmp_path / "found"), "--dataset", "found")
     content = json.loads((tmp_path / "found" / "predictions.json").read_text())
     assert [image["file_name"] for image in content["images"]] == [f"street/{number:06}.jpg" for number in range(7)]
     assert len(list((tmp_path / "found" / "pictures" / "street").iterdir())) == 7
-    assert "cut" in json.dumps(found)
+    assert "cut" in json.dumps(result)
     with Workspace.find() as workspace:
         version = workspace.datasets.open("found")
         assert [item["image"].frame for item in version.items()] == list(range(7))

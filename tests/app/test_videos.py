@@ -1,4 +1,4 @@
-"""Videos come in once, and their frames are images like any other."""
+"""Import, export and prediction of videos and their frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from saccade.app.ingest.importing import SplitRequest, import_dataset
 from saccade.core.errors import FormatError, MediaError, NotFoundError
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
-from saccade.core.report import Action
+from saccade.core.report import FindingType
 from saccade.core.schema import Column, ImageRef, Kind, Schema, VideoRef
 from saccade.media.image import decode
 from saccade.media.loader import frame_index, read_image
@@ -30,8 +30,8 @@ from saccade.store.workspace import Workspace
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
-    with Workspace.create(tmp_path / "home") as made:
-        yield made
+    with Workspace.create(tmp_path / "home") as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -54,23 +54,23 @@ def test_every_frame_is_an_item(workspace: Workspace, films: Path) -> None:
         ref: ImageRef = items[key]["image"]
         assert (ref.frame, ref.width, ref.height) == (int(key[-6:]), 64, 48)
         assert number_in(read_image(result.version, ref)) == ref.frame
-    assert len(list(workspace.objects.digests())) == 2  # each video once
+    assert len(list(workspace.blobs.digests())) == 2  # each video once
     assert len(frame_index(result.version, items["street/000000"]["image"])) == 30
     assert result.version.where("image.frame == 11") == ["inside/door/000011", "street/000011"]
     assert doctor(workspace) == []
 
 
 @pytest.mark.slow
-def test_many_threads_read_frames_at_once(workspace: Workspace, films: Path) -> None:
+def test_concurrent_reads_of_frames(workspace: Workspace, films: Path) -> None:
     version = import_dataset(workspace, films, "clips").version
     refs = [item["image"] for item in version.items()] * 3
     order = np.random.default_rng(3).permutation(len(refs))
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda at: number_in(read_image(version, refs[at])), order))
-    assert found == [refs[at].frame for at in order]
+        numbers = list(pool.map(lambda at: number_in(read_image(version, refs[at])), order))
+    assert numbers == [refs[at].frame for at in order]
 
 
-def test_some_frames(workspace: Workspace, films: Path) -> None:
+def test_selection_of_frames(workspace: Workspace, films: Path) -> None:
     def keys(**options: object) -> list[str]:
         name = f"d{len(workspace.datasets.list())}"
         source = films / "street.mp4"
@@ -93,36 +93,36 @@ def test_whole_videos(workspace: Workspace, films: Path, link: bool) -> None:
     assert version.read_media(ref) == (films / "street.mp4").read_bytes()
     assert version.where("video.duration > 2") == ["inside/door"]
     assert version.histogram("video.frames", bins=2)["count"] == 2
-    with pytest.raises(FormatError, match="Whole videos are not exported"):
+    with pytest.raises(FormatError, match="Whole videos cannot be exported"):
         export_dataset(workspace, "clips", films.parent / "out", "images")
 
 
 @pytest.mark.slow
-def test_frames_of_one_video_are_in_one_split(workspace: Workspace, films: Path) -> None:
+def test_frames_of_a_video_share_a_split(workspace: Workspace, films: Path) -> None:
     for number in range(6):
         shutil.copy(films / "street.mp4", films / f"street{number}.mp4")
     split = SplitRequest({"train": 0.5, "val": 0.5}, seed=1)
     version = import_dataset(workspace, films, "clips", split=split).version
-    found: dict[str, set[str]] = {}
+    splits: dict[str, set[str]] = {}
     for item in version.items(["split"]):
-        found.setdefault(item.key.rpartition("/")[0], set()).add(item["split"])
-    assert all(len(names) == 1 for names in found.values())
-    assert set.union(*found.values()) == {"train", "val"}
+        splits.setdefault(item.key.rpartition("/")[0], set()).add(item["split"])
+    assert all(len(names) == 1 for names in splits.values())
+    assert set.union(*splits.values()) == {"train", "val"}
 
 
-def test_a_broken_video_is_set_aside(workspace: Workspace, films: Path) -> None:
+def test_broken_video_is_skipped(workspace: Workspace, films: Path) -> None:
     (films / "cut.mp4").write_bytes((films / "street.mp4").read_bytes()[:900])
     (films / "text.avi").write_text("not a video")
     result = import_dataset(workspace, films, "clips", options={"fps": "1"})
-    aside = {finding.key: finding.detail for finding in result.report if finding.action is Action.SET_ASIDE}
+    aside = {finding.key: finding.detail for finding in result.report if finding.action is FindingType.SET_ASIDE}
     assert set(aside) == {"cut", "text"}
     assert "damaged or truncated" in aside["cut"]
     assert "no video file" in aside["text"]
-    whole = import_dataset(workspace, films, "whole", options={"frames": "none"})
-    assert (len(whole.version), whole.set_aside) == (2, 2)
+    videos = import_dataset(workspace, films, "whole", options={"frames": "none"})
+    assert (len(videos.version), videos.skipped) == (2, 2)
 
 
-def test_a_linked_video_that_changed_is_noticed(workspace: Workspace, films: Path) -> None:
+def test_changed_linked_video_is_detected(workspace: Workspace, films: Path) -> None:
     version = import_dataset(workspace, films, "clips", link=True).version
     ref: ImageRef = version.get("street/000002")["image"]
     assert number_in(read_image(version, ref)) == 2
@@ -132,22 +132,22 @@ def test_a_linked_video_that_changed_is_noticed(workspace: Workspace, films: Pat
     with pytest.raises(MediaError, match="has changed since it was imported"):
         version.open_media(ref)
     path.unlink()
-    with pytest.raises(NotFoundError, match="is gone"):
+    with pytest.raises(NotFoundError, match="is missing"):
         version.open_media(ref)
     assert doctor(workspace) != []
 
 
-def test_frames_are_exported_as_pictures(workspace: Workspace, films: Path, tmp_path: Path) -> None:
+def test_frames_are_exported_as_images(workspace: Workspace, films: Path, tmp_path: Path) -> None:
     import_dataset(workspace, films, "clips")
     report = export_dataset(workspace, "clips", tmp_path / "out", "mot")
-    assert ("frames are written as pictures", "42 frames") in {(each.reason, each.detail) for each in report}
+    assert ("frames exported as images", "42 frames") in {(each.reason, each.detail) for each in report}
     written = sorted((tmp_path / "out" / "street" / "img1").iterdir())
     assert [path.name for path in written][:2] == ["000000.jpg", "000001.jpg"]
     assert [number_in(decode(path)) for path in written] == list(range(30))
 
 
 @pytest.mark.slow
-def test_frames_can_be_labelled_and_come_back(workspace: Workspace, films: Path, tmp_path: Path) -> None:
+def test_labelled_frames_round_trip(workspace: Workspace, films: Path, tmp_path: Path) -> None:
     version = import_dataset(workspace, films, "clips").version
     labelled = [
         Item(item.key, {**item.values, "objects": (Object("1", "car", Box(at, 0, at + 5, 9), track="7"),)})
@@ -160,7 +160,7 @@ def test_frames_can_be_labelled_and_come_back(workspace: Workspace, films: Path,
     assert [item["objects"][0].geometry.x1 for item in again.items()] == [float(at) for at in range(42)]
 
 
-def test_cvat_labels_of_a_video_beside_them(workspace: Workspace, films: Path) -> None:
+def test_cvat_labels_beside_a_video(workspace: Workspace, films: Path) -> None:
     shape = (
         '<box frame="{0}" keyframe="1" outside="{1}" occluded="0" xtl="{0}" ytl="1" xbr="{0}9" ybr="3" z_order="0"/>'
     )
@@ -172,13 +172,13 @@ def test_cvat_labels_of_a_video_beside_them(workspace: Workspace, films: Path) -
     version = import_dataset(workspace, films, "clips").version
     assert len(version) == 30
     boxes = {item.key[-6:]: [each.track for each in item["objects"]] for item in version.items()}
-    assert {key for key, found in boxes.items() if found} == {"000002", "000003", "000004"}
+    assert {key for key, objects in boxes.items() if objects} == {"000002", "000003", "000004"}
     assert number_in(read_image(version, version.get("street/000017")["image"])) == 17
 
 
 @pytest.mark.slow
-def test_a_dataset_of_an_earlier_time_is_read_and_extended(workspace: Workspace, pictures: Path) -> None:
-    """Tables made before images had frames lack that field."""
+def test_dataset_without_frame_field(workspace: Workspace, pictures: Path) -> None:
+    """Tables of earlier versions lack the field for frames."""
     import pyarrow as pa
 
     from saccade.store.arrow import codec
@@ -187,7 +187,7 @@ def test_a_dataset_of_an_earlier_time_is_read_and_extended(workspace: Workspace,
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codec, "IMAGE", before)
         patch.setitem(codec.ARROW_TYPES, Kind.IMAGE, before)
-        patch.setitem(codec._ENCODE, Kind.IMAGE, lambda values: codec._structs(values, ImageRef, before))
+        patch.setitem(codec._ENCODERS, Kind.IMAGE, lambda values: codec._encode_structs(values, ImageRef, before))
         old = import_dataset(workspace, pictures, "d").version
         assert old.snapshot.table.schema.field("image").type == before
     items = list(workspace.datasets.open("d").items())
@@ -219,7 +219,7 @@ def test_predictions_on_frames(trained_command: Command, tmp_path: Path) -> None
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="tells open files on Linux only")
 def test_open_videos_are_closed_when_python_ends(tmp_path: Path) -> None:
-    """A traceback stood behind the last line of what had read frames, where modules were gone before them."""
+    """Regression: a traceback at exit, if modules were unloaded before open videos were closed."""
     make_clip(tmp_path / "a.mp4", 5)
     program = f"""
 import atexit, os

@@ -1,15 +1,22 @@
-"""Every screen in a real browser, as people use it; pictures of each are kept in artifacts/screens."""
+"""Every screen in the browser; screenshots are saved in artifacts/screens."""
 
 from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
-from tests.browser.conftest import ON_POSTGRESQL, ON_SQLITE, PASSWORD, Served, keep
+from playwright.sync_api import expect
+from tests.browser.conftest import (
+    ON_POSTGRESQL,
+    ON_SQLITE,
+    PASSWORD,
+    OpenPage,
+    Server,
+    assert_accessible,
+    take_screenshot,
+)
 from tests.support.http_receiver import until
 
 from saccade.app.ingest.importing import import_dataset
@@ -17,107 +24,109 @@ from saccade.core.roles import Role
 from saccade.store.workspace import Workspace
 
 pytestmark = pytest.mark.slow
-Open = Callable[..., Page]
 SCREENS = {
     "dashboard": ("/", "What would you like to do?"),
     "datasets": ("/datasets", "large"),
     "items": ("/datasets/harbour", "10 items"),
-    "item": ("/datasets/harbour/item?key=scene000_00&at=0", "About"),
+    "item": ("/datasets/harbour/item?key=scene000_00&index=0", "Details"),
     "classes": ("/datasets/harbour/classes", "sailboat"),
-    "statistics": ("/datasets/harbour/statistics", "Objects by class"),
-    "versions": ("/datasets/harbour/versions", "The first version"),
-    "export": ("/datasets/harbour/export", "Holds"),
+    "statistics": ("/datasets/harbour/statistics", "Objects per class"),
+    "versions": ("/datasets/harbour/versions", "First version"),
+    "export": ("/datasets/harbour/export", "Supports"),
     "import": ("/import", "Drop files"),
     "jobs": ("/jobs", "Jobs"),
     "models": ("/models", "No models yet"),
-    "pipelines": ("/pipelines", "Steps that run again"),
-    "new-pipeline": ("/pipelines/new", "Begin with an example"),
+    "pipelines": ("/pipelines", "re-runs only the steps"),
+    "new-pipeline": ("/pipelines/new", "Use an example"),
     "runs": ("/runs", "harbour"),
     "train": ("/train", "Recipe"),
-    "apply": ("/apply", "Least score"),
-    "people": ("/people", "owner@example.org"),
-    "account": ("/account", "Tokens"),
-    "webhooks": ("/webhooks", "Programs elsewhere are told"),
-    "log": ("/audit", "signed in"),
-    "nowhere": ("/nowhere", "nothing at this address"),
+    "predict": ("/predict", "Confidence threshold"),
+    "members": ("/members", "owner@example.org"),
+    "account": ("/account", "API tokens"),
+    "webhooks": ("/webhooks", "Webhooks notify external services"),
+    "audit-log": ("/audit-log", "signed in"),
+    "not-found": ("/nowhere", "Page not found"),
 }
 
 
 @pytest.mark.parametrize(
-    ("served", "theme", "width"), [("sqlite", "light", 1440), ("postgresql", "dark", 1024)], indirect=["served"]
+    ("server", "theme", "width"), [("sqlite", "light", 1440), ("postgresql", "dark", 1024)], indirect=["server"]
 )
-@pytest.mark.usefixtures("served")
-def test_every_screen_is_there(opened: Open, theme: str, width: int) -> None:
-    page = opened(Role.OWNER, theme=theme, width=width)
+@pytest.mark.usefixtures("server")
+def test_every_screen_opens(open_page: OpenPage, theme: str, width: int) -> None:
+    page = open_page(Role.OWNER, theme=theme, width=width)
     for name, (path, text) in SCREENS.items():
         page.goto(path)
         expect(page.get_by_text(text).first).to_be_visible()
-        nameless = page.locator("button:visible, a:visible").evaluate_all(
-            "all => all.filter(one => !(one.innerText.trim() || one.ariaLabel || one.title)).map(one => one.outerHTML)"
-        )
-        assert nameless == [], f"{name}: a reader of the screen says nothing for these"
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is wider than the window"
-        keep(page, f"{name}-{theme}-{width}")
+        assert_accessible(page)
+        take_screenshot(page, f"{name}-{theme}-{width}")
 
 
-def test_signing_in_and_out(opened: Open) -> None:
-    page = opened(None, path="/datasets")
+def test_sign_in_and_out(open_page: OpenPage) -> None:
+    page = open_page(None, path="/datasets")
     expect(page).to_have_url(re.compile("/sign-in"))
     page.get_by_label("E-mail").fill("reviewer@example.org")
     page.get_by_label("Password").fill("not the password")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_be_visible()
-    keep(page, "sign-in-refused")
+    take_screenshot(page, "sign-in-refused")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Datasets")).to_be_visible()
-    expect(page.get_by_role("link", name="People")).to_have_count(0)
-    page.goto("/people")
-    expect(page.get_by_text("nothing at this address")).to_be_visible()
+    expect(page.get_by_role("link", name="Members")).to_have_count(0)
+    page.goto("/members")
+    expect(page.get_by_text("Page not found")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
     page.goto("/datasets")
     expect(page).to_have_url(re.compile("/sign-in"))
 
 
 @ON_POSTGRESQL
-def test_an_invitation_leads_in(opened: Open) -> None:
-    owner = opened(Role.OWNER, path="/people")
+def test_invite_a_member_and_remove_their_access(open_page: OpenPage) -> None:
+    owner = open_page(Role.OWNER, path="/members")
     owner.get_by_label("E-mail").fill("new@example.org")
     owner.get_by_role("button", name="Invite").click()
-    link = owner.get_by_test_id("once").or_(owner.locator("[data-test=once]")).inner_text()
-    keep(owner, "people-invited")
-    guest = opened(None, path=link[link.index("/join") :])
+    link = owner.locator("[data-test=secret]").inner_text()
+    take_screenshot(owner, "members-invited")
+    invitation_path = link[link.index("/join") :]
+    guest = open_page(None, path=invitation_path)
     expect(guest.get_by_label("E-mail")).to_have_value("new@example.org")
     guest.get_by_label("Your name").fill("<b>New</b>")
     guest.get_by_label("Password").fill(PASSWORD)
-    keep(guest, "join")
-    guest.get_by_role("button", name="Make the account").click()
+    take_screenshot(guest, "invitation")
+    guest.get_by_role("button", name="Create account").click()
     expect(guest.get_by_role("heading", name="Hello, <b>New</b>")).to_be_visible()
     owner.reload()
-    expect(owner.get_by_role("cell", name="new@example.org")).to_be_visible()
-    again = opened(None, path=link[link.index("/join") :])
-    expect(again.get_by_role("alert")).to_contain_text("leads nowhere")
+    member = owner.get_by_role("row").filter(has_text="new@example.org")
+    expect(member).to_be_visible()
+    second_guest = open_page(None, path=invitation_path)
+    expect(second_guest.get_by_role("alert")).to_contain_text("This link is not valid")
+    member.get_by_role("button", name="Remove access").click()
+    owner.get_by_role("dialog").get_by_role("button", name="Remove access").click()
+    expect(member).to_have_count(0)
+    guest.goto("/datasets")
+    expect(guest).to_have_url(re.compile("/sign-in|/no-project"))
 
 
 @ON_SQLITE
-def test_filtering_sorting_and_looking(opened: Open) -> None:
-    page = opened(Role.VIEWER, path="/datasets/harbour")
+def test_filter_and_sort_items(open_page: OpenPage) -> None:
+    page = open_page(Role.VIEWER, path="/datasets/harbour")
     total = page.locator("[data-test=total]")
     expect(total).to_have_text("10 items")
-    expect(page.get_by_role("gridcell").first.get_by_role("img").or_(page.locator(".face img").first)).to_be_visible()
-    page.locator(".facets .line", has_text="val").get_by_role("button").click()
+    expect(page.locator(".thumbnail img").first).to_be_visible()
+    page.locator(".filter-sidebar .option", has_text="val").get_by_role("button").click()
     expect(total).to_contain_text("of 10")
     assert "splits=" in page.url
-    page.get_by_role("button", name="Clear", exact=True).click()
+    page.get_by_role("button", name="Clear filters").click()
     expect(total).to_have_text("10 items")
     query = page.get_by_label("Query", exact=True)
     query.fill("len(objects) > 10000")
     query.press("Enter")
-    expect(page.get_by_text("No item is like this")).to_be_visible()
+    expect(page.get_by_text("No matching items")).to_be_visible()
     query.fill("len(objcts) > 1")
     query.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("objcts")
-    keep(page, "items-wrong-query")
+    take_screenshot(page, "items-invalid-query")
     query.fill("len(obj")
     expect(page.get_by_role("option", name="objects")).to_be_visible()
     query.press("Tab")
@@ -125,183 +134,184 @@ def test_filtering_sorting_and_looking(opened: Open) -> None:
     query.press("Enter")
     expect(total).to_contain_text("items")
     expect(page.get_by_role("alert")).to_have_count(0)
-    bars = page.get_by_role("group", name="Objects in an item").get_by_role("button")
-    bars.nth(0).click()
+    page.get_by_role("group", name="Objects per item").get_by_role("button").first.click()
     expect(total).to_contain_text("of 10")
     page.go_back()
     page.goto("/datasets/harbour")
-    first = page.get_by_role("gridcell").first.inner_text()
-    page.get_by_role("button", name="Turn the order round").click()
-    expect(page.get_by_role("gridcell").first).not_to_contain_text(first.split("\n", maxsplit=1)[0])
+    first_item = page.get_by_role("gridcell").first
+    first_key = first_item.inner_text().split("\n", maxsplit=1)[0]
+    page.get_by_role("button", name="Reverse order").click()
+    expect(first_item).not_to_contain_text(first_key)
 
 
-def test_one_item_after_the_other(opened: Open) -> None:
-    page = opened(Role.VIEWER, path="/datasets/harbour")
+def test_browse_single_items(open_page: OpenPage) -> None:
+    page = open_page(Role.VIEWER, path="/datasets/harbour")
     page.get_by_role("button", name=re.compile("^Item ")).first.click()
     heading = page.locator("header strong")
-    first = heading.inner_text()
+    first_key = heading.inner_text()
     expect(page.get_by_text("1 of 10")).to_be_visible()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_text("2 of 10")).to_be_visible()
-    expect(heading).not_to_have_text(first)
+    expect(heading).not_to_have_text(first_key)
     page.keyboard.press("ArrowLeft")
-    expect(heading).to_have_text(first)
-    thing = page.locator(".thing").first
-    thing.click()
-    expect(thing).to_have_attribute("aria-pressed", "true")
+    expect(heading).to_have_text(first_key)
+    first_object = page.locator(".object").first
+    first_object.click()
+    expect(first_object).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("+")
     page.keyboard.press("l")
-    keep(page, "item-chosen")
+    take_screenshot(page, "item-object-selected")
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download the file").click()
+        page.get_by_role("link", name="Download file").click()
     assert Path(download.value.path()).read_bytes()[:2] == b"\xff\xd8"
     page.keyboard.press("Escape")
     expect(page).to_have_url(re.compile("/datasets/harbour$"))
 
 
-def test_a_large_picture_comes_in_squares_and_a_video_by_its_frames(opened: Open) -> None:
-    page = opened(Role.VIEWER, path="/datasets/large")
+def test_large_image_loads_tiles_and_video_loads_frames(open_page: OpenPage) -> None:
+    page = open_page(Role.VIEWER, path="/datasets/large")
     page.get_by_role("button", name=re.compile("^Item ")).first.click()
-    tiles = page.locator("img.part[src*='/tile?']")
+    tiles = page.locator("img.layer[src*='/tile?']")
     expect(tiles.first).to_be_visible()
     for _ in range(8):
         page.keyboard.press("+")
-    expect(page.locator("img.part[src*='level=0']").first).to_be_visible()
-    keep(page, "large")
-    loaded = "all => all.filter(one => one.complete && one.naturalWidth > 0).length"
-    until(lambda: tiles.evaluate_all(loaded) > 0)
+    expect(page.locator("img.layer[src*='level=0']").first).to_be_visible()
+    take_screenshot(page, "large-image")
+    count_loaded = "images => images.filter(image => image.complete && image.naturalWidth > 0).length"
+    until(lambda: tiles.evaluate_all(count_loaded) > 0)
     page.goto("/datasets/film")
     page.get_by_role("button", name=re.compile("^Item ")).first.click()
-    picture = page.locator("img.part").first
-    expect(picture).to_have_attribute("src", re.compile("number=0"))
+    frame = page.locator("img.layer").first
+    expect(frame).to_have_attribute("src", re.compile("number=0"))
     page.keyboard.press(".")
-    expect(picture).to_have_attribute("src", re.compile("number=1&"))
+    expect(frame).to_have_attribute("src", re.compile("number=1&"))
     page.keyboard.press(",")
-    expect(picture).to_have_attribute("src", re.compile("number=0"))
+    expect(frame).to_have_attribute("src", re.compile("number=0"))
     page.get_by_role("button", name="Play").click()
-    expect(picture).to_have_attribute("src", re.compile("number=11"))
-    keep(page, "film")
+    expect(frame).to_have_attribute("src", re.compile("number=11"))
+    take_screenshot(page, "video")
 
 
 @ON_POSTGRESQL
-def test_a_folder_is_dropped_looked_at_and_imported(opened: Open, pictures: Path, served: Served) -> None:
-    page = opened(Role.MANAGER, path="/import")
+def test_import_an_uploaded_folder(open_page: OpenPage, pictures: Path, server: Server) -> None:
+    page = open_page(Role.MANAGER, path="/import")
     page.locator("[data-test=folder]").set_input_files(pictures)
-    expect(page.get_by_text("This is coco")).to_be_visible()
+    expect(page.get_by_text("Detected format: coco")).to_be_visible()
     expect(page.locator(".previews img").first).to_be_visible()
-    keep(page, "import-looked-at")
-    page.get_by_label("Name of the dataset").fill("dropped")
+    take_screenshot(page, "import-review")
+    page.get_by_label("Dataset name").fill("dropped")
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("Imported: dropped@1")).to_be_visible()
-    keep(page, "import-done")
-    page.get_by_role("link", name="Look at the dataset").click()
+    take_screenshot(page, "import-done")
+    page.get_by_role("link", name="View dataset").click()
     expect(page.locator("[data-test=total]")).to_have_text("10 items")
-    with Workspace.open(served.folder) as workspace:
+    with Workspace.open(server.workspace) as workspace:
         assert workspace.datasets.open("dropped").keys() == workspace.datasets.open("harbour").keys()
 
 
-def test_an_archive_a_folder_of_the_server_and_nonsense(
-    opened: Open, pictures: Path, tmp_path: Path, served: Served
+def test_import_an_archive_a_server_folder_and_an_invalid_file(
+    open_page: OpenPage, pictures: Path, tmp_path: Path, server: Server
 ) -> None:
-    page = opened(Role.MANAGER, path="/import")
-    with zipfile.ZipFile(tmp_path / "some photos.zip", "w") as packed:
+    page = open_page(Role.MANAGER, path="/import")
+    with zipfile.ZipFile(tmp_path / "some photos.zip", "w") as archive:
         for image in sorted(pictures.rglob("*.jpg"))[:3]:
-            packed.write(image, f"cats/{image.name}")
-        packed.writestr("cats/broken.jpg", b"no picture")
-        packed.writestr("../outside.jpg", b"x")
+            archive.write(image, f"cats/{image.name}")
+        archive.writestr("cats/broken.jpg", b"no picture")
+        archive.writestr("../outside.jpg", b"x")
     page.locator("[data-test=files]").set_input_files(tmp_path / "some photos.zip")
-    expect(page.get_by_label("Name of the dataset")).to_have_value("some-photos")
+    expect(page.get_by_label("Dataset name")).to_have_value("some-photos")
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("Imported: some-photos@1")).to_be_visible()
-    expect(page.get_by_text("set aside").first).to_be_visible()
-    keep(page, "import-report")
-    assert not (served.folder.parent / "outside.jpg").exists()
+    expect(page.get_by_text("skipped", exact=True).first).to_be_visible()
+    take_screenshot(page, "import-report")
+    assert not (server.workspace.parent / "outside.jpg").exists()
     page.goto("/import")
-    page.get_by_role("button", name="The server").click()
-    page.get_by_text(str(served.allowed)).first.click()
-    keep(page, "import-server")
-    page.get_by_role("button", name="Import this folder").click()
-    expect(page.get_by_text("This is coco")).to_be_visible()
+    page.get_by_role("button", name="Server folder").click()
+    page.get_by_text(str(server.shared_folder)).first.click()
+    take_screenshot(page, "import-server-folder")
+    page.get_by_role("button", name="Use this folder").click()
+    expect(page.get_by_text("Detected format: coco")).to_be_visible()
     page.goto("/import")
     (tmp_path / "notes.txt").write_text("nothing to see")
     page.locator("[data-test=files]").set_input_files(tmp_path / "notes.txt")
-    expect(page.get_by_text("This cannot be imported")).to_be_visible()
-    keep(page, "import-nonsense")
+    expect(page.get_by_text("This source cannot be imported")).to_be_visible()
+    take_screenshot(page, "import-invalid")
     page.goto("/jobs")
-    expect(page.get_by_text("failed").first).to_be_visible()
+    expect(page.get_by_text("Failed", exact=True).first).to_be_visible()
 
 
-def test_a_wrong_query_is_shown_with_its_place(opened: Open, served: Served) -> None:
-    """At once where it is asked with, and on the page of a job that failed for it."""
-    page = opened(Role.MANAGER, path="/datasets/harbour/export")
-    field = page.get_by_label("Only what the query shows")
+def test_query_error_shows_its_position(open_page: OpenPage, server: Server) -> None:
+    """Both in the form that was submitted, and on the page of a job that failed because of it."""
+    page = open_page(Role.MANAGER, path="/datasets/harbour/export")
+    field = page.get_by_label("Current filter")
     field.fill('any(objects, clas == "ship")')
     page.get_by_role("button", name="Export", exact=True).click()
     expect(page.locator(".v-alert")).to_contain_text("clas")
     expect(page.locator(".v-alert").locator("pre")).to_contain_text("^")
-    keep(page, "export-wrong-query")
+    take_screenshot(page, "export-invalid-query")
     field.press_sequentially(" ")
     expect(page.locator(".v-alert")).to_have_count(0)
-    with Workspace.open(served.folder) as workspace:
+    with Workspace.open(server.workspace) as workspace:
         parameters = {"dataset": "harbour", "format": "coco", "where": 'clas == "ship"'}
         job = workspace.jobs.add("export", "Export harbour as coco", parameters)
     page.goto(f"/jobs/{job.id}")
     expect(page.locator(".v-alert").locator("pre")).to_contain_text("^")
-    keep(page, "job-failed-light-1440")
+    take_screenshot(page, "job-failed-light-1440")
 
 
 @ON_SQLITE
-def test_tags_versions_and_restoring(opened: Open) -> None:
-    page = opened(Role.MANAGER, path="/datasets/harbour")
-    page.get_by_role("button", name=re.compile("^Choose ")).nth(0).click()
-    page.get_by_role("button", name=re.compile("^Choose ")).nth(2).click(modifiers=["Shift"])
-    expect(page.get_by_text("3 chosen")).to_be_visible()
-    keep(page, "items-chosen")
-    page.get_by_role("button", name="Tag", exact=True).click()
-    page.get_by_label("Name").last.fill("night")
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Made harbour@2")).to_be_visible()
-    page.locator(".facets .v-chip", has_text="night").click()
+def test_tag_delete_and_restore_items(open_page: OpenPage) -> None:
+    page = open_page(Role.MANAGER, path="/datasets/harbour")
+    checkboxes = page.get_by_role("gridcell").get_by_role("button", name=re.compile("^Select "))
+    checkboxes.nth(0).click()
+    checkboxes.nth(2).click(modifiers=["Shift"])
+    expect(page.get_by_text("3 selected")).to_be_visible()
+    take_screenshot(page, "items-selected")
+    page.get_by_role("button", name="Add tag", exact=True).click()
+    page.get_by_label("Tag name").fill("night")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("Created harbour@2")).to_be_visible()
+    page.locator(".filter-sidebar .v-chip", has_text="night").click()
     expect(page.locator("[data-test=total]")).to_contain_text("3 of 10")
-    page.get_by_role("button", name="Save this view").click()
-    page.get_by_label("Name of the view").fill("at night")
+    page.get_by_role("button", name="Save view").click()
+    page.get_by_label("View name").fill("at night")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("link", name="at night")).to_be_visible()
-    page.get_by_role("button", name=re.compile("^Choose ")).nth(0).click()
-    page.get_by_role("button", name="Choose all").click()
-    page.get_by_role("button", name="Remove", exact=True).click()
-    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
-    expect(page.get_by_text("Made harbour@3")).to_be_visible()
+    checkboxes.nth(0).click()
+    page.get_by_role("button", name="Select all").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("Created harbour@3")).to_be_visible()
     page.get_by_role("tab", name="Versions").click()
     expect(page.get_by_text("3 removed")).to_be_visible()
-    keep(page, "versions-removed")
+    take_screenshot(page, "versions-removed")
     page.get_by_role("option", name=re.compile("^v1")).click()
     page.get_by_role("button", name="Restore").click()
     page.get_by_role("dialog").get_by_role("button", name="Restore").click()
-    expect(page.get_by_text("Made harbour@4")).to_be_visible()
+    expect(page.get_by_text("Created harbour@4")).to_be_visible()
     page.get_by_role("tab", name="Items").click()
     expect(page.locator("[data-test=total]")).to_have_text("10 items")
 
 
-def test_an_export_is_fetched(opened: Open, tmp_path: Path) -> None:
-    page = opened(Role.MANAGER, path="/datasets/large/export")
+def test_export_and_download(open_page: OpenPage) -> None:
+    page = open_page(Role.MANAGER, path="/datasets/large/export")
     page.get_by_role("button", name="Export").click()
     link = page.get_by_role("link", name=re.compile("Download large-1-coco.zip"))
     expect(link).to_be_visible()
-    keep(page, "job-finished")
+    take_screenshot(page, "job-finished")
     with page.expect_download() as download:
         link.click()
-    with zipfile.ZipFile(download.value.path()) as packed:
-        assert any(name.endswith("large.png") for name in packed.namelist())
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert any(name.endswith("large.png") for name in archive.namelist())
 
 
-def test_tokens_are_shown_once(opened: Open) -> None:
-    page = opened(Role.ANNOTATOR, path="/account")
-    page.get_by_label("What it is for").fill("scripts")
-    page.get_by_role("button", name="Make a token").click()
-    token = page.locator("[data-test=once]").inner_text()
+def test_token_is_shown_once(open_page: OpenPage) -> None:
+    page = open_page(Role.ANNOTATOR, path="/account")
+    page.get_by_label("Token name").fill("scripts")
+    page.get_by_role("button", name="Create token").click()
+    token = page.locator("[data-test=secret]").inner_text()
     assert token.startswith("sct_")
-    keep(page, "account-token")
+    take_screenshot(page, "account-token")
     page.reload()
     expect(page.get_by_role("cell", name="scripts")).to_be_visible()
     expect(page.get_by_text(token)).to_have_count(0)
@@ -309,57 +319,57 @@ def test_tokens_are_shown_once(opened: Open) -> None:
     expect(page.get_by_role("cell", name="scripts")).to_have_count(0)
 
 
-def test_the_keyboard_alone(opened: Open) -> None:
-    page = opened(Role.VIEWER, path="/datasets/harbour")
-    page.locator(".face").first.focus()
+def test_grid_with_the_keyboard(open_page: OpenPage) -> None:
+    page = open_page(Role.VIEWER, path="/datasets/harbour")
+    page.locator(".thumbnail").first.focus()
     page.keyboard.press("ArrowRight")
-    expect(page.locator("[data-index='1'] .face")).to_be_focused()
+    expect(page.locator("[data-index='1'] .thumbnail")).to_be_focused()
     page.keyboard.press("x")
-    expect(page.get_by_text("1 chosen")).to_be_visible()
+    expect(page.get_by_text("1 selected")).to_be_visible()
     page.keyboard.press("x")
     page.keyboard.press("Enter")
     expect(page.get_by_text("2 of 10")).to_be_visible()
 
 
 @ON_POSTGRESQL
-def test_projects_are_begun_chosen_and_joined(opened: Open, served: Served) -> None:
-    """A project of one's own: nothing of the other is in it, pictures and uploads work there, and a guest comes in."""
-    page = opened(Role.OWNER)
+def test_create_switch_and_join_projects(open_page: OpenPage, server: Server) -> None:
+    """A new project has nothing of the others, its images load, and an existing user joins it by invitation."""
+    page = open_page(Role.OWNER)
     page.get_by_role("button", name="Project: default").click()
     page.get_by_text("New project").click()
     page.get_by_label("Name", exact=True).fill("night-shift")
-    keep(page, "project-new")
+    take_screenshot(page, "project-new")
     page.get_by_role("button", name="Create").click()
     expect(page).to_have_url(re.compile("/p/night-shift/$"))
     expect(page.get_by_text("No datasets yet")).to_be_visible()
-    with Workspace.open(served.folder, "night-shift") as workspace:
-        import_dataset(workspace, served.allowed, "moored")
+    with Workspace.open(server.workspace, "night-shift") as workspace:
+        import_dataset(workspace, server.shared_folder, "moored")
     page.get_by_role("link", name="Datasets").click()
     page.get_by_role("link", name="moored").first.click()
     expect(page).to_have_url(re.compile("/p/night-shift/datasets/moored"))
-    face = page.locator(".face img").first
-    expect(face).to_have_js_property("complete", True)
-    assert "/projects/night-shift/" in str(face.get_attribute("src"))
-    keep(page, "project-items")
-    page.get_by_role("link", name="People").click()
+    thumbnail = page.locator(".thumbnail img").first
+    expect(thumbnail).to_have_js_property("complete", True)
+    assert "/projects/night-shift/" in str(thumbnail.get_attribute("src"))
+    take_screenshot(page, "project-items")
+    page.get_by_role("link", name="Members").click()
     expect(page.get_by_text("owner@example.org")).to_be_visible()
     expect(page.get_by_text("viewer@example.org")).to_have_count(0)
     page.get_by_label("E-mail").fill("viewer@example.org")
     page.get_by_role("button", name="Invite").click()
-    link = page.locator("[data-test=once]").inner_text()
-    guest = opened(None, path=link[link.index("/join") :])
+    link = page.locator("[data-test=secret]").inner_text()
+    guest = open_page(None, path=link[link.index("/join") :])
     expect(guest.get_by_text("night-shift")).to_be_visible()
     expect(guest.get_by_label("Your name")).to_have_count(0)
     guest.get_by_label("Password").fill(PASSWORD)
-    keep(guest, "join-known")
+    take_screenshot(guest, "invitation-existing-account")
     guest.get_by_role("button", name="Join").click()
     expect(guest).to_have_url(re.compile("/p/night-shift/$"))
     guest.get_by_role("button", name="Project: night-shift").click()
-    keep(guest, "project-menu")
+    take_screenshot(guest, "project-menu")
     guest.get_by_role("menuitem", name="default").or_(guest.get_by_role("option", name="default")).or_(
         guest.get_by_role("link", name=re.compile("^default"))
     ).first.click()
     expect(guest).to_have_url(re.compile("^[^/]*//[^/]*/$"))
-    stranger = opened(Role.ANNOTATOR, path="/p/night-shift/datasets/moored")
-    expect(stranger).to_have_url(re.compile("^[^/]*//[^/]*/$"))
-    expect(stranger.get_by_text("moored")).to_have_count(0)
+    outsider = open_page(Role.ANNOTATOR, path="/p/night-shift/datasets/moored")
+    expect(outsider).to_have_url(re.compile("^[^/]*//[^/]*/$"))
+    expect(outsider.get_by_text("moored")).to_have_count(0)

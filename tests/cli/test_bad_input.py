@@ -1,4 +1,4 @@
-"""Whatever is wrong with what a person gives, they get one clear message, and nothing is left half done."""
+"""Invalid input: one clear error message, and no partial results."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ pytestmark = pytest.mark.slow
 
 
 def assert_untouched(location: Path, datasets: int = 0) -> None:
-    """No dataset was made, and the workspace is sound."""
+    """Check that no dataset was added, and that the workspace has no problems."""
     with Workspace.open(location) as workspace:
         assert len(workspace.datasets.list()) == datasets
         assert doctor(workspace) == []
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that says it is huge and ends there."""
+    """Return a PNG whose header claims a huge size, without pixels."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
     return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
@@ -42,27 +42,28 @@ def test_images_that_cannot_be_used_are_set_aside(command: Command, pictures: Pa
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "huge.png").write_bytes(png_header(60_000, 60_000))
     (folder / "text.png").write_text("this is not an image")
-    found = command.json("import", folder, "--dataset", "photos")
-    assert (found["items"], found["set_aside"]) == (3, 4)
-    told = {f["key"]: f["detail"] for f in found["report"]["findings"] if f["action"] == "set_aside"}
-    assert set(told) == {"truncated", "empty", "huge", "text"}
-    assert "60000" in told["huge"].replace(",", "").replace(" ", "")
-    assert all(told.values())
+    result = command.json("import", folder, "--dataset", "photos")
+    assert (result["items"], result["set_aside"]) == (3, 4)
+    findings = result["report"]["findings"]
+    details = {finding["key"]: finding["detail"] for finding in findings if finding["action"] == "set_aside"}
+    assert set(details) == {"truncated", "empty", "huge", "text"}
+    assert "60000" in details["huge"].replace(",", "").replace(" ", "")
+    assert all(details.values())
     with Workspace.open(command.workspace) as workspace:
         assert doctor(workspace, deep=True) == []
 
 
-def test_set_aside_images_are_named_on_the_screen(command: Command, pictures: Path, tmp_path: Path) -> None:
+def test_skipped_images_are_listed(command: Command, pictures: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "good.jpg").write_bytes(next((pictures / "images").iterdir()).read_bytes())
     (folder / "wrong.jpg").write_bytes(b"\xff\xd8\xff and nothing more")
     ran = command("import", folder, "--dataset", "photos")
-    assert "1 set aside" in ran.text
+    assert "1 skipped" in ran.text
     assert "wrong" in ran.text
 
 
-def test_nothing_but_images_that_cannot_be_used(command: Command, tmp_path: Path) -> None:
+def test_only_unreadable_images(command: Command, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "wrong.jpg").write_bytes(b"\xff\xd8\xff and nothing more")
@@ -81,9 +82,9 @@ def test_sources_without_images(command: Command, tmp_path: Path, source: str, c
     assert_untouched(command.workspace)
 
 
-def test_a_folder_with_no_labels_is_plain_images(command: Command, pictures: Path) -> None:
-    found = command.json("import", pictures / "images", "--dataset", "photos")
-    assert (found["format"], found["items"]) == ("images", 10)
+def test_a_folder_without_labels_is_imported_as_images(command: Command, pictures: Path) -> None:
+    result = command.json("import", pictures / "images", "--dataset", "photos")
+    assert (result["format"], result["items"]) == ("images", 10)
     recipe = command.workspace / "r.yaml"
     recipe.write_text(RECIPE.replace("harbour", "photos"))
     ran = command.fails("train", recipe, code="recipe")
@@ -91,7 +92,7 @@ def test_a_folder_with_no_labels_is_plain_images(command: Command, pictures: Pat
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "message"),
     [
         (["--format", "cocco"], "coco"),
         (["--split", "train=0.8,val=0.1"], "add up to 1"),
@@ -102,16 +103,16 @@ def test_a_folder_with_no_labels_is_plain_images(command: Command, pictures: Pat
         (["--option", "colour=red"], "colour"),
     ],
 )
-def test_wrong_import_options(command: Command, pictures: Path, args: list[str], says: str) -> None:
-    given = args if "--dataset" in args else [*args, "--dataset", "d"]
-    ran = command("import", pictures, *given)
+def test_wrong_import_options(command: Command, pictures: Path, args: list[str], message: str) -> None:
+    arguments = args if "--dataset" in args else [*args, "--dataset", "d"]
+    ran = command("import", pictures, *arguments)
     assert ran.code == 1, ran
-    assert says in ran.text
+    assert message in ran.text
     assert "Traceback" not in ran.text
     assert_untouched(command.workspace)
 
 
-def test_a_name_that_is_taken(trained_command: Command, pictures: Path) -> None:
+def test_an_existing_dataset_name(trained_command: Command, pictures: Path) -> None:
     ran = trained_command.fails("import", pictures, "--dataset", "harbour", code="conflict")
     assert "Choose another name" in ran.err
     assert_untouched(trained_command.workspace, datasets=1)
@@ -141,16 +142,16 @@ RECIPES = {
 
 
 NAMES = {"unknown dataset", "unknown encoder", "unknown head", "unknown augmentation"}
-"""Names that are looked up, and are not found."""
+"""Recipes with an unknown name, which is a not-found error."""
 
 
 @pytest.mark.parametrize("wrong", RECIPES)
 def test_wrong_recipes(trained_command: Command, tmp_path: Path, wrong: str) -> None:
-    text, says = RECIPES[wrong]
+    text, message = RECIPES[wrong]
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     ran = trained_command.fails("train", path, code="not-found" if wrong in NAMES else "recipe")
-    assert says in ran.err
+    assert message in ran.err
     models = trained_command.json("models", "list")
     assert [model["model"] for model in models] == ["ships@1"]
     assert all(run["state"] != "running" for run in trained_command.json("runs", "list"))
@@ -175,7 +176,7 @@ def test_wrong_settings(trained_command: Command, tmp_path: Path, setting: str) 
     trained_command.fails("train", path, "--set", setting, code="recipe")
 
 
-def test_a_recipe_that_is_not_there(trained_command: Command, tmp_path: Path) -> None:
+def test_a_missing_recipe(trained_command: Command, tmp_path: Path) -> None:
     ran = trained_command.fails("train", tmp_path / "none.yaml", code="recipe")
     assert "none.yaml" in ran.err
 
@@ -207,11 +208,11 @@ MISSING = [
 ]
 
 
-@pytest.mark.parametrize(("args", "says"), MISSING, ids=[" ".join(args) for args, _ in MISSING])
-def test_what_does_not_exist(trained_command: Command, tmp_path: Path, args: list[str], says: str) -> None:
-    given = [str(tmp_path / "out") if arg == "OUT" else arg for arg in args]
-    ran = trained_command.fails(*given, code="not-found")
-    assert says in ran.err
+@pytest.mark.parametrize(("args", "message"), MISSING, ids=[" ".join(args) for args, _ in MISSING])
+def test_missing_references(trained_command: Command, tmp_path: Path, args: list[str], message: str) -> None:
+    arguments = [str(tmp_path / "out") if arg == "OUT" else arg for arg in args]
+    ran = trained_command.fails(*arguments, code="not-found")
+    assert message in ran.err
     assert not (tmp_path / "out").exists()
 
 
@@ -236,13 +237,13 @@ def test_no_workspace(command: Command, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_workspace_that_cannot_be_written(command: Command, tmp_path: Path) -> None:
-    in_the_way = tmp_path / "file"
-    in_the_way.write_text("a file where a folder should be")
-    ran = command("init", in_the_way)
+    file = tmp_path / "file"
+    file.write_text("a file where a folder should be")
+    ran = command("init", file)
     assert (ran.code, "Traceback" in ran.text) == (1, False)
     assert "file" in ran.err
-    assert in_the_way.read_text() == "a file where a folder should be"
-    ran = command("init", in_the_way / "below")
+    assert file.read_text() == "a file where a folder should be"
+    ran = command("init", file / "below")
     assert (ran.code, "Traceback" in ran.text) == (1, False)
 
 
@@ -252,7 +253,7 @@ def test_a_workspace_on_a_read_only_disk(command: Command, pictures: Path) -> No
     for path in sorted(objects.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     objects.rmdir()
-    objects.write_text("")  # what a write into it meets is an OSError, for root too
+    objects.write_text("")  # writes fail with an OSError, even for root
     ran = command("import", pictures, "--dataset", "d")
     assert (ran.code, "Traceback" in ran.text) == (1, False), ran
     objects.unlink()
@@ -268,10 +269,10 @@ def test_demo_into_a_file(command: Command, tmp_path: Path) -> None:
     assert (ran.code, "Traceback" in ran.text) == (1, False)
 
 
-def test_nothing_is_left_where_no_image_can_be_read(trained_command: Command, tmp_path: Path) -> None:
+def test_predict_without_readable_images_leaves_nothing(trained_command: Command, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "wrong.jpg").write_bytes(b"\xff\xd8\xff and nothing more")
-    results = ["--out", tmp_path / "out", "--dataset", "found"]
+    results = ["--out", tmp_path / "out", "--dataset", "predicted"]
     ran = trained_command.fails("predict", "ships", tmp_path / "photos", *results, code="media")
     assert "wrong" in ran.err
     assert sorted(path.name for path in tmp_path.iterdir() if path.name in ("photos", "out")) == ["photos"]
@@ -284,7 +285,7 @@ def test_files_have_no_splits(trained_command: Command, pictures: Path) -> None:
     assert "no splits" in ran.err
 
 
-def test_wrong_usage_is_told_to_programs_too(command: Command) -> None:
+def test_usage_errors_are_printed_as_json(command: Command) -> None:
     for args in (["import", "x", "--split-group", "(.*)"], ["import", "--no-such-option"], ["runs", "show"]):
         ran = command(*args, "--json")
         assert ran.code == 2
@@ -292,6 +293,6 @@ def test_wrong_usage_is_told_to_programs_too(command: Command) -> None:
         assert ran.data["error"]["message"]
 
 
-def test_what_json_lacks_is_null(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nan_and_infinity_become_null(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"ap": float("nan"), "rows": [(1, float("inf"))], "name": "é"})
     assert json.loads(capsys.readouterr().out) == {"ap": None, "rows": [[1, None]], "name": "é"}

@@ -19,20 +19,20 @@ from saccade.store.workspace import Workspace
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     names = ("car", "a=b", "x[bold]", "bus")
     schema = Schema((Column("objects", Kind.OBJECTS, tuple(map(ClassInfo, names))), Column("tags", Kind.LABELS)))
-    things = tuple(Object(str(at), name, Box(0, 0, 1, 1)) for at, name in enumerate(names[:3]))
+    objects = tuple(Object(str(i), name, Box(0, 0, 1, 1)) for i, name in enumerate(names[:3]))
     with Workspace.create(tmp_path) as workspace:
-        workspace.datasets.write("d", schema, [Item("k", {"objects": things, "tags": ("car",)})], mode="create")
+        workspace.datasets.write("d", schema, [Item("k", {"objects": objects, "tags": ("car",)})], mode="create")
     return Command(capsys, monkeypatch, tmp_path)
 
 
-def listed(run: Command, ref: str = "d") -> dict[tuple[str, str], Any]:
-    return {(one["column"], one["name"]): one for one in run.json("datasets", "classes", ref)["classes"]}
+def list_classes(run: Command, ref: str = "d") -> dict[tuple[str, str], Any]:
+    return {(entry["column"], entry["name"]): entry for entry in run.json("datasets", "classes", ref)["classes"]}
 
 
-def test_classes_are_listed_and_changed(run: Command) -> None:
-    shown = run("datasets", "classes", "d")
-    assert re.search(r"objects +x\[bold\] +#[0-9a-f]{6} +1 +1\n", shown.out)
-    done = run(
+def test_classes_are_listed_and_edited(run: Command) -> None:
+    listed = run("datasets", "classes", "d")
+    assert re.search(r"objects +x\[bold\] +#[0-9a-f]{6} +1 +1\n", listed.out)
+    edited = run(
         "datasets",
         "classes",
         "d",
@@ -52,30 +52,30 @@ def test_classes_are_listed_and_changed(run: Command) -> None:
         "--message",
         "Why.",
     )
-    assert done.code == 0, done.text
-    assert "d@2 Why. 1 items changed." in done.text
-    found = listed(run)
-    assert [name for column, name in found if column == "objects"] == ["auto", "c=d", "tram"]
-    assert found[("objects", "auto")]["color"] == found[("tags", "auto")]["color"] == "#abcdef"
-    assert ("objects", "bus") in listed(run, "d@1")
+    assert edited.code == 0, edited.text
+    assert "d@2 Why. 1 items changed." in edited.text
+    classes = list_classes(run)
+    assert [name for column, name in classes if column == "objects"] == ["auto", "c=d", "tram"]
+    assert classes[("objects", "auto")]["color"] == classes[("tags", "auto")]["color"] == "#abcdef"
+    assert ("objects", "bus") in list_classes(run, "d@1")
     assert run("datasets", "classes", "d", "--rename", "auto=car", "--column", "tags").code == 0
-    assert {("objects", "auto"), ("tags", "car")} <= set(listed(run))
+    assert {("objects", "auto"), ("tags", "car")} <= set(list_classes(run))
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "words"),
+    ("args", "code", "message"),
     [
-        (["--remove", "car"], 1, "'car' cannot be removed: 1 in 1 items"),
+        (["--remove", "car"], 1, "'car' cannot be removed: 1 objects or labels in 1 items"),
         (["--rename", "car=bus"], 1, "Merge 'car' into it"),
         (["--rename", "car"], 2, "has no '='"),
         (["--color", "car=red"], 1, "#rrggbb"),
-        (["--merge", "car=nobody"], 1, "no class 'nobody'"),
-        (["--add", "new", "--remove", "nobody"], 1, "no class 'nobody'"),
+        (["--merge", "car=missing"], 1, "no class 'missing'"),
+        (["--add", "new", "--remove", "missing"], 1, "no class 'missing'"),
         (["--column", "nothing", "--rename", "car=x"], 1, "no column 'nothing'"),
     ],
 )
-def test_what_is_refused_changes_nothing(run: Command, args: list[str], code: int, words: str) -> None:
+def test_refused_edits_change_nothing(run: Command, args: list[str], code: int, message: str) -> None:
     refused = run("datasets", "classes", "d", *args)
-    assert (refused.code, words in refused.text) == (code, True), refused.text
-    assert "new one" in run("datasets", "classes", "d@1", "--add", "x").text
+    assert (refused.code, message in refused.text) == (code, True), refused.text
+    assert "Only the latest version" in run("datasets", "classes", "d@1", "--add", "x").text
     assert len(run.json("datasets", "log", "d")) == 1

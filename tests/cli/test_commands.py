@@ -1,4 +1,4 @@
-"""Each command: what it prints for people and for programs."""
+"""The output of each command, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ def test_help_imports_nothing_heavy(args: list[str]) -> None:
 
 
 def commands(group: object, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], object]]:
-    """All commands with their names, those of groups too."""
-    found = []
+    """Return all commands with their names, including subcommands."""
+    listed = []
     for name, command in getattr(group, "commands", {}).items():
         if hasattr(command, "commands"):
-            found += commands(command, (*path, name))
+            listed += commands(command, (*path, name))
         else:
-            found.append(((*path, name), command))
-    return found
+            listed.append(((*path, name), command))
+    return listed
 
 
 ALL = commands(typer.main.get_command(app))
 
 
-@pytest.mark.parametrize(("path", "found"), ALL, ids=[" ".join(path) for path, _ in ALL])
-def test_everything_has_help(path: tuple[str, ...], found: object) -> None:
-    assert getattr(found, "help", "").strip()
-    for parameter in getattr(found, "params", ()):
+@pytest.mark.parametrize(("path", "described"), ALL, ids=[" ".join(path) for path, _ in ALL])
+def test_commands_and_options_have_help(path: tuple[str, ...], described: object) -> None:
+    assert getattr(described, "help", "").strip()
+    for parameter in getattr(described, "params", ()):
         assert getattr(parameter, "help", "").strip(), f"{' '.join(path)}: {parameter.name}"
 
 
-def test_all_commands_are_there() -> None:
+def test_all_commands_exist() -> None:
     assert {" ".join(path) for path, _ in ALL} >= {
         "init",
         "import",
@@ -82,13 +82,13 @@ def test_all_commands_are_there() -> None:
 @pytest.mark.parametrize(
     "args", [["no-such"], ["train"], ["import", "--no-such"], ["evaluate"], ["evaluate", "--truth", "x"]]
 )
-def test_wrong_usage_is_told_with_code_2(command: Command, args: list[str]) -> None:
+def test_wrong_usage_exits_with_2(command: Command, args: list[str]) -> None:
     ran = command(*args)
     assert ran.code == 2
     assert "Usage:" in ran.err
 
 
-def test_empty_workspaces_say_what_to_do(command: Command) -> None:
+def test_empty_workspaces_suggest_the_next_command(command: Command) -> None:
     assert "saccade import" in command("datasets", "list").text
     assert "saccade train" in command("models", "list").text
     assert "no runs" in command("runs", "list").text
@@ -96,10 +96,10 @@ def test_empty_workspaces_say_what_to_do(command: Command) -> None:
 
 
 def test_init(command: Command, tmp_path: Path) -> None:
-    made = command.json("init", tmp_path / "new")
-    assert Path(made["workspace"]).is_dir()
+    created = command.json("init", tmp_path / "new")
+    assert Path(created["workspace"]).is_dir()
     again = command("init", tmp_path / "new")
-    assert again.code == 0, "it is no error that it is there"
+    assert again.code == 0, "an existing workspace is not an error"
     assert "saccade import" in again.text
 
 
@@ -111,7 +111,7 @@ def test_versions_of_a_dataset(trained_command: Command) -> None:
     assert "scene000_00" in run("datasets", "show", "harbour", "--limit", "3").text
     assert run("datasets", "alias", "harbour@1", "gold").code == 0
     assert run("datasets", "branch", "harbour@gold", "trial").code == 0
-    assert "harbour@2 equals harbour@1" in run("datasets", "restore", "harbour@1", "-m", "back").text
+    assert "Restored harbour@1 as harbour@2" in run("datasets", "restore", "harbour@1", "-m", "back").text
     log = run.json("datasets", "log", "harbour")
     assert (log[0]["number"], log[0]["message"]) == (2, "back")
     assert "gold" in run("datasets", "log", "harbour").text
@@ -123,7 +123,7 @@ def test_versions_of_a_dataset(trained_command: Command) -> None:
     )
     assert rows == [{"split": "test", "n": 2}, {"split": "train", "n": 6}, {"split": "val", "n": 2}]
     assert "train" in run("datasets", "query", "harbour", "select split from items", "--sql").text
-    query_of(run)
+    check_queries(run)
     assert "Class" in run("datasets", "stats", "harbour").text
     refused = run("datasets", "rm", "harbour", "--yes")
     assert (refused.code, "ships@1" in refused.text) == (1, True)
@@ -131,8 +131,8 @@ def test_versions_of_a_dataset(trained_command: Command) -> None:
     assert run.json("datasets", "list") == []
 
 
-def relabelled(location: Path) -> str:
-    """Take the first object away from the first item, as a new version; returns the item's key."""
+def relabel_first_item(location: Path) -> str:
+    """Remove the first object of the first item, as a new version; returns the item's key."""
     with Workspace.open(location) as workspace:
         version = workspace.datasets.open("harbour")
         first = next(version.items())
@@ -151,7 +151,7 @@ def test_models(trained_command: Command, tmp_path: Path) -> None:
         "previous": None,
     }
     shown = run("models", "show", "ships@production")
-    assert "comes from" in shown.text
+    assert "Lineage" in shown.text
     assert run("models", "export", "ships@production", tmp_path / "exported").code == 0
     names = {path.suffix for path in (tmp_path / "exported").iterdir()}
     assert names <= {".json", ".safetensors", ".yaml"}
@@ -179,19 +179,19 @@ def test_tables_of_train_evaluate_predict(trained_command: Command, tmp_path: Pa
     checks = trained_command("train", recipe, "--check", "--json").data
     assert all(check["passed"] for check in checks if "overfitted" not in check["name"])
     assert "ok" in trained_command("train", recipe, "--check").text
-    told = trained_command("train", recipe, "--set", "train.epochs=1")
-    assert (told.code, "Next: saccade evaluate ships@2 harbour" in told.text) == (0, True)
-    told = trained_command("evaluate", "ships", "harbour", "--report", tmp_path / "report.html")
-    assert "Report:" in told.text
-    assert "ap50" in told.text
-    picture = sorted((pictures / "images").iterdir())[0]
-    told = trained_command("predict", "ships", picture, "--out", tmp_path / "found")
-    assert "ships@2 on 1 images" in told.text
-    assert (tmp_path / "found" / "pictures" / f"{picture.stem}.jpg").exists()
+    trained = trained_command("train", recipe, "--set", "train.epochs=1")
+    assert (trained.code, "Next: saccade evaluate ships@2 harbour" in trained.text) == (0, True)
+    evaluated = trained_command("evaluate", "ships", "harbour", "--report", tmp_path / "report.html")
+    assert "Report:" in evaluated.text
+    assert "ap50" in evaluated.text
+    image = sorted((pictures / "images").iterdir())[0]
+    predicted = trained_command("predict", "ships", image, "--out", tmp_path / "predicted")
+    assert "ships@2 on 1 images" in predicted.text
+    assert (tmp_path / "predicted" / "pictures" / f"{image.stem}.jpg").exists()
 
 
 def test_doctor(trained_command: Command) -> None:
-    assert "Nothing is wrong" in trained_command("doctor").text
+    assert "No problems found" in trained_command("doctor").text
     objects = trained_command.workspace / ".saccade" / "objects"
     victim = next(path for path in objects.glob("*/*") if path.is_file())
     victim.chmod(0o644)
@@ -222,15 +222,15 @@ def test_evaluate_files(
     command: Command, shared_data: Path, kind: str, files: tuple[str, str], expected: dict[str, float]
 ) -> None:
     truth, predictions = (shared_data / name for name in files)
-    got = command.json("evaluate", "--truth", truth, "--predictions", predictions, "--kind", kind)
+    metrics = command.json("evaluate", "--truth", truth, "--predictions", predictions, "--kind", kind)
     for name, value in {**expected, **by_pycocotools(truth, predictions, kind)}.items():
-        assert got[name] == pytest.approx(value, abs=5e-4 if name in expected and value == expected[name] else 1e-9)
-    assert got["per_class"]
+        assert metrics[name] == pytest.approx(value, abs=5e-4 if name in expected and value == expected[name] else 1e-9)
+    assert metrics["per_class"]
     assert "ap50" in command("evaluate", "--truth", truth, "--predictions", predictions, "--kind", kind).text
 
 
 def by_pycocotools(truth: Path, predictions: Path, kind: str) -> dict[str, float]:
-    """The twelve (or ten) figures of the reference implementation."""
+    """Compute AP, AP50 and AP75 with the reference implementation."""
     import contextlib
     import io
 
@@ -239,8 +239,8 @@ def by_pycocotools(truth: Path, predictions: Path, kind: str) -> dict[str, float
 
     name = {"boxes": "bbox", "masks": "segm", "keypoints": "keypoints"}[kind]
     with contextlib.redirect_stdout(io.StringIO()):
-        known = COCO(str(truth))
-        evaluation = COCOeval(known, known.loadRes(json.loads(predictions.read_text())), name)
+        coco = COCO(str(truth))
+        evaluation = COCOeval(coco, coco.loadRes(json.loads(predictions.read_text())), name)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -249,7 +249,7 @@ def by_pycocotools(truth: Path, predictions: Path, kind: str) -> dict[str, float
 
 @pytest.mark.slow
 def test_interrupted_import_leaves_nothing(command: Command, tmp_path: Path, pictures: Path) -> None:
-    """Ctrl-C, as a real signal to a real process, in the middle of an import."""
+    """Send SIGINT to a process in the middle of an import."""
     import os
     import signal
     import time
@@ -258,9 +258,9 @@ def test_interrupted_import_leaves_nothing(command: Command, tmp_path: Path, pic
     folder.mkdir()
     tiny = io.BytesIO()
     Image.new("RGB", (8, 8)).save(tiny, "jpeg")
-    for number in range(10_000):  # each of its own content, so that each is written: that takes longer than a wait here
+    for number in range(10_000):  # unique contents, so that the import takes longer than one poll below
         (folder / f"{number:05}.jpg").write_bytes(tiny.getvalue() + number.to_bytes(4))
-    # A shell lets what it starts in the background ignore SIGINT, and these tests may run there.
+    # A shell makes background processes ignore SIGINT, and the tests may run in the background.
     program = (
         "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from saccade.cli.main import main\nmain()"
@@ -277,17 +277,17 @@ def test_interrupted_import_leaves_nothing(command: Command, tmp_path: Path, pic
     while not any(objects.glob("*/*")) and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert (process.returncode, "Stopped" in said, "Traceback" in said) == (130, True, False), said
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, "Stopped" in stderr, "Traceback" in stderr) == (130, True, False), stderr
     assert command.json("datasets", "list") == []
     assert command.json("doctor")["problems"] == []
     assert command.json("import", pictures, "--dataset", "photos")["items"] == 10
 
 
-def query_of(run: Command) -> None:
-    """The query language on the dataset of the test above."""
-    asked = run.json("datasets", "query", "harbour", 'split == "val" and count(objects) >= 0', "--limit", "1")
-    assert (asked["count"], len(asked["keys"])) == (2, 1)
+def check_queries(run: Command) -> None:
+    """Check the query commands on the dataset of ``test_versions_of_a_dataset``."""
+    result = run.json("datasets", "query", "harbour", 'split == "val" and count(objects) >= 0', "--limit", "1")
+    assert (result["count"], len(result["keys"])) == (2, 1)
     assert "2 of 10 items" in run("datasets", "query", "harbour", 'split == "val"').text
     splits = run.json("datasets", "histogram", "harbour", "split")["values"]
     assert splits == [{"value": "train", "count": 6}, {"value": "test", "count": 2}, {"value": "val", "count": 2}]
@@ -301,7 +301,7 @@ def query_of(run: Command) -> None:
 
 
 @pytest.mark.slow
-def test_merging_on_the_command_line(command: Command, tmp_path: Path) -> None:
+def test_merge(command: Command, tmp_path: Path) -> None:
     schema = Schema((Column("note", Kind.TEXT),))
     with Workspace.create(command.workspace) as workspace:
         workspace.datasets.write("d", schema, [Item("a", {"note": "x"}), Item("b", {"note": "x"})], mode="create")
@@ -318,56 +318,56 @@ def test_merging_on_the_command_line(command: Command, tmp_path: Path) -> None:
     planned = command.json("datasets", "merge", "d@trial", "--dry-run")
     assert planned["conflicts"] == listed.data["conflicts"]
     assert (planned["version"], planned["added"], planned["changed"]) == (None, 1, 0)
-    assert "would make: 1 added" in command("datasets", "merge", "d@trial", "--dry-run").text
+    assert "would change: 1 added" in command("datasets", "merge", "d@trial", "--dry-run").text
     planned["conflicts"][0]["take"] = "theirs"
-    file = tmp_path / "settled.json"
+    file = tmp_path / "resolved.json"
     file.write_text(json.dumps(planned))
     command.fails("datasets", "merge", "d@trial", "--resolve", file, code="merge-conflict")
     command.fails("datasets", "merge", "d@trial", "--take", "mine", code="invalid-value")
     file.with_name("bad.json").write_text("[]")
     command.fails("datasets", "merge", "d@trial", "--resolve", file.with_name("bad.json"), code="invalid-value")
-    done = command("datasets", "merge", "d@trial", "--resolve", file, "--take", "ours")
-    assert "d@4 is d@2 with d@3: 1 added, 0 removed, 1 changed" in done.text
+    merged = command("datasets", "merge", "d@trial", "--resolve", file, "--take", "ours")
+    assert "Merged d@3 into d@2 as d@4: 1 added, 0 removed, 1 changed" in merged.text
     with Workspace.open(command.workspace) as workspace:
         notes = {item.key: item["note"] for item in workspace.datasets.open("d").items()}
     assert notes == {"a": "z", "b": "y", "c": "z"}
-    assert "d@4 has everything of d@3 already" in command("datasets", "merge", "d@trial").text
+    assert "Already up to date: d@4 contains d@3" in command("datasets", "merge", "d@trial").text
     assert "first (tag)" in command("datasets", "log", "d").text
     command.fails("datasets", "alias", "d@2", "first", code="conflict")
-    assert "it named d@1" in command("datasets", "unalias", "d@first").text
+    assert "was d@1" in command("datasets", "unalias", "d@first").text
     assert command("datasets", "alias", "d@2", "first").code == 0
 
 
 @pytest.mark.slow
-def test_pushing_pulling_and_clearing_away(command: Command, tmp_path: Path, pictures: Path) -> None:
+def test_push_pull_and_gc(command: Command, tmp_path: Path, pictures: Path) -> None:
     assert command("init", command.workspace.parent).code == 0
     folder = tmp_path / "pictures"
     shutil.copytree(pictures, folder)
     assert command("import", folder, "--dataset", "d", "--link").code == 0
-    sent = command.json("datasets", "push", "d", tmp_path / "place")
-    assert (sent["versions"], sent["files"] > 10) == (["d@1"], True)
-    assert "nothing new, 0 files" in command("datasets", "push", "d", tmp_path / "place").text
-    left = command("datasets", "push", "d", tmp_path / "small.zip", "--no-linked").text
-    assert "10 files that the dataset only refers to were left out" in left
+    pushed = command.json("datasets", "push", "d", tmp_path / "remote")
+    assert (pushed["versions"], pushed["files"] > 10) == (["d@1"], True)
+    assert "nothing new, 0 files" in command("datasets", "push", "d", tmp_path / "remote").text
+    output = command("datasets", "push", "d", tmp_path / "small.zip", "--no-linked").text
+    assert "10 linked files were not copied" in output
     other = tmp_path / "other"
     assert command("init", other).code == 0
-    assert "1 new versions" in command("datasets", "pull", tmp_path / "place", "-w", other).text
+    assert "1 new versions" in command("datasets", "pull", tmp_path / "remote", "-w", other).text
     assert "d@1" in command("datasets", "show", "d", "-w", other).text
-    command.fails("datasets", "pull", tmp_path / "place", "nothing", code="not-found")
+    command.fails("datasets", "pull", tmp_path / "remote", "nothing", code="not-found")
     folder.rename(tmp_path / "moved")
     broken = command("doctor", "--json")
-    assert (broken.code, "10 files that are referred to are gone" in broken.data["problems"][0]["what"]) == (1, True)
-    mended = command("doctor", "--relink", tmp_path / "moved")
-    assert (mended.code, "10 linked files were found again, 0 were not" in mended.text) == (0, True)
+    assert (broken.code, "10 linked files are missing" in broken.data["problems"][0]["what"]) == (1, True)
+    repaired = command("doctor", "--relink", tmp_path / "moved")
+    assert (repaired.code, "10 linked files relocated, 0 still missing" in repaired.text) == (0, True)
     assert len(command.json("doctor", "--relink", tmp_path / "moved")["relinked"]["found"]) == 0
     assert command("datasets", "rm", "d", "--yes", "--force", "-w", other).code == 0
     planned = command.json("gc", "--dry-run", "-w", other)
     assert planned["objects"] == 10
-    assert "Removed 10 objects" in command("gc", "-w", other).text
+    assert "Deleted 10 files" in command("gc", "-w", other).text
     assert command.json("gc", "-w", other) == {"objects": 0, "leftovers": 0, "bytes": 0, "dry_run": False}
 
 
-def test_a_picture_of_an_item(trained_command: Command, tmp_path: Path) -> None:
+def test_picture_of_an_item(trained_command: Command, tmp_path: Path) -> None:
     from saccade.media.image import probe
 
     run = trained_command
@@ -378,10 +378,10 @@ def test_a_picture_of_an_item(trained_command: Command, tmp_path: Path) -> None:
     assert run("datasets", "picture", "harbour", key, str(tmp_path / "b.jpg"), *part).code == 0
     assert probe(tmp_path / "b.jpg").size_wh == (50, 30)
     for wrong, message in (
-        ([key, "c.gif"], "not as 'c.gif'"),
-        ([key, str(tmp_path / "a.png")], "already a file"),
-        ([key, str(tmp_path / "c.png"), "--part", "1,2,3"], "no part of an image"),
-        (["nobody", str(tmp_path / "c.png")], "There is no item"),
+        ([key, "c.gif"], "Unsupported file type 'c.gif'"),
+        ([key, str(tmp_path / "a.png")], "exists already"),
+        ([key, str(tmp_path / "c.png"), "--part", "1,2,3"], "is not a box"),
+        (["missing", str(tmp_path / "c.png")], "There is no item"),
     ):
         refused = run("datasets", "picture", "harbour", *wrong)
         assert refused.code == 1

@@ -1,4 +1,4 @@
-"""Pipelines from the command line: run, plan, explain, operations, and their runs."""
+"""Commands on pipelines: run, explain, operations, runs."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def events(text: str) -> list[dict[str, object]]:
 
 
 @pytest.mark.slow
-def test_a_run_tells_what_it_does(command: Command, pipeline: Path, tmp_path: Path) -> None:
+def test_run_prints_events(command: Command, pipeline: Path, tmp_path: Path) -> None:
     ran = command("run", pipeline, "--json")
     assert ran.code == 0, ran.err
-    told = events(ran.out)
-    assert told[0]["event"] == "start"
-    assert told[-1] == {**told[-1], "event": "end", "state": "finished"}
-    steps = {event["step"]: event for event in told if event["event"] == "step"}
+    lines = events(ran.out)
+    assert lines[0]["event"] == "start"
+    assert lines[-1] == {**lines[-1], "event": "end", "state": "finished"}
+    steps = {event["step"]: event for event in lines if event["event"] == "step"}
     assert {name: step["action"] for name, step in steps.items()} == dict.fromkeys(steps, "run")
     assert steps["tiles"]["items"] == 40
     assert (tmp_path / "out" / "data.yaml").exists()
@@ -54,7 +54,7 @@ def test_a_run_tells_what_it_does(command: Command, pipeline: Path, tmp_path: Pa
 def test_plan_and_explain(command: Command, pipeline: Path) -> None:
     plan = command.json("run", pipeline, "--plan")
     assert [step["action"] for step in plan["steps"]] == ["run", "wait", "wait", "wait", "wait", "wait"]
-    assert command.json("runs", "list") == [], "a plan is no run"
+    assert command.json("runs", "list") == [], "a plan does not create a run"
     command("run", pipeline)
     plan = command.json("explain", pipeline, "--var", "size=128")
     assert plan["steps"][1]["reasons"] == ["parameter size: 160 → 128"]
@@ -67,7 +67,7 @@ def test_plan_and_explain(command: Command, pipeline: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_causes_of_an_item(command: Command, pipeline: Path) -> None:
+def test_explain_item(command: Command, pipeline: Path) -> None:
     command("run", pipeline)
     datasets = command.json("datasets", "query", "harbour", "len(objects) > 0")
     key = (datasets["keys"] if isinstance(datasets, dict) else datasets)[0]
@@ -76,17 +76,17 @@ def test_the_causes_of_an_item(command: Command, pipeline: Path) -> None:
     assert all(cause["since"] for cause in causes if cause["step"] == "tiles")
     tile = command.json("explain", pipeline, "--item", f"{key}_0_0")
     assert [cause["step"] for cause in tile][-2:] == ["tiles", "harbour"]
-    assert tile[-1]["key"] == key, "a tile leads back to its image"
+    assert tile[-1]["key"] == key, "the tile is traced to its image"
     changed = command.json("explain", pipeline, "--item", key, "--var", "size=128")
     assert changed[0]["known"] is False
     assert changed[0]["reasons"] == ["parameter size: 160 → 128"]
-    command.fails("explain", pipeline, "--item", "nobody", code="not-found")
+    command.fails("explain", pipeline, "--item", "missing", code="not-found")
 
 
 @pytest.mark.slow
-def test_parts(command: Command, pipeline: Path, tmp_path: Path) -> None:
-    told = events(command("run", pipeline, "--sample", 3, "--json").out)
-    steps = {event["step"]: event for event in told if event["event"] == "step"}
+def test_subsets(command: Command, pipeline: Path, tmp_path: Path) -> None:
+    sampled = events(command("run", pipeline, "--sample", 3, "--json").out)
+    steps = {event["step"]: event for event in sampled if event["event"] == "step"}
     assert steps["tiles"]["items"] == 12
     assert steps["out"]["action"] == "leave"
     assert not (tmp_path / "out").exists()
@@ -96,14 +96,14 @@ def test_parts(command: Command, pipeline: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_export_is_replaced_but_nothing_else(command: Command, pipeline: Path, tmp_path: Path) -> None:
+def test_exports_replace_only_their_own_output(command: Command, pipeline: Path, tmp_path: Path) -> None:
     command("run", pipeline)
     before = sorted(path.name for path in (tmp_path / "out").rglob("*.jpg"))
     assert command("run", pipeline, "--var", "size=128").code == 0
     assert sorted(path.name for path in (tmp_path / "out").rglob("*.jpg")) != before
     (tmp_path / "out" / "data.yaml").unlink()
     assert command("run", pipeline, "--var", "size=128").code == 0
-    assert (tmp_path / "out" / "data.yaml").exists(), "a result that somebody damaged is made again"
+    assert (tmp_path / "out" / "data.yaml").exists(), "a damaged output is written again"
     text = pipeline.read_text()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "precious.txt").write_text("mine")
@@ -116,7 +116,7 @@ def test_an_export_is_replaced_but_nothing_else(command: Command, pipeline: Path
 
 
 @pytest.mark.slow
-def test_what_runs_leave(command: Command, pipeline: Path) -> None:
+def test_runs_of_pipelines(command: Command, pipeline: Path) -> None:
     command("run", pipeline)
     (run,) = command.json("runs", "list", "--kind", "pipeline")
     assert run["metrics"]["steps_run"] == 6
@@ -126,13 +126,13 @@ def test_what_runs_leave(command: Command, pipeline: Path) -> None:
     command.fails("runs", "cancel", run["id"], code="conflict")
     assert command("runs", "rm", run["id"]).code == 0
     assert command.json("runs", "list", "--kind", "pipeline") == []
-    (made,) = command.json("runs", "list")
-    command.fails("runs", "rm", made["id"], code="conflict")
+    (import_run,) = command.json("runs", "list")
+    command.fails("runs", "rm", import_run["id"], code="conflict")
 
 
 @pytest.mark.slow
-def test_operations_are_listed_and_begun(command: Command, tmp_path: Path, pictures: Path) -> None:
-    names = {one["name"] for one in command.json("operations", "list")}
+def test_operations_and_templates(command: Command, tmp_path: Path, pictures: Path) -> None:
+    names = {operation["name"] for operation in command.json("operations", "list")}
     assert {"tile", "train", "render", "split"} <= names
     assert "tile" in command("operations", "list").out
     assert command.json("operations", "show", "tile")["parameters"]["properties"]["size"]["minimum"] == 16
@@ -155,9 +155,9 @@ def test_operations_are_listed_and_begun(command: Command, tmp_path: Path, pictu
     command.fails("operations", "template", tmp_path / "item.py", code="conflict")
 
 
-def test_what_is_wrong_is_said(command: Command, tmp_path: Path) -> None:
+def test_invalid_pipelines(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
-    file.write_text("steps:\n  a: {use: dataset, with: {name: nobody}}")
+    file.write_text("steps:\n  a: {use: dataset, with: {name: missing}}")
     file.write_text("steps:\n  a: {use: dateset}")
     command.fails("run", file, code="pipeline")
     command.fails("run", tmp_path / "none.yaml", code="pipeline")

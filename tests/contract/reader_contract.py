@@ -1,7 +1,6 @@
-"""What every implementation of :class:`saccade.core.reader.Reader` must do.
+"""Contract of :class:`saccade.core.reader.Reader`, for tests of its implementations.
 
-A test of an implementation fills it with :func:`contract_items` (or items of its own) and calls
-:func:`check_reader`.
+A test fills an implementation with :func:`contract_items` (or other items) and calls :func:`check_reader`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ CONTRACT_CONTENT = {digest_bytes(content): content for content in (b"first image
 
 
 def contract_items() -> list[Item]:
-    """Items that tell "reviewed and empty" from "not labelled yet", in an order that no sorting gives."""
+    """Return items with "reviewed and empty" and "not labelled yet", in an order that no sorting produces."""
     images = [
         ImageRef(digest, len(content), f"{content.decode()}.png", 32, 24, "png")
         for digest, content in CONTRACT_CONTENT.items()
@@ -43,7 +42,13 @@ def contract_items() -> list[Item]:
 
 
 def check_reader(reader: Reader, items: Sequence[Item], media: Mapping[str, bytes] | None = None) -> None:
-    """Check a reader that holds exactly ``items``, in this order, and the files ``media`` by digest."""
+    """Check a reader.
+
+    Args:
+        reader: the reader.
+        items: all its items, in order.
+        media: content of some of its files by digest.
+    """
     assert isinstance(reader, Reader)
     _check_all(reader, items)
     _check_columns(reader, items)
@@ -55,9 +60,9 @@ def check_reader(reader: Reader, items: Sequence[Item], media: Mapping[str, byte
 def _check_all(reader: Reader, items: Sequence[Item]) -> None:
     assert len(reader) == len(items)
     for _ in range(2):
-        found = list(reader.items())
-        assert [item.key for item in found] == [item.key for item in items]
-        for item, expected in zip(found, items, strict=True):
+        read_items = list(reader.items())
+        assert [item.key for item in read_items] == [item.key for item in items]
+        for item, expected in zip(read_items, items, strict=True):
             assert tuple(item.values) == reader.schema.names
             for name in reader.schema.names:
                 value = expected.values.get(name)
@@ -68,20 +73,22 @@ def _check_all(reader: Reader, items: Sequence[Item]) -> None:
 def _check_columns(reader: Reader, items: Sequence[Item]) -> None:
     choices: list[Sequence[str]] = [[], reader.schema.names[:1], reader.schema.names[::-1]]
     for names in choices:
-        found = list(reader.items(columns=names))
-        assert [tuple(item.values) for item in found] == [tuple(names)] * len(items)
-        assert [item.key for item in found] == [item.key for item in items]
+        read_items = list(reader.items(columns=names))
+        assert [tuple(item.values) for item in read_items] == [tuple(names)] * len(items)
+        assert [item.key for item in read_items] == [item.key for item in items]
 
 
 def _check_keys(reader: Reader, items: Sequence[Item]) -> None:
     keys = [item.key for item in items]
     assert list(reader.items(keys=[])) == []
-    assert [item.key for item in reader.items(keys=reversed(keys))] == keys, "items come in the reader's order"
-    assert [item.key for item in reader.items(keys=[*keys[:1], *keys[:1]])] == keys[:1], "a key gives one item"
+    assert [item.key for item in reader.items(keys=reversed(keys))] == keys, "items are in the order of the reader"
+    assert [item.key for item in reader.items(keys=[*keys[:1], *keys[:1]])] == keys[:1], (
+        "a repeated key yields one item"
+    )
     for index, key in enumerate(keys):
-        (found,) = reader.items(keys=iter([key]))
-        assert found.key == key
-        assert all(found[name] == items[index].values.get(name) for name in reader.schema.names)
+        (item,) = reader.items(keys=iter([key]))
+        assert item.key == key
+        assert all(item[name] == items[index].values.get(name) for name in reader.schema.names)
 
 
 def _check_unknown(reader: Reader) -> None:

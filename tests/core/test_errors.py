@@ -16,7 +16,7 @@ from saccade.core.errors import (
     RecipeError,
     SaccadeError,
     WorkspaceError,
-    nearest,
+    suggest,
 )
 
 ALL: list[type[SaccadeError]] = [
@@ -41,7 +41,7 @@ ALL: list[type[SaccadeError]] = [
     ],
 )
 def test_nearest(name: str, known: list[str], answer: str) -> None:
-    assert nearest(name, known) == answer
+    assert suggest(name, known) == answer
 
 
 def test_text_of_an_error_is_message_and_hint() -> None:
@@ -70,7 +70,7 @@ def test_errors_come_back_from_another_process(error: type[SaccadeError]) -> Non
 
 def test_a_missing_extra_names_the_command_and_comes_back_from_another_process() -> None:
     error = MissingExtraError("Training", "train")
-    assert str(error) == "Training needs the optional part 'train'. Install it: pip install 'saccade[train]'"
+    assert str(error) == "Training needs the optional dependencies 'train'. Install it: pip install 'saccade[train]'"
     assert isinstance(error, ImportError)
     back = pickle.loads(pickle.dumps(error))
     assert (type(back), str(back), back.hint) == (MissingExtraError, str(error), error.hint)

@@ -66,7 +66,7 @@ def test_pixels_that_touch_at_a_corner_are_one_part_and_holes_that_do_are_two() 
 
 
 def test_a_mask_without_pixels_has_no_polygon() -> None:
-    with pytest.raises(InvalidValueError, match="A mask without pixels cannot become a polygon"):
+    with pytest.raises(InvalidValueError, match="An empty mask cannot become a polygon"):
         mask_to_polygon(Mask(3, 3, (9,)))
 
 
@@ -125,7 +125,7 @@ def test_coco_text(counts: tuple[int, ...], text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("61X", "cut off"), ("a b", "Not a compressed"), ("é", "Not a"), ("o" * 13 + "0", "too large")],
+    [("61X", "truncated"), ("a b", "Not a compressed"), ("é", "Not a"), ("o" * 13 + "0", "too large")],
 )
 def test_what_is_not_coco_text_is_refused(text: str, message: str) -> None:
     with pytest.raises(InvalidValueError, match=message):

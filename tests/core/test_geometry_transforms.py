@@ -232,17 +232,17 @@ def test_an_ellipse_becomes_a_polygon_of_a_stated_number_of_points() -> None:
 
 
 IMPOSSIBLE: list[tuple[Geometry, str, str]] = [
-    (Points(((1, 1),)), "mask", "type points cannot become one of type mask"),
-    (Polyline(((1, 1), (2, 2))), "polygon", "type polyline cannot become one of type polygon"),
-    (Keypoints(((1, 1),), (2,)), "mask", "type keypoints cannot become one of type mask"),
-    (Box(0, 0, 1, 1), "ellipse", "type box cannot become one of type ellipse"),
-    (Box(0, 0, 1, 1), "keypoints", "type box cannot become one of type keypoints"),
-    (Points(((1, 1),)), "box", "type points cannot become one of type box, as it has no extent"),
-    (Polyline(((1, 1), (1, 5))), "box", "as it has no extent"),
-    (Keypoints(((1, 1),), (0,)), "rotated_box", "as it has no extent"),
-    (Mask(10, 8, (80,)), "box", "type mask cannot become one of type box, as it has no extent"),
-    (Mask(10, 8, (80,)), "rotated_box", "type mask cannot become one of type rotated_box, as it has no pixel"),
-    (Mask(10, 8, (80,)), "polygon", "type mask cannot become one of type polygon, as it has no pixel"),
+    (Points(((1, 1),)), "mask", "points cannot be converted to a mask"),
+    (Polyline(((1, 1), (2, 2))), "polygon", "polyline cannot be converted to a polygon"),
+    (Keypoints(((1, 1),), (2,)), "mask", "keypoints cannot be converted to a mask"),
+    (Box(0, 0, 1, 1), "ellipse", "box cannot be converted to a ellipse"),
+    (Box(0, 0, 1, 1), "keypoints", "box cannot be converted to a keypoints"),
+    (Points(((1, 1),)), "box", "points cannot be converted to a box: it has no extent"),
+    (Polyline(((1, 1), (1, 5))), "box", "it has no extent"),
+    (Keypoints(((1, 1),), (0,)), "rotated_box", "it has no extent"),
+    (Mask(10, 8, (80,)), "box", "mask cannot be converted to a box: it has no extent"),
+    (Mask(10, 8, (80,)), "rotated_box", "mask cannot be converted to a rotated_box: it is empty"),
+    (Mask(10, 8, (80,)), "polygon", "mask cannot be converted to a polygon: it is empty"),
     (Box(0, 0, 1, 1), "boxx", r"There is no geometry 'boxx'\. Did you mean box"),
 ]
 
@@ -255,6 +255,6 @@ def test_what_cannot_be_converted_names_both_types(geometry: Geometry, target_ty
 
 def test_a_mask_is_not_made_without_a_size() -> None:
     with pytest.raises(
-        InvalidValueError, match=r"To turn a box into a mask the size of the image \(size_wh\) is needed"
+        InvalidValueError, match=r"Converting a box to a mask requires the size of the image \(size_wh\)"
     ):
         convert(Box(0, 0, 1, 1), "mask")

@@ -41,5 +41,5 @@ class _Unsorted(MemoryReader):
 
 def test_the_contract_notices_a_reader_that_breaks_it() -> None:
     items = contract_items()
-    with pytest.raises(AssertionError, match="reader's order"):
+    with pytest.raises(AssertionError, match="order of the reader"):
         check_reader(_Unsorted(CONTRACT_SCHEMA, items, CONTRACT_CONTENT), items, CONTRACT_CONTENT)

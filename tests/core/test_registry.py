@@ -69,7 +69,7 @@ def test_an_entry_point_is_imported_only_when_asked_for(entries: list[EntryPoint
 def test_two_packages_with_one_name_are_refused(entries: list[EntryPoint]) -> None:
     parts: Registry[float] = Registry("part", "test.parts")
     entries += [_entry("pi", "math:pi"), _entry("pi", "cmath:pi")]
-    with pytest.raises(ConflictError, match="Two packages offer the part 'pi': math:pi and cmath:pi"):
+    with pytest.raises(ConflictError, match="Two packages provide the part 'pi': math:pi and cmath:pi"):
         parts.get("pi")
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import saccade
 from saccade.core.errors import SignatureError
-from saccade.core.webhooks.signing import ID, SIGNATURE, TIMESTAMP, new_secret, sign, signed_headers, verify_webhook
+from saccade.core.webhooks.signing import ID, SIGNATURE, TIMESTAMP, new_secret, sign, signature_headers, verify_webhook
 
 BODY = b'{"type":"ping","data":{}}'
 NOW = 1_700_000_000
@@ -23,7 +23,7 @@ SECRET = new_secret()
 
 
 def headers(body: bytes = BODY, secret: str = SECRET, at: int = NOW) -> dict[str, str]:
-    return signed_headers((secret,), "msg_1", at, body)
+    return signature_headers((secret,), "msg_1", at, body)
 
 
 def test_a_signature_is_that_of_the_standard() -> None:
@@ -43,7 +43,7 @@ def test_what_was_sent_is_accepted() -> None:
     assert verify_webhook(BODY, upper, SECRET, now=NOW + 299)
     assert verify_webhook(BODY, headers(), SECRET.removeprefix("whsec_"), now=NOW)
     old = new_secret()
-    both = signed_headers((SECRET, old), "msg_1", NOW, BODY)
+    both = signature_headers((SECRET, old), "msg_1", NOW, BODY)
     assert verify_webhook(BODY, both, SECRET, now=NOW) == verify_webhook(BODY, both, old, now=NOW)
     later = dict(both, **{SIGNATURE: f"v1a,other {both[SIGNATURE]}"})
     assert verify_webhook(BODY, later, SECRET, now=NOW), "other kinds of signatures are passed over"
@@ -52,19 +52,19 @@ def test_what_was_sent_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("body", "changed", "now", "message"),
     [
-        (BODY + b" ", {}, NOW, "not that of this body"),
-        (BODY, {ID: "msg_2"}, NOW, "not that of this body"),
-        (BODY, {TIMESTAMP: str(NOW + 1)}, NOW, "not that of this body"),
-        (BODY, {SIGNATURE: "v1,AAAA"}, NOW, "not that of this body"),
-        (BODY, {SIGNATURE: "v1,"}, NOW, "not that of this body"),
-        (BODY, {SIGNATURE: "\udcff\xe9 é"}, NOW, "not that of this body"),
+        (BODY + b" ", {}, NOW, "does not match"),
+        (BODY, {ID: "msg_2"}, NOW, "does not match"),
+        (BODY, {TIMESTAMP: str(NOW + 1)}, NOW, "does not match"),
+        (BODY, {SIGNATURE: "v1,AAAA"}, NOW, "does not match"),
+        (BODY, {SIGNATURE: "v1,"}, NOW, "does not match"),
+        (BODY, {SIGNATURE: "\udcff\xe9 é"}, NOW, "does not match"),
         (BODY, {SIGNATURE: ""}, NOW, "webhook-signature is missing"),
-        (BODY, {TIMESTAMP: "soon"}, NOW, "no time"),
-        (BODY, {TIMESTAMP: "-1"}, NOW, "no time"),
-        (BODY, {TIMESTAMP: "٣"}, NOW, "no time"),
-        (BODY, {TIMESTAMP: "9" * 400}, NOW, "no time"),
-        (BODY, {}, NOW + 301, "301 seconds from now"),
-        (BODY, {}, NOW - 301, "301 seconds from now"),
+        (BODY, {TIMESTAMP: "soon"}, NOW, "not a time"),
+        (BODY, {TIMESTAMP: "-1"}, NOW, "not a time"),
+        (BODY, {TIMESTAMP: "٣"}, NOW, "not a time"),
+        (BODY, {TIMESTAMP: "9" * 400}, NOW, "not a time"),
+        (BODY, {}, NOW + 301, "301 seconds off"),
+        (BODY, {}, NOW - 301, "301 seconds off"),
     ],
 )
 def test_what_was_not_is_refused(body: bytes, changed: dict[str, str], now: int, message: str) -> None:
@@ -73,12 +73,12 @@ def test_what_was_not_is_refused(body: bytes, changed: dict[str, str], now: int,
 
 
 def test_another_secret_and_none_are_refused() -> None:
-    with pytest.raises(SignatureError, match="not that of this body"):
+    with pytest.raises(SignatureError, match="does not match"):
         verify_webhook(BODY, headers(), new_secret(), now=NOW)
     for wrong in ("", "whsec_", "whsec_???"):
-        with pytest.raises(SignatureError, match="no secret"):
+        with pytest.raises(SignatureError, match="Invalid webhook secret"):
             verify_webhook(BODY, headers(), wrong, now=NOW)
-    with pytest.raises(SignatureError, match="no event"):
+    with pytest.raises(SignatureError, match="not an event"):
         verify_webhook(b"[]", headers(b"[]"), SECRET, now=NOW)
 
 
@@ -96,7 +96,7 @@ def test_no_changed_bit_is_accepted(rest: bytes, bit: int, data: st.DataObject) 
     place = data.draw(st.integers(0, len(body) - 1))
     changed = bytearray(body)
     changed[place] ^= 1 << bit
-    with pytest.raises(SignatureError, match="not that of this body"):
+    with pytest.raises(SignatureError, match="does not match"):
         verify_webhook(bytes(changed), headers(body), SECRET, now=NOW)
 
 

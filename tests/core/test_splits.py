@@ -62,9 +62,9 @@ def test_the_largest_group_goes_where_most_is_missing(
 @pytest.mark.parametrize("group", [str(at) for at in range(9)])
 def test_a_group_that_came_later_is_refused(group: str) -> None:
     splits = GroupSplits(["a", "b"], {"train": 1.0})
-    assert splits.of("a") == "train"
-    with pytest.raises(InvalidValueError, match="is new"):
-        splits.of(group)
+    assert splits.split_of("a") == "train"
+    with pytest.raises(InvalidValueError, match="appeared during the import"):
+        splits.split_of(group)
 
 
 def test_another_seed_is_another_split() -> None:

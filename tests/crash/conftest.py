@@ -1,4 +1,4 @@
-"""Processes are killed while they write to a disk, where writing takes its time."""
+"""Crash tests write to a real disk: in memory a write would be too short to be interrupted."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from tests.support.ram_disk import disk
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """A folder of one's own on a disk."""
+    """A temporary folder on a disk."""
     with tempfile.TemporaryDirectory(prefix="saccade-", dir=disk(), ignore_cleanup_errors=True) as folder:
         yield Path(folder)

@@ -1,4 +1,4 @@
-"""An import."""
+"""The task of the import crash test."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from saccade.app.ingest import prefetch
 from saccade.app.ingest.importing import import_dataset
 from saccade.store.workspace import Workspace
 
-prefetch.MANY = 100  # so that processes help
+prefetch.MIN_ITEMS_FOR_PROCESSES = 100  # so that worker processes are used
 
 
 def task(location: str, source: str) -> None:
-    """Import a folder under the next free name."""
+    """Import a folder under the next unused dataset name."""
     with Workspace.open(location) as workspace:
         number = len(workspace.datasets.list())
         import_dataset(workspace, Path(source), f"d{number}")

@@ -1,10 +1,10 @@
 """A process that writes to a workspace until it is killed; run by test_store_crash.
 
-Started once. For every line on its standard input it forks a child that writes, and says the child's process id; so
-that a kill costs no start of the interpreter. Nothing of Lance runs before the fork.
+It is started once. For every line on its standard input it forks a child that writes, and prints the child's process
+id, so that a kill does not cost a start of the interpreter. Lance is not used before the fork.
 
-What a version of the dataset "d" holds follows from its number (``expected``), so that the test can tell a whole
-version from any other. What the child has finished, it says in a file, one line each.
+The content of a version of the dataset "d" is determined by its number (``expected``), so that the test can recognise
+an incomplete version. The child logs everything that it has finished to a file, one line each.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SCHEMA = Schema((Column("number", Kind.NUMBER), Column("text", Kind.TEXT)))
 
 
 def touched(number: int) -> list[str]:
-    """The keys that version ``number`` of "d" writes: a fifth of the old ones, and a new one."""
+    """The keys that version ``number`` of "d" writes: a fifth of the existing ones, and a new one."""
     if number == 1:
         return [f"k{index}" for index in range(KEYS)]
     return [*(f"k{index}" for index in range(number % 5, KEYS, 5)), f"new{number}"]
@@ -36,8 +36,8 @@ def items(number: int) -> list[Item]:
 
 
 def expected(number: int) -> dict[str, dict[str, Any]]:
-    """Everything that version ``number`` of "d" holds, in order."""
-    return {made.key: dict(made.values) for step in range(1, number + 1) for made in items(step)}
+    """The content of version ``number`` of "d", in order."""
+    return {item.key: dict(item.values) for step in range(1, number + 1) for item in items(step)}
 
 
 def content(number: int) -> bytes:
@@ -50,29 +50,29 @@ def write_next(workspace: Workspace) -> int:
     return workspace.datasets.write("d", SCHEMA, items(number), mode="merge").number
 
 
-def write_until_killed(location: str, done: Path) -> None:
-    with Workspace.open(location) as workspace, done.open("a") as said:
+def write_until_killed(location: str, log_path: Path) -> None:
+    with Workspace.open(location) as workspace, log_path.open("a") as log:
         while True:
             number = write_next(workspace)
-            print("version", number, file=said, flush=True)
-            source = done.with_name(f"source{os.getpid()}")
+            print("version", number, file=log, flush=True)
+            source = log_path.with_name(f"source{os.getpid()}")
             source.write_bytes(content(number))
-            print("object", workspace.objects.put_file(source), number, file=said, flush=True)
+            print("blob", workspace.blobs.put_file(source), number, file=log, flush=True)
             name = f"c{os.getpid()}-{number}"
             workspace.datasets.write(name, SCHEMA, items(1), mode="create")
-            print("created", name, file=said, flush=True)
+            print("created", name, file=log, flush=True)
 
 
-def main(location: str, done: str) -> None:
-    warnings.simplefilter("ignore")  # Lance warns of forks; it has not started yet
+def main(location: str, log_path: str) -> None:
+    warnings.simplefilter("ignore")  # Lance warns about forks, but has not started any threads yet
     print("ready", flush=True)
     for _ in sys.stdin:
         child = os.fork()
         if child == 0:
-            write_until_killed(location, Path(done))
+            write_until_killed(location, Path(log_path))
         print(child, flush=True)
         os.waitpid(child, 0)
-        print("gone", flush=True)
+        print("exited", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A run of a pipeline killed at any moment: the next one goes on, and ends with what an undisturbed one gives."""
+"""A pipeline run killed at any moment: the next run continues, with the same result as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ import numpy as np
 from saccade.media.image import encode
 from saccade.operations import Column, Item, Kind, one_to_many, per_item
 
-def note(item):
+def log_item(item):
     log = os.open(os.environ["WORKED"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(log, (item.key + "\\n").encode())
     os.close(log)
 
-@one_to_many("pictures", reads=lambda s, schema: ["x"],
-             writes=lambda s, schema: [Column("image", Kind.IMAGE), Column("part", Kind.NUMBER)])
+@one_to_many("pictures", input_columns=lambda s, schema: ["x"],
+             output_columns=lambda s, schema: [Column("image", Kind.IMAGE), Column("part", Kind.NUMBER)])
 def pictures(item, settings, context):
     time.sleep({SECONDS})
-    note(item)
+    log_item(item)
     for part in range(2):
         pixels = np.full((16, 16, 3), int(item["x"]) % 250 + part, np.uint8)
-        image = context.keep_image(encode(pixels, "png"), "p.png")
+        image = context.put_image(encode(pixels, "png"), "p.png")
         yield Item(f"{{item.key}}-{{part}}", {{"image": image, "part": part}})
 
-@per_item("mean", reads=lambda s, schema: ["image"], writes=lambda s, schema: [Column("mean", Kind.NUMBER)],
-          reads_key=True)
+@per_item("mean", input_columns=lambda s, schema: ["image"],
+          output_columns=lambda s, schema: [Column("mean", Kind.NUMBER)], reads_key=True)
 def mean(item, settings, context):
-    note(item)
+    log_item(item)
     return {{"mean": float(len(context.read_media(item["image"])))}}
 """
 PIPELINE = """
@@ -65,41 +65,43 @@ steps:
 """
 
 
-def outcome(location: Path, file: Path) -> list[Item]:
-    """What the pipeline gives in a workspace, with its pictures in the store."""
+def run_pipeline(location: Path, file: Path) -> list[Item]:
+    """Run the pipeline in a workspace, check its images and return its output."""
     with Workspace.open(location) as workspace:
         runner = Runner(workspace, load_graph(file), engine=LocalEngine(WORKERS))
         table = runner.run()["kept"].table
         assert table is not None
-        items = list(runner.house.reader(table).items())
+        items = list(runner.environment.reader(table).items())
         for item in items:
-            assert len(workspace.objects.read(item["image"].digest)) == item["image"].size
+            assert len(workspace.blobs.read(item["image"].digest)) == item["image"].size
         return items
 
 
-def make(location: Path) -> None:
+def create_workspace(location: Path) -> None:
     with Workspace.create(location) as workspace:
-        items = [Item(f"k{at:03}", {"image": None, "x": float(at)}) for at in range(COUNT)]
+        items = [Item(f"k{index:03}", {"image": None, "x": float(index)}) for index in range(COUNT)]
         workspace.datasets.write("d", SCHEMA, items, mode="create")
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
-def test_killed_runs_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chance = random.Random(3)
-    file, log = tmp_path / "pipeline.yaml", tmp_path / "worked.txt"
+def test_killed_runs_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(3)
+    file = tmp_path / "pipeline.yaml"
+    log = tmp_path / "worked.txt"
     (tmp_path / "steps.py").write_text(STEPS)
     file.write_text(PIPELINE)
-    monkeypatch.setenv("WORKED", str(tmp_path / "undisturbed.txt"))
-    make(tmp_path / "whole")
-    expected = outcome(tmp_path / "whole", file)
+    monkeypatch.setenv("WORKED", str(tmp_path / "uninterrupted.txt"))
+    create_workspace(tmp_path / "uninterrupted")
+    expected = run_pipeline(tmp_path / "uninterrupted", file)
     assert len(expected) == COUNT
     monkeypatch.setenv("WORKED", str(log))
-    kills, rounds = 0, 0
+    kills = 0
+    rounds = 0
     while kills < KILLS:
         rounds += 1
         location = tmp_path / f"home{rounds}"
-        make(location)
+        create_workspace(location)
         log.write_text("")
         kills_of_round = 0
         command = [
@@ -117,23 +119,24 @@ def test_killed_runs_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         while True:
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             try:
-                _, said = process.communicate(timeout=chance.uniform(0.7, 3.5))
-                assert process.returncode == 0, said
+                _, stderr = process.communicate(timeout=rng.uniform(0.7, 3.5))
+                assert process.returncode == 0, stderr
                 break
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.communicate()
-                kills, kills_of_round = kills + 1, kills_of_round + 1
-                time.sleep(0.05)  # the workers see that nobody asks any more
+                kills += 1
+                kills_of_round += 1
+                time.sleep(0.05)  # until the workers notice that their parent is dead
                 if kills >= KILLS:
                     break
-        assert outcome(location, file) == expected
+        assert run_pipeline(location, file) == expected
         worked = Counter(log.read_text().split())
-        assert set(worked) == {item.key for item in expected} | {f"k{at:03}" for at in range(COUNT)} | {
-            f"k{at:03}-1" for at in range(COUNT)
+        assert set(worked) == {item.key for item in expected} | {f"k{index:03}" for index in range(COUNT)} | {
+            f"k{index:03}-1" for index in range(COUNT)
         }
-        # A batch is half a second of work; one for each worker and kill may be done again.
+        # A batch is half a second of work; one batch per worker and kill may be repeated.
         repeated = sum(count - 1 for key, count in worked.items() if "-" not in key)
         assert repeated <= kills_of_round * WORKERS * 1.2 * BATCH_SECONDS / SECONDS
         with Workspace.open(location) as workspace:
-            assert [problem for problem in doctor(workspace, deep=True) if problem.level == "error"] == []
+            assert [issue for issue in doctor(workspace, deep=True) if issue.level == "error"] == []

@@ -1,4 +1,4 @@
-"""A training killed at any moment and resumed ends with the weights of one that nobody disturbed."""
+"""A training killed at any moment and resumed ends with the same weights as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.crash.forker import forker
+from tests.crash.fork_server import fork_server
 
 from saccade.app.ingest.importing import SplitRequest, import_dataset
-from saccade.models.artifact import WEIGHTS
+from saccade.models.artifact import WEIGHTS_FILE
 from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
@@ -25,39 +25,41 @@ def prepare(location: Path, pictures: Path) -> Path:
     return location
 
 
-def models(location: Path) -> set[str]:
-    """Digests of the weights of all versions; the workspace is sound."""
+def weight_digests(location: Path) -> set[str]:
+    """Check the workspace; returns the digests of the weights of all model versions."""
     with Workspace.open(location) as workspace:
         assert len(workspace.datasets.open("harbour")) == 10
-        assert [problem for problem in doctor(workspace) if problem.level == "error"] == []
+        assert [issue for issue in doctor(workspace) if issue.level == "error"] == []
         doctor(workspace, repair=True)
         assert doctor(workspace) == []
         if not workspace.models.list():
             return set()
         return {
-            hashlib.sha256(version.read_file(WEIGHTS)).hexdigest() for version in workspace.models.versions("ships")
+            hashlib.sha256(version.read_file(WEIGHTS_FILE)).hexdigest()
+            for version in workspace.models.versions("ships")
         }
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no fork and no SIGKILL on Windows")
 def test_killed_trainings_end_with_the_same_weights(tmp_path: Path, pictures: Path) -> None:
-    chance = random.Random(11)
-    calm = prepare(tmp_path / "calm", pictures)
-    with forker("tests.crash.train_task", calm) as undisturbed:
-        began = time.monotonic()
-        undisturbed.start()
-        assert undisturbed.wait() == 0
-        seconds = time.monotonic() - began
-    expected = models(calm)
+    rng = random.Random(11)
+    uninterrupted = prepare(tmp_path / "uninterrupted", pictures)
+    with fork_server("tests.crash.train_task", uninterrupted) as server:
+        start_time = time.monotonic()
+        server.start()
+        assert server.wait() == 0
+        seconds = time.monotonic() - start_time
+    expected = weight_digests(uninterrupted)
     assert len(expected) == 1
-    kills = rounds = 0
+    kills = 0
+    rounds = 0
     while kills < KILLS:
         location = prepare(tmp_path / f"killed{rounds}", pictures)
         rounds += 1
-        with forker("tests.crash.train_task", location) as disturbed:
-            while not models(location) and kills < KILLS:
-                kills += disturbed.kill_after(chance.uniform(0.1, 0.6) * seconds)
-            disturbed.start()
-            assert disturbed.wait() == 0
-        assert models(location) == expected
+        with fork_server("tests.crash.train_task", location) as server:
+            while not weight_digests(location) and kills < KILLS:
+                kills += server.kill_after(rng.uniform(0.1, 0.6) * seconds)
+            server.start()
+            assert server.wait() == 0
+        assert weight_digests(location) == expected

@@ -1,4 +1,4 @@
-"""A training that goes on where an earlier one was killed."""
+"""The task of the training crash test."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SETTINGS = ("train.epochs=6", "augment=[{type: mosaic}, {type: affine}, {type: c
 
 
 def task(location: str, settings: str = "[]") -> None:
-    """Train, resuming where there is something to resume."""
+    """Resume the interrupted training, or start one."""
     torch.set_num_threads(1)
-    wanted = recipe(*SETTINGS, *json.loads(settings))
+    training_recipe = recipe(*SETTINGS, *json.loads(settings))
     with Workspace.open(location) as workspace:
         try:
-            train.train(workspace, wanted, resume=True, tensorboard=False)
+            train.train(workspace, training_recipe, resume=True, tensorboard=False)
         except NotFoundError:
-            train.train(workspace, wanted, tensorboard=False)
+            train.train(workspace, training_recipe, tensorboard=False)

@@ -119,7 +119,7 @@ def test_the_package_of_the_guide_adds_its_panel(tmp_path: Path, monkeypatch: py
     from tests.support.tiny_workspace import make_workspace
 
     from saccade.app.panels import Figures, Pictures
-    from saccade.app.panels.host import Panels
+    from saccade.app.panels.host import PanelHost
     from saccade.core.roles import Role
 
     guide = ROOT / "docs" / "guide" / "panels.md"
@@ -136,10 +136,10 @@ def test_the_package_of_the_guide_adds_its_panel(tmp_path: Path, monkeypatch: py
     write_dataset(tmp_path / "harbours", 10, 1, size_wh=(320, 320))
     make_workspace(tmp_path / "home", tmp_path / "harbours")
     with saccade.Workspace.open(tmp_path / "home") as workspace:
-        running = Panels(workspace)
+        running = PanelHost(workspace)
         assert [one.package for one in running.list(Role.VIEWER) if one.name == "odd_boxes"] == ["odd-boxes"]
         version = workspace.datasets.open("harbour")
-        blocks = running.show("odd_boxes", "default", Role.VIEWER, dataset=version.ref, parameters={"side": 12})
+        blocks = running.render("odd_boxes", "default", Role.VIEWER, dataset=version.ref, parameters={"side": 12})
         running.close()
     expected = version.where("any(objects, width < 12 or height < 12)")
     assert [one.keys for one in blocks if isinstance(one, Pictures)] == [expected]

@@ -1,4 +1,4 @@
-"""The main job from the command line: import, look, train, evaluate, promote, predict, export, go on."""
+"""The whole loop on the command line: import, train, evaluate, promote, predict, export, and train again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from saccade.store.workspace import Workspace
 
 
 @pytest.mark.slow
-def test_from_pictures_to_predictions(command: Command, pictures: Path, tmp_path: Path) -> None:
+def test_from_images_to_predictions(command: Command, pictures: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "ships.yaml"
     recipe.write_text(RECIPE)
 
@@ -40,14 +40,14 @@ def test_from_pictures_to_predictions(command: Command, pictures: Path, tmp_path
 
     assert command.json("models", "promote", "ships", "production")["previous"] is None
     out = tmp_path / "found"
-    found = command.json(
+    predicted = command.json(
         "predict", "ships@production", pictures / "images", "--out", out, "--dataset", "found", "--min-score", 0.01
     )
-    assert (found["model"], found["dataset"], len(found["items"])) == ("ships@1", "found@1", 10)
+    assert (predicted["model"], predicted["dataset"], len(predicted["items"])) == ("ships@1", "found@1", 10)
     assert len(list((out / "pictures").glob("*.jpg"))) == 10
     coco = json.loads((out / "predictions.json").read_text())
     assert {image["file_name"] for image in coco["images"]} == {p.name for p in (pictures / "images").iterdir()}
-    assert len(coco["annotations"]) == sum(len(item["objects"]) for item in found["items"]) > 0
+    assert len(coco["annotations"]) == sum(len(item["objects"]) for item in predicted["items"]) > 0
 
     exported = tmp_path / "yolo"
     command.json("export", "found", exported, "--format", "yolo")
@@ -68,21 +68,21 @@ def test_from_pictures_to_predictions(command: Command, pictures: Path, tmp_path
 
 
 @pytest.mark.slow
-def test_blood_cells_are_imported_whole(command: Command, shared_data: Path) -> None:
-    found = command.json("import", shared_data / "bccd", "--dataset", "cells")
-    assert (found["format"], found["items"], found["set_aside"]) == ("voc", 364, 0)
-    assert found["splits"] == {"train": 205, "val": 87, "test": 72}
+def test_import_of_blood_cells(command: Command, shared_data: Path) -> None:
+    imported = command.json("import", shared_data / "bccd", "--dataset", "cells")
+    assert (imported["format"], imported["items"], imported["set_aside"]) == ("voc", 364, 0)
+    assert imported["splits"] == {"train": 205, "val": 87, "test": 72}
     counts = command.json("datasets", "stats", "cells")["columns"]["objects"]["classes"]
     assert set(counts) == {"RBC", "WBC", "Platelets"}
-    reasons = {finding["reason"] for finding in found["report"]["findings"]}
+    reasons = {finding["reason"] for finding in imported["report"]["findings"]}
     assert "box without area" in reasons
     assert reasons >= {"boxes that almost coincide", "box far smaller than others of its class"}
-    told = command("datasets", "show", "cells").text
-    assert "640x480 jpeg" in told
+    listing = command("datasets", "show", "cells").text
+    assert "640x480 jpeg" in listing
 
 
 @pytest.mark.parametrize("link", [False, True])
-def test_images_by_copy_or_by_reference(command: Command, pictures: Path, link: bool) -> None:
+def test_import_by_copy_and_by_link(command: Command, pictures: Path, link: bool) -> None:
     command.json("import", pictures, "--dataset", "harbour", "--link" if link else "--copy")
     with Workspace.open(command.workspace) as workspace:
         version = workspace.datasets.open("harbour")

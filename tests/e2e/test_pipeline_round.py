@@ -1,4 +1,4 @@
-"""The round of a pipeline on real pictures; then one image is relabelled, and only what follows from it runs."""
+"""A pipeline on real images: after one image is relabelled, only what depends on it runs again."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ steps:
 
 
 def run(command: Command, file: Path, source: Path) -> dict[str, dict[str, Any]]:
-    """The steps of a run by their names."""
+    """Run the pipeline and return its steps by name."""
     ran = command("run", file, "--var", f"source={source}", "--json")
     assert ran.code == 0, ran.out + ran.err
-    told = [json.loads(line) for line in ran.out.splitlines()]
-    return {event["step"]: event for event in told if event["event"] == "step"}
+    events = [json.loads(line) for line in ran.out.splitlines()]
+    return {event["step"]: event for event in events if event["event"] == "step"}
 
 
 @pytest.mark.slow
-def test_the_round_on_blood_cells(command: Command, shared_data: Path, tmp_path: Path) -> None:
+def test_pipeline_on_blood_cells(command: Command, shared_data: Path, tmp_path: Path) -> None:
     source = shutil.copytree(shared_data / "bccd", tmp_path / "bccd")
     file = tmp_path / "cells.yaml"
     file.write_text(PIPELINE)
@@ -80,6 +80,6 @@ def test_the_round_on_blood_cells(command: Command, shared_data: Path, tmp_path:
     assert again["whole"]["worked"] <= 10
     assert again["tiles"]["reasons"] == ["input 'data': column objects changed"]
     assert "input 'data': column objects changed" in again["model"]["reasons"]
-    assert again["found"]["reasons"] == ["input 'model': another value"]
-    assert [one["model"] for one in command.json("models", "list")] == ["ships@2"]
+    assert again["found"]["reasons"] == ["input 'model': the value changed"]
+    assert [version["model"] for version in command.json("models", "list")] == ["ships@2"]
     assert command.json("datasets", "log", "cells")[0]["changed"] == 1

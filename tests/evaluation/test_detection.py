@@ -105,13 +105,13 @@ def test_a_class_absent_from_the_truth_has_no_figures(shared_data: Path) -> None
     assert len(metrics.per_class) == 80
     assert absent
     assert all(entry.ap is entry.ap50 is entry.ar is None and not entry.curve_precision for entry in absent)
-    assert metrics.of_class("person").ap == pytest.approx(0.5326, abs=1e-4)
+    assert metrics.class_metrics("person").ap == pytest.approx(0.5326, abs=1e-4)
     data = json.loads(json.dumps(metrics.to_json(), allow_nan=False))
     assert data["ap50"] == metrics.ap50
     assert len(data["per_class"][0]["curve_precision"]) == 101
     assert "confidence" not in metrics.to_json(curves=False)
     with pytest.raises(NotFoundError, match="Did you mean person"):
-        metrics.of_class("persn")
+        metrics.class_metrics("persn")
 
 
 def test_unlabelled_items_are_left_out_and_empty_ones_count() -> None:
@@ -135,7 +135,7 @@ def test_no_predictions_and_no_truth() -> None:
     truth = {"a": (true("t", (0, 0, 10, 10)),), "b": ()}
     nothing = evaluate_objects(truth, {}, {}, kind="boxes")
     assert (nothing.ap, nothing.ar, nothing.confidence.best) == (0.0, 0.0, None)
-    assert nothing.of_class("cat").best is None
+    assert nothing.class_metrics("cat").best is None
     for empty in ({}, {"a": ()}, {"a": None}):
         metrics = evaluate_objects(empty, {}, {}, kind="boxes")
         assert (metrics.ap, metrics.per_class, metrics.truths) == (None, (), 0)
@@ -168,7 +168,7 @@ def test_the_best_threshold_is_where_f1_is_highest() -> None:
             guess("s", (80, 0, 90, 10), 0.1),
         )
     }
-    best = evaluate_objects(truth, guesses, {}, kind="boxes").of_class("cat").best
+    best = evaluate_objects(truth, guesses, {}, kind="boxes").class_metrics("cat").best
     assert best is not None
     assert (best.threshold, best.precision, best.recall, best.f1) == pytest.approx((0.6, 2 / 3, 1.0, 0.8))
 
@@ -207,11 +207,11 @@ def test_regions_of_every_kind_become_pixels() -> None:
     ("call", "said"),
     [
         ({"predictions": {"b": ()}}, "1 unknown item.*'b'"),
-        ({"kind": "lines"}, "no kind of evaluation called 'lines'.*boxes, masks, keypoints"),
+        ({"kind": "lines"}, "Unknown kind of evaluation 'lines'.*boxes, masks, keypoints"),
         ({"predictions": {"a": (true("p", (0, 0, 1, 1)),)}}, "'p' of 'a'.*no score"),
         ({"kind": "masks"}, "'t' of 'a'.*size of their image"),
         ({"kind": "keypoints"}, "'t' of 'a': A box has no keypoints"),
-        ({"classes": ["cat", "cat"]}, "repeat a name"),
+        ({"classes": ["cat", "cat"]}, "Duplicate classes"),
         ({"max_detections": 0}, "at least 1"),
         ({"areas": {"small": (0, 9)}}, "small, medium and large"),
         (
@@ -281,11 +281,11 @@ def test_masks_may_be_polygons_runs_or_compressed_runs(evaluate: Callable[..., A
         ([GOOD_RESULT], [], "boxes", "is a list, not a COCO ground truth"),
         (GOOD_TRUTH, GOOD_TRUTH, "boxes", "not a COCO results list.*needs a list"),
         ({"images": []}, [], "boxes", "has no list 'categories'"),
-        (GOOD_TRUTH | {"images": [{"id": "x"}]}, [], "boxes", "no whole number as its id"),
-        (GOOD_TRUTH | {"images": [{"id": 1}, {"id": 1}]}, [], "boxes", "has the id 1 twice"),
-        (GOOD_TRUTH, ["x"], "boxes", "In result 0 of .*an object is expected"),
+        (GOOD_TRUTH | {"images": [{"id": "x"}]}, [], "boxes", "no integer id"),
+        (GOOD_TRUTH | {"images": [{"id": 1}, {"id": 1}]}, [], "boxes", "Duplicate id 1"),
+        (GOOD_TRUTH, ["x"], "boxes", "In result 0 of .*expected an object"),
         (GOOD_TRUTH, [GOOD_RESULT | {"image_id": 7}], "boxes", "image_id 7 is not an image of the ground truth"),
-        (GOOD_TRUTH, [GOOD_RESULT | {"category_id": "3"}], "boxes", "'category_id' must be a whole number"),
+        (GOOD_TRUTH, [GOOD_RESULT | {"category_id": "3"}], "boxes", "'category_id' must be an integer"),
         (
             GOOD_TRUTH,
             [GOOD_RESULT, {k: v for k, v in GOOD_RESULT.items() if k != "score"}],
@@ -295,9 +295,9 @@ def test_masks_may_be_polygons_runs_or_compressed_runs(evaluate: Callable[..., A
         (GOOD_TRUTH, [GOOD_RESULT | {"score": "high"}], "boxes", "'score' must be a finite number"),
         (GOOD_TRUTH, [GOOD_RESULT | {"bbox": [0, 0, -1, 5]}], "boxes", "width >= 0"),
         (GOOD_TRUTH, [GOOD_RESULT | {"bbox": [0, 0, "a", 5]}], "boxes", "list of finite numbers"),
-        (GOOD_TRUTH, [GOOD_RESULT | {"bbox": []}], "boxes", "boxes need a 'bbox'.*it has none"),
-        (GOOD_TRUTH, [GOOD_RESULT], "masks", "masks need a 'segmentation'; it has 'bbox'.*Choose another kind"),
-        (GOOD_TRUTH, [GOOD_RESULT], "keypoints", "keypoints need 'keypoints'.*it has 'bbox'"),
+        (GOOD_TRUTH, [GOOD_RESULT | {"bbox": []}], "boxes", "boxes need a 'bbox'.*the entry has none"),
+        (GOOD_TRUTH, [GOOD_RESULT], "masks", "masks need a 'segmentation'; the entry has 'bbox'.*Choose another kind"),
+        (GOOD_TRUTH, [GOOD_RESULT], "keypoints", "keypoints need 'keypoints'.*the entry has 'bbox'"),
         (
             GOOD_TRUTH | {"annotations": []},
             [GOOD_RESULT | {"keypoints": [1, 2]}],
@@ -333,5 +333,5 @@ def test_wrong_files_are_told(evaluate: Callable[..., Any], truth: Any, results:
 def test_a_missing_file_and_an_unknown_kind_are_told(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no ground truth file"):
         evaluate_coco_files(tmp_path / "a.json", tmp_path / "b.json", "boxes")
-    with pytest.raises(SaccadeError, match="no kind of evaluation"):
+    with pytest.raises(SaccadeError, match="Unknown kind of evaluation"):
         evaluate_coco_files(tmp_path / "a.json", tmp_path / "b.json", "bbox")

@@ -10,7 +10,7 @@ from saccade.evaluation.matching import (
     BACKGROUND,
     ErrorKind,
     Match,
-    Outcome,
+    MatchStatus,
     confusion_matrix,
     match_objects,
 )
@@ -42,27 +42,29 @@ PREDICTIONS = {
 
 
 def by_id(matches: list[Match]) -> dict[str, Match]:
-    return {match.prediction_id: match for match in matches if match.prediction_id and match.outcome is not Outcome.FN}
+    return {
+        match.prediction_id: match for match in matches if match.prediction_id and match.status is not MatchStatus.FN
+    }
 
 
 def test_every_outcome_and_error() -> None:
     matches = match_objects(TRUTH, PREDICTIONS, {}, kind="boxes", score_threshold=0.1)
     found = by_id(matches)
-    assert {id: (match.outcome, match.error) for id, match in found.items()} == {
-        "found": (Outcome.TP, None),
-        "again": (Outcome.FP, ErrorKind.DUPLICATE),
-        "confused": (Outcome.FP, ErrorKind.WRONG_CLASS),
-        "loose": (Outcome.FP, ErrorKind.LOCALISATION),
-        "nowhere": (Outcome.FP, ErrorKind.BACKGROUND),
-        "crowded": (Outcome.IGNORED, None),
-        "alarm": (Outcome.FP, ErrorKind.BACKGROUND),
+    assert {id: (match.status, match.error) for id, match in found.items()} == {
+        "found": (MatchStatus.TP, None),
+        "again": (MatchStatus.FP, ErrorKind.DUPLICATE),
+        "confused": (MatchStatus.FP, ErrorKind.WRONG_CLASS),
+        "loose": (MatchStatus.FP, ErrorKind.LOCALISATION),
+        "nowhere": (MatchStatus.FP, ErrorKind.BACKGROUND),
+        "crowded": (MatchStatus.IGNORED, None),
+        "alarm": (MatchStatus.FP, ErrorKind.BACKGROUND),
     }
     assert found["found"].iou == pytest.approx(90 / 110)
     assert (found["found"].truth_id, found["again"].truth_id, found["loose"].truth_id) == ("t1", "t1", "t3")
     assert found["loose"].iou == pytest.approx(40 / 160)
     assert found["nowhere"].truth_id is None
     assert found["nowhere"].iou is None
-    missed = {match.truth_id: match for match in matches if match.outcome is Outcome.FN}
+    missed = {match.truth_id: match for match in matches if match.status is MatchStatus.FN}
     assert set(missed) == {"t2", "t3", "t5"}
     assert (missed["t2"].prediction_id, missed["t2"].predicted_class) == ("confused", "cat")
     assert missed["t5"].prediction_id is None
@@ -70,10 +72,10 @@ def test_every_outcome_and_error() -> None:
 
 def test_thresholds_change_the_outcome() -> None:
     strict = by_id(match_objects(TRUTH, PREDICTIONS, {}, kind="boxes", iou_threshold=0.9))
-    assert (strict["found"].error, strict["again"].outcome) == (ErrorKind.LOCALISATION, Outcome.TP)
+    assert (strict["found"].error, strict["again"].status) == (ErrorKind.LOCALISATION, MatchStatus.TP)
     assert "weak" in strict
     certain = match_objects(TRUTH, PREDICTIONS, {}, kind="boxes", score_threshold=0.99)
-    assert [match.outcome for match in certain] == [Outcome.FN] * 4
+    assert [match.status for match in certain] == [MatchStatus.FN] * 4
     with pytest.raises(InvalidValueError, match="above 0"):
         match_objects(TRUTH, PREDICTIONS, {}, kind="boxes", iou_threshold=0)
 
@@ -82,7 +84,7 @@ def test_an_object_is_confused_with_one_prediction_only() -> None:
     truth = {"a": (thing("t", 0, "dog"),)}
     guesses = {"a": (thing("p", 0, score=0.9), thing("q", 0, "owl", score=0.8))}
     matches = match_objects(truth, guesses, {}, kind="boxes")
-    assert [match.prediction_id for match in matches if match.outcome is Outcome.FN] == ["p"]
+    assert [match.prediction_id for match in matches if match.status is MatchStatus.FN] == ["p"]
     matrix = confusion_matrix(matches)
     assert matrix.names == ("cat", "dog", "owl", BACKGROUND)
     assert matrix.counts == ((0, 0, 0, 0), (1, 0, 0, 0), (0, 0, 0, 0), (0, 0, 1, 0))

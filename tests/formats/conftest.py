@@ -1,4 +1,4 @@
-"""What the tests of formats share: small images, datasets in memory, and reading all of a source."""
+"""Fixtures of the format tests: small images, datasets in memory, and reading of a whole source."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.support.small_limits import check_read_alike
+from tests.support.small_limits import check_same_with_small_limits
 
 from saccade.core.registry import Registry
-from saccade.core.report import Report
+from saccade.core.report import ConversionReport
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats import images
-from saccade.formats.base import Format, Reading, Record
+from saccade.formats.base import Format, Record, RecordStream
 
 
 @cache
@@ -48,44 +48,44 @@ def dataset(
     records: Iterable[Record],
     classes: Iterable[str | ClassInfo] = (),
     labels: Kind = Kind.OBJECTS,
-    **more: Kind,
-) -> Reading:
-    infos = tuple(ClassInfo(each) if isinstance(each, str) else each for each in classes)
+    **extra: Kind,
+) -> RecordStream:
+    infos = tuple(ClassInfo(info) if isinstance(info, str) else info for info in classes)
     columns = [Column("image", Kind.IMAGE), Column(str(labels), labels, infos)]
-    columns += [Column(name, kind) for name, kind in more.items()]
-    return Reading(Schema(tuple(columns)), iter(list(records)))
+    columns += [Column(name, kind) for name, kind in extra.items()]
+    return RecordStream(Schema(tuple(columns)), iter(list(records)))
 
 
 @dataclass(frozen=True)
 class Read:
-    """All of a source, and the report."""
+    """The records of a source, and the report."""
 
     schema: Schema
     records: Mapping[str, Record]
-    report: Report
+    report: ConversionReport
     total: int | None
 
     def values(self, column: str) -> dict[str, Any]:
-        return {key: each.values.get(column) for key, each in self.records.items()}
+        return {key: record.values.get(column) for key, record in self.records.items()}
 
     def reasons(self) -> dict[tuple[str, str], int]:
         return {(str(action), reason): count for (action, reason), count in self.report.counts().items()}
 
 
-def read_all(part: Format, source: Path, **options: Any) -> Read:
-    report = Report()
-    reading = part.read(source, report, **options)
-    records = list(reading.records)
-    by_key = {each.key: each for each in records}
+def read_all(format: Format, source: Path, **options: Any) -> Read:
+    report = ConversionReport()
+    stream = format.read(source, report, **options)
+    records = list(stream.records)
+    by_key = {record.key: record for record in records}
     assert len(by_key) == len(records)
-    check_read_alike(part, source, options)
-    return Read(reading.schema, by_key, report, reading.total)
+    check_same_with_small_limits(format, source, options)
+    return Read(stream.schema, by_key, report, stream.total)
 
 
-def write_all(part: Format, reading: Reading, destination: Path, **options: Any) -> Report:
-    report = Report()
+def write_all(format: Format, stream: RecordStream, destination: Path, **options: Any) -> ConversionReport:
+    report = ConversionReport()
     destination.mkdir(exist_ok=True)
-    part.write(reading, destination, report, **options)
+    format.write(stream, destination, report, **options)
     return report
 
 
@@ -99,8 +99,8 @@ def formats() -> Registry[Format]:
 
 
 @pytest.fixture
-def lay(tmp_path: Path) -> Callable[[Mapping[str, str | bytes | None]], Path]:
-    """Lays files out below a fresh folder: text, bytes, or None for a small image."""
+def write_source(tmp_path: Path) -> Callable[[Mapping[str, str | bytes | None]], Path]:
+    """Return a function that writes files into a new folder: text, bytes, or None for a small image."""
 
     def make(files: Mapping[str, str | bytes | None]) -> Path:
         for name, content in files.items():

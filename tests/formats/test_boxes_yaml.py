@@ -15,7 +15,7 @@ from saccade.formats.base import Format
 from saccade.formats.boxes_yaml import FORMAT
 from saccade.formats.detect import detect_format
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 TEXT = """
 images:
 - image: 1.png
@@ -31,8 +31,8 @@ images:
 """
 
 
-def test_names_in_use(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> None:
-    source = lay({"boxes.yaml": TEXT, "1.png": None, "2.png": None, "3.png": None})
+def test_names_in_use(write_source: WriteSource, kit: SimpleNamespace, formats: Registry[Format]) -> None:
+    source = write_source({"boxes.yaml": TEXT, "1.png": None, "2.png": None, "3.png": None})
     assert detect_format(source, formats)[0] == "yaml"
     found = kit.read_all(FORMAT, source)
     assert found.values("objects") == {
@@ -47,7 +47,7 @@ def test_names_in_use(lay: Lay, kit: SimpleNamespace, formats: Registry[Format])
     assert found.reasons() == {
         ("dropped", "object without a class"): 1,
         ("dropped", "box with numbers that are not finite"): 1,
-        ("dropped", "attribute that is no text, number or truth value"): 1,
+        ("dropped", "attribute that is not text, a number or a boolean"): 1,
         ("set_aside", "image file missing"): 1,
     }
 
@@ -63,8 +63,8 @@ def test_names_in_use(lay: Lay, kit: SimpleNamespace, formats: Registry[Format])
         "\0",
     ],
 )
-def test_hostile_text_is_refused(text: str, lay: Lay, kit: SimpleNamespace) -> None:
-    source = lay({"boxes.yaml": text, "1.png": None})
+def test_hostile_text_is_refused(text: str, write_source: WriteSource, kit: SimpleNamespace) -> None:
+    source = write_source({"boxes.yaml": text, "1.png": None})
     assert not FORMAT.detect(source).matches
     with pytest.raises(FormatError, match="No YAML file"):
         kit.read_all(FORMAT, source)

@@ -1,4 +1,4 @@
-"""CVAT: files as it exports them, of images and of videos, and hostile ones."""
+"""CVAT: exported files of images and of videos, and hostile files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from saccade.core.schema import ClassInfo, Kind
 from saccade.formats.cvat import FORMAT
 from saccade.formats.voc import FORMAT as VOC
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 
 META = """<meta><task><id>7</id><labels>
 <label><name>ship</name><color>#FF00AA</color><type>any</type><attributes>
@@ -42,19 +42,19 @@ def image(*shapes: str, name: str = "a.png", more: str = "") -> str:
 BOX = '<box label="ship" source="manual" occluded="{}" xtl="1" ytl="2" xbr="5" ybr="4" z_order="{}"{}>{}</box>'
 
 
-def read_one(kit: SimpleNamespace, lay: Lay, *shapes: str) -> tuple[Object, ...]:
-    found: tuple[Object, ...] = (
-        kit.read_all(FORMAT, lay({"annotations.xml": xml(image(*shapes)), "images/a.png": None}))
+def read_one(kit: SimpleNamespace, write_source: WriteSource, *shapes: str) -> tuple[Object, ...]:
+    objects: tuple[Object, ...] = (
+        kit.read_all(FORMAT, write_source({"annotations.xml": xml(image(*shapes)), "images/a.png": None}))
         .records["a"]
         .values["objects"]
     )
-    return found
+    return objects
 
 
-def test_every_shape(lay: Lay, kit: SimpleNamespace) -> None:
-    found = read_one(
+def test_every_shape(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    objects = read_one(
         kit,
-        lay,
+        write_source,
         BOX.format(0, 0, "", ""),
         BOX.format(0, 0, ' rotation="30.0"', ""),
         '<polygon label="ship" points="1.0,1.0;5,1;5,5"/>',
@@ -66,7 +66,7 @@ def test_every_shape(lay: Lay, kit: SimpleNamespace) -> None:
         '<points label="head" outside="0" occluded="0" points="3,1"/></skeleton>',
         '<skeleton label="man"><points label="foot" outside="1" occluded="0" points="3,5"/></skeleton>',
     )
-    assert [one.geometry for one in found[:6]] == [
+    assert [obj.geometry for obj in objects[:6]] == [
         Box(1, 2, 5, 4),
         RotatedBox(3, 3, 4, 2, 30),
         Polygon.simple([(1, 1), (5, 1), (5, 5)]),
@@ -76,18 +76,18 @@ def test_every_shape(lay: Lay, kit: SimpleNamespace) -> None:
     ]
     pixels = np.zeros((6, 8), bool)
     pixels[1, 3:5] = pixels[2, 3:5] = True
-    assert found[6].geometry == mask_from_array(pixels)
-    assert found[7].geometry == Keypoints(((3, 1), (3, 5)), (2, 1))
-    assert found[8].geometry == Keypoints(((0, 0), (3, 5)), (0, 0))
+    assert objects[6].geometry == mask_from_array(pixels)
+    assert objects[7].geometry == Keypoints(((3, 1), (3, 5)), (2, 1))
+    assert objects[8].geometry == Keypoints(((0, 0), (3, 5)), (0, 0))
 
 
-def test_attributes_have_the_types_of_the_head(lay: Lay, kit: SimpleNamespace) -> None:
-    given = (
+def test_attribute_types_come_from_the_header(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    attributes = (
         '<attribute name="moored">true</attribute><attribute name="decks">3</attribute>'
         '<attribute name="flag">12</attribute><attribute name="other">1</attribute>'
     )
-    (found,) = read_one(kit, lay, BOX.format(1, 2, ' group_id="4"', given).replace("manual", "auto"))
-    assert dict(found.attributes) == {
+    (obj,) = read_one(kit, write_source, BOX.format(1, 2, ' group_id="4"', attributes).replace("manual", "auto"))
+    assert dict(obj.attributes) == {
         "occluded": True,
         "z_order": 2,
         "group_id": 4,
@@ -99,8 +99,8 @@ def test_attributes_have_the_types_of_the_head(lay: Lay, kit: SimpleNamespace) -
     }
 
 
-def test_classes_splits_tags_and_what_is_not_labelled(lay: Lay, kit: SimpleNamespace) -> None:
-    source = lay(
+def test_classes_splits_tags_and_unlabelled_images(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    source = write_source(
         {
             "annotations.xml": xml(
                 image('<tag label="night" source="manual"/>', name="a.png", more='subset="train"'),
@@ -112,13 +112,13 @@ def test_classes_splits_tags_and_what_is_not_labelled(lay: Lay, kit: SimpleNames
             "images/c.png": None,
         }
     )
-    read = kit.read_all(FORMAT, source)
-    ship, man = read.schema["objects"].classes
+    result = kit.read_all(FORMAT, source)
+    ship, man = result.schema["objects"].classes
     assert (ship.name, ship.color, man.keypoints) == ("ship", "#ff00aa", ("head", "foot"))
-    assert read.values("objects") == {"a": (), "sub/b": (), "c": None}
-    assert read.values("split") == {"a": "train", "sub/b": "val", "c": None}
-    assert read.values("labels") == {"a": ("night",), "sub/b": (), "c": None}
-    assert read.reasons() == {
+    assert result.values("objects") == {"a": (), "sub/b": (), "c": None}
+    assert result.values("split") == {"a": "train", "sub/b": "val", "c": None}
+    assert result.values("labels") == {"a": ("night",), "sub/b": (), "c": None}
+    assert result.reasons() == {
         ("set_aside", "image file missing"): 1,
         ("guessed", "image without shapes, taken as reviewed and empty"): 1,
     }
@@ -133,16 +133,16 @@ def at(frame: int, x: float, outside: int = 0, keyframe: int = 1) -> str:
     return f'<box frame="{frame}" keyframe="{keyframe}" outside="{outside}" occluded="0" {sides} z_order="0"/>'
 
 
-def test_tracks_of_a_video(lay: Lay, kit: SimpleNamespace) -> None:
+def test_video_tracks(write_source: WriteSource, kit: SimpleNamespace) -> None:
     tracks = track(at(0, 0), at(4, 4), at(5, 4, outside=1)) + track(at(2, 1), number=3)
     frames = {f"images/frame_{number:06}.PNG": None for number in range(7)}
-    read = kit.read_all(FORMAT, lay({"annotations.xml": xml(tracks), **frames}))
-    found = {
-        key: [(one.track, one.geometry.bounds_xyxy()[0]) for one in record.values["objects"]]
-        for key, record in read.records.items()
+    result = kit.read_all(FORMAT, write_source({"annotations.xml": xml(tracks), **frames}))
+    objects_by_frame = {
+        key: [(obj.track, obj.geometry.bounds_xyxy()[0]) for obj in record.values["objects"]]
+        for key, record in result.records.items()
     }
     both = [[("0", x), ("3", 1)] for x in (2, 3, 4)]
-    assert list(found.values()) == [[("0", 0)], [("0", 1)], *both, [("3", 1)], [("3", 1)]]
+    assert list(objects_by_frame.values()) == [[("0", 0)], [("0", 1)], *both, [("3", 1)], [("3", 1)]]
 
 
 HOSTILE = [
@@ -163,11 +163,11 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("shape", "reason"), HOSTILE, ids=[f"{at} {reason}" for at, (_, reason) in enumerate(HOSTILE)])
-def test_bad_shapes_are_said(shape: str, reason: str, lay: Lay, kit: SimpleNamespace) -> None:
-    source = lay({"annotations.xml": xml(image(shape, BOX.format(0, 0, "", ""))), "images/a.png": None})
-    read = kit.read_all(FORMAT, source)
-    assert Box(1, 2, 5, 4) in [one.geometry for one in read.records["a"].values["objects"]]
-    assert any(reason in finding.reason for finding in read.report) or not reason
+def test_bad_shapes_are_reported(shape: str, reason: str, write_source: WriteSource, kit: SimpleNamespace) -> None:
+    source = write_source({"annotations.xml": xml(image(shape, BOX.format(0, 0, "", ""))), "images/a.png": None})
+    result = kit.read_all(FORMAT, source)
+    assert Box(1, 2, 5, 4) in [obj.geometry for obj in result.records["a"].values["objects"]]
+    assert any(reason in finding.reason for finding in result.report) or not reason
 
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
@@ -182,33 +182,33 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
         '<!DOCTYPE x SYSTEM "file:///etc/passwd">' + xml().split("\n", 1)[1],
     ],
 )
-def test_bad_files_are_refused(text: str, lay: Lay, kit: SimpleNamespace) -> None:
+def test_bad_files(text: str, write_source: WriteSource, kit: SimpleNamespace) -> None:
     with pytest.raises(FormatError, match="cannot be read"):
-        kit.read_all(FORMAT, lay({"annotations.xml": text, "images/a.png": None}))
+        kit.read_all(FORMAT, write_source({"annotations.xml": text, "images/a.png": None}))
 
 
-def test_names_that_leave_the_folder(lay: Lay, kit: SimpleNamespace) -> None:
+def test_names_never_leave_the_folder(write_source: WriteSource, kit: SimpleNamespace) -> None:
     text = xml(image(name="../../secret.png"), image(name="/etc/x.png"))
-    source = lay({"annotations.xml": text, "images/a.png": None})
-    read = kit.read_all(FORMAT, source)
-    assert read.values("objects") == {"a": None}
-    assert read.reasons()[("set_aside", "image file missing")] == 2
+    source = write_source({"annotations.xml": text, "images/a.png": None})
+    result = kit.read_all(FORMAT, source)
+    assert result.values("objects") == {"a": None}
+    assert result.reasons()[("set_aside", "image file missing")] == 2
 
 
-def test_voc_and_cvat_are_told_apart(lay: Lay) -> None:
-    source = lay({"annotations.xml": xml(image()), "images/a.png": None})
+def test_detection_distinguishes_voc_and_cvat(write_source: WriteSource) -> None:
+    source = write_source({"annotations.xml": xml(image()), "images/a.png": None})
     assert FORMAT.detect(source).matches
     assert FORMAT.detect(source / "annotations.xml").matches
     assert not VOC.detect(source).matches
     assert not FORMAT.detect(source / "images").matches
 
 
-def test_several_files_must_be_named(lay: Lay) -> None:
-    source = lay({"a.xml": xml(image()), "b.xml": xml(image())})
+def test_ambiguous_files(write_source: WriteSource) -> None:
+    source = write_source({"a.xml": xml(image()), "b.xml": xml(image())})
     assert "several" in FORMAT.detect(source).reason
 
 
-def test_what_is_written(kit: SimpleNamespace, tmp_path: Path) -> None:
+def test_written_xml(kit: SimpleNamespace, tmp_path: Path) -> None:
     hole = Polygon(((((0, 0), (6, 0), (6, 6), (0, 6)), ((2, 2), (4, 2), (4, 4), (2, 4))),))
     objects = (
         Object("1", "ship", RotatedBox(4, 3, 2, 2, -30), attributes={"moored": True, "decks": 2, "note": "x"}),
@@ -224,18 +224,18 @@ def test_what_is_written(kit: SimpleNamespace, tmp_path: Path) -> None:
     assert (element.get("name"), element.get("subset"), element.get("width")) == ("a/b.png", "train", "8")
     box, mask = (shape for shape in element if shape.tag in ("box", "mask"))
     assert (box.get("rotation"), box.get("xtl"), box.get("label")) == ("330.0", "3.0", "ship")
-    named = [one for one in root.iter("attribute") if one.find("name") is not None]
-    types = {one.findtext("name"): one.findtext("input_type") for one in named}
+    named = [element for element in root.iter("attribute") if element.find("name") is not None]
+    types = {element.findtext("name"): element.findtext("input_type") for element in named}
     assert types == {"moored": "checkbox", "decks": "number", "note": "text"}
-    read = kit.read_all(FORMAT, tmp_path)
-    again = read.records["a/b"].values["objects"][1].geometry
-    assert mask_to_array(again).sum() == 32
+    result = kit.read_all(FORMAT, tmp_path)
+    geometry = result.records["a/b"].values["objects"][1].geometry
+    assert mask_to_array(geometry).sum() == 32
     assert mask.get("width") == "6"
     assert {finding.reason for finding in report} == {"shape of a polygon, written as mask"}
 
 
-def test_an_encoding_that_nobody_knows(lay: Lay, kit: SimpleNamespace) -> None:
+def test_unknown_encoding(write_source: WriteSource, kit: SimpleNamespace) -> None:
     text = '<?xml version="1.0" encoding="u9"?>\n<annotations><version>1.1</version></annotations>'
-    source = lay({"annotations.xml": text, "images/1.png": None})
+    source = write_source({"annotations.xml": text, "images/1.png": None})
     with pytest.raises(FormatError, match=r"annotations\.xml cannot be read: unknown encoding"):
         kit.read_all(FORMAT, source)

@@ -18,7 +18,7 @@ from saccade.formats.base import Format
 from saccade.formats.datumaro import FORMAT
 from saccade.formats.detect import detect_format
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 CATEGORIES = {
     "label": {
         "labels": [{"name": "cat", "parent": "animal", "attributes": []}, {"name": "dog", "parent": ""}],
@@ -38,7 +38,7 @@ def subset(*items: Mapping[str, Any]) -> str:
     return json.dumps({**head, "items": items})
 
 
-def test_every_kind_of_annotation(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> None:
+def test_every_kind_of_annotation(write_source: WriteSource, kit: SimpleNamespace, formats: Registry[Format]) -> None:
     triangle = [1.0, 1.0, 5.0, 1.0, 5.0, 4.0]
     annotations = [
         {
@@ -61,7 +61,7 @@ def test_every_kind_of_annotation(lay: Lay, kit: SimpleNamespace, formats: Regis
         annotation("polygon", points=[1]),
         annotation("bbox"),
     ]
-    source = lay(
+    source = write_source(
         {
             "annotations/train.json": subset(
                 {"id": "a/1", "annotations": annotations, "attr": {"frame": 3}, "image": {"path": "a_1.png"}},
@@ -103,7 +103,7 @@ def test_every_kind_of_annotation(lay: Lay, kit: SimpleNamespace, formats: Regis
         "train",
     )
     assert found.reasons() == {
-        ("dropped", "attribute that is no text, number or truth value"): 1,
+        ("dropped", "attribute that is not text, a number or a boolean"): 1,
         ("dropped", "object without a class"): 1,
         ("dropped", "shape of a kind that is not known"): 1,
         ("dropped", "object without a usable shape"): 2,
@@ -111,8 +111,8 @@ def test_every_kind_of_annotation(lay: Lay, kit: SimpleNamespace, formats: Regis
     }
 
 
-def test_no_datumaro(lay: Lay, kit: SimpleNamespace) -> None:
-    source = lay({"annotations/train.json": '{"items": 3, "categories": {}}', "images/train/1.png": None})
+def test_no_datumaro(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    source = write_source({"annotations/train.json": '{"items": 3, "categories": {}}', "images/train/1.png": None})
     assert FORMAT.detect(source).reason == "annotations/train.json has no items and categories"
     with pytest.raises(FormatError, match="has items and categories"):
         kit.read_all(FORMAT, source)

@@ -1,4 +1,4 @@
-"""Which format a source is of: the right one says why, the others why not."""
+"""Detection: exactly one format matches a source, and every format gives a reason."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from saccade.formats import images
 from saccade.formats.base import Format
 from saccade.formats.detect import detect_format
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 
 COCO = '{"images": [], "annotations": [], "categories": []}'
 VOC = "<annotation><filename>1.jpg</filename></annotation>"
@@ -58,13 +58,15 @@ SOURCES: dict[str, tuple[str, dict[str, str | None]]] = {
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_exactly_one_format_matches(name: str, lay: Lay, formats: Registry[Format]) -> None:
+def test_exactly_one_format_matches(name: str, write_source: WriteSource, formats: Registry[Format]) -> None:
     expected, files = SOURCES[name]
-    found, answers = detect_format(lay(files), formats)
-    assert found == expected
-    assert [who for who, _ in answers] == formats.names()
-    assert all(answer.reason for _, answer in answers)
-    assert {who for who, answer in answers if answer.matches} - {"images"} == {expected} - {"images"}
+    detected, detections = detect_format(write_source(files), formats)
+    assert detected == expected
+    assert [format_name for format_name, _ in detections] == formats.names()
+    assert all(detection.reason for _, detection in detections)
+    assert {format_name for format_name, detection in detections if detection.matches} - {"images"} == {expected} - {
+        "images"
+    }
 
 
 @pytest.mark.parametrize(
@@ -82,16 +84,16 @@ def test_exactly_one_format_matches(name: str, lay: Lay, formats: Registry[Forma
         ({"notes.txt": "x"}, "images", "there are no images in it"),
     ],
 )
-def test_a_refusal_says_why(
-    files: dict[str, str | None], name: str, reason: str, lay: Lay, formats: Registry[Format]
+def test_reasons_for_no_match(
+    files: dict[str, str | None], name: str, reason: str, write_source: WriteSource, formats: Registry[Format]
 ) -> None:
-    answer = formats.get(name).detect(lay(files))
-    assert not answer.matches
-    assert reason in answer.reason
+    detection = formats.get(name).detect(write_source(files))
+    assert not detection.matches
+    assert reason in detection.reason
 
 
-def test_single_files(lay: Lay, formats: Registry[Format]) -> None:
-    source = lay({"a.json": COCO, "data.yaml": "names: [a]", "1.png": None, "x.bin": "x"})
+def test_single_files(write_source: WriteSource, formats: Registry[Format]) -> None:
+    source = write_source({"a.json": COCO, "data.yaml": "names: [a]", "1.png": None, "x.bin": "x"})
     assert detect_format(source / "a.json", formats)[0] == "coco"
     assert detect_format(source / "data.yaml", formats)[0] == "yolo"
     assert detect_format(source / "1.png", formats)[0] == "images"
@@ -99,7 +101,7 @@ def test_single_files(lay: Lay, formats: Registry[Format]) -> None:
         detect_format(source / "x.bin", formats)
 
 
-def test_nothing_there(tmp_path: Path, formats: Registry[Format]) -> None:
+def test_empty_and_missing_sources(tmp_path: Path, formats: Registry[Format]) -> None:
     with pytest.raises(FormatError, match="there are no images in it") as error:
         detect_format(tmp_path, formats)
     assert all(f"{name}: " in error.value.message for name in formats.names())
@@ -107,8 +109,8 @@ def test_nothing_there(tmp_path: Path, formats: Registry[Format]) -> None:
         detect_format(tmp_path / "missing", formats)
 
 
-def test_two_formats_at_once(lay: Lay, formats: Registry[Format]) -> None:
-    source = lay({"annotations.json": COCO, "1.png": None, "1.txt": "0 .5 .5 1 1"})
+def test_ambiguous_source(write_source: WriteSource, formats: Registry[Format]) -> None:
+    source = write_source({"annotations.json": COCO, "1.png": None, "1.txt": "0 .5 .5 1 1"})
     with pytest.raises(FormatError, match="could be coco or yolo") as error:
         detect_format(source, formats)
     assert "--format coco" in error.value.hint
@@ -121,11 +123,13 @@ def test_real_data(shared_data: Path, formats: Registry[Format]) -> None:
     assert not results.matches
 
 
-def test_labels_that_no_format_can_read_are_named(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> None:
-    source = lay({"1.png": None, "boxes.yaml": "images: [{file: 1.png, boxes: [", "notes/read.me": "x"})
+def test_unsupported_label_files_are_reported(
+    write_source: WriteSource, kit: SimpleNamespace, formats: Registry[Format]
+) -> None:
+    source = write_source({"1.png": None, "boxes.yaml": "images: [{file: 1.png, boxes: [", "notes/read.me": "x"})
     assert detect_format(source, formats)[0] == "images"
-    found = kit.read_all(images.FORMAT, source)
-    assert [(str(one.action), one.reason, one.detail) for one in found.report] == [
+    result = kit.read_all(images.FORMAT, source)
+    assert [(str(finding.action), finding.reason, finding.detail) for finding in result.report] == [
         ("dropped", "file that may hold labels, of no format that is known", "boxes.yaml"),
         ("noticed", "file that is no image and is not read", "notes/read.me"),
     ]

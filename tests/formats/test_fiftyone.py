@@ -23,7 +23,7 @@ from saccade.formats.base import Format
 from saccade.formats.detect import detect_format
 from saccade.formats.fiftyone import FORMAT
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 
 
 def packed(array: Any, **options: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def samples(*found: Mapping[str, Any]) -> str:
     return json.dumps({"samples": found})
 
 
-def test_samples(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> None:
+def test_samples(write_source: WriteSource, kit: SimpleNamespace, formats: Registry[Format]) -> None:
     detections = [
         detection(
             "cat",
@@ -63,7 +63,7 @@ def test_samples(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> N
         detection("dog", [0.125, 0.5, 0.25, 0.5], mask={"$binary": {"base64": "x"}}),
     ]
     whole = {"_cls": "Detections", "detections": detections}
-    source = lay(
+    source = write_source(
         {
             "samples.json": samples(
                 {
@@ -105,7 +105,7 @@ def test_samples(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> N
     }
 
 
-def test_lines_and_points(lay: Lay, kit: SimpleNamespace) -> None:
+def test_lines_and_points(write_source: WriteSource, kit: SimpleNamespace) -> None:
     ring = [[0.125, 0.5], [0.5, 0.5], [0.5, 1]]
     lines = [
         {"_cls": "Polyline", "label": "a", "points": [ring], "closed": True},
@@ -113,7 +113,7 @@ def test_lines_and_points(lay: Lay, kit: SimpleNamespace) -> None:
     ]
     first = {"filepath": "1.png", "p": {"_cls": "Polylines", "polylines": lines}}
     second = {"filepath": "2.png", "k": {"_cls": "Keypoint", "label": "c", "points": [[0.5, 0.5]]}}
-    source = lay({"samples.json": samples(first, second), "1.png": None, "2.png": None})
+    source = write_source({"samples.json": samples(first, second), "1.png": None, "2.png": None})
     corners = ((1.0, 3.0), (4.0, 3.0), (4.0, 6.0))
     assert kit.read_all(FORMAT, source).values("objects") == {
         "1": (Object("1", "a", Polygon.simple(corners)), Object("2", "b", Polyline(corners))),
@@ -126,7 +126,7 @@ def test_lines_and_points(lay: Lay, kit: SimpleNamespace) -> None:
 
 
 @pytest.mark.slow
-def test_a_mask_is_never_unpickled(lay: Lay, kit: SimpleNamespace) -> None:
+def test_a_mask_is_never_unpickled(write_source: WriteSource, kit: SimpleNamespace) -> None:
     class Harm:
         def __reduce__(self) -> tuple[Any, ...]:
             return pytest.fail, ("unpickled",)
@@ -136,7 +136,7 @@ def test_a_mask_is_never_unpickled(lay: Lay, kit: SimpleNamespace) -> None:
     arrays.append({"$binary": {"base64": base64.b64encode(zlib.compress(bytes(1 << 27))).decode()}})
     detections = [detection("x", [0, 0, 1, 1], mask=array) for array in arrays]
     detections.append(detection("x", [0, 0, 1e309, 1], mask=packed(np.ones((2, 2), bool))))
-    source = lay(
+    source = write_source(
         {
             "samples.json": samples({"filepath": "1.png", "f": {"_cls": "Detections", "detections": detections}}),
             "1.png": None,

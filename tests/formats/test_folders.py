@@ -13,11 +13,11 @@ from saccade.core.schema import Kind
 from saccade.formats.folders import FORMAT as FOLDERS
 from saccade.formats.images import FORMAT as IMAGES
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 
 
-def test_class_folders(lay: Lay, kit: Any) -> None:
-    source = lay(
+def test_class_folders(write_source: WriteSource, kit: Any) -> None:
+    source = write_source(
         {
             "dog/1.png": None,
             "cat/1.png": None,
@@ -38,16 +38,16 @@ def test_class_folders(lay: Lay, kit: Any) -> None:
     }
 
 
-def test_class_folders_in_splits(lay: Lay, kit: Any) -> None:
-    source = lay({"train/cat/1.png": None, "train/dog/2.png": None, "test/cat/1.png": None})
+def test_class_folders_in_splits(write_source: WriteSource, kit: Any) -> None:
+    source = write_source({"train/cat/1.png": None, "train/dog/2.png": None, "test/cat/1.png": None})
     found = kit.read_all(FOLDERS, source)
     assert found.values("label") == {"1": "cat", "cat/1": "cat", "2": "dog"}
     assert found.values("split") == {"1": "test", "cat/1": "train", "2": "train"}
 
 
-def test_links_that_lead_outside(lay: Lay, kit: Any, tmp_path: Path) -> None:
+def test_links_that_lead_outside(write_source: WriteSource, kit: Any, tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(kit.png())
-    source = lay({"cat/1.png": None, "dog/1.png": None})
+    source = write_source({"cat/1.png": None, "dog/1.png": None})
     (source / "cat/2.png").symlink_to(tmp_path / "secret.png")
     (source / "fox").symlink_to(tmp_path)
     (source / "dog/3.png").symlink_to(source / "cat/1.png")
@@ -83,8 +83,8 @@ def test_objects_have_no_place_in_folders(kit: Any, tmp_path: Path) -> None:
     assert "coco" in error.value.hint
 
 
-def test_plain_images(lay: Lay, kit: Any, tmp_path: Path) -> None:
-    source = lay({"a/1.png": None, "a/1.jpg": None, "2.png": None, ".hidden.png": None, "3.txt": "x"})
+def test_plain_images(write_source: WriteSource, kit: Any, tmp_path: Path) -> None:
+    source = write_source({"a/1.png": None, "a/1.jpg": None, "2.png": None, ".hidden.png": None, "3.txt": "x"})
     found = kit.read_all(IMAGES, source)
     assert set(found.records) == {"a/1", "a/1.png", "2"}
     assert found.schema.names == ("image",)
@@ -94,9 +94,9 @@ def test_plain_images(lay: Lay, kit: Any, tmp_path: Path) -> None:
     report = kit.write_all(IMAGES, reading, tmp_path / "out")
     assert [(finding.action, finding.reason) for finding in report] == [
         ("repaired", "key changed to be a file name"),
-        ("dropped", "column that the format does not hold"),
-        ("dropped", "column that the format does not hold"),
+        ("dropped", "column that the format does not support"),
+        ("dropped", "column that the format does not support"),
     ]
     assert set(kit.read_all(IMAGES, tmp_path / "out").records) == {"_../x/_.y"}
     with pytest.raises(FormatError, match="There are no images"):
-        kit.read_all(IMAGES, lay({"b/4.txt": "x"}) / "b")
+        kit.read_all(IMAGES, write_source({"b/4.txt": "x"}) / "b")

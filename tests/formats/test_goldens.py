@@ -1,4 +1,4 @@
-"""What the writers give, compared with files written by hand after each format's documentation."""
+"""Written files match files that were written by hand after each format's documentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from saccade.core.objects import Box, Keypoints, Mask, Object, Polygon
 from saccade.core.registry import Registry
 from saccade.core.schema import ClassInfo, Kind
-from saccade.formats.base import Format, Reading
+from saccade.formats.base import Format, RecordStream
 
 CLASSES = (ClassInfo("cup", "kitchen"), ClassInfo("Hände", keypoints=("tip", "base"), skeleton=((0, 1),)))
 OBJECTS = (
@@ -23,29 +23,31 @@ OBJECTS = (
 )
 
 
-def small(kit: Any) -> Reading:
+def small(kit: Any) -> RecordStream:
     records = [
         kit.record("a", objects=OBJECTS, split="train"),
         kit.record("b/c", objects=(), split=None),
         kit.record("d", objects=None, split=None),
     ]
-    made: Reading = kit.dataset(records, CLASSES, split=Kind.TEXT)
-    return made
+    stream: RecordStream = kit.dataset(records, CLASSES, split=Kind.TEXT)
+    return stream
 
 
 @pytest.mark.parametrize("name", ["coco", "yolo", "voc"])
-def test_files_written(name: str, golden: Path, kit: Any, formats: Registry[Format], tmp_path: Path) -> None:
+def test_written_files_match_golden_files(
+    name: str, golden: Path, kit: Any, formats: Registry[Format], tmp_path: Path
+) -> None:
     kit.write_all(formats.get(name), small(kit), tmp_path / name)
     expected = {path.relative_to(golden / "written") for path in (golden / "written" / name).rglob("*.*")}
-    found = {path.relative_to(tmp_path) for path in (tmp_path / name).rglob("*.*")}
-    assert {path for path in found if path.suffix != ".png"} == expected
-    assert len([path for path in found - expected if "Segmentation" not in str(path)]) == 3
+    files = {path.relative_to(tmp_path) for path in (tmp_path / name).rglob("*.*")}
+    assert {path for path in files if path.suffix != ".png"} == expected
+    assert len([path for path in files - expected if "Segmentation" not in str(path)]) == 3
     for path in expected:
         assert _content(tmp_path / path) == _content(golden / "written" / path), path
 
 
 def _content(path: Path) -> Any:
-    """The text of a file; of JSON its value, of XML its canonical form."""
+    """Return the text of a file, the value of JSON, or the canonical form of XML."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
         return json.loads(text)

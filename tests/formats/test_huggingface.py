@@ -20,15 +20,15 @@ from saccade.formats.base import Format
 from saccade.formats.detect import detect_format
 from saccade.formats.huggingface import FORMAT
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 
 
 def lines(*rows: Mapping[str, Any]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def test_an_image_folder(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> None:
-    source = lay(
+def test_an_image_folder(write_source: WriteSource, kit: SimpleNamespace, formats: Registry[Format]) -> None:
+    source = write_source(
         {
             "train/metadata.jsonl": lines(
                 {
@@ -64,8 +64,8 @@ def test_an_image_folder(lay: Lay, kit: SimpleNamespace, formats: Registry[Forma
     }
 
 
-def test_labels_in_csv(lay: Lay, kit: SimpleNamespace) -> None:
-    source = lay({"metadata.csv": "file_name,label\n1.png,cat\n2.png,dog\n", "1.png": None, "2.png": None})
+def test_labels_in_csv(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    source = write_source({"metadata.csv": "file_name,label\n1.png,cat\n2.png,dog\n", "1.png": None, "2.png": None})
     found = kit.read_all(FORMAT, source)
     assert found.values("label") == {"1": "cat", "2": "dog"}
     assert found.values("objects") == {"1": None, "2": None}
@@ -123,8 +123,8 @@ def test_parquet_both_ways(kit: SimpleNamespace, tmp_path: Path) -> None:
     assert found.values("split") == {"a/1": "val", "2": None, "3": "odd"}
 
 
-def test_what_is_none_of_it(lay: Lay, kit: SimpleNamespace) -> None:
-    source = lay({"metadata.jsonl": "[1]\n", "a.parquet": b"PAR1", "1.png": None})
+def test_what_is_none_of_it(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    source = write_source({"metadata.jsonl": "[1]\n", "a.parquet": b"PAR1", "1.png": None})
     assert not FORMAT.detect(source).matches
     with pytest.raises(FormatError, match="layout"):
         kit.write_all(FORMAT, kit.dataset([]), source.parent / "o", layout="x")

@@ -19,7 +19,7 @@ from saccade.core.objects import Box, Ellipse, Geometry, Mask, Object, Points, P
 from saccade.core.schema import ClassInfo, Kind
 from saccade.formats.labelme import FORMAT
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 
 
 def shape(kind: str | None, *points: Sequence[object], label: object = "dog", **more: object) -> dict[str, object]:
@@ -46,9 +46,9 @@ def png_of(pixels: np.ndarray) -> str:
     return base64.b64encode(out.getvalue()).decode()
 
 
-def test_every_shape(lay: Lay, kit: SimpleNamespace) -> None:
+def test_every_shape(write_source: WriteSource, kit: SimpleNamespace) -> None:
     part = np.array([[255, 0, 255], [0, 255, 0]], np.uint8)
-    source = lay(
+    source = write_source(
         {
             "1.png": None,
             "1.json": labels(
@@ -81,7 +81,7 @@ def test_every_shape(lay: Lay, kit: SimpleNamespace) -> None:
     assert found[8] == RotatedBox(3, 2, 4, 2, 0)
 
 
-def test_what_goes_with_a_shape(lay: Lay, kit: SimpleNamespace) -> None:
+def test_what_goes_with_a_shape(write_source: WriteSource, kit: SimpleNamespace) -> None:
     one = shape(
         "rectangle",
         [1, 1],
@@ -93,27 +93,31 @@ def test_what_goes_with_a_shape(lay: Lay, kit: SimpleNamespace) -> None:
         attributes={"colour": "red"},
         difficult=True,
     )
-    read = kit.read_all(FORMAT, lay({"1.png": None, "1.json": labels(one, flags={"night": True, "day": False})}))
+    read = kit.read_all(
+        FORMAT, write_source({"1.png": None, "1.json": labels(one, flags={"night": True, "day": False})})
+    )
     (found,) = read.records["1"].values["objects"]
     expected = {"blurred": True, "description": "at the left", "group_id": 3, "colour": "red", "difficult": True}
     assert (found.score, dict(found.attributes)) == (0.5, expected)
     assert read.records["1"].values["flags"] == {"night": True}
 
 
-def test_labelled_empty_and_not_labelled(lay: Lay, kit: SimpleNamespace) -> None:
-    source = lay({"a.png": None, "a.json": labels(image="a.png"), "b.png": None})
+def test_labelled_empty_and_not_labelled(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    source = write_source({"a.png": None, "a.json": labels(image="a.png"), "b.png": None})
     assert kit.read_all(FORMAT, source).values("objects") == {"a": (), "b": None}
 
 
-def test_splits_are_the_top_folders(lay: Lay, kit: SimpleNamespace) -> None:
-    source = lay({"train/a.png": None, "train/a.json": labels(image="a.png"), "val/b.png": None, "c.png": None})
+def test_splits_are_the_top_folders(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    source = write_source(
+        {"train/a.png": None, "train/a.json": labels(image="a.png"), "val/b.png": None, "c.png": None}
+    )
     read = kit.read_all(FORMAT, source)
     assert read.values("split") == {"a": "train", "b": "val", "c": None}
 
 
-def test_an_image_of_another_folder_and_one_inside(lay: Lay, kit: SimpleNamespace) -> None:
+def test_an_image_of_another_folder_and_one_inside(write_source: WriteSource, kit: SimpleNamespace) -> None:
     data = base64.b64encode(kit.png(8, 6)).decode()
-    source = lay(
+    source = write_source(
         {
             "images/x.png": None,
             "labels/x.json": labels(image="..\\images\\x.png"),
@@ -139,27 +143,29 @@ HOSTILE = [
     (shape("rectangle", [1, 1], [5, 5], label=""), "object without a class"),
     ("no shape", "object without a class"),
     (shape("rectangle", [1, 1], [1, 5]), "box without area"),
-    (shape("rectangle", [1, 1], [5, 5], flags={"x": [1]}), "attribute that is no text, number or truth value"),
+    (shape("rectangle", [1, 1], [5, 5], flags={"x": [1]}), "attribute that is not text, a number or a boolean"),
 ]
 
 
 @pytest.mark.parametrize(("one", "reason"), HOSTILE, ids=[f"{at} {reason}" for at, (_, reason) in enumerate(HOSTILE)])
-def test_bad_shapes_are_said(one: object, reason: str, lay: Lay, kit: SimpleNamespace) -> None:
-    read = kit.read_all(FORMAT, lay({"1.png": None, "1.json": labels(one, shape("point", [1, 1]))}))
+def test_bad_shapes_are_said(one: object, reason: str, write_source: WriteSource, kit: SimpleNamespace) -> None:
+    read = kit.read_all(FORMAT, write_source({"1.png": None, "1.json": labels(one, shape("point", [1, 1]))}))
     assert len(read.records["1"].values["objects"]) in (1, 2)
     assert reason in {finding.reason for finding in read.report}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "[" * 10_000, '{"shapes": 3}', "null"])
-def test_bad_files_do_not_stop_the_rest(text: str, lay: Lay, kit: SimpleNamespace) -> None:
-    read = kit.read_all(FORMAT, lay({"1.png": None, "1.json": text, "2.png": None, "2.json": labels(image="2.png")}))
+def test_bad_files_do_not_stop_the_rest(text: str, write_source: WriteSource, kit: SimpleNamespace) -> None:
+    read = kit.read_all(
+        FORMAT, write_source({"1.png": None, "1.json": text, "2.png": None, "2.json": labels(image="2.png")})
+    )
     assert read.values("objects") == {"1": None, "2": ()}
     assert len(read.report) == 1
 
 
-def test_paths_that_leave_the_folder(lay: Lay, kit: SimpleNamespace) -> None:
+def test_paths_that_leave_the_folder(write_source: WriteSource, kit: SimpleNamespace) -> None:
     for path in ("/etc/passwd", "../../secret.png", "C:\\secret.png"):
-        read = kit.read_all(FORMAT, lay({"1.png": None, "1.json": labels(image=path)}))
+        read = kit.read_all(FORMAT, write_source({"1.png": None, "1.json": labels(image=path)}))
         assert read.values("objects") == {"1": ()}, "the image of the same name is taken"
 
 

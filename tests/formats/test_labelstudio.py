@@ -19,7 +19,7 @@ from saccade.core.schema import ClassInfo, Kind
 from saccade.formats.labelstudio import FORMAT
 from saccade.formats.labelstudio.regions import decode_rle, encode_rle
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 
 
 def region(kind: str, value: Mapping[str, object], name: str = "dog", **more: object) -> dict[str, object]:
@@ -31,15 +31,17 @@ def task(*results: object, image: str = "/data/upload/1/0123abcd-a.png", **more:
     return {"id": 1, "data": {"image": image}, "annotations": [{"result": list(results)}], "predictions": [], **more}
 
 
-def read(kit: SimpleNamespace, lay: Lay, *tasks: object) -> SimpleNamespace:
-    found: SimpleNamespace = kit.read_all(FORMAT, lay({"export.json": json.dumps(tasks), "images/a.png": None}))
+def read(kit: SimpleNamespace, write_source: WriteSource, *tasks: object) -> SimpleNamespace:
+    found: SimpleNamespace = kit.read_all(
+        FORMAT, write_source({"export.json": json.dumps(tasks), "images/a.png": None})
+    )
     return found
 
 
-def test_every_region(lay: Lay, kit: SimpleNamespace) -> None:
+def test_every_region(write_source: WriteSource, kit: SimpleNamespace) -> None:
     found = read(
         kit,
-        lay,
+        write_source,
         task(
             region("rectanglelabels", {"x": 25, "y": 50, "width": 50, "height": 25, "rotation": 0}, id="a"),
             region("rectanglelabels", {"x": 50, "y": 0, "width": 25, "height": 50, "rotation": 90}, id="b"),
@@ -62,17 +64,17 @@ def test_every_region(lay: Lay, kit: SimpleNamespace) -> None:
     assert found.values("labels") == {"a": ("night", "fog")}
 
 
-def test_the_annotation_that_counts(lay: Lay, kit: SimpleNamespace) -> None:
+def test_the_annotation_that_counts(write_source: WriteSource, kit: SimpleNamespace) -> None:
     old, new = ({"result": [region("keypointlabels", {"x": x, "y": 1}, name)]} for x, name in ((1, "old"), (2, "new")))
     cancelled = {"result": [], "was_cancelled": True}
-    found = read(kit, lay, task(annotations=[old, new, cancelled]))
+    found = read(kit, write_source, task(annotations=[old, new, cancelled]))
     assert [one.class_name for one in found.records["a"].values["objects"]] == ["new"]
     assert ("dropped", "all but the last annotation of a task") in found.reasons()
 
 
-def test_predictions_labelled_empty_and_not_labelled(lay: Lay, kit: SimpleNamespace) -> None:
+def test_predictions_labelled_empty_and_not_labelled(write_source: WriteSource, kit: SimpleNamespace) -> None:
     drawn = {"score": 0.7, "result": [region("keypointlabels", {"x": 1, "y": 1})]}
-    source = lay(
+    source = write_source(
         {
             "export.json": json.dumps([task(), task(image="b.png", annotations=[], predictions=[drawn])]),
             "images/a.png": None,
@@ -96,12 +98,12 @@ def test_predictions_labelled_empty_and_not_labelled(lay: Lay, kit: SimpleNamesp
         "images\\a.png",
     ],
 )
-def test_addresses_of_images(address: str, lay: Lay, kit: SimpleNamespace) -> None:
-    assert set(read(kit, lay, task(image=address)).records) == {"a"}
+def test_addresses_of_images(address: str, write_source: WriteSource, kit: SimpleNamespace) -> None:
+    assert set(read(kit, write_source, task(image=address)).records) == {"a"}
 
 
-def test_images_that_are_not_there(lay: Lay, kit: SimpleNamespace) -> None:
-    found = read(kit, lay, task(image="../../etc/b.png"), task(), task())
+def test_images_that_are_not_there(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    found = read(kit, write_source, task(image="../../etc/b.png"), task(), task())
     assert set(found.records) == {"a"}
     assert found.reasons() == {("set_aside", "image file missing"): 1, ("set_aside", "second task of an image"): 1}
 
@@ -122,15 +124,17 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("one", "reason"), HOSTILE, ids=[f"{at} {reason}" for at, (_, reason) in enumerate(HOSTILE)])
-def test_bad_regions_are_said(one: dict[str, object], reason: str, lay: Lay, kit: SimpleNamespace) -> None:
-    found = read(kit, lay, task(one, region("keypointlabels", {"x": 1, "y": 1}, id="good")))
+def test_bad_regions_are_said(
+    one: dict[str, object], reason: str, write_source: WriteSource, kit: SimpleNamespace
+) -> None:
+    found = read(kit, write_source, task(one, region("keypointlabels", {"x": 1, "y": 1}, id="good")))
     assert [made.id for made in found.records["a"].values["objects"]] == ["good"]
     assert {finding.reason for finding in found.report} == {reason}
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "[1]", '[{"data": {}}]', "", "[" * 5000])
-def test_other_json_is_none_of_it(text: str, lay: Lay) -> None:
-    source = lay({"export.json": text, "a.png": None})
+def test_other_json_is_none_of_it(text: str, write_source: WriteSource) -> None:
+    source = write_source({"export.json": text, "a.png": None})
     assert not FORMAT.detect(source).matches
     with pytest.raises(FormatError):
         FORMAT.read(source, None)  # type: ignore[arg-type]  # it is refused before anything is reported

@@ -20,7 +20,7 @@ from saccade.formats.base import Format
 from saccade.formats.detect import detect_format
 from saccade.formats.masks import FORMAT
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 CLASSES = np.zeros((6, 8), np.uint8)
 CLASSES[1:3, 1:4] = 1
 CLASSES[4:6, 1:4] = 1
@@ -43,9 +43,9 @@ def part(where: Any) -> Any:
     return mask_from_array(where)
 
 
-def test_numbers_of_classes(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> None:
+def test_numbers_of_classes(write_source: WriteSource, kit: SimpleNamespace, formats: Registry[Format]) -> None:
     empty = np.zeros((6, 8), np.uint8)
-    source = lay(
+    source = write_source(
         {
             "images/train/1.png": None,
             "images/val/2.png": None,
@@ -65,10 +65,10 @@ def test_numbers_of_classes(lay: Lay, kit: SimpleNamespace, formats: Registry[Fo
     assert found.values("split") == {"1": "train", "2": "val", "3": "val"}
 
 
-def test_pascal_voc_with_instances_and_void(lay: Lay, kit: SimpleNamespace) -> None:
+def test_pascal_voc_with_instances_and_void(write_source: WriteSource, kit: SimpleNamespace) -> None:
     classes = CLASSES.copy()
     classes[0] = 255
-    source = lay(
+    source = write_source(
         {
             "JPEGImages/1.png": None,
             "SegmentationClass/1.png": png_of(classes, palette=True),
@@ -83,11 +83,11 @@ def test_pascal_voc_with_instances_and_void(lay: Lay, kit: SimpleNamespace) -> N
     )
 
 
-def test_colours_of_cvat(lay: Lay, kit: SimpleNamespace) -> None:
+def test_colours_of_cvat(write_source: WriteSource, kit: SimpleNamespace) -> None:
     colors = np.zeros((6, 8, 3), np.uint8)
     colors[CLASSES == 1] = (250, 50, 83)
     colors[CLASSES == 2] = (1, 2, 3)
-    source = lay(
+    source = write_source(
         {
             "JPEGImages/1.png": None,
             "SegmentationClass/1.png": png_of(colors),
@@ -118,8 +118,8 @@ def test_what_is_covered_is_said(kit: SimpleNamespace, tmp_path: Path) -> None:
     assert [(one.class_name, one.geometry.area()) for one in found] == [("cat", 12), ("dog", 16), ("dog", 4)]
 
 
-def test_masks_that_are_none(lay: Lay, kit: SimpleNamespace) -> None:
-    source = lay(
+def test_masks_that_are_none(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    source = write_source(
         {
             "images/1.png": None,
             "masks/1.png": b"not a png",

@@ -1,4 +1,4 @@
-"""COCO panoptic as it is published."""
+"""COCO panoptic in its published layout."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from saccade.formats.base import Format
 from saccade.formats.detect import detect_format
 from saccade.formats.panoptic import FORMAT
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 
 
-def test_as_published(lay: Lay, kit: SimpleNamespace, formats: Registry[Format]) -> None:
+def test_published_layout(write_source: WriteSource, kit: SimpleNamespace, formats: Registry[Format]) -> None:
     numbers = np.zeros((6, 8), np.int64)
     numbers[:2], numbers[2:4], numbers[4, :3] = 70_000, 300, 5
     colors = np.stack([numbers & 0xFF, numbers >> 8 & 0xFF, numbers >> 16], axis=-1).astype(np.uint8)
@@ -51,7 +51,7 @@ def test_as_published(lay: Lay, kit: SimpleNamespace, formats: Registry[Format])
             {"id": 8, "name": "sky", "supercategory": "sky", "isthing": 0},
         ],
     }
-    source = lay(
+    source = write_source(
         {
             "annotations/panoptic_val2017.json": json.dumps(data),
             "annotations/panoptic_val2017/1.png": png.getvalue(),
@@ -60,25 +60,25 @@ def test_as_published(lay: Lay, kit: SimpleNamespace, formats: Registry[Format])
         }
     )
     assert detect_format(source, formats)[0] == "panoptic"
-    found = kit.read_all(FORMAT, source)
-    key, other = "val2017/1", "val2017/2"
-    assert found.values("objects") == {
+    result = kit.read_all(FORMAT, source)
+    key, unlabelled_key = "val2017/1", "val2017/2"
+    assert result.values("objects") == {
         key: (
             Object("300", "sky", mask_from_array(numbers == 300), attributes={"crowd": True}),
             Object("70000", "cat", mask_from_array(numbers == 70_000)),
         ),
-        other: None,
+        unlabelled_key: None,
     }
-    assert found.schema["objects"].classes == (ClassInfo("cat", "animal", "#0102ff"), ClassInfo("sky"))
-    assert found.values("split") == {key: "val", other: "val"}
-    assert found.reasons() == {
+    assert result.schema["objects"].classes == (ClassInfo("cat", "animal", "#0102ff"), ClassInfo("sky"))
+    assert result.values("split") == {key: "val", unlabelled_key: "val"}
+    assert result.reasons() == {
         ("dropped", "segment without a class"): 1,
         ("set_aside", "image file missing"): 1,
     }
 
 
-def test_no_panoptic(lay: Lay, kit: SimpleNamespace) -> None:
-    source = lay({"annotations/instances.json": '{"images": [], "annotations": []}', "1.png": None})
+def test_other_source(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    source = write_source({"annotations/instances.json": '{"images": [], "annotations": []}', "1.png": None})
     assert not FORMAT.detect(source).matches
     with pytest.raises(FormatError, match="segments_info"):
         kit.read_all(FORMAT, source)

@@ -1,4 +1,4 @@
-"""Independent readers open what we write, and find the same boxes."""
+"""Other libraries read the same boxes from our files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from saccade.core.objects import Box, Mask, Object, Polygon
 from saccade.core.registry import Registry
 from saccade.core.schema import ClassInfo, Kind
-from saccade.formats.base import Format, Reading
+from saccade.formats.base import Format, RecordStream
 
 SIZE_WH = (80, 60)
 OBJECTS = {
@@ -24,25 +24,25 @@ OBJECTS = {
 }
 
 
-def boxes(kit: Any, **values: str) -> Reading:
+def boxes(kit: Any, **values: str) -> RecordStream:
     records = [kit.record(key, SIZE_WH, objects=objects, **values) for key, objects in OBJECTS.items()]
-    made: Reading = kit.dataset(records, ["cat", "dog"], **dict.fromkeys(values, Kind.TEXT))
-    return made
+    stream: RecordStream = kit.dataset(records, ["cat", "dog"], **dict.fromkeys(values, Kind.TEXT))
+    return stream
 
 
 def found_by_supervision(dataset: Any) -> dict[str, list[tuple[str, tuple[float, ...]]]]:
     return {
         Path(path).stem: [
             (dataset.classes[number], tuple(xyxy.tolist()))
-            for xyxy, number in zip(found.xyxy, found.class_id if len(found) else (), strict=True)
+            for xyxy, number in zip(detections.xyxy, detections.class_id if len(detections) else (), strict=True)
         ]
-        for path, _, found in dataset
+        for path, _, detections in dataset
     }
 
 
 def expected() -> dict[str, list[tuple[str, Any]]]:
     return {
-        key: [(made.class_name, pytest.approx(made.geometry.bounds_xyxy(), abs=1e-4)) for made in objects]
+        key: [(obj.class_name, pytest.approx(obj.geometry.bounds_xyxy(), abs=1e-4)) for obj in objects]
         for key, objects in OBJECTS.items()
     }
 
@@ -86,7 +86,11 @@ def test_pycocotools(kit: Any, formats: Registry[Format], tmp_path: Path) -> Non
     with contextlib.redirect_stdout(io.StringIO()):
         opened = coco.COCO(str(tmp_path / "out/annotations.json"))
     box, crowd, polygon = opened.loadAnns([1, 2, 3])
-    assert [opened.cats[each["category_id"]]["name"] for each in (box, crowd, polygon)] == ["cat", "dog", "dog"]
+    assert [opened.cats[annotation["category_id"]]["name"] for annotation in (box, crowd, polygon)] == [
+        "cat",
+        "dog",
+        "dog",
+    ]
     assert box["bbox"] == [10, 20, 20, 25]
     assert opened.getAnnIds(iscrowd=True) == [2]
     pixels = np.zeros(60 * 80, dtype=np.uint8)

@@ -12,7 +12,7 @@ from saccade.core.errors import FormatError
 from saccade.core.objects import Box, Object
 from saccade.formats import csv_boxes, openimages
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 CSV, OPEN = csv_boxes.FORMAT, openimages.FORMAT
 
 BOX = Box(1, 2, 5, 4)
@@ -28,16 +28,16 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("text", LAYOUTS.values(), ids=LAYOUTS)
-def test_usual_layouts(text: str, lay: Lay, kit: SimpleNamespace) -> None:
-    source = lay({"labels.csv": text, "images/1.png": None, "images/2.png": None})
+def test_usual_layouts(text: str, write_source: WriteSource, kit: SimpleNamespace) -> None:
+    source = write_source({"labels.csv": text, "images/1.png": None, "images/2.png": None})
     assert CSV.detect(source).matches
     found = kit.read_all(CSV, source)
     assert found.values("objects") == {"1": (Object("1", "cat", BOX),), "2": None}
     assert found.reasons() == {}
 
 
-def test_attributes_splits_and_negatives(lay: Lay, kit: SimpleNamespace) -> None:
-    source = lay(
+def test_attributes_splits_and_negatives(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    source = write_source(
         {
             "train.csv": "image,class,xmin,ymin,xmax,ymax,occluded,score\n1.png,cat,1,2,5,4,yes,0.5\n2.png,,,,,,,\n",
             "val.csv": "image,class,xmin,ymin,xmax,ymax\n3.png,dog,1,2,5,4\nnone.png,dog,1,2,5,4\n3.png,dog,x,2,5,4\n",
@@ -59,12 +59,14 @@ def test_attributes_splits_and_negatives(lay: Lay, kit: SimpleNamespace) -> None
     }
 
 
-def test_csv_that_is_none(lay: Lay, kit: SimpleNamespace) -> None:
-    source = lay({"notes.csv": "who,what\nme,milk\n", "1.png": None})
+def test_csv_that_is_none(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    source = write_source({"notes.csv": "who,what\nme,milk\n", "1.png": None})
     assert CSV.detect(source).reason == "notes.csv has no columns for image, class and corners"
     with pytest.raises(FormatError, match="No CSV file"):
         kit.read_all(CSV, source)
-    hostile = lay({"notes.csv": 'image,class,xmin,ymin,xmax,ymax\n"1.png,cat,1,2,5,4\n\0\n../../etc/x,a,1,1,2,2\n'})
+    hostile = write_source(
+        {"notes.csv": 'image,class,xmin,ymin,xmax,ymax\n"1.png,cat,1,2,5,4\n\0\n../../etc/x,a,1,1,2,2\n'}
+    )
     assert kit.read_all(CSV, hostile).values("objects") == {"1": None}
 
 
@@ -73,8 +75,8 @@ HEADING = (
 )
 
 
-def test_open_images_as_published(lay: Lay, kit: SimpleNamespace) -> None:
-    source = lay(
+def test_open_images_as_published(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    source = write_source(
         {
             "train-annotations-bbox.csv": HEADING
             + "000a,xclick,/m/01g317,1,0.125,0.625,0.25,0.5,1,0,0,0,0\n000a,xclick,/m/0bt9lr,1,0,1,0,1,-1,0,1,0,0\n",

@@ -20,7 +20,7 @@ from saccade.formats.tfrecord import FORMAT
 from saccade.formats.tfrecord.read import read_label_map
 from saccade.formats.tfrecord.records import decode_example, encode_example, write_record
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 BOX = Box(2, 1.5, 4, 3)
 
 
@@ -49,10 +49,10 @@ item {
 """
 
 
-def test_as_tensorflow_writes_it(lay: Lay, kit: SimpleNamespace) -> None:
+def test_as_tensorflow_writes_it(write_source: WriteSource, kit: SimpleNamespace) -> None:
     first = example(**{"image/object/class/label": [1], "image/object/is_crowd": [1], "image/object/score": [0.5]})
     second = example(**{"image/object/class/text": [b"dog"], "image/source_id": [b"7"], "image/object/difficult": [0]})
-    source = lay(
+    source = write_source(
         {
             "train.record-00000-of-00001": shard(first),
             "val.tfrecord": shard(second, example(), {"x": [1]}),
@@ -128,9 +128,11 @@ def test_any_bytes_are_an_example_or_an_error(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "length"])
-def test_a_damaged_file_is_set_aside_from_the_damage_on(harm: str, lay: Lay, kit: SimpleNamespace) -> None:
+def test_a_damaged_file_is_set_aside_from_the_damage_on(
+    harm: str, write_source: WriteSource, kit: SimpleNamespace
+) -> None:
     good = shard(example(**{"image/source_id": [b"1"]}))
     bad = {"flip": good[:-9] + b"x" + good[-8:], "cut": good[:-1], "length": b"\xff" * 8 + good[8:]}[harm]
-    found = kit.read_all(FORMAT, lay({"a.record": good + bad + good}))
+    found = kit.read_all(FORMAT, write_source({"a.record": good + bad + good}))
     assert found.values("objects") == {"1": ()}
     assert ("set_aside", "rest of a file that is damaged") in found.reasons()

@@ -1,4 +1,4 @@
-"""Pascal VOC: what its devkit says, what tools write instead, and real and hostile files."""
+"""Pascal VOC: the devkit, deviations of other tools, real files and hostile files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from saccade.core.objects import Box, Keypoints, Mask, Object, Polygon
 from saccade.core.schema import ClassInfo, Kind
 from saccade.formats.voc import FORMAT
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 
 
-def thing(corners: str, name: str = "dog", more: str = "") -> str:
+def object_xml(corners: str, name: str = "dog", more: str = "") -> str:
     sides = zip(("xmin", "ymin", "xmax", "ymax"), corners.split(), strict=False)
     box = "".join(f"<{side}>{value}</{side}>" for side, value in sides)
     return f"<object><name>{name}</name>{more}<bndbox>{box}</bndbox></object>"
@@ -28,22 +28,22 @@ def xml(*things: str, name: str = "1.png", size: str = "8 6", head: str = "") ->
     return f"<annotation><filename>{name}</filename>{head}{sides}{''.join(things)}</annotation>"
 
 
-def one(*things: str, **more: str) -> dict[str, str | bytes | None]:
+def source_files(*things: str, **more: str) -> dict[str, str | bytes | None]:
     return {"Annotations/1.xml": xml(*things, **more), "JPEGImages/1.png": None}
 
 
-def test_by_hand(golden: Path, lay: Lay, kit: Any) -> None:
-    """The files in tests/golden, value by value: pixels count from 1 and both ends are inside."""
+def test_golden_file(golden: Path, write_source: WriteSource, kit: Any) -> None:
+    """The files in tests/golden, value by value: pixels count from 1, both ends included."""
     files: dict[str, str | bytes | None] = {
         path.relative_to(golden / "voc").as_posix(): path.read_text()
         for path in (golden / "voc").rglob("*.*")
         if path.is_file()
     }
     images = dict.fromkeys(f"JPEGImages/00000{number}.png" for number in (1, 2, 3))
-    found = kit.read_all(FORMAT, lay({**files, **images}))
-    assert found.schema["objects"].class_names == ("dog", "person")
-    assert found.values("split") == {"000001": "train", "000002": "val", "000003": "val"}
-    assert found.values("objects") == {
+    result = kit.read_all(FORMAT, write_source({**files, **images}))
+    assert result.schema["objects"].class_names == ("dog", "person")
+    assert result.values("split") == {"000001": "train", "000002": "val", "000003": "val"}
+    assert result.values("objects") == {
         "000001": (
             Object("1", "dog", Box(0, 1, 4, 6), attributes={"truncated": True, "pose": "Left"}),
             Object("2", "person", Box(2.5, 0, 8, 5.25), attributes={"difficult": True}),
@@ -51,7 +51,7 @@ def test_by_hand(golden: Path, lay: Lay, kit: Any) -> None:
         "000002": (),
         "000003": None,
     }
-    (guess,) = found.report
+    (guess,) = result.report
     assert (guess.action, guess.detail) == ("guessed", "1, because no coordinate is below 1, as in the devkit")
 
 
@@ -61,64 +61,66 @@ LABELIMG = "<path>/home/a/1.png</path><source><database>Unknown</database></sour
 @pytest.mark.parametrize(
     ("files", "options", "box", "guess"),
     [
-        (one(thing("1 2 4 6")), {}, (0, 1, 4, 6), "1, because no coordinate is below 1"),
-        (one(thing("0 2 4 6")), {}, (0, 2, 4, 6), "0, because a coordinate is below 1"),
-        (one(thing("1 2 4 6"), head=LABELIMG), {}, (1, 2, 4, 6), "0, because the files are by labelImg"),
-        (one(thing("1.25 2.5 4 6")), {}, (1.25, 2.5, 4, 6), "0, because most coordinates have fractions"),
-        (one(thing("1 2 4 6")), {"origin": 0}, (1, 2, 4, 6), ""),
-        (one(thing("1 2 4 6"), head=LABELIMG), {"origin": "1"}, (0, 1, 4, 6), ""),
+        (source_files(object_xml("1 2 4 6")), {}, (0, 1, 4, 6), "1, because no coordinate is below 1"),
+        (source_files(object_xml("0 2 4 6")), {}, (0, 2, 4, 6), "0, because a coordinate is below 1"),
+        (source_files(object_xml("1 2 4 6"), head=LABELIMG), {}, (1, 2, 4, 6), "0, because the files are by labelImg"),
+        (source_files(object_xml("1.25 2.5 4 6")), {}, (1.25, 2.5, 4, 6), "0, because most coordinates have fractions"),
+        (source_files(object_xml("1 2 4 6")), {"origin": 0}, (1, 2, 4, 6), ""),
+        (source_files(object_xml("1 2 4 6"), head=LABELIMG), {"origin": "1"}, (0, 1, 4, 6), ""),
     ],
 )
-def test_the_first_pixel(
+def test_pixel_origin(
     files: dict[str, str | bytes | None],
     options: dict[str, Any],
     box: tuple[float, ...],
     guess: str,
-    lay: Lay,
+    write_source: WriteSource,
     kit: Any,
 ) -> None:
-    found = kit.read_all(FORMAT, lay(files), **options)
-    (made,) = found.records["1"].values["objects"]
-    assert made.geometry.bounds_xyxy() == box
-    guesses = [finding.detail for finding in found.report if finding.action == "guessed"]
-    assert [each.startswith(guess) for each in guesses] == ([True] if guess else [])
+    result = kit.read_all(FORMAT, write_source(files), **options)
+    (obj,) = result.records["1"].values["objects"]
+    assert obj.geometry.bounds_xyxy() == box
+    guesses = [finding.detail for finding in result.report if finding.action == "guessed"]
+    assert [detail.startswith(guess) for detail in guesses] == ([True] if guess else [])
 
 
 @pytest.mark.parametrize(
-    ("given", "finding", "box"),
+    ("corners", "finding", "box"),
     [
-        (thing("4 6 1 2"), ("repaired", "corners of a box swapped"), (1, 2, 4, 6)),
-        (thing("3 3 3 3"), ("dropped", "box without area"), None),
-        (thing("nan 3 4 4"), ("dropped", "box with numbers that are not finite"), None),
-        (thing("1e999 3 4 4"), ("dropped", "box with numbers that are not finite"), None),
-        (thing("x 3 4"), ("dropped", "box with numbers that are not finite"), None),
-        (thing("9 3 12 4"), ("dropped", "box outside the image"), None),
-        (thing("5 3 12 4"), ("clipped", "box over the edge of the image"), (5, 3, 8, 4)),
-        (thing("1 1 2 2", name=" "), ("dropped", "object without a class"), None),
-        (thing("0 0 5 5"), ("noticed", "duplicate box"), (0, 0, 5, 5)),
-        (thing("0 0 5 5.1"), ("noticed", "boxes that almost coincide"), (0, 0, 5, 5.1)),
-        (thing("1 1 1.1 1.1"), ("noticed", "tiny box"), (1, 1, 1.1, 1.1)),
-        (thing("1 1 2 2", more="<part><name>head</name></part>"), ("dropped", "field of objects"), (1, 1, 2, 2)),
+        (object_xml("4 6 1 2"), ("repaired", "corners of a box swapped"), (1, 2, 4, 6)),
+        (object_xml("3 3 3 3"), ("dropped", "box without area"), None),
+        (object_xml("nan 3 4 4"), ("dropped", "box with numbers that are not finite"), None),
+        (object_xml("1e999 3 4 4"), ("dropped", "box with numbers that are not finite"), None),
+        (object_xml("x 3 4"), ("dropped", "box with numbers that are not finite"), None),
+        (object_xml("9 3 12 4"), ("dropped", "box outside the image"), None),
+        (object_xml("5 3 12 4"), ("clipped", "box over the edge of the image"), (5, 3, 8, 4)),
+        (object_xml("1 1 2 2", name=" "), ("dropped", "object without a class"), None),
+        (object_xml("0 0 5 5"), ("noticed", "duplicate box"), (0, 0, 5, 5)),
+        (object_xml("0 0 5 5.1"), ("noticed", "boxes that almost coincide"), (0, 0, 5, 5.1)),
+        (object_xml("1 1 1.1 1.1"), ("noticed", "tiny box"), (1, 1, 1.1, 1.1)),
+        (object_xml("1 1 2 2", more="<part><name>head</name></part>"), ("dropped", "field of objects"), (1, 1, 2, 2)),
     ],
 )
-def test_bad_boxes(given: str, finding: tuple[str, str], box: tuple[float, ...] | None, lay: Lay, kit: Any) -> None:
-    found = kit.read_all(FORMAT, lay(one(thing("0 0 5 5"), given)), origin=0)
-    first, *others = found.records["1"].values["objects"]
+def test_bad_boxes(
+    corners: str, finding: tuple[str, str], box: tuple[float, ...] | None, write_source: WriteSource, kit: Any
+) -> None:
+    result = kit.read_all(FORMAT, write_source(source_files(object_xml("0 0 5 5"), corners)), origin=0)
+    first, *others = result.records["1"].values["objects"]
     assert first == Object("1", "dog", Box(0, 0, 5, 5))
-    assert found.reasons() == {finding: 1}
-    assert [made.geometry.bounds_xyxy() for made in others] == ([] if box is None else [box])
+    assert result.reasons() == {finding: 1}
+    assert [obj.geometry.bounds_xyxy() for obj in others] == ([] if box is None else [box])
 
 
-def test_attributes_of_cvat(lay: Lay, kit: Any) -> None:
+def test_attributes_of_cvat(write_source: WriteSource, kit: Any) -> None:
     more = (
         "<occluded>1</occluded><attributes><attribute><name>breed</name><value>poodle</value></attribute></attributes>"
     )
-    found = kit.read_all(FORMAT, lay(one(thing("1 1 2 2", more=more))))
-    assert found.records["1"].values["objects"][0].attributes == {"occluded": True, "breed": "poodle"}
+    result = kit.read_all(FORMAT, write_source(source_files(object_xml("1 1 2 2", more=more))))
+    assert result.records["1"].values["objects"][0].attributes == {"occluded": True, "breed": "poodle"}
 
 
-def test_files_that_do_not_match(lay: Lay, kit: Any) -> None:
-    source = lay(
+def test_mismatched_files(write_source: WriteSource, kit: Any) -> None:
+    source = write_source(
         {
             "Annotations/1.xml": xml(name="other.jpg", size="80 60"),
             "Annotations/2.xml": xml(name="2.png"),
@@ -134,12 +136,12 @@ def test_files_that_do_not_match(lay: Lay, kit: Any) -> None:
             "ImageSets/Main/test.txt": "1\n",
         }
     )
-    found = kit.read_all(FORMAT, source)
-    assert found.values("objects") == {"1": (), "3": (), "6": None, "7": None}
-    assert found.records["3"].media.path.name == "4.png"
-    assert found.records["1"].size_wh == (8, 6)
-    assert found.values("split")["1"] == "train"
-    assert {(f.action, f.reason, f.key) for f in found.report} == {
+    result = kit.read_all(FORMAT, source)
+    assert result.values("objects") == {"1": (), "3": (), "6": None, "7": None}
+    assert result.records["3"].media.path.name == "4.png"
+    assert result.records["1"].size_wh == (8, 6)
+    assert result.values("split")["1"] == "train"
+    assert {(f.action, f.reason, f.key) for f in result.report} == {
         ("set_aside", "annotation that cannot be read", "5"),
         ("set_aside", "image file missing", "2"),
         ("set_aside", "listed image that is not there", "9"),
@@ -166,40 +168,42 @@ def test_files_that_do_not_match(lay: Lay, kit: Any) -> None:
         "",
     ],
 )
-def test_hostile_xml_is_set_aside(text: str, lay: Lay, kit: Any) -> None:
-    found = kit.read_all(FORMAT, lay({**one(), "Annotations/2.xml": text, "JPEGImages/2.png": None}))
-    assert set(found.records) == {"1"}
-    assert [f.key for f in found.report if f.reason == "annotation that cannot be read"] == ["2"]
+def test_hostile_xml_is_skipped(text: str, write_source: WriteSource, kit: Any) -> None:
+    result = kit.read_all(FORMAT, write_source({**source_files(), "Annotations/2.xml": text, "JPEGImages/2.png": None}))
+    assert set(result.records) == {"1"}
+    assert [f.key for f in result.report if f.reason == "annotation that cannot be read"] == ["2"]
 
 
-def test_names_never_lead_outside(lay: Lay, kit: Any, tmp_path: Path) -> None:
+def test_names_never_leave_the_source(write_source: WriteSource, kit: Any, tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(kit.png())
     names = {"1": "../../secret.png", "2": str(tmp_path / "secret.png"), "3": "3.png"}
-    source = lay({f"Annotations/{stem}.xml": xml(name=name) for stem, name in names.items()})
+    source = write_source({f"Annotations/{stem}.xml": xml(name=name) for stem, name in names.items()})
     (source / "JPEGImages").mkdir()
     (source / "JPEGImages/3.png").symlink_to(tmp_path / "secret.png")
-    found = kit.read_all(FORMAT, source)
-    assert not found.records
-    assert {(f.reason, f.key) for f in found.report if f.action == "set_aside" and f.key} == {
+    result = kit.read_all(FORMAT, source)
+    assert not result.records
+    assert {(f.reason, f.key) for f in result.report if f.action == "set_aside" and f.key} == {
         ("image file missing", "1"),
         ("image file missing", "2"),
         ("link that leads outside the source", "3"),
     }
 
 
-def test_xml_beside_the_images_in_splits(lay: Lay, kit: Any) -> None:
-    source = lay({"train/1.xml": xml(thing("1 1 2 2")), "train/1.png": None, "test/1.xml": xml(), "test/1.png": None})
-    found = kit.read_all(FORMAT, source)
-    assert found.values("split") == {"1": "test", "train/1": "train"}
+def test_xml_beside_the_images_in_splits(write_source: WriteSource, kit: Any) -> None:
+    source = write_source(
+        {"train/1.xml": xml(object_xml("1 1 2 2")), "train/1.png": None, "test/1.xml": xml(), "test/1.png": None}
+    )
+    result = kit.read_all(FORMAT, source)
+    assert result.values("split") == {"1": "test", "train/1": "train"}
 
 
-def test_no_annotations(lay: Lay, kit: Any) -> None:
+def test_no_annotations(write_source: WriteSource, kit: Any) -> None:
     with pytest.raises(FormatError, match="no VOC annotation"):
-        kit.read_all(FORMAT, lay({"JPEGImages/1.png": None}))
+        kit.read_all(FORMAT, write_source({"JPEGImages/1.png": None}))
 
 
 @pytest.mark.parametrize("origin", ["0", "1"])
-def test_written_and_read_again(origin: str, kit: Any, tmp_path: Path) -> None:
+def test_round_trip(origin: str, kit: Any, tmp_path: Path) -> None:
     objects = (
         Object("1", "dog", Box(0.1, 0.2, 0.3, 5.1), attributes={"difficult": True, "n": 3, "x": 0.1, "ok": False}),
         Object("2", "cat & <co>", Box(0, 0, 8, 6), attributes={"truncated": False, "pose": " Left", "empty": ""}),
@@ -214,15 +218,15 @@ def test_written_and_read_again(origin: str, kit: Any, tmp_path: Path) -> None:
     reading = kit.dataset(records, ["cat & <co>", "dog"], split=Kind.TEXT)
     report = kit.write_all(FORMAT, reading, tmp_path / "out", origin=origin)
     assert len(report) == 0
-    found = kit.read_all(FORMAT, tmp_path / "out")
-    assert found.values("objects") == {"a/b": objects, "c": (), "d": None, "e": None}
-    assert found.values("split") == {"a/b": "train", "c": "val", "d": None, "e": "fold 1"}
-    assert found.schema["objects"].class_names == ("cat & <co>", "dog")
-    assert {f.reason for f in found.report} == {"item in no split"}
+    result = kit.read_all(FORMAT, tmp_path / "out")
+    assert result.values("objects") == {"a/b": objects, "c": (), "d": None, "e": None}
+    assert result.values("split") == {"a/b": "train", "c": "val", "d": None, "e": "fold 1"}
+    assert result.schema["objects"].class_names == ("cat & <co>", "dog")
+    assert {f.reason for f in result.report} == {"item in no split"}
     assert (tmp_path / "out/ImageSets/Main/trainval.txt").read_text() == "a/b\nc\n"
 
 
-def test_what_is_lost_is_reported(kit: Any, tmp_path: Path) -> None:
+def test_losses_are_reported(kit: Any, tmp_path: Path) -> None:
     objects = (
         Object("x", "dog", Polygon.simple([(1, 1), (5, 1), (5, 4)]), 0.5, "t"),
         Object("y", "dog\n", Keypoints(((1, 1), (2, 2)), (0, 0))),
@@ -242,8 +246,8 @@ def test_what_is_lost_is_reported(kit: Any, tmp_path: Path) -> None:
         ("dropped", "order of the classes", ""),
         ("dropped", "ids of objects", ""),
     }
-    found = kit.read_all(FORMAT, tmp_path / "out")
-    assert found.records["k"].values["objects"] == (
+    result = kit.read_all(FORMAT, tmp_path / "out")
+    assert result.records["k"].values["objects"] == (
         Object("1", "dog", Mask(8, 6, (13, 1, 5, 2, 4, 3, 20))),
         Object("2", "cat", Box(1, 1, 2, 2), attributes={"a_": "b"}),
     )
@@ -252,48 +256,48 @@ def test_what_is_lost_is_reported(kit: Any, tmp_path: Path) -> None:
 
 
 def test_real_data(shared_data: Path, kit: Any) -> None:
-    """The blood cells: 364 images, the official splits, coordinates as they are written, and all flaws."""
-    found = kit.read_all(FORMAT, shared_data / "bccd")
-    splits = list(found.values("split").values())
+    """The blood cell dataset: 364 images, the official splits, unchanged coordinates, and all flaws."""
+    result = kit.read_all(FORMAT, shared_data / "bccd")
+    splits = list(result.values("split").values())
     assert [splits.count(name) for name in ("train", "val", "test")] == [205, 87, 72]
-    assert (len(found.records), found.total) == (364, 364)
-    assert found.schema["objects"].class_names == ("Platelets", "RBC", "WBC")
-    objects = [made for each in found.values("objects").values() for made in each]
+    assert (len(result.records), result.total) == (364, 364)
+    assert result.schema["objects"].class_names == ("Platelets", "RBC", "WBC")
+    objects = [obj for image_objects in result.values("objects").values() for obj in image_objects]
     assert len(objects) == 4886
-    first = found.records["BloodImage_00007"].values["objects"][0]
+    first = result.records["BloodImage_00007"].values["objects"][0]
     assert first == Object("1", "WBC", Box(193, 92, 387, 285))
-    assert found.reasons() == {
+    assert result.reasons() == {
         ("guessed", "number of the first pixel"): 1,
         ("dropped", "box without area"): 2,
         ("noticed", "tiny box"): 2,
         ("noticed", "box far smaller than others of its class"): 1,
         ("noticed", "boxes that almost coincide"): 7,
     }
-    where = {f.reason: sorted({g.key for g in found.report if g.reason == f.reason}) for f in found.report}
+    where = {f.reason: sorted({g.key for g in result.report if g.reason == f.reason}) for f in result.report}
     assert where["box without area"] == ["BloodImage_00338", "BloodImage_00343"]
     assert where["tiny box"] == ["BloodImage_00125", "BloodImage_00150"]
 
 
-def test_masks_of_the_devkit(lay: Lay, kit: Any) -> None:
-    """SegmentationObject has the numbers of the objects in the order of the XML; 255 is void."""
+def test_devkit_masks(write_source: WriteSource, kit: Any) -> None:
+    """SegmentationObject has the numbers of the objects in the order of the XML file; 255 is void."""
     import numpy as np
     from PIL import Image
 
     from saccade.core.geometry import mask_to_array
 
-    def thing(name: str, x1: int, y1: int, x2: int, y2: int) -> str:
+    def object_xml(name: str, x1: int, y1: int, x2: int, y2: int) -> str:
         sides = f"<xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
         return f"<object><name>{name}</name><bndbox>{sides}</bndbox></object>"
 
     things = (
-        thing("cat", 3, 3, 12, 12)
-        + thing("dog", 20, 5, 30, 20)
-        + thing("cow", 1, 20, 8, 28)
-        + thing("cat", 30, 1, 39, 9)
+        object_xml("cat", 3, 3, 12, 12)
+        + object_xml("dog", 20, 5, 30, 20)
+        + object_xml("cow", 1, 20, 8, 28)
+        + object_xml("cat", 30, 1, 39, 9)
     )
     size = "<size><width>40</width><height>30</height><depth>3</depth></size>"
     xml = f"<annotation><filename>a.jpg</filename>{size}{things}</annotation>"
-    source = lay({"Annotations/a.xml": xml})
+    source = write_source({"Annotations/a.xml": xml})
     (source / "JPEGImages").mkdir()
     (source / "SegmentationObject").mkdir()
     Image.new("RGB", (40, 30)).save(source / "JPEGImages" / "a.jpg")
@@ -304,20 +308,20 @@ def test_masks_of_the_devkit(lay: Lay, kit: Any) -> None:
     numbers[0:3, 0:3] = 3  # nowhere near its box
     numbers[25, 39] = 9  # no such object
     Image.fromarray(numbers).save(source / "SegmentationObject" / "a.png")
-    read = kit.read_all(FORMAT, source)
-    first, second, third, fourth = read.values("objects")["a"]
+    result = kit.read_all(FORMAT, source)
+    first, second, third, fourth = result.values("objects")["a"]
     assert isinstance(first.geometry, Mask)
     assert isinstance(second.geometry, Mask)
     assert isinstance(third.geometry, Box)
     assert isinstance(fourth.geometry, Box)
     assert mask_to_array(first.geometry).sum() == 64
-    assert read.reasons() == {
+    assert result.reasons() == {
         ("dropped", "mask that does not lie where its box is"): 1,
         ("dropped", "mask without an object"): 1,
         ("guessed", "number of the first pixel"): 1,
     }
     boxes = kit.read_all(FORMAT, source, shapes="boxes")
-    assert all(isinstance(each.geometry, Box) for each in boxes.values("objects")["a"])
+    assert all(isinstance(obj.geometry, Box) for obj in boxes.values("objects")["a"])
     assert ("dropped", "folder that is not read") in boxes.reasons()
     Image.new("RGB", (40, 30)).save(source / "SegmentationObject" / "a.png")
     assert ("dropped", "masks that do not fit their image") in kit.read_all(FORMAT, source).reasons()

@@ -1,4 +1,4 @@
-"""YOLO: data.yaml in its forms, label lines good and bad, and hostile files."""
+"""YOLO: the forms of data.yaml, good and bad label lines, and hostile files."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from saccade.core.objects import Box, Keypoints, Object, Polygon, RotatedBox
 from saccade.core.schema import ClassInfo, Kind
 from saccade.formats.yolo import FORMAT
 
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 YAML = "names: [cup, plate]\ntrain: images\n"
 
 
-def one(lines: str, yaml: str = YAML) -> dict[str, str | bytes | None]:
+def source_files(lines: str, yaml: str = YAML) -> dict[str, str | bytes | None]:
     return {"data.yaml": yaml, "images/1.png": None, "labels/1.txt": lines}
 
 
-def test_by_hand(golden: Path, lay: Lay, kit: Any) -> None:
+def test_golden_file(golden: Path, write_source: WriteSource, kit: Any) -> None:
     """The files in tests/golden, value by value, in images of 8 x 6."""
     files: dict[str, str | bytes | None] = {
         path.relative_to(golden / "yolo").as_posix(): path.read_text() for path in (golden / "yolo").rglob("*.*")
     }
     images = dict.fromkeys(f"images/{name}.png" for name in ("train/a", "train/b", "train/d", "val/c"))
-    found = kit.read_all(FORMAT, lay({**files, **images}))
-    assert found.schema["objects"].class_names == ("cup", "no")
-    assert found.values("split") == {"a": "train", "b": "train", "d": "train", "c": "val"}
-    assert found.values("objects") == {
+    result = kit.read_all(FORMAT, write_source({**files, **images}))
+    assert result.schema["objects"].class_names == ("cup", "no")
+    assert result.values("split") == {"a": "train", "b": "train", "d": "train", "c": "val"}
+    assert result.values("objects") == {
         "a": (Object("1", "cup", Box(3, 1.5, 5, 4.5)), Object("2", "no", Box(0, 0, 2, 3), 0.9)),
         "b": (),
         "d": None,
         "c": (Object("1", "no", Polygon.simple([(0, 0), (4, 0), (4, 6)])),),
     }
-    assert len(found.report) == 0
+    assert len(result.report) == 0
 
 
 @pytest.mark.parametrize(
@@ -59,26 +59,28 @@ def test_by_hand(golden: Path, lay: Lay, kit: Any) -> None:
         ("0 0 0 1 1 0.5 0.5", ("dropped", "shape without area"), None),
     ],
 )
-def test_bad_lines(line: str, finding: tuple[str, str], box: tuple[float, ...] | None, lay: Lay, kit: Any) -> None:
-    found = kit.read_all(FORMAT, lay(one(f"0 0.5 0.5 0.25 0.5\n\n{line}\n")))
-    first, *others = found.records["1"].values["objects"]
+def test_bad_lines(
+    line: str, finding: tuple[str, str], box: tuple[float, ...] | None, write_source: WriteSource, kit: Any
+) -> None:
+    result = kit.read_all(FORMAT, write_source(source_files(f"0 0.5 0.5 0.25 0.5\n\n{line}\n")))
+    first, *others = result.records["1"].values["objects"]
     assert first == Object("1", "cup", Box(3, 1.5, 5, 4.5))
-    assert found.reasons() == {finding: 1}
-    assert [(made.id, made.geometry.bounds_xyxy()) for made in others] == ([] if box is None else [("2", box)])
+    assert result.reasons() == {finding: 1}
+    assert [(obj.id, obj.geometry.bounds_xyxy()) for obj in others] == ([] if box is None else [("2", box)])
 
 
-def test_six_decimals_over_the_edge_are_no_finding(lay: Lay, kit: Any) -> None:
-    found = kit.read_all(FORMAT, lay(one("0 0.833334 0.5 0.333333 1.000001\n")))
-    (made,) = found.records["1"].values["objects"]
-    assert made.geometry.bounds_xyxy()[1:] == (0.0, 8.0, 6.0)
-    assert len(found.report) == 0
+def test_rounding_over_the_edge_is_not_reported(write_source: WriteSource, kit: Any) -> None:
+    result = kit.read_all(FORMAT, write_source(source_files("0 0.833334 0.5 0.333333 1.000001\n")))
+    (obj,) = result.records["1"].values["objects"]
+    assert obj.geometry.bounds_xyxy()[1:] == (0.0, 8.0, 6.0)
+    assert len(result.report) == 0
 
 
-def test_keypoints(lay: Lay, kit: Any) -> None:
+def test_keypoints(write_source: WriteSource, kit: Any) -> None:
     lines = "0 0.5 0.5 0.5 0.5 0.25 0.5 2 0 0 0\n"
-    found = kit.read_all(FORMAT, lay(one(lines, YAML + "kpt_shape: [2, 3]\n")))
-    (made,) = found.records["1"].values["objects"]
-    assert made.geometry == Keypoints(((2, 3), (0, 0)), (2, 0), Box(2, 1.5, 6, 4.5))
+    result = kit.read_all(FORMAT, write_source(source_files(lines, YAML + "kpt_shape: [2, 3]\n")))
+    (obj,) = result.records["1"].values["objects"]
+    assert obj.geometry == Keypoints(((2, 3), (0, 0)), (2, 0), Box(2, 1.5, 6, 4.5))
 
 
 LAYOUTS: dict[str, dict[str, str | None]] = {
@@ -127,42 +129,42 @@ LAYOUTS: dict[str, dict[str, str | None]] = {
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_layouts(name: str, lay: Lay, kit: Any) -> None:
-    found = kit.read_all(FORMAT, lay(LAYOUTS[name]))
-    by_name = {key.rsplit("/", 1)[-1]: each.values for key, each in found.records.items()}
+def test_layouts(name: str, write_source: WriteSource, kit: Any) -> None:
+    result = kit.read_all(FORMAT, write_source(LAYOUTS[name]))
+    by_name = {key.rsplit("/", 1)[-1]: record.values for key, record in result.records.items()}
     assert by_name == {
         "1": {"objects": (Object("1", "cup", Box(0, 0, 8, 6)),), "split": "train"},
         "2": {"objects": None, "split": "val"},
     }
-    assert [finding.reason for finding in found.report] == (
+    assert [finding.reason for finding in result.report] == (
         ["folder of a split that is not in the source"] if name == "lists of folders" else []
     )
 
 
-def test_flat_without_names(lay: Lay, kit: Any) -> None:
-    found = kit.read_all(FORMAT, lay({"1.png": None, "1.txt": "2 .5 .5 1 1", "a/1.png": None, "a/1.txt": ""}))
-    assert found.schema.names == ("image", "objects")
-    assert found.schema["objects"].class_names == ("0", "1", "2")
-    assert found.values("objects") == {"1": (Object("1", "2", Box(0, 0, 8, 6)),), "a/1": ()}
-    assert [finding.action for finding in found.report] == ["guessed"]
+def test_flat_layout_without_names(write_source: WriteSource, kit: Any) -> None:
+    result = kit.read_all(FORMAT, write_source({"1.png": None, "1.txt": "2 .5 .5 1 1", "a/1.png": None, "a/1.txt": ""}))
+    assert result.schema.names == ("image", "objects")
+    assert result.schema["objects"].class_names == ("0", "1", "2")
+    assert result.values("objects") == {"1": (Object("1", "2", Box(0, 0, 8, 6)),), "a/1": ()}
+    assert [finding.action for finding in result.report] == ["guessed"]
 
 
-def test_names(lay: Lay, kit: Any) -> None:
-    """Names stay what is written: no truth values, no numbers; gaps and repetitions are reported."""
+def test_names(write_source: WriteSource, kit: Any) -> None:
+    """Names stay text, never booleans or numbers; gaps and repetitions are reported."""
     yaml = "names: {0: yes, 1: 1.0, 3: yes, 4: ''}\nnc: 2\ntrain: images\n"
-    found = kit.read_all(FORMAT, lay(one("", yaml)))
-    assert found.schema["objects"].class_names == ("yes", "1.0", "class 2", "yes (3)", "class 4")
-    assert found.reasons() == {
+    result = kit.read_all(FORMAT, write_source(source_files("", yaml)))
+    assert result.schema["objects"].class_names == ("yes", "1.0", "class 2", "yes (3)", "class 4")
+    assert result.reasons() == {
         ("guessed", "name of a class that data.yaml leaves out"): 1,
         ("noticed", "number of classes that disagrees"): 1,
         ("repaired", "name of a class that is empty or repeated"): 2,
     }
 
 
-def test_splits_and_files_that_do_not_match(lay: Lay, kit: Any) -> None:
-    found = kit.read_all(
+def test_splits_and_mismatched_files(write_source: WriteSource, kit: Any) -> None:
+    result = kit.read_all(
         FORMAT,
-        lay(
+        write_source(
             {
                 "data.yaml": "names: [cup]\ntrain: images\nval: images/b\ntest: far\n",
                 "images/a.png": None,
@@ -173,8 +175,8 @@ def test_splits_and_files_that_do_not_match(lay: Lay, kit: Any) -> None:
             }
         ),
     )
-    assert found.values("split") == {"a": "train", "b/a": "train"}
-    assert {(f.action, f.reason, f.key or f.detail) for f in found.report} == {
+    assert result.values("split") == {"a": "train", "b/a": "train"}
+    assert {(f.action, f.reason, f.key or f.detail) for f in result.report} == {
         ("noticed", "image in two splits", "a"),
         ("set_aside", "folder of a split that is not in the source", "test: 'far'"),
         ("set_aside", "label file without an image", "labels/lost.txt"),
@@ -195,30 +197,30 @@ def test_splits_and_files_that_do_not_match(lay: Lay, kit: Any) -> None:
         ("names: {999999999: b}\n", "must lie in 0 to 99999"),
     ],
 )
-def test_hostile_yaml(yaml: str, message: str, lay: Lay, kit: Any) -> None:
+def test_hostile_yaml(yaml: str, message: str, write_source: WriteSource, kit: Any) -> None:
     with pytest.raises(FormatError, match=message):
-        kit.read_all(FORMAT, lay(one("", yaml)))
+        kit.read_all(FORMAT, write_source(source_files("", yaml)))
 
 
-def test_names_never_lead_outside(lay: Lay, kit: Any, tmp_path: Path) -> None:
+def test_names_never_leave_the_source(write_source: WriteSource, kit: Any, tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     for name in ("secret.png", "far/1.png"):
         (tmp_path / name).write_bytes(kit.png())
     yaml = f"names: [cup]\npath: ..\ntrain: [images, {tmp_path}/far, ../far]\nval: list.txt\n"
     lines = f"../secret.png\n{tmp_path}/secret.png\nimages/link.png\n"
-    source = lay({**one("", yaml), "list.txt": lines})
+    source = write_source({**source_files("", yaml), "list.txt": lines})
     (source / "images/link.png").symlink_to(tmp_path / "secret.png")
     (source / "images/far").symlink_to(tmp_path / "far")
-    found = kit.read_all(FORMAT, source)
-    assert set(found.records) == {"1"}
-    assert found.reasons() == {
+    result = kit.read_all(FORMAT, source)
+    assert set(result.records) == {"1"}
+    assert result.reasons() == {
         ("set_aside", "folder of a split that is not in the source"): 2,
         ("set_aside", "file name that leads outside the source"): 3,
         ("set_aside", "link that leads outside the source"): 2,
     }
 
 
-def test_written_and_read_again(kit: Any, tmp_path: Path) -> None:
+def test_round_trip(kit: Any, tmp_path: Path) -> None:
     objects = (Object("1", "plate: no", Box(0.1, 0.2, 7.7, 5.3)), Object("2", "yes", Box(1 / 3, 0, 8, 6)))
     records = [
         kit.record("a/images/b", objects=objects, split="train"),
@@ -228,25 +230,25 @@ def test_written_and_read_again(kit: Any, tmp_path: Path) -> None:
     reading = kit.dataset(records, ["yes", "plate: no", "unused"], split=Kind.TEXT)
     report = kit.write_all(FORMAT, reading, tmp_path / "out")
     assert [(f.reason, f.key) for f in report] == [("key changed to be a file name", "a/images/b")]
-    found = kit.read_all(FORMAT, tmp_path / "out")
-    assert found.values("split") == {"a/_images/b": "train", "c": "null", "d": None}
-    assert found.schema["objects"].class_names == ("yes", "plate: no", "unused")
-    for made, given in zip(found.records["a/_images/b"].values["objects"], objects, strict=True):
-        assert made.geometry.bounds_xyxy() == pytest.approx(given.geometry.bounds_xyxy(), rel=1e-9)
-    assert found.values("objects")["c"] == ()
-    assert found.values("objects")["d"] is None
-    assert len(found.report) == 0
+    result = kit.read_all(FORMAT, tmp_path / "out")
+    assert result.values("split") == {"a/_images/b": "train", "c": "null", "d": None}
+    assert result.schema["objects"].class_names == ("yes", "plate: no", "unused")
+    for result_obj, obj in zip(result.records["a/_images/b"].values["objects"], objects, strict=True):
+        assert result_obj.geometry.bounds_xyxy() == pytest.approx(obj.geometry.bounds_xyxy(), rel=1e-9)
+    assert result.values("objects")["c"] == ()
+    assert result.values("objects")["d"] is None
+    assert len(result.report) == 0
 
 
 def test_without_splits(kit: Any, tmp_path: Path) -> None:
     kit.write_all(FORMAT, kit.dataset([kit.record("a", objects=())], ["cup"]), tmp_path / "out")
     assert (tmp_path / "out/labels/a.txt").read_text() == ""
-    found = kit.read_all(FORMAT, tmp_path / "out")
-    assert found.schema.names == ("image", "objects")
-    assert found.values("objects") == {"a": ()}
+    result = kit.read_all(FORMAT, tmp_path / "out")
+    assert result.schema.names == ("image", "objects")
+    assert result.values("objects") == {"a": ()}
 
 
-def test_what_is_lost_is_reported(kit: Any, tmp_path: Path) -> None:
+def test_losses_are_reported(kit: Any, tmp_path: Path) -> None:
     objects = (
         Object("x", "cup", RotatedBox(4, 3, 2, 2, 45), 0.5, "t", {"colour": "red"}),
         Object("2", "cup", Box(-1, 0, 2, 2)),
@@ -266,10 +268,10 @@ def test_what_is_lost_is_reported(kit: Any, tmp_path: Path) -> None:
         ("dropped", "box outside the image", "3"),
         ("dropped", "object without area", "4"),
         ("dropped", "ids of objects", ""),
-        ("dropped", "column that the format does not hold", ""),
+        ("dropped", "column that the format does not support", ""),
     }
-    found = kit.read_all(FORMAT, tmp_path / "out")
-    assert [made.geometry.bounds_xyxy() for made in found.records["k"].values["objects"]] == [
+    result = kit.read_all(FORMAT, tmp_path / "out")
+    assert [obj.geometry.bounds_xyxy() for obj in result.records["k"].values["objects"]] == [
         pytest.approx((4 - 2**0.5, 3 - 2**0.5, 4 + 2**0.5, 3 + 2**0.5)),
         pytest.approx((0, 0, 2, 2)),
     ]

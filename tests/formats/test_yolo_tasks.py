@@ -1,4 +1,4 @@
-"""YOLO beyond boxes: polygons, rotated boxes and keypoints, there and back."""
+"""Round trips of polygons, rotated boxes and keypoints through YOLO."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from saccade.core.schema import ClassInfo
 from saccade.formats import yolo
 
 SIZE_WH = (160, 120)
-Lay = Callable[[Mapping[str, str | bytes | None]], Path]
+WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 
 
-def there_and_back(kit: SimpleNamespace, geometries: list[Geometry], folder: Path, task: str) -> tuple[Any, Any]:
-    """What is read of objects that were written, and the report of the writing."""
+def round_trip(kit: SimpleNamespace, geometries: list[Geometry], folder: Path, task: str) -> tuple[Any, Any]:
+    """Write objects and read them back; return the objects and the report of the writer."""
     objects = tuple(Object(str(number), "cat", shape) for number, shape in enumerate(geometries, 1))
     info = ClassInfo("cat", keypoints=("nose", "tail") if task == "pose" else ())
     reading = kit.dataset([kit.record("a", SIZE_WH, objects=objects)], [info])
@@ -52,14 +52,14 @@ poses = st.builds(
 @given(st.lists(polygons, min_size=1, max_size=3))
 def test_polygons(kit: SimpleNamespace, shapes: list[Polygon]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        read, report = there_and_back(kit, list(shapes), Path(folder), "segment")
+        read, report = round_trip(kit, list(shapes), Path(folder), "segment")
     assert len(report) == 0, list(report)
     for before, after in zip(shapes, read.records["a"].values["objects"], strict=True):
         np.testing.assert_allclose(after.geometry.parts[0][0], before.parts[0][0], atol=1e-9)
 
 
 def canonical(box: RotatedBox) -> np.ndarray:
-    """Corners in an order that does not depend on which side is called the first."""
+    """Return corners in an order that does not depend on which side comes first."""
     corners = np.round(np.array(box.corners()), 5) + 0.0
     return corners[np.lexsort(corners.T)]
 
@@ -68,7 +68,7 @@ def canonical(box: RotatedBox) -> np.ndarray:
 @given(st.lists(rotated, min_size=1, max_size=3))
 def test_rotated_boxes(kit: SimpleNamespace, shapes: list[RotatedBox]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        read, report = there_and_back(kit, list(shapes), Path(folder), "obb")
+        read, report = round_trip(kit, list(shapes), Path(folder), "obb")
     assert len(report) == 0, list(report)
     for before, after in zip(shapes, read.records["a"].values["objects"], strict=True):
         assert isinstance(after.geometry, RotatedBox)
@@ -79,7 +79,7 @@ def test_rotated_boxes(kit: SimpleNamespace, shapes: list[RotatedBox]) -> None:
 @given(st.lists(poses, min_size=1, max_size=3))
 def test_keypoints(kit: SimpleNamespace, shapes: list[Keypoints]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        read, report = there_and_back(kit, list(shapes), Path(folder), "pose")
+        read, report = round_trip(kit, list(shapes), Path(folder), "pose")
     assert len(report) == 0, list(report)
     assert read.schema["objects"].classes[0].keypoints == ("nose", "tail")
     for before, after in zip(shapes, read.records["a"].values["objects"], strict=True):
@@ -103,43 +103,45 @@ def test_keypoints(kit: SimpleNamespace, shapes: list[Keypoints]) -> None:
         ("detect", RotatedBox(50, 60, 40, 20, 10), "shape of a rotated box, written as its box"),
     ],
 )
-def test_losses_are_said(kit: SimpleNamespace, tmp_path: Path, task: str, shape: Geometry, reason: str) -> None:
-    _, report = there_and_back(kit, [shape], tmp_path, task)
+def test_losses_are_reported(kit: SimpleNamespace, tmp_path: Path, task: str, shape: Geometry, reason: str) -> None:
+    _, report = round_trip(kit, [shape], tmp_path, task)
     assert any(reason in finding.reason for finding in report), list(report)
 
 
-def test_four_points_are_a_polygon_unless_told_otherwise(lay: Lay, kit: SimpleNamespace) -> None:
+def test_four_points_are_a_polygon_by_default(write_source: WriteSource, kit: SimpleNamespace) -> None:
     corners = "0 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75\n"
-    source = lay({"data.yaml": "names: [ship]\ntrain: images\n", "images/a.png": None, "labels/a.txt": corners})
+    source = write_source(
+        {"data.yaml": "names: [ship]\ntrain: images\n", "images/a.png": None, "labels/a.txt": corners}
+    )
     plain = kit.read_all(yolo.FORMAT, source).records["a"].values["objects"][0]
-    told = kit.read_all(yolo.FORMAT, source, task="obb").records["a"].values["objects"][0]
+    obj = kit.read_all(yolo.FORMAT, source, task="obb").records["a"].values["objects"][0]
     assert isinstance(plain.geometry, Polygon)
-    assert told.geometry == RotatedBox(4, 3, 4, 3, 0)
+    assert obj.geometry == RotatedBox(4, 3, 4, 3, 0)
 
 
-def test_a_rotated_box_with_a_score(lay: Lay, kit: SimpleNamespace) -> None:
+def test_rotated_box_with_score(write_source: WriteSource, kit: SimpleNamespace) -> None:
     line = "0 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75 0.5\n0 0.1 0.1 0.2\n"
-    source = lay({"data.yaml": "names: [ship]\ntrain: images\n", "images/a.png": None, "labels/a.txt": line})
-    read = kit.read_all(yolo.FORMAT, source, task="obb")
-    assert [one.score for one in read.records["a"].values["objects"]] == [0.5]
-    assert read.reasons()[("dropped", "line with a wrong number of values")] == 1
+    source = write_source({"data.yaml": "names: [ship]\ntrain: images\n", "images/a.png": None, "labels/a.txt": line})
+    result = kit.read_all(yolo.FORMAT, source, task="obb")
+    assert [obj.score for obj in result.records["a"].values["objects"]] == [0.5]
+    assert result.reasons()[("dropped", "line with a wrong number of values")] == 1
 
 
-def test_unknown_tasks(kit: SimpleNamespace, lay: Lay, tmp_path: Path) -> None:
-    source = lay({"data.yaml": "names: [ship]\ntrain: images\n", "images/a.png": None})
+def test_unknown_tasks(kit: SimpleNamespace, write_source: WriteSource, tmp_path: Path) -> None:
+    source = write_source({"data.yaml": "names: [ship]\ntrain: images\n", "images/a.png": None})
     with pytest.raises(FormatError, match="segment"):
         kit.read_all(yolo.FORMAT, source, task="segmnt")
     with pytest.raises(FormatError, match="pose"):
-        there_and_back(kit, [], tmp_path, "poses")
+        round_trip(kit, [], tmp_path, "poses")
 
 
 def test_data_yaml_of_poses(kit: SimpleNamespace, tmp_path: Path) -> None:
-    there_and_back(kit, [Keypoints(((20, 20), (40, 30)), (2, 1))], tmp_path, "pose")
+    round_trip(kit, [Keypoints(((20, 20), (40, 30)), (2, 1))], tmp_path, "pose")
     data = yaml.safe_load((tmp_path / "data.yaml").read_text())
     assert data["kpt_shape"] == [2, 3]
 
 
-def test_corners_of_no_rectangle_give_the_smallest_about_them() -> None:
+def test_corners_of_no_rectangle_give_the_smallest_enclosing_one() -> None:
     box = rotated_box_from_corners([(0, 0), (10, 1), (11, 6), (1, 5)])
     assert box.area() >= 49
     turned = rotated_box_from_corners([(0, 0), (0, 5), (10, 5), (10, 0)])  # counter-clockwise
@@ -148,11 +150,11 @@ def test_corners_of_no_rectangle_give_the_smallest_about_them() -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("task", ["segment", "obb"])
-def test_supervision_reads_them(kit: SimpleNamespace, tmp_path: Path, task: str) -> None:
+def test_supervision_reads_the_files(kit: SimpleNamespace, tmp_path: Path, task: str) -> None:
     sv = pytest.importorskip("supervision")
     polygon, rotated_box = Polygon.simple([(20, 20), (100, 30), (60, 90)]), RotatedBox(80, 60, 40, 20, 30)
     shape: Geometry = polygon if task == "segment" else rotated_box
-    there_and_back(kit, [shape], tmp_path, task)
+    round_trip(kit, [shape], tmp_path, task)
     dataset = sv.DetectionDataset.from_yolo(
         str(tmp_path / "images"),
         str(tmp_path / "labels"),
@@ -160,9 +162,9 @@ def test_supervision_reads_them(kit: SimpleNamespace, tmp_path: Path, task: str)
         force_masks=task == "segment",
         is_obb=task == "obb",
     )
-    ((_, found),) = dataset.annotations.items()
-    np.testing.assert_allclose(found.xyxy[0], shape.bounds_xyxy(), atol=1)
+    ((_, detections),) = dataset.annotations.items()
+    np.testing.assert_allclose(detections.xyxy[0], shape.bounds_xyxy(), atol=1)
     if task == "segment":
-        assert found.mask[0].sum() == pytest.approx(shape.area(), rel=0.05)
+        assert detections.mask[0].sum() == pytest.approx(shape.area(), rel=0.05)
     else:
-        np.testing.assert_allclose(found.data["xyxyxyxy"][0], np.array(rotated_box.corners()), atol=0.01)
+        np.testing.assert_allclose(detections.data["xyxyxyxy"][0], np.array(rotated_box.corners()), atol=0.01)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import box_iou, complete_box_iou_loss
 
-from saccade.models.assignment import Assignment, task_aligned
+from saccade.models.assignment import Assignment, assign_task_aligned
 from saccade.models.box_ops import boxes_from_distances, complete_iou, pairwise_iou
 
 
@@ -46,7 +46,7 @@ def assigned(seed: int, truths: int, top_k: int = 4) -> tuple[torch.Tensor, ...]
     scores = torch.rand(1, 100, 3, generator=random)
     truth = random_boxes(seed, truths)[None]
     classes = torch.randint(0, 3, (1, truths), generator=random)
-    found = task_aligned(
+    found = assign_task_aligned(
         scores,
         boxes,
         anchors,
@@ -90,7 +90,7 @@ def test_images_of_a_batch_are_assigned_as_if_alone(seed: int, counts: list[int]
     present = torch.arange(most)[None] < torch.tensor(counts)[:, None]
 
     def found(images: slice, width: int) -> Assignment:
-        return task_aligned(
+        return assign_task_aligned(
             scores[images],
             boxes[images],
             anchors,
@@ -111,7 +111,7 @@ def test_images_of_a_batch_are_assigned_as_if_alone(seed: int, counts: list[int]
 
 
 def test_nothing_to_assign() -> None:
-    nothing = task_aligned(
+    nothing = assign_task_aligned(
         torch.rand(2, 5, 3),
         torch.rand(2, 5, 4),
         torch.rand(5, 2),

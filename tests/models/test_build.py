@@ -13,7 +13,7 @@ from safetensors.torch import save
 from tests.support.shape_models import classifier, detector
 
 from saccade.core.errors import NotFoundError, RecipeError, SaccadeError
-from saccade.models.artifact import describe, load_model
+from saccade.models.artifact import build_manifest, load_model
 from saccade.models.components.encoders import backbone_names
 from saccade.models.components.tood_head import DenseOutputs
 from saccade.models.factory import VisionModel, build_model
@@ -73,7 +73,7 @@ def test_backbones_are_listed() -> None:
         ({"encoder": {"type": "timm", "name": "resnet18", "args": {"no_such": 1}}}, RecipeError, "resnet18"),
         ({"encoder": {"type": "cps"}}, NotFoundError, "csp"),
         ({"encoder": {"type": "csp", "width": [1]}}, RecipeError, "widths"),
-        ({"encoder": {"type": "csp", "widths": [8, 16], "depths": [1]}}, RecipeError, "one length"),
+        ({"encoder": {"type": "csp", "widths": [8, 16], "depths": [1]}}, RecipeError, "same length"),
         ({"encoder": {"type": "csp", "activation": "gelu"}}, RecipeError, "silu"),
         ({"encoder": {"type": "csp", "widths": [8, 0], "depths": [1, 1]}}, RecipeError, r"widths\.1"),
         ({"encoder": {"type": "csp", "widths": [8, 8], "depths": [1, -1]}}, RecipeError, r"depths\.1"),
@@ -204,7 +204,7 @@ def test_non_maximum_suppression_is_by_class() -> None:
 def test_an_artifact_predicts_the_same() -> None:
     torch.manual_seed(0)
     model = build_model(detector().model, {"objects": 2}).eval()
-    manifest = json.loads(json.dumps(describe(detector().model, {"objects": ["red", "blue"]}, "image")))
+    manifest = json.loads(json.dumps(build_manifest(detector().model, {"objects": ["red", "blue"]}, "image")))
     loaded = load_model(manifest, save(model.state_dict()))
     assert loaded.class_names == {"objects": ("red", "blue")}
     images = torch.rand(1, 3, 96, 96)
@@ -215,7 +215,7 @@ def test_an_artifact_predicts_the_same() -> None:
     "weights", [b"", b"\x00" * 8, pickle.dumps({"a": 1}), save({"unknown": torch.zeros(1)})], ids=str
 )
 def test_other_weights_are_refused(weights: bytes) -> None:
-    manifest = describe(detector().model, {"objects": ["red", "blue"]}, "image")
+    manifest = build_manifest(detector().model, {"objects": ["red", "blue"]}, "image")
     with pytest.raises(SaccadeError, match="do not fit"):
         load_model(manifest, weights)
 
@@ -240,7 +240,7 @@ def headed(header: bytes, length: int | None = None) -> bytes:
     ids=lambda weights: weights[8:40],
 )
 def test_headers_that_lie_are_refused(weights: bytes) -> None:
-    manifest = describe(detector().model, {"objects": ["red", "blue"]}, "image")
+    manifest = build_manifest(detector().model, {"objects": ["red", "blue"]}, "image")
     with pytest.raises(SaccadeError, match="do not fit"):
         load_model(manifest, weights)
 
@@ -263,14 +263,14 @@ def test_headers_that_lie_are_refused(weights: bytes) -> None:
     ],
 )
 def test_manifests_that_ask_too_much_are_refused(changes: dict[str, Any], classes: Any, says: str) -> None:
-    manifest = describe(spec(**changes), classes, "image")
+    manifest = build_manifest(spec(**changes), classes, "image")
     with pytest.raises(SaccadeError, match=says):
         load_model(manifest, b"")
 
 
 @pytest.mark.parametrize("damage", [{"format": 99}, {"model": {}}, {"classes": None}, {"model": None}])
 def test_other_manifests_are_refused(damage: dict[str, Any]) -> None:
-    manifest = {**describe(detector().model, {"objects": ["red", "blue"]}, "image"), **damage}
+    manifest = {**build_manifest(detector().model, {"objects": ["red", "blue"]}, "image"), **damage}
     with pytest.raises(SaccadeError):
         load_model(manifest, b"")
     for name in damage:

@@ -1,4 +1,4 @@
-"""A workspace with a little data, and steps in a Python file that say what they worked on."""
+"""A workspace with a small dataset, and steps in a Python file that log the items that they compute."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.pipeline.definition.graph import Graph, Step
 from saccade.pipeline.execution.engine import LocalEngine
-from saccade.pipeline.execution.runner import Part, Runner, RunOutcome
+from saccade.pipeline.execution.runner import ItemSubset, Runner, RunOutcome
 from saccade.store.workspace import Workspace
 
 SCHEMA = Schema(
@@ -26,7 +26,7 @@ SCHEMA = Schema(
 )
 COUNT = 12
 
-STEPS = '''"""Steps that write down what they work on."""
+STEPS = '''"""Steps that log the items that they compute."""
 
 import os
 
@@ -42,8 +42,8 @@ class Settings(Parameters):
 
 
 @per_item(
-    "shift", parameters=Settings, reads=lambda settings, schema: ["x"],
-    writes=lambda settings, schema: [Column("y", Kind.NUMBER)], reads_key=True, libraries=["numpy"],
+    "shift", parameters=Settings, input_columns=lambda settings, schema: ["x"],
+    output_columns=lambda settings, schema: [Column("y", Kind.NUMBER)], reads_key=True, libraries=["numpy"],
 )
 def shift(item: Item, settings: Settings, context: Context) -> dict:
     """Shift a number."""
@@ -53,15 +53,15 @@ def shift(item: Item, settings: Settings, context: Context) -> dict:
 
 
 @per_item(
-    "count", reads=lambda settings, schema: ["objects"],
-    writes=lambda settings, schema: [Column("y", Kind.NUMBER)], reads_key=True,
+    "count", input_columns=lambda settings, schema: ["objects"],
+    output_columns=lambda settings, schema: [Column("y", Kind.NUMBER)], reads_key=True,
 )
 def count(item: Item, settings: Parameters, context: Context) -> dict:
     with open(os.environ["WORKED"], "a") as log:
         log.write(item.key + "\\n")
     return {"y": float(len(item["objects"]))}
 '''
-HELPERS = '''"""What the steps lean on."""
+HELPERS = '''"""Helpers of the steps."""
 
 
 def double(value: float) -> float:
@@ -78,43 +78,45 @@ def boxes(number: int) -> tuple[Object, ...]:
 
 
 @dataclass
-class Field:
-    """A workspace, the folder of the steps' files, and the log of what was worked on."""
+class Harness:
+    """A workspace, the folder with the Python files of the steps, and the log of computed items."""
 
     workspace: Workspace
     folder: Path
     log: Path
 
     def step(self, name: str = "shift", *, source: str = "d", **parameters: Any) -> Graph:
-        """The items of a dataset, and a step of the file on them."""
+        """Return a graph with a dataset and one step of the Python file."""
         return self.graph({"data": ("dataset", {"name": source}), "made": (f"steps.py:{name}", parameters, ["data"])})
 
     def graph(self, steps: Mapping[str, Any]) -> Graph:
-        """A graph of operations, parameters and what leads there."""
-        return Graph("test", tuple(self._step(name, *facts) for name, facts in steps.items()))
+        """Return a graph of operations, each with its parameters and sources."""
+        return Graph("test", tuple(self.build_step(name, *definition) for name, definition in steps.items()))
 
-    def _step(self, name: str, operation: str, parameters: Any = None, sources: Any = (), **settings: Any) -> Step:
+    def build_step(self, name: str, operation: str, parameters: Any = None, sources: Any = (), **settings: Any) -> Step:
         if operation.startswith("steps.py"):
             operation = f"{self.folder}/{operation}"
         inputs = sources if isinstance(sources, dict) else {"data": tuple(sources)} if sources else {}
         return Step(name, operation, parameters or {}, inputs, folder=self.folder, **settings)
 
-    def run(self, graph: Graph, *, part: Part | None = None, retry: bool = False, processes: int = 1) -> RunOutcome:
-        runner = Runner(self.workspace, graph, engine=LocalEngine(processes), part=part, retry=retry)
+    def run(
+        self, graph: Graph, *, subset: ItemSubset | None = None, retry: bool = False, processes: int = 1
+    ) -> RunOutcome:
+        runner = Runner(self.workspace, graph, engine=LocalEngine(processes), subset=subset, retry=retry)
         return runner.run()
 
-    def worked(self, graph: Graph, **options: Any) -> list[str]:
-        """Run, and say on which items it really worked."""
+    def computed_keys(self, graph: Graph, **options: Any) -> list[str]:
+        """Run the graph and return the keys of the items that were computed."""
         self.log.write_text("")
         self.run(graph, **options)
         return sorted(self.log.read_text().split())
 
     def items(self, graph: Graph, step: str, **options: Any) -> list[Item]:
-        """The items that a step gives."""
+        """Run the graph and return the output items of a step."""
         runner = Runner(self.workspace, graph, engine=LocalEngine(1))
         table = self.run(graph, **options)[step].table
         assert table is not None
-        return list(runner.house.reader(table).items())
+        return list(runner.environment.reader(table).items())
 
     def edit(self, name: str, old: str, new: str) -> None:
         path = self.folder / name
@@ -127,7 +129,7 @@ class Field:
 
 
 @pytest.fixture
-def field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Field]:
+def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     folder = tmp_path / "steps"
     folder.mkdir()
     (folder / "steps.py").write_text(STEPS)
@@ -138,4 +140,4 @@ def field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Field]:
     with Workspace.create(tmp_path / "home") as workspace:
         items = [Item(f"k{at:02}", {"x": float(at), "note": "n", "objects": boxes(at)}) for at in range(COUNT)]
         workspace.datasets.write("d", SCHEMA, items, mode="create")
-        yield Field(workspace, folder, log)
+        yield Harness(workspace, folder, log)

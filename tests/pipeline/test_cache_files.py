@@ -1,58 +1,58 @@
-"""What the cache keeps in the store: spared by the garbage collection, and made again where it is gone."""
+"""Images of cached results: kept by garbage collection, and computed again if they are missing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from tests.pipeline.conftest import Field
+from tests.pipeline.conftest import Harness
 
 from saccade.pipeline.definition.graph import Graph
-from saccade.pipeline.execution.environment import cache_of
+from saccade.pipeline.execution.environment import open_cache
 from saccade.store.maintenance.doctor import doctor
 from saccade.store.maintenance.gc import collect_garbage
 
 pytestmark = pytest.mark.slow
 
 
-def tiles(field: Field, pictures: Path) -> Graph:
-    return field.graph(
+def tile_graph(harness: Harness, pictures: Path) -> Graph:
+    return harness.graph(
         {
             "read": ("import", {"source": str(pictures), "dataset": "read"}),
             "tiles": ("tile", {"size": 160}, ["read"]),
-            "shown": ("render", {}, ["tiles"]),
+            "rendered": ("render", {}, ["tiles"]),
         }
     )
 
 
-def test_the_garbage_collection_spares_what_the_cache_needs(field: Field, pictures: Path) -> None:
-    graph = tiles(field, pictures)
-    before = field.items(graph, "shown")
-    assert collect_garbage(field.workspace).objects == 0
-    assert all(field.workspace.objects.exists(item["rendered"].digest) for item in before)
-    found = collect_garbage(field.workspace, cache=True)
-    assert found.objects > len(before)
-    assert not any(field.workspace.objects.exists(item["rendered"].digest) for item in before)
-    assert doctor(field.workspace, deep=True) == []
-    assert field.items(graph, "shown") == before
+def test_garbage_collection_keeps_images_of_cached_results(harness: Harness, pictures: Path) -> None:
+    graph = tile_graph(harness, pictures)
+    before = harness.items(graph, "rendered")
+    assert collect_garbage(harness.workspace).objects == 0
+    assert all(harness.workspace.blobs.exists(item["rendered"].digest) for item in before)
+    collected = collect_garbage(harness.workspace, cache=True)
+    assert collected.objects > len(before)
+    assert not any(harness.workspace.blobs.exists(item["rendered"].digest) for item in before)
+    assert doctor(harness.workspace, deep=True) == []
+    assert harness.items(graph, "rendered") == before
 
 
-def test_results_of_a_run_that_did_not_end_may_have_been_cleared(field: Field, pictures: Path) -> None:
-    graph = tiles(field, pictures)
-    before = field.items(graph, "shown")
-    cache = cache_of(field.workspace)
-    for name in ("steps", "kept", "columns", "taken"):  # as if it had been killed before it could note them
+def test_images_of_an_interrupted_run_may_be_collected(harness: Harness, pictures: Path) -> None:
+    graph = tile_graph(harness, pictures)
+    before = harness.items(graph, "rendered")
+    cache = open_cache(harness.workspace)
+    for name in ("steps", "kept", "columns", "taken"):  # as if the run had been killed before recording them
         for path in (cache.folder / name).glob("*"):
             path.unlink()
-    assert collect_garbage(field.workspace).objects > 0
-    assert field.items(graph, "shown") == before
-    assert all(field.workspace.objects.exists(item["rendered"].digest) for item in before)
+    assert collect_garbage(harness.workspace).objects > 0
+    assert harness.items(graph, "rendered") == before
+    assert all(harness.workspace.blobs.exists(item["rendered"].digest) for item in before)
 
 
-def test_the_cache_may_be_removed_by_hand(field: Field, pictures: Path) -> None:
+def test_the_cache_may_be_deleted(harness: Harness, pictures: Path) -> None:
     import shutil
 
-    graph = tiles(field, pictures)
-    before = field.items(graph, "shown")
-    shutil.rmtree(cache_of(field.workspace).folder)
-    assert field.items(graph, "shown") == before
+    graph = tile_graph(harness, pictures)
+    before = harness.items(graph, "rendered")
+    shutil.rmtree(open_cache(harness.workspace).folder)
+    assert harness.items(graph, "rendered") == before

@@ -1,4 +1,4 @@
-"""For each thing that may change: what is worked on again, and what is not."""
+"""Cache invalidation: for each kind of change, the items that are computed again and those that are not."""
 
 from __future__ import annotations
 
@@ -10,46 +10,58 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.pipeline.conftest import COUNT, SCHEMA, Field
+from tests.pipeline.conftest import COUNT, SCHEMA, Harness
 
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.pipeline.cache.key import library_version
 from saccade.pipeline.execution import bound_step
-from saccade.pipeline.execution.environment import cache_of
+from saccade.pipeline.execution.environment import open_cache
 from saccade.store.workspace import Workspace
 
 ALL, ONE, NONE = COUNT, 1, 0
 
 
-def library(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+def library(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bound_step, "library_version", lambda name: "0.0" if name == "numpy" else library_version(name))
 
 
-CHANGES: dict[str, tuple[Callable[[Field, pytest.MonkeyPatch], None], int]] = {
-    "nothing": (lambda field, _: None, NONE),
-    "code of the operation": (lambda field, _: field.edit("steps.py", "+ OFFSET", "- OFFSET"), ALL),
-    "code of a helper": (lambda field, _: field.edit("helpers.py", "value * 2", "value + value"), ALL),
-    "code of a helper that is not used": (lambda field, _: field.edit("helpers.py", "value * 3", "value * 4"), NONE),
-    "code of another operation": (lambda field, _: field.edit("steps.py", "float(len", "-float(len"), NONE),
-    "a constant": (lambda field, _: field.edit("steps.py", "OFFSET = 1", "OFFSET = 5"), ALL),
-    "a parameter's default": (lambda field, _: field.edit("steps.py", "factor: float = 2", "factor: float = 3"), ALL),
-    "a comment": (lambda field, _: field.edit("steps.py", "OFFSET = 1", "OFFSET = 1  # one"), NONE),
-    "the formatting": (lambda field, _: field.edit("steps.py", "+ OFFSET}", "+  (OFFSET)}"), NONE),
-    "a docstring": (lambda field, _: field.edit("steps.py", '"""Shift a number."""', '"""Move a number."""'), NONE),
-    "an annotation": (lambda field, _: field.edit("helpers.py", "(value: float)", "(value)"), NONE),
-    "a column that is read": (lambda field, _: field.merge(Item("k03", {"x": 77.0}), columns=("x",)), ONE),
-    "a column that is not read": (lambda field, _: field.merge(Item("k03", {"note": "m"}), columns=("note",)), NONE),
-    "an item more": (lambda field, _: field.merge(Item("k99", {"x": 1.5, "note": "n"}), columns=("x", "note")), ONE),
-    "an item less": (lambda field, _: void(field.workspace.datasets.delete_items("d", ["k03"])), NONE),
+CHANGES: dict[str, tuple[Callable[[Harness, pytest.MonkeyPatch], None], int]] = {
+    "nothing": (lambda harness, _: None, NONE),
+    "code of the operation": (lambda harness, _: harness.edit("steps.py", "+ OFFSET", "- OFFSET"), ALL),
+    "code of a helper": (lambda harness, _: harness.edit("helpers.py", "value * 2", "value + value"), ALL),
+    "code of an unused helper": (
+        lambda harness, _: harness.edit("helpers.py", "value * 3", "value * 4"),
+        NONE,
+    ),
+    "code of another operation": (lambda harness, _: harness.edit("steps.py", "float(len", "-float(len"), NONE),
+    "a constant": (lambda harness, _: harness.edit("steps.py", "OFFSET = 1", "OFFSET = 5"), ALL),
+    "a parameter's default": (
+        lambda harness, _: harness.edit("steps.py", "factor: float = 2", "factor: float = 3"),
+        ALL,
+    ),
+    "a comment": (lambda harness, _: harness.edit("steps.py", "OFFSET = 1", "OFFSET = 1  # one"), NONE),
+    "the formatting": (lambda harness, _: harness.edit("steps.py", "+ OFFSET}", "+  (OFFSET)}"), NONE),
+    "a docstring": (lambda harness, _: harness.edit("steps.py", '"""Shift a number."""', '"""Move a number."""'), NONE),
+    "an annotation": (lambda harness, _: harness.edit("helpers.py", "(value: float)", "(value)"), NONE),
+    "a column that is read": (lambda harness, _: harness.merge(Item("k03", {"x": 77.0}), columns=("x",)), ONE),
+    "a column that is not read": (
+        lambda harness, _: harness.merge(Item("k03", {"note": "m"}), columns=("note",)),
+        NONE,
+    ),
+    "an added item": (
+        lambda harness, _: harness.merge(Item("k99", {"x": 1.5, "note": "n"}), columns=("x", "note")),
+        ONE,
+    ),
+    "a removed item": (lambda harness, _: void(harness.workspace.datasets.delete_items("d", ["k03"])), NONE),
     "the version of a library": (library, ALL),
-    "a file that is touched": (lambda field, _: os.utime(field.folder / "steps.py"), NONE),
-    "a file that is written anew": (lambda field, _: rewrite(field.folder / "steps.py"), NONE),
+    "a touched file": (lambda harness, _: os.utime(harness.folder / "steps.py"), NONE),
+    "a rewritten file": (lambda harness, _: rewrite(harness.folder / "steps.py"), NONE),
 }
 
 
 def void(_: object) -> None:
-    """What an expression gives, forgotten."""
+    """Discard a value, in a lambda that must return None."""
 
 
 def rewrite(path: Path) -> None:
@@ -62,91 +74,91 @@ QUICK = {"code of a helper"}
 
 
 @pytest.mark.parametrize(
-    "what", [pytest.param(what, marks=[] if what in QUICK else pytest.mark.slow) for what in CHANGES]
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in CHANGES]
 )
-def test_what_runs_again(what: str, field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(field.worked(field.step())) == ALL
-    change, expected = CHANGES[what]
-    change(field, monkeypatch)
-    graph = field.step()
-    assert len(field.worked(graph)) == expected
-    fresh = field.items(graph, "made")
-    shutil.rmtree(cache_of(field.workspace).folder)
-    assert field.items(graph, "made") == fresh
+def test_computed_items_after_a_change(name: str, harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(harness.computed_keys(harness.step())) == ALL
+    change, expected = CHANGES[name]
+    change(harness, monkeypatch)
+    graph = harness.step()
+    assert len(harness.computed_keys(graph)) == expected
+    fresh = harness.items(graph, "made")
+    shutil.rmtree(open_cache(harness.workspace).folder)
+    assert harness.items(graph, "made") == fresh
 
 
 @pytest.mark.slow
-def test_a_parameter_and_back(field: Field) -> None:
-    assert len(field.worked(field.step(factor=2))) == ALL
-    assert len(field.worked(field.step(factor=3))) == ALL
-    assert len(field.worked(field.step(factor=2))) == NONE
-    assert len(field.worked(field.step())) == NONE, "a default that is written out"
+def test_a_parameter_and_back(harness: Harness) -> None:
+    assert len(harness.computed_keys(harness.step(factor=2))) == ALL
+    assert len(harness.computed_keys(harness.step(factor=3))) == ALL
+    assert len(harness.computed_keys(harness.step(factor=2))) == NONE
+    assert len(harness.computed_keys(harness.step())) == NONE, "an explicit default"
 
 
 @pytest.mark.slow
-def test_class_names(field: Field) -> None:
+def test_class_names(harness: Harness) -> None:
     """An operation that reads a column with classes depends on them; one that does not read it does not."""
-    assert len(field.worked(field.step("count"))) == ALL
-    assert len(field.worked(field.step())) == ALL
+    assert len(harness.computed_keys(harness.step("count"))) == ALL
+    assert len(harness.computed_keys(harness.step())) == ALL
     more = replace(SCHEMA["objects"], classes=(*SCHEMA["objects"].classes, ClassInfo("tram")))
-    field.workspace.datasets.write("d", Schema((more,)), [], mode="merge")
-    assert field.workspace.datasets.open("d").schema["objects"].class_names[-1] == "tram"
-    assert len(field.worked(field.step("count"))) == ALL
-    assert len(field.worked(field.step())) == NONE
+    harness.workspace.datasets.write("d", Schema((more,)), [], mode="merge")
+    assert harness.workspace.datasets.open("d").schema["objects"].class_names[-1] == "tram"
+    assert len(harness.computed_keys(harness.step("count"))) == ALL
+    assert len(harness.computed_keys(harness.step())) == NONE
 
 
 @pytest.mark.slow
-def test_items_that_are_alike_are_worked_on_once(field: Field) -> None:
-    """The same content under another dataset's name, in another order."""
-    assert len(field.worked(field.step())) == ALL
-    items = list(reversed(list(field.workspace.datasets.open("d").items())))
-    field.workspace.datasets.write("e", SCHEMA, items, mode="create")
-    assert len(field.worked(field.step(source="e"))) == NONE
+def test_identical_items_are_computed_once(harness: Harness) -> None:
+    """The same content in another dataset and in another order is cached."""
+    assert len(harness.computed_keys(harness.step())) == ALL
+    items = list(reversed(list(harness.workspace.datasets.open("d").items())))
+    harness.workspace.datasets.write("e", SCHEMA, items, mode="create")
+    assert len(harness.computed_keys(harness.step(source="e"))) == NONE
 
 
 @pytest.mark.slow
-def test_a_workspace_that_was_moved(field: Field, tmp_path: Path) -> None:
-    assert len(field.worked(field.step())) == ALL
-    field.workspace.close()
+def test_a_moved_workspace_keeps_its_cache(harness: Harness, tmp_path: Path) -> None:
+    assert len(harness.computed_keys(harness.step())) == ALL
+    harness.workspace.close()
     (tmp_path / "home").rename(tmp_path / "elsewhere")
-    shutil.move(field.folder, tmp_path / "other_steps")
+    shutil.move(harness.folder, tmp_path / "other_steps")
     with Workspace.open(tmp_path / "elsewhere") as moved:
-        field.workspace, field.folder = moved, tmp_path / "other_steps"
-        assert len(field.worked(field.step())) == NONE
+        harness.workspace, harness.folder = moved, tmp_path / "other_steps"
+        assert len(harness.computed_keys(harness.step())) == NONE
 
 
 @pytest.mark.slow
-def test_output_that_stays_stops_the_change(field: Field) -> None:
-    """A step whose input changed but whose output did not: what follows does not run."""
-    graph = field.graph(
+def test_unchanged_output_stops_the_change(harness: Harness) -> None:
+    """If the output of a step stays the same, the following steps do not run."""
+    graph = harness.graph(
         {
             "data": ("dataset", {"name": "d"}),
             "sign": ("calculate", {"column": "x", "value": "x >= 0"}, ["data"]),
             "made": ("steps.py:shift", {}, ["sign"]),
         }
     )
-    assert len(field.worked(graph)) == ALL
-    field.merge(Item("k03", {"x": 77.0}), columns=("x",))
-    assert field.run(graph).steps[1].worked == ONE
-    assert len(field.worked(graph)) == NONE
-    assert [step.action for step in field.run(graph).steps][2] == "skip"
+    assert len(harness.computed_keys(graph)) == ALL
+    harness.merge(Item("k03", {"x": 77.0}), columns=("x",))
+    assert harness.run(graph).steps[1].worked == ONE
+    assert len(harness.computed_keys(graph)) == NONE
+    assert [step.action for step in harness.run(graph).steps][2] == "skip"
 
 
 @pytest.mark.slow
-def test_two_pipelines_share_a_step(field: Field) -> None:
-    assert len(field.worked(field.step())) == ALL
-    graph = replace(field.step(), name="another")
-    assert len(field.worked(graph)) == NONE
+def test_two_pipelines_share_a_step(harness: Harness) -> None:
+    assert len(harness.computed_keys(harness.step())) == ALL
+    graph = replace(harness.step(), name="another")
+    assert len(harness.computed_keys(graph)) == NONE
 
 
 @pytest.mark.slow
-def test_a_source_is_read_again_by_its_content(field: Field, tmp_path: Path, pictures: Path) -> None:
+def test_a_source_is_identified_by_its_content(harness: Harness, tmp_path: Path, pictures: Path) -> None:
     source = shutil.copytree(pictures, tmp_path / "source")
-    graph = field.graph({"read": ("import", {"source": str(source), "dataset": "read"})})
+    graph = harness.graph({"read": ("import", {"source": str(source), "dataset": "read"})})
 
     def action() -> str:
         time.sleep(0.01)
-        return str(field.run(graph).steps[0].action)
+        return str(harness.run(graph).steps[0].action)
 
     assert action() == "run"
     assert action() == "skip"
@@ -157,71 +169,71 @@ def test_a_source_is_read_again_by_its_content(field: Field, tmp_path: Path, pic
     data = bytearray(images[0].read_bytes())
     images[0].write_bytes(bytes(data) + b"!")
     os.utime(images[0], ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert action() == "run", "changed in place, with the time of before"
-    assert field.workspace.datasets.open("read").number == 2
+    assert action() == "run", "changed in place, with the old time"
+    assert harness.workspace.datasets.open("read").number == 2
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("harm", ["cut", "flip", "remove"])
-def test_results_that_are_damaged_are_made_again(harm: str, field: Field) -> None:
-    graph = field.step()
-    field.run(graph)
-    before = field.items(graph, "made")
-    for path in cache_of(field.workspace).folder.rglob("*"):
+@pytest.mark.parametrize("damage", ["cut", "flip", "remove"])
+def test_damaged_results_are_computed_again(damage: str, harness: Harness) -> None:
+    graph = harness.step()
+    harness.run(graph)
+    before = harness.items(graph, "made")
+    for path in open_cache(harness.workspace).folder.rglob("*"):
         if not path.is_file() or path.suffix not in (".segment", ".cells", ".json"):
             continue
         data = path.read_bytes()
-        if harm == "remove":
+        if damage == "remove":
             path.unlink()
-        elif harm == "cut":
+        elif damage == "cut":
             path.write_bytes(data[: len(data) // 2])
         else:
             path.write_bytes(data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :])
-        assert field.items(graph, "made") == before, path.name
+        assert harness.items(graph, "made") == before, path.name
 
 
 @pytest.mark.slow
-def test_a_result_whose_picture_is_gone_is_made_again(field: Field, pictures: Path) -> None:
-    """A hit is checked: an image that somebody removed from the store."""
-    graph = field.graph(
+def test_a_result_with_a_missing_image_is_computed_again(harness: Harness, pictures: Path) -> None:
+    """A cached result is verified: here an image was removed from the store."""
+    graph = harness.graph(
         {
             "read": ("import", {"source": str(pictures), "dataset": "read"}),
             "tiles": ("tile", {"size": 160}, ["read"]),
         }
     )
-    tiles = field.items(graph, "tiles")
-    field.workspace.objects.remove(tiles[0]["image"].digest)
-    again = field.items(graph, "tiles")
+    tiles = harness.items(graph, "tiles")
+    harness.workspace.blobs.delete(tiles[0]["image"].digest)
+    again = harness.items(graph, "tiles")
     assert again == tiles
-    assert field.workspace.objects.exists(tiles[0]["image"].digest)
+    assert harness.workspace.blobs.exists(tiles[0]["image"].digest)
 
 
 @pytest.mark.slow
-def test_a_backup_that_was_put_back_is_another_history(field: Field, tmp_path: Path) -> None:
-    """Version 2 of before and version 2 of now are two things, also where version 3 is what version 2 was."""
-    location = field.workspace.location
+def test_a_restored_backup_does_not_reuse_results_by_number(harness: Harness, tmp_path: Path) -> None:
+    """After a restore, version 2 is another version than before, even if version 3 has its content."""
+    location = harness.workspace.location
     backup = shutil.copytree(location, tmp_path / "backup")
-    field.merge(Item("k03", {"x": 77.0}), columns=("x",))
-    graph = field.graph({"data": ("dataset", {"name": "d"}), "kept": ("filter", {"where": "x > 5"}, ["data"])})
-    before = field.items(graph, "kept")
-    field.workspace.close()
-    cache = shutil.move(cache_of(field.workspace).folder, tmp_path / "cache")
+    harness.merge(Item("k03", {"x": 77.0}), columns=("x",))
+    graph = harness.graph({"data": ("dataset", {"name": "d"}), "kept": ("filter", {"where": "x > 5"}, ["data"])})
+    before = harness.items(graph, "kept")
+    harness.workspace.close()
+    cache = shutil.move(open_cache(harness.workspace).folder, tmp_path / "cache")
     shutil.rmtree(location)
     shutil.copytree(backup, location)
     shutil.rmtree(location / "cache", ignore_errors=True)
     (location / "cache").mkdir()
     shutil.move(cache, location / "cache" / "pipelines")
     with Workspace.open(location) as restored:
-        field.workspace = restored
-        field.merge(Item("k03", {"x": -1.0}), columns=("x",))
-        assert [item["x"] for item in field.items(graph, "kept")] == [float(at) for at in range(6, COUNT)]
-        field.merge(Item("k03", {"x": 77.0}), columns=("x",))
-        assert field.items(graph, "kept") == before
+        harness.workspace = restored
+        harness.merge(Item("k03", {"x": -1.0}), columns=("x",))
+        assert [item["x"] for item in harness.items(graph, "kept")] == [float(at) for at in range(6, COUNT)]
+        harness.merge(Item("k03", {"x": 77.0}), columns=("x",))
+        assert harness.items(graph, "kept") == before
 
 
-def test_columns_of_kinds(field: Field) -> None:
-    """A new column has the kind that the operation declares."""
-    field.run(graph := field.step())
-    table = field.run(graph)["made"].table
+def test_kind_of_a_new_column(harness: Harness) -> None:
+    """A new column has the declared kind."""
+    harness.run(graph := harness.step())
+    table = harness.run(graph)["made"].table
     assert table is not None
     assert table.schema["y"] == Column("y", Kind.NUMBER)

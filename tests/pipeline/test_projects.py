@@ -1,4 +1,4 @@
-"""Pipelines in two projects: names mean what they mean there, also for what was worked out before."""
+"""Pipelines in two projects: names resolve within the project, and so do cached results."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ steps:
 STEPS = """
 from saccade.operations import Column, Kind, per_item
 
-@per_item("more", reads=lambda s, schema: ["x"], writes=lambda s, schema: [Column("y", Kind.NUMBER)])
+@per_item("more", input_columns=lambda s, schema: ["x"], output_columns=lambda s, schema: [Column("y", Kind.NUMBER)])
 def more(item, settings, context):
     return {"y": item["x"] * 10}
 """
 
 
 @pytest.mark.slow
-def test_each_has_its_own_results(tmp_path: Path) -> None:
+def test_each_project_has_its_own_results(tmp_path: Path) -> None:
     (tmp_path / "steps.py").write_text(STEPS)
     (tmp_path / "same.yaml").write_text(PIPELINE)
     graph = load_graph(tmp_path / "same.yaml")
     with Workspace.create(tmp_path / "home") as one:
         one.projects.add("other")
-        other = one.in_project("other")
+        other = one.scoped_to_project("other")
         for workspace, numbers in ((one, (1, 2, 3)), (other, (7, 0))):
             items = [Item(f"k{number}", {"x": float(number)}) for number in numbers]
             workspace.datasets.write("d", SCHEMA, items, mode="create")
@@ -52,6 +52,6 @@ def test_each_has_its_own_results(tmp_path: Path) -> None:
         collect_garbage(one)
         for workspace in (one, other):
             run_pipeline(workspace, graph)
-            assert workspace.datasets.open("out").number == 1, "nothing was made again"
+            assert workspace.datasets.open("out").number == 1, "nothing was computed again"
         collect_garbage(one, cache=True)
         assert list((one.location / "cache").glob("pipelines*")) == []

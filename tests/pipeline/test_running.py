@@ -1,4 +1,4 @@
-"""Running: failures set aside, limits, parts, retries, and what is kept when it ends early."""
+"""Running pipelines: failed items, limits, subsets, retries, and interrupted runs."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.pipeline.conftest import COUNT, SCHEMA, Field
+from tests.pipeline.conftest import COUNT, SCHEMA, Harness
 
 from saccade.app.pipelines.run import cancel_run, run_pipeline
 from saccade.core.errors import PipelineError
 from saccade.core.reader import Item
 from saccade.pipeline.definition.graph import Graph
 from saccade.pipeline.definition.yaml_loader import load_graph
-from saccade.pipeline.execution.runner import Part, Runner
+from saccade.pipeline.execution.runner import ItemSubset, Runner
 from saccade.store.workspace import Workspace
 
 BAD = """
 import os, time
 import numpy as np
-from saccade.operations import Column, Context, Item, Kind, Parameters, per_item, one_to_many, keeping, on_whole, Chosen
+from saccade.operations import Column, Context, Item, Kind, Parameters, Selection
+from saccade.operations import dataset_op, filter_op, one_to_many, per_item
 
 class Settings(Parameters):
     bad: list[str] = ["k03"]
     how: str = "raise"
 
-@per_item("odd", parameters=Settings, reads=lambda settings, schema: ["x"],
-          writes=lambda settings, schema: [Column("y", Kind.NUMBER)], reads_key=True)
+@per_item("odd", parameters=Settings, input_columns=lambda settings, schema: ["x"],
+          output_columns=lambda settings, schema: [Column("y", Kind.NUMBER)], reads_key=True)
 def odd(item, settings, context):
     with open(os.environ["WORKED"], "a") as log:
         log.write(item.key + "\\n")
@@ -57,55 +58,55 @@ def odd(item, settings, context):
             print("to standard output")
     return {"y": item["x"]}
 
-@one_to_many("same", reads=lambda settings, schema: ["x"], writes=lambda settings, schema: [])
+@one_to_many("same", input_columns=lambda settings, schema: ["x"], output_columns=lambda settings, schema: [])
 def same(item, settings, context):
     return [Item("always the same", {})]
 
-@keeping("maybe", reads=lambda settings, schema: ["x"])
+@filter_op("maybe", input_columns=lambda settings, schema: ["x"])
 def maybe(item, settings, context):
     return "yes"
 
-@on_whole("broken")
+@dataset_op("broken")
 def broken(inputs, settings, context):
     raise KeyError("whole")
 
-@on_whole("hungry")
+@dataset_op("hungry")
 def hungry(inputs, settings, context):
-    return Chosen(np.arange(len(bytearray(1 << 40))))
+    return Selection(np.arange(len(bytearray(1 << 40))))
 
-@on_whole("endless")
+@dataset_op("endless")
 def endless(inputs, settings, context):
     time.sleep(100)
 
-@on_whole("deadly")
+@dataset_op("deadly")
 def deadly(inputs, settings, context):
     os.kill(os.getpid(), 9)
 
-@on_whole("last", reads_key=True)
+@dataset_op("last", reads_key=True)
 def last(inputs, settings, context):
     print("to standard output")
     items = list(inputs["data"].items())[-2:]
     rows = np.arange(len(inputs["data"]))[-2:]
-    return Chosen(rows, columns={"note": [item["note"] + "!" for item in items]})
+    return Selection(rows, columns={"note": [item["note"] + "!" for item in items]})
 
-@on_whole("wrong")
+@dataset_op("wrong")
 def wrong(inputs, settings, context):
     return 3
 """
 
 
-def graph_of(field: Field, name: str = "odd", how: str = "raise", **step: Any) -> Graph:
-    (field.folder / "bad.py").write_text(BAD)
+def failing_graph(harness: Harness, name: str = "odd", how: str = "raise", **settings: Any) -> Graph:
+    (harness.folder / "bad.py").write_text(BAD)
     parameters = {"how": how} if name == "odd" else {}
-    made = field._step("made", f"{field.folder}/bad.py:{name}", parameters, ["data"], **step)
-    return Graph("test", (field._step("data", "dataset", {"name": "d"}), made))
+    step = harness.build_step("made", f"{harness.folder}/bad.py:{name}", parameters, ["data"], **settings)
+    return Graph("test", (harness.build_step("data", "dataset", {"name": "d"}), step))
 
 
 REASONS = {
     "raise": "ZeroDivisionError.*line",
-    "hang": "longer than the limit of 1 seconds",
+    "hang": "exceeded the time limit of 1 seconds",
     "memory": "MemoryError",
-    "die": "ended by itself",
+    "die": "exited unexpectedly",
     "type": "needs a value of kind number, not 'three'",
     "shape": "values by column, not int",
     "column": "does not declare: 'z'",
@@ -114,9 +115,9 @@ REASONS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", REASONS)
-def test_an_item_that_fails_is_set_aside_with_its_reason(how: str, field: Field) -> None:
-    graph = graph_of(field, how=how, seconds=1.0)
-    outcome = field.run(graph)
+def test_a_failed_item_is_skipped_and_reported(how: str, harness: Harness) -> None:
+    graph = failing_graph(harness, how=how, seconds=1.0)
+    outcome = harness.run(graph)
     step = outcome.steps[1]
     assert step.failed == 1
     assert step.failures[0][0] == "k03"
@@ -124,94 +125,107 @@ def test_an_item_that_fails_is_set_aside_with_its_reason(how: str, field: Field)
     table = outcome["made"].table
     assert table is not None
     assert len(table) == COUNT - 1
-    assert field.run(graph).steps[1].action == "skip", "it is not tried again by itself"
+    assert harness.run(graph).steps[1].action == "skip", "it is not retried by itself"
 
 
 @pytest.mark.slow
-def test_what_failed_is_tried_again_when_asked(field: Field) -> None:
-    graph = graph_of(field)
-    assert field.run(graph).steps[1].failed == 1
-    Path(f"{field.log}.mended").touch()
-    assert field.worked(graph) == []
-    assert field.worked(graph, retry=True) == ["k03"]
-    outcome = field.run(graph)
+def test_retry_computes_failed_items_again(harness: Harness) -> None:
+    graph = failing_graph(harness)
+    assert harness.run(graph).steps[1].failed == 1
+    Path(f"{harness.log}.mended").touch()
+    assert harness.computed_keys(graph) == []
+    assert harness.computed_keys(graph, retry=True) == ["k03"]
+    outcome = harness.run(graph)
     assert outcome.steps[1].failed == 0
-    assert [item.key for item in field.items(graph, "made")] == [f"k{at:02}" for at in range(COUNT)]
+    assert [item.key for item in harness.items(graph, "made")] == [f"k{at:02}" for at in range(COUNT)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("failures", [0.0, 0.05])
-def test_too_many_failures_fail_the_step(failures: float, field: Field) -> None:
-    graph = graph_of(field, failures=failures)
+def test_too_many_failures_fail_the_step(failures: float, harness: Harness) -> None:
+    graph = failing_graph(harness, failures=failures)
     with pytest.raises(PipelineError, match=r"Step 'made': 1 of 12 items failed; the first, 'k03': ZeroDivisionError"):
-        field.run(graph)
-    Path(f"{field.log}.mended").touch()
-    assert field.worked(graph, retry=True) == ["k03"], "what was done is kept"
+        harness.run(graph)
+    Path(f"{harness.log}.mended").touch()
+    assert harness.computed_keys(graph, retry=True) == ["k03"], "finished items stay cached"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
-        ("same", "Step 'made': the key 'always the same' comes out more than once"),
+        ("same", "Step 'made': the output key 'always the same' is not unique"),
         ("maybe", "Step 'made'.*True or False, not str"),
         ("broken", "Step 'made': KeyError: 'whole'.*line"),
         ("hungry", "Step 'made': MemoryError"),
-        ("endless", "Step 'made': it took longer than 0.2 seconds for each item"),
-        ("deadly", "Step 'made': its process ended by itself"),
-        ("wrong", "Step 'made': it is to give items, not int"),
+        ("endless", "Step 'made': it exceeded the time limit of 0.2 seconds per item"),
+        ("deadly", "Step 'made': its process exited unexpectedly"),
+        ("wrong", "Step 'made': it must return items, not int"),
     ],
 )
-def test_operations_that_break_their_word(name: str, said: str, field: Field) -> None:
-    with pytest.raises(PipelineError, match=f"(?s){said}"):
-        field.run(graph_of(field, name, seconds=0.2 if name == "endless" else 300.0))
+def test_operations_with_invalid_results(name: str, message: str, harness: Harness) -> None:
+    with pytest.raises(PipelineError, match=f"(?s){message}"):
+        harness.run(failing_graph(harness, name, seconds=0.2 if name == "endless" else 300.0))
 
 
 @pytest.mark.slow
-def test_strange_code_on_the_whole(field: Field) -> None:
-    graph = graph_of(field, "last")
-    assert [(item.key, item["note"], item["x"]) for item in field.items(graph, "made")] == [
+def test_isolated_dataset_operation(harness: Harness) -> None:
+    graph = failing_graph(harness, "last")
+    assert [(item.key, item["note"], item["x"]) for item in harness.items(graph, "made")] == [
         ("k10", "n!", 10.0),
         ("k11", "n!", 11.0),
     ]
-    assert field.run(graph).steps[1].action == "skip"
+    assert harness.run(graph).steps[1].action == "skip"
 
 
 @pytest.mark.slow
-def test_what_an_operation_prints_does_no_harm(field: Field) -> None:
-    assert field.run(graph_of(field, how="print")).steps[1].failed == 0
+def test_printing_does_not_corrupt_the_protocol(harness: Harness) -> None:
+    assert harness.run(failing_graph(harness, how="print")).steps[1].failed == 0
 
 
-def test_a_missing_column_names_the_step(field: Field) -> None:
-    graph = field.graph({"data": ("dataset", {"name": "d"}), "some": ("filter", {"where": "widht > 3"}, ["data"])})
+def test_a_missing_column_names_the_step(harness: Harness) -> None:
+    graph = harness.graph({"data": ("dataset", {"name": "d"}), "some": ("filter", {"where": "widht > 3"}, ["data"])})
     with pytest.raises(PipelineError, match=r"Step 'some'.*widht"):
-        field.run(graph)
+        harness.run(graph)
+
+
+def test_a_step_adds_a_column_to_an_empty_dataset(harness: Harness) -> None:
+    graph = harness.graph(
+        {
+            "data": ("dataset", {"name": "d"}),
+            "none": ("filter", {"where": "x < 0"}, ["data"]),
+            "made": ("calculate", {"column": "y", "value": "x + 1"}, ["none"]),
+        }
+    )
+    table = harness.run(graph)["made"].table
+    assert table is not None
+    assert (len(table), table.schema.names[-1]) == (0, "y")
 
 
 @pytest.mark.slow
-def test_parts(field: Field) -> None:
-    """Some items are worked on, and the rest later; a part has no effects outside."""
-    graph = field.graph(
+def test_subsets(harness: Harness) -> None:
+    """A run on a subset computes only its items and has no side effects; a later run computes the rest."""
+    graph = harness.graph(
         {
             "data": ("dataset", {"name": "d"}),
             "made": ("steps.py:shift", {}, ["data"]),
             "kept": ("materialise", {"name": "out"}, ["made"]),
         }
     )
-    assert field.worked(graph, part=Part(keys=frozenset({"k01", "k05", "nobody"}))) == ["k01", "k05"]
-    assert not field.workspace.datasets.exists("out")
-    assert len(field.worked(graph, part=Part(sample=4, seed=1))) in (2, 3, 4)
-    done = field.run(graph, part=Part(sample=4, seed=1))
-    assert [str(step.action) for step in done.steps] == ["skip", "skip", "leave"]
-    field.worked(graph)
-    assert field.workspace.datasets.open("out").keys() == field.workspace.datasets.open("d").keys()
-    assert field.workspace.datasets.open("out").schema["y"].kind == "number"
+    assert harness.computed_keys(graph, subset=ItemSubset(keys=frozenset({"k01", "k05", "missing"}))) == ["k01", "k05"]
+    assert not harness.workspace.datasets.exists("out")
+    assert len(harness.computed_keys(graph, subset=ItemSubset(sample=4, seed=1))) in (2, 3, 4)
+    outcome = harness.run(graph, subset=ItemSubset(sample=4, seed=1))
+    assert [str(step.action) for step in outcome.steps] == ["skip", "skip", "leave"]
+    harness.computed_keys(graph)
+    assert harness.workspace.datasets.open("out").keys() == harness.workspace.datasets.open("d").keys()
+    assert harness.workspace.datasets.open("out").schema["y"].kind == "number"
 
 
 @pytest.mark.slow
-def test_a_sample_is_of_what_comes_out(field: Field) -> None:
-    """Of the items that go in as many are taken as it needs, where a step lets few of them through."""
-    graph = field.graph(
+def test_a_sample_counts_output_items(harness: Harness) -> None:
+    """The sample grows until enough items pass the filter."""
+    graph = harness.graph(
         {
             "data": ("dataset", {"name": "d"}),
             "made": ("steps.py:shift", {}, ["data"]),
@@ -219,57 +233,56 @@ def test_a_sample_is_of_what_comes_out(field: Field) -> None:
             "kept": ("materialise", {"name": "out"}, ["few"]),
         }
     )
-    done = field.run(graph, part=Part(sample=2))
-    assert done["few"].items in (2, 3)
-    assert 2 <= len(field.log.read_text().split()) <= COUNT
-    assert field.run(graph, part=Part(sample=5))["few"].items == 3, "there are no more"
-    assert len(field.log.read_text().split()) == COUNT, "no item is worked on twice"
+    outcome = harness.run(graph, subset=ItemSubset(sample=2))
+    assert outcome["few"].items in (2, 3)
+    assert 2 <= len(harness.log.read_text().split()) <= COUNT
+    assert harness.run(graph, subset=ItemSubset(sample=5))["few"].items == 3, "no more items exist"
+    assert len(harness.log.read_text().split()) == COUNT, "no item is computed twice"
 
 
 @pytest.mark.slow
-def test_a_version_is_only_made_where_something_changed(field: Field) -> None:
-    graph = field.graph({"data": ("dataset", {"name": "d"}), "kept": ("materialise", {"name": "out"}, ["data"])})
-    field.run(graph)
-    field.merge(Item("k03", {"x": 77.0}), columns=("x",))
-    field.run(graph)
-    assert field.workspace.datasets.open("out").number == 2
-    field.workspace.datasets.restore("d", 1)
-    field.workspace.datasets.restore("out", 1)
-    field.run(graph)
-    assert field.workspace.datasets.open("out").number in (1, 3)
-    assert next(iter(field.workspace.datasets.open("out").items(keys=["k03"])))["x"] == 3.0
+def test_materialise_writes_a_version_only_on_change(harness: Harness) -> None:
+    graph = harness.graph({"data": ("dataset", {"name": "d"}), "kept": ("materialise", {"name": "out"}, ["data"])})
+    harness.run(graph)
+    harness.merge(Item("k03", {"x": 77.0}), columns=("x",))
+    harness.run(graph)
+    assert harness.workspace.datasets.open("out").number == 2
+    harness.workspace.datasets.restore("d", 1)
+    harness.workspace.datasets.restore("out", 1)
+    harness.run(graph)
+    assert harness.workspace.datasets.open("out").number in (1, 3)
+    assert next(iter(harness.workspace.datasets.open("out").items(keys=["k03"])))["x"] == 3.0
 
 
 @pytest.mark.slow
-def test_the_plan_says_what_a_run_then_does(field: Field) -> None:
-    graph = field.step()
-    plan = Runner(field.workspace, graph).plan()
+def test_the_plan_matches_the_run(harness: Harness) -> None:
+    graph = harness.step()
+    plan = Runner(harness.workspace, graph).plan()
     assert [(step.step, str(step.action)) for step in plan.steps] == [("data", "run"), ("made", "wait")]
-    field.run(graph)
-    field.merge(Item("k03", {"x": 77.0}), columns=("x",))
-    field.run(graph.upto(["data"]))
-    made = Runner(field.workspace, graph).plan().steps[1]
-    assert (str(made.action), made.items, made.todo) == ("partial", COUNT, 1)
-    assert made.reasons == ("input 'data': column x changed",)
-    assert field.run(graph).steps[1].worked == 1
+    harness.run(graph)
+    harness.merge(Item("k03", {"x": 77.0}), columns=("x",))
+    harness.run(graph.subgraph(["data"]))
+    planned = Runner(harness.workspace, graph).plan().steps[1]
+    assert (str(planned.action), planned.items, planned.todo) == ("partial", COUNT, 1)
+    assert planned.reasons == ("input 'data': column x changed",)
+    assert harness.run(graph).steps[1].worked == 1
 
 
 @pytest.mark.slow
-def test_several_processes_give_the_same(field: Field) -> None:
+def test_worker_processes_give_the_same_result(harness: Harness) -> None:
     items = [Item(f"n{at:04}", {"x": float(at), "note": "", "objects": None}) for at in range(300)]
-    field.workspace.datasets.write("e", SCHEMA, items, mode="create")
-    graph = field.step(source="e")
-    field.run(graph, processes=2)
-    found = field.items(graph, "made")
-    assert [item["y"] for item in found] == [4.0 * at + 1 for at in range(300)]
+    harness.workspace.datasets.write("e", SCHEMA, items, mode="create")
+    graph = harness.step(source="e")
+    harness.run(graph, processes=2)
+    assert [item["y"] for item in harness.items(graph, "made")] == [4.0 * at + 1 for at in range(300)]
 
 
 SLEEPY = """
 import os, time
 from saccade.operations import Column, Kind, per_item
 
-@per_item("slow", reads=lambda settings, schema: ["x"], writes=lambda settings, schema: [Column("y", Kind.NUMBER)],
-          reads_key=True)
+@per_item("slow", input_columns=lambda settings, schema: ["x"],
+          output_columns=lambda settings, schema: [Column("y", Kind.NUMBER)], reads_key=True)
 def slow(item, settings, context):
     time.sleep(0.05)
     with open(os.environ["WORKED"], "a") as log:
@@ -284,45 +297,45 @@ steps:
 """
 
 
-def slow_run(field: Field, count: int) -> tuple[list[str], Path]:
+def slow_run(harness: Harness, count: int) -> tuple[list[str], Path]:
     items = [Item(f"n{at:04}", {"x": float(at), "note": "", "objects": None}) for at in range(count)]
-    field.workspace.datasets.write("e", SCHEMA, items, mode="create")
-    (field.folder / "slow.py").write_text(SLEEPY)
-    path = field.folder / "slow.yaml"
+    harness.workspace.datasets.write("e", SCHEMA, items, mode="create")
+    (harness.folder / "slow.py").write_text(SLEEPY)
+    path = harness.folder / "slow.yaml"
     path.write_text(PIPELINE)
-    home = field.workspace.location.parent
+    home = harness.workspace.location.parent
     return [sys.executable, "-m", "saccade", "run", str(path), "-w", str(home), "--quiet"], path
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no signals on Windows")
-def test_an_interrupt_that_is_lost_stops_a_run_all_the_same(field: Field) -> None:
-    """An interrupt may arrive in code that catches all, as what Python calls when an object goes."""
+def test_a_swallowed_interrupt_still_stops_the_run(harness: Harness) -> None:
+    """An interrupt may arrive in code that catches everything, such as a finalizer."""
 
-    def lose_it(event: Mapping[str, Any]) -> None:
+    def swallow_interrupt(event: Mapping[str, Any]) -> None:
         if event["event"] == "begin":
             with suppress(KeyboardInterrupt):
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(5)
 
     with pytest.raises(KeyboardInterrupt):
-        run_pipeline(field.workspace, load_graph(slow_run(field, 200)[1]), listener=lose_it)
-    assert [run.state for run in field.workspace.runs.list("pipeline")] == ["stopped"]
-    assert len(field.log.read_text().split()) < 200
+        run_pipeline(harness.workspace, load_graph(slow_run(harness, 200)[1]), listener=swallow_interrupt)
+    assert [run.state for run in harness.workspace.runs.list("pipeline")] == ["stopped"]
+    assert len(harness.log.read_text().split()) < 200
 
 
 @pytest.mark.slow
-def test_progress_is_told(field: Field) -> None:
-    told: list[Mapping[str, Any]] = []
+def test_progress_events(harness: Harness) -> None:
+    events: list[Mapping[str, Any]] = []
 
-    def hear(event: Mapping[str, Any]) -> None:
-        told.append(event)
+    def listener(event: Mapping[str, Any]) -> None:
+        events.append(event)
         if event["event"] == "progress":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_pipeline(field.workspace, load_graph(slow_run(field, 100)[1]), listener=hear, processes=2)
-    assert [event["event"] for event in told] == ["start", "begin", "step", "begin", "progress", "end"]
-    progress = told[-2]
+        run_pipeline(harness.workspace, load_graph(slow_run(harness, 100)[1]), listener=listener, processes=2)
+    assert [event["event"] for event in events] == ["start", "begin", "step", "begin", "progress", "end"]
+    progress = events[-2]
     assert progress["what"] == "made"
     assert 0 < progress["done"] < progress["total"] == 100
     assert progress["seconds_left"] == pytest.approx((100 - progress["done"]) / progress["rate"], rel=0.1)
@@ -331,21 +344,21 @@ def test_progress_is_told(field: Field) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no signals on Windows")
 @pytest.mark.parametrize("how", ["Ctrl-C", "runs cancel"])
-def test_a_run_is_cancelled_within_a_second_and_goes_on(field: Field, how: str) -> None:
-    command, path = slow_run(field, 200)
+def test_a_cancelled_run_stops_quickly_and_resumes(harness: Harness, how: str) -> None:
+    command, path = slow_run(harness, 200)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while len(field.log.read_text().split()) < 40:
+    while len(harness.log.read_text().split()) < 40:
         time.sleep(0.01)
-    began = time.monotonic()
+    started = time.monotonic()
     if how == "Ctrl-C":
         process.send_signal(signal.SIGINT)
     else:
-        cancel_run(field.workspace, field.workspace.runs.list("pipeline")[0].id)
+        cancel_run(harness.workspace, harness.workspace.runs.list("pipeline")[0].id)
     assert process.wait() == 130
-    assert time.monotonic() - began < 5  # the work that is left takes longer, and what was under way is not waited for
-    done = len(field.log.read_text().split())
+    assert time.monotonic() - started < 5  # the remaining work takes longer, and batches in flight are not awaited
+    done = len(harness.log.read_text().split())
     assert done < 200
-    again = field.worked(load_graph(path), processes=2)
-    assert done + len(again) <= 200 + 60, "at most a batch for each process is repeated"
-    with Workspace.open(field.workspace.location) as workspace:
+    again = harness.computed_keys(load_graph(path), processes=2)
+    assert done + len(again) <= 200 + 60, "at most one batch per process is repeated"
+    with Workspace.open(harness.workspace.location) as workspace:
         assert [run.state for run in workspace.runs.list("pipeline")] == ["stopped"]

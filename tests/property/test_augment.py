@@ -44,7 +44,7 @@ def augmented(steps: Sequence[dict[str, object]], seed: int) -> Sample:
     sample = painted(seed)
     for step in build_augmentations([ComponentSpec.model_validate(dict(each)) for each in steps]):
         sample = step(sample, random, lambda generator: painted(int(generator.integers(1000))))
-    return sample.rendered()
+    return sample.render()
 
 
 def bounds_of(mask: np.ndarray) -> np.ndarray:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from saccade.app.datasets.classes import change_classes, classes_of
-from saccade.core.class_edits import AddClass, ClassAct, MergeClass, RecolorClass, RemoveClass, RenameClass
+from saccade.app.datasets.classes import edit_classes, list_classes
+from saccade.core.class_edits import AddClass, ClassEdit, MergeClass, RecolorClass, RemoveClass, RenameClass
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
@@ -66,11 +66,11 @@ class Plain:
             return []
         return [value] if column == "kind" else [getattr(one, "class_name", one) for one in value]
 
-    def all(self, acts: list[ClassAct]) -> None:
+    def all(self, acts: list[ClassEdit]) -> None:
         for act in acts:
             self.do(act)
 
-    def do(self, act: ClassAct) -> None:
+    def do(self, act: ClassEdit) -> None:
         if isinstance(act, AddClass):
             self.add(act.name, act.column or "objects")
             return
@@ -159,7 +159,7 @@ def contents(workspace: Workspace, ref: str = "d") -> tuple[list[Values], dict[s
 @pytest.mark.slow
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(rows, min_size=1, max_size=6), st.lists(acts, min_size=1, max_size=6), st.booleans())
-def test_acts_give_what_they_give_on_plain_items(items: list[Values], done: list[ClassAct], is_split: bool) -> None:
+def test_acts_give_what_they_give_on_plain_items(items: list[Values], done: list[ClassEdit], is_split: bool) -> None:
     plain = Plain(items)
     with tempfile.TemporaryDirectory() as folder, Workspace.create(folder) as workspace:
         made(workspace, plain)
@@ -172,7 +172,7 @@ def test_acts_give_what_they_give_on_plain_items(items: list[Values], done: list
             )
         before, head = contents(workspace), workspace.datasets.open("d").number
         expected = refusal(lambda: plain.all(done))
-        refused = refusal(lambda: change_classes(workspace, "d", done))
+        refused = refusal(lambda: edit_classes(workspace, "d", done))
         after = workspace.datasets.open("d")
         if refused is not None:
             assert contents(workspace) == before
@@ -189,7 +189,7 @@ def test_acts_give_what_they_give_on_plain_items(items: list[Values], done: list
         assert contents(workspace) == (plain.items, plain.classes)
         assert after.number == head + 1
         assert contents(workspace, f"d@{head}") == before, "versions never change"
-        for facts in classes_of(after):
+        for facts in list_classes(after):
             values = [plain.used(item, facts.column) for item in plain.items]
             assert facts.objects == sum(value.count(facts.name) for value in values)
             assert facts.items == sum(facts.name in value for value in values)
@@ -201,21 +201,21 @@ def test_acts_give_what_they_give_on_plain_items(items: list[Values], done: list
 @pytest.mark.slow
 @settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(rows, min_size=1, max_size=4), st.lists(acts, min_size=2, max_size=4))
-def test_all_at_once_is_one_after_another(items: list[Values], done: list[ClassAct]) -> None:
+def test_all_at_once_is_one_after_another(items: list[Values], done: list[ClassEdit]) -> None:
     """Apart from acts that are refused, and from those that change nothing, which make no version of their own."""
     plain = Plain(items)
     with tempfile.TemporaryDirectory() as folder, Workspace.create(folder) as workspace:
         made(workspace, plain)
         workspace.datasets.branch("d", "alone", "d")
         try:
-            at_once = change_classes(workspace, "d", done)
+            at_once = edit_classes(workspace, "d", done)
         except SaccadeError:
             return
         at_once_contents = contents(workspace, at_once.ref)
         workspace.datasets.restore("d", 1)
         for act in done:
             try:
-                change_classes(workspace, "d", [act])
+                edit_classes(workspace, "d", [act])
             except InvalidValueError:
                 continue  # it changes nothing
         assert contents(workspace) == at_once_contents

@@ -18,7 +18,7 @@ from pycocotools.cocoeval import COCOeval
 from saccade.core.objects import Box, Keypoints, Mask, Object, Objects, Polygon
 from saccade.evaluation.annotations import truth_annotation
 from saccade.evaluation.detection import evaluate_objects
-from saccade.evaluation.matching import Outcome, match_objects
+from saccade.evaluation.matching import MatchStatus, match_objects
 from saccade.evaluation.metrics import DetectionMetrics
 
 CLASSES = ("cat", "dog", "owl")
@@ -208,8 +208,8 @@ def test_matches_equal_pycocotools_and_the_confidence_curve(kind: str, seed: int
     sizes = dict.fromkeys(truth, SIZE_WH)
     matches = match_objects(truth, predictions, sizes, kind=kind)
     counts = tuple(
-        sum(match.outcome is outcome for match in matches)
-        for outcome in (Outcome.TP, Outcome.FP, Outcome.IGNORED, Outcome.FN)
+        sum(match.status is outcome for match in matches)
+        for outcome in (MatchStatus.TP, MatchStatus.FP, MatchStatus.IGNORED, MatchStatus.FN)
     )
     assert counts == matches_of_pycocotools(pycocotools(truth, predictions, kind))
     curve = evaluate_objects(truth, predictions, sizes, kind=kind).confidence
@@ -219,8 +219,8 @@ def test_matches_equal_pycocotools_and_the_confidence_curve(kind: str, seed: int
     assert curve.f1[0] == pytest.approx(2 * correct / max(2 * correct + false + missed, 1))
     if curve.best is not None:
         at = match_objects(truth, predictions, sizes, kind=kind, score_threshold=curve.best.threshold)
-        hits = sum(match.outcome is Outcome.TP for match in at)
-        wrong = sum(match.outcome is not Outcome.IGNORED for match in at) - hits
+        hits = sum(match.status is MatchStatus.TP for match in at)
+        wrong = sum(match.status is not MatchStatus.IGNORED for match in at) - hits
         assert curve.best.f1 == pytest.approx(2 * hits / (2 * hits + wrong))
         assert curve.best.f1 >= max(curve.f1) - 1e-12
 

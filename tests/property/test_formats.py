@@ -1,4 +1,4 @@
-"""Round trips of generated datasets: what is read again is what was written, less exactly what the reports list."""
+"""Round trips of generated datasets: the result equals the original, except for what the reports list."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.support.small_limits import check_read_alike
+from tests.support.small_limits import check_same_with_small_limits
 
 from saccade.core.objects import (
     AttributeValue,
@@ -31,7 +31,7 @@ from saccade.core.objects import (
     Polyline,
     RotatedBox,
 )
-from saccade.core.report import Action, Report
+from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats import (
     boxes_yaml,
@@ -55,7 +55,7 @@ from saccade.formats import (
     voc,
     yolo,
 )
-from saccade.formats.base import Format, Reading, Record
+from saccade.formats.base import Format, Record, RecordStream
 
 SIZE_WH = (40, 30)
 EXAMPLES = settings(max_examples=int(os.environ.get("SACCADE_EXAMPLES", "25")), deadline=None)
@@ -97,7 +97,7 @@ def boxes(width: float, height: float) -> st.SearchStrategy[Box]:
         st.tuples(st.floats(0, side), st.floats(0, side)).map(sorted).filter(lambda pair: pair[0] < pair[1])
         for side in (width, height)
     ]
-    return st.tuples(*pairs).map(lambda each: Box(each[0][0], each[1][0], each[0][1], each[1][1]))
+    return st.tuples(*pairs).map(lambda ranges: Box(ranges[0][0], ranges[1][0], ranges[0][1], ranges[1][1]))
 
 
 numbers = st.floats(-10, 50)
@@ -105,15 +105,15 @@ points = st.tuples(numbers, numbers)
 rings = st.lists(points, min_size=3, max_size=5)
 
 
-def keypoints(drawn: tuple[list[tuple[float, float]], Box | None, float | None]) -> Keypoints:
-    where, box, area = drawn
+def keypoints(parts: tuple[list[tuple[float, float]], Box | None, float | None]) -> Keypoints:
+    where, box, area = parts
     return Keypoints(tuple(where), tuple(at % 3 for at in range(len(where))), box, area)
 
 
-def mask(drawn: list[int]) -> Mask:
+def mask(parts: list[int]) -> Mask:
     pixels = SIZE_WH[0] * SIZE_WH[1]
     counts: list[int] = []
-    for count in drawn:
+    for count in parts:
         counts.append(min(count, pixels - sum(counts)))
     if len(counts) % 2:
         counts.append(0)
@@ -138,7 +138,7 @@ geometries: st.SearchStrategy[Geometry] = st.one_of(
 
 
 def _rings(parts: list[list[list[tuple[float, float]]]]) -> tuple[tuple[tuple[tuple[float, float], ...], ...], ...]:
-    return tuple(tuple(tuple(ring) for ring in part) for part in parts)
+    return tuple(tuple(tuple(ring) for ring in format) for format in parts)
 
 
 values: st.SearchStrategy[AttributeValue] = st.one_of(
@@ -156,16 +156,18 @@ attributes = st.dictionaries(
 
 @st.composite
 def objects(draw: st.DrawFn, shapes: st.SearchStrategy[Geometry], plain: bool) -> Objects:
-    """Objects; plain ones have only what every format holds: numbered ids, class and shape."""
-    made = []
-    for at, shape in enumerate(draw(st.lists(shapes, max_size=4)), 1):
+    """Objects; plain ones have only what every format supports: numbered ids, class and shape."""
+    result = []
+    for position, shape in enumerate(draw(st.lists(shapes, max_size=4)), 1):
         if plain:
-            made.append(Object(str(at), draw(st.sampled_from(["cat", "dog"])), shape))
+            result.append(Object(str(position), draw(st.sampled_from(["cat", "dog"])), shape))
             continue
-        object_id = draw(st.one_of(st.just(str(at)), text.map(lambda word, at=at: f"{word}{at}")))  # type: ignore[misc]
+        suffix = str(position)
+        words = text.map(lambda word, suffix=suffix: word + suffix)  # type: ignore[misc]
+        object_id = draw(st.one_of(st.just(suffix), words))
         score, track = draw(st.none() | st.floats(0, 1)), draw(st.none() | text)
-        made.append(Object(object_id, draw(names), shape, score, track, draw(attributes)))
-    return tuple({each.id: each for each in made}.values())
+        result.append(Object(object_id, draw(names), shape, score, track, draw(attributes)))
+    return tuple({obj.id: obj for obj in result}.values())
 
 
 @st.composite
@@ -177,28 +179,30 @@ def datasets(
     simple = st.from_regex("[a-z0-9]{1,6}(/[a-zéß ]{1,5}x)?", fullmatch=True)
     records = []
     for key in draw(st.lists(simple if plain else odd_text, unique=True, max_size=4)):
-        each: dict[str, Any] = {"objects": draw(st.none() | objects(shapes, plain))}
+        row: dict[str, Any] = {"objects": draw(st.none() | objects(shapes, plain))}
         splits = st.sampled_from([None, "train", "val", "test", "fold1"])
         if has_split and (split := draw(splits if plain else splits | names)) is not None:
-            each["split"] = split
-        records.append(Record(key, InMemory(), each, size_wh))
-    classes = {"cat", "dog"} | {made.class_name for each in records for made in each.values["objects"] or ()}
+            row["split"] = split
+        records.append(Record(key, InMemory(), row, size_wh))
+    classes = {"cat", "dog"} | {obj.class_name for record in records for obj in record.values["objects"] or ()}
     columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, tuple(map(ClassInfo, sorted(classes))))]
     return Schema((*columns, *([Column("split", Kind.TEXT)] if has_split else []))), records
 
 
-def round_trip(part: Format, schema: Schema, records: list[Record]) -> tuple[Schema, dict[str, Record], Report, Report]:
-    written, read = Report(), Report()
+def round_trip(
+    format: Format, schema: Schema, records: list[Record]
+) -> tuple[Schema, dict[str, Record], ConversionReport, ConversionReport]:
+    write_report, read_report = ConversionReport(), ConversionReport()
     with tempfile.TemporaryDirectory() as folder:
-        part.write(Reading(schema, iter(records), len(records)), Path(folder), written)
-        reading = part.read(Path(folder), read)
-        found = {each.key: each for each in reading.records}
-        assert reading.total == len(found)
-        for each in found.values():
-            assert each.media is not None
-            assert each.media.read() == png()
-        check_read_alike(part, Path(folder))
-    return reading.schema, found, written, read
+        format.write(RecordStream(schema, iter(records), len(records)), Path(folder), write_report)
+        stream = format.read(Path(folder), read_report)
+        results = {record.key: record for record in stream.records}
+        assert stream.total == len(results)
+        for record in results.values():
+            assert record.media is not None
+            assert record.media.read() == png()
+        check_same_with_small_limits(format, Path(folder))
+    return stream.schema, results, write_report, read_report
 
 
 OF_OBJECTS: list[Format] = [
@@ -214,52 +218,56 @@ HARMLESS = {"duplicate box", "boxes that almost coincide", "tiny box", "item in 
 
 @EXAMPLES
 @given(datasets(boxes(1e9, 1e9), plain=True, size_wh=(10**9, 10**9)))
-def test_coco_is_exact(made: tuple[Schema, list[Record]]) -> None:
-    schema, records = made
-    got, found, written, read = round_trip(coco.FORMAT, schema, records)
-    assert got == schema
-    assert {key: dict(each.values) for key, each in found.items()} == {each.key: dict(each.values) for each in records}
-    unlabelled = [each.key for each in records if each.values["objects"] is None]
-    assert [finding.key for finding in written] == unlabelled
-    assert {finding.reason for finding in read} <= HARMLESS
+def test_coco_is_exact(dataset: tuple[Schema, list[Record]]) -> None:
+    schema, records = dataset
+    result_schema, results, write_report, read_report = round_trip(coco.FORMAT, schema, records)
+    assert result_schema == schema
+    assert {key: dict(record.values) for key, record in results.items()} == {
+        record.key: dict(record.values) for record in records
+    }
+    unlabelled = [record.key for record in records if record.values["objects"] is None]
+    assert [finding.key for finding in write_report] == unlabelled
+    assert {finding.reason for finding in read_report} <= HARMLESS
 
 
 @EXAMPLES
 @given(datasets(boxes(*SIZE_WH), plain=True))
-def test_voc_is_exact(made: tuple[Schema, list[Record]]) -> None:
-    schema, records = made
-    if all(each.values["objects"] is None for each in records):
+def test_voc_is_exact(dataset: tuple[Schema, list[Record]]) -> None:
+    schema, records = dataset
+    if all(record.values["objects"] is None for record in records):
         return
-    got, found, written, read = round_trip(voc.FORMAT, schema, records)
-    used = {one.class_name for each in records for one in each.values["objects"] or ()}
-    assert got["objects"].class_names == tuple(sorted(used))
-    assert {finding.detail for finding in written} == set(schema["objects"].class_names) - used
-    assert {key: dict(each.values) for key, each in found.items()} == {each.key: dict(each.values) for each in records}
-    assert {finding.reason for finding in read} <= HARMLESS
+    result_schema, results, write_report, read_report = round_trip(voc.FORMAT, schema, records)
+    used = {obj.class_name for record in records for obj in record.values["objects"] or ()}
+    assert result_schema["objects"].class_names == tuple(sorted(used))
+    assert {finding.detail for finding in write_report} == set(schema["objects"].class_names) - used
+    assert {key: dict(record.values) for key, record in results.items()} == {
+        record.key: dict(record.values) for record in records
+    }
+    assert {finding.reason for finding in read_report} <= HARMLESS
 
 
 @EXAMPLES
 @given(datasets(boxes(*SIZE_WH).filter(lambda box: box.area() > 1e-6), plain=True))
-def test_yolo_is_exact_to_rounding(made: tuple[Schema, list[Record]]) -> None:
-    schema, records = made
-    got, found, written, read = round_trip(yolo.FORMAT, schema, records)
-    assert got == schema
-    assert len(written) == 0
-    assert {finding.reason for finding in read} <= HARMLESS
-    assert set(found) == {each.key for each in records}
-    for each in records:
-        again = found[each.key]
-        assert again.values.get("split") == each.values.get("split")
-        assert (again.values["objects"] is None) == (each.values["objects"] is None)
-        for one, other in zip(again.values["objects"] or (), each.values["objects"] or (), strict=True):
-            assert (one.id, one.class_name) == (other.id, other.class_name)
-            assert one.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), rel=1e-6, abs=1e-9)
+def test_yolo_is_exact_to_rounding(dataset: tuple[Schema, list[Record]]) -> None:
+    schema, records = dataset
+    result_schema, results, write_report, read_report = round_trip(yolo.FORMAT, schema, records)
+    assert result_schema == schema
+    assert len(write_report) == 0
+    assert {finding.reason for finding in read_report} <= HARMLESS
+    assert set(results) == {record.key for record in records}
+    for record in records:
+        result = results[record.key]
+        assert result.values.get("split") == record.values.get("split")
+        assert (result.values["objects"] is None) == (record.values["objects"] is None)
+        for obj, expected in zip(result.values["objects"] or (), record.values["objects"] or (), strict=True):
+            assert (obj.id, obj.class_name) == (expected.id, expected.class_name)
+            assert obj.geometry.bounds_xyxy() == pytest.approx(expected.geometry.bounds_xyxy(), rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.slow
 @EXAMPLES
 @pytest.mark.parametrize(
-    "part",
+    "format",
     [
         coco.FORMAT,
         cvat.FORMAT,
@@ -280,28 +288,28 @@ def test_yolo_is_exact_to_rounding(made: tuple[Schema, list[Record]]) -> None:
         panoptic.FORMAT,
         fiftyone.FORMAT,
     ],
-    ids=lambda part: part.name,
+    ids=lambda format: format.name,
 )
-@given(made=datasets(geometries, plain=False))
-def test_every_difference_is_listed(part: Format, made: tuple[Schema, list[Record]]) -> None:
-    """Anything goes in; whatever is not the same when it comes out has a finding with its key or object."""
-    schema, records = made
-    if part in _NEED_A_LABEL and all(each.values["objects"] is None for each in records):
+@given(dataset=datasets(geometries, plain=False))
+def test_every_difference_is_reported(format: Format, dataset: tuple[Schema, list[Record]]) -> None:
+    """Every difference between the original and the result has a finding with its key or object."""
+    schema, records = dataset
+    if format in _NEED_A_LABEL and all(record.values["objects"] is None for record in records):
         return
-    _, found, written, read = round_trip(part, schema, records)
-    renamed = {finding.key for finding in written if finding.reason == "key changed to be a file name"}
-    assert len(found) == len(records)
-    assert {each.key for each in records} - found.keys() == renamed
-    for each in records:
-        if each.key in renamed:
+    _, results, write_report, read_report = round_trip(format, schema, records)
+    renamed = {finding.key for finding in write_report if finding.reason == "key changed to be a file name"}
+    assert len(results) == len(records)
+    assert {record.key for record in records} - results.keys() == renamed
+    for record in records:
+        if record.key in renamed:
             continue
-        again = found[each.key].values
-        if again.get("split") != each.values.get("split"):
-            assert {finding.reason for finding in written} & _SPLIT_LOSSES
-        assert (again["objects"] is None) == (each.values["objects"] is None)
-        by_id = {one.id: one for one in again["objects"] or ()}
-        for one, new_id in _unlisted(each, part, written, read):
-            assert _same(by_id[new_id], one, part)
+        result = results[record.key].values
+        if result.get("split") != record.values.get("split"):
+            assert {finding.reason for finding in write_report} & _SPLIT_LOSSES
+        assert (result["objects"] is None) == (record.values["objects"] is None)
+        by_id = {obj.id: obj for obj in result["objects"] or ()}
+        for obj, new_id in _unlisted(record, format, write_report, read_report):
+            assert _same(by_id[new_id], obj, format)
 
 
 _LEFT_OUT = {"object without area", "box outside the image", "shape that cannot be written"}
@@ -310,7 +318,7 @@ _SPLIT_LOSSES = {
     "split that is not train, val or test",
     "text that XML cannot hold",
     "split or labels of an image without labelled objects",
-    "column that the format does not hold",
+    "column that the format does not support",
     "split of an image that is not labelled",
     "split that is not train or test",
 }
@@ -325,75 +333,85 @@ _KEEP_IDS = (
     fiftyone.FORMAT,
 )
 _NEED_A_LABEL = (masks.FORMAT, voc.FORMAT, kitti.FORMAT, cityscapes.FORMAT, geojson.FORMAT)
-"""Formats that are known by the labels of some image."""
+"""Formats that are detected only if some image is labelled."""
 _AS_THEY_ARE = (via.FORMAT, cityscapes.FORMAT, datumaro.FORMAT, masks.FORMAT, panoptic.FORMAT)
 """Formats that keep every number of a shape, but no ids."""
 
 
-def _unlisted(record: Record, part: Format, written: Report, read: Report) -> list[tuple[Object, str]]:
-    """The objects without a finding, each with the id that it has when it is read again."""
+def _unlisted(
+    record: Record, format: Format, write_report: ConversionReport, read_report: ConversionReport
+) -> list[tuple[Object, str]]:
+    """Return the objects without a finding, with the ids that they have when they are read back."""
     objects: Objects = record.values["objects"] or ()
-    out = {one.object_id for one in written if one.key == record.key and one.reason in _LEFT_OUT}
-    on_writing = {one.object_id for one in written if one.key == record.key}
-    on_reading = {one.object_id for one in read if one.key == record.key and one.action is not Action.NOTICED}
-    kept = [one for one in objects if one.id not in out]
-    pairs = [(one, one.id if part in _KEEP_IDS else str(at)) for at, one in enumerate(kept, 1)]
-    return [(one, new) for one, new in pairs if one.id not in on_writing and new not in on_reading]
+    left_out = {
+        finding.object_id for finding in write_report if finding.key == record.key and finding.reason in _LEFT_OUT
+    }
+    on_writing = {finding.object_id for finding in write_report if finding.key == record.key}
+    on_reading = {
+        finding.object_id
+        for finding in read_report
+        if finding.key == record.key and finding.action is not FindingType.WARNING
+    }
+    remaining = [obj for obj in objects if obj.id not in left_out]
+    pairs = [(obj, obj.id if format in _KEEP_IDS else str(position)) for position, obj in enumerate(remaining, 1)]
+    return [(obj, new_id) for obj, new_id in pairs if obj.id not in on_writing and new_id not in on_reading]
 
 
-def _same(one: Object, other: Object, part: Format) -> bool:
-    if part is labelstudio.FORMAT and type(one.geometry) is type(other.geometry):  # shares of 100, which round
-        assert one.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), rel=1e-6, abs=1e-6)
-        assert one.geometry.area() == pytest.approx(other.geometry.area(), rel=1e-6, abs=1e-6)
-        return one == replace(other, geometry=one.geometry)
-    if part is fiftyone.FORMAT:  # shares of the sides, which round; what rounding puts over an edge is cut there
-        assert one.geometry.type == other.geometry.type
-        pairs = zip(one.geometry.bounds_xyxy(), other.geometry.bounds_xyxy(), strict=True)
+def _same(result: Object, original: Object, format: Format) -> bool:
+    if format is labelstudio.FORMAT and type(result.geometry) is type(original.geometry):  # shares of 100, which round
+        assert result.geometry.bounds_xyxy() == pytest.approx(original.geometry.bounds_xyxy(), rel=1e-6, abs=1e-6)
+        assert result.geometry.area() == pytest.approx(original.geometry.area(), rel=1e-6, abs=1e-6)
+        return result == replace(original, geometry=result.geometry)
+    if format is fiftyone.FORMAT:  # shares of the sides, which round; what rounding puts over an edge is cut there
+        assert result.geometry.type == original.geometry.type
+        pairs = zip(result.geometry.bounds_xyxy(), original.geometry.bounds_xyxy(), strict=True)
         for (x, y), side in zip(pairs, SIZE_WH * 2, strict=True):
             at_edge = {x, y} & {0.0, float(side)} and abs(x - y) <= 1e-6 * side
             assert at_edge or x == pytest.approx(y, rel=1e-6, abs=1e-7)
-        assert one.geometry.area() == pytest.approx(other.geometry.area(), rel=1e-5, abs=1e-6)
-        return one == replace(other, geometry=one.geometry)
-    if part in _KEEP_IDS:
-        circles = isinstance(one.geometry, Ellipse) and isinstance(other.geometry, Ellipse)
+        assert result.geometry.area() == pytest.approx(original.geometry.area(), rel=1e-5, abs=1e-6)
+        return result == replace(original, geometry=result.geometry)
+    if format in _KEEP_IDS:
+        circles = isinstance(result.geometry, Ellipse) and isinstance(original.geometry, Ellipse)
         if circles:  # a radius is the distance of two points, which rounds
-            assert one.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), abs=1e-9)
-        return one == (replace(other, geometry=one.geometry) if circles else other)
-    if part in _AS_THEY_ARE or (part is voc.FORMAT and isinstance(one.geometry, Mask)):
-        assert one.geometry.type == other.geometry.type
-        assert not isinstance(other.geometry, Mask) or one.geometry == other.geometry
-        assert one.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), abs=1e-7)
-        return one == replace(other, id=one.id, geometry=one.geometry)
-    if part is cvat.FORMAT:
-        turned = isinstance(one.geometry, RotatedBox | Ellipse) and isinstance(other.geometry, type(one.geometry))
+            assert result.geometry.bounds_xyxy() == pytest.approx(original.geometry.bounds_xyxy(), abs=1e-9)
+        return result == (replace(original, geometry=result.geometry) if circles else original)
+    if format in _AS_THEY_ARE or (format is voc.FORMAT and isinstance(result.geometry, Mask)):
+        assert result.geometry.type == original.geometry.type
+        assert not isinstance(original.geometry, Mask) or result.geometry == original.geometry
+        assert result.geometry.bounds_xyxy() == pytest.approx(original.geometry.bounds_xyxy(), abs=1e-7)
+        return result == replace(original, id=result.id, geometry=result.geometry)
+    if format is cvat.FORMAT:
+        turned = isinstance(result.geometry, RotatedBox | Ellipse) and isinstance(
+            original.geometry, type(result.geometry)
+        )
         if turned:  # CVAT has the sides of a box before it is turned, and angles from 0 to 360
-            assert one.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), abs=1e-7)
-        return one == replace(other, id=one.id, geometry=one.geometry if turned else other.geometry)
+            assert result.geometry.bounds_xyxy() == pytest.approx(original.geometry.bounds_xyxy(), abs=1e-7)
+        return result == replace(original, id=result.id, geometry=result.geometry if turned else original.geometry)
     return (
-        (one.class_name, one.attributes) == (other.class_name, other.attributes)
-        and isinstance(other.geometry, Box)
-        and one.score == pytest.approx(other.score)
-        and one.geometry.bounds_xyxy() == pytest.approx(other.geometry.bounds_xyxy(), rel=1e-6, abs=1e-7)
+        (result.class_name, result.attributes) == (original.class_name, original.attributes)
+        and isinstance(original.geometry, Box)
+        and result.score == pytest.approx(original.score)
+        and result.geometry.bounds_xyxy() == pytest.approx(original.geometry.bounds_xyxy(), rel=1e-6, abs=1e-7)
     )
 
 
 @EXAMPLES
 @given(st.dictionaries(odd_text, st.tuples(st.none() | names, st.none() | names), max_size=5), st.booleans())
-def test_folders_lose_nothing(made: Mapping[str, tuple[str | None, str | None]], has_split: bool) -> None:
-    classes = tuple(ClassInfo(name) for name in dict.fromkeys(label for label, _ in made.values()) if name)
+def test_folders_lose_nothing(dataset: Mapping[str, tuple[str | None, str | None]], has_split: bool) -> None:
+    classes = tuple(ClassInfo(name) for name in dict.fromkeys(label for label, _ in dataset.values()) if name)
     columns = [Column("image", Kind.IMAGE), Column("label", Kind.LABEL, classes)]
     schema = Schema((*columns, *([Column("split", Kind.TEXT)] if has_split else [])))
     records = [
         Record(key, InMemory(), {"label": label, **({"split": split} if has_split and split else {})})
-        for key, (label, split) in made.items()
+        for key, (label, split) in dataset.items()
     ]
     if not records:
         return
-    got, found, written, read = round_trip(folders.FORMAT, schema, records)
-    renamed = {finding.key for finding in written if finding.reason == "key changed to be a file name"}
-    assert got == schema
-    assert len(read) == 0
-    assert len(found) == len(records)
-    for each in records:
-        if each.key not in renamed:
-            assert dict(found[each.key].values) == dict(each.values)
+    result_schema, results, write_report, read_report = round_trip(folders.FORMAT, schema, records)
+    renamed = {finding.key for finding in write_report if finding.reason == "key changed to be a file name"}
+    assert result_schema == schema
+    assert len(read_report) == 0
+    assert len(results) == len(records)
+    for record in records:
+        if record.key not in renamed:
+            assert dict(results[record.key].values) == dict(record.values)

@@ -1,4 +1,4 @@
-"""Label files that are damaged on purpose: read as far as they make sense, or refused, and never a crash.
+"""Randomly damaged label files are read as far as possible, or raise FormatError, and never crash.
 
 The number of damaged sources for each format is that of the environment variable SACCADE_FUZZ.
 """
@@ -16,18 +16,18 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.support.small_limits import as_if_large
+from tests.support.small_limits import small_limits
 
 from saccade.core.errors import SaccadeError
 from saccade.core.geometry import mask_from_array
 from saccade.core.objects import Box, Ellipse, Geometry, Keypoints, Object, Points, Polygon, Polyline, RotatedBox
-from saccade.core.report import Report
+from saccade.core.report import ConversionReport
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats.base import FORMATS, Format, LocalFile, Reading, Record
+from saccade.formats.base import FORMATS, Format, LocalFile, Record, RecordStream
 
 ROUNDS = int(os.environ.get("SACCADE_FUZZ", "12"))
 LABELS = [name for name in FORMATS.names() if name not in ("images", "folders", "videos")]
-ODD: list[Any] = [
+ODD_VALUES: list[Any] = [
     None,
     True,
     False,
@@ -55,7 +55,7 @@ ODD: list[Any] = [
     "9" * 400,
     [1e400] * 4,
 ]
-CELLS = ["", "nan", "inf", "-1", "1e999", "x", "\0", "9" * 400, "../x", '"', "0.5", "\ufeff", "é" * 3, "1 2 3", ","]
+ODD_CELLS = ["", "nan", "inf", "-1", "1e999", "x", "\0", "9" * 400, "../x", '"', "0.5", "\ufeff", "é" * 3, "1 2 3", ","]
 
 
 def png() -> bytes:
@@ -91,102 +91,102 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     classes = (ClassInfo("cat", "animal", "#102030", ("a", "b"), ((0, 1),)), ClassInfo("dog"))
     columns = (Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, classes), Column("split", Kind.TEXT))
     for name in LABELS:
-        made = {"s/000001": objects, "s/000002": (), "s/000003": None, "s/000004": objects[:3]}
+        objects_by_key = {"s/000001": objects, "s/000002": (), "s/000003": None, "s/000004": objects[:3]}
         records = [
             Record(key, LocalFile(picture), {"objects": value, "split": "train"}, (40, 30))
-            for key, value in made.items()
+            for key, value in objects_by_key.items()
         ]
         folder = root / name
         folder.mkdir()
-        FORMATS.get(name).write(Reading(Schema(columns), iter(records), len(records)), folder, Report())
+        FORMATS.get(name).write(RecordStream(Schema(columns), iter(records), len(records)), folder, ConversionReport())
     return root
 
 
-def harm_json(value: Any, chance: random.Random) -> Any:
-    """The value with something odd in one place."""
-    if chance.random() < 0.15 or not isinstance(value, dict | list) or not value:
-        return chance.choice(ODD)
+def damage_json(value: Any, rng: random.Random) -> Any:
+    """Return a JSON value with one random change."""
+    if rng.random() < 0.15 or not isinstance(value, dict | list) or not value:
+        return rng.choice(ODD_VALUES)
     if isinstance(value, dict):
-        name = chance.choice(list(value))
-        if chance.random() < 0.1:
-            return {other: inner for other, inner in value.items() if other != name}
-        return {**value, name: harm_json(value[name], chance)}
-    at = chance.randrange(len(value))
-    if chance.random() < 0.1:
-        return [*value, *value[at : at + 1]]
-    return [*value[:at], harm_json(value[at], chance), *value[at + 1 :]]
+        name = rng.choice(list(value))
+        if rng.random() < 0.1:
+            return {key: inner for key, inner in value.items() if key != name}
+        return {**value, name: damage_json(value[name], rng)}
+    index = rng.randrange(len(value))
+    if rng.random() < 0.1:
+        return [*value, *value[index : index + 1]]
+    return [*value[:index], damage_json(value[index], rng), *value[index + 1 :]]
 
 
-def harm_bytes(data: bytes, chance: random.Random) -> bytes:
-    made = bytearray(data)
-    for _ in range(chance.randrange(1, 6)):
-        at = chance.randrange(len(made) + 1)
-        made[at : at + chance.choice([0, 1, 1, 4, 30])] = bytes(
-            chance.choice([b"", b"\0", b"\xff", b"9", b"-", b"{", b"<", b"&a;", b"\n", b",", b'"', b"nan", b"]" * 9])
+def damage_bytes(data: bytes, rng: random.Random) -> bytes:
+    damaged = bytearray(data)
+    for _ in range(rng.randrange(1, 6)):
+        index = rng.randrange(len(damaged) + 1)
+        damaged[index : index + rng.choice([0, 1, 1, 4, 30])] = bytes(
+            rng.choice([b"", b"\0", b"\xff", b"9", b"-", b"{", b"<", b"&a;", b"\n", b",", b'"', b"nan", b"]" * 9])
         )
-    return bytes(made)
+    return bytes(damaged)
 
 
-def harm_cells(data: bytes, chance: random.Random) -> bytes:
+def damage_cells(data: bytes, rng: random.Random) -> bytes:
     lines = data.decode("utf-8", "replace").split("\n")
-    at = chance.randrange(len(lines))
+    index = rng.randrange(len(lines))
     for mark in (",", " ", ":"):
-        parts = lines[at].split(mark)
+        parts = lines[index].split(mark)
         if len(parts) > 2:
-            parts[chance.randrange(len(parts))] = chance.choice(CELLS)
-            lines[at] = mark.join(parts)
+            parts[rng.randrange(len(parts))] = rng.choice(ODD_CELLS)
+            lines[index] = mark.join(parts)
             break
     return "\n".join(lines).encode("utf-8", "surrogatepass")
 
 
-def harm(path: Path, chance: random.Random) -> None:
+def damage_file(path: Path, rng: random.Random) -> None:
     data = path.read_bytes()
-    way: Callable[[bytes, random.Random], bytes] = chance.choice([harm_bytes, harm_cells])
-    if path.suffix in (".json", ".geojson", ".jsonl") and chance.random() < 0.8:
+    damage: Callable[[bytes, random.Random], bytes] = rng.choice([damage_bytes, damage_cells])
+    if path.suffix in (".json", ".geojson", ".jsonl") and rng.random() < 0.8:
         try:
             text = data.decode().split("\n") if path.suffix == ".jsonl" else [data.decode()]
-            place = chance.randrange(len(text))
-            text[place] = json.dumps(harm_json(json.loads(text[place]), chance))
+            index = rng.randrange(len(text))
+            text[index] = json.dumps(damage_json(json.loads(text[index]), rng))
             path.write_bytes("\n".join(text).encode())
             return
         except ValueError:
             pass
-    path.write_bytes(way(data, chance) if data else b"\0")
+    path.write_bytes(damage(data, rng) if data else b"\0")
 
 
-def read_all(part: Format, source: Path) -> Any:
-    """What is read, or why nothing is."""
-    report = Report()
-    found = []
+def read_all(format: Format, source: Path) -> Any:
+    """Return the records, or the error."""
+    report = ConversionReport()
+    records = []
     try:
-        for record in part.read(source, report).records:
+        for record in format.read(source, report).records:
             assert record.key
             if record.media is not None:
                 record.media.read()
-            found.append((record.key, repr(dict(record.values)), record.size_wh))
+            records.append((record.key, repr(dict(record.values)), record.size_wh))
     except (SaccadeError, OSError) as error:
-        told = str(error)
-        assert told, "an error says what is wrong"
+        message = str(error)
+        assert message, "an error must have a message"
         return type(error)
-    return found, json.dumps(report.to_json())
+    return records, json.dumps(report.to_json())
 
 
 @pytest.mark.parametrize("name", LABELS)
 def test_damaged_label_files(name: str, sources: Path, tmp_path: Path) -> None:
-    part, chance = FORMATS.get(name), random.Random(f"{name} {ROUNDS}")
+    format, rng = FORMATS.get(name), random.Random(f"{name} {ROUNDS}")
     files = [path.relative_to(sources / name) for path in sorted((sources / name).rglob("*")) if path.is_file()]
     labels = [path for path in files if path.suffix.lower() != ".png" or "mask" in name or name == "panoptic"]
     for number in range(ROUNDS):
         source = tmp_path / str(number)
         shutil.copytree(sources / name, source)
-        for _ in range(chance.choice([1, 1, 2, 3])):
-            harm(source / chance.choice(labels), chance)
+        for _ in range(rng.choice([1, 1, 2, 3])):
+            damage_file(source / rng.choice(labels), rng)
         try:
-            part.detect(source)
+            format.detect(source)
         except (SaccadeError, OSError) as error:
-            told = str(error)
-            assert told, "an error says what is wrong"
-        held = read_all(part, source)
-        with as_if_large():
-            assert read_all(part, source) == held
+            message = str(error)
+            assert message, "an error must have a message"
+        normal = read_all(format, source)
+        with small_limits():
+            assert read_all(format, source) == normal
         shutil.rmtree(source)

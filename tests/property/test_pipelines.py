@@ -1,4 +1,4 @@
-"""Any sequence of edits gives the same outputs with the cache as from scratch; digests tell values apart."""
+"""Cached outputs equal outputs computed from scratch, after any sequence of edits; equal digests mean equal values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.pipeline.cache import column
 from saccade.pipeline.definition.graph import Graph, Step
 from saccade.pipeline.execution.engine import LocalEngine
-from saccade.pipeline.execution.environment import cache_of
+from saccade.pipeline.execution.environment import open_cache
 from saccade.pipeline.execution.runner import Runner
 from saccade.pipeline.hashing.columns import digest_array
 from saccade.store.arrow.codec import encode_column
@@ -58,7 +58,7 @@ EDITS = st.one_of(
 
 
 def graph(value: str, query: str, seed: int) -> Graph:
-    """Steps of every granularity but the group's."""
+    """Return a graph with steps of all granularities except group."""
 
     def step(name: str, operation: str, parameters: dict[str, Any], *sources: str) -> Step:
         inputs = {"data": sources} if sources else {}
@@ -82,59 +82,59 @@ def graph(value: str, query: str, seed: int) -> Graph:
     )
 
 
-def edit(workspace: Workspace, what: str, how: Any) -> None:
+def edit(workspace: Workspace, action: str, argument: Any) -> None:
     datasets = workspace.datasets
-    if what == "merge":
-        datasets.write("d", SCHEMA, [Item(key, values) for key, values in how.items()], mode="merge")
-    elif what == "replace":
-        datasets.write("d", SCHEMA, [Item(key, values) for key, values in how.items()], mode="replace")
-    elif what == "x":
-        there = set(datasets.open("d").keys())
-        items = [Item(key, {"x": value}) for key, value in how.items() if key in there]
+    if action == "merge":
+        datasets.write("d", SCHEMA, [Item(key, values) for key, values in argument.items()], mode="merge")
+    elif action == "replace":
+        datasets.write("d", SCHEMA, [Item(key, values) for key, values in argument.items()], mode="replace")
+    elif action == "x":
+        keys = set(datasets.open("d").keys())
+        items = [Item(key, {"x": value}) for key, value in argument.items() if key in keys]
         datasets.write("d", SCHEMA.select(["x"]), items, mode="merge")
-    elif what == "delete":
-        there = set(datasets.open("d").keys())
-        gone = sorted(set(how) & there)
-        if gone and len(gone) < len(there):
-            datasets.delete_items("d", gone)
-    elif what == "restore":
-        datasets.restore("d", min(how, datasets.open("d").number))
+    elif action == "delete":
+        keys = set(datasets.open("d").keys())
+        deleted = sorted(set(argument) & keys)
+        if deleted and len(deleted) < len(keys):
+            datasets.delete_items("d", deleted)
+    elif action == "restore":
+        datasets.restore("d", min(argument, datasets.open("d").number))
 
 
-def outputs(workspace: Workspace, made: Graph) -> dict[str, Any]:
-    runner = Runner(workspace, made, engine=LocalEngine(1))
+def outputs(workspace: Workspace, pipeline: Graph) -> dict[str, Any]:
+    runner = Runner(workspace, pipeline, engine=LocalEngine(1))
     outcome = runner.run()
-    found: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
     for name, result in outcome.results.items():
         table = result.table
-        found[name] = (
-            result.value if table is None else (table.schema, list(runner.house.reader(table).items()), table.id)
+        contents[name] = (
+            result.value if table is None else (table.schema, list(runner.environment.reader(table).items()), table.id)
         )
-    return found
+    return contents
 
 
 @pytest.mark.slow
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.dictionaries(KEYS, VALUES, min_size=1, max_size=8), st.lists(EDITS, min_size=1, max_size=6))
-def test_the_cache_changes_nothing_but_the_time(first: dict[str, Any], edits: Sequence[tuple[str, Any]]) -> None:
+def test_cached_outputs_equal_fresh_outputs(first: dict[str, Any], edits: Sequence[tuple[str, Any]]) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         Workspace.create(Path(folder) / "home") as workspace,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(column, "CHUNK", 4)  # columns as small as these are kept over others too
-        patch.setattr(column, "_FEW", 2)
+        patch.setattr(column, "CHUNK_ROWS", 4)  # so that small columns are stored as deltas, too
+        patch.setattr(column, "_MIN_ROWS_PER_CHANGE", 2)
         items = [Item(key, values) for key, values in first.items()]
         workspace.datasets.write("d", SCHEMA, items, mode="create")
         value, query, seed = "x + 1", "x > 0", 0
         outputs(workspace, graph(value, query, seed))
-        for what, how in edits:
-            value = how if what == "parameter" else value
-            query = how if what == "query" else query
-            seed = how if what == "seed" else seed
-            edit(workspace, what, how)
+        for action, argument in edits:
+            value = argument if action == "parameter" else value
+            query = argument if action == "query" else query
+            seed = argument if action == "seed" else seed
+            edit(workspace, action, argument)
             cached = outputs(workspace, graph(value, query, seed))
-        shutil.rmtree(cache_of(workspace).folder)
+        shutil.rmtree(open_cache(workspace).folder)
         assert outputs(workspace, graph(value, query, seed)) == cached
 
 
@@ -151,7 +151,7 @@ ANY: dict[Kind, st.SearchStrategy[Any]] = {
             st.sampled_from([None, 0.5]),
         ),
         max_size=3,
-        unique_by=lambda one: one[0],
+        unique_by=lambda row: row[0],
     ).map(lambda rows: tuple(Object(*row) for row in rows)),
 }
 
@@ -163,15 +163,16 @@ ANY: dict[Kind, st.SearchStrategy[Any]] = {
     ),
     st.data(),
 )
-def test_digests_are_equal_just_where_values_are(drawn: tuple[Kind, list[Any]], data: st.DataObject) -> None:
+def test_digests_are_equal_exactly_if_values_are(drawn: tuple[Kind, list[Any]], data: st.DataObject) -> None:
     kind, values = drawn
     column = Column("c", kind)
     array = encode_column(column, values, [str(at) for at in range(len(values))])
     digests = [tuple(row) for row in digest_array(array).tolist()]
-    for one, first in zip(values, digests, strict=True):
-        for two, second in zip(values, digests, strict=True):
-            same = repr(one) == repr(two) or (one == two and one is not None and kind in (Kind.NUMBER, Kind.EMBEDDING))
-            assert (first == second) is same, (one, two)
+    for left, left_digest in zip(values, digests, strict=True):
+        for right, right_digest in zip(values, digests, strict=True):
+            is_number = kind in (Kind.NUMBER, Kind.EMBEDDING)
+            same = repr(left) == repr(right) or (left == right and left is not None and is_number)
+            assert (left_digest == right_digest) is same, (left, right)
     start = data.draw(st.integers(0, len(values) - 1))
     part = digest_array(array.slice(start))
     assert np.array_equal(part, digest_array(array)[start:]), "a slice has the digests of its rows"
@@ -180,7 +181,7 @@ def test_digests_are_equal_just_where_values_are(drawn: tuple[Kind, list[Any]], 
 
 
 def test_missing_and_empty_values_of_two_kinds_differ() -> None:
-    """A column of nothing was taken for one of another kind."""
+    """Null values of different kinds must not have the same digest."""
     seen = set()
     for kind in (Kind.NUMBER, Kind.TEXT, Kind.LABELS, Kind.EMBEDDING, Kind.OBJECTS, Kind.IMAGE):
         digests = digest_array(encode_column(Column("c", kind), [None], ["k"]))

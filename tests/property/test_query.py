@@ -1,6 +1,6 @@
-"""The query language means the same in DuckDB, item by item, and in a translation of it to Python's own words.
+"""The evaluators of the query language agree: item by item in Python, vectorised, and in DuckDB.
 
-The number of examples is that of the environment variable SACCADE_EXAMPLES.
+The environment variable SACCADE_EXAMPLES sets the number of examples.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from saccade.core.query.evaluate import evaluate, lower
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
 from saccade.store.datasets.version import DatasetVersion
-from saccade.store.query.column_cache import UnfitError
+from saccade.store.query.column_cache import NotVectorizableError
 from saccade.store.workspace import Workspace
 
 EXAMPLES = int(os.environ.get("SACCADE_EXAMPLES", "25"))
@@ -64,16 +64,16 @@ geometries = st.one_of(
 
 
 @st.composite
-def things(draw: st.DrawFn) -> Objects:
-    made = draw(
+def object_tuples(draw: st.DrawFn) -> Objects:
+    fields = draw(
         st.lists(
             st.tuples(words, geometries, st.none() | numbers.filter(math.isfinite), st.none() | words, attributes),
             max_size=4,
         )
     )
     return tuple(
-        Object(str(at), name or "ship", shape, score, track, values)
-        for at, (name, shape, score, track, values) in enumerate(made)
+        Object(str(index), name or "ship", shape, score, track, values)
+        for index, (name, shape, score, track, values) in enumerate(fields)
     )
 
 
@@ -88,8 +88,8 @@ images = st.builds(
 )
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "image": images,
-    "objects": things(),
-    "found": things(),
+    "objects": object_tuples(),
+    "found": object_tuples(),
     "label": words.filter(bool),
     "tags": st.lists(words.filter(bool), max_size=3).map(tuple),
     "vector": st.lists(st.floats(-1, 1, width=32), max_size=2).map(tuple),
@@ -104,8 +104,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 def datasets(draw: st.DrawFn) -> list[Item]:
     size = draw(st.integers(1, 5))
     return [
-        Item(f"{draw(words)}{at}", {name: draw(st.none() | made) for name, made in VALUES.items()})
-        for at in range(size)
+        Item(f"{draw(words)}{index}", {name: draw(st.none() | strategy) for name, strategy in VALUES.items()})
+        for index in range(size)
     ]
 
 
@@ -113,11 +113,13 @@ def datasets(draw: st.DrawFn) -> list[Item]:
 
 number_constants = st.sampled_from(["0", "1", "3.5", "400", "-2", "1e308", "+7"])
 text_constants = words.map(repr)
-IN_OBJECT = ["area", "width", "height", "x1", "y1", "x2", "y2", "cx", "cy", "score"]
+OBJECT_NUMBERS = ["area", "width", "height", "x1", "y1", "x2", "y2", "cx", "cy", "score"]
 
 
 def member(base: str) -> st.SearchStrategy[str]:
-    return st.one_of(words.map(lambda name: f"{base}[{name!r}]"), st.integers(-2, 2).map(lambda at: f"{base}[{at}]"))
+    return st.one_of(
+        words.map(lambda name: f"{base}[{name!r}]"), st.integers(-2, 2).map(lambda index: f"{base}[{index}]")
+    )
 
 
 def json_texts(inside: bool) -> st.SearchStrategy[str]:
@@ -134,19 +136,20 @@ def number_texts(inside: bool, depth: int) -> st.SearchStrategy[str]:
         json_texts(inside).map(lambda text: f"number({text})"),
     ]
     if inside:
-        simple.append(st.sampled_from(IN_OBJECT))
+        simple.append(st.sampled_from(OBJECT_NUMBERS))
     if depth == 0:
         return st.one_of(simple)
-    below, truth = number_texts(inside, depth - 1), truth_texts(True, depth - 1)
+    operand = number_texts(inside, depth - 1)
+    condition = boolean_texts(True, depth - 1)
     column = st.sampled_from(["objects", "found"])
     return st.one_of(
         *simple,
-        st.tuples(below, st.sampled_from("+-*/%"), below).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
-        below.map(lambda text: f"abs({text})"),
-        below.map(lambda text: f"-({text})"),
-        st.tuples(column, truth).map(lambda t: f"count({t[0]}, {t[1]})"),
+        st.tuples(operand, st.sampled_from("+-*/%"), operand).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
+        operand.map(lambda text: f"abs({text})"),
+        operand.map(lambda text: f"-({text})"),
+        st.tuples(column, condition).map(lambda t: f"count({t[0]}, {t[1]})"),
         column.map(lambda name: f"len({name})"),
-        st.tuples(st.sampled_from(["min", "max"]), column, number_texts(True, depth - 1), truth).map(
+        st.tuples(st.sampled_from(["min", "max"]), column, number_texts(True, depth - 1), condition).map(
             lambda t: f"{t[0]}({t[1]}, {t[2]}, {t[3]})"
         ),
         st.tuples(st.sampled_from(["sum", "mean"]), column, st.sampled_from(["x1", "y2", "cx", "1"])).map(
@@ -156,13 +159,15 @@ def number_texts(inside: bool, depth: int) -> st.SearchStrategy[str]:
 
 
 def text_texts(inside: bool) -> st.SearchStrategy[str]:
-    known = ["key", "split", "label", "image.format", "image.name", "split.lower()", "lower(key)"]
-    known += ["class", "type", "track", "id", "class.lower()"] if inside else []
-    return st.one_of(text_constants, st.sampled_from(known), json_texts(inside).map(lambda text: f"text({text})"))
+    fields = ["key", "split", "label", "image.format", "image.name", "split.lower()", "lower(key)"]
+    fields += ["class", "type", "track", "id", "class.lower()"] if inside else []
+    return st.one_of(text_constants, st.sampled_from(fields), json_texts(inside).map(lambda text: f"text({text})"))
 
 
-def truth_texts(inside: bool, depth: int) -> st.SearchStrategy[str]:
-    number, text, data = number_texts(inside, max(0, depth - 1)), text_texts(inside), json_texts(inside)
+def boolean_texts(inside: bool, depth: int) -> st.SearchStrategy[str]:
+    number = number_texts(inside, max(0, depth - 1))
+    text = text_texts(inside)
+    data = json_texts(inside)
     op = st.sampled_from(["==", "!=", "<", "<=", ">", ">="])
     named = st.sampled_from(["key", "split", "label", "depth", "image", "objects", "tags", "vector", "meta"])
     pattern = words.map(lambda word: repr(f"*{word}?"))
@@ -178,19 +183,20 @@ def truth_texts(inside: bool, depth: int) -> st.SearchStrategy[str]:
         ).map(" ".join),
         st.tuples(number, st.just("in (1, 0, 3.5)")).map(" ".join),
         st.tuples(named, st.sampled_from(["is None", "is not None", "== None", "!= None"])).map(" ".join),
-        data.map(lambda one: f"{one} is None"),
+        data.map(lambda value: f"{value} is None"),
         st.tuples(text, st.sampled_from(["startswith", "endswith"]), text).map(lambda t: f"{t[1]}({t[0]}, {t[2]})"),
         st.tuples(st.sampled_from(["key", "split"]), pattern).map(lambda t: f"{t[0]}.matches({t[1]})"),
     ]
     if depth == 0:
         return st.one_of(simple)
-    below, within = truth_texts(inside, depth - 1), truth_texts(True, depth - 1)
+    operand = boolean_texts(inside, depth - 1)
+    condition = boolean_texts(True, depth - 1)
     column = st.sampled_from(["objects", "found"])
     return st.one_of(
         *simple,
-        st.tuples(below, st.sampled_from(["and", "or"]), below).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
-        below.map(lambda text: f"not ({text})"),
-        st.tuples(st.sampled_from(["any", "all"]), column, within).map(lambda t: f"{t[0]}({t[1]}, {t[2]})"),
+        st.tuples(operand, st.sampled_from(["and", "or"]), operand).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
+        operand.map(lambda text: f"not ({text})"),
+        st.tuples(st.sampled_from(["any", "all"]), column, condition).map(lambda t: f"{t[0]}({t[1]}, {t[2]})"),
     )
 
 
@@ -200,50 +206,50 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @contextmanager
-def asking(of: str) -> Iterator[None]:
-    """Questions are answered on arrays in memory where they can be, or always by DuckDB."""
+def use_engine(engine: str) -> Iterator[None]:
+    """Evaluate queries on arrays if possible ("arrays"), or always in DuckDB ("duckdb")."""
     with pytest.MonkeyPatch.context() as patch:
-        if of == "duckdb":
-            patch.setattr("saccade.store.query.executor.parts_of", unfit)
+        if engine == "duckdb":
+            patch.setattr("saccade.store.query.executor.fragment_views", not_vectorizable)
         yield
 
 
-def unfit(*_: object) -> None:
-    raise UnfitError
+def not_vectorizable(*_: object) -> None:
+    raise NotVectorizableError
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("of", ["arrays", "duckdb"])
+@pytest.mark.parametrize("engine", ["arrays", "duckdb"])
 @settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
-@given(items=datasets(), queries=st.lists(truth_texts(False, 2), min_size=1, max_size=12))
-def test_what_is_found_is_what_python_finds(
-    workspace: Workspace, of: str, items: list[Item], queries: list[str]
+@given(items=datasets(), queries=st.lists(boolean_texts(False, 2), min_size=1, max_size=12))
+def test_engines_agree_with_item_by_item_evaluation(
+    workspace: Workspace, engine: str, items: list[Item], queries: list[str]
 ) -> None:
     name = f"d{len(workspace.datasets.list())}"
-    version = written(workspace, name, items)
+    version = write_in_fragments(workspace, name, items)
     try:
-        with asking(of):
+        with use_engine(engine):
             for query in queries:
-                holds = predicate(query, SCHEMA)
-                assert version.where(query) == [item.key for item in items if holds(item)], query
+                matches = predicate(query, SCHEMA)
+                assert version.where(query) == [item.key for item in items if matches(item)], query
     finally:
         workspace.datasets.remove(name)
 
 
-def written(workspace: Workspace, name: str, items: list[Item]) -> DatasetVersion:
-    """The items as a version whose rows lie in several files, some of which have rows that were removed."""
+def write_in_fragments(workspace: Workspace, name: str, items: list[Item]) -> DatasetVersion:
+    """Write the items as a version with several fragments, some with deleted rows."""
     workspace.datasets.write(name, SCHEMA, [*items[::2], Item("gone", items[0].values)], mode="create")
     workspace.datasets.delete_items(name, ["gone"])
     return workspace.datasets.write(name, SCHEMA, items, mode="replace")
 
 
-@pytest.mark.parametrize("of", ["arrays", "duckdb"])
+@pytest.mark.parametrize("engine", ["arrays", "duckdb"])
 @pytest.mark.parametrize("text", ["1.5", "2", "-1", '"a"', "1 / 0"])
-def test_a_constant_sorts_nothing(tmp_path: Path, of: str, text: str) -> None:
-    items = [Item(key, {"depth": float(at)}) for at, key in enumerate("cab")]
-    with Workspace.create(tmp_path) as workspace, asking(of):
+def test_ordering_by_a_constant_keeps_the_order(tmp_path: Path, engine: str, text: str) -> None:
+    items = [Item(key, {"depth": float(index)}) for index, key in enumerate("cab")]
+    with Workspace.create(tmp_path) as workspace, use_engine(engine):
         version = workspace.datasets.write("d", SCHEMA, items, mode="create")
         assert version.where(None, text) == version.where(None, text, descending=True) == ["c", "a", "b"]
         assert version.where("depth > 0", text) == ["a", "b"]
@@ -251,51 +257,55 @@ def test_a_constant_sorts_nothing(tmp_path: Path, of: str, text: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("of", ["arrays", "duckdb"])
+@pytest.mark.parametrize("engine", ["arrays", "duckdb"])
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(items=datasets(), texts=st.lists(number_texts(False, 2) | text_texts(False), max_size=6), down=st.booleans())
+@given(
+    items=datasets(), texts=st.lists(number_texts(False, 2) | text_texts(False), max_size=6), descending=st.booleans()
+)
 def test_items_are_sorted_by_any_value(
-    workspace: Workspace, of: str, items: list[Item], texts: list[str], down: bool
+    workspace: Workspace, engine: str, items: list[Item], texts: list[str], descending: bool
 ) -> None:
     name = f"d{len(workspace.datasets.list())}"
-    version = written(workspace, name, items)
+    version = write_in_fragments(workspace, name, items)
     try:
-        with asking(of):
+        with use_engine(engine):
             for text in texts:
                 values = {item.key: evaluate(parse_value(text, SCHEMA, None), item) for item in items}
-                there = [key for key in values if values[key] is not None]
-                expected = sorted(there, key=values.__getitem__, reverse=down)  # which leaves equal ones in their order
+                present = [key for key in values if values[key] is not None]
+                expected = sorted(present, key=values.__getitem__, reverse=descending)  # stable
                 expected += [key for key in values if values[key] is None]
-                assert version.where(None, text, descending=down) == expected, text
+                assert version.where(None, text, descending=descending) == expected, text
     finally:
         workspace.datasets.remove(name)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("of", ["arrays", "duckdb"])
+@pytest.mark.parametrize("engine", ["arrays", "duckdb"])
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(
     items=datasets(),
-    texts=st.lists(number_texts(True, 1) | text_texts(True) | truth_texts(True, 1).map("not ({})".format), max_size=6),
+    texts=st.lists(
+        number_texts(True, 1) | text_texts(True) | boolean_texts(True, 1).map("not ({})".format), max_size=6
+    ),
 )
-def test_histograms_count_every_object(workspace: Workspace, of: str, items: list[Item], texts: list[str]) -> None:
+def test_histograms_count_every_object(workspace: Workspace, engine: str, items: list[Item], texts: list[str]) -> None:
     name = f"d{len(workspace.datasets.list())}"
-    version = written(workspace, name, items)
-    pairs = [(item, thing) for item in items for thing in item.values["objects"] or ()]
+    version = write_in_fragments(workspace, name, items)
+    pairs = [(item, obj) for item in items for obj in item.values["objects"] or ()]
     try:
-        with asking(of):
+        with use_engine(engine):
             for text in texts:
                 node = parse_value(text, SCHEMA, SCHEMA["objects"])
-                expected = [evaluate(node, item, thing) for item, thing in pairs]
-                found = version.histogram(text, over="objects", bins=4)
-                assert found["count"] == len(pairs)
-                assert found["missing"] == sum(value is None for value in expected)
-                if found["type"] == "number":
-                    assert sum(each["count"] for each in found["bins"]) == sum(
+                expected = [evaluate(node, item, obj) for item, obj in pairs]
+                histogram = version.histogram(text, over="objects", bins=4)
+                assert histogram["count"] == len(pairs)
+                assert histogram["missing"] == sum(value is None for value in expected)
+                if histogram["type"] == "number":
+                    assert sum(bin_["count"] for bin_ in histogram["bins"]) == sum(
                         value is not None and math.isfinite(value) for value in expected
                     )
                 else:
-                    counts = {each["value"]: each["count"] for each in found["values"]}
+                    counts = {entry["value"]: entry["count"] for entry in histogram["values"]}
                     assert counts == {value: expected.count(value) for value in expected if value is not None}
     finally:
         workspace.datasets.remove(name)
@@ -304,35 +314,35 @@ def test_histograms_count_every_object(workspace: Workspace, of: str, items: lis
 @settings(max_examples=8 * EXAMPLES, deadline=None)
 @given(
     st.text(max_size=60)
-    | truth_texts(False, 2).flatmap(
+    | boolean_texts(False, 2).flatmap(
         lambda text: st.tuples(st.just(text), st.integers(0, len(text)), st.text(max_size=3)).map(
             lambda t: t[0][: t[1]] + t[2] + t[0][t[1] + 1 :]
         )
     )
 )
-def test_whatever_is_typed_is_a_query_or_an_error_with_a_place(text: str) -> None:
-    found = None
+def test_any_text_is_a_query_or_an_error_with_a_position(text: str) -> None:
+    query_error = None
     try:
         parse_query(text, SCHEMA)
     except QueryError as error:
-        found = error
-    assert found is None or (0 <= found.start <= len(text) and found.message)
+        query_error = error
+    assert query_error is None or (0 <= query_error.start <= len(text) and query_error.message)
 
 
-def test_small_letters_are_those_of_duckdb(workspace: Workspace) -> None:
-    """Character for character; where the two know different versions of Unicode they may differ, so not those."""
+def test_lower_equals_that_of_duckdb(workspace: Workspace) -> None:
+    """For nearly all characters: Python and DuckDB may use different versions of Unicode."""
     items = [Item(f"{code:05}", {"split": chr(code)}) for code in range(1, 0x2000)]
     version = workspace.datasets.write("letters", Schema((Column("split", Kind.TEXT),)), items, mode="create")
-    with asking("duckdb"):
-        small = version.histogram("split.lower()", bins=1)
+    with use_engine("duckdb"):
+        histogram = version.histogram("split.lower()", bins=1)
     expected = {lower(chr(code)) for code in range(1, 0x2000)}
-    differing = {each["value"] for each in small["values"]} - expected
+    differing = {entry["value"] for entry in histogram["values"]} - expected
     assert len(differing) < 10, differing
     workspace.datasets.remove("letters")
 
 
 def test_translation(tmp_path: Path) -> None:
-    """A few queries and what they give on one item, by hand."""
+    """A few queries with their expected result on one item."""
     item = Item(
         "a/1",
         {
@@ -376,15 +386,15 @@ def test_translation(tmp_path: Path) -> None:
         "any(objects, type == 'box' and track == 't1' and any(objects, class == 'ship'))": True,
         "image is None and image.width is None": True,
     }
-    for query, wanted in expected.items():
-        assert predicate(query, SCHEMA)(item) is wanted, query
+    for query, matches in expected.items():
+        assert predicate(query, SCHEMA)(item) is matches, query
     with Workspace.create(tmp_path / "w") as workspace:
         version = workspace.datasets.write("d", SCHEMA, [item], mode="create")
-        for query, wanted in expected.items():
-            assert version.where(query) == (["a/1"] if wanted else []), query
+        for query, matches in expected.items():
+            assert version.where(query) == (["a/1"] if matches else []), query
 
 
-WRONG: list[tuple[str, str, str]] = [
+INVALID: list[tuple[str, str, str]] = [
     ("", "", "empty"),
     ("splitt == 'val'", "splitt", "Did you mean split?"),
     ("any(objects, clas == 'ship')", "clas", "Did you mean class?"),
@@ -405,26 +415,26 @@ WRONG: list[tuple[str, str, str]] = [
     ("[x for x in tags]", "[x for x in tags]", "not part"),
     ("split := 'x'", ":", "not an expression"),
     ("depth ** 2 > 1", "depth ** 2", "operator"),
-    ("count(objects, where=True) > 1", "count(objects, where=True)", "no names"),
+    ("count(objects, where=True) > 1", "count(objects, where=True)", "no keyword arguments"),
     ("any(objects, )  and", "", "not an expression"),
     ("all(objects)", "all(objects)", "2 arguments"),
-    ("key == 'a\\x00'", "'a\\x00'", "no value can hold"),
+    ("key == 'a\\x00'", "'a\\x00'", "no value can contain"),
     ("depth > 1e999", "1e999", "too large"),
-    ("split in ('a', 3)", "('a', 3)", "one type"),
-    ("split in (key, 'a')", "key", "numbers or texts only"),
+    ("split in ('a', 3)", "('a', 3)", "different types"),
+    ("split in (key, 'a')", "key", "only numbers and texts"),
     ("key.matches(split)", "split", "pattern"),
     ("größe == 1", "größe", "not a column"),
     ("  'é' == splt", "splt", "Did you mean split?"),
 ]
 
 
-@pytest.mark.parametrize(("text", "place", "says"), WRONG, ids=[text for text, _, _ in WRONG])
-def test_errors_point_at_the_place(text: str, place: str, says: str) -> None:
-    with pytest.raises(QueryError) as caught:
+@pytest.mark.parametrize(("text", "location", "message"), INVALID, ids=[text for text, _, _ in INVALID])
+def test_errors_have_the_location(text: str, location: str, message: str) -> None:
+    with pytest.raises(QueryError) as error:
         parse_query(text, SCHEMA)
-    assert says in f"{caught.value.message} {caught.value.hint}"
-    if place:
-        assert text[caught.value.start : caught.value.end] == place
+    assert message in f"{error.value.message} {error.value.hint}"
+    if location:
+        assert text[error.value.start : error.value.end] == location
 
 
 @pytest.mark.parametrize(
@@ -439,15 +449,15 @@ def test_errors_point_at_the_place(text: str, place: str, says: str) -> None:
     ],
     ids=lambda text: text[:20],
 )
-def test_a_query_that_asks_too_much_is_refused(workspace: Workspace, text: str) -> None:
+def test_a_too_complex_query_is_refused(workspace: Workspace, text: str) -> None:
     if not workspace.datasets.exists("one"):
         workspace.datasets.write("one", SCHEMA, [Item("a", {"depth": 1.0})], mode="create")
     with pytest.raises(SaccadeError):
         workspace.datasets.open("one").where(text)
 
 
-def test_errors_survive_the_way_back_from_another_process() -> None:
-    with pytest.raises(QueryError) as caught:
+def test_errors_can_be_pickled() -> None:
+    with pytest.raises(QueryError) as error:
         parse_query("splt == 'a'", SCHEMA)
-    again = pickle.loads(pickle.dumps(caught.value))
-    assert (str(again), again.start, again.end) == (str(caught.value), 0, 4)
+    unpickled = pickle.loads(pickle.dumps(error.value))
+    assert (str(unpickled), unpickled.start, unpickled.end) == (str(error.value), 0, 4)

@@ -1,4 +1,4 @@
-"""A server in this process, with somebody of every role."""
+"""Fixtures: a server in this process, with users of every role."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from tests.server.door import Door, Hostile, started
+from tests.support.oidc_client import ProviderProcess, SsoHarness, start_provider
 
 from saccade.app.ingest.importing import import_dataset
 from saccade.core.roles import Role
 from saccade.server.app import create_app
-from saccade.server.dependencies.auth import GUARD
-from saccade.store.auth.service import Caller
+from saccade.server.dependencies.auth import CSRF_HEADER
+from saccade.store.auth.service import Principal
 from saccade.store.workspace import Workspace
 
 PASSWORD = "correct horse battery"
@@ -25,49 +25,49 @@ PASSWORD = "correct horse battery"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each makes a workspace, a server and people in it: none of them is quick."""
+    """Mark all tests of this folder as slow: each creates a workspace, a server and users."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.slow)
 
 
 @dataclass
-class Site:
-    """The application, and browsers and programs that ask it."""
+class ServerHarness:
+    """The application, and its clients."""
 
     workspace: Workspace
     app: FastAPI
-    owner: Caller
+    owner: Principal
     clients: list[TestClient] = field(default_factory=list)
 
     def client(self) -> TestClient:
-        """A browser that nobody has signed in with."""
-        made = TestClient(self.app, base_url="http://127.0.0.1:8080", raise_server_exceptions=False)
-        self.clients.append(made)
-        return made
+        """Create a client that is not signed in."""
+        client = TestClient(self.app, base_url="http://127.0.0.1:8080", raise_server_exceptions=False)
+        self.clients.append(client)
+        return client
 
-    def person(self, role: Role, email: str | None = None) -> str:
-        """Make somebody of a role; their address."""
+    def create_user(self, role: Role, email: str | None = None) -> str:
+        """Create a user with a role; returns the e-mail address."""
         address = email or f"{role}@example.org"
-        _, secret = self.workspace.people.invite(address, role, self.owner)
-        self.workspace.people.accept(secret, str(role).title(), PASSWORD)
+        _, secret = self.workspace.users.invite(address, role, self.owner)
+        self.workspace.users.accept_invitation(secret, str(role).title(), PASSWORD)
         return address
 
     def signed_in(self, role: Role, email: str | None = None) -> TestClient:
-        """A browser of somebody of a role."""
+        """Create a client that is signed in as a user with a role."""
         address = email or f"{role}@example.org"
-        if address not in {one.email for one in self.workspace.people.list()}:
-            self.person(role, address)
+        if address not in {user.email for user in self.workspace.users.list()}:
+            self.create_user(role, address)
         client = self.client()
-        answer = client.post("/api/v1/session", json={"email": address, "password": PASSWORD})
-        assert answer.status_code == 200, answer.text
-        client.headers[GUARD] = answer.json()["guard"]
+        response = client.post("/api/v1/session", json={"email": address, "password": PASSWORD})
+        assert response.status_code == 200, response.text
+        client.headers[CSRF_HEADER] = response.json()["guard"]
         return client
 
 
 @pytest.fixture(scope="session")
-def _hashing_is_cheap() -> Iterator[None]:
-    """Argon2 is slow on purpose; a cheap setting of it is the same but for that."""
+def _fast_password_hash() -> Iterator[None]:
+    """Use Argon2 with cheap parameters: it is slow on purpose."""
     from pwdlib import PasswordHash
     from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -75,8 +75,8 @@ def _hashing_is_cheap() -> Iterator[None]:
 
     cheap = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=64, parallelism=1),))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service, "_hasher", lambda: cheap)
-        service._nobodys_hash.cache_clear()
+        patch.setattr(service, "_password_hasher", lambda: cheap)
+        service._dummy_password_hash.cache_clear()
         yield
 
 
@@ -90,45 +90,45 @@ def harbour(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
 
 
 @pytest.fixture
-def site(tmp_path: Path, harbour: Path, _hashing_is_cheap: None) -> Iterator[Site]:
+def server(tmp_path: Path, harbour: Path, _fast_password_hash: None) -> Iterator[ServerHarness]:
+    """A server of a copy of that workspace, with an owner."""
     shutil.copytree(harbour, tmp_path / "home")
     with Workspace.open(tmp_path / "home") as workspace:
-        secret = workspace.people.first_link()
+        secret = workspace.users.create_bootstrap_invitation()
         assert secret is not None
-        workspace.people.accept(secret, "Owner", PASSWORD, "owner@example.org")
-        _, owner = workspace.people.sign_in("owner@example.org", PASSWORD)
-        made = Site(workspace, create_app(workspace), owner)
-        yield made
-        for client in made.clients:
+        workspace.users.accept_invitation(secret, "Owner", PASSWORD, "owner@example.org")
+        _, owner = workspace.users.sign_in("owner@example.org", PASSWORD)
+        harness = ServerHarness(workspace, create_app(workspace), owner)
+        yield harness
+        for client in harness.clients:
             client.close()
 
 
 @pytest.fixture(scope="session")
-def _hostile() -> Iterator[Hostile]:
-    """A provider of single sign-on."""
-    made = started()
-    yield made
-    made.end()
+def _provider() -> Iterator[ProviderProcess]:
+    process = start_provider()
+    yield process
+    process.stop()
 
 
 @pytest.fixture
-def hostile(_hostile: Hostile) -> Hostile:
-    """One that is right until it is told to be wrong."""
-    _hostile.behave()
-    return _hostile
+def provider(_provider: ProviderProcess) -> ProviderProcess:
+    """A single sign-on provider that behaves correctly until it is configured otherwise."""
+    _provider.configure()
+    return _provider
 
 
 @pytest.fixture
-def door(site: Site, hostile: Hostile) -> Door:
-    """A server to which people sign in with it."""
-    made = Door(site, hostile)
-    made.given()
-    return made
+def sso(server: ServerHarness, provider: ProviderProcess) -> SsoHarness:
+    """A server with single sign-on."""
+    harness = SsoHarness(server, provider)
+    harness.configure_server()
+    return harness
 
 
-def error_of(answer: Any) -> str:
-    """The word of an error, which has the one shape."""
-    body = answer.json()
+def error_of(response: Any) -> str:
+    """Check the format of an error response; returns its code."""
+    body = response.json()
     assert set(body) == {"error"}
     assert set(body["error"]) == {"code", "message", "hint", "fields"}
     return str(body["error"]["code"])

@@ -1,13 +1,14 @@
-"""Datasets by HTTP are what they are in the workspace."""
+"""HTTP API: datasets, items, images and files equal those of the workspace."""
 
 from __future__ import annotations
 
 import math
 from io import BytesIO
+from typing import Any
 
 import pytest
 from PIL import Image
-from tests.server.conftest import Site, error_of
+from tests.server.conftest import ServerHarness, error_of
 
 from saccade.core.reader import Item
 from saccade.core.roles import Role
@@ -17,42 +18,43 @@ from saccade.server.streaming import files
 from saccade.store.datasets.version import DatasetVersion
 
 
-def test_pages_are_the_whole(site: Site) -> None:
-    viewer = site.signed_in(Role.VIEWER)
-    version = site.workspace.datasets.open("harbour")
-    assert [one["name"] for one in viewer.get(f"{API}/datasets").json()] == ["harbour"]
-    shown = viewer.get(f"{API}/datasets/harbour").json()
-    assert shown["ref"] == "harbour@1"
-    assert [column["name"] for column in shown["columns"]] == list(version.schema.names)
-    found, cursor = [], None
+def test_pages_contain_all_items(server: ServerHarness) -> None:
+    viewer = server.signed_in(Role.VIEWER)
+    version = server.workspace.datasets.open("harbour")
+    assert [entry["name"] for entry in viewer.get(f"{API}/datasets").json()] == ["harbour"]
+    dataset = viewer.get(f"{API}/datasets/harbour").json()
+    assert dataset["ref"] == "harbour@1"
+    assert [column["name"] for column in dataset["columns"]] == list(version.schema.names)
+    listed: list[dict[str, Any]] = []
+    cursor = None
     while True:
         params = {"limit": 3} | ({} if cursor is None else {"cursor": cursor})
         page = viewer.get(f"{API}/datasets/harbour/items", params=params).json()
         assert page["total"] == len(version)
-        found += page["items"]
+        listed += page["items"]
         cursor = page["next"]
         if cursor is None:
             break
     items = list(version.items())
-    assert [one["key"] for one in found] == [item.key for item in items]
-    for one, item in zip(found, items, strict=True):
-        objects = one["values"]["objects"]
-        assert [(each["id"], each["class"]) for each in objects] == [(o.id, o.class_name) for o in item["objects"]]
-        assert [each["bounds"] for each in objects] == [list(o.geometry.bounds_xyxy()) for o in item["objects"]]
-        assert "uri" not in one["values"]["image"], "where a file lies is nobody's business"
+    assert [entry["key"] for entry in listed] == [item.key for item in items]
+    for entry, item in zip(listed, items, strict=True):
+        objects = entry["values"]["objects"]
+        assert [(obj["id"], obj["class"]) for obj in objects] == [(o.id, o.class_name) for o in item["objects"]]
+        assert [obj["bounds"] for obj in objects] == [list(o.geometry.bounds_xyxy()) for o in item["objects"]]
+        assert "uri" not in entry["values"]["image"], "locations on the server are private"
     single = viewer.get(f"{API}/datasets/harbour/item", params={"key": items[2].key}).json()
-    assert single == found[2]
+    assert single == listed[2]
 
 
-def test_queries_and_counts(site: Site) -> None:
-    viewer = site.signed_in(Role.VIEWER)
-    version = site.workspace.datasets.open("harbour")
+def test_queries_and_counts(server: ServerHarness) -> None:
+    viewer = server.signed_in(Role.VIEWER)
+    version = server.workspace.datasets.open("harbour")
     query = "len(objects) > 2"
-    wanted = version.where(query)
-    assert 0 < len(wanted) < len(version)
-    for _ in range(2):  # the second is remembered
+    expected = version.where(query)
+    assert 0 < len(expected) < len(version)
+    for _ in range(2):  # the second is cached
         page = viewer.get(f"{API}/datasets/harbour/items", params={"where": query, "limit": 1000}).json()
-        assert [one["key"] for one in page["items"]] == wanted
+        assert [entry["key"] for entry in page["items"]] == expected
     wrong = viewer.get(f"{API}/datasets/harbour/items", params={"where": "len(objcts) > 2"})
     assert (wrong.status_code, error_of(wrong)) == (422, "query")
     assert viewer.get(f"{API}/datasets/harbour/stats").json()["items"] == len(version)
@@ -63,20 +65,20 @@ def test_queries_and_counts(site: Site) -> None:
     assert "harbour" in missing.json()["error"]["hint"]
 
 
-def test_a_new_version_is_seen_and_an_old_one_stays(site: Site) -> None:
-    viewer = site.signed_in(Role.VIEWER)
-    key = site.workspace.datasets.open("harbour").keys()[0]
+def test_new_versions_appear_and_old_ones_stay(server: ServerHarness) -> None:
+    viewer = server.signed_in(Role.VIEWER)
+    key = server.workspace.datasets.open("harbour").keys()[0]
     before = viewer.get(f"{API}/datasets/harbour/items").json()
-    site.workspace.datasets.delete_items("harbour", [key])
+    server.workspace.datasets.delete_items("harbour", [key])
     after = viewer.get(f"{API}/datasets/harbour/items").json()
     assert after["total"] == before["total"] - 1
     assert viewer.get(f"{API}/datasets/harbour@1/items").json() == before
     assert [entry["number"] for entry in viewer.get(f"{API}/datasets/harbour/log").json()] == [2, 1]
 
 
-def test_pictures_and_files(site: Site) -> None:
-    viewer = site.signed_in(Role.VIEWER)
-    version = site.workspace.datasets.open("harbour")
+def test_images_and_files(server: ServerHarness) -> None:
+    viewer = server.signed_in(Role.VIEWER)
+    version = server.workspace.datasets.open("harbour")
     key = version.keys()[0]
     answer = viewer.get(f"{API}/datasets/harbour@1/picture", params={"key": key, "size": 64})
     assert answer.headers["content-type"] == "image/jpeg"
@@ -87,37 +89,37 @@ def test_pictures_and_files(site: Site) -> None:
     assert "immutable" not in drawn.headers["Cache-Control"]
     file = viewer.get(f"{API}/datasets/harbour/file", params={"key": key, "column": "image"})
     assert file.content == version.read_media(version.get(key)["image"])
-    assert file.headers["content-disposition"] == "attachment", "a file of somebody is saved, never shown"
+    assert file.headers["content-disposition"] == "attachment", "untrusted files are downloads"
     assert file.headers["content-type"] == "application/octet-stream"
     assert viewer.get(f"{API}/datasets/harbour/file", params={"key": key, "column": "objects"}).status_code == 404
 
 
-def test_a_file_is_never_held_as_a_whole(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be larger than the memory."""
-    viewer = site.signed_in(Role.VIEWER)
-    version = site.workspace.datasets.open("harbour")
+def test_files_are_streamed(server: ServerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file may be larger than the memory."""
+    viewer = server.signed_in(Role.VIEWER)
+    version = server.workspace.datasets.open("harbour")
     key = version.keys()[0]
     content = version.read_media(version.get(key)["image"])
     monkeypatch.setattr(DatasetVersion, "read_media", None)
-    monkeypatch.setattr(files, "_PIECE", 1000)
+    monkeypatch.setattr(files, "_CHUNK_BYTES", 1000)
     answer = viewer.get(f"{API}/datasets/harbour/file", params={"key": key, "column": "image"})
     assert answer.content == content
     assert answer.headers["Content-Length"] == str(len(content))
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, 1e308])
-def test_numbers_that_json_has_not(site: Site, number: float) -> None:
-    viewer = site.signed_in(Role.VIEWER)
+def test_non_finite_numbers(server: ServerHarness, number: float) -> None:
+    viewer = server.signed_in(Role.VIEWER)
     schema = Schema((Column("x", Kind.NUMBER),))
-    site.workspace.datasets.write("odd", schema, [Item("<script>", {"x": number})], mode="create")
+    server.workspace.datasets.write("odd", schema, [Item("<script>", {"x": number})], mode="create")
     page = viewer.get(f"{API}/datasets/odd/items").json()
     expected = number if math.isfinite(number) else f"{'-' if number < 0 else ''}Infinity"
     assert page["items"] == [{"key": "<script>", "values": {"x": expected}}]
 
 
-def test_what_one_has_already_is_not_sent_again(site: Site) -> None:
-    viewer = site.signed_in(Role.VIEWER)
-    key = site.workspace.datasets.open("harbour").keys()[0]
+def test_not_modified(server: ServerHarness) -> None:
+    viewer = server.signed_in(Role.VIEWER)
+    key = server.workspace.datasets.open("harbour").keys()[0]
     paths = [
         "harbour",
         "harbour/items?limit=3",
@@ -130,13 +132,13 @@ def test_what_one_has_already_is_not_sent_again(site: Site) -> None:
     ]
     first = {path: viewer.get(f"{API}/datasets/{path}") for path in paths}
     tags = {answer.headers["ETag"] for answer in first.values()}
-    assert len(tags) == 1, "all are of one version"
+    assert len(tags) == 1, "all are of the same version"
     (tag,) = tags
     for path, answer in first.items():
         again = viewer.get(f"{API}/datasets/{path}", headers={"If-None-Match": f'"other", W/{tag}'})
         assert (again.status_code, again.content) == (304, b""), path
         assert answer.content
-    site.workspace.datasets.write(
+    server.workspace.datasets.write(
         "harbour", Schema((Column("note", Kind.TEXT),)), [Item(key, {"note": "new"})], mode="merge"
     )
     for path in paths[:-1]:
@@ -144,6 +146,6 @@ def test_what_one_has_already_is_not_sent_again(site: Site) -> None:
         assert again.status_code == 200, path
         assert again.headers["ETag"] != tag
     assert viewer.get(f"{API}/datasets/{paths[-1]}", headers={"If-None-Match": tag}).status_code == 304
-    stranger = site.client().get(f"{API}/datasets/harbour", headers={"If-None-Match": tag})
+    stranger = server.client().get(f"{API}/datasets/harbour", headers={"If-None-Match": tag})
     assert (stranger.status_code, stranger.headers.get("ETag")) == (401, None)
-    assert viewer.get(f"{API}/datasets/nobody").headers["Cache-Control"] == "no-store"
+    assert viewer.get(f"{API}/datasets/missing").headers["Cache-Control"] == "no-store"

@@ -1,4 +1,4 @@
-"""A provider by TLS, as providers are: only one whose certificate is trusted is believed."""
+"""Single sign-on by TLS: the certificate of the provider must be trusted."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.server.conftest import Site, error_of
-from tests.server.door import Door, started
+from tests.server.conftest import ServerHarness, error_of
+from tests.support.oidc_client import SsoHarness, start_provider
 
 from saccade.app.auth.oidc import http
 from saccade.server.permissions import API
 
 
-def authority(folder: Path, name: str, address: str = "127.0.0.1") -> tuple[Path, Path]:
-    """An authority's certificate, and one of its own for an address with the key in the same file."""
+def create_certificates(folder: Path, name: str, address: str = "127.0.0.1") -> tuple[Path, Path]:
+    """Create a CA certificate, and a server certificate that it signs, with the key in the same file."""
     key, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
@@ -57,36 +57,36 @@ def authority(folder: Path, name: str, address: str = "127.0.0.1") -> tuple[Path
 
 
 @pytest.fixture
-def trusting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """The file of who is trusted, where the environment names one: nobody at first but an authority of no use."""
+def trust_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The trust store that the environment names; at first with an unrelated CA only."""
     file = tmp_path / "trusted.pem"
-    file.write_bytes(authority(tmp_path, "somebody-else")[0].read_bytes())
+    file.write_bytes(create_certificates(tmp_path, "unrelated")[0].read_bytes())
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    http._trusted.cache_clear()
+    http._ssl_context.cache_clear()
     yield file
-    http._trusted.cache_clear()
+    http._ssl_context.cache_clear()
 
 
 @pytest.mark.parametrize(
     ("address", "is_trusted"),
     [("127.0.0.1", True), ("127.0.0.1", False), ("127.0.0.2", True)],
-    ids=["right", "unknown authority", "another address"],
+    ids=["right", "unknown CA", "wrong address"],
 )
-def test_only_who_has_a_trusted_certificate_is_asked(
-    site: Site, trusting: Path, tmp_path: Path, address: str, is_trusted: bool
+def test_only_trusted_certificates_are_accepted(
+    server: ServerHarness, trust_store: Path, tmp_path: Path, address: str, is_trusted: bool
 ) -> None:
-    trusted, served = authority(tmp_path, "company", address)
+    trusted, served = create_certificates(tmp_path, "company", address)
     if is_trusted:
-        trusting.write_bytes(trusted.read_bytes())
-    hostile = started(served)
+        trust_store.write_bytes(trusted.read_bytes())
+    provider = start_provider(served)
     try:
-        door = Door(site, hostile)
-        door.given()
-        door.invite()
-        client = site.client()
+        sso = SsoHarness(server, provider)
+        sso.configure_server()
+        sso.invite()
+        client = server.client()
         if is_trusted and address == "127.0.0.1":
-            hostile.behave()
-            assert door.enter(client).headers["location"] == "/"
+            provider.configure()
+            assert sso.sign_in(client).headers["location"] == "/"
             assert client.get(f"{API}/session").json()["person"]["email"] == "ann@example.org"
         else:
             answer = client.post(f"{API}/session/oidc", json={"next": "/"})
@@ -94,4 +94,4 @@ def test_only_who_has_a_trusted_certificate_is_asked(
             assert error_of(answer) == "provider"
             assert client.get(f"{API}/session").status_code == 401
     finally:
-        hostile.end()
+        provider.stop()

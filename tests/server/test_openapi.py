@@ -1,4 +1,4 @@
-"""The API is what its description says: every route answers odd and ordinary requests as it is documented to."""
+"""Conformance of all routes to the OpenAPI document, for generated requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from tests.server.conftest import Site
+from tests.server.conftest import ServerHarness
 
 from saccade.core.roles import Role
 
@@ -25,14 +25,14 @@ schema = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "re
 
 
 @pytest.fixture
-def headers(site: Site) -> dict[str, str]:
-    _, secret = site.workspace.people.new_token(site.owner.person.id, "test", Role.OWNER)
+def headers(server: ServerHarness) -> dict[str, str]:
+    _, secret = server.workspace.users.create_token(server.owner.person.id, "test", Role.OWNER)
     return {"Authorization": f"Bearer {secret}", "Host": "127.0.0.1"}
 
 
 @pytest.mark.slow
 @schema.parametrize()
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_as_described(case: Any, site: Site, headers: dict[str, str]) -> None:
-    case.operation.schema.app = site.app  # asked in this process, not over a socket
-    case.call_and_validate(headers=headers, checks=CHECKS, app=site.app)
+def test_responses_conform_to_the_document(case: Any, server: ServerHarness, headers: dict[str, str]) -> None:
+    case.operation.schema.app = server.app  # in this process, not over a socket
+    case.call_and_validate(headers=headers, checks=CHECKS, app=server.app)

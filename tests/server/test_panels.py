@@ -1,4 +1,4 @@
-"""Panels of a package that is installed: what they show, who sees them, and how little a bad one can do."""
+"""HTTP API: panels of a plugin package, permissions, and faulty panels."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.server.conftest import PASSWORD, Site, error_of
+from tests.server.conftest import PASSWORD, ServerHarness, error_of
 from tests.support.plugin_package import HARM, write_package
 
 from saccade.app.ingest.importing import SplitRequest, import_dataset
-from saccade.app.panels.host import Panels
+from saccade.app.panels.host import PanelHost
 from saccade.core.roles import Role
-from saccade.server.dependencies.auth import GUARD
+from saccade.server.dependencies.auth import CSRF_HEADER
 from saccade.server.permissions import API
 
 pytestmark = pytest.mark.slow
@@ -26,56 +26,56 @@ SECONDS = 4.0
 
 
 @pytest.fixture
-def panelled(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A server beside which a package with panels is installed, also for the processes that it begins."""
+def with_plugin(server: ServerHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerHarness]:
+    """A server with an installed plugin package, which its child processes see too."""
     folder = write_package(tmp_path / "packages")
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setenv("PYTHONPATH", str(folder))
-    panels = Panels(site.workspace, seconds=SECONDS)
-    site.app.state.panels = panels
-    yield site
+    panels = PanelHost(server.workspace, timeout_s=SECONDS)
+    server.app.state.panels = panels
+    yield server
     panels.close()
 
 
-def shown(site: Site, name: str, role: Role = Role.VIEWER, **query: Any) -> Any:
-    answer = site.signed_in(role).get(f"{P}/{name}", params=query)
+def render(server: ServerHarness, name: str, role: Role = Role.VIEWER, **query: Any) -> Any:
+    answer = server.signed_in(role).get(f"{P}/{name}", params=query)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 def texts(answer: Any) -> str:
     assert answer["error"] is None, answer["error"]
-    return " ".join(one["text"] for one in answer["blocks"] if one["kind"] == "text")
+    return " ".join(entry["text"] for entry in answer["blocks"] if entry["kind"] == "text")
 
 
-def test_panels_are_listed_for_those_who_may_see_them(panelled: Site) -> None:
-    found = {one["name"]: one for one in panelled.signed_in(Role.VIEWER).get(P).json()}
-    assert {"class_balance", "everything", "about", "overview"} <= set(found)
-    assert "for_managers" not in found
-    assert not any(one["error"] for one in found.values())
-    assert (found["everything"]["place"], found["everything"]["package"]) == ("dataset", "street-panels")
-    assert found["about"]["help"] == "What an item has."
-    manager = panelled.signed_in(Role.MANAGER)
-    while "sleepy" not in (managers := {one["name"]: one for one in manager.get(P).json()}):
-        time.sleep(0.5)  # a machine that is busy takes longer than is waited for
-    assert set(found) < set(managers)
-    errors = {name: one["error"] for name, one in managers.items() if one["error"]}
+def test_listed_panels_depend_on_the_role(with_plugin: ServerHarness) -> None:
+    viewers = {entry["name"]: entry for entry in with_plugin.signed_in(Role.VIEWER).get(P).json()}
+    assert {"class_balance", "everything", "about", "overview"} <= set(viewers)
+    assert "for_managers" not in viewers
+    assert not any(entry["error"] for entry in viewers.values())
+    assert (viewers["everything"]["place"], viewers["everything"]["package"]) == ("dataset", "street-panels")
+    assert viewers["about"]["help"] == "What an item has."
+    manager = with_plugin.signed_in(Role.MANAGER)
+    while "sleepy" not in (managers := {entry["name"]: entry for entry in manager.get(P).json()}):
+        time.sleep(0.5)  # on a busy machine, loading takes longer than the first request waits
+    assert set(viewers) < set(managers)
+    errors = {name: entry["error"] for name, entry in managers.items() if entry["error"]}
     assert set(errors) == {"broken", "sleepy", "ending", "missing", "other_name", "no_panel"}
     assert "ModuleNotFoundError" in errors["broken"]
     assert "took more than" in errors["sleepy"]
     assert "its process ended" in errors["ending"]
     assert "not a Panel" in errors["no_panel"]
-    assert "'overview' is offered as 'other_name'" in errors["other_name"]
-    refused = panelled.signed_in(Role.MANAGER).get(f"{P}/broken").json()
+    assert "'overview' is registered as 'other_name'" in errors["other_name"]
+    refused = with_plugin.signed_in(Role.MANAGER).get(f"{P}/broken").json()
     assert refused["error"]["code"] == "panel"
 
 
-def test_every_block(panelled: Site) -> None:
-    keys = panelled.workspace.datasets.open("harbour").keys()
-    answer = shown(panelled, "everything", dataset="harbour")
+def test_every_block(with_plugin: ServerHarness) -> None:
+    keys = with_plugin.workspace.datasets.open("harbour").keys()
+    answer = render(with_plugin, "everything", dataset="harbour")
     assert answer["error"] is None
     blocks = answer["blocks"]
-    assert [one["kind"] for one in blocks] == [
+    assert [entry["kind"] for entry in blocks] == [
         "form",
         "text",
         "text",
@@ -88,8 +88,8 @@ def test_every_block(panelled: Site) -> None:
         "button",
         "button",
     ]
-    fields = {one["name"]: one for one in blocks[0]["fields"]}
-    assert [one["type"] for one in fields.values()] == [
+    fields = {entry["name"]: entry for entry in blocks[0]["fields"]}
+    assert [entry["type"] for entry in fields.values()] == [
         "text",
         "whole",
         "number",
@@ -103,32 +103,34 @@ def test_every_block(panelled: Site) -> None:
     assert (fields["count"]["low"], fields["count"]["high"], fields["count"]["value"]) == (1, 100, 3)
     assert (fields["size"]["options"], fields["size"]["value"]) == (["small", "large"], "small")
     assert blocks[3]["figures"][1]["value"] == 1234567
-    assert blocks[4]["rows"][2][:2] == ["x", None], "what is no number is nothing"
+    assert blocks[4]["rows"][2][:2] == ["x", None], "NaN becomes null"
     assert blocks[5]["series"][0]["values"] == [1.0, 2.0, None]
     assert blocks[7]["keys"] == keys[:3]
     assert blocks[1]["text"].endswith(HARM)
     parameters = json.dumps({"count": 9, "tags": ["a"], "size": "large"})
     assert "count 9 share 0.5 tags ['a']" in texts(
-        shown(panelled, "everything", dataset="harbour@1", parameters=parameters)
+        render(with_plugin, "everything", dataset="harbour@1", parameters=parameters)
     )
 
 
-def test_the_other_places(panelled: Site) -> None:
-    item = next(panelled.workspace.datasets.open("harbour").items())
-    said = texts(shown(panelled, "about", dataset="harbour", key=item.key))
-    assert said == f"{item.key} of harbour@1 has {len(item['objects'])} objects"
-    assert texts(shown(panelled, "overview")) == "default: harbour"
-    assert texts(shown(panelled, "closes")) == "still here"
-    assert "count 3" in texts(shown(panelled, "everything", dataset="harbour")), "it prints, to what the other closed"
+def test_item_and_home_panels(with_plugin: ServerHarness) -> None:
+    item = next(with_plugin.workspace.datasets.open("harbour").items())
+    text = texts(render(with_plugin, "about", dataset="harbour", key=item.key))
+    assert text == f"{item.key} of harbour@1 has {len(item['objects'])} objects"
+    assert texts(render(with_plugin, "overview")) == "default: harbour"
+    assert texts(render(with_plugin, "closes")) == "still here"
+    assert "count 3" in texts(render(with_plugin, "everything", dataset="harbour")), (
+        "it prints, although another panel closed the output"
+    )
 
 
 @pytest.mark.parametrize(
     ("path", "query", "status"),
     [
-        ("nobody", {}, 404),
-        ("everything", {"dataset": "nobody"}, 404),
+        ("unknown", {}, 404),
+        ("everything", {"dataset": "missing"}, 404),
         ("everything", {}, 422),
-        ("about", {"dataset": "harbour", "key": "nobody"}, 404),
+        ("about", {"dataset": "harbour", "key": "missing"}, 404),
         ("about", {"dataset": "harbour"}, 422),
         ("overview", {"parameters": "[]"}, 422),
         ("overview", {"parameters": "{"}, 422),
@@ -138,43 +140,43 @@ def test_the_other_places(panelled: Site) -> None:
         ("os.system", {}, 404),
     ],
 )
-def test_wrong_questions(panelled: Site, path: str, query: dict[str, str], status: int) -> None:
-    answer = panelled.signed_in(Role.VIEWER).get(f"{P}/{path}", params=query)
+def test_invalid_requests(with_plugin: ServerHarness, path: str, query: dict[str, str], status: int) -> None:
+    answer = with_plugin.signed_in(Role.VIEWER).get(f"{P}/{path}", params=query)
     assert answer.status_code == status, answer.text
     assert error_of(answer)
 
 
-def test_roles(panelled: Site) -> None:
+def test_roles(with_plugin: ServerHarness) -> None:
     for role in (Role.VIEWER, Role.ANNOTATOR, Role.REVIEWER):
-        answer = panelled.signed_in(role).get(f"{P}/for_managers")
+        answer = with_plugin.signed_in(role).get(f"{P}/for_managers")
         assert (answer.status_code, error_of(answer)) == (403, "not-allowed")
-    assert texts(shown(panelled, "for_managers", Role.MANAGER)) == "seen by a manager"
-    assert panelled.client().get(f"{P}/overview").status_code == 401
-    assert panelled.client().get(P).status_code == 401
+    assert texts(render(with_plugin, "for_managers", Role.MANAGER)) == "seen by a manager"
+    assert with_plugin.client().get(f"{P}/overview").status_code == 401
+    assert with_plugin.client().get(P).status_code == 401
 
 
-def test_a_panel_sees_one_project(panelled: Site) -> None:
-    workspace = panelled.workspace
-    other = workspace.in_project(workspace.projects.add("theirs").name)
+def test_a_panel_sees_one_project(with_plugin: ServerHarness) -> None:
+    workspace = with_plugin.workspace
+    other = workspace.scoped_to_project(workspace.projects.add("theirs").name)
     from saccade.core.reader import Item
     from saccade.core.schema import Column, Kind, Schema
 
     other.datasets.write("hidden", Schema((Column("note", Kind.TEXT),)), [Item("k", {"note": "x"})], mode="create")
-    other.people.add("them@example.org", Role.OWNER, "Them", PASSWORD)
-    ours = panelled.signed_in(Role.OWNER, "owner@example.org")
+    other.users.add("them@example.org", Role.OWNER, "Them", PASSWORD)
+    ours = with_plugin.signed_in(Role.OWNER, "owner@example.org")
     assert texts(ours.get(f"{P}/overview").json()) == "default: harbour"
     assert ours.get(f"{P}/opens", params={"parameters": '{"ref": "hidden"}'}).status_code == 404
     assert ours.get(f"{P}/class_balance", params={"dataset": "hidden"}).status_code == 404
     assert ours.get(f"{API}/projects/theirs/panels/overview").status_code == 404
-    theirs = panelled.client()
+    theirs = with_plugin.client()
     guard = theirs.post(f"{API}/session", json={"email": "them@example.org", "password": PASSWORD}).json()["guard"]
-    theirs.headers[GUARD] = guard
+    theirs.headers[CSRF_HEADER] = guard
     assert texts(theirs.get(f"{API}/projects/theirs/panels/overview").json()) == "theirs: hidden"
     assert theirs.get(f"{P}/overview").status_code == 404
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("raises", "failed: RuntimeError"),
         ("ends", "failed: SystemExit"),
@@ -187,23 +189,23 @@ def test_a_panel_sees_one_project(panelled: Site) -> None:
         ("endless", "took more than 4"),
     ],
 )
-def test_a_bad_panel_is_told_and_hurts_nothing(
-    panelled: Site, name: str, words: str, caplog: pytest.LogCaptureFixture
+def test_faulty_panels_are_contained(
+    with_plugin: ServerHarness, name: str, message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        answer = shown(panelled, name)
+        answer = render(with_plugin, name)
     assert answer["blocks"] == []
-    assert words in answer["error"]["message"], answer
+    assert message in answer["error"]["message"], answer
     assert "secret" not in json.dumps(answer)
     assert "Traceback" not in json.dumps(answer)
     if name == "raises":
-        assert "the secret of the server" in caplog.text, "the log says all of it"
+        assert "the secret of the server" in caplog.text, "the log has the details"
         assert "street_panels.py" in caplog.text
-    assert texts(shown(panelled, "overview")) == "default: harbour"
+    assert texts(render(with_plugin, "overview")) == "default: harbour"
 
 
-def test_a_panel_may_say_itself_what_is_wrong(panelled: Site) -> None:
-    assert shown(panelled, "tells")["error"] == {
+def test_panels_can_raise_their_own_errors(with_plugin: ServerHarness) -> None:
+    assert render(with_plugin, "tells")["error"] == {
         "code": "panel",
         "message": "There is too little to see.",
         "hint": "Import more.",
@@ -211,49 +213,49 @@ def test_a_panel_may_say_itself_what_is_wrong(panelled: Site) -> None:
     }
 
 
-def test_many_that_hang_leave_the_other_routes_alone(panelled: Site) -> None:
-    viewer = panelled.signed_in(Role.VIEWER)
+def test_hanging_panels_do_not_block_other_routes(with_plugin: ServerHarness) -> None:
+    viewer = with_plugin.signed_in(Role.VIEWER)
     viewer.get(P)
     codes: list[int] = []
     threads = [threading.Thread(target=lambda: codes.append(viewer.get(f"{P}/slow").status_code)) for _ in range(60)]
-    for one in threads:
-        one.start()
+    for thread in threads:
+        thread.start()
     time.sleep(0.5)
-    began = time.monotonic()
+    start = time.monotonic()
     assert viewer.get(f"{API}/datasets").status_code == 200
-    took = time.monotonic() - began
-    for one in threads:
-        one.join()
-    assert took < SECONDS, "it waited for a panel"
+    duration = time.monotonic() - start
+    for thread in threads:
+        thread.join()
+    assert duration < SECONDS, "it waited for a panel"
     assert set(codes) <= {200, 429}
     assert codes.count(429) >= 60 - 10 * 6
     assert 429 in codes
-    assert texts(shown(panelled, "overview")) == "default: harbour"
+    assert texts(render(with_plugin, "overview")) == "default: harbour"
 
 
-def test_class_balance(site: Site, pictures: Path) -> None:
-    workspace = site.workspace
+def test_class_balance(server: ServerHarness, pictures: Path) -> None:
+    workspace = server.workspace
     import_dataset(workspace, pictures, "split", split=SplitRequest({"train": 0.6, "val": 0.4}))
     version = workspace.datasets.open("split")
-    answer = shown(site, "class_balance", dataset="split", parameters='{"show": "count", "apart": 1.2}')
-    plot = next(one for one in answer["blocks"] if one["kind"] == "plot")
+    answer = render(server, "class_balance", dataset="split", parameters='{"show": "count", "apart": 1.2}')
+    plot = next(entry for entry in answer["blocks"] if entry["kind"] == "plot")
     expected: dict[str, dict[str, int]] = {"train": {}, "val": {}}
     for item in version.items():
-        for one in item["objects"]:
-            of = expected[item["split"]]
-            of[one.class_name] = of.get(one.class_name, 0) + 1
+        for obj in item["objects"]:
+            counts = expected[item["split"]]
+            counts[obj.class_name] = counts.get(obj.class_name, 0) + 1
     for series in plot["series"]:
         assert series["values"] == [expected[series["name"]].get(name, 0) for name in plot["along"]]
-    assert set(plot["along"]) == {name for of in expected.values() for name in of}
-    table = next(one for one in answer["blocks"] if one["kind"] == "table")
-    for name, split, count, there, usual, link in table["rows"]:
+    assert set(plot["along"]) == {name for counts in expected.values() for name in counts}
+    table = next(entry for entry in answer["blocks"] if entry["kind"] == "table")
+    for name, split, count, share, average, link in table["rows"]:
         assert count == expected[split].get(name, 0)
-        assert not 1 / 1.2 <= there / usual <= 1.2
+        assert not 1 / 1.2 <= share / average <= 1.2
         if count:
             assert len(version.where(link["query"])) == sum(
-                item["split"] == split and any(one.class_name == name for one in item["objects"])
+                item["split"] == split and any(obj.class_name == name for obj in item["objects"])
                 for item in version.items()
             )
-    unsplit = shown(site, "class_balance", dataset="harbour")
+    unsplit = render(server, "class_balance", dataset="harbour")
     assert "no splits" in texts(unsplit)
-    site.app.state.panels.close()
+    server.app.state.panels.close()

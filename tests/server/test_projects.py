@@ -1,4 +1,4 @@
-"""Two projects: what is of one is, for people of the other, as if it were not there."""
+"""Isolation of projects: nothing of one project is visible to members of another."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
-from tests.server.conftest import PASSWORD, Site, error_of
-from tests.server.test_jobs import packed
+from tests.server.conftest import PASSWORD, ServerHarness, error_of
+from tests.server.test_jobs import pack
 
-from saccade.app.jobs.run_job import do
+from saccade.app.jobs.run_job import run
 from saccade.core.reader import Item
 from saccade.core.roles import Role
 from saccade.core.schema import Column, ImageRef, Kind, Schema
-from saccade.server.dependencies.auth import GUARD
-from saccade.server.permissions import API, ROUTES, Action
-from saccade.store.io.process import process_identity
+from saccade.server.dependencies.auth import CSRF_HEADER
+from saccade.server.permissions import API, ROUTE_PERMISSIONS, Permission
+from saccade.store.io.process import lease_owner_id
 from saccade.store.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -28,8 +28,8 @@ SECRET = "the others' secret"
 
 
 @dataclass
-class Side:
-    """A project, its owner, and the names and ids of all that is in it."""
+class ProjectFixture:
+    """A project, a client of its owner, and the names and ids of its content."""
 
     project: str
     workspace: Workspace
@@ -41,18 +41,18 @@ class Side:
         return f"{API}/projects/{self.project}"
 
 
-def made(site: Site, project: str) -> Side:
-    """A project with something of every kind, all of which names the secret of the project."""
-    workspace = site.workspace.in_project(site.workspace.projects.add(project).name)
+def create_project(server: ServerHarness, project: str) -> ProjectFixture:
+    """Create a project with content of every kind, all of which contains the project's secret."""
+    workspace = server.workspace.scoped_to_project(server.workspace.projects.add(project).name)
     email = f"owner@{project}.example"
-    person = workspace.people.add(email, Role.OWNER, f"{project}'s owner", PASSWORD)
-    client = site.client()
+    person = workspace.users.add(email, Role.OWNER, f"{project}'s owner", PASSWORD)
+    client = server.client()
     answer = client.post(f"{API}/session", json={"email": email, "password": PASSWORD})
-    assert answer.json()["role"] is None, "nothing in the project that is always there"
-    client.headers[GUARD] = answer.json()["guard"]
+    assert answer.json()["role"] is None, "no role in the default project"
+    client.headers[CSRF_HEADER] = answer.json()["guard"]
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8), (len(project), 2, 3)).save(buffer, "png")
-    digest = workspace.objects.put_bytes(buffer.getvalue())
+    digest = workspace.blobs.put_bytes(buffer.getvalue())
     image = ImageRef(digest, len(buffer.getvalue()), "a.png", 8, 8, "png")
     note = f"{SECRET} {project}"
     run = workspace.runs.start("import", f"import {note}", {})
@@ -61,7 +61,7 @@ def made(site: Site, project: str) -> Side:
     )
     workspace.datasets.alias("cells", "good", 1, fixed=True)
     workspace.datasets.branch("cells", "trial", "1")
-    workspace.datasets.keep_view("cells", "mine", {"query": note})
+    workspace.datasets.save_view("cells", "mine", {"query": note})
     workspace.runs.finish(run.id, "finished")
     workspace.models.add("finder", manifest={"note": note}, metrics={}, files={"weights": note.encode()})
     evaluation = workspace.evaluations.add("finder@1", "cells@1", "test", "boxes", {"map": 0.5})
@@ -72,7 +72,7 @@ def made(site: Site, project: str) -> Side:
     ).json()
     token = client.post(f"{API}/projects/{project}/tokens", json={"name": note, "role": "owner"}).json()
     hook, _ = workspace.webhooks.add(f"https://{project}.example/{SECRET.replace(' ', '-')}", ["job.failed"])
-    delivery = workspace.webhooks.test(hook.id).id
+    delivery = workspace.webhooks.send_test(hook.id).id
     names = {
         "webhook": hook.id,
         "delivery": delivery,
@@ -93,43 +93,43 @@ def made(site: Site, project: str) -> Side:
         "secret": token["token"],
         "model": "finder",
     }
-    return Side(project, workspace, client, names)
+    return ProjectFixture(project, workspace, client, names)
 
 
 @pytest.fixture
-def sides(site: Site) -> tuple[Side, Side]:
-    return made(site, "ours"), made(site, "theirs")
+def projects(server: ServerHarness) -> tuple[ProjectFixture, ProjectFixture]:
+    return create_project(server, "ours"), create_project(server, "theirs")
 
 
-def state_of(side: Side) -> Any:
-    """All that there is in a project."""
-    w = side.workspace
+def state_of(project: ProjectFixture) -> Any:
+    """Return the content of a project, to compare."""
+    w = project.workspace
     return json.dumps(
         [
-            [one.name for one in w.datasets.list()],
-            [one.number for one in w.datasets.log("cells")],
+            [entry.name for entry in w.datasets.list()],
+            [entry.number for entry in w.datasets.log("cells")],
             w.datasets.tags("cells"),
             [view.name for view in w.datasets.views("cells")],
-            [one.id for one in w.runs.list()],
-            [(one.id, one.state) for one in w.jobs.list()],
-            [(one.email, one.role) for one in w.people.list()],
-            [one.id for one in w.people.invitations()],
-            [one.name for one in w.models.list()],
-            [(one.id, one.url, one.is_on) for one in w.webhooks.list()],
-            [[(d.id, d.state) for d in w.webhooks.deliveries(one.id)] for one in w.webhooks.list()],
+            [entry.id for entry in w.runs.list()],
+            [(entry.id, entry.state) for entry in w.jobs.list()],
+            [(entry.email, entry.role) for entry in w.users.list()],
+            [entry.id for entry in w.users.list_invitations()],
+            [entry.name for entry in w.models.list()],
+            [(entry.id, entry.url, entry.is_on) for entry in w.webhooks.list()],
+            [[(d.id, d.state) for d in w.webhooks.list_deliveries(entry.id)] for entry in w.webhooks.list()],
         ]
     )
 
 
-def paths(side: Side) -> list[tuple[str, str]]:
-    """Every route with the names of a side in its places."""
-    found = []
-    for route, action in sorted(ROUTES.items()):
+def paths(project: ProjectFixture) -> list[tuple[str, str]]:
+    """Return every route with the names of a project in its path parameters."""
+    calls = []
+    for route, permission in sorted(ROUTE_PERMISSIONS.items()):
         method, _, path = route.partition(" ")
-        if action not in (Action.PUBLIC, Action.ONESELF) and "{" in path:
-            names = side.names | ({"ref": side.names["model"]} if "/models/" in path else {})
-            found.append((method, path.format(**names)))
-    return found
+        if permission not in (Permission.PUBLIC, Permission.AUTHENTICATED) and "{" in path:
+            names = project.names | ({"ref": project.names["model"]} if "/models/" in path else {})
+            calls.append((method, path.format(**names)))
+    return calls
 
 
 BODIES = {
@@ -144,15 +144,15 @@ BODIES = {
 
 
 def body_for(method: str, path: str) -> Any:
-    """What a route takes that changes something."""
+    """Return a valid body for a route that writes."""
     if method == "PATCH":
         return {"is_on": False} if "/webhooks/" in path else {"role": "viewer"}
-    body = next((body for end, body in BODIES.items() if path.endswith(end)), None)
+    body = next((body for suffix, body in BODIES.items() if path.endswith(suffix)), None)
     return {"filters": {}} if method == "PUT" else body
 
 
-def test_nobody_sees_or_changes_anything_of_another_project(sides: tuple[Side, Side]) -> None:
-    ours, theirs = sides
+def test_other_projects_are_invisible(projects: tuple[ProjectFixture, ProjectFixture]) -> None:
+    ours, theirs = projects
     before = state_of(theirs)
     key: Any = {
         "key": "k",
@@ -168,17 +168,17 @@ def test_nobody_sees_or_changes_anything_of_another_project(sides: tuple[Side, S
     for method, path in paths(theirs):
         rest = path.removeprefix(API)
         body = body_for(method, path)
-        for place in (theirs.api, API):
-            answer = ours.client.request(method, place + rest, params=key if method == "GET" else None, json=body)
-            assert answer.status_code == 404, (method, place + rest, answer.text)
+        for prefix in (theirs.api, API):
+            answer = ours.client.request(method, prefix + rest, params=key if method == "GET" else None, json=body)
+            assert answer.status_code == 404, (method, prefix + rest, answer.text)
             assert SECRET not in answer.text
             assert answer.json()["error"]["message"].startswith("There is no project")
     assert state_of(theirs) == before
 
 
-def test_names_of_the_others_mean_ones_own_or_nothing(sides: tuple[Side, Side]) -> None:
-    """In one's own project the ids of another's are ids of nothing, and a name that both have is one's own."""
-    ours, theirs = sides
+def test_ids_of_other_projects_are_not_found(projects: tuple[ProjectFixture, ProjectFixture]) -> None:
+    """Ids of another project do not exist in the own one; a name that both have refers to the own one."""
+    ours, theirs = projects
     before = state_of(theirs)
     for method, path in paths(theirs):
         rest = path.removeprefix(API)
@@ -213,71 +213,75 @@ def test_names_of_the_others_mean_ones_own_or_nothing(sides: tuple[Side, Side]) 
     assert ours.client.post(f"{ours.api}/datasets/cells/change", json=BODIES["/change"]).status_code == 201
     assert ours.client.delete(f"{ours.api}/datasets/cells/tags/good").status_code == 204
     assert state_of(theirs) == before
-    used = ours.client.post(
+    response = ours.client.post(
         f"{ours.api}/jobs", json={"kind": "look", "parameters": {"source": {"upload": theirs.names["upload"]}}}
     )
-    assert (used.status_code, error_of(used)) == (404, "not-found")
+    assert (response.status_code, error_of(response)) == (404, "not-found")
 
 
-def test_a_token_opens_its_own_project_alone(site: Site, sides: tuple[Side, Side]) -> None:
-    ours, theirs = sides
-    program = site.client()
+def test_tokens_are_limited_to_their_project(
+    server: ServerHarness, projects: tuple[ProjectFixture, ProjectFixture]
+) -> None:
+    ours, theirs = projects
+    program = server.client()
     program.headers["Authorization"] = f"Bearer {ours.names['secret']}"
     assert program.get(f"{ours.api}/datasets/cells").status_code == 200
-    assert [one["name"] for one in program.get(f"{ours.api}/projects").json()] == ["ours"]
-    for place in (theirs.api, API, f"{API}/projects/nowhere"):
-        assert program.get(f"{place}/datasets").status_code == 401
+    assert [entry["name"] for entry in program.get(f"{ours.api}/projects").json()] == ["ours"]
+    for prefix in (theirs.api, API, f"{API}/projects/nowhere"):
+        assert program.get(f"{prefix}/datasets").status_code == 401
 
 
-def test_one_person_in_two_projects(site: Site, sides: tuple[Side, Side]) -> None:
-    """Who has an account joins another project with its password, is there what the link says, and leaves it alone."""
-    ours, theirs = sides
+def test_a_user_can_join_another_project(
+    server: ServerHarness, projects: tuple[ProjectFixture, ProjectFixture]
+) -> None:
+    """An existing account joins with its password and has the role of the invitation; other roles are unaffected."""
+    ours, theirs = projects
     body = {"email": "owner@ours.example", "role": "viewer"}
     link = theirs.client.post(f"{theirs.api}/invitations", json=body).json()["link"]
     secret = link.partition("#")[2]
-    looked = site.client().post(f"{API}/join/look", json={"secret": secret}).json()
-    assert (looked["project"], looked["is_known"]) == ("theirs", True)
-    wrong = site.client().post(f"{API}/join", json={"secret": secret, "name": "", "password": "not the password"})
+    invitation = server.client().post(f"{API}/join/look", json={"secret": secret}).json()
+    assert (invitation["project"], invitation["is_known"]) == ("theirs", True)
+    wrong = server.client().post(f"{API}/join", json={"secret": secret, "name": "", "password": "not the password"})
     assert wrong.status_code == 401
-    joined = site.client().post(f"{API}/join", json={"secret": secret, "name": "", "password": PASSWORD})
+    joined = server.client().post(f"{API}/join", json={"secret": secret, "name": "", "password": PASSWORD})
     assert joined.status_code == 201, joined.text
-    mine = {one["name"]: one["role"] for one in ours.client.get(f"{API}/projects").json()}
-    assert mine == {"ours": "owner", "theirs": "viewer"}
+    roles = {entry["name"]: entry["role"] for entry in ours.client.get(f"{API}/projects").json()}
+    assert roles == {"ours": "owner", "theirs": "viewer"}
     assert ours.client.get(f"{theirs.api}/datasets/cells").status_code == 200
     assert ours.client.delete(f"{theirs.api}/datasets/cells").status_code == 403
     assert theirs.client.delete(f"{theirs.api}/people/{ours.names['person']}").status_code == 204
     assert ours.client.get(f"{theirs.api}/datasets/cells").status_code == 404
-    assert ours.client.get(f"{ours.api}/datasets/cells").status_code == 200, "at home nothing has changed"
+    assert ours.client.get(f"{ours.api}/datasets/cells").status_code == 200, "the own project is unaffected"
 
 
-def test_jobs_work_in_their_project(site: Site, sides: tuple[Side, Side]) -> None:
-    ours, theirs = sides
+def test_jobs_run_in_their_project(server: ServerHarness, projects: tuple[ProjectFixture, ProjectFixture]) -> None:
+    ours, theirs = projects
     upload = ours.names["upload"]
     buffer = io.BytesIO()
     Image.new("RGB", (9, 9)).save(buffer, "png")
-    sent = ours.client.post(f"{ours.api}/uploads/{upload}/files", content=packed({"a.png": buffer.getvalue()}))
-    assert sent.status_code == 200, sent.text
+    uploaded = ours.client.post(f"{ours.api}/uploads/{upload}/files", content=pack({"a.png": buffer.getvalue()}))
+    assert uploaded.status_code == 200, uploaded.text
     body = {"kind": "import", "parameters": {"source": {"upload": upload}, "dataset": "new"}}
     job = ours.client.post(f"{ours.api}/jobs", json=body, headers={"Idempotency-Key": "one"}).json()
-    while (claimed := site.workspace.jobs.claim(process_identity())) is not None:
-        project = site.workspace.in_project(site.workspace.projects.named(claimed.project))
-        do(project, claimed, process_identity())
+    while (claimed := server.workspace.jobs.claim(lease_owner_id())) is not None:
+        project = server.workspace.scoped_to_project(server.workspace.projects.get_name(claimed.project))
+        run(project, claimed, lease_owner_id())
     assert ours.client.get(f"{ours.api}/jobs/{job['id']}").json()["state"] == "finished"
-    assert {one["name"] for one in ours.client.get(f"{ours.api}/datasets").json()} == {"cells", "new"}
-    assert {one["name"] for one in theirs.client.get(f"{theirs.api}/datasets").json()} == {"cells"}
+    assert {entry["name"] for entry in ours.client.get(f"{ours.api}/datasets").json()} == {"cells", "new"}
+    assert {entry["name"] for entry in theirs.client.get(f"{theirs.api}/datasets").json()} == {"cells"}
     again = {"kind": "look", "parameters": {"source": {"url": "https://example.org"}}}
     assert theirs.client.post(f"{theirs.api}/jobs", json=again, headers={"Idempotency-Key": "one"}).status_code == 201
 
 
-def test_projects_are_begun_by_owners(site: Site, sides: tuple[Side, Side]) -> None:
-    ours, _ = sides
+def test_owners_create_projects(server: ServerHarness, projects: tuple[ProjectFixture, ProjectFixture]) -> None:
+    ours, _ = projects
     new = ours.client.post(f"{ours.api}/projects", json={"name": "more"})
     assert new.status_code == 201, new.text
     assert new.json()["role"] == "owner"
     assert ours.client.get(f"{API}/projects/more/datasets").json() == []
     for name, status in (("theirs", 409), ("../x", 422), ("", 422), ("a/b", 422)):
         assert ours.client.post(f"{ours.api}/projects", json={"name": name}).status_code == status
-    viewer = site.signed_in(Role.VIEWER)
+    viewer = server.signed_in(Role.VIEWER)
     assert viewer.post(f"{API}/projects", json={"name": "mine"}).status_code == 403
     for odd in ("nowhere", "..%2f..", "%00", "a" * 5000, "ours/", "%F0%9F%98%80"):
         answer = ours.client.get(f"{API}/projects/{odd}/datasets")

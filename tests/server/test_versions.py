@@ -1,8 +1,8 @@
-"""Versions, views and what is done to many items, by HTTP."""
+"""HTTP API: versions, refs, bulk edits, saved views, and the pages of the web app."""
 
 from __future__ import annotations
 
-from tests.server.conftest import Site, error_of
+from tests.server.conftest import ServerHarness, error_of
 
 from saccade.core.roles import Role
 from saccade.server.permissions import API
@@ -10,13 +10,13 @@ from saccade.server.permissions import API
 D = f"{API}/datasets/harbour"
 
 
-def test_items_are_tagged_split_and_removed_each_as_a_version(site: Site) -> None:
-    manager = site.signed_in(Role.MANAGER)
-    keys = site.workspace.datasets.open("harbour").keys()
-    made = manager.post(f"{D}/change", json={"keys": keys[:3], "act": "tag", "value": "night"})
-    assert made.json() == {"ref": "harbour@2", "number": 2, "items": len(keys)}
+def test_bulk_edits_create_versions(server: ServerHarness) -> None:
+    manager = server.signed_in(Role.MANAGER)
+    keys = server.workspace.datasets.open("harbour").keys()
+    created = manager.post(f"{D}/change", json={"keys": keys[:3], "act": "tag", "value": "night"})
+    assert created.json() == {"ref": "harbour@2", "number": 2, "items": len(keys)}
     manager.post(f"{D}/change", json={"keys": keys[2:4], "act": "tag", "value": "rain"})
-    tags = {item.key: item["tags"] for item in site.workspace.datasets.open("harbour").items(["tags"])}
+    tags = {item.key: item["tags"] for item in server.workspace.datasets.open("harbour").items(["tags"])}
     assert tags[keys[0]] == ("night",)
     assert tags[keys[2]] == ("night", "rain")
     assert not tags[keys[5]]
@@ -33,16 +33,16 @@ def test_items_are_tagged_split_and_removed_each_as_a_version(site: Site) -> Non
         {"keys": [], "act": "tag", "value": "x"},
         {"keys": keys[:1], "act": "tag", "value": " "},
         {"keys": keys[:1], "act": "paint"},
-        {"keys": ["nobody"], "act": "delete"},
+        {"keys": ["missing"], "act": "delete"},
     ):
         assert manager.post(f"{D}/change", json=wrong).status_code in (404, 422), wrong
     old = manager.post(f"{API}/datasets/harbour@1/change", json={"keys": keys[:1], "act": "delete"})
     assert error_of(old) == "invalid-value"
 
 
-def test_what_changed_and_back(site: Site) -> None:
-    manager = site.signed_in(Role.MANAGER)
-    keys = site.workspace.datasets.open("harbour").keys()
+def test_diff_restore_and_refs(server: ServerHarness) -> None:
+    manager = server.signed_in(Role.MANAGER)
+    keys = server.workspace.datasets.open("harbour").keys()
     manager.post(f"{D}/change", json={"keys": keys[:2], "act": "delete"})
     diff = manager.get(f"{D}/diff", params={"against": "harbour@1"}).json()
     assert (diff["counts"]["removed"], diff["removed"]) == (2, keys[:2])
@@ -59,25 +59,25 @@ def test_what_changed_and_back(site: Site) -> None:
     assert manager.get(f"{API}/datasets").json() == []
 
 
-def test_sorted_and_from_anywhere(site: Site) -> None:
-    viewer = site.signed_in(Role.VIEWER)
-    version = site.workspace.datasets.open("harbour")
+def test_sorted_pages_from_any_start(server: ServerHarness) -> None:
+    viewer = server.signed_in(Role.VIEWER)
+    version = server.workspace.datasets.open("harbour")
     counts = {item.key: len(item["objects"]) for item in version.items()}
     keys = version.keys()
     expected = sorted(keys, key=lambda key: (-counts[key], keys.index(key)))
     params: dict[str, str | int | bool] = {"order": "len(objects)", "descending": True, "start": 2, "limit": 4}
     page = viewer.get(f"{D}/items", params=params).json()
-    assert [one["key"] for one in page["items"]] == expected[2:6]
-    back = viewer.get(f"{D}/items", params={"descending": True}).json()
-    assert [one["key"] for one in back["items"]] == keys[::-1]
-    far = viewer.get(f"{D}/items", params={"start": 10**9}).json()
-    assert (far["items"], far["next"]) == ([], None)
+    assert [entry["key"] for entry in page["items"]] == expected[2:6]
+    reversed_page = viewer.get(f"{D}/items", params={"descending": True}).json()
+    assert [entry["key"] for entry in reversed_page["items"]] == keys[::-1]
+    past_end = viewer.get(f"{D}/items", params={"start": 10**9}).json()
+    assert (past_end["items"], past_end["next"]) == ([], None)
     wrong = viewer.get(f"{D}/items", params={"order": "len(objcts)"})
     assert (wrong.status_code, error_of(wrong)) == (422, "query")
 
 
-def test_views_of_a_dataset(site: Site) -> None:
-    annotator, viewer = site.signed_in(Role.ANNOTATOR), site.signed_in(Role.VIEWER)
+def test_saved_views(server: ServerHarness) -> None:
+    annotator, viewer = server.signed_in(Role.ANNOTATOR), server.signed_in(Role.VIEWER)
     body = {"filters": {"query": "len(objects) > 1"}}
     assert annotator.put(f"{D}/views/many <b>", json=body).status_code == 204
     assert viewer.put(f"{D}/views/x", json=body).status_code == 403
@@ -87,13 +87,13 @@ def test_views_of_a_dataset(site: Site) -> None:
     assert annotator.delete(f"{D}/views/many <b>").status_code == 404
 
 
-def test_squares_of_a_picture(site: Site) -> None:
+def test_tiles_of_an_image(server: ServerHarness) -> None:
     from io import BytesIO
 
     from PIL import Image
 
-    viewer = site.signed_in(Role.VIEWER)
-    item = next(site.workspace.datasets.open("harbour").items())
+    viewer = server.signed_in(Role.VIEWER)
+    item = next(server.workspace.datasets.open("harbour").items())
     width, height = item["image"].width, item["image"].height
     tile = viewer.get(f"{D}/tile", params={"key": item.key, "level": 0, "x": 0, "y": 0})
     assert Image.open(BytesIO(tile.content)).size == (min(512, width), min(512, height))
@@ -102,17 +102,20 @@ def test_squares_of_a_picture(site: Site) -> None:
     assert viewer.get(f"{D}/frame", params={"key": item.key, "number": 0}).status_code == 404
 
 
-def test_models_runs_and_a_recipe(site: Site) -> None:
-    viewer = site.signed_in(Role.VIEWER)
+def test_models_runs_and_suggested_recipe(server: ServerHarness) -> None:
+    viewer = server.signed_in(Role.VIEWER)
     assert viewer.get(f"{API}/models").json() == []
     [run] = viewer.get(f"{API}/runs").json()
     assert (run["kind"], run["state"]) == ("import", "finished")
     assert viewer.get(f"{API}/runs/{run['id']}").json()["config"]["format"] == "coco"
     assert viewer.get(f"{API}/runs/{run['id']}/metrics").json() == []
     unsplit = viewer.get(f"{API}/recipe", params={"dataset": "harbour"})
-    assert (unsplit.status_code, "not split" in unsplit.json()["error"]["message"]) == (422, True)
-    keys = site.workspace.datasets.open("harbour").keys()
-    manager = site.signed_in(Role.MANAGER)
+    assert (unsplit.status_code, "no training and validation splits" in unsplit.json()["error"]["message"]) == (
+        422,
+        True,
+    )
+    keys = server.workspace.datasets.open("harbour").keys()
+    manager = server.signed_in(Role.MANAGER)
     for split, part in (("train", keys[:6]), ("val", keys[6:])):
         manager.post(f"{D}/change", json={"keys": part, "act": "split", "value": split})
     text = viewer.get(f"{API}/recipe", params={"dataset": "harbour"}).json()["recipe"]
@@ -124,8 +127,8 @@ def test_models_runs_and_a_recipe(site: Site) -> None:
     assert (recipe.data.dataset, recipe.data.train, recipe.data.validate_split) == ("harbour", "train", "val")
 
 
-def test_pages_of_the_app(site: Site) -> None:
-    client = site.client()
+def test_web_app_files(server: ServerHarness) -> None:
+    client = server.client()
     page = client.get("/datasets/harbour")
     if page.status_code == 503:
         assert "make web" in page.text
@@ -137,7 +140,7 @@ def test_pages_of_the_app(site: Site) -> None:
     loaded = client.get(script, headers={"Accept-Encoding": "gzip"})
     assert "javascript" in loaded.headers["content-type"]
     assert "immutable" in loaded.headers["Cache-Control"]
-    for wrong in ("/assets/../../../pyproject.toml", "/assets/%2e%2e/%2e%2e/application.py", "/assets/nothing.js"):
+    for wrong in ("/assets/../../../pyproject.toml", "/assets/%2e%2e/%2e%2e/app.py", "/assets/nothing.js"):
         answer = client.get(wrong)
         assert answer.status_code in (200, 404)
         assert "saccade.server" not in answer.text

@@ -1,4 +1,4 @@
-"""What the tests of the store share."""
+"""Shared helpers and fixtures of the tests of the store."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ SCHEMA = Schema(
 
 
 def item(key: str, number: float = 0.0, boxes: int = 2, label: str | None = None) -> Item:
-    """An item of :data:`SCHEMA` with some boxes, numbered from "0"."""
-    things = tuple(Object(str(i), "cell", Box(i, i, i + number + 1, i + 2)) for i in range(boxes))
-    return Item(key, {"objects": things, "label": label, "number": float(number)})
+    """Return an item of :data:`SCHEMA` with some boxes, with ids from "0"."""
+    objects = tuple(Object(str(i), "cell", Box(i, i, i + number + 1, i + 2)) for i in range(boxes))
+    return Item(key, {"objects": objects, "label": label, "number": float(number)})
 
 
-LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("postgresql", "s3")]
+SLOW_BACKENDS = [pytest.param(name, marks=pytest.mark.slow) for name in ("postgresql", "s3")]
 
 
-@pytest.fixture(params=["sqlite", *LARGE])
+@pytest.fixture(params=["sqlite", *SLOW_BACKENDS])
 def workspace(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Workspace]:
-    """An empty workspace: all in its folder, with a catalog in PostgreSQL, or with its files in S3."""
+    """An empty workspace: with everything in its folder, with its catalog in PostgreSQL, or with its blobs in S3."""
     catalog = request.getfixturevalue("postgresql") if request.param == "postgresql" else ""
     objects = request.getfixturevalue("bucket") if request.param == "s3" else ""
-    with Workspace.create(tmp_path / "home", catalog, objects) as made:
-        yield made
+    with Workspace.create(tmp_path / "home", catalog, objects) as created:
+        yield created
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Branches, aliases, going back, and differences."""
+"""Branches, aliases, restore and diffs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from saccade.store.table.snapshot import Snapshot
 from saccade.store.workspace import Workspace
 
 
-def test_branches_grow_apart_and_share_their_past(workspace: Workspace) -> None:
+def test_branches_diverge_and_share_history(workspace: Workspace) -> None:
     datasets = workspace.datasets
     datasets.write("d", SCHEMA, [item("a"), item("b")], mode="create")
     datasets.write("d", SCHEMA, [item("c")], mode="append")
@@ -45,16 +45,16 @@ def test_branch_and_alias_names_do_not_collide(workspace: Workspace) -> None:
     datasets.branch("d", "trial", "latest")
     datasets.alias("d", "good", 1)
     for name in ("trial", "main", "good"):
-        with pytest.raises(ConflictError, match=f"'{name}' already"):
+        with pytest.raises(ConflictError, match=f"already has an? (branch|alias) '{name}'"):
             datasets.branch("d", name, "d")
-    with pytest.raises(ConflictError, match="a branch 'trial' already"):
+    with pytest.raises(ConflictError, match="already has a branch 'trial'"):
         datasets.alias("d", "trial", 1)
     for name in ("latest", "7", "a b"):
         with pytest.raises(InvalidValueError, match="may not be called"):
             datasets.alias("d", name, 1)
     with pytest.raises(NotFoundError, match=r"no branch 'tril'. Did you mean trial\?"):
         datasets.write("d", SCHEMA, [], mode="append", branch="tril")
-    with pytest.raises(InvalidValueError, match="begins on the branch 'main'"):
+    with pytest.raises(InvalidValueError, match="starts on the branch 'main'"):
         datasets.write("e", SCHEMA, [], mode="create", branch="trial")
 
 
@@ -68,13 +68,13 @@ def test_aliases_move(workspace: Workspace) -> None:
     assert datasets.aliases("d") == {"good": 2}
     with pytest.raises(NotFoundError, match="no version '3'"):
         datasets.alias("d", "good", 3)
-    datasets.unalias("d", "good")
+    datasets.delete_alias("d", "good")
     assert datasets.aliases("d") == {}
     with pytest.raises(NotFoundError, match="no alias 'good'"):
-        datasets.unalias("d", "good")
+        datasets.delete_alias("d", "good")
 
 
-def test_restore_makes_a_new_version_equal_to_the_old(workspace: Workspace) -> None:
+def test_restore_commits_a_version_equal_to_the_old_one(workspace: Workspace) -> None:
     datasets = workspace.datasets
     old = list(datasets.write("d", SCHEMA, [item("a"), item("b")], mode="create").items())
     datasets.write("d", SCHEMA, [item("a", 5), item("c")], mode="merge")
@@ -121,55 +121,55 @@ def test_diff_names_items_columns_and_objects(workspace: Workspace) -> None:
         ],
         mode="replace",
     )
-    found = datasets.diff("d@1", "d")
-    assert (found.before, found.after) == ("d@1", "d@2")
-    assert (found.added, found.removed) == (["new"], ["gone"])
-    assert {key: change.columns for key, change in found.changed.items()} == {
+    diff = datasets.diff("d@1", "d")
+    assert (diff.before, diff.after) == ("d@1", "d@2")
+    assert (diff.added, diff.removed) == (["new"], ["gone"])
+    assert {key: change.columns for key, change in diff.changed.items()} == {
         "same": ("note",),
         "boxes": ("objects", "rank"),
         "note": ("note",),
         "emptied": ("objects",),
     }
-    assert found.changed["boxes"].objects == {"objects": ObjectsChange(("4",), ("3",), ("2",))}
-    assert found.changed["emptied"].objects == {"objects": ObjectsChange((), (), ())}
-    assert found.changed["note"].objects == {}
-    assert found.counts == {"added": 1, "removed": 1, "changed": 4}
-    assert (found.schema.columns_added, found.schema.columns_removed) == (("rank",), ("note",))
-    assert found.schema.classes_added == {"objects": ("virus",)}
+    assert diff.changed["boxes"].objects == {"objects": ObjectsChange(("4",), ("3",), ("2",))}
+    assert diff.changed["emptied"].objects == {"objects": ObjectsChange((), (), ())}
+    assert diff.changed["note"].objects == {}
+    assert diff.counts == {"added": 1, "removed": 1, "changed": 4}
+    assert (diff.schema.columns_added, diff.schema.columns_removed) == (("rank",), ("note",))
+    assert diff.schema.classes_added == {"objects": ("virus",)}
     assert datasets.diff("d@2", "d@1").schema.classes_removed == {"objects": ("virus",)}
-    assert found.to_json()["counts"] == found.counts
+    assert diff.to_json()["counts"] == diff.counts
     assert not datasets.diff("d@1", "d@1").schema
 
 
-def test_a_column_that_changed_its_kind(workspace: Workspace) -> None:
+def test_diff_of_a_column_with_another_kind(workspace: Workspace) -> None:
     for kind, value in ((Kind.TEXT, "1"), (Kind.NUMBER, 1.0)):
         schema = Schema((Column("c", kind),))
         workspace.datasets.write("d", schema, [Item("a", {"c": value}), Item("none")], mode="replace")
-    found = workspace.datasets.diff("d@1", "d@2")
-    assert found.schema.kinds_changed == {"c": ("text", "number")}
-    assert list(found.changed) == ["a"]
+    diff = workspace.datasets.diff("d@1", "d@2")
+    assert diff.schema.kinds_changed == {"c": ("text", "number")}
+    assert list(diff.changed) == ["a"]
 
 
-def test_rows_that_versions_share_are_never_read(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_diff_does_not_read_rows_that_versions_share(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = workspace.datasets
     datasets.write("d", SCHEMA, [item(f"k{index}") for index in range(50)], mode="create")
     datasets.write("d", SCHEMA, [item("k7", 1), item("k8")], mode="merge")
-    read: list[int] = []
-    for kind in (RowIndex, Snapshot):
+    row_counts: list[int] = []
+    for cls in (RowIndex, Snapshot):
 
-        def counted(
-            self: Any, rows: Rows, columns: Sequence[str], take: Callable[..., pa.Table] = kind.take
+        def counting_take(
+            self: Any, rows: Rows, columns: Sequence[str], take: Callable[..., pa.Table] = cls.take
         ) -> pa.Table:
-            read.append(len(rows))
+            row_counts.append(len(rows))
             return take(self, rows, columns)
 
-        monkeypatch.setattr(kind, "take", counted)
-    found = datasets.diff("d@1", "d@2")
-    assert found.counts["changed"] == 1
-    assert read == [1, 1, 1, 1], "the keys of the row on either side, and then the rows"
+        monkeypatch.setattr(cls, "take", counting_take)
+    diff = datasets.diff("d@1", "d@2")
+    assert diff.counts["changed"] == 1
+    assert row_counts == [1, 1, 1, 1], "the key of the changed row in both versions, and then the row itself"
 
 
-def test_two_datasets_can_be_compared(workspace: Workspace) -> None:
+def test_diff_of_two_datasets(workspace: Workspace) -> None:
     workspace.datasets.write("d", SCHEMA, [item("a"), item("b", 1)], mode="create")
     workspace.datasets.write("e", SCHEMA, [item("b", 2), item("a")], mode="create")
     assert list(workspace.datasets.diff("d", "e").changed) == ["b"]

@@ -1,4 +1,4 @@
-"""Values go to Arrow and come back as they were."""
+"""Round trip of values through Arrow."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ boxes = st.tuples(points, points).map(
 
 @st.composite
 def masks(draw: st.DrawFn) -> Mask:
-    width, height = draw(st.integers(0, 6)), draw(st.integers(0, 6))
+    width = draw(st.integers(0, 6))
+    height = draw(st.integers(0, 6))
     cuts = sorted(draw(st.lists(st.integers(0, width * height), max_size=6)))
     ends = [0, *cuts, width * height]
     return Mask(width, height, tuple(b - a for a, b in pairwise(ends)))
@@ -51,9 +52,9 @@ def masks(draw: st.DrawFn) -> Mask:
 
 @st.composite
 def keypoints(draw: st.DrawFn) -> Keypoints:
-    places = draw(st.lists(points, min_size=1, max_size=4))
-    seen = draw(st.lists(st.integers(0, 2), min_size=len(places), max_size=len(places)))
-    return Keypoints(tuple(places), tuple(seen), draw(st.none() | boxes), draw(st.none() | sides))
+    coordinates = draw(st.lists(points, min_size=1, max_size=4))
+    visibility = draw(st.lists(st.integers(0, 2), min_size=len(coordinates), max_size=len(coordinates)))
+    return Keypoints(tuple(coordinates), tuple(visibility), draw(st.none() | boxes), draw(st.none() | sides))
 
 
 geometries: st.SearchStrategy[Geometry] = st.one_of(
@@ -72,24 +73,24 @@ attributes = st.dictionaries(texts, texts | st.integers() | st.booleans() | numb
 objects = st.lists(
     st.builds(Object, texts, texts, geometries, st.none() | st.floats(0, 1), st.none() | texts, attributes),
     max_size=3,
-    unique_by=lambda thing: thing.id,
+    unique_by=lambda obj: obj.id,
 ).map(tuple)
 
 
-def _geometries(rows: list[tuple[Object, ...] | None]) -> list[str]:
-    """As text, which tells -0.0 from 0.0 and 1 from 1.0."""
-    return [repr(thing.geometry) for row in rows for thing in row or ()]
+def _geometry_reprs(rows: list[tuple[Object, ...] | None]) -> list[str]:
+    """Return the geometries as text, in which -0.0 differs from 0.0 and 1 from 1.0."""
+    return [repr(obj.geometry) for row in rows for obj in row or ()]
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.none() | objects, max_size=3))
-def test_objects_come_back_exactly(rows: list[tuple[Object, ...] | None]) -> None:
+def test_objects_round_trip_exactly(rows: list[tuple[Object, ...] | None]) -> None:
     array = encode_objects(rows)
     assert array.type == OBJECTS
     array.validate(full=True)
-    found = decode_objects(array)
-    assert found == rows
-    assert _geometries(found) == _geometries(rows)
+    decoded = decode_objects(array)
+    assert decoded == rows
+    assert _geometry_reprs(decoded) == _geometry_reprs(rows)
 
 
 @settings(deadline=None, max_examples=15)
@@ -100,14 +101,14 @@ def test_a_slice_of_an_array_decodes_to_its_rows(rows: list[tuple[Object, ...] |
 
 @settings(deadline=None, max_examples=60)
 @given(geometries)
-def test_bounds_and_area_are_there_for_queries(geometry: Geometry) -> None:
+def test_bounds_and_area_are_stored_for_queries(geometry: Geometry) -> None:
     (row,) = encode_objects([(Object("1", "a", geometry),)]).to_pylist()[0]
     assert (row["x1"], row["y1"], row["x2"], row["y2"]) == geometry.bounds_xyxy()
     assert row["area"] == geometry.area()
     assert row["type"] == geometry.type
 
 
-def test_not_labelled_is_null_and_reviewed_and_empty_is_an_empty_list() -> None:
+def test_unlabelled_is_null_and_reviewed_and_empty_is_an_empty_list() -> None:
     assert encode_objects([None, ()]).to_pylist() == [None, []]
 
 
@@ -128,7 +129,7 @@ VALUES: list[tuple[Kind, list[Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "values"), VALUES, ids=[str(kind) for kind, _ in VALUES])
-def test_values_of_every_kind_come_back(kind: Kind, values: list[Any]) -> None:
+def test_values_of_every_kind_round_trip(kind: Kind, values: list[Any]) -> None:
     schema = Schema((Column("c", kind),))
     items = [Item(f"k{index}", {"c": value}) for index, value in enumerate(values)]
     batch = encode_items(items, schema)
@@ -136,11 +137,11 @@ def test_values_of_every_kind_come_back(kind: Kind, values: list[Any]) -> None:
     assert decode_batch(batch, schema.columns) == items
 
 
-def test_every_kind_has_an_arrow_type_and_is_tested() -> None:
+def test_every_kind_has_an_arrow_type_and_a_test() -> None:
     assert set(ARROW_TYPES) == set(Kind) == {kind for kind, _ in VALUES}
 
 
-def test_a_value_that_an_item_has_not_is_null() -> None:
+def test_a_missing_value_is_null() -> None:
     schema = Schema((Column("label", Kind.LABEL),))
     assert decode_batch(encode_items([Item("k")], schema), schema.columns) == [Item("k", {"label": None})]
 
@@ -160,24 +161,24 @@ def test_a_value_that_an_item_has_not_is_null() -> None:
         (Kind.TEXT, "\ud800"),
     ],
 )
-def test_a_value_that_is_not_of_the_kind_is_refused_with_its_item(kind: Kind, value: Any) -> None:
+def test_the_error_for_an_invalid_value_names_the_item(kind: Kind, value: Any) -> None:
     with pytest.raises(InvalidValueError, match=r"Column 'c' of item 'bad'|share an id"):
         encode_items([Item("good", {"c": None}), Item("bad", {"c": value})], Schema((Column("c", kind),)))
 
 
 def test_a_value_for_an_unknown_column_is_refused() -> None:
-    with pytest.raises(InvalidValueError, match="'k' has values for columns that the schema has not"):
+    with pytest.raises(InvalidValueError, match="'k' has values for columns that are not in the schema"):
         encode_items([Item("k", {"lable": "x"})], Schema((Column("label", Kind.LABEL),)))
 
 
 @pytest.mark.parametrize("name", ["_rowid", "_RowAddr"])
-def test_names_that_lance_uses_are_refused(name: str) -> None:
-    with pytest.raises(InvalidValueError, match="store uses that name"):
+def test_column_names_that_lance_reserves_are_refused(name: str) -> None:
+    with pytest.raises(InvalidValueError, match="is reserved"):
         arrow_schema(Schema((Column(name, Kind.TEXT),)))
 
 
-def test_the_schema_travels_in_the_metadata() -> None:
+def test_the_schema_is_in_the_arrow_metadata() -> None:
     schema = Schema((Column("label", Kind.LABEL),))
-    made = arrow_schema(schema)
-    assert isinstance(made, pa.Schema)
-    assert Schema.from_json(json.loads(made.metadata[b"saccade.schema"])) == schema
+    encoded = arrow_schema(schema)
+    assert isinstance(encoded, pa.Schema)
+    assert Schema.from_json(json.loads(encoded.metadata[b"saccade.schema"])) == schema

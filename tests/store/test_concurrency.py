@@ -1,4 +1,4 @@
-"""Several writers at once: every write is there whole, or was refused."""
+"""Concurrent writers: every write is either complete or refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.store.conftest import SCHEMA, item
 from saccade.core.errors import ConflictError
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store.datasets import mutations as store_changes
+from saccade.store.datasets import mutations
 from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
@@ -33,7 +33,7 @@ for number in range(6):
     workspace.datasets.write("d", schema, [Item(name, {"number": number})], mode="merge", message=name)
 try:
     workspace.datasets.write("only-one", schema, [Item(name)], mode="create")
-    print("made")
+    print("created")
 except ConflictError:
     print("refused")
 """
@@ -50,15 +50,15 @@ def test_two_processes_write_to_one_dataset(workspace: Workspace) -> None:
     for writer in writers:
         writer.stdin.write("go\n")
         writer.stdin.flush()
-    ends = [writer.communicate(timeout=900)[0].strip() for writer in writers]
+    outputs = [writer.communicate(timeout=900)[0].strip() for writer in writers]
     assert [writer.returncode for writer in writers] == [0, 0]
-    assert sorted(ends) == ["made", "refused"]
+    assert sorted(outputs) == ["created", "refused"]
 
-    final = {found.key: found["number"] for found in workspace.datasets.open("d").items()}
+    final = {item.key: item["number"] for item in workspace.datasets.open("d").items()}
     assert final == {**{f"{name}{n}": n for name in "ab" for n in range(6)}, "a": 5, "b": 5}
     log = workspace.datasets.log("d")
     assert [version.number for version in log] == list(range(25, 0, -1))
-    assert [version.parent for version in log] == [*range(24, 0, -1), None], "each follows the one before it"
+    assert [version.parent for version in log] == [*range(24, 0, -1), None], "each version follows the previous one"
     assert len(workspace.datasets.open("only-one")) == 1
     assert doctor(workspace) == []
 
@@ -75,66 +75,75 @@ def test_threads_write_to_one_dataset(workspace: Workspace) -> None:
     assert doctor(workspace) == []
 
 
-def test_a_version_in_between_is_built_upon(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_is_repeated_on_top_of_a_concurrent_commit(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
-    append, came = store_changes.append, list[bool]()
+    append = mutations.append
+    calls: list[tuple[object, ...]] = []
 
-    def slow(*args: object) -> object:
-        made = append(*args)  # type: ignore[arg-type]  # passed on as they come
-        if not came:
-            came.append(True)
+    def append_then_commit(*args: object) -> object:
+        mutation = append(*args)  # type: ignore[arg-type]  # passed through
+        if not calls:
+            calls.append(args)
             workspace.datasets.write("d", SCHEMA, [item("between")], mode="merge")
-        return made
+        return mutation
 
-    monkeypatch.setattr(store_changes, "append", slow)
+    monkeypatch.setattr(mutations, "append", append_then_commit)
     version = workspace.datasets.write("d", SCHEMA, [item("b")], mode="append")
     assert (version.number, version.info.parent, version.keys()) == (3, 2, ["a", "between", "b"])
     assert doctor(workspace) == []
 
 
-def test_a_key_taken_in_between_is_a_conflict(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_added_by_a_concurrent_commit_is_a_conflict(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
-    append, came = store_changes.append, list[bool]()
+    append = mutations.append
+    calls: list[tuple[object, ...]] = []
 
-    def slow(*args: object) -> object:
-        made = append(*args)  # type: ignore[arg-type]  # passed on as they come
-        if not came:
-            came.append(True)
+    def append_then_commit(*args: object) -> object:
+        mutation = append(*args)  # type: ignore[arg-type]  # passed through
+        if not calls:
+            calls.append(args)
             workspace.datasets.write("d", SCHEMA, [item("b", 1)], mode="merge")
-        return made
+        return mutation
 
-    monkeypatch.setattr(store_changes, "append", slow)
-    with pytest.raises(ConflictError, match="there already: b"):
+    monkeypatch.setattr(mutations, "append", append_then_commit)
+    with pytest.raises(ConflictError, match="already exist: b"):
         workspace.datasets.write("d", SCHEMA, [item("b", 2)], mode="append")
     assert workspace.datasets.open("d").get("b")["number"] == 1
 
 
-def test_a_name_taken_in_between_is_a_conflict(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    create, came = store_changes.create, list[bool]()
+def test_a_dataset_created_by_a_concurrent_commit_is_a_conflict(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = mutations.create
+    calls: list[tuple[object, ...]] = []
 
-    def slow(*args: object) -> object:
-        made = create(*args)  # type: ignore[arg-type]  # passed on as they come
-        if not came:
-            came.append(True)
+    def create_then_commit(*args: object) -> object:
+        mutation = create(*args)  # type: ignore[arg-type]  # passed through
+        if not calls:
+            calls.append(args)
             workspace.datasets.write("d", SCHEMA, [item("first")], mode="create")
-        return made
+        return mutation
 
-    monkeypatch.setattr(store_changes, "create", slow)
-    with pytest.raises(ConflictError, match="a dataset 'd' already"):
+    monkeypatch.setattr(mutations, "create", create_then_commit)
+    with pytest.raises(ConflictError, match="'d' already exists"):
         workspace.datasets.write("d", SCHEMA, [item("second")], mode="create")
     assert workspace.datasets.open("d").keys() == ["first"]
     assert doctor(workspace) == []
 
 
-def test_a_reader_keeps_its_version_while_others_write(workspace: Workspace) -> None:
+def test_a_reader_sees_its_version_during_writes(workspace: Workspace) -> None:
     version = workspace.datasets.write("d", SCHEMA, [item(f"k{i}", boxes=0) for i in range(200)], mode="create")
-    reading = version.items(["number"])
-    first = next(reading)
+    iterator = version.items(["number"])
+    first = next(iterator)
     workspace.datasets.write("d", SCHEMA, [Item("k150", {"number": 9.0})], mode="replace")
-    assert [first.key, *(found.key for found in reading)] == [f"k{i}" for i in range(200)]
+    assert [first.key, *(item.key for item in iterator)] == [f"k{i}" for i in range(200)]
 
 
-BATCHES = """
+BATCH_WRITER = """
 import sys
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
@@ -146,10 +155,10 @@ print("ready", flush=True)
 sys.stdin.readline()
 for number in range(8):
     batch = f"{sys.argv[2]}{number}"
-    workspace.datasets.write("d", schema, [Item(f"{batch}-{at}", {"batch": batch}) for at in range(5)], mode="append")
+    workspace.datasets.write("d", schema, [Item(f"{batch}-{i}", {"batch": batch}) for i in range(5)], mode="append")
 print("done")
 """
-LOOKING = """
+READER = """
 import sys
 import time
 from collections import Counter
@@ -159,7 +168,7 @@ workspace = Workspace.open(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
 seen = set()
-deadline = time.monotonic() + 600  # where a writer fails, its error is told, not that others waited for it
+deadline = time.monotonic() + 600  # if a writer fails, the test must report its error
 while (len(seen) < 3 or max(seen) < 17) and time.monotonic() < deadline:
     version = workspace.datasets.open("d")
     batches = Counter(item["batch"] for item in version.items())
@@ -172,12 +181,12 @@ print(len(seen))
 
 
 @pytest.mark.slow
-def test_readers_see_whole_versions_while_two_write(workspace: Workspace, request: pytest.FixtureRequest) -> None:
-    """Each version has one batch of five items more than the one before it, whoever wrote it."""
+def test_readers_see_complete_versions_during_writes(workspace: Workspace, request: pytest.FixtureRequest) -> None:
+    """Each version has one batch of five items more than the previous one."""
     readers = 8 if request.node.callspec.params["workspace"] == "sqlite" else 3
     workspace.datasets.write("d", Schema((Column("batch", Kind.TEXT),)), [], mode="create")
-    programs = [(BATCHES, name) for name in "ab"] + [(LOOKING, "") for _ in range(readers)]
-    running = [
+    programs = [(BATCH_WRITER, name) for name in "ab"] + [(READER, "") for _ in range(readers)]
+    processes = [
         subprocess.Popen(
             [sys.executable, "-c", program, str(workspace.location), name],
             stdin=subprocess.PIPE,
@@ -187,15 +196,17 @@ def test_readers_see_whole_versions_while_two_write(workspace: Workspace, reques
         )
         for program, name in programs
     ]
-    for process in running:
+    for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-    for process in running:
+    for process in processes:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    ends = [process.communicate(timeout=900) for process in running]
-    assert [process.returncode for process in running] == [0] * len(running), [error for _, error in ends if error]
+    outputs = [process.communicate(timeout=900) for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), [
+        error for _, error in outputs if error
+    ]
     assert [info.number for info in workspace.datasets.log("d")] == list(range(17, 0, -1))
-    assert all(int(out) >= 3 for out, _ in ends[2:])
+    assert all(int(output) >= 3 for output, _ in outputs[2:])
     assert doctor(workspace) == []

@@ -1,4 +1,4 @@
-"""Writing datasets, in every mode, and finding them again."""
+"""Writing datasets in every mode, and opening them by reference."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ NUMBER = Schema((Column("number", Kind.NUMBER),))
 
 
 def values(workspace: Workspace, ref: str, column: str = "number") -> dict[str, object]:
-    return {found.key: found[column] for found in workspace.datasets.open(ref).items([column])}
+    return {item.key: item[column] for item in workspace.datasets.open(ref).items([column])}
 
 
-class Stopping:
-    """Progress that is cancelled at the first step."""
+class CancellingProgress:
+    """Progress that cancels at the first step."""
 
     def start(self, what: str, total: int | None = None) -> None:
         pass
@@ -42,7 +42,9 @@ def test_create_append_merge_and_replace(workspace: Workspace) -> None:
     fourth = write("d", SCHEMA, [item("c", 3), item("new")], mode="replace", message="again")
     assert values(workspace, "d@2") == {"b": 0, "a": 0, "c": 3}
     assert values(workspace, "d@3") == {"b": 5, "a": 0, "c": 3, "z": 6}
-    assert third.get("b")["objects"] == first.get("b")["objects"], "columns that were not given stay"
+    assert third.get("b")["objects"] == first.get("b")["objects"], (
+        "columns that are not in the schema of the write stay"
+    )
     assert third.get("z")["objects"] is None
     assert values(workspace, "d") == {"c": 3, "new": 0}
     counts = [(v.info.items, v.info.added, v.info.removed, v.info.changed) for v in (first, second, third, fourth)]
@@ -57,7 +59,7 @@ def test_create_append_merge_and_replace(workspace: Workspace) -> None:
     assert doctor(workspace) == []
 
 
-def test_list_shows_the_latest_of_each(workspace: Workspace) -> None:
+def test_list_shows_the_latest_version_of_each_dataset(workspace: Workspace) -> None:
     assert workspace.datasets.list() == []
     for name in ("zoo", "ant"):
         workspace.datasets.write(name, SCHEMA, [item("a")], mode="create")
@@ -67,7 +69,7 @@ def test_list_shows_the_latest_of_each(workspace: Workspace) -> None:
     assert workspace.datasets.list()[1].updated >= workspace.datasets.list()[1].created
 
 
-def test_replace_makes_a_dataset_that_is_not_there(workspace: Workspace) -> None:
+def test_replace_creates_a_missing_dataset(workspace: Workspace) -> None:
     assert workspace.datasets.write("d", SCHEMA, [item("a")], mode="replace").ref == "d@1"
 
 
@@ -82,29 +84,29 @@ def test_an_empty_dataset_can_be_filled(workspace: Workspace) -> None:
 
 def test_conflicts_are_refused_and_change_nothing(workspace: Workspace) -> None:
     workspace.datasets.write("d", SCHEMA, [item("a"), item("b")], mode="create")
-    with pytest.raises(ConflictError, match="a dataset 'd' already"):
+    with pytest.raises(ConflictError, match="'d' already exists"):
         workspace.datasets.write("d", SCHEMA, [], mode="create")
-    with pytest.raises(ConflictError, match=r"1 of the new items are there already: b\."):
+    with pytest.raises(ConflictError, match=r"1 of the new items already exist: b\."):
         workspace.datasets.write("d", SCHEMA, [item("c"), item("b")], mode="append")
     with pytest.raises(InvalidValueError, match="more than once: x"):
         workspace.datasets.write("d", SCHEMA, [item("x"), item("y"), item("x")], mode="append")
-    with pytest.raises(InvalidValueError, match="'label' is of kind label and cannot become text"):
+    with pytest.raises(InvalidValueError, match="'label' has kind label and cannot become text"):
         workspace.datasets.write("d", Schema((Column("label", Kind.TEXT),)), [Item("a")], mode="merge")
-    with pytest.raises(InvalidValueError, match="no mode 'upsert'"):
-        workspace.datasets.write("d", SCHEMA, [], mode="upsert")  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(InvalidValueError, match="Unknown write mode 'upsert'"):
+        workspace.datasets.write("d", SCHEMA, [], mode="upsert")  # type: ignore[arg-type]  # tested on purpose
     assert [version.number for version in workspace.datasets.log("d")] == [1]
     assert doctor(workspace) == []
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "a@b", ".hidden", "a b", "x" * 201])
-def test_names_that_are_no_names_are_refused(workspace: Workspace, name: str) -> None:
+def test_invalid_names_are_refused(workspace: Workspace, name: str) -> None:
     with pytest.raises(InvalidValueError, match="may not be called"):
         workspace.datasets.write(name, SCHEMA, [], mode="create")
 
 
 @pytest.mark.parametrize("mode", ["create", "replace", "append", "merge"])
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, "cancelled"])
-def test_a_write_that_fails_on_the_way_leaves_the_old_state(workspace: Workspace, mode: str, failure: object) -> None:
+def test_a_failed_write_leaves_the_old_state(workspace: Workspace, mode: str, failure: object) -> None:
     name = "new" if mode == "create" else "d"
     workspace.datasets.write("d", SCHEMA, [item("a", 7)], mode="create")
 
@@ -114,15 +116,15 @@ def test_a_write_that_fails_on_the_way_leaves_the_old_state(workspace: Workspace
         if isinstance(failure, type):
             raise failure("in the middle")
 
-    progress = Stopping() if failure == "cancelled" else None
+    progress = CancellingProgress() if failure == "cancelled" else None
     with pytest.raises((RuntimeError, KeyboardInterrupt)):
         workspace.datasets.write(name, SCHEMA, items(), mode=mode, progress=progress)  # type: ignore[arg-type]
-    assert [found.name for found in workspace.datasets.list()] == ["d"]
+    assert [dataset.name for dataset in workspace.datasets.list()] == ["d"]
     assert values(workspace, "d") == {"a": 7}
     assert doctor(workspace) == []
 
 
-def test_classes_are_joined_in_order_and_those_that_occur_are_added(workspace: Workspace) -> None:
+def test_classes_are_united_in_order_and_observed_ones_added(workspace: Workspace) -> None:
     red = ClassInfo("b", color="#ff0000")
     workspace.datasets.write(
         "d",
@@ -141,7 +143,7 @@ def test_classes_are_joined_in_order_and_those_that_occur_are_added(workspace: W
     assert workspace.datasets.open("d@1").schema["label"].class_names == ("a", "b", "c")
 
 
-def test_classes_that_occur_in_lists_and_objects_are_added(workspace: Workspace) -> None:
+def test_observed_classes_of_labels_and_objects_are_added(workspace: Workspace) -> None:
     schema = Schema((Column("tags", Kind.LABELS), Column("objects", Kind.OBJECTS)))
     items = [Item("1", {"tags": ("x", "y"), "objects": item("1").values["objects"]}), Item("2", {"tags": ("w",)})]
     version = workspace.datasets.write("d", schema, items, mode="create")
@@ -149,22 +151,22 @@ def test_classes_that_occur_in_lists_and_objects_are_added(workspace: Workspace)
     assert version.schema["objects"].class_names == ("cell",)
 
 
-def test_merge_adds_columns_also_after_the_schema_was_replaced(workspace: Workspace) -> None:
+def test_merge_adds_columns_even_after_the_schema_was_replaced(workspace: Workspace) -> None:
     workspace.datasets.write("d", SCHEMA, [item("a", 1), item("b", 2)], mode="create")
     other = Schema((Column("note", Kind.TEXT), Column("objects", Kind.OBJECTS)))
     workspace.datasets.write("d", other, [Item("a", {"note": "one", "objects": ()})], mode="replace")
     for name in ("vector", "second"):
         new = Schema((Column(name, Kind.EMBEDDING),))
         workspace.datasets.write("d", new, [Item("a", {name: (1.5, 2.5)}), Item(f"by {name}")], mode="merge")
-    found = workspace.datasets.open("d")
-    assert found.schema.names == ("note", "objects", "vector", "second")
-    assert found.get("a").values == {"note": "one", "objects": (), "vector": (1.5, 2.5), "second": (1.5, 2.5)}
-    assert found.get("by vector").values == dict.fromkeys(found.schema.names)
+    version = workspace.datasets.open("d")
+    assert version.schema.names == ("note", "objects", "vector", "second")
+    assert version.get("a").values == {"note": "one", "objects": (), "vector": (1.5, 2.5), "second": (1.5, 2.5)}
+    assert version.get("by vector").values == dict.fromkeys(version.schema.names)
     assert values(workspace, "d@1") == {"a": 1, "b": 2}
     assert doctor(workspace) == []
 
 
-def test_append_with_fewer_or_other_columns_leaves_the_rest_empty(workspace: Workspace) -> None:
+def test_append_with_other_columns_leaves_missing_values(workspace: Workspace) -> None:
     workspace.datasets.write("d", SCHEMA, [item("a", 1)], mode="create")
     new = Schema((Column("number", Kind.NUMBER), Column("note", Kind.TEXT)))
     version = workspace.datasets.write("d", new, [Item("b", {"number": 2.0, "note": "x"})], mode="append")
@@ -192,7 +194,7 @@ def test_delete_items(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ref", "words"),
+    ("ref", "message"),
     [
         ("cels", "no dataset 'cels'. Did you mean cells?"),
         ("cells@9", "no version '9'"),
@@ -200,21 +202,21 @@ def test_delete_items(workspace: Workspace) -> None:
         ("cells@latst", "Did you mean latest?"),
     ],
 )
-def test_what_is_not_found_is_answered_with_what_there_is(workspace: Workspace, ref: str, words: str) -> None:
+def test_a_missing_ref_suggests_similar_ones(workspace: Workspace, ref: str, message: str) -> None:
     workspace.datasets.write("cells", SCHEMA, [], mode="create")
     workspace.datasets.alias("cells", "production", 1)
-    with pytest.raises(NotFoundError) as caught:
+    with pytest.raises(NotFoundError) as error:
         workspace.datasets.open(ref)
-    assert words in str(caught.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize("ref", ["", "@1", "cells@"])
-def test_what_is_no_reference_is_refused(workspace: Workspace, ref: str) -> None:
+def test_an_invalid_ref_is_refused(workspace: Workspace, ref: str) -> None:
     with pytest.raises(InvalidValueError, match="not a reference"):
         workspace.datasets.open(ref)
 
 
-def test_appending_to_nothing_is_refused_before_anything_is_read(workspace: Workspace) -> None:
+def test_appending_to_a_missing_dataset_fails_before_items_are_read(workspace: Workspace) -> None:
     def items() -> Iterator[Item]:
         raise AssertionError("read")
         yield item("a")
@@ -225,11 +227,11 @@ def test_appending_to_nothing_is_refused_before_anything_is_read(workspace: Work
         workspace.datasets.write("d", SCHEMA, items(), mode="create", run_id="r1")
 
 
-def test_inputs_are_recorded_exactly_and_protect_what_they_name(workspace: Workspace) -> None:
+def test_inputs_are_recorded_exactly_and_protect_datasets(workspace: Workspace) -> None:
     workspace.datasets.write("raw", SCHEMA, [item("a")], mode="create")
     workspace.datasets.write("cells", SCHEMA, [item("a")], mode="create", inputs=["raw"])
     assert workspace.datasets.open("cells").info.inputs == ("raw@1",)
-    with pytest.raises(ConflictError, match="needed by dataset cells@1"):
+    with pytest.raises(ConflictError, match="used by dataset cells@1"):
         workspace.datasets.remove("raw")
     with pytest.raises(NotFoundError, match="no dataset 'nothing'"):
         workspace.datasets.write("more", SCHEMA, [], mode="create", inputs=["nothing"])
@@ -247,15 +249,15 @@ def test_a_removed_name_can_be_used_again_but_not_its_version_numbers(workspace:
     with pytest.raises(NotFoundError, match="no dataset 'd'"):
         workspace.datasets.remove("d")
     assert list((workspace.location / "datasets").iterdir()) == []
-    again = workspace.datasets.write("d", SCHEMA, [item("b")], mode="create")
-    assert (again.ref, workspace.datasets.aliases("d")) == ("d@3", {})
+    recreated = workspace.datasets.write("d", SCHEMA, [item("b")], mode="create")
+    assert (recreated.ref, workspace.datasets.aliases("d")) == ("d@3", {})
     with pytest.raises(NotFoundError, match="no version '1'"):
         workspace.datasets.open("d@1")
 
 
 @pytest.mark.parametrize("selector", ["9" * 30, "²", "٣", "0", "-1"])
-def test_numbers_that_no_version_has(workspace: Workspace, selector: str) -> None:
-    """One beyond what the catalog holds, and digits of other kinds, ended in an error of Python's."""
+def test_invalid_version_numbers(workspace: Workspace, selector: str) -> None:
+    """A number too large for the catalog, and non-ASCII digits."""
     workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
     with pytest.raises(NotFoundError, match="no version"):
         workspace.datasets.open(f"d@{selector}")

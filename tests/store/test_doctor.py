@@ -1,4 +1,4 @@
-"""Doctor finds what is wrong, and removes only what nobody needs."""
+"""Doctor finds problems, and deletes only orphans."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.store.conftest import SCHEMA, item
 
 from saccade.store.catalog.tables import VersionRow
 from saccade.store.io.process import host_name
-from saccade.store.maintenance.doctor import Problem, doctor, relink_files
+from saccade.store.maintenance.doctor import Issue, doctor, relocate_files
 from saccade.store.workspace import Workspace
 
 
 @pytest.fixture
 def filled(workspace: Workspace) -> Workspace:
     for content in CONTRACT_CONTENT.values():
-        workspace.objects.put_bytes(content)
+        workspace.blobs.put_bytes(content)
     workspace.datasets.write("media", CONTRACT_SCHEMA, contract_items(), mode="create")
     workspace.datasets.write("d", SCHEMA, [item("a"), item("b")], mode="create")
     workspace.datasets.write("d", SCHEMA, [item("a", 1)], mode="merge")
@@ -29,93 +29,93 @@ def filled(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def words(problems: list[Problem]) -> str:
-    return "\n".join(problem.what for problem in problems)
+def messages(issues: list[Issue]) -> str:
+    return "\n".join(issue.what for issue in issues)
 
 
 def table_of(workspace: Workspace, ref: str) -> Path:
     return workspace.datasets.open(ref).snapshot.folder
 
 
-def test_a_sound_workspace_has_no_problems(filled: Workspace) -> None:
+def test_an_intact_workspace_has_no_issues(filled: Workspace) -> None:
     assert doctor(filled, deep=True) == []
 
 
-def test_lost_and_damaged_objects_are_found(filled: Workspace) -> None:
+def test_missing_and_damaged_blobs_are_found(filled: Workspace) -> None:
     image = next(iter(CONTRACT_CONTENT))
-    filled.objects.remove(image)
+    filled.blobs.delete(image)
     damaged = filled.models.open("m").files["w"]
-    filled.objects._fs.pipe_file(filled.objects._name(damaged), b"WEIGHTS")
+    filled.blobs._fs.pipe_file(filled.blobs._name(damaged), b"WEIGHTS")
     shallow, deep = doctor(filled), doctor(filled, deep=True)
-    assert words(shallow) == f"An object that media@1 needs is missing: {image}."
-    assert "An object that m@1 needs is damaged" in words(deep)
-    assert {problem.level for problem in deep} == {"error"}
+    assert messages(shallow) == f"A blob of media@1 is missing: {image}."
+    assert "A blob of m@1 is damaged" in messages(deep)
+    assert {issue.level for issue in deep} == {"error"}
 
 
-def test_a_lost_table_is_found_and_nothing_is_removed_then(filled: Workspace) -> None:
+def test_with_a_missing_table_nothing_is_deleted(filled: Workspace) -> None:
     folder = table_of(filled, "d@1")
-    (folder / "data" / "rubbish.lance").write_bytes(b"x")
+    (folder / "data" / "orphan.lance").write_bytes(b"x")
     next((folder / "_versions").glob("1844*")).unlink()
-    found = doctor(filled, repair=True)
-    assert "d@1 cannot be read" in words(found)
-    assert (folder / "data" / "rubbish.lance").exists()
+    issues = doctor(filled, repair=True)
+    assert "d@1 cannot be read" in messages(issues)
+    assert (folder / "data" / "orphan.lance").exists()
 
 
-def test_a_wrong_count_is_found(filled: Workspace) -> None:
-    with filled.catalog.writing() as session:
+def test_a_wrong_item_count_is_found(filled: Workspace) -> None:
+    with filled.catalog.write_tx() as session:
         session.execute(update(VersionRow).where(VersionRow.items == 3).values(items=4))
-    assert words(doctor(filled)) == "media@1 has 3 items where the catalog says 4."
+    assert messages(doctor(filled)) == "media@1 has 3 items, but the catalog says 4."
 
 
-def test_what_killed_writers_left_is_removed(filled: Workspace) -> None:
+def test_orphans_of_killed_writers_are_deleted(filled: Workspace) -> None:
     before = {path for path in filled.location.rglob("*") if path.is_file()}
     folder = table_of(filled, "d")
-    litter = [
+    orphans = [
         folder / "data" / "orphan.lance",
         folder / "_versions" / "d123.manifest",
         folder / "_deletions" / "0-1-2.arrow",
-        filled.location / "datasets" / "nobody.lance" / "data" / "x.lance",
+        filled.location / "datasets" / "unknown.lance" / "data" / "x.lance",
         filled.location / "tmp" / f"{host_name()}~999999999~1" / "part",
     ]
-    for path in litter:
+    for path in orphans:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
-    found = doctor(filled)
-    assert [problem.repaired for problem in found] == [False, False]
-    assert all(path.exists() for path in litter)
-    assert [problem.repaired for problem in doctor(filled, repair=True)] == [True, True]
+    issues = doctor(filled)
+    assert [issue.repaired for issue in issues] == [False, False]
+    assert all(path.exists() for path in orphans)
+    assert [issue.repaired for issue in doctor(filled, repair=True)] == [True, True]
     assert doctor(filled, deep=True) == []
     assert {path for path in filled.location.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("owner", ["this process", "another-host~1~1"])
-def test_the_work_of_a_writer_that_goes_on_is_left_alone(filled: Workspace, owner: str) -> None:
+def test_files_of_a_running_writer_are_not_deleted(filled: Workspace, owner: str) -> None:
     orphan = table_of(filled, "d") / "data" / "orphan.lance"
     orphan.write_bytes(b"x")
-    busy = filled.scratch.folder if owner == "this process" else filled.location / "tmp" / owner
-    (busy / "write").mkdir(parents=True)
+    scratch_folder = filled.scratch.folder if owner == "this process" else filled.location / "tmp" / owner
+    (scratch_folder / "write").mkdir(parents=True)
     assert doctor(filled, repair=True) == []
     assert orphan.exists()
-    (busy / "write").rmdir()
+    (scratch_folder / "write").rmdir()
     assert len(doctor(filled, repair=True)) == 1
     assert not orphan.exists()
 
 
-def test_folders_of_runs_that_never_began(filled: Workspace) -> None:
-    begun = filled.runs.start("train", "a", {})
-    lost = filled.location / "runs" / "lost"
-    lost.mkdir()
-    assert doctor(filled) == [], "it may just be beginning"
-    os.utime(lost, (1, 1))
-    os.utime(begun.folder, (1, 1))
+def test_empty_folders_of_runs_that_never_started_are_deleted(filled: Workspace) -> None:
+    run = filled.runs.start("train", "a", {})
+    folder = filled.location / "runs" / "unknown"
+    folder.mkdir()
+    assert doctor(filled) == [], "the run may just be starting"
+    os.utime(folder, (1, 1))
+    os.utime(run.folder, (1, 1))
     assert len(doctor(filled, repair=True)) == 1
-    assert not lost.exists()
-    assert begun.folder.exists()
+    assert not folder.exists()
+    assert run.folder.exists()
 
 
-def test_rows_that_refer_to_nothing_are_found(filled: Workspace) -> None:
+def test_foreign_key_violations_are_found(filled: Workspace) -> None:
     if not filled.catalog.is_sqlite:
-        pytest.skip("PostgreSQL never lets them be")
+        pytest.skip("PostgreSQL does not allow them")
     with filled.catalog.engine.connect() as connection:
         connection.exec_driver_sql("COMMIT")
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
@@ -123,11 +123,11 @@ def test_rows_that_refer_to_nothing_are_found(filled: Workspace) -> None:
         connection.exec_driver_sql("DELETE FROM models")
         connection.commit()
     filled.catalog.close()
-    assert "refer to rows that are not there" in words(doctor(filled))
+    assert "refer to missing rows" in messages(doctor(filled))
 
 
-def test_linked_files_with_odd_names_are_there(tmp_path: Path) -> None:
-    """A URI has '%20' where the name has a space; and '::' in a name is no chain of file systems."""
+def test_linked_files_with_unusual_names_are_found(tmp_path: Path) -> None:
+    """Names with spaces, '%20' and '::', which fsspec would take for a chain of file systems."""
     from PIL import Image
 
     from saccade.app.ingest.importing import import_dataset
@@ -135,8 +135,8 @@ def test_linked_files_with_odd_names_are_there(tmp_path: Path) -> None:
 
     folder = tmp_path / "100% ünïcode"
     folder.mkdir()
-    for at, name in enumerate(["a b.png", "c%20d.png", "日本.png", "x::y.png", "#1?.png"]):
-        Image.new("RGB", (8 + at, 8)).save(folder / name)
+    for index, name in enumerate(["a b.png", "c%20d.png", "日本.png", "x::y.png", "#1?.png"]):
+        Image.new("RGB", (8 + index, 8)).save(folder / name)
     with Workspace.create(tmp_path / "home") as workspace:
         version = import_dataset(workspace, folder, "odd", link=True).version
         assert len(version) == 5
@@ -145,8 +145,8 @@ def test_linked_files_with_odd_names_are_there(tmp_path: Path) -> None:
             with version.open_media(item["image"]) as file:
                 assert len(file.read()) == item["image"].size
         assert doctor(workspace, deep=True) == []
-        moved = tmp_path / "elsewhere: now"
+        moved = tmp_path / "new: folder"
         folder.rename(moved)
         assert doctor(workspace) != []
-        assert len(relink_files(workspace, moved).found) == 5
+        assert len(relocate_files(workspace, moved).found) == 5
         assert doctor(workspace, deep=True) == []

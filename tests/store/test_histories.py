@@ -1,4 +1,4 @@
-"""Any history of writes gives, at every version, what a plain dictionary would hold."""
+"""Property test: after any history of writes, every version equals a dictionary that models it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
 from saccade.store.datasets import mutations
-from saccade.store.datasets.datasets import Mode
+from saccade.store.datasets.datasets import WriteMode
 from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
@@ -45,7 +45,7 @@ def schema_of(names: set[str]) -> Schema:
 
 
 def apply(workspace: Workspace, states: list[State], step: tuple[str, Any, set[str]]) -> None:
-    """Do one step to the dataset and to the dictionary; ``states[i]`` is what version ``i + 1`` should hold."""
+    """Apply a step to the dataset and to the model; ``states[i]`` is the expected content of version ``i + 1``."""
     action, argument, names = step
     state = {key: dict(row) for key, row in states[-1].items()}
     if action == "restore":
@@ -54,30 +54,30 @@ def apply(workspace: Workspace, states: list[State], step: tuple[str, Any, set[s
         states.append(states[number - 1])
         return
     if action == "delete":
-        gone = [key for key in argument if key in state]
-        workspace.datasets.delete_items("d", gone)
-        states.append({key: row for key, row in state.items() if key not in gone})
+        deleted = [key for key in argument if key in state]
+        workspace.datasets.delete_items("d", deleted)
+        states.append({key: row for key, row in state.items() if key not in deleted})
         return
-    given_rows = {key: {name: row[name] for name in names} for key, row in argument.items()}
+    new_rows = {key: {name: row[name] for name in names} for key, row in argument.items()}
     if action == "append":
-        given_rows = {key: row for key, row in given_rows.items() if key not in state}
+        new_rows = {key: row for key, row in new_rows.items() if key not in state}
     if action == "replace":
         state = {}
-    for key, row in given_rows.items():
+    for key, row in new_rows.items():
         state[key] = {**dict.fromkeys(COLUMNS), **state.get(key, {}), **row}
-    items = [Item(key, row) for key, row in given_rows.items()]
+    items = [Item(key, row) for key, row in new_rows.items()]
     workspace.datasets.write("d", schema_of(names), items, mode=action)  # type: ignore[arg-type]  # one of the modes
     states.append(state)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("many", [mutations._MANY, 1])
+@pytest.mark.parametrize("max_small_fragments", [mutations._MAX_SMALL_FRAGMENTS, 1])
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=steps)
-def test_a_dataset_is_a_dictionary_with_a_memory(
-    many: int, history: list[tuple[str, Any, set[str]]], monkeypatch: pytest.MonkeyPatch
+def test_every_version_equals_the_model(
+    max_small_fragments: int, history: list[tuple[str, Any, set[str]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mutations, "_MANY", many)
+    monkeypatch.setattr(mutations, "_MAX_SMALL_FRAGMENTS", max_small_fragments)
     with tempfile.TemporaryDirectory() as folder, Workspace.create(folder) as workspace:
         workspace.datasets.write("d", schema_of(set(COLUMNS)), [], mode="create")
         states: list[State] = [{}]
@@ -85,7 +85,7 @@ def test_a_dataset_is_a_dictionary_with_a_memory(
             apply(workspace, states, step)
         for number, state in enumerate(states, 1):
             version = workspace.datasets.open(f"d@{number}")
-            assert [(found.key, found.values) for found in version.items()] == list(state.items())
+            assert [(item.key, item.values) for item in version.items()] == list(state.items())
             assert len(version) == len(state)
             check_info(workspace, number, states)
         assert doctor(workspace) == []
@@ -105,19 +105,19 @@ def check_info(workspace: Workspace, number: int, states: list[State]) -> None:
     assert workspace.datasets.diff(f"d@{number - 1}", f"d@{number}").counts == expected
 
 
-def test_many_small_edits_are_no_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mutations, "_MANY", 4)
+def test_many_small_edits_are_compacted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutations, "_MAX_SMALL_FRAGMENTS", 4)
     schema = schema_of({"n"})
     with Workspace.create(tmp_path) as workspace:
         datasets = workspace.datasets
         first = datasets.write("d", schema, [Item(f"k{n:02}", {"n": 0.0}) for n in range(50)], mode="create")
         for number in range(1, 40):
-            mode: Mode = "append" if number % 10 == 0 else "merge"
+            mode: WriteMode = "append" if number % 10 == 0 else "merge"
             key = f"new{number}" if mode == "append" else f"k{number % 13:02}"
             datasets.write("d", schema, [Item(key, {"n": float(number)})], mode=mode)
         last = datasets.open("d")
         assert len(last.snapshot.table.get_fragments()) <= 4 + 1
-        assert [item.key for item in last.items()][:50] == first.keys(), "and all is where it was"
+        assert [item.key for item in last.items()][:50] == first.keys(), "the order is unchanged"
         for number in (1, 7, 23, 40):
             version = datasets.open(f"d@{number}")
             expected = {f"k{n % 13:02}": float(n) for n in range(1, number) if n % 10}

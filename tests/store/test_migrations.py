@@ -1,4 +1,4 @@
-"""The migrations make exactly the tables that the code expects."""
+"""The migrations create exactly the tables that the code expects."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from saccade.store.catalog.tables import (
     DatasetRow,
     EvaluationRow,
     JobRow,
-    PersonRow,
     ProjectRow,
     RunRow,
     TokenRow,
+    UserRow,
     VersionRow,
 )
 
 
 def _catalog(tmp_path: Path) -> Catalog:
     catalog = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
-    catalog.prepare()
+    catalog.migrate()
     return catalog
 
 
-def test_migrated_tables_are_those_of_the_code(tmp_path: Path) -> None:
+def test_migrated_tables_match_the_code(tmp_path: Path) -> None:
     catalog = _catalog(tmp_path)
     with catalog.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -47,15 +47,15 @@ def test_head_is_the_last_revision() -> None:
     assert ScriptDirectory.from_config(config()).get_heads() == [HEAD]
 
 
-def test_preparing_twice_changes_nothing_and_there_is_one_default_project(tmp_path: Path) -> None:
+def test_migrating_twice_changes_nothing_and_creates_one_default_project(tmp_path: Path) -> None:
     catalog = _catalog(tmp_path)
-    catalog.prepare()
-    with catalog.reading() as session:
+    catalog.migrate()
+    with catalog.read_tx() as session:
         assert [row.name for row in session.scalars(select(ProjectRow))] == ["default"]
     catalog.close()
 
 
-def test_a_failed_upgrade_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_upgrade_is_rolled_back(tmp_path: Path) -> None:
     catalog = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
     with catalog.engine.connect() as connection:
         with connection.begin() as transaction:
@@ -65,7 +65,7 @@ def test_a_failed_upgrade_leaves_nothing(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_downgrade_takes_everything_away(tmp_path: Path) -> None:
+def test_downgrade_drops_all_tables(tmp_path: Path) -> None:
     catalog = _catalog(tmp_path)
     with catalog.engine.begin() as connection:
         settings = config()
@@ -76,8 +76,8 @@ def test_downgrade_takes_everything_away(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_a_workspace_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
-    """Rows that the first catalog held are there, with what the new columns mean for them."""
+def test_the_first_revision_is_upgraded(tmp_path: Path) -> None:
+    """Rows of the first revision are kept, with default values in the new columns."""
     url = f"sqlite:///{tmp_path / 'catalog.db'}"
     catalog = Catalog(url)
     with catalog.engine.begin() as connection:
@@ -93,8 +93,8 @@ def test_a_workspace_of_the_first_version_is_brought_up_to_date(tmp_path: Path) 
             " 'hello', '', '2026-01-01', 3, 3, 0, 0, '[]')"
         )
         connection.exec_driver_sql("INSERT INTO dataset_aliases VALUES (1, 'gold', 1)")
-    catalog.prepare()
-    with catalog.reading() as session:
+    catalog.migrate()
+    with catalog.read_tx() as session:
         version = session.scalars(select(VersionRow)).one()
         assert (version.message, version.items, version.merged, version.origin) == ("hello", 3, None, None)
         assert len(session.scalars(select(DatasetRow)).one().uid) == 32
@@ -102,18 +102,20 @@ def test_a_workspace_of_the_first_version_is_brought_up_to_date(tmp_path: Path) 
     catalog.close()
 
 
-def test_every_table_can_be_made_in_postgresql() -> None:
-    made: list[str] = []
-    postgresql = create_mock_engine("postgresql://", lambda statement, *_: made.append(str(statement)))
+def test_every_table_can_be_created_in_postgresql() -> None:
+    statements: list[str] = []
+    postgresql = create_mock_engine("postgresql://", lambda statement, *_: statements.append(str(statement)))
     Base.metadata.create_all(postgresql, checkfirst=False)
-    assert sum("CREATE TABLE" in statement for statement in made) == len(Base.metadata.sorted_tables)
+    assert sum("CREATE TABLE" in statement for statement in statements) == len(Base.metadata.sorted_tables)
 
 
-def test_connections_are_durable_and_keep_foreign_keys(tmp_path: Path) -> None:
+def test_connections_are_durable_and_enforce_foreign_keys(tmp_path: Path) -> None:
     catalog = _catalog(tmp_path)
     with catalog.engine.connect() as connection:
-        read = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")}
-        assert read == {"journal_mode": "wal", "synchronous": 2}
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")
+        }
+        assert pragmas == {"journal_mode": "wal", "synchronous": 2}
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
     catalog.close()
 
@@ -145,30 +147,30 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("released", ["0001", "0002", "0003", "0004", "0005", "0006"])
-def test_every_released_catalog_is_brought_up_to_date(tmp_path: Path, released: str) -> None:
-    """With rows in its tables, which are the default project's afterwards; none is lost."""
+@pytest.mark.parametrize("revision_id", ["0001", "0002", "0003", "0004", "0005", "0006"])
+def test_every_revision_is_upgraded(tmp_path: Path, revision_id: str) -> None:
+    """Rows are kept, and belong to the default project afterwards."""
     catalog = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
     with catalog.engine.begin() as connection:
         settings = config()
         settings.attributes["connection"] = connection
         for revision, rows in ROWS.items():
-            if revision <= released:
+            if revision <= revision_id:
                 command.upgrade(settings, revision)
                 for row in rows:
                     connection.exec_driver_sql(row)
-        command.upgrade(settings, released)
-    catalog.prepare()
+        command.upgrade(settings, revision_id)
+    catalog.migrate()
     with catalog.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
         assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
-    with catalog.of(1).reading() as session:
+    with catalog.scoped(1).read_tx() as session:
         assert [row.id for row in session.scalars(select(RunRow))] == ["r1"]
         assert [row.id for row in session.scalars(select(EvaluationRow))] == ["e1"]
         assert [row.alias for row in session.scalars(select(AliasChangeRow))] == ["production"]
-        expected = ["t1"] if released >= "0003" else []
+        expected = ["t1"] if revision_id >= "0003" else []
         assert [row.id for row in session.scalars(select(TokenRow))] == expected
-        assert [row.former for row in session.scalars(select(PersonRow))] == [None for _ in expected]
+        assert [row.former_email_hash for row in session.scalars(select(UserRow))] == [None for _ in expected]
         assert len(session.scalars(select(AuditRow)).all()) == len(expected)
-        assert [row.id for row in session.scalars(select(JobRow))] == (["j1"] if released >= "0004" else [])
+        assert [row.id for row in session.scalars(select(JobRow))] == (["j1"] if revision_id >= "0004" else [])
     catalog.close()

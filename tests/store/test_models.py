@@ -1,4 +1,4 @@
-"""Models: versions, aliases, files."""
+"""Models: versions, aliases and files."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from saccade.store.registry.models import ModelVersion
 from saccade.store.workspace import Workspace
 
 
-def add(workspace: Workspace, name: str = "ships", weights: bytes = b"weights", **more: object) -> ModelVersion:
+def add(workspace: Workspace, name: str = "ships", weights: bytes = b"weights", **overrides: object) -> ModelVersion:
     files: dict[str, Path | bytes] = {"weights.safetensors": weights, "labels/map.json": b"{}"}
-    facts = {"files": files, "manifest": {"classes": ("a", "b")}, "metrics": {"map": 0.5}, **more}
-    return workspace.models.add(name, **facts)  # type: ignore[arg-type]  # the tests pass what add takes
+    arguments = {"files": files, "manifest": {"classes": ("a", "b")}, "metrics": {"map": 0.5}, **overrides}
+    return workspace.models.add(name, **arguments)  # type: ignore[arg-type]  # the tests pass valid arguments
 
 
-def test_versions_are_numbered_and_keep_what_they_were_given(workspace: Workspace, tmp_path: Path) -> None:
+def test_versions_are_numbered_and_store_their_values(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "w").write_bytes(b"from a file")
     add(workspace)
     second = add(workspace, files={"w": tmp_path / "w"}, metrics={"map": np.float32(0.5), "ap": float("nan")})
     assert second.ref == "ships@2"
-    found = workspace.models.open("ships")
-    assert found == second
-    assert found.read_file("w") == b"from a file"
-    if workspace.objects.is_local:
-        assert found.path("w").read_bytes() == b"from a file"
-    assert found.metrics == {"map": 0.5, "ap": None}
+    version = workspace.models.open("ships")
+    assert version == second
+    assert version.read_file("w") == b"from a file"
+    if workspace.blobs.is_local:
+        assert version.path("w").read_bytes() == b"from a file"
+    assert version.metrics == {"map": 0.5, "ap": None}
     assert workspace.models.open("ships@1").manifest == {"classes": ["a", "b"]}
     assert [version.number for version in workspace.models.versions("ships")] == [2, 1]
     add(workspace, "boats")
@@ -39,21 +39,21 @@ def test_versions_are_numbered_and_keep_what_they_were_given(workspace: Workspac
     assert doctor(workspace) == []
 
 
-def test_what_is_not_found_is_answered_with_what_to_do(workspace: Workspace) -> None:
+def test_not_found_errors_say_what_to_do(workspace: Workspace) -> None:
     add(workspace)
-    for ref, words in (
+    for ref, text in (
         ("shps", "Did you mean ships?"),
         ("ships@4", "no version '4'"),
         ("ships@production", "saccade models promote ships@1 production"),
     ):
         with pytest.raises(NotFoundError) as caught:
             workspace.models.open(ref)
-        assert words in str(caught.value)
+        assert text in str(caught.value)
     with pytest.raises(NotFoundError, match=r"no file 'weights\.pt'\. Did you mean weights\.safetensors\?"):
         workspace.models.open("ships").read_file("weights.pt")
 
 
-def test_promotion_moves_an_alias_and_is_recorded(workspace: Workspace) -> None:
+def test_promoting_moves_an_alias_and_is_recorded(workspace: Workspace) -> None:
     add(workspace)
     add(workspace)
     assert workspace.models.promote("ships@1", "production", author="ann") is None
@@ -67,26 +67,26 @@ def test_promotion_moves_an_alias_and_is_recorded(workspace: Workspace) -> None:
         ("production", 1, 2, "bob"),
         ("staging", None, 2, ""),
     ]
-    with pytest.raises(InvalidValueError, match="names a version already"):
+    with pytest.raises(InvalidValueError, match="already selects a version"):
         workspace.models.promote("ships", "latest")
 
 
 @pytest.mark.parametrize("name", ["", "/abs", "../up", "a/../../b", "a\\b", "C:x", "manifest.json"])
-def test_files_stay_inside(workspace: Workspace, name: str) -> None:
-    with pytest.raises(InvalidValueError, match="may not hold a file"):
+def test_file_names_outside_of_the_folder_are_rejected(workspace: Workspace, name: str) -> None:
+    with pytest.raises(InvalidValueError, match="may not contain a file"):
         add(workspace, files={name: b""})
     assert workspace.models.list() == []
 
 
-def test_a_model_of_an_unknown_run_or_dataset_is_refused_whole(workspace: Workspace) -> None:
-    for more in ({"run_id": "none"}, {"inputs": ["none"]}):
+def test_an_unknown_run_or_dataset_is_rejected(workspace: Workspace) -> None:
+    for overrides in ({"run_id": "none"}, {"inputs": ["none"]}):
         with pytest.raises(NotFoundError):
-            add(workspace, **more)
+            add(workspace, **overrides)
     assert workspace.models.list() == []
     assert add(workspace).ref == "ships@1"
 
 
-def test_export_writes_everything_into_an_empty_folder(workspace: Workspace, tmp_path: Path) -> None:
+def test_export_writes_all_files_to_an_empty_folder(workspace: Workspace, tmp_path: Path) -> None:
     workspace.datasets.write("d", SCHEMA, [], mode="create")
     add(workspace, inputs=["d"], licence="Apache-2.0")
     target = tmp_path / "deep" / "out"
@@ -103,10 +103,10 @@ def test_export_writes_everything_into_an_empty_folder(workspace: Workspace, tmp
     assert (tmp_path / "empty" / "manifest.json").exists()
 
 
-def test_an_export_that_fails_leaves_nothing(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_failed_export_leaves_no_files(workspace: Workspace, tmp_path: Path) -> None:
     version = add(workspace)
-    workspace.objects.remove(version.files["labels/map.json"])
-    with pytest.raises(NotFoundError, match="no object"):
+    workspace.blobs.delete(version.files["labels/map.json"])
+    with pytest.raises(NotFoundError, match="no blob"):
         workspace.models.export("ships", tmp_path / "out")
     (tmp_path / "file").touch()
     with pytest.raises(WorkspaceError, match="cannot be written"):
@@ -124,11 +124,11 @@ def test_remove_one_version_or_all(workspace: Workspace) -> None:
     workspace.models.remove("ships@1")
     workspace.models.remove("ships@production", force=True)
     assert [version.number for version in workspace.models.versions("ships")] == [2]
-    with pytest.raises(ConflictError, match="needed by model ships@2"):
+    with pytest.raises(ConflictError, match="used by model ships@2"):
         workspace.datasets.remove("d")
     workspace.models.remove("ships")
     assert workspace.models.list() == []
     with pytest.raises(NotFoundError, match="no model 'ships'"):
         workspace.models.open("ships")
     workspace.datasets.remove("d")
-    assert add(workspace).ref == "ships@4", "a number is never given twice"
+    assert add(workspace).ref == "ships@4", "numbers are never reused"

@@ -1,4 +1,4 @@
-"""Small objects lie together in packs, and are read, checked, copied and removed as any others are."""
+"""Packs of small blobs: reading, verifying, copying and deleting their blobs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from saccade.core.errors import NotFoundError, WorkspaceError
 from saccade.store.blobs import blob_batch, packs
-from saccade.store.blobs.blob_batch import ObjectBatch
-from saccade.store.blobs.blob_store import ObjectStore
-from saccade.store.blobs.packs import Pack, Packing, Packs, finish, unfinished
-from saccade.store.io.atomic import Scratch
+from saccade.store.blobs.blob_batch import BlobBatch
+from saccade.store.blobs.blob_store import BlobStore
+from saccade.store.blobs.packs import Pack, PackFolder, PackWriter, finalize_pack, recover_partial
+from saccade.store.io.atomic import ScratchDir
 from saccade.store.maintenance.backup import back_up, restore
 from saccade.store.maintenance.gc import collect_garbage
 from saccade.store.workspace import Workspace
@@ -32,28 +32,28 @@ def content(number: int) -> bytes:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ObjectStore:
-    return ObjectStore(str(tmp_path / "objects"), Scratch(tmp_path / "tmp"))
+def store(tmp_path: Path) -> BlobStore:
+    return BlobStore(str(tmp_path / "objects"), ScratchDir(tmp_path / "tmp"))
 
 
 @pytest.fixture
-def filled(store: ObjectStore) -> ObjectStore:
+def filled(store: BlobStore) -> BlobStore:
     put_many(store, range(300))
     return store
 
 
-def put_many(store: ObjectStore, numbers: range) -> None:
+def put_many(store: BlobStore, numbers: range) -> None:
     with store.batch(packed=True) as batch:
         for number in numbers:
             batch.put_bytes(content(number))
         batch.finish()
 
 
-def pack_files(store: ObjectStore) -> list[Path]:
+def pack_files(store: BlobStore) -> list[Path]:
     return sorted(Path(store.url).glob("packs/*"))
 
 
-# Digests of any kind: some begin alike, some are equal, some end in zeros.
+# Some digests have the same prefix, some are equal, some end in zeros.
 DIGESTS = st.one_of(
     st.binary(min_size=32, max_size=32),
     st.tuples(st.sampled_from([b"\0" * 8, b"\xff" * 8, b"12345678"]), st.binary(min_size=24, max_size=24)).map(
@@ -64,77 +64,79 @@ DIGESTS = st.one_of(
 
 
 @settings(deadline=None)
-@given(put=st.lists(st.tuples(DIGESTS, st.binary(max_size=50))), others=st.lists(DIGESTS, max_size=5))
-def test_whatever_is_put_into_a_pack_is_found_and_nothing_else(
-    tmp_path_factory: pytest.TempPathFactory, put: list[tuple[bytes, bytes]], others: list[bytes]
+@given(added=st.lists(st.tuples(DIGESTS, st.binary(max_size=50))), others=st.lists(DIGESTS, max_size=5))
+def test_a_pack_contains_exactly_what_was_added(
+    tmp_path_factory: pytest.TempPathFactory, added: list[tuple[bytes, bytes]], others: list[bytes]
 ) -> None:
     folder = tmp_path_factory.mktemp("packs")
-    packing = Packing(folder)
+    writer = PackWriter(folder)
     first: dict[bytes, bytes] = {}
-    for digest, data in put:
-        packing.put(digest, data)
+    for digest, data in added:
+        writer.put(digest, data)
         first.setdefault(digest, data)
-    packing.close()
-    for path in packing.paths:
-        assert dict(unfinished(path)) == first
-        path.rename(folder / finish(path))
-    found = Packs(folder)
-    assert {digest: found.read(digest) for digest in first} == first
-    assert {digest: found.size(digest) for digest in first} == {digest: len(data) for digest, data in first.items()}
-    assert [row.digest for pack in found.all() for row in pack.rows()] == sorted(first)
+    writer.close()
+    for path in writer.paths:
+        assert dict(recover_partial(path)) == first
+        path.rename(folder / finalize_pack(path))
+    pack_folder = PackFolder(folder)
+    assert {digest: pack_folder.read(digest) for digest in first} == first
+    assert {digest: pack_folder.size(digest) for digest in first} == {
+        digest: len(data) for digest, data in first.items()
+    }
+    assert [entry.digest for pack in pack_folder.list_packs() for entry in pack.entries()] == sorted(first)
     for digest in others:
-        assert found.read(digest) == first.get(digest)
+        assert pack_folder.read(digest) == first.get(digest)
 
 
-def test_what_comes_again_after_it_was_forgotten_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs, "_REMEMBERED", 3)
-    packing = Packing(tmp_path)
+def test_duplicates_beyond_the_recent_digests_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "_MAX_RECENT_DIGESTS", 3)
+    writer = PackWriter(tmp_path)
     for number in (1, 2, 3, 4, 1, 2, 5):
-        packing.put(digest_of(content(number)), content(number))
-    packing.close()
-    (path,) = packing.paths
-    pack = Pack.open(path.rename(tmp_path / finish(path)))
-    assert [row.digest for row in pack.rows()] == sorted(digest_of(content(number)) for number in range(1, 6))
+        writer.put(digest_of(content(number)), content(number))
+    writer.close()
+    (path,) = writer.paths
+    pack = Pack.open(path.rename(tmp_path / finalize_pack(path)))
+    assert [entry.digest for entry in pack.entries()] == sorted(digest_of(content(number)) for number in range(1, 6))
 
 
-def test_a_pack_that_is_full_is_followed_by_another(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs, "_LARGEST", 5000)
+def test_a_full_pack_is_followed_by_another(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "_MAX_PACK_BYTES", 5000)
     put_many(store, range(400))
     assert len(pack_files(store)) > 2
     assert max(len(Pack.open(path)) for path in pack_files(store)) < 400
     assert [store.read(digest_of(content(number)).hex()) for number in range(400)] == list(map(content, range(400)))
 
 
-def test_many_small_objects_are_few_files_and_few_are_files_of_their_own(store: ObjectStore) -> None:
-    put_many(store, range(blob_batch._FEW - 1))
+def test_many_small_blobs_become_a_pack_and_few_become_files(store: BlobStore) -> None:
+    put_many(store, range(blob_batch._MIN_PACKED_BLOBS - 1))
     assert pack_files(store) == []
-    put_many(store, range(blob_batch._FEW - 1, 1000))
+    put_many(store, range(blob_batch._MIN_PACKED_BLOBS - 1, 1000))
     assert len(pack_files(store)) == 1
     assert len(list(store.digests())) == 1000
     for number in range(1000):
         digest = digest_of(content(number)).hex()
         with store.open(digest) as file:
             assert store.read(digest) == file.read() == content(number)
-        assert store.is_held(digest, len(content(number)))
-        assert not store.is_held(digest, 1)
+        assert store.contains(digest, len(content(number)))
+        assert not store.contains(digest, 1)
         assert store.size(digest) == len(content(number))
-        assert store.is_sound(digest)
+        assert store.verify(digest)
     assert list(store.digests()) == sorted((digest_of(content(n)).hex(), len(content(n))) for n in range(1000))
 
 
-def test_large_objects_are_files_beside_a_pack(store: ObjectStore) -> None:
-    large = bytes(packs.SMALL + 1)
+def test_large_blobs_are_files_next_to_a_pack(store: BlobStore) -> None:
+    large = bytes(packs.MAX_PACKED_BYTES + 1)
     with store.batch(packed=True) as batch:
         for number in range(300):
             batch.put_bytes(content(number))
         batch.put_bytes(large)
         batch.finish()
-    assert store.open_path(digest_of(large).hex()) is not None
-    assert store.open_path(digest_of(content(1)).hex()) is None
+    assert store.local_path(digest_of(large).hex()) is not None
+    assert store.local_path(digest_of(content(1)).hex()) is None
     assert len(list(store.digests())) == 301
 
 
-def test_nothing_is_there_before_the_end_and_nothing_without_one(store: ObjectStore) -> None:
+def test_an_unfinished_batch_adds_no_blobs(store: BlobStore) -> None:
     with store.batch(packed=True) as batch, ThreadPoolExecutor(8) as pool:
         digests = list(pool.map(batch.put_bytes, [content(number % 300) for number in range(900)]))
         assert not any(store.exists(digest) for digest in digests)
@@ -142,23 +144,23 @@ def test_nothing_is_there_before_the_end_and_nothing_without_one(store: ObjectSt
     assert not [path for path in Path(store.scratch_root).rglob("*") if path.is_file()]
 
 
-def test_what_is_in_a_pack_is_not_written_again(filled: ObjectStore) -> None:
+def test_a_packed_blob_is_not_written_again(filled: BlobStore) -> None:
     put_many(filled, range(300))
     assert len(pack_files(filled)) == 1
     assert filled.put_bytes(content(5)) == digest_of(content(5)).hex()
-    assert filled.open_path(digest_of(content(5)).hex()) is None
+    assert filled.local_path(digest_of(content(5)).hex()) is None
 
 
-def test_a_damaged_file_is_written_over_although_there_are_packs(store: ObjectStore) -> None:
+def test_a_damaged_file_is_overwritten_by_a_packed_batch(store: BlobStore) -> None:
     digest = store.put_bytes(content(7))
-    path = store.open_path(digest)
+    path = store.local_path(digest)
     assert path is not None
     path.write_bytes(b"cut")
     put_many(store, range(300))
     assert store.read(digest) == content(7)
 
 
-def test_streams_that_are_not_what_they_say_are_not_kept(store: ObjectStore) -> None:
+def test_streams_with_a_wrong_digest_or_size_are_rejected(store: BlobStore) -> None:
     digest = digest_of(content(9)).hex()
     with store.batch(packed=True) as batch:
         assert not batch.put_stream(io.BytesIO(content(9)[:-1]), digest, len(content(9)))
@@ -166,112 +168,112 @@ def test_streams_that_are_not_what_they_say_are_not_kept(store: ObjectStore) -> 
         assert not batch.put_stream(io.BytesIO(content(8)), digest, len(content(8)))
         assert batch.put_stream(io.BytesIO(content(9)), digest, len(content(9)))
         batch.finish()
-    assert [found for found, _ in store.digests()] == [digest]
+    assert [stored for stored, _ in store.digests()] == [digest]
 
 
-def test_what_other_processes_put_is_adopted(store: ObjectStore) -> None:
+def test_a_batch_attaches_what_other_processes_detached(store: BlobStore) -> None:
     with store.batch(packed=True) as batch:
-        others = []
+        others: list[BlobBatch] = []
         for _ in range(2):
-            settings = batch.for_process()
-            others.append(ObjectBatch(store, Path(settings["folder"]), packed=settings["packed"]))
+            settings = batch.worker_settings()
+            others.append(BlobBatch(store, Path(settings["folder"]), packed=settings["packed"]))
         for number in range(400):
-            others[number % 2].put_bytes(content(number // 3))  # some of it by both
+            others[number % 2].put_bytes(content(number // 3))  # some blobs by both
             if number % 20 < 2:
-                batch.adopt(others[number % 2].handed_over())
+                batch.attach(others[number % 2].detach())
         for other in others:
-            batch.adopt(other.handed_over())
+            batch.attach(other.detach())
             other.close()
         batch.put_bytes(content(500))
         batch.finish()
     assert len(list(store.digests())) == len({content(number // 3) for number in range(400)}) + 1
-    assert all(store.is_sound(digest) for digest, _ in store.digests())
+    assert all(store.verify(digest) for digest, _ in store.digests())
 
 
-def test_packs_that_others_make_are_seen_at_once(tmp_path: Path) -> None:
-    one, other = (ObjectStore(str(tmp_path / "objects"), Scratch(tmp_path / "tmp")) for _ in range(2))
+def test_new_packs_of_other_processes_are_visible_immediately(tmp_path: Path) -> None:
+    writer, reader = (BlobStore(str(tmp_path / "objects"), ScratchDir(tmp_path / "tmp")) for _ in range(2))
     for turn in range(10):
         numbers = range(turn * 300, (turn + 1) * 300)
-        assert not other.exists(digest_of(content(numbers[0])).hex())
-        put_many(one, numbers)
-        assert all(other.exists(digest_of(content(number)).hex()) for number in numbers)
+        assert not reader.exists(digest_of(content(numbers[0])).hex())
+        put_many(writer, numbers)
+        assert all(reader.exists(digest_of(content(number)).hex()) for number in numbers)
 
 
-def test_what_is_removed_is_gone_and_the_rest_stays(filled: ObjectStore) -> None:
-    reader = ObjectStore(filled.url, Scratch(Path(filled.scratch_root)))
+def test_deleted_blobs_are_gone_and_the_others_remain(filled: BlobStore) -> None:
+    reader = BlobStore(filled.url, ScratchDir(Path(filled.scratch_root)))
     assert reader.read(digest_of(content(1)).hex()) == content(1)
-    gone = [digest_of(content(number)).hex() for number in range(0, 300, 2)]
-    filled.remove_all(gone)
+    deleted = [digest_of(content(number)).hex() for number in range(0, 300, 2)]
+    filled.delete_many(deleted)
     for number in range(300):
         digest = digest_of(content(number)).hex()
         for store in (filled, reader):
-            if digest in gone:
+            if digest in deleted:
                 with pytest.raises(NotFoundError, match=digest):
                     store.read(digest)
             else:
                 assert store.read(digest) == content(number)
-    filled.remove_all([digest for digest, _ in filled.digests()])
+    filled.delete_many([digest for digest, _ in filled.digests()])
     assert list(reader.digests()) == []
     assert pack_files(filled) == []
     assert not [path for path in Path(filled.scratch_root).rglob("*") if path.is_file()]
 
 
-def test_little_packs_become_one_when_garbage_is_collected(store: ObjectStore) -> None:
+def test_small_packs_are_merged_when_blobs_are_deleted(store: BlobStore) -> None:
     for turn in range(3):
         put_many(store, range(turn * 300, (turn + 1) * 300))
     before = list(store.digests())
     assert len(pack_files(store)) == 3
-    store.remove_all([])
-    (joined,) = pack_files(store)
+    store.delete_many([])
+    (merged,) = pack_files(store)
     assert list(store.digests()) == before
-    store.remove_all([])
-    assert pack_files(store) == [joined]
+    store.delete_many([])
+    assert pack_files(store) == [merged]
 
 
-def harms(path: Path) -> Iterator[bytes]:
-    whole = path.read_bytes()
-    yield from (whole[:length] for length in (0, 5, 40, len(whole) - 40, len(whole) - 1))
-    yield whole + b"x"
-    for place in range(len(whole) - 32 - 300 * 8, len(whole) - 8, 97):  # where digests are looked for, and the numbers
-        yield whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+def damaged_contents(path: Path) -> Iterator[bytes]:
+    content = path.read_bytes()
+    yield from (content[:length] for length in (0, 5, 40, len(content) - 40, len(content) - 1))
+    yield content + b"x"
+    for offset in range(len(content) - 32 - 300 * 8, len(content) - 8, 97):  # the search index and the footer
+        yield content[:offset] + bytes([content[offset] ^ 1]) + content[offset + 1 :]
 
 
-def test_a_damaged_pack_has_nothing_and_the_others_all_that_they_had(filled: ObjectStore) -> None:
+def test_a_damaged_pack_does_not_affect_the_others(filled: BlobStore) -> None:
     (path,) = pack_files(filled)
     put_many(filled, range(1000, 1300))
-    for harm in list(harms(path)):
-        path.write_bytes(harm)
+    for damaged in list(damaged_contents(path)):
+        path.write_bytes(damaged)
         with pytest.raises(WorkspaceError):
             Pack.open(path)
-        store = ObjectStore(filled.url, Scratch(Path(filled.scratch_root)))
+        store = BlobStore(filled.url, ScratchDir(Path(filled.scratch_root)))
         assert not store.exists(digest_of(content(3)).hex())
         assert store.read(digest_of(content(1003)).hex()) == content(1003)
 
 
-def test_changed_contents_are_found(filled: ObjectStore) -> None:
+def test_changed_contents_fail_the_verification(filled: BlobStore) -> None:
     (path,) = pack_files(filled)
     with path.open("r+b") as file:
         file.write(b"!")
-    assert [filled.is_sound(digest) for digest, _ in filled.digests()].count(False) == 1
+    assert [filled.verify(digest) for digest, _ in filled.digests()].count(False) == 1
 
 
-def test_a_workspace_with_packs_is_checked_cleaned_and_copied(tmp_path: Path) -> None:
+def test_backup_restore_and_garbage_collection_of_packs(tmp_path: Path) -> None:
     with Workspace.create(tmp_path / "one") as workspace:
-        put_many(workspace.objects, range(300))
+        put_many(workspace.blobs, range(300))
         copy = back_up(workspace, tmp_path / "copy")
         assert copy.files > 0
-        before = list(workspace.objects.digests())
+        before = list(workspace.blobs.digests())
         restore(tmp_path / "copy", tmp_path / "two")
         with Workspace.open(tmp_path / "two") as restored:
-            assert list(restored.objects.digests()) == before
-            assert all(restored.objects.is_sound(digest) for digest, _ in before)
-        found = collect_garbage(workspace)
-        assert found.objects == 300
-        assert found.bytes >= sum(size for _, size in before)
-        assert list(workspace.objects.digests()) == []
+            assert list(restored.blobs.digests()) == before
+            assert all(restored.blobs.verify(digest) for digest, _ in before)
+        result = collect_garbage(workspace)
+        assert result.objects == 300
+        assert result.bytes >= sum(size for _, size in before)
+        assert list(workspace.blobs.digests()) == []
 
 
-def test_a_disk_that_refuses_is_a_workspace_error(store: ObjectStore) -> None:
+def test_a_failed_write_raises_a_workspace_error(store: BlobStore) -> None:
     with store.batch(packed=True) as batch:
         for number in range(300):
             batch.put_bytes(content(number))

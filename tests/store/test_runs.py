@@ -15,17 +15,17 @@ from tests.store.conftest import SCHEMA, item
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.store.catalog.ids import new_id
 from saccade.store.catalog.tables import RunRow, now
-from saccade.store.io.process import is_alive, process_identity
+from saccade.store.io.process import is_alive, lease_owner_id
 from saccade.store.workspace import Workspace
 
 
 def test_ids_are_short_and_sort_by_time() -> None:
-    made = []
+    ids = []
     for _ in range(20):
-        made.append(new_id())
+        ids.append(new_id())
         time.sleep(0.002)
-    assert made == sorted(set(made))
-    assert {len(name) for name in made} == {12}
+    assert ids == sorted(set(ids))
+    assert {len(run_id) for run_id in ids} == {12}
 
 
 def test_a_run_from_start_to_finish(workspace: Workspace) -> None:
@@ -40,7 +40,7 @@ def test_a_run_from_start_to_finish(workspace: Workspace) -> None:
     assert (done.state, done.metrics, done.outputs) == ("finished", {"loss": None}, ("d@1",))
     assert done.finished is not None
     assert done.finished >= done.created
-    with pytest.raises(ConflictError, match="has ended already: it is finished"):
+    with pytest.raises(ConflictError, match="has already ended: it is finished"):
         workspace.runs.finish(run.id, "failed")
 
 
@@ -64,7 +64,7 @@ def test_list_and_latest(workspace: Workspace) -> None:
     assert workspace.runs.get(ids[0]).error == "boom"
 
 
-def test_wrong_ids_states_and_inputs(workspace: Workspace) -> None:
+def test_invalid_ids_states_and_inputs(workspace: Workspace) -> None:
     for call in (workspace.runs.get, workspace.runs.resume, lambda name: workspace.runs.finish(name, "failed")):
         with pytest.raises(NotFoundError, match="no run 'none'"):
             call("none")
@@ -105,18 +105,18 @@ def test_a_run_whose_process_died_is_interrupted_and_can_be_resumed(workspace: W
         workspace.runs.resume(name)
 
 
-def test_a_run_of_another_machine_is_judged_by_its_heartbeat(workspace: Workspace) -> None:
+def test_the_lease_of_a_run_on_another_machine_expires(workspace: Workspace) -> None:
     run = workspace.runs.start("train", "a", {})
     for age, state in ((timedelta(seconds=10), "running"), (timedelta(hours=1), "interrupted")):
-        with workspace.catalog.writing() as session:
+        with workspace.catalog.write_tx() as session:
             values = {"process": "another-host~1~1", "heartbeat": now() - age}
             session.execute(update(RunRow).where(RunRow.id == run.id).values(**values))
         assert workspace.runs.get(run.id).state == state
 
 
-def test_a_process_id_used_again_is_another_process() -> None:
-    host, _, started = process_identity().split("~")
-    assert is_alive(process_identity()) is True
+def test_a_reused_process_id_is_another_process() -> None:
+    host, _, started = lease_owner_id().split("~")
+    assert is_alive(lease_owner_id()) is True
     assert is_alive(f"{host}~{os.getpid()}~{int(started or 0) + 1}") is False
     assert is_alive(f"{host}~999999999~1") is False
     assert is_alive(f"not-{host}~1~1") is None
@@ -134,23 +134,23 @@ def test_evaluations(workspace: Workspace) -> None:
     assert (first.model, first.dataset, first.report) == ("m@1", "d@1", b"<html>")
     assert (second.model, second.dataset, second.report) == (None, "d@2", None)
     assert workspace.evaluations.get(first.id) == first
-    found = workspace.evaluations.list
-    assert {evaluation.id for evaluation in found()} == {first.id, second.id, third.id}
-    assert [evaluation.id for evaluation in found(model="m")] == [first.id]
-    assert [evaluation.id for evaluation in found(dataset="d@1")] == [first.id]
-    assert [evaluation.id for evaluation in found(model="mm@latest", dataset="d")] == [third.id]
+    list_evaluations = workspace.evaluations.list
+    assert {evaluation.id for evaluation in list_evaluations()} == {first.id, second.id, third.id}
+    assert [evaluation.id for evaluation in list_evaluations(model="m")] == [first.id]
+    assert [evaluation.id for evaluation in list_evaluations(dataset="d@1")] == [first.id]
+    assert [evaluation.id for evaluation in list_evaluations(model="mm@latest", dataset="d")] == [third.id]
     with pytest.raises(NotFoundError, match="no evaluation 'x'"):
         workspace.evaluations.get("x")
     with pytest.raises(NotFoundError, match="no model 'none'"):
         add("none", "d", "val", "boxes", {})
-    with pytest.raises(ConflictError, match="needed by evaluation"):
+    with pytest.raises(ConflictError, match="used by evaluation"):
         workspace.datasets.remove("d")
 
 
-def test_lineage_reaches_everything(workspace: Workspace) -> None:
+def test_lineage_is_complete(workspace: Workspace) -> None:
     datasets = workspace.datasets
-    bring = workspace.runs.start("import", "raw", {"source": "folder"})
-    datasets.write("raw", SCHEMA, [item("a")], mode="create", run_id=bring.id)
+    import_run = workspace.runs.start("import", "raw", {"source": "folder"})
+    datasets.write("raw", SCHEMA, [item("a")], mode="create", run_id=import_run.id)
     datasets.write("cells", SCHEMA, [item("a")], mode="create", inputs=["raw"])
     datasets.write("cells", SCHEMA, [item("a", 1)], mode="merge", author="ann", message="labelled")
     train = workspace.runs.start("train", "ships", {"epochs": 3}, ["cells"])
@@ -160,7 +160,7 @@ def test_lineage_reaches_everything(workspace: Workspace) -> None:
     assert tree["run"]["recipe"] == {"epochs": 3}
     (cells,) = tree["run"]["inputs"]
     assert (cells["ref"], cells["author"], cells["message"]) == ("cells@2", "ann", "labelled")
-    assert tree["inputs"] == [{"type": "dataset", "ref": "cells@2"}], "shown once, named after that"
+    assert tree["inputs"] == [{"type": "dataset", "ref": "cells@2"}], "described once, then only named"
     (before,) = cells["history"]
     assert before["ref"] == "cells@1"
     (raw,) = before["inputs"]
@@ -172,7 +172,7 @@ def test_lineage_reaches_everything(workspace: Workspace) -> None:
         workspace.lineage("nothing")
 
 
-def test_a_name_of_both_needs_a_prefix(workspace: Workspace) -> None:
+def test_an_ambiguous_name_needs_a_prefix(workspace: Workspace) -> None:
     workspace.datasets.write("x", SCHEMA, [], mode="create")
     workspace.models.add("x", files={}, manifest={}, metrics={}, inputs=["x"])
     with pytest.raises(ConflictError, match="dataset:x or model:x"):

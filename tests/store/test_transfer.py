@@ -1,4 +1,4 @@
-"""Datasets copied between workspaces: whole, checked, and only what is new."""
+"""Push and pull of datasets: complete, verified and incremental."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from saccade.store.maintenance.transfer import pull_dataset, push_dataset
 from saccade.store.workspace import Workspace
 
 SCHEMA = Schema((Column("image", Kind.IMAGE), Column("note", Kind.TEXT)))
-PLACES = ("folder", "archive.zip", "memory://transfer/place", "file://")
+LOCATIONS = ("folder", "archive.zip", "memory://transfer/remote", "file://")
 
 
 def content(name: str) -> bytes:
@@ -33,7 +33,7 @@ def item(workspace: Workspace, name: str, note: str = "", linked: Path | None = 
     data = content(name)
     uri = None
     if linked is None:
-        workspace.objects.put_bytes(data)
+        workspace.blobs.put_bytes(data)
     else:
         path = linked / f"{name}.jpg"
         path.write_bytes(data)
@@ -45,46 +45,50 @@ def item(workspace: Workspace, name: str, note: str = "", linked: Path | None = 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Workspace]:
     """A dataset "d" of three versions on two branches, with an alias and a tag."""
-    with Workspace.create(tmp_path / "here") as made:
-        datasets = made.datasets
-        datasets.write("d", SCHEMA, [item(made, name) for name in "abc"], mode="create", message="first", author="me")
+    with Workspace.create(tmp_path / "here") as workspace:
+        datasets = workspace.datasets
+        datasets.write(
+            "d", SCHEMA, [item(workspace, name) for name in "abc"], mode="create", message="first", author="me"
+        )
         datasets.branch("d", "trial", "d@1")
-        datasets.write("d", SCHEMA, [item(made, "a", "seen"), item(made, "e")], mode="merge", branch="trial")
+        datasets.write("d", SCHEMA, [item(workspace, "a", "seen"), item(workspace, "e")], mode="merge", branch="trial")
         datasets.delete_items("d", ["c"])
         datasets.alias("d", "gold", 2)
         datasets.alias("d", "paper", 1, fixed=True)
-        yield made
+        yield workspace
 
 
 @pytest.fixture
 def there(tmp_path: Path) -> Iterator[Workspace]:
-    with Workspace.create(tmp_path / "there") as made:
-        yield made
+    with Workspace.create(tmp_path / "there") as workspace:
+        yield workspace
 
 
 def contents(workspace: Workspace, ref: str) -> dict[str, Any]:
     version = workspace.datasets.open(ref)
-    return {made.key: (made.values, version.read_media(made["image"])) for made in version.items()}
+    return {item.key: (item.values, version.read_media(item["image"])) for item in version.items()}
 
 
-def where_of(place: str, tmp_path: Path) -> str:
-    return place if place.startswith("memory") else f"{place if '://' in place else ''}{tmp_path / place.strip(':/')}"
+def resolve_location(location: str, tmp_path: Path) -> str:
+    if location.startswith("memory"):
+        return location
+    return f"{location if '://' in location else ''}{tmp_path / location.strip(':/')}"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", PLACES)
-def test_a_dataset_arrives_whole(here: Workspace, there: Workspace, tmp_path: Path, place: str) -> None:
-    where = where_of(place, tmp_path)
-    sent = push_dataset(here, "d", where)
-    assert (sent.versions, sent.left_out) == (("d@1", "d@2", "d@3"), 0)
-    assert sent.files == 4 + len({p for p in (here.location / "datasets").rglob("*") if _is_table_file(p)})
-    got = pull_dataset(there, where)
-    assert (got.versions, got.files, got.bytes) == (sent.versions, sent.files, sent.bytes)
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_a_pulled_dataset_is_complete(here: Workspace, there: Workspace, tmp_path: Path, location: str) -> None:
+    where = resolve_location(location, tmp_path)
+    pushed = push_dataset(here, "d", where)
+    assert (pushed.versions, pushed.left_out) == (("d@1", "d@2", "d@3"), 0)
+    assert pushed.files == 4 + len({path for path in (here.location / "datasets").rglob("*") if _is_table_file(path)})
+    pulled = pull_dataset(there, where)
+    assert (pulled.versions, pulled.files, pulled.bytes) == (pushed.versions, pushed.files, pushed.bytes)
     for number in (1, 2, 3):
         assert contents(there, f"d@{number}") == contents(here, f"d@{number}")
         assert replace(there.datasets.open(f"d@{number}").info) == here.datasets.open(f"d@{number}").info
-    for question in ("aliases", "tags", "branches"):
-        assert getattr(there.datasets, question)("d") == getattr(here.datasets, question)("d")
+    for method in ("aliases", "tags", "branches"):
+        assert getattr(there.datasets, method)("d") == getattr(here.datasets, method)("d")
     assert doctor(there, deep=True) == []
     assert there.datasets.write("d", SCHEMA, [item(there, "f")], mode="append").number == 4
 
@@ -94,35 +98,35 @@ def _is_table_file(path: Path) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["folder", "memory://transfer/again"])
-def test_only_what_is_new_is_copied_again(here: Workspace, there: Workspace, tmp_path: Path, place: str) -> None:
-    where = where_of(place, tmp_path)
+@pytest.mark.parametrize("location", ["folder", "memory://transfer/again"])
+def test_only_new_files_are_copied(here: Workspace, there: Workspace, tmp_path: Path, location: str) -> None:
+    where = resolve_location(location, tmp_path)
     push_dataset(here, "d", where)
-    again = push_dataset(here, "d", where)
-    assert (again.versions, again.files) == ((), 0)
+    repeated = push_dataset(here, "d", where)
+    assert (repeated.versions, repeated.files) == ((), 0)
     pull_dataset(there, where)
     assert pull_dataset(there, where).files == 0
     there.datasets.write("d", SCHEMA, [item(there, "f", "from there")], mode="append")
-    sent = push_dataset(there, "d", where)
-    assert sent.versions == ("d@4",)
-    assert sent.files < 5
-    got = pull_dataset(here, where)
-    assert (got.versions, here.datasets.branches("d")["main"]) == (("d@4",), 4)
+    pushed = push_dataset(there, "d", where)
+    assert pushed.versions == ("d@4",)
+    assert pushed.files < 5
+    pulled = pull_dataset(here, where)
+    assert (pulled.versions, here.datasets.branches("d")["main"]) == (("d@4",), 4)
     assert contents(here, "d") == contents(there, "d")
     assert doctor(here, deep=True) == []
 
 
 @pytest.mark.slow
-def test_copies_that_grew_apart_are_not_mixed(here: Workspace, there: Workspace, tmp_path: Path) -> None:
-    where = str(tmp_path / "place")
+def test_diverged_copies_are_not_merged(here: Workspace, there: Workspace, tmp_path: Path) -> None:
+    where = str(tmp_path / "remote")
     push_dataset(here, "d", where)
     pull_dataset(there, where)
     there.datasets.write("d", SCHEMA, [item(there, "x")], mode="append")
     here.datasets.write("d", SCHEMA, [item(here, "y")], mode="append")
     push_dataset(here, "d", where)
-    with pytest.raises(ConflictError, match=r"d@4 is one version here and another .* --as"):
+    with pytest.raises(ConflictError, match=r"d@4 is another version in .* --as"):
         push_dataset(there, "d", where)
-    with pytest.raises(ConflictError, match="grew apart"):
+    with pytest.raises(ConflictError, match="have diverged"):
         pull_dataset(there, where)
     assert there.datasets.open("d").keys()[-1] == "x"
     assert pull_dataset(there, where, as_name="other").versions[-1] == "other@4"
@@ -130,7 +134,7 @@ def test_copies_that_grew_apart_are_not_mixed(here: Workspace, there: Workspace,
     push_dataset(there, "d", where, as_name="theirs")
     assert pull_dataset(here, where, "theirs").dataset == "theirs"
     there.datasets.write("e", SCHEMA, [], mode="create")
-    with pytest.raises(ConflictError, match="another dataset of the name 'd'"):
+    with pytest.raises(ConflictError, match="another dataset with the name 'd'"):
         push_dataset(there, "e", where, as_name="d")
     with pytest.raises(NotFoundError, match="several datasets"):
         pull_dataset(there, where)
@@ -139,9 +143,9 @@ def test_copies_that_grew_apart_are_not_mixed(here: Workspace, there: Workspace,
 
 
 @pytest.mark.slow
-def test_a_copy_under_another_name_outlives_the_first(here: Workspace, tmp_path: Path) -> None:
-    """Both share the pieces of a table; removing one must leave the other whole."""
-    where = str(tmp_path / "place")
+def test_a_copy_under_another_name_survives_the_original(here: Workspace, tmp_path: Path) -> None:
+    """Both share table files; removing one must not damage the other."""
+    where = str(tmp_path / "remote")
     push_dataset(here, "d", where)
     pull_dataset(here, where, as_name="copy")
     expected = contents(here, "d@trial")
@@ -149,19 +153,19 @@ def test_a_copy_under_another_name_outlives_the_first(here: Workspace, tmp_path:
     assert contents(here, "copy@trial") == expected
     collect_garbage(here)
     assert doctor(here, deep=True) == []
-    assert pull_dataset(here, where).versions == ("d@1", "d@2", "d@3"), "the same dataset may come back"
+    assert pull_dataset(here, where).versions == ("d@1", "d@2", "d@3"), "the same dataset can be pulled again"
     assert contents(here, "d@trial") == expected
     here.datasets.remove("copy")
     here.datasets.remove("d")
     here.datasets.write("d", SCHEMA, [item(here, "z")], mode="create")
-    with pytest.raises(ConflictError, match="another dataset of the name"):
+    with pytest.raises(ConflictError, match="another dataset with the name"):
         pull_dataset(here, where)
 
 
-def test_one_version_without_its_past(here: Workspace, there: Workspace, tmp_path: Path) -> None:
+def test_one_version_without_its_ancestors(here: Workspace, there: Workspace, tmp_path: Path) -> None:
     where = str(tmp_path / "one.zip")
     assert push_dataset(here, "d@paper", where, as_name="release").versions == ("release@1",)
-    with pytest.raises(ConflictError, match="is there already"):
+    with pytest.raises(ConflictError, match="already exists"):
         push_dataset(here, "d", where)
     pull_dataset(there, where)
     assert there.datasets.tags("release") == {"paper": 1}
@@ -173,7 +177,7 @@ def test_one_version_without_its_past(here: Workspace, there: Workspace, tmp_pat
 
 
 @pytest.mark.slow
-def test_linked_files_travel_too(here: Workspace, there: Workspace, tmp_path: Path) -> None:
+def test_linked_files_are_copied(here: Workspace, there: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
     here.datasets.write(
@@ -186,9 +190,9 @@ def test_linked_files_travel_too(here: Workspace, there: Workspace, tmp_path: Pa
     pull_dataset(there, str(tmp_path / "with"))
     assert {key: data for key, (_, data) in contents(there, "linked").items()} == {n: content(n) for n in "pq"}
     assert doctor(there, deep=True) == []
-    with pytest.raises(MediaError, match=r"p\.jpg' is gone.*--no-linked"):
+    with pytest.raises(MediaError, match=r"p\.jpg' is missing.*--no-linked"):
         push_dataset(here, "linked", str(tmp_path / "new"))
-    assert not (tmp_path / "new" / "datasets").exists(), "a push that failed is not there"
+    assert not (tmp_path / "new" / "datasets").exists(), "a failed push is not visible"
     (moved / "q.jpg").write_bytes(content("something else"))
     folder.mkdir()
     shutil.copy(moved / "p.jpg", folder)
@@ -197,48 +201,47 @@ def test_linked_files_travel_too(here: Workspace, there: Workspace, tmp_path: Pa
         push_dataset(here, "linked", str(tmp_path / "new"))
 
 
-def test_lineage_tells_where_a_version_was_made(here: Workspace, there: Workspace, tmp_path: Path) -> None:
+def test_the_origin_of_a_version_is_kept(here: Workspace, there: Workspace, tmp_path: Path) -> None:
     run = here.runs.start("import", "d", {"source": "x"}, [])
-    here.datasets.write("made", SCHEMA, [], mode="create", run_id=run.id, inputs=["d@2"])
-    push_dataset(here, "made", str(tmp_path / "place"))
-    pull_dataset(there, str(tmp_path / "place"))
-    origin = there.lineage("made")["origin"]
+    here.datasets.write("derived", SCHEMA, [], mode="create", run_id=run.id, inputs=["d@2"])
+    push_dataset(here, "derived", str(tmp_path / "remote"))
+    pull_dataset(there, str(tmp_path / "remote"))
+    origin = there.lineage("derived")["origin"]
     assert (origin["workspace"], origin["inputs"], origin["run"]["config"]) == (here.id, ["d@2"], {"source": "x"})
-    push_dataset(there, "made", str(tmp_path / "onward"))
+    push_dataset(there, "derived", str(tmp_path / "onward"))
     pull_dataset(here, str(tmp_path / "onward"), as_name="back")
     assert here.lineage("back")["origin"] == origin
 
 
-def _files_of(place: Path) -> list[Path]:
-    return sorted(path for path in place.rglob("*") if path.is_file())
+def _list_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("harm", ["flip", "cut", "grow", "remove"])
-def test_damage_is_found_and_nothing_is_kept(here: Workspace, tmp_path: Path, harm: str) -> None:
-    """Each file of a copy in turn."""
-    push_dataset(here, "d", str(tmp_path / "place"))
-    for number, path in enumerate(_files_of(tmp_path / "place")):
+@pytest.mark.parametrize("damage", ["flip", "cut", "grow", "remove"])
+def test_a_damaged_copy_is_rejected(here: Workspace, tmp_path: Path, damage: str) -> None:
+    """Damages each file of the copy in turn."""
+    push_dataset(here, "d", str(tmp_path / "remote"))
+    for number, path in enumerate(_list_files(tmp_path / "remote")):
         data = path.read_bytes()
-        if harm == "remove":
+        if damage == "remove":
             path.unlink()
         else:
-            harmed = {"flip": data[:-3] + bytes([data[-3] ^ 1]) + data[-2:], "cut": data[:-1], "grow": data + b"x"}
-            path.write_bytes(harmed[harm])
+            damaged = {"flip": data[:-3] + bytes([data[-3] ^ 1]) + data[-2:], "cut": data[:-1], "grow": data + b"x"}
+            path.write_bytes(damaged[damage])
         with Workspace.create(tmp_path / f"w{number}") as workspace:
-            manifest = path.suffix == ".json"
-            if manifest and harm in ("cut", "grow", "flip") and _still_a_manifest(path, data):
+            if path.suffix == ".json" and damage != "remove" and _is_same_json(path, data):
                 path.write_bytes(data)
                 continue
             with pytest.raises(SaccadeError):
-                pull_dataset(workspace, str(tmp_path / "place"))
+                pull_dataset(workspace, str(tmp_path / "remote"))
             assert workspace.datasets.list() == []
             doctor(workspace, repair=True)
             assert doctor(workspace, deep=True) == []
         path.write_bytes(data)
 
 
-def _still_a_manifest(path: Path, before: bytes) -> bool:
+def _is_same_json(path: Path, before: bytes) -> bool:
     """Whether only white space differs."""
     try:
         return bool(json.loads(path.read_bytes()) == json.loads(before))
@@ -247,37 +250,37 @@ def _still_a_manifest(path: Path, before: bytes) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"format": 2}, "format"),
         ({"name": "../d"}, "name"),
         ({"files": {"../../etc/passwd": {"sha256": "0" * 64, "size": 1}}}, "files"),
         ({"files": {f"{'0' * 32}/data/../../x": {"sha256": "0" * 64, "size": 1}}}, "files"),
-        ({"branches": {"main": 99}}, "fit together"),
-        ({"branches": {}}, "fit together"),
+        ({"branches": {"main": 99}}, "inconsistent"),
+        ({"branches": {}}, "inconsistent"),
         ({"more": 1}, "more"),
         ({"versions": [{"number": 1}]}, "versions"),
     ],
 )
-def test_a_hostile_manifest_is_refused(
-    here: Workspace, there: Workspace, tmp_path: Path, change: dict[str, Any], said: str
+def test_an_invalid_manifest_is_rejected(
+    here: Workspace, there: Workspace, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
-    push_dataset(here, "d", str(tmp_path / "place"))
-    path = tmp_path / "place" / "datasets" / "d" / "00000001.json"
+    push_dataset(here, "d", str(tmp_path / "remote"))
+    path = tmp_path / "remote" / "datasets" / "d" / "00000001.json"
     path.write_text(json.dumps({**json.loads(path.read_bytes()), **change}))
-    with pytest.raises(FormatError, match=said):
-        pull_dataset(there, str(tmp_path / "place"))
+    with pytest.raises(FormatError, match=message):
+        pull_dataset(there, str(tmp_path / "remote"))
     assert there.datasets.list() == []
 
 
-def test_places_that_are_none(here: Workspace, there: Workspace, tmp_path: Path) -> None:
+def test_invalid_locations(here: Workspace, there: Workspace, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no folder"):
         pull_dataset(there, str(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(NotFoundError, match="no dataset"):
         pull_dataset(there, str(tmp_path / "empty"))
     (tmp_path / "no.zip").write_bytes(b"PK")
-    with pytest.raises(FormatError, match="no whole ZIP"):
+    with pytest.raises(FormatError, match="not a complete ZIP"):
         pull_dataset(there, str(tmp_path / "no.zip"))
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("hello", "x")

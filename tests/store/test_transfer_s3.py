@@ -1,4 +1,4 @@
-"""Datasets pushed to S3 and pulled from it; the bucket is served by moto in this process."""
+"""Push to and pull from S3; moto serves the bucket in this process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.store.test_transfer import SCHEMA, contents, item
 from saccade.core.errors import NotFoundError, WorkspaceError
 from saccade.store.maintenance.doctor import doctor
 from saccade.store.maintenance.transfer import pull_dataset, push_dataset
-from saccade.store.maintenance.transfer.remote import UrlPlace
+from saccade.store.maintenance.transfer.remote import FsspecRemote
 from saccade.store.workspace import Workspace
 
 pytest.importorskip("s3fs")
@@ -18,7 +18,7 @@ pytest.importorskip("moto.server")
 
 
 @pytest.mark.slow
-def test_to_a_bucket_and_back(bucket: str, tmp_path: Path) -> None:
+def test_push_to_a_bucket_and_pull(bucket: str, tmp_path: Path) -> None:
     with Workspace.create(tmp_path / "here") as here, Workspace.create(tmp_path / "there") as there:
         here.datasets.write("d", SCHEMA, [item(here, name) for name in "abc"], mode="create")
         with pytest.raises(NotFoundError, match="has no dataset"):
@@ -34,7 +34,7 @@ def test_to_a_bucket_and_back(bucket: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, bucket: str, tmp_path: Path) -> None:
+def test_an_unreachable_server_raises(monkeypatch: pytest.MonkeyPatch, bucket: str, tmp_path: Path) -> None:
     import s3fs
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
@@ -46,9 +46,9 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, bucket: 
 
 
 @pytest.mark.slow
-def test_what_is_there_is_not_written_over(bucket: str) -> None:
-    place = UrlPlace(f"{bucket}/data")
-    assert place.create("datasets/d/1.json", b"mine")
-    assert not place.create("datasets/d/1.json", b"theirs")
-    with place.open("datasets/d/1.json") as file:
+def test_create_does_not_overwrite(bucket: str) -> None:
+    remote = FsspecRemote(f"{bucket}/data")
+    assert remote.create("datasets/d/1.json", b"mine")
+    assert not remote.create("datasets/d/1.json", b"theirs")
+    with remote.open("datasets/d/1.json") as file:
         assert file.read() == b"mine"

@@ -1,4 +1,4 @@
-"""Reading a version."""
+"""Reading a dataset version."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from saccade.store.workspace import Workspace
 
 def put_contract_media(workspace: Workspace) -> None:
     for content in CONTRACT_CONTENT.values():
-        workspace.objects.put_bytes(content)
+        workspace.blobs.put_bytes(content)
 
 
-def test_a_version_keeps_the_contract_of_readers(workspace: Workspace) -> None:
+def test_a_version_fulfils_the_reader_contract(workspace: Workspace) -> None:
     put_contract_media(workspace)
     items = contract_items()
     version = workspace.datasets.write("d", CONTRACT_SCHEMA, items, mode="create")
@@ -37,7 +37,7 @@ def test_a_version_keeps_the_contract_of_readers(workspace: Workspace) -> None:
     check_reader(workspace.datasets.write("e", CONTRACT_SCHEMA, [], mode="create"), [])
 
 
-def test_a_version_that_was_merged_together_keeps_it_too(workspace: Workspace) -> None:
+def test_a_merged_version_fulfils_the_reader_contract(workspace: Workspace) -> None:
     put_contract_media(workspace)
     items = contract_items()
     notes = CONTRACT_SCHEMA.select(["note"])
@@ -49,18 +49,18 @@ def test_a_version_that_was_merged_together_keeps_it_too(workspace: Workspace) -
     check_reader(workspace.datasets.open("d"), items, CONTRACT_CONTENT)
 
 
-def test_many_items_come_in_order_whatever_was_changed(workspace: Workspace) -> None:
+def test_the_order_of_items_survives_changes(workspace: Workspace) -> None:
     keys = [f"k{index * 7919 % 5000}" for index in range(5000)]
     workspace.datasets.write("d", SCHEMA, (item(key, boxes=0) for key in keys), mode="create")
     workspace.datasets.write("d", SCHEMA, [item(key, 1, boxes=0) for key in reversed(keys[::13])], mode="merge")
     version = workspace.datasets.open("d")
     assert version.keys() == keys
-    assert [found.key for found in version.items(["number"])] == keys
-    wanted = set(keys[4000:10:-3])
-    assert [found.key for found in version.items([], wanted)] == [key for key in keys if key in wanted]
+    assert [item.key for item in version.items(["number"])] == keys
+    selected = set(keys[4000:10:-3])
+    assert [item.key for item in version.items([], selected)] == [key for key in keys if key in selected]
 
 
-def test_arrow_batches_carry_the_schema(workspace: Workspace) -> None:
+def test_arrow_batches_have_the_schema(workspace: Workspace) -> None:
     version = workspace.datasets.write("d", SCHEMA, [item(str(index)) for index in range(10)], mode="create")
     batches = list(version.to_arrow(["number", "label"], batch_size=4))
     assert [batch.num_rows for batch in batches] == [4, 4, 2]
@@ -68,7 +68,7 @@ def test_arrow_batches_carry_the_schema(workspace: Workspace) -> None:
     assert Schema.from_json(json.loads(batches[0].schema.metadata[b"saccade.schema"])) == version.schema
 
 
-def test_sql_sees_the_items_and_nothing_else(workspace: Workspace, tmp_path: Path) -> None:
+def test_sql_reads_only_the_items(workspace: Workspace, tmp_path: Path) -> None:
     schema = Schema((*SCHEMA.columns, Column("my-note", Kind.TEXT)))
     version = workspace.datasets.write("d", schema, [item("a", 1), item("b", 2, boxes=3)], mode="create")
     assert version.sql("SELECT * FROM items ORDER BY key").schema.names == ["key", *schema.names]
@@ -99,71 +99,72 @@ def test_stats(workspace: Workspace) -> None:
             Column("number", Kind.NUMBER),
         )
     )
-    things = (Object("1", "cell", Box(0, 0, 0, 1)), Object("2", "cell", Box(0, 0, 1, 1)))
+    boxes = (Object("1", "cell", Box(0, 0, 0, 1)), Object("2", "cell", Box(0, 0, 1, 1)))
     items = [
-        Item("a", {"objects": things, "tags": ("p", "q"), "label": "l", "split": "train", "number": 1}),
+        Item("a", {"objects": boxes, "tags": ("p", "q"), "label": "l", "split": "train", "number": 1}),
         Item("b", {"objects": (), "tags": ("p",), "label": "l", "split": "train", "number": 3}),
         Item("c", {"tags": (), "split": "val"}),
     ]
-    found = workspace.datasets.write("d", schema, items, mode="create").stats()
-    assert (found["items"], found["splits"]) == (3, {"train": 2, "val": 1})
-    objects = found["columns"]["objects"]
+    stats = workspace.datasets.write("d", schema, items, mode="create").stats()
+    assert (stats["items"], stats["splits"]) == (3, {"train": 2, "val": 1})
+    objects = stats["columns"]["objects"]
     assert (objects["missing"], objects["unlabelled"], objects["empty"], objects["objects"]) == (1, 1, 1, 2)
     assert (objects["classes"], objects["items_with_class"], objects["types"]) == ({"cell": 2}, {"cell": 1}, {"box": 2})
     assert objects["sizes"]["width"] == {"min": 0, "q1": 0.25, "median": 0.5, "q3": 0.75, "max": 1, "mean": 0.5}
-    assert found["columns"]["tags"]["classes"] == {"p": 2, "q": 1}
-    assert (found["columns"]["tags"]["empty"], found["columns"]["label"]["unlabelled"]) == (1, 1)
-    assert found["columns"]["label"]["classes"] == {"l": 2}
-    assert found["columns"]["number"]["values"]["mean"] == 2
+    assert stats["columns"]["tags"]["classes"] == {"p": 2, "q": 1}
+    assert (stats["columns"]["tags"]["empty"], stats["columns"]["label"]["unlabelled"]) == (1, 1)
+    assert stats["columns"]["label"]["classes"] == {"l": 2}
+    assert stats["columns"]["number"]["values"]["mean"] == 2
 
 
-def test_stats_of_nothing(workspace: Workspace) -> None:
-    found = workspace.datasets.write("d", SCHEMA, [], mode="create").stats()
-    assert found["items"] == 0
-    assert found["columns"]["objects"]["sizes"] == {"width": None, "height": None, "area": None}
+def test_stats_of_an_empty_dataset(workspace: Workspace) -> None:
+    stats = workspace.datasets.write("d", SCHEMA, [], mode="create").stats()
+    assert stats["items"] == 0
+    assert stats["columns"]["objects"]["sizes"] == {"width": None, "height": None, "area": None}
 
 
-def test_a_linked_file_is_read_where_it_is_and_a_change_is_noticed(workspace: Workspace, tmp_path: Path) -> None:
+def test_an_external_file_is_read_in_place_and_verified(workspace: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "linked.bin"
     path.write_bytes(b"content")
     version = workspace.datasets.write("d", SCHEMA, [], mode="create")
     ref = FileRef(digest_bytes(b"content"), 7, "linked.bin", str(path))
     assert version.read_media(ref) == b"content"
     assert version.read_media(FileRef(ref.digest, 7, ref.name, path.as_uri())) == b"content"
-    for other in (b"changed", b"longer than before"):
-        path.write_bytes(other)
+    for content in (b"changed", b"longer than before"):
+        path.write_bytes(content)
         with pytest.raises(MediaError, match="has changed since it was imported"):
             version.read_media(ref)
     path.unlink()
-    with pytest.raises(NotFoundError, match="is gone"):
+    with pytest.raises(NotFoundError, match="is missing"):
         version.read_media(ref)
 
 
-def test_a_version_travels_to_another_process(workspace: Workspace) -> None:
+def test_a_version_can_be_pickled(workspace: Workspace) -> None:
     put_contract_media(workspace)
     version = workspace.datasets.write("d", CONTRACT_SCHEMA, contract_items(), mode="create")
-    again = pickle.loads(pickle.dumps(version))
-    assert again.ref == "d@1"
-    check_reader(again, contract_items(), CONTRACT_CONTENT)
+    unpickled = pickle.loads(pickle.dumps(version))
+    assert unpickled.ref == "d@1"
+    check_reader(unpickled, contract_items(), CONTRACT_CONTENT)
 
 
-def test_many_who_come_at_once_read_an_index_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_threads_read_the_row_index_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace.datasets.write("d", SCHEMA, [item(f"k{number}") for number in range(50)], mode="create")
-    version, made = workspace.datasets.open("d"), list[int]()
+    version = workspace.datasets.open("d")
+    calls = []
 
-    class Slow(RowIndex):
+    class SlowRowIndex(RowIndex):
         def __init__(self, table: Any) -> None:
-            made.append(1)
+            calls.append(table)
             time.sleep(0.2)
             super().__init__(table)
 
-    monkeypatch.setattr(snapshot, "RowIndex", Slow)
+    monkeypatch.setattr(snapshot, "RowIndex", SlowRowIndex)
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(lambda _: version.keys(), range(8)))
-    assert made == [1]
-    assert found == [[f"k{number}" for number in range(50)]] * 8
+        results = list(threads.map(lambda _: version.keys(), range(8)))
+    assert len(calls) == 1
+    assert results == [[f"k{number}" for number in range(50)]] * 8
 
 
-def test_repr_says_what_it_is(workspace: Workspace) -> None:
+def test_repr_shows_ref_size_and_columns(workspace: Workspace) -> None:
     version = workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
     assert repr(version) == "<d@1, 1 items, objects: objects, label: label, number: number>"

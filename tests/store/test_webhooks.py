@@ -1,4 +1,4 @@
-"""Webhooks in the store: what is told, to whom, and what is kept of it."""
+"""Webhooks in the store: which events are published, to which webhooks, and their deliveries."""
 
 from __future__ import annotations
 
@@ -11,20 +11,30 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 from tests.store.conftest import SCHEMA, item
-from tests.store.hooks import DEAD, GOOD, HERE, URL, claimed, count, hooked, names, told
+from tests.store.webhook_helpers import (
+    ACCEPTED,
+    DEAD_PROCESS,
+    THIS_PROCESS,
+    URL,
+    add_webhook,
+    claim,
+    count_deliveries,
+    event_names,
+    published_events,
+)
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.core.roles import Role
-from saccade.core.webhooks.events import EVENTS, SAMPLES, body_of
+from saccade.core.webhooks.events import EVENTS, SAMPLES, serialize_event
 from saccade.store.catalog.tables import WebhookRow, now
 from saccade.store.maintenance.backup import back_up, restore
 from saccade.store.maintenance.transfer import pull_dataset, push_dataset
-from saccade.store.webhooks.webhooks import MOST
+from saccade.store.webhooks.webhooks import MAX_WEBHOOKS
 from saccade.store.workspace import Workspace
 
 
-def test_everything_is_told_from_where_it_happens(workspace: Workspace, tmp_path: Path) -> None:
-    hook = hooked(workspace)
+def test_every_change_publishes_its_event(workspace: Workspace, tmp_path: Path) -> None:
+    webhook_id = add_webhook(workspace)
     datasets = workspace.datasets
     run = workspace.runs.start("import", "import d", {})
     datasets.write("d", SCHEMA, [item("a"), item("b")], mode="create", message="first", run_id=run.id, author="Ann")
@@ -39,19 +49,19 @@ def test_everything_is_told_from_where_it_happens(workspace: Workspace, tmp_path
     datasets.remove("d", force=True)
     for state in ("stopped", "failed"):
         workspace.runs.finish(workspace.runs.start("train", "t", {}).id, state, error="why")
-    person = workspace.people.add("a@example.org", Role.OWNER, "A", "correct horse battery")
-    workspace.people.add("b@example.org", Role.VIEWER, "B", "correct horse battery")
-    workspace.people.remove("b@example.org")
+    person = workspace.users.add("a@example.org", Role.OWNER, "A", "correct horse battery")
+    workspace.users.add("b@example.org", Role.VIEWER, "B", "correct horse battery")
+    workspace.users.remove("b@example.org")
     job = workspace.jobs.add("look", "Look", {}, person.id)
-    workspace.jobs.claim(HERE)
-    workspace.jobs.finish(job.id, HERE, "finished", {"dataset": "d@1", "report": {"long": []}, "items": 3})
+    workspace.jobs.claim(THIS_PROCESS)
+    workspace.jobs.finish(job.id, THIS_PROCESS, "finished", {"dataset": "d@1", "report": {"long": []}, "items": 3})
     workspace.jobs.cancel(workspace.jobs.add("look", "Look", {}).id)
     failing = workspace.jobs.add("look", "Look", {})
     for _ in range(3):
-        workspace.jobs.claim(DEAD)
-    assert workspace.jobs.claim(HERE) is None
-    found = told(workspace, hook)
-    assert Counter(name for name, _ in found) == Counter(
+        workspace.jobs.claim(DEAD_PROCESS)
+    assert workspace.jobs.claim(THIS_PROCESS) is None
+    events = published_events(workspace, webhook_id)
+    assert Counter(name for name, _ in events) == Counter(
         {
             "dataset.version": 5,
             "dataset.removed": 1,
@@ -67,16 +77,16 @@ def test_everything_is_told_from_where_it_happens(workspace: Workspace, tmp_path
             "job.failed": 1,
         }
     )
-    assert set(EVENTS) == {name for name, _ in found}
-    for name, data in found:
+    assert set(EVENTS) == {name for name, _ in events}
+    for name, data in events:
         sample = type(SAMPLES[name])
-        assert {one.name for one in fields(sample)} == set(data), name
-    versions = [data for name, data in found if name == "dataset.version"]
+        assert {field.name for field in fields(sample)} == set(data), name
+    versions = [data for name, data in events if name == "dataset.version"]
     first = {"ref": "d@1", "message": "first", "author": "Ann", "items": 2, "added": 2, "run": run.id, "parent": None}
     assert first.items() <= versions[0].items()
-    assert [one["ref"] for one in versions] == ["d@1", "d@2", "d@3", "d@4", "d@5"]
+    assert [version["ref"] for version in versions] == ["d@1", "d@2", "d@3", "d@4", "d@5"]
     assert (versions[2]["branch"], versions[3]["merged"], versions[4]["items"]) == ("side", 3, 2)
-    by_name = dict(found)
+    by_name = dict(events)
     assert by_name["run.finished"]["metrics"] == {"items": 2}
     assert by_name["job.finished"]["result"] == {"dataset": "d@1", "items": 3}
     assert (by_name["job.failed"]["id"], "died 3 times" in by_name["job.failed"]["error"]) == (failing.id, True)
@@ -91,44 +101,49 @@ def test_everything_is_told_from_where_it_happens(workspace: Workspace, tmp_path
     assert by_name["person.removed"]["email"] == "b@example.org"
 
 
-def test_what_is_pulled_is_told(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_pull_publishes_its_versions(workspace: Workspace, tmp_path: Path) -> None:
     with Workspace.create(tmp_path / "other") as other:
         other.datasets.write("d", SCHEMA, [item("a")], mode="create")
         other.datasets.write("d", SCHEMA, [item("b")], mode="append")
-        push_dataset(other, "d", str(tmp_path / "shelf"))
-    hook = hooked(workspace, "dataset.version")
-    pull_dataset(workspace, str(tmp_path / "shelf"))
-    assert [data["ref"] for _, data in told(workspace, hook)] == ["d@1", "d@2"]
+        push_dataset(other, "d", str(tmp_path / "remote"))
+    webhook_id = add_webhook(workspace, "dataset.version")
+    pull_dataset(workspace, str(tmp_path / "remote"))
+    assert [data["ref"] for _, data in published_events(workspace, webhook_id)] == ["d@1", "d@2"]
 
 
-def test_what_nobody_asks_for_is_not_written(workspace: Workspace) -> None:
+def test_events_without_a_subscriber_are_not_written(workspace: Workspace) -> None:
     workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
-    assert count(workspace) == 0
-    models = hooked(workspace, "model.version")
-    off = hooked(workspace)
-    workspace.webhooks.change(off, is_on=False)
+    assert count_deliveries(workspace) == 0
+    models = add_webhook(workspace, "model.version")
+    disabled = add_webhook(workspace)
+    workspace.webhooks.update(disabled, is_on=False)
     workspace.projects.add("other")
-    other = workspace.in_project("other")
-    theirs = hooked(other)
+    other = workspace.scoped_to_project("other")
+    other_id = add_webhook(other)
     workspace.datasets.write("d", SCHEMA, [item("b")], mode="append")
-    assert count(workspace) == 0
+    assert count_deliveries(workspace) == 0
     other.datasets.write("d", SCHEMA, [item("x")], mode="create")
-    (only,) = other.webhooks.deliveries(theirs)
-    assert json.loads(only.body)["project"] == "other"
-    assert workspace.webhooks.deliveries(models) == []
+    (delivery,) = other.webhooks.list_deliveries(other_id)
+    assert json.loads(delivery.body)["project"] == "other"
+    assert workspace.webhooks.list_deliveries(models) == []
     with pytest.raises(NotFoundError):
-        workspace.webhooks.deliveries(theirs)
-    assert [one.id for one in other.webhooks.list()] == [theirs]
-    for act in (workspace.webhooks.remove, workspace.webhooks.renew, workspace.webhooks.test, workspace.webhooks.get):
+        workspace.webhooks.list_deliveries(other_id)
+    assert [webhook.id for webhook in other.webhooks.list()] == [other_id]
+    for method in (
+        workspace.webhooks.remove,
+        workspace.webhooks.rotate_secret,
+        workspace.webhooks.send_test,
+        workspace.webhooks.get,
+    ):
         with pytest.raises(NotFoundError):
-            act(theirs)
+            method(other_id)
     with pytest.raises(NotFoundError):
-        workspace.webhooks.again(models, only.id)
+        workspace.webhooks.redeliver(models, delivery.id)
 
 
-def test_what_did_not_happen_is_not_told(workspace: Workspace) -> None:
-    """Refused, or overtaken and done again: only what is in the catalog in the end was told."""
-    hook = hooked(workspace)
+def test_a_change_that_was_rolled_back_publishes_nothing(workspace: Workspace) -> None:
+    """Rejected and repeated writes: only events of versions in the catalog are published."""
+    webhook_id = add_webhook(workspace)
     workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
     with pytest.raises(ConflictError):
         workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
@@ -142,96 +157,98 @@ def test_what_did_not_happen_is_not_told(workspace: Workspace) -> None:
         )
         for n in range(6)
     ]
-    for one in writers:
-        one.start()
-    for one in writers:
-        one.join()
-    assert names(workspace, hook) == ["dataset.version"] * 7
-    assert [data["number"] for _, data in told(workspace, hook)] == list(range(1, 8))
-    assert [one.number for one in workspace.datasets.log("d")] == list(range(7, 0, -1))
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert event_names(workspace, webhook_id) == ["dataset.version"] * 7
+    assert [data["number"] for _, data in published_events(workspace, webhook_id)] == list(range(1, 8))
+    assert [version.number for version in workspace.datasets.log("d")] == list(range(7, 0, -1))
 
 
-def test_secrets_are_told_once_and_renewed_without_a_gap(workspace: Workspace) -> None:
-    made, secret = workspace.webhooks.add(URL, ["dataset.version"])
-    workspace.webhooks.test(made.id)
-    sending = claimed(workspace)
-    assert sending.secrets == (secret,)
-    _, new = workspace.webhooks.renew(made.id)
+def test_secrets_are_shown_once_and_rotated_with_an_overlap(workspace: Workspace) -> None:
+    webhook, secret = workspace.webhooks.add(URL, ["dataset.version"])
+    workspace.webhooks.send_test(webhook.id)
+    claimed = claim(workspace)
+    assert claimed.secrets == (secret,)
+    _, new = workspace.webhooks.rotate_secret(webhook.id)
     assert new != secret
-    assert workspace.outbox.finish(sending, GOOD)
-    workspace.webhooks.test(made.id)
-    sending = claimed(workspace)
-    assert sending.secrets == (new, secret)
-    shown = repr((workspace.webhooks.list(), workspace.webhooks.deliveries(made.id), sending))
-    assert secret not in shown
-    assert new not in shown
-    with workspace.catalog.writing() as session:
-        session.execute(update(WebhookRow).values(previous_until=now()))
-    assert workspace.outbox.finish(sending, GOOD)
-    workspace.webhooks.test(made.id)
-    assert claimed(workspace).secrets == (new,)
+    assert workspace.delivery_queue.finish(claimed, ACCEPTED)
+    workspace.webhooks.send_test(webhook.id)
+    claimed = claim(workspace)
+    assert claimed.secrets == (new, secret)
+    text = repr((workspace.webhooks.list(), workspace.webhooks.list_deliveries(webhook.id), claimed))
+    assert secret not in text
+    assert new not in text
+    with workspace.catalog.write_tx() as session:
+        session.execute(update(WebhookRow).values(previous_secret_expires_at=now()))
+    assert workspace.delivery_queue.finish(claimed, ACCEPTED)
+    workspace.webhooks.send_test(webhook.id)
+    assert claim(workspace).secrets == (new,)
 
 
-def test_what_may_be_asked_for(workspace: Workspace) -> None:
+def test_urls_and_events_are_validated(workspace: Workspace) -> None:
     with pytest.raises(InvalidValueError, match=r"no event 'dataset.versions'.*dataset.version"):
         workspace.webhooks.add(URL, ["dataset.versions"])
-    for wrong in ("ping", "job.running"):
+    for unknown in ("ping", "job.running"):
         with pytest.raises(InvalidValueError):
-            workspace.webhooks.add(URL, [wrong])
+            workspace.webhooks.add(URL, [unknown])
     with pytest.raises(InvalidValueError, match="at least one"):
         workspace.webhooks.add(URL, [])
-    made, _ = workspace.webhooks.add(URL, ["run.failed", "job.failed", "run.failed"])
-    assert made.events == ("run.failed", "job.failed")
-    changed = workspace.webhooks.change(made.id, url="https://example.org/other", events=["model.alias"])
+    webhook, _ = workspace.webhooks.add(URL, ["run.failed", "job.failed", "run.failed"])
+    assert webhook.events == ("run.failed", "job.failed")
+    changed = workspace.webhooks.update(webhook.id, url="https://example.org/other", events=["model.alias"])
     assert (changed.url, changed.events, changed.author) == ("https://example.org/other", ("model.alias",), "")
-    for _ in range(MOST - 1):
+    for _ in range(MAX_WEBHOOKS - 1):
         workspace.webhooks.add(URL, EVENTS)
     with pytest.raises(ConflictError, match="at most 20"):
         workspace.webhooks.add(URL, EVENTS)
 
 
-def test_old_deliveries_are_forgotten(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_deliveries_are_deleted(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     from saccade.store.webhooks import delivery_queue
 
-    monkeypatch.setattr(delivery_queue, "KEPT", 5)
-    hook = hooked(workspace)
+    monkeypatch.setattr(delivery_queue, "HISTORY_LIMIT", 5)
+    webhook_id = add_webhook(workspace)
     sent = []
     for _ in range(9):
-        sent.append(workspace.webhooks.test(hook).id)
-        assert workspace.outbox.finish(claimed(workspace), GOOD)
-    assert [one.id for one in workspace.webhooks.deliveries(hook)] == sent[:3:-1]
-    page = workspace.webhooks.deliveries(hook, limit=2)
-    assert [one.id for one in workspace.webhooks.deliveries(hook, before=page[-1].number, limit=2)] == sent[6:4:-1]
+        sent.append(workspace.webhooks.send_test(webhook_id).id)
+        assert workspace.delivery_queue.finish(claim(workspace), ACCEPTED)
+    assert [delivery.id for delivery in workspace.webhooks.list_deliveries(webhook_id)] == sent[:3:-1]
+    page = workspace.webhooks.list_deliveries(webhook_id, limit=2)
+    assert [
+        delivery.id for delivery in workspace.webhooks.list_deliveries(webhook_id, before=page[-1].number, limit=2)
+    ] == sent[6:4:-1]
 
 
-def test_a_copy_has_them_and_goes_on(workspace: Workspace, tmp_path: Path) -> None:
-    hook = hooked(workspace, "dataset.version")
+def test_a_restored_backup_continues_publishing(workspace: Workspace, tmp_path: Path) -> None:
+    webhook_id = add_webhook(workspace, "dataset.version")
     for number in range(2):
         workspace.datasets.write("d", SCHEMA, [item(f"k{number}")], mode="create" if number == 0 else "append")
     back_up(workspace, tmp_path / "copy")
-    restore(tmp_path / "copy", tmp_path / "again")
-    with Workspace.open(tmp_path / "again") as again:
-        assert told(again, hook) == told(workspace, hook)
-        again.datasets.write("d", SCHEMA, [item("new")], mode="append")
-        assert [data["number"] for _, data in told(again, hook)] == [1, 2, 3]
+    restore(tmp_path / "copy", tmp_path / "restored")
+    with Workspace.open(tmp_path / "restored") as restored:
+        assert published_events(restored, webhook_id) == published_events(workspace, webhook_id)
+        restored.datasets.write("d", SCHEMA, [item("new")], mode="append")
+        assert [data["number"] for _, data in published_events(restored, webhook_id)] == [1, 2, 3]
 
 
 @pytest.mark.slow
-def test_a_copy_goes_on_in_postgresql(tmp_path: Path, postgresql: str) -> None:
+def test_a_backup_restored_to_postgresql_continues_publishing(tmp_path: Path, postgresql: str) -> None:
     with Workspace.create(tmp_path / "home") as home:
-        hook = hooked(home, "dataset.version")
+        webhook_id = add_webhook(home, "dataset.version")
         home.datasets.write("d", SCHEMA, [item("a")], mode="create")
         back_up(home, tmp_path / "copy")
     restore(tmp_path / "copy", tmp_path / "large", postgresql)
     with Workspace.open(tmp_path / "large") as large:
         large.datasets.write("d", SCHEMA, [item("b")], mode="append")
-        assert [data["number"] for _, data in told(large, hook)] == [1, 2]
-        assert json.loads(claimed(large).body)["data"]["number"] == 1
+        assert [data["number"] for _, data in published_events(large, webhook_id)] == [1, 2]
+        assert json.loads(claim(large).body)["data"]["number"] == 1
 
 
-def test_bodies_are_plain_json_of_ascii() -> None:
+def test_bodies_are_ascii_json() -> None:
     at = now()
     for name, sample in SAMPLES.items():
-        body = body_of(name, at, "größe", sample)
+        body = serialize_event(name, at, "größe", sample)
         assert body.isascii()
         assert json.loads(body).keys() == {"type", "timestamp", "project", "data"}

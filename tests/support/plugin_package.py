@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import Field
 
 from saccade.app.panels import (
-    Button, Figure, Figures, Link, PanelParameters, Pictures, Plot, Series, Table, Text, dataset_panel, form_of,
+    Button, Figure, Figures, Link, PanelParameters, Pictures, Plot, Series, Table, Text, dataset_panel, build_form,
     home_panel, item_panel,
 )
 from saccade.core.errors import NotFoundError, SaccadeError
@@ -51,7 +51,7 @@ def everything(context, parameters):
         raise ValueError("the secret of the server")
     print("a word to standard output, which is no answer")
     keys = context.version.keys()
-    yield form_of(parameters, go="Again")
+    yield build_form(parameters, go="Again")
     yield Text(text=f"count {{parameters.count}} share {{parameters.share}} tags {{parameters.tags}} {{HARM}}")
     yield Text(text="two\\nlines", tone="warning")
     yield Figures(figures=[Figure(name=HARM, value=HARM, note=HARM), Figure(name="n", value=np.int64(1234567))])

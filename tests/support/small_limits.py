@@ -1,4 +1,4 @@
-"""Sources of a few files, read as those are that are too large to be held."""
+"""Small limits, so that sources of a few files take the code paths of those that are too large for memory."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
-from saccade.core.report import Report
+from saccade.core.report import ConversionReport
 from saccade.formats._common import json_stream, paths, per_image, spill
 from saccade.formats.base import Format
 
 _LIMITS = (
-    (spill, {"_FEW": 1, "_LATEST": 2, "_PAGE": 2, "_TOGETHER": 2}),
-    (per_image, {"_FEW": 0}),
-    (paths, {"_FEW": 0, "_BLOCK": 2}),
-    (json_stream, {"_LARGE": 0, "_WINDOW": 400, "_TOGETHER": 2}),
+    (spill, {"_MAX_IN_MEMORY": 1, "_CACHE_SIZE": 2, "_PAGE_ROWS": 2, "_BATCH_ROWS": 2}),
+    (per_image, {"_MAX_IN_MEMORY": 0}),
+    (paths, {"_MAX_IN_MEMORY": 0, "_BLOCK_PATHS": 2}),
+    (json_stream, {"_MAX_LOADED_BYTES": 0, "_WINDOW_BYTES": 400, "_BATCH": 2}),
 )
 
 
 @contextmanager
-def as_if_large() -> Iterator[None]:
-    """Within this, the smallest source is read as one that is too large to be held."""
+def small_limits() -> Iterator[None]:
+    """Read even the smallest source like one that is too large for memory."""
     with pytest.MonkeyPatch.context() as patch:
         for module, limits in _LIMITS:
             for name, value in limits.items():
@@ -31,16 +31,18 @@ def as_if_large() -> Iterator[None]:
         yield
 
 
-def check_read_alike(part: Format, source: Path, options: Mapping[str, Any] | None = None) -> None:
-    """A source is read alike however large it is taken to be: the same records in the same order, the same report."""
-    held = _all_of(part, source, options or {})
-    with as_if_large():
-        large = _all_of(part, source, options or {})
-    assert large == held
+def check_same_with_small_limits(format: Format, source: Path, options: Mapping[str, Any] | None = None) -> None:
+    """Check that a source gives the same records, in the same order, and the same report with small limits."""
+    normal = _read_all(format, source, options or {})
+    with small_limits():
+        large = _read_all(format, source, options or {})
+    assert large == normal
 
 
-def _all_of(part: Format, source: Path, options: Mapping[str, Any]) -> Any:
-    report = Report()
-    reading = part.read(source, report, **options)
-    records = [(one.key, repr(dict(one.values)), one.size_wh, one.frame, one.group) for one in reading.records]
-    return reading.schema, reading.total, records, list(report)
+def _read_all(format: Format, source: Path, options: Mapping[str, Any]) -> Any:
+    report = ConversionReport()
+    stream = format.read(source, report, **options)
+    records = [
+        (record.key, repr(dict(record.values)), record.size_wh, record.frame, record.group) for record in stream.records
+    ]
+    return stream.schema, stream.total, records, list(report)

@@ -14,14 +14,14 @@ from tests.support.shape_models import SIDE, classifier, detector, reader
 
 from saccade.core.errors import MediaError, RecipeError
 from saccade.core.reader import Item, MemoryReader
-from saccade.models.preprocess import fit_image, normalize, place
+from saccade.models.preprocess import fit_image, fit_transform_for, normalize
 from saccade.models.spec import InputSpec
-from saccade.training.job import prepare
-from saccade.training.loader import Batch, Batches
+from saccade.training.job import build_training
+from saccade.training.loader import Batch, BatchLoader
 
 
-def batches(seed: int = 0, workers: int = 1) -> Batches:
-    return prepare(detector(f"train.seed={seed}", f"train.workers={workers}"), reader()).batches
+def batches(seed: int = 0, workers: int = 1) -> BatchLoader:
+    return build_training(detector(f"train.seed={seed}", f"train.workers={workers}"), reader()).loader
 
 
 def same(first: Batch, second: Batch) -> bool:
@@ -33,14 +33,14 @@ def same(first: Batch, second: Batch) -> bool:
 
 def test_threads_change_nothing() -> None:
     one, many = batches(workers=1), batches(workers=4)
-    found = [list(each.from_step(0, 5)) for each in (one, many)]
+    found = [list(each.iter_from_step(0, 5)) for each in (one, many)]
     assert len(found[0]) == 5
     assert all(same(a, b) for a, b in zip(*found, strict=True))
 
 
 def test_going_on_from_a_step_gives_the_same_batches() -> None:
-    whole = list(batches().from_step(0, 6))
-    rest = list(batches().from_step(4, 6))
+    whole = list(batches().iter_from_step(0, 6))
+    rest = list(batches().iter_from_step(4, 6))
     assert [same(a, b) for a, b in zip(whole[4:], rest, strict=True)] == [True, True]
 
 
@@ -64,22 +64,22 @@ def without(items: Sequence[Item], changes: dict[str, dict[str, object]]) -> lis
 def test_not_labelled_is_left_out_and_empty_is_not() -> None:
     source = reader()
     items = without(list(source.items()), {"0": {"objects": None}, "1": {"objects": ()}})
-    session = prepare(detector(), MemoryReader(source.schema, items, source._media))
-    assert len(session.batches.dataset) == 7
-    assert [len(sample.boxes_xyxy) for sample in map(session.batches.dataset.load, range(2))] == [0, 2]
+    session = build_training(detector(), MemoryReader(source.schema, items, source._media))
+    assert len(session.loader.dataset) == 7
+    assert [len(sample.boxes_xyxy) for sample in map(session.loader.dataset.load, range(2))] == [0, 2]
 
 
 def test_an_image_that_cannot_be_decoded_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
     source = reader()
     first = next(source.items())
     broken = {**source._media, first["image"].digest: b"not an image"}
-    session = prepare(detector(), MemoryReader(source.schema, list(source.items()), broken))
-    assert session.batches.batch(0).images.shape == (4, SIDE, SIDE, 3)
-    session.batches.dataset.load(0)
+    session = build_training(detector(), MemoryReader(source.schema, list(source.items()), broken))
+    assert session.loader.batch(0).images.shape == (4, SIDE, SIDE, 3)
+    session.loader.dataset.load(0)
     assert "0 is left out of training" in caplog.text
     nothing = MemoryReader(source.schema, list(source.items()), dict.fromkeys(source._media, b""))
     with pytest.raises(MediaError, match="No image"):
-        prepare(detector(), nothing).batches.batch(0)
+        build_training(detector(), nothing).loader.batch(0)
 
 
 @pytest.mark.parametrize(
@@ -97,18 +97,18 @@ def test_an_image_that_cannot_be_decoded_is_replaced(caplog: pytest.LogCaptureFi
 )
 def test_recipes_that_do_not_fit_the_data(change: str, says: str) -> None:
     with pytest.raises(RecipeError, match=says):
-        prepare(detector(change), reader())
+        build_training(detector(change), reader())
 
 
 def test_labels_of_a_classifier() -> None:
-    batch = prepare(classifier(), reader()).batches.batch(0)
+    batch = build_training(classifier(), reader()).loader.batch(0)
     assert {int(target["class"]) for target in batch.targets["label"]} <= {0, 1}
     assert batch.images.shape == (4, 64, 64, 3)
 
 
 def test_parts_of_a_batch() -> None:
     batch = batches().batch(0)
-    parts = list(batch.parts(3))
+    parts = list(batch.micro_batches(3))
     assert [len(part.images) for part in parts] == [2, 2]
     assert torch.equal(torch.cat([part.images for part in parts]), batch.images)
 
@@ -120,7 +120,7 @@ sizes = st.integers(20, 400)
 @given(sizes, sizes, st.sampled_from(["letterbox", "stretch", "crop"]), st.floats(0, 1), st.floats(0, 1))
 def test_boxes_go_into_the_input_and_back(width: int, height: int, fit: str, x: float, y: float) -> None:
     spec = InputSpec.model_validate({"size": (160, 128), "fit": fit})
-    placement = place(spec, (width, height))
+    placement = fit_transform_for(spec, (width, height))
     box = np.array([[x * width / 2, y * height / 2, width * (0.5 + x / 2), height * (0.5 + y / 2)]])
     matrix = placement.matrix()
     moved = box * matrix[[0, 1, 0, 1], [0, 1, 0, 1]] + matrix[[0, 1, 0, 1], 2]
@@ -159,10 +159,10 @@ def test_normalisation_is_that_of_torchvision() -> None:
 
 def test_a_sample_is_moved_only_once() -> None:
     """Geometric steps compose: turning a sample four times by a quarter leaves its pixels untouched."""
-    sample = prepare(detector(), reader()).batches.dataset.load(0).rendered()
+    sample = build_training(detector(), reader()).loader.dataset.load(0).render()
     quarter = np.array([[0.0, -1, SIDE], [1, 0, 0]])
     turned = sample
     for _ in range(4):
-        turned = turned.moved(quarter)
+        turned = turned.transformed(quarter)
     np.testing.assert_allclose(turned.boxes_xyxy, sample.boxes_xyxy, atol=1e-9)
-    assert np.abs(replace(turned).rendered().image.astype(int) - sample.image).max() <= 1
+    assert np.abs(replace(turned).render().image.astype(int) - sample.image).max() <= 1

@@ -19,9 +19,9 @@ from saccade.core.errors import SaccadeError
 from saccade.core.schema import ImageRef
 from saccade.store.workspace import Workspace
 from saccade.training import loader
-from saccade.training.hooks import Hook, MetricsLog
-from saccade.training.job import Session, prepare
-from saccade.training.loop import BEST, CHECKPOINT, LAST, Outcome
+from saccade.training.hooks import Hook, MetricsLogHook
+from saccade.training.job import TrainingJob, build_training
+from saccade.training.loop import BEST_FILE, CHECKPOINT_FILE, LAST_FILE, FitResult
 from saccade.training.recipe import Recipe
 
 Tensors = dict[str, torch.Tensor]
@@ -32,9 +32,9 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def run(recipe: Recipe, folder: Path, *hooks: Hook, resume: bool = False, train: int = 8) -> Outcome:
+def run(recipe: Recipe, folder: Path, *hooks: Hook, resume: bool = False, train: int = 8) -> FitResult:
     folder.mkdir(exist_ok=True)
-    return prepare(recipe, reader(train=train)).run(folder, inputs=["shapes@1"], hooks=hooks, resume=resume)
+    return build_training(recipe, reader(train=train)).run(folder, inputs=["shapes@1"], hooks=hooks, resume=resume)
 
 
 def digest(path: Path) -> str:
@@ -49,7 +49,7 @@ def test_a_finished_training_can_be_made_longer(tmp_path: Path) -> None:
     assert run(detector("train.epochs=1", *fixed), tmp_path / "grown").state.finished
     grown = run(detector("train.epochs=4", *fixed), tmp_path / "grown", resume=True)
     assert (grown.reason, grown.state.step) == ("epochs", whole.state.step) == ("epochs", 8)
-    for name in (LAST, BEST):
+    for name in (LAST_FILE, BEST_FILE):
         assert digest(tmp_path / "grown" / name) == digest(tmp_path / "whole" / name)
 
 
@@ -65,11 +65,11 @@ def test_a_finished_training_can_be_made_longer(tmp_path: Path) -> None:
 def test_an_ended_training_goes_on_only_when_told_to(setting: str, longer: str, reason: str, tmp_path: Path) -> None:
     """A process killed after the last checkpoint, before its result was registered, ends with the same weights."""
     first = run(detector(setting), tmp_path)
-    before = digest(tmp_path / LAST)
-    (tmp_path / LAST).unlink()
+    before = digest(tmp_path / LAST_FILE)
+    (tmp_path / LAST_FILE).unlink()
     again = run(detector(setting), tmp_path, resume=True)
     assert (again.reason, again.state) == (reason, first.state)
-    assert digest(tmp_path / LAST) == before
+    assert digest(tmp_path / LAST_FILE) == before
     assert run(detector(longer), tmp_path, resume=True).state.step > first.state.step
 
 
@@ -90,12 +90,12 @@ class Killer(Hook):
 def test_epochs_that_come_again_are_logged_once(tmp_path: Path) -> None:
     recipe = detector("train.epochs=4", "train.checkpoint_every=2")
     with pytest.raises(Killed):
-        run(recipe, tmp_path, MetricsLog(tmp_path), Killer(at=7))
+        run(recipe, tmp_path, MetricsLogHook(tmp_path), Killer(at=7))
     log = tmp_path / "metrics.jsonl"
     assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3]
     with log.open("a") as file:
         file.write('{"epoch": 4, "st')
-    run(recipe, tmp_path, MetricsLog(tmp_path), resume=True)
+    run(recipe, tmp_path, MetricsLogHook(tmp_path), resume=True)
     assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3, 4]
 
 
@@ -129,7 +129,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
     change: Callable[[Tensors, dict[str, str]], None], tmp_path: Path
 ) -> None:
     run(classifier("train.epochs=1"), tmp_path)
-    rewritten(tmp_path / CHECKPOINT, change)
+    rewritten(tmp_path / CHECKPOINT_FILE, change)
     with pytest.raises(SaccadeError, match=r"(?s)checkpoint.*without --resume"):
         run(classifier("train.epochs=2"), tmp_path, resume=True)
 
@@ -138,7 +138,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
 def test_runs_of_an_older_saccade_are_passed_over(workspace_copy: Path) -> None:
     with Workspace.open(workspace_copy) as workspace:
         odd = workspace.runs.start("train", "ships", {"name": "ships", "no_longer": 1}, ["harbour@1"])
-        (odd.folder / CHECKPOINT).write_bytes(b"")
+        (odd.folder / CHECKPOINT_FILE).write_bytes(b"")
         workspace.runs.finish(odd.id, "failed", error="killed")
         (before,) = workspace.models.versions("ships")
         result = train(workspace, ships(), resume=True, tensorboard=False)
@@ -148,7 +148,7 @@ def test_runs_of_an_older_saccade_are_passed_over(workspace_copy: Path) -> None:
 
 def test_only_safetensors_lie_in_the_folder(tmp_path: Path) -> None:
     run(classifier("train.epochs=1"), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([BEST, CHECKPOINT, LAST])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([BEST_FILE, CHECKPOINT_FILE, LAST_FILE])
     for path in tmp_path.iterdir():
         assert all(value.numel() for value in load_file(path).values())
 
@@ -156,7 +156,7 @@ def test_only_safetensors_lie_in_the_folder(tmp_path: Path) -> None:
 class Recorder(Hook):
     """All weights after each step."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: TrainingJob) -> None:
         self.model = session.model
         self.states = [self._state()]
 
@@ -170,23 +170,23 @@ class Recorder(Hook):
 @pytest.mark.slow
 def test_averaged_weights_follow_their_formula(tmp_path: Path) -> None:
     """The average after step s is d * before + (1 - d) * weights with d = min(decay, 1 - s^(-2/3))."""
-    session = prepare(detector("train.ema=0.6", "train.epochs=4"), reader())
+    session = build_training(detector("train.ema=0.6", "train.epochs=4"), reader())
     recorder = Recorder(session)
     session.run(tmp_path, inputs=["shapes@1"], hooks=[recorder])
     expected = {name: value for name, value in recorder.states[0].items() if value.is_floating_point()}
     for step, weights in enumerate(recorder.states[1:], 1):
         decay = min(0.6, 1 - step ** (-2 / 3))
         expected = {name: decay * value + (1 - decay) * weights[name] for name, value in expected.items()}
-    found = load_file(tmp_path / LAST)
+    found = load_file(tmp_path / LAST_FILE)
     torch.testing.assert_close({name: found[name] for name in expected}, expected, atol=1e-6, rtol=1e-5)
 
 
 def test_the_best_weights_are_those_of_the_best_validation(tmp_path: Path) -> None:
-    session = prepare(classifier("train.epochs=5", "train.optimizer.lr=0.02"), reader())
+    session = build_training(classifier("train.epochs=5", "train.optimizer.lr=0.02"), reader())
     state = session.run(tmp_path, inputs=["shapes@1"]).state
     scores = {record["step"]: next(iter(record["metrics"].values())) for record in state.history}
     assert state.best == max(scores.values()) == scores[state.best_step]
-    session.model.load_state_dict(load_file(tmp_path / BEST))
+    session.model.load_state_dict(load_file(tmp_path / BEST_FILE))
     assert next(iter(session.validate(session.model).values())) == pytest.approx(state.best)
 
 
@@ -204,7 +204,7 @@ def test_parts_of_a_batch_weigh_as_much_as_the_whole(tmp_path: Path) -> None:
     found: list[Tensors] = []
     for parts in (1, 3):
         run(classifier(f"train.accumulate={parts}", *settings), tmp_path / str(parts), train=1)
-        weights = load_file(tmp_path / str(parts) / LAST)
+        weights = load_file(tmp_path / str(parts) / LAST_FILE)
         found.append(
             {name: value for name, value in weights.items() if value.is_floating_point() and "running" not in name}
         )
@@ -221,10 +221,10 @@ def test_images_beyond_the_cache_are_decoded_again(monkeypatch: pytest.MonkeyPat
         return read(ref)
 
     monkeypatch.setattr(source, "read_media", counted)
-    kept = prepare(classifier(), source).batches
+    kept = build_training(classifier(), source).loader
     expected = [kept.batch(step).images for step in range(4)]
     assert len(reads) == 8
-    monkeypatch.setattr(loader, "CACHE_BYTES", 1)
-    small = prepare(classifier(), source).batches
+    monkeypatch.setattr(loader, "MAX_CACHE_BYTES", 1)
+    small = build_training(classifier(), source).loader
     assert all(torch.equal(small.batch(step).images, images) for step, images in enumerate(expected))
     assert len(reads) == 8 + 15, "the first is kept, and the rest read in each of two epochs"

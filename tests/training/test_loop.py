@@ -22,11 +22,11 @@ from tests.support.tiny_workspace import RECIPE
 
 from saccade.core.errors import SaccadeError
 from saccade.store.workspace import Workspace
-from saccade.training.checkpoint import write_atomically
+from saccade.training.checkpoint import atomic_write
 from saccade.training.checks import run_checks
-from saccade.training.hooks import Hook, MetricsLog, TensorBoard
-from saccade.training.job import prepare
-from saccade.training.loop import BEST, CHECKPOINT, LAST, Outcome
+from saccade.training.hooks import Hook, MetricsLogHook, TensorBoardHook
+from saccade.training.job import build_training
+from saccade.training.loop import BEST_FILE, CHECKPOINT_FILE, LAST_FILE, FitResult
 from saccade.training.optimizer import build_optimizer
 from saccade.training.recipe import OptimizerSpec, Recipe, ScheduleSpec
 from saccade.training.schedule import learning_rate, momentum
@@ -37,10 +37,12 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def run(recipe: Recipe, folder: Path, *, stop_at: int | None = None, resume: bool = False, hooks: Any = ()) -> Outcome:
+def run(
+    recipe: Recipe, folder: Path, *, stop_at: int | None = None, resume: bool = False, hooks: Any = ()
+) -> FitResult:
     """Train on drawn shapes; ``stop_at`` ends it after so many steps, as Ctrl-C would."""
     folder.mkdir(exist_ok=True)
-    session = prepare(recipe, reader())
+    session = build_training(recipe, reader())
     counter = Counter()
 
     def stop() -> bool:
@@ -76,7 +78,7 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(make: Any, settings: tuple[
         assert (first.reason, first.state.step) == ("stopped", stop_at)
         last = run(recipe, folder, resume=True)
         assert last.state.step == 6
-        for name in (LAST, BEST):
+        for name in (LAST_FILE, BEST_FILE):
             assert digest(folder / name) == digest(tmp_path / "whole" / name)
         times = {"seconds"}
         histories = [[{k: v for k, v in r.items() if k not in times} for r in o.state.history] for o in (whole, last)]
@@ -87,7 +89,9 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(make: Any, settings: tuple[
 def test_the_seed_decides(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         run(detector(f"train.seed={seed}", "train.epochs=1"), tmp_path / name)
-    assert digest(tmp_path / "a" / LAST) == digest(tmp_path / "b" / LAST) != digest(tmp_path / "c" / LAST)
+    assert (
+        digest(tmp_path / "a" / LAST_FILE) == digest(tmp_path / "b" / LAST_FILE) != digest(tmp_path / "c" / LAST_FILE)
+    )
 
 
 def test_accumulated_parts_learn_too(tmp_path: Path) -> None:
@@ -137,7 +141,7 @@ def test_another_training_does_not_go_on_from_it(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     run(detector(), tmp_path, stop_at=1)
-    (tmp_path / CHECKPOINT).write_bytes((tmp_path / CHECKPOINT).read_bytes()[:100])
+    (tmp_path / CHECKPOINT_FILE).write_bytes((tmp_path / CHECKPOINT_FILE).read_bytes()[:100])
     with pytest.raises(SaccadeError, match="cannot be read"):
         run(detector(), tmp_path, resume=True)
 
@@ -163,7 +167,11 @@ def test_hooks_are_told_in_order(tmp_path: Path) -> None:
         def on_end(self) -> None:
             told.append("end")
 
-    run(detector("train.epochs=2"), tmp_path, hooks=[Diary(), MetricsLog(tmp_path), TensorBoard(tmp_path, every=1)])
+    run(
+        detector("train.epochs=2"),
+        tmp_path,
+        hooks=[Diary(), MetricsLogHook(tmp_path), TensorBoardHook(tmp_path, every=1)],
+    )
     assert told == ["start 0/4", "step 1", "step 2", "epoch 1", "step 3", "step 4", "epoch 2", "end"]
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in records] == [1, 2]
@@ -205,14 +213,14 @@ def test_biases_and_normalisation_are_not_decayed() -> None:
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "file", b"old")
-    write_atomically(tmp_path / "file", b"new")
+    atomic_write(tmp_path / "file", b"old")
+    atomic_write(tmp_path / "file", b"new")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"new")]
 
 
 @pytest.mark.slow
 def test_checks_see_a_model_that_can_learn(tmp_path: Path) -> None:
-    session = prepare(detector("augment=[]", "train.optimizer.lr=0.02"), reader(train=4))
+    session = build_training(detector("augment=[]", "train.optimizer.lr=0.02"), reader(train=4))
     checks = run_checks(session, tmp_path / "batch.jpg")
     assert [check.name for check in checks if not check.passed] == []
     assert (tmp_path / "batch.jpg").stat().st_size > 1000
@@ -237,7 +245,7 @@ def test_control_c_keeps_what_was_learned(workspace_copy: Path, tmp_path: Path) 
     assert (told["state"], told["reason"], told["model"]) == ("stopped", "stopped", "long@1")
     with Workspace.open(workspace_copy) as workspace:
         (found,) = workspace.runs.list(name="long")
-        assert (found.state, (found.folder / CHECKPOINT).exists()) == ("stopped", True)
+        assert (found.state, (found.folder / CHECKPOINT_FILE).exists()) == ("stopped", True)
     done = len(lines_of(runs))
     command[5:5] = ["--resume", "--set", f"train.epochs={done + 2}"]
     told = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)

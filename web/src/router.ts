@@ -1,74 +1,82 @@
 import { createRouter, createWebHistory } from 'vue-router'
-import { project, whenSignedOut } from '@/api/client'
-import { baseOf } from '@/state/place'
-import { useSession } from '@/state/session'
+import { currentProject, onSignedOut } from '@/api/client'
+import { projectBasePath } from '@/composables/projectUrls'
+import { useSession } from '@/features/auth/useSession'
 
 declare module 'vue-router' {
   interface RouteMeta {
-    isOpen?: boolean
-    needs?: string
+    /** Reachable without signing in. */
+    isPublic?: boolean
+    requiredRole?: string
   }
 }
 
+const managerOnly = { requiredRole: 'manager' }
+const ownerOnly = { requiredRole: 'owner' }
+
 export const router = createRouter({
-  history: createWebHistory(baseOf(project)),
+  history: createWebHistory(projectBasePath(currentProject)),
   routes: [
-    { path: '/sign-in', name: 'sign-in', component: () => import('@/screens/SignIn.vue'), meta: { isOpen: true } },
-    { path: '/join', name: 'join', component: () => import('@/screens/Join.vue'), meta: { isOpen: true } },
-    { path: '/', name: 'home', component: () => import('@/screens/Home.vue') },
-    { path: '/datasets', name: 'datasets', component: () => import('@/screens/Datasets.vue') },
+    { path: '/sign-in', name: 'sign-in', component: () => import('@/features/auth/SignInScreen.vue'), meta: { isPublic: true } },
+    { path: '/join', name: 'accept-invitation', component: () => import('@/features/auth/AcceptInvitationScreen.vue'), meta: { isPublic: true } },
+    { path: '/', name: 'dashboard', component: () => import('@/features/dashboard/DashboardScreen.vue') },
+    { path: '/datasets', name: 'datasets', component: () => import('@/features/datasets/DatasetsScreen.vue') },
     {
       path: '/datasets/:ref',
-      component: () => import('@/screens/Dataset.vue'),
+      component: () => import('@/features/datasets/DatasetScreen.vue'),
       children: [
-        { path: '', name: 'items', component: () => import('@/screens/Items.vue') },
-        { path: 'classes', name: 'classes', component: () => import('@/screens/Classes.vue') },
-        { path: 'statistics', name: 'statistics', component: () => import('@/screens/Statistics.vue') },
-        { path: 'panels', name: 'panels', component: () => import('@/screens/Panels.vue') },
-        { path: 'versions', name: 'versions', component: () => import('@/screens/Versions.vue') },
-        { path: 'merge', name: 'merge', component: () => import('@/screens/Merge.vue'), meta: { needs: 'manager' } },
-        { path: 'export', name: 'export', component: () => import('@/screens/Export.vue'), meta: { needs: 'manager' } },
+        { path: '', name: 'items', component: () => import('@/features/datasets/items/ItemsScreen.vue') },
+        { path: 'classes', name: 'classes', component: () => import('@/features/datasets/classes/ClassesScreen.vue') },
+        { path: 'statistics', name: 'statistics', component: () => import('@/features/datasets/statistics/StatisticsScreen.vue') },
+        { path: 'panels', name: 'panels', component: () => import('@/features/panels/PanelsScreen.vue') },
+        { path: 'versions', name: 'versions', component: () => import('@/features/datasets/versions/VersionsScreen.vue') },
+        { path: 'merge', name: 'merge', component: () => import('@/features/datasets/merge/MergeScreen.vue'), meta: managerOnly },
+        { path: 'export', name: 'export', component: () => import('@/features/datasets/export/ExportScreen.vue'), meta: managerOnly },
       ],
     },
-    { path: '/datasets/:ref/item', name: 'item', component: () => import('@/screens/Item.vue') },
-    { path: '/import', name: 'import', component: () => import('@/screens/Import.vue'), meta: { needs: 'manager' } },
-    { path: '/jobs', name: 'jobs', component: () => import('@/screens/Jobs.vue') },
-    { path: '/jobs/:id', name: 'job', component: () => import('@/screens/JobPage.vue') },
-    { path: '/models', name: 'models', component: () => import('@/screens/Models.vue') },
-    { path: '/models/:ref', name: 'model', component: () => import('@/screens/ModelPage.vue') },
-    { path: '/runs', name: 'runs', component: () => import('@/screens/Runs.vue') },
-    { path: '/runs/:id', name: 'run', component: () => import('@/screens/RunPage.vue') },
-    { path: '/pipelines', name: 'pipelines', component: () => import('@/screens/Pipelines.vue') },
-    { path: '/pipelines/new', name: 'new-pipeline', component: () => import('@/screens/NewPipeline.vue'), meta: { needs: 'manager' } },
-    { path: '/pipelines/:id', name: 'pipeline', component: () => import('@/screens/PipelineRun.vue') },
-    { path: '/train', name: 'train', component: () => import('@/screens/Train.vue'), meta: { needs: 'manager' } },
-    { path: '/apply', name: 'apply', component: () => import('@/screens/Apply.vue'), meta: { needs: 'manager' } },
-    { path: '/people', name: 'people', component: () => import('@/screens/People.vue'), meta: { needs: 'manager' } },
-    { path: '/webhooks', name: 'webhooks', component: () => import('@/screens/Webhooks.vue'), meta: { needs: 'owner' } },
-    { path: '/webhooks/:id', name: 'webhook', component: () => import('@/screens/WebhookPage.vue'), meta: { needs: 'owner' } },
-    { path: '/audit', name: 'audit', component: () => import('@/screens/Audit.vue'), meta: { needs: 'owner' } },
-    { path: '/account', name: 'account', component: () => import('@/screens/Account.vue') },
-    { path: '/:rest(.*)*', name: 'missing', component: () => import('@/screens/Missing.vue') },
+    { path: '/datasets/:ref/item', name: 'item', component: () => import('@/features/datasets/item/ItemScreen.vue') },
+    { path: '/import', name: 'import', component: () => import('@/features/imports/ImportScreen.vue'), meta: managerOnly },
+    { path: '/jobs', name: 'jobs', component: () => import('@/features/jobs/JobsScreen.vue') },
+    { path: '/jobs/:id', name: 'job', component: () => import('@/features/jobs/JobDetailScreen.vue') },
+    { path: '/models', name: 'models', component: () => import('@/features/models/ModelsScreen.vue') },
+    { path: '/models/:ref', name: 'model', component: () => import('@/features/models/ModelDetailScreen.vue') },
+    { path: '/train', name: 'train', component: () => import('@/features/models/TrainScreen.vue'), meta: managerOnly },
+    { path: '/predict', name: 'predict', component: () => import('@/features/models/PredictScreen.vue'), meta: managerOnly },
+    { path: '/runs', name: 'runs', component: () => import('@/features/runs/RunsScreen.vue') },
+    { path: '/runs/:id', name: 'run', component: () => import('@/features/runs/RunDetailScreen.vue') },
+    { path: '/pipelines', name: 'pipelines', component: () => import('@/features/pipelines/PipelinesScreen.vue') },
+    { path: '/pipelines/new', name: 'new-pipeline', component: () => import('@/features/pipelines/NewPipelineScreen.vue'), meta: managerOnly },
+    { path: '/pipelines/:id', name: 'pipeline-run', component: () => import('@/features/pipelines/PipelineRunScreen.vue') },
+    { path: '/members', name: 'members', component: () => import('@/features/members/MembersScreen.vue'), meta: managerOnly },
+    { path: '/audit-log', name: 'audit-log', component: () => import('@/features/members/AuditLogScreen.vue'), meta: ownerOnly },
+    { path: '/webhooks', name: 'webhooks', component: () => import('@/features/webhooks/WebhooksScreen.vue'), meta: ownerOnly },
+    { path: '/webhooks/:id', name: 'webhook', component: () => import('@/features/webhooks/WebhookDetailScreen.vue'), meta: ownerOnly },
+    { path: '/account', name: 'account', component: () => import('@/features/auth/AccountScreen.vue') },
+    { path: '/no-project', name: 'no-project', component: () => import('@/features/projects/NoProjectScreen.vue') },
+    { path: '/:path(.*)*', name: 'not-found', component: () => import('@/features/dashboard/NotFoundScreen.vue') },
   ],
 })
 
 router.beforeEach(async (to) => {
   const session = useSession()
-  if (to.meta.isOpen) return true
-  await session.look()
+  if (to.meta.isPublic) return true
+  await session.load()
   if (!session.current) return { name: 'sign-in', query: { next: to.fullPath } }
   if (session.current.role === null) {
-    const [first] = await session.lookAtProjects()
-    if (first) location.assign(baseOf(first.name))
-    else if (to.name !== 'account' && to.name !== 'missing') return { name: 'missing', params: { rest: ['none'] } }
-    return !first
+    // Not a member of this project: go to the first of the user's own, if there is one.
+    const [firstProject] = await session.loadProjects()
+    if (firstProject) {
+      location.assign(projectBasePath(firstProject.name))
+      return false
+    }
+    return to.name === 'account' || to.name === 'no-project' ? true : { name: 'no-project' }
   }
-  if (to.meta.needs && !session.may(to.meta.needs)) return { name: 'missing', params: { rest: ['403'] } }
+  if (to.meta.requiredRole && !session.hasRole(to.meta.requiredRole)) return { name: 'not-found', params: { path: ['403'] } }
   return true
 })
 
-whenSignedOut(() => {
-  const now = router.currentRoute.value
-  useSession().take(null)
-  if (!now.meta.isOpen) void router.push({ name: 'sign-in', query: { next: now.fullPath } })
+onSignedOut(() => {
+  const route = router.currentRoute.value
+  useSession().setSession(null)
+  if (!route.meta.isPublic) void router.push({ name: 'sign-in', query: { next: route.fullPath } })
 })

@@ -1,33 +1,47 @@
 import { createVuetify } from 'vuetify'
 import { aliases, mdi } from 'vuetify/iconsets/mdi-svg'
 
-const KEY = 'saccade-theme'
+const STORAGE_KEY = 'saccade-theme'
 
-function wished(): 'light' | 'dark' {
-  const kept = localStorage.getItem(KEY)
-  if (kept === 'light' || kept === 'dark') return kept
+function preferredTheme(): 'light' | 'dark' {
+  const saved = localStorage.getItem(STORAGE_KEY)
+  if (saved === 'light' || saved === 'dark') return saved
   return matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'
 }
 
-export const keepTheme = (name: string): void => localStorage.setItem(KEY, name)
+export const saveTheme = (name: string): void => localStorage.setItem(STORAGE_KEY, name)
 
 export const vuetify = createVuetify({
   icons: { defaultSet: 'mdi', aliases, sets: { mdi } },
   theme: {
-    defaultTheme: wished(),
+    defaultTheme: preferredTheme(),
     themes: {
       light: {
         dark: false,
         colors: {
-          background: '#f5f7fa', surface: '#ffffff', 'surface-light': '#eef1f5', primary: '#1a5fd0', secondary: '#57606a',
-          success: '#1a7f37', warning: '#9a6700', error: '#c4232f', info: '#0b6bcb',
+          background: '#f5f7fa',
+          surface: '#ffffff',
+          'surface-light': '#eef1f5',
+          primary: '#1a5fd0',
+          secondary: '#57606a',
+          success: '#1a7f37',
+          warning: '#9a6700',
+          error: '#c4232f',
+          info: '#0b6bcb',
         },
       },
       dark: {
         dark: true,
         colors: {
-          background: '#0f1318', surface: '#171c23', 'surface-light': '#222a34', primary: '#6aa9ff', secondary: '#9aa6b2',
-          success: '#4fc26a', warning: '#e0a93b', error: '#ff7b72', info: '#62b0ff',
+          background: '#0f1318',
+          surface: '#171c23',
+          'surface-light': '#222a34',
+          primary: '#6aa9ff',
+          secondary: '#9aa6b2',
+          success: '#4fc26a',
+          warning: '#e0a93b',
+          error: '#ff7b72',
+          info: '#62b0ff',
         },
       },
     },

@@ -1,1 +1,1 @@
-"""Use cases: the one thing that the command line and the server call."""
+"""Use cases, shared by the command line, the server and the Python API."""

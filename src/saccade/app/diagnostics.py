@@ -1,11 +1,11 @@
-"""What is installed, for `saccade doctor`."""
+"""Versions of the installed software, for ``saccade doctor``."""
 
 from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-PARTS = (
+PACKAGES = (
     "saccade",
     "pylance",
     "pyarrow",
@@ -18,9 +18,9 @@ PARTS = (
 )
 
 
-def installation() -> dict[str, str]:
-    """The versions of Python and of the parts that matter most; "not installed" for those that are missing."""
-    return {"python": platform.python_version(), **{name: _version(name) for name in PARTS}}
+def environment_report() -> dict[str, str]:
+    """Return the versions of Python and the main dependencies; "not installed" for those that are missing."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
 
 
 def _version(name: str) -> str:

@@ -1,1 +1,1 @@
-"""The command line: one file per command that parses, calls the app and prints."""
+"""Command-line interface: one module per command that parses arguments, calls ``app`` and prints the result."""

@@ -1,4 +1,4 @@
-"""What commands print with: tables, JSON, progress and reports of conversions."""
+"""Terminal output: tables, JSON, messages, progress bars and conversion reports."""
 
 from __future__ import annotations
 
@@ -12,15 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn as TimeLeft
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from saccade.core.progress import Progress as ProgressProtocol
-    from saccade.core.report import Report
+    from saccade.core.report import ConversionReport
 
 out = Console(highlight=False, soft_wrap=True)
 if not out.is_terminal:
@@ -29,12 +36,12 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_json(data: Any) -> None:
-    """One JSON document on standard output, whatever the terminal; NaN and infinity, which JSON lacks, are null."""
+    """Print one JSON document to standard output. NaN and infinity become null, since JSON cannot represent them."""
     sys.stdout.write(json.dumps(_finite(data), ensure_ascii=False, indent=2, default=str, allow_nan=False) + "\n")
 
 
 def print_error(code: str, message: str, hint: str) -> None:
-    """An error as the one JSON document of a command, in a line: that of a run follows the lines of its events."""
+    """Print an error as one line of JSON, since it may follow JSON lines of a run's events."""
     error = {"code": code, "message": message, "hint": hint}
     sys.stdout.write(json.dumps({"error": _finite(error)}, ensure_ascii=False) + "\n")
 
@@ -48,18 +55,24 @@ def _finite(data: Any) -> Any:
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """A plain table; numbers stand right."""
-    made = [list(row) for row in rows]
+    """Print a plain table; columns of numbers are right-aligned.
+
+    Args:
+        headings: Column headings.
+        rows: Cell values; None is shown as a dash.
+        title: Title above the table.
+    """
+    cells = [list(row) for row in rows]
     table = Table(title=title or None, box=None, pad_edge=False, header_style="bold")
     for index, heading in enumerate(headings):
-        numeric = bool(made) and all(isinstance(row[index], int | float) or row[index] is None for row in made)
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    for row in made:
-        table.add_row(*(escape(_cell(value)) for value in row))
+        is_numeric = bool(cells) and all(isinstance(row[index], int | float) or row[index] is None for row in cells)
+        table.add_column(heading, justify="right" if is_numeric else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(escape(_format_cell(value)) for value in row))
     out.print(table)
 
 
-def _cell(value: Any) -> str:
+def _format_cell(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
@@ -67,76 +80,85 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def say(text: str) -> None:
-    """A line for the reader; user data in it must be escaped."""
+def print_message(text: str) -> None:
+    """Print a line of rich markup; user data in it must be escaped."""
     out.print(text)
 
 
-def warn(text: str) -> None:
-    """A line of what needs a look, on standard error; user data in it must be escaped."""
+def print_warning(text: str) -> None:
+    """Print a warning to standard error; user data in it must be escaped."""
     err.print(f"[yellow]{text}[/]")
 
 
-def print_report(report: Report, examples: int = 3) -> None:
-    """What a conversion dropped, repaired and noticed, grouped, with the first few places of each."""
-    first: dict[tuple[str, str], list[str]] = defaultdict(list)
+_FINDING_STYLES = {
+    "guessed": ("inferred", "yellow"),
+    "noticed": ("warning", "cyan"),
+    "set_aside": ("skipped", "red"),
+}
+"""Label and color of actions of a conversion report; others are shown by their own name in yellow."""
+
+
+def print_report(report: ConversionReport, examples: int = 3) -> None:
+    """Print what a conversion dropped, repaired or inferred, grouped by reason, with the first examples of each."""
+    locations: dict[tuple[str, str], list[str]] = defaultdict(list)
     for finding in report:
-        if len(found := first[finding.action, finding.reason]) < examples:
-            found.append(_place(finding))
+        group = locations[finding.action, finding.reason]
+        if len(group) < examples:
+            group.append(_location(finding))
     for (action, reason), count in report.counts().items():
-        places = ", ".join(first[action, reason])
+        listed = ", ".join(locations[action, reason])
         more = f" and {count - examples} more" if count > examples else ""
-        color = {"noticed": "cyan", "set_aside": "red"}.get(str(action), "yellow")
-        say(f"  [{color}]{str(action).replace('_', ' ')}[/] {escape(reason)} × {count}: [dim]{escape(places)}{more}[/]")
+        label, color = _FINDING_STYLES.get(str(action), (str(action), "yellow"))
+        print_message(f"  [{color}]{label}[/] {escape(reason)} × {count}: [dim]{escape(listed)}{more}[/]")
 
 
-def _place(finding: Any) -> str:
-    place = f"{finding.key}#{finding.object_id}" if finding.object_id else finding.key
-    if not place:
+def _location(finding: Any) -> str:
+    location = f"{finding.key}#{finding.object_id}" if finding.object_id else finding.key
+    if not location:
         return finding.detail or "the whole source"
-    return f"{place} ({finding.detail})" if finding.detail else place
+    return f"{location} ({finding.detail})" if finding.detail else location
 
 
 class TerminalProgress:
-    """Progress as a bar on standard error, with a note of what it is at."""
+    """Progress bar on standard error, with a note of the current item."""
 
     def __init__(self) -> None:
-        self.bar = Progress(
+        self._bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TimeLeft(compact=True),
+            TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[note]}"),
             console=err,
         )
-        self.task: TaskID | None = None
+        self._task: TaskID | None = None
 
     def start(self, what: str, total: int | None = None) -> None:
-        self.bar.start()
-        self.task = self.bar.add_task(what, total=total, note="")
+        self._bar.start()
+        self._task = self._bar.add_task(what, total=total, note="")
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        if self.task is not None:
-            self.bar.update(self.task, advance=count, note=escape(note))
+        if self._task is not None:
+            self._bar.update(self._task, advance=count, note=escape(note))
 
     def finish(self) -> None:
-        self.bar.stop()
+        self._bar.stop()
 
 
 @contextmanager
-def progress(quiet: bool) -> Iterator[ProgressProtocol | None]:
-    """A progress bar where somebody can see it, else None; taken down however the work ends."""
+def progress_bar(quiet: bool) -> Iterator[ProgressProtocol | None]:
+    """Show a progress bar in the block; None if ``quiet``, or if standard error is not a terminal."""
     if quiet or not err.is_terminal:
         yield None
         return
-    shown = TerminalProgress()
+    progress = TerminalProgress()
     try:
-        yield shown
+        yield progress
     finally:
-        shown.finish()
+        progress.finish()
 
 
 def metric_rows(metrics: Mapping[str, Any]) -> list[list[Any]]:
-    """Names and values of the metrics that are numbers."""
+    """Return table rows of the metrics that are numbers."""
     return [[name, value] for name, value in metrics.items() if isinstance(value, int | float)]

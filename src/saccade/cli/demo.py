@@ -1,4 +1,4 @@
-"""``saccade demo``."""
+"""``saccade demo``: the whole loop on synthetic images."""
 
 from __future__ import annotations
 
@@ -15,32 +15,30 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(help="A new folder, or one that an earlier demo made.")] = Path(
-        "demo-workspace"
-    ),
-    scenes: Annotated[int, typer.Option(min=10, help="How many harbours to make.")] = 60,
-    images: Annotated[int, typer.Option(min=1, help="Pictures of each harbour.")] = 5,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Train for so long.", show_default=False)] = None,
-    seed: Annotated[int, typer.Option(help="Another seed makes another world.")] = 0,
-    serve: Annotated[bool, typer.Option(help="Serve the workspace at the end.")] = True,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to serve it; another where that is taken.")] = 8080,
-    json: JsonOption = False,
+    folder: Annotated[Path, typer.Argument(help="A new folder, or that of an earlier demo.")] = Path("demo-workspace"),
+    scenes: Annotated[int, typer.Option(min=10, help="Number of harbour scenes to generate.")] = 60,
+    images: Annotated[int, typer.Option(min=1, help="Number of images of each scene.")] = 5,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Number of training epochs.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of the scenes.")] = 0,
+    serve: Annotated[bool, typer.Option(help="Start the server at the end.")] = True,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the server; a free one if it is in use.")] = 8080,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """The whole loop on made satellite pictures: import, split, train, evaluate, promote, predict; then the server.
+    """Run the whole loop on synthetic satellite images: import, split, train, evaluate, promote, predict, serve.
 
-    With --json it ends before the server.
+    With --json it exits before the server starts.
     """
-    from saccade.cli.console import print_json, progress, say
+    from saccade.cli.console import print_json, print_message, progress_bar
     from saccade.demo.demo import run_demo
 
-    def tell(text: str) -> None:
-        if not json:
-            say(text)
+    def log(text: str) -> None:
+        if not as_json:
+            print_message(text)
 
-    with progress(quiet or json) as shown:
-        result = run_demo(folder, scenes=scenes, images=images, epochs=epochs, seed=seed, tell=tell, progress=shown)
-    if json:
+    with progress_bar(quiet or as_json) as progress:
+        result = run_demo(folder, scenes=scenes, images=images, epochs=epochs, seed=seed, log=log, progress=progress)
+    if as_json:
         print_json(result)
     elif serve:
         _serve(folder, port)
@@ -48,8 +46,8 @@ def demo(
 
 def _serve(folder: Path, port: int) -> None:
     from saccade.cli.server.serve import serve_workspace
-    from saccade.server.run import HOST, is_free
+    from saccade.server.run import DEFAULT_HOST, is_port_free
     from saccade.store.workspace import Workspace
 
     with Workspace.open(folder) as workspace:
-        serve_workspace(workspace, HOST, port if is_free(HOST, port) else 0)
+        serve_workspace(workspace, DEFAULT_HOST, port if is_port_free(DEFAULT_HOST, port) else 0)

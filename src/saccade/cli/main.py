@@ -1,4 +1,4 @@
-"""The program ``saccade``: gathers the commands, and turns errors into messages and exit codes."""
+"""Entry point of ``saccade``: registers the commands, and turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 app = typer.Typer(
     name="saccade",
-    help="The computer-vision loop in one program: import, version, train, evaluate, predict, and round again.",
+    help="The computer-vision loop in one program: import, version, train, evaluate, predict, and start over.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -42,14 +42,14 @@ COMMANDS = (
     "admin.gc",
     "admin.backup",
 )
+"""Modules of the commands, in the order of ``saccade --help``."""
+
+_EXIT_INTERRUPTED = 130
+_TRAIN_EXTRA_MODULES = ("torch", "torchvision", "timm", "safetensors", "accelerate", "tensorboard")
 
 
-_INTERRUPTED = 130
-_STOPPED = ("Stopped; what was not finished is as it was before.", "", "stopped", _INTERRUPTED)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from saccade import __version__
 
         typer.echo(f"saccade {__version__}")
@@ -58,13 +58,13 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
-    project: Annotated[
-        str | None, typer.Option("--project", envvar="SACCADE_PROJECT", help="The project to work in.")
-    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+    project: Annotated[str | None, typer.Option("--project", envvar="SACCADE_PROJECT", help="Project to use.")] = None,
 ) -> None:
     if project:
-        os.environ["SACCADE_PROJECT"] = project  # for the processes that are begun too
+        os.environ["SACCADE_PROJECT"] = project  # child processes inherit it
 
 
 for _name in COMMANDS:
@@ -72,40 +72,44 @@ for _name in COMMANDS:
 
 
 def main() -> None:
-    """Run the program; an error is a message on standard error and an exit code of 1, Ctrl-C one of 130."""
+    """Run the program. Errors print a message and exit with status 1, Ctrl-C with 130."""
     from saccade.core.errors import SaccadeError
-    from saccade.runtime.signals import interrupts_known
+    from saccade.runtime.signals import reraise_interrupts
 
     try:
-        with interrupts_known():
+        with reraise_interrupts():
             app()
     except SaccadeError as error:
         _fail(error.message, error.hint, error.code)
     except KeyboardInterrupt:
-        _fail(*_STOPPED)
-    except SystemExit as end:
-        if end.code == _INTERRUPTED:  # Typer turns Ctrl-C into it without a word
-            _fail(*_STOPPED)
-        _tell_programs(end)
+        _fail_interrupted()
+    except SystemExit as error:
+        if error.code == _EXIT_INTERRUPTED:  # Typer converts Ctrl-C to this without a message
+            _fail_interrupted()
+        _print_usage_error_as_json(error)
         raise
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "torchvision", "timm", "safetensors", "accelerate", "tensorboard"):
+        if error.name not in _TRAIN_EXTRA_MODULES:
             raise
-        _fail(
-            f"This needs '{error.name}', which is not installed.", "Install it: pip install 'saccade[train]'", "extra"
-        )
+        _fail(f"'{error.name}' is required but not installed.", "Install it: pip install 'saccade[train]'", "extra")
     except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
-        _fail(f"{error.strerror or error}{place}.", "Check the disk and its permissions, then `saccade doctor`.", "io")
+        file = f" ({error.filename})" if error.filename else ""
+        _fail(
+            f"{error.strerror or error}{file}.", "Check the disk and file permissions, then run: saccade doctor", "io"
+        )
 
 
-def _tell_programs(end: SystemExit) -> None:
-    """Wrong usage, which Typer has told people on standard error, as JSON for those who asked for that."""
-    told = getattr(end.__context__, "format_message", None)
-    if "--json" in sys.argv and told is not None:
+def _print_usage_error_as_json(error: SystemExit) -> None:
+    """Print a usage error as JSON if --json was given; Typer has already printed it as text to standard error."""
+    format_message = getattr(error.__context__, "format_message", None)
+    if "--json" in sys.argv and format_message is not None:
         from saccade.cli.console import print_error
 
-        print_error("usage", told(), "See the command with --help.")
+        print_error("usage", format_message(), "Show the usage with --help.")
+
+
+def _fail_interrupted() -> None:
+    _fail("Stopped. Unfinished work was rolled back.", "", "stopped", _EXIT_INTERRUPTED)
 
 
 def _fail(message: str, hint: str, code: str, status: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Command-line options that several commands share."""
 
 from __future__ import annotations
 
@@ -12,38 +12,25 @@ WorkspaceOption = Annotated[
     typer.Option(
         "--workspace",
         "-w",
-        help="The workspace; else $SACCADE_WORKSPACE, else the nearest .saccade upward.",
+        help="Workspace folder; by default $SACCADE_WORKSPACE, else the nearest .saccade in or above this folder.",
         show_default=False,
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Do not show progress.")]
 FormatOption = Annotated[
-    list[str] | None, typer.Option("--option", "-o", help="An option of the format, as name=value.", show_default=False)
+    list[str] | None,
+    typer.Option("--option", "-o", help="Format option as NAME=VALUE; repeatable.", show_default=False),
 ]
-
 VarOption = Annotated[
     list[str] | None,
-    typer.Option("--var", "-v", help="The value of a variable, as NAME=VALUE.", show_default=False),
+    typer.Option("--var", "-v", help="Value of a variable as NAME=VALUE; repeatable.", show_default=False),
 ]
-
-
-def format_options(given: list[str] | None) -> dict[str, str]:
-    """``--option`` values as a mapping; BadParameter where one is not of the form name=value."""
-    options = {}
-    for text in given or []:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"'{text}' is not of the form name=value.", param_hint="--option")
-        options[name] = value
-    return options
-
-
 CatalogOption = Annotated[
     str,
     typer.Option(
         "--catalog",
-        help="An empty database of PostgreSQL for the catalog, as postgresql://host/database; else a file.",
+        help="Empty PostgreSQL database for the catalog: postgresql://host/database. By default a file.",
         show_default=False,
     ),
 ]
@@ -51,11 +38,26 @@ ObjectsOption = Annotated[
     str,
     typer.Option(
         "--objects",
-        help="A place for images and other files, as s3://bucket/folder; else a folder.",
+        help="Storage of images and other files: s3://bucket/folder. By default a folder.",
         show_default=False,
     ),
 ]
 PrivateWebhooksOption = Annotated[
     bool,
-    typer.Option("--private-network", help="Webhooks may lead to addresses that are not public, too."),
+    typer.Option("--private-network", help="Allow webhooks to addresses of private networks."),
 ]
+
+
+def parse_format_options(values: list[str] | None) -> dict[str, str]:
+    """Parse ``--option`` values.
+
+    Raises:
+        typer.BadParameter: A value does not have the form NAME=VALUE.
+    """
+    options = {}
+    for text in values or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"'{text}' does not have the form NAME=VALUE.", param_hint="--option")
+        options[name] = value
+    return options

@@ -1,6 +1,6 @@
-"""A server's workspace from Python: what :func:`connect` gives reads like a workspace on this machine."""
+"""Python client of a server; :func:`connect` returns a remote workspace with the interface of a local one."""
 
-from saccade.client.remote_workspace import Site, connect
+from saccade.client.remote_workspace import RemoteWorkspace, connect
 from saccade.client.version import RemoteVersion
 
-__all__ = ["RemoteVersion", "Site", "connect"]
+__all__ = ["RemoteVersion", "RemoteWorkspace", "connect"]

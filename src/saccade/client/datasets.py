@@ -1,4 +1,4 @@
-"""The datasets of a project on a server."""
+"""Datasets of a project on a server."""
 
 from __future__ import annotations
 
@@ -8,83 +8,88 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
-from saccade.client.api import Http
-from saccade.client.dataset_writer import Sender
-from saccade.client.decoding import made, path_of
+from saccade.client.api import ApiClient
+from saccade.client.dataset_writer import RemoteWriter
+from saccade.client.decoding import api_path, from_json
 from saccade.client.jobs import RemoteJobs
-from saccade.client.uploads import RemoteObjects, forget_upload
+from saccade.client.uploads import RemoteBlobs, delete_upload
 from saccade.client.version import RemoteVersion
-from saccade.core.errors import ConflictError, MovedError, NotFoundError, SaccadeError
-from saccade.core.merge import Choose, Conflict, MergeConflictError, Merged, Side
-from saccade.core.progress import Progress, Silent
+from saccade.core.errors import ConflictError, NotFoundError, SaccadeError, StaleVersionError
+from saccade.core.merge import Conflict, MergeConflictError, Merged, Resolver, Side
+from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
 from saccade.core.schema import Schema
 from saccade.store.catalog.names import MAIN, check_name
-from saccade.store.datasets.datasets import Mode
+from saccade.store.datasets.datasets import WriteMode
 from saccade.store.datasets.diff import ItemChange, ObjectsChange, SchemaChange
-from saccade.store.datasets.refs import View
+from saccade.store.datasets.refs import SavedView
 from saccade.store.datasets.rows import DatasetInfo
 from saccade.store.datasets.version import VersionInfo
 
+# Aliases, because within the class the name ``list`` is a method.
 DatasetList = list[DatasetInfo]
-Log = list[VersionInfo]
-ViewList = list[View]
-Facts = list[dict[str, Any]]
-_PAGE, _CONFLICTS, _TRIES = 1000, 10_000, 10
+VersionList = list[VersionInfo]
+ViewList = list[SavedView]
+ClassList = list[dict[str, Any]]
+_PAGE_ITEMS = 1000
+_PAGE_CONFLICTS = 10_000
+_MAX_MERGE_ATTEMPTS = 10
 
 
 class RemoteDatasets:
-    """The datasets of a project on a server."""
+    """Datasets of a project on a server.
 
-    def __init__(self, http: Http, jobs: RemoteJobs, objects: RemoteObjects) -> None:
-        self._http, self._jobs, self._objects = http, jobs, objects
+    Methods that write take ``expected_version``, the number of the version that the branch must end at; if it does not,
+    they raise StaleVersionError.
+    """
 
-    # Reading
+    def __init__(self, api: ApiClient, jobs: RemoteJobs, blobs: RemoteBlobs) -> None:
+        self._api = api
+        self._jobs = jobs
+        self._blobs = blobs
 
     def list(self) -> DatasetList:
-        """All datasets, each at its latest version."""
-        return [made(DatasetInfo, one) for one in self._http.get("/datasets")]
+        """List all datasets, each at its latest version."""
+        return [from_json(DatasetInfo, dataset) for dataset in self._api.get("/datasets")]
 
     def exists(self, name: str) -> bool:
-        """Whether there is a dataset of that name."""
+        """Return whether a dataset exists."""
         try:
-            self._http.get(path_of("datasets", name))
+            self._api.get(api_path("datasets", name))
         except NotFoundError:
             return False
         return True
 
     def open(self, ref: str) -> RemoteVersion:
-        """A version, as NAME, NAME@NUMBER, NAME@BRANCH or NAME@ALIAS."""
-        return RemoteVersion(self._http, self._http.get(path_of("datasets", ref)))
+        """Open a version: NAME, NAME@NUMBER, NAME@BRANCH or NAME@ALIAS."""
+        return RemoteVersion(self._api, self._api.get(api_path("datasets", ref)))
 
-    def log(self, name: str, branch: str | None = None) -> Log:
-        """All versions, the newest first; of a branch, the chain of versions that led to its head."""
-        found = self._http.get(path_of("datasets", name, "log"), branch=branch)
-        return [made(VersionInfo, one) for one in found]
+    def log(self, name: str, branch: str | None = None) -> VersionList:
+        """List the versions, newest first; with ``branch``, only that branch and its ancestors."""
+        versions = self._api.get(api_path("datasets", name, "log"), branch=branch)
+        return [from_json(VersionInfo, version) for version in versions]
 
     def diff(self, before: str, after: str) -> RemoteDiff:
-        """What changed from one version to another, of the same dataset or of two."""
-        return RemoteDiff(self._http, before, after)
+        """Compare two versions, of the same dataset or of two."""
+        return RemoteDiff(self._api, before, after)
 
-    def names(self, name: str) -> dict[str, dict[str, int]]:
-        """The ``branches``, ``tags`` and ``aliases`` that move, with the numbers of the versions that they name."""
-        found: dict[str, dict[str, int]] = self._http.get(path_of("datasets", name, "names"))
-        return found
+    def refs(self, name: str) -> dict[str, dict[str, int]]:
+        """Return the version numbers of the ``branches``, ``tags`` and movable ``aliases`` of a dataset."""
+        refs: dict[str, dict[str, int]] = self._api.get(api_path("datasets", name, "names"))
+        return refs
 
     def branches(self, name: str) -> dict[str, int]:
-        """The branches of a dataset and their heads."""
-        return self.names(name)["branches"]
+        """Return the branches with the numbers of their heads."""
+        return self.refs(name)["branches"]
 
     def tags(self, name: str) -> dict[str, int]:
-        """The aliases that never move."""
-        return self.names(name)["tags"]
+        """Return the tags with their version numbers."""
+        return self.refs(name)["tags"]
 
     def aliases(self, name: str) -> dict[str, int]:
-        """The aliases of a dataset, tags among them, and the versions that they name."""
-        found = self.names(name)
-        return dict(sorted({**found["aliases"], **found["tags"]}.items()))
-
-    # Writing
+        """Return the aliases, including tags, with their version numbers."""
+        refs = self.refs(name)
+        return dict(sorted({**refs["aliases"], **refs["tags"]}.items()))
 
     def write(
         self,
@@ -92,313 +97,414 @@ class RemoteDatasets:
         schema: Schema,
         items: Iterable[Item],
         *,
-        mode: Mode,
+        mode: WriteMode,
         message: str = "",
         inputs: Sequence[str] = (),
         branch: str = MAIN,
         progress: Progress | None = None,
-        follows: int | None = None,
+        expected_version: int | None = None,
     ) -> RemoteVersion:
-        """Write items as the next version, all or nothing; arguments as on this machine.
+        """Write items as the next version, all or nothing.
 
-        Images and other files are sent where the project has none of their content yet: those with a ``uri`` of a file
-        of this machine, and those that were put (``site.objects``). It is a job of the server: Ctrl-C cancels it, and
-        nothing is changed.
+        Media files that the project does not have yet are uploaded: those with a ``uri`` of a local file, and those
+        registered in ``RemoteWorkspace.blobs``. The write is a job of the server; Ctrl-C cancels it and nothing is
+        written.
+
+        Args:
+            name: Name of the dataset.
+            schema: Columns of the items.
+            items: The items.
+            mode: What to do with existing items, as in the local ``Datasets.write``.
+            message: Message of the version.
+            inputs: References of the versions that it is made from, for lineage.
+            branch: The branch to write to.
+            progress: Reports the upload and the write.
+            expected_version: Number of the version that the branch must end at.
+
+        Raises:
+            StaleVersionError: The branch ends at another version than ``expected_version``.
+            InvalidValueError: The name or a value is invalid.
+            NotFoundError: A media file is neither in the project nor on this machine.
         """
         check_name("dataset", name)
-        shown = progress or Silent()
-        shown.start(f"Sending {name}", len(items) if isinstance(items, Sequence) else None)
-        sender = Sender(self._http, self._objects, schema, shown)
+        upload_progress = progress or NullProgress()
+        upload_progress.start(f"Uploading {name}", len(items) if isinstance(items, Sequence) else None)
+        writer = RemoteWriter(self._api, self._blobs, schema, upload_progress)
         try:
-            sender.send(items)
+            writer.write(items)
         except BaseException:
             with suppress(SaccadeError):
-                forget_upload(self._http, sender.upload)
+                delete_upload(self._api, writer.upload)
             raise
-        shown.finish()
+        upload_progress.finish()
         parameters = {
-            "upload": sender.upload,
+            "upload": writer.upload,
             "dataset": name,
             "mode": mode,
             "message": message,
-            "inputs": list(inputs),
+            "inputs": [*inputs],
             "branch": branch,
-            "follows": follows,
+            "follows": expected_version,
         }
-        done = self._jobs.run("write", parameters, progress)
-        return self.open(done.result["dataset"])
+        job = self._jobs.run("write", parameters, progress)
+        return self.open(job.result["dataset"])
 
-    def change(
+    def bulk_edit(
         self,
         name: str,
-        act: Literal["delete", "split", "tag", "untag"],
+        action: Literal["delete", "split", "tag", "untag"],
         value: str = "",
         *,
         keys: Iterable[str] | None = None,
         where: str | None = None,
         message: str = "",
         branch: str = MAIN,
-        follows: int | None = None,
+        expected_version: int | None = None,
         progress: Progress | None = None,
     ) -> RemoteVersion:
-        """Tag, untag, split or delete items, by keys or a query, as the next version.
+        """Delete or tag items, or assign them to a split, as the next version.
 
         Args:
-            follows: the number of the version that it is to follow; MovedError where the branch has moved on.
-            progress: told how far it has come: it is a job of the server then, which Ctrl-C cancels.
+            name: Name of the dataset.
+            action: What to do.
+            value: The tag or the split.
+            keys: Keys of the items.
+            where: Instead of keys, a query for the items.
+            message: Message of the version.
+            branch: The branch to write to.
+            expected_version: Number of the version that the branch must end at.
+            progress: If set, the edit runs as a job of the server, which Ctrl-C cancels.
+
+        Raises:
+            StaleVersionError: The branch ends at another version than ``expected_version``.
         """
         body = {
-            "act": act,
+            "act": action,
             "value": value,
             "keys": None if keys is None else [*keys],
             "where": where,
             "message": message,
         }
-        return self._follow(name, "change", body, branch, follows, progress)
+        return self._write(name, "change", body, branch, expected_version, progress)
 
-    def classes(self, ref: str) -> Facts:
-        """The classes of a version with their colours and counts, column by column."""
-        found: Facts = self._http.get(path_of("datasets", ref, "classes"))["classes"]
-        return found
+    def classes(self, ref: str) -> ClassList:
+        """List the classes of a version with their colors and counts, by column."""
+        classes: ClassList = self._api.get(api_path("datasets", ref, "classes"))["classes"]
+        return classes
 
-    def change_classes(
+    def edit_classes(
         self,
         name: str,
-        acts: Iterable[Mapping[str, Any]],
+        edits: Iterable[Mapping[str, Any]],
         message: str = "",
         *,
         branch: str = MAIN,
-        follows: int | None = None,
+        expected_version: int | None = None,
         progress: Progress | None = None,
     ) -> RemoteVersion:
-        """Do acts on classes, as ``{"act": "rename", "name": "boat", "to": "ship"}``, all in the next version.
+        """Edit classes, all or nothing, as the next version.
 
-        ``follows`` and ``progress`` as in change.
+        Args:
+            name: Name of the dataset.
+            edits: Edits such as ``{"act": "rename", "name": "boat", "to": "ship"}``.
+            message: Message of the version.
+            branch: The branch to write to.
+            expected_version: Number of the version that the branch must end at.
+            progress: If set, the edit runs as a job of the server, which Ctrl-C cancels.
+
+        Raises:
+            StaleVersionError: The branch ends at another version than ``expected_version``.
         """
-        body = {"acts": list(map(dict, acts)), "message": message}
-        return self._follow(name, "classes", body, branch, follows, progress)
+        body = {"acts": [dict(edit) for edit in edits], "message": message}
+        return self._write(name, "classes", body, branch, expected_version, progress)
 
     def delete_items(
-        self, name: str, keys: Iterable[str], message: str = "", *, branch: str = MAIN, follows: int | None = None
+        self,
+        name: str,
+        keys: Iterable[str],
+        message: str = "",
+        *,
+        branch: str = MAIN,
+        expected_version: int | None = None,
     ) -> RemoteVersion:
-        """A version without these items; NotFoundError for a key that is not there. ``follows`` as in change."""
-        return self.change(name, "delete", keys=keys, message=message, branch=branch, follows=follows)
+        """Delete items by key, as the next version; arguments as in :meth:`bulk_edit`.
+
+        Raises:
+            NotFoundError: There is no item with one of the keys.
+        """
+        return self.bulk_edit(
+            name, "delete", keys=keys, message=message, branch=branch, expected_version=expected_version
+        )
 
     def restore(
-        self, name: str, number: int, message: str = "", *, branch: str = MAIN, follows: int | None = None
+        self, name: str, number: int, message: str = "", *, branch: str = MAIN, expected_version: int | None = None
     ) -> RemoteVersion:
-        """A new version equal to an old one. ``follows`` as in change."""
-        return self._follow(name, "restore", {"number": number, "message": message}, branch, follows)
+        """Restore an old version by its number: create a new version with the same content."""
+        return self._write(name, "restore", {"number": number, "message": message}, branch, expected_version)
 
     def merge(
         self,
         ref: str,
         *,
         into: str = MAIN,
-        choose: Choose | None = None,
+        resolver: Resolver | None = None,
         message: str = "",
         dry_run: bool = False,
-        follows: int | None = None,
+        expected_version: int | None = None,
         progress: Progress | None = None,
     ) -> Merged[RemoteVersion]:
         """Merge a branch or version into a branch of the same dataset, all or nothing.
 
-        MergeConflictError lists the conflicts in which ``choose`` gives no side. Where there is nothing to merge, no
-        version is made. ``follows`` and ``progress`` as in change; ``follows`` is of the branch that is merged into.
+        If there is nothing to merge, no version is created. Without ``expected_version``, a merge that loses a race
+        against another write is repeated with the new head.
+
+        Args:
+            ref: The branch or version to merge.
+            into: The target branch.
+            resolver: Chooses the side for each conflict.
+            message: Message of the version.
+            dry_run: Only return the result, without writing.
+            expected_version: Number of the version that the target branch must end at.
+            progress: If set, the merge runs as a job of the server, which Ctrl-C cancels.
+
+        Raises:
+            MergeConflictError: ``resolver`` left conflicts unresolved.
+            StaleVersionError: The target branch ends at another version than ``expected_version``.
+            ConflictError: Other writers changed the target branch during each attempt.
         """
-        for _ in range(_TRIES):
-            found, tag = self._dry(ref, into, choose, follows)
+        for _ in range(_MAX_MERGE_ATTEMPTS):
+            preview, etag = self._preview_merge(ref, into, resolver, expected_version)
             if dry_run:
-                return found
-            if still := [one for one in found.conflicts if one.taken is None]:
-                raise MergeConflictError(still)
+                return preview
+            if unresolved := [conflict for conflict in preview.conflicts if conflict.resolution is None]:
+                raise MergeConflictError(unresolved)
             try:
-                return self._merge(found, tag, into, message or f"Merged {ref} ({found.theirs}).", progress)
-            except MovedError:
-                if follows is not None:
+                return self._apply_merge(preview, etag, into, message or f"Merged {ref} ({preview.theirs}).", progress)
+            except StaleVersionError:
+                if expected_version is not None:
                     raise
-        raise ConflictError(f"Others keep writing to '{ref.partition('@')[0]}@{into}'.", hint="Nothing was merged.")
-
-    def _dry(
-        self, ref: str, into: str, choose: Choose | None, follows: int | None
-    ) -> tuple[Merged[RemoteVersion], str]:
-        """What a merge would do, with the sides that are chosen; and the tag of the head that it would follow."""
-        headers = self._match(ref.partition("@")[0], follows)
-        conflicts: list[Conflict] = []
-        while True:
-            body = {"into": into, "dry_run": True, "start": len(conflicts), "limit": _CONFLICTS}
-            answer = self._http.send("POST", path_of("datasets", ref, "merge"), json=body, headers=headers)
-            told, headers = answer.json(), {"If-Match": answer.headers["ETag"]}
-            ref = told["theirs"]  # the same at every page, whoever writes to that branch meanwhile
-            conflicts += [_conflict(one) for one in told["conflicts"]]
-            if len(conflicts) >= told["total"]:
-                break
-        sides = conflicts if choose is None else [_taken(one, choose) for one in conflicts]
-        return made(Merged, {**told, "version": None}, conflicts=tuple(sides)), headers["If-Match"]
-
-    def _merge(
-        self, found: Merged[RemoteVersion], tag: str, into: str, message: str, progress: Progress | None
-    ) -> Merged[RemoteVersion]:
-        sides = [one.taken for one in found.conflicts]
-        most: Side = "ours" if sides.count("ours") >= sides.count("theirs") else "theirs"
-        choices = [one.to_json() for one in found.conflicts if one.taken != most]
-        body = {
-            "into": into,
-            "take": most,
-            "message": message,
-            "choices": [{name: one[name] for name in ("key", "column", "object", "class", "take")} for one in choices],
-        }
-        if progress is not None:
-            follows = int(found.ours.rpartition("@")[2])
-            done = self._jobs.run("merge", {**body, "dataset": found.theirs, "follows": follows}, progress).result
-            counts = {name: done[name] for name in ("added", "removed", "changed")}
-            return replace(found, version=self.open(done["dataset"]), **counts)
-        path = path_of("datasets", found.theirs, "merge")
-        told = self._http.post(path, {**body, "limit": 0}, headers={"If-Match": tag})
-        version = None if told["version"] is None else self.open(told["version"])
-        return made(Merged, {**told, "version": version}, conflicts=found.conflicts)
-
-    def branch(self, name: str, branch: str, from_ref: str, *, follows: int | None = None) -> None:
-        """A new branch that begins at a version; ``from_ref`` is a reference or what follows its '@'."""
-        ref = from_ref if "@" in from_ref or from_ref == name else f"{name}@{from_ref}"
-        self._name(name, "branches", branch, self.open(ref).number, follows)
-
-    def remove_branch(self, name: str, branch: str, *, follows: int | None = None) -> None:
-        """Take a branch away; its versions stay."""
-        self._unname(name, "branches", branch, follows)
-
-    def alias(
-        self, name: str, alias: str, number: int, *, fixed: bool = False, follows: int | None = None
-    ) -> int | None:
-        """Let an alias name a version, with ``fixed`` for good; returns the number that it named before."""
-        before = self.aliases(name).get(alias)
-        self._name(name, "tags" if fixed else "aliases", alias, number, follows)
-        return before
-
-    def tag(self, name: str, tag: str, number: int, *, follows: int | None = None) -> None:
-        """Give a version a name for good."""
-        self.alias(name, tag, number, fixed=True, follows=follows)
-
-    def unalias(self, name: str, alias: str, *, follows: int | None = None) -> None:
-        """Take an alias or a tag away; NotFoundError where there is none."""
-        self._unname(name, "aliases", alias, follows)
-
-    def remove(self, name: str, *, force: bool = False, follows: int | None = None) -> None:
-        """Remove a dataset with all its versions; ConflictError where something was made from it, unless forced."""
-        self._http.send(
-            "DELETE", path_of("datasets", name), params={"force": force or None}, headers=self._match(name, follows)
+        raise ConflictError(
+            f"Other writers kept changing '{ref.partition('@')[0]}@{into}'.",
+            hint="Nothing was merged. Try again later.",
         )
 
-    # Views
+    def _preview_merge(
+        self, ref: str, into: str, resolver: Resolver | None, expected_version: int | None
+    ) -> tuple[Merged[RemoteVersion], str]:
+        """Return the result of a dry run with resolved conflicts, and the ETag of the target branch."""
+        headers = self._if_match(ref.partition("@")[0], expected_version)
+        conflicts: list[Conflict] = []
+        while True:
+            body = {"into": into, "dry_run": True, "start": len(conflicts), "limit": _PAGE_CONFLICTS}
+            response = self._api.send("POST", api_path("datasets", ref, "merge"), json=body, headers=headers)
+            data = response.json()
+            headers = {"If-Match": response.headers["ETag"]}
+            # All pages must be of the same version, even if another writer moves the branch meanwhile.
+            ref = data["theirs"]
+            conflicts += [_decode_conflict(conflict) for conflict in data["conflicts"]]
+            if len(conflicts) >= data["total"]:
+                break
+        if resolver is not None:
+            conflicts = [replace(conflict, resolution=resolver(conflict)) for conflict in conflicts]
+        return from_json(Merged, {**data, "version": None}, conflicts=tuple(conflicts)), headers["If-Match"]
+
+    def _apply_merge(
+        self, preview: Merged[RemoteVersion], etag: str, into: str, message: str, progress: Progress | None
+    ) -> Merged[RemoteVersion]:
+        # The more frequent side is sent as the default, so that few conflicts are listed.
+        sides = [conflict.resolution for conflict in preview.conflicts]
+        default: Side = "ours" if sides.count("ours") >= sides.count("theirs") else "theirs"
+        choices = [conflict.to_json() for conflict in preview.conflicts if conflict.resolution != default]
+        fields = ("key", "column", "object", "class", "take")
+        body = {
+            "into": into,
+            "take": default,
+            "message": message,
+            "choices": [{name: choice[name] for name in fields} for choice in choices],
+        }
+        if progress is not None:
+            head = int(preview.ours.rpartition("@")[2])
+            parameters = {**body, "dataset": preview.theirs, "follows": head}
+            result = self._jobs.run("merge", parameters, progress).result
+            counts = {name: result[name] for name in ("added", "removed", "changed")}
+            return replace(preview, version=self.open(result["dataset"]), **counts)
+        path = api_path("datasets", preview.theirs, "merge")
+        data = self._api.post(path, {**body, "limit": 0}, headers={"If-Match": etag})
+        version = None if data["version"] is None else self.open(data["version"])
+        return from_json(Merged, {**data, "version": version}, conflicts=preview.conflicts)
+
+    def branch(self, name: str, branch: str, from_ref: str, *, expected_version: int | None = None) -> None:
+        """Create a branch.
+
+        Args:
+            name: Name of the dataset.
+            branch: Name of the branch.
+            from_ref: The version where it starts: a full reference, or only its part after the '@'.
+            expected_version: Number of the version that the main branch must end at.
+        """
+        ref = from_ref if "@" in from_ref or from_ref == name else f"{name}@{from_ref}"
+        self._set_ref(name, "branches", branch, self.open(ref).number, expected_version)
+
+    def delete_branch(self, name: str, branch: str, *, expected_version: int | None = None) -> None:
+        """Delete a branch. Its versions are kept."""
+        self._delete_ref(name, "branches", branch, expected_version)
+
+    def alias(
+        self, name: str, alias: str, number: int, *, fixed: bool = False, expected_version: int | None = None
+    ) -> int | None:
+        """Point an alias to a version.
+
+        Args:
+            name: Name of the dataset.
+            alias: Name of the alias.
+            number: Number of the version.
+            fixed: Create a tag, which cannot be moved.
+            expected_version: Number of the version that the main branch must end at.
+
+        Returns:
+            The number of the version that the alias named before, if any.
+        """
+        previous = self.aliases(name).get(alias)
+        self._set_ref(name, "tags" if fixed else "aliases", alias, number, expected_version)
+        return previous
+
+    def tag(self, name: str, tag: str, number: int, *, expected_version: int | None = None) -> None:
+        """Create a tag: an alias that cannot be moved."""
+        self.alias(name, tag, number, fixed=True, expected_version=expected_version)
+
+    def delete_alias(self, name: str, alias: str, *, expected_version: int | None = None) -> None:
+        """Delete an alias or a tag. The version is kept.
+
+        Raises:
+            NotFoundError: There is no such alias.
+        """
+        self._delete_ref(name, "aliases", alias, expected_version)
+
+    def remove(self, name: str, *, force: bool = False, expected_version: int | None = None) -> None:
+        """Delete a dataset with all its versions.
+
+        Raises:
+            ConflictError: Other versions or models were made from it, and ``force`` is not set.
+        """
+        headers = self._if_match(name, expected_version)
+        self._api.send("DELETE", api_path("datasets", name), params={"force": force or None}, headers=headers)
 
     def views(self, name: str) -> ViewList:
-        """The views that were kept of a dataset, by name."""
-        return [made(View, one) for one in self._http.get(path_of("datasets", name, "views"))]
+        """List the saved views of a dataset by name."""
+        return [from_json(SavedView, view) for view in self._api.get(api_path("datasets", name, "views"))]
 
-    def keep_view(self, name: str, view: str, filters: Mapping[str, Any]) -> None:
-        """Keep a view under a name, in the place of one that has it."""
-        self._http.send("PUT", path_of("datasets", name, "views", view), json={"filters": dict(filters)})
+    def save_view(self, name: str, view: str, filters: Mapping[str, Any]) -> None:
+        """Save a view, replacing one with the same name."""
+        self._api.send("PUT", api_path("datasets", name, "views", view), json={"filters": dict(filters)})
 
-    def forget_view(self, name: str, view: str) -> None:
-        """Let a view go; NotFoundError where there is none."""
-        self._http.send("DELETE", path_of("datasets", name, "views", view))
+    def delete_view(self, name: str, view: str) -> None:
+        """Delete a saved view.
 
-    # The one way of each
+        Raises:
+            NotFoundError: There is no such view.
+        """
+        self._api.send("DELETE", api_path("datasets", name, "views", view))
 
-    def _follow(
+    def _write(
         self,
         name: str,
-        what: str,
+        operation: str,
         body: Mapping[str, Any],
         branch: str,
-        follows: int | None,
+        expected_version: int | None,
         progress: Progress | None = None,
     ) -> RemoteVersion:
+        """Create a version by a request, or by a job if there is a ``progress``. Both have the same name."""
         if progress is not None:
-            parameters = {**body, "dataset": name, "branch": branch, "follows": follows}
-            return self.open(self._jobs.run(what, parameters, progress).result["dataset"])
-        path = path_of("datasets", name if branch == MAIN else f"{name}@{branch}", what)
-        return self.open(self._http.post(path, body, headers=self._match(name, follows))["ref"])
+            parameters = {**body, "dataset": name, "branch": branch, "follows": expected_version}
+            return self.open(self._jobs.run(operation, parameters, progress).result["dataset"])
+        path = api_path("datasets", name if branch == MAIN else f"{name}@{branch}", operation)
+        return self.open(self._api.post(path, body, headers=self._if_match(name, expected_version))["ref"])
 
-    def _name(self, name: str, what: str, given: str, number: int, follows: int | None) -> None:
-        body = {"name": given, "number": number}
-        self._http.post(path_of("datasets", name, what), body, headers=self._match(name, follows))
+    def _set_ref(self, name: str, collection: str, ref: str, number: int, expected_version: int | None) -> None:
+        body = {"name": ref, "number": number}
+        self._api.post(api_path("datasets", name, collection), body, headers=self._if_match(name, expected_version))
 
-    def _unname(self, name: str, what: str, given: str, follows: int | None) -> None:
-        self._http.send("DELETE", path_of("datasets", name, what, given), headers=self._match(name, follows))
+    def _delete_ref(self, name: str, collection: str, ref: str, expected_version: int | None) -> None:
+        headers = self._if_match(name, expected_version)
+        self._api.send("DELETE", api_path("datasets", name, collection, ref), headers=headers)
 
-    def _match(self, name: str, number: int | None) -> dict[str, str]:
-        """The header that lets a change follow this version alone."""
-        if number is None:
+    def _if_match(self, name: str, expected_version: int | None) -> dict[str, str]:
+        """Return the header that makes a write fail unless the branch ends at this version."""
+        if expected_version is None:
             return {}
-        return {"If-Match": self._http.send("GET", path_of("datasets", f"{name}@{number}")).headers["ETag"]}
+        return {"If-Match": self._api.send("GET", api_path("datasets", f"{name}@{expected_version}")).headers["ETag"]}
 
 
 class RemoteDiff:
-    """From version ``before`` to version ``after`` (both exact references).
+    """Difference between two versions; items are fetched on first access.
 
-    Items are fetched when they are asked for.
+    Attributes:
+        before, after: Exact references of the versions.
     """
 
-    def __init__(self, http: Http, before: str, after: str) -> None:
-        self._http = http
-        self._path, self._against = path_of("datasets", after, "diff"), before
-        self._facts: dict[str, Any] = self._page(0, 1)
-        self.before: str = self._facts["before"]
-        self.after: str = self._facts["after"]
-        self._path, self._against = path_of("datasets", self.after, "diff"), self.before
+    def __init__(self, api: ApiClient, before: str, after: str) -> None:
+        self._api = api
+        self._path = api_path("datasets", after, "diff")
+        self._against = before
+        self._summary: dict[str, Any] = self._fetch_page(0, 1)
+        self.before: str = self._summary["before"]
+        self.after: str = self._summary["after"]
+        # Later pages must be of the same versions, even if a branch or alias moves meanwhile.
+        self._path = api_path("datasets", self.after, "diff")
+        self._against = self.before
 
-    def _page(self, start: int, limit: int) -> dict[str, Any]:
-        found: dict[str, Any] = self._http.get(self._path, against=self._against, start=start, limit=limit)
-        return found
+    def _fetch_page(self, start: int, limit: int) -> dict[str, Any]:
+        page: dict[str, Any] = self._api.get(self._path, against=self._against, start=start, limit=limit)
+        return page
 
     @property
     def counts(self) -> dict[str, int]:
         """Numbers of items added, removed and changed."""
-        found: dict[str, int] = self._facts["counts"]
-        return found
+        counts: dict[str, int] = self._summary["counts"]
+        return counts
 
     @cached_property
     def schema(self) -> SchemaChange:
-        told = self._facts["schema"]
+        """Changes of columns and classes."""
+        data = self._summary["schema"]
         lists = {
-            name: {key: tuple(value) for key, value in told[name].items()} for name in told if "columns" not in name
+            name: {key: tuple(value) for key, value in data[name].items()} for name in data if "columns" not in name
         }
-        return made(SchemaChange, {**told, **lists})
+        return from_json(SchemaChange, {**data, **lists})
 
     @cached_property
     def added(self) -> list[str]:
+        """Keys of the added items."""
         return [key for page in self._pages() for key in page["added"]]
 
     @cached_property
     def removed(self) -> list[str]:
+        """Keys of the removed items."""
         return [key for page in self._pages() for key in page["removed"]]
 
     @cached_property
     def changed(self) -> dict[str, ItemChange]:
-        """The items that differ, by key."""
-        return {one["key"]: _item_change(one) for page in self._pages() for one in page["changed"]}
+        """Changed items by key."""
+        return {change["key"]: _decode_item_change(change) for page in self._pages() for change in page["changed"]}
 
     def _pages(self) -> Iterator[dict[str, Any]]:
-        for start in range(0, max(self.counts.values(), default=0), _PAGE):
-            yield self._page(start, _PAGE)
+        for start in range(0, max(self.counts.values(), default=0), _PAGE_ITEMS):
+            yield self._fetch_page(start, _PAGE_ITEMS)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the complete difference as JSON."""
         pages = list(self._pages())
-        listed = {kind: [one for page in pages for one in page[kind]] for kind in ("added", "removed", "changed")}
-        return {**{name: self._facts[name] for name in ("before", "after", "counts", "schema")}, **listed}
+        items = {name: [entry for page in pages for entry in page[name]] for name in ("added", "removed", "changed")}
+        return {**{name: self._summary[name] for name in ("before", "after", "counts", "schema")}, **items}
 
 
-def _item_change(told: Mapping[str, Any]) -> ItemChange:
-    objects = {name: made(ObjectsChange, part) for name, part in told["objects"].items()}
-    return ItemChange(told["key"], tuple(told["columns"]), objects)
+def _decode_item_change(data: Mapping[str, Any]) -> ItemChange:
+    objects = {name: from_json(ObjectsChange, change) for name, change in data["objects"].items()}
+    return ItemChange(data["key"], tuple(data["columns"]), objects)
 
 
-def _conflict(told: Mapping[str, Any]) -> Conflict:
+def _decode_conflict(data: Mapping[str, Any]) -> Conflict:
     return Conflict(
-        told["key"], told["column"], told["object"], told["class"], told["ours"], told["theirs"], told["take"]
+        data["key"], data["column"], data["object"], data["class"], data["ours"], data["theirs"], data["take"]
     )
-
-
-def _taken(conflict: Conflict, choose: Choose) -> Conflict:
-    return replace(conflict, taken=choose(conflict))

@@ -1,4 +1,4 @@
-"""What a server tells as JSON, as the objects of Saccade."""
+"""Decode JSON responses to dataclasses, and build API paths."""
 
 from __future__ import annotations
 
@@ -12,22 +12,28 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T", bound="DataclassInstance")
-_MOMENTS = frozenset({"created", "updated", "started", "finished", "at"})
+_DATETIME_FIELDS = frozenset({"created", "updated", "started", "finished", "at"})
 
 
-def made(kind: type[T], facts: Mapping[str, Any], **more: Any) -> T:
-    """An object of a dataclass; what the server tells besides is left out, lists become tuples."""
-    names = {one.name for one in fields(kind)}
-    told = {name: _value(name, value) for name, value in facts.items() if name in names}
-    return kind(**{**told, **more})
+def from_json(dataclass_type: type[T], data: Mapping[str, Any], **overrides: Any) -> T:
+    """Create a dataclass instance from a JSON object. Unknown fields are ignored, lists become tuples.
+
+    Args:
+        dataclass_type: The class to create.
+        data: The JSON object.
+        overrides: Values of fields that replace those of ``data``.
+    """
+    names = {field.name for field in fields(dataclass_type)}
+    values = {name: _decode(name, value) for name, value in data.items() if name in names}
+    return dataclass_type(**{**values, **overrides})
 
 
-def _value(name: str, value: Any) -> Any:
-    if name in _MOMENTS and value is not None:
+def _decode(name: str, value: Any) -> Any:
+    if name in _DATETIME_FIELDS and value is not None:
         return datetime.fromisoformat(value)
     return tuple(value) if isinstance(value, list) else value
 
 
-def path_of(what: str, *parts: str) -> str:
-    """The path of something by its names, such as ``/datasets/cells%402/tags``."""
-    return "/".join(["", what, *(quote(part, safe="") for part in parts)])
+def api_path(resource: str, *segments: str) -> str:
+    """Return the path of a resource with escaped segments, such as ``/datasets/cells%402/tags``."""
+    return "/".join(["", resource, *(quote(segment, safe="") for segment in segments)])

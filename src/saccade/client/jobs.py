@@ -1,4 +1,4 @@
-"""The jobs of a project on a server."""
+"""Jobs of a project on a server."""
 
 from __future__ import annotations
 
@@ -6,38 +6,49 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from saccade.client.api import NAMED, Http, error_of
-from saccade.client.decoding import made, path_of
+from saccade.client.api import IDEMPOTENCY_HEADER, ApiClient, error_from_code
+from saccade.client.decoding import api_path, from_json
 from saccade.core.errors import WorkspaceError
-from saccade.core.progress import Progress, Silent
-from saccade.store.jobs.jobs import ENDED, Job
+from saccade.core.progress import NullProgress, Progress
+from saccade.store.jobs.jobs import FINAL_STATES, Job
 
-_LOOK_AGAIN, _PATIENCE = 0.3, 30.0
+_POLL_INTERVAL_S = 0.3
+_MAX_OUTAGE_S = 30.0
 JobList = list[Job]
 
 
 class RemoteJobs:
-    """The jobs of a project on a server."""
+    """Jobs of a project on a server."""
 
-    def __init__(self, http: Http) -> None:
-        self._http = http
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
 
     def list(self, limit: int = 100) -> JobList:
-        """Jobs, the newest first."""
-        return [_job(one) for one in self._http.get("/jobs", limit=limit)["jobs"]]
+        """List jobs, newest first."""
+        return [_decode_job(job) for job in self._api.get("/jobs", limit=limit)["jobs"]]
 
     def get(self, job: str) -> Job:
-        """A job as it stands."""
-        return _job(self._http.get(path_of("jobs", job)))
+        """Return the current state of a job."""
+        return _decode_job(self._api.get(api_path("jobs", job)))
 
-    def leave(self, kind: str, parameters: Mapping[str, Any], key: str | None = None) -> Job:
-        """Leave work to the workers. Asked for again with the same key, it is the same job."""
-        headers = {} if key is None else {NAMED: key}
-        return _job(self._http.post("/jobs", {"kind": kind, "parameters": dict(parameters)}, headers=headers))
+    def submit(self, kind: str, parameters: Mapping[str, Any], key: str | None = None) -> Job:
+        """Enqueue a job for the workers of the server.
+
+        Args:
+            kind: The kind of job.
+            parameters: Parameters of that kind.
+            key: Idempotency key; a repeated call with the same key returns the same job.
+        """
+        headers = {} if key is None else {IDEMPOTENCY_HEADER: key}
+        return _decode_job(self._api.post("/jobs", {"kind": kind, "parameters": dict(parameters)}, headers=headers))
 
     def run(self, kind: str, parameters: Mapping[str, Any], progress: Progress | None = None) -> Job:
-        """Leave work to the workers and wait for its end; Ctrl-C cancels it. SaccadeError where it fails."""
-        job = self.leave(kind, parameters)
+        """Enqueue a job and wait for it; Ctrl-C cancels it.
+
+        Raises:
+            SaccadeError: The job failed or was cancelled.
+        """
+        job = self.submit(kind, parameters)
         try:
             return self.wait(job.id, progress)
         except KeyboardInterrupt:
@@ -45,49 +56,55 @@ class RemoteJobs:
             raise
 
     def wait(self, job: str, progress: Progress | None = None) -> Job:
-        """A job when it has ended; the error that ended it, SaccadeError where it was cancelled.
+        """Wait for a job to finish; returns its final state.
 
-        A server that does not answer is asked again for half a minute: what it does goes on without us.
+        If the server does not respond, it is polled for another 30 seconds: the job goes on without the client.
+
+        Raises:
+            SaccadeError: The job failed, with its specific error class, or was cancelled.
+            WorkspaceError: The server does not respond.
         """
-        shown = progress or Silent()
-        what, done = "", 0
-        while (found := self._surely(job)).state not in ENDED:
-            now = found.progress
-            if now.get("what") and now["what"] != what:
-                what, done = str(now["what"]), 0
-                shown.start(what, now.get("total"))
-            if int(now.get("done") or 0) > done:
-                shown.advance(int(now["done"]) - done, str(now.get("note") or ""))
-                done = int(now["done"])
-            time.sleep(_LOOK_AGAIN)
-        shown.finish()
-        if found.state != "finished":
-            code = str(found.result.get("code", ""))
-            raise error_of(code, found.error or f"The job {job} was {found.state}.", found.hint)
-        return found
+        progress = progress or NullProgress()
+        phase = ""
+        done = 0
+        while (current := self._get_with_retries(job)).state not in FINAL_STATES:
+            reported = current.progress
+            if reported.get("what") and reported["what"] != phase:
+                phase = str(reported["what"])
+                done = 0
+                progress.start(phase, reported.get("total"))
+            if int(reported.get("done") or 0) > done:
+                progress.advance(int(reported["done"]) - done, str(reported.get("note") or ""))
+                done = int(reported["done"])
+            time.sleep(_POLL_INTERVAL_S)
+        progress.finish()
+        if current.state != "finished":
+            code = str(current.result.get("code", ""))
+            raise error_from_code(code, current.error or f"The job {job} was {current.state}.", current.hint)
+        return current
 
-    def _surely(self, job: str) -> Job:
-        until = time.monotonic() + _PATIENCE
+    def _get_with_retries(self, job: str) -> Job:
+        deadline = time.monotonic() + _MAX_OUTAGE_S
         while True:
             try:
                 return self.get(job)
             except WorkspaceError:
-                if time.monotonic() > until:
+                if time.monotonic() > deadline:
                     raise
-                time.sleep(_LOOK_AGAIN)
+                time.sleep(_POLL_INTERVAL_S)
 
     def log(self, job: str) -> str:
-        """What its processes said; of a long log the end."""
-        return self._http.send("GET", path_of("jobs", job, "log")).text
+        """Return the output of a job's processes; only the last MiB if the log is longer."""
+        return self._api.send("GET", api_path("jobs", job, "log")).text
 
     def cancel(self, job: str) -> Job:
-        """End a job."""
-        return _job(self._http.post(path_of("jobs", job, "cancel")))
+        """Cancel a job."""
+        return _decode_job(self._api.post(api_path("jobs", job, "cancel")))
 
     def retry(self, job: str) -> Job:
-        """Ask once more for what failed or was cancelled."""
-        return _job(self._http.post(path_of("jobs", job, "retry")))
+        """Enqueue a failed or cancelled job again, as a new job."""
+        return _decode_job(self._api.post(api_path("jobs", job, "retry")))
 
 
-def _job(facts: Mapping[str, Any]) -> Job:
-    return made(Job, facts, project=0)
+def _decode_job(data: Mapping[str, Any]) -> Job:
+    return from_json(Job, data, project=0)

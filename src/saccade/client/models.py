@@ -1,4 +1,4 @@
-"""The models of a project on a server, and what they scored."""
+"""Models and evaluations of a project on a server."""
 
 from __future__ import annotations
 
@@ -10,108 +10,124 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from saccade.client.api import Http
-from saccade.client.decoding import made, path_of
-from saccade.core.errors import ConflictError, NotFoundError, WorkspaceError, nearest
-from saccade.store.registry.evaluations import EvaluationFacts
-from saccade.store.registry.models import AliasChange, ModelFacts
+from saccade.client.api import ApiClient
+from saccade.client.decoding import api_path, from_json
+from saccade.core.errors import ConflictError, NotFoundError, WorkspaceError, suggest
+from saccade.store.registry.evaluations import EvaluationInfo
+from saccade.store.registry.models import AliasChange, ModelVersionInfo
 
-_PIECE = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class RemoteModelVersion(ModelFacts):
+class RemoteModelVersion(ModelVersionInfo):
     """A version of a model on a server."""
 
-    http: Http = field(repr=False, compare=False)
+    api: ApiClient = field(repr=False, compare=False)
 
     def read_file(self, name: str) -> bytes:
-        """The bytes of one file."""
+        """Download a file of the version.
+
+        Raises:
+            NotFoundError: The version has no such file.
+        """
         if name not in self.files:
-            raise NotFoundError(f"The model {self.ref} has no file '{name}'.", hint=nearest(name, self.files))
-        return self.http.send("GET", path_of("models", self.ref, "file"), params={"name": name}).content
+            raise NotFoundError(f"The model {self.ref} has no file '{name}'.", hint=suggest(name, self.files))
+        return self.api.send("GET", api_path("models", self.ref, "file"), params={"name": name}).content
 
 
 ModelList = list[RemoteModelVersion]
 
 
 class RemoteModels:
-    """The models of a project on a server."""
+    """Models of a project on a server."""
 
-    def __init__(self, http: Http) -> None:
-        self._http = http
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
 
     def list(self) -> ModelList:
-        """The newest version of every model, by name."""
-        return [self.open(one["ref"]) for one in self._http.get("/models")]
+        """List the latest version of every model, by name."""
+        return [self.open(model["ref"]) for model in self._api.get("/models")]
 
     def open(self, ref: str) -> RemoteModelVersion:
-        """The version of a reference: ``ships``, ``ships@3`` or ``ships@alias``."""
-        found = self._http.get(path_of("models", ref))
-        return made(RemoteModelVersion, found, run_id=found["run"], http=self._http)
+        """Open a version by its reference: ``ships``, ``ships@3`` or ``ships@alias``."""
+        data = self._api.get(api_path("models", ref))
+        return from_json(RemoteModelVersion, data, run_id=data["run"], api=self._api)
 
     def versions(self, name: str) -> ModelList:
-        """All versions of a model, the newest first."""
-        return [self.open(one["ref"]) for one in self._http.get(path_of("models", name))["versions"]]
+        """List all versions of a model, newest first."""
+        return [self.open(version["ref"]) for version in self._api.get(api_path("models", name))["versions"]]
 
     def promote(self, ref: str, alias: str) -> int | None:
-        """Let an alias name a version; returns the number that it named before."""
+        """Point an alias to a version; returns the number of the version that it named before, if any."""
         name = ref.partition("@")[0]
-        before = {one.alias: one.number for one in self.alias_changes(name)}
-        self._http.post(path_of("models", ref, "aliases"), {"name": alias})
-        return before.get(alias)
+        previous = {change.alias: change.number for change in self.alias_changes(name)}
+        self._api.post(api_path("models", ref, "aliases"), {"name": alias})
+        return previous.get(alias)
 
     def alias_changes(self, name: str) -> tuple[AliasChange, ...]:
-        """Every move of the aliases of a model, the oldest first."""
-        return tuple(made(AliasChange, one) for one in self._http.get(path_of("models", name))["changes"])
+        """Return the history of a model's aliases, oldest first."""
+        changes = self._api.get(api_path("models", name))["changes"]
+        return tuple(from_json(AliasChange, change) for change in changes)
 
     def compare(self, first: str, second: str) -> dict[str, Any]:
-        """Metrics where both were evaluated on the same, and settings that differ."""
-        found: dict[str, Any] = self._http.get(path_of("models", first, "compare"), other=second)
-        return found
+        """Compare two versions: metrics on the dataset versions both were evaluated on, and settings that differ."""
+        comparison: dict[str, Any] = self._api.get(api_path("models", first, "compare"), other=second)
+        return comparison
 
     def lineage(self, ref: str) -> dict[str, Any]:
-        """Everything that a version came from."""
-        found: dict[str, Any] = self._http.get(path_of("models", ref, "lineage"))
-        return found
+        """Return the lineage of a version: its run, the dataset versions it was trained on, and their history."""
+        lineage: dict[str, Any] = self._api.get(api_path("models", ref, "lineage"))
+        return lineage
 
     def export(self, ref: str, destination: Path | str) -> RemoteModelVersion:
-        """Write the files and ``manifest.json`` into a new or empty folder, all or nothing."""
-        version, target = self.open(ref), Path(destination)
+        """Download the files and ``manifest.json`` of a version into a new or empty folder, all or nothing.
+
+        Raises:
+            ConflictError: The destination is not an empty folder.
+            WorkspaceError: The destination cannot be written.
+        """
+        version = self.open(ref)
+        target = Path(destination)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise ConflictError(f"'{target}' is not an empty folder.", hint="Choose another destination.")
-        making = target.resolve().with_name(f".{target.name}.{uuid.uuid4().hex}")
+        # Extracted beside the destination and renamed at the end, which is atomic within a file system.
+        temporary = target.resolve().with_name(f".{target.name}.{uuid.uuid4().hex}")
         try:
             with tempfile.TemporaryFile() as archive:
-                with self._http.stream(path_of("models", version.ref, "export")) as answer:
-                    for piece in answer.iter_bytes(_PIECE):
-                        archive.write(piece)
-                with zipfile.ZipFile(archive) as packed:
-                    packed.extractall(making)
+                with self._api.stream(api_path("models", version.ref, "export")) as response:
+                    for chunk in response.iter_bytes(_CHUNK_BYTES):
+                        archive.write(chunk)
+                with zipfile.ZipFile(archive) as zip_file:
+                    zip_file.extractall(temporary)
             target.parent.mkdir(parents=True, exist_ok=True)
-            (making / f"{version.name}-{version.number}").replace(target)
+            (temporary / f"{version.name}-{version.number}").replace(target)
         except OSError as error:
-            raise WorkspaceError(f"'{target}' cannot be written: {error}.") from error
+            raise WorkspaceError(f"Cannot write '{target}': {error}.") from error
         finally:
-            shutil.rmtree(making, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
         return version
 
     def remove(self, ref: str, *, force: bool = False) -> None:
-        """Remove one version (``ships@3``) or the whole model; ConflictError where an alias names it, unless forced."""
-        self._http.send("DELETE", path_of("models", ref), params={"force": force or None})
+        """Delete a version (``ships@3``) or a whole model (``ships``).
+
+        Raises:
+            ConflictError: An alias names a version, and ``force`` is not set.
+        """
+        self._api.send("DELETE", api_path("models", ref), params={"force": force or None})
 
 
 @dataclass(frozen=True)
-class RemoteEvaluation(EvaluationFacts):
+class RemoteEvaluation(EvaluationInfo):
     """An evaluation on a server."""
 
-    http: Http = field(repr=False, compare=False)
+    api: ApiClient = field(repr=False, compare=False)
 
     @property
     def report(self) -> bytes | None:
-        """The report as HTML, where one was kept."""
+        """The report as HTML, None if the evaluation has none."""
         try:
-            return self.http.send("GET", path_of("evaluations", self.id, "report")).content
+            return self.api.send("GET", api_path("evaluations", self.id, "report")).content
         except NotFoundError:
             return None
 
@@ -120,21 +136,30 @@ EvaluationList = list[RemoteEvaluation]
 
 
 class RemoteEvaluations:
-    """The evaluations of a project on a server."""
+    """Evaluations of a project on a server."""
 
-    def __init__(self, http: Http) -> None:
-        self._http = http
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
 
     def list(self, model: str | None = None, dataset: str | None = None) -> EvaluationList:
-        """Evaluations, the newest first; of a model or dataset by name (all versions) or by reference."""
-        found = self._http.get("/evaluations", model=model, dataset=dataset)
-        return [made(RemoteEvaluation, one, http=self._http) for one in found]
+        """List evaluations, newest first.
+
+        Args:
+            model: Only those of this model, by name (all versions) or reference.
+            dataset: Only those on this dataset, by name (all versions) or reference.
+        """
+        evaluations = self._api.get("/evaluations", model=model, dataset=dataset)
+        return [from_json(RemoteEvaluation, evaluation, api=self._api) for evaluation in evaluations]
 
     def get(self, evaluation: str) -> RemoteEvaluation:
-        """The evaluation of that id; NotFoundError where there is none."""
-        return made(RemoteEvaluation, self._http.get(path_of("evaluations", evaluation)), http=self._http)
+        """Return an evaluation.
+
+        Raises:
+            NotFoundError: There is no such evaluation.
+        """
+        return from_json(RemoteEvaluation, self._api.get(api_path("evaluations", evaluation)), api=self._api)
 
     def compare(self, first: str, second: str) -> dict[str, Any]:
-        """The numbers that both have, and whether they are of the same data."""
-        found: dict[str, Any] = self._http.get(path_of("evaluations", first, "compare"), other=second)
-        return found
+        """Compare the metrics of two evaluations, and say whether they used the same data."""
+        comparison: dict[str, Any] = self._api.get(api_path("evaluations", first, "compare"), other=second)
+        return comparison

@@ -1,4 +1,4 @@
-"""Files on their way to a server."""
+"""Upload files to a server."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from saccade.client.api import Http
-from saccade.client.decoding import path_of
+from saccade.client.api import ApiClient
+from saccade.client.decoding import api_path
 from saccade.core.digest import digest_bytes, digest_file
 
-_BYTES, _FILES, _PIECE = 32 << 20, 1000, 1 << 20
-"""So much is sent in one request: what it has acknowledged is kept, and need not be sent again."""
+_MAX_REQUEST_BYTES = 32 << 20
+_MAX_REQUEST_FILES = 1000
+"""Limits of one request. What the server has acknowledged need not be sent again, so requests are kept small."""
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A file, and the name under which it is sent."""
+class FileUpload:
+    """A local file, and its name in the upload."""
 
     name: str
     path: Path
@@ -28,60 +30,70 @@ class Outgoing:
         return self.path.stat().st_size
 
 
-def new_upload(http: Http) -> str:
-    """Begin to send files; the id of the upload, for jobs."""
-    return str(http.post("/uploads")["id"])
+def create_upload(api: ApiClient) -> str:
+    """Start an upload; returns its id, which jobs refer to."""
+    return str(api.post("/uploads")["id"])
 
 
-def forget_upload(http: Http, upload: str) -> None:
-    """Let what was sent go."""
-    http.send("DELETE", path_of("uploads", upload))
+def delete_upload(api: ApiClient, upload: str) -> None:
+    """Delete an upload and its files."""
+    api.send("DELETE", api_path("uploads", upload))
 
 
-def send_files(http: Http, upload: str, files: Iterable[Outgoing]) -> Iterator[Sequence[Outgoing]]:
-    """Send files, some in each request; gives them when they are kept."""
-    for group in _grouped(files):
-        heads = [json.dumps({"name": one.name, "size": one.size}).encode() + b"\n" for one in group]
-        length = sum(len(head) + one.size for head, one in zip(heads, group, strict=True))
-        http.send(
+def upload_files(api: ApiClient, upload: str, files: Iterable[FileUpload]) -> Iterator[Sequence[FileUpload]]:
+    """Upload files, several per request.
+
+    Args:
+        api: The client.
+        upload: Id of the upload.
+        files: The files to send.
+
+    Returns:
+        Iterator over the batches of files, each after the server has stored it. Nothing is sent until it is consumed.
+    """
+    for batch in _batches(files):
+        headers = [json.dumps({"name": file.name, "size": file.size}).encode() + b"\n" for file in batch]
+        length = sum(len(header) + file.size for header, file in zip(headers, batch, strict=True))
+        api.send(
             "POST",
-            path_of("uploads", upload, "files"),
-            content=_body(heads, group),
+            api_path("uploads", upload, "files"),
+            content=_body(headers, batch),
             headers={"Content-Length": str(length)},
         )
-        yield group
+        yield batch
 
 
-def _grouped(files: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
-    group: list[Outgoing] = []
+def _batches(files: Iterable[FileUpload]) -> Iterator[list[FileUpload]]:
+    batch: list[FileUpload] = []
     size = 0
     for file in files:
-        if group and (size > _BYTES or len(group) == _FILES):
-            yield group
-            group, size = [], 0
-        group.append(file)
+        if batch and (size > _MAX_REQUEST_BYTES or len(batch) == _MAX_REQUEST_FILES):
+            yield batch
+            batch = []
+            size = 0
+        batch.append(file)
         size += file.size
-    if group:
-        yield group
+    if batch:
+        yield batch
 
 
-def _body(heads: Iterable[bytes], files: Iterable[Outgoing]) -> Iterator[bytes]:
-    for head, file in zip(heads, files, strict=True):
-        yield head
+def _body(headers: Iterable[bytes], files: Iterable[FileUpload]) -> Iterator[bytes]:
+    for header, file in zip(headers, files, strict=True):
+        yield header
         with file.path.open("rb") as stream:
-            while piece := stream.read(_PIECE):
-                yield piece
+            while chunk := stream.read(_CHUNK_BYTES):
+                yield chunk
 
 
-class RemoteObjects:
-    """Files that are to be written with items; they wait on this machine until a version that needs them is written."""
+class RemoteBlobs:
+    """Files to be written with items. They stay on this machine until a version that refers to them is written."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="saccade-")
         self._paths: dict[str, Path] = {}
 
     def put_bytes(self, data: bytes) -> str:
-        """Keep bytes until items that refer to them are written; returns their digest."""
+        """Store bytes in a temporary file; returns their digest."""
         digest = digest_bytes(data)
         if digest not in self._paths:
             path = Path(self._folder.name) / digest
@@ -90,14 +102,15 @@ class RemoteObjects:
         return digest
 
     def put_file(self, path: Path) -> str:
-        """Keep in mind where a file lies; returns its digest. It may not change before it is written."""
+        """Register a local file; returns its digest. The file must not change until it is uploaded."""
         digest = digest_file(path)
         self._paths.setdefault(digest, path.resolve())
         return digest
 
     def path(self, digest: str) -> Path | None:
-        """Where a file lies on this machine; None where it was not put."""
+        """Return the local path of a file, or None if it was not put."""
         return self._paths.get(digest)
 
     def close(self) -> None:
+        """Delete the temporary files."""
         self._folder.cleanup()

@@ -1,4 +1,4 @@
-"""What is done to the classes of a dataset, as data, and what becomes of its schema and of the names in its items."""
+"""Edits of the classes of a dataset as data, and the plan that they make: a new schema and renamed labels."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, nearest
+from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, suggest
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 
 LABEL_KINDS = (Kind.OBJECTS, Kind.LABEL, Kind.LABELS)
-LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassAct:
-    """One act on a class, in the column that is named or in every column that has the class."""
+class ClassEdit:
+    """An edit of one class, in ``column`` or, if None, in every column that has the class."""
 
     name: str
     column: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AddClass(ClassAct):
-    """A new class at the end of a column: of the one that is named, or of the first one with classes."""
+class AddClass(ClassEdit):
+    """Append a class to a column (None: the first column with classes)."""
 
     color: str | None = None
 
@@ -35,8 +35,8 @@ class AddClass(ClassAct):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RenameClass(ClassAct):
-    """Another name that no class has; everything else of it stays, and so does its place."""
+class RenameClass(ClassEdit):
+    """Rename a class to an unused name; its position and everything else stays."""
 
     to: str
 
@@ -45,8 +45,8 @@ class RenameClass(ClassAct):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecolorClass(ClassAct):
-    """Another colour, "#rrggbb"."""
+class RecolorClass(ClassEdit):
+    """Change the colour of a class to "#rrggbb"."""
 
     color: str
 
@@ -55,8 +55,8 @@ class RecolorClass(ClassAct):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MergeClass(ClassAct):
-    """Whatever is of the class is of the class ``into`` from then on. A column without that one renames the class."""
+class MergeClass(ClassEdit):
+    """Relabel everything of the class as ``into``; a column without that class renames the class instead."""
 
     into: str
 
@@ -66,210 +66,221 @@ class MergeClass(ClassAct):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveClass(ClassAct):
-    """The class goes; refused while something is of it, unless that goes too (``with_objects``)."""
+class RemoveClass(ClassEdit):
+    """Remove a class; refused while it is in use, unless its labels are removed too (``with_objects``)."""
 
     with_objects: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ClassPlan:
-    """What a row of acts makes of a dataset.
+    """The combined effect of several class edits on a dataset.
 
     Attributes:
-        schema: with the classes as they are to be.
-        names: for each column the new names by the old ones of those that change; None where what has it goes.
-        kept: for each column the old names of which there may be nothing, with the class that was to be removed.
-        before: for each column what the classes that were there already were called.
+        schema: the resulting schema.
+        names: by column, the new name of each renamed class by its old name; None removes the labels.
+        must_be_unused: by column, the old names that must not occur in any item, each with the class to be removed.
+        previous_names: by column, the old name of each class that existed before, by its new name.
     """
 
     schema: Schema
     names: Mapping[str, Mapping[str, str | None]]
-    kept: Mapping[str, Mapping[str, str]]
-    before: Mapping[str, Mapping[str, str]]
+    must_be_unused: Mapping[str, Mapping[str, str]]
+    previous_names: Mapping[str, Mapping[str, str]]
 
 
-def plan_classes(schema: Schema, acts: Iterable[ClassAct]) -> ClassPlan:
-    """What acts, one after another, make of a schema.
+def plan_class_edits(schema: Schema, edits: Iterable[ClassEdit]) -> ClassPlan:
+    """Apply class edits in order to a schema.
+
+    Args:
+        schema: the current schema.
+        edits: applied one after another; later edits see the result of earlier ones.
 
     Raises:
-        NotFoundError: a column or class that is not there (any more).
-        ConflictError: a name that is taken.
-        InvalidValueError: an act that cannot be done, or nothing that would change.
+        NotFoundError: a column or class does not exist (any more).
+        ConflictError: a class name is already in use.
+        InvalidValueError: an edit is impossible, or nothing would change.
     """
-    columns = {column.name: _Classes(column) for column in schema.of_kind(*LABEL_KINDS)}
+    columns = {column.name: _ColumnClasses(column) for column in schema.columns_of_kind(*LABEL_KINDS)}
     if not columns:
         raise InvalidValueError("No column of the dataset has classes.", hint="Import labels first.")
-    for act in acts:
-        _DO[type(act)](columns, act)
-    names = {name: changed for name, one in columns.items() if (changed := one.changed_names())}
-    after = schema.with_columns(*(one.column() for one in columns.values()))
-    if after == schema and not names:
-        raise InvalidValueError("Nothing would change.", hint="Say which class is to be another.")
-    kept = {name: one.kept for name, one in columns.items() if one.kept}
-    return ClassPlan(after, names, kept, {name: one.before for name, one in columns.items()})
+    for edit in edits:
+        _APPLY[type(edit)](columns, edit)
+    names = {name: renamed for name, classes in columns.items() if (renamed := classes.renamed())}
+    new_schema = schema.with_columns(*(classes.column() for classes in columns.values()))
+    if new_schema == schema and not names:
+        raise InvalidValueError("Nothing would change.", hint="The class already has this name or colour.")
+    return ClassPlan(
+        new_schema,
+        names,
+        must_be_unused={name: classes.must_be_unused for name, classes in columns.items() if classes.must_be_unused},
+        previous_names={name: classes.previous_names for name, classes in columns.items()},
+    )
 
 
 def check_class_name(name: str) -> None:
-    """InvalidValueError for what would be no name to a reader."""
-    shown = name[:60].encode("utf-8", "replace").decode()
-    if not name.strip() or name != name.strip() or len(name) > LONGEST_NAME:
+    """Check that a class name is readable.
+
+    Raises:
+        InvalidValueError: the name is empty, too long, padded with white space or has control characters.
+    """
+    excerpt = name[:60].encode("utf-8", "replace").decode()
+    if not name.strip() or name != name.strip() or len(name) > MAX_NAME_LENGTH:
         raise InvalidValueError(
-            f"A class needs a name of 1 to {LONGEST_NAME} characters without space around it, not '{shown}'."
+            f"A class name has 1 to {MAX_NAME_LENGTH} characters and no spaces around it: '{excerpt}'."
         )
-    if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in name):
-        raise InvalidValueError(f"The name of a class may not have control characters: {shown!r}.")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        raise InvalidValueError(f"A class name may not contain control characters: {excerpt!r}.")
 
 
 def _check_color(color: str | None) -> None:
     if color is not None and not _COLOR.fullmatch(color):
-        raise InvalidValueError(f"A colour is written '#rrggbb', not {color!r}.")
+        raise InvalidValueError(f"A colour is written as '#rrggbb', not {color!r}.")
 
 
-class _Classes:
-    """The classes of one column while acts are done to them."""
+class _ColumnClasses:
+    """The classes of one column while edits are applied to them."""
 
     def __init__(self, column: Column) -> None:
         self._column = column
         self.infos = {info.name: info for info in column.classes}
-        self._now: dict[str, str | None] = {name: name for name in self.infos}
-        """The name of today by the name of the beginning; None where what has it goes."""
-        self.kept: dict[str, str] = {}
-        self.before = {name: name for name in self.infos}
+        self._new_names: dict[str, str | None] = {name: name for name in self.infos}
+        """The new name by the original one; None if the labels are removed."""
+        self.must_be_unused: dict[str, str] = {}
+        self.previous_names = {name: name for name in self.infos}
 
     def column(self) -> Column:
-        became = {old: now for old, now in self._now.items() if now is not None and now != old}
+        renamed = {old: new for old, new in self._new_names.items() if new is not None and new != old}
         return replace(
-            self._column, classes=tuple(self._with_names_before(info, became) for info in self.infos.values())
+            self._column, classes=tuple(self._with_former_names(info, renamed) for info in self.infos.values())
         )
 
-    def _with_names_before(self, info: ClassInfo, became: Mapping[str, str]) -> ClassInfo:
-        """A name that is in use again, or was given to another class since, says nothing of this one any more."""
+    def _with_former_names(self, info: ClassInfo, renamed: Mapping[str, str]) -> ClassInfo:
+        # A former name that is in use again, or that another class took over, no longer identifies this class.
         names = (
-            *(name for name in info.was if name not in became),
-            *(old for old, to in became.items() if to == info.name),
+            *(name for name in info.was if name not in renamed),
+            *(old for old, new in renamed.items() if new == info.name),
         )
         return replace(info, was=tuple(name for name in dict.fromkeys(names) if name not in self.infos))
 
-    def changed_names(self) -> dict[str, str | None]:
-        return {name: now for name, now in self._now.items() if now != name}
+    def renamed(self) -> dict[str, str | None]:
+        return {name: new for name, new in self._new_names.items() if new != name}
 
     def add(self, info: ClassInfo) -> None:
         if info.name in self.infos:
-            raise ConflictError(f"The column '{self._column.name}' has a class '{info.name}' already.")
+            raise ConflictError(f"Column '{self._column.name}' already has a class '{info.name}'.")
         self.infos[info.name] = info
 
     def rename(self, name: str, to: str) -> None:
         if to in self.infos and to != name:
             raise ConflictError(
-                f"The column '{self._column.name}' has a class '{to}' already.",
-                hint=f"Merge '{name}' into it, if both are the same.",
+                f"Column '{self._column.name}' already has a class '{to}'.",
+                hint=f"Merge '{name}' into it if both are the same class.",
             )
-        renamed = (replace(info, name=to) if info.name == name else info for info in self.infos.values())
-        self.infos = {info.name: info for info in renamed}
-        if name in self.before:
-            self.before[to] = self.before.pop(name)
-        self._become(name, to)
-        self._pass_on(name, to)
+        infos = (replace(info, name=to) if info.name == name else info for info in self.infos.values())
+        self.infos = {info.name: info for info in infos}
+        if name in self.previous_names:
+            self.previous_names[to] = self.previous_names.pop(name)
+        self._relabel(name, to)
+        self._reparent(name, to)
 
     def recolor(self, name: str, color: str) -> None:
         self.infos[name] = replace(self.infos[name], color=color.lower())
 
     def merge(self, name: str, into: str) -> None:
-        gone, stays = self.infos[name], self.infos[into]
-        if gone.keypoints and stays.keypoints and gone.keypoints != stays.keypoints:
+        source = self.infos[name]
+        target = self.infos[into]
+        if source.keypoints and target.keypoints and source.keypoints != target.keypoints:
             raise InvalidValueError(
-                f"The classes '{name}' and '{into}' of column '{self._column.name}' have different keypoints.",
-                hint="What is in one cannot be read as the other.",
+                f"Classes '{name}' and '{into}' of column '{self._column.name}' have different keypoints.",
+                hint="Only classes with the same keypoints, or one without any, can be merged.",
             )
-        if gone.keypoints and not stays.keypoints:
-            stays = replace(stays, keypoints=gone.keypoints, skeleton=gone.skeleton)
-        if self._is_under(into, name):
-            stays = replace(stays, parent=gone.parent)  # else it would stand under itself
-        self.infos[into] = replace(stays, was=(*stays.was, *gone.was))
-        self._leave(name, into)
+        if source.keypoints and not target.keypoints:
+            target = replace(target, keypoints=source.keypoints, skeleton=source.skeleton)
+        if self._is_descendant(into, name):
+            target = replace(target, parent=source.parent)  # otherwise it would become its own ancestor
+        self.infos[into] = replace(target, was=(*target.was, *source.was))
+        self._remove(name, into)
 
     def remove(self, name: str, *, with_objects: bool) -> None:
         if not with_objects:
-            self.kept |= {old: name for old, now in self._now.items() if now == name}
-        self._leave(name, None)
+            self.must_be_unused |= {old: name for old, new in self._new_names.items() if new == name}
+        self._remove(name, None)
 
-    def _leave(self, name: str, successor: str | None) -> None:
-        """Take a class out; what is of it, and what stands under it, goes to another or to nothing and its parent."""
-        gone = self.infos.pop(name)
-        self.before.pop(name, None)
-        self._become(name, successor)
-        self._pass_on(name, gone.parent if successor is None else successor)
+    def _remove(self, name: str, successor: str | None) -> None:
+        """Remove a class; its labels and child classes pass to the successor, or are removed and move up a level."""
+        removed = self.infos.pop(name)
+        self.previous_names.pop(name, None)
+        self._relabel(name, successor)
+        self._reparent(name, removed.parent if successor is None else successor)
 
-    def _become(self, name: str, now: str | None) -> None:
-        self._now = {old: now if current == name else current for old, current in self._now.items()}
+    def _relabel(self, name: str, new_name: str | None) -> None:
+        self._new_names = {old: new_name if new == name else new for old, new in self._new_names.items()}
 
-    def _pass_on(self, parent: str, to: str | None) -> None:
-        """The classes under one stand under another from then on; none under itself."""
+    def _reparent(self, parent: str, new_parent: str | None) -> None:
         for info in list(self.infos.values()):
-            if info.parent == parent:
-                self.infos[info.name] = replace(info, parent=None if to == info.name else to)
+            if info.parent == parent:  # a class never becomes its own parent
+                self.infos[info.name] = replace(info, parent=None if new_parent == info.name else new_parent)
 
-    def _is_under(self, name: str, above: str) -> bool:
-        seen: set[str] = set()
+    def _is_descendant(self, name: str, ancestor: str) -> bool:
+        visited: set[str] = set()  # imported hierarchies may contain cycles
         parent = self.infos[name].parent
-        while parent is not None and parent not in seen and parent != above:
-            seen.add(parent)
+        while parent is not None and parent not in visited and parent != ancestor:
+            visited.add(parent)
             parent = self.infos[parent].parent if parent in self.infos else None
-        return parent == above
+        return parent == ancestor
 
 
-_Columns = Mapping[str, _Classes]
+_Columns = Mapping[str, _ColumnClasses]
 
 
-def _with(columns: _Columns, act: ClassAct, name: str) -> list[_Classes]:
-    """The columns that an act is about; NotFoundError where none has the class."""
-    if act.column is not None and act.column not in columns:
-        raise _no_column(columns, act.column)
-    asked = list(columns.values()) if act.column is None else [columns[act.column]]
-    found = [one for one in asked if name in one.infos]
-    if not found:
-        known = {known for one in asked for known in one.infos}
-        raise NotFoundError(f"There is no class '{name}'.", hint=nearest(name, known))
-    return found
+def _columns_with_class(columns: _Columns, edit: ClassEdit, name: str) -> list[_ColumnClasses]:
+    if edit.column is not None and edit.column not in columns:
+        raise _no_column(columns, edit.column)
+    candidates = list(columns.values()) if edit.column is None else [columns[edit.column]]
+    matching = [column for column in candidates if name in column.infos]
+    if not matching:
+        known = {class_name for column in candidates for class_name in column.infos}
+        raise NotFoundError(f"There is no class '{name}'.", hint=suggest(name, known))
+    return matching
 
 
 def _no_column(columns: _Columns, name: str) -> NotFoundError:
-    return NotFoundError(f"There is no column '{name}' with classes.", hint=nearest(name, columns))
+    return NotFoundError(f"There is no column '{name}' with classes.", hint=suggest(name, columns))
 
 
-def _add(columns: _Columns, act: AddClass) -> None:
-    name = act.column if act.column is not None else next(iter(columns))
+def _add(columns: _Columns, edit: AddClass) -> None:
+    name = edit.column if edit.column is not None else next(iter(columns))
     if name not in columns:
         raise _no_column(columns, name)
-    columns[name].add(ClassInfo(act.name, color=None if act.color is None else act.color.lower()))
+    columns[name].add(ClassInfo(edit.name, color=None if edit.color is None else edit.color.lower()))
 
 
-def _rename(columns: _Columns, act: RenameClass) -> None:
-    for one in _with(columns, act, act.name):
-        one.rename(act.name, act.to)
+def _rename(columns: _Columns, edit: RenameClass) -> None:
+    for column in _columns_with_class(columns, edit, edit.name):
+        column.rename(edit.name, edit.to)
 
 
-def _recolor(columns: _Columns, act: RecolorClass) -> None:
-    for one in _with(columns, act, act.name):
-        one.recolor(act.name, act.color)
+def _recolor(columns: _Columns, edit: RecolorClass) -> None:
+    for column in _columns_with_class(columns, edit, edit.name):
+        column.recolor(edit.name, edit.color)
 
 
-def _merge(columns: _Columns, act: MergeClass) -> None:
-    found = _with(columns, act, act.name)
-    if not any(act.into in one.infos for one in found):
-        known = {known for one in found for known in one.infos if known != act.name}
-        raise NotFoundError(f"There is no class '{act.into}' to merge into.", hint=nearest(act.into, known))
-    for one in found:
-        (one.merge if act.into in one.infos else one.rename)(act.name, act.into)
+def _merge(columns: _Columns, edit: MergeClass) -> None:
+    matching = _columns_with_class(columns, edit, edit.name)
+    if not any(edit.into in column.infos for column in matching):
+        known = {name for column in matching for name in column.infos if name != edit.name}
+        raise NotFoundError(f"There is no class '{edit.into}' to merge into.", hint=suggest(edit.into, known))
+    for column in matching:
+        (column.merge if edit.into in column.infos else column.rename)(edit.name, edit.into)
 
 
-def _remove(columns: _Columns, act: RemoveClass) -> None:
-    for one in _with(columns, act, act.name):
-        one.remove(act.name, with_objects=act.with_objects)
+def _remove(columns: _Columns, edit: RemoveClass) -> None:
+    for column in _columns_with_class(columns, edit, edit.name):
+        column.remove(edit.name, with_objects=edit.with_objects)
 
 
-_DO: Mapping[type[ClassAct], Callable[..., None]] = {
+_APPLY: Mapping[type[ClassEdit], Callable[..., None]] = {
     AddClass: _add,
     RenameClass: _rename,
     RecolorClass: _recolor,

@@ -3,21 +3,21 @@
 SaccadeError
 ├── InvalidValueError      a value breaks its own rules (a box with NaN, a class without a name)
 ├── NotFoundError          a dataset, version, alias, model, file ... that does not exist
-├── ConflictError          a name is taken, or somebody else wrote first
-├── MovedError             a dataset has a newer version than the one that somebody looked at
-├── MediaError             an image or video that cannot be used
-├── FormatError            a source that no format, or not this format, can read or write
-├── RecipeError            a recipe that does not say what it must
-├── PipelineError          a pipeline that cannot be read or run; it names the step
-├── PanelError             a panel of the web app that failed, took too long or cannot be loaded
-├── QueryError             a query that cannot be read; it shows the place
-├── NotSignedInError       nobody has said who they are, or not rightly
-├── NotAllowedError        somebody may not do what they ask for
-├── SignatureError         a webhook that was not sent as it is, or not by whom it says
-├── TooManyError           too many tries; it says when to try again
-├── ProviderError          a provider of single sign-on that does not answer, or not as it must
+├── ConflictError          a name is taken, or a concurrent write won
+├── StaleVersionError      the dataset has a newer version than the one the request is based on
+├── MediaError             an image or video cannot be decoded or used
+├── FormatError            a source cannot be read or written in this format, or in any
+├── RecipeError            a recipe is invalid
+├── PipelineError          a pipeline is invalid or failed; names the step
+├── PanelError             a panel of the web app failed, timed out or cannot be loaded
+├── QueryError             a query is invalid; underlines the mistake
+├── AuthenticationError    not signed in, or invalid credentials
+├── PermissionDeniedError  the role does not allow the request
+├── SignatureError         the signature of a webhook does not match
+├── RateLimitedError       too many attempts; says when to try again
+├── ProviderError          the single sign-on provider does not answer, or answers wrongly
 ├── WorkspaceError         the workspace is missing, damaged or not writable
-└── MissingExtraError      an optional part of Saccade is not installed
+└── MissingExtraError      an optional dependency is not installed
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ from typing import Any
 class SaccadeError(Exception):
     """An error for the user: what failed, with which value, and what to do next.
 
-    ``code`` is the stable word for it in ``--json`` output and the HTTP API.
+    Attributes:
+        code: stable identifier in ``--json`` output and in the HTTP API.
+        message: what failed.
+        hint: what to do next; may be empty.
     """
 
     code = "error"
@@ -56,7 +59,7 @@ class ConflictError(SaccadeError):
     code = "conflict"
 
 
-class MovedError(ConflictError):
+class StaleVersionError(ConflictError):
     code = "moved"
 
 
@@ -73,10 +76,10 @@ class RecipeError(SaccadeError, ValueError):
 
 
 class PipelineError(SaccadeError, ValueError):
-    """A pipeline that cannot be read or run, with the step where that is.
+    """A pipeline is invalid or failed.
 
     Attributes:
-        step: its name; "" where it is none of them.
+        step: name of the step, or "" if no single step is to blame.
     """
 
     code = "pipeline"
@@ -90,11 +93,11 @@ class PanelError(SaccadeError):
     code = "panel"
 
 
-class NotSignedInError(SaccadeError):
+class AuthenticationError(SaccadeError):
     code = "not-signed-in"
 
 
-class NotAllowedError(SaccadeError):
+class PermissionDeniedError(SaccadeError):
     code = "not-allowed"
 
 
@@ -102,11 +105,11 @@ class SignatureError(SaccadeError):
     code = "signature"
 
 
-class TooManyError(SaccadeError):
-    """Too many tries.
+class RateLimitedError(SaccadeError):
+    """Too many attempts.
 
     Attributes:
-        seconds: after which to try again.
+        seconds: wait before the next attempt.
     """
 
     code = "too-many"
@@ -121,22 +124,25 @@ class ProviderError(SaccadeError):
 
 
 class QueryError(SaccadeError, ValueError):
-    """A query that is wrong: shows its text with the place underlined.
+    """A query is invalid; the message shows its text with the mistake underlined.
 
     Attributes:
         text: the query.
-        start, end: the place of the mistake, in characters.
+        start, end: span of the mistake, in characters.
     """
 
     code = "query"
 
     def __init__(self, message: str, text: str, start: int, end: int, *, hint: str = "") -> None:
         super().__init__(f"{message}{_underlined(text, start, end)}", hint=hint)
-        self.text, self.start, self.end = text, start, end
-        self._made_from = (message, hint)
+        self.text = text
+        self.start = start
+        self.end = end
+        # The message above contains the underlined text, so pickling needs the original arguments.
+        self._init_args = (message, hint)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        message, hint = self._made_from
+        message, hint = self._init_args
         return _query_error, (message, self.text, self.start, self.end, hint)
 
 
@@ -145,7 +151,7 @@ def _query_error(message: str, text: str, start: int, end: int, hint: str) -> Qu
 
 
 def _underlined(text: str, start: int, end: int) -> str:
-    """The line of the text that holds a place, with marks under it."""
+    """Return the line of ``text`` that contains the span, with carets below the span."""
     if not text.strip():
         return ""
     start = min(start, len(text))
@@ -160,25 +166,25 @@ class WorkspaceError(SaccadeError):
 
 
 class MissingExtraError(SaccadeError, ImportError):
-    """An optional part is missing; says the command that installs it."""
+    """An optional dependency is missing; the hint is the command that installs it."""
 
     code = "missing-extra"
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(
-            f"{what} needs the optional part '{extra}'.", hint=f"Install it: pip install 'saccade[{extra}]'"
+            f"{what} needs the optional dependencies '{extra}'.", hint=f"Install it: pip install 'saccade[{extra}]'"
         )
-        self._made_from = (what, extra)
+        # ImportError pickles its message only; worker processes send this error back to their parent.
+        self._init_args = (what, extra)
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        """Made again from its own arguments, so that it survives the way back from a worker process."""
-        return type(self), self._made_from
+        return type(self), self._init_args
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A sentence that names what is known and resembles ``name``, or lists what there is.
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return a hint that names the closest matches for ``name``, or lists the known names.
 
-    >>> nearest("resnet81", ["resnet18", "vit"])
+    >>> suggest("resnet81", ["resnet18", "vit"])
     'Did you mean resnet18?'
     """
     names = sorted(set(known))
@@ -186,5 +192,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return f"Did you mean {' or '.join(close)}?"
     if not names:
         return "There is none yet."
-    shown = ", ".join(names[:12])
-    return f"Known: {shown}{', …' if len(names) > 12 else ''}."
+    listed = ", ".join(names[:12])
+    return f"Known: {listed}{', …' if len(names) > 12 else ''}."

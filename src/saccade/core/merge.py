@@ -1,4 +1,4 @@
-"""Three-way merging: what two sides made of the same items, put together; what both changed is a conflict."""
+"""Three-way merge of items and classes; a value that both sides changed differently is a conflict."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Version = TypeVar("Version")
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Something that both sides changed, each in its own way.
+    """A value that both sides changed differently.
 
     Attributes:
-        key: the item; "" for the definition of a class.
-        column: None where one side removed the item that the other changed.
-        object_id: None where it is the value as a whole.
-        class_name: for the definition of a class.
-        ours, theirs: what either side did.
-        taken: the side that was chosen, None while nobody has.
+        key: key of the item; "" for a class definition.
+        column: None if one side removed the item and the other changed it.
+        object_id: None if the whole value is in conflict.
+        class_name: set for a class definition.
+        ours, theirs: what each side did.
+        resolution: the chosen side, or None while unresolved.
     """
 
     key: str
@@ -36,11 +36,11 @@ class Conflict:
     class_name: str | None
     ours: Did
     theirs: Did
-    taken: Side | None = None
+    resolution: Side | None = None
 
     @property
-    def place(self) -> tuple[str, str | None, str | None, str | None]:
-        """What it is about, whatever was done and chosen."""
+    def location(self) -> tuple[str, str | None, str | None, str | None]:
+        """Identify the conflicting value, independent of changes and resolution."""
         return self.key, self.column, self.object_id, self.class_name
 
     def to_json(self) -> dict[str, Any]:
@@ -51,23 +51,23 @@ class Conflict:
             "class": self.class_name,
             "ours": self.ours,
             "theirs": self.theirs,
-            "take": self.taken,
+            "take": self.resolution,
         }
 
 
-Choose = Callable[[Conflict], Side | None]
-"""The side to take in a conflict; None leaves it open."""
+Resolver = Callable[[Conflict], Side | None]
+"""Chooses the side for a conflict; None leaves it unresolved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Merged(Generic[Version]):
-    """What a merge did, or with ``version`` None would do.
+    """Result of a merge, or of a dry run if ``version`` is None.
 
     Attributes:
-        base, ours, theirs: exact references: where the branches parted, the head that was merged into, and the
+        base, ours, theirs: exact references of the common ancestor, of the head that was merged into, and of the
             version that was merged.
-        added, removed, changed: items, in the branch that was merged into.
-        conflicts: all of them, each with the side that was taken.
+        added, removed, changed: numbers of items, relative to the branch that was merged into.
+        conflicts: all conflicts with their resolution.
     """
 
     version: Version | None
@@ -81,19 +81,19 @@ class Merged(Generic[Version]):
 
 
 class MergeConflictError(ConflictError):
-    """Two sides changed the same things, and nobody has said which side to take.
+    """Both sides changed the same values and no resolution was given.
 
     Attributes:
-        conflicts: all of them.
+        conflicts: all unresolved conflicts.
     """
 
     code = "merge-conflict"
 
     def __init__(self, conflicts: Sequence[Conflict]) -> None:
-        shown = ", ".join(_named(conflict) for conflict in conflicts[:5])
+        listed = ", ".join(_label(conflict) for conflict in conflicts[:5])
         super().__init__(
-            f"{len(conflicts)} conflicts: {shown}{' …' if len(conflicts) > 5 else ''}.",
-            hint="Nothing was merged. Take a side with --take ours or --take theirs, or one by one with --resolve.",
+            f"{len(conflicts)} conflicts: {listed}{' …' if len(conflicts) > 5 else ''}.",
+            hint="Nothing was merged. Choose a side with --take ours or --take theirs, or one by one with --resolve.",
         )
         self.conflicts = tuple(conflicts)
 
@@ -101,60 +101,66 @@ class MergeConflictError(ConflictError):
         return type(self), (self.conflicts,)
 
 
-def _named(conflict: Conflict) -> str:
+def _label(conflict: Conflict) -> str:
     parts = (conflict.key, conflict.column, conflict.object_id, conflict.class_name)
     return "/".join(part for part in parts if part)
 
 
-def did(before: object, after: object) -> Did:
-    """What a side did, where it did anything."""
+def describe_change(before: object, after: object) -> Did:
+    """Classify a change of one side; ``before`` and ``after`` differ."""
     return "added" if before is None else "removed" if after is None else "changed"
 
 
-def same(one: object, other: object) -> bool:
-    """Whether two values are equal; NaN is equal to itself."""
-    both = isinstance(one, float) and isinstance(other, float)
-    return one == other or (both and math.isnan(one) and math.isnan(other))  # type: ignore[arg-type]  # floats by then
+def values_equal(left: object, right: object) -> bool:
+    """Return whether two values are equal; NaN equals NaN."""
+    if isinstance(left, float) and isinstance(right, float) and math.isnan(left) and math.isnan(right):
+        return True
+    return left == right
 
 
-def same_values(one: Values | None, other: Values | None) -> bool:
-    """Whether two items are equal; a value that is not there equals a missing one."""
-    if one is None or other is None:
-        return one is other
-    return all(same(one.get(name), other.get(name)) for name in {*one, *other})
+def items_equal(left: Values | None, right: Values | None) -> bool:
+    """Return whether two items are equal; an absent column equals a missing value."""
+    if left is None or right is None:
+        return left is right
+    return all(values_equal(left.get(name), right.get(name)) for name in {*left, *right})
 
 
 class Merger:
-    """Merges items one by one and gathers the conflicts.
+    """Merges items one by one and collects the conflicts.
 
     Args:
-        columns: of the result.
-        choose: the side to take in a conflict, or None, which leaves it open.
+        columns: columns of the result.
+        resolve: returns the side for a conflict, or None to leave it unresolved.
     """
 
-    def __init__(self, columns: Iterable[Column], choose: Callable[[Conflict], Side | None]) -> None:
+    def __init__(self, columns: Iterable[Column], resolve: Resolver) -> None:
         self.conflicts: list[Conflict] = []
         self._columns = tuple(columns)
-        self._choose = choose
+        self._resolve = resolve
 
     @property
-    def open(self) -> list[Conflict]:
-        """The conflicts in which nobody chose a side."""
-        return [conflict for conflict in self.conflicts if conflict.taken is None]
+    def unresolved(self) -> list[Conflict]:
+        """Conflicts without a resolution."""
+        return [conflict for conflict in self.conflicts if conflict.resolution is None]
 
     def item(self, key: str, base: Values | None, ours: Values | None, theirs: Values | None) -> Values | None:
-        """The merged values of an item; None where it is not, or no longer, there.
+        """Merge one item.
 
-        A side's item must have all columns that the side has; a column that only the base and the other side have is
-        to be given with the value of the base.
+        Args:
+            key: key of the item.
+            base, ours, theirs: values by column, None if the item does not exist there. Each side must contain all of
+                its columns; for a column that only the base and the other side have, pass the value of the base.
+
+        Returns:
+            The merged values, or None if the item does not exist in the result.
         """
-        if same_values(ours, theirs) or same_values(base, theirs):
+        if items_equal(ours, theirs) or items_equal(base, theirs):
             return ours
-        if same_values(base, ours):
+        if items_equal(base, ours):
             return theirs
         if ours is None or theirs is None:
-            chosen = self._conflict(Conflict(key, None, None, None, did(base, ours), did(base, theirs)))
-            return theirs if chosen == "theirs" else ours
+            side = self._side(key, None, None, base, ours, theirs)
+            return theirs if side == "theirs" else ours
         old = base or {}
         return {
             column.name: self._value(key, column, *(side.get(column.name) for side in (old, ours, theirs)))
@@ -162,60 +168,75 @@ class Merger:
         }
 
     def class_info(self, column: str, base: ClassInfo | None, ours: ClassInfo, theirs: ClassInfo) -> ClassInfo:
-        """The merged definition of a class; one that is only a name gives way to one that says more."""
+        """Merge the definition of a class; a definition with a name only gives way to a fuller one."""
         was = tuple(dict.fromkeys((*ours.was, *theirs.was)))
         base = None if base is None else replace(base, was=was)
-        ours, theirs = replace(ours, was=was), replace(theirs, was=was)
+        ours = replace(ours, was=was)
+        theirs = replace(theirs, was=was)
         bare = ClassInfo(ours.name, was=was)
         if theirs in (ours, base, bare):
             return ours
         if ours in (base, bare):
             return theirs
-        chosen = self._conflict(Conflict("", column, None, ours.name, did(base, ours), did(base, theirs)))
-        return theirs if chosen == "theirs" else ours
+        side = self._side("", column, None, base, ours, theirs, class_name=ours.name)
+        return theirs if side == "theirs" else ours
 
-    def _conflict(self, conflict: Conflict) -> Side | None:
-        made = replace(conflict, taken=self._choose(conflict))
-        self.conflicts.append(made)
-        return made.taken
+    def _side(
+        self,
+        key: str,
+        column: str | None,
+        object_id: str | None,
+        base: object,
+        ours: object,
+        theirs: object,
+        class_name: str | None = None,
+    ) -> Side | None:
+        """Record a conflict and return its resolution."""
+        changes = describe_change(base, ours), describe_change(base, theirs)
+        conflict = Conflict(key, column, object_id, class_name, *changes)
+        conflict = replace(conflict, resolution=self._resolve(conflict))
+        self.conflicts.append(conflict)
+        return conflict.resolution
 
     def _value(self, key: str, column: Column, base: Any, ours: Any, theirs: Any) -> Value:
-        if same(ours, theirs) or same(base, theirs):
+        if values_equal(ours, theirs) or values_equal(base, theirs):
             return ours
-        if same(base, ours):
+        if values_equal(base, ours):
             return theirs
         if ours is not None and theirs is not None:
             if column.kind is Kind.LABELS:
-                return _merged_labels(base or (), ours, theirs)
-            if column.kind is Kind.OBJECTS and all(map(_ids_differ, (base or (), ours, theirs))):
+                return _merge_labels(base or (), ours, theirs)
+            if column.kind is Kind.OBJECTS and all(map(_ids_are_unique, (base or (), ours, theirs))):
                 return self._objects(key, column.name, base or (), ours, theirs)
-        chosen = self._conflict(Conflict(key, column.name, None, None, did(base, ours), did(base, theirs)))
-        return theirs if chosen == "theirs" else ours
+        side = self._side(key, column.name, None, base, ours, theirs)
+        return theirs if side == "theirs" else ours
 
     def _objects(self, key: str, column: str, base: Objects, ours: Objects, theirs: Objects) -> Objects:
-        """Objects are matched by their id; ours come first, in their order."""
-        old, mine, other = ({thing.id: thing for thing in side} for side in (base, ours, theirs))
+        """Merge objects matched by id; ours come first, in their order."""
+        base_by_id, ours_by_id, theirs_by_id = ({obj.id: obj for obj in objects} for objects in (base, ours, theirs))
         merged = (
-            self._object(key, column, name, old.get(name), mine.get(name), other.get(name))
-            for name in dict.fromkeys((*mine, *other))
+            self._object(key, column, id_, base_by_id.get(id_), ours_by_id.get(id_), theirs_by_id.get(id_))
+            for id_ in dict.fromkeys((*ours_by_id, *theirs_by_id))
         )
-        return tuple(thing for thing in merged if thing is not None)
+        return tuple(obj for obj in merged if obj is not None)
 
     def _object(
-        self, key: str, column: str, name: str, base: Object | None, ours: Object | None, theirs: Object | None
+        self, key: str, column: str, object_id: str, base: Object | None, ours: Object | None, theirs: Object | None
     ) -> Object | None:
         if theirs in (ours, base):
             return ours
         if ours == base:
             return theirs
-        chosen = self._conflict(Conflict(key, column, name, None, did(base, ours), did(base, theirs)))
-        return theirs if chosen == "theirs" else ours
+        side = self._side(key, column, object_id, base, ours, theirs)
+        return theirs if side == "theirs" else ours
 
 
-def _ids_differ(things: Objects) -> bool:
-    return len({thing.id for thing in things}) == len(things)
+def _ids_are_unique(objects: Objects) -> bool:
+    return len({obj.id for obj in objects}) == len(objects)
 
 
-def _merged_labels(base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]) -> tuple[str, ...]:
-    gone = set(base) - set(theirs)
-    return tuple(dict.fromkeys((*(name for name in ours if name not in gone), *(n for n in theirs if n not in base))))
+def _merge_labels(base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]) -> tuple[str, ...]:
+    removed = set(base) - set(theirs)
+    kept = (name for name in ours if name not in removed)
+    added = (name for name in theirs if name not in base)
+    return tuple(dict.fromkeys((*kept, *added)))

@@ -1,7 +1,7 @@
-"""Objects: what is labelled in an image or frame, each with one geometry.
+"""Labelled objects of an image or frame and their geometries.
 
-Coordinates are absolute pixels, float, with the origin at the top-left corner of the top-left pixel;
-angles are clockwise degrees. Every type is frozen and validated once, when it is made.
+Coordinates are absolute pixels as floats, with the origin at the top-left corner of the top-left pixel; angles are
+clockwise degrees. Every type is frozen and validates its values on construction.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def _finite(what: str, *numbers: float) -> None:
         raise InvalidValueError(f"{what} needs finite numbers, not {numbers}.")
 
 
-def _make_floats(what: str, thing: object, *names: str) -> None:
-    """Make fields plain floats, so that 1, 1.0 and a float of numpy are one value with one JSON text."""
+def _coerce_floats(what: str, instance: object, *names: str) -> None:
+    """Convert fields to plain floats, so that 1, 1.0 and numpy floats are equal and have the same JSON text."""
     for name in names:
-        value = getattr(thing, name)
+        value = getattr(instance, name)
         if type(value) is not float:
             try:
-                object.__setattr__(thing, name, float(value))
+                object.__setattr__(instance, name, float(value))
             except (TypeError, ValueError):
                 raise InvalidValueError(f"{what} needs a number for {name}, not {value!r}.") from None
 
@@ -46,13 +46,13 @@ def _integers(what: str, values: Iterable[int]) -> tuple[int, ...]:
 
 def _points(what: str, points: Iterable[Iterable[float]], at_least: int) -> tuple[Point, ...]:
     try:
-        made = tuple((float(x), float(y)) for x, y in points)
+        pairs = tuple((float(x), float(y)) for x, y in points)
     except (TypeError, ValueError) as error:
         raise InvalidValueError(f"{what} needs pairs of numbers: {error}.") from None
-    if len(made) < at_least:
-        raise InvalidValueError(f"{what} needs at least {at_least} points, not {len(made)}.")
-    _finite(what, *(number for point in made for number in point))
-    return made
+    if len(pairs) < at_least:
+        raise InvalidValueError(f"{what} needs at least {at_least} points, not {len(pairs)}.")
+    _finite(what, *(number for pair in pairs for number in pair))
+    return pairs
 
 
 def _bounds(points: Iterable[Point]) -> BoundsXYXY:
@@ -81,7 +81,7 @@ def _merged_runs(counts: list[int]) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An axis-parallel box, ``x1 <= x2`` and ``y1 <= y2``."""
+    """An axis-aligned box with ``x1 <= x2`` and ``y1 <= y2``."""
 
     type: ClassVar[str] = "box"
     x1: float
@@ -91,7 +91,7 @@ class Box:
 
     def __post_init__(self) -> None:
         if not (type(self.x1) is type(self.y1) is type(self.x2) is type(self.y2) is float):
-            _make_floats("A box", self, "x1", "y1", "x2", "y2")
+            _coerce_floats("A box", self, "x1", "y1", "x2", "y2")
         if not (-math.inf < self.x1 <= self.x2 < math.inf and -math.inf < self.y1 <= self.y2 < math.inf):
             raise InvalidValueError(
                 f"A box needs finite x1 <= x2 and y1 <= y2, not {(self.x1, self.y1, self.x2, self.y2)}."
@@ -106,7 +106,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class RotatedBox:
-    """A box of ``width`` x ``height`` about its centre, turned clockwise by ``angle`` degrees."""
+    """A box of ``width`` x ``height`` around its centre, rotated clockwise by ``angle`` degrees."""
 
     type: ClassVar[str] = "rotated_box"
     cx: float
@@ -116,14 +116,15 @@ class RotatedBox:
     angle: float
 
     def __post_init__(self) -> None:
-        _make_floats("A rotated box", self, "cx", "cy", "width", "height", "angle")
+        _coerce_floats("A rotated box", self, "cx", "cy", "width", "height", "angle")
         _finite("A rotated box", self.cx, self.cy, self.width, self.height, self.angle)
         if self.width < 0 or self.height < 0:
             raise InvalidValueError(f"A rotated box needs sides >= 0, not {self.width} x {self.height}.")
 
     def corners(self) -> Ring:
-        """The four corners, clockwise on the screen, beginning with the one that is top-left at angle 0."""
-        cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        """Return the four corners clockwise on screen, starting with the one that is top-left at angle 0."""
+        cos = math.cos(math.radians(self.angle))
+        sin = math.sin(math.radians(self.angle))
         half = ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))
         sides = [(fx * self.width, fy * self.height) for fx, fy in half]
         return tuple((self.cx + dx * cos - dy * sin, self.cy + dx * sin + dy * cos) for dx, dy in sides)
@@ -137,7 +138,7 @@ class RotatedBox:
 
 @dataclass(frozen=True, slots=True)
 class Polygon:
-    """One or several parts; each part is an outer ring followed by its holes. Rings are not closed by repetition."""
+    """One or several parts, each an outer ring followed by its holes; rings do not repeat their first point."""
 
     type: ClassVar[str] = "polygon"
     parts: tuple[tuple[Ring, ...], ...]
@@ -150,7 +151,7 @@ class Polygon:
 
     @classmethod
     def simple(cls, points: Iterable[Iterable[float]]) -> Polygon:
-        """A polygon of one ring without holes."""
+        """Create a polygon from one ring without holes."""
         return cls(((_points("A ring of a polygon", points, 3),),))
 
     def bounds_xyxy(self) -> BoundsXYXY:
@@ -162,10 +163,10 @@ class Polygon:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """The pixels of an object in an image of ``width`` x ``height``.
+    """A binary mask of an image of ``width`` x ``height`` pixels.
 
-    ``counts`` are run lengths in column-major order, beginning with background, as in COCO's uncompressed RLE.
-    Runs of length 0 are merged away (but for a first run of background), so that equal pixels are equal masks.
+    ``counts`` are run lengths in column-major order, starting with background, as in COCO's uncompressed RLE. Empty
+    runs are merged (except a first run of background), so that equal pixels give equal masks.
     """
 
     type: ClassVar[str] = "mask"
@@ -196,9 +197,10 @@ class Mask:
                 last = start + count - 1
                 first_column, last_column = start // self.height, last // self.height
                 x1, x2 = min(x1, first_column), max(x2, last_column + 1)
-                whole = first_column != last_column
-                y1 = 0 if whole else min(y1, start % self.height)
-                y2 = self.height if whole else max(y2, last % self.height + 1)
+                # A run that spans columns touches the bottom of one and the top of the next.
+                spans_columns = first_column != last_column
+                y1 = 0 if spans_columns else min(y1, start % self.height)
+                y2 = self.height if spans_columns else max(y2, last % self.height + 1)
             start += count
         return (float(x1), float(y1), float(x2), float(y2)) if x2 else (0.0, 0.0, 0.0, 0.0)
 
@@ -244,9 +246,11 @@ class Points:
 class Keypoints:
     """The points of a skeleton, in the order of the class's keypoint names.
 
-    ``visibility`` is 0 (not labelled), 1 (labelled but hidden) or 2 (visible) for each point. ``box`` is the
-    labelled extent of the whole thing where it is known; otherwise the labelled points give the bounds.
-    ``region_area`` is the area of the thing in pixels where a source states it (COCO scales its similarity by it).
+    Attributes:
+        points: one point for each keypoint name.
+        visibility: for each point 0 (not labelled), 1 (labelled but hidden) or 2 (visible), as in COCO.
+        box: labelled extent of the whole object; if None, the labelled points give the bounds.
+        region_area: area of the object in pixels if the source states it; COCO scales keypoint similarity by it.
     """
 
     type: ClassVar[str] = "keypoints"
@@ -264,15 +268,15 @@ class Keypoints:
                 f"not {self.visibility}."
             )
         if self.region_area is not None:
-            _make_floats("Keypoints", self, "region_area")
+            _coerce_floats("Keypoints", self, "region_area")
             if not 0 <= self.region_area < math.inf:
                 raise InvalidValueError(f"Keypoints need a finite region_area >= 0, not {self.region_area}.")
 
     def bounds_xyxy(self) -> BoundsXYXY:
         if self.box is not None:
             return self.box.bounds_xyxy()
-        shown = [point for point, seen in zip(self.points, self.visibility, strict=True) if seen]
-        return _bounds(shown) if shown else (0.0, 0.0, 0.0, 0.0)
+        labelled = [point for point, visible in zip(self.points, self.visibility, strict=True) if visible]
+        return _bounds(labelled) if labelled else (0.0, 0.0, 0.0, 0.0)
 
     def area(self) -> float:
         if self.region_area is not None:
@@ -283,7 +287,7 @@ class Keypoints:
 
 @dataclass(frozen=True, slots=True)
 class Ellipse:
-    """An ellipse with radii ``rx`` and ``ry`` about its centre, turned clockwise by ``angle`` degrees."""
+    """An ellipse with radii ``rx`` and ``ry`` around its centre, rotated clockwise by ``angle`` degrees."""
 
     type: ClassVar[str] = "ellipse"
     cx: float
@@ -293,14 +297,16 @@ class Ellipse:
     angle: float = 0.0
 
     def __post_init__(self) -> None:
-        _make_floats("An ellipse", self, "cx", "cy", "rx", "ry", "angle")
+        _coerce_floats("An ellipse", self, "cx", "cy", "rx", "ry", "angle")
         _finite("An ellipse", self.cx, self.cy, self.rx, self.ry, self.angle)
         if self.rx < 0 or self.ry < 0:
             raise InvalidValueError(f"An ellipse needs radii >= 0, not {self.rx} and {self.ry}.")
 
     def bounds_xyxy(self) -> BoundsXYXY:
-        cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
-        dx, dy = math.hypot(self.rx * cos, self.ry * sin), math.hypot(self.rx * sin, self.ry * cos)
+        cos = math.cos(math.radians(self.angle))
+        sin = math.sin(math.radians(self.angle))
+        dx = math.hypot(self.rx * cos, self.ry * sin)
+        dy = math.hypot(self.rx * sin, self.ry * cos)
         return self.cx - dx, self.cy - dy, self.cx + dx, self.cy + dy
 
     def area(self) -> float:
@@ -315,10 +321,10 @@ GEOMETRY_TYPES: Mapping[str, type[Geometry]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """One labelled thing: an id that is unique in its item, a class, one geometry.
+    """One labelled object: an id that is unique in its item, a class and one geometry.
 
-    Attributes with a fixed meaning, where present: ``crowd`` (a region of many things that evaluation ignores),
-    ``difficult``, ``truncated``, ``occluded`` (all bool).
+    Some attributes have a fixed meaning: ``crowd`` (a region of many objects, ignored by evaluation), ``difficult``,
+    ``truncated`` and ``occluded``, all bool.
     """
 
     id: str
@@ -332,10 +338,10 @@ class Object:
         if not self.id or not self.class_name:
             raise InvalidValueError(f"An object needs an id and a class, not {self.id!r} and {self.class_name!r}.")
         if self.score is not None:
-            _make_floats("An object", self, "score")
+            _coerce_floats("An object", self, "score")
             if not math.isfinite(self.score):
                 raise InvalidValueError(f"A score must be finite, not {self.score}.")
-        # A copy of its own: the caller's mapping may change later, and a mapping proxy does not travel to a process.
+        # Copy: the caller's mapping may change later, and a mapping proxy cannot be sent to another process.
         object.__setattr__(self, "attributes", dict(self.attributes))
 
     @property

@@ -1,4 +1,4 @@
-"""Progress of long work: a protocol that the terminal, a job and a test each implement."""
+"""Progress of long-running work: a protocol implemented by the terminal, by jobs and by tests."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told how far work has come.
+    """Receives the progress of long-running work.
 
-    ``advance`` may raise KeyboardInterrupt (or a subclass) to cancel: the work then leaves the old state behind.
+    ``advance`` may raise KeyboardInterrupt (or a subclass) to cancel; the work then leaves the previous state intact.
     """
 
     def start(self, what: str, total: int | None = None) -> None: ...
@@ -18,8 +18,8 @@ class Progress(Protocol):
     def finish(self) -> None: ...
 
 
-class Silent:
-    """Progress that nobody watches."""
+class NullProgress:
+    """Progress that is not displayed."""
 
     def start(self, what: str, total: int | None = None) -> None:
         pass

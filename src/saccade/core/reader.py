@@ -1,4 +1,4 @@
-"""How training, inference, evaluation and operations see data: items of typed columns, whatever holds them."""
+"""The reader protocol: how training, inference, evaluation and operations see data, as items with typed columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from saccade.core.schema import MediaRef, Schema, Value
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One row: its key and the value of each column that was asked for."""
+    """One row: its key and the values of the requested columns."""
 
     key: str
     values: Mapping[str, Value] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class Item:
 
 @runtime_checkable
 class Reader(Protocol):
-    """Items in a fixed order. Implemented by dataset versions and by :class:`MemoryReader`."""
+    """Items in a fixed order; implemented by dataset versions and by :class:`MemoryReader`."""
 
     @property
     def schema(self) -> Schema: ...
@@ -32,23 +32,36 @@ class Reader(Protocol):
     def __len__(self) -> int: ...
 
     def items(self, columns: Sequence[str] | None = None, keys: Iterable[str] | None = None) -> Iterator[Item]:
-        """Items in order, with only these columns, and only these keys where given (in the order of the reader).
+        """Iterate over items in the order of the reader.
 
-        A key or column that does not exist raises NotFoundError.
+        Args:
+            columns: columns to read (None: all).
+            keys: keys to read (None: all); they do not change the order.
+
+        Raises:
+            NotFoundError: a key or column does not exist.
         """
         ...
 
     def read_media(self, ref: MediaRef) -> bytes:
-        """The bytes of a file of this reader; NotFoundError where it is gone."""
+        """Return the content of a media file.
+
+        Raises:
+            NotFoundError: the file is missing.
+        """
         ...
 
     def open_media(self, ref: MediaRef) -> BinaryIO:
-        """A file of this reader, open for reading anywhere in it; NotFoundError where it is gone."""
+        """Open a media file as a seekable binary stream.
+
+        Raises:
+            NotFoundError: the file is missing.
+        """
         ...
 
 
 class MemoryReader:
-    """Items held in memory, with their media by digest."""
+    """A reader over items in memory, with their media by digest."""
 
     def __init__(self, schema: Schema, items: Iterable[Item], media: Mapping[str, bytes] | None = None) -> None:
         self._schema = schema
@@ -68,11 +81,11 @@ class MemoryReader:
 
     def items(self, columns: Sequence[str] | None = None, keys: Iterable[str] | None = None) -> Iterator[Item]:
         names = self._schema.names if columns is None else self._schema.select(columns).names
-        wanted = None if keys is None else set(keys)
-        if wanted is not None and (unknown := wanted - self._items.keys()):
+        requested = None if keys is None else set(keys)
+        if requested is not None and (unknown := requested - self._items.keys()):
             raise NotFoundError(f"There is no item '{min(unknown)}'.")
         for item in self._items.values():
-            if wanted is None or item.key in wanted:
+            if requested is None or item.key in requested:
                 yield Item(item.key, {name: item.values.get(name) for name in names})
 
     def open_media(self, ref: MediaRef) -> BinaryIO:
@@ -82,4 +95,4 @@ class MemoryReader:
         try:
             return self._media[ref.digest]
         except KeyError:
-            raise NotFoundError(f"The file '{ref.name}' ({ref.digest}) is not there.") from None
+            raise NotFoundError(f"The file '{ref.name}' ({ref.digest}) is missing.") from None

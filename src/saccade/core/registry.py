@@ -1,4 +1,4 @@
-"""Registries: one object per family of parts; built-ins and plugins enter the same way."""
+"""Registries of plugins: built-ins and third-party plugins register the same way, by entry points."""
 
 from __future__ import annotations
 
@@ -6,57 +6,66 @@ from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
-from saccade.core.errors import ConflictError, NotFoundError, nearest
+from saccade.core.errors import ConflictError, NotFoundError, suggest
 
 T = TypeVar("T")
 
 
-def names_of(group: str) -> list[str]:
-    """The names of all parts of an entry-point group, sorted; imports nothing."""
+def entry_point_names(group: str) -> list[str]:
+    """Return the sorted names of an entry-point group without importing anything."""
     return sorted({entry.name for entry in entry_points(group=group)})
 
 
 class Registry(Generic[T]):
-    """Named parts of one family, from the entry points of ``group`` and from :meth:`register`.
+    """Named plugins of one family, from the entry points of ``group`` and from :meth:`register`.
 
-    Entry points are imported when first asked for, so that an unused part costs nothing.
+    Entry points are imported on first use, so that unused plugins cost nothing.
 
     Args:
-        what: the family in words, for messages ("format").
-        group: the entry-point group that built-ins and plugins declare ("saccade.formats").
+        what: name of the family for messages, such as "format".
+        group: entry-point group that built-ins and plugins declare, such as "saccade.formats".
     """
 
     def __init__(self, what: str, group: str) -> None:
         self.what = what
         self.group = group
-        self._parts: dict[str, T] = {}
+        self._plugins: dict[str, T] = {}
 
-    def register(self, name: str, part: T) -> None:
-        """Add a part; a name that is taken raises ConflictError."""
+    def register(self, name: str, plugin: T) -> None:
+        """Add a plugin.
+
+        Raises:
+            ConflictError: the name is already registered.
+        """
         if name in self.names():
             raise ConflictError(f"The {self.what} '{name}' is already registered.", hint="Choose another name.")
-        self._parts[name] = part
+        self._plugins[name] = plugin
 
     def names(self) -> list[str]:
-        """All names, sorted; imports nothing."""
-        return sorted({*self._parts, *names_of(self.group)})
+        """Return all names, sorted, without importing anything."""
+        return sorted({*self._plugins, *entry_point_names(self.group)})
 
     def get(self, name: str) -> T:
-        """The part of that name; an unknown name raises NotFoundError with the nearest ones."""
-        if name not in self._parts:
-            found = list(entry_points(group=self.group, name=name))
-            if not found:
-                raise NotFoundError(f"There is no {self.what} '{name}'.", hint=nearest(name, self.names()))
-            if len(found) > 1:
-                owners = " and ".join(entry.value for entry in found)
-                raise ConflictError(f"Two packages offer the {self.what} '{name}': {owners}.", hint="Remove one.")
-            self._parts[name] = found[0].load()
-        return self._parts[name]
+        """Return the plugin with this name, importing it on first use.
+
+        Raises:
+            NotFoundError: the name is unknown; the hint lists close matches.
+            ConflictError: two installed packages provide the name.
+        """
+        if name not in self._plugins:
+            entries = list(entry_points(group=self.group, name=name))
+            if not entries:
+                raise NotFoundError(f"There is no {self.what} '{name}'.", hint=suggest(name, self.names()))
+            if len(entries) > 1:
+                packages = " and ".join(entry.value for entry in entries)
+                raise ConflictError(f"Two packages provide the {self.what} '{name}': {packages}.", hint="Remove one.")
+            self._plugins[name] = entries[0].load()
+        return self._plugins[name]
 
     def package(self, name: str) -> str:
-        """The package that offers a part; "" for one that was registered. Imports nothing."""
-        found = entry_points(group=self.group, name=name)
-        return ", ".join(entry.dist.name for entry in found if entry.dist is not None)
+        """Return the package that provides a plugin, or "" if it was registered at run time; imports nothing."""
+        entries = entry_points(group=self.group, name=name)
+        return ", ".join(entry.dist.name for entry in entries if entry.dist is not None)
 
     def __iter__(self) -> Iterator[T]:
         return (self.get(name) for name in self.names())

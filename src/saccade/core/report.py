@@ -1,4 +1,4 @@
-"""The report of a conversion: everything that was dropped, repaired, clipped, guessed, noticed or set aside."""
+"""Conversion reports: everything that an import or export dropped, repaired, clipped, inferred or skipped."""
 
 from __future__ import annotations
 
@@ -10,70 +10,76 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, NamedTuple
 
-_TOGETHER = 4096
+_CHUNK_SIZE = 4096
 
 
-class Action(StrEnum):
-    """What a conversion did. ``noticed`` changed nothing; ``set_aside`` left a whole item out, retryable."""
+class FindingType(StrEnum):
+    """What a conversion did.
+
+    ``warning`` changed nothing; ``set_aside`` skipped a whole item, which can be retried.
+    """
 
     DROPPED = "dropped"
     REPAIRED = "repaired"
     CLIPPED = "clipped"
-    GUESSED = "guessed"
-    NOTICED = "noticed"
+    INFERRED = "guessed"
+    WARNING = "noticed"
     SET_ASIDE = "set_aside"
 
 
 class Finding(NamedTuple):
-    """One thing that happened: the action, what it was in general, and where."""
+    """One event of a conversion: its type, the general reason, and the item and object concerned."""
 
-    action: Action
+    action: FindingType
     reason: str
     key: str = ""
     object_id: str = ""
     detail: str = ""
 
 
-class Report:
+class ConversionReport:
     """Collects findings in order; ``reason`` is a fixed phrase that groups them ("box without area").
 
-    Those of long ago are packed: there may be several for each object of a large dataset.
+    Findings are compressed in chunks: a large dataset may have several for each of its objects.
     """
 
     def __init__(self) -> None:
-        self._counts: Counter[tuple[Action, str]] = Counter()
-        self._packed: list[bytes] = []
+        self._counts: Counter[tuple[FindingType, str]] = Counter()
+        self._compressed: list[bytes] = []
         self._latest: list[Finding] = []
 
-    def add(self, action: Action, reason: str, *, key: str = "", object_id: str = "", detail: str = "") -> None:
-        self._counts[action, reason] += 1
-        self._latest.append(Finding(action, reason, key, object_id, detail))
-        if len(self._latest) == _TOGETHER:
-            self._packed.append(zlib.compress(json.dumps(self._latest).encode(), 1))
+    def add(self, type: FindingType, reason: str, *, key: str = "", object_id: str = "", detail: str = "") -> None:
+        self._counts[type, reason] += 1
+        self._latest.append(Finding(type, reason, key, object_id, detail))
+        if len(self._latest) == _CHUNK_SIZE:
+            self._compressed.append(zlib.compress(json.dumps(self._latest).encode(), 1))
             self._latest = []
 
-    def counts(self) -> dict[tuple[Action, str], int]:
-        """How often each action and reason occurred, in order of first occurrence."""
+    def counts(self) -> dict[tuple[FindingType, str], int]:
+        """Return the number of findings by type and reason, in order of first occurrence."""
         return dict(self._counts)
 
     def losses(self) -> tuple[int, Finding | None]:
-        """How many findings changed something, and the first of them."""
-        count = sum(count for (action, _), count in self._counts.items() if action is not Action.NOTICED)
-        lost = (finding for finding in self if finding.action is not Action.NOTICED)
-        return count, next(lost, None) if count else None
+        """Return how many findings changed data, and the first of them."""
+        count = sum(count for (action, _), count in self._counts.items() if action is not FindingType.WARNING)
+        losses = (finding for finding in self if finding.action is not FindingType.WARNING)
+        return count, next(losses, None) if count else None
 
     def __iter__(self) -> Iterator[Finding]:
-        for packed in self._packed:
-            for action, *rest in json.loads(zlib.decompress(packed)):
-                yield Finding(Action(action), *rest)
+        for chunk in self._compressed:
+            for action, *rest in json.loads(zlib.decompress(chunk)):
+                yield Finding(FindingType(action), *rest)
         yield from self._latest
 
     def __len__(self) -> int:
         return self._counts.total()
 
-    def to_json(self, most: int | None = None) -> dict[str, Any]:
-        """The counts, and the findings: the first ones where it is said how many at most."""
-        return {"counts": self._counts_to_json(), "findings": [finding._asdict() for finding in islice(self, most)]}
+    def to_json(self, max_findings: int | None = None) -> dict[str, Any]:
+        """Return the counts and the findings, at most ``max_findings`` of them (None: all)."""
+        return {
+            "counts": self._counts_to_json(),
+            "findings": [finding._asdict() for finding in islice(self, max_findings)],
+        }
 
     def _counts_to_json(self) -> list[dict[str, Any]]:
         return [
@@ -81,10 +87,10 @@ class Report:
             for (action, reason), count in self._counts.items()
         ]
 
-    def text(self) -> Iterator[str]:
-        """All of it as the text of a JSON file, in pieces."""
+    def iter_json(self) -> Iterator[str]:
+        """Yield the whole report as the text of a JSON file."""
         encode = json.JSONEncoder(ensure_ascii=False).encode
         yield f'{{"counts": {encode(self._counts_to_json())},\n"findings": ['
-        for at, finding in enumerate(self):
-            yield f"{',' if at else ''}\n{encode(finding._asdict())}"
+        for index, finding in enumerate(self):
+            yield f"{',' if index else ''}\n{encode(finding._asdict())}"
         yield "]}\n"

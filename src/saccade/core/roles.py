@@ -1,4 +1,4 @@
-"""What people may be in a project."""
+"""Roles of project members."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """From the one who may everything to the one who may look; each may what those after it may.
+    """Roles from most to least privileged; each includes the permissions of those after it.
 
-    owner: everything, people and their roles too. manager: imports, jobs, models, invitations. reviewer: judges labels.
-    annotator: labels. viewer: looks.
+    owner: everything, including members and their roles. manager: imports, jobs, models, invitations. reviewer:
+    reviews labels. annotator: creates labels. viewer: reads.
     """
 
     OWNER = "owner"
@@ -19,6 +19,6 @@ class Role(StrEnum):
     VIEWER = "viewer"
 
     def covers(self, other: Role) -> bool:
-        """Whether who is this may all that ``other`` may."""
+        """Return whether this role includes all permissions of ``other``."""
         order = list(Role)
         return order.index(self) <= order.index(other)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from saccade.core.errors import InvalidValueError, NotFoundError, nearest
+from saccade.core.errors import InvalidValueError, NotFoundError, suggest
 
 KEY = "key"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*")
 
 
 class Kind(StrEnum):
-    """The type of a column's values, and the Python value that stands for it.
+    """The type of a column's values, and how they are represented in Python.
 
     image: :class:`ImageRef`; video: :class:`VideoRef`; objects: tuple of :class:`~saccade.core.objects.Object`;
     label: a class name; labels: tuple of class names; embedding: tuple of float; text: str; number: float; table: any
@@ -37,7 +37,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileRef:
-    """A file: its SHA-256 digest, size in bytes and original name; ``uri`` only where it is kept by reference."""
+    """A file: its SHA-256 digest, size in bytes and original name; ``uri`` is set if it is stored externally."""
 
     digest: str
     size: int
@@ -47,12 +47,18 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """An image file: identity, and what is known without decoding.
+    """An image file: its identity and its header.
 
-    ``width`` and ``height`` are pixels after the EXIF ``orientation`` (1 to 8) has been applied, as it always is on
-    decoding. ``format`` is Pillow's name in lower case ("jpeg"), ``mode`` Pillow's mode ("RGB", "I;16").
-    ``uri`` is set where the file is kept by reference instead of by copy. ``frame`` is set where the image is one frame
-    of a video or one page of a file that has several: its number from 0, in the order of showing.
+    Attributes:
+        digest: SHA-256 of the file.
+        size: bytes.
+        name: original file name.
+        width, height: pixels after the EXIF orientation was applied, as decoding always does.
+        format: Pillow's format name in lower case, such as "jpeg".
+        mode: Pillow's mode, such as "RGB" or "I;16".
+        orientation: EXIF orientation, 1 to 8.
+        uri: set if the file is stored externally instead of in the workspace.
+        frame: index of a video frame or of a page of a multi-page file, from 0 in presentation order.
     """
 
     digest: str
@@ -69,11 +75,19 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class VideoRef:
-    """A video file: identity, and what its frames say.
+    """A video file: its identity and its stream properties.
 
-    ``width`` and ``height`` are pixels of a frame after ``orientation``, as numbered by EXIF, has been applied.
-    ``duration`` is in seconds, ``rate`` in frames a second in the mean; ``format`` and ``codec`` are FFmpeg's names.
-    ``uri`` is set where the file is kept by reference instead of by copy.
+    Attributes:
+        digest: SHA-256 of the file.
+        size: bytes.
+        name: original file name.
+        width, height: pixels of a frame after ``orientation`` was applied.
+        frames: number of frames.
+        duration: seconds.
+        rate: mean frames per second.
+        format, codec: FFmpeg's names.
+        orientation: rotation in EXIF numbering, 1 to 8.
+        uri: set if the file is stored externally instead of in the workspace.
     """
 
     digest: str
@@ -91,7 +105,7 @@ class VideoRef:
 
 
 MediaRef = ImageRef | VideoRef | FileRef
-"""A file that a value refers to."""
+"""A reference to a media file."""
 
 
 Value = Any
@@ -100,9 +114,15 @@ Value = Any
 
 @dataclass(frozen=True, slots=True)
 class ClassInfo:
-    """A class: its name, optionally its parent, colour (#rrggbb), keypoint names and skeleton (pairs of indices).
+    """A class of labels.
 
-    ``was`` has the names that it had before, and those of classes that were merged into it.
+    Attributes:
+        name: unique in its column.
+        parent: name of the parent class.
+        color: "#rrggbb".
+        keypoints: names of the keypoints.
+        skeleton: pairs of keypoint indices.
+        was: former names, and names of classes that were merged into this one.
     """
 
     name: str
@@ -140,7 +160,7 @@ class ClassInfo:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name, kind and, for label, labels and objects, its classes in order."""
+    """A column: its name, kind and, for the kinds label, labels and objects, its classes in order."""
 
     name: str
     kind: Kind
@@ -149,18 +169,18 @@ class Column:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name == KEY:
             raise InvalidValueError(
-                f"A column may not be called {self.name!r}: use letters, digits, '_' and '-', and not '{KEY}'."
+                f"Invalid column name {self.name!r}: use letters, digits, '_' and '-', and not '{KEY}'."
             )
         names = [info.name for info in self.classes]
         if len(set(names)) != len(names):
-            raise InvalidValueError(f"The classes of column '{self.name}' repeat a name: {names}.")
+            raise InvalidValueError(f"Column '{self.name}' has duplicate class names: {names}.")
 
     @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(info.name for info in self.classes)
 
-    def class_now(self, name: str) -> str | None:
-        """What a class of an earlier version is called; None where it is gone."""
+    def resolve_class(self, name: str) -> str | None:
+        """Return the current name of a class of an earlier version, or None if it was removed."""
         if name in self.class_names:
             return name
         return next((info.name for info in self.classes if name in info.was), None)
@@ -171,7 +191,7 @@ class Column:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Column:
         if data["kind"] not in set(Kind):
-            raise InvalidValueError(f"There is no kind '{data['kind']}'.", hint=nearest(str(data["kind"]), Kind))
+            raise InvalidValueError(f"There is no kind '{data['kind']}'.", hint=suggest(str(data["kind"]), Kind))
         return cls(
             data["name"], Kind(data["kind"]), tuple(ClassInfo.from_json(info) for info in data.get("classes", ()))
         )
@@ -179,14 +199,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The columns of a dataset in order; the key is always there and is not listed."""
+    """The columns of a dataset in order, without the key, which every dataset has."""
 
     columns: tuple[Column, ...] = field(default=())
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
         if len(set(names)) != len(names):
-            raise InvalidValueError(f"A schema may not repeat a column: {names}.")
+            raise InvalidValueError(f"Duplicate column names: {names}.")
 
     def __contains__(self, name: object) -> bool:
         return any(column.name == name for column in self.columns)
@@ -195,41 +215,49 @@ class Schema:
         for column in self.columns:
             if column.name == name:
                 return column
-        raise NotFoundError(f"There is no column '{name}'.", hint=nearest(name, self.names))
+        raise NotFoundError(f"There is no column '{name}'.", hint=suggest(name, self.names))
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
-    def of_kind(self, *kinds: Kind) -> tuple[Column, ...]:
+    def columns_of_kind(self, *kinds: Kind) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.kind in kinds)
 
     def first(self, *kinds: Kind) -> Column:
-        """The first column of one of these kinds; NotFoundError where there is none."""
-        if found := self.of_kind(*kinds):
-            return found[0]
+        """Return the first column of one of these kinds.
+
+        Raises:
+            NotFoundError: there is no such column.
+        """
+        if columns := self.columns_of_kind(*kinds):
+            return columns[0]
         raise NotFoundError(f"There is no column of kind {' or '.join(kinds)}.", hint=f"Columns: {self.names}.")
 
     def with_columns(self, *columns: Column) -> Schema:
-        """These columns added, or put in the place of those with the same name."""
+        """Return the schema with columns added, or replaced if the name exists."""
         new = {column.name: column for column in columns}
-        kept = tuple(new.pop(column.name, column) for column in self.columns)
-        return Schema((*kept, *new.values()))
+        existing = tuple(new.pop(column.name, column) for column in self.columns)
+        return Schema((*existing, *new.values()))
 
-    def merged(self, other: Schema) -> Schema:
-        """The columns and classes of both; InvalidValueError where a column would change its kind."""
+    def union(self, other: Schema) -> Schema:
+        """Return a schema with the columns and classes of both.
+
+        Raises:
+            InvalidValueError: a column has different kinds in the two schemas.
+        """
         columns: list[Column] = []
         for column in other.columns:
             if column.name not in self:
                 columns.append(column)
                 continue
-            there = self[column.name]
-            if there.kind is not column.kind:
+            existing = self[column.name]
+            if existing.kind is not column.kind:
                 raise InvalidValueError(
-                    f"Column '{column.name}' is of kind {there.kind} and cannot become {column.kind}.",
+                    f"Column '{column.name}' has kind {existing.kind} and cannot become {column.kind}.",
                     hint="Give the new column another name, or write with mode 'replace'.",
                 )
-            columns.append(replace(there, classes=union_classes(there.classes, column.classes)))
+            columns.append(replace(existing, classes=union_classes(existing.classes, column.classes)))
         return self.with_columns(*columns)
 
     def select(self, names: Iterable[str]) -> Schema:
@@ -244,11 +272,11 @@ class Schema:
 
 
 def union_classes(old: Iterable[ClassInfo], new: Iterable[ClassInfo]) -> tuple[ClassInfo, ...]:
-    """The classes of both in order; one that was only a name takes on what the other says of it."""
-    found = {info.name: info for info in old}
+    """Return the classes of both in order; a definition with a name only is replaced by a fuller one."""
+    classes = {info.name: info for info in old}
     for info in new:
-        there = found.get(info.name, info)
-        if there == ClassInfo(info.name, was=there.was):
-            found[info.name] = replace(info, was=there.was or info.was)
-        found.setdefault(info.name, info)
-    return tuple(found.values())
+        existing = classes.get(info.name, info)
+        if existing == ClassInfo(info.name, was=existing.was):
+            classes[info.name] = replace(info, was=existing.was or info.was)
+        classes.setdefault(info.name, info)
+    return tuple(classes.values())

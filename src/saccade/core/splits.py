@@ -1,4 +1,4 @@
-"""Named shares of items that never divide a group."""
+"""Group-aware splits: named shares of the items that never divide a group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from saccade.core.errors import InvalidValueError
 
 
 def parse_shares(text: str) -> dict[str, float]:
-    """Shares from text such as ``train=0.8,val=0.2``; InvalidValueError unless they add up to 1.
+    """Parse shares such as ``train=0.8,val=0.2``.
+
+    Raises:
+        InvalidValueError: the text is malformed, or the shares are negative or do not add up to 1.
 
     >>> parse_shares("train=0.8,val=0.2")
     {'train': 0.8, 'val': 0.2}
@@ -32,43 +35,55 @@ def parse_shares(text: str) -> dict[str, float]:
 
 
 class GroupSplits:
-    """A split for each group, so that the shares of items are met as nearly as can be.
+    """Assigns each group to a split so that the shares of items are met as closely as possible.
 
-    The order of groups depends on the seed and their names alone; each goes where most is missing, the largest first,
-    so that one big group does not spoil the shares. A group is known by 64 bits of a digest, which two of a million
-    share once in thirty million times.
+    Groups are assigned largest first, each to the split that lacks most items; ties are ordered by a digest of seed
+    and group name, so the result depends on nothing else. Groups are stored as 64 bits of SHA-256: among a million
+    groups the probability of a collision is about 1 in 30 million.
 
     Args:
-        groups: that of each item, one after another.
+        groups: group of each item.
+        shares: share of each split, adding up to 1.
+        seed: another seed gives another assignment.
     """
 
     def __init__(self, groups: Iterable[str], shares: Mapping[str, float], seed: int = 0) -> None:
-        self._seed, self._names = seed, list(shares)
+        self._seed = seed
+        self._names = list(shares)
         digests = np.fromiter((self._digest(name) for name in groups), np.uint64)
-        wanted = [share * len(digests) for share in shares.values()]
+        missing = [share * len(digests) for share in shares.values()]
         self._digests, sizes = np.unique(digests, return_counts=True)
-        self._chosen = np.zeros(len(sizes), np.min_scalar_type(len(wanted)))
-        for at in np.argsort(-sizes, kind="stable"):  # groups of one size are in the order of their digests
-            split = max(range(len(wanted)), key=wanted.__getitem__)
-            self._chosen[at] = split
-            wanted[split] -= int(sizes[at])
+        self._splits = np.zeros(len(sizes), np.min_scalar_type(len(missing)))
+        for index in np.argsort(-sizes, kind="stable"):  # stable: groups of equal size stay in digest order
+            split = max(range(len(missing)), key=missing.__getitem__)
+            self._splits[index] = split
+            missing[split] -= int(sizes[index])
 
     def _digest(self, group: str) -> int:
         return int.from_bytes(hashlib.sha256(f"{self._seed}/{group}".encode()).digest()[:8])
 
-    def of(self, group: str) -> str:
-        """The split of one of the groups; InvalidValueError for another."""
+    def split_of(self, group: str) -> str:
+        """Return the split of a group.
+
+        Raises:
+            InvalidValueError: the group was not among those given to the constructor.
+        """
         digest = np.uint64(self._digest(group))
-        at = int(np.searchsorted(self._digests, digest))
-        if at == len(self._digests) or self._digests[at] != digest:
-            raise InvalidValueError(f"The group '{group}' is new.", hint="Did somebody change the source meanwhile?")
-        return self._names[int(self._chosen[at])]
+        index = int(np.searchsorted(self._digests, digest))
+        if index == len(self._digests) or self._digests[index] != digest:
+            raise InvalidValueError(
+                f"The group '{group}' appeared during the import.", hint="Import again: the source has changed."
+            )
+        return self._names[int(self._splits[index])]
 
 
 def split_by_group(groups: Mapping[str, str], shares: Mapping[str, float], seed: int = 0) -> dict[str, str]:
-    """A split for each key, so that all keys of one group share it; see :class:`GroupSplits`.
+    """Return the split of each key such that all keys of a group share it; see :class:`GroupSplits`.
 
-    ``groups`` maps each key to its group.
+    Args:
+        groups: group of each key.
+        shares: share of each split, adding up to 1.
+        seed: another seed gives another assignment.
     """
     splits = GroupSplits(groups.values(), shares, seed)
-    return {key: splits.of(group) for key, group in groups.items()}
+    return {key: splits.split_of(group) for key, group in groups.items()}

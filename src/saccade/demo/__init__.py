@@ -1,1 +1,1 @@
-"""The demo: the whole loop on synthetic harbour scenes."""
+"""The demo: the whole loop on synthetic harbour images."""

@@ -1,4 +1,4 @@
-"""The demo: the whole loop on made data, in one folder that is there to explore afterwards."""
+"""The demo: import, train, evaluate, promote and predict on synthetic data, in a folder that can be explored later."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from saccade.demo.synthetic import write_dataset
 from saccade.store.workspace import Workspace
 from saccade.training.recipe import load_recipe
 
-DATASET, MODEL = "harbour", "ships"
-_SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
-_NEXT = """
-[bold]What to do next[/]
+DATASET = "harbour"
+MODEL = "ships"
+_SPLIT_SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
+_NEXT_STEPS = """
+[bold]Next steps[/]
   cd {folder}
-  saccade datasets stats harbour              what is in the data
-  saccade models show ships@production        where the model comes from
-  saccade predict ships@production IMAGES --out found
+  saccade datasets stats harbour              show statistics of the data
+  saccade models show ships@production        show the model and its lineage
+  saccade predict ships@production IMAGES --out predictions
   saccade train ships.yaml --set train.epochs=60
-Look at the report: {report}"""
+Evaluation report: {report}"""
 
 
 def run_demo(
@@ -36,94 +37,114 @@ def run_demo(
     images: int = 5,
     epochs: int | None = None,
     seed: int = 0,
-    tell: Callable[[str], None] = lambda text: None,
+    log: Callable[[str], None] = lambda text: None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Make harbours, import them split by scene, train, evaluate, promote, predict on unseen scenes, and report.
+    """Run the demo. Steps that an earlier call has finished in the same folder are skipped.
 
-    What an earlier call finished in the same folder is not done again. Returns the references and the metrics.
+    Args:
+        folder: The folder of the workspace; created if it does not exist.
+        scenes: The number of harbour scenes to generate.
+        images: The number of images of each scene.
+        epochs: The number of training epochs; by default that of the recipe.
+        seed: The seed of the scenes and splits.
+        log: Receives a line of text for each step.
+        progress: Receives progress within a step.
+
+    Returns:
+        The references of model, dataset and predictions, and the metrics.
+
+    Raises:
+        KeyboardInterrupt: The training was stopped before its first validation.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     with Workspace.create(folder) as workspace:
-        _data(workspace, folder, scenes, images, seed, tell, progress)
-        model = _model(workspace, folder, epochs, tell, progress)
-        tell("[bold]4/6[/] Measuring it on harbours that it has never seen")
+        _prepare_dataset(workspace, folder, scenes, images, seed, log, progress)
+        model = _train_model(workspace, folder, epochs, log, progress)
+        log("[bold]4/6[/] Evaluating it on the test split, with unseen harbours")
         result = evaluate_model(workspace, model, DATASET, split="test", progress=progress)
+        dataset = result.evaluation.dataset
         report = folder / "report.html"
         report.write_text(result.report, encoding="utf-8")
         metrics = result.metrics.to_json()
-        tell(f"      AP50 [bold green]{metrics['ap50']:.3f}[/], AP {metrics['ap']:.3f} ({result.stored.dataset}, test)")
-        tell("[bold]5/6[/] Promoting it to production")
+        log(f"      AP50 [bold green]{metrics['ap50']:.3f}[/], AP {metrics['ap']:.3f} ({dataset}, test)")
+        log("[bold]5/6[/] Promoting it to production")
         workspace.models.promote(model, "production")
-        found = _predictions(workspace, folder, tell, progress)
-    tell(f"Done in {(time.monotonic() - began) / 60:.1f} minutes." + _NEXT.format(folder=folder, report=report))
+        predictions = _predict_test_split(workspace, folder, log, progress)
+    seconds = time.monotonic() - started
+    log(f"Done in {seconds / 60:.1f} minutes." + _NEXT_STEPS.format(folder=folder, report=report))
     return {
         "workspace": str(folder),
         "model": model,
-        "dataset": result.stored.dataset,
+        "dataset": dataset,
         "ap": metrics["ap"],
         "ap50": metrics["ap50"],
         "report": str(report),
-        "predictions": str(found),
-        "seconds": round(time.monotonic() - began, 1),
+        "predictions": str(predictions),
+        "seconds": round(seconds, 1),
     }
 
 
-def _data(
+def _prepare_dataset(
     workspace: Workspace,
     folder: Path,
     scenes: int,
     images: int,
     seed: int,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     progress: Progress | None,
 ) -> None:
     if workspace.datasets.exists(DATASET):
-        tell(f"[bold]1/6[/] {workspace.datasets.open(DATASET).ref} is there already")
+        log(f"[bold]1/6[/] {workspace.datasets.open(DATASET).ref} already exists")
         return
-    tell(f"[bold]1/6[/] Making {scenes} harbours as seen from a satellite, {images} pictures of each")
+    log(f"[bold]1/6[/] Generating {scenes} synthetic harbours, {images} satellite images of each")
     source = folder / "harbours"
     if not (source / "annotations.json").exists():
         write_dataset(source, scenes, images, seed, progress=progress)
-    tell("[bold]2/6[/] Importing them, split so that no harbour is on both sides")
-    request = SplitRequest(_SHARES, r"scene\d+", seed)
-    result = import_dataset(workspace, source, DATASET, split=request, progress=progress)
-    tell(f"      {result.version.ref}: {', '.join(f'{name} {count}' for name, count in result.splits.items())}")
+    log("[bold]2/6[/] Importing them, split by harbour")
+    # The images of a scene share their coast: in two splits they would leak.
+    split = SplitRequest(_SPLIT_SHARES, r"scene\d+", seed)
+    result = import_dataset(workspace, source, DATASET, split=split, progress=progress)
+    log(f"      {result.version.ref}: {', '.join(f'{name} {count}' for name, count in result.splits.items())}")
 
 
-def _model(
-    workspace: Workspace, folder: Path, epochs: int | None, tell: Callable[[str], None], progress: Progress | None
+def _train_model(
+    workspace: Workspace, folder: Path, epochs: int | None, log: Callable[[str], None], progress: Progress | None
 ) -> str:
     path = folder / f"{MODEL}.yaml"
     if not path.exists():
         path.write_text(files("saccade.demo").joinpath("harbour.yaml").read_text("utf-8"), encoding="utf-8")
-    known = workspace.models.list()
-    if any(version.name == MODEL for version in known):
+    if any(version.name == MODEL for version in workspace.models.list()):
         ref = workspace.models.open(MODEL).ref
-        tell(f"[bold]3/6[/] {ref} is there already")
+        log(f"[bold]3/6[/] {ref} already exists")
         return ref
     recipe = load_recipe(path, [] if epochs is None else [f"train.epochs={epochs}"])
-    tell(f"[bold]3/6[/] Training a ship detector from random weights, {recipe.train.epochs} epochs (Ctrl-C keeps it)")
+    log(
+        f"[bold]3/6[/] Training a ship detector from random weights, {recipe.train.epochs} epochs "
+        "(Ctrl-C stops the training and keeps the best weights)"
+    )
     result = train(workspace, recipe, progress=progress)
     if result.model is None:
         raise KeyboardInterrupt
     return result.model.ref
 
 
-def _predictions(workspace: Workspace, folder: Path, tell: Callable[[str], None], progress: Progress | None) -> Path:
-    tell("[bold]6/6[/] Predicting on unseen harbours, as pictures, as COCO and as a dataset")
+def _predict_test_split(
+    workspace: Workspace, folder: Path, log: Callable[[str], None], progress: Progress | None
+) -> Path:
+    log("[bold]6/6[/] Predicting on the test split, as images, as COCO and as a dataset")
     number = 1
     while (folder / f"predictions-{number}").exists() or workspace.datasets.exists(f"predictions-{number}"):
         number += 1
-    out = folder / f"predictions-{number}"
+    name = f"predictions-{number}"
     predict(
         workspace,
         f"{MODEL}@production",
         DATASET,
         split="test",
-        out=out,
-        dataset=f"predictions-{number}",
+        out=folder / name,
+        dataset=name,
         progress=progress,
     )
-    return out
+    return folder / name

@@ -1,6 +1,6 @@
-"""Objects as the annotations that the COCO protocol compares: boxes ``xywh``, run-length masks, keypoints.
+"""Conversion of objects to COCO annotations: boxes ``xywh``, run-length masks and keypoints.
 
-Class and image numbers exist only here, at the edge to the metric library.
+Numeric ids of classes and images exist only here, at the boundary to the metric library.
 """
 
 from __future__ import annotations
@@ -18,24 +18,28 @@ from saccade.core.objects import Box, Ellipse, Geometry, Keypoints, Mask, Object
 ObjectKind = Literal["boxes", "masks", "keypoints"]
 Annotation = dict[str, Any]
 Rle = dict[str, Any]
-"""A compressed run-length mask of COCO: ``{"size": [height, width], "counts": bytes}``."""
+"""COCO's compressed run-length mask: ``{"size": [height, width], "counts": bytes}``."""
 
 
 def check_kind(kind: str) -> ObjectKind:
-    """``kind`` as one of boxes, masks, keypoints; InvalidValueError for any other word."""
+    """Validate the kind of an evaluation: boxes, masks or keypoints.
+
+    Raises:
+        InvalidValueError: the kind is unknown.
+    """
     for known in get_args(ObjectKind):
         if kind == known:
             return known  # type: ignore[no-any-return]  # get_args is typed as tuple[Any, ...]
     raise InvalidValueError(
-        f"There is no kind of evaluation called {kind!r}.", hint=f"Use one of {', '.join(get_args(ObjectKind))}."
+        f"Unknown kind of evaluation {kind!r}.", hint=f"Use one of {', '.join(get_args(ObjectKind))}."
     )
 
 
 def _ring_rle(ring: Iterable[tuple[float, float]], size_wh: tuple[int, int]) -> Rle:
     width, height = size_wh
     flat = [number for point in ring for number in point]
-    made: list[Rle] = coco_mask.frPyObjects([flat], height, width)
-    return made[0]
+    rles: list[Rle] = coco_mask.frPyObjects([flat], height, width)
+    return rles[0]
 
 
 def _part_rle(part: tuple[Ring, ...], size_wh: tuple[int, int]) -> Rle:
@@ -44,14 +48,15 @@ def _part_rle(part: tuple[Ring, ...], size_wh: tuple[int, int]) -> Rle:
         return outer
     holes = coco_mask.decode(coco_mask.merge([_ring_rle(ring, size_wh) for ring in part[1:]]))
     pixels = np.asfortranarray(coco_mask.decode(outer) * (1 - holes))
-    made: Rle = coco_mask.encode(pixels)
-    return made
+    rle: Rle = coco_mask.encode(pixels)
+    return rle
 
 
 def geometry_rle(geometry: Geometry, size_wh: tuple[int, int]) -> Rle:
-    """The pixels of a region in an image of ``size_wh``, rasterised as COCO does.
+    """Rasterise a region in an image of ``size_wh`` with COCO's own rasteriser.
 
-    InvalidValueError for geometry without a region (points, lines, keypoints) and for a mask of another size.
+    Raises:
+        InvalidValueError: the geometry has no region (points, lines, keypoints), or is a mask of another size.
     """
     width, height = size_wh
     match geometry:
@@ -92,63 +97,75 @@ def _keypoints(geometry: Geometry) -> Keypoints:
 
 
 def _keypoint_fields(geometry: Keypoints) -> Annotation:
-    seen = geometry.visibility
-    flat = [number for (x, y), mark in zip(geometry.points, seen, strict=True) for number in (x, y, mark)]
-    return {"keypoints": flat, "num_keypoints": sum(mark > 0 for mark in seen)}
+    visibility = geometry.visibility
+    flat = [number for (x, y), flag in zip(geometry.points, visibility, strict=True) for number in (x, y, flag)]
+    return {"keypoints": flat, "num_keypoints": sum(flag > 0 for flag in visibility)}
 
 
-def extent_area(points: Iterable[tuple[float, float]]) -> float:
-    """Area of the box around all points, which is how COCO sizes predicted keypoints."""
+def points_extent_area(points: Iterable[tuple[float, float]]) -> float:
+    """Return the area of the box around all points, which COCO uses as the size of predicted keypoints."""
     xs, ys = zip(*points, strict=True)
     return float((max(xs) - min(xs)) * (max(ys) - min(ys)))
 
 
-def truth_annotation(thing: Object, kind: ObjectKind, size_wh: tuple[int, int] | None) -> Annotation:
-    """A true object; its area is that of its own geometry, whatever ``kind`` compares."""
-    made: Annotation = {
-        "bbox": bbox_xywh(thing.geometry),
-        "area": thing.geometry.area(),
-        "iscrowd": int(thing.is_crowd),
+def truth_annotation(obj: Object, kind: ObjectKind, size_wh: tuple[int, int] | None) -> Annotation:
+    """Convert a ground-truth object; its area is that of its own geometry, regardless of ``kind``.
+
+    Raises:
+        InvalidValueError: the geometry does not fit ``kind``, or a mask has no image size.
+    """
+    annotation: Annotation = {
+        "bbox": bbox_xywh(obj.geometry),
+        "area": obj.geometry.area(),
+        "iscrowd": int(obj.is_crowd),
     }
     if kind == "masks":
-        made["segmentation"] = geometry_rle(thing.geometry, _size(size_wh))
+        annotation["segmentation"] = geometry_rle(obj.geometry, _require_size(size_wh))
     elif kind == "keypoints":
-        made |= _keypoint_fields(_keypoints(thing.geometry))
-    return made
+        annotation |= _keypoint_fields(_keypoints(obj.geometry))
+    return annotation
 
 
-def prediction_annotation(thing: Object, kind: ObjectKind, size_wh: tuple[int, int] | None) -> Annotation:
-    """A predicted object; its area is that of what is compared. A missing score raises InvalidValueError."""
-    if thing.score is None:
+def prediction_annotation(obj: Object, kind: ObjectKind, size_wh: tuple[int, int] | None) -> Annotation:
+    """Convert a predicted object; its area is that of the compared geometry.
+
+    Raises:
+        InvalidValueError: the score is missing, or the geometry does not fit ``kind``.
+    """
+    if obj.score is None:
         raise InvalidValueError(
-            f"The prediction '{thing.id}' of class '{thing.class_name}' has no score.",
-            hint="Every prediction needs one: it decides the order in which predictions are matched.",
+            f"The prediction '{obj.id}' of class '{obj.class_name}' has no score.",
+            hint="Every prediction needs a score: it determines the order of matching.",
         )
-    box = bbox_xywh(thing.geometry)
-    made: Annotation = {"bbox": box, "area": box[2] * box[3], "iscrowd": 0, "score": float(thing.score)}
+    box = bbox_xywh(obj.geometry)
+    annotation: Annotation = {"bbox": box, "area": box[2] * box[3], "iscrowd": 0, "score": float(obj.score)}
     if kind == "masks":
-        made["segmentation"] = geometry_rle(thing.geometry, _size(size_wh))
-        made["area"] = float(coco_mask.area(made["segmentation"]))
+        annotation["segmentation"] = geometry_rle(obj.geometry, _require_size(size_wh))
+        annotation["area"] = float(coco_mask.area(annotation["segmentation"]))
     elif kind == "keypoints":
-        keypoints = _keypoints(thing.geometry)
-        made |= _keypoint_fields(keypoints)
+        keypoints = _keypoints(obj.geometry)
+        annotation |= _keypoint_fields(keypoints)
         if keypoints.box is None:
-            made["area"] = extent_area(keypoints.points)
-    return made
+            annotation["area"] = points_extent_area(keypoints.points)
+    return annotation
 
 
-def _size(size_wh: tuple[int, int] | None) -> tuple[int, int]:
+def _require_size(size_wh: tuple[int, int] | None) -> tuple[int, int]:
     if size_wh is None:
-        raise InvalidValueError("Masks need the size of their image.", hint="Give sizes_wh for every key.")
+        raise InvalidValueError("Masks need the size of their image.", hint="Pass sizes_wh for every key.")
     return size_wh
 
 
 def check_keys(truth: Mapping[str, Any], predictions: Iterable[str]) -> None:
-    """InvalidValueError that names the predictions whose key the truth does not have."""
+    """Check that all predictions belong to keys of the ground truth.
+
+    Raises:
+        InvalidValueError: there are predictions for unknown keys; the message lists the first of them.
+    """
     if unknown := sorted(set(predictions) - truth.keys()):
-        shown = ", ".join(f"'{key}'" for key in unknown[:5])
+        listed = ", ".join(f"'{key}'" for key in unknown[:5])
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         raise InvalidValueError(
-            f"There are predictions for {len(unknown)} unknown item(s): {shown}{more}.",
-            hint="Evaluate them against the dataset version they were made from.",
+            f"There are predictions for {len(unknown)} unknown item(s): {listed}{more}.",
+            hint="Evaluate them on the dataset version for which they were predicted.",
         )

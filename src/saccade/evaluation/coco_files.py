@@ -1,4 +1,4 @@
-"""A COCO ground truth file and a COCO results file, checked and made comparable."""
+"""Reads and validates a COCO ground-truth file and a COCO results file for evaluation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from faster_coco_eval import mask as coco_mask
 
 from saccade.core.errors import FormatError, InvalidValueError, NotFoundError
-from saccade.evaluation.annotations import Annotation, ObjectKind, Rle, extent_area
-from saccade.evaluation.inputs import Problem
+from saccade.evaluation.annotations import Annotation, ObjectKind, Rle, points_extent_area
+from saccade.evaluation.inputs import EvaluationInput
 from saccade.evaluation.similarity import keypoint_sigmas
 
 _NEEDS = {
@@ -22,11 +22,23 @@ _NEEDS = {
 }
 
 
-def problem_of_files(truth: Path, predictions: Path, kind: ObjectKind, *, sigmas: Sequence[float] | None) -> Problem:
-    """Read both files; FormatError says which entry is wrong and what it should be.
+def read_coco_files(
+    truth: Path, predictions: Path, kind: ObjectKind, *, sigmas: Sequence[float] | None
+) -> EvaluationInput:
+    """Read both files.
 
-    Annotation ids are numbered anew: pycocotools counts a truth whose id is 0 as never found. Results of a category
-    that the truth does not list are left out and counted.
+    Annotation ids are reassigned: pycocotools counts a truth with the id 0 as unmatched. Results of a category that
+    the ground truth does not list are left out and counted.
+
+    Args:
+        truth: ground-truth file.
+        predictions: results file.
+        kind: what to compare.
+        sigmas: one for each keypoint (None: the default).
+
+    Raises:
+        FormatError: a file is malformed; the message names the entry and what it should be.
+        NotFoundError: a file does not exist.
     """
     dataset = _read(truth, "ground truth")
     if not isinstance(dataset, dict):
@@ -42,22 +54,22 @@ def problem_of_files(truth: Path, predictions: Path, kind: ObjectKind, *, sigmas
             f"'{predictions}' is an object, not a COCO results list.",
             hint="--predictions needs a list of {image_id, category_id, score, bbox|segmentation|keypoints}.",
         )
-    truths = _Entries(truth, "annotation", kind, images).all(_listed(dataset, "annotations", truth), _truth)
-    made = _Entries(predictions, "result", kind, images).all(results, _result)
-    known = [entry for entry in made if entry["category_id"] in categories]
-    kept = [entry for entry in truths if entry["category_id"] in categories]
-    for entries in (kept, known):
+    truths = _Entries(truth, "annotation", kind, images).all(_list_field(dataset, "annotations", truth), _truth)
+    predicted = _Entries(predictions, "result", kind, images).all(results, _result)
+    known_predictions = [entry for entry in predicted if entry["category_id"] in categories]
+    known_truths = [entry for entry in truths if entry["category_id"] in categories]
+    for entries in (known_truths, known_predictions):
         for number, entry in enumerate(entries, start=1):
             entry["id"] = number
-    return Problem(
+    return EvaluationInput(
         kind=kind,
         images=list(images.values()),
         categories=[{"id": number, "name": str(entry.get("name", number))} for number, entry in categories.items()],
-        truths=kept,
-        predictions=known,
-        sigmas=keypoint_sigmas([*kept, *known], sigmas) if kind == "keypoints" else (),
-        other_truths=len(truths) - len(kept),
-        other_predictions=len(made) - len(known),
+        truths=known_truths,
+        predictions=known_predictions,
+        sigmas=keypoint_sigmas([*known_truths, *known_predictions], sigmas) if kind == "keypoints" else (),
+        other_truths=len(truths) - len(known_truths),
+        other_predictions=len(predicted) - len(known_predictions),
     )
 
 
@@ -69,10 +81,10 @@ def _read(path: Path, what: str) -> Any:
     except OSError as error:
         raise FormatError(f"The {what} file '{path}' cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"The {what} file '{path}' is not JSON: {error}.", hint="Give a COCO JSON file.") from error
+        raise FormatError(f"The {what} file '{path}' is not JSON: {error}.", hint="Pass a COCO JSON file.") from error
 
 
-def _listed(dataset: Mapping[str, Any], name: str, path: Path) -> list[Any]:
+def _list_field(dataset: Mapping[str, Any], name: str, path: Path) -> list[Any]:
     entries = dataset.get(name)
     if not isinstance(entries, list):
         raise FormatError(
@@ -83,24 +95,24 @@ def _listed(dataset: Mapping[str, Any], name: str, path: Path) -> list[Any]:
 
 
 def _with_ids(dataset: Mapping[str, Any], name: str, path: Path) -> dict[int, dict[str, Any]]:
-    found: dict[int, dict[str, Any]] = {}
-    for entry in _listed(dataset, name, path):
+    by_id: dict[int, dict[str, Any]] = {}
+    for entry in _list_field(dataset, name, path):
         number = entry.get("id") if isinstance(entry, dict) else None
         if not isinstance(number, int):
-            raise FormatError(f"An entry of '{name}' in '{path}' has no whole number as its id: {_short(entry)}.")
-        if number in found:
-            raise FormatError(f"'{name}' in '{path}' has the id {number} twice.", hint="Ids must be unique.")
-        found[number] = entry
-    return found
+            raise FormatError(f"An entry of '{name}' in '{path}' has no integer id: {_excerpt(entry)}.")
+        if number in by_id:
+            raise FormatError(f"Duplicate id {number} in '{name}' of '{path}'.", hint="Ids must be unique.")
+        by_id[number] = entry
+    return by_id
 
 
-def _short(value: Any) -> str:
+def _excerpt(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 120 else text[:117] + "..."
 
 
 class _Entries:
-    """Turns raw entries of one file into annotations, naming the entry in every error."""
+    """Converts the raw entries of a file to annotations; errors name the entry."""
 
     def __init__(self, path: Path, what: str, kind: ObjectKind, images: Mapping[int, Mapping[str, Any]]) -> None:
         self.path = path
@@ -109,25 +121,25 @@ class _Entries:
         self.images = images
 
     def all(self, raw: Sequence[Any], convert: Any) -> list[Annotation]:
-        made = []
+        annotations = []
         for index, entry in enumerate(raw):
             try:
-                made.append(self._common(entry) | convert(entry, self.kind, self._size_wh(entry)))
+                annotations.append(self._common(entry) | convert(entry, self.kind, self._size_wh(entry)))
             except InvalidValueError as error:
-                where = f"{self.what} {index} of '{self.path}'"
-                raise FormatError(f"In {where}: {error.message}", hint=error.hint) from error
-        return made
+                location = f"{self.what} {index} of '{self.path}'"
+                raise FormatError(f"In {location}: {error.message}", hint=error.hint) from error
+        return annotations
 
     def _common(self, entry: Any) -> Annotation:
         if not isinstance(entry, dict):
-            raise InvalidValueError(f"an object is expected, not {_short(entry)}.")
+            raise InvalidValueError(f"expected an object, not {_excerpt(entry)}.")
         for name in ("image_id", "category_id"):
             if not isinstance(entry.get(name), int):
-                raise InvalidValueError(f"'{name}' must be a whole number, not {entry.get(name)!r}.")
+                raise InvalidValueError(f"'{name}' must be an integer, not {entry.get(name)!r}.")
         if entry["image_id"] not in self.images:
             raise InvalidValueError(
                 f"image_id {entry['image_id']} is not an image of the ground truth.",
-                hint="Results and ground truth must be of the same images; leave out the results of others.",
+                hint="Results and ground truth must cover the same images; remove the other results.",
             )
         return {"image_id": entry["image_id"], "category_id": entry["category_id"]}
 
@@ -144,9 +156,8 @@ class _Entries:
 
 def _numbers(entry: Mapping[str, Any], name: str) -> list[float]:
     values = entry[name]
-    fine = isinstance(values, list) and all(isinstance(v, int | float) and math.isfinite(v) for v in values)
-    if not fine:
-        raise InvalidValueError(f"'{name}' must be a list of finite numbers, not {_short(values)}.")
+    if not (isinstance(values, list) and all(isinstance(v, int | float) and math.isfinite(v) for v in values)):
+        raise InvalidValueError(f"'{name}' must be a list of finite numbers, not {_excerpt(values)}.")
     return list(values)
 
 
@@ -155,7 +166,7 @@ def _bbox(entry: Mapping[str, Any]) -> list[float] | None:
         return None
     bbox = _numbers(entry, "bbox")
     if len(bbox) != 4 or min(bbox[2:]) < 0:
-        raise InvalidValueError(f"'bbox' must be [x, y, width >= 0, height >= 0], not {_short(bbox)}.")
+        raise InvalidValueError(f"'bbox' must be [x, y, width >= 0, height >= 0], not {_excerpt(bbox)}.")
     return bbox
 
 
@@ -167,31 +178,31 @@ def _rle(entry: Mapping[str, Any], size_wh: tuple[int, int]) -> Rle | None:
     try:
         if isinstance(segmentation, list):
             _check_rings(segmentation)
-            made: Rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+            rle: Rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
         elif isinstance(segmentation["counts"], list):
-            made = coco_mask.frPyObjects(segmentation, height, width)
+            rle = coco_mask.frPyObjects(segmentation, height, width)
         else:
             counts = segmentation["counts"]
-            made = {
+            rle = {
                 "size": list(segmentation["size"]),
                 "counts": counts.encode() if isinstance(counts, str) else counts,
             }
-        stated = list(made["size"])
-        coco_mask.area(made)  # refuses counts that are damaged or exceed the size
+        size = list(rle["size"])
+        coco_mask.area(rle)  # raises if the counts are damaged or exceed the size
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise InvalidValueError(
-            f"'segmentation' is neither polygons nor a run-length mask: {_short(segmentation)} ({error})."
+            f"'segmentation' is neither polygons nor a run-length mask: {_excerpt(segmentation)} ({error})."
         ) from error
-    if stated != [height, width]:
-        raise InvalidValueError(f"'segmentation' is {stated} (height, width) but its image is {[height, width]}.")
-    return made
+    if size != [height, width]:
+        raise InvalidValueError(f"'segmentation' is {size} (height, width) but its image is {[height, width]}.")
+    return rle
 
 
 def _check_rings(rings: list[Any]) -> None:
     for ring in rings:
-        fine = isinstance(ring, list) and all(isinstance(v, int | float) and math.isfinite(v) for v in ring)
-        if not fine or len(ring) < 4 or len(ring) % 2:
-            raise ValueError(f"a ring must be [x, y, x, y, ...], not {_short(ring)}")
+        is_numeric = isinstance(ring, list) and all(isinstance(v, int | float) and math.isfinite(v) for v in ring)
+        if not is_numeric or len(ring) < 4 or len(ring) % 2:
+            raise ValueError(f"a ring must be [x, y, x, y, ...], not {_excerpt(ring)}")
 
 
 def _keypoints(entry: Mapping[str, Any]) -> list[float] | None:
@@ -199,53 +210,56 @@ def _keypoints(entry: Mapping[str, Any]) -> list[float] | None:
         return None
     values = _numbers(entry, "keypoints")
     if len(values) % 3:
-        raise InvalidValueError(f"'keypoints' must hold three numbers per point, not {len(values)} in all.")
+        raise InvalidValueError(f"'keypoints' must have three numbers per point, not {len(values)} in total.")
     return values
 
 
-def _compared(entry: Mapping[str, Any], kind: ObjectKind, size_wh: tuple[int, int]) -> Annotation:
-    """The fields that this kind compares, or InvalidValueError that says what the entry has instead."""
-    made: Annotation = {}
+def _compared_fields(entry: Mapping[str, Any], kind: ObjectKind, size_wh: tuple[int, int]) -> Annotation:
+    """Return the fields that this kind compares."""
+    annotation: Annotation = {}
     if (bbox := _bbox(entry)) is not None:
-        made["bbox"] = bbox
+        annotation["bbox"] = bbox
     if kind == "masks" and (rle := _rle(entry, size_wh)) is not None:
-        made["segmentation"] = rle
+        annotation["segmentation"] = rle
     if kind == "keypoints" and (keypoints := _keypoints(entry)) is not None:
-        made["keypoints"] = keypoints
-    if {"boxes": "bbox", "masks": "segmentation", "keypoints": "keypoints"}[kind] not in made:
-        others = [name for name in ("bbox", "segmentation", "keypoints") if entry.get(name)]
+        annotation["keypoints"] = keypoints
+    if {"boxes": "bbox", "masks": "segmentation", "keypoints": "keypoints"}[kind] not in annotation:
+        available = [name for name in ("bbox", "segmentation", "keypoints") if entry.get(name)]
         raise InvalidValueError(
-            f"{kind} need {_NEEDS[kind]}; it has {' and '.join(map(repr, others)) or 'none'}.",
+            f"{kind} need {_NEEDS[kind]}; the entry has {' and '.join(map(repr, available)) or 'none'}.",
             hint="Choose another kind: boxes for 'bbox', masks for 'segmentation', keypoints for 'keypoints'.",
         )
-    return made
+    return annotation
 
 
 def _truth(entry: Mapping[str, Any], kind: ObjectKind, size_wh: tuple[int, int]) -> Annotation:
-    made = _compared(entry, kind, size_wh) | {"iscrowd": int(bool(entry.get("iscrowd", 0)))}
+    annotation = _compared_fields(entry, kind, size_wh) | {"iscrowd": int(bool(entry.get("iscrowd", 0)))}
     if kind == "keypoints":
-        made["num_keypoints"] = int(entry.get("num_keypoints", sum(mark > 0 for mark in made["keypoints"][2::3])))
-    return _with_extent(made, entry.get("area"))
+        labelled = sum(flag > 0 for flag in annotation["keypoints"][2::3])
+        annotation["num_keypoints"] = int(entry.get("num_keypoints", labelled))
+    return _with_extent(annotation, entry.get("area"))
 
 
 def _result(entry: Mapping[str, Any], kind: ObjectKind, size_wh: tuple[int, int]) -> Annotation:
     score = entry.get("score")
     if not isinstance(score, int | float) or not math.isfinite(score):
         raise InvalidValueError(
-            f"'score' must be a finite number, not {score!r}.", hint="Every result needs one: it decides the order."
+            f"'score' must be a finite number, not {score!r}.",
+            hint="Every result needs a score: it determines the order of matching.",
         )
-    return _with_extent(_compared(entry, kind, size_wh), None) | {"iscrowd": 0, "score": float(score)}
+    return _with_extent(_compared_fields(entry, kind, size_wh), None) | {"iscrowd": 0, "score": float(score)}
 
 
-def _with_extent(made: Annotation, stated_area: Any) -> Annotation:
-    """Add area and box as pycocotools' loadRes does: by the box, else the mask, else the extent of the keypoints."""
-    if "bbox" in made:
-        area = made["bbox"][2] * made["bbox"][3]
-    elif "segmentation" in made:
-        made["bbox"] = coco_mask.toBbox(made["segmentation"]).tolist()
-        area = float(coco_mask.area(made["segmentation"]))
+def _with_extent(annotation: Annotation, stated_area: Any) -> Annotation:
+    """Add area and box as pycocotools' loadRes does: from the box, else the mask, else the extent of the keypoints."""
+    if "bbox" in annotation:
+        area = annotation["bbox"][2] * annotation["bbox"][3]
+    elif "segmentation" in annotation:
+        annotation["bbox"] = coco_mask.toBbox(annotation["segmentation"]).tolist()
+        area = float(coco_mask.area(annotation["segmentation"]))
     else:
-        xs, ys = made["keypoints"][0::3], made["keypoints"][1::3]
-        made["bbox"] = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-        area = extent_area(zip(xs, ys, strict=True))
-    return made | {"area": float(stated_area) if isinstance(stated_area, int | float) else area}
+        xs = annotation["keypoints"][0::3]
+        ys = annotation["keypoints"][1::3]
+        annotation["bbox"] = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+        area = points_extent_area(zip(xs, ys, strict=True))
+    return annotation | {"area": float(stated_area) if isinstance(stated_area, int | float) else area}

@@ -17,21 +17,23 @@ from numpy.typing import NDArray
 from saccade.core.errors import InvalidValueError
 from saccade.core.objects import Objects
 from saccade.evaluation.annotations import check_kind
-from saccade.evaluation.coco_files import problem_of_files
-from saccade.evaluation.confidence import ConfidenceCurve, confidence_curve, outcomes_by_class
-from saccade.evaluation.inputs import Problem, problem_of_objects
-from saccade.evaluation.metrics import ClassMetrics, DetectionMetrics, mean_or_none
+from saccade.evaluation.coco_files import read_coco_files
+from saccade.evaluation.confidence import ConfidenceCurve, confidence_curve, rank_by_class
+from saccade.evaluation.inputs import EvaluationInput, build_input
+from saccade.evaluation.metrics import ClassMetrics, DetectionMetrics, mean_valid
 
 COCO_AREAS: Mapping[str, tuple[float, float]] = {
     "small": (0.0, 32.0**2),
     "medium": (32.0**2, 96.0**2),
     "large": (96.0**2, 1e10),
 }
-"""From and to, in square pixels, both included."""
+"""Inclusive ranges in square pixels."""
 
 IOU_TYPES = {"boxes": "bbox", "masks": "segm", "keypoints": "keypoints"}
-_AT_50, _AT_75 = 0, 5  # positions in the ten thresholds 0.50, 0.55 ... 0.95
-_ALL_AREAS, _MOST = 0, -1
+_AT_50 = 0  # indices of the ten IoU thresholds 0.50, 0.55 … 0.95
+_AT_75 = 5
+_ALL_AREAS = 0
+_MAX_DETECTIONS = -1  # the largest of the limits
 
 
 def evaluate_objects(
@@ -45,25 +47,26 @@ def evaluate_objects(
     areas: Mapping[str, tuple[float, float]] = COCO_AREAS,
     sigmas: Sequence[float] | None = None,
 ) -> DetectionMetrics:
-    """Compare predicted with true objects, by item key.
+    """Compare predicted with true objects by item key.
 
-    Items whose truth is None (not labelled) are left out and counted; where it is ``()``, every prediction is a
-    false positive. A key without predictions counts as having none. Crowd objects are regions to ignore. An object's
-    area is ``geometry.area()``.
+    Items whose truth is None (not labelled) are left out and counted; if it is ``()``, every prediction is a false
+    positive. Crowd objects are ignored regions. The area of an object is ``geometry.area()``.
 
     Args:
-        sizes_wh: image sizes in pixels; needed for masks only.
-        kind: what is compared: "boxes" (bounds of any geometry), "masks" (regions) or "keypoints".
-        classes: the classes to evaluate; all that occur where None. Objects of others are left out and counted.
-        max_detections: most predictions per image and class; 100, or 20 for keypoints, where None.
-        areas: from and to, in square pixels, for the names small, medium and large.
-        sigmas: falloff per keypoint; COCO's for 17 keypoints, else ``1 / number of keypoints``.
+        truth: true objects by key.
+        predictions: predicted objects by key; a missing key means no predictions.
+        sizes_wh: image sizes in pixels; required for masks only.
+        kind: "boxes" (bounds of any geometry), "masks" (regions) or "keypoints".
+        classes: classes to evaluate (None: all that occur). Objects of other classes are left out and counted.
+        max_detections: maximum number of predictions per image and class (None: 100, or 20 for keypoints).
+        areas: ranges in square pixels for the names small, medium and large.
+        sigmas: one for each keypoint (None: COCO's for 17 keypoints, else ``1 / number of keypoints``).
 
     Raises:
-        InvalidValueError: predictions for unknown keys or without score, an unknown kind, geometry that does not
+        InvalidValueError: predictions for unknown keys or without scores, an unknown kind, or geometry that does not
             fit the kind.
     """
-    problem = problem_of_objects(truth, predictions, sizes_wh, kind=check_kind(kind), classes=classes, sigmas=sigmas)
+    problem = build_input(truth, predictions, sizes_wh, kind=check_kind(kind), classes=classes, sigmas=sigmas)
     return evaluate_problem(problem, max_detections=max_detections, areas=areas)
 
 
@@ -76,63 +79,88 @@ def evaluate_coco_files(
     areas: Mapping[str, tuple[float, float]] = COCO_AREAS,
     sigmas: Sequence[float] | None = None,
 ) -> DetectionMetrics:
-    """Compare a COCO results file with a COCO ground truth file, over all images of the ground truth.
+    """Compare a COCO results file with a COCO ground-truth file, over all images of the ground truth.
 
-    Areas are those that the ground truth states. Raises FormatError where a file is not what it should be.
+    The areas of true objects are those stated in the ground truth.
+
+    Args:
+        truth: ground-truth file.
+        predictions: results file.
+        kind: "boxes", "masks" or "keypoints".
+        max_detections: maximum number of predictions per image and class (None: 100, or 20 for keypoints).
+        areas: ranges in square pixels for the names small, medium and large.
+        sigmas: one for each keypoint (None: as in ``evaluate_objects``).
+
+    Raises:
+        FormatError: a file is malformed.
+        InvalidValueError: the kind is unknown or does not fit the annotations.
     """
-    problem = problem_of_files(truth, predictions, check_kind(kind), sigmas=sigmas)
+    problem = read_coco_files(truth, predictions, check_kind(kind), sigmas=sigmas)
     return evaluate_problem(problem, max_detections=max_detections, areas=areas)
 
 
 def evaluate_problem(
-    problem: Problem, *, max_detections: int | None, areas: Mapping[str, tuple[float, float]]
+    problem: EvaluationInput, *, max_detections: int | None, areas: Mapping[str, tuple[float, float]]
 ) -> DetectionMetrics:
-    """Run the COCO protocol on numbered annotations and read every figure off it."""
+    """Run the COCO protocol and collect its metrics.
+
+    Args:
+        problem: annotations with ids.
+        max_detections: maximum number of predictions per image and class (None: 100, or 20 for keypoints).
+        areas: ranges in square pixels for the names small, medium and large.
+
+    Raises:
+        InvalidValueError: ``max_detections`` or ``areas`` is invalid.
+    """
     limit = max_detections if max_detections is not None else (20 if problem.kind == "keypoints" else 100)
     if limit < 1:
-        raise InvalidValueError(f"max_detections must be at least 1, not {limit}.", hint="The usual value is 100.")
+        raise InvalidValueError(f"max_detections must be at least 1, not {limit}.", hint="The default is 100.")
     evaluator = _run(problem, limit, areas)
-    outcomes = outcomes_by_class(problem, evaluator.ious, limit)
-    precision, recall = evaluator.eval["precision"], evaluator.eval["recall"]
+    outcomes = rank_by_class(problem, evaluator.ious, limit)
+    precision = evaluator.eval["precision"]
+    recall = evaluator.eval["recall"]
     overall = confidence_curve(outcomes.values())
+    truths = sum(ranked.truths for ranked in outcomes.values())
     area_names = list(evaluator.params.areaRngLbl)
     counts = list(evaluator.params.maxDets)
 
     def at_area(table: NDArray[np.float64], name: str) -> float | None:
-        return mean_or_none(table[..., area_names.index(name), _MOST]) if name in area_names else None
+        return mean_valid(table[..., area_names.index(name), _MAX_DETECTIONS]) if name in area_names else None
 
     def at_count(count: int) -> float | None:
-        return mean_or_none(recall[:, :, _ALL_AREAS, counts.index(count)]) if count in counts else None
+        return mean_valid(recall[:, :, _ALL_AREAS, counts.index(count)]) if count in counts else None
 
     return DetectionMetrics(
         kind=problem.kind,
         max_detections=limit,
-        ap=mean_or_none(precision[..., _ALL_AREAS, _MOST]),
-        ap50=mean_or_none(precision[_AT_50, ..., _ALL_AREAS, _MOST]),
-        ap75=mean_or_none(precision[_AT_75, ..., _ALL_AREAS, _MOST]),
+        ap=mean_valid(precision[..., _ALL_AREAS, _MAX_DETECTIONS]),
+        ap50=mean_valid(precision[_AT_50, ..., _ALL_AREAS, _MAX_DETECTIONS]),
+        ap75=mean_valid(precision[_AT_75, ..., _ALL_AREAS, _MAX_DETECTIONS]),
         ap_small=at_area(precision, "small"),
         ap_medium=at_area(precision, "medium"),
         ap_large=at_area(precision, "large"),
-        ar=mean_or_none(recall[..., _ALL_AREAS, _MOST]),
+        ar=mean_valid(recall[..., _ALL_AREAS, _MAX_DETECTIONS]),
         ar_1=at_count(1),
         ar_10=at_count(10),
         ar_100=at_count(100),
         ar_small=at_area(recall, "small"),
         ar_medium=at_area(recall, "medium"),
         ar_large=at_area(recall, "large"),
-        per_class=_per_class(problem, evaluator.eval, {k: confidence_curve([v]) for k, v in outcomes.items()}),
+        per_class=_per_class(
+            problem, evaluator.eval, {number: confidence_curve([ranked]) for number, ranked in outcomes.items()}
+        ),
         confidence=overall,
         images=len(problem.images),
         unlabelled_images=problem.unlabelled,
-        truths=sum(found.truths for found in outcomes.values()),
+        truths=truths,
         predictions=len(problem.predictions),
-        ignored_truths=len(problem.truths) - sum(found.truths for found in outcomes.values()),
+        ignored_truths=len(problem.truths) - truths,
         other_truths=problem.other_truths,
         other_predictions=problem.other_predictions,
     )
 
 
-def _run(problem: Problem, limit: int, areas: Mapping[str, tuple[float, float]]) -> Any:
+def _run(problem: EvaluationInput, limit: int, areas: Mapping[str, tuple[float, float]]) -> Any:
     if set(areas) != set(COCO_AREAS):
         raise InvalidValueError(f"Areas are needed for small, medium and large, not {sorted(areas)}.")
     common = {"images": list(problem.images), "categories": list(problem.categories)}
@@ -155,23 +183,25 @@ def _run(problem: Problem, limit: int, areas: Mapping[str, tuple[float, float]])
 
 
 def _per_class(
-    problem: Problem, tables: Mapping[str, NDArray[np.float64]], curves: Mapping[int, ConfidenceCurve]
+    problem: EvaluationInput, tables: Mapping[str, NDArray[np.float64]], curves: Mapping[int, ConfidenceCurve]
 ) -> tuple[ClassMetrics, ...]:
-    precision = tables["precision"][..., _ALL_AREAS, _MOST]
-    scores, recall = tables["scores"][..., _ALL_AREAS, _MOST], tables["recall"][..., _ALL_AREAS, _MOST]
-    position = {number: k for k, number in enumerate(sorted(category["id"] for category in problem.categories))}
-    made = []
+    precision = tables["precision"][..., _ALL_AREAS, _MAX_DETECTIONS]
+    scores = tables["scores"][..., _ALL_AREAS, _MAX_DETECTIONS]
+    recall = tables["recall"][..., _ALL_AREAS, _MAX_DETECTIONS]
+    index_of = {number: index for index, number in enumerate(sorted(category["id"] for category in problem.categories))}
+    metrics = []
     for category in problem.categories:
-        k, curve = position[category["id"]], curves[category["id"]]
+        k = index_of[category["id"]]
+        curve = curves[category["id"]]
         at_50 = precision[_AT_50, :, k]
         absent = bool((at_50 < 0).all())
-        made.append(
+        metrics.append(
             ClassMetrics(
                 name=category["name"],
-                ap=mean_or_none(precision[:, :, k]),
-                ap50=mean_or_none(at_50),
-                ap75=mean_or_none(precision[_AT_75, :, k]),
-                ar=mean_or_none(recall[:, k]),
+                ap=mean_valid(precision[:, :, k]),
+                ap50=mean_valid(at_50),
+                ap75=mean_valid(precision[_AT_75, :, k]),
+                ar=mean_valid(recall[:, k]),
                 truths=curve.truths,
                 predictions=curve.predictions,
                 best=curve.best,
@@ -179,4 +209,4 @@ def _per_class(
                 curve_scores=() if absent else tuple(scores[_AT_50, :, k].tolist()),
             )
         )
-    return tuple(made)
+    return tuple(metrics)

@@ -1,4 +1,4 @@
-"""What a detection evaluation compares: images, classes, true and predicted annotations, numbered as COCO does."""
+"""Input of a detection evaluation: images, classes, true and predicted annotations with COCO's numeric ids."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from saccade.evaluation.similarity import keypoint_sigmas
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """Annotations with ``id``, ``image_id``, ``category_id``; images and categories with ``id``.
+class EvaluationInput:
+    """Annotations with ``id``, ``image_id`` and ``category_id``; images and categories with ``id``.
 
-    ``unlabelled`` counts images left out because nobody labelled them; ``other_truths`` and ``other_predictions``
-    count objects left out because their class is not evaluated.
+    ``unlabelled`` counts images that are left out because they are not labelled; ``other_truths`` and
+    ``other_predictions`` count objects that are left out because their class is not evaluated.
     """
 
     kind: ObjectKind
@@ -38,21 +38,21 @@ class Problem:
 
 
 def class_names(truth: Mapping[str, Objects | None], predictions: Mapping[str, Objects]) -> tuple[str, ...]:
-    """All classes that occur in labelled images, sorted."""
-    labelled = {key: things for key, things in truth.items() if things is not None}
-    true_names = {thing.class_name for things in labelled.values() for thing in things}
-    return tuple(sorted(true_names | {thing.class_name for key in labelled for thing in predictions.get(key) or ()}))
+    """Return the sorted names of all classes that occur in labelled images."""
+    labelled = {key: objects for key, objects in truth.items() if objects is not None}
+    true_names = {obj.class_name for objects in labelled.values() for obj in objects}
+    return tuple(sorted(true_names | {obj.class_name for key in labelled for obj in predictions.get(key) or ()}))
 
 
-def _numbered(annotation: Annotation, number: int, image: int, category: int) -> Annotation:
+def _with_ids(annotation: Annotation, number: int, image: int, category: int) -> Annotation:
     return annotation | {"id": number, "image_id": image, "category_id": category}
 
 
-def _located(key: str, thing: Object, error: InvalidValueError) -> InvalidValueError:
-    return InvalidValueError(f"Object '{thing.id}' of '{key}': {error.message}", hint=error.hint)
+def _locate_error(key: str, obj: Object, error: InvalidValueError) -> InvalidValueError:
+    return InvalidValueError(f"Object '{obj.id}' of '{key}': {error.message}", hint=error.hint)
 
 
-def problem_of_objects(
+def build_input(
     truth: Mapping[str, Objects | None],
     predictions: Mapping[str, Objects],
     sizes_wh: Mapping[str, tuple[int, int]],
@@ -60,32 +60,40 @@ def problem_of_objects(
     kind: ObjectKind,
     classes: Sequence[str] | None,
     sigmas: Sequence[float] | None,
-) -> Problem:
-    """Number images in the order of ``truth``, classes in the order given; see ``evaluate_objects`` for the rules."""
+) -> EvaluationInput:
+    """Assign ids to images (in the order of ``truth``) and classes; see ``evaluate_objects`` for the rules.
+
+    Raises:
+        InvalidValueError: duplicate classes, unknown keys, missing scores, or geometry that does not fit ``kind``.
+    """
     check_keys(truth, predictions)
     names = class_names(truth, predictions) if classes is None else tuple(classes)
     if len(set(names)) != len(names):
-        raise InvalidValueError(f"The classes to evaluate repeat a name: {names}.", hint="Name each class once.")
+        raise InvalidValueError(f"Duplicate classes: {names}.", hint="Name each class once.")
     numbers = {name: number for number, name in enumerate(names, start=1)}
-    labelled = {key: things for key, things in truth.items() if things is not None}
+    labelled = {key: objects for key, objects in truth.items() if objects is not None}
     truths: list[Annotation] = []
     predicted: list[Annotation] = []
-    others = {"truth": 0, "prediction": 0}
-    for image, (key, things) in enumerate(labelled.items(), start=1):
+    other_counts = {"truth": 0, "prediction": 0}
+    for image, (key, objects) in enumerate(labelled.items(), start=1):
         size_wh = sizes_wh.get(key)
-        for role, objects, into in (("truth", things, truths), ("prediction", predictions.get(key) or (), predicted)):
+        predicted_objects = predictions.get(key) or ()
+        for role, role_objects, converted in (
+            ("truth", objects, truths),
+            ("prediction", predicted_objects, predicted),
+        ):
             convert = truth_annotation if role == "truth" else prediction_annotation
-            for thing in objects:
-                if (category := numbers.get(thing.class_name)) is None:
-                    others[role] += 1
+            for obj in role_objects:
+                if (category := numbers.get(obj.class_name)) is None:
+                    other_counts[role] += 1
                     continue
                 try:
-                    made = convert(thing, kind, size_wh)
+                    annotation = convert(obj, kind, size_wh)
                 except InvalidValueError as error:
-                    raise _located(key, thing, error) from error
-                into.append(_numbered(made, len(into) + 1, image, category))
-    images = [_image(number, sizes_wh.get(key)) for number, key in enumerate(labelled, start=1)]
-    return Problem(
+                    raise _locate_error(key, obj, error) from error
+                converted.append(_with_ids(annotation, len(converted) + 1, image, category))
+    images = [_image_entry(number, sizes_wh.get(key)) for number, key in enumerate(labelled, start=1)]
+    return EvaluationInput(
         kind=kind,
         images=images,
         categories=[{"id": number, "name": name} for name, number in numbers.items()],
@@ -93,11 +101,11 @@ def problem_of_objects(
         predictions=predicted,
         sigmas=keypoint_sigmas([*truths, *predicted], sigmas) if kind == "keypoints" else (),
         unlabelled=len(truth) - len(labelled),
-        other_truths=others["truth"],
-        other_predictions=others["prediction"],
+        other_truths=other_counts["truth"],
+        other_predictions=other_counts["prediction"],
     )
 
 
-def _image(number: int, size_wh: tuple[int, int] | None) -> dict[str, int]:
+def _image_entry(number: int, size_wh: tuple[int, int] | None) -> dict[str, int]:
     width, height = size_wh or (0, 0)
     return {"id": number, "width": width, "height": height}

@@ -1,4 +1,4 @@
-"""The figures of a detection evaluation; None stands for "cannot be said" (a class without a true object)."""
+"""Metrics of a detection evaluation; None means undefined (such as for a class without true objects)."""
 
 from __future__ import annotations
 
@@ -8,26 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.core.errors import NotFoundError, nearest
+from saccade.core.errors import NotFoundError, suggest
 from saccade.evaluation.confidence import ConfidenceCurve, OperatingPoint
 
-RECALL_LEVELS = 101
-"""Precision curves are given at recalls 0.00, 0.01 ... 1.00."""
 
-
-def mean_or_none(table: NDArray[np.float64]) -> float | None:
-    """Mean of the entries that say something; pycocotools marks the others with -1."""
-    said = table[table > -1]
-    return float(said.mean()) if said.size else None
+def mean_valid(table: NDArray[np.float64]) -> float | None:
+    """Return the mean of the defined entries; pycocotools marks undefined ones with -1."""
+    defined = table[table > -1]
+    return float(defined.mean()) if defined.size else None
 
 
 @dataclass(frozen=True, slots=True)
 class ClassMetrics:
-    """Figures of one class.
+    """Metrics of one class.
 
-    ``truths`` leaves out regions to ignore. ``curve_precision`` and ``curve_scores`` are at IoU 0.50 for the 101
-    recall levels: interpolated precision, and the score above which that recall is reached (0 where it never is);
-    empty where the class has no true object. ``best`` is the confidence at which F1 at IoU 0.50 is highest.
+    ``truths`` excludes ignored regions. ``curve_precision`` and ``curve_scores`` are given at IoU 0.50 for the recalls
+    0.00, 0.01 … 1.00: the interpolated precision, and the score at which that recall is reached (0 if it never is);
+    they are empty if the class has no true objects. ``best`` is the confidence of highest F1 at IoU 0.50.
     """
 
     name: str
@@ -44,11 +41,11 @@ class ClassMetrics:
 
 @dataclass(frozen=True, slots=True)
 class DetectionMetrics:
-    """Figures of a detection evaluation.
+    """Metrics of a detection evaluation.
 
-    ``ap`` is the mean over IoU (or keypoint similarity) 0.50, 0.55 ... 0.95, over 101 recall levels and over the
-    classes that occur in the truth; ``ar`` is the recall at ``max_detections`` likewise averaged. Sizes follow the
-    areas of COCO unless others were asked for. ``confidence`` pools all classes at IoU 0.50.
+    ``ap`` is the mean over IoU (or keypoint similarity) 0.50, 0.55 … 0.95, over 101 recall levels and over the classes
+    that occur in the ground truth; ``ar`` is the recall at ``max_detections``, averaged in the same way. Sizes are
+    COCO's areas by default. ``confidence`` pools all classes at IoU 0.50.
     """
 
     kind: str
@@ -76,17 +73,21 @@ class DetectionMetrics:
     other_truths: int
     other_predictions: int
 
-    def of_class(self, name: str) -> ClassMetrics:
-        """The figures of one class; NotFoundError where it was not evaluated."""
-        for found in self.per_class:
-            if found.name == name:
-                return found
+    def class_metrics(self, name: str) -> ClassMetrics:
+        """Return the metrics of one class.
+
+        Raises:
+            NotFoundError: the class was not evaluated.
+        """
+        for metrics in self.per_class:
+            if metrics.name == name:
+                return metrics
         raise NotFoundError(
-            f"The class '{name}' was not evaluated.", hint=nearest(name, (found.name for found in self.per_class))
+            f"The class '{name}' was not evaluated.", hint=suggest(name, (metrics.name for metrics in self.per_class))
         )
 
     def to_json(self, *, curves: bool = True) -> dict[str, Any]:
-        """Plain data for JSON; without ``curves`` only single figures."""
+        """Return the metrics as JSON data; without ``curves``, only scalar metrics."""
         data = asdict(self)
         if not curves:
             best = data.pop("confidence")["best"]

@@ -21,15 +21,16 @@ from yaml.composer import Composer
 
 from saccade.core.errors import FormatError
 from saccade.core.objects import AttributeValue, Object
-from saccade.core.report import Action, Report
-from saccade.formats._common.attributes import plain_attributes
+from saccade.core.report import ConversionReport, FindingType
+from saccade.core.schema import Schema
+from saccade.formats._common.attributes import scalar_attributes
 from saccade.formats._common.boxes import fit_box
-from saccade.formats._common.json import Json, number
+from saccade.formats._common.json import Json, to_float
+from saccade.formats._common.losses import LossCounter
 from saccade.formats._common.options import NoOptions, parse_options
-from saccade.formats._common.paths import tree_of
-from saccade.formats._common.per_image import ByImage, ImagesOut, SizeWH
-from saccade.formats._common.writing import ObjectLosses
-from saccade.formats.base import Detection, Reading
+from saccade.formats._common.paths import source_tree
+from saccade.formats._common.per_image import PerImageReader, PerImageWriter, WrittenImage
+from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 
 _FILE_NAMES = ("file", "image", "path", "filename", "file_name")
 _LIST_NAMES = ("boxes", "objects", "box_list", "instances")
@@ -38,33 +39,42 @@ _CORNERS = (("x_min", "y_min", "x_max", "y_max"), ("xmin", "ymin", "xmax", "ymax
 _KNOWN = {"box", "id", "score", "track", *_CLASS_NAMES, *(name for names in _CORNERS for name in names)}
 
 
-class BoxesYaml:
+class BoxesYaml(Format):
     name: ClassVar[str] = "yaml"
     title: ClassVar[str] = "YAML"
-    holds: ClassVar[str] = "boxes; scores, tracks, attributes, splits; labelled or not"
+    supports: ClassVar[str] = "boxes; scores, tracks, attributes, splits; labelled or not"
 
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and YAML is read from a folder with its images")
-        files = list(tree_of(source).below("", (".yaml", ".yml")))
+        files = list(source_tree(source).files_below("", (".yaml", ".yml")))
         if not files:
             return Detection(False, "there is no YAML file in it")
-        found = next((file for file in files if _entries(source / file, Report()) is not None), None)
+        found = next((file for file in files if _entries(source / file, ConversionReport()) is not None), None)
         if found is None:
             return Detection(False, f"{files[0]} has no list of images with files")
         return Detection(True, f"{found} lists images with files")
 
-    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+    def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
         """Open a folder."""
         parse_options(NoOptions, options, "YAML")
-        images = ByImage(source, report)
+        return BoxesYamlReader(source, report)
+
+    def writer(self, schema: Schema, destination: Path, report: ConversionReport, **options: Any) -> Writer:
+        parse_options(NoOptions, options, "YAML")
+        return BoxesYamlWriter(schema, destination, report)
+
+
+class BoxesYamlReader(PerImageReader):
+    def open(self) -> RecordStream:
+        report = self.report
         names: set[str] = set()
         count = 0
-        for file in images.tree.below("", (".yaml", ".yml")):
-            entries = _entries(images.tree.path(file), report)
+        for file in self.tree.files_below("", (".yaml", ".yml")):
+            entries = _entries(self.tree.path(file), report)
             count += entries is not None
             for one in entries or ():
-                entry = images.entry(str(_first(one, _FILE_NAMES)), file.rpartition("/")[0], place=file)
+                entry = self.labels_for(str(_first(one, _FILE_NAMES)), file.rpartition("/")[0], location=file)
                 if entry is None:
                     continue
                 boxes = _first(one, _LIST_NAMES)
@@ -75,29 +85,35 @@ class BoxesYaml:
                 if isinstance(one.get("split"), str):
                     entry.split = one["split"]
         if not count:
-            raise FormatError(f"No YAML file below {source} has a list of images with files.")
-        return images.reading(sorted(names), lambda raw, key, size: _objects(raw, key, size, report))
+            raise FormatError(f"No YAML file below {self.tree.root} has a list of images with files.")
+        return self.stream(sorted(names), lambda raw, key, size: _objects(raw, key, size, report))
 
-    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(NoOptions, options, "YAML")
-        out = ImagesOut(reading, destination, report, splits="kept")
-        losses = ObjectLosses(report, attributes=True, tracks=True, scores=True)
-        with (destination / "annotations.yaml").open("w", encoding="utf-8") as file:
-            file.write("images:\n")
-            written = 0
-            for one in out:
-                entry: Json = {"file": one.image}
-                if one.size_wh:
-                    entry |= {"width": one.size_wh[0], "height": one.size_wh[1]}
-                if one.split is not None:
-                    entry["split"] = one.split
-                if one.objects is not None:
-                    entry["boxes"] = list(_written(one.objects, one.key, losses, out))
-                file.write(yaml.dump([entry], Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1 << 30))
-                written += 1
-            if not written:
-                file.write("  []\n")
-        out.report_unused_classes()
+
+class BoxesYamlWriter(PerImageWriter):
+    def __init__(self, schema: Schema, destination: Path, report: ConversionReport) -> None:
+        super().__init__(schema, destination, report, split_folders="custom")
+        self._losses = LossCounter(report, attributes=True, tracks=True, scores=True)
+        path = destination / "annotations.yaml"
+        self._file = self._open_files.enter_context(path.open("w", encoding="utf-8"))
+        self._file.write("images:\n")
+        self._is_empty = True
+
+    def write_labels(self, image: WrittenImage) -> None:
+        entry: Json = {"file": image.image_path}
+        if image.size_wh:
+            entry |= {"width": image.size_wh[0], "height": image.size_wh[1]}
+        if image.split is not None:
+            entry["split"] = image.split
+        if image.objects is not None:
+            entry["boxes"] = list(_written(image.objects, image.key, self._losses, self))
+        self._file.write(yaml.dump([entry], Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1 << 30))
+        self._is_empty = False
+
+    def _finish(self) -> None:
+        super()._finish()
+        if self._is_empty:
+            self._file.write("  []\n")
+        self.classes.report_unlisted(self.report)
 
 
 class _Dumper(yaml.CSafeDumper if hasattr(yaml, "CSafeDumper") else yaml.SafeDumper):  # type: ignore[misc]
@@ -116,7 +132,7 @@ def _class_of(box: Json) -> str:
     return "" if value is None or isinstance(value, dict | list) else str(value)
 
 
-def _entries(path: Path, report: Report) -> Iterator[Json] | None:
+def _entries(path: Path, report: ConversionReport) -> Iterator[Json] | None:
     """The entries of images, as they come; None where the file has none, or not only what can be read."""
     count = fitting = 0
     try:
@@ -126,7 +142,7 @@ def _entries(path: Path, report: Report) -> Iterator[Json] | None:
     except _NoListError:
         return None
     except (OSError, yaml.YAMLError, RecursionError, ValueError) as error:
-        report.add(Action.SET_ASIDE, "annotation that cannot be read", detail=str(error)[:200])
+        report.add(FindingType.SET_ASIDE, "annotation that cannot be read", detail=str(error)[:200])
         return None
     return filter(_is_entry, _listed(path)) if fitting or not count else None
 
@@ -211,7 +227,7 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | bool | int | float) else {}
 
 
-def _objects(raw: Sequence[Json], key: str, size_wh: SizeWH, report: Report) -> Iterator[Object]:
+def _objects(raw: Sequence[Json], key: str, size_wh: SizeWH | None, report: ConversionReport) -> Iterator[Object]:
     used: set[str] = set()
     for position, box in enumerate(raw, 1):
         wish = box.get("id")
@@ -221,11 +237,11 @@ def _objects(raw: Sequence[Json], key: str, size_wh: SizeWH, report: Report) -> 
         used.add(object_id)
         name = _class_of(box)
         if not name:
-            report.add(Action.DROPPED, "object without a class", key=key, object_id=object_id)
+            report.add(FindingType.DROPPED, "object without a class", key=key, object_id=object_id)
             continue
         fitted = fit_box(_corners(box), size_wh, report, key=key, object_id=object_id)
         if fitted is not None:
-            score, track = number(box.get("score")), box.get("track")
+            score, track = to_float(box.get("score")), box.get("track")
             yield Object(
                 object_id,
                 name,
@@ -241,23 +257,23 @@ def _corners(box: Json) -> tuple[float, float, float, float]:
     if not isinstance(sides, list) or len(sides) != 4:
         names = next((names for names in _CORNERS if names[0] in box), _CORNERS[0])
         sides = [box.get(name) for name in names]
-    x1, y1, x2, y2 = (number(side) for side in sides)
+    x1, y1, x2, y2 = (to_float(side) for side in sides)
     return x1, y1, x2, y2
 
 
-def _attributes(box: Json, key: str, object_id: str, report: Report) -> dict[str, AttributeValue]:
+def _attributes(box: Json, key: str, object_id: str, report: ConversionReport) -> dict[str, AttributeValue]:
     given: Mapping[Any, Any] = box["attributes"] if isinstance(box.get("attributes"), dict) else {}
     more = {name: value for name, value in box.items() if name not in _KNOWN and name != "attributes"}
-    return plain_attributes({**more, **given}, report, key=key, object_id=object_id, finite=False)
+    return scalar_attributes({**more, **given}, report, key=key, object_id=object_id, finite=False)
 
 
-def _written(objects: Sequence[Object], key: str, losses: ObjectLosses, out: ImagesOut) -> Iterator[Json]:
+def _written(objects: Sequence[Object], key: str, losses: LossCounter, out: PerImageWriter) -> Iterator[Json]:
     for position, found in enumerate(objects, 1):
-        losses.note(key, found, position)
+        losses.count(key, found, position)
         bounds = losses.bounds_xyxy(key, found)
         if bounds is None:
             continue
-        out.classes.number(found.class_name)
+        out.classes.index_of(found.class_name)
         entry: Json = {"id": found.id, "class": found.class_name, "box": list(bounds)}
         entry |= {name: value for name in ("score", "track") if (value := getattr(found, name)) is not None}
         yield {**entry, **({"attributes": dict(found.attributes)} if found.attributes else {})}

@@ -23,15 +23,16 @@ from typing import Any, ClassVar, NamedTuple
 
 from saccade.core.errors import FormatError
 from saccade.core.objects import AttributeValue, Object
-from saccade.core.report import Action, Report
-from saccade.formats._common.attributes import plain_attributes
+from saccade.core.report import ConversionReport, FindingType
+from saccade.core.schema import Schema
+from saccade.formats._common.attributes import scalar_attributes
 from saccade.formats._common.boxes import fit_box
+from saccade.formats._common.losses import LossCounter
 from saccade.formats._common.options import NoOptions, parse_options
-from saccade.formats._common.paths import SPLIT_WORDS, is_image_name, tree_of
-from saccade.formats._common.per_image import ByImage, ImagesOut, SizeWH
-from saccade.formats._common.text import csv_line, rows_of, to_number
-from saccade.formats._common.writing import ObjectLosses
-from saccade.formats.base import Detection, Reading
+from saccade.formats._common.paths import SPLIT_NAMES, is_image_name, source_tree
+from saccade.formats._common.per_image import PerImageReader, PerImageWriter, WrittenImage
+from saccade.formats._common.text import format_csv_row, parse_float, read_csv_rows
+from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "image": ("image", "filename", "file_name", "file", "path", "image_path", "img_path", "image_id", "img"),
@@ -83,15 +84,15 @@ class _Row(NamedTuple):
     more: Mapping[str, str] | None = None
 
 
-class Csv:
+class Csv(Format):
     name: ClassVar[str] = "csv"
     title: ClassVar[str] = "CSV"
-    holds: ClassVar[str] = "boxes; scores, tracks, attributes, splits; labelled or not"
+    supports: ClassVar[str] = "boxes; scores, tracks, attributes, splits; labelled or not"
 
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and CSV is read from a folder")
-        found = list(tree_of(source).below("", (".csv",)))
+        found = list(source_tree(source).files_below("", (".csv",)))
         if not found:
             return Detection(False, "there is no CSV file in it")
         for file in found:
@@ -99,52 +100,66 @@ class Csv:
                 return Detection(True, f"{file} has images, classes and corners")
         return Detection(False, f"{found[0]} has no columns for image, class and corners")
 
-    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+    def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
         """Open a folder."""
         parse_options(NoOptions, options, "CSV")
-        images = ByImage(source, report)
+        return CsvReader(source, report)
+
+    def writer(self, schema: Schema, destination: Path, report: ConversionReport, **options: Any) -> Writer:
+        parse_options(NoOptions, options, "CSV")
+        return CsvWriter(schema, destination, report)
+
+
+class CsvReader(PerImageReader):
+    def open(self) -> RecordStream:
         names: set[str] = set()
-        files = [file for file in images.tree.below("", (".csv",)) if _reader_of(images.tree.path(file))]
+        files = [file for file in self.tree.files_below("", (".csv",)) if _reader_of(self.tree.path(file))]
         if not files:
-            raise FormatError(f"No CSV file below {source} has columns for image, class and corners.")
+            raise FormatError(f"No CSV file below {self.tree.root} has columns for image, class and corners.")
         for file in files:
-            for row in _rows(images.tree.path(file)):
-                entry = images.entry(row.image, file.rpartition("/")[0], place=f"{file}, {row.place}")
+            for row in _rows(self.tree.path(file)):
+                entry = self.labels_for(row.image, file.rpartition("/")[0], location=f"{file}, {row.place}")
                 if entry is not None:
                     entry.raw = entry.raw or []
                     entry.raw += [row] if row.xyxy or row.name else []
                     entry.split = entry.split or row.split or _split_of(file)
                     names.update([row.name] if row.name else [])
-        return images.reading(sorted(names), lambda rows, key, size: _objects(rows, key, size, report))
+        return self.stream(sorted(names), lambda rows, key, size: _objects(rows, key, size, self.report))
 
-    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(NoOptions, options, "CSV")
-        out = ImagesOut(reading, destination, report, splits="kept")
-        losses = ObjectLosses(report, attributes=True, tracks=True, scores=True)
-        with (destination / "annotations.csv").open("w", encoding="utf-8", newline="") as file:
-            file.write(csv_line(list(HEADING)))
-            for one in out:
-                size = one.size_wh or (None, None)
-                if one.objects is None:
-                    if one.split is not None:
-                        report.add(Action.DROPPED, "split of an image that is not labelled", key=one.key)
-                    continue
-                rows = list(_written(one.objects, one.key, losses, out))
-                for cells in rows or [[None] * 9]:
-                    name, corners, rest = cells[0], cells[1:5], cells[5:]
-                    file.write(csv_line([one.image, *size, name, *corners, one.split, *rest]))
-        out.report_unused_classes()
+
+class CsvWriter(PerImageWriter):
+    def __init__(self, schema: Schema, destination: Path, report: ConversionReport) -> None:
+        super().__init__(schema, destination, report, split_folders="custom")
+        self._losses = LossCounter(report, attributes=True, tracks=True, scores=True)
+        path = destination / "annotations.csv"
+        self._file = self._open_files.enter_context(path.open("w", encoding="utf-8", newline=""))
+        self._file.write(format_csv_row(list(HEADING)))
+
+    def write_labels(self, image: WrittenImage) -> None:
+        size = image.size_wh or (None, None)
+        if image.objects is None:
+            if image.split is not None:
+                self.report.add(FindingType.DROPPED, "split of an image that is not labelled", key=image.key)
+            return
+        rows = list(_written(image.objects, image.key, self._losses, self))
+        for cells in rows or [[None] * 9]:
+            name, corners, rest = cells[0], cells[1:5], cells[5:]
+            self._file.write(format_csv_row([image.image_path, *size, name, *corners, image.split, *rest]))
+
+    def _finish(self) -> None:
+        super()._finish()
+        self.classes.report_unlisted(self.report)
 
 
 def _split_of(file: str) -> str | None:
     words = file.removesuffix(".csv").replace("_", "/").replace("-", "/").split("/")
-    return next((word for word in words if word in SPLIT_WORDS), None)
+    return next((word for word in words if word in SPLIT_NAMES), None)
 
 
 def _reader_of(path: Path) -> Any:
     """What makes a row of cells a :class:`_Row`, or None for a file that is none of ours."""
     try:
-        first = next(iter(rows_of(path)), [])
+        first = next(iter(read_csv_rows(path)), [])
     except OSError:
         return None
     columns = _columns(first)
@@ -158,7 +173,7 @@ def _reader_of(path: Path) -> Any:
 
 
 def _numeric(cell: str) -> bool:
-    return not cell.strip() or math.isfinite(to_number(cell))
+    return not cell.strip() or math.isfinite(parse_float(cell))
 
 
 def _columns(heading: Sequence[str]) -> dict[str, Any] | None:
@@ -178,15 +193,15 @@ def _columns(heading: Sequence[str]) -> dict[str, Any] | None:
 
 def _rows(path: Path) -> Iterator[_Row]:
     reader = _reader_of(path)
-    for number, cells in enumerate(rows_of(path), 1):
+    for number, cells in enumerate(read_csv_rows(path), 1):
         place = f"line {number}"
         if reader == "retinanet":
             if len(cells) >= 6:
-                corners = tuple(map(to_number, cells[1:5])) if any(cells[1:5]) else ()
+                corners = tuple(map(parse_float, cells[1:5])) if any(cells[1:5]) else ()
                 yield _Row(cells[0], cells[5].strip(), corners, place)
         elif reader == "automl":
             if len(cells) >= 9:
-                corners = tuple(to_number(cells[at]) for at in (3, 4, 7, 8)) if any(cells[3:9]) else ()
+                corners = tuple(parse_float(cells[at]) for at in (3, 4, 7, 8)) if any(cells[3:9]) else ()
                 yield _Row(cells[1], cells[2].strip(), corners, place, _AUTOML_SETS.get(cells[0].upper()), shares=True)
         elif number > 1:
             yield _row(cells, reader, place)
@@ -199,7 +214,7 @@ def _row(cells: Sequence[str], columns: Mapping[str, Any], place: str) -> _Row:
 
     how, places = columns["place"]
     texts = [cells[at] if at < len(cells) else "" for at in places]
-    corners: tuple[float, ...] = tuple(map(to_number, texts)) if any(text.strip() for text in texts) else ()
+    corners: tuple[float, ...] = tuple(map(parse_float, texts)) if any(text.strip() for text in texts) else ()
     if corners and how == "sizes":
         corners = (corners[0], corners[1], corners[0] + corners[2], corners[1] + corners[3])
     more = {name: cells[at] for name, at in columns["more"].items() if at < len(cells) and cells[at] != ""}
@@ -209,7 +224,9 @@ def _row(cells: Sequence[str], columns: Mapping[str, Any], place: str) -> _Row:
     )
 
 
-def _objects(rows: Sequence[Sequence[Any]], key: str, size_wh: SizeWH, report: Report) -> Iterator[Object]:
+def _objects(
+    rows: Sequence[Sequence[Any]], key: str, size_wh: SizeWH | None, report: ConversionReport
+) -> Iterator[Object]:
     used: set[str] = set()
     for position, row in enumerate(starmap(_Row, rows), 1):
         more = row.more or {}
@@ -218,7 +235,7 @@ def _objects(rows: Sequence[Sequence[Any]], key: str, size_wh: SizeWH, report: R
             object_id += "'"
         used.add(object_id)
         if not row.name:
-            report.add(Action.DROPPED, "object without a class", key=key, object_id=object_id, detail=row.place)
+            report.add(FindingType.DROPPED, "object without a class", key=key, object_id=object_id, detail=row.place)
             continue
         xyxy = row.xyxy or (math.nan,) * 4
         if row.shares:
@@ -226,31 +243,33 @@ def _objects(rows: Sequence[Sequence[Any]], key: str, size_wh: SizeWH, report: R
             xyxy = (xyxy[0] * width, xyxy[1] * height, xyxy[2] * width, xyxy[3] * height)
         box = fit_box((xyxy[0], xyxy[1], xyxy[2], xyxy[3]), size_wh, report, key=key, object_id=object_id)
         if box is not None:
-            score = to_number(more.get("score"))
+            score = parse_float(more.get("score"))
             attributes = _attributes(more, key, object_id, report)
             track = more.get("track") or None
             yield Object(object_id, row.name, box, score if math.isfinite(score) else None, track, attributes)
 
 
-def _attributes(more: Mapping[str, str], key: str, object_id: str, report: Report) -> dict[str, AttributeValue]:
+def _attributes(
+    more: Mapping[str, str], key: str, object_id: str, report: ConversionReport
+) -> dict[str, AttributeValue]:
     found: dict[str, AttributeValue] = dict(json.loads(more.get("", "{}")))
     try:
         given = json.loads(more.get("attributes") or "{}")
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
-        report.add(Action.DROPPED, "attributes that are no JSON object", key=key, object_id=object_id)
+        report.add(FindingType.DROPPED, "attributes that are no JSON object", key=key, object_id=object_id)
         return found
-    return found | plain_attributes(given, report, key=key, object_id=object_id, finite=False)
+    return found | scalar_attributes(given, report, key=key, object_id=object_id, finite=False)
 
 
-def _written(objects: Sequence[Object], key: str, losses: ObjectLosses, out: ImagesOut) -> Iterator[list[object]]:
+def _written(objects: Sequence[Object], key: str, losses: LossCounter, out: PerImageWriter) -> Iterator[list[object]]:
     for position, found in enumerate(objects, 1):
-        losses.note(key, found, position)
+        losses.count(key, found, position)
         bounds = losses.bounds_xyxy(key, found)
         if bounds is None:
             continue
-        out.classes.number(found.class_name)
+        out.classes.index_of(found.class_name)
         attributes = json.dumps(dict(found.attributes), ensure_ascii=False) if found.attributes else None
         yield [found.class_name, *bounds, found.id, found.score, found.track, attributes]
 

@@ -35,62 +35,63 @@ from saccade.core.objects import (
     Polyline,
     RotatedBox,
 )
-from saccade.core.report import Action, Report
-from saccade.core.schema import ClassInfo, Column, Kind
-from saccade.formats._common.attributes import plain_attributes
+from saccade.core.report import ConversionReport, FindingType
+from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.formats._common.attributes import scalar_attributes
 from saccade.formats._common.boxes import fit_box
-from saccade.formats._common.geometry import held
-from saccade.formats._common.json import Json, ListOut, list_of, mentions, number, own
-from saccade.formats._common.json_stream import load_listed
+from saccade.formats._common.geometry import coerce_geometry
+from saccade.formats._common.json import Json, JsonArrayWriter, contains_tokens, get_list, saccade_extra, to_float
+from saccade.formats._common.json_stream import load_with_list
+from saccade.formats._common.losses import report_renumbered
 from saccade.formats._common.options import NoOptions, parse_options
-from saccade.formats._common.paths import Tree, tree_of
-from saccade.formats._common.per_image import ByImage, ImagesOut, Labelled, Out, SizeWH
-from saccade.formats.base import Detection, Reading
+from saccade.formats._common.paths import SourceTree, source_tree
+from saccade.formats._common.per_image import ImageLabels, PerImageReader, PerImageWriter, WrittenImage
+from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 
 _DEFAULT = "default"
 _LABELS, _CAPTION, _ATTRIBUTES = "labels", "caption", "attributes"
 _UNLABELLED = {"labelled": False}
 
 
-class Datumaro:
+class Datumaro(Format):
     name: ClassVar[str] = "datumaro"
     title: ClassVar[str] = "Datumaro"
-    holds: ClassVar[str] = (
+    supports: ClassVar[str] = (
         "boxes, rotated boxes, polygons, masks, lines, points, keypoints, ellipses; attributes; labels of images"
     )
 
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and Datumaro is a folder")
-        files = _files(tree_of(source))
+        files = _files(source_tree(source))
         if not files:
             return Detection(False, "there is no JSON file in a folder annotations")
-        likely = (file for file in files if mentions(source / file, '"items"', '"categories"'))
-        found = next((file for file in likely if _load(source / file, Report()) is not None), None)
+        likely = (file for file in files if contains_tokens(source / file, '"items"', '"categories"'))
+        found = next((file for file in likely if _load(source / file, ConversionReport()) is not None), None)
         if found is None:
             return Detection(False, f"{files[0]} has no items and categories")
         return Detection(True, f"{found} has items and categories")
 
-    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+    def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
         """Open a folder."""
         parse_options(NoOptions, options, "Datumaro")
-        return _Subsets(source, report).open()
+        return DatumaroReader(source, report)
 
-    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
+    def writer(self, schema: Schema, destination: Path, report: ConversionReport, **options: Any) -> Writer:
         parse_options(NoOptions, options, "Datumaro")
-        _Writer(reading, destination, report).write()
+        return DatumaroWriter(schema, destination, report)
 
 
-def _files(tree: Tree) -> list[str]:
-    return [file for file in tree.below("", (".json",)) if "annotations" in file.split("/")[:-1]]
+def _files(tree: SourceTree) -> list[str]:
+    return [file for file in tree.files_below("", (".json",)) if "annotations" in file.split("/")[:-1]]
 
 
-def _load(path: Path, report: Report) -> tuple[Json, Collection[Any]] | None:
+def _load(path: Path, report: ConversionReport) -> tuple[Json, Collection[Any]] | None:
     """The categories and the items of a file; None where it is none of ours."""
     try:
-        data, items = load_listed(path, "items", report)
+        data, items = load_with_list(path, "items", report)
     except (FormatError, OSError) as error:
-        report.add(Action.SET_ASIDE, "annotation that cannot be read", detail=str(error))
+        report.add(FindingType.SET_ASIDE, "annotation that cannot be read", detail=str(error))
         return None
     fits = isinstance(data, dict) and isinstance(data.get("items"), list) and isinstance(data.get("categories"), dict)
     return (data["categories"], items) if fits else None
@@ -104,19 +105,18 @@ def _dicts(values: Iterable[Any]) -> list[Json]:
     return [value for value in values if isinstance(value, dict)]
 
 
-class _Subsets:
-    def __init__(self, source: Path, report: Report) -> None:
-        self._report = report
-        self._images = ByImage(source, report, splits=False)
+class DatumaroReader(PerImageReader):
+    def __init__(self, source: Path, report: ConversionReport) -> None:
+        super().__init__(source, report, split_folders=False)
         self._classes: dict[str, ClassInfo] = {}
         self._extra: dict[str, Column] = {}
         self._names: list[list[str]] = []
-        loaded = ((file, _load(self._images.tree.path(file), report)) for file in _files(self._images.tree))
+        loaded = ((file, _load(self.tree.path(file), report)) for file in _files(self.tree))
         self._loaded = {file: data for file, data in loaded if data is not None}
         if not self._loaded:
             raise FormatError(f"No JSON file in a folder annotations below {source} has items and categories.")
 
-    def open(self) -> Reading:
+    def open(self) -> RecordStream:
         for file, (categories, items) in self._loaded.items():
             self._names.append(self._categories(categories))
             subset = file.rpartition("/")[2].removesuffix(".json")
@@ -125,33 +125,33 @@ class _Subsets:
                 if entry is not None:
                     self._fill(entry, item, subset)
         columns = list(self._extra.values())
-        return self._images.reading(self._classes.values(), self._objects, columns=columns)
+        return self.stream(self._classes.values(), self._objects, columns=columns)
 
     def _categories(self, categories: Json) -> list[str]:
-        listed = _dicts(list_of(_dict(categories.get("label")), "labels"))
+        listed = _dicts(get_list(_dict(categories.get("label")), "labels"))
         labels = [str(one.get("name", "")) for one in listed]
         parents = {str(one.get("name", "")): str(one.get("parent") or "") for one in listed}
         for name in labels:
             if name:
                 self._classes.setdefault(name, ClassInfo(name, parents[name] or None))
-        for one in _dicts(list_of(_dict(categories.get("points")), "items")):
+        for one in _dicts(get_list(_dict(categories.get("points")), "items")):
             at = one.get("label_id")
             if isinstance(at, int) and 0 <= at < len(labels) and labels[at]:
                 self._classes[labels[at]] = replace(self._classes[labels[at]], **_skeleton(one))
         return labels
 
-    def _entry(self, item: Json, subset: str, file: str) -> Labelled | None:
+    def _entry(self, item: Json, subset: str, file: str) -> ImageLabels | None:
         image, key = _dict(item.get("image")), str(item.get("id", ""))
         folder = file.split("annotations/", maxsplit=1)[0] + f"images/{subset}"
         path = image.get("path")
         wishes = [str(path)] if isinstance(path, str) and path else []
-        found = next((name for name in (*wishes, key) if self._images.index.find(name, folder)), None)
-        return self._images.entry(found or key, folder, place=file)
+        found = next((name for name in (*wishes, key) if self.index.find(name, folder)), None)
+        return self.labels_for(found or key, folder, location=file)
 
-    def _fill(self, entry: Labelled, item: Json, subset: str) -> None:
+    def _fill(self, entry: ImageLabels, item: Json, subset: str) -> None:
         entry.key = str(item.get("id")) or None
         entry.split = None if subset == _DEFAULT else subset
-        annotations = _dicts(list_of(item, "annotations"))
+        annotations = _dicts(get_list(item, "annotations"))
         shapes = [one for one in annotations if one.get("type") not in ("label", "caption")]
         named = (_name(one, self._names[-1]) for one in annotations if one.get("type") == "label")
         labels = tuple(dict.fromkeys(name for name in named if name))
@@ -162,16 +162,16 @@ class _Subsets:
             self._value(entry, Column(_CAPTION, Kind.TEXT), "\n".join(captions))
         if given := _dict(item.get("attr")):
             self._value(entry, Column(_ATTRIBUTES, Kind.TABLE), given)
-        if own(item) != _UNLABELLED:
+        if saccade_extra(item) != _UNLABELLED:
             entry.raw = [shapes, len(self._names) - 1]
 
-    def _value(self, entry: Labelled, column: Column, value: Any) -> None:
+    def _value(self, entry: ImageLabels, column: Column, value: Any) -> None:
         self._extra.setdefault(column.name, column)
         entry.values[column.name] = value
 
-    def _objects(self, raw: tuple[list[Json], int], key: str, size_wh: SizeWH) -> Iterator[Object]:
+    def _objects(self, raw: tuple[list[Json], int], key: str, size_wh: SizeWH | None) -> Iterator[Object]:
         annotations, names = raw[0], self._names[raw[1]]
-        reader = _Shapes(self._report, key, size_wh, self._classes)
+        reader = _Shapes(self.report, key, size_wh, self._classes)
         used: set[str] = set()
         for position, entry in enumerate(_grouped(annotations), 1):
             wish = entry.get("id")
@@ -190,8 +190,8 @@ def _name(entry: Json, names: list[str]) -> str:
 
 
 def _skeleton(one: Json) -> dict[str, Any]:
-    joints = [pair for pair in list_of(one, "joints") if isinstance(pair, list) and len(pair) == 2]
-    names = tuple(str(name) for name in list_of(one, "labels"))
+    joints = [pair for pair in get_list(one, "joints") if isinstance(pair, list) and len(pair) == 2]
+    names = tuple(str(name) for name in get_list(one, "labels"))
     pairs = tuple((int(a), int(b)) for a, b in joints if isinstance(a, int) and isinstance(b, int))
     return {"keypoints": names, "skeleton": tuple(pair for pair in pairs if max(pair) < len(names) and min(pair) >= 0)}
 
@@ -219,17 +219,19 @@ def _plain(value: Any) -> bool:
 def _pairs(flat: Any) -> list[tuple[float, float]]:
     if not isinstance(flat, list) or len(flat) % 2:
         raise InvalidValueError("Points need as many x as y.")
-    return [(number(x), number(y)) for x, y in zip(flat[::2], flat[1::2], strict=True)]
+    return [(to_float(x), to_float(y)) for x, y in zip(flat[::2], flat[1::2], strict=True)]
 
 
 class _Shapes:
     """Makes the objects of one image."""
 
-    def __init__(self, report: Report, key: str, size_wh: SizeWH, classes: Mapping[str, ClassInfo]) -> None:
+    def __init__(
+        self, report: ConversionReport, key: str, size_wh: SizeWH | None, classes: Mapping[str, ClassInfo]
+    ) -> None:
         self._report, self._key, self._size_wh, self._classes = report, key, size_wh, classes
 
     def _add(self, reason: str, object_id: str, detail: str = "") -> None:
-        self._report.add(Action.DROPPED, reason, key=self._key, object_id=object_id, detail=detail[:200])
+        self._report.add(FindingType.DROPPED, reason, key=self._key, object_id=object_id, detail=detail[:200])
 
     def read(self, entry: Json, object_id: str, name: str) -> Object | None:
         if not name:
@@ -247,7 +249,7 @@ class _Shapes:
         if geometry is None:
             return None
         attributes = self._attributes(entry, object_id)
-        score, track = number(attributes.get("score")), attributes.get("track_id")
+        score, track = to_float(attributes.get("score")), attributes.get("track_id")
         if math.isfinite(score):
             del attributes["score"]
         if track is not None:
@@ -258,15 +260,15 @@ class _Shapes:
 
     def _attributes(self, entry: Json, object_id: str) -> dict[str, AttributeValue]:
         given = _dict(entry.get("attributes"))
-        return plain_attributes(given, self._report, key=self._key, object_id=object_id)
+        return scalar_attributes(given, self._report, key=self._key, object_id=object_id)
 
     def _box(self, entry: Json, object_id: str) -> Geometry | None:
-        x, y, width, height = (number(side) for side in list_of(entry, "bbox"))
+        x, y, width, height = (to_float(side) for side in get_list(entry, "bbox"))
         corners = (x, y, x + width, y + height)
         return fit_box(corners, self._size_wh, self._report, key=self._key, object_id=object_id)
 
     def _rotated(self, entry: Json, object_id: str) -> Geometry:
-        cx, cy, width, height, angle = (number(side) for side in list_of(entry, "rotated_bbox"))
+        cx, cy, width, height, angle = (to_float(side) for side in get_list(entry, "rotated_bbox"))
         return RotatedBox(cx, cy, width, height, angle)
 
     def _polygon(self, entry: Json, object_id: str) -> Geometry:
@@ -275,7 +277,7 @@ class _Shapes:
 
     def _mask(self, entry: Json, object_id: str) -> Geometry:
         rle = _dict(entry.get("rle"))
-        height, width = (int(number(side)) for side in rle.get("size", (0, 0)))
+        height, width = (int(to_float(side)) for side in rle.get("size", (0, 0)))
         if self._size_wh is not None and (width, height) != self._size_wh:
             raise InvalidValueError(f"The mask is for an image of {width} x {height}.")
         counts = rle.get("counts")
@@ -286,12 +288,12 @@ class _Shapes:
 
     def _points(self, entry: Json, object_id: str) -> Geometry:
         points, seen = tuple(_pairs(entry.get("points"))), entry.get("visibility")
-        if own(entry).get("keypoints") or (isinstance(seen, list) and set(seen) - {2}):
+        if saccade_extra(entry).get("keypoints") or (isinstance(seen, list) and set(seen) - {2}):
             return Keypoints(points, tuple(int(one) for one in seen or [2] * len(points)))
         return Points(points)
 
     def _ellipse(self, entry: Json, object_id: str) -> Geometry:
-        x1, y1, x2, y2 = (number(side) for side in list_of(entry, "points"))
+        x1, y1, x2, y2 = (to_float(side) for side in get_list(entry, "points"))
         return Ellipse((x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) / 2, (y2 - y1) / 2, 0.0)
 
     _makers: ClassVar[Mapping[str, Callable[[_Shapes, Json, str], Geometry | None]]] = {
@@ -305,28 +307,28 @@ class _Shapes:
     }
 
 
-class _Writer:
-    def __init__(self, reading: Reading, destination: Path, report: Report) -> None:
-        kept = {_CAPTION: Kind.TEXT, _ATTRIBUTES: Kind.TABLE, _LABELS: Kind.LABELS}
-        self._out = ImagesOut(reading, destination, report, splits="folders", kept=kept, details=("color",))
-        self._destination, self._report = destination, report
-        self._items: dict[str, ListOut] = {}
-        self._labels: dict[str, int] = self._out.classes.numbers
+class DatumaroWriter(PerImageWriter):
+    def __init__(self, schema: Schema, destination: Path, report: ConversionReport) -> None:
+        extra = {_CAPTION: Kind.TEXT, _ATTRIBUTES: Kind.TABLE, _LABELS: Kind.LABELS}
+        super().__init__(schema, destination, report, split_folders="all", extra=extra, details=("color",))
+        self._items: dict[str, JsonArrayWriter] = {}
+        self._labels: dict[str, int] = self.classes.indices
         self._ids = 0
 
-    def write(self) -> None:
-        for one in self._out:
-            folder = one.image.split("/")[1] if self._out.columns.has_split else ""
-            folder = "" if folder == "_no_split" else folder
-            subset = folder or _DEFAULT
-            if subset not in self._items:
-                self._items[subset] = ListOut()
-            self._items[subset].add(json.dumps(self._item(one), ensure_ascii=False))
+    def write_labels(self, one: WrittenImage) -> None:
+        folder = one.image_path.split("/")[1] if self.columns.has_split else ""
+        folder = "" if folder == "_no_split" else folder
+        subset = folder or _DEFAULT
+        if subset not in self._items:
+            self._items[subset] = JsonArrayWriter()
+        self._items[subset].add(json.dumps(self._item(one), ensure_ascii=False))
+
+    def _finish(self) -> None:
+        super()._finish()
         if not self._items:
-            self._items[_DEFAULT] = ListOut()
-        if self._ids:
-            self._report.add(Action.DROPPED, "ids of objects", detail=f"{self._ids} objects are numbered anew")
-        annotations = self._destination / "annotations"
+            self._items[_DEFAULT] = JsonArrayWriter()
+        report_renumbered(self.report, self._ids)
+        annotations = self.destination / "annotations"
         annotations.mkdir()
         for subset, items in self._items.items():
             head = {"dm_format_version": "1.0", "media_type": 2, "infos": {}, "categories": self._categories()}
@@ -338,16 +340,16 @@ class _Writer:
 
     def _move_images_without_split(self) -> None:
         """Datumaro looks for the images of its default subset in a folder of that name."""
-        images = self._destination / "images"
-        if not self._out.columns.has_split and images.is_dir():
-            images.rename(self._destination / _DEFAULT)
+        images = self.destination / "images"
+        if not self.columns.has_split and images.is_dir():
+            images.rename(self.destination / _DEFAULT)
             images.mkdir()
-            (self._destination / _DEFAULT).rename(images / _DEFAULT)
+            (self.destination / _DEFAULT).rename(images / _DEFAULT)
         elif (images / "_no_split").is_dir():
             (images / "_no_split").rename(images / _DEFAULT)
 
     def _categories(self) -> Json:
-        classes = {info.name: info for info in (self._out.columns.labels.classes if self._out.columns.labels else ())}
+        classes = {info.name: info for info in (self.columns.labels.classes if self.columns.labels else ())}
         labels = [
             {"name": name, "parent": (classes[name].parent or "") if name in classes else "", "attributes": []}
             for name in self._labels
@@ -362,7 +364,7 @@ class _Writer:
             **({"points": {"items": points}} if points else {}),
         }
 
-    def _item(self, one: Out) -> Json:
+    def _item(self, one: WrittenImage) -> Json:
         annotations: list[Json] = []
         kept_count = 0
         for found in one.objects or ():
@@ -370,13 +372,13 @@ class _Writer:
             kept_count += bool(made)
             annotations += made
         values = one.record.values
-        kept = self._out.columns.kept
+        kept = self.columns.extra
         if _LABELS in kept:
-            annotations += [self._entry("label", self._out.classes.number(name)) for name in values.get(_LABELS) or ()]
+            annotations += [self._entry("label", self.classes.index_of(name)) for name in values.get(_LABELS) or ()]
         if _CAPTION in kept and values.get(_CAPTION):
             annotations.append({"id": 0, "type": "caption", "attributes": {}, "group": 0, "caption": values[_CAPTION]})
-        image = one.image.split("/", 2 if self._out.columns.has_split else 1)[-1]
-        item: Json = {"id": one.stem if not self._out.columns.has_split else one.stem.split("/", 1)[1]}
+        image = one.image_path.split("/", 2 if self.columns.has_split else 1)[-1]
+        item: Json = {"id": one.stem if not self.columns.has_split else one.stem.split("/", 1)[1]}
         item |= {"annotations": annotations, "image": {"path": image}}
         if one.size_wh:
             item["image"]["size"] = [one.size_wh[1], one.size_wh[0]]
@@ -387,12 +389,12 @@ class _Writer:
     def _entry(self, kind: str, label: int, **more: Any) -> Json:
         return {"id": 0, "type": kind, "attributes": {}, "group": 0, "label_id": label, **more}
 
-    def _annotations(self, found: Object, position: int, one: Out) -> list[Json]:
-        geometry = held(found, _wanted(found.geometry), one.size_wh, one.key, self._report)
+    def _annotations(self, found: Object, position: int, one: WrittenImage) -> list[Json]:
+        geometry = coerce_geometry(found, _wanted(found.geometry), one.size_wh, one.key, self.report)
         if geometry is None:
             return []
         self._ids += found.id != str(position)
-        label = self._out.classes.number(found.class_name)
+        label = self.classes.index_of(found.class_name)
         common = {"id": position, "attributes": self._attributes(found, one.key), "z_order": 0}
         if isinstance(geometry, Polygon):
             group = position if len(geometry.parts) > 1 else 0
@@ -408,7 +410,7 @@ class _Writer:
         for name, value in found.attributes.items():
             if name in ("score", "track_id") or (isinstance(value, float) and not math.isfinite(value)):
                 detail = f"{name} = {value!r}"
-                self._report.add(Action.DROPPED, "attribute", key=key, object_id=found.id, detail=detail)
+                self.report.add(FindingType.DROPPED, "attribute", key=key, object_id=found.id, detail=detail)
             else:
                 kept[name] = value
         if found.score is not None:

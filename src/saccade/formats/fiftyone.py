@@ -32,17 +32,17 @@ from saccade.core.errors import FormatError, InvalidValueError
 from saccade.core.geometry import mask_from_array, mask_to_array
 from saccade.core.objects import AttributeValue, Geometry, Mask, Object, Points, Polygon, Polyline, Ring
 from saccade.core.objects import Box as BoxShape
-from saccade.core.report import Action, Report
-from saccade.core.schema import ClassInfo, Column, Kind
-from saccade.formats._common.attributes import plain_attributes
+from saccade.core.report import ConversionReport, FindingType
+from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.formats._common.attributes import scalar_attributes
 from saccade.formats._common.boxes import fit_box
-from saccade.formats._common.index_mask import area_mask
-from saccade.formats._common.json import Json, list_of, mentions, number
-from saccade.formats._common.json_stream import load_listed
+from saccade.formats._common.index_mask import to_area_mask
+from saccade.formats._common.json import Json, contains_tokens, get_list, to_float
+from saccade.formats._common.json_stream import load_with_list
 from saccade.formats._common.options import parse_options
-from saccade.formats._common.paths import SPLIT_WORDS
-from saccade.formats._common.per_image import ByImage, ImagesOut, Labelled, Out, SizeWH
-from saccade.formats.base import Detection, Reading
+from saccade.formats._common.paths import SPLIT_NAMES
+from saccade.formats._common.per_image import ImageLabels, PerImageReader, PerImageWriter, WrittenImage
+from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 
 _FIELD = "ground_truth"
 _LISTS = {"Detections": "detections", "Polylines": "polylines", "Keypoints": "keypoints"}
@@ -80,10 +80,10 @@ class Options:
     field: str = ""
 
 
-class FiftyOne:
+class FiftyOne(Format):
     name: ClassVar[str] = "fiftyone"
     title: ClassVar[str] = "FiftyOne"
-    holds: ClassVar[str] = "boxes and masks; scores, attributes; labels of images, tags, splits; labelled or not"
+    supports: ClassVar[str] = "boxes and masks; scores, attributes; labels of images, tags, splits; labelled or not"
 
     def detect(self, source: Path) -> Detection:
         if source.is_file():
@@ -91,28 +91,28 @@ class FiftyOne:
         path = source / "samples.json"
         if not path.is_file():
             return Detection(False, "there is no samples.json")
-        found = _samples(path, Report()) if mentions(path, '"samples"') else None
+        found = _samples(path, ConversionReport()) if contains_tokens(path, '"samples"') else None
         return Detection(found is not None, f"samples.json has {'no ' if found is None else ''}samples with a filepath")
 
-    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+    def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
         """Open a folder."""
         chosen = parse_options(Options, options, "FiftyOne")
         samples = _samples(source / "samples.json", report) if (source / "samples.json").is_file() else None
         if samples is None:
             raise FormatError(f"There is no samples.json with samples in {source}.")
-        return _Reading(source, samples, chosen.field, report).open()
+        return FiftyOneReader(source, samples, chosen.field, report)
 
-    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
+    def writer(self, schema: Schema, destination: Path, report: ConversionReport, **options: Any) -> Writer:
         parse_options(Options, options, "FiftyOne")
-        _Writer(reading, destination, report).write()
+        return FiftyOneWriter(schema, destination, report)
 
 
-def _samples(path: Path, report: Report) -> Collection[Any] | None:
+def _samples(path: Path, report: ConversionReport) -> Collection[Any] | None:
     """The list of samples, some of which may be none; None where there is no such list."""
     try:
-        data, listed = load_listed(path, "samples", report)
+        data, listed = load_with_list(path, "samples", report)
     except (FormatError, OSError) as error:
-        report.add(Action.SET_ASIDE, "annotation that cannot be read", detail=str(error))
+        report.add(FindingType.SET_ASIDE, "annotation that cannot be read", detail=str(error))
         return None
     if not isinstance(data, dict) or not isinstance(data.get("samples"), list):
         return None
@@ -127,10 +127,9 @@ def _kind(value: Any) -> str:
     return str(value.get("_cls", "")) if isinstance(value, dict) else ""
 
 
-class _Reading:
-    def __init__(self, source: Path, samples: Collection[Any], field: str, report: Report) -> None:
-        self._report = report
-        self._images = ByImage(source, report, containers=("data", "images"), splits=False)
+class FiftyOneReader(PerImageReader):
+    def __init__(self, source: Path, samples: Collection[Any], field: str, report: ConversionReport) -> None:
+        super().__init__(source, report, containers=("data", "images"), split_folders=False)
         self._samples = samples
         kinds: dict[str, str] = {}
         for sample in filter(_is_sample, samples):
@@ -144,40 +143,42 @@ class _Reading:
         for name in fields:
             if name != self._field:
                 report.add(
-                    Action.DROPPED, "further field of objects", detail=f"'{name}'; choose it with --option field"
+                    FindingType.DROPPED, "further field of objects", detail=f"'{name}'; choose it with --option field"
                 )
-        self._labels = {name: kind for name, kind in kinds.items() if kind in ("Classification", "Classifications")}
+        self._label_kinds = {
+            name: kind for name, kind in kinds.items() if kind in ("Classification", "Classifications")
+        }
 
-    def open(self) -> Reading:
+    def open(self) -> RecordStream:
         names: set[str] = set()
-        labels: dict[str, set[str]] = {name: set() for name in self._labels}
+        labels: dict[str, set[str]] = {name: set() for name in self._label_kinds}
         has_tags = False
         for sample in filter(_is_sample, self._samples):
-            entry = self._images.entry(sample["filepath"], place="samples.json")
+            entry = self.labels_for(sample["filepath"], location="samples.json")
             if entry is None:
                 continue
             value = sample.get(self._field)
             entry.raw = _listed(value)
             names.update(str(one["label"]) for one in entry.raw or () if one.get("label"))
-            tags = [str(tag) for tag in list_of(sample, "tags")]
-            entry.split = next((_SPLIT_NAMES.get(tag, tag) for tag in tags if tag in SPLIT_WORDS), None)
-            if rest := tuple(dict.fromkeys(tag for tag in tags if tag not in SPLIT_WORDS and tag)):
+            tags = [str(tag) for tag in get_list(sample, "tags")]
+            entry.split = next((_SPLIT_NAMES.get(tag, tag) for tag in tags if tag in SPLIT_NAMES), None)
+            if rest := tuple(dict.fromkeys(tag for tag in tags if tag not in SPLIT_NAMES and tag)):
                 entry.values[_TAGS], has_tags = rest, True
             self._fill_labels(entry, sample, labels)
         kinds = {"Classification": Kind.LABEL, "Classifications": Kind.LABELS}
         columns = [
             Column(name, kinds[kind], tuple(map(ClassInfo, sorted(labels[name]))))
-            for name, kind in self._labels.items()
+            for name, kind in self._label_kinds.items()
         ]
         columns += [Column(_TAGS, Kind.LABELS)] if has_tags else []
-        return self._images.reading(sorted(names), self._objects, columns=columns)
+        return self.stream(sorted(names), self._objects, columns=columns)
 
-    def _fill_labels(self, entry: Labelled, sample: Json, labels: Mapping[str, set[str]]) -> None:
-        for name, kind in self._labels.items():
+    def _fill_labels(self, entry: ImageLabels, sample: Json, labels: Mapping[str, set[str]]) -> None:
+        for name, kind in self._label_kinds.items():
             value = sample.get(name)
             if not isinstance(value, dict):
                 continue
-            listed = [value] if kind == "Classification" else list_of(value, "classifications")
+            listed = [value] if kind == "Classification" else get_list(value, "classifications")
             found = [str(one["label"]) for one in listed if isinstance(one, dict) and one.get("label")]
             labels[name].update(found)
             if kind == "Classification":
@@ -185,7 +186,7 @@ class _Reading:
             else:
                 entry.values[name] = tuple(dict.fromkeys(found))
 
-    def _objects(self, raw: Sequence[Json], key: str, size_wh: SizeWH) -> Iterator[Object]:
+    def _objects(self, raw: Sequence[Json], key: str, size_wh: SizeWH | None) -> Iterator[Object]:
         used: set[str] = set()
         for position, one in enumerate(raw, 1):
             wish = one.get("saccade")
@@ -194,16 +195,16 @@ class _Reading:
                 object_id += "'"
             used.add(object_id)
             if not one.get("label"):
-                self._report.add(Action.DROPPED, "object without a class", key=key, object_id=object_id)
+                self.report.add(FindingType.DROPPED, "object without a class", key=key, object_id=object_id)
                 continue
             try:
                 geometry = self._geometry(one, key, object_id, size_wh)
             except (InvalidValueError, TypeError, ValueError, OverflowError) as error:
                 reason = "object without a usable shape"
-                self._report.add(Action.DROPPED, reason, key=key, object_id=object_id, detail=str(error)[:200])
+                self.report.add(FindingType.DROPPED, reason, key=key, object_id=object_id, detail=str(error)[:200])
                 continue
             if geometry is not None:
-                score, track = number(one.get("confidence")), one.get("index")
+                score, track = to_float(one.get("confidence")), one.get("index")
                 yield Object(
                     object_id,
                     str(one["label"]),
@@ -213,22 +214,22 @@ class _Reading:
                     self._attributes(one, key, object_id),
                 )
 
-    def _geometry(self, one: Json, key: str, object_id: str, size_wh: SizeWH) -> Geometry | None:
+    def _geometry(self, one: Json, key: str, object_id: str, size_wh: SizeWH | None) -> Geometry | None:
         if size_wh is None:
             raise InvalidValueError("The size of the image is not known.")
         width, height = size_wh
         kind = _kind(one)
         if kind == "Detection":
-            x, y, wide, high = (number(side) for side in one.get("bounding_box", ()))
+            x, y, wide, high = (to_float(side) for side in one.get("bounding_box", ()))
             corners = (x * width, y * height, (x + wide) * width, (y + high) * height)
             if isinstance(one.get("mask"), dict | str):
                 return _mask(one["mask"], corners, size_wh)
-            return fit_box(corners, size_wh, self._report, key=key, object_id=object_id, slack=_SLACK)
+            return fit_box(corners, size_wh, self.report, key=key, object_id=object_id, tolerance=_SLACK)
         if kind == "Keypoint":
-            points = [(number(x) * width, number(y) * height) for x, y in list_of(one, "points")]
+            points = [(to_float(x) * width, to_float(y) * height) for x, y in get_list(one, "points")]
             return Points(tuple(point for point in points if all(map(math.isfinite, point))))
         rings: list[Ring] = [
-            tuple((number(x) * width, number(y) * height) for x, y in ring) for ring in list_of(one, "points")
+            tuple((to_float(x) * width, to_float(y) * height) for x, y in ring) for ring in get_list(one, "points")
         ]
         if one.get("closed") or one.get("filled"):
             return Polygon(tuple((ring,) for ring in rings))
@@ -240,14 +241,14 @@ class _Reading:
         given = one.get("attributes") if isinstance(one.get("attributes"), dict) else {}
         more = {name: value for name, value in one.items() if name not in _KNOWN and value is not None}
         old = {name: value.get("value") if isinstance(value, dict) else value for name, value in (given or {}).items()}
-        return plain_attributes({**more, **old}, self._report, key=key, object_id=object_id)
+        return scalar_attributes({**more, **old}, self.report, key=key, object_id=object_id)
 
 
 def _listed(value: Any) -> list[Json] | None:
     kind = _kind(value)
     if kind in _SINGLE:
         return [value]
-    return [one for one in list_of(value, _LISTS[kind]) if isinstance(one, dict)] if kind in _LISTS else None
+    return [one for one in get_list(value, _LISTS[kind]) if isinstance(one, dict)] if kind in _LISTS else None
 
 
 def _mask(raw: Any, corners: tuple[float, float, float, float], size_wh: tuple[int, int]) -> Mask:
@@ -277,22 +278,33 @@ def _mask(raw: Any, corners: tuple[float, float, float, float], size_wh: tuple[i
     return mask_from_array(pixels > 0)
 
 
-class _Writer:
-    def __init__(self, reading: Reading, destination: Path, report: Report) -> None:
-        labels = {column.name: column.kind for column in reading.schema.of_kind(Kind.LABEL, Kind.LABELS)}
-        kept = {name: kind for name, kind in labels.items() if name not in (_FIELD, "filepath", "metadata", "id")}
-        self._out = ImagesOut(
-            reading, destination, report, folder="data", splits="kept", kept=kept, reserved=("data", "images")
+class FiftyOneWriter(PerImageWriter):
+    def __init__(self, schema: Schema, destination: Path, report: ConversionReport) -> None:
+        labels = {column.name: column.kind for column in schema.columns_of_kind(Kind.LABEL, Kind.LABELS)}
+        self._kinds = {
+            name: kind for name, kind in labels.items() if name not in (_FIELD, "filepath", "metadata", "id")
+        }
+        super().__init__(
+            schema,
+            destination,
+            report,
+            folder="data",
+            split_folders="custom",
+            extra=self._kinds,
+            reserved=("data", "images"),
         )
-        self._kinds = kept
-        self._destination, self._report = destination, report
+        path = destination / "samples.json"
+        self._file = self._open_files.enter_context(path.open("w", encoding="utf-8"))
+        self._file.write('{"samples": [')
+        self._is_first = True
 
-    def write(self) -> None:
-        with (self._destination / "samples.json").open("w", encoding="utf-8") as file:
-            file.write('{"samples": [')
-            for at, one in enumerate(self._out):
-                file.write(("," if at else "") + "\n" + json.dumps(self._sample(one), ensure_ascii=False))
-            file.write("\n]}\n")
+    def write_labels(self, one: WrittenImage) -> None:
+        self._file.write(("" if self._is_first else ",") + "\n" + json.dumps(self._sample(one), ensure_ascii=False))
+        self._is_first = False
+
+    def _finish(self) -> None:
+        super()._finish()
+        self._file.write("\n]}\n")
         fields = [
             {
                 "name": _FIELD,
@@ -303,17 +315,17 @@ class _Writer:
             }
         ]
         metadata = {"name": "saccade", "media_type": "image", "sample_fields": fields, "info": {}, "classes": {}}
-        (self._destination / "metadata.json").write_text(json.dumps(metadata, indent=1), encoding="utf-8")
-        (self._destination / "data").mkdir(exist_ok=True)
-        self._out.report_unused_classes()
+        (self.destination / "metadata.json").write_text(json.dumps(metadata, indent=1), encoding="utf-8")
+        (self.destination / "data").mkdir(exist_ok=True)
+        self.classes.report_unlisted(self.report)
 
-    def _sample(self, one: Out) -> Json:
+    def _sample(self, one: WrittenImage) -> Json:
         split = one.split if one.split in ("train", "val", "test") else None
         if one.split is not None and split is None:
-            self._report.add(Action.DROPPED, "split that is not train, val or test", key=one.key, detail=one.split)
+            self.report.add(FindingType.DROPPED, "split that is not train, val or test", key=one.key, detail=one.split)
         values = one.record.values
-        tags = [tag for tag in values.get(_TAGS) or () if tag not in SPLIT_WORDS] if _TAGS in self._kinds else []
-        sample: Json = {"filepath": one.image, "tags": [*([split] if split else []), *tags], _FIELD: None}
+        tags = [tag for tag in values.get(_TAGS) or () if tag not in SPLIT_NAMES] if _TAGS in self._kinds else []
+        sample: Json = {"filepath": one.image_path, "tags": [*([split] if split else []), *tags], _FIELD: None}
         if one.size_wh:
             sample["metadata"] = {"_cls": "ImageMetadata", "width": one.size_wh[0], "height": one.size_wh[1]}
         if one.objects is not None:
@@ -329,7 +341,7 @@ class _Writer:
             sample[name] = single[0] if kind is Kind.LABEL else {"_cls": "Classifications", "classifications": single}
         return sample
 
-    def _detection(self, found: Object, one: Out) -> Json | None:
+    def _detection(self, found: Object, one: WrittenImage) -> Json | None:
         if one.size_wh is None:
             return None
         width, height = one.size_wh
@@ -340,7 +352,7 @@ class _Writer:
                 self._drop("object without area", one.key, found, "a box")
                 return None
         else:
-            mask = area_mask(found, one.size_wh, one.key, self._report)
+            mask = to_area_mask(found, one.size_wh, one.key, self.report)
             if mask is None:
                 return None
             x1, y1, x2, y2 = mask.bounds_xyxy()
@@ -349,7 +361,7 @@ class _Writer:
             np.save(out, part, allow_pickle=False)
             packed = base64.b64encode(zlib.compress(out.getvalue())).decode()
             more["mask"] = {"$binary": {"base64": packed, "subType": "00"}}
-        self._out.classes.number(found.class_name)
+        self.classes.index_of(found.class_name)
         attributes = {}
         for name, value in found.attributes.items():
             if name in _KNOWN or (isinstance(value, float) and not math.isfinite(value)):
@@ -377,7 +389,7 @@ class _Writer:
         }
 
     def _drop(self, reason: str, key: str, found: Object, detail: str) -> None:
-        self._report.add(Action.DROPPED, reason, key=key, object_id=found.id, detail=detail)
+        self.report.add(FindingType.DROPPED, reason, key=key, object_id=found.id, detail=detail)
 
 
 FORMAT = FiftyOne()

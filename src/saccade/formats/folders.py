@@ -17,12 +17,22 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from saccade.core.errors import FormatError
-from saccade.core.report import Action, Report
+from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.formats._common.columns import ClassIndex, SupportedColumns
+from saccade.formats._common.media import copy_media
+from saccade.formats._common.names import NO_SPLIT_FOLDER, FileNames, FolderNames
 from saccade.formats._common.options import NoOptions, parse_options
-from saccade.formats._common.paths import SPLIT_WORDS, Keys, Tree, is_image_name, stem_of, tree_of, whole_text
-from saccade.formats._common.writing import NO_SPLIT_FOLDER, ClassNames, Columns, FileNames, Names, copy_media
-from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats._common.paths import (
+    SPLIT_NAMES,
+    SourceTree,
+    UniqueKeys,
+    is_image_name,
+    replace_surrogates,
+    source_tree,
+    strip_extension,
+)
+from saccade.formats.base import Detection, Format, LocalFile, Reader, Record, RecordStream, Writer
 
 UNLABELLED = "_unlabelled"
 MARKER = "saccade.json"
@@ -39,34 +49,47 @@ class _Layout:
     classes: dict[str, str] = field(default_factory=dict)
 
 
-class Folders:
+class Folders(Format):
     name: ClassVar[str] = "folders"
     title: ClassVar[str] = "class folders"
-    holds: ClassVar[str] = "one class for each image; splits; labelled or not"
+    supports: ClassVar[str] = "one class for each image; splits; labelled or not"
 
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and class folders are folders")
-        tree = tree_of(source)
+        tree = source_tree(source)
         if _marker(tree) is not None:
             return Detection(True, f"{MARKER} says so")
         if reason := _refusal(tree):
             return Detection(False, reason)
         layout = _infer(tree)
-        classes = sorted({_class_folder(image, layout.has_splits) for image in tree.each_image()} - {""})
-        if not layout.has_splits and set(classes) <= SPLIT_WORDS:
+        classes = sorted({_class_folder(image, layout.has_splits) for image in tree.iter_images()} - {""})
+        if not layout.has_splits and set(classes) <= SPLIT_NAMES:
             return Detection(False, f"its folders are splits, without classes in them: {classes}")
         if len(classes) < 2 and UNLABELLED not in classes:
             return Detection(False, f"fewer than two folders hold images: {classes}")
         return Detection(True, f"{len(classes)} folders hold images: {', '.join(classes[:5])}")
 
-    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+    def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
         """Open a folder."""
         parse_options(NoOptions, options, "class folders")
-        tree = Tree(source)
-        if not any(tree.each_image()):
-            raise FormatError(f"There are no images below {source}.", hint="Expected <class>/*.jpg.")
-        tree.report_unusable(report)
+        return FoldersReader(source, report)
+
+    def writer(self, schema: Schema, destination: Path, report: ConversionReport, **options: Any) -> Writer:
+        parse_options(NoOptions, options, "class folders")
+        return FoldersWriter(schema, destination, report)
+
+
+class FoldersReader(Reader):
+    def __init__(self, source: Path, report: ConversionReport) -> None:
+        self._tree = SourceTree(source)
+        self._report = report
+
+    def open(self) -> RecordStream:
+        tree, report = self._tree, self._report
+        if not any(tree.iter_images()):
+            raise FormatError(f"There are no images below {tree.root}.", hint="Expected <class>/*.jpg.")
+        tree.report_skipped(report)
         layout = _marker(tree) or _infer(tree)
         for folder in _folders_of_classes(tree, layout.has_splits):
             layout.classes.setdefault(folder, folder)
@@ -74,36 +97,19 @@ class Folders:
         columns = [Column("image", Kind.IMAGE), Column("label", Kind.LABEL, infos)]
         if layout.has_splits:
             columns.append(Column("split", Kind.TEXT))
-        count = sum(bool(_class_folder(image, layout.has_splits)) for image in tree.each_image())
-        return Reading(Schema(tuple(columns)), _entries(tree, layout, report), count)
-
-    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(NoOptions, options, "class folders")
-        columns = Columns(reading, report, Kind.LABEL)
-        if columns.labels is None:
-            kinds = ", ".join(f"{column.name} ({column.kind})" for column in reading.schema.columns)
-            raise FormatError(
-                f"Class folders hold a column of kind label, and there is none among {kinds}.",
-                hint="Use another format, such as coco.",
-            )
-        columns.report_class_details("parent", "color", "keypoints", "skeleton")
-        writer = _Writer(columns, destination, report)
-        for record in reading.records:
-            columns.count(record)
-            writer.record(record)
-        writer.finish()
-        columns.finish()
+        count = sum(bool(_class_folder(image, layout.has_splits)) for image in tree.iter_images())
+        return RecordStream(Schema(tuple(columns)), _entries(tree, layout, report), count)
 
 
-def _refusal(tree: Tree) -> str:
+def _refusal(tree: SourceTree) -> str:
     """What speaks against class folders, or nothing."""
-    if named := next((name for name in tree.folders_in() if name in _LABEL_FOLDERS), None):
+    if named := next((name for name in tree.subfolders() if name in _LABEL_FOLDERS), None):
         return f"it has a folder '{named}' for labels"
     if frames := next((name for name in tree.folders if name.rpartition("/")[2] == "img1"), None):
         return f"'{frames}' holds the frames of a sequence"
     if any(is_image_name(file) for file in tree.files if "/" not in file):
         return "there are images outside any class's folder"
-    if label := next((file for file in tree.below("", _LABEL_ENDINGS)), None):
+    if label := next((file for file in tree.files_below("", _LABEL_ENDINGS)), None):
         return f"it has a file of labels, {label}"
     return ""
 
@@ -114,21 +120,21 @@ def _class_folder(image: str, has_splits: bool) -> str:
     return parts[0] if parts else ""
 
 
-def _infer(tree: Tree) -> _Layout:
+def _infer(tree: SourceTree) -> _Layout:
     """Splits are there where every top folder with images is called like one and has its images in folders."""
-    tops = {image.partition("/")[0] for image in tree.each_image() if "/" in image}
-    nested = all(image.count("/") >= 2 for image in tree.each_image())
-    has_splits = bool(tops) and tops <= SPLIT_WORDS and nested
+    tops = {image.partition("/")[0] for image in tree.iter_images() if "/" in image}
+    nested = all(image.count("/") >= 2 for image in tree.iter_images())
+    has_splits = bool(tops) and tops <= SPLIT_NAMES and nested
     return _Layout(has_splits)
 
 
-def _folders_of_classes(tree: Tree, has_splits: bool) -> list[str]:
-    tops = tree.folders_in()
-    found = {name for top in tops for name in tree.folders_in(top)} if has_splits else set(tops)
+def _folders_of_classes(tree: SourceTree, has_splits: bool) -> list[str]:
+    tops = tree.subfolders()
+    found = {name for top in tops for name in tree.subfolders(top)} if has_splits else set(tops)
     return sorted(found - {UNLABELLED})
 
 
-def _marker(tree: Tree) -> _Layout | None:
+def _marker(tree: SourceTree) -> _Layout | None:
     """The layout that our own writer noted, where it is there and sound."""
     try:
         data = json.loads(tree.path(MARKER).read_bytes()) if MARKER in tree.files else None
@@ -141,58 +147,70 @@ def _marker(tree: Tree) -> _Layout | None:
         return None
     if splits is not None and not isinstance(splits, dict):
         return None
-    named = {folder: None if name is None else whole_text(str(name)) for folder, name in (splits or {}).items()}
-    return _Layout(splits is not None, named, {folder: whole_text(name) for folder, name in classes.items()})
+    named = {folder: None if name is None else replace_surrogates(str(name)) for folder, name in (splits or {}).items()}
+    return _Layout(splits is not None, named, {folder: replace_surrogates(name) for folder, name in classes.items()})
 
 
-def _entries(tree: Tree, layout: _Layout, report: Report) -> Iterator[Record]:
-    keys = Keys(report)
-    for image in tree.each_image():
+def _entries(tree: SourceTree, layout: _Layout, report: ConversionReport) -> Iterator[Record]:
+    keys = UniqueKeys(report)
+    for image in tree.iter_images():
         folder = _class_folder(image, layout.has_splits)
         if not folder:
-            report.add(Action.SET_ASIDE, "image outside any class's folder", detail=image)
+            report.add(FindingType.SET_ASIDE, "image outside any class's folder", detail=image)
             continue
         parts = image.split("/")
-        inner = stem_of("/".join(parts[1 + layout.has_splits :]))
+        inner = strip_extension("/".join(parts[1 + layout.has_splits :]))
         values: dict[str, Any] = {"label": None if folder == UNLABELLED else layout.classes[folder]}
         split = layout.splits.get(parts[0], parts[0]) if layout.has_splits else None
         if split is not None:
             values["split"] = split
-        yield Record(keys.take(inner, f"{folder}/{inner}", stem_of(image)), LocalFile(tree.path(image)), values)
+        yield Record(
+            keys.claim(inner, f"{folder}/{inner}", strip_extension(image)), LocalFile(tree.path(image)), values
+        )
 
 
-class _Writer:
-    def __init__(self, columns: Columns, destination: Path, report: Report) -> None:
-        self._columns = columns
+class FoldersWriter(Writer):
+    def __init__(self, schema: Schema, destination: Path, report: ConversionReport) -> None:
+        super().__init__()
+        self._columns = SupportedColumns(schema, report, Kind.LABEL)
+        if self._columns.labels is None:
+            kinds = ", ".join(f"{column.name} ({column.kind})" for column in schema.columns)
+            raise FormatError(
+                f"Class folders hold a column of kind label, and there is none among {kinds}.",
+                hint="Use another format, such as coco.",
+            )
+        self._columns.report_class_details("parent", "color", "keypoints", "skeleton")
         self._destination = destination
         self._report = report
         self._files = FileNames(report)
-        self._splits = Names(report, "split", reserved=(NO_SPLIT_FOLDER,))
-        self._folders = Names(report, "class", reserved=(UNLABELLED,))
-        self._classes = ClassNames(columns.labels)
+        self._splits = FolderNames(report, "split", reserved=(NO_SPLIT_FOLDER,))
+        self._folders = FolderNames(report, "class", reserved=(UNLABELLED,))
+        self._classes = ClassIndex(self._columns.labels)
         self._used_splits: dict[str, str | None] = {}
 
-    def record(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
+        self._columns.count_dropped(record)
         assert self._columns.labels is not None
         label = record.values.get(self._columns.labels.name)
         split = self._columns.split_of(record)
         top = ""
         if self._columns.has_split:
-            top = NO_SPLIT_FOLDER if split is None else self._splits.of(split)
+            top = NO_SPLIT_FOLDER if split is None else self._splits.get(split)
             self._used_splits[top] = split
         if label is not None:
-            self._classes.number(str(label))
-        folder = UNLABELLED if label is None else self._folders.of(str(label))
-        copy_media(record, self._destination / top / folder / self._files.take(record.key), self._report)
+            self._classes.index_of(str(label))
+        folder = UNLABELLED if label is None else self._folders.get(str(label))
+        copy_media(record, self._destination / top / folder / self._files.claim(record.key), self._report)
 
-    def finish(self) -> None:
-        classes = {self._folders.of(name): name for name in self._classes.numbers}
+    def _finish(self) -> None:
+        classes = {self._folders.get(name): name for name in self._classes.indices}
         for top in self._used_splits or ("",):
             for folder in classes:
                 (self._destination / top / folder).mkdir(parents=True, exist_ok=True)
         splits = self._used_splits if self._columns.has_split else None
         data = {"format": "folders", "splits": splits, "classes": classes}
         (self._destination / MARKER).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        self._columns.report_dropped()
 
 
 FORMAT = Folders()

@@ -34,15 +34,16 @@ from saccade.core.objects import (
     Polyline,
 )
 from saccade.core.objects import RotatedBox as Rotated
-from saccade.core.report import Action, Report
-from saccade.formats._common.attributes import plain_attributes
+from saccade.core.report import ConversionReport, FindingType
+from saccade.core.schema import Schema
+from saccade.formats._common.attributes import scalar_attributes
 from saccade.formats._common.boxes import fit_box
-from saccade.formats._common.geometry import held
-from saccade.formats._common.json import Json, list_of, load_json, mentions, number, own
+from saccade.formats._common.geometry import coerce_geometry
+from saccade.formats._common.json import Json, contains_tokens, get_list, load_json, saccade_extra, to_float
 from saccade.formats._common.options import NoOptions, parse_options
-from saccade.formats._common.paths import stem_of, tree_of
-from saccade.formats._common.per_image import ByImage, ImagesOut, SizeWH
-from saccade.formats.base import Detection, Reading
+from saccade.formats._common.paths import source_tree, strip_extension
+from saccade.formats._common.per_image import PerImageReader, PerImageWriter, WrittenImage
+from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 
 _ENDINGS = (".geojson", ".json")
 _CLASS_NAMES = ("class", "label", "name", "type", "category")
@@ -50,76 +51,87 @@ _OWN_PROPERTIES = ("classification", "saccade", "objectType", "isLocked", "color
 _NO_CLASS = "object"
 
 
-class GeoJson:
+class GeoJson(Format):
     name: ClassVar[str] = "geojson"
     title: ClassVar[str] = "GeoJSON"
-    holds: ClassVar[str] = (
+    supports: ClassVar[str] = (
         "boxes, polygons with holes, lines, points, keypoints; attributes, scores, tracks; labelled or not"
     )
 
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and GeoJSON is read from a folder with its images")
-        files = list(tree_of(source).below("", _ENDINGS))
+        files = list(source_tree(source).files_below("", _ENDINGS))
         if not files:
             return Detection(False, "there is no GeoJSON file in it")
-        likely = (file for file in files if mentions(source / file, '"Feature'))
-        found = next((file for file in likely if _features(source / file, Report()) is not None), None)
+        likely = (file for file in files if contains_tokens(source / file, '"Feature'))
+        found = next((file for file in likely if _features(source / file, ConversionReport()) is not None), None)
         if found is None:
             return Detection(False, f"{files[0]} is no FeatureCollection")
         return Detection(True, f"{found} is a FeatureCollection")
 
-    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+    def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
         """Open a folder."""
         parse_options(NoOptions, options, "GeoJSON")
-        images = ByImage(source, report)
+        return GeoJsonReader(source, report)
+
+    def writer(self, schema: Schema, destination: Path, report: ConversionReport, **options: Any) -> Writer:
+        parse_options(NoOptions, options, "GeoJSON")
+        return GeoJsonWriter(schema, destination, report)
+
+
+class GeoJsonReader(PerImageReader):
+    def open(self) -> RecordStream:
         names: set[str] = set()
         count = 0
-        for file in images.tree.below("", _ENDINGS):
-            features = _features(images.tree.path(file), report)
+        for file in self.tree.files_below("", _ENDINGS):
+            features = _features(self.tree.path(file), self.report)
             if features is None:
                 continue
             count += 1
-            entry = images.entry(stem_of(file), place=file)
+            entry = self.labels_for(strip_extension(file), location=file)
             if entry is None:
                 continue
             if entry.raw is not None:
-                report.add(Action.SET_ASIDE, "second annotation of an image", detail=file)
+                self.report.add(FindingType.SET_ASIDE, "second annotation of an image", detail=file)
                 continue
             entry.raw = features
             names.update(_class_of(one) for one in features)
         if not count:
-            raise FormatError(f"No GeoJSON file below {source} is a FeatureCollection.")
-        return images.reading(sorted(names), lambda raw, key, size: _objects(raw, key, size, report))
-
-    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        parse_options(NoOptions, options, "GeoJSON")
-        out = ImagesOut(reading, destination, report, folder="images")
-        for one in out:
-            if one.objects is not None:
-                features = [made for found in one.objects if (made := _feature(found, one.key, one.size_wh, report))]
-                for found in one.objects:
-                    out.classes.number(found.class_name)
-                data = {"type": "FeatureCollection", "features": features}
-                path = (destination / one.image).with_suffix(".geojson")
-                path.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
-        if not any(destination.rglob("*.geojson")):
-            (destination / "images").mkdir(exist_ok=True)
-        out.report_unused_classes()
+            raise FormatError(f"No GeoJSON file below {self.tree.root} is a FeatureCollection.")
+        return self.stream(sorted(names), lambda raw, key, size: _objects(raw, key, size, self.report))
 
 
-def _features(path: Path, report: Report) -> list[Json] | None:
+class GeoJsonWriter(PerImageWriter):
+    def write_labels(self, one: WrittenImage) -> None:
+        if one.objects is None:
+            return
+        features = [made for found in one.objects if (made := _feature(found, one.key, one.size_wh, self.report))]
+        for found in one.objects:
+            self.classes.index_of(found.class_name)
+        data = {"type": "FeatureCollection", "features": features}
+        path = (self.destination / one.image_path).with_suffix(".geojson")
+        path.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+
+    def _finish(self) -> None:
+        super()._finish()
+        if not any(self.destination.rglob("*.geojson")):
+            (self.destination / "images").mkdir(exist_ok=True)
+        self.classes.report_unlisted(self.report)
+
+
+def _features(path: Path, report: ConversionReport) -> list[Json] | None:
     """The features of a file; None where it is no collection."""
     try:
         data = load_json(path, report)
     except (FormatError, OSError) as error:
-        report.add(Action.SET_ASIDE, "annotation that cannot be read", key=path.name, detail=str(error))
+        report.add(FindingType.SET_ASIDE, "annotation that cannot be read", key=path.name, detail=str(error))
         return None
     if isinstance(data, list) and data and all(_is_feature(one) for one in data):  # older QuPath
         return data
     if not isinstance(data, dict) or data.get("type") != "FeatureCollection":
         return None
-    return [one for one in list_of(data, "features") if isinstance(one, dict)]
+    return [one for one in get_list(data, "features") if isinstance(one, dict)]
 
 
 def _is_feature(one: Any) -> bool:
@@ -140,7 +152,7 @@ def _class_of(feature: Json) -> str:
     return next((value for value in found if isinstance(value, str) and value), _NO_CLASS)
 
 
-def _objects(features: Sequence[Json], key: str, size_wh: SizeWH, report: Report) -> Iterator[Object]:
+def _objects(features: Sequence[Json], key: str, size_wh: SizeWH | None, report: ConversionReport) -> Iterator[Object]:
     used: set[str] = set()
     for position, feature in enumerate(features, 1):
         properties, wish = _properties(feature), feature.get("id")
@@ -149,15 +161,19 @@ def _objects(features: Sequence[Json], key: str, size_wh: SizeWH, report: Report
             object_id += "'"
         used.add(object_id)
         try:
-            geometry = _geometry(feature, own(properties), key, object_id, size_wh, report)
+            geometry = _geometry(feature, saccade_extra(properties), key, object_id, size_wh, report)
         except (InvalidValueError, TypeError, IndexError, KeyError, ValueError, OverflowError) as error:
             report.add(
-                Action.DROPPED, "object without a usable shape", key=key, object_id=object_id, detail=str(error)[:200]
+                FindingType.DROPPED,
+                "object without a usable shape",
+                key=key,
+                object_id=object_id,
+                detail=str(error)[:200],
             )
             continue
         if geometry is not None:
-            extra = own(properties)
-            score, track = number(extra.get("score")), extra.get("track")
+            extra = saccade_extra(properties)
+            score, track = to_float(extra.get("score")), extra.get("track")
             yield Object(
                 object_id,
                 _class_of(feature),
@@ -169,7 +185,7 @@ def _objects(features: Sequence[Json], key: str, size_wh: SizeWH, report: Report
 
 
 def _points(raw: Any) -> list[tuple[float, float]]:
-    return [(number(point[0]), number(point[1])) for point in raw]
+    return [(to_float(point[0]), to_float(point[1])) for point in raw]
 
 
 def _ring(raw: Any) -> tuple[tuple[float, float], ...]:
@@ -177,7 +193,9 @@ def _ring(raw: Any) -> tuple[tuple[float, float], ...]:
     return tuple(points[:-1] if len(points) > 3 and points[0] == points[-1] else points)
 
 
-def _geometry(feature: Json, extra: Json, key: str, object_id: str, size_wh: SizeWH, report: Report) -> Geometry | None:
+def _geometry(
+    feature: Json, extra: Json, key: str, object_id: str, size_wh: SizeWH | None, report: ConversionReport
+) -> Geometry | None:
     shape = feature.get("geometry")
     shape = shape if isinstance(shape, dict) else {}
     raw = shape.get("coordinates")
@@ -186,7 +204,7 @@ def _geometry(feature: Json, extra: Json, key: str, object_id: str, size_wh: Siz
     make = _SHAPES.get(str(shape.get("type")))
     if make is None:
         reason = "shape of a kind that is not known"
-        report.add(Action.DROPPED, reason, key=key, object_id=object_id, detail=repr(shape.get("type"))[:100])
+        report.add(FindingType.DROPPED, reason, key=key, object_id=object_id, detail=repr(shape.get("type"))[:100])
         return None
     made = make(raw)
     if extra.get("box"):
@@ -208,29 +226,29 @@ def _keypoints(raw: Json) -> Keypoints:
     return Keypoints(
         tuple(_points(raw["points"])),
         tuple(int(seen) for seen in raw["visibility"]),
-        Box(*(number(side) for side in box)) if box else None,
+        Box(*(to_float(side) for side in box)) if box else None,
         raw.get("area"),
     )
 
 
-def _attributes(properties: Json, key: str, object_id: str, report: Report) -> dict[str, AttributeValue]:
+def _attributes(properties: Json, key: str, object_id: str, report: ConversionReport) -> dict[str, AttributeValue]:
     taken = set(_OWN_PROPERTIES)
     if not isinstance(properties.get("classification"), dict):
         taken.update(_CLASS_NAMES)
     given = {name: value for name, value in properties.items() if name not in taken}
-    return plain_attributes(given, report, key=key, object_id=object_id)
+    return scalar_attributes(given, report, key=key, object_id=object_id)
 
 
-def _feature(found: Object, key: str, size_wh: SizeWH, report: Report) -> Json | None:
+def _feature(found: Object, key: str, size_wh: SizeWH | None, report: ConversionReport) -> Json | None:
     wanted = "polygon" if isinstance(found.geometry, Mask | Rotated | Ellipse) else ""
-    geometry = held(found, wanted, size_wh, key, report)
+    geometry = coerce_geometry(found, wanted, size_wh, key, report)
     if geometry is None:
         return None
     properties: Json = {"objectType": "annotation", "classification": {"name": found.class_name}}
     for name, value in found.attributes.items():
         is_number = not isinstance(value, float) or math.isfinite(value)
         if name in _OWN_PROPERTIES or not is_number:
-            report.add(Action.DROPPED, "attribute", key=key, object_id=found.id, detail=f"{name} = {value!r}")
+            report.add(FindingType.DROPPED, "attribute", key=key, object_id=found.id, detail=f"{name} = {value!r}")
         else:
             properties[name] = value
     extra: Json = {}

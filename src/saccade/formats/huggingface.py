@@ -19,24 +19,25 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from saccade.core.errors import FormatError, SaccadeError
+from saccade.core.errors import FormatError
 from saccade.core.objects import AttributeValue, Object
-from saccade.core.report import Action, Report
+from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats._common.attributes import plain_attributes
-from saccade.formats._common.boxes import fit_box, notice_duplicates
-from saccade.formats._common.json import Json, number
-from saccade.formats._common.options import one_of, parse_options
-from saccade.formats._common.paths import Keys, Tree, stem_of, tree_of, whole_text
-from saccade.formats._common.per_image import ByImage, ImagesOut, Labelled, SizeWH
-from saccade.formats._common.text import lines_of, records_of
-from saccade.formats._common.writing import SPLIT, ObjectLosses, image_size_wh
-from saccade.formats.base import Detection, Reading, Record
+from saccade.formats._common.attributes import scalar_attributes
+from saccade.formats._common.boxes import fit_box, report_duplicates
+from saccade.formats._common.json import Json, to_float
+from saccade.formats._common.losses import LossCounter
+from saccade.formats._common.media import try_image_size_wh
+from saccade.formats._common.names import SPLIT
+from saccade.formats._common.options import check_choice, parse_options
+from saccade.formats._common.paths import SourceTree, UniqueKeys, replace_surrogates, source_tree, strip_extension
+from saccade.formats._common.per_image import ImageLabels, PerImageReader, PerImageWriter, WrittenImage
+from saccade.formats._common.text import read_csv_records, read_lines
+from saccade.formats.base import Detection, Format, Reader, Record, RecordStream, SizeWH, Writer
 
 _METADATA = ("metadata.jsonl", "metadata.csv")
 _CATEGORIES = ("category", "categories", "label", "labels", "class", "classes", "name", "class_name", "category_id")
@@ -59,7 +60,7 @@ class Options:
     layout: str = "imagefolder"
 
     def __post_init__(self) -> None:
-        one_of("layout", self.layout, _LAYOUTS)
+        check_choice("layout", self.layout, _LAYOUTS)
 
 
 @dataclass(frozen=True)
@@ -74,48 +75,51 @@ class InTable:
         return self.data
 
 
-class HuggingFace:
+class HuggingFace(Format):
     name: ClassVar[str] = "huggingface"
     title: ClassVar[str] = "Hugging Face datasets"
-    holds: ClassVar[str] = "boxes; scores, tracks, attributes; a label of the image; labelled or not"
+    supports: ClassVar[str] = "boxes; scores, tracks, attributes; a label of the image; labelled or not"
 
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(source.suffix == ".parquet" and _image_column(source) != "", f"{source.name} is a file")
-        tree = tree_of(source)
+        tree = source_tree(source)
         found = next(
             (file for file in tree.files if file.rpartition("/")[2] in _METADATA and _names_files(source / file)), ""
         )
         if found:
             return Detection(True, f"{found} has {_FILE}")
-        for file in tree.below("", (".parquet",)):
+        for file in tree.files_below("", (".parquet",)):
             if column := _image_column(source / file):
                 return Detection(True, f"{file} has the images in '{column}'")
         return Detection(False, f"there is no metadata.jsonl with {_FILE} and no Parquet file with images")
 
-    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+    def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
         """Open a folder or one Parquet file."""
         parse_options(Options, options, "Hugging Face")
-        files = [source] if source.is_file() else [source / file for file in Tree(source).below("", (".parquet",))]
+        files = (
+            [source]
+            if source.is_file()
+            else [source / file for file in SourceTree(source).files_below("", (".parquet",))]
+        )
         tables = [file for file in files if _image_column(file)]
-        return _Tables(tables, report).open() if tables else _read_folder(source, report)
+        return ParquetReader(tables, report) if tables else ImageFolderReader(source, report)
 
-    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
+    def writer(self, schema: Schema, destination: Path, report: ConversionReport, **options: Any) -> Writer:
         chosen = parse_options(Options, options, "Hugging Face")
-        with ExitStack() as stack:
-            _Writer(reading, destination, report, chosen.layout, stack).write()
+        return HuggingFaceWriter(schema, destination, report, chosen.layout)
 
 
 def _names_files(path: Path) -> bool:
-    first = next(iter(_metadata_rows(path, Report())), {})
+    first = next(iter(_metadata_rows(path, ConversionReport())), {})
     return isinstance(first.get(_FILE), str)
 
 
-def _metadata_rows(path: Path, report: Report) -> Iterator[Json]:
+def _metadata_rows(path: Path, report: ConversionReport) -> Iterator[Json]:
     if path.suffix == ".csv":
-        yield from (dict(row) for _, row in records_of(path))
+        yield from (dict(row) for _, row in read_csv_records(path))
         return
-    for number_, line in enumerate(lines_of(path), 1):
+    for number_, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
         try:
@@ -125,7 +129,7 @@ def _metadata_rows(path: Path, report: Report) -> Iterator[Json]:
         if isinstance(row, dict):
             yield row
         else:
-            report.add(Action.SET_ASIDE, "line that cannot be read", detail=f"{path.name}, {number_}")
+            report.add(FindingType.SET_ASIDE, "line that cannot be read", detail=f"{path.name}, {number_}")
 
 
 def _split_of(path: str) -> str | None:
@@ -136,7 +140,7 @@ def _split_of(path: str) -> str | None:
 class _Rows:
     """What rows say of images, whatever they come from."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: ConversionReport) -> None:
         self._report = report
         self.classes: dict[str, None] = {}
         self.labels: dict[str, None] = {}
@@ -162,7 +166,7 @@ class _Rows:
         found = [Column("label", Kind.LABEL, tuple(map(ClassInfo, self.labels)))] if self.labels else []
         return found + ([Column(_EXTRAS, Kind.TABLE)] if self.has_extras else [])
 
-    def objects(self, raw: Sequence[Json], key: str, size_wh: SizeWH) -> Iterator[Object]:
+    def objects(self, raw: Sequence[Json], key: str, size_wh: SizeWH | None) -> Iterator[Object]:
         used: set[str] = set()
         for position, one in enumerate(raw, 1):
             object_id = str(one.get("id") or position)
@@ -170,11 +174,11 @@ class _Rows:
                 object_id += "'"
             used.add(object_id)
             if not one["class"]:
-                self._report.add(Action.DROPPED, "object without a class", key=key, object_id=object_id)
+                self._report.add(FindingType.DROPPED, "object without a class", key=key, object_id=object_id)
                 continue
             box = fit_box(_corners(one), size_wh, self._report, key=key, object_id=object_id)
             if box is not None:
-                score, track = number(one.get("score")), one.get("track")
+                score, track = to_float(one.get("score")), one.get("track")
                 yield Object(
                     object_id,
                     one["class"],
@@ -194,7 +198,7 @@ class _Rows:
         more = {name: value for name, value in one.items() if name not in known}
         found = {**more, **(given if isinstance(given, dict) else {})}
         plain = {name: value for name, value in found.items() if value is not None}
-        return plain_attributes(plain, self._report, key=key, object_id=object_id, finite=False)
+        return scalar_attributes(plain, self._report, key=key, object_id=object_id, finite=False)
 
 
 def _corners(one: Json) -> tuple[float, float, float, float]:
@@ -202,7 +206,7 @@ def _corners(one: Json) -> tuple[float, float, float, float]:
     sides = exact if isinstance(exact, list) else one.get("bbox")
     if not isinstance(sides, list) or len(sides) != 4:
         return (math.nan,) * 4
-    x, y, width, height = (number(side) for side in sides)
+    x, y, width, height = (to_float(side) for side in sides)
     return (x, y, width, height) if isinstance(exact, list) else (x, y, x + width, y + height)
 
 
@@ -232,23 +236,28 @@ def _named(value: Any, names: Sequence[str]) -> str:
         return ""
     if isinstance(value, int):
         return names[value] if 0 <= value < len(names) else f"class-{value}" if not names else ""
-    return whole_text(str(value))
+    return replace_surrogates(str(value))
 
 
-def _read_folder(source: Path, report: Report) -> Reading:
-    images, rows = ByImage(source, report, containers=("images", "data"), renamed=_SPLITS), _Rows(report)
-    files = [file for file in images.tree.files if file.rpartition("/")[2] in _METADATA]
-    if not files:
-        raise FormatError(f"There is no metadata.jsonl and no Parquet file with images below {source}.")
-    for file in files:
-        for row in _metadata_rows(images.tree.path(file), report):
-            entry = images.entry(str(row.get(_FILE)), file.rpartition("/")[0], place=file)
-            if entry is not None:
-                _fill(entry, row, rows)
-    return images.reading(sorted(rows.classes), rows.objects, columns=rows.columns())
+class ImageFolderReader(PerImageReader):
+    def __init__(self, source: Path, report: ConversionReport) -> None:
+        super().__init__(source, report, containers=("images", "data"), split_aliases=_SPLITS)
+
+    def open(self) -> RecordStream:
+        rows = _Rows(self.report)
+        files = [file for file in self.tree.files if file.rpartition("/")[2] in _METADATA]
+        if not files:
+            message = f"There is no metadata.jsonl and no Parquet file with images below {self.tree.root}."
+            raise FormatError(message)
+        for file in files:
+            for row in _metadata_rows(self.tree.path(file), self.report):
+                entry = self.labels_for(str(row.get(_FILE)), file.rpartition("/")[0], location=file)
+                if entry is not None:
+                    _fill(entry, row, rows)
+        return self.stream(sorted(rows.classes), rows.objects, columns=rows.columns())
 
 
-def _fill(entry: Labelled, row: Json, rows: _Rows) -> None:
+def _fill(entry: ImageLabels, row: Json, rows: _Rows) -> None:
     raw, values = rows.values(row, (), ())
     entry.raw = raw
     entry.values.update(values)
@@ -269,16 +278,16 @@ def _image_column(path: Path) -> str:
     return next((field.name for field in fields if field.type.get_field_index("bytes") >= 0), "")
 
 
-class _Tables:
-    """Parquet files."""
+class ParquetReader(Reader):
+    """Reads Parquet files that hold the images."""
 
-    def __init__(self, files: list[Path], report: Report) -> None:
+    def __init__(self, files: list[Path], report: ConversionReport) -> None:
         self._files, self._report = files, report
 
-    def open(self) -> Reading:
+    def open(self) -> RecordStream:
         from pyarrow import parquet
 
-        rows, count = _Rows(Report()), 0
+        rows, count = _Rows(ConversionReport()), 0
         named: dict[str, None] = {}
         for path in self._files:
             table = parquet.ParquetFile(path)
@@ -294,7 +303,7 @@ class _Tables:
         self._splits = [_split_of(path.name) for path in self._files]
         if any(self._splits) or any("split" in parquet.read_schema(path).names for path in self._files):
             columns.append(Column(SPLIT, Kind.TEXT))
-        return Reading(Schema(tuple(columns)), self._records(), count)
+        return RecordStream(Schema(tuple(columns)), self._records(), count)
 
     def _rows(self, table: Any, columns: list[str]) -> Iterator[Json]:
         for batch in table.iter_batches(_BATCH, columns=columns):
@@ -303,7 +312,7 @@ class _Tables:
     def _records(self) -> Iterator[Record]:
         from pyarrow import parquet
 
-        keys, rows = Keys(self._report), _Rows(self._report)
+        keys, rows = UniqueKeys(self._report), _Rows(self._report)
         for path, split in zip(self._files, self._splits, strict=True):
             table, image = parquet.ParquetFile(path), _image_column(path)
             names, labels = _class_names(table.schema_arrow)
@@ -311,25 +320,18 @@ class _Tables:
                 held = row.pop(image) or {}
                 data, name = held.get("bytes"), str(held.get("path") or f"{path.stem}-{number_}")
                 if not isinstance(data, bytes):
-                    self._report.add(Action.SET_ASIDE, "row without an image", detail=f"{path.name}, {number_}")
+                    self._report.add(FindingType.SET_ASIDE, "row without an image", detail=f"{path.name}, {number_}")
                     continue
                 raw, values = rows.values(row, names, labels)
-                key = keys.take(stem_of(whole_text(name.replace("\\", "/"))), f"{path.stem}-{number_}")
-                size = _size_of(data)
+                key = keys.claim(strip_extension(replace_surrogates(name.replace("\\", "/"))), f"{path.stem}-{number_}")
+                size = try_image_size_wh(data)
                 if raw is not None:
                     values["objects"] = tuple(rows.objects(raw, key, size))
-                    notice_duplicates(values["objects"], key, self._report)
+                    report_duplicates(values["objects"], key, self._report)
                 stated = row.get(SPLIT)
                 if isinstance(stated, str) or split is not None:
                     values[SPLIT] = stated if isinstance(stated, str) else split
                 yield Record(key, InTable(name.rpartition("/")[2], data), {"objects": None, **values}, size)
-
-
-def _size_of(data: bytes) -> SizeWH:
-    try:
-        return image_size_wh(data)
-    except (SaccadeError, OSError):
-        return None
 
 
 def _class_names(schema: Any) -> tuple[list[str], list[str]]:
@@ -347,52 +349,57 @@ def _names_in(feature: Any) -> list[str]:
     if not isinstance(feature, dict):
         return []
     if isinstance(feature.get("names"), list):
-        return [whole_text(str(name)) for name in feature["names"]]
+        return [replace_surrogates(str(name)) for name in feature["names"]]
     return next((found for one in feature.values() if (found := _names_in(one))), [])
 
 
-class _Writer:
-    def __init__(self, reading: Reading, destination: Path, report: Report, layout: str, stack: ExitStack) -> None:
+class HuggingFaceWriter(PerImageWriter):
+    def __init__(self, schema: Schema, destination: Path, report: ConversionReport, layout: str) -> None:
         self._parquet = layout == "parquet"
-        folder = ".images" if self._parquet else ""
-        kept = {"label": Kind.LABEL, _EXTRAS: Kind.TABLE}
-        reserved = (*_SPLITS, "images", "data")
-        self._out = ImagesOut(reading, destination, report, folder=folder, splits="kept", kept=kept, reserved=reserved)
-        self._destination, self._stack = destination, stack
-        self._losses = ObjectLosses(report, attributes=True, tracks=True, scores=True)
+        super().__init__(
+            schema,
+            destination,
+            report,
+            folder=".images" if self._parquet else "",
+            split_folders="custom",
+            extra={"label": Kind.LABEL, _EXTRAS: Kind.TABLE},
+            reserved=(*_SPLITS, "images", "data"),
+        )
+        self._losses = LossCounter(report, attributes=True, tracks=True, scores=True)
         self._files: dict[str, Any] = {}
-        self._report = report
 
-    def write(self) -> None:
-        for one in self._out:
-            row: Json = {"objects": None if one.objects is None else self._objects(one.objects, one.key)}
-            for name in self._out.columns.kept:
-                if one.record.values.get(name) is not None:
-                    row[name] = one.record.values[name]
-            if one.split is not None:
-                row[SPLIT] = one.split
-            self._add(row, one.image, one.split)
+    def write_labels(self, one: WrittenImage) -> None:
+        row: Json = {"objects": None if one.objects is None else self._objects(one.objects, one.key)}
+        for name in self.columns.extra:
+            if one.record.values.get(name) is not None:
+                row[name] = one.record.values[name]
+        if one.split is not None:
+            row[SPLIT] = one.split
+        self._add(row, one.image_path, one.split)
+
+    def _finish(self) -> None:
+        super()._finish()
         if not self._files and not self._parquet:
-            (self._destination / "metadata.jsonl").touch()
+            (self.destination / "metadata.jsonl").touch()
         if self._parquet:
-            for path in sorted((self._destination / ".images").rglob("*"), reverse=True):
+            for path in sorted((self.destination / ".images").rglob("*"), reverse=True):
                 path.rmdir()
-            if (self._destination / ".images").is_dir():
-                (self._destination / ".images").rmdir()
+            if (self.destination / ".images").is_dir():
+                (self.destination / ".images").rmdir()
             if not self._files:
                 self._parquet_file("all")
-        self._out.report_unused_classes()
+        self.classes.report_unlisted(self.report)
 
     def _objects(self, objects: Sequence[Object], key: str) -> dict[str, list[Any]]:
         columns: dict[str, list[Any]] = {
             name: [] for name in ("id", "bbox", "box_xyxy", "category", "score", "track", "attributes")
         }
         for position, found in enumerate(objects, 1):
-            self._losses.note(key, found, position)
+            self._losses.count(key, found, position)
             bounds = self._losses.bounds_xyxy(key, found)
             if bounds is None:
                 continue
-            self._out.classes.number(found.class_name)
+            self.classes.index_of(found.class_name)
             x1, y1, x2, y2 = bounds
             cells = (
                 found.id,
@@ -410,12 +417,12 @@ class _Writer:
     def _add(self, row: Json, image: str, split: str | None) -> None:
         word = _FOLDERS.get(split or "", "all")
         if not self._parquet:
-            path = self._destination / "metadata.jsonl"
-            file = self._files.get("") or self._stack.enter_context(path.open("w", encoding="utf-8", newline="\n"))
+            path = self.destination / "metadata.jsonl"
+            file = self._files.get("") or self._open_files.enter_context(path.open("w", encoding="utf-8", newline="\n"))
             self._files[""] = file
             file.write(json.dumps({_FILE: image, **row}, ensure_ascii=False) + "\n")
             return
-        held = self._destination / image
+        held = self.destination / image
         row["image"] = {"bytes": held.read_bytes(), "path": image.removeprefix(".images/")}
         held.unlink()
         if isinstance(row.get(_EXTRAS), Mapping | list):
@@ -426,10 +433,10 @@ class _Writer:
         from pyarrow import parquet
 
         if word not in self._files:
-            folder = self._destination / "data"
+            folder = self.destination / "data"
             folder.mkdir(exist_ok=True)
             path = folder / f"{word}-00000-of-00001.parquet"
-            self._files[word] = self._stack.enter_context(parquet.ParquetWriter(path, _schema()))
+            self._files[word] = self._open_files.enter_context(parquet.ParquetWriter(path, _schema()))
         return self._files[word]
 
 

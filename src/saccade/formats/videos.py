@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from saccade.core.errors import FormatError, SaccadeError
-from saccade.core.report import Action, Report
+from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Column, Kind, Schema
-from saccade.formats._common.options import one_of, parse_options
-from saccade.formats._common.paths import Keys, Tree, is_video_name, stem_of, tree_of
-from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats._common.options import check_choice, parse_options
+from saccade.formats._common.paths import SourceTree, UniqueKeys, is_video_name, source_tree, strip_extension
+from saccade.formats.base import Detection, Format, LocalFile, Reader, Record, RecordStream, Writer
 
 
 @dataclass(frozen=True)
@@ -51,53 +51,66 @@ class VideoOptions:
         return found
 
 
-class Videos:
+class Videos(Format):
     name: ClassVar[str] = "videos"
     title: ClassVar[str] = "videos without labels"
-    holds: ClassVar[str] = "no labels"
+    supports: ClassVar[str] = "no labels"
     fallback: ClassVar[bool] = True
 
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             matches = is_video_name(source.name)
             return Detection(matches, "it is a video" if matches else "it is a file, but not a video")
-        tree = tree_of(source)
-        found, images = _videos(tree), tree.images()
+        tree = source_tree(source)
+        found, images = _videos(tree), list(tree.iter_images())
         if found and images:
             return Detection(False, f"there are {len(images)} images beside {len(found)} videos")
         return Detection(bool(found), f"there are {len(found)} videos in it" if found else "there are no videos in it")
 
-    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+    def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
         """Open a folder, or one video."""
         chosen = parse_options(VideoOptions, options, "videos")
-        whole = one_of("frames", chosen.frames, ("all", "none")) == "none"
+        whole = check_choice("frames", chosen.frames, ("all", "none")) == "none"
         every, fps = chosen.every_frame(), chosen.frames_a_second()
-        keys = Keys(report)
-        if source.is_file():
-            files = [(keys.take(source.stem), source)]
-        else:
-            tree = Tree(source)
-            tree.report_unusable(report)
-            files = [(keys.take(stem_of(name), name), tree.path(name)) for name in _videos(tree)]
-        if not files:
-            raise FormatError(f"There are no videos below {source}.", hint="Check the path.")
-        if whole:
-            records = (Record(key, LocalFile(path)) for key, path in files)
-            return Reading(Schema((Column("video", Kind.VIDEO),)), records, len(files))
-        schema = Schema((Column("image", Kind.IMAGE), Column("time", Kind.NUMBER)))
-        return Reading(schema, _frames(files, every, fps, report))
+        return VideosReader(source, report, whole=whole, every=every, fps=fps)
 
-    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
+    def writer(self, schema: Schema, destination: Path, report: ConversionReport, **options: Any) -> Writer:
         raise FormatError(
             "Videos are not written.", hint="Write the frames as pictures: --format images, or one with labels."
         )
 
 
-def _videos(tree: Tree) -> list[str]:
+class VideosReader(Reader):
+    def __init__(self, source: Path, report: ConversionReport, *, whole: bool, every: int, fps: float | None) -> None:
+        self._source = source
+        self._report = report
+        self._whole = whole
+        self._every = every
+        self._fps = fps
+
+    def open(self) -> RecordStream:
+        source, report = self._source, self._report
+        keys = UniqueKeys(report)
+        if source.is_file():
+            files = [(keys.claim(source.stem), source)]
+        else:
+            tree = SourceTree(source)
+            tree.report_skipped(report)
+            files = [(keys.claim(strip_extension(name), name), tree.path(name)) for name in _videos(tree)]
+        if not files:
+            raise FormatError(f"There are no videos below {source}.", hint="Check the path.")
+        if self._whole:
+            records = (Record(key, LocalFile(path)) for key, path in files)
+            return RecordStream(Schema((Column("video", Kind.VIDEO),)), records, len(files))
+        schema = Schema((Column("image", Kind.IMAGE), Column("time", Kind.NUMBER)))
+        return RecordStream(schema, _frames(files, self._every, self._fps, report))
+
+
+def _videos(tree: SourceTree) -> list[str]:
     return [name for name in tree.files if is_video_name(name)]
 
 
-def _frames(files: list[tuple[str, Path]], every: int, fps: float | None, report: Report) -> Iterator[Record]:
+def _frames(files: list[tuple[str, Path]], every: int, fps: float | None, report: ConversionReport) -> Iterator[Record]:
     from saccade.media.video import Video
 
     for key, path in files:
@@ -105,7 +118,7 @@ def _frames(files: list[tuple[str, Path]], every: int, fps: float | None, report
             with Video(path) as video:
                 index = video.index
         except SaccadeError as error:
-            report.add(Action.SET_ASIDE, "video that cannot be used", key=key, detail=str(error))
+            report.add(FindingType.SET_ASIDE, "video that cannot be used", key=key, detail=str(error))
             continue
         for number in index.sampled(every=every, fps=fps):
             values = {"time": index.time_of(number)}

@@ -16,7 +16,7 @@ from saccade.core.objects import Box, Object, Objects
 from saccade.models.components.base import Predictions
 from saccade.models.device import autocast, best_device, best_precision
 from saccade.models.factory import VisionModel
-from saccade.models.preprocess import ImageArray, Placement, fit_image, normalize
+from saccade.models.preprocess import ImageArray, LetterboxTransform, fit_image, normalize
 
 ReadImage = Callable[[], ImageArray]
 
@@ -36,11 +36,11 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class _PreparedImage:
     key: str
     size_wh: tuple[int, int] = (0, 0)
     tensor: Tensor | None = None
-    placement: Placement | None = None
+    transform: LetterboxTransform | None = None
     error: SaccadeError | None = None
 
 
@@ -74,25 +74,25 @@ class Predictor:
 
         An image whose function raises SaccadeError gives a prediction with that error; the rest goes on.
         """
-        batch: list[_Prepared] = []
-        for prepared in _in_parallel(images, self._prepare, workers, 2 * self.batch_size):
+        batch: list[_PreparedImage] = []
+        for prepared in _map_in_order(images, self._prepare, workers, 2 * self.batch_size):
             batch.append(prepared)
             if len(batch) == self.batch_size:
                 yield from self._predict_batch(batch)
                 batch = []
         yield from self._predict_batch(batch)
 
-    def _prepare(self, key: str, read: ReadImage) -> _Prepared:
+    def _prepare(self, key: str, read: ReadImage) -> _PreparedImage:
         try:
             image = read()
         except SaccadeError as error:
-            return _Prepared(key, error=error)
+            return _PreparedImage(key, error=error)
         fitted, placement = fit_image(self.model.spec.input, image)
         height, width = image.shape[:2]
-        return _Prepared(key, (width, height), torch.from_numpy(fitted), placement)
+        return _PreparedImage(key, (width, height), torch.from_numpy(fitted), placement)
 
     @torch.no_grad()
-    def _predict_batch(self, batch: Sequence[_Prepared]) -> Iterator[Prediction]:
+    def _predict_batch(self, batch: Sequence[_PreparedImage]) -> Iterator[Prediction]:
         tensors = [prepared.tensor for prepared in batch if prepared.tensor is not None]
         results: dict[str, Iterator[Predictions]] = {}
         if tensors:
@@ -107,19 +107,21 @@ class Predictor:
             if prepared.error is not None:
                 yield Prediction(prepared.key, error=prepared.error)
             else:
-                yield self._in_words(prepared, {target: next(found) for target, found in results.items()})
+                yield self._decode(prepared, {target: next(found) for target, found in results.items()})
 
-    def _in_words(self, prepared: _Prepared, found: Mapping[str, Predictions]) -> Prediction:
-        assert prepared.placement is not None
+    def _decode(self, prepared: _PreparedImage, found: Mapping[str, Predictions]) -> Prediction:
+        assert prepared.transform is not None
         objects, probabilities = {}, {}
         for target, raw in found.items():
             if raw.probabilities is not None:
                 probabilities[target] = tuple(raw.probabilities.tolist())
             else:
-                objects[target] = self._objects(target, raw, prepared.placement, prepared.size_wh)
+                objects[target] = self._objects(target, raw, prepared.transform, prepared.size_wh)
         return Prediction(prepared.key, prepared.size_wh, objects, probabilities)
 
-    def _objects(self, target: str, raw: Predictions, placement: Placement, size_wh: tuple[int, int]) -> Objects:
+    def _objects(
+        self, target: str, raw: Predictions, placement: LetterboxTransform, size_wh: tuple[int, int]
+    ) -> Objects:
         assert raw.boxes_xyxy is not None
         assert raw.scores is not None
         assert raw.classes is not None
@@ -135,12 +137,15 @@ class Predictor:
         )
 
 
-def _in_parallel(
-    images: Iterable[tuple[str, ReadImage]], prepare: Callable[[str, ReadImage], _Prepared], workers: int, ahead: int
-) -> Iterator[_Prepared]:
+def _map_in_order(
+    images: Iterable[tuple[str, ReadImage]],
+    prepare: Callable[[str, ReadImage], _PreparedImage],
+    workers: int,
+    ahead: int,
+) -> Iterator[_PreparedImage]:
     """Results in order, computed by threads, at most ``ahead`` of them waiting."""
     with ThreadPoolExecutor(workers, thread_name_prefix="saccade-decode") as pool:
-        waiting: deque[Future[_Prepared]] = deque()
+        waiting: deque[Future[_PreparedImage]] = deque()
         try:
             for key, read in images:
                 waiting.append(pool.submit(prepare, key, read))

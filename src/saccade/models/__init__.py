@@ -1,1 +1,1 @@
-"""Model specifications, the graph builder and the components they name."""
+"""Model specifications, the model builder, and the built-in encoders, necks and heads."""

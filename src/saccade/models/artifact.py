@@ -1,4 +1,4 @@
-"""A trained model as files: weights in safetensors, and a manifest in JSON that says how to use them."""
+"""Trained models as files: the weights in safetensors, and a JSON manifest that describes how to use them."""
 
 from __future__ import annotations
 
@@ -10,34 +10,45 @@ from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load
 
+from saccade.core.config import recipe_error
 from saccade.core.errors import SaccadeError
-from saccade.models.components.base import recipe_error
 from saccade.models.factory import VisionModel, build_model
 from saccade.models.spec import ModelSpec
 
-WEIGHTS = "weights.safetensors"
-FORMAT = 1
+WEIGHTS_FILE = "weights.safetensors"
+FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model ready to run, and the class names of each target in the order of its outputs."""
+    """A model in evaluation mode.
+
+    Attributes:
+        model: The model with its trained weights.
+        class_names: Class names by target, in the order of the head's outputs.
+    """
 
     model: VisionModel
     class_names: Mapping[str, tuple[str, ...]]
 
 
 class _Manifest(BaseModel):
-    """What of a manifest is needed to build the model; the rest is for people."""
+    """The keys of a manifest that are needed to build the model; other keys are informative."""
 
     model: ModelSpec
     classes: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]]
 
 
-def describe(spec: ModelSpec, class_names: Mapping[str, Sequence[str]], image_column: str) -> dict[str, Any]:
-    """The part of a manifest that :func:`load_model` needs."""
+def build_manifest(spec: ModelSpec, class_names: Mapping[str, Sequence[str]], image_column: str) -> dict[str, Any]:
+    """Return the keys of a manifest that :func:`load_model` needs.
+
+    Args:
+        spec: Specification of the model.
+        class_names: Class names by target, in the order of the head's outputs.
+        image_column: Column of images that the model was trained on.
+    """
     return {
-        "format": FORMAT,
+        "format": FORMAT_VERSION,
         "model": spec.model_dump(mode="json"),
         "classes": {target: list(names) for target, names in class_names.items()},
         "image_column": image_column,
@@ -45,39 +56,43 @@ def describe(spec: ModelSpec, class_names: Mapping[str, Sequence[str]], image_co
 
 
 def load_model(manifest: Mapping[str, Any], weights: bytes) -> LoadedModel:
-    """A model from its manifest and weights; SaccadeError where either is damaged or from a newer Saccade."""
-    if manifest.get("format") != FORMAT:
+    """Load a model from its manifest and its weights (the content of the safetensors file).
+
+    Raises:
+        SaccadeError: The manifest or the weights are damaged, do not match, or are from a newer Saccade.
+    """
+    if manifest.get("format") != FORMAT_VERSION:
         raise SaccadeError(
-            f"The model's manifest has the format {manifest.get('format')!r}; this Saccade reads {FORMAT}.",
+            f"The manifest of the model has format {manifest.get('format')!r}; this Saccade reads {FORMAT_VERSION}.",
             hint="Upgrade Saccade.",
         )
     try:
-        known = _Manifest.model_validate(dict(manifest))
+        parsed = _Manifest.model_validate(dict(manifest))
     except ValidationError as error:
         raise recipe_error(error, _Manifest, "manifest") from None
-    model = _built(known)
+    model = _build(parsed)
     try:
         model.load_state_dict(load(weights))
     except (SafetensorError, RuntimeError) as error:
         raise SaccadeError(f"The weights do not fit the model: {error}") from None
     model.eval()
-    return LoadedModel(model, known.classes)
+    return LoadedModel(model, parsed.classes)
 
 
-def _built(known: _Manifest) -> VisionModel:
-    if unknown := set(known.classes) - set(known.model.heads):
-        raise SaccadeError(f"The manifest has classes of '{min(unknown)}', and the model no such head.")
-    counts = {target: len(names) for target, names in known.classes.items()}
+def _build(manifest: _Manifest) -> VisionModel:
+    if unknown := set(manifest.classes) - set(manifest.model.heads):
+        raise SaccadeError(f"The manifest has classes for '{min(unknown)}', but the model has no such head.")
+    class_counts = {target: len(names) for target, names in manifest.classes.items()}
     try:
-        return build_model(_without_fetching(known.model), counts)
+        return build_model(_without_pretrained(manifest.model), class_counts)
     except SaccadeError:
         raise
     except (RuntimeError, ValueError, TypeError, MemoryError) as error:
         raise SaccadeError(f"The model of the manifest cannot be built: {error}") from error
 
 
-def _without_fetching(spec: ModelSpec) -> ModelSpec:
-    """The same graph without pretrained weights, which the saved ones replace anyway."""
+def _without_pretrained(spec: ModelSpec) -> ModelSpec:
+    """Disable pretrained weights: the saved ones replace them, and fetching them needs a network."""
     params = spec.encoder.model_dump()
     if params.get("pretrained"):
         params["pretrained"] = False

@@ -1,4 +1,4 @@
-"""Box arithmetic on tensors that gradients pass through."""
+"""Differentiable box operations on tensors."""
 
 from __future__ import annotations
 
@@ -7,41 +7,49 @@ import math
 import torch
 from torch import Tensor
 
-
-def pairwise_iou(first: Tensor, second: Tensor) -> Tensor:
-    """IoU of every box of (B, M, 4) with every box of (B, N, 4), xyxy: (B, M, N)."""
-    low = torch.maximum(first[:, :, None, :2], second[:, None, :, :2])
-    high = torch.minimum(first[:, :, None, 2:], second[:, None, :, 2:])
-    overlap = (high - low).clamp_min(0).prod(-1)
-    area_first = (first[..., 2:] - first[..., :2]).clamp_min(0).prod(-1)
-    area_second = (second[..., 2:] - second[..., :2]).clamp_min(0).prod(-1)
-    return overlap / (area_first[:, :, None] + area_second[:, None, :] - overlap).clamp_min(1e-9)
+_EPSILON = 1e-9
 
 
-def complete_iou(first: Tensor, second: Tensor) -> Tensor:
-    """CIoU of pairs of boxes (N, 4), xyxy: IoU less the distance of centres and the difference of shapes.
+def pairwise_iou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
+    """Return the IoU (B, M, N) of each box of ``boxes_a`` (B, M, 4) with each of ``boxes_b`` (B, N, 4), xyxy."""
+    top_left = torch.maximum(boxes_a[:, :, None, :2], boxes_b[:, None, :, :2])
+    bottom_right = torch.minimum(boxes_a[:, :, None, 2:], boxes_b[:, None, :, 2:])
+    intersection = (bottom_right - top_left).clamp_min(0).prod(-1)
+    area_a = (boxes_a[..., 2:] - boxes_a[..., :2]).clamp_min(0).prod(-1)
+    area_b = (boxes_b[..., 2:] - boxes_b[..., :2]).clamp_min(0).prod(-1)
+    return intersection / (area_a[:, :, None] + area_b[:, None, :] - intersection).clamp_min(_EPSILON)
+
+
+def complete_iou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
+    """Return the CIoU (N,) of pairs of boxes (N, 4), xyxy.
+
+    CIoU is the IoU minus penalties for the distance of the centres and the difference of the aspect ratios.
 
     Source: Zheng et al., 2020, "Distance-IoU loss".
     """
-    x1, y1, x2, y2 = first.unbind(-1)
-    u1, v1, u2, v2 = second.unbind(-1)
-    width, height, other_width, other_height = x2 - x1, y2 - y1, u2 - u1, v2 - v1
-    overlap = (torch.minimum(x2, u2) - torch.maximum(x1, u1)).clamp_min(0) * (
-        torch.minimum(y2, v2) - torch.maximum(y1, v1)
-    ).clamp_min(0)
-    iou = overlap / (width * height + other_width * other_height - overlap).clamp_min(1e-9)
-    diagonal = (torch.maximum(x2, u2) - torch.minimum(x1, u1)).square() + (
-        torch.maximum(y2, v2) - torch.minimum(y1, v1)
-    ).square()
-    distance = ((x1 + x2 - u1 - u2).square() + (y1 + y2 - v1 - v2).square()) / 4
-    shape = (4 / math.pi**2) * (
-        torch.atan(other_width / other_height.clamp_min(1e-9)) - torch.atan(width / height.clamp_min(1e-9))
-    ).square()
+    ax1, ay1, ax2, ay2 = boxes_a.unbind(-1)
+    bx1, by1, bx2, by2 = boxes_b.unbind(-1)
+    width_a = ax2 - ax1
+    height_a = ay2 - ay1
+    width_b = bx2 - bx1
+    height_b = by2 - by1
+    overlap_width = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp_min(0)
+    overlap_height = (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp_min(0)
+    intersection = overlap_width * overlap_height
+    iou = intersection / (width_a * height_a + width_b * height_b - intersection).clamp_min(_EPSILON)
+    hull_width = torch.maximum(ax2, bx2) - torch.minimum(ax1, bx1)
+    hull_height = torch.maximum(ay2, by2) - torch.minimum(ay1, by1)
+    squared_diagonal = hull_width.square() + hull_height.square()
+    squared_distance = ((ax1 + ax2 - bx1 - bx2).square() + (ay1 + ay2 - by1 - by2).square()) / 4
+    angle_a = torch.atan(width_a / height_a.clamp_min(_EPSILON))
+    angle_b = torch.atan(width_b / height_b.clamp_min(_EPSILON))
+    aspect_penalty = (4 / math.pi**2) * (angle_b - angle_a).square()
+    # The paper treats the trade-off weight as a constant: no gradient passes through it.
     with torch.no_grad():
-        weight = shape / (1 - iou + shape).clamp_min(1e-9)
-    return iou - distance / diagonal.clamp_min(1e-9) - weight * shape
+        weight = aspect_penalty / (1 - iou + aspect_penalty).clamp_min(_EPSILON)
+    return iou - squared_distance / squared_diagonal.clamp_min(_EPSILON) - weight * aspect_penalty
 
 
 def boxes_from_distances(anchors: Tensor, distances: Tensor) -> Tensor:
-    """Boxes xyxy from anchor points (A, 2) and distances to left, top, right, bottom (…, A, 4)."""
+    """Return boxes (…, A, 4), xyxy, from anchor points (A, 2) and distances (…, A, 4) to left, top, right, bottom."""
     return torch.cat([anchors - distances[..., :2], anchors + distances[..., 2:]], dim=-1)

@@ -1,4 +1,4 @@
-"""From a specification to a torch module."""
+"""Builds a torch module from a model specification."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from saccade.models.spec import ModelSpec
 
 
 class VisionModel(nn.Module):
-    """An encoder, an optional neck and a head for each target."""
+    """An encoder, an optional neck, and a head for each target.
+
+    Attributes:
+        stride: Coarsest stride of the features; the sides of the input must be multiples of it.
+    """
 
     def __init__(self, spec: ModelSpec, class_counts: Mapping[str, int]) -> None:
         super().__init__()
@@ -32,13 +36,13 @@ class VisionModel(nn.Module):
         self.stride = max(features.strides)
 
     def head(self, target: str) -> Head:
-        """The head of a target column."""
+        """Return the head of a target column."""
         head = self.heads[target]
         assert isinstance(head, Head)
         return head
 
     def forward(self, images: Tensor) -> dict[str, Any]:
-        """Images (B, 3, H, W), normalised, to the outputs of each head."""
+        """Return the raw outputs of each head by target for normalised images (B, 3, H, W)."""
         features = self.encoder(images)
         if self.neck is not None:
             features = self.neck(features)
@@ -46,18 +50,24 @@ class VisionModel(nn.Module):
 
 
 def build_model(spec: ModelSpec, class_counts: Mapping[str, int]) -> VisionModel:
-    """A model with random weights; ``class_counts`` says how many classes each target has.
+    """Build a model with random weights, unless the encoder's parameters name pretrained ones.
 
-    RecipeError where a parameter is wrong; NotFoundError where a component is unknown.
+    Args:
+        spec: Specification of the model.
+        class_counts: Number of classes by target.
+
+    Raises:
+        RecipeError: A parameter is invalid, the classes of a target are missing, or the input size does not fit.
+        NotFoundError: A component is not registered.
     """
     if missing := set(spec.heads) - set(class_counts):
-        raise RecipeError(f"The classes of the target '{min(missing)}' are not known.")
+        raise RecipeError(f"The classes of the target '{min(missing)}' are unknown.")
     model = VisionModel(spec, class_counts)
     width, height = spec.input.size
     if width % model.stride or height % model.stride:
-        fitting = (max(1, round(side / model.stride)) * model.stride for side in (width, height))
+        valid_width, valid_height = (max(1, round(side / model.stride)) * model.stride for side in (width, height))
         raise RecipeError(
             f"'model.input.size' is {width} x {height}, which is not a multiple of the coarsest stride {model.stride}.",
-            hint="Try {} x {}.".format(*fitting),
+            hint=f"Try {valid_width} x {valid_height}.",
         )
     return model

@@ -1,4 +1,4 @@
-"""What a model is made of, as plain data: an encoder, a neck, and a head for each target."""
+"""Model specification: an encoder, an optional neck, and a head for each target, as plain data."""
 
 from __future__ import annotations
 
@@ -6,42 +6,40 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-
-class Strict(BaseModel):
-    """A model of parameters in which an unknown name is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from saccade.core.config import StrictModel
 
 
 class ComponentSpec(BaseModel):
-    """A registered component by its ``type``, with that component's own parameters beside it."""
+    """A registered component: its ``type``, and its own parameters beside it."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    type: str = Field(description="the registered name of the component")
+    type: str = Field(description="registered name of the component")
 
     def params(self) -> dict[str, Any]:
-        """The parameters beside ``type``."""
+        """Return the parameters, without ``type``."""
         return dict(self.model_extra or {})
 
 
-class InputSpec(Strict):
-    """How an image becomes the tensor that the model sees."""
+class InputSpec(StrictModel):
+    """Preprocessing of images."""
 
     size: tuple[PositiveInt, PositiveInt] = Field((320, 320), description="width and height in pixels")
     fit: Literal["letterbox", "stretch", "crop"] = Field(
-        "letterbox", description="keep the shape and pad; change the shape; or keep the shape and cut the longer side"
+        "letterbox", description="keep the aspect ratio and pad; change it; or keep it and crop the longer side"
     )
-    mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="subtracted, of 0..1 RGB")
+    mean: tuple[float, float, float] = Field(
+        (0.485, 0.456, 0.406), description="mean of each channel, subtracted; RGB from 0 to 1"
+    )
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(
-        (0.229, 0.224, 0.225), description="divided by, of 0..1 RGB"
+        (0.229, 0.224, 0.225), description="standard deviation of each channel, divided by; RGB from 0 to 1"
     )
 
 
-class ModelSpec(Strict):
-    """The whole model: one image input, an encoder, an optional neck, and heads by the name of their target column."""
+class ModelSpec(StrictModel):
+    """The model: one image input, an encoder, an optional neck, and a head for each target column."""
 
     input: InputSpec = InputSpec()
-    encoder: ComponentSpec = Field(description="images in, feature maps out")
+    encoder: ComponentSpec = Field(description="images to feature maps")
     neck: ComponentSpec | None = Field(None, description="mixes feature maps of different scales")
-    heads: dict[str, ComponentSpec] = Field(min_length=1, description="what is predicted, by the column it learns")
+    heads: dict[str, ComponentSpec] = Field(min_length=1, description="what to predict, by target column")

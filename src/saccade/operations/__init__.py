@@ -1,22 +1,22 @@
-"""The built-in operations of pipelines, one family a file; what to import from."""
+"""The built-in operations of pipelines, one module per family, and the names that custom operations import."""
 
 from saccade.core.objects import Object
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
 from saccade.operations.base import (
     OPERATIONS,
-    Chosen,
     Context,
     Granularity,
-    Made,
+    NewItems,
     NoParameters,
     Operation,
     Parameters,
     Port,
     PortType,
+    Selection,
     by_group,
-    keeping,
-    on_whole,
+    dataset_op,
+    filter_op,
     one_to_many,
     operation,
     per_item,
@@ -24,13 +24,12 @@ from saccade.operations.base import (
 
 __all__ = [
     "OPERATIONS",
-    "Chosen",
     "Column",
     "Context",
     "Granularity",
     "Item",
     "Kind",
-    "Made",
+    "NewItems",
     "NoParameters",
     "Object",
     "Operation",
@@ -38,9 +37,10 @@ __all__ = [
     "Port",
     "PortType",
     "Schema",
+    "Selection",
     "by_group",
-    "keeping",
-    "on_whole",
+    "dataset_op",
+    "filter_op",
     "one_to_many",
     "operation",
     "per_item",

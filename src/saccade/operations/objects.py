@@ -1,8 +1,8 @@
-"""Operations on the objects of items: choose, rename, thin out, change their geometry."""
+"""Operations on the objects of items: filter, rename classes, suppress duplicates, convert geometry."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -12,226 +12,268 @@ from saccade.core.errors import InvalidValueError
 from saccade.core.geometry.contours import mask_to_polygon
 from saccade.core.geometry.convert import convert
 from saccade.core.geometry.masks import subtract_masks
-from saccade.core.geometry.nms import without_overlap
+from saccade.core.geometry.nms import non_max_suppression
 from saccade.core.objects import Mask, Object, Polygon
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.operations.base import Context, Parameters, column_of, per_item
+from saccade.operations.base import Context, Parameters, per_item, resolve_column
 
 _LIBRARIES = ("numpy", "opencv-python-headless")
 
 
-class OnObjects(Parameters):
-    """What all operations on objects take."""
+class ObjectsParameters(Parameters):
+    """Parameters shared by the operations on objects."""
 
-    objects: str | None = Field(None, description="The column of objects; the first one where none is named.")
-
-
-def _column(parameters: OnObjects, schema: Schema) -> Column:
-    return column_of(schema, parameters.objects, Kind.OBJECTS)
+    objects: str | None = Field(None, description="The objects column; default: the first one.")
 
 
-def _reads(parameters: OnObjects, schema: Schema) -> Sequence[str]:
-    return [_column(parameters, schema).name]
+def _objects_column(parameters: ObjectsParameters, schema: Schema) -> Column:
+    return resolve_column(schema, parameters.objects, Kind.OBJECTS)
 
 
-def _writes(parameters: OnObjects, schema: Schema) -> Sequence[Column]:
-    return [_column(parameters, schema)]
+def _input_columns(parameters: ObjectsParameters, schema: Schema) -> Sequence[str]:
+    return [_objects_column(parameters, schema).name]
 
 
-class ChooseParameters(OnObjects):
+def _output_columns(parameters: ObjectsParameters, schema: Schema) -> Sequence[Column]:
+    return [_objects_column(parameters, schema)]
+
+
+class ChooseParameters(ObjectsParameters):
     classes: list[str] | None = Field(None, description="Keep only objects of these classes.")
-    without: list[str] = Field([], description="Leave out objects of these classes.")
-    min_score: float | None = Field(None, description="Leave out objects with a lower score, and those without one.")
-    min_area: float = Field(0, ge=0, description="Leave out objects with a smaller area, in square pixels.")
-    max_area: float | None = Field(None, gt=0, description="Leave out objects with a larger area.")
-    min_side: float = Field(0, ge=0, description="Leave out objects whose bounds have a shorter side, in pixels.")
-    most: int | None = Field(None, ge=1, description="Keep so many at most: those of the highest score.")
+    without: list[str] = Field([], description="Drop objects of these classes.")
+    min_score: float | None = Field(None, description="Drop objects with a lower score, or without one.")
+    min_area: float = Field(0, ge=0, description="Drop objects with a smaller area, in square pixels.")
+    max_area: float | None = Field(None, gt=0, description="Drop objects with a larger area, in square pixels.")
+    min_side: float = Field(0, ge=0, description="Drop objects whose bounding box has a shorter side, in pixels.")
+    most: int | None = Field(None, ge=1, description="Keep at most this many objects, those with the highest scores.")
 
 
-def _writes_chosen(parameters: ChooseParameters, schema: Schema) -> Sequence[Column]:
-    column = _column(parameters, schema)
-    unknown = [name for name in (*(parameters.classes or ()), *parameters.without) if name not in column.class_names]
+def _check_classes(column: Column, names: Iterable[str]) -> None:
+    """Raise InvalidValueError if a column with declared classes lacks one of the names."""
+    unknown = [name for name in names if name not in column.class_names]
     if unknown and column.class_names:
         raise InvalidValueError(
             f"The column '{column.name}' has no class '{unknown[0]}'.",
             hint=f"Classes: {', '.join(column.class_names)}.",
         )
-    kept = [one for one in column.classes if parameters.classes is None or one.name in parameters.classes]
-    return [replace(column, classes=tuple(one for one in kept if one.name not in parameters.without))]
 
 
-@per_item("choose_objects", parameters=ChooseParameters, reads=_reads, writes=_writes_chosen, bound=True)
+def _chosen_output(parameters: ChooseParameters, schema: Schema) -> Sequence[Column]:
+    column = _objects_column(parameters, schema)
+    _check_classes(column, (*(parameters.classes or ()), *parameters.without))
+    selected = [info for info in column.classes if parameters.classes is None or info.name in parameters.classes]
+    return [replace(column, classes=tuple(info for info in selected if info.name not in parameters.without))]
+
+
+@per_item(
+    "choose_objects",
+    parameters=ChooseParameters,
+    input_columns=_input_columns,
+    output_columns=_chosen_output,
+    prepared=True,
+)
 def choose_objects(parameters: ChooseParameters, schema: Schema) -> Any:
     """Keep objects by class, score and size."""
-    name = _column(parameters, schema).name
-    wanted = None if parameters.classes is None else set(parameters.classes)
-    without = set(parameters.without)
+    name = _objects_column(parameters, schema).name
+    included = None if parameters.classes is None else set(parameters.classes)
+    excluded = set(parameters.without)
 
-    def stays(one: Object) -> bool:
-        if one.class_name in without or (wanted is not None and one.class_name not in wanted):
+    def matches(obj: Object) -> bool:
+        if obj.class_name in excluded or (included is not None and obj.class_name not in included):
             return False
-        if parameters.min_score is not None and (one.score is None or one.score < parameters.min_score):
+        if parameters.min_score is not None and (obj.score is None or obj.score < parameters.min_score):
             return False
-        area = one.geometry.area()
+        area = obj.geometry.area()
         if area < parameters.min_area or (parameters.max_area is not None and area > parameters.max_area):
             return False
-        x1, y1, x2, y2 = one.geometry.bounds_xyxy()
+        x1, y1, x2, y2 = obj.geometry.bounds_xyxy()
         return min(x2 - x1, y2 - y1) >= parameters.min_side
 
     def choose(item: Item, context: Context) -> Mapping[str, Any]:
         if item[name] is None:
             return {name: None}
-        found = [one for one in item[name] if stays(one)]
-        if parameters.most is not None and len(found) > parameters.most:
-            best = sorted(found, key=lambda one: -1.0 if one.score is None else one.score, reverse=True)
-            ids = {one.id for one in best[: parameters.most]}
-            found = [one for one in found if one.id in ids]
-        return {name: tuple(found)}
+        objects = [obj for obj in item[name] if matches(obj)]
+        if parameters.most is not None and len(objects) > parameters.most:
+            best = sorted(objects, key=lambda obj: -1.0 if obj.score is None else obj.score, reverse=True)
+            ids = {obj.id for obj in best[: parameters.most]}
+            objects = [obj for obj in objects if obj.id in ids]
+        return {name: tuple(objects)}
 
     return choose
 
 
-class RelabelParameters(OnObjects):
-    classes: dict[str, str | None] = Field(description="New names by old ones; null leaves the objects out.")
-    others: Literal["keep", "drop"] = Field("keep", description="What is done with classes that are not named.")
+class RelabelParameters(ObjectsParameters):
+    classes: dict[str, str | None] = Field(description="New class names by old ones; null drops the objects.")
+    others: Literal["keep", "drop"] = Field("keep", description="What to do with objects of other classes.")
 
 
-def _renamed(parameters: RelabelParameters, name: str) -> str | None:
+def _new_class_name(parameters: RelabelParameters, name: str) -> str | None:
     return parameters.classes.get(name, name if parameters.others == "keep" else None)
 
 
-def _writes_relabelled(parameters: RelabelParameters, schema: Schema) -> Sequence[Column]:
-    column = _column(parameters, schema)
-    if unknown := [name for name in parameters.classes if column.classes and name not in column.class_names]:
-        raise InvalidValueError(
-            f"The column '{column.name}' has no class '{unknown[0]}'.",
-            hint=f"Classes: {', '.join(column.class_names)}.",
-        )
-    made: dict[str, ClassInfo] = {}
-    for one in column.classes:
-        name = _renamed(parameters, one.name)
+def _relabelled_output(parameters: RelabelParameters, schema: Schema) -> Sequence[Column]:
+    column = _objects_column(parameters, schema)
+    _check_classes(column, parameters.classes)
+    renamed: dict[str, ClassInfo] = {}
+    for info in column.classes:
+        name = _new_class_name(parameters, info.name)
         if name is not None:
-            made.setdefault(name, replace(one, name=name))
-    return [replace(column, classes=tuple(made.values()))]
+            renamed.setdefault(name, replace(info, name=name))
+    return [replace(column, classes=tuple(renamed.values()))]
 
 
-@per_item("relabel", parameters=RelabelParameters, reads=_reads, writes=_writes_relabelled, bound=True)
+@per_item(
+    "relabel",
+    parameters=RelabelParameters,
+    input_columns=_input_columns,
+    output_columns=_relabelled_output,
+    prepared=True,
+)
 def relabel(parameters: RelabelParameters, schema: Schema) -> Any:
-    """Give classes other names; several may become one."""
-    column = _column(parameters, schema).name
+    """Rename, merge or drop classes."""
+    column = _objects_column(parameters, schema).name
 
     def rename(item: Item, context: Context) -> Mapping[str, Any]:
         if item[column] is None:
             return {column: None}
-        named = [(one, _renamed(parameters, one.class_name)) for one in item[column]]
-        return {column: tuple(replace(one, class_name=name) for one, name in named if name is not None)}
+        named = [(obj, _new_class_name(parameters, obj.class_name)) for obj in item[column]]
+        return {column: tuple(replace(obj, class_name=name) for obj, name in named if name is not None)}
 
     return rename
 
 
-class NmsParameters(OnObjects):
-    iou: float = Field(0.5, gt=0, le=1, description="Objects that overlap more are one.")
-    by_class: bool = Field(True, description="Only objects of one class are compared.")
+class NmsParameters(ObjectsParameters):
+    iou: float = Field(0.5, gt=0, le=1, description="The overlap above which objects count as duplicates.")
+    by_class: bool = Field(True, description="Compare objects of the same class only.")
     measure: Literal["iou", "smaller"] = Field(
-        "iou", description="Overlap as a share of both together, or of the smaller one."
+        "iou", description="Measure of overlap: IoU, or the intersection as a share of the smaller box."
     )
 
 
-@per_item("nms", parameters=NmsParameters, reads=_reads, writes=_writes, libraries=("numpy",), bound=True)
+@per_item(
+    "nms",
+    parameters=NmsParameters,
+    input_columns=_input_columns,
+    output_columns=_output_columns,
+    libraries=("numpy",),
+    prepared=True,
+)
 def nms(parameters: NmsParameters, schema: Schema) -> Any:
-    """Non-maximum suppression: of objects that overlap the one of the highest score stays."""
-    name = _column(parameters, schema).name
+    """Apply non-maximum suppression: of overlapping objects keep the one with the highest score."""
+    name = _objects_column(parameters, schema).name
 
-    def thin(item: Item, context: Context) -> Mapping[str, Any]:
+    def suppress(item: Item, context: Context) -> Mapping[str, Any]:
         if item[name] is None:
             return {name: None}
-        kept = without_overlap(item[name], parameters.iou, measure=parameters.measure, by_class=parameters.by_class)
-        return {name: tuple(kept)}
+        objects = non_max_suppression(
+            item[name], parameters.iou, measure=parameters.measure, per_class=parameters.by_class
+        )
+        return {name: tuple(objects)}
 
-    return thin
-
-
-class ToMasksParameters(OnObjects):
-    image: str | None = Field(None, description="The column of the image, whose size masks have.")
-    apart: bool = Field(False, description="A pixel belongs to one object only: to the last one that covers it.")
+    return suppress
 
 
-def _reads_both(parameters: ToMasksParameters, schema: Schema) -> Sequence[str]:
-    return [_column(parameters, schema).name, column_of(schema, parameters.image, Kind.IMAGE).name]
+class ToMasksParameters(ObjectsParameters):
+    image: str | None = Field(None, description="The image column, which gives the size of the masks.")
+    apart: bool = Field(
+        False, description="Make the masks disjoint: a pixel belongs only to the last object that covers it."
+    )
 
 
-@per_item("to_masks", parameters=ToMasksParameters, reads=_reads_both, writes=_writes, libraries=_LIBRARIES, bound=True)
+def _objects_and_image(parameters: ToMasksParameters, schema: Schema) -> Sequence[str]:
+    return [_objects_column(parameters, schema).name, resolve_column(schema, parameters.image, Kind.IMAGE).name]
+
+
+@per_item(
+    "to_masks",
+    parameters=ToMasksParameters,
+    input_columns=_objects_and_image,
+    output_columns=_output_columns,
+    libraries=_LIBRARIES,
+    prepared=True,
+)
 def to_masks(parameters: ToMasksParameters, schema: Schema) -> Any:
-    """Make masks of boxes, polygons and ellipses; what has no area, as a point, stays as it is."""
-    name = _column(parameters, schema).name
-    image = column_of(schema, parameters.image, Kind.IMAGE).name
+    """Convert boxes, polygons and ellipses to masks; geometries without an area, such as points, are kept."""
+    name = _objects_column(parameters, schema).name
+    image = resolve_column(schema, parameters.image, Kind.IMAGE).name
 
-    def masks(item: Item, context: Context) -> Mapping[str, Any]:
+    def rasterize(item: Item, context: Context) -> Mapping[str, Any]:
         if item[name] is None or item[image] is None:
             return {name: item[name]}
-        size = (item[image].width, item[image].height)
-        made = [replace(one, geometry=_as_mask(one, size)) for one in item[name]]
-        return {name: tuple(_apart(made) if parameters.apart else made)}
+        size_wh = (item[image].width, item[image].height)
+        objects = [replace(obj, geometry=_as_mask(obj, size_wh)) for obj in item[name]]
+        return {name: tuple(_remove_mask_overlap(objects) if parameters.apart else objects)}
 
-    return masks
-
-
-def _as_mask(one: Object, size_wh: tuple[int, int]) -> Any:
-    if one.geometry.type in ("polyline", "points", "keypoints"):
-        return one.geometry
-    return convert(one.geometry, "mask", size_wh)[0]
+    return rasterize
 
 
-def _apart(objects: list[Object]) -> list[Object]:
-    """Objects whose masks share no pixel: each loses what a later one covers."""
-    found = []
-    for at, one in enumerate(objects):
-        over = [other.geometry for other in objects[at + 1 :] if isinstance(other.geometry, Mask)]
-        if isinstance(one.geometry, Mask) and over:
-            found.append(replace(one, geometry=subtract_masks(one.geometry, over)))
+def _as_mask(obj: Object, size_wh: tuple[int, int]) -> Any:
+    if obj.geometry.type in ("polyline", "points", "keypoints"):
+        return obj.geometry
+    return convert(obj.geometry, "mask", size_wh)[0]
+
+
+def _remove_mask_overlap(objects: list[Object]) -> list[Object]:
+    """Subtract from each mask the masks of all later objects."""
+    disjoint = []
+    for number, obj in enumerate(objects):
+        later = [other.geometry for other in objects[number + 1 :] if isinstance(other.geometry, Mask)]
+        if isinstance(obj.geometry, Mask) and later:
+            disjoint.append(replace(obj, geometry=subtract_masks(obj.geometry, later)))
         else:
-            found.append(one)
-    return found
+            disjoint.append(obj)
+    return disjoint
 
 
-class ToShapesParameters(OnObjects):
-    shape: Literal["polygon", "box", "rotated_box"] = Field("polygon", description="What masks become.")
+class ToShapesParameters(ObjectsParameters):
+    shape: Literal["polygon", "box", "rotated_box"] = Field("polygon", description="The target geometry.")
     tolerance: float = Field(
-        0, ge=0, description="How far the line may leave the border, in pixels; 0 follows every pixel."
+        0, ge=0, description="The largest distance between contour and mask border, in pixels; 0 follows every pixel."
     )
 
 
-@per_item("to_shapes", parameters=ToShapesParameters, reads=_reads, writes=_writes, libraries=_LIBRARIES, bound=True)
+@per_item(
+    "to_shapes",
+    parameters=ToShapesParameters,
+    input_columns=_input_columns,
+    output_columns=_output_columns,
+    libraries=_LIBRARIES,
+    prepared=True,
+)
 def to_shapes(parameters: ToShapesParameters, schema: Schema) -> Any:
-    """Make polygons (with holes), boxes or turned boxes of masks; an empty mask is left out."""
-    name = _column(parameters, schema).name
+    """Convert masks to polygons (with holes), boxes or rotated boxes; empty masks are dropped."""
+    name = _objects_column(parameters, schema).name
 
-    def shapes(item: Item, context: Context) -> Mapping[str, Any]:
+    def vectorize(item: Item, context: Context) -> Mapping[str, Any]:
         if item[name] is None:
             return {name: None}
-        made = []
-        for one in item[name]:
-            if not isinstance(one.geometry, Mask):
-                made.append(one)
-            elif one.geometry.area():
-                made.append(replace(one, geometry=_shape(one.geometry, parameters)))
-        return {name: tuple(made)}
+        objects = []
+        for obj in item[name]:
+            if not isinstance(obj.geometry, Mask):
+                objects.append(obj)
+            elif obj.geometry.area():
+                objects.append(replace(obj, geometry=_to_shape(obj.geometry, parameters)))
+        return {name: tuple(objects)}
 
-    return shapes
+    return vectorize
 
 
-def _shape(mask: Mask, parameters: ToShapesParameters) -> Any:
+def _to_shape(mask: Mask, parameters: ToShapesParameters) -> Any:
     if parameters.shape != "polygon":
         return convert(mask, parameters.shape)[0]
     polygon = mask_to_polygon(mask)
-    return simplified(polygon, parameters.tolerance) if parameters.tolerance else polygon
+    return simplify_polygon(polygon, parameters.tolerance) if parameters.tolerance else polygon
 
 
-def simplified(polygon: Polygon, tolerance: float) -> Polygon:
-    """The polygon with fewer points, none of its border farther away than ``tolerance`` (Douglas and Peucker 1973).
+def simplify_polygon(polygon: Polygon, tolerance: float) -> Polygon:
+    """Simplify a polygon with the algorithm of Douglas and Peucker (1973).
 
-    A hole that would have fewer than three points is filled; an outer ring stays as it is.
+    A hole that would have fewer than three points is filled; an outer ring then stays as it is.
+
+    Args:
+        polygon: the polygon.
+        tolerance: the largest distance of the new border from the old one, in pixels.
     """
     import cv2
     import numpy as np
@@ -240,9 +282,9 @@ def simplified(polygon: Polygon, tolerance: float) -> Polygon:
     for outer, *holes in polygon.parts:
         rings = []
         for number, ring in enumerate((outer, *holes)):
-            found = cv2.approxPolyDP(np.array(ring, np.float32)[:, None], tolerance, True)[:, 0].tolist()
-            if len(found) >= 3:
-                rings.append(tuple((float(x), float(y)) for x, y in found))
+            points = cv2.approxPolyDP(np.array(ring, np.float32)[:, None], tolerance, True)[:, 0].tolist()
+            if len(points) >= 3:
+                rings.append(tuple((float(x), float(y)) for x, y in points))
             elif number == 0:
                 rings.append(ring)
         parts.append(tuple(rings))

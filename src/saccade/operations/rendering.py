@@ -1,4 +1,4 @@
-"""Pictures with what is labelled drawn into them."""
+"""Render images with their annotations drawn into them."""
 
 from __future__ import annotations
 
@@ -13,61 +13,60 @@ from saccade.core.schema import Column, Kind, Schema
 from saccade.media.draw import draw_objects, grid, side_by_side, with_caption
 from saccade.media.image import encode
 from saccade.media.loader import read_image
-from saccade.operations.base import Context, Parameters, column_of, per_item
+from saccade.operations.base import Context, Parameters, per_item, resolve_column
 
-_WRITTEN = (Kind.TEXT, Kind.LABEL, Kind.LABELS, Kind.NUMBER, Kind.TABLE)
+_CAPTION_KINDS = (Kind.TEXT, Kind.LABEL, Kind.LABELS, Kind.NUMBER, Kind.TABLE)
 _LIBRARIES = ("numpy", "opencv-python-headless", "pillow")
 
 
 class RenderParameters(Parameters):
-    image: str | None = Field(None, description="The column of the image; the first one where none is named.")
+    image: str | None = Field(None, description="The image column; default: the first one.")
     objects: list[str] | None = Field(
-        None, description="The columns of objects, each a picture of its own; all where none is named."
+        None, description="The objects columns, each drawn into a picture of its own; default: all of them."
     )
-    texts: list[str] = Field(
-        [], description="Columns of texts, labels, numbers and the like that are written beneath the picture."
-    )
+    texts: list[str] = Field([], description="Columns that are written as a caption below the picture.")
     layout: Literal["side_by_side", "stacked"] = Field(
-        "side_by_side", description="How pictures of several columns stand together."
+        "side_by_side", description="The arrangement of several pictures."
     )
-    original: bool = Field(False, description="Put the picture without labels before them.")
-    column: str = Field("rendered", description="The column for the pictures.")
+    original: bool = Field(False, description="Place the image without annotations first.")
+    column: str = Field("rendered", description="The output column.")
     max_size: int = Field(1280, ge=64, le=8192, description="The longest side of each picture, in pixels.")
     labels: bool = Field(True, description="Write the class of each object.")
-    scores: bool = Field(True, description="And its score.")
-    tracks: bool = Field(False, description="Colour objects by their track, and write its name with the class.")
-    legend: bool = Field(False, description="Put a legend of the classes into each picture.")
-    format: Literal["jpeg", "png"] = Field("jpeg", description="Of the pictures.")
+    scores: bool = Field(True, description="Write the score of each object.")
+    tracks: bool = Field(False, description="Colour objects by track, and write the track next to the class.")
+    legend: bool = Field(False, description="Add a legend of the classes to each picture.")
+    format: Literal["jpeg", "png"] = Field("jpeg", description="The format of the pictures.")
 
 
-def _columns(parameters: RenderParameters, schema: Schema) -> list[Column]:
+def _object_columns(parameters: RenderParameters, schema: Schema) -> list[Column]:
     if parameters.objects is None:
-        return list(schema.of_kind(Kind.OBJECTS))
-    return [column_of(schema, name, Kind.OBJECTS) for name in parameters.objects]
+        return list(schema.columns_of_kind(Kind.OBJECTS))
+    return [resolve_column(schema, name, Kind.OBJECTS) for name in parameters.objects]
 
 
-def _reads(parameters: RenderParameters, schema: Schema) -> Sequence[str]:
-    image = column_of(schema, parameters.image, Kind.IMAGE)
-    return [image.name, *(column.name for column in _columns(parameters, schema)), *_texts(parameters, schema)]
+def _input_columns(parameters: RenderParameters, schema: Schema) -> Sequence[str]:
+    image = resolve_column(schema, parameters.image, Kind.IMAGE)
+    objects = [column.name for column in _object_columns(parameters, schema)]
+    return [image.name, *objects, *_caption_columns(parameters, schema)]
 
 
-def _texts(parameters: RenderParameters, schema: Schema) -> list[str]:
-    return [column_of(schema, name, *_WRITTEN).name for name in parameters.texts]
+def _caption_columns(parameters: RenderParameters, schema: Schema) -> list[str]:
+    return [resolve_column(schema, name, *_CAPTION_KINDS).name for name in parameters.texts]
 
 
 @per_item(
     "render",
     parameters=RenderParameters,
-    reads=_reads,
-    writes=lambda parameters, schema: [Column(parameters.column, Kind.IMAGE)],
+    input_columns=_input_columns,
+    output_columns=lambda parameters, schema: [Column(parameters.column, Kind.IMAGE)],
     libraries=_LIBRARIES,
-    bound=True,
+    prepared=True,
 )
 def render(parameters: RenderParameters, schema: Schema) -> Any:
-    """Draw boxes, turned boxes, polygons, masks, points, lines and skeletons with class or track, and write texts."""
-    image = column_of(schema, parameters.image, Kind.IMAGE).name
-    columns = _columns(parameters, schema)
-    infos = {column.name: {info.name: info for info in column.classes} for column in columns}
+    """Draw the objects of every geometry type into the image, with class or track names and a caption."""
+    image = resolve_column(schema, parameters.image, Kind.IMAGE).name
+    columns = _object_columns(parameters, schema)
+    class_infos = {column.name: {info.name: info for info in column.classes} for column in columns}
 
     def draw(item: Item, context: Context) -> Mapping[str, Any]:
         if item[image] is None:
@@ -80,7 +79,7 @@ def render(parameters: RenderParameters, schema: Schema) -> Any:
                 draw_objects(
                     pixels,
                     item[column.name] or (),
-                    classes=infos[column.name],
+                    classes=class_infos[column.name],
                     labels=parameters.labels,
                     scores=parameters.scores,
                     tracks=parameters.tracks,
@@ -88,22 +87,23 @@ def render(parameters: RenderParameters, schema: Schema) -> Any:
                 )
             )
             titles.append(column.name if item[column.name] is not None else f"{column.name}: not labelled yet")
-        made = [_small(one, parameters.max_size) for one in pictures or [pixels]]
-        if len(made) == 1:
-            whole = made[0]
+        panels = [_downscale(picture, parameters.max_size) for picture in pictures or [pixels]]
+        if len(panels) == 1:
+            canvas = panels[0]
         elif parameters.layout == "stacked":
-            whole = grid(made, titles, columns=1)
+            canvas = grid(panels, titles, columns=1)
         else:
-            whole = side_by_side(made, titles)
-        whole = with_caption(np.ascontiguousarray(whole), [_line(name, item[name]) for name in parameters.texts])
-        data = encode(np.ascontiguousarray(whole), parameters.format)
+            canvas = side_by_side(panels, titles)
+        captions = [_caption(name, item[name]) for name in parameters.texts]
+        canvas = with_caption(np.ascontiguousarray(canvas), captions)
+        data = encode(np.ascontiguousarray(canvas), parameters.format)
         suffix = ".jpg" if parameters.format == "jpeg" else ".png"
-        return {parameters.column: context.keep_image(data, item.key.rpartition("/")[2] + suffix)}
+        return {parameters.column: context.put_image(data, item.key.rpartition("/")[2] + suffix)}
 
     return draw
 
 
-def _line(name: str, value: Any) -> str:
+def _caption(name: str, value: Any) -> str:
     if value is None:
         return f"{name}: -"
     if isinstance(value, tuple):
@@ -111,11 +111,11 @@ def _line(name: str, value: Any) -> str:
     return f"{name}: {value:g}" if isinstance(value, float) else f"{name}: {value}"
 
 
-def _small(pixels: Any, most: int) -> Any:
+def _downscale(pixels: Any, max_side: int) -> Any:
     import cv2
 
-    scale = most / max(pixels.shape[:2])
+    scale = max_side / max(pixels.shape[:2])
     if scale >= 1:
         return pixels
-    size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    size_wh = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
+    return cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA)

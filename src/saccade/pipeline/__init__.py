@@ -1,1 +1,1 @@
-"""Pipelines: graphs of steps that are run again only where something changed, item by item."""
+"""Pipelines: graphs of steps that re-run only what changed, item by item."""

@@ -1,4 +1,4 @@
-"""Python's collector of unreachable cycles, kept from looking where there are none."""
+"""Control of Python's cyclic garbage collector around bulk allocations."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ T = TypeVar("T")
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
-    """Many small values are about to be made and all of them kept: looking among them for rubbish is in vain."""
-    was_on = gc.isenabled()
+def gc_paused() -> Iterator[None]:
+    """Pause the cyclic garbage collector while many small long-lived objects are created."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was_on:
+        if was_enabled:
             gc.enable()
 
 
-def collected_now_and_then(values: Iterable[T], every: int = 16_384) -> Iterator[T]:
-    """The values as they come; while the collector is paused, what is new is looked at once for so many of them."""
-    for number, value in enumerate(values, 1):
+def collect_periodically(values: Iterable[T], every: int = 16_384) -> Iterator[T]:
+    """Yield the values and collect the youngest generation after each ``every`` of them.
+
+    For use while the collector is paused, so that short-lived cycles do not pile up.
+    """
+    for count, value in enumerate(values, 1):
         yield value
-        if number % every == 0:
+        if count % every == 0:
             gc.collect(0)

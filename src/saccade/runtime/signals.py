@@ -1,4 +1,4 @@
-"""Interrupts (Ctrl-C, the end of a job) that wait where they would leave something half done."""
+"""Signal handling: temporary handlers, and interrupts (Ctrl-C, SIGTERM) that wait for a critical section to end."""
 
 from __future__ import annotations
 
@@ -9,52 +9,62 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-Hear = Callable[[int, FrameType | None], object]
+SignalHandler = Callable[[int, FrameType | None], object]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _NAME = KeyboardInterrupt.__name__
 
 
 @contextmanager
-def signals_to(hear: Hear, numbers: Iterable[signal.Signals] = _SIGNALS) -> Iterator[Mapping[signal.Signals, Any]]:
-    """What the process does on SIGINT and SIGTERM for a while; yields what it does otherwise, by their numbers.
+def signal_handlers(
+    handler: SignalHandler, numbers: Iterable[signal.Signals] = _SIGNALS
+) -> Iterator[Mapping[signal.Signals, Any]]:
+    """Install a handler for SIGINT and SIGTERM until the block exits.
 
-    Only the main thread hears signals, so in others nothing changes.
+    Python delivers signals to the main thread only, so in other threads this does nothing.
+
+    Args:
+        handler: called with the signal number and the current frame.
+        numbers: signals to handle.
+
+    Yields:
+        The previous handlers by signal.
     """
     if threading.current_thread() is not threading.main_thread():
         yield {}
         return
-    usual = {number: signal.signal(number, hear) for number in numbers}
+    previous = {number: signal.signal(number, handler) for number in numbers}
     try:
-        yield usual
+        yield previous
     finally:
-        for number, before in usual.items():
-            signal.signal(number, before)
+        for number, previous_handler in previous.items():
+            signal.signal(number, previous_handler)
 
 
 @contextmanager
-def interrupts_held() -> Iterator[Callable[[], None]]:
-    """What the process does on a signal, it does at the end of this, not amid it; what ends it at once still does.
+def deferred_interrupts() -> Iterator[Callable[[], None]]:
+    """Defer SIGINT and SIGTERM until the block exits; signals with the default action still end the process.
 
-    Yields a function that raises KeyboardInterrupt where one waits, for whoever can stop in an orderly way.
+    Yields:
+        A function that raises KeyboardInterrupt if a signal is pending, for code that can stop cleanly in between.
     """
-    waiting: list[int] = []
+    pending: list[int] = []
 
     def check() -> None:
-        if waiting:
+        if pending:
             raise KeyboardInterrupt
 
     handled = [number for number in _SIGNALS if callable(signal.getsignal(number))]
     try:
-        with signals_to(lambda number, _: waiting.append(number), handled):
+        with signal_handlers(lambda number, _: pending.append(number), handled):
             yield check
     finally:
-        for number in dict.fromkeys(waiting):
+        for number in dict.fromkeys(pending):
             signal.raise_signal(number)
 
 
 @contextmanager
-def interrupts_known() -> Iterator[None]:
-    """An interrupt that a library heard amid its work, and made an error of its own of, is raised as what it was."""
+def reraise_interrupts() -> Iterator[None]:
+    """Re-raise as KeyboardInterrupt an interrupt that a library turned into an error of its own."""
     try:
         yield
     except Exception as error:
@@ -64,7 +74,7 @@ def interrupts_known() -> Iterator[None]:
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
-    """Lance says "External error: KeyboardInterrupt", in an error of Arrow's."""
+    # Lance reports "External error: KeyboardInterrupt" inside an Arrow error.
     while error is not None:
         if isinstance(error, OSError | ValueError | RuntimeError) and _NAME in str(error):
             return True

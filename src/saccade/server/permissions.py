@@ -1,4 +1,4 @@
-"""Who may do what: one table for all routes. A route that is not in it answers nobody."""
+"""Permissions of the HTTP API: one table for all routes. A route that is not in it is refused."""
 
 from __future__ import annotations
 
@@ -8,148 +8,149 @@ from enum import StrEnum
 from saccade.core.roles import Role
 
 API = "/api/v1"
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-"""The methods that change nothing."""
-FILES = re.compile(rf"{API}/uploads/[^/]+/files")
-"""Where files are sent to, of any length; sent again, they are there already."""
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""HTTP methods that change nothing."""
+UPLOAD_PATHS = re.compile(rf"{API}/uploads/[^/]+/files")
+"""Paths that accept bodies of any size. They ignore idempotency keys: sending the same files again is harmless."""
 
 
-class Action(StrEnum):
-    """What a route is for.
+class Permission(StrEnum):
+    """What a route needs from its caller.
 
-    ``PUBLIC`` ones also answer people who have not signed in, ``ONESELF`` ones whoever has, in the project or not.
+    ``PUBLIC`` routes need no authentication. ``AUTHENTICATED`` routes need a session or a token, but no membership of
+    the project. All others need the role of :data:`REQUIRED_ROLES`.
     """
 
     PUBLIC = "public"
-    ONESELF = "oneself"
+    AUTHENTICATED = "authenticated"
     OWN_ACCOUNT = "own account"
-    LOOK = "look"
-    KEEP_VIEWS = "keep views"
-    LEAVE_WORK = "leave work"
-    SEE_PEOPLE = "see people"
+    READ = "read"
+    SAVE_VIEWS = "save views"
+    WRITE = "write"
+    READ_MEMBERS = "read members"
     INVITE = "invite"
-    TELL_OTHERS = "tell others"
-    RULE = "rule"
+    MANAGE_WEBHOOKS = "manage webhooks"
+    ADMIN = "admin"
 
 
-NEEDED = {
-    Action.OWN_ACCOUNT: Role.VIEWER,
-    Action.LOOK: Role.VIEWER,
-    Action.KEEP_VIEWS: Role.ANNOTATOR,
-    Action.LEAVE_WORK: Role.MANAGER,
-    Action.SEE_PEOPLE: Role.MANAGER,
-    Action.INVITE: Role.MANAGER,
-    Action.TELL_OTHERS: Role.OWNER,
-    Action.RULE: Role.OWNER,
+REQUIRED_ROLES = {
+    Permission.OWN_ACCOUNT: Role.VIEWER,
+    Permission.READ: Role.VIEWER,
+    Permission.SAVE_VIEWS: Role.ANNOTATOR,
+    Permission.WRITE: Role.MANAGER,
+    Permission.READ_MEMBERS: Role.MANAGER,
+    Permission.INVITE: Role.MANAGER,
+    Permission.MANAGE_WEBHOOKS: Role.OWNER,
+    Permission.ADMIN: Role.OWNER,
 }
-"""The least role for each action."""
+"""Minimum role for each permission."""
 
-ROUTES = {
-    f"GET {API}/health": Action.PUBLIC,
-    f"POST {API}/session": Action.PUBLIC,
-    f"GET {API}/session": Action.ONESELF,
-    f"DELETE {API}/session": Action.ONESELF,
-    f"PUT {API}/session/password": Action.ONESELF,
-    f"GET {API}/session/ways": Action.PUBLIC,
-    f"POST {API}/session/oidc": Action.PUBLIC,
-    f"GET {API}/session/oidc/callback": Action.PUBLIC,
-    f"GET {API}/projects": Action.ONESELF,
-    f"POST {API}/projects": Action.RULE,
-    f"GET {API}/tokens": Action.OWN_ACCOUNT,
-    f"POST {API}/tokens": Action.OWN_ACCOUNT,
-    f"DELETE {API}/tokens/{{token}}": Action.OWN_ACCOUNT,
-    f"POST {API}/join/look": Action.PUBLIC,
-    f"POST {API}/join": Action.PUBLIC,
-    f"GET {API}/people": Action.SEE_PEOPLE,
-    f"PATCH {API}/people/{{person}}": Action.RULE,
-    f"DELETE {API}/people/{{person}}": Action.RULE,
-    f"GET {API}/invitations": Action.INVITE,
-    f"POST {API}/invitations": Action.INVITE,
-    f"DELETE {API}/invitations/{{invitation}}": Action.INVITE,
-    f"GET {API}/audit": Action.RULE,
-    f"GET {API}/datasets": Action.LOOK,
-    f"GET {API}/datasets/{{ref}}": Action.LOOK,
-    f"GET {API}/datasets/{{ref}}/log": Action.LOOK,
-    f"GET {API}/datasets/{{ref}}/stats": Action.LOOK,
-    f"GET {API}/datasets/{{ref}}/histogram": Action.LOOK,
-    f"GET {API}/datasets/{{ref}}/items": Action.LOOK,
-    f"GET {API}/datasets/{{ref}}/arrow": Action.LOOK,
-    f"GET {API}/datasets/{{ref}}/keys": Action.LOOK,
-    f"GET {API}/datasets/{{ref}}/item": Action.LOOK,
-    f"GET {API}/datasets/{{ref}}/picture": Action.LOOK,
-    f"GET {API}/datasets/{{ref}}/file": Action.LOOK,
-    f"GET {API}/datasets/{{ref}}/tile": Action.LOOK,
-    f"GET {API}/datasets/{{ref}}/frame": Action.LOOK,
-    f"GET {API}/datasets/{{ref}}/names": Action.LOOK,
-    f"GET {API}/datasets/{{ref}}/diff": Action.LOOK,
-    f"POST {API}/datasets/{{ref}}/restore": Action.LEAVE_WORK,
-    f"POST {API}/datasets/{{ref}}/tags": Action.LEAVE_WORK,
-    f"DELETE {API}/datasets/{{ref}}/tags/{{tag}}": Action.LEAVE_WORK,
-    f"POST {API}/datasets/{{ref}}/aliases": Action.LEAVE_WORK,
-    f"DELETE {API}/datasets/{{ref}}/aliases/{{alias}}": Action.LEAVE_WORK,
-    f"POST {API}/datasets/{{ref}}/branches": Action.LEAVE_WORK,
-    f"DELETE {API}/datasets/{{ref}}/branches/{{branch}}": Action.LEAVE_WORK,
-    f"POST {API}/datasets/{{ref}}/merge": Action.LEAVE_WORK,
-    f"POST {API}/datasets/{{ref}}/change": Action.LEAVE_WORK,
-    f"DELETE {API}/datasets/{{ref}}": Action.LEAVE_WORK,
-    f"GET {API}/datasets/{{ref}}/classes": Action.LOOK,
-    f"POST {API}/datasets/{{ref}}/classes": Action.LEAVE_WORK,
-    f"GET {API}/datasets/{{ref}}/views": Action.LOOK,
-    f"PUT {API}/datasets/{{ref}}/views/{{name}}": Action.KEEP_VIEWS,
-    f"DELETE {API}/datasets/{{ref}}/views/{{name}}": Action.KEEP_VIEWS,
-    f"POST {API}/files/held": Action.LEAVE_WORK,
-    f"GET {API}/panels": Action.LOOK,
-    f"GET {API}/panels/{{panel}}": Action.LOOK,
-    f"GET {API}/formats": Action.LOOK,
-    f"GET {API}/operations": Action.LOOK,
-    f"GET {API}/operations/{{operation}}": Action.LOOK,
-    f"GET {API}/components": Action.LOOK,
-    f"GET {API}/folders": Action.LEAVE_WORK,
-    f"GET {API}/jobs": Action.LOOK,
-    f"POST {API}/jobs": Action.LEAVE_WORK,
-    f"GET {API}/jobs/{{job}}": Action.LOOK,
-    f"GET {API}/jobs/{{job}}/events": Action.LOOK,
-    f"GET {API}/jobs/{{job}}/log": Action.LEAVE_WORK,
-    f"GET {API}/jobs/{{job}}/files/{{name}}": Action.LOOK,
-    f"POST {API}/jobs/{{job}}/cancel": Action.LEAVE_WORK,
-    f"POST {API}/jobs/{{job}}/retry": Action.LEAVE_WORK,
-    f"POST {API}/uploads": Action.LEAVE_WORK,
-    f"GET {API}/uploads/{{upload}}": Action.LEAVE_WORK,
-    f"POST {API}/uploads/{{upload}}/files": Action.LEAVE_WORK,
-    f"DELETE {API}/uploads/{{upload}}": Action.LEAVE_WORK,
-    f"GET {API}/models": Action.LOOK,
-    f"GET {API}/models/{{ref}}": Action.LOOK,
-    f"GET {API}/models/{{ref}}/lineage": Action.LOOK,
-    f"POST {API}/models/{{ref}}/aliases": Action.LEAVE_WORK,
-    f"GET {API}/models/{{ref}}/compare": Action.LOOK,
-    f"GET {API}/models/{{ref}}/file": Action.LOOK,
-    f"GET {API}/models/{{ref}}/export": Action.LOOK,
-    f"DELETE {API}/models/{{ref}}": Action.LEAVE_WORK,
-    f"GET {API}/recipe": Action.LOOK,
-    f"GET {API}/runs": Action.LOOK,
-    f"GET {API}/runs/{{run}}": Action.LOOK,
-    f"GET {API}/runs/{{run}}/metrics": Action.LOOK,
-    f"GET {API}/runs/{{run}}/events": Action.LOOK,
-    f"GET {API}/runs/{{run}}/pipeline": Action.LOOK,
-    f"POST {API}/runs/{{run}}/cancel": Action.LEAVE_WORK,
-    f"DELETE {API}/runs/{{run}}": Action.LEAVE_WORK,
-    f"GET {API}/evaluations": Action.LOOK,
-    f"GET {API}/webhooks": Action.TELL_OTHERS,
-    f"POST {API}/webhooks": Action.TELL_OTHERS,
-    f"GET {API}/webhooks/{{webhook}}": Action.TELL_OTHERS,
-    f"PATCH {API}/webhooks/{{webhook}}": Action.TELL_OTHERS,
-    f"DELETE {API}/webhooks/{{webhook}}": Action.TELL_OTHERS,
-    f"POST {API}/webhooks/{{webhook}}/secret": Action.TELL_OTHERS,
-    f"POST {API}/webhooks/{{webhook}}/test": Action.TELL_OTHERS,
-    f"GET {API}/webhooks/{{webhook}}/deliveries": Action.TELL_OTHERS,
-    f"POST {API}/webhooks/{{webhook}}/deliveries/again": Action.TELL_OTHERS,
-    f"POST {API}/webhooks/{{webhook}}/deliveries/{{delivery}}/again": Action.TELL_OTHERS,
-    f"GET {API}/evaluations/{{evaluation}}": Action.LOOK,
-    f"GET {API}/evaluations/{{evaluation}}/report": Action.LOOK,
-    f"GET {API}/evaluations/{{evaluation}}/compare": Action.LOOK,
+ROUTE_PERMISSIONS = {
+    f"GET {API}/health": Permission.PUBLIC,
+    f"POST {API}/session": Permission.PUBLIC,
+    f"GET {API}/session": Permission.AUTHENTICATED,
+    f"DELETE {API}/session": Permission.AUTHENTICATED,
+    f"PUT {API}/session/password": Permission.AUTHENTICATED,
+    f"GET {API}/session/ways": Permission.PUBLIC,
+    f"POST {API}/session/oidc": Permission.PUBLIC,
+    f"GET {API}/session/oidc/callback": Permission.PUBLIC,
+    f"GET {API}/projects": Permission.AUTHENTICATED,
+    f"POST {API}/projects": Permission.ADMIN,
+    f"GET {API}/tokens": Permission.OWN_ACCOUNT,
+    f"POST {API}/tokens": Permission.OWN_ACCOUNT,
+    f"DELETE {API}/tokens/{{token}}": Permission.OWN_ACCOUNT,
+    f"POST {API}/join/look": Permission.PUBLIC,
+    f"POST {API}/join": Permission.PUBLIC,
+    f"GET {API}/people": Permission.READ_MEMBERS,
+    f"PATCH {API}/people/{{person}}": Permission.ADMIN,
+    f"DELETE {API}/people/{{person}}": Permission.ADMIN,
+    f"GET {API}/invitations": Permission.INVITE,
+    f"POST {API}/invitations": Permission.INVITE,
+    f"DELETE {API}/invitations/{{invitation}}": Permission.INVITE,
+    f"GET {API}/audit": Permission.ADMIN,
+    f"GET {API}/datasets": Permission.READ,
+    f"GET {API}/datasets/{{ref}}": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/log": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/stats": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/histogram": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/items": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/arrow": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/keys": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/item": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/picture": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/file": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/tile": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/frame": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/names": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/diff": Permission.READ,
+    f"POST {API}/datasets/{{ref}}/restore": Permission.WRITE,
+    f"POST {API}/datasets/{{ref}}/tags": Permission.WRITE,
+    f"DELETE {API}/datasets/{{ref}}/tags/{{tag}}": Permission.WRITE,
+    f"POST {API}/datasets/{{ref}}/aliases": Permission.WRITE,
+    f"DELETE {API}/datasets/{{ref}}/aliases/{{alias}}": Permission.WRITE,
+    f"POST {API}/datasets/{{ref}}/branches": Permission.WRITE,
+    f"DELETE {API}/datasets/{{ref}}/branches/{{branch}}": Permission.WRITE,
+    f"POST {API}/datasets/{{ref}}/merge": Permission.WRITE,
+    f"POST {API}/datasets/{{ref}}/change": Permission.WRITE,
+    f"DELETE {API}/datasets/{{ref}}": Permission.WRITE,
+    f"GET {API}/datasets/{{ref}}/classes": Permission.READ,
+    f"POST {API}/datasets/{{ref}}/classes": Permission.WRITE,
+    f"GET {API}/datasets/{{ref}}/views": Permission.READ,
+    f"PUT {API}/datasets/{{ref}}/views/{{name}}": Permission.SAVE_VIEWS,
+    f"DELETE {API}/datasets/{{ref}}/views/{{name}}": Permission.SAVE_VIEWS,
+    f"POST {API}/files/held": Permission.WRITE,
+    f"GET {API}/panels": Permission.READ,
+    f"GET {API}/panels/{{panel}}": Permission.READ,
+    f"GET {API}/formats": Permission.READ,
+    f"GET {API}/operations": Permission.READ,
+    f"GET {API}/operations/{{operation}}": Permission.READ,
+    f"GET {API}/components": Permission.READ,
+    f"GET {API}/folders": Permission.WRITE,
+    f"GET {API}/jobs": Permission.READ,
+    f"POST {API}/jobs": Permission.WRITE,
+    f"GET {API}/jobs/{{job}}": Permission.READ,
+    f"GET {API}/jobs/{{job}}/events": Permission.READ,
+    f"GET {API}/jobs/{{job}}/log": Permission.WRITE,
+    f"GET {API}/jobs/{{job}}/files/{{name}}": Permission.READ,
+    f"POST {API}/jobs/{{job}}/cancel": Permission.WRITE,
+    f"POST {API}/jobs/{{job}}/retry": Permission.WRITE,
+    f"POST {API}/uploads": Permission.WRITE,
+    f"GET {API}/uploads/{{upload}}": Permission.WRITE,
+    f"POST {API}/uploads/{{upload}}/files": Permission.WRITE,
+    f"DELETE {API}/uploads/{{upload}}": Permission.WRITE,
+    f"GET {API}/models": Permission.READ,
+    f"GET {API}/models/{{ref}}": Permission.READ,
+    f"GET {API}/models/{{ref}}/lineage": Permission.READ,
+    f"POST {API}/models/{{ref}}/aliases": Permission.WRITE,
+    f"GET {API}/models/{{ref}}/compare": Permission.READ,
+    f"GET {API}/models/{{ref}}/file": Permission.READ,
+    f"GET {API}/models/{{ref}}/export": Permission.READ,
+    f"DELETE {API}/models/{{ref}}": Permission.WRITE,
+    f"GET {API}/recipe": Permission.READ,
+    f"GET {API}/runs": Permission.READ,
+    f"GET {API}/runs/{{run}}": Permission.READ,
+    f"GET {API}/runs/{{run}}/metrics": Permission.READ,
+    f"GET {API}/runs/{{run}}/events": Permission.READ,
+    f"GET {API}/runs/{{run}}/pipeline": Permission.READ,
+    f"POST {API}/runs/{{run}}/cancel": Permission.WRITE,
+    f"DELETE {API}/runs/{{run}}": Permission.WRITE,
+    f"GET {API}/evaluations": Permission.READ,
+    f"GET {API}/webhooks": Permission.MANAGE_WEBHOOKS,
+    f"POST {API}/webhooks": Permission.MANAGE_WEBHOOKS,
+    f"GET {API}/webhooks/{{webhook}}": Permission.MANAGE_WEBHOOKS,
+    f"PATCH {API}/webhooks/{{webhook}}": Permission.MANAGE_WEBHOOKS,
+    f"DELETE {API}/webhooks/{{webhook}}": Permission.MANAGE_WEBHOOKS,
+    f"POST {API}/webhooks/{{webhook}}/secret": Permission.MANAGE_WEBHOOKS,
+    f"POST {API}/webhooks/{{webhook}}/test": Permission.MANAGE_WEBHOOKS,
+    f"GET {API}/webhooks/{{webhook}}/deliveries": Permission.MANAGE_WEBHOOKS,
+    f"POST {API}/webhooks/{{webhook}}/deliveries/again": Permission.MANAGE_WEBHOOKS,
+    f"POST {API}/webhooks/{{webhook}}/deliveries/{{delivery}}/again": Permission.MANAGE_WEBHOOKS,
+    f"GET {API}/evaluations/{{evaluation}}": Permission.READ,
+    f"GET {API}/evaluations/{{evaluation}}/report": Permission.READ,
+    f"GET {API}/evaluations/{{evaluation}}/compare": Permission.READ,
 }
 
-TELLS_SECRET = frozenset(
+SECRET_RESPONSES = frozenset(
     {
         f"POST {API}/tokens",
         f"POST {API}/invitations",
@@ -157,6 +158,6 @@ TELLS_SECRET = frozenset(
         f"POST {API}/webhooks/{{webhook}}/secret",
     }
 )
-"""The routes whose answers hold what is told once and kept nowhere."""
-OWN_WAY_OF_ONCE = frozenset({f"POST {API}/jobs"})
-"""Those that themselves see to it that what has an Idempotency-Key is done once, for good."""
+"""Routes whose responses contain a secret. The idempotency store must not keep these responses."""
+IDEMPOTENT_BY_ROUTE = frozenset({f"POST {API}/jobs"})
+"""Routes that handle the idempotency key themselves. ``POST /jobs`` remembers it for as long as the job exists."""

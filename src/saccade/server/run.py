@@ -1,4 +1,4 @@
-"""The server: what it says at its start, and how it runs."""
+"""Run the server with uvicorn: bind the socket, warm up, serve until a signal."""
 
 from __future__ import annotations
 
@@ -14,82 +14,91 @@ from typing import Any
 from saccade.core.errors import ConflictError, InvalidValueError
 from saccade.store.workspace import Workspace
 
-HOST = "127.0.0.1"
-_EVERY = ("0.0.0.0", "::")  # noqa: S104 (only compared with: nothing listens there unless told to)
+DEFAULT_HOST = "127.0.0.1"
+_WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 (compared with only; the default host is local)
 
 
-def first_link(workspace: Workspace, origin: str) -> str | None:
-    """The link that makes the first owner, used once and for a day; None where there is somebody already."""
-    secret = workspace.people.first_link()
+def bootstrap_link(workspace: Workspace, origin: str) -> str | None:
+    """Create the invitation link for the first owner, valid once and for a day. None if the workspace has users."""
+    secret = workspace.users.create_bootstrap_invitation()
     return None if secret is None else f"{origin}/join#{secret}"
 
 
-def names_of(host: str) -> tuple[str, ...]:
-    """The name that an address to listen at is reached by; none where it stands for every address."""
-    return () if host in _EVERY else (host,)
+def host_names(host: str) -> tuple[str, ...]:
+    """Return the ``Host`` header values of a listen address; none for a wildcard address."""
+    return () if host in _WILDCARD_HOSTS else (host,)
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """A socket that listens there; ConflictError where another program does, InvalidValueError for no address."""
+def bind_socket(host: str, port: int) -> socket.socket:
+    """Bind a TCP socket.
+
+    Raises:
+        ConflictError: The port is in use.
+        InvalidValueError: ``host`` is not an address of this machine.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     except socket.gaierror as error:
-        raise InvalidValueError(f"'{host}' is no address of this machine: {error.strerror}.") from error
-    listening = socket.socket(family, socket.SOCK_STREAM)
+        raise InvalidValueError(f"'{host}' is not an address of this machine: {error.strerror}.") from error
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Inherited by what it accepts: otherwise a small answer waits 40 ms for the other side to say that it listens.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listening.bind((host, port))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Accepted connections inherit this. Without it a small response waits 40 ms for the client's delayed ACK.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind((host, port))
     except OSError as error:
-        listening.close()
+        listener.close()
         raise ConflictError(
-            f"Nothing can be served at {host}:{port}: {error.strerror}.", hint="Choose another one with --port."
+            f"Cannot listen on {host}:{port}: {error.strerror}.", hint="Choose another port with --port."
         ) from error
-    return listening
+    return listener
 
 
-def is_free(host: str, port: int) -> bool:
-    """Whether nothing listens there yet."""
+def is_port_free(host: str, port: int) -> bool:
+    """Return whether a server can bind to this address."""
     try:
-        bound(host, port).close()
+        bind_socket(host, port).close()
     except ConflictError:
         return False
     return True
 
 
-def origin_of(listening: socket.socket) -> str:
-    """Where a browser on this machine finds what listens there."""
-    host, port = listening.getsockname()[:2]
-    if not names_of(host):
-        host = HOST
+def display_url(listener: socket.socket) -> str:
+    """Return the URL of a listening socket for a browser on this machine."""
+    host, port = listener.getsockname()[:2]
+    if not host_names(host):
+        host = DEFAULT_HOST
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def run(
     application: Any,
-    listening: socket.socket,
-    started: Callable[[], None],
-    first: str,
-    look_ahead: Callable[[], None],
+    listener: socket.socket,
+    on_ready: Callable[[], None],
+    warm_up_path: str,
+    warm_up: Callable[[], None],
 ) -> None:
-    """Serve an ASGI application until Ctrl-C or SIGTERM; requests under way are answered first.
+    """Serve an ASGI application until SIGINT or SIGTERM. Requests in progress are completed first.
 
     Args:
-        first: a path that is asked once by nobody, so that nobody waits for what is made at the first request.
-        look_ahead: done, too, before anybody is told that it is there.
+        application: The ASGI application.
+        listener: A bound socket; closed at the end.
+        on_ready: Called once the server is warm and accepts requests.
+        warm_up_path: Requested once before ``on_ready``, so that the first user does not wait for lazy set-up.
+        warm_up: Called in a thread before ``on_ready``.
     """
     import uvicorn
 
     class _Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            await _ask(listening, first)
-            await asyncio.to_thread(look_ahead)
-            # What is there now stays; to look through it for rubbish took a fifth of the time of a page of items.
+            await _request(listener, warm_up_path)
+            await asyncio.to_thread(warm_up)
+            # Exempt what lives as long as the process from garbage collection, which took a fifth of the time of a
+            # page of items.
             gc.collect()
             gc.freeze()
-            started()
+            on_ready()
 
     config = uvicorn.Config(
         application,
@@ -99,24 +108,32 @@ def run(
         timeout_graceful_shutdown=10,
         lifespan="off",
     )
-    # uvicorn ends by sending itself once more what it was ended with: so that the caller can put its things away.
-    usual = signal.signal(signal.SIGTERM, _end)
+    # uvicorn raises the signal again after its shutdown; as SystemExit it lets the caller clean up.
+    previous_handler = signal.signal(signal.SIGTERM, _exit)
     try:
-        with closing(listening):
-            _Server(config).run(sockets=[listening])
+        with closing(listener):
+            _Server(config).run(sockets=[listener])
     finally:
-        gc.unfreeze()  # else bindings of others complain at the end of what was not collected
-        signal.signal(signal.SIGTERM, usual)
+        gc.unfreeze()  # otherwise native bindings report leaks of uncollected objects at exit
+        signal.signal(signal.SIGTERM, previous_handler)
 
 
-async def _ask(listening: socket.socket, path: str) -> None:
+async def _request(listener: socket.socket, path: str) -> None:
+    """Send an unauthenticated request to the server and wait for the response; errors are ignored."""
     with suppress(OSError):
-        reader, writer = await asyncio.open_connection(*listening.getsockname()[:2])
-        lines = (f"GET {path} HTTP/1.1", f"Host: {HOST}", "Authorization: Bearer nobody", "Connection: close", "", "")
+        reader, writer = await asyncio.open_connection(*listener.getsockname()[:2])
+        lines = (
+            f"GET {path} HTTP/1.1",
+            f"Host: {DEFAULT_HOST}",
+            "Authorization: Bearer invalid",
+            "Connection: close",
+            "",
+            "",
+        )
         writer.write("\r\n".join(lines).encode())
         await reader.read()
         writer.close()
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def _exit(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)

@@ -1,1 +1,1 @@
-"""The workspace: datasets and their versions, objects, models, runs and evaluations."""
+"""The store: workspaces with their catalog, blobs, datasets, models, runs and users."""

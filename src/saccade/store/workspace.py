@@ -1,4 +1,4 @@
-"""The workspace: the folder that holds everything."""
+"""The workspace: one folder with the catalog, blobs, datasets, models, runs and everything else."""
 
 from __future__ import annotations
 
@@ -17,166 +17,199 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from saccade.core.errors import InvalidValueError, MissingExtraError, WorkspaceError
-from saccade.store.auth.sso import Identities
-from saccade.store.auth.users import People
-from saccade.store.blobs.blob_store import ObjectStore
+from saccade.store.auth.sso import SsoStore
+from saccade.store.auth.users import UserStore
+from saccade.store.blobs.blob_store import BlobStore
 from saccade.store.catalog.projects import Projects
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import DEFAULT_PROJECT
 from saccade.store.datasets.datasets import Datasets
-from saccade.store.io.atomic import Scratch, write_whole
-from saccade.store.jobs.idempotency import Requests
+from saccade.store.io.atomic import ScratchDir, atomic_write
+from saccade.store.jobs.idempotency import IdempotencyStore
 from saccade.store.jobs.jobs import Jobs
 from saccade.store.registry.evaluations import Evaluations
 from saccade.store.registry.lineage import lineage
 from saccade.store.registry.models import Models
 from saccade.store.registry.runs import Runs
-from saccade.store.webhooks.delivery_queue import Outbox
+from saccade.store.webhooks.delivery_queue import DeliveryQueue
 from saccade.store.webhooks.webhooks import Webhooks
 
-FOLDER = ".saccade"
-ENVIRONMENT, PROJECT = "SACCADE_WORKSPACE", "SACCADE_PROJECT"
-FORMAT = 2
-"""With a catalog or files that are not in the folder; else 1, which earlier versions know."""
-PIPELINES = "pipelines"
-"""What the folders of caches of pipelines begin with."""
-FACTS = "workspace.json"
-CATALOG = "catalog.db"
+WORKSPACE_DIR = ".saccade"
+WORKSPACE_ENV = "SACCADE_WORKSPACE"
+PROJECT_ENV = "SACCADE_PROJECT"
+FORMAT_VERSION = 2
+"""The format of a workspace whose catalog or blobs are outside of its folder; others have 1, for earlier versions."""
+PIPELINE_CACHE_PREFIX = "pipelines"
+"""Prefix of the folders with the pipeline caches of the projects."""
+CONFIG_FILE = "workspace.json"
+CATALOG_FILE = "catalog.db"
 _FOLDERS = ("objects", "datasets", "runs", "tmp")
 
 
-def folder_of(location: Path | str) -> Path:
-    """The folder of the workspace at a place: ``.saccade`` in it, or itself."""
+def resolve_folder(location: Path | str) -> Path:
+    """Return the workspace folder of a location: its ``.saccade``, or the location itself if it has that name."""
     path = Path(location).expanduser().absolute()
-    return path if path.name == FOLDER else path / FOLDER
+    return path if path.name == WORKSPACE_DIR else path / WORKSPACE_DIR
 
 
 class Workspace:
-    """Datasets, objects, models, runs and evaluations in one folder.
+    """A workspace, scoped to one of its projects.
 
-    ``workspace.json`` is the last thing that :meth:`create` writes: a folder with it is a whole workspace. ``id`` is a
-    name for it that no other has.
+    :meth:`create` writes ``workspace.json`` last: a folder with that file is a complete workspace. The catalog is an
+    SQLite file in the folder, or a PostgreSQL database.
 
-    The catalog is a file of SQLite in the folder, or a database of PostgreSQL of its own.
+    A workspace on a disk that cannot be written is read-only: everything can be read, and changes are refused. SQLite
+    writes next to its file even to read it, so the catalog is then copied to a temporary folder.
 
-    On a disk that cannot be written, everything can be read, from a copy of the catalog: SQLite writes beside its file
-    even to read it. Whatever would change something is refused.
+    Attributes:
+        location: the workspace folder.
+        id: unique id of the workspace.
+        project: name of the project.
+        blobs: media, weights and other content-addressed files of all projects.
+        scratch: temporary files, and the lock against garbage collection.
+        jobs_dir: folder with the logs and uploads of jobs.
+        pipeline_cache: folder with the pipeline cache of the project.
+        pyramid_cache: folder with the pyramids of giant images.
+        is_read_only: whether the disk of the workspace cannot be written.
     """
 
     def __init__(self, folder: Path, catalog: str = "", objects: str = "") -> None:
         self.location = folder
         self.id = ""
-        self.scratch = Scratch(folder / "tmp")
-        self.pyramids = folder / "cache" / "pyramids"
+        self.scratch = ScratchDir(folder / "tmp")
+        self.pyramid_cache = folder / "cache" / "pyramids"
         self.is_read_only = folder.is_dir() and not os.access(folder, os.W_OK)
         self._copy = TemporaryDirectory(prefix="saccade-") if self.is_read_only and not catalog else None
-        place = folder if self._copy is None else _copied_catalog(folder, Path(self._copy.name))
-        database = catalog_url(catalog) if catalog else URL.create("sqlite", database=str(place / CATALOG))
-        self.objects = ObjectStore(objects or str(folder / "objects"), self.scratch)
-        self.left = folder / "jobs"
-        self._is_part = False
-        self._see(Catalog(database, read_only=self.is_read_only), DEFAULT_PROJECT)
+        catalog_folder = folder if self._copy is None else _copy_catalog(folder, Path(self._copy.name))
+        if catalog:
+            database = parse_catalog_url(catalog)
+        else:
+            database = URL.create("sqlite", database=str(catalog_folder / CATALOG_FILE))
+        self.blobs = BlobStore(objects or str(folder / "objects"), self.scratch)
+        self.jobs_dir = folder / "jobs"
+        self._is_scoped_copy = False
+        self._bind(Catalog(database, read_only=self.is_read_only), DEFAULT_PROJECT)
 
-    def _see(self, catalog: Catalog, project: str) -> None:
-        self.catalog, self.project = catalog, project
-        # A cache names versions, which in another project are others.
-        self.pipelines = (
-            self.location / "cache" / (PIPELINES if project == DEFAULT_PROJECT else f"{PIPELINES}-{project}")
-        )
+    def _bind(self, catalog: Catalog, project: str) -> None:
+        self.catalog = catalog
+        self.project = project
+        # Each project has its own cache: it contains references, which name other versions in another project.
+        cache_name = PIPELINE_CACHE_PREFIX if project == DEFAULT_PROJECT else f"{PIPELINE_CACHE_PREFIX}-{project}"
+        self.pipeline_cache = self.location / "cache" / cache_name
         self.projects = Projects(catalog)
-        self.datasets = Datasets(catalog, self.location / "datasets", self.objects, self.scratch)
-        self.models = Models(catalog, self.objects)
+        self.datasets = Datasets(catalog, self.location / "datasets", self.blobs, self.scratch)
+        self.models = Models(catalog, self.blobs)
         self.runs = Runs(catalog, self.location / "runs")
-        self.evaluations = Evaluations(catalog, self.objects)
-        self.people = People(catalog)
-        self.identities = Identities(catalog)
+        self.evaluations = Evaluations(catalog, self.blobs)
+        self.users = UserStore(catalog)
+        self.sso = SsoStore(catalog)
         self.jobs = Jobs(catalog)
-        self.requests = Requests(catalog)
+        self.idempotency = IdempotencyStore(catalog)
         self.webhooks = Webhooks(catalog)
-        self.outbox = Outbox(catalog)
+        self.delivery_queue = DeliveryQueue(catalog)
 
-    def in_project(self, name: str) -> Workspace:
-        """The same workspace, where only what is of one project is seen; NotFoundError where there is none.
+    def scoped_to_project(self, name: str) -> Workspace:
+        """Return the same workspace, scoped to another project; it can be used until this one is closed.
 
-        It is open for as long as this one is.
+        Raises:
+            NotFoundError: there is no such project.
         """
-        made = copy(self)
-        made._is_part = True
-        made._see(self.catalog.whole.of(self.projects.get(name).id), name)
-        return made
+        scoped = copy(self)
+        scoped._is_scoped_copy = True
+        scoped._bind(self.catalog.unscoped.scoped(self.projects.get(name).id), name)
+        return scoped
 
     @classmethod
     def create(cls, location: Path | str, catalog: str = "", objects: str = "") -> Workspace:
-        """Make ``location/.saccade``; opens it where it is there already. WorkspaceError where it cannot be made.
+        """Create ``location/.saccade``, or open it if it is a workspace.
 
         Args:
-            catalog: the URL of a database of PostgreSQL, which is this workspace's alone; a file where it is left out.
-            objects: the URL of a place for images and other files, as ``s3://bucket/folder``, in which the workspace
-                has a folder of its own; a folder of the workspace where it is left out.
+            location: the folder.
+            catalog: URL of a PostgreSQL database for this workspace alone; "" for an SQLite file.
+            objects: URL for images and other blobs, as ``s3://bucket/folder``, in which the workspace gets its own
+                folder; "" for a folder of the workspace.
+
+        Raises:
+            InvalidValueError: a URL is not valid, or contains a password.
+            WorkspaceError: the folder, database or URL cannot be written.
         """
-        folder = folder_of(location)
+        folder = resolve_folder(location)
         try:
-            if not (folder / FACTS).exists():
+            if not (folder / CONFIG_FILE).exists():
                 for name in _FOLDERS:
                     (folder / name).mkdir(parents=True, exist_ok=True)
-                facts = facts_of(uuid.uuid4().hex, catalog, objects)
-                with cls(folder, catalog, str(facts.get("objects", ""))) as workspace:
-                    workspace.catalog.prepare()
+                config = build_config(uuid.uuid4().hex, catalog, objects)
+                with cls(folder, catalog, str(config.get("objects", ""))) as workspace:
+                    workspace.catalog.migrate()
                     if objects:
-                        # Tells at once where nothing can be kept there.
-                        workspace.objects.remove(workspace.objects.put_bytes(b"Saccade\n"))
-                write_whole(folder / FACTS, json.dumps(facts).encode())
+                        # Fail now rather than at the first import if the URL cannot be written.
+                        workspace.blobs.delete(workspace.blobs.put_bytes(b"Saccade\n"))
+                atomic_write(folder / CONFIG_FILE, json.dumps(config).encode())
             return cls.open(folder)
         except OSError as error:
             raise WorkspaceError(
-                f"No workspace can be made in '{Path(location)}': {error}.", hint="Choose a folder that you may write."
+                f"No workspace can be created in '{Path(location)}': {error}.",
+                hint="Choose a folder that you may write to.",
             ) from error
 
     @classmethod
     def open(cls, location: Path | str, project: str | None = None) -> Workspace:
-        """Open the workspace of ``location`` (the folder with ``.saccade``, or that itself), and bring it up to date.
-
-        WorkspaceError where there is none, where it is damaged, and where it was made by newer code.
+        """Open a workspace, and migrate its catalog if that is older.
 
         Args:
-            project: the one that is seen; else that of $SACCADE_PROJECT, else the one that every workspace has.
+            location: the folder with ``.saccade``, or ``.saccade`` itself.
+            project: name of the project, by default that of $SACCADE_PROJECT or the default project.
+
+        Raises:
+            WorkspaceError: there is no workspace, it is damaged, or a newer Saccade has written it.
+            NotFoundError: there is no such project.
         """
-        folder = folder_of(location)
-        facts = read_facts(folder)
-        workspace = cls(folder, str(facts.get("catalog", "")), str(facts.get("objects", "")))
-        workspace.id = str(facts.get("id", ""))
+        folder = resolve_folder(location)
+        config = load_config(folder)
+        workspace = cls(folder, str(config.get("catalog", "")), str(config.get("objects", "")))
+        workspace.id = str(config.get("id", ""))
         try:
-            workspace.catalog.prepare()
-            name = project or os.environ.get(PROJECT) or DEFAULT_PROJECT
-            workspace._see(workspace.catalog.of(workspace.projects.get(name).id), name)
-        except BaseException:
+            workspace.catalog.migrate()
+            name = project or os.environ.get(PROJECT_ENV) or DEFAULT_PROJECT
+            workspace._bind(workspace.catalog.scoped(workspace.projects.get(name).id), name)
+        except BaseException:  # also an interrupt, or the catalog would stay open
             workspace.close()
             raise
         return workspace
 
     @classmethod
     def find(cls, explicit: Path | str | None = None, start: Path | None = None) -> Workspace:
-        """The workspace that is named, else that of $SACCADE_WORKSPACE, else the nearest upward from ``start``."""
-        named = explicit or os.environ.get(ENVIRONMENT)
-        if named:
-            return cls.open(named)
-        beginning = (start or Path.cwd()).absolute()
-        for folder in (beginning, *beginning.parents):
-            if (folder / FOLDER / FACTS).is_file():
+        """Find and open a workspace.
+
+        Args:
+            explicit: its location, by default $SACCADE_WORKSPACE.
+            start: without a location, the nearest workspace upward from this folder; by default the current one.
+
+        Raises:
+            WorkspaceError: there is no workspace, it is damaged, or a newer Saccade has written it.
+        """
+        location = explicit or os.environ.get(WORKSPACE_ENV)
+        if location:
+            return cls.open(location)
+        first = (start or Path.cwd()).absolute()
+        for folder in (first, *first.parents):
+            if (folder / WORKSPACE_DIR / CONFIG_FILE).is_file():
                 return cls.open(folder)
-        raise WorkspaceError(f"There is no workspace in '{beginning}' or above.", hint="Make one: saccade init .")
+        raise WorkspaceError(
+            f"There is no workspace in '{first}' or its parent folders.", hint="Create one: saccade init ."
+        )
 
     @property
-    def reference(self) -> tuple[str, str]:
-        """What :meth:`open` takes to see the same in another process."""
+    def open_args(self) -> tuple[str, str]:
+        """The arguments with which :meth:`open` opens the same workspace and project in another process."""
         return str(self.location), self.project
 
     def lineage(self, ref: str) -> dict[str, Any]:
-        """Everything that a model or dataset version came from; see :func:`saccade.store.registry.lineage.lineage`."""
+        """Return the lineage tree of a version; see :func:`saccade.store.registry.lineage.lineage`."""
         return lineage(self.catalog, ref)
 
     def close(self) -> None:
-        if self._is_part:
+        if self._is_scoped_copy:
             return
         self.catalog.close()
         if self._copy is not None:
@@ -193,66 +226,82 @@ class Workspace:
         self.close()
 
 
-def facts_of(workspace: str, catalog: str, objects: str) -> dict[str, Any]:
-    """What ``workspace.json`` says of a workspace; InvalidValueError where files cannot be kept at such a place."""
-    facts: dict[str, Any] = {"format": FORMAT if catalog or objects else 1, "id": workspace}
-    if catalog:
-        facts["catalog"] = catalog
-    if objects:
-        scheme, there, rest = objects.partition("://")
-        if not (there and scheme and rest) or "@" in rest.partition("/")[0]:
-            raise InvalidValueError(
-                "Files are kept in a folder, or at an address as s3://bucket/folder without a password.",
-                hint="Credentials come from the environment, as for other programs.",
-            )
-        facts["objects"] = f"{objects.rstrip('/')}/{workspace}"
-    return facts
+def build_config(workspace_id: str, catalog: str, objects: str) -> dict[str, Any]:
+    """Build the content of ``workspace.json``.
 
-
-def catalog_url(text: str) -> URL:
-    """The URL of a database of PostgreSQL.
+    Args:
+        workspace_id: unique id of the workspace.
+        catalog: URL of a PostgreSQL database, "" for an SQLite file.
+        objects: URL for the blobs of several workspaces, "" for a folder of the workspace.
 
     Raises:
-        InvalidValueError: it is none, or has a password in it, which would be kept in a file that many can read.
-        MissingExtraError: the part of Saccade for it is not installed.
+        InvalidValueError: ``objects`` is not a URL, or contains a password.
+    """
+    config: dict[str, Any] = {"format": FORMAT_VERSION if catalog or objects else 1, "id": workspace_id}
+    if catalog:
+        config["catalog"] = catalog
+    if objects:
+        scheme, separator, rest = objects.partition("://")
+        if not (separator and scheme and rest) or "@" in rest.partition("/")[0]:
+            raise InvalidValueError(
+                "The URL for objects must look like s3://bucket/folder, without a password.",
+                hint="Give the credentials in the environment, as for other programs.",
+            )
+        config["objects"] = f"{objects.rstrip('/')}/{workspace_id}"
+    return config
+
+
+def parse_catalog_url(text: str) -> URL:
+    """Parse the URL of a PostgreSQL database.
+
+    Raises:
+        InvalidValueError: it is not the URL of a PostgreSQL database, or contains a password, which would end up in a
+            file that others can read.
+        MissingExtraError: the extra for PostgreSQL is not installed.
     """
     try:
         url = make_url(text)
     except ArgumentError:
         url = None
     if url is None or url.get_backend_name() != "postgresql":
-        raise InvalidValueError("A catalog is a file, or at an address as postgresql://host/database.")
+        raise InvalidValueError("The URL of the catalog must look like postgresql://host/database.")
     if url.password:
         raise InvalidValueError(
-            "The address of a catalog has no password in it.", hint="Give it by PGPASSWORD or the file ~/.pgpass."
+            "The URL of the catalog may not contain a password.", hint="Use PGPASSWORD or the file ~/.pgpass."
         )
     if find_spec("psycopg") is None:
         raise MissingExtraError("A catalog in PostgreSQL", "postgres")
     return url.set(drivername="postgresql+psycopg")
 
 
-def _copied_catalog(folder: Path, place: Path) -> Path:
-    """Copy the catalog with what it has not yet taken in from its log."""
-    for name in (CATALOG, f"{CATALOG}-wal"):
+def _copy_catalog(folder: Path, destination: Path) -> Path:
+    """Copy the catalog with its write-ahead log; returns ``destination``."""
+    for name in (CATALOG_FILE, f"{CATALOG_FILE}-wal"):
         if (folder / name).exists():
-            shutil.copyfile(folder / name, place / name)
-    return place
+            shutil.copyfile(folder / name, destination / name)
+    return destination
 
 
-def read_facts(folder: Path) -> dict[str, Any]:
-    """What ``workspace.json`` says; WorkspaceError where there is none, or nothing to be read."""
+def load_config(folder: Path) -> dict[str, Any]:
+    """Read ``workspace.json`` of a workspace folder.
+
+    Raises:
+        WorkspaceError: the file does not exist or is damaged, or a newer Saccade has written it.
+    """
     try:
-        facts: dict[str, Any] = json.loads((folder / FACTS).read_bytes())
-        found = int(facts["format"])
+        config: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_bytes())
+        version = int(config["format"])
     except (FileNotFoundError, NotADirectoryError):
         raise WorkspaceError(
-            f"There is no workspace in '{folder.parent}'.", hint=f"Make one: saccade init {folder.parent}"
+            f"There is no workspace in '{folder.parent}'.", hint=f"Create one: saccade init {folder.parent}"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WorkspaceError(f"'{folder / FACTS}' cannot be read: {error}.", hint="Run: saccade doctor") from error
-    if found > FORMAT:
         raise WorkspaceError(
-            f"The workspace '{folder}' has format {found}, and this Saccade knows {FORMAT}.",
+            f"'{folder / CONFIG_FILE}' cannot be read: {error}.", hint="Run: saccade doctor"
+        ) from error
+    if version > FORMAT_VERSION:
+        raise WorkspaceError(
+            f"The workspace '{folder}' has format {version}, and this Saccade supports {FORMAT_VERSION}.",
             hint="Upgrade: pip install -U saccade",
         )
-    return facts
+    return config

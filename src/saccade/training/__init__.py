@@ -1,1 +1,1 @@
-"""Recipes, loading, augmentation, the loop, checkpoints."""
+"""Training: recipes, data loading, augmentation, the training loop, checkpoints."""

@@ -1,6 +1,6 @@
-"""Checkpoints: one safetensors file with every tensor and, as JSON in its header, everything else.
+"""Checkpoints: one safetensors file with all tensors, and everything else as JSON in its header.
 
-A checkpoint is written beside its place and moved there, so a kill at any moment leaves the old one or the new one.
+A checkpoint is written to a temporary file and renamed, so that a kill at any moment leaves the old or the new one.
 """
 
 from __future__ import annotations
@@ -19,15 +19,23 @@ from torch import Tensor, nn
 
 from saccade.core.errors import SaccadeError
 
-_HEADER = {"state", "identity", "optimizer", "scaler"}
-_BEGIN_AGAIN = "Train without --resume."
+_HEADER_KEYS = {"state", "identity", "optimizer", "scaler"}
+_RETRAIN_HINT = "Train without --resume."
 
 
 @dataclass
 class TrainState:
-    """How far a training has come: steps done, best validation so far, validations since, and their history.
+    """Progress of a training.
 
-    ``loss_sums`` adds up the losses of the epoch's steps so far.
+    Attributes:
+        step: Completed steps.
+        best: Best value of the first validation metric; None before the first validation.
+        best_step: Step of the best validation.
+        since_best: Validations since the best one.
+        seconds: Training time over all resumed runs.
+        finished: The training ended by itself (not stopped or interrupted).
+        loss_sums: Sum of each loss over the steps of the current epoch.
+        history: One record of losses and metrics for each completed epoch.
     """
 
     step: int = 0
@@ -40,14 +48,15 @@ class TrainState:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Put a file in its place whole and durable, or leave what was there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("wb") as file:
+def atomic_write(path: Path, data: bytes) -> None:
+    """Replace a file durably and atomically."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)
+    temporary.replace(path)
+    # The rename is durable only after its folder is synced, too.
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -61,28 +70,37 @@ def save_checkpoint(
     modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
-    identity: Mapping[str, Any],
+    fingerprint: Mapping[str, Any],
 ) -> None:
-    """Write a checkpoint; ``identity`` is checked on loading, so that only the same training goes on from it."""
+    """Write a checkpoint.
+
+    Args:
+        path: The file; replaced atomically.
+        state: Progress of the training.
+        modules: Modules by name, such as the model and its EMA.
+        optimizer: Its state is saved; its hyper-parameters come from the recipe.
+        scaler: Gradient scaler of fp16; its state is empty in other precisions.
+        fingerprint: Identifies the training; :func:`load_checkpoint` requires the same one.
+    """
     tensors = {
         f"{name}/{key}": value.detach().contiguous()
         for name, module in modules.items()
         for key, value in module.state_dict().items()
     }
-    numbers: dict[str, Any] = {}
+    optimizer_numbers: dict[str, Any] = {}
     for index, values in optimizer.state_dict()["state"].items():
         for key, value in values.items():
             if isinstance(value, Tensor):
                 tensors[f"optimizer/{index}/{key}"] = value.detach().contiguous()
             else:
-                numbers[f"{index}/{key}"] = value
+                optimizer_numbers[f"{index}/{key}"] = value
     header = {
         "state": json.dumps(asdict(state)),
-        "identity": json.dumps(identity),
-        "optimizer": json.dumps(numbers),
+        "identity": json.dumps(fingerprint),
+        "optimizer": json.dumps(optimizer_numbers),
         "scaler": json.dumps(scaler.state_dict()),
     }
-    write_atomically(path, save(tensors, metadata=header))
+    atomic_write(path, save(tensors, metadata=header))
 
 
 def load_checkpoint(
@@ -90,47 +108,59 @@ def load_checkpoint(
     modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
-    identity: Mapping[str, Any],
+    fingerprint: Mapping[str, Any],
 ) -> TrainState:
-    """Restore a training from its checkpoint; SaccadeError where it is damaged or of another training."""
+    """Restore a training from its checkpoint.
+
+    Args:
+        path: The file.
+        modules: Modules by name, as saved; their weights are replaced.
+        optimizer: Its state is replaced.
+        scaler: Its state is replaced.
+        fingerprint: Identifies the training.
+
+    Raises:
+        SaccadeError: The checkpoint is missing, damaged, or of another training.
+    """
     try:
         with safe_open(path, framework="pt") as file:
-            header = {name: json.loads(text) for name, text in (file.metadata() or {}).items() if name in _HEADER}
+            header = {name: json.loads(text) for name, text in (file.metadata() or {}).items() if name in _HEADER_KEYS}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError, ValueError) as error:
-        raise SaccadeError(f"The checkpoint {path} cannot be read: {error}.", hint=_BEGIN_AGAIN) from None
-    if missing := _HEADER - set(header):
-        raise SaccadeError(f"The checkpoint {path} cannot be read: it has no '{min(missing)}'.", hint=_BEGIN_AGAIN)
-    if header["identity"] != json.loads(json.dumps(identity)):
+        raise SaccadeError(f"The checkpoint {path} cannot be read: {error}.", hint=_RETRAIN_HINT) from None
+    if missing := _HEADER_KEYS - set(header):
+        raise SaccadeError(f"The checkpoint {path} cannot be read: it has no '{min(missing)}'.", hint=_RETRAIN_HINT)
+    # Through JSON, which turns tuples into lists, as the saved fingerprint went.
+    if header["identity"] != json.loads(json.dumps(fingerprint)):
         raise SaccadeError(
             f"The checkpoint {path} belongs to another recipe or dataset version.",
             hint="Resume with the same recipe, or train without --resume.",
         )
     try:
         for name, module in modules.items():
-            module.load_state_dict(_under(tensors, f"{name}/"))
+            module.load_state_dict(_with_prefix(tensors, f"{name}/"))
         optimizer.load_state_dict(
-            {"state": _optimizer_state(tensors, header["optimizer"]), "param_groups": _groups(optimizer)}
+            {"state": _optimizer_state(tensors, header["optimizer"]), "param_groups": _param_groups(optimizer)}
         )
         if header["scaler"]:
             scaler.load_state_dict(header["scaler"])
         return TrainState(**header["state"])
     except (RuntimeError, ValueError, TypeError, KeyError) as error:  # such as one of an older Saccade
-        raise SaccadeError(f"The checkpoint {path} does not fit this training: {error}", hint=_BEGIN_AGAIN) from None
+        raise SaccadeError(f"The checkpoint {path} does not fit this training: {error}", hint=_RETRAIN_HINT) from None
 
 
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def _optimizer_state(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
     state: dict[int, dict[str, Any]] = {}
-    for path, value in {**_under(tensors, "optimizer/"), **numbers}.items():
+    for path, value in {**_with_prefix(tensors, "optimizer/"), **numbers}.items():
         index, key = path.split("/", 1)
         state.setdefault(int(index), {})[key] = value
     return state
 
 
-def _groups(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+def _param_groups(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
     groups: list[dict[str, Any]] = optimizer.state_dict()["param_groups"]
     return groups

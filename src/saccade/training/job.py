@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from saccade.core.errors import RecipeError, SaccadeError, nearest
+from saccade.core.errors import RecipeError, SaccadeError, suggest
 from saccade.core.objects import Objects
 from saccade.core.reader import Item, Reader
 from saccade.core.schema import Column, Kind
@@ -19,26 +19,26 @@ from saccade.evaluation.detection import evaluate_objects
 from saccade.inference.predictor import Prediction, Predictor
 from saccade.media.loader import read_image
 from saccade.models.components.base import HEADS
-from saccade.models.device import reuse_freed_memory
+from saccade.models.device import tune_malloc
 from saccade.models.factory import VisionModel, build_model
 from saccade.training.augment import build_augmentations
 from saccade.training.hooks import Hook
-from saccade.training.loader import Batches, TrainingSet, split_keys
-from saccade.training.loop import Outcome, fit
+from saccade.training.loader import BatchLoader, TrainingDataset, split_keys
+from saccade.training.loop import FitResult, fit
 from saccade.training.recipe import Recipe
 
-_FREE_TO_CHANGE = {"epochs", "max_minutes", "early_stop", "workers", "checkpoint_every"}
+_RESUMABLE_SETTINGS = {"epochs", "max_minutes", "early_stop", "workers", "checkpoint_every"}
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class TrainingJob:
     """Everything of a training but its folder: made and checked before anything runs."""
 
     recipe: Recipe
     target: str
     class_names: tuple[str, ...]
     model: VisionModel
-    batches: Batches
+    loader: BatchLoader
     validate: Callable[[VisionModel], Mapping[str, float]]
 
     def run(
@@ -49,41 +49,41 @@ class Session:
         hooks: Sequence[Hook] = (),
         resume: bool = False,
         should_stop: Callable[[], bool] = lambda: False,
-    ) -> Outcome:
+    ) -> FitResult:
         """Train; see :func:`saccade.training.loop.fit`. ``inputs`` are the dataset versions that identify it."""
-        reuse_freed_memory()
+        tune_malloc()
         return fit(
             self.recipe.train,
             self.model,
-            self.batches,
+            self.loader,
             self.validate,
             folder,
-            identity=identity(self.recipe, inputs),
+            fingerprint=resume_fingerprint(self.recipe, inputs),
             hooks=hooks,
             resume=resume,
             should_stop=should_stop,
         )
 
 
-def identity(recipe: Recipe, inputs: Sequence[str]) -> dict[str, Any]:
+def resume_fingerprint(recipe: Recipe, inputs: Sequence[str]) -> dict[str, Any]:
     """What must be the same for one training to go on from another's checkpoint.
 
     How long it lasts and how it is loaded may change, so that a finished training can be made longer.
     """
     plain = recipe.to_json()
-    plain["train"] = {name: value for name, value in plain["train"].items() if name not in _FREE_TO_CHANGE}
+    plain["train"] = {name: value for name, value in plain["train"].items() if name not in _RESUMABLE_SETTINGS}
     plain.pop("description")
     return {"recipe": plain, "inputs": list(inputs)}
 
 
-def prepare(recipe: Recipe, reader: Reader) -> Session:
+def build_training(recipe: Recipe, reader: Reader) -> TrainingJob:
     """Check a recipe against its data and build everything; RecipeError says what does not fit."""
-    target = _only_target(recipe)
-    column = _column(reader, recipe, target)
+    target = _single_target(recipe)
+    column = _require_column(reader, recipe, target)
     classes = column.class_names
     if not classes:
         raise RecipeError(f"The column '{target}' of '{recipe.data.dataset}' has no classes.")
-    if _column(reader, recipe, recipe.data.image).kind is not Kind.IMAGE:
+    if _require_column(reader, recipe, recipe.data.image).kind is not Kind.IMAGE:
         raise RecipeError(f"'data.image' is '{recipe.data.image}', which is not a column of images.")
     train_keys = split_keys(reader, recipe.data, recipe.data.train)
     validate_keys = split_keys(reader, recipe.data, recipe.data.validate_split)
@@ -95,7 +95,7 @@ def prepare(recipe: Recipe, reader: Reader) -> Session:
             f"and '{target}' is of kind {column.kind}.",
             hint=f"Registered heads: {', '.join(HEADS.names())}.",
         )
-    dataset = TrainingSet(
+    dataset = TrainingDataset(
         reader,
         train_keys,
         recipe.data,
@@ -105,22 +105,22 @@ def prepare(recipe: Recipe, reader: Reader) -> Session:
         build_augmentations(recipe.augment),
         recipe.train.seed,
     )
-    batches = Batches(dataset, recipe.train.batch_size, recipe.train.workers)
+    batches = BatchLoader(dataset, recipe.train.batch_size, recipe.train.workers)
     items = [item for item in reader.items([recipe.data.image, target], validate_keys) if item[target] is not None]
     validate = partial(_validate, recipe, reader, items, target, classes)
-    return Session(recipe, target, classes, model, batches, validate)
+    return TrainingJob(recipe, target, classes, model, batches, validate)
 
 
-def _column(reader: Reader, recipe: Recipe, name: str) -> Column:
+def _require_column(reader: Reader, recipe: Recipe, name: str) -> Column:
     if name not in reader.schema:
         raise RecipeError(
             f"The dataset '{recipe.data.dataset}' has no column '{name}', which the recipe needs.",
-            hint=nearest(name, reader.schema.names),
+            hint=suggest(name, reader.schema.names),
         )
     return reader.schema[name]
 
 
-def _only_target(recipe: Recipe) -> str:
+def _single_target(recipe: Recipe) -> str:
     if len(recipe.model.heads) != 1:
         raise RecipeError(f"This Saccade trains one head at a time, not {len(recipe.model.heads)}.")
     return next(iter(recipe.model.heads))

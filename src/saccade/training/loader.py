@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saccade.core.errors import MediaError, RecipeError, SaccadeError, nearest
+from saccade.core.errors import MediaError, RecipeError, SaccadeError, suggest
 from saccade.core.reader import Item, Reader
 from saccade.core.schema import ImageRef, Kind
 from saccade.media.loader import read_image
-from saccade.models.preprocess import FloatArray, ImageArray, place, shrink
+from saccade.models.preprocess import FloatArray, ImageArray, downscale, fit_transform_for
 from saccade.models.spec import InputSpec
 from saccade.training.augment import Augmentation
 from saccade.training.recipe import DataSpec
@@ -25,7 +25,7 @@ from saccade.training.sample import Sample
 
 logger = logging.getLogger(__name__)
 AUGMENT_STREAM, ORDER_STREAM = 1, 2
-CACHE_BYTES = 4 << 30
+MAX_CACHE_BYTES = 4 << 30
 """How much of decoded images is kept; the rest is decoded each time."""
 
 
@@ -36,7 +36,7 @@ class Batch:
     images: Tensor
     targets: Mapping[str, Sequence[Mapping[str, Tensor]]]
 
-    def parts(self, count: int) -> Iterator[Batch]:
+    def micro_batches(self, count: int) -> Iterator[Batch]:
         """The batch in ``count`` parts of nearly equal size, or in single images where there are fewer."""
         size = -(-len(self.images) // count)
         for start in range(0, len(self.images), size):
@@ -55,11 +55,11 @@ def split_keys(reader: Reader, data: DataSpec, split: str) -> list[str]:
     for item in reader.items([data.split]):
         splits.setdefault(str(item[data.split]), []).append(item.key)
     if split not in splits:
-        raise RecipeError(f"'{data.dataset}' has no items in the split '{split}'.", hint=nearest(split, splits))
+        raise RecipeError(f"'{data.dataset}' has no items in the split '{split}'.", hint=suggest(split, splits))
     return splits[split]
 
 
-class TrainingSet:
+class TrainingDataset:
     """The samples of one split, decoded when first needed, reduced to the size of the input and kept up to a limit.
 
     Items whose target is not labelled are left out; an image that cannot be decoded is reported once and another
@@ -99,14 +99,14 @@ class TrainingSet:
             if candidate in self._bad:
                 continue
             try:
-                return self._cache.get(candidate) or self._keep(candidate, self._decode(self.items[candidate]))
+                return self._cache.get(candidate) or self._cache_sample(candidate, self._decode(self.items[candidate]))
             except SaccadeError as error:
                 self._bad.add(candidate)
                 logger.warning("%s is left out of training: %s", self.items[candidate].key, error)
         raise MediaError("No image of the training split can be decoded.", hint="Run `saccade doctor`.")
 
-    def _keep(self, index: int, sample: Sample) -> Sample:
-        if self._cached_bytes < CACHE_BYTES:
+    def _cache_sample(self, index: int, sample: Sample) -> Sample:
+        if self._cached_bytes < MAX_CACHE_BYTES:
             self._cache[index] = sample
             self._cached_bytes += sample.image.nbytes
         return sample
@@ -115,15 +115,15 @@ class TrainingSet:
         ref: ImageRef = item[self.image_column]
         image: ImageArray = read_image(self.reader, ref)
         height, width = image.shape[:2]
-        placement = place(self.spec, (width, height))
-        small = shrink(image, max(placement.scale_x, placement.scale_y))
+        placement = fit_transform_for(self.spec, (width, height))
+        small = downscale(image, max(placement.scale_x, placement.scale_y))
         back = np.diag([width / small.shape[1], height / small.shape[0], 1.0])
         boxes, classes, label = self._labels(item)
         return Sample(
             image=small,
             matrix=placement.matrix() @ back,
             size_wh=self.spec.size,
-            boxes_xyxy=_moved_by(boxes, placement.matrix()),
+            boxes_xyxy=_transform_boxes(boxes, placement.matrix()),
             classes=classes,
             label=label,
         )
@@ -142,24 +142,24 @@ class TrainingSet:
         random = np.random.default_rng([self.seed, AUGMENT_STREAM, epoch, position])
         sample = self.load(index)
         for augmentation in self.augmentations:
-            sample = augmentation(sample, random, self._draw)
-        return sample.rendered()
+            sample = augmentation(sample, random, self._random_sample)
+        return sample.render()
 
-    def _draw(self, random: np.random.Generator) -> Sample:
+    def _random_sample(self, random: np.random.Generator) -> Sample:
         return self.load(int(random.integers(len(self.items))))
 
 
-def _moved_by(boxes: FloatArray, matrix: FloatArray) -> FloatArray:
+def _transform_boxes(boxes: FloatArray, matrix: FloatArray) -> FloatArray:
     return boxes * matrix[[0, 1, 0, 1], [0, 1, 0, 1]] + matrix[[0, 1, 0, 1], 2]
 
 
-class Batches:
+class BatchLoader:
     """Endless batches from a step on, loaded ahead by threads.
 
     Every epoch is a fresh seeded order of all samples; the last batch of an epoch is filled from its beginning.
     """
 
-    def __init__(self, dataset: TrainingSet, batch_size: int, workers: int) -> None:
+    def __init__(self, dataset: TrainingDataset, batch_size: int, workers: int) -> None:
         self.dataset, self.batch_size, self.workers = dataset, batch_size, workers
         self.steps_per_epoch = -(-len(dataset) // batch_size)
 
@@ -175,9 +175,9 @@ class Batches:
         dataset = self.dataset
         samples = [dataset.sample(*place_) for place_ in self.indices(step)]
         images = torch.from_numpy(np.stack([sample.image for sample in samples]))
-        return Batch(images, {dataset.target: [_targets(sample) for sample in samples]})
+        return Batch(images, {dataset.target: [_to_targets(sample) for sample in samples]})
 
-    def from_step(self, step: int, end: int) -> Iterator[Batch]:
+    def iter_from_step(self, step: int, end: int) -> Iterator[Batch]:
         """The batches of the steps from ``step`` to before ``end``, in order."""
         with ThreadPoolExecutor(self.workers, thread_name_prefix="saccade-loader") as pool:
             ahead = 2 * self.workers
@@ -193,7 +193,7 @@ class Batches:
                 pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _targets(sample: Sample) -> dict[str, Tensor]:
+def _to_targets(sample: Sample) -> dict[str, Tensor]:
     return {
         "boxes_xyxy": torch.from_numpy(sample.boxes_xyxy).float(),
         "classes": torch.from_numpy(sample.classes),

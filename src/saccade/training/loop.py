@@ -20,19 +20,19 @@ from saccade.core.errors import SaccadeError
 from saccade.models.device import autocast, best_precision
 from saccade.models.factory import VisionModel
 from saccade.models.preprocess import normalize
-from saccade.training.checkpoint import TrainState, load_checkpoint, save_checkpoint, write_atomically
+from saccade.training.checkpoint import TrainState, atomic_write, load_checkpoint, save_checkpoint
 from saccade.training.hooks import Hook
-from saccade.training.loader import Batch, Batches
+from saccade.training.loader import Batch, BatchLoader
 from saccade.training.optimizer import build_optimizer
 from saccade.training.recipe import TrainSpec
 from saccade.training.schedule import learning_rate, momentum
 
-CHECKPOINT, BEST, LAST = "checkpoint.safetensors", "best.safetensors", "last.safetensors"
+CHECKPOINT_FILE, BEST_FILE, LAST_FILE = "checkpoint.safetensors", "best.safetensors", "last.safetensors"
 Validate = Callable[[VisionModel], Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FitResult:
     """How a training ended: ``reason`` is epochs, early_stop, max_minutes or stopped."""
 
     reason: str
@@ -42,15 +42,15 @@ class Outcome:
 def fit(
     spec: TrainSpec,
     model: VisionModel,
-    batches: Batches,
+    loader: BatchLoader,
     validate: Validate,
     folder: Path,
     *,
-    identity: Mapping[str, Any],
+    fingerprint: Mapping[str, Any],
     hooks: Sequence[Hook] = (),
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Outcome:
+) -> FitResult:
     """Train a model; its best and last weights and a checkpoint lie in ``folder`` afterwards.
 
     ``validate`` gives metrics of which the first is to be as high as possible. With ``resume`` the training goes on
@@ -64,26 +64,26 @@ def fit(
     average = ModelEmaV3(model, decay=spec.ema, use_warmup=True) if spec.ema else None
     optimizer = build_optimizer(spec.optimizer, model)
     modules: dict[str, nn.Module] = {"model": model, **({"average": average} if average else {})}
-    checkpoint = folder / CHECKPOINT
-    state = load_checkpoint(checkpoint, modules, optimizer, scaler, identity) if resume else TrainState()
+    checkpoint = folder / CHECKPOINT_FILE
+    state = load_checkpoint(checkpoint, modules, optimizer, scaler, fingerprint) if resume else TrainState()
     kept: VisionModel = average.module if average else model
     prepared: nn.Module = accelerator.prepare_model(model)
 
-    usual_momentum = _momentum_of(optimizer)
-    total = spec.epochs * batches.steps_per_epoch
+    usual_momentum = _base_momentum(optimizer)
+    total = spec.epochs * loader.steps_per_epoch
     began = time.monotonic() - state.seconds
-    reason = _reason_to_end(state, spec, total) if state.finished else None  # it may have been made longer since
+    reason = _stop_reason(state, spec, total) if state.finished else None  # it may have been made longer since
     state.finished = reason is not None
     for hook in hooks:
         hook.on_start(state.step, total)
     try:
-        for batch in batches.from_step(state.step, state.step if state.finished else total):
+        for batch in loader.iter_from_step(state.step, state.step if state.finished else total):
             torch.manual_seed(_step_seed(spec.seed, state.step))
             rate = learning_rate(spec.schedule, spec.optimizer.lr, state.step, total)
-            _set_rate(optimizer, rate, momentum(spec.schedule, usual_momentum, state.step, total))
+            _set_rate_and_momentum(optimizer, rate, momentum(spec.schedule, usual_momentum, state.step, total))
             prepared.train()
             losses: dict[str, float] = {}
-            for part in batch.parts(spec.accumulate):
+            for part in batch.micro_batches(spec.accumulate):
                 images = normalize(model.spec.input, part.images, accelerator.device)
                 with autocast(accelerator.device, precision):
                     outputs = prepared(images)
@@ -92,7 +92,7 @@ def fit(
                 accelerator.backward(scaler.scale(sum(found.values(), torch.zeros(())) * share))
                 for name, loss in found.items():
                     losses[name] = losses.get(name, 0.0) + loss.item() * share
-            _check(losses, state.step)
+            _require_finite(losses, state.step)
             scaler.unscale_(optimizer)
             if spec.clip_norm:
                 nn.utils.clip_grad_norm_(model.parameters(), spec.clip_norm)
@@ -108,39 +108,39 @@ def fit(
             for hook in hooks:
                 hook.on_step(state.step, losses, rate)
             state.seconds = time.monotonic() - began
-            if state.step % batches.steps_per_epoch == 0:
-                epoch = state.step // batches.steps_per_epoch
-                late = _is_late(state, spec)
-                means = {name: added / batches.steps_per_epoch for name, added in state.loss_sums.items()}
+            if state.step % loader.steps_per_epoch == 0:
+                epoch = state.step // loader.steps_per_epoch
+                late = _time_exceeded(state, spec)
+                means = {name: added / loader.steps_per_epoch for name, added in state.loss_sums.items()}
                 state.loss_sums = {}
                 record: dict[str, Any] = {"epoch": epoch, "step": state.step, "rate": rate, "losses": means}
                 if epoch % spec.validate_every == 0 or epoch == spec.epochs or late:
                     record["metrics"] = dict(validate(kept))
-                    _keep_best(state, record["metrics"], kept, folder / BEST, spec)
+                    _save_if_best(state, record["metrics"], kept, folder / BEST_FILE, spec)
                 state.seconds = record["seconds"] = time.monotonic() - began
                 state.history.append(record)
                 for hook in hooks:
                     hook.on_epoch(epoch, state.step, record)
-                reason = _reason_to_end(state, spec, total)
+                reason = _stop_reason(state, spec, total)
                 state.finished = reason is not None
                 if state.finished or epoch % spec.checkpoint_every == 0:
-                    save_checkpoint(checkpoint, state, modules, optimizer, scaler, identity)
+                    save_checkpoint(checkpoint, state, modules, optimizer, scaler, fingerprint)
                 if state.finished:
                     break
             if should_stop():
                 reason = "stopped"
-                save_checkpoint(checkpoint, state, modules, optimizer, scaler, identity)
+                save_checkpoint(checkpoint, state, modules, optimizer, scaler, fingerprint)
                 break
     finally:
         for hook in hooks:
             hook.on_end()
-    save_weights(folder / LAST, kept)
-    return Outcome(reason or "epochs", state)
+    save_weights(folder / LAST_FILE, kept)
+    return FitResult(reason or "epochs", state)
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
     """All weights and buffers of a model as safetensors, put in place whole."""
-    write_atomically(path, save({name: value.detach().contiguous() for name, value in model.state_dict().items()}))
+    atomic_write(path, save({name: value.detach().contiguous() for name, value in model.state_dict().items()}))
 
 
 def _losses(model: VisionModel, outputs: Mapping[str, Any], batch: Batch) -> dict[str, Tensor]:
@@ -151,7 +151,7 @@ def _losses(model: VisionModel, outputs: Mapping[str, Any], batch: Batch) -> dic
     }
 
 
-def _check(losses: Mapping[str, float], step: int) -> None:
+def _require_finite(losses: Mapping[str, float], step: int) -> None:
     if bad := [name for name, value in losses.items() if not math.isfinite(value)]:
         raise SaccadeError(
             f"The loss '{bad[0]}' is {losses[bad[0]]} at step {step}.",
@@ -163,12 +163,12 @@ def _step_seed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
 
 
-def _momentum_of(optimizer: torch.optim.Optimizer) -> float:
+def _base_momentum(optimizer: torch.optim.Optimizer) -> float:
     group = optimizer.defaults
     return float(group["betas"][0] if "betas" in group else group.get("momentum", 0.0))
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float, momentum: float) -> None:
+def _set_rate_and_momentum(optimizer: torch.optim.Optimizer, rate: float, momentum: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
         if "betas" in group and momentum != group["betas"][0]:
@@ -177,7 +177,7 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float, momentum: float) ->
             group["momentum"] = momentum
 
 
-def _keep_best(
+def _save_if_best(
     state: TrainState, metrics: Mapping[str, float], model: VisionModel, path: Path, spec: TrainSpec
 ) -> None:
     value = next(iter(metrics.values()))
@@ -189,18 +189,18 @@ def _keep_best(
         state.since_best += 1
 
 
-def _reason_to_end(state: TrainState, spec: TrainSpec, total: int) -> str | None:
+def _stop_reason(state: TrainState, spec: TrainSpec, total: int) -> str | None:
     """Why a training is over at the end of an epoch; None where it goes on."""
-    if _is_late(state, spec):
+    if _time_exceeded(state, spec):
         return "max_minutes"
-    if _patience_is_over(state, spec):
+    if _patience_exhausted(state, spec):
         return "early_stop"
     return "epochs" if state.step >= total else None
 
 
-def _is_late(state: TrainState, spec: TrainSpec) -> bool:
+def _time_exceeded(state: TrainState, spec: TrainSpec) -> bool:
     return spec.max_minutes is not None and state.seconds > 60 * spec.max_minutes
 
 
-def _patience_is_over(state: TrainState, spec: TrainSpec) -> bool:
+def _patience_exhausted(state: TrainState, spec: TrainSpec) -> bool:
     return spec.early_stop is not None and state.since_best >= spec.early_stop.patience

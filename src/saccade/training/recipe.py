@@ -10,12 +10,12 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
+from saccade.core.config import StrictModel, recipe_error
 from saccade.core.errors import RecipeError
-from saccade.models.components.base import recipe_error
-from saccade.models.spec import ComponentSpec, ModelSpec, Strict
+from saccade.models.spec import ComponentSpec, ModelSpec
 
 
-class DataSpec(Strict):
+class DataSpec(StrictModel):
     """Which items are learned from, and which columns."""
 
     dataset: str = Field(description="a dataset, such as cells, cells@3 or cells@latest")
@@ -25,7 +25,7 @@ class DataSpec(Strict):
     split: str = Field("split", description="the column that names each item's split")
 
 
-class OptimizerSpec(Strict):
+class OptimizerSpec(StrictModel):
     """An optimiser of torch.optim by name."""
 
     type: Literal["AdamW", "Adam", "SGD", "RMSprop"] = Field("AdamW", description="a class of torch.optim")
@@ -34,7 +34,7 @@ class OptimizerSpec(Strict):
     args: dict[str, Any] = Field(default_factory=dict, description="further arguments of the optimiser")
 
 
-class ScheduleSpec(Strict):
+class ScheduleSpec(StrictModel):
     """How the learning rate moves from step to step."""
 
     type: Literal["one_cycle", "cosine", "constant"] = Field("cosine", description="the shape after the warm-up")
@@ -42,14 +42,14 @@ class ScheduleSpec(Strict):
     final: float = Field(0.01, ge=0, le=1, description="the last rate, as a share of the highest")
 
 
-class EarlyStopSpec(Strict):
+class EarlyStopSpec(StrictModel):
     """Stop when validation no longer improves."""
 
     patience: int = Field(10, ge=1, description="how many validations without improvement")
     min_delta: float = Field(0.0, ge=0, description="what counts as an improvement")
 
 
-class TrainSpec(Strict):
+class TrainSpec(StrictModel):
     """How the model is fitted."""
 
     epochs: int = Field(100, ge=1, description="passes through the training split")
@@ -70,7 +70,7 @@ class TrainSpec(Strict):
     seed: int = Field(0, ge=0, description="the same seed gives the same weights")
 
 
-class Recipe(Strict):
+class Recipe(StrictModel):
     """A whole training."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$", description="the model's name")
@@ -91,7 +91,7 @@ def parse_recipe(data: Any, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError("A recipe is a mapping of settings.", hint="See docs/recipes.md.")
     merged = copy.deepcopy(dict(data))
     for override in overrides:
-        _override(merged, override)
+        _apply_override(merged, override)
     try:
         return Recipe.model_validate(merged)
     except ValidationError as error:
@@ -109,7 +109,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     return parse_recipe(data, overrides)
 
 
-def _override(data: dict[str, Any], override: str) -> None:
+def _apply_override(data: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     if not equals or not path:
         raise RecipeError(f"'--set {override}' is not of the form key.path=value.")

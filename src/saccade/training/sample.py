@@ -27,37 +27,37 @@ class Sample:
     label: int = -1
     min_visible: float = 0.0
 
-    def moved(self, matrix: FloatArray) -> Sample:
+    def transformed(self, matrix: FloatArray) -> Sample:
         """The sample under a further 2x3 matrix; a box becomes the box around its moved corners."""
         composed = matrix @ np.vstack([self.matrix, [0.0, 0.0, 1.0]])
-        return replace(self, matrix=composed, boxes_xyxy=move_boxes(self.boxes_xyxy, matrix))
+        return replace(self, matrix=composed, boxes_xyxy=transform_boxes(self.boxes_xyxy, matrix))
 
-    def limited(self, min_visible: float) -> Sample:
+    def with_min_visible(self, min_visible: float) -> Sample:
         """The sample, to lose boxes of which a smaller share is left when it is rendered."""
         return replace(self, min_visible=max(self.min_visible, min_visible))
 
-    def rendered(self) -> Sample:
+    def render(self) -> Sample:
         """The same sample with its pixels moved to the canvas and its boxes cut at it."""
-        cut = self._cut()
+        cut = self._clip_boxes()
         if self.image.shape[1::-1] == self.size_wh and np.array_equal(self.matrix, IDENTITY):
             return cut
         return replace(cut, image=warp(self.image, self.matrix, self.size_wh), matrix=IDENTITY)
 
-    def _cut(self) -> Sample:
+    def _clip_boxes(self) -> Sample:
         width, height = self.size_wh
         cut = np.clip(self.boxes_xyxy, 0, [width, height, width, height])
         area, left = (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (self.boxes_xyxy, cut))
         sides = (cut[:, 2:] - cut[:, :2]).min(axis=1, initial=np.inf)
-        keep = (left > self.min_visible * area) & (sides >= _LEAST_SIDE)
+        keep = (left > self.min_visible * area) & (sides >= _MIN_SIDE_PX)
         return replace(self, boxes_xyxy=cut[keep], classes=self.classes[keep], min_visible=0.0)
 
 
-_LEAST_SIDE = 2.0
+_MIN_SIDE_PX = 2.0
 """Pixels; nothing can be learned from a box that is thinner."""
 IDENTITY: FloatArray = np.array([[1.0, 0, 0], [0, 1.0, 0]])
 
 
-def move_boxes(boxes_xyxy: FloatArray, matrix: FloatArray) -> FloatArray:
+def transform_boxes(boxes_xyxy: FloatArray, matrix: FloatArray) -> FloatArray:
     """The boxes (N, 4) around the corners of boxes moved by a 2x3 matrix."""
     corners = boxes_xyxy[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
     moved = corners @ matrix[:, :2].T + matrix[:, 2]

@@ -1,25 +1,25 @@
-/** The one way to the server: typed by its own description, and with one kind of error. */
+/** The HTTP client, typed by the server's OpenAPI schema, with one class of errors. */
 import createClient from 'openapi-fetch'
-import { apiOf, DEFAULT, projectOf } from '@/state/place'
+import { DEFAULT_PROJECT, projectApiPath, projectFromPath } from '@/composables/projectUrls'
 import type { components, paths } from './schema'
 
 export type Schemas = components['schemas']
-export type Session = Schemas['SessionAnswer']
-export type Dataset = Schemas['DatasetAnswer']
-export type Version = Schemas['VersionAnswer']
-export type Job = Schemas['JobAnswer']
-export type Model = Schemas['ModelAnswer']
-export type Webhook = Schemas['WebhookAnswer']
-export type Delivery = Schemas['DeliveryAnswer']
+export type Session = Schemas['SessionResponse']
+export type Project = Schemas['ProjectResponse']
+export type Dataset = Schemas['DatasetResponse']
+export type Version = Schemas['VersionResponse']
+export type Item = Schemas['ItemResponse']
+export type Job = Schemas['JobResponse']
+export type Model = Schemas['ModelResponse']
+export type Run = Schemas['RunResponse']
+export type Webhook = Schemas['WebhookResponse']
+export type Delivery = Schemas['DeliveryResponse']
 export type EventName = Webhook['events'][number]
-export type Run = Schemas['RunAnswer']
 
-export type Project = Schemas['ProjectAnswer']
+export const currentProject = typeof location === 'undefined' ? DEFAULT_PROJECT : projectFromPath(location.pathname)
 
-export const project = typeof location === 'undefined' ? DEFAULT : projectOf(location.pathname)
-
-/** What the server said is wrong: a stable word, a sentence, and what to do. */
-export class Problem extends Error {
+/** An error response: a stable code, a message, and what to do about it. */
+export class ApiError extends Error {
   constructor(
     readonly status: number,
     readonly code: string,
@@ -31,84 +31,88 @@ export class Problem extends Error {
   }
 }
 
-let guard = ''
-let onSignedOut = () => {}
+let csrfToken = ''
+let handleSignedOut = () => {}
 
-export function setGuard(value: string | null | undefined): void {
-  guard = value ?? ''
+export function setCsrfToken(token: string | null | undefined): void {
+  csrfToken = token ?? ''
 }
 
-export function whenSignedOut(act: () => void): void {
-  onSignedOut = act
+export function csrfHeaders(): Record<string, string> {
+  return csrfToken ? { 'X-Saccade-Guard': csrfToken } : {}
 }
 
-export function guardHeaders(): Record<string, string> {
-  return guard ? { 'X-Saccade-Guard': guard } : {}
+/** Registers what happens when a request fails because the session has ended. */
+export function onSignedOut(handler: () => void): void {
+  handleSignedOut = handler
 }
 
 export const client = createClient<paths>({ baseUrl: '' })
 client.use({
   async onRequest({ request }) {
-    const place = new URL(request.url)
-    place.pathname = apiOf(project, place.pathname)
-    const asked = place.href === request.url ? request : await sentTo(place, request)
-    for (const [name, value] of Object.entries(guardHeaders())) asked.headers.set(name, value)
-    return asked
+    const url = new URL(request.url)
+    url.pathname = projectApiPath(currentProject, url.pathname)
+    const projectRequest = url.href === request.url ? request : await withUrl(url, request)
+    for (const [name, value] of Object.entries(csrfHeaders())) projectRequest.headers.set(name, value)
+    return projectRequest
   },
 })
 
-/** The same request to another address. Its body as a whole: a browser does not send a stream by HTTP/1.1. */
-async function sentTo(place: URL, request: Request): Promise<Request> {
+/** Copies a request with another URL. The body is read as a whole: browsers do not stream uploads over HTTP/1.1. */
+async function withUrl(url: URL, request: Request): Promise<Request> {
   const { method, headers, signal } = request
-  return new Request(place, { method, headers, signal, body: request.body ? await request.blob() : null })
+  return new Request(url, { method, headers, signal, body: request.body ? await request.blob() : null })
 }
 
-interface Outcome<T> {
+interface FetchResult<T> {
   data?: T
   error?: unknown
   response: Response
 }
 
-export function problemOf(status: number, body: unknown): Problem {
-  const told = (body as { error?: Partial<Problem> & { message?: string } } | undefined)?.error
-  return new Problem(
+export function toApiError(status: number, body: unknown): ApiError {
+  const error = (body as { error?: Partial<ApiError> } | undefined)?.error
+  return new ApiError(
     status,
-    told?.code ?? 'error',
-    told?.message ?? 'The server gave no answer that can be understood.',
-    told?.hint ?? '',
-    told?.fields ?? {},
+    error?.code ?? 'error',
+    error?.message ?? 'The server sent an invalid response.',
+    error?.hint ?? '',
+    error?.fields ?? {},
   )
 }
 
-/** The data of an answer, or a Problem. */
-export async function ask<T>(asked: Promise<Outcome<T>>): Promise<T> {
-  let outcome: Outcome<T>
+/** Returns the data of a response. Throws an ApiError if the request failed. */
+export async function unwrap<T>(request: Promise<FetchResult<T>>): Promise<T> {
+  let result: FetchResult<T>
   try {
-    outcome = await asked
+    result = await request
   } catch (error) {
-    if (error instanceof DOMException) throw error
-    throw new Problem(0, 'no-connection', 'The server does not answer.', 'Check that it runs, then try again.')
+    if (error instanceof DOMException) throw error // the request was aborted
+    throw new ApiError(0, 'no-connection', 'The server does not respond.', 'Check that it is running, then try again.')
   }
-  if (!outcome.response.ok) {
-    if (outcome.response.status === 401) onSignedOut()
-    throw problemOf(outcome.response.status, outcome.error)
+  if (!result.response.ok) {
+    if (result.response.status === 401) handleSignedOut()
+    throw toApiError(result.response.status, result.error)
   }
-  return outcome.data as T
+  return result.data as T
 }
 
-/** The data of an answer with its tag, for a change that is to follow just that. */
-export async function askTagged<T>(asked: Promise<Outcome<T>>): Promise<{ data: T; tag: string }> {
-  const data = await ask(asked)
-  return { data, tag: (await asked).response.headers.get('ETag') ?? '' }
+/** Returns the data of a response with its ETag, for a later conditional request (If-Match). */
+export async function unwrapWithETag<T>(request: Promise<FetchResult<T>>): Promise<{ data: T; etag: string }> {
+  const data = await unwrap(request)
+  return { data, etag: (await request).response.headers.get('ETag') ?? '' }
 }
 
-/** The address of something that an element of the page loads itself. */
-export function address(path: string, query: Record<string, string | number | boolean | undefined> = {}): string {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined)
-  const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString()
-  return `${apiOf(project)}${path}${text ? `?${text}` : ''}`
+type QueryValue = string | number | boolean | undefined
+
+/** The URL of a resource that the browser loads itself: an image, a download, an event stream. */
+export function apiUrl(path: string, query: Record<string, QueryValue> = {}): string {
+  const parameters = Object.entries(query).filter(([, value]) => value !== undefined)
+  const queryString = new URLSearchParams(parameters.map(([name, value]) => [name, String(value)])).toString()
+  return `${projectApiPath(currentProject)}${path}${queryString ? `?${queryString}` : ''}`
 }
 
-export function pictureOf(ref: string, key: string, size: number): string {
-  return address(`/datasets/${encodeURIComponent(ref)}/picture`, { key, size })
+/** The URL of an item's image, scaled to at most `size` pixels. */
+export function imageUrl(ref: string, key: string, size: number): string {
+  return apiUrl(`/datasets/${encodeURIComponent(ref)}/picture`, { key, size })
 }

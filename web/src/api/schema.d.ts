@@ -12,10 +12,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Audit
-         * @description What everybody did, and tried to, the newest first.
+         * List Audit Entries
+         * @description List the audit log, newest first: sign-ins, writes and refused requests.
          */
-        get: operations["audit_api_v1_audit_get"];
+        get: operations["list_audit_entries_api_v1_audit_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -32,10 +32,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Components
-         * @description The names of the parts of models and of augmentations that a recipe may use.
+         * List Components
+         * @description List the names of the model components and augmentations that recipes can use.
          */
-        get: operations["components_api_v1_components_get"];
+        get: operations["list_components_api_v1_components_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -52,10 +52,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Datasets
-         * @description All datasets, each at its latest version.
+         * List Datasets
+         * @description List all datasets, each at its latest version.
          */
-        get: operations["datasets_api_v1_datasets_get"];
+        get: operations["list_datasets_api_v1_datasets_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -72,17 +72,17 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Dataset
-         * @description A version, as NAME or NAME@VERSION, with its columns.
+         * Get Dataset
+         * @description Get a version of a dataset (NAME or NAME@VERSION) with its columns.
          */
-        get: operations["dataset_api_v1_datasets__ref__get"];
+        get: operations["get_dataset_api_v1_datasets__ref__get"];
         put?: never;
         post?: never;
         /**
-         * Remove
-         * @description Remove a dataset with all its versions, where nothing was made from it, or where that is forced.
+         * Remove Dataset
+         * @description Delete a dataset with all its versions. Datasets that others were made from are deleted only with ``force``.
          */
-        delete: operations["remove_api_v1_datasets__ref__delete"];
+        delete: operations["remove_dataset_api_v1_datasets__ref__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -98,10 +98,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Alias
-         * @description Let an alias name a version, until it is moved.
+         * Set Alias
+         * @description Create an alias, or move it to another version.
          */
-        post: operations["alias_api_v1_datasets__ref__aliases_post"];
+        post: operations["set_alias_api_v1_datasets__ref__aliases_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -119,10 +119,10 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Unalias
-         * @description Take an alias away; the version stays.
+         * Delete Alias
+         * @description Delete an alias. The version is kept.
          */
-        delete: operations["unalias_api_v1_datasets__ref__aliases__alias__delete"];
+        delete: operations["delete_alias_api_v1_datasets__ref__aliases__alias__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -136,10 +136,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Arrow
-         * @description Items as a stream of Arrow record batches, exactly as they are kept; of some columns, keys or a query.
+         * Stream Items
+         * @description Stream items losslessly as Arrow record batches; all of them, or selected columns, keys or query results.
          */
-        get: operations["arrow_api_v1_datasets__ref__arrow_get"];
+        get: operations["stream_items_api_v1_datasets__ref__arrow_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -158,10 +158,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Branch
-         * @description Begin a branch at a version.
+         * Create Branch
+         * @description Create a branch that starts at a version.
          */
-        post: operations["branch_api_v1_datasets__ref__branches_post"];
+        post: operations["create_branch_api_v1_datasets__ref__branches_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -179,10 +179,10 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Unbranch
-         * @description Take a branch away; its versions stay. If-Match is about the version at its end.
+         * Delete Branch
+         * @description Delete a branch. Its versions are kept. ``If-Match`` is the ETag of the branch.
          */
-        delete: operations["unbranch_api_v1_datasets__ref__branches__branch__delete"];
+        delete: operations["delete_branch_api_v1_datasets__ref__branches__branch__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -198,10 +198,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Change
-         * @description Remove items, put them into a split, or add or take away a tag; as the next version.
+         * Edit Items
+         * @description Edit items in bulk: delete them, assign them to a split, or add or remove a tag. Creates the next version.
          */
-        post: operations["change_api_v1_datasets__ref__change_post"];
+        post: operations["edit_items_api_v1_datasets__ref__change_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -216,16 +216,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Classes
-         * @description The classes of a version with their colours and counts.
+         * List Classes
+         * @description List the classes of a version with their colors and counts.
          */
-        get: operations["classes_api_v1_datasets__ref__classes_get"];
+        get: operations["list_classes_api_v1_datasets__ref__classes_get"];
         put?: never;
         /**
-         * New Classes
-         * @description Add, rename, recolor, merge and remove classes, as the next version; all acts or none.
+         * Edit Classes
+         * @description Add, rename, recolor, merge and remove classes. Either all edits are applied, as the next version, or none.
          */
-        post: operations["new_classes_api_v1_datasets__ref__classes_post"];
+        post: operations["edit_classes_api_v1_datasets__ref__classes_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -240,11 +240,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Diff
-         * @description What changed from a version to this one: counts, columns and classes, and of each sort some items, from a place
-         *     on; ``counts`` says how many there are.
+         * Diff Versions
+         * @description Compare this version with an earlier one (``against``): schema changes, and a page of the changed items.
+         *
+         *     ``counts`` has the total numbers of added, removed and changed items. ``start`` and ``limit`` apply to each of the
+         *     three lists.
          */
-        get: operations["diff_api_v1_datasets__ref__diff_get"];
+        get: operations["diff_versions_api_v1_datasets__ref__diff_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -261,10 +263,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * File
-         * @description The file of an item as it came in, to be saved: never shown, whatever it says that it is.
+         * Download Media
+         * @description Download the original media file of an item.
+         *
+         *     It is always sent as an attachment of a generic type, so that browsers never display untrusted content.
          */
-        get: operations["file_api_v1_datasets__ref__file_get"];
+        get: operations["download_media_api_v1_datasets__ref__file_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -281,10 +285,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Frame
-         * @description A frame of a video by its number in the order of showing, as a JPEG.
+         * Get Frame
+         * @description Get a frame of a video as a JPEG; ``number`` counts from 0 in presentation order.
          */
-        get: operations["frame_api_v1_datasets__ref__frame_get"];
+        get: operations["get_frame_api_v1_datasets__ref__frame_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -301,10 +305,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Histogram
-         * @description How often each value of an expression occurs.
+         * Get Histogram
+         * @description Compute the histogram of an expression over the items, or over the objects of a column (``over``).
          */
-        get: operations["histogram_api_v1_datasets__ref__histogram_get"];
+        get: operations["get_histogram_api_v1_datasets__ref__histogram_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -321,10 +325,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Item
-         * @description One item by its key.
+         * Get Item
+         * @description Get an item by key.
          */
-        get: operations["item_api_v1_datasets__ref__item_get"];
+        get: operations["get_item_api_v1_datasets__ref__item_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -341,10 +345,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Items
-         * @description Items in order, or in that of an expression's values, some at a time; of those for which a query holds.
+         * List Items
+         * @description List a page of items, optionally filtered by a query and sorted by an expression.
          */
-        get: operations["items_api_v1_datasets__ref__items_get"];
+        get: operations["list_items_api_v1_datasets__ref__items_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -361,10 +365,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Keys
-         * @description The keys of items alone, as ``items`` gives those; with a ``limit`` of 0 only how many there are.
+         * List Keys
+         * @description List a page of item keys; like ``items``, without the values. With ``limit=0`` only the total is returned.
          */
-        get: operations["keys_api_v1_datasets__ref__keys_get"];
+        get: operations["list_keys_api_v1_datasets__ref__keys_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -381,10 +385,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Log
-         * @description The versions of a dataset, the newest first; of a branch those that led to its end.
+         * List Versions
+         * @description List the versions of a dataset, newest first; with ``branch``, only that branch and its ancestors.
          */
-        get: operations["log_api_v1_datasets__ref__log_get"];
+        get: operations["list_versions_api_v1_datasets__ref__log_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -403,12 +407,13 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Merge
-         * @description Merge a branch or version into a branch, or say what that would do; If-Match is about the latter.
+         * Merge Branch
+         * @description Merge a branch or version into a branch, or show the result with ``dry_run``.
          *
-         *     While a conflict is open nothing is done: that is an error, ``merge-conflict``, and a dry run lists them.
+         *     If conflicts are unresolved, nothing is written and the error is ``merge-conflict``; a dry run lists them.
+         *     ``If-Match`` is the ETag of the target branch.
          */
-        post: operations["merge_api_v1_datasets__ref__merge_post"];
+        post: operations["merge_branch_api_v1_datasets__ref__merge_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -423,10 +428,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Names
-         * @description The branches, tags and aliases of a dataset, with the numbers of the versions that they name.
+         * List Refs
+         * @description List the branches, tags and aliases of a dataset with the version numbers that they name.
          */
-        get: operations["names_api_v1_datasets__ref__names_get"];
+        get: operations["list_refs_api_v1_datasets__ref__names_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -443,12 +448,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Picture
-         * @description The image of an item as a JPEG of at most so many pixels a side, with its objects where asked for.
+         * Get Image
+         * @description Get the image of an item as a JPEG, scaled down to at most ``size`` pixels a side.
          *
-         *     Of a video it is the first frame.
+         *     With ``objects`` the objects are drawn on it. For a video, the first frame is returned.
          */
-        get: operations["picture_api_v1_datasets__ref__picture_get"];
+        get: operations["get_image_api_v1_datasets__ref__picture_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -467,10 +472,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Restore
-         * @description Make a new version that equals an old one.
+         * Restore Version
+         * @description Restore an old version: create a new version with the same content.
          */
-        post: operations["restore_api_v1_datasets__ref__restore_post"];
+        post: operations["restore_version_api_v1_datasets__ref__restore_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -485,10 +490,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Stats
-         * @description Counts by split and class, and sizes.
+         * Get Statistics
+         * @description Count items by split and class, and summarize sizes.
          */
-        get: operations["stats_api_v1_datasets__ref__stats_get"];
+        get: operations["get_statistics_api_v1_datasets__ref__stats_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -507,10 +512,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Tag
-         * @description Give a version a name for good.
+         * Create Tag
+         * @description Create a tag: an alias that cannot be moved.
          */
-        post: operations["tag_api_v1_datasets__ref__tags_post"];
+        post: operations["create_tag_api_v1_datasets__ref__tags_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -528,10 +533,10 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Untag
-         * @description Take a name away.
+         * Delete Tag
+         * @description Delete a tag. The version is kept.
          */
-        delete: operations["untag_api_v1_datasets__ref__tags__tag__delete"];
+        delete: operations["delete_tag_api_v1_datasets__ref__tags__tag__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -545,10 +550,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tile
-         * @description A square of an image as a JPEG, at most 512 pixels a side; each level halves the one before, which is whole.
+         * Get Tile
+         * @description Get a tile of an image as a JPEG of at most 512 pixels a side.
+         *
+         *     Level 0 has the full resolution; each further level has half of that before it. ``x`` and ``y`` count tiles.
          */
-        get: operations["tile_api_v1_datasets__ref__tile_get"];
+        get: operations["get_tile_api_v1_datasets__ref__tile_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -565,10 +572,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Views
-         * @description The views of a dataset that were kept.
+         * List Views
+         * @description List the saved views of a dataset.
          */
-        get: operations["views_api_v1_datasets__ref__views_get"];
+        get: operations["list_views_api_v1_datasets__ref__views_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -586,16 +593,16 @@ export interface paths {
         };
         get?: never;
         /**
-         * Keep View
-         * @description Keep a view under a name, in the place of one that has it.
+         * Save View
+         * @description Save a view, replacing one with the same name.
          */
-        put: operations["keep_view_api_v1_datasets__ref__views__name__put"];
+        put: operations["save_view_api_v1_datasets__ref__views__name__put"];
         post?: never;
         /**
-         * Forget View
-         * @description Let a view go.
+         * Delete View
+         * @description Delete a saved view.
          */
-        delete: operations["forget_view_api_v1_datasets__ref__views__name__delete"];
+        delete: operations["delete_view_api_v1_datasets__ref__views__name__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -609,10 +616,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Evaluations
-         * @description Evaluations, of a model or on a dataset.
+         * List Evaluations
+         * @description List evaluations, optionally only those of a model or on a dataset.
          */
-        get: operations["evaluations_api_v1_evaluations_get"];
+        get: operations["list_evaluations_api_v1_evaluations_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -629,10 +636,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Evaluation
-         * @description One evaluation with all its numbers.
+         * Get Evaluation
+         * @description Get an evaluation with all its metrics.
          */
-        get: operations["evaluation_api_v1_evaluations__evaluation__get"];
+        get: operations["get_evaluation_api_v1_evaluations__evaluation__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -650,7 +657,7 @@ export interface paths {
         };
         /**
          * Compare
-         * @description The numbers that this one and another have, side by side, and whether they are of the same data.
+         * @description Compare the metrics of two evaluations, and say whether they used the same data.
          */
         get: operations["compare_api_v1_evaluations__evaluation__compare_get"];
         put?: never;
@@ -669,10 +676,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Report
-         * @description Its report as a page of HTML, to be saved.
+         * Download Report
+         * @description Download the HTML report of an evaluation.
          */
-        get: operations["report_api_v1_evaluations__evaluation__report_get"];
+        get: operations["download_report_api_v1_evaluations__evaluation__report_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -691,10 +698,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Held
-         * @description Which files the project has already: those that a version of one of its datasets refers to.
+         * Check Blobs
+         * @description Check which media files the project has already, in any version of its datasets.
          */
-        post: operations["held_api_v1_files_held_post"];
+        post: operations["check_blobs_api_v1_files_held_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -709,10 +716,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Folders
-         * @description What lies in a folder of the server that imports may read; without a path those folders themselves.
+         * List Folder
+         * @description List a folder of the server that imports may read; without ``path``, list the allowed folders.
          */
-        get: operations["folders_api_v1_folders_get"];
+        get: operations["list_folder_api_v1_folders_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -729,10 +736,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Formats
-         * @description The formats that can be imported and exported, and what each can hold.
+         * List Formats
+         * @description List the dataset formats for import and export, with what each supports.
          */
-        get: operations["formats_api_v1_formats_get"];
+        get: operations["list_formats_api_v1_formats_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -749,10 +756,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Health
-         * @description Whether the server answers.
+         * Get Health
+         * @description Check that the server responds.
          */
-        get: operations["health_api_v1_health_get"];
+        get: operations["get_health_api_v1_health_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -769,16 +776,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Invitations
-         * @description Those that nobody has accepted yet.
+         * List Invitations
+         * @description List the pending invitations.
          */
-        get: operations["invitations_api_v1_invitations_get"];
+        get: operations["list_invitations_api_v1_invitations_get"];
         put?: never;
         /**
-         * Invite
-         * @description Invite somebody; the link is shown once.
+         * Create Invitation
+         * @description Invite someone to the project. The response contains the invitation link, which is shown only once.
          */
-        post: operations["invite_api_v1_invitations_post"];
+        post: operations["create_invitation_api_v1_invitations_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -796,10 +803,10 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Withdraw
-         * @description Let a link lead nowhere.
+         * Revoke Invitation
+         * @description Revoke a pending invitation.
          */
-        delete: operations["withdraw_api_v1_invitations__invitation__delete"];
+        delete: operations["revoke_invitation_api_v1_invitations__invitation__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -813,16 +820,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Jobs
-         * @description Jobs, the newest first; ``next`` as ``before`` gives the next page.
+         * List Jobs
+         * @description List jobs, newest first. Pass ``next`` as ``before`` for the next page.
          */
-        get: operations["jobs_api_v1_jobs_get"];
+        get: operations["list_jobs_api_v1_jobs_get"];
         put?: never;
         /**
-         * New Job
-         * @description Leave work to the workers. Asked for again with the same Idempotency-Key, it is the same job.
+         * Create Job
+         * @description Enqueue a job for the workers. A repeated request with the same Idempotency-Key returns the same job.
          */
-        post: operations["new_job_api_v1_jobs_post"];
+        post: operations["create_job_api_v1_jobs_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -837,10 +844,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Job
-         * @description A job as it stands.
+         * Get Job
+         * @description Get the current state of a job.
          */
-        get: operations["job_api_v1_jobs__job__get"];
+        get: operations["get_job_api_v1_jobs__job__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -859,10 +866,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Cancel
-         * @description End a job; one that runs ends within a second or two, and leaves nothing half done.
+         * Cancel Job
+         * @description Cancel a job. A running job stops within a second or two, and leaves no partial result.
          */
-        post: operations["cancel_api_v1_jobs__job__cancel_post"];
+        post: operations["cancel_job_api_v1_jobs__job__cancel_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -877,10 +884,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Events
-         * @description A job as it stands, again whenever that changes, as server-sent events, until it has ended.
+         * Stream Job
+         * @description Stream a job as server-sent events: its current state, then each change, until it ends.
          */
-        get: operations["events_api_v1_jobs__job__events_get"];
+        get: operations["stream_job_api_v1_jobs__job__events_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -897,10 +904,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Result
-         * @description A file that a job made.
+         * Download Job File
+         * @description Download an output file of a job.
          */
-        get: operations["result_api_v1_jobs__job__files__name__get"];
+        get: operations["download_job_file_api_v1_jobs__job__files__name__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -917,10 +924,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Log
-         * @description What its processes said; of a long log the end.
+         * Get Job Log
+         * @description Get the output of a job's processes; only the last MiB if the log is longer.
          */
-        get: operations["log_api_v1_jobs__job__log_get"];
+        get: operations["get_job_log_api_v1_jobs__job__log_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -939,10 +946,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Retry
-         * @description Ask once more for what failed or was cancelled.
+         * Retry Job
+         * @description Enqueue a failed or cancelled job again, as a new job.
          */
-        post: operations["retry_api_v1_jobs__job__retry_post"];
+        post: operations["retry_job_api_v1_jobs__job__retry_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -959,10 +966,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Join
-         * @description Make the account that a link invites to, and sign in.
+         * Accept Invitation
+         * @description Accept an invitation: create the account and sign in.
          */
-        post: operations["join_api_v1_join_post"];
+        post: operations["accept_invitation_api_v1_join_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -979,10 +986,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Look At Invitation
-         * @description What a link of an invitation is for.
+         * Get Invitation
+         * @description Get the invitation that belongs to the secret of a link.
          */
-        post: operations["look_at_invitation_api_v1_join_look_post"];
+        post: operations["get_invitation_api_v1_join_look_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -997,10 +1004,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Models
-         * @description All models, each at its latest version.
+         * List Models
+         * @description List all models, each at its latest version.
          */
-        get: operations["models_api_v1_models_get"];
+        get: operations["list_models_api_v1_models_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1017,17 +1024,17 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Model
-         * @description A version of a model with its recipe, all versions of it, and how its names moved.
+         * Get Model
+         * @description Get a version of a model with its recipe and evaluations, all versions, and the history of its aliases.
          */
-        get: operations["model_api_v1_models__ref__get"];
+        get: operations["get_model_api_v1_models__ref__get"];
         put?: never;
         post?: never;
         /**
-         * Remove
-         * @description Remove a version (NAME@3) or a whole model (NAME); one that an alias names only where that is forced.
+         * Remove Model
+         * @description Delete a version (NAME@3) or a whole model (NAME). Versions with an alias are deleted only with ``force``.
          */
-        delete: operations["remove_api_v1_models__ref__delete"];
+        delete: operations["remove_model_api_v1_models__ref__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1044,7 +1051,7 @@ export interface paths {
         put?: never;
         /**
          * Promote
-         * @description Let an alias, such as staging or production, name this version.
+         * @description Point an alias, such as staging or production, to this version.
          */
         post: operations["promote_api_v1_models__ref__aliases_post"];
         delete?: never;
@@ -1062,7 +1069,7 @@ export interface paths {
         };
         /**
          * Compare
-         * @description This version and another one: metrics where both were evaluated on the same, and settings that differ.
+         * @description Compare two versions: metrics on the dataset versions both were evaluated on, and settings that differ.
          */
         get: operations["compare_api_v1_models__ref__compare_get"];
         put?: never;
@@ -1081,10 +1088,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Export
-         * @description Weights, recipe and manifest of a version, as a ZIP archive to be saved.
+         * Export Model
+         * @description Download a version as a ZIP archive with weights, recipe and manifest.
          */
-        get: operations["export_api_v1_models__ref__export_get"];
+        get: operations["export_model_api_v1_models__ref__export_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1101,10 +1108,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * File
-         * @description A file of a version, to be saved.
+         * Download File
+         * @description Download a file of a version.
          */
-        get: operations["file_api_v1_models__ref__file_get"];
+        get: operations["download_file_api_v1_models__ref__file_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1121,10 +1128,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lineage
-         * @description Everything that a version of a model came from.
+         * Get Lineage
+         * @description Get the lineage of a version: its run, the dataset versions it was trained on, and their history.
          */
-        get: operations["lineage_api_v1_models__ref__lineage_get"];
+        get: operations["get_lineage_api_v1_models__ref__lineage_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1141,10 +1148,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Operations
-         * @description The operations of which pipelines are made.
+         * List Operations
+         * @description List the pipeline operations.
          */
-        get: operations["operations_api_v1_operations_get"];
+        get: operations["list_operations_api_v1_operations_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1161,10 +1168,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Operation
-         * @description What an operation takes and gives.
+         * Get Operation
+         * @description Get the inputs, output and parameters of a pipeline operation.
          */
-        get: operations["operation_api_v1_operations__operation__get"];
+        get: operations["get_operation_api_v1_operations__operation__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1181,10 +1188,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Panels
-         * @description The panels that one may see; for managers also those whose package is broken.
+         * List Panels
+         * @description List the panels that the current user may see; managers also see those that fail to load.
          */
-        get: operations["panels_api_v1_panels_get"];
+        get: operations["list_panels_api_v1_panels_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1201,10 +1208,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Panel
-         * @description What a panel shows of a dataset, of an item or of the project; where it fails, why.
+         * Render Panel
+         * @description Render a panel for a dataset, an item or the project. If the panel fails, the response contains the error.
          */
-        get: operations["panel_api_v1_panels__panel__get"];
+        get: operations["render_panel_api_v1_panels__panel__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1221,10 +1228,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * People
-         * @description Everybody and what they are.
+         * List Members
+         * @description List the members of the project with their roles.
          */
-        get: operations["people_api_v1_people_get"];
+        get: operations["list_members_api_v1_people_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1244,15 +1251,15 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Remove
-         * @description Let somebody in no more.
+         * Remove Member
+         * @description Remove a member from the project. Their history is kept.
          */
-        delete: operations["remove_api_v1_people__person__delete"];
+        delete: operations["remove_member_api_v1_people__person__delete"];
         options?: never;
         head?: never;
         /**
          * Set Role
-         * @description Make somebody something else.
+         * @description Change a member's role.
          */
         patch: operations["set_role_api_v1_people__person__patch"];
         trace?: never;
@@ -1265,16 +1272,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Projects
-         * @description The projects that one is in, and what one is there; with a token the one that it is for.
+         * List Projects
+         * @description List the projects of the current user with their role in each; for an API token, only its own project.
          */
-        get: operations["projects_api_v1_projects_get"];
+        get: operations["list_projects_api_v1_projects_get"];
         put?: never;
         /**
-         * New Project
-         * @description Begin a project, and be its owner; owners of a project may.
+         * Create Project
+         * @description Create a project; the current user becomes its owner. Requires the role of owner in the requested project.
          */
-        post: operations["new_project_api_v1_projects_post"];
+        post: operations["create_project_api_v1_projects_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1289,10 +1296,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Recipe
-         * @description A recipe to begin with, for a dataset.
+         * Get Suggested Recipe
+         * @description Get a starter recipe for training on a dataset, as YAML.
          */
-        get: operations["recipe_api_v1_recipe_get"];
+        get: operations["get_suggested_recipe_api_v1_recipe_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1309,10 +1316,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Runs
-         * @description Runs, the newest first.
+         * List Runs
+         * @description List the latest 1,000 runs, newest first.
          */
-        get: operations["runs_api_v1_runs_get"];
+        get: operations["list_runs_api_v1_runs_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1329,17 +1336,17 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Run
-         * @description A run with what went in and what came out.
+         * Get Run
+         * @description Get a run with its inputs, outputs and configuration.
          */
-        get: operations["run_api_v1_runs__run__get"];
+        get: operations["get_run_api_v1_runs__run__get"];
         put?: never;
         post?: never;
         /**
-         * Remove
-         * @description Forget a run; not one that made a version that is still there.
+         * Remove Run
+         * @description Delete a run. A run that created an existing version cannot be deleted.
          */
-        delete: operations["remove_api_v1_runs__run__delete"];
+        delete: operations["remove_run_api_v1_runs__run__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1355,10 +1362,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Cancel
-         * @description Ask a run to stop; what it has done is kept.
+         * Cancel Run
+         * @description Request that a run stops. Its finished work is kept.
          */
-        post: operations["cancel_api_v1_runs__run__cancel_post"];
+        post: operations["cancel_run_api_v1_runs__run__cancel_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1373,10 +1380,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Events
-         * @description What a run of a pipeline has told, from a place on: each step, what was done and why, what was set aside.
+         * List Events
+         * @description List the events of a pipeline run, oldest first: steps with their actions and reasons, and failed items.
          */
-        get: operations["events_api_v1_runs__run__events_get"];
+        get: operations["list_events_api_v1_runs__run__events_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1393,10 +1400,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Metrics
-         * @description What a training said after each epoch.
+         * List Epoch Metrics
+         * @description List the metrics of a training run by epoch.
          */
-        get: operations["metrics_api_v1_runs__run__metrics_get"];
+        get: operations["list_epoch_metrics_api_v1_runs__run__metrics_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1413,10 +1420,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Pipeline
-         * @description The graph of a run of a pipeline, and its steps as they stand; of another run there are none.
+         * Get Pipeline Run
+         * @description Get the graph of a pipeline run and the current state of its steps; both are empty for other runs.
          */
-        get: operations["pipeline_api_v1_runs__run__pipeline_get"];
+        get: operations["get_pipeline_run_api_v1_runs__run__pipeline_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1433,21 +1440,21 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Session
-         * @description Who is signed in.
+         * Get Session
+         * @description Get the current user, their role and the CSRF token.
          */
-        get: operations["session_api_v1_session_get"];
+        get: operations["get_session_api_v1_session_get"];
         put?: never;
         /**
          * Sign In
-         * @description Sign in with a password; the session is in a cookie.
+         * @description Sign in with a password. The response sets the session cookie.
          *
-         *     An account that was to give its password for single sign-on is connected with it.
+         *     If a single sign-on login is waiting for the password of this account, the account is linked to it.
          */
         post: operations["sign_in_api_v1_session_post"];
         /**
          * Sign Out
-         * @description End the session.
+         * @description Sign out: end the session and delete its cookie.
          */
         delete: operations["sign_out_api_v1_session_delete"];
         options?: never;
@@ -1465,10 +1472,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Begin
-         * @description Begin a sign-in with the provider: where the browser goes to; it comes back by itself.
+         * Start Login
+         * @description Start a single sign-on login. Redirect the browser to the returned URL; the provider redirects it back.
          */
-        post: operations["begin_api_v1_session_oidc_post"];
+        post: operations["start_login_api_v1_session_oidc_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1483,10 +1490,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Come Back
-         * @description Where the provider sends a browser back to; it goes on into the app, or to a page that says what is wrong.
+         * Login Callback
+         * @description Callback for the provider's redirect. Redirects to the app, or to the sign-in page with the reason of a failure.
+         *
+         *     ``code``, ``state``, ``error`` and ``iss`` are the parameters of an OAuth 2.0 authorization response.
          */
-        get: operations["come_back_api_v1_session_oidc_callback_get"];
+        get: operations["login_callback_api_v1_session_oidc_callback_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1505,7 +1514,7 @@ export interface paths {
         get?: never;
         /**
          * Change Password
-         * @description Set another password; all other sessions end.
+         * @description Change the password. All other sessions of the user end.
          */
         put: operations["change_password_api_v1_session_password_put"];
         post?: never;
@@ -1523,10 +1532,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Ways
-         * @description How one may sign in besides with a password.
+         * Get Sign In Methods
+         * @description Get the sign-in methods besides the password.
          */
-        get: operations["ways_api_v1_session_ways_get"];
+        get: operations["get_sign_in_methods_api_v1_session_ways_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1543,16 +1552,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tokens
-         * @description One's own tokens.
+         * List Tokens
+         * @description List the API tokens of the current user.
          */
-        get: operations["tokens_api_v1_tokens_get"];
+        get: operations["list_tokens_api_v1_tokens_get"];
         put?: never;
         /**
-         * New Token
-         * @description A token for programs; it is shown once, and may no more than its role and that of whoever makes it.
+         * Create Token
+         * @description Create an API token for the current user. Its role is at most that of the user; it is shown only once.
          */
-        post: operations["new_token_api_v1_tokens_post"];
+        post: operations["create_token_api_v1_tokens_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1570,10 +1579,10 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Revoke
-         * @description Let a token of one's own open nothing any more.
+         * Revoke Token
+         * @description Revoke an API token of the current user.
          */
-        delete: operations["revoke_api_v1_tokens__token__delete"];
+        delete: operations["revoke_token_api_v1_tokens__token__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1589,10 +1598,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Begin Upload
-         * @description Begin to send files.
+         * Create Upload
+         * @description Start an upload.
          */
-        post: operations["begin_upload_api_v1_uploads_post"];
+        post: operations["create_upload_api_v1_uploads_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1607,17 +1616,17 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Upload
-         * @description How much of an upload has arrived.
+         * Get Upload
+         * @description Get the number of files and bytes that an upload has received.
          */
-        get: operations["upload_api_v1_uploads__upload__get"];
+        get: operations["get_upload_api_v1_uploads__upload__get"];
         put?: never;
         post?: never;
         /**
-         * Forget Upload
-         * @description Let an upload go.
+         * Delete Upload
+         * @description Delete an upload and its files.
          */
-        delete: operations["forget_upload_api_v1_uploads__upload__delete"];
+        delete: operations["delete_upload_api_v1_uploads__upload__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1633,10 +1642,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Send Files
-         * @description Send files: for each a line ``{"name": "a.jpg", "size": 1234}`` and its bytes. They are kept when it answers.
+         * Upload Files
+         * @description Upload files. The body has, for each file, a line ``{"name": "a.jpg", "size": 1234}`` followed by its bytes.
+         *
+         *     All files are stored durably before the response is sent.
          */
-        post: operations["send_files_api_v1_uploads__upload__files_post"];
+        post: operations["upload_files_api_v1_uploads__upload__files_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1651,16 +1662,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Webhooks
-         * @description The webhooks of the project.
+         * List Webhooks
+         * @description List the webhooks of the project.
          */
-        get: operations["webhooks_api_v1_webhooks_get"];
+        get: operations["list_webhooks_api_v1_webhooks_get"];
         put?: never;
         /**
-         * New Webhook
-         * @description Tell an address of events from now on; the secret is shown once.
+         * Create Webhook
+         * @description Create a webhook. The response contains the signing secret, which is shown only once.
          */
-        post: operations["new_webhook_api_v1_webhooks_post"];
+        post: operations["create_webhook_api_v1_webhooks_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1675,24 +1686,24 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Webhook
-         * @description A webhook.
+         * Get Webhook
+         * @description Get a webhook.
          */
-        get: operations["webhook_api_v1_webhooks__webhook__get"];
+        get: operations["get_webhook_api_v1_webhooks__webhook__get"];
         put?: never;
         post?: never;
         /**
-         * Remove
-         * @description Let a webhook go, with the list of what it was told.
+         * Remove Webhook
+         * @description Delete a webhook and its deliveries.
          */
-        delete: operations["remove_api_v1_webhooks__webhook__delete"];
+        delete: operations["remove_webhook_api_v1_webhooks__webhook__delete"];
         options?: never;
         head?: never;
         /**
-         * Change
-         * @description Change its address or its events, or switch it on or off; off, what waits is not sent.
+         * Update Webhook
+         * @description Change the URL or the events of a webhook, or enable or disable it. Disabling discards pending deliveries.
          */
-        patch: operations["change_api_v1_webhooks__webhook__patch"];
+        patch: operations["update_webhook_api_v1_webhooks__webhook__patch"];
         trace?: never;
     };
     "/api/v1/webhooks/{webhook}/deliveries": {
@@ -1703,10 +1714,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Deliveries
-         * @description What it was told and will be, the newest first.
+         * List Deliveries
+         * @description List the deliveries of a webhook, newest first.
          */
-        get: operations["deliveries_api_v1_webhooks__webhook__deliveries_get"];
+        get: operations["list_deliveries_api_v1_webhooks__webhook__deliveries_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1725,10 +1736,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Again Failed
-         * @description Send once more, in order, all that was given up.
+         * Redeliver Failed
+         * @description Queue all failed deliveries again, in their original order.
          */
-        post: operations["again_failed_api_v1_webhooks__webhook__deliveries_again_post"];
+        post: operations["redeliver_failed_api_v1_webhooks__webhook__deliveries_again_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1745,10 +1756,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Again
-         * @description Send a delivery once more, under the same id.
+         * Redeliver
+         * @description Queue a delivery again, with the same id.
          */
-        post: operations["again_api_v1_webhooks__webhook__deliveries__delivery__again_post"];
+        post: operations["redeliver_api_v1_webhooks__webhook__deliveries__delivery__again_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1765,10 +1776,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Renew
-         * @description Another secret, which is shown once; for a day what is sent is signed with the one before, too.
+         * Rotate Secret
+         * @description Create a new signing secret, shown only once. For a day, requests are signed with the previous one as well.
          */
-        post: operations["renew_api_v1_webhooks__webhook__secret_post"];
+        post: operations["rotate_secret_api_v1_webhooks__webhook__secret_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1785,10 +1796,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Try Webhook
-         * @description Send a ``ping``, which is tried once; its delivery says how it went.
+         * Send Test
+         * @description Send a ``ping`` event without retries. Poll its delivery for the result.
          */
-        post: operations["try_webhook_api_v1_webhooks__webhook__test_post"];
+        post: operations["send_test_api_v1_webhooks__webhook__test_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1808,7 +1819,7 @@ export interface webhooks {
         put?: never;
         /**
          * Told Dataset Removed
-         * @description A dataset was removed, with all its versions; ``latest`` is the number of the last one.
+         * @description A dataset was deleted with all its versions; ``latest`` is the number of the last one.
          */
         post: operations["told_dataset_removed_dataset_removed_post"];
         delete?: never;
@@ -1828,7 +1839,7 @@ export interface webhooks {
         put?: never;
         /**
          * Told Dataset Version
-         * @description A new version of a dataset, however it came to be: an import, a change, a merge, a run, a pull.
+         * @description A dataset has a new version: by an import, an edit, a merge, a run or a pull.
          *
          *     ``merged`` is the number of the version that was merged into ``parent``; ``added``, ``removed`` and ``changed``
          *     count items.
@@ -1851,7 +1862,7 @@ export interface webhooks {
         put?: never;
         /**
          * Told Job Cancelled
-         * @description A job ended; ``result`` has those of its results that are a text, a number, true or false.
+         * @description A job ended; ``result`` contains its results that are short strings, numbers or booleans.
          */
         post: operations["told_job_cancelled_job_cancelled_post"];
         delete?: never;
@@ -1871,7 +1882,7 @@ export interface webhooks {
         put?: never;
         /**
          * Told Job Failed
-         * @description A job ended; ``result`` has those of its results that are a text, a number, true or false.
+         * @description A job ended; ``result`` contains its results that are short strings, numbers or booleans.
          */
         post: operations["told_job_failed_job_failed_post"];
         delete?: never;
@@ -1891,7 +1902,7 @@ export interface webhooks {
         put?: never;
         /**
          * Told Job Finished
-         * @description A job ended; ``result`` has those of its results that are a text, a number, true or false.
+         * @description A job ended; ``result`` contains its results that are short strings, numbers or booleans.
          */
         post: operations["told_job_finished_job_finished_post"];
         delete?: never;
@@ -1911,7 +1922,7 @@ export interface webhooks {
         put?: never;
         /**
          * Told Model Alias
-         * @description An alias, such as production, names another version of a model; ``previous`` is the one it named before.
+         * @description An alias such as production now points to another version of a model; ``previous`` is the version before.
          */
         post: operations["told_model_alias_model_alias_post"];
         delete?: never;
@@ -1931,7 +1942,7 @@ export interface webhooks {
         put?: never;
         /**
          * Told Model Version
-         * @description A new version of a model; ``inputs`` are the dataset versions it was trained on.
+         * @description A model has a new version; ``inputs`` are the dataset versions that it was trained on.
          */
         post: operations["told_model_version_model_version_post"];
         delete?: never;
@@ -1951,7 +1962,7 @@ export interface webhooks {
         put?: never;
         /**
          * Told Person Joined
-         * @description Somebody is in the project from now on, or is not any more; ``role`` is what they are, or were.
+         * @description A member joined or left the project; ``role`` is the current or last role.
          */
         post: operations["told_person_joined_person_joined_post"];
         delete?: never;
@@ -1971,7 +1982,7 @@ export interface webhooks {
         put?: never;
         /**
          * Told Person Removed
-         * @description Somebody is in the project from now on, or is not any more; ``role`` is what they are, or were.
+         * @description A member joined or left the project; ``role`` is the current or last role.
          */
         post: operations["told_person_removed_person_removed_post"];
         delete?: never;
@@ -1991,7 +2002,7 @@ export interface webhooks {
         put?: never;
         /**
          * Told Ping
-         * @description A test; ``webhook`` is the one that is tested.
+         * @description A test delivery; ``webhook`` is the id of the webhook under test.
          */
         post: operations["told_ping_ping_post"];
         delete?: never;
@@ -2011,7 +2022,7 @@ export interface webhooks {
         put?: never;
         /**
          * Told Run Failed
-         * @description A run ended: a training, an import, a pipeline; ``outputs`` are the versions it made.
+         * @description A run (training, import, pipeline) ended; ``outputs`` are the versions that it created.
          */
         post: operations["told_run_failed_run_failed_post"];
         delete?: never;
@@ -2031,7 +2042,7 @@ export interface webhooks {
         put?: never;
         /**
          * Told Run Finished
-         * @description A run ended: a training, an import, a pipeline; ``outputs`` are the versions it made.
+         * @description A run (training, import, pipeline) ended; ``outputs`` are the versions that it created.
          */
         post: operations["told_run_finished_run_finished_post"];
         delete?: never;
@@ -2051,7 +2062,7 @@ export interface webhooks {
         put?: never;
         /**
          * Told Run Stopped
-         * @description A run ended: a training, an import, a pipeline; ``outputs`` are the versions it made.
+         * @description A run (training, import, pipeline) ended; ``outputs`` are the versions that it created.
          */
         post: operations["told_run_stopped_run_stopped_post"];
         delete?: never;
@@ -2063,8 +2074,42 @@ export interface webhooks {
 }
 export interface components {
     schemas: {
-        /** AliasChangeAnswer */
-        AliasChangeAnswer: {
+        /**
+         * AcceptInvitation
+         * @description Name and password of the new account; ``email`` only for the first owner, whose invitation has none.
+         */
+        AcceptInvitation: {
+            /**
+             * Email
+             * @default
+             */
+            email: string;
+            /** Name */
+            name: string;
+            /** Password */
+            password: string;
+            /** Secret */
+            secret: string;
+        };
+        /** AddClassRequest */
+        AddClassRequest: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            act: "add";
+            /** Color */
+            color?: string | null;
+            /** Column */
+            column?: string | null;
+            /** Name */
+            name: string;
+        };
+        /**
+         * AliasChangeResponse
+         * @description An entry of an alias's history: the version it named before, and the one after.
+         */
+        AliasChangeResponse: {
             /** Alias */
             alias: string;
             /**
@@ -2080,8 +2125,90 @@ export interface components {
             previous: number | null;
         };
         /**
+         * AliasUpdate
+         * @description Name of an alias, and the version it is to name.
+         */
+        AliasUpdate: {
+            /** Name */
+            name: string;
+            /** Number */
+            number: number;
+        };
+        /**
+         * AuditEntryResponse
+         * @description An entry of the audit log; ``address`` is the IP address of the client.
+         */
+        AuditEntryResponse: {
+            /** Action */
+            action: string;
+            /** Address */
+            address: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Id */
+            id: number;
+            /** Person */
+            person: string | null;
+            /** Subject */
+            subject: string;
+        };
+        /**
+         * AuditPage
+         * @description A page of the audit log, newest first. Pass ``next`` as ``before`` for the next page.
+         */
+        AuditPage: {
+            /** Deeds */
+            deeds: components["schemas"]["AuditEntryResponse"][];
+            /** Next */
+            next: number | null;
+        };
+        /**
+         * BlobReference
+         * @description A media file by its content digest; ``frame`` selects an image in a file with several.
+         */
+        BlobReference: {
+            /** Digest */
+            digest: string;
+            /** Frame */
+            frame?: number | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "image" | "video" | "file";
+        };
+        /**
+         * BlobsQuery
+         * @description Media files to look up.
+         */
+        BlobsQuery: {
+            /** Files */
+            files: components["schemas"]["BlobReference"][];
+        };
+        /**
+         * BlobsResponse
+         * @description For each requested file, whether the project has it already and the client need not upload it.
+         */
+        BlobsResponse: {
+            /** Held */
+            held: boolean[];
+        };
+        /**
+         * BranchCreate
+         * @description Name of a new branch, and the version where it starts.
+         */
+        BranchCreate: {
+            /** Name */
+            name: string;
+            /** Number */
+            number: number;
+        };
+        /**
          * Button
-         * @description Shows the panel again, with other parameters; those that are not named are as they are to begin with.
+         * @description A button that renders the panel again with other parameters; those that are not named have their defaults.
          */
         Button: {
             /**
@@ -2100,40 +2227,10 @@ export interface components {
             text: string;
         };
         /**
-         * Choice
-         * @description A conflict, as it is listed, and the side to take; without one it stays open.
+         * ClassResponse
+         * @description A class of a column, with its number of objects (or labels) and of items that have at least one.
          */
-        Choice: {
-            /** Class */
-            class?: string | null;
-            /** Column */
-            column?: string | null;
-            /** Key */
-            key: string;
-            /** Object */
-            object?: string | null;
-            /** Take */
-            take?: ("ours" | "theirs") | null;
-        };
-        /** ClassAdded */
-        ClassAdded: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            act: "add";
-            /** Color */
-            color?: string | null;
-            /** Column */
-            column?: string | null;
-            /** Name */
-            name: string;
-        };
-        /**
-         * ClassAnswer
-         * @description A class of a column; ``objects`` counts the objects or labels that are of it, ``items`` the items with one.
-         */
-        ClassAnswer: {
+        ClassResponse: {
             /** Color */
             color: string;
             /** Column */
@@ -2149,95 +2246,36 @@ export interface components {
             /** Parent */
             parent: string | null;
         };
-        /** ClassMerged */
-        ClassMerged: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            act: "merge";
-            /** Column */
-            column?: string | null;
-            /** Into */
-            into: string;
-            /** Name */
-            name: string;
-        };
-        /** ClassRecolored */
-        ClassRecolored: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            act: "recolor";
-            /** Color */
-            color: string;
-            /** Column */
-            column?: string | null;
-            /** Name */
-            name: string;
-        };
         /**
-         * ClassRemoved
-         * @description ``with_objects``: also what is of it; else it is refused where there is something.
+         * ClassesEdit
+         * @description Class edits that are applied in order, all or none.
          */
-        ClassRemoved: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            act: "remove";
-            /** Column */
-            column?: string | null;
-            /** Name */
-            name: string;
-            /**
-             * With Objects
-             * @default false
-             */
-            with_objects: boolean;
-        };
-        /** ClassRenamed */
-        ClassRenamed: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            act: "rename";
-            /** Column */
-            column?: string | null;
-            /** Name */
-            name: string;
-            /** To */
-            to: string;
-        };
-        /**
-         * ClassesAnswer
-         * @description The classes of a version, column by column, each in its order.
-         */
-        ClassesAnswer: {
-            /** Classes */
-            classes: components["schemas"]["ClassAnswer"][];
-            /** Number */
-            number: number;
-            /** Ref */
-            ref: string;
-        };
-        /**
-         * ClassesChange
-         * @description Acts on classes, done one after another and all together.
-         */
-        ClassesChange: {
+        ClassesEdit: {
             /** Acts */
-            acts: (components["schemas"]["ClassAdded"] | components["schemas"]["ClassRenamed"] | components["schemas"]["ClassRecolored"] | components["schemas"]["ClassMerged"] | components["schemas"]["ClassRemoved"])[];
+            acts: (components["schemas"]["AddClassRequest"] | components["schemas"]["RenameClassRequest"] | components["schemas"]["RecolorClassRequest"] | components["schemas"]["MergeClassRequest"] | components["schemas"]["RemoveClassRequest"])[];
             /**
              * Message
              * @default
              */
             message: string;
         };
-        /** ColumnAnswer */
-        ColumnAnswer: {
+        /**
+         * ClassesResponse
+         * @description The classes of a version, by column, in the order of the column.
+         */
+        ClassesResponse: {
+            /** Classes */
+            classes: components["schemas"]["ClassResponse"][];
+            /** Number */
+            number: number;
+            /** Ref */
+            ref: string;
+        };
+        /**
+         * ColumnResponse
+         * @description A column with its kind and, if it is labelled, its classes.
+         */
+        ColumnResponse: {
             /**
              * Classes
              * @default []
@@ -2249,8 +2287,11 @@ export interface components {
             /** Name */
             name: string;
         };
-        /** ComponentNames */
-        ComponentNames: {
+        /**
+         * ComponentsResponse
+         * @description Names of model components and augmentations for recipes.
+         */
+        ComponentsResponse: {
             /** Augmentations */
             augmentations: string[];
             /** Encoders */
@@ -2261,13 +2302,30 @@ export interface components {
             necks: string[];
         };
         /**
-         * ConflictAnswer
-         * @description Something that both sides changed, each in its own way.
-         *
-         *     ``column`` is null where one side removed the item that the other changed; ``object`` where it is the value as a
-         *     whole; ``class`` is for its definition. ``take`` is the side that was chosen, null while nobody has.
+         * ConflictChoice
+         * @description A conflict, as listed by a dry run, and the side to take; unresolved without one.
          */
-        ConflictAnswer: {
+        ConflictChoice: {
+            /** Class */
+            class?: string | null;
+            /** Column */
+            column?: string | null;
+            /** Key */
+            key: string;
+            /** Object */
+            object?: string | null;
+            /** Take */
+            take?: ("ours" | "theirs") | null;
+        };
+        /**
+         * ConflictResponse
+         * @description A merge conflict: both sides changed the same thing differently.
+         *
+         *     ``column`` is null if one side removed the item and the other changed it. ``object`` is null if the conflict is
+         *     about the whole value. ``class`` is set if it is about a class definition. ``take`` is the chosen side, null if the
+         *     conflict is unresolved.
+         */
+        ConflictResponse: {
             /** Class */
             class: string | null;
             /** Column */
@@ -2289,50 +2347,9 @@ export interface components {
              */
             theirs: "added" | "changed" | "removed";
         };
-        /** DatasetAnswer */
-        DatasetAnswer: {
-            /** Columns */
-            columns: {
-                [key: string]: string;
-            };
-            /**
-             * Created
-             * Format: date-time
-             */
-            created: string;
-            /** Items */
-            items: number;
-            /** Latest */
-            latest: number;
-            /** Name */
-            name: string;
-            /**
-             * Updated
-             * Format: date-time
-             */
-            updated: string;
-        };
-        /**
-         * DatasetNames
-         * @description Names of versions and the numbers that they stand for.
-         */
-        DatasetNames: {
-            /** Aliases */
-            aliases: {
-                [key: string]: number;
-            };
-            /** Branches */
-            branches: {
-                [key: string]: number;
-            };
-            /** Tags */
-            tags: {
-                [key: string]: number;
-            };
-        };
         /**
          * DatasetRemoved
-         * @description A dataset was removed, with all its versions; ``latest`` is the number of the last one.
+         * @description A dataset was deleted with all its versions; ``latest`` is the number of the last one.
          */
         DatasetRemoved: {
             /** Dataset */
@@ -2356,30 +2373,40 @@ export interface components {
              */
             type: "dataset.removed";
         };
-        /** DatasetVersionEvent */
-        DatasetVersionEvent: {
-            data: components["schemas"]["DatasetVersionMade"];
-            /** Project */
-            project: string;
+        /**
+         * DatasetResponse
+         * @description A dataset at its latest version; ``columns`` maps names to kinds.
+         */
+        DatasetResponse: {
+            /** Columns */
+            columns: {
+                [key: string]: string;
+            };
             /**
-             * Timestamp
+             * Created
              * Format: date-time
              */
-            timestamp: string;
+            created: string;
+            /** Items */
+            items: number;
+            /** Latest */
+            latest: number;
+            /** Name */
+            name: string;
             /**
-             * Type
-             * @constant
+             * Updated
+             * Format: date-time
              */
-            type: "dataset.version";
+            updated: string;
         };
         /**
-         * DatasetVersionMade
-         * @description A new version of a dataset, however it came to be: an import, a change, a merge, a run, a pull.
+         * DatasetVersionCreated
+         * @description A dataset has a new version: by an import, an edit, a merge, a run or a pull.
          *
          *     ``merged`` is the number of the version that was merged into ``parent``; ``added``, ``removed`` and ``changed``
          *     count items.
          */
-        DatasetVersionMade: {
+        DatasetVersionCreated: {
             /** Added */
             added: number;
             /** Author */
@@ -2407,39 +2434,39 @@ export interface components {
             /** Run */
             run: string | null;
         };
-        /** DeedAnswer */
-        DeedAnswer: {
-            /** Action */
-            action: string;
-            /** Address */
-            address: string;
+        /** DatasetVersionEvent */
+        DatasetVersionEvent: {
+            data: components["schemas"]["DatasetVersionCreated"];
+            /** Project */
+            project: string;
             /**
-             * At
+             * Timestamp
              * Format: date-time
              */
-            at: string;
-            /** Id */
-            id: number;
-            /** Person */
-            person: string | null;
-            /** Subject */
-            subject: string;
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "dataset.version";
         };
         /**
-         * DeedPage
-         * @description Newest first; ``next`` as ``before`` gives the next page.
+         * DeliveryPage
+         * @description A page of deliveries, newest first. Pass ``next`` as ``before`` for the next page.
          */
-        DeedPage: {
-            /** Deeds */
-            deeds: components["schemas"]["DeedAnswer"][];
+        DeliveryPage: {
+            /** Deliveries */
+            deliveries: components["schemas"]["DeliveryResponse"][];
             /** Next */
             next: number | null;
         };
         /**
-         * DeliveryAnswer
-         * @description What a webhook is told of one event, and how the last attempt went; ``due`` is the next, where it waits.
+         * DeliveryResponse
+         * @description A delivery of one event, with the result of the last attempt.
+         *
+         *     ``tried`` and ``took`` (milliseconds) describe the last attempt, ``due`` is the time of the next one.
          */
-        DeliveryAnswer: {
+        DeliveryResponse: {
             /** Attempts */
             attempts: number;
             /** Body */
@@ -2475,58 +2502,39 @@ export interface components {
             tried: string | null;
         };
         /**
-         * DeliveryPage
-         * @description Newest first; ``next`` as ``before`` gives the next page.
+         * ErrorDetail
+         * @description An error: a stable code, a message, a hint what to do, and messages by field of the request.
          */
-        DeliveryPage: {
-            /** Deliveries */
-            deliveries: components["schemas"]["DeliveryAnswer"][];
-            /** Next */
-            next: number | null;
+        ErrorDetail: {
+            /** Code */
+            code: string;
+            /**
+             * Fields
+             * @default {}
+             */
+            fields: {
+                [key: string]: string;
+            };
+            /**
+             * Hint
+             * @default
+             */
+            hint: string;
+            /** Message */
+            message: string;
         };
         /**
-         * DrawingAnswer
-         * @description A graph as a picture: where the boxes of its steps lie, all of the size ``box``.
+         * ErrorResponse
+         * @description Format of all errors.
          */
-        DrawingAnswer: {
-            /** Box */
-            box: number[];
-            /** Boxes */
-            boxes: components["schemas"]["DrawnBox"][];
-            /** Height */
-            height: number;
-            /** Lines */
-            lines: components["schemas"]["DrawnLine"][];
-            /** Name */
-            name: string;
-            /** Width */
-            width: number;
-        };
-        /** DrawnBox */
-        DrawnBox: {
-            /** Operation */
-            operation: string;
-            /** Step */
-            step: string;
-            /** X */
-            x: number;
-            /** Y */
-            y: number;
+        ErrorResponse: {
+            error: components["schemas"]["ErrorDetail"];
         };
         /**
-         * DrawnLine
-         * @description A line between two boxes; ``path`` is as SVG takes it.
+         * EvaluationResponse
+         * @description An evaluation of a model, or of predictions, on a dataset version.
          */
-        DrawnLine: {
-            /** From */
-            from: string;
-            /** Path */
-            path: string;
-            /** To */
-            to: string;
-        };
-        /** EvaluationAnswer */
-        EvaluationAnswer: {
+        EvaluationResponse: {
             /**
              * Created
              * Format: date-time
@@ -2549,7 +2557,7 @@ export interface components {
         };
         /**
          * EventPage
-         * @description What a run told, some events of how many there are.
+         * @description A page of a run's events; ``total`` counts all of them.
          */
         EventPage: {
             /** Events */
@@ -2560,15 +2568,8 @@ export interface components {
             total: number;
         };
         /**
-         * Failure
-         * @description Every error of the API.
-         */
-        Failure: {
-            error: components["schemas"]["Problem"];
-        };
-        /**
          * Figure
-         * @description A key figure: what it is, and its value.
+         * @description A key figure: a name, a value and an optional note.
          */
         Figure: {
             /** Name */
@@ -2583,7 +2584,7 @@ export interface components {
         };
         /**
          * Figures
-         * @description Key figures beside each other.
+         * @description Key figures, side by side.
          */
         Figures: {
             /** Figures */
@@ -2595,10 +2596,18 @@ export interface components {
             kind: "figures";
         };
         /**
-         * FolderAnswer
-         * @description A folder of the server: the folders in it as paths, and its files by name.
+         * FilesReceived
+         * @description Number of files of one upload request that are stored.
          */
-        FolderAnswer: {
+        FilesReceived: {
+            /** Files */
+            files: number;
+        };
+        /**
+         * FolderResponse
+         * @description A folder of the server: paths of its subfolders, and names of its files.
+         */
+        FolderResponse: {
             /** Files */
             files: string[];
             /** Folders */
@@ -2608,7 +2617,7 @@ export interface components {
         };
         /**
          * Form
-         * @description A form for the parameters of the panel, which shows it again; see :func:`form_of`.
+         * @description A form for the parameters of the panel, which renders it again; see :func:`build_form`.
          */
         Form: {
             /** Fields */
@@ -2627,6 +2636,12 @@ export interface components {
         /**
          * FormField
          * @description A parameter as a field of a form.
+         *
+         *     Attributes:
+         *         type: "whole" is an integer, "truth" a check box, "choices" a multiple choice, and "texts" a list of texts.
+         *         options: The options of a choice.
+         *         low: The minimum of a number.
+         *         high: The maximum of a number.
          */
         FormField: {
             /**
@@ -2655,8 +2670,11 @@ export interface components {
             /** Value */
             value?: string | number | boolean | string[] | null;
         };
-        /** FormatAnswer */
-        FormatAnswer: {
+        /**
+         * FormatResponse
+         * @description A dataset format; ``holds`` describes what it supports.
+         */
+        FormatResponse: {
             /** Can Write */
             can_write: boolean;
             /** Holds */
@@ -2664,60 +2682,80 @@ export interface components {
             /** Name */
             name: string;
         };
+        /**
+         * GraphEdge
+         * @description An edge between two steps; ``path`` is SVG path data.
+         */
+        GraphEdge: {
+            /** From */
+            from: string;
+            /** Path */
+            path: string;
+            /** To */
+            to: string;
+        };
+        /**
+         * GraphNode
+         * @description Position of a step in the drawing.
+         */
+        GraphNode: {
+            /** Operation */
+            operation: string;
+            /** Step */
+            step: string;
+            /** X */
+            x: number;
+            /** Y */
+            y: number;
+        };
+        /**
+         * GraphResponse
+         * @description Layout of a pipeline graph; ``box`` is the width and height of every node.
+         */
+        GraphResponse: {
+            /** Box */
+            box: number[];
+            /** Boxes */
+            boxes: components["schemas"]["GraphNode"][];
+            /** Height */
+            height: number;
+            /** Lines */
+            lines: components["schemas"]["GraphEdge"][];
+            /** Name */
+            name: string;
+            /** Width */
+            width: number;
+        };
         /** HTTPValidationError */
         HTTPValidationError: {
             /** Detail */
             detail?: components["schemas"]["ValidationError"][];
         };
-        /** Health */
-        Health: {
+        /**
+         * HealthResponse
+         * @description Status and version of the server.
+         */
+        HealthResponse: {
             /** Status */
             status: string;
             /** Version */
             version: string;
         };
         /**
-         * HeldFiles
-         * @description For each file that was asked for, whether the project has it already, so that it need not be sent.
+         * InvitationCreate
+         * @description Address and role of the person to invite.
          */
-        HeldFiles: {
-            /** Held */
-            held: boolean[];
-        };
-        /**
-         * InvitationAnswer
-         * @description An invitation; looked at by its link it names the project, and says more.
-         *
-         *     ``is_known``: there is an account already; ``has_password``: which has a password.
-         */
-        InvitationAnswer: {
-            /**
-             * Created
-             * Format: date-time
-             */
-            created: string;
+        InvitationCreate: {
             /** Email */
             email: string;
-            /**
-             * Expires
-             * Format: date-time
-             */
-            expires: string;
-            /** Has Password */
-            has_password: boolean;
-            /** Id */
-            id: string;
-            /** Is Known */
-            is_known: boolean;
-            /** Project */
-            project: string;
+            /** @default annotator */
             role: components["schemas"]["Role"];
         };
         /**
-         * InvitationMade
-         * @description With the link, which is shown once.
+         * InvitationCreated
+         * @description A new invitation with its link, which is shown only once.
          */
-        InvitationMade: {
+        InvitationCreated: {
             /**
              * Created
              * Format: date-time
@@ -2743,10 +2781,60 @@ export interface components {
             role: components["schemas"]["Role"];
         };
         /**
-         * ItemAnswer
-         * @description An item: its key and its values by column.
+         * InvitationLookup
+         * @description The secret of an invitation link: the part after the ``#``.
          */
-        ItemAnswer: {
+        InvitationLookup: {
+            /** Secret */
+            secret: string;
+        };
+        /**
+         * InvitationResponse
+         * @description An invitation.
+         *
+         *     ``project``, ``is_known`` (an account with this address exists) and ``has_password`` (that account has a password)
+         *     are set only in lookups by the secret of the link.
+         */
+        InvitationResponse: {
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Email */
+            email: string;
+            /**
+             * Expires
+             * Format: date-time
+             */
+            expires: string;
+            /** Has Password */
+            has_password: boolean;
+            /** Id */
+            id: string;
+            /** Is Known */
+            is_known: boolean;
+            /** Project */
+            project: string;
+            role: components["schemas"]["Role"];
+        };
+        /**
+         * ItemPage
+         * @description A page of items. ``total`` counts all matching items; pass ``next`` as ``cursor`` for the next page.
+         */
+        ItemPage: {
+            /** Items */
+            items: components["schemas"]["ItemResponse"][];
+            /** Next */
+            next: string | null;
+            /** Total */
+            total: number;
+        };
+        /**
+         * ItemResponse
+         * @description An item: its key, and its values by column.
+         */
+        ItemResponse: {
             /** Key */
             key: string;
             /** Values */
@@ -2755,22 +2843,10 @@ export interface components {
             };
         };
         /**
-         * ItemPage
-         * @description Some items in order; ``next`` as ``cursor`` gives the next page, ``total`` says how many there are in all.
+         * ItemsEdit
+         * @description An edit of items, selected by their keys or by a query; of all items if neither is given.
          */
-        ItemPage: {
-            /** Items */
-            items: components["schemas"]["ItemAnswer"][];
-            /** Next */
-            next: string | null;
-            /** Total */
-            total: number;
-        };
-        /**
-         * ItemsChange
-         * @description Items by their keys, or all for which a query holds; and what is done to them.
-         */
-        ItemsChange: {
+        ItemsEdit: {
             /**
              * Act
              * @enum {string}
@@ -2778,7 +2854,7 @@ export interface components {
             act: "delete" | "split" | "tag" | "untag";
             /**
              * Keys
-             * @description Their keys; without, all.
+             * @description The keys of the items.
              */
             keys?: string[] | null;
             /**
@@ -2794,51 +2870,9 @@ export interface components {
             value: string;
             /**
              * Where
-             * @description Instead of keys: those for which a query holds.
+             * @description A query that selects the items, instead of keys.
              */
             where?: string | null;
-        };
-        /** JobAnswer */
-        JobAnswer: {
-            /** Attempts */
-            attempts: number;
-            /**
-             * Created
-             * Format: date-time
-             */
-            created: string;
-            /** Error */
-            error: string;
-            /** Finished */
-            finished: string | null;
-            /** Hint */
-            hint: string;
-            /** Id */
-            id: string;
-            /** Is Cancelled */
-            is_cancelled: boolean;
-            /** Kind */
-            kind: string;
-            /** Parameters */
-            parameters: {
-                [key: string]: unknown;
-            };
-            /** Person */
-            person: string | null;
-            progress: components["schemas"]["JobProgress"];
-            /** Result */
-            result: {
-                [key: string]: unknown;
-            };
-            /** Started */
-            started: string | null;
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "queued" | "running" | "finished" | "failed" | "cancelled";
-            /** Title */
-            title: string;
         };
         /** JobCancelledEvent */
         JobCancelledEvent: {
@@ -2857,8 +2891,20 @@ export interface components {
             type: "job.cancelled";
         };
         /**
+         * JobCreate
+         * @description A job to enqueue; ``parameters`` depend on ``kind``.
+         */
+        JobCreate: {
+            /** Kind */
+            kind: string;
+            /** Parameters */
+            parameters: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * JobEnded
-         * @description A job ended; ``result`` has those of its results that are a text, a number, true or false.
+         * @description A job ended; ``result`` contains its results that are short strings, numbers or booleans.
          */
         JobEnded: {
             /** Asked */
@@ -2916,14 +2962,20 @@ export interface components {
              */
             type: "job.finished";
         };
-        /** JobPage */
+        /**
+         * JobPage
+         * @description A page of jobs, newest first. Pass ``next`` as ``before`` for the next page.
+         */
         JobPage: {
             /** Jobs */
-            jobs: components["schemas"]["JobAnswer"][];
+            jobs: components["schemas"]["JobResponse"][];
             /** Next */
             next: string | null;
         };
-        /** JobProgress */
+        /**
+         * JobProgress
+         * @description Progress of a job: ``what`` is the current phase, ``note`` the last item.
+         */
         JobProgress: {
             /**
              * Done
@@ -2943,23 +2995,54 @@ export interface components {
              */
             what: string;
         };
-        /** Joining */
-        Joining: {
+        /**
+         * JobResponse
+         * @description A job with its progress, and its result or error; ``is_cancelled``: cancellation was requested.
+         */
+        JobResponse: {
+            /** Attempts */
+            attempts: number;
             /**
-             * Email
-             * @default
+             * Created
+             * Format: date-time
              */
-            email: string;
-            /** Name */
-            name: string;
-            /** Password */
-            password: string;
-            /** Secret */
-            secret: string;
+            created: string;
+            /** Error */
+            error: string;
+            /** Finished */
+            finished: string | null;
+            /** Hint */
+            hint: string;
+            /** Id */
+            id: string;
+            /** Is Cancelled */
+            is_cancelled: boolean;
+            /** Kind */
+            kind: string;
+            /** Parameters */
+            parameters: {
+                [key: string]: unknown;
+            };
+            /** Person */
+            person: string | null;
+            progress: components["schemas"]["JobProgress"];
+            /** Result */
+            result: {
+                [key: string]: unknown;
+            };
+            /** Started */
+            started: string | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "queued" | "running" | "finished" | "failed" | "cancelled";
+            /** Title */
+            title: string;
         };
         /**
          * KeyPage
-         * @description Keys of some items in order; ``next`` as ``cursor`` gives the next page, ``total`` says how many in all.
+         * @description A page of keys. ``total`` counts all matching items; pass ``next`` as ``cursor`` for the next page.
          */
         KeyPage: {
             /** Keys */
@@ -2971,7 +3054,7 @@ export interface components {
         };
         /**
          * Kind
-         * @description The type of a column's values, and the Python value that stands for it.
+         * @description The type of a column's values, and how they are represented in Python.
          *
          *     image: :class:`ImageRef`; video: :class:`VideoRef`; objects: tuple of :class:`~saccade.core.objects.Object`;
          *     label: a class name; labels: tuple of class names; embedding: tuple of float; text: str; number: float; table: any
@@ -2982,10 +3065,13 @@ export interface components {
         Kind: "image" | "video" | "objects" | "label" | "labels" | "embedding" | "text" | "number" | "table" | "file";
         /**
          * Link
-         * @description Words that lead to items for which a query holds, to one item by its key, or to a dataset.
+         * @description A link to the items that match a query, to one item, or to a dataset.
          *
          *     Attributes:
-         *         dataset: NAME or NAME@NUMBER; where none is named, the version that the panel is shown for.
+         *         text: The text of the link.
+         *         query: The query; the link opens the matching items.
+         *         key: The key of the item to open.
+         *         dataset: NAME or NAME@NUMBER; by default the version of the panel.
          */
         Link: {
             /** Dataset */
@@ -3002,45 +3088,102 @@ export interface components {
             /** Text */
             text: string;
         };
-        /** LogEntry */
-        LogEntry: {
-            /** Added */
-            added: number;
-            /** Author */
-            author: string;
-            /** Branch */
-            branch: string;
-            /** Changed */
-            changed: number;
+        /**
+         * MemberResponse
+         * @description A user and their role in the project.
+         */
+        MemberResponse: {
             /**
              * Created
              * Format: date-time
              */
             created: string;
-            /** Inputs */
-            inputs: string[];
-            /** Items */
-            items: number;
-            /** Merged */
-            merged: number | null;
-            /** Message */
-            message: string;
-            /** Number */
-            number: number;
-            /** Parent */
-            parent: number | null;
-            /** Removed */
-            removed: number;
-            /** Run Id */
-            run_id: string | null;
+            /** Email */
+            email: string;
+            /** Has Password */
+            has_password: boolean;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            role: components["schemas"]["Role"] | null;
         };
         /**
-         * MergeAnswer
-         * @description What a merge did, or would do: exact references, items, and conflicts with how many there are and are open.
-         *
-         *     ``version`` is null where nothing was done yet.
+         * MembershipChanged
+         * @description A member joined or left the project; ``role`` is the current or last role.
          */
-        MergeAnswer: {
+        MembershipChanged: {
+            /** Email */
+            email: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Role */
+            role: string;
+        };
+        /** MergeClassRequest */
+        MergeClassRequest: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            act: "merge";
+            /** Column */
+            column?: string | null;
+            /** Into */
+            into: string;
+            /** Name */
+            name: string;
+        };
+        /**
+         * MergeRequest
+         * @description Target branch, and the resolution of conflicts: ``choices`` for single ones, ``take`` for all others.
+         *
+         *     With ``dry_run`` nothing is written. ``start`` and ``limit`` select the page of conflicts in the response.
+         */
+        MergeRequest: {
+            /**
+             * Choices
+             * @default []
+             */
+            choices: components["schemas"]["ConflictChoice"][];
+            /**
+             * Dry Run
+             * @default false
+             */
+            dry_run: boolean;
+            /**
+             * Into
+             * @default main
+             */
+            into: string;
+            /**
+             * Limit
+             * @default 1000
+             */
+            limit: number;
+            /**
+             * Message
+             * @default
+             */
+            message: string;
+            /**
+             * Start
+             * @default 0
+             */
+            start: number;
+            /** Take */
+            take?: ("ours" | "theirs") | null;
+        };
+        /**
+         * MergeResponse
+         * @description Result of a merge or a dry run.
+         *
+         *     ``base`` (the common ancestor), ``ours`` and ``theirs`` are exact references. ``added``, ``removed`` and ``changed``
+         *     count items. ``total`` counts all conflicts, ``open`` the unresolved ones. ``version`` is null for a dry run.
+         */
+        MergeResponse: {
             /** Added */
             added: number;
             /** Base */
@@ -3048,7 +3191,7 @@ export interface components {
             /** Changed */
             changed: number;
             /** Conflicts */
-            conflicts: components["schemas"]["ConflictAnswer"][];
+            conflicts: components["schemas"]["ConflictResponse"][];
             /** Open */
             open: number;
             /** Ours */
@@ -3080,7 +3223,7 @@ export interface components {
         };
         /**
          * ModelAliasMoved
-         * @description An alias, such as production, names another version of a model; ``previous`` is the one it named before.
+         * @description An alias such as production now points to another version of a model; ``previous`` is the version before.
          */
         ModelAliasMoved: {
             /** Alias */
@@ -3096,45 +3239,30 @@ export interface components {
             /** Ref */
             ref: string;
         };
-        /** ModelAnswer */
-        ModelAnswer: {
-            /** Aliases */
-            aliases: string[];
-            /**
-             * Created
-             * Format: date-time
-             */
-            created: string;
-            /** Inputs */
-            inputs: string[];
-            /** Licence */
-            licence: string;
-            /** Metrics */
-            metrics: {
-                [key: string]: unknown;
-            };
+        /**
+         * ModelAliasUpdate
+         * @description Name of an alias of a model.
+         */
+        ModelAliasUpdate: {
             /** Name */
             name: string;
-            /** Number */
-            number: number;
-            /** Ref */
-            ref: string;
-            /** Run */
-            run: string | null;
         };
-        /** ModelPage */
-        ModelPage: {
+        /**
+         * ModelDetailResponse
+         * @description A version of a model with its manifest, files, evaluations, and the versions and alias history of the model.
+         */
+        ModelDetailResponse: {
             /** Aliases */
             aliases: string[];
             /** Changes */
-            changes: components["schemas"]["AliasChangeAnswer"][];
+            changes: components["schemas"]["AliasChangeResponse"][];
             /**
              * Created
              * Format: date-time
              */
             created: string;
             /** Evaluations */
-            evaluations: components["schemas"]["EvaluationAnswer"][];
+            evaluations: components["schemas"]["EvaluationResponse"][];
             /** Files */
             files: {
                 [key: string]: string;
@@ -3160,29 +3288,42 @@ export interface components {
             /** Run */
             run: string | null;
             /** Versions */
-            versions: components["schemas"]["ModelAnswer"][];
-        };
-        /** ModelVersionEvent */
-        ModelVersionEvent: {
-            data: components["schemas"]["ModelVersionMade"];
-            /** Project */
-            project: string;
-            /**
-             * Timestamp
-             * Format: date-time
-             */
-            timestamp: string;
-            /**
-             * Type
-             * @constant
-             */
-            type: "model.version";
+            versions: components["schemas"]["ModelResponse"][];
         };
         /**
-         * ModelVersionMade
-         * @description A new version of a model; ``inputs`` are the dataset versions it was trained on.
+         * ModelResponse
+         * @description A version of a model; ``inputs`` are the dataset versions it was trained on.
          */
-        ModelVersionMade: {
+        ModelResponse: {
+            /** Aliases */
+            aliases: string[];
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Inputs */
+            inputs: string[];
+            /** Licence */
+            licence: string;
+            /** Metrics */
+            metrics: {
+                [key: string]: unknown;
+            };
+            /** Name */
+            name: string;
+            /** Number */
+            number: number;
+            /** Ref */
+            ref: string;
+            /** Run */
+            run: string | null;
+        };
+        /**
+         * ModelVersionCreated
+         * @description A model has a new version; ``inputs`` are the dataset versions that it was trained on.
+         */
+        ModelVersionCreated: {
             /** Inputs */
             inputs: string[];
             /** Metrics */
@@ -3198,147 +3339,35 @@ export interface components {
             /** Run */
             run: string | null;
         };
-        /** MovedAlias */
-        MovedAlias: {
-            /** Name */
-            name: string;
-            /** Number */
-            number: number;
-        };
-        /** NewAlias */
-        NewAlias: {
-            /** Name */
-            name: string;
-        };
-        /** NewBranch */
-        NewBranch: {
-            /** Name */
-            name: string;
-            /** Number */
-            number: number;
-        };
-        /** NewInvitation */
-        NewInvitation: {
-            /** Email */
-            email: string;
-            /** @default annotator */
-            role: components["schemas"]["Role"];
+        /** ModelVersionEvent */
+        ModelVersionEvent: {
+            data: components["schemas"]["ModelVersionCreated"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "model.version";
         };
         /**
-         * NewJob
-         * @description ``parameters`` are those of the kind.
-         */
-        NewJob: {
-            /** Kind */
-            kind: string;
-            /** Parameters */
-            parameters: {
-                [key: string]: unknown;
-            };
-        };
-        /**
-         * NewMerge
-         * @description What is merged into which branch, and which side is taken in conflicts: as chosen one by one, else ``take``.
+         * OperationResponse
+         * @description A pipeline operation.
          *
-         *     With ``dry_run`` it is only said what would be done. Of the conflicts some are listed: ``limit`` from ``start`` on.
+         *     ``granularity`` is the unit that is recomputed if an input changes, ``parameters`` a JSON Schema.
          */
-        NewMerge: {
-            /**
-             * Choices
-             * @default []
-             */
-            choices: components["schemas"]["Choice"][];
-            /**
-             * Dry Run
-             * @default false
-             */
-            dry_run: boolean;
-            /**
-             * Into
-             * @default main
-             */
-            into: string;
-            /**
-             * Limit
-             * @default 1000
-             */
-            limit: number;
-            /**
-             * Message
-             * @default
-             */
-            message: string;
-            /**
-             * Start
-             * @default 0
-             */
-            start: number;
-            /** Take */
-            take?: ("ours" | "theirs") | null;
-        };
-        /** NewPassword */
-        NewPassword: {
-            /** New */
-            new: string;
-            /** Old */
-            old: string;
-        };
-        /** NewProject */
-        NewProject: {
-            /** Name */
-            name: string;
-        };
-        /** NewRole */
-        NewRole: {
-            role: components["schemas"]["Role"];
-        };
-        /** NewTag */
-        NewTag: {
-            /** Name */
-            name: string;
-            /** Number */
-            number: number;
-        };
-        /** NewToken */
-        NewToken: {
-            /**
-             * Days
-             * @default 90
-             */
-            days: number;
-            /** Name */
-            name: string;
-            /** @default viewer */
-            role: components["schemas"]["Role"];
-        };
-        /** NewView */
-        NewView: {
-            /** Filters */
-            filters: {
-                [key: string]: string;
-            };
-        };
-        /**
-         * NewWebhook
-         * @description An address, and the events that it is told of; all of them where none are named.
-         */
-        NewWebhook: {
-            /** Events */
-            events?: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "person.joined" | "person.removed")[] | null;
-            /** Url */
-            url: string;
-        };
-        /**
-         * OperationAnswer
-         * @description An operation; ``granularity`` says what is done again when something changes, ``parameters`` is a JSON Schema.
-         */
-        OperationAnswer: {
+        OperationResponse: {
             /** Granularity */
             granularity: string;
             /** Help */
             help: string;
             /** Inputs */
-            inputs: components["schemas"]["PortAnswer"][];
+            inputs: components["schemas"]["PortResponse"][];
             /** Name */
             name: string;
             /** Output */
@@ -3349,10 +3378,19 @@ export interface components {
             };
         };
         /**
-         * PanelAnswer
-         * @description A panel; ``error`` says why it cannot be shown, where its package is broken, and nobody knows its place.
+         * PanelContent
+         * @description The rendered blocks of a panel in order; empty if it failed, with the reason in ``error``.
          */
-        PanelAnswer: {
+        PanelContent: {
+            /** Blocks */
+            blocks: (components["schemas"]["Text"] | components["schemas"]["Figures"] | components["schemas"]["Table"] | components["schemas"]["Plot"] | components["schemas"]["Pictures"] | components["schemas"]["Link"] | components["schemas"]["Button"] | components["schemas"]["Form"])[];
+            error: components["schemas"]["ErrorDetail"] | null;
+        };
+        /**
+         * PanelResponse
+         * @description A panel. If its package fails to load, ``error`` says why, and ``place`` is null.
+         */
+        PanelResponse: {
             /** Error */
             error: string;
             /** Help */
@@ -3361,40 +3399,30 @@ export interface components {
             name: string;
             /** Package */
             package: string;
-            place: components["schemas"]["Place"] | null;
+            place: components["schemas"]["PanelSlot"] | null;
             role: components["schemas"]["Role"];
             /** Title */
             title: string;
         };
         /**
-         * PanelShown
-         * @description The blocks of a panel in order; none where it failed, and ``error`` then says why.
+         * PanelSlot
+         * @description Where a panel is displayed: on the page of a dataset, beside an item, or on the dashboard.
+         * @enum {string}
          */
-        PanelShown: {
-            /** Blocks */
-            blocks: (components["schemas"]["Text"] | components["schemas"]["Figures"] | components["schemas"]["Table"] | components["schemas"]["Plot"] | components["schemas"]["Pictures"] | components["schemas"]["Link"] | components["schemas"]["Button"] | components["schemas"]["Form"])[];
-            error: components["schemas"]["Problem"] | null;
-        };
-        /** PersonAnswer */
-        PersonAnswer: {
-            /**
-             * Created
-             * Format: date-time
-             */
-            created: string;
-            /** Email */
-            email: string;
-            /** Has Password */
-            has_password: boolean;
-            /** Id */
-            id: string;
-            /** Name */
-            name: string;
-            role: components["schemas"]["Role"] | null;
+        PanelSlot: "dataset" | "item" | "home";
+        /**
+         * PasswordChange
+         * @description Current and new password.
+         */
+        PasswordChange: {
+            /** New */
+            new: string;
+            /** Old */
+            old: string;
         };
         /** PersonJoinedEvent */
         PersonJoinedEvent: {
-            data: components["schemas"]["PersonOfProject"];
+            data: components["schemas"]["MembershipChanged"];
             /** Project */
             project: string;
             /**
@@ -3408,23 +3436,9 @@ export interface components {
              */
             type: "person.joined";
         };
-        /**
-         * PersonOfProject
-         * @description Somebody is in the project from now on, or is not any more; ``role`` is what they are, or were.
-         */
-        PersonOfProject: {
-            /** Email */
-            email: string;
-            /** Id */
-            id: string;
-            /** Name */
-            name: string;
-            /** Role */
-            role: string;
-        };
         /** PersonRemovedEvent */
         PersonRemovedEvent: {
-            data: components["schemas"]["PersonOfProject"];
+            data: components["schemas"]["MembershipChanged"];
             /** Project */
             project: string;
             /**
@@ -3440,12 +3454,12 @@ export interface components {
         };
         /**
          * Pictures
-         * @description Pictures of items, each of which leads to its item.
+         * @description Images of items, each a link to its item.
          *
          *     Attributes:
-         *         keys: of the items.
-         *         notes: a word under each picture, as many as there are keys, or none.
-         *         dataset: NAME or NAME@NUMBER; where none is named, the version that the panel is shown for.
+         *         keys: The keys of the items.
+         *         notes: A caption for each image, or none at all.
+         *         dataset: NAME or NAME@NUMBER; by default the version of the panel.
          */
         Pictures: {
             /** Dataset */
@@ -3470,7 +3484,7 @@ export interface components {
         };
         /**
          * Ping
-         * @description A test; ``webhook`` is the one that is tested.
+         * @description A test delivery; ``webhook`` is the id of the webhook under test.
          */
         Ping: {
             /** Webhook */
@@ -3492,26 +3506,24 @@ export interface components {
              */
             type: "ping";
         };
-        /** PipelineRunAnswer */
-        PipelineRunAnswer: {
-            drawing: components["schemas"]["DrawingAnswer"] | null;
+        /**
+         * PipelineRunResponse
+         * @description Graph and steps of a pipeline run; the graph is null for other runs.
+         */
+        PipelineRunResponse: {
+            drawing: components["schemas"]["GraphResponse"] | null;
             /** Steps */
-            steps: components["schemas"]["StepAnswer"][];
+            steps: components["schemas"]["StepResponse"][];
         };
         /**
-         * Place
-         * @description Where a panel stands: among those of a dataset, beside an item, or on the dashboard.
-         * @enum {string}
-         */
-        Place: "dataset" | "item" | "home";
-        /**
          * Plot
-         * @description Bars or lines over an axis of names or numbers.
+         * @description A bar or line chart over an axis of names or numbers.
          *
          *     Attributes:
-         *         along: the names, or numbers, of the places on the axis.
-         *         stacked: bars of one place stand on each other.
-         *         sideways: bars lie, which leaves room for long names.
+         *         along: The names or numbers along the axis.
+         *         series: The values, as many in each series as there are positions on the axis.
+         *         stacked: Stack the bars of each position.
+         *         sideways: Draw horizontal bars, which leaves room for long names.
          */
         Plot: {
             /** Along */
@@ -3545,8 +3557,11 @@ export interface components {
              */
             type: "bars" | "lines";
         };
-        /** PortAnswer */
-        PortAnswer: {
+        /**
+         * PortResponse
+         * @description An input of an operation; ``several``: it accepts any number of inputs.
+         */
+        PortResponse: {
             /** Help */
             help: string;
             /** Name */
@@ -3559,32 +3574,18 @@ export interface components {
             type: string;
         };
         /**
-         * Problem
-         * @description What is wrong: a stable word, a sentence, what to do, and the fields that it is about.
+         * ProjectCreate
+         * @description Name of a new project.
          */
-        Problem: {
-            /** Code */
-            code: string;
-            /**
-             * Fields
-             * @default {}
-             */
-            fields: {
-                [key: string]: string;
-            };
-            /**
-             * Hint
-             * @default
-             */
-            hint: string;
-            /** Message */
-            message: string;
+        ProjectCreate: {
+            /** Name */
+            name: string;
         };
         /**
-         * ProjectAnswer
-         * @description A project, and what whoever asks is in it.
+         * ProjectResponse
+         * @description A project, and the role of the current user in it.
          */
-        ProjectAnswer: {
+        ProjectResponse: {
             /**
              * Created
              * Format: date-time
@@ -3594,21 +3595,93 @@ export interface components {
             name: string;
             role: components["schemas"]["Role"] | null;
         };
-        /** Received */
-        Received: {
-            /** Files */
-            files: number;
-        };
         /**
-         * RecipeAnswer
+         * RecipeResponse
          * @description A recipe as YAML.
          */
-        RecipeAnswer: {
+        RecipeResponse: {
             /** Recipe */
             recipe: string;
         };
-        /** Restoring */
-        Restoring: {
+        /** RecolorClassRequest */
+        RecolorClassRequest: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            act: "recolor";
+            /** Color */
+            color: string;
+            /** Column */
+            column?: string | null;
+            /** Name */
+            name: string;
+        };
+        /**
+         * RedeliveryResponse
+         * @description Number of deliveries that were queued again.
+         */
+        RedeliveryResponse: {
+            /** Count */
+            count: number;
+        };
+        /**
+         * RefsResponse
+         * @description The refs of a dataset: branches, tags and aliases with the version numbers that they name.
+         */
+        RefsResponse: {
+            /** Aliases */
+            aliases: {
+                [key: string]: number;
+            };
+            /** Branches */
+            branches: {
+                [key: string]: number;
+            };
+            /** Tags */
+            tags: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * RemoveClassRequest
+         * @description Remove a class. With ``with_objects`` its objects and labels are removed too; else it must have none.
+         */
+        RemoveClassRequest: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            act: "remove";
+            /** Column */
+            column?: string | null;
+            /** Name */
+            name: string;
+            /**
+             * With Objects
+             * @default false
+             */
+            with_objects: boolean;
+        };
+        /** RenameClassRequest */
+        RenameClassRequest: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            act: "rename";
+            /** Column */
+            column?: string | null;
+            /** Name */
+            name: string;
+            /** To */
+            to: string;
+        };
+        /**
+         * RestoreRequest
+         * @description Version to restore, and the message of the new version.
+         */
+        RestoreRequest: {
             /**
              * Message
              * @default
@@ -3619,56 +3692,23 @@ export interface components {
         };
         /**
          * Role
-         * @description From the one who may everything to the one who may look; each may what those after it may.
+         * @description Roles from most to least privileged; each includes the permissions of those after it.
          *
-         *     owner: everything, people and their roles too. manager: imports, jobs, models, invitations. reviewer: judges labels.
-         *     annotator: labels. viewer: looks.
+         *     owner: everything, including members and their roles. manager: imports, jobs, models, invitations. reviewer:
+         *     reviews labels. annotator: creates labels. viewer: reads.
          * @enum {string}
          */
         Role: "owner" | "manager" | "reviewer" | "annotator" | "viewer";
-        /** RunAnswer */
-        RunAnswer: {
-            /**
-             * Config
-             * @default {}
-             */
-            config: {
-                [key: string]: unknown;
-            };
-            /**
-             * Created
-             * Format: date-time
-             */
-            created: string;
-            /** Error */
-            error: string;
-            /** Finished */
-            finished: string | null;
-            /** Id */
-            id: string;
-            /** Inputs */
-            inputs: string[];
-            /** Job */
-            job: string | null;
-            /** Kind */
-            kind: string;
-            /** Metrics */
-            metrics: {
-                [key: string]: unknown;
-            };
-            /** Name */
-            name: string;
-            /** Outputs */
-            outputs: string[];
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "running" | "finished" | "stopped" | "failed" | "interrupted";
+        /**
+         * RoleUpdate
+         * @description New role of a member.
+         */
+        RoleUpdate: {
+            role: components["schemas"]["Role"];
         };
         /**
          * RunEnded
-         * @description A run ended: a training, an import, a pipeline; ``outputs`` are the versions it made.
+         * @description A run (training, import, pipeline) ended; ``outputs`` are the versions that it created.
          */
         RunEnded: {
             /** Error */
@@ -3726,6 +3766,49 @@ export interface components {
              */
             type: "run.finished";
         };
+        /**
+         * RunResponse
+         * @description A run with its inputs, outputs and metrics; ``config`` only in the response for a single run.
+         */
+        RunResponse: {
+            /**
+             * Config
+             * @default {}
+             */
+            config: {
+                [key: string]: unknown;
+            };
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Error */
+            error: string;
+            /** Finished */
+            finished: string | null;
+            /** Id */
+            id: string;
+            /** Inputs */
+            inputs: string[];
+            /** Job */
+            job: string | null;
+            /** Kind */
+            kind: string;
+            /** Metrics */
+            metrics: {
+                [key: string]: unknown;
+            };
+            /** Name */
+            name: string;
+            /** Outputs */
+            outputs: string[];
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "running" | "finished" | "stopped" | "failed" | "interrupted";
+        };
         /** RunStoppedEvent */
         RunStoppedEvent: {
             data: components["schemas"]["RunEnded"];
@@ -3742,22 +3825,9 @@ export interface components {
              */
             type: "run.stopped";
         };
-        /** Secret */
-        Secret: {
-            /** Secret */
-            secret: string;
-        };
-        /**
-         * SentAgain
-         * @description How many deliveries wait once more.
-         */
-        SentAgain: {
-            /** Count */
-            count: number;
-        };
         /**
          * Series
-         * @description Values of a plot, one for each place on its axis; None leaves a gap.
+         * @description Values of a plot, one for each position on its axis; None leaves a gap.
          */
         Series: {
             /** Color */
@@ -3768,37 +3838,55 @@ export interface components {
             values: (number | null)[];
         };
         /**
-         * SessionAnswer
-         * @description Who is signed in; ``guard`` goes into the header X-Saccade-Guard of whatever changes something.
+         * SessionResponse
+         * @description The current user.
          *
-         *     ``role`` is what they may in the project, null where they are not in it.
+         *     ``guard`` is the CSRF token, to be sent as the header ``X-Saccade-Guard`` with every write; null for API tokens.
+         *     ``role`` is the role in the project, null if the user is not a member.
          */
-        SessionAnswer: {
+        SessionResponse: {
             /** Guard */
             guard: string | null;
-            person: components["schemas"]["PersonAnswer"];
+            person: components["schemas"]["MemberResponse"];
             role: components["schemas"]["Role"] | null;
         };
-        /** SignIn */
-        SignIn: {
+        /**
+         * SignInMethodsResponse
+         * @description Sign-in methods besides the password.
+         *
+         *     ``provider`` is the display name of the single sign-on provider, null if none is configured. ``connecting`` is the
+         *     e-mail address of an account that a single sign-on login of this browser matched; it is linked once the user signs
+         *     in with its password.
+         */
+        SignInMethodsResponse: {
+            /** Connecting */
+            connecting: string | null;
+            /** Provider */
+            provider: string | null;
+        };
+        /**
+         * SignInRequest
+         * @description Credentials.
+         */
+        SignInRequest: {
             /** Email */
             email: string;
             /** Password */
             password: string;
         };
         /**
-         * SignInBegun
-         * @description Where the browser goes to.
+         * SsoRedirect
+         * @description URL of the provider to redirect the browser to.
          */
-        SignInBegun: {
+        SsoRedirect: {
             /** Address */
             address: string;
         };
         /**
-         * SignInWanted
-         * @description ``next`` is the path of this server to which it leads.
+         * SsoStart
+         * @description Start of a single sign-on login; ``next`` is the path to redirect to afterwards.
          */
-        SignInWanted: {
+        SsoStart: {
             /**
              * Next
              * @default /
@@ -3806,12 +3894,13 @@ export interface components {
             next: string;
         };
         /**
-         * StepAnswer
-         * @description A step of a run of a pipeline; ``action`` and what follows are there when it is done.
+         * StepResponse
+         * @description A step of a pipeline run; the fields from ``action`` on are set once it is done.
          *
-         *     ``worked`` of the ``items`` were worked on, the others were known; ``failures`` are pairs of a key and why.
+         *     ``worked`` counts the items that were computed; the rest of ``items`` came from the cache. ``failures`` are pairs of
+         *     item key and reason.
          */
-        StepAnswer: {
+        StepResponse: {
             /**
              * Action
              * @default
@@ -3861,7 +3950,7 @@ export interface components {
         };
         /**
          * Table
-         * @description A table; numbers stand right, and a cell may be a link.
+         * @description A table. Numbers are right-aligned, and a cell may be a link.
          */
         Table: {
             /** Columns */
@@ -3880,8 +3969,18 @@ export interface components {
             title: string;
         };
         /**
+         * TagCreate
+         * @description Name of a new tag, and its version.
+         */
+        TagCreate: {
+            /** Name */
+            name: string;
+            /** Number */
+            number: number;
+        };
+        /**
          * Text
-         * @description A paragraph; lines of it stay lines.
+         * @description A paragraph. Line breaks are kept.
          */
         Text: {
             /**
@@ -3898,31 +3997,26 @@ export interface components {
              */
             tone: "plain" | "quiet" | "good" | "warning" | "bad";
         };
-        /** TokenAnswer */
-        TokenAnswer: {
+        /**
+         * TokenCreate
+         * @description Name, role and lifetime of a new API token.
+         */
+        TokenCreate: {
             /**
-             * Created
-             * Format: date-time
+             * Days
+             * @default 90
              */
-            created: string;
-            /**
-             * Expires
-             * Format: date-time
-             */
-            expires: string;
-            /** Id */
-            id: string;
+            days: number;
             /** Name */
             name: string;
+            /** @default viewer */
             role: components["schemas"]["Role"];
-            /** Used */
-            used: string | null;
         };
         /**
-         * TokenMade
-         * @description With the token itself, which is shown once.
+         * TokenCreated
+         * @description A new API token with its secret, which is shown only once.
          */
-        TokenMade: {
+        TokenCreated: {
             /**
              * Created
              * Format: date-time
@@ -3943,8 +4037,34 @@ export interface components {
             /** Used */
             used: string | null;
         };
-        /** UploadAnswer */
-        UploadAnswer: {
+        /**
+         * TokenResponse
+         * @description An API token, without its secret; ``used`` is the time of the last use.
+         */
+        TokenResponse: {
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /**
+             * Expires
+             * Format: date-time
+             */
+            expires: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            role: components["schemas"]["Role"];
+            /** Used */
+            used: string | null;
+        };
+        /**
+         * UploadResponse
+         * @description An upload with the number of files and bytes received so far.
+         */
+        UploadResponse: {
             /** Bytes */
             bytes: number;
             /** Files */
@@ -3966,10 +4086,22 @@ export interface components {
             type: string;
         };
         /**
-         * VersionAnswer
-         * @description A version of a dataset with its columns.
+         * VersionCreated
+         * @description A new version of a dataset.
          */
-        VersionAnswer: {
+        VersionCreated: {
+            /** Items */
+            items: number;
+            /** Number */
+            number: number;
+            /** Ref */
+            ref: string;
+        };
+        /**
+         * VersionResponse
+         * @description A version of a dataset with its columns; ``added``, ``removed`` and ``changed`` count items.
+         */
+        VersionResponse: {
             /** Added */
             added: number;
             /** Author */
@@ -3979,7 +4111,7 @@ export interface components {
             /** Changed */
             changed: number;
             /** Columns */
-            columns: components["schemas"]["ColumnAnswer"][];
+            columns: components["schemas"]["ColumnResponse"][];
             /**
              * Created
              * Format: date-time
@@ -4004,20 +4136,56 @@ export interface components {
             /** Run Id */
             run_id: string | null;
         };
-        /** VersionMade */
-        VersionMade: {
+        /**
+         * VersionSummary
+         * @description An entry of a dataset's history; ``added``, ``removed`` and ``changed`` count items.
+         */
+        VersionSummary: {
+            /** Added */
+            added: number;
+            /** Author */
+            author: string;
+            /** Branch */
+            branch: string;
+            /** Changed */
+            changed: number;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Inputs */
+            inputs: string[];
             /** Items */
             items: number;
+            /** Merged */
+            merged: number | null;
+            /** Message */
+            message: string;
             /** Number */
             number: number;
-            /** Ref */
-            ref: string;
+            /** Parent */
+            parent: number | null;
+            /** Removed */
+            removed: number;
+            /** Run Id */
+            run_id: string | null;
         };
         /**
-         * ViewAnswer
-         * @description A view of a dataset that was kept; ``filters`` are as in the address of the screen.
+         * ViewCreate
+         * @description Content of a saved view.
          */
-        ViewAnswer: {
+        ViewCreate: {
+            /** Filters */
+            filters: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * ViewResponse
+         * @description A saved view; ``filters`` are query parameters of the web app's item grid.
+         */
+        ViewResponse: {
             /** Author */
             author: string;
             /**
@@ -4033,80 +4201,20 @@ export interface components {
             name: string;
         };
         /**
-         * Wanted
-         * @description A file as an item names it; ``frame`` where an image is one of several in it.
+         * WebhookCreate
+         * @description URL and events of a new webhook; all events if null.
          */
-        Wanted: {
-            /** Digest */
-            digest: string;
-            /** Frame */
-            frame?: number | null;
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "image" | "video" | "file";
-        };
-        /** WantedFiles */
-        WantedFiles: {
-            /** Files */
-            files: components["schemas"]["Wanted"][];
-        };
-        /**
-         * WaysAnswer
-         * @description How one may sign in besides with a password.
-         *
-         *     ``provider`` is the name of the one for single sign-on, null where there is none. ``connecting`` is the address of
-         *     an account that this browser has shown to be known there, and that is to give its password.
-         */
-        WaysAnswer: {
-            /** Connecting */
-            connecting: string | null;
-            /** Provider */
-            provider: string | null;
-        };
-        /**
-         * WebhookAnswer
-         * @description A webhook; ``trouble`` says why it is off where nobody switched it off, ``waiting`` what is still to be sent.
-         */
-        WebhookAnswer: {
-            /** Author */
-            author: string;
-            /**
-             * Created
-             * Format: date-time
-             */
-            created: string;
-            /** Events */
-            events: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "person.joined" | "person.removed")[];
-            /** Failing Since */
-            failing_since: string | null;
-            /** Id */
-            id: string;
-            /** Is On */
-            is_on: boolean;
-            last: components["schemas"]["DeliveryAnswer"] | null;
-            /** Trouble */
-            trouble: string;
-            /** Url */
-            url: string;
-            /** Waiting */
-            waiting: number;
-        };
-        /** WebhookChange */
-        WebhookChange: {
+        WebhookCreate: {
             /** Events */
             events?: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "person.joined" | "person.removed")[] | null;
-            /** Is On */
-            is_on?: boolean | null;
             /** Url */
-            url?: string | null;
+            url: string;
         };
         /**
-         * WebhookMade
-         * @description With the secret with which it signs, which is shown once.
+         * WebhookCreated
+         * @description A webhook with its signing secret, which is shown only once.
          */
-        WebhookMade: {
+        WebhookCreated: {
             /** Author */
             author: string;
             /**
@@ -4122,7 +4230,7 @@ export interface components {
             id: string;
             /** Is On */
             is_on: boolean;
-            last: components["schemas"]["DeliveryAnswer"] | null;
+            last: components["schemas"]["DeliveryResponse"] | null;
             /** Secret */
             secret: string;
             /** Trouble */
@@ -4131,6 +4239,48 @@ export interface components {
             url: string;
             /** Waiting */
             waiting: number;
+        };
+        /**
+         * WebhookResponse
+         * @description A webhook.
+         *
+         *     ``trouble`` says why Saccade disabled it; empty if a user did. ``waiting`` counts pending deliveries.
+         */
+        WebhookResponse: {
+            /** Author */
+            author: string;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Events */
+            events: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "person.joined" | "person.removed")[];
+            /** Failing Since */
+            failing_since: string | null;
+            /** Id */
+            id: string;
+            /** Is On */
+            is_on: boolean;
+            last: components["schemas"]["DeliveryResponse"] | null;
+            /** Trouble */
+            trouble: string;
+            /** Url */
+            url: string;
+            /** Waiting */
+            waiting: number;
+        };
+        /**
+         * WebhookUpdate
+         * @description Changes to a webhook; null fields stay as they are.
+         */
+        WebhookUpdate: {
+            /** Events */
+            events?: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "person.joined" | "person.removed")[] | null;
+            /** Is On */
+            is_on?: boolean | null;
+            /** Url */
+            url?: string | null;
         };
     };
     responses: never;
@@ -4141,7 +4291,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    audit_api_v1_audit_get: {
+    list_audit_entries_api_v1_audit_get: {
         parameters: {
             query?: {
                 before?: number | null;
@@ -4159,7 +4309,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DeedPage"];
+                    "application/json": components["schemas"]["AuditPage"];
                 };
             };
             /** @description Unauthorized */
@@ -4168,7 +4318,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -4177,7 +4327,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -4186,7 +4336,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -4195,7 +4345,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -4204,7 +4354,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -4213,7 +4363,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -4222,7 +4372,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -4231,12 +4381,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    components_api_v1_components_get: {
+    list_components_api_v1_components_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -4251,7 +4401,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ComponentNames"];
+                    "application/json": components["schemas"]["ComponentsResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -4260,7 +4410,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -4269,7 +4419,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -4278,7 +4428,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -4287,7 +4437,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -4296,7 +4446,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -4305,7 +4455,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -4314,7 +4464,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -4323,12 +4473,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    datasets_api_v1_datasets_get: {
+    list_datasets_api_v1_datasets_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -4343,7 +4493,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DatasetAnswer"][];
+                    "application/json": components["schemas"]["DatasetResponse"][];
                 };
             };
             /** @description Unauthorized */
@@ -4352,7 +4502,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -4361,7 +4511,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -4370,7 +4520,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -4379,7 +4529,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -4388,7 +4538,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -4397,7 +4547,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -4406,7 +4556,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -4415,12 +4565,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    dataset_api_v1_datasets__ref__get: {
+    get_dataset_api_v1_datasets__ref__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -4437,7 +4587,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["VersionAnswer"];
+                    "application/json": components["schemas"]["VersionResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -4446,7 +4596,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -4455,7 +4605,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -4464,7 +4614,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -4473,7 +4623,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -4482,7 +4632,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -4491,7 +4641,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -4500,7 +4650,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -4509,20 +4659,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    remove_api_v1_datasets__ref__delete: {
+    remove_dataset_api_v1_datasets__ref__delete: {
         parameters: {
             query?: {
                 force?: boolean;
             };
             header?: {
-                /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
+                /** @description ETag of the version that the write is based on; 412 if there is a newer one. */
                 "if-match"?: string | null;
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -4545,7 +4695,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -4554,7 +4704,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -4563,7 +4713,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -4572,7 +4722,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -4581,7 +4731,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -4590,7 +4740,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -4599,7 +4749,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -4608,18 +4758,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    alias_api_v1_datasets__ref__aliases_post: {
+    set_alias_api_v1_datasets__ref__aliases_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
+                /** @description ETag of the version that the write is based on; 412 if there is a newer one. */
                 "if-match"?: string | null;
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -4629,7 +4779,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["MovedAlias"];
+                "application/json": components["schemas"]["AliasUpdate"];
             };
         };
         responses: {
@@ -4639,7 +4789,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DatasetNames"];
+                    "application/json": components["schemas"]["RefsResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -4648,7 +4798,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -4657,7 +4807,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -4666,7 +4816,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -4675,7 +4825,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -4684,7 +4834,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -4693,7 +4843,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -4702,7 +4852,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -4711,18 +4861,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    unalias_api_v1_datasets__ref__aliases__alias__delete: {
+    delete_alias_api_v1_datasets__ref__aliases__alias__delete: {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
+                /** @description ETag of the version that the write is based on; 412 if there is a newer one. */
                 "if-match"?: string | null;
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -4746,7 +4896,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -4755,7 +4905,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -4764,7 +4914,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -4773,7 +4923,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -4782,7 +4932,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -4791,7 +4941,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -4800,7 +4950,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -4809,12 +4959,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    arrow_api_v1_datasets__ref__arrow_get: {
+    stream_items_api_v1_datasets__ref__arrow_get: {
         parameters: {
             query?: {
                 column?: string[] | null;
@@ -4846,7 +4996,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -4855,7 +5005,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -4864,7 +5014,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -4873,7 +5023,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -4882,7 +5032,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -4891,7 +5041,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -4900,7 +5050,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -4909,18 +5059,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    branch_api_v1_datasets__ref__branches_post: {
+    create_branch_api_v1_datasets__ref__branches_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
+                /** @description ETag of the version that the write is based on; 412 if there is a newer one. */
                 "if-match"?: string | null;
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -4930,7 +5080,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewBranch"];
+                "application/json": components["schemas"]["BranchCreate"];
             };
         };
         responses: {
@@ -4940,7 +5090,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DatasetNames"];
+                    "application/json": components["schemas"]["RefsResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -4949,7 +5099,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -4958,7 +5108,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -4967,7 +5117,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -4976,7 +5126,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -4985,7 +5135,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -4994,7 +5144,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -5003,7 +5153,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -5012,18 +5162,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    unbranch_api_v1_datasets__ref__branches__branch__delete: {
+    delete_branch_api_v1_datasets__ref__branches__branch__delete: {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
+                /** @description ETag of the version that the write is based on; 412 if there is a newer one. */
                 "if-match"?: string | null;
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -5047,7 +5197,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -5056,7 +5206,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -5065,7 +5215,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -5074,7 +5224,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -5083,7 +5233,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -5092,7 +5242,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -5101,7 +5251,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -5110,18 +5260,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    change_api_v1_datasets__ref__change_post: {
+    edit_items_api_v1_datasets__ref__change_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
+                /** @description ETag of the version that the write is based on; 412 if there is a newer one. */
                 "if-match"?: string | null;
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -5131,7 +5281,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ItemsChange"];
+                "application/json": components["schemas"]["ItemsEdit"];
             };
         };
         responses: {
@@ -5141,7 +5291,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["VersionMade"];
+                    "application/json": components["schemas"]["VersionCreated"];
                 };
             };
             /** @description Unauthorized */
@@ -5150,7 +5300,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -5159,7 +5309,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -5168,7 +5318,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -5177,7 +5327,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -5186,7 +5336,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -5195,7 +5345,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -5204,7 +5354,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -5213,12 +5363,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    classes_api_v1_datasets__ref__classes_get: {
+    list_classes_api_v1_datasets__ref__classes_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -5235,7 +5385,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ClassesAnswer"];
+                    "application/json": components["schemas"]["ClassesResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -5244,7 +5394,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -5253,7 +5403,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -5262,7 +5412,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -5271,7 +5421,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -5280,7 +5430,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -5289,7 +5439,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -5298,7 +5448,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -5307,18 +5457,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    new_classes_api_v1_datasets__ref__classes_post: {
+    edit_classes_api_v1_datasets__ref__classes_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
+                /** @description ETag of the version that the write is based on; 412 if there is a newer one. */
                 "if-match"?: string | null;
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -5328,7 +5478,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ClassesChange"];
+                "application/json": components["schemas"]["ClassesEdit"];
             };
         };
         responses: {
@@ -5338,7 +5488,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["VersionMade"];
+                    "application/json": components["schemas"]["VersionCreated"];
                 };
             };
             /** @description Unauthorized */
@@ -5347,7 +5497,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -5356,7 +5506,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -5365,7 +5515,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -5374,7 +5524,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -5383,7 +5533,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -5392,7 +5542,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -5401,7 +5551,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -5410,12 +5560,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    diff_api_v1_datasets__ref__diff_get: {
+    diff_versions_api_v1_datasets__ref__diff_get: {
         parameters: {
             query: {
                 against: string;
@@ -5447,7 +5597,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -5456,7 +5606,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -5465,7 +5615,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -5474,7 +5624,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -5483,7 +5633,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -5492,7 +5642,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -5501,7 +5651,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -5510,12 +5660,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    file_api_v1_datasets__ref__file_get: {
+    download_media_api_v1_datasets__ref__file_get: {
         parameters: {
             query: {
                 key: string;
@@ -5542,7 +5692,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -5551,7 +5701,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -5560,7 +5710,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -5569,7 +5719,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -5578,7 +5728,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -5587,7 +5737,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -5596,7 +5746,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -5605,12 +5755,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    frame_api_v1_datasets__ref__frame_get: {
+    get_frame_api_v1_datasets__ref__frame_get: {
         parameters: {
             query: {
                 key: string;
@@ -5638,7 +5788,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -5647,7 +5797,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -5656,7 +5806,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -5665,7 +5815,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -5674,7 +5824,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -5683,7 +5833,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -5692,7 +5842,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -5701,12 +5851,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    histogram_api_v1_datasets__ref__histogram_get: {
+    get_histogram_api_v1_datasets__ref__histogram_get: {
         parameters: {
             query: {
                 value: string;
@@ -5739,7 +5889,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -5748,7 +5898,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -5757,7 +5907,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -5766,7 +5916,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -5775,7 +5925,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -5784,7 +5934,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -5793,7 +5943,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -5802,12 +5952,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    item_api_v1_datasets__ref__item_get: {
+    get_item_api_v1_datasets__ref__item_get: {
         parameters: {
             query: {
                 key: string;
@@ -5826,7 +5976,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ItemAnswer"];
+                    "application/json": components["schemas"]["ItemResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -5835,7 +5985,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -5844,7 +5994,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -5853,7 +6003,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -5862,7 +6012,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -5871,7 +6021,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -5880,7 +6030,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -5889,7 +6039,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -5898,12 +6048,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    items_api_v1_datasets__ref__items_get: {
+    list_items_api_v1_datasets__ref__items_get: {
         parameters: {
             query?: {
                 where?: string | null;
@@ -5936,7 +6086,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -5945,7 +6095,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -5954,7 +6104,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -5963,7 +6113,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -5972,7 +6122,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -5981,7 +6131,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -5990,7 +6140,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -5999,12 +6149,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    keys_api_v1_datasets__ref__keys_get: {
+    list_keys_api_v1_datasets__ref__keys_get: {
         parameters: {
             query?: {
                 where?: string | null;
@@ -6037,7 +6187,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -6046,7 +6196,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -6055,7 +6205,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -6064,7 +6214,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -6073,7 +6223,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -6082,7 +6232,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -6091,7 +6241,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -6100,12 +6250,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    log_api_v1_datasets__ref__log_get: {
+    list_versions_api_v1_datasets__ref__log_get: {
         parameters: {
             query?: {
                 branch?: string | null;
@@ -6124,7 +6274,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["LogEntry"][];
+                    "application/json": components["schemas"]["VersionSummary"][];
                 };
             };
             /** @description Unauthorized */
@@ -6133,7 +6283,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -6142,7 +6292,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -6151,7 +6301,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -6160,7 +6310,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -6169,7 +6319,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -6178,7 +6328,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -6187,7 +6337,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -6196,18 +6346,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    merge_api_v1_datasets__ref__merge_post: {
+    merge_branch_api_v1_datasets__ref__merge_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
+                /** @description ETag of the version that the write is based on; 412 if there is a newer one. */
                 "if-match"?: string | null;
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -6217,7 +6367,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewMerge"];
+                "application/json": components["schemas"]["MergeRequest"];
             };
         };
         responses: {
@@ -6227,7 +6377,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["MergeAnswer"];
+                    "application/json": components["schemas"]["MergeResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -6236,7 +6386,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -6245,7 +6395,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -6254,7 +6404,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -6263,7 +6413,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -6272,7 +6422,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -6281,7 +6431,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -6290,7 +6440,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -6299,12 +6449,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    names_api_v1_datasets__ref__names_get: {
+    list_refs_api_v1_datasets__ref__names_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -6321,7 +6471,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DatasetNames"];
+                    "application/json": components["schemas"]["RefsResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -6330,7 +6480,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -6339,7 +6489,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -6348,7 +6498,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -6357,7 +6507,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -6366,7 +6516,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -6375,7 +6525,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -6384,7 +6534,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -6393,12 +6543,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    picture_api_v1_datasets__ref__picture_get: {
+    get_image_api_v1_datasets__ref__picture_get: {
         parameters: {
             query: {
                 key: string;
@@ -6426,7 +6576,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -6435,7 +6585,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -6444,7 +6594,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -6453,7 +6603,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -6462,7 +6612,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -6471,7 +6621,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -6480,7 +6630,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -6489,18 +6639,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    restore_api_v1_datasets__ref__restore_post: {
+    restore_version_api_v1_datasets__ref__restore_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
+                /** @description ETag of the version that the write is based on; 412 if there is a newer one. */
                 "if-match"?: string | null;
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -6510,7 +6660,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Restoring"];
+                "application/json": components["schemas"]["RestoreRequest"];
             };
         };
         responses: {
@@ -6520,7 +6670,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["VersionMade"];
+                    "application/json": components["schemas"]["VersionCreated"];
                 };
             };
             /** @description Unauthorized */
@@ -6529,7 +6679,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -6538,7 +6688,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -6547,7 +6697,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -6556,7 +6706,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -6565,7 +6715,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -6574,7 +6724,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -6583,7 +6733,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -6592,12 +6742,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    stats_api_v1_datasets__ref__stats_get: {
+    get_statistics_api_v1_datasets__ref__stats_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -6625,7 +6775,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -6634,7 +6784,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -6643,7 +6793,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -6652,7 +6802,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -6661,7 +6811,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -6670,7 +6820,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -6679,7 +6829,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -6688,18 +6838,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    tag_api_v1_datasets__ref__tags_post: {
+    create_tag_api_v1_datasets__ref__tags_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
+                /** @description ETag of the version that the write is based on; 412 if there is a newer one. */
                 "if-match"?: string | null;
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -6709,7 +6859,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewTag"];
+                "application/json": components["schemas"]["TagCreate"];
             };
         };
         responses: {
@@ -6719,7 +6869,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DatasetNames"];
+                    "application/json": components["schemas"]["RefsResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -6728,7 +6878,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -6737,7 +6887,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -6746,7 +6896,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -6755,7 +6905,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -6764,7 +6914,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -6773,7 +6923,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -6782,7 +6932,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -6791,18 +6941,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    untag_api_v1_datasets__ref__tags__tag__delete: {
+    delete_tag_api_v1_datasets__ref__tags__tag__delete: {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the version that one looked at; 412 where there is a newer one. */
+                /** @description ETag of the version that the write is based on; 412 if there is a newer one. */
                 "if-match"?: string | null;
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -6826,7 +6976,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -6835,7 +6985,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -6844,7 +6994,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -6853,7 +7003,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -6862,7 +7012,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -6871,7 +7021,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -6880,7 +7030,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -6889,12 +7039,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    tile_api_v1_datasets__ref__tile_get: {
+    get_tile_api_v1_datasets__ref__tile_get: {
         parameters: {
             query: {
                 key: string;
@@ -6923,7 +7073,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -6932,7 +7082,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -6941,7 +7091,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -6950,7 +7100,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -6959,7 +7109,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -6968,7 +7118,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -6977,7 +7127,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -6986,12 +7136,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    views_api_v1_datasets__ref__views_get: {
+    list_views_api_v1_datasets__ref__views_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -7008,7 +7158,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ViewAnswer"][];
+                    "application/json": components["schemas"]["ViewResponse"][];
                 };
             };
             /** @description Unauthorized */
@@ -7017,7 +7167,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -7026,7 +7176,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -7035,7 +7185,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -7044,7 +7194,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -7053,7 +7203,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -7062,7 +7212,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -7071,7 +7221,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -7080,16 +7230,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    keep_view_api_v1_datasets__ref__views__name__put: {
+    save_view_api_v1_datasets__ref__views__name__put: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -7100,7 +7250,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewView"];
+                "application/json": components["schemas"]["ViewCreate"];
             };
         };
         responses: {
@@ -7117,7 +7267,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -7126,7 +7276,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -7135,7 +7285,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -7144,7 +7294,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -7153,7 +7303,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -7162,7 +7312,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -7171,7 +7321,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -7180,16 +7330,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    forget_view_api_v1_datasets__ref__views__name__delete: {
+    delete_view_api_v1_datasets__ref__views__name__delete: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -7213,7 +7363,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -7222,7 +7372,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -7231,7 +7381,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -7240,7 +7390,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -7249,7 +7399,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -7258,7 +7408,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -7267,7 +7417,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -7276,12 +7426,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    evaluations_api_v1_evaluations_get: {
+    list_evaluations_api_v1_evaluations_get: {
         parameters: {
             query?: {
                 model?: string | null;
@@ -7299,7 +7449,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["EvaluationAnswer"][];
+                    "application/json": components["schemas"]["EvaluationResponse"][];
                 };
             };
             /** @description Unauthorized */
@@ -7308,7 +7458,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -7317,7 +7467,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -7326,7 +7476,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -7335,7 +7485,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -7344,7 +7494,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -7353,7 +7503,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -7362,7 +7512,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -7371,12 +7521,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    evaluation_api_v1_evaluations__evaluation__get: {
+    get_evaluation_api_v1_evaluations__evaluation__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -7393,7 +7543,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["EvaluationAnswer"];
+                    "application/json": components["schemas"]["EvaluationResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -7402,7 +7552,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -7411,7 +7561,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -7420,7 +7570,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -7429,7 +7579,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -7438,7 +7588,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -7447,7 +7597,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -7456,7 +7606,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -7465,7 +7615,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
@@ -7500,7 +7650,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -7509,7 +7659,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -7518,7 +7668,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -7527,7 +7677,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -7536,7 +7686,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -7545,7 +7695,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -7554,7 +7704,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -7563,12 +7713,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    report_api_v1_evaluations__evaluation__report_get: {
+    download_report_api_v1_evaluations__evaluation__report_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -7592,7 +7742,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -7601,7 +7751,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -7610,7 +7760,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -7619,7 +7769,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -7628,7 +7778,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -7637,7 +7787,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -7646,7 +7796,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -7655,16 +7805,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    held_api_v1_files_held_post: {
+    check_blobs_api_v1_files_held_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path?: never;
@@ -7672,7 +7822,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["WantedFiles"];
+                "application/json": components["schemas"]["BlobsQuery"];
             };
         };
         responses: {
@@ -7682,7 +7832,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HeldFiles"];
+                    "application/json": components["schemas"]["BlobsResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -7691,7 +7841,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -7700,7 +7850,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -7709,7 +7859,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -7718,7 +7868,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -7727,7 +7877,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -7736,7 +7886,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -7745,7 +7895,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -7754,12 +7904,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    folders_api_v1_folders_get: {
+    list_folder_api_v1_folders_get: {
         parameters: {
             query?: {
                 path?: string | null;
@@ -7776,7 +7926,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["FolderAnswer"];
+                    "application/json": components["schemas"]["FolderResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -7785,7 +7935,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -7794,7 +7944,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -7803,7 +7953,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -7812,7 +7962,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -7821,7 +7971,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -7830,7 +7980,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -7839,7 +7989,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -7848,12 +7998,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    formats_api_v1_formats_get: {
+    list_formats_api_v1_formats_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -7868,7 +8018,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["FormatAnswer"][];
+                    "application/json": components["schemas"]["FormatResponse"][];
                 };
             };
             /** @description Unauthorized */
@@ -7877,7 +8027,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -7886,7 +8036,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -7895,7 +8045,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -7904,7 +8054,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -7913,7 +8063,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -7922,7 +8072,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -7931,7 +8081,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -7940,12 +8090,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    health_api_v1_health_get: {
+    get_health_api_v1_health_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -7960,7 +8110,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Health"];
+                    "application/json": components["schemas"]["HealthResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -7969,7 +8119,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -7978,7 +8128,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -7987,7 +8137,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -7996,7 +8146,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -8005,7 +8155,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -8014,7 +8164,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -8023,7 +8173,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -8032,12 +8182,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    invitations_api_v1_invitations_get: {
+    list_invitations_api_v1_invitations_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -8052,7 +8202,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["InvitationAnswer"][];
+                    "application/json": components["schemas"]["InvitationResponse"][];
                 };
             };
             /** @description Unauthorized */
@@ -8061,7 +8211,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -8070,7 +8220,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -8079,7 +8229,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -8088,7 +8238,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -8097,7 +8247,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -8106,7 +8256,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -8115,7 +8265,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -8124,16 +8274,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    invite_api_v1_invitations_post: {
+    create_invitation_api_v1_invitations_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path?: never;
@@ -8141,7 +8291,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewInvitation"];
+                "application/json": components["schemas"]["InvitationCreate"];
             };
         };
         responses: {
@@ -8151,7 +8301,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["InvitationMade"];
+                    "application/json": components["schemas"]["InvitationCreated"];
                 };
             };
             /** @description Unauthorized */
@@ -8160,7 +8310,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -8169,7 +8319,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -8178,7 +8328,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -8187,7 +8337,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -8196,7 +8346,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -8205,7 +8355,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -8214,7 +8364,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -8223,16 +8373,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    withdraw_api_v1_invitations__invitation__delete: {
+    revoke_invitation_api_v1_invitations__invitation__delete: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -8255,7 +8405,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -8264,7 +8414,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -8273,7 +8423,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -8282,7 +8432,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -8291,7 +8441,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -8300,7 +8450,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -8309,7 +8459,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -8318,12 +8468,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    jobs_api_v1_jobs_get: {
+    list_jobs_api_v1_jobs_get: {
         parameters: {
             query?: {
                 before?: string | null;
@@ -8350,7 +8500,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -8359,7 +8509,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -8368,7 +8518,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -8377,7 +8527,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -8386,7 +8536,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -8395,7 +8545,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -8404,7 +8554,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -8413,12 +8563,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    new_job_api_v1_jobs_post: {
+    create_job_api_v1_jobs_post: {
         parameters: {
             query?: never;
             header?: {
@@ -8429,7 +8579,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewJob"];
+                "application/json": components["schemas"]["JobCreate"];
             };
         };
         responses: {
@@ -8439,7 +8589,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["JobAnswer"];
+                    "application/json": components["schemas"]["JobResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -8448,7 +8598,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -8457,7 +8607,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -8466,7 +8616,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -8475,7 +8625,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -8484,7 +8634,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -8493,7 +8643,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -8502,7 +8652,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -8511,12 +8661,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    job_api_v1_jobs__job__get: {
+    get_job_api_v1_jobs__job__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -8533,7 +8683,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["JobAnswer"];
+                    "application/json": components["schemas"]["JobResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -8542,7 +8692,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -8551,7 +8701,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -8560,7 +8710,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -8569,7 +8719,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -8578,7 +8728,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -8587,7 +8737,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -8596,7 +8746,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -8605,16 +8755,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    cancel_api_v1_jobs__job__cancel_post: {
+    cancel_job_api_v1_jobs__job__cancel_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -8630,7 +8780,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["JobAnswer"];
+                    "application/json": components["schemas"]["JobResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -8639,7 +8789,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -8648,7 +8798,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -8657,7 +8807,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -8666,7 +8816,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -8675,7 +8825,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -8684,7 +8834,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -8693,7 +8843,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -8702,12 +8852,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    events_api_v1_jobs__job__events_get: {
+    stream_job_api_v1_jobs__job__events_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -8731,7 +8881,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -8740,7 +8890,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -8749,7 +8899,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -8758,7 +8908,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -8767,7 +8917,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -8776,7 +8926,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -8785,7 +8935,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -8794,12 +8944,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    result_api_v1_jobs__job__files__name__get: {
+    download_job_file_api_v1_jobs__job__files__name__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -8824,7 +8974,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -8833,7 +8983,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -8842,7 +8992,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -8851,7 +9001,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -8860,7 +9010,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -8869,7 +9019,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -8878,7 +9028,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -8887,12 +9037,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    log_api_v1_jobs__job__log_get: {
+    get_job_log_api_v1_jobs__job__log_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -8916,7 +9066,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -8925,7 +9075,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -8934,7 +9084,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -8943,7 +9093,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -8952,7 +9102,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -8961,7 +9111,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -8970,7 +9120,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -8979,16 +9129,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    retry_api_v1_jobs__job__retry_post: {
+    retry_job_api_v1_jobs__job__retry_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -9004,7 +9154,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["JobAnswer"];
+                    "application/json": components["schemas"]["JobResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -9013,7 +9163,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -9022,7 +9172,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -9031,7 +9181,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -9040,7 +9190,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -9049,7 +9199,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -9058,7 +9208,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -9067,7 +9217,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -9076,12 +9226,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    join_api_v1_join_post: {
+    accept_invitation_api_v1_join_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -9090,7 +9240,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Joining"];
+                "application/json": components["schemas"]["AcceptInvitation"];
             };
         };
         responses: {
@@ -9100,7 +9250,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionAnswer"];
+                    "application/json": components["schemas"]["SessionResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -9109,7 +9259,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -9118,7 +9268,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -9127,7 +9277,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -9136,7 +9286,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -9145,7 +9295,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -9154,7 +9304,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -9163,7 +9313,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -9172,12 +9322,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    look_at_invitation_api_v1_join_look_post: {
+    get_invitation_api_v1_join_look_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -9186,7 +9336,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Secret"];
+                "application/json": components["schemas"]["InvitationLookup"];
             };
         };
         responses: {
@@ -9196,7 +9346,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["InvitationAnswer"];
+                    "application/json": components["schemas"]["InvitationResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -9205,7 +9355,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -9214,7 +9364,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -9223,7 +9373,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -9232,7 +9382,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -9241,7 +9391,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -9250,7 +9400,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -9259,7 +9409,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -9268,12 +9418,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    models_api_v1_models_get: {
+    list_models_api_v1_models_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -9288,7 +9438,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ModelAnswer"][];
+                    "application/json": components["schemas"]["ModelResponse"][];
                 };
             };
             /** @description Unauthorized */
@@ -9297,7 +9447,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -9306,7 +9456,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -9315,7 +9465,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -9324,7 +9474,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -9333,7 +9483,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -9342,7 +9492,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -9351,7 +9501,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -9360,12 +9510,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    model_api_v1_models__ref__get: {
+    get_model_api_v1_models__ref__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -9382,7 +9532,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ModelPage"];
+                    "application/json": components["schemas"]["ModelDetailResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -9391,7 +9541,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -9400,7 +9550,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -9409,7 +9559,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -9418,7 +9568,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -9427,7 +9577,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -9436,7 +9586,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -9445,7 +9595,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -9454,18 +9604,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    remove_api_v1_models__ref__delete: {
+    remove_model_api_v1_models__ref__delete: {
         parameters: {
             query?: {
                 force?: boolean;
             };
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -9488,7 +9638,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -9497,7 +9647,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -9506,7 +9656,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -9515,7 +9665,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -9524,7 +9674,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -9533,7 +9683,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -9542,7 +9692,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -9551,7 +9701,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
@@ -9560,7 +9710,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -9570,7 +9720,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewAlias"];
+                "application/json": components["schemas"]["ModelAliasUpdate"];
             };
         };
         responses: {
@@ -9580,7 +9730,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ModelAnswer"];
+                    "application/json": components["schemas"]["ModelResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -9589,7 +9739,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -9598,7 +9748,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -9607,7 +9757,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -9616,7 +9766,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -9625,7 +9775,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -9634,7 +9784,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -9643,7 +9793,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -9652,7 +9802,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
@@ -9687,7 +9837,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -9696,7 +9846,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -9705,7 +9855,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -9714,7 +9864,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -9723,7 +9873,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -9732,7 +9882,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -9741,7 +9891,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -9750,12 +9900,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    export_api_v1_models__ref__export_get: {
+    export_model_api_v1_models__ref__export_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -9779,7 +9929,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -9788,7 +9938,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -9797,7 +9947,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -9806,7 +9956,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -9815,7 +9965,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -9824,7 +9974,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -9833,7 +9983,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -9842,12 +9992,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    file_api_v1_models__ref__file_get: {
+    download_file_api_v1_models__ref__file_get: {
         parameters: {
             query: {
                 name: string;
@@ -9873,7 +10023,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -9882,7 +10032,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -9891,7 +10041,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -9900,7 +10050,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -9909,7 +10059,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -9918,7 +10068,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -9927,7 +10077,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -9936,12 +10086,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    lineage_api_v1_models__ref__lineage_get: {
+    get_lineage_api_v1_models__ref__lineage_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -9969,7 +10119,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -9978,7 +10128,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -9987,7 +10137,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -9996,7 +10146,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -10005,7 +10155,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -10014,7 +10164,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -10023,7 +10173,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -10032,12 +10182,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    operations_api_v1_operations_get: {
+    list_operations_api_v1_operations_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -10052,7 +10202,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["OperationAnswer"][];
+                    "application/json": components["schemas"]["OperationResponse"][];
                 };
             };
             /** @description Unauthorized */
@@ -10061,7 +10211,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -10070,7 +10220,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -10079,7 +10229,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -10088,7 +10238,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -10097,7 +10247,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -10106,7 +10256,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -10115,7 +10265,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -10124,12 +10274,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    operation_api_v1_operations__operation__get: {
+    get_operation_api_v1_operations__operation__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -10146,7 +10296,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["OperationAnswer"];
+                    "application/json": components["schemas"]["OperationResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -10155,7 +10305,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -10164,7 +10314,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -10173,7 +10323,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -10182,7 +10332,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -10191,7 +10341,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -10200,7 +10350,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -10209,7 +10359,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -10218,12 +10368,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    panels_api_v1_panels_get: {
+    list_panels_api_v1_panels_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -10238,7 +10388,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PanelAnswer"][];
+                    "application/json": components["schemas"]["PanelResponse"][];
                 };
             };
             /** @description Unauthorized */
@@ -10247,7 +10397,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -10256,7 +10406,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -10265,7 +10415,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -10274,7 +10424,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -10283,7 +10433,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -10292,7 +10442,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -10301,7 +10451,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -10310,12 +10460,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    panel_api_v1_panels__panel__get: {
+    render_panel_api_v1_panels__panel__get: {
         parameters: {
             query?: {
                 dataset?: string | null;
@@ -10337,7 +10487,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PanelShown"];
+                    "application/json": components["schemas"]["PanelContent"];
                 };
             };
             /** @description Unauthorized */
@@ -10346,7 +10496,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -10355,7 +10505,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -10364,7 +10514,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -10373,7 +10523,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -10382,7 +10532,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -10391,7 +10541,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -10400,7 +10550,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -10409,12 +10559,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    people_api_v1_people_get: {
+    list_members_api_v1_people_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -10429,7 +10579,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PersonAnswer"][];
+                    "application/json": components["schemas"]["MemberResponse"][];
                 };
             };
             /** @description Unauthorized */
@@ -10438,7 +10588,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -10447,7 +10597,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -10456,7 +10606,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -10465,7 +10615,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -10474,7 +10624,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -10483,7 +10633,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -10492,7 +10642,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -10501,16 +10651,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    remove_api_v1_people__person__delete: {
+    remove_member_api_v1_people__person__delete: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -10533,7 +10683,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -10542,7 +10692,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -10551,7 +10701,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -10560,7 +10710,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -10569,7 +10719,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -10578,7 +10728,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -10587,7 +10737,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -10596,7 +10746,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
@@ -10605,7 +10755,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -10615,7 +10765,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewRole"];
+                "application/json": components["schemas"]["RoleUpdate"];
             };
         };
         responses: {
@@ -10625,7 +10775,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PersonAnswer"];
+                    "application/json": components["schemas"]["MemberResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -10634,7 +10784,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -10643,7 +10793,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -10652,7 +10802,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -10661,7 +10811,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -10670,7 +10820,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -10679,7 +10829,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -10688,7 +10838,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -10697,12 +10847,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    projects_api_v1_projects_get: {
+    list_projects_api_v1_projects_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -10717,7 +10867,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ProjectAnswer"][];
+                    "application/json": components["schemas"]["ProjectResponse"][];
                 };
             };
             /** @description Unauthorized */
@@ -10726,7 +10876,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -10735,7 +10885,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -10744,7 +10894,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -10753,7 +10903,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -10762,7 +10912,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -10771,7 +10921,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -10780,7 +10930,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -10789,16 +10939,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    new_project_api_v1_projects_post: {
+    create_project_api_v1_projects_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path?: never;
@@ -10806,7 +10956,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewProject"];
+                "application/json": components["schemas"]["ProjectCreate"];
             };
         };
         responses: {
@@ -10816,7 +10966,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ProjectAnswer"];
+                    "application/json": components["schemas"]["ProjectResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -10825,7 +10975,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -10834,7 +10984,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -10843,7 +10993,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -10852,7 +11002,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -10861,7 +11011,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -10870,7 +11020,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -10879,7 +11029,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -10888,12 +11038,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    recipe_api_v1_recipe_get: {
+    get_suggested_recipe_api_v1_recipe_get: {
         parameters: {
             query: {
                 dataset: string;
@@ -10910,7 +11060,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RecipeAnswer"];
+                    "application/json": components["schemas"]["RecipeResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -10919,7 +11069,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -10928,7 +11078,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -10937,7 +11087,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -10946,7 +11096,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -10955,7 +11105,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -10964,7 +11114,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -10973,7 +11123,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -10982,12 +11132,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    runs_api_v1_runs_get: {
+    list_runs_api_v1_runs_get: {
         parameters: {
             query?: {
                 kind?: string | null;
@@ -11005,7 +11155,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RunAnswer"][];
+                    "application/json": components["schemas"]["RunResponse"][];
                 };
             };
             /** @description Unauthorized */
@@ -11014,7 +11164,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -11023,7 +11173,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -11032,7 +11182,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -11041,7 +11191,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -11050,7 +11200,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -11059,7 +11209,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -11068,7 +11218,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -11077,12 +11227,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    run_api_v1_runs__run__get: {
+    get_run_api_v1_runs__run__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -11099,7 +11249,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RunAnswer"];
+                    "application/json": components["schemas"]["RunResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -11108,7 +11258,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -11117,7 +11267,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -11126,7 +11276,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -11135,7 +11285,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -11144,7 +11294,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -11153,7 +11303,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -11162,7 +11312,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -11171,16 +11321,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    remove_api_v1_runs__run__delete: {
+    remove_run_api_v1_runs__run__delete: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -11203,7 +11353,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -11212,7 +11362,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -11221,7 +11371,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -11230,7 +11380,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -11239,7 +11389,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -11248,7 +11398,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -11257,7 +11407,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -11266,16 +11416,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    cancel_api_v1_runs__run__cancel_post: {
+    cancel_run_api_v1_runs__run__cancel_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -11291,7 +11441,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RunAnswer"];
+                    "application/json": components["schemas"]["RunResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -11300,7 +11450,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -11309,7 +11459,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -11318,7 +11468,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -11327,7 +11477,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -11336,7 +11486,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -11345,7 +11495,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -11354,7 +11504,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -11363,12 +11513,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    events_api_v1_runs__run__events_get: {
+    list_events_api_v1_runs__run__events_get: {
         parameters: {
             query?: {
                 step?: string | null;
@@ -11398,7 +11548,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -11407,7 +11557,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -11416,7 +11566,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -11425,7 +11575,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -11434,7 +11584,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -11443,7 +11593,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -11452,7 +11602,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -11461,12 +11611,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    metrics_api_v1_runs__run__metrics_get: {
+    list_epoch_metrics_api_v1_runs__run__metrics_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -11494,7 +11644,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -11503,7 +11653,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -11512,7 +11662,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -11521,7 +11671,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -11530,7 +11680,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -11539,7 +11689,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -11548,7 +11698,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -11557,12 +11707,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    pipeline_api_v1_runs__run__pipeline_get: {
+    get_pipeline_run_api_v1_runs__run__pipeline_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -11579,7 +11729,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PipelineRunAnswer"];
+                    "application/json": components["schemas"]["PipelineRunResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -11588,7 +11738,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -11597,7 +11747,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -11606,7 +11756,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -11615,7 +11765,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -11624,7 +11774,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -11633,7 +11783,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -11642,7 +11792,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -11651,12 +11801,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    session_api_v1_session_get: {
+    get_session_api_v1_session_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -11671,7 +11821,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionAnswer"];
+                    "application/json": components["schemas"]["SessionResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -11680,7 +11830,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -11689,7 +11839,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -11698,7 +11848,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -11707,7 +11857,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -11716,7 +11866,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -11725,7 +11875,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -11734,7 +11884,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -11743,7 +11893,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
@@ -11757,7 +11907,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["SignIn"];
+                "application/json": components["schemas"]["SignInRequest"];
             };
         };
         responses: {
@@ -11767,7 +11917,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionAnswer"];
+                    "application/json": components["schemas"]["SessionResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -11776,7 +11926,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -11785,7 +11935,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -11794,7 +11944,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -11803,7 +11953,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -11812,7 +11962,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -11821,7 +11971,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -11830,7 +11980,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -11839,7 +11989,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
@@ -11866,7 +12016,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -11875,7 +12025,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -11884,7 +12034,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -11893,7 +12043,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -11902,7 +12052,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -11911,7 +12061,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -11920,7 +12070,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -11929,12 +12079,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    begin_api_v1_session_oidc_post: {
+    start_login_api_v1_session_oidc_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -11943,7 +12093,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["SignInWanted"];
+                "application/json": components["schemas"]["SsoStart"];
             };
         };
         responses: {
@@ -11953,7 +12103,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SignInBegun"];
+                    "application/json": components["schemas"]["SsoRedirect"];
                 };
             };
             /** @description Unauthorized */
@@ -11962,7 +12112,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -11971,7 +12121,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -11980,7 +12130,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -11989,7 +12139,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -11998,7 +12148,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -12007,7 +12157,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -12016,7 +12166,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -12025,7 +12175,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Bad Gateway */
@@ -12034,12 +12184,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    come_back_api_v1_session_oidc_callback_get: {
+    login_callback_api_v1_session_oidc_callback_get: {
         parameters: {
             query?: {
                 code?: string;
@@ -12066,7 +12216,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -12075,7 +12225,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -12084,7 +12234,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -12093,7 +12243,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -12102,7 +12252,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -12111,7 +12261,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -12120,7 +12270,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -12129,7 +12279,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
@@ -12143,7 +12293,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewPassword"];
+                "application/json": components["schemas"]["PasswordChange"];
             };
         };
         responses: {
@@ -12153,7 +12303,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionAnswer"];
+                    "application/json": components["schemas"]["SessionResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -12162,7 +12312,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -12171,7 +12321,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -12180,7 +12330,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -12189,7 +12339,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -12198,7 +12348,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -12207,7 +12357,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -12216,7 +12366,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -12225,12 +12375,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    ways_api_v1_session_ways_get: {
+    get_sign_in_methods_api_v1_session_ways_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -12245,7 +12395,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WaysAnswer"];
+                    "application/json": components["schemas"]["SignInMethodsResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -12254,7 +12404,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -12263,7 +12413,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -12272,7 +12422,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -12281,7 +12431,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -12290,7 +12440,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -12299,7 +12449,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -12308,7 +12458,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -12317,12 +12467,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    tokens_api_v1_tokens_get: {
+    list_tokens_api_v1_tokens_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -12337,7 +12487,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TokenAnswer"][];
+                    "application/json": components["schemas"]["TokenResponse"][];
                 };
             };
             /** @description Unauthorized */
@@ -12346,7 +12496,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -12355,7 +12505,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -12364,7 +12514,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -12373,7 +12523,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -12382,7 +12532,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -12391,7 +12541,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -12400,7 +12550,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -12409,16 +12559,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    new_token_api_v1_tokens_post: {
+    create_token_api_v1_tokens_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path?: never;
@@ -12426,7 +12576,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewToken"];
+                "application/json": components["schemas"]["TokenCreate"];
             };
         };
         responses: {
@@ -12436,7 +12586,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TokenMade"];
+                    "application/json": components["schemas"]["TokenCreated"];
                 };
             };
             /** @description Unauthorized */
@@ -12445,7 +12595,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -12454,7 +12604,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -12463,7 +12613,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -12472,7 +12622,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -12481,7 +12631,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -12490,7 +12640,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -12499,7 +12649,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -12508,16 +12658,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    revoke_api_v1_tokens__token__delete: {
+    revoke_token_api_v1_tokens__token__delete: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -12540,7 +12690,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -12549,7 +12699,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -12558,7 +12708,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -12567,7 +12717,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -12576,7 +12726,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -12585,7 +12735,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -12594,7 +12744,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -12603,16 +12753,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    begin_upload_api_v1_uploads_post: {
+    create_upload_api_v1_uploads_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path?: never;
@@ -12626,7 +12776,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["UploadAnswer"];
+                    "application/json": components["schemas"]["UploadResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -12635,7 +12785,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -12644,7 +12794,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -12653,7 +12803,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -12662,7 +12812,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -12671,7 +12821,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -12680,7 +12830,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -12689,7 +12839,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -12698,12 +12848,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    upload_api_v1_uploads__upload__get: {
+    get_upload_api_v1_uploads__upload__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -12720,7 +12870,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["UploadAnswer"];
+                    "application/json": components["schemas"]["UploadResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -12729,7 +12879,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -12738,7 +12888,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -12747,7 +12897,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -12756,7 +12906,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -12765,7 +12915,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -12774,7 +12924,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -12783,7 +12933,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -12792,16 +12942,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    forget_upload_api_v1_uploads__upload__delete: {
+    delete_upload_api_v1_uploads__upload__delete: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -12824,7 +12974,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -12833,7 +12983,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -12842,7 +12992,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -12851,7 +13001,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -12860,7 +13010,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -12869,7 +13019,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -12878,7 +13028,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -12887,12 +13037,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    send_files_api_v1_uploads__upload__files_post: {
+    upload_files_api_v1_uploads__upload__files_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -12913,7 +13063,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Received"];
+                    "application/json": components["schemas"]["FilesReceived"];
                 };
             };
             /** @description Unauthorized */
@@ -12922,7 +13072,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -12931,7 +13081,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -12940,7 +13090,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -12949,7 +13099,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -12958,7 +13108,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -12967,7 +13117,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -12976,7 +13126,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -12985,12 +13135,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    webhooks_api_v1_webhooks_get: {
+    list_webhooks_api_v1_webhooks_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -13005,7 +13155,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WebhookAnswer"][];
+                    "application/json": components["schemas"]["WebhookResponse"][];
                 };
             };
             /** @description Unauthorized */
@@ -13014,7 +13164,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -13023,7 +13173,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -13032,7 +13182,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -13041,7 +13191,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -13050,7 +13200,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -13059,7 +13209,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -13068,7 +13218,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -13077,16 +13227,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    new_webhook_api_v1_webhooks_post: {
+    create_webhook_api_v1_webhooks_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path?: never;
@@ -13094,7 +13244,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewWebhook"];
+                "application/json": components["schemas"]["WebhookCreate"];
             };
         };
         responses: {
@@ -13104,7 +13254,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WebhookMade"];
+                    "application/json": components["schemas"]["WebhookCreated"];
                 };
             };
             /** @description Unauthorized */
@@ -13113,7 +13263,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -13122,7 +13272,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -13131,7 +13281,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -13140,7 +13290,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -13149,7 +13299,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -13158,7 +13308,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -13167,7 +13317,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -13176,12 +13326,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    webhook_api_v1_webhooks__webhook__get: {
+    get_webhook_api_v1_webhooks__webhook__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -13198,7 +13348,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WebhookAnswer"];
+                    "application/json": components["schemas"]["WebhookResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -13207,7 +13357,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -13216,7 +13366,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -13225,7 +13375,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -13234,7 +13384,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -13243,7 +13393,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -13252,7 +13402,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -13261,7 +13411,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -13270,16 +13420,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    remove_api_v1_webhooks__webhook__delete: {
+    remove_webhook_api_v1_webhooks__webhook__delete: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -13302,7 +13452,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -13311,7 +13461,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -13320,7 +13470,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -13329,7 +13479,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -13338,7 +13488,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -13347,7 +13497,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -13356,7 +13506,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -13365,16 +13515,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    change_api_v1_webhooks__webhook__patch: {
+    update_webhook_api_v1_webhooks__webhook__patch: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -13384,7 +13534,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["WebhookChange"];
+                "application/json": components["schemas"]["WebhookUpdate"];
             };
         };
         responses: {
@@ -13394,7 +13544,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WebhookAnswer"];
+                    "application/json": components["schemas"]["WebhookResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -13403,7 +13553,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -13412,7 +13562,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -13421,7 +13571,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -13430,7 +13580,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -13439,7 +13589,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -13448,7 +13598,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -13457,7 +13607,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -13466,12 +13616,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    deliveries_api_v1_webhooks__webhook__deliveries_get: {
+    list_deliveries_api_v1_webhooks__webhook__deliveries_get: {
         parameters: {
             query?: {
                 before?: number | null;
@@ -13500,7 +13650,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -13509,7 +13659,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -13518,7 +13668,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -13527,7 +13677,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -13536,7 +13686,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -13545,7 +13695,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -13554,7 +13704,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -13563,16 +13713,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    again_failed_api_v1_webhooks__webhook__deliveries_again_post: {
+    redeliver_failed_api_v1_webhooks__webhook__deliveries_again_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -13588,7 +13738,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SentAgain"];
+                    "application/json": components["schemas"]["RedeliveryResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -13597,7 +13747,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -13606,7 +13756,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -13615,7 +13765,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -13624,7 +13774,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -13633,7 +13783,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -13642,7 +13792,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -13651,7 +13801,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -13660,16 +13810,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    again_api_v1_webhooks__webhook__deliveries__delivery__again_post: {
+    redeliver_api_v1_webhooks__webhook__deliveries__delivery__again_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -13686,7 +13836,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DeliveryAnswer"];
+                    "application/json": components["schemas"]["DeliveryResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -13695,7 +13845,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -13704,7 +13854,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -13713,7 +13863,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -13722,7 +13872,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -13731,7 +13881,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -13740,7 +13890,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -13749,7 +13899,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -13758,16 +13908,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    renew_api_v1_webhooks__webhook__secret_post: {
+    rotate_secret_api_v1_webhooks__webhook__secret_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -13783,7 +13933,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WebhookMade"];
+                    "application/json": components["schemas"]["WebhookCreated"];
                 };
             };
             /** @description Unauthorized */
@@ -13792,7 +13942,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -13801,7 +13951,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -13810,7 +13960,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -13819,7 +13969,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -13828,7 +13978,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -13837,7 +13987,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -13846,7 +13996,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -13855,16 +14005,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };
     };
-    try_webhook_api_v1_webhooks__webhook__test_post: {
+    send_test_api_v1_webhooks__webhook__test_post: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A name for this request; sent again under it within a day, it is not done again. */
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
                 "idempotency-key"?: string;
             };
             path: {
@@ -13880,7 +14030,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DeliveryAnswer"];
+                    "application/json": components["schemas"]["DeliveryResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -13889,7 +14039,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Forbidden */
@@ -13898,7 +14048,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Not Found */
@@ -13907,7 +14057,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Conflict */
@@ -13916,7 +14066,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Precondition Failed */
@@ -13925,7 +14075,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Request Entity Too Large */
@@ -13934,7 +14084,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -13943,7 +14093,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Too Many Requests */
@@ -13952,7 +14102,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Failure"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
         };

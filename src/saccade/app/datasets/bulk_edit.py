@@ -1,4 +1,4 @@
-"""What is done to many items at once: each time one new version."""
+"""Edits of many items at once: delete, assign a split, tag and untag. Each edit creates one version."""
 
 from __future__ import annotations
 
@@ -14,74 +14,105 @@ from saccade.store.catalog.names import MAIN
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
-Act = Literal["delete", "split", "tag", "untag"]
-TAGS = "tags"
-_LONGEST = 100
+BulkAction = Literal["delete", "split", "tag", "untag"]
+TAGS_COLUMN = "tags"
+_MAX_NAME_LENGTH = 100
 
 
-def change_items(
+def bulk_edit(
     workspace: Workspace,
     name: str,
     keys: Sequence[str],
-    act: Act,
+    action: BulkAction,
     value: str = "",
     *,
     author: str = "",
     message: str = "",
     branch: str = MAIN,
-    follows: int | None = None,
+    expected_version: int | None = None,
     run_id: str | None = None,
     progress: Progress | None = None,
 ) -> DatasetVersion:
-    """Remove items, put them into a split, or add or take away a tag, as the next version of a branch of a dataset.
+    """Edit items of a branch and commit the result as its next version.
 
-    Tags are the column ``tags`` of kind labels. NotFoundError for a key that is not there; InvalidValueError where
-    nothing is chosen, and for an empty tag or split; MovedError where the branch no longer ends at ``follows``.
+    Args:
+        workspace: The workspace.
+        name: The dataset.
+        keys: The keys of the items.
+        action: Delete the items, assign them to a split, or add or remove a tag.
+        value: The name of the split or tag. Tags are in the column ``tags`` of kind labels.
+        author: The author of the version.
+        message: The message of the version; a description of the edit if empty.
+        branch: The branch to edit.
+        expected_version: The number of the version that the caller has seen as the head of the branch.
+        run_id: The run that makes the edit.
+        progress: Receives progress of the write.
+
+    Returns:
+        The new version.
+
+    Raises:
+        NotFoundError: An item does not exist.
+        InvalidValueError: There are no keys, or the name of the split or tag is empty or too long.
+        StaleVersionError: The head of the branch is not ``expected_version``.
     """
     if not keys:
-        raise InvalidValueError("No items are chosen.", hint="Choose some first.")
+        raise InvalidValueError("No items are selected.", hint="Select items first.")
     count = "1 item" if len(keys) == 1 else f"{len(keys):,} items"
-    if act == "delete":
+    if action == "delete":
         return workspace.datasets.delete_items(
-            name, keys, message or f"Removed {count}.", author=author, branch=branch, follows=follows, run_id=run_id
+            name,
+            keys,
+            message or f"Removed {count}.",
+            author=author,
+            branch=branch,
+            expected_version=expected_version,
+            run_id=run_id,
         )
     value = value.strip()
-    if not value or len(value) > _LONGEST:
-        raise InvalidValueError(f"A {act} needs a name of 1 to {_LONGEST} characters, not '{value[:_LONGEST]}'.")
+    if not value or len(value) > _MAX_NAME_LENGTH:
+        raise InvalidValueError(
+            f"A {action} needs a name of 1 to {_MAX_NAME_LENGTH} characters, not '{value[:_MAX_NAME_LENGTH]}'."
+        )
     version = workspace.datasets.open(f"{name}@{branch}")
-    if act == "split":
-        column, said = Column(SPLIT, Kind.TEXT), f"Put {count} into the split {value}."
+    if action == "split":
+        column = Column(SPLIT, Kind.TEXT)
+        description = f"Assigned {count} to the split {value}."
     else:
-        column = Column(TAGS, Kind.LABELS)
-        said = f"Tagged {count} as {value}." if act == "tag" else f"Took the tag {value} from {count}."
+        column = Column(TAGS_COLUMN, Kind.LABELS)
+        description = f"Tagged {count} as {value}." if action == "tag" else f"Removed the tag {value} from {count}."
     if column.name in version.schema:
         if version.schema[column.name].kind is not column.kind:
-            raise InvalidValueError(f"The column '{column.name}' is of kind {version.schema[column.name].kind}.")
+            raise InvalidValueError(
+                f"The column '{column.name}' is of kind {version.schema[column.name].kind}, not {column.kind}."
+            )
         column = version.schema[column.name]
-    items = _changed(version, keys, column.name, act, value)
+    items = _edited_items(version, keys, column.name, action, value)
     return workspace.datasets.write(
         name,
         Schema((column,)),
         items,
         mode="merge",
-        message=message or said,
+        message=message or description,
         author=author,
         branch=branch,
-        follows=follows,
+        expected_version=expected_version,
         run_id=run_id,
         progress=progress,
     )
 
 
-def _changed(version: DatasetVersion, keys: Sequence[str], column: str, act: Act, value: str) -> Iterator[Item]:
-    if act == "split" or column not in version.schema:
+def _edited_items(
+    version: DatasetVersion, keys: Sequence[str], column: str, action: BulkAction, value: str
+) -> Iterator[Item]:
+    if action == "split" or column not in version.schema:
         for item in version.items(columns=[], keys=keys):
-            yield Item(item.key, {column: value if act == "split" else _retagged((), act, value)})
+            yield Item(item.key, {column: value if action == "split" else _edit_tags((), action, value)})
         return
     for item in version.items(columns=[column], keys=keys):
-        yield Item(item.key, {column: _retagged(item[column] or (), act, value)})
+        yield Item(item.key, {column: _edit_tags(item[column] or (), action, value)})
 
 
-def _retagged(tags: Sequence[str], act: Act, value: str) -> tuple[str, ...]:
-    others = tuple(one for one in tags if one != value)
-    return (*others, value) if act == "tag" else others
+def _edit_tags(tags: Sequence[str], action: BulkAction, value: str) -> tuple[str, ...]:
+    other_tags = tuple(tag for tag in tags if tag != value)
+    return (*other_tags, value) if action == "tag" else other_tags

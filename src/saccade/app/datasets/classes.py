@@ -1,4 +1,4 @@
-"""The classes of a dataset: what there is, and acts on them, which make one version together."""
+"""List and edit the classes of a dataset. Several edits create one version together."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from saccade.core.class_edits import (
     AddClass,
-    ClassAct,
+    ClassEdit,
     ClassPlan,
     MergeClass,
     RecolorClass,
     RemoveClass,
     RenameClass,
-    plan_classes,
+    plan_class_edits,
 )
 from saccade.core.errors import InvalidValueError
 from saccade.core.progress import Progress
@@ -24,12 +24,20 @@ from saccade.store.datasets.classes import class_counts
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
-_SAID = 6
+_MAX_LISTED_EDITS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class ClassFacts:
-    """A class of a column: what it looks like, how many objects or labels are of it, and in how many items."""
+class ClassSummary:
+    """A class of a column, with its display color and its counts.
+
+    Attributes:
+        color: The effective color, ``#rrggbb``.
+        keypoints: The names of the keypoints of its objects.
+        skeleton: Pairs of keypoint indices that are connected.
+        objects: The number of objects or labels of this class.
+        items: The number of items that have at least one.
+    """
 
     column: str
     name: str
@@ -41,106 +49,118 @@ class ClassFacts:
     items: int
 
 
-def classes_of(version: DatasetVersion) -> list[ClassFacts]:
-    """All classes in order, column by column."""
-    made = []
+def list_classes(version: DatasetVersion) -> list[ClassSummary]:
+    """List the classes of all columns in their order."""
+    summaries = []
     for column, counts in class_counts(version.snapshot).items():
         infos = {info.name: info for info in version.schema[column].classes}
-        colors = _colors(version.schema[column])
+        colors = _effective_colors(version.schema[column])
         for name, count in counts.items():
             info = infos[name]
-            made.append(
-                ClassFacts(
+            summaries.append(
+                ClassSummary(
                     column, name, colors[name], info.parent, info.keypoints, info.skeleton, count.objects, count.items
                 )
             )
-    return made
+    return summaries
 
 
-def change_classes(
+def edit_classes(
     workspace: Workspace,
     name: str,
-    acts: Sequence[ClassAct],
+    edits: Sequence[ClassEdit],
     *,
     message: str = "",
     author: str = "",
     branch: str = MAIN,
-    follows: int | None = None,
+    expected_version: int | None = None,
     run_id: str | None = None,
     progress: Progress | None = None,
 ) -> DatasetVersion:
-    """Do acts on classes one after another, as the next version of a dataset; all of them or none.
+    """Apply class edits in order and commit them as one version, all or none.
 
-    The versions before keep everything. A class that nobody gave a colour keeps the one that it was shown in.
+    Earlier versions do not change. A class without an explicit color keeps the color in which it was displayed.
 
     Args:
-        follows: the number of the version that one looked at; MovedError where there is a newer one.
-        run_id: the run that does it.
+        workspace: The workspace.
+        name: The dataset.
+        edits: The edits.
+        message: The message of the version; a description of the edits if empty.
+        author: The author of the version.
+        branch: The branch to edit.
+        expected_version: The number of the version that the caller has seen as the head of the branch.
+        run_id: The run that makes the edit.
+        progress: Receives progress of the write.
+
+    Returns:
+        The new version.
 
     Raises:
-        NotFoundError: a class that is not there.
-        ConflictError: a name that is taken; a class of which there is something, and that was to go without it.
+        InvalidValueError: There are no edits.
+        NotFoundError: A class does not exist.
+        ConflictError: A name is in use, or a class to remove has objects and these are not to be removed.
+        StaleVersionError: The head of the branch is not ``expected_version``.
     """
-    if not acts:
-        raise InvalidValueError("Nothing is to be done.", hint="Say which class is to be another.")
+    if not edits:
+        raise InvalidValueError("There are no class edits.", hint="Name at least one class to edit.")
     return workspace.datasets.relabel(
         name,
-        lambda schema: _planned(schema, acts),
-        message=message or _told(acts),
+        lambda schema: _plan_with_colors(schema, edits),
+        message=message or _default_message(edits),
         author=author,
         branch=branch,
-        follows=follows,
+        expected_version=expected_version,
         run_id=run_id,
         progress=progress,
     )
 
 
-def _planned(schema: Schema, acts: Sequence[ClassAct]) -> ClassPlan:
-    plan = plan_classes(schema, acts)
+def _plan_with_colors(schema: Schema, edits: Sequence[ClassEdit]) -> ClassPlan:
+    plan = plan_class_edits(schema, edits)
     columns = [
-        _with_kept_colors(schema[column.name], column, plan.before[column.name])
+        _keep_colors(schema[column.name], column, plan.previous_names[column.name])
         for column in plan.schema.columns
         if column.classes != schema[column.name].classes
     ]
     return replace(plan, schema=plan.schema.with_columns(*columns))
 
 
-def _colors(column: Column) -> dict[str, str]:
-    """The colours in which classes are shown; that of a class without one depends on its place."""
-    shown = palette(column.class_names)
-    return {info.name: info.color or shown[info.name] for info in column.classes}
+def _effective_colors(column: Column) -> dict[str, str]:
+    """Return the display colors; that of a class without an explicit color depends on its position."""
+    defaults = palette(column.class_names)
+    return {info.name: info.color or defaults[info.name] for info in column.classes}
 
 
-def _with_kept_colors(before: Column, after: Column, names: Mapping[str, str]) -> Column:
-    """Classes whose place changed are given the colour that they had, and new ones a colour that none has."""
-    colors = _colors(before)
-    had = {now: colors[name] for now, name in names.items()}
-    shown = palette(after.class_names)
-    taken = {info.color or had.get(info.name) for info in after.classes}
+def _keep_colors(before: Column, after: Column, previous_names: Mapping[str, str]) -> Column:
+    """Set the color of each class whose default color would change, and give new classes an unused color."""
+    previous_colors = _effective_colors(before)
+    inherited = {name: previous_colors[previous] for name, previous in previous_names.items()}
+    defaults = palette(after.class_names)
+    used = {info.color or inherited.get(info.name) for info in after.classes}
 
-    def colored(info: ClassInfo) -> ClassInfo:
+    def with_color(info: ClassInfo) -> ClassInfo:
         if info.color is not None:
             return info
-        wanted = had.get(info.name)
-        if wanted is None:
-            free = (color for color in (shown[info.name], *COLORS) if color not in taken)
-            wanted = next(free, shown[info.name])
-            taken.add(wanted)
-        return info if wanted == shown[info.name] else replace(info, color=wanted)
+        color = inherited.get(info.name)
+        if color is None:
+            unused = (color for color in (defaults[info.name], *COLORS) if color not in used)
+            color = next(unused, defaults[info.name])
+            used.add(color)
+        return info if color == defaults[info.name] else replace(info, color=color)
 
-    return replace(after, classes=tuple(map(colored, after.classes)))
+    return replace(after, classes=tuple(map(with_color, after.classes)))
 
 
-_SENTENCES: Mapping[type[ClassAct], Callable[..., str]] = {
-    AddClass: lambda act: f"added {act.name}",
-    RenameClass: lambda act: f"renamed {act.name} to {act.to}",
-    RecolorClass: lambda act: f"gave {act.name} the colour {act.color}",
-    MergeClass: lambda act: f"merged {act.name} into {act.into}",
-    RemoveClass: lambda act: f"removed {act.name}{' with what was of it' * act.with_objects}",
+_DESCRIPTIONS: Mapping[type[ClassEdit], Callable[..., str]] = {
+    AddClass: lambda edit: f"added {edit.name}",
+    RenameClass: lambda edit: f"renamed {edit.name} to {edit.to}",
+    RecolorClass: lambda edit: f"set the color of {edit.name} to {edit.color}",
+    MergeClass: lambda edit: f"merged {edit.name} into {edit.into}",
+    RemoveClass: lambda edit: f"removed {edit.name}{' with its objects' if edit.with_objects else ''}",
 }
 
 
-def _told(acts: Sequence[ClassAct]) -> str:
-    parts = [_SENTENCES[type(act)](act) for act in acts[:_SAID]]
-    more = f", and {len(acts) - _SAID} more" if len(acts) > _SAID else ""
+def _default_message(edits: Sequence[ClassEdit]) -> str:
+    parts = [_DESCRIPTIONS[type(edit)](edit) for edit in edits[:_MAX_LISTED_EDITS]]
+    more = f", and {len(edits) - _MAX_LISTED_EDITS} more" if len(edits) > _MAX_LISTED_EDITS else ""
     return f"Classes: {', '.join(parts)}{more}."

@@ -1,4 +1,4 @@
-"""Which side a merge takes in its conflicts, as users say it."""
+"""Merge conflict resolution from a file or from a list of choices."""
 
 from __future__ import annotations
 
@@ -8,51 +8,60 @@ from pathlib import Path
 from typing import Any
 
 from saccade.core.errors import InvalidValueError
-from saccade.core.merge import Choose, Conflict, Side
+from saccade.core.merge import Conflict, Resolver, Side
 
 _HINT = "Print the conflicts with --json, and give each a 'take' of 'ours' or 'theirs'."
-_Place = tuple[str, str | None, str | None, str | None]
+_Location = tuple[str, str | None, str | None, str | None]
 
 
-def chooser(take: str | None, resolutions: Path | None) -> Choose:
-    """The choices of a file, and ``take`` for whatever it leaves open.
+def resolver_from_file(default_side: str | None, path: Path | None) -> Resolver:
+    """Create a resolver from a JSON file.
 
     Args:
-        resolutions: JSON with ``conflicts``: a list of objects with key, column, object, class and take.
+        default_side: "ours" or "theirs" for conflicts without a choice; None leaves them unresolved.
+        path: A JSON file with ``conflicts``: a list of objects with key, column, object, class and take.
+
+    Raises:
+        InvalidValueError: The file cannot be read, or a side is neither "ours" nor "theirs".
     """
-    return _choose(take, {} if resolutions is None else _read(resolutions))
+    return _build_resolver(default_side, {} if path is None else _read_choices(path))
 
 
-def choose_among(take: str | None, choices: Iterable[Mapping[str, Any]]) -> Choose:
-    """The choices that are given, as in a file of them, and ``take`` for whatever they leave open."""
-    return _choose(take, _chosen(choices))
+def resolver_from_choices(default_side: str | None, choices: Iterable[Mapping[str, Any]]) -> Resolver:
+    """Create a resolver from choices in the format of :func:`resolver_from_file`.
+
+    Raises:
+        InvalidValueError: A side is neither "ours" nor "theirs".
+    """
+    return _build_resolver(default_side, _parse_choices(choices))
 
 
-def _choose(take: str | None, chosen: Mapping[_Place, Side]) -> Choose:
-    rest = None if take is None else _side(take)
-    return lambda conflict: chosen.get(conflict.place, rest)
+def _build_resolver(default_side: str | None, sides: Mapping[_Location, Side]) -> Resolver:
+    default = None if default_side is None else _parse_side(default_side)
+    return lambda conflict: sides.get(conflict.location, default)
 
 
-def _side(text: object) -> Side:
+def _parse_side(text: object) -> Side:
     sides: dict[object, Side] = {"ours": "ours", "theirs": "theirs"}
     if isinstance(text, str) and text in sides:
         return sides[text]
-    raise InvalidValueError(f"A conflict is settled with 'ours' or 'theirs', not {text!r}.")
+    raise InvalidValueError(f"The side of a conflict must be 'ours' or 'theirs', not {text!r}.")
 
 
-def _read(path: Path) -> dict[_Place, Side]:
+def _read_choices(path: Path) -> dict[_Location, Side]:
     try:
-        return _chosen(json.loads(path.read_bytes())["conflicts"])
+        return _parse_choices(json.loads(path.read_bytes())["conflicts"])
     except InvalidValueError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidValueError(f"'{path}' lists no conflicts: {error!r}.", hint=_HINT) from error
+        raise InvalidValueError(f"'{path}' is not a valid list of conflicts: {error!r}.", hint=_HINT) from error
 
 
-def _chosen(listed: Iterable[Mapping[str, Any]]) -> dict[_Place, Side]:
-    """The sides by place; those without one are left out."""
+def _parse_choices(choices: Iterable[Mapping[str, Any]]) -> dict[_Location, Side]:
     return {
-        Conflict(one["key"], one["column"], one["object"], one["class"], "changed", "changed").place: _side(one["take"])
-        for one in listed
-        if one.get("take") is not None
+        Conflict(
+            choice["key"], choice["column"], choice["object"], choice["class"], "changed", "changed"
+        ).location: _parse_side(choice["take"])
+        for choice in choices
+        if choice.get("take") is not None
     }

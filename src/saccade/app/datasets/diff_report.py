@@ -1,4 +1,4 @@
-"""The difference of two versions as a page with pictures."""
+"""HTML report of the differences between two dataset versions, with images."""
 
 from __future__ import annotations
 
@@ -16,54 +16,61 @@ from saccade.html_report.page import Card, Cell, Figure, Gallery, Note, Section,
 from saccade.store.datasets.diff import DatasetDiff, ItemChange, ObjectsChange
 from saccade.store.datasets.version import DatasetVersion
 
-PICTURES = 48
-_MOST_ROWS = 500
+MAX_IMAGES = 48
+_MAX_ROWS = 500
 _LEGEND = (("added", "added"), ("removed", "removed"), ("changed", "changed: now"), ("changed was", "changed: before"))
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
-    """An item that differs, with what it holds on both sides."""
+class _ChangedItem:
+    """A changed item with its values in both versions."""
 
     change: ItemChange
     before: Item
     after: Item
 
 
-def difference_page(before: DatasetVersion, after: DatasetVersion, found: DatasetDiff, pictures: int = PICTURES) -> str:
-    """One HTML page: counts, changed columns and classes, pictures of what changed, and lists of the items.
+def render_diff_report(
+    before: DatasetVersion, after: DatasetVersion, diff: DatasetDiff, max_images: int = MAX_IMAGES
+) -> str:
+    """Render one self-contained HTML page: counts, changed columns and classes, images, and a list of the items.
 
     Args:
-        pictures: at most so many in each gallery.
+        before: The older version.
+        after: The newer version.
+        diff: The differences between the two.
+        max_images: The maximum number of images in each gallery.
     """
-    changes = list(_changes(before, after, found))
+    changed_items = list(_changed_items(before, after, diff))
     sections = [
         Section("items", "Items", "", [_items_table(before, after)]),
-        *_schema_section(found),
-        *_objects_sections(before, after, changes, pictures),
-        *_came_and_went(before, after, found, pictures),
-        Section("list", "Everything that changed", "", [_list(found)]),
+        *_schema_section(diff),
+        *_objects_sections(before, after, changed_items, max_images),
+        *_added_and_removed_sections(before, after, diff, max_images),
+        Section("list", "All changes", "", [_change_list(diff)]),
     ]
-    facts = {"From": _described(before), "To": _described(after)}
-    return render_page(f"{before.ref} to {after.ref}", facts, _cards(found), sections, subtitle="What changed")
+    facts = {"From": _describe_version(before), "To": _describe_version(after)}
+    return render_page(f"{before.ref} to {after.ref}", facts, _summary_cards(diff), sections, subtitle="Changes")
 
 
-def _described(version: DatasetVersion) -> str:
+def _describe_version(version: DatasetVersion) -> str:
     info = version.info
     message = f": {info.message}" if info.message else ""
     return f"{version.ref}, {info.created:%Y-%m-%d %H:%M} UTC, {len(version):,} items{message}"
 
 
-def _cards(found: DatasetDiff) -> list[Card]:
-    objects: Counter[str] = Counter()
-    for change in found.changed.values():
-        for part in change.objects.values():
-            objects.update({"added": len(part.added), "removed": len(part.removed), "changed": len(part.changed)})
-    counts = found.counts
+def _summary_cards(diff: DatasetDiff) -> list[Card]:
+    object_counts: Counter[str] = Counter()
+    for item_change in diff.changed.values():
+        for change in item_change.objects.values():
+            object_counts.update(
+                {"added": len(change.added), "removed": len(change.removed), "changed": len(change.changed)}
+            )
+    item_counts = diff.counts
     words = ("added", "removed", "changed")
-    cards = [Card(f"Items {word}", f"{counts[word]:,}", lead=True) for word in words]
-    note = "in items that both have"
-    return cards + [Card(f"Objects {word}", f"{objects[word]:,}", note) for word in words]
+    cards = [Card(f"Items {word}", f"{item_counts[word]:,}", lead=True) for word in words]
+    note = "in items of both versions"
+    return cards + [Card(f"Objects {word}", f"{object_counts[word]:,}", note) for word in words]
 
 
 def _items_table(before: DatasetVersion, after: DatasetVersion) -> Table:
@@ -71,9 +78,9 @@ def _items_table(before: DatasetVersion, after: DatasetVersion) -> Table:
         return [Cell(name), Cell(f"{old:,}"), Cell(f"{new:,}"), Cell(f"{new - old:+,}" if new != old else "same")]
 
     rows = [row("Items", len(before), len(after))]
-    old, new = before.stats()["columns"], after.stats()["columns"]
-    for name in dict.fromkeys((*old, *new)):
-        counts = [side.get(name, {}).get("classes", {}) for side in (old, new)]
+    old_columns, new_columns = before.stats()["columns"], after.stats()["columns"]
+    for name in dict.fromkeys((*old_columns, *new_columns)):
+        counts = [columns.get(name, {}).get("classes", {}) for columns in (old_columns, new_columns)]
         rows += [
             row(f"{name}: {label}", *(side.get(label, 0) for side in counts))
             for label in dict.fromkeys((*counts[0], *counts[1]))
@@ -81,23 +88,25 @@ def _items_table(before: DatasetVersion, after: DatasetVersion) -> Table:
     return Table(["", before.ref, after.ref, "Difference"], rows, {})
 
 
-def _schema_section(found: DatasetDiff) -> list[Section]:
-    schema = found.schema
+def _schema_section(diff: DatasetDiff) -> list[Section]:
+    schema = diff.schema
     if not schema:
         return []
     rows = [[Cell("Column added"), Cell(name)] for name in schema.columns_added]
     rows += [[Cell("Column removed"), Cell(name)] for name in schema.columns_removed]
     rows += [[Cell(f"Kind of {name}"), Cell(" → ".join(kinds))] for name, kinds in schema.kinds_changed.items()]
     rows += [[Cell(f"Classes added to {name}"), Cell(", ".join(new))] for name, new in schema.classes_added.items()]
-    rows += [[Cell(f"Classes removed from {name}"), Cell(", ".join(o))] for name, o in schema.classes_removed.items()]
-    return [Section("schema", "Columns and classes", "", [Table(["What", "Which"], rows, {})])]
+    rows += [
+        [Cell(f"Classes removed from {name}"), Cell(", ".join(old))] for name, old in schema.classes_removed.items()
+    ]
+    return [Section("schema", "Columns and classes", "", [Table(["Change", "Name"], rows, {})])]
 
 
-def _changes(before: Reader, after: Reader, found: DatasetDiff) -> Iterator[_Change]:
-    keys = list(found.changed)
-    old = {item.key: item for item in before.items(keys=keys)}
+def _changed_items(before: Reader, after: Reader, diff: DatasetDiff) -> Iterator[_ChangedItem]:
+    keys = list(diff.changed)
+    old_items = {item.key: item for item in before.items(keys=keys)}
     for item in after.items(keys=keys):
-        yield _Change(found.changed[item.key], old[item.key], item)
+        yield _ChangedItem(diff.changed[item.key], old_items[item.key], item)
 
 
 def _image_column(version: DatasetVersion) -> str | None:
@@ -108,115 +117,120 @@ def _image_column(version: DatasetVersion) -> str | None:
 
 
 def _objects_sections(
-    before: DatasetVersion, after: DatasetVersion, changes: Sequence[_Change], most: int
+    before: DatasetVersion, after: DatasetVersion, items: Sequence[_ChangedItem], max_images: int
 ) -> Iterator[Section]:
     image = _image_column(after)
-    for column in after.schema.of_kind(Kind.OBJECTS):
-        touched = [one for one in changes if column.name in one.change.objects]
-        if not touched or image is None:
+    for column in after.schema.columns_of_kind(Kind.OBJECTS):
+        affected = [item for item in items if column.name in item.change.objects]
+        if not affected or image is None:
             continue
-        most_changed = sorted(touched, key=lambda one: -_size(one.change.objects[column.name]))[:most]
-        pictures = [Picture(one.after.key, list(_shapes(one, column.name))) for one in most_changed]
-        drawn = draw_all(after, image, pictures, lambda picture: f"What changed in {picture.key}")
+        affected.sort(key=lambda item: -_change_count(item.change.objects[column.name]))
+        selected = affected[:max_images]
+        pictures = [Picture(item.after.key, list(_shapes(item, column.name))) for item in selected]
+        drawn = draw_all(after, image, pictures, lambda picture: f"Changes in {picture.key}")
         figures = [
             Figure(
-                drawn[place],
-                one.after.key,
-                _words(one.change.objects[column.name]),
-                facts=list(_facts(one, column.name)),
+                drawn[index],
+                item.after.key,
+                _count_text(item.change.objects[column.name]),
+                facts=list(_change_facts(item, column.name)),
             )
-            for place, one in enumerate(most_changed)
+            for index, item in enumerate(selected)
         ]
-        note = f"The {len(figures)} items with most changes, of {len(touched):,}."
-        gallery = Gallery("Pictures", note, figures, "Nothing to show.", legend=_LEGEND, large=True)
+        note = f"The {len(figures)} items with the most changes, of {len(affected):,}."
+        gallery = Gallery("Images", note, figures, "No images.", legend=_LEGEND, large=True)
         yield Section(f"objects-{column.name}", f"Changed {column.name}", "", [gallery])
 
 
-def _size(change: ObjectsChange) -> int:
+def _change_count(change: ObjectsChange) -> int:
     return len(change.added) + len(change.removed) + len(change.changed)
 
 
-def _words(change: ObjectsChange) -> str:
+def _count_text(change: ObjectsChange) -> str:
     counts = (("+", change.added), ("−", change.removed), ("~", change.changed))
     return " ".join(f"{sign}{len(ids)}" for sign, ids in counts if ids) or "order"
 
 
-def _by_id(item: Item, column: str) -> dict[str, Object]:
-    return {thing.id: thing for thing in item.values.get(column) or ()}
+def _objects_by_id(item: Item, column: str) -> dict[str, Object]:
+    return {obj.id: obj for obj in item.values.get(column) or ()}
 
 
-def _shapes(one: _Change, column: str) -> Iterator[Shape]:
-    change = one.change.objects[column]
-    old, new = _by_id(one.before, column), _by_id(one.after, column)
-    yield from (
-        Shape(thing, "same", faint=True)
-        for name, thing in new.items()
-        if name not in change.added and name not in change.changed
-    )
-    yield from (Shape(old[name], "changed was") for name in change.changed)
-    yield from (Shape(old[name], "removed") for name in change.removed)
-    yield from (Shape(new[name], "changed") for name in change.changed)
-    yield from (Shape(new[name], "added") for name in change.added)
+def _shapes(item: _ChangedItem, column: str) -> Iterator[Shape]:
+    """Yield the shapes in drawing order: unchanged objects below, added ones on top."""
+    change = item.change.objects[column]
+    old, new = _objects_by_id(item.before, column), _objects_by_id(item.after, column)
+    for object_id, obj in new.items():
+        if object_id not in change.added and object_id not in change.changed:
+            yield Shape(obj, "same", faint=True)
+    yield from (Shape(old[object_id], "changed was") for object_id in change.changed)
+    yield from (Shape(old[object_id], "removed") for object_id in change.removed)
+    yield from (Shape(new[object_id], "changed") for object_id in change.changed)
+    yield from (Shape(new[object_id], "added") for object_id in change.added)
 
 
-def _facts(one: _Change, column: str) -> Iterator[tuple[str, str]]:
-    change = one.change.objects[column]
-    old, new = _by_id(one.before, column), _by_id(one.after, column)
-    for word, ids, side in (("added", change.added, new), ("removed", change.removed, old)):
+def _change_facts(item: _ChangedItem, column: str) -> Iterator[tuple[str, str]]:
+    change = item.change.objects[column]
+    old, new = _objects_by_id(item.before, column), _objects_by_id(item.after, column)
+    for word, ids, objects in (("added", change.added, new), ("removed", change.removed, old)):
         if ids:
-            yield word, _counted(side[name].class_name for name in ids)
+            yield word, _join_counts(objects[object_id].class_name for object_id in ids)
     if change.changed:
-        yield "changed", _counted(_what_changed(old[name], new[name]) for name in change.changed)
+        yield "changed", _join_counts(_object_change(old[object_id], new[object_id]) for object_id in change.changed)
 
 
-def _counted(words: Iterator[str]) -> str:
+def _join_counts(words: Iterator[str]) -> str:
     return ", ".join(f"{count} × {word}" if count > 1 else word for word, count in Counter(words).most_common())
 
 
-def _what_changed(old: Object, new: Object) -> str:
+def _object_change(old: Object, new: Object) -> str:
     if old.class_name != new.class_name:
         return f"{old.class_name} → {new.class_name}"
-    names = ("geometry", "score", "track", "attributes")
-    return f"{new.class_name} ({', '.join(n for n in names if getattr(old, n) != getattr(new, n)) or 'order'})"
+    fields = ("geometry", "score", "track", "attributes")
+    changed = ", ".join(name for name in fields if getattr(old, name) != getattr(new, name))
+    return f"{new.class_name} ({changed or 'order'})"
 
 
-def _came_and_went(before: DatasetVersion, after: DatasetVersion, found: DatasetDiff, most: int) -> Iterator[Section]:
+def _added_and_removed_sections(
+    before: DatasetVersion, after: DatasetVersion, diff: DatasetDiff, max_images: int
+) -> Iterator[Section]:
     sides: tuple[tuple[Literal["added", "removed"], DatasetVersion, list[str]], ...]
-    sides = (("added", after, found.added), ("removed", before, found.removed))
+    sides = (("added", after, diff.added), ("removed", before, diff.removed))
     for word, version, keys in sides:
         image = _image_column(version)
         if not keys or image is None:
             continue
-        columns = [column.name for column in version.schema.of_kind(Kind.OBJECTS)]
-        items = {item.key: item for item in version.items(columns, keys[:most])}
+        columns = [column.name for column in version.schema.columns_of_kind(Kind.OBJECTS)]
+        items = {item.key: item for item in version.items(columns, keys[:max_images])}
         pictures = [
-            Picture(key, [Shape(thing, word) for name in columns for thing in items[key][name] or ()]) for key in items
+            Picture(key, [Shape(obj, word) for name in columns for obj in item[name] or ()])
+            for key, item in items.items()
         ]
-        drawn = draw_all(version, image, pictures, lambda picture: f"The item {picture.key}")
+        drawn = draw_all(version, image, pictures, lambda picture: f"Item {picture.key}")
         figures = [
-            Figure(drawn[place], key, facts=[("objects", _objects_of(items[key]))]) for place, key in enumerate(items)
+            Figure(drawn[index], key, facts=[("objects", _class_counts(item))])
+            for index, (key, item) in enumerate(items.items())
         ]
-        shown = f"The first {len(figures)} of {len(keys):,}." if len(keys) > len(figures) else ""
-        gallery = Gallery("Pictures", shown, figures, "Nothing to show.", large=True)
+        note = f"The first {len(figures)} of {len(keys):,}." if len(keys) > len(figures) else ""
+        gallery = Gallery("Images", note, figures, "No images.", large=True)
         yield Section(f"{word}-items", f"Items {word}", "", [gallery])
 
 
-def _objects_of(item: Item) -> str:
-    things = [thing for value in item.values.values() for thing in value or ()]
-    return _counted(thing.class_name for thing in things) if things else "none"
+def _class_counts(item: Item) -> str:
+    objects = [obj for value in item.values.values() for obj in value or ()]
+    return _join_counts(obj.class_name for obj in objects) if objects else "none"
 
 
-def _list(found: DatasetDiff) -> Table | Note:
-    rows = [[Cell("added"), Cell(key), Cell("")] for key in found.added]
-    rows += [[Cell("removed"), Cell(key), Cell("")] for key in found.removed]
-    rows += [[Cell("changed"), Cell(key), Cell(_columns(change))] for key, change in found.changed.items()]
+def _change_list(diff: DatasetDiff) -> Table | Note:
+    rows = [[Cell("added"), Cell(key), Cell("")] for key in diff.added]
+    rows += [[Cell("removed"), Cell(key), Cell("")] for key in diff.removed]
+    rows += [[Cell("changed"), Cell(key), Cell(_changed_columns(change))] for key, change in diff.changed.items()]
     if not rows:
-        return Note("The two versions hold the same.")
-    if len(rows) > _MOST_ROWS:
-        rows = [*rows[:_MOST_ROWS], [Cell("…"), Cell(f"and {len(rows) - _MOST_ROWS:,} more"), Cell("")]]
-    return Table(["", "Item", "What"], rows, {})
+        return Note("The two versions are identical.")
+    if len(rows) > _MAX_ROWS:
+        rows = [*rows[:_MAX_ROWS], [Cell("…"), Cell(f"and {len(rows) - _MAX_ROWS:,} more"), Cell("")]]
+    return Table(["", "Item", "Changes"], rows, {})
 
 
-def _columns(change: ItemChange) -> str:
+def _changed_columns(change: ItemChange) -> str:
     objects: Mapping[str, ObjectsChange] = change.objects
-    return ", ".join(f"{name} ({_words(objects[name])})" if name in objects else name for name in change.columns)
+    return ", ".join(f"{name} ({_count_text(objects[name])})" if name in objects else name for name in change.columns)

@@ -1,4 +1,4 @@
-"""A picture of an item, or of a part of one, also of images that are too large to be held."""
+"""Render the image of an item or a region of it, also of images that are too large to decode as a whole."""
 
 from __future__ import annotations
 
@@ -12,39 +12,48 @@ import numpy.typing as npt
 from saccade.core.errors import InvalidValueError, NotFoundError
 from saccade.core.geometry import transform_geometry
 from saccade.core.objects import BoundsXYXY, Object
-from saccade.core.progress import Progress, Silent
+from saccade.core.progress import NullProgress, Progress
 from saccade.core.schema import ImageRef, Kind
 from saccade.media.draw import draw_objects
 from saccade.media.image import LIMITS, shrink
 from saccade.media.loader import read_image
 from saccade.media.pyramid import Giant, build_pyramid, needs_pyramid
 from saccade.store.datasets.version import DatasetVersion
-from saccade.store.io.atomic import put_in_place
+from saccade.store.io.atomic import atomic_replace
 from saccade.store.io.urls import local_path
 from saccade.store.workspace import Workspace
 
 Pixels = npt.NDArray[np.uint8]
+_COPY_CHUNK_BYTES = 1 << 20
 
 
-def picture(
+def render_item(
     workspace: Workspace,
     version: DatasetVersion,
     key: str,
     *,
-    box_xyxy: BoundsXYXY | None = None,
+    region_xyxy: BoundsXYXY | None = None,
     max_size: int | None = None,
-    objects: bool = False,
+    with_objects: bool = False,
     progress: Progress | None = None,
 ) -> Pixels:
-    """The image of an item in RGB, (height, width, 3).
+    """Return the image of an item as RGB, uint8, shape (height, width, 3).
+
+    A region or a reduced size of an image that is too large to decode is read through its pyramid, which is built on
+    first use and cached in the workspace.
 
     Args:
-        box_xyxy: only this part, in pixels of the whole image.
-        max_size: the longest side; a larger picture is scaled down to it.
-        objects: draw the objects of the item over it.
+        workspace: The workspace.
+        version: The dataset version.
+        key: The key of the item.
+        region_xyxy: Crop to this region, in pixels of the original image; all of it if None.
+        max_size: Downscale the result so that its longest side has at most this many pixels.
+        with_objects: Draw the objects of the first column of objects.
+        progress: Receives progress of building a pyramid.
 
-    Of an image that is too large to be held, a part or a smaller size is read through its pyramid, which is made when
-    it is first needed and kept in the workspace. NotFoundError: no such item, or it has no image.
+    Raises:
+        NotFoundError: The item does not exist or has no image.
+        InvalidValueError: The region has no pixels of the image, or ``max_size`` is less than 1.
     """
     item = version.get(key)
     ref: ImageRef | None = item[version.schema.first(Kind.IMAGE).name]
@@ -52,84 +61,93 @@ def picture(
         raise NotFoundError(f"The item '{key}' has no image.")
     if max_size is not None and max_size < 1:
         raise InvalidValueError(f"The longest side must be at least 1 pixel, not {max_size}.")
-    box = _whole_pixels(box_xyxy or (0, 0, ref.width, ref.height), ref)
+    box = _to_pixel_box(region_xyxy or (0, 0, ref.width, ref.height), ref)
     if ref.width * ref.height > LIMITS.max_pixels:
-        giant = Giant(pyramid_of(workspace, version, ref, progress or Silent()))
-        pixels = giant.region(box, max_size=max_size)
-    elif box_xyxy is None:
+        pyramid = Giant(get_or_build_pyramid(workspace, version, ref, progress or NullProgress()))
+        pixels = pyramid.region(box, max_size=max_size)
+    elif region_xyxy is None:
         pixels = read_image(version, ref, max_size=max_size)
     else:
-        pixels = _part(read_image(version, ref), box, max_size)
-    shown = version.schema.of_kind(Kind.OBJECTS)
-    if not objects or not shown or not item[shown[0].name]:
+        pixels = _crop(read_image(version, ref), box, max_size)
+    column = next(iter(version.schema.columns_of_kind(Kind.OBJECTS)), None)
+    if not with_objects or column is None or not item[column.name]:
         return pixels
-    scale_x, scale_y = pixels.shape[1] / (box[2] - box[0]), pixels.shape[0] / (box[3] - box[1])
+    height, width = pixels.shape[:2]
+    scale_x = width / (box[2] - box[0])
+    scale_y = height / (box[3] - box[1])
     matrix = np.array([[scale_x, 0, -box[0] * scale_x], [0, scale_y, -box[1] * scale_y]])
-    moved = [_moved(one, matrix, (pixels.shape[1], pixels.shape[0])) for one in item[shown[0].name]]
-    return draw_objects(pixels, moved, classes={info.name: info for info in shown[0].classes})
+    objects = [_transform_object(obj, matrix, (width, height)) for obj in item[column.name]]
+    return draw_objects(pixels, objects, classes={info.name: info for info in column.classes})
 
 
-def _moved(one: Object, matrix: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> Object:
-    return replace(one, geometry=transform_geometry(one.geometry, matrix, size_wh))
+def _transform_object(obj: Object, matrix: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> Object:
+    return replace(obj, geometry=transform_geometry(obj.geometry, matrix, size_wh))
 
 
-def _whole_pixels(box: BoundsXYXY, ref: ImageRef) -> tuple[int, int, int, int]:
+def _to_pixel_box(box: BoundsXYXY, ref: ImageRef) -> tuple[int, int, int, int]:
     x1, y1 = max(0, int(np.floor(box[0]))), max(0, int(np.floor(box[1])))
     x2, y2 = min(ref.width, int(np.ceil(box[2]))), min(ref.height, int(np.ceil(box[3])))
     if x1 >= x2 or y1 >= y2:
         size = f"{ref.width} x {ref.height}"
-        raise InvalidValueError(f"The part {box} has no pixels of the image.", hint=f"The image has {size} pixels.")
+        raise InvalidValueError(f"The region {box} is outside the image.", hint=f"The image has {size} pixels.")
     return x1, y1, x2, y2
 
 
-def _part(pixels: Pixels, box: tuple[int, int, int, int], max_size: int | None) -> Pixels:
+def _crop(pixels: Pixels, box: tuple[int, int, int, int], max_size: int | None) -> Pixels:
     x1, y1, x2, y2 = box
     return shrink(pixels[y1:y2, x1:x2], max_size)
 
 
-def pyramid_of(workspace: Workspace, version: DatasetVersion, ref: ImageRef, progress: Progress) -> Path:
-    """A file of which parts can be read: that of the image itself, or the pyramid that the workspace keeps of it."""
-    kept = workspace.pyramids / f"{ref.digest}.tif"
-    if kept.exists():
-        return kept
-    with workspace.scratch.working() as folder:
-        path = _local(version, ref) or _copied(version, ref, folder / "image")
+def get_or_build_pyramid(workspace: Workspace, version: DatasetVersion, ref: ImageRef, progress: Progress) -> Path:
+    """Return a file that supports reading regions: the image file itself, or its cached pyramid.
+
+    Args:
+        workspace: The workspace, which caches pyramids by the digest of the image.
+        version: The dataset version that the image belongs to.
+        ref: The image.
+        progress: Receives progress of building the pyramid, in percent.
+    """
+    cached = workspace.pyramid_cache / f"{ref.digest}.tif"
+    if cached.exists():
+        return cached
+    with workspace.scratch.shared() as folder:
+        path = _local_path(version, ref) or _copy_media(version, ref, folder / "image")
         if not needs_pyramid(path) and path.parent != folder:
             return path
         progress.start("Building the pyramid", 100)
-        done = 0
+        percent = 0
 
-        def report(share: float) -> None:
-            nonlocal done
-            step = int(share * 100) - done
+        def report(fraction: float) -> None:
+            nonlocal percent
+            step = int(fraction * 100) - percent
             if step > 0:
                 progress.advance(step, ref.name)
-                done += step
+                percent += step
 
         temporary = folder / "pyramid.tif"
         if needs_pyramid(path):
             build_pyramid(path, temporary, progress=report)
         else:
             temporary = path
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        put_in_place(temporary, kept)
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        atomic_replace(temporary, cached)
         progress.finish()
-    return kept
+    return cached
 
 
-def _local(version: DatasetVersion, ref: ImageRef) -> Path | None:
-    """The file of an image, where it is on this machine."""
-    held = version.objects.open_path(ref.digest)
-    if held is not None:
-        return held
-    for uri in version.objects.places(ref.digest, ref.uri):
+def _local_path(version: DatasetVersion, ref: ImageRef) -> Path | None:
+    stored = version.objects.local_path(ref.digest)
+    if stored is not None:
+        return stored
+    for uri in version.objects.candidate_uris(ref.digest, ref.uri):
         path = local_path(uri)
+        # The size is compared because an external file may have been replaced.
         if path is not None and path.is_file() and path.stat().st_size == ref.size:
             return path
     return None
 
 
-def _copied(version: DatasetVersion, ref: ImageRef, target: Path) -> Path:
+def _copy_media(version: DatasetVersion, ref: ImageRef, target: Path) -> Path:
     with version.open_media(ref) as source, target.open("xb") as out:
-        shutil.copyfileobj(source, out, 1 << 20)
+        shutil.copyfileobj(source, out, _COPY_CHUNK_BYTES)
     return target

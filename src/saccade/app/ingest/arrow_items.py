@@ -1,4 +1,4 @@
-"""Items that somebody sent as Arrow: nothing of them is believed before it was looked at."""
+"""Items that a client uploaded as Arrow IPC streams. They are untrusted: every value is validated."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from saccade.core.reader import Item
 from saccade.core.schema import KEY, Column, FileRef, ImageRef, Kind, Schema, Value, VideoRef
 from saccade.store.arrow.codec import SCHEMA_METADATA, arrow_schema, decode_batch
 
-LARGEST_PART, LARGEST_SCHEMA = 1 << 30, 16 << 20
-"""Bytes of a file of items, and of a schema as JSON."""
-MOST_ROWS, MOST_COLUMNS, LONGEST_KEY = 65_536, 1000, 2000
+MAX_FILE_BYTES = 1 << 30
+MAX_SCHEMA_BYTES = 16 << 20
+MAX_BATCH_ROWS = 65_536
+MAX_COLUMNS = 1000
+MAX_KEY_LENGTH = 2000
+_MAX_FRAMES = 1 << 40
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REFS = {Kind.IMAGE: ImageRef, Kind.VIDEO: VideoRef, Kind.FILE: FileRef}
-_WRONG = (
+# Whatever Arrow and the codec raise for malformed input: a hostile file must be an invalid value, not a crash.
+_DECODE_ERRORS = (
     TypeError,
     ValueError,
     KeyError,
@@ -38,127 +42,134 @@ _WRONG = (
 )
 
 
-class SentItems:
-    """The items of files in Arrow's format for streams, all of one schema, which stands in their metadata.
+class UploadedItems:
+    """Iterates over the items of Arrow IPC stream files. All have the schema in the metadata of the first file.
+
+    Args:
+        files: The files, in order.
 
     Raises:
-        InvalidValueError: what is in them is not what it says, or not what a dataset holds.
+        InvalidValueError: A file is malformed, or a value is not valid in a dataset. Also raised while iterating.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
         if not files:
-            raise InvalidValueError("No items were sent.", hint="Send files called items-….arrow.")
+            raise InvalidValueError("The upload has no items.", hint="Send files called items-….arrow.")
         self._files = list(files)
-        self.schema = self._schema_of(self._files[0])
+        self.schema = self._file_schema(self._files[0])
 
     def __iter__(self) -> Iterator[Item]:
         for file in self._files:
-            yield from self._items_of(file)
+            yield from self._file_items(file)
 
-    def _schema_of(self, file: Path) -> Schema:
-        if file.stat().st_size > LARGEST_PART:
-            raise InvalidValueError(f"'{file.name}' has more than {LARGEST_PART:,} bytes.", hint="Send several files.")
+    def _file_schema(self, file: Path) -> Schema:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise InvalidValueError(
+                f"'{file.name}' has more than {MAX_FILE_BYTES:,} bytes.", hint="Send several files."
+            )
         try:
             with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as stream:
-                told = stream.schema
-            schema = _read_schema(told)
+                file_schema = stream.schema
+            schema = _read_schema(file_schema)
         except InvalidValueError:
             raise
-        except _WRONG as error:
-            raise _unreadable(file, error) from error
-        if not told.equals(arrow_schema(schema, position=False)):
-            raise InvalidValueError(f"The columns of '{file.name}' are not those of the schema in its metadata.")
+        except _DECODE_ERRORS as error:
+            raise _unreadable_error(file, error) from error
+        if not file_schema.equals(arrow_schema(schema, position=False)):
+            raise InvalidValueError(f"The columns of '{file.name}' do not match the schema in its metadata.")
         return schema
 
-    def _items_of(self, file: Path) -> Iterator[Item]:
-        if self._schema_of(file) != self.schema:
-            raise InvalidValueError(f"'{file.name}' has another schema than '{self._files[0].name}'.")
+    def _file_items(self, file: Path) -> Iterator[Item]:
+        if self._file_schema(file) != self.schema:
+            raise InvalidValueError(f"The schema of '{file.name}' differs from that of '{self._files[0].name}'.")
         with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as stream:
             while True:
                 try:
                     batch = stream.read_next_batch()
                 except StopIteration:
                     return
-                except _WRONG as error:
-                    raise _unreadable(file, error) from error
-                yield from self._checked(file, batch)
+                except _DECODE_ERRORS as error:
+                    raise _unreadable_error(file, error) from error
+                yield from self._decode_batch(file, batch)
 
-    def _checked(self, file: Path, batch: pa.RecordBatch) -> list[Item]:
-        """The items of a batch, each value made anew by what makes values of its kind."""
+    def _decode_batch(self, file: Path, batch: pa.RecordBatch) -> list[Item]:
         try:
-            batch.validate(full=True)  # before anything looks into it: Arrow itself believes offsets
-            if len(batch) > MOST_ROWS or batch.nbytes > LARGEST_PART:
+            batch.validate(full=True)  # before any value is read: Arrow trusts the offsets in a file
+            if len(batch) > MAX_BATCH_ROWS or batch.nbytes > MAX_FILE_BYTES:
                 raise InvalidValueError(f"A batch of '{file.name}' is too large: {len(batch):,} rows.")
             if batch.column(KEY).null_count:
                 raise InvalidValueError(f"An item of '{file.name}' has no key.")
             items = decode_batch(batch, self.schema.columns)
         except InvalidValueError:
             raise
-        except _WRONG as error:
-            raise _unreadable(file, error) from error
-        return [self._item(item) for item in items]
+        except _DECODE_ERRORS as error:
+            raise _unreadable_error(file, error) from error
+        return [self._validate_item(item) for item in items]
 
-    def _item(self, item: Item) -> Item:
-        if not item.key or len(item.key) > LONGEST_KEY:
-            raise InvalidValueError(f"A key has 1 to {LONGEST_KEY} characters, not {len(item.key):,}.")
-        values = {column.name: _checked_value(item.key, column, item[column.name]) for column in self.schema.columns}
+    def _validate_item(self, item: Item) -> Item:
+        if not item.key or len(item.key) > MAX_KEY_LENGTH:
+            raise InvalidValueError(f"A key must have 1 to {MAX_KEY_LENGTH} characters, not {len(item.key):,}.")
+        values = {column.name: _validate_value(item.key, column, item[column.name]) for column in self.schema.columns}
         return Item(item.key, values)
 
 
-def _unreadable(file: Path, error: BaseException) -> InvalidValueError:
+def _unreadable_error(file: Path, error: BaseException) -> InvalidValueError:
     return InvalidValueError(f"'{file.name}' cannot be read: {str(error)[:500] or type(error).__name__}.")
 
 
-def _read_schema(told: pa.Schema) -> Schema:
-    text = (told.metadata or {}).get(SCHEMA_METADATA)
-    if text is None or len(text) > LARGEST_SCHEMA:
-        raise InvalidValueError(f"The Arrow schema has no metadata '{SCHEMA_METADATA.decode()}' of a sensible size.")
+def _read_schema(file_schema: pa.Schema) -> Schema:
+    text = (file_schema.metadata or {}).get(SCHEMA_METADATA)
+    if text is None or len(text) > MAX_SCHEMA_BYTES:
+        raise InvalidValueError(
+            f"The Arrow schema needs metadata '{SCHEMA_METADATA.decode()}' of at most {MAX_SCHEMA_BYTES:,} bytes."
+        )
     schema = Schema.from_json(json.loads(text))
-    if len(schema.columns) > MOST_COLUMNS:
-        raise InvalidValueError(f"A dataset has at most {MOST_COLUMNS} columns, not {len(schema.columns):,}.")
+    if len(schema.columns) > MAX_COLUMNS:
+        raise InvalidValueError(f"A dataset has at most {MAX_COLUMNS} columns, not {len(schema.columns):,}.")
     for column in schema.columns:
-        if not all(_is_class(info.to_json()) for info in column.classes):
-            raise InvalidValueError(f"The classes of the column '{column.name}' are not as they are to be.")
+        if not all(_is_valid_class(info.to_json()) for info in column.classes):
+            raise InvalidValueError(f"The column '{column.name}' has invalid classes.")
     return schema
 
 
-def _is_class(told: dict[str, Any]) -> bool:
-    texts = (told["name"], *(told[name] for name in ("parent", "color") if told[name] is not None), *told["keypoints"])
-    return all(isinstance(text, str) and len(text) <= LONGEST_KEY for text in texts)
+def _is_valid_class(info: dict[str, Any]) -> bool:
+    optional = (info[name] for name in ("parent", "color") if info[name] is not None)
+    texts = (info["name"], *optional, *info["keypoints"])
+    return all(isinstance(text, str) and len(text) <= MAX_KEY_LENGTH for text in texts)
 
 
-def _checked_value(key: str, column: Column, value: Value) -> Value:
+def _validate_value(key: str, column: Column, value: Value) -> Value:
     if value is None:
         return None
     try:
         if column.kind is Kind.OBJECTS:
-            return tuple(_remade(one) for one in value)
+            return tuple(_revalidate(obj) for obj in value)
         if column.kind in _REFS:
-            return _checked_ref(value)
-        if column.kind is Kind.LABELS and any(one is None for one in value):
+            return _validate_ref(value)
+        if column.kind is Kind.LABELS and any(label is None for label in value):
             raise InvalidValueError("a label is missing")
     except SaccadeError as error:
         raise InvalidValueError(f"Column '{column.name}' of item '{key}': {error.message}") from error
-    except _WRONG as error:
+    except _DECODE_ERRORS as error:
         raise InvalidValueError(f"Column '{column.name}' of item '{key}': {str(error)[:300]}.") from error
     return value
 
 
-def _remade(one: Object) -> Object:
-    """An object by way of the constructors, which look at every number; those of the store were skipped over."""
-    return replace(one, geometry=replace(one.geometry))
+def _revalidate(obj: Object) -> Object:
+    """Copy an object through the constructors, which check every number; the codec skips them for speed."""
+    return replace(obj, geometry=replace(obj.geometry))
 
 
-def _checked_ref(ref: Any) -> Any:
-    """A reference to a file by its digest; of the rest only its name and frame are taken as they are given."""
+def _validate_ref(ref: Any) -> Any:
     if not isinstance(ref.digest, str) or not _DIGEST.fullmatch(ref.digest):
-        raise InvalidValueError("A file is named by its SHA-256 digest, in small hexadecimal digits.")
+        raise InvalidValueError("The digest of a file must be a SHA-256 in lower-case hexadecimal.")
     if type(ref.size) is not int or ref.size < 0:
-        raise InvalidValueError("A file has a size.")
-    if not isinstance(ref.name, str) or len(ref.name) > LONGEST_KEY:
-        raise InvalidValueError(f"A file has a name of at most {LONGEST_KEY} characters.")
+        raise InvalidValueError(f"Invalid file size {ref.size!r}.")
+    if not isinstance(ref.name, str) or len(ref.name) > MAX_KEY_LENGTH:
+        raise InvalidValueError(f"The name of a file must have at most {MAX_KEY_LENGTH} characters.")
     if ref.uri is not None:
-        raise InvalidValueError("Files are sent, not named by where they lie.")
-    if isinstance(ref, ImageRef) and ref.frame is not None and not 0 <= ref.frame < 1 << 40:
+        # A URI would let a client read any file that the server can reach.
+        raise InvalidValueError("An uploaded file cannot have a URI.", hint="Send the content of the file.")
+    if isinstance(ref, ImageRef) and ref.frame is not None and not 0 <= ref.frame < _MAX_FRAMES:
         raise InvalidValueError(f"There is no frame {ref.frame}.")
     return ref

@@ -1,4 +1,4 @@
-"""Export: a dataset version as files in an outside format."""
+"""Export of a dataset version to an external format."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from saccade.app.datasets.splits import SPLIT, check_split
-from saccade.app.io.atomic_dir import new_folder
+from saccade.app.io.atomic_dir import atomic_output_dir
 from saccade.core.errors import FormatError
-from saccade.core.progress import Progress, Silent
+from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Reader
-from saccade.core.report import Action, Report
+from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ImageRef, Kind
-from saccade.formats.base import FORMATS, Reading, Record
+from saccade.formats.base import FORMATS, Record, RecordStream
 from saccade.media.image import IMAGE_FORMATS, encode
 from saccade.media.loader import read_image
 from saccade.store.workspace import Workspace
 
 FRAME_QUALITY = 95
-"""Of the JPEGs that frames of videos become."""
+"""JPEG quality of exported video frames."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """An image of a dataset as a media source; read when it is written."""
+    """Media source of an image of a dataset, read when it is written."""
 
     reader: Reader
     ref: ImageRef
@@ -44,7 +44,7 @@ class StoredImage:
 
 @dataclass(frozen=True, slots=True)
 class StoredFrame:
-    """A frame of a file that holds several, as a picture: a JPEG for one of a video, else a PNG."""
+    """Media source of one frame of a file: a JPEG of a video frame, or a PNG of a page of an image file."""
 
     reader: Reader
     ref: ImageRef
@@ -65,16 +65,27 @@ class StoredFrame:
         return encode(read_image(self.reader, self.ref), "png" if self._is_page else "jpeg", FRAME_QUALITY)
 
 
-def reading_of(
+def open_records(
     reader: Reader,
     progress: Progress,
-    report: Report,
+    report: ConversionReport,
     split: str | None = None,
     keys: Sequence[str] | None = None,
-) -> Reading:
-    """A reader as what formats write: all its items or those with some keys, of all splits or of one."""
-    if not reader.schema.of_kind(Kind.IMAGE) and reader.schema.of_kind(Kind.VIDEO):
-        raise FormatError("Whole videos are not exported.", hint="Import their frames: without --option frames=none.")
+) -> RecordStream:
+    """Convert the items of a reader to the records that formats write.
+
+    Args:
+        reader: The dataset.
+        progress: Advances by each item.
+        report: Receives a warning if frames of videos are exported.
+        split: Only items of this split; all if None.
+        keys: Only items with these keys; all if None.
+
+    Raises:
+        FormatError: The dataset has videos but no images.
+    """
+    if not reader.schema.columns_of_kind(Kind.IMAGE) and reader.schema.columns_of_kind(Kind.VIDEO):
+        raise FormatError("Whole videos cannot be exported.", hint="Import their frames: without --option frames=none.")
     image = reader.schema.first(Kind.IMAGE).name
 
     def records() -> Iterator[Record]:
@@ -92,9 +103,9 @@ def reading_of(
             media = StoredImage(reader, ref) if ref.frame is None else StoredFrame(reader, ref)
             yield Record(item.key, media, values, (ref.width, ref.height))
         if frames:
-            report.add(Action.NOTICED, "frames are written as pictures", detail=f"{frames} frames")
+            report.add(FindingType.WARNING, "frames exported as images", detail=f"{frames} frames")
 
-    return Reading(reader.schema, records(), len(reader) if keys is None else len(keys))
+    return RecordStream(reader.schema, records(), len(reader) if keys is None else len(keys))
 
 
 def export_dataset(
@@ -108,24 +119,38 @@ def export_dataset(
     strict: bool = False,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-) -> Report:
-    """Write a dataset version into ``destination``, which must not exist or be empty; all of it or nothing.
+) -> ConversionReport:
+    """Export a dataset version. The destination is written completely or not at all.
 
     Args:
-        split: only the items of this split.
-        where: only the items for which this query holds.
+        workspace: The workspace.
+        ref: The dataset version, such as ``NAME@7``.
+        destination: A folder that does not exist or is empty.
+        format: The name of the format.
+        split: Export only this split.
+        where: Export only items that match this query.
+        strict: Fail if the format cannot represent everything.
+        options: Options of the format.
+        progress: Advances by each item.
 
-    Returns what the format could not hold; with ``strict`` that raises FormatError instead.
+    Returns:
+        A report of everything that the format could not represent.
+
+    Raises:
+        FormatError: The export failed, or lost data and ``strict`` is set.
+        ConflictError: The destination is not empty.
+        NotFoundError: The version, format or split does not exist.
     """
-    part = FORMATS.get(format)
+    writer = FORMATS.get(format)
     version = workspace.datasets.open(ref)
     check_split(version, split)
     keys = None if where is None else version.where(where)
-    progress, report = progress or Silent(), Report()
-    with new_folder(destination) as folder:
+    progress = progress or NullProgress()
+    report = ConversionReport()
+    with atomic_output_dir(destination) as folder:
         progress.start("Exporting", len(version) if keys is None else len(keys))
         try:
-            part.write(reading_of(version, progress, report, split, keys), folder, report, **(options or {}))
+            writer.write(open_records(version, progress, report, split, keys), folder, report, **(options or {}))
         finally:
             progress.finish()
         count, first = report.losses()

@@ -1,4 +1,4 @@
-"""Import: from a folder in some outside format to the first version of a dataset."""
+"""Import of an external dataset as a dataset version."""
 
 from __future__ import annotations
 
@@ -11,32 +11,43 @@ from pathlib import Path
 from typing import Any
 
 from saccade.app.datasets.splits import SPLIT
-from saccade.app.ingest.fetch import fetch, fetch_list, fetch_web, is_url, is_url_list, local_source
-from saccade.app.ingest.media import Intake
-from saccade.app.ingest.prefetch import Helpers, taken_ahead
-from saccade.app.net.download import is_web
-from saccade.app.net.safe_http import shown
+from saccade.app.ingest.fetch import (
+    fetch_fsspec,
+    fetch_http,
+    fetch_url_list,
+    is_remote_url,
+    is_url_list,
+    local_source_path,
+)
+from saccade.app.ingest.media import MediaIngestor
+from saccade.app.ingest.prefetch import IngestPool, ingest_prefetched
+from saccade.app.net.download import is_http_url
+from saccade.app.net.safe_http import redact_url
 from saccade.core.errors import ConflictError, FormatError, InvalidValueError, NotFoundError, SaccadeError
-from saccade.core.progress import Progress, Silent
+from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
-from saccade.core.report import Action, Report
+from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Column, ImageRef, Kind, Schema, VideoRef
 from saccade.core.splits import GroupSplits
 from saccade.formats.archives import is_archive, unpack
-from saccade.formats.base import FORMATS, Reading, Record
+from saccade.formats.base import FORMATS, Record, RecordStream
 from saccade.formats.detect import detect_format
-from saccade.runtime.gc_control import collected_now_and_then, collector_paused
-from saccade.store.blobs.blob_batch import ObjectBatch
+from saccade.runtime.gc_control import collect_periodically, gc_paused
+from saccade.store.blobs.blob_batch import BlobBatch
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class SplitRequest:
-    """How to split an import: shares by name, and a regular expression that finds an item's group in its key.
+    """How to split an import.
 
-    Where the expression has a group, that is the item's group. Where it is empty, the frames of a video or sequence are
-    one group, and any other item is its own.
+    Attributes:
+        shares: The share of each split by name, such as ``{"train": 0.8, "val": 0.2}``.
+        group_pattern: A regular expression that finds an item's group in its key: its first capturing group, or all of
+            the match if it has none. If empty, the frames of a video or sequence are one group, and any other item is
+            a group of its own.
+        seed: The seed of the random assignment.
     """
 
     shares: Mapping[str, float]
@@ -44,24 +55,43 @@ class SplitRequest:
     seed: int = 0
 
     def assign(self, records: Iterable[Record]) -> Callable[[Record], str]:
-        """What tells the split of each of some records; where they come from, they may come again."""
+        """Assign the groups of records to splits.
+
+        Args:
+            records: All records, read once to collect the groups.
+
+        Returns:
+            A function that returns the split of a record.
+
+        Raises:
+            InvalidValueError: The pattern is invalid or does not match a key.
+        """
         try:
             pattern = re.compile(self.group_pattern)
         except re.error as error:
             raise InvalidValueError(f"'{self.group_pattern}' is not a regular expression: {error}.") from None
-        splits = GroupSplits((_group(pattern, one) for one in records), self.shares, self.seed)
-        return lambda record: splits.of(_group(pattern, record))
+        splits = GroupSplits((_group_of(pattern, record) for record in records), self.shares, self.seed)
+        return lambda record: splits.split_of(_group_of(pattern, record))
 
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What an import made, and everything it noticed on the way."""
+    """Result of an import.
+
+    Attributes:
+        version: The new version.
+        format: The format of the source.
+        reason: Why this format was chosen.
+        report: Everything that was skipped, inferred or changed.
+        skipped: The number of items whose image or video cannot be used.
+        splits: The number of items in each split.
+    """
 
     version: DatasetVersion
     format: str
     reason: str
-    report: Report
-    set_aside: int
+    report: ConversionReport
+    skipped: int
     splits: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -78,93 +108,129 @@ def import_dataset(
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     replace: bool = False,
-    called: str = "",
+    display_name: str = "",
 ) -> ImportResult:
-    """Import ``source`` as a new dataset; nothing is there afterwards unless all of it is.
+    """Import a source as a dataset. Either all of it is imported or nothing.
+
+    An image that cannot be read is skipped and reported; the import continues.
 
     Args:
-        replace: where there is a dataset of that name, make what is read its next version.
-        called: what to call the source where its place says nothing; the version names others without their folder,
-            which is of this machine.
-        link: keep the images where they are, by reference, instead of copying them.
-        strict: refuse with FormatError instead of importing with losses.
-        private_network: fetch from addresses of the web that are not public too, such as those of the local network.
+        workspace: The workspace.
+        source: A folder, a file, or a ZIP or tar archive; an HTTP URL or a URL that fsspec supports
+            (``s3://bucket/data``) of one of these; or a text file with an HTTP URL in each line, optionally followed
+            by the key of the item.
+        name: The name of the dataset.
+        format: The format of the source; detected if "auto".
+        link: Refer to the images at their present paths instead of copying them.
+        split: Assign items to splits.
+        strict: Fail instead of importing with losses.
+        private_network: Also fetch from addresses that are not public, such as those of the local network.
+        options: Options of the format.
+        progress: Advances by each item.
+        replace: If the dataset exists, import as its next version.
+        display_name: The name of the source in the version's message and the run, for a source in a temporary folder.
 
-    ``source`` is a folder, a file, a ZIP or tar archive, which is unpacked first; a URL of one of them, of the web
-    or one that fsspec knows (``s3://bucket/data``), which is fetched first; or a text file with an address of the
-    web in each line, and after it the key of its item where the name of the file is not to be it. An image that
-    cannot be read is set aside and reported; the rest goes on.
+    Returns:
+        The new version and a report.
+
+    Raises:
+        ConflictError: The dataset exists and ``replace`` is not set.
+        FormatError: The source cannot be read, no image can be used, or ``strict`` is set and data would be lost.
+        NotFoundError: The source or the format does not exist.
+        InvalidValueError: The source cannot be linked, or the split is invalid.
     """
     if not replace and workspace.datasets.exists(name):
         raise ConflictError(f"There is already a dataset '{name}'.", hint="Choose another name with --dataset.")
-    progress, given, report = progress or Silent(), dict(options or {}), Report()
+    progress = progress or NullProgress()
+    format_options = dict(options or {})
+    report = ConversionReport()
     with (
-        at_hand(workspace, source, link, report, progress, private_network) as place,
-        Helpers.for_source(place) as helpers,
-        collector_paused(),
+        materialize_source(workspace, source, link, report, progress, private_network) as path,
+        IngestPool.for_source(path) as pool,
+        gc_paused(),
     ):
-        chosen, reason = chosen_format(place, format)
-        splits = None
+        format_name, reason = resolve_format(path, format)
+        assign_split = None
         if split is not None:
-            splits = split.assign(FORMATS.get(chosen).read(place, Report(), **given).records)
-        reading = FORMATS.get(chosen).read(place, report, **given)
-        named = called or (shown(str(source)) if is_web(str(source)) else str(source))
-        config = {"source": named, "format": chosen, "link": link, "options": given}
+            # The source is read twice: groups are assigned to splits only once all of them are known.
+            assign_split = split.assign(
+                FORMATS.get(format_name).read(path, ConversionReport(), **format_options).records
+            )
+        stream = FORMATS.get(format_name).read(path, report, **format_options)
+        source_name = display_name or (redact_url(str(source)) if is_http_url(str(source)) else str(source))
+        config = {"source": source_name, "format": format_name, "link": link, "options": format_options}
         if split is not None:
             config["split"] = {"shares": dict(split.shares), "group": split.group_pattern, "seed": split.seed}
         run = workspace.runs.start("import", name, config, [])
         try:
-            with workspace.runs.noting_failure(run.id), workspace.objects.batch(packed=True) as objects:
-                importer = _Importer(objects, report, link, splits, helpers)
-                items = importer.items(reading, progress)
+            with workspace.runs.record_failure(run.id), workspace.blobs.batch(packed=True) as blobs:
+                session = _ImportSession(blobs, report, link, assign_split, pool)
+                items = session.items(stream, progress)
                 if strict:
-                    items = _refuse_losses(items, report)
-                said = called or (named if is_url(source) else local_source(source).resolve().name)
-                message = f"import {said} ({chosen})"
+                    items = _raise_on_losses(items, report)
+                # The message is visible to all members: name a local source without its folder.
+                local_name = source_name if is_remote_url(source) else local_source_path(source).resolve().name
                 version = workspace.datasets.write(
                     name,
-                    importer.schema(reading),
+                    session.schema(stream),
                     items,
                     mode="replace" if replace else "create",
-                    message=message,
+                    message=f"import {display_name or local_name} ({format_name})",
                     run_id=run.id,
                 )
         finally:
             progress.finish()
     with (run.folder / "report.json").open("w", encoding="utf-8", errors="backslashreplace") as file:
-        file.writelines(report.text())
+        file.writelines(report.iter_json())
     workspace.runs.finish(run.id, "finished", metrics={"items": len(version)}, outputs=[version.ref])
-    return ImportResult(version, chosen, reason, report, importer.set_aside, dict(importer.seen_splits))
+    return ImportResult(version, format_name, reason, report, session.skipped, dict(session.split_counts))
 
 
 @contextmanager
-def at_hand(
-    workspace: Workspace, source: Path | str, link: bool, report: Report, progress: Progress, private: bool
+def materialize_source(
+    workspace: Workspace,
+    source: Path | str,
+    link: bool,
+    report: ConversionReport,
+    progress: Progress,
+    allow_private: bool,
 ) -> Iterator[Path]:
-    """The source on this machine and unpacked, in a temporary folder where it was not."""
-    is_list = not is_url(source) and is_url_list(local_source(source))
-    if not is_url(source) and not is_list:
-        with _unpacked(workspace, local_source(source), link, report) as place:
-            yield place
+    """Provide a source as a local, unpacked path. Temporary files are deleted at the end.
+
+    Args:
+        workspace: Provides the temporary folder.
+        source: The source of :func:`import_dataset`.
+        link: Whether the images are to be linked, which needs a source that stays where it is.
+        report: Receives what could not be fetched or unpacked.
+        progress: Receives progress of fetching.
+        allow_private: Also fetch from addresses that are not public.
+
+    Raises:
+        InvalidValueError: The source is a URL or an archive and ``link`` is set.
+    """
+    is_list = not is_remote_url(source) and is_url_list(local_source_path(source))
+    if not is_remote_url(source) and not is_list:
+        with _unpack_archive(workspace, local_source_path(source), link, report) as path:
+            yield path
         return
     if link:
-        name = shown(str(source)) if is_web(str(source)) else source
+        name = redact_url(str(source)) if is_http_url(str(source)) else source
         raise InvalidValueError(f"The images at a URL cannot be linked: {name}.", hint="Import it without --link.")
-    with workspace.scratch.working() as folder:
+    with workspace.scratch.shared() as folder:
         if is_list:
-            yield fetch_list(local_source(source), folder, report, progress, private=private)
+            yield fetch_url_list(local_source_path(source), folder, report, progress, allow_private=allow_private)
             return
-        if is_web(str(source)):
-            fetched = fetch_web(str(source), folder, progress, private=private)
+        if is_http_url(str(source)):
+            fetched = fetch_http(str(source), folder, progress, allow_private=allow_private)
         else:
-            fetched = fetch(str(source), folder, report, progress)
-        with _unpacked(workspace, fetched, link, report) as place:
-            yield place
+            fetched = fetch_fsspec(str(source), folder, report, progress)
+        with _unpack_archive(workspace, fetched, link, report) as path:
+            yield path
 
 
 @contextmanager
-def _unpacked(workspace: Workspace, source: Path, link: bool, report: Report) -> Iterator[Path]:
-    """The source, or for an archive a temporary folder with what it holds."""
+def _unpack_archive(workspace: Workspace, source: Path, link: bool, report: ConversionReport) -> Iterator[Path]:
+    """Yield the source, or a temporary folder with its content if it is an archive."""
     if not is_archive(source):
         yield source
         return
@@ -172,22 +238,27 @@ def _unpacked(workspace: Workspace, source: Path, link: bool, report: Report) ->
         raise InvalidValueError(
             f"The images of an archive cannot be linked: {source}.", hint="Unpack it, or import it without --link."
         )
-    with workspace.scratch.working() as folder:
+    with workspace.scratch.shared() as folder:
         yield unpack(source, folder, report)
 
 
-def chosen_format(source: Path, format: str) -> tuple[str, str]:
-    """The name of the format to read a source as, and why."""
+def resolve_format(source: Path, format: str) -> tuple[str, str]:
+    """Return the name of the format of a source, and the reason for it.
+
+    Raises:
+        NotFoundError: The format or the source does not exist.
+        FormatError: The format is "auto" and cannot be detected.
+    """
     if format != "auto":
         FORMATS.get(format)
         if not source.exists():
             raise NotFoundError(f"There is no file or folder {source}.", hint="Check the path.")
-        return format, "as asked"
-    chosen, answers = detect_format(source)
-    return chosen, next(answer.reason for name, answer in answers if name == chosen)
+        return format, "as requested"
+    detected, candidates = detect_format(source)
+    return detected, next(candidate.reason for name, candidate in candidates if name == detected)
 
 
-def _group(pattern: re.Pattern[str], record: Record) -> str:
+def _group_of(pattern: re.Pattern[str], record: Record) -> str:
     if not pattern.pattern:
         return record.group or record.key
     match = pattern.search(record.key)
@@ -196,68 +267,72 @@ def _group(pattern: re.Pattern[str], record: Record) -> str:
     return match.group(1) if pattern.groups else match.group(0)
 
 
-def _refuse_losses(items: Iterator[Item], report: Report) -> Iterator[Item]:
+def _raise_on_losses(items: Iterator[Item], report: ConversionReport) -> Iterator[Item]:
     yield from items
     count, first = report.losses()
     if first is not None:
         raise FormatError(
-            f"The import would lose or change {count} things; the first: {first.reason} ({first.key or first.detail}).",
+            f"The import would lose or change {count} values; the first: {first.reason} ({first.key or first.detail}).",
             hint="Correct the source, or import without --strict.",
         )
 
 
-class _Importer:
-    """Turns records into items: checks each image, stores or links it, and says what was wrong."""
+class _ImportSession:
+    """Turns records into items: ingests the media, assigns splits, and reports what was wrong."""
 
     def __init__(
         self,
-        objects: ObjectBatch,
-        report: Report,
+        blobs: BlobBatch,
+        report: ConversionReport,
         link: bool,
-        splits: Callable[[Record], str] | None,
-        helpers: Helpers,
+        assign_split: Callable[[Record], str] | None,
+        pool: IngestPool,
     ) -> None:
-        self.objects, self.report, self.link, self.splits, self.helpers = objects, report, link, splits, helpers
-        self.set_aside = 0
-        self.seen_splits: Counter[str] = Counter()
+        self.blobs = blobs
+        self.report = report
+        self.link = link
+        self.assign_split = assign_split
+        self.pool = pool
+        self.skipped = 0
+        self.split_counts: Counter[str] = Counter()
 
-    def schema(self, reading: Reading) -> Schema:
-        schema = reading.schema
-        return schema if self.splits is None else schema.with_columns(Column(SPLIT, Kind.TEXT))
+    def schema(self, stream: RecordStream) -> Schema:
+        schema = stream.schema
+        return schema if self.assign_split is None else schema.with_columns(Column(SPLIT, Kind.TEXT))
 
-    def items(self, reading: Reading, progress: Progress) -> Iterator[Item]:
-        progress.start("Importing", reading.total)
-        media = reading.schema.first(Kind.IMAGE, Kind.VIDEO)
-        intake = Intake(self.objects, link=self.link, whole=media.kind is Kind.VIDEO)
-        records = collected_now_and_then(reading.records)
-        for record, (ref, notes) in taken_ahead(records, intake, self.objects, reading.total, self.helpers):
+    def items(self, stream: RecordStream, progress: Progress) -> Iterator[Item]:
+        progress.start("Importing", stream.total)
+        column = stream.schema.first(Kind.IMAGE, Kind.VIDEO)
+        ingestor = MediaIngestor(self.blobs, link=self.link, keep_video=column.kind is Kind.VIDEO)
+        records = collect_periodically(stream.records)
+        for record, (ref, warnings) in ingest_prefetched(records, ingestor, self.blobs, stream.total, self.pool):
             progress.advance(1, record.key)
-            for reason, detail in notes:
-                self.report.add(Action.NOTICED, reason, key=record.key, detail=detail)
+            for reason, detail in warnings:
+                self.report.add(FindingType.WARNING, reason, key=record.key, detail=detail)
             if isinstance(ref, SaccadeError):
-                self.set_aside += 1
-                reason = f"{media.kind} that cannot be used"
-                self.report.add(Action.SET_ASIDE, reason, key=record.key, detail=str(ref))
+                self.skipped += 1
+                reason = f"{column.kind} that cannot be used"
+                self.report.add(FindingType.SET_ASIDE, reason, key=record.key, detail=str(ref))
                 continue
             self._compare_size(record, ref)
-            values = {media.name: ref, **record.values}
-            if self.splits is not None:
-                values[SPLIT] = self.splits(record)
-            self.seen_splits[values.get(SPLIT) or ""] += 1
+            values = {column.name: ref, **record.values}
+            if self.assign_split is not None:
+                values[SPLIT] = self.assign_split(record)
+            self.split_counts[values.get(SPLIT) or ""] += 1
             yield Item(record.key, values)
-        if self.set_aside and not self.seen_splits:
+        if self.skipped and not self.split_counts:
             raise FormatError(
-                f"None of the {self.set_aside} images can be used; the first: {_first_set_aside(self.report)}",
-                hint="Check that the files are whole and really images.",
+                f"None of the {self.skipped} images can be used; the first: {_first_skipped(self.report)}",
+                hint="Check that the files are complete and really images.",
             )
-        self.objects.finish()  # before the version that refers to them comes to be
+        self.blobs.finish()  # make the files durable before the version that refers to them
 
     def _compare_size(self, record: Record, ref: ImageRef | VideoRef | None) -> None:
         if ref is None or record.size_wh is None or record.size_wh == (ref.width, ref.height):
             return
-        stated = f"{record.size_wh[0]} x {record.size_wh[1]} stated, {ref.width} x {ref.height} true"
-        self.report.add(Action.NOTICED, "image size differs from what the labels state", key=record.key, detail=stated)
+        sizes = f"{record.size_wh[0]} x {record.size_wh[1]} stated, {ref.width} x {ref.height} actual"
+        self.report.add(FindingType.WARNING, "image size differs from the labels", key=record.key, detail=sizes)
 
 
-def _first_set_aside(report: Report) -> str:
-    return next(f"{finding.key}: {finding.detail}" for finding in report if finding.action is Action.SET_ASIDE)
+def _first_skipped(report: ConversionReport) -> str:
+    return next(f"{finding.key}: {finding.detail}" for finding in report if finding.action is FindingType.SET_ASIDE)

@@ -1,4 +1,4 @@
-"""The files of records on their way into a workspace: looked at, stored or linked, and described."""
+"""Ingestion of media: probe the file of a record, store or link it, and describe it by a reference."""
 
 from __future__ import annotations
 
@@ -13,136 +13,147 @@ from saccade.core.errors import MediaError, SaccadeError, WorkspaceError
 from saccade.core.schema import ImageRef, VideoRef
 from saccade.formats.base import Record
 from saccade.media.image import Probe, verify
-from saccade.store.blobs.blob_batch import ObjectBatch
+from saccade.store.blobs.blob_batch import BlobBatch
 
-_SHOWN_CHANNELS = 4
-_IN_PIECES = 1 << 26
-"""Files of more bytes are not read as a whole."""
+_MAX_CHANNELS = 4
+_STREAM_FROM_BYTES = 1 << 26
+"""Larger files are streamed instead of being read into memory."""
 
 
-class Taken(NamedTuple):
-    """What became of a file: a reference to it or why it cannot be used, and what else is to be said, with details."""
+class IngestResult(NamedTuple):
+    """Result of ingesting one file: a reference or an error, plus warnings as (reason, detail)."""
 
     ref: ImageRef | VideoRef | SaccadeError | None
-    notes: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()
 
 
-class Intake:
-    """Takes in images, videos and frames of videos; used by several threads at once.
+class MediaIngestor:
+    """Ingests images, videos and frames of videos. Thread-safe.
 
     Args:
-        link: leave files where they are and refer to them there.
-        whole: take in videos as what they are; else records of them are of single frames.
+        blobs: Receives the content of the files.
+        link: Refer to the files at their present paths instead of storing them.
+        keep_video: Ingest videos as videos; otherwise each record of a video is one frame.
     """
 
-    def __init__(self, objects: ObjectBatch, *, link: bool, whole: bool) -> None:
-        self._objects, self._link, self._whole = objects, link, whole
+    def __init__(self, blobs: BlobBatch, *, link: bool, keep_video: bool) -> None:
+        self._blobs = blobs
+        self._link = link
+        self._keep_video = keep_video
         self._lock = threading.Lock()
         self._videos: dict[Path, VideoRef | SaccadeError] = {}
-        self._of_earlier_page: dict[Path, str] = {}
+        self._page_digests: dict[Path, str] = {}
 
     @property
-    def takes_images(self) -> bool:
-        """Whether its records are images, and not whole videos."""
-        return not self._whole
+    def ingests_images(self) -> bool:
+        """Whether the records are images rather than whole videos."""
+        return not self._keep_video
 
     @property
     def is_linking(self) -> bool:
         return self._link
 
-    def take(self, record: Record) -> Taken:
-        """Take in the file of a record."""
-        if record.media is None:
-            return Taken(None)
-        try:
-            if not self._whole and (record.frame is None or not _is_video(record.media.path)):
-                return self._image(record)
-            video = self._video(record)
-            return Taken(video if record.frame is None else _frame_of(video, record.frame))
-        except WorkspaceError:
-            raise  # that it cannot be stored is no fault of the file, and ends the import
-        except SaccadeError as error:
-            return Taken(error)
-        except OSError as error:
-            return Taken(SaccadeError(f"{record.media.name} cannot be read: {error.strerror}."))
+    def ingest(self, record: Record) -> IngestResult:
+        """Ingest the media of a record. A bad file gives a result with an error.
 
-    def _image(self, record: Record) -> Taken:
+        Raises:
+            WorkspaceError: The workspace cannot store the file. This ends the import.
+        """
+        if record.media is None:
+            return IngestResult(None)
+        try:
+            if not self._keep_video and (record.frame is None or not _is_video(record.media.path)):
+                return self._ingest_image(record)
+            video = self._ingest_video(record)
+            return IngestResult(video if record.frame is None else _frame_ref(video, record.frame))
+        except WorkspaceError:
+            raise  # not a fault of the file
+        except SaccadeError as error:
+            return IngestResult(error)
+        except OSError as error:
+            return IngestResult(SaccadeError(f"{record.media.name} cannot be read: {error.strerror}."))
+
+    def _ingest_image(self, record: Record) -> IngestResult:
         assert record.media is not None
-        path, frame = record.media.path, record.frame or 0
-        uri = _uri(path) if self._link and path is not None else None
-        if path is not None and (frame or path.stat().st_size > _IN_PIECES):
-            found, size = verify(path, frame=frame), path.stat().st_size
-            digest = self._of_earlier_page.get(path) if frame else None
-            digest = digest or self._keep_file(path)
+        path = record.media.path
+        frame = record.frame or 0
+        uri = _file_uri(path) if self._link and path is not None else None
+        if path is not None and (frame or path.stat().st_size > _STREAM_FROM_BYTES):
+            probe = verify(path, frame=frame)
+            size = path.stat().st_size
+            # The pages of one file follow each other: hash the file only once.
+            digest = (self._page_digests.get(path) if frame else None) or self._store_file(path)
         else:
             data = record.media.read()
-            found, size = verify(data), len(data)
-            digest = digest_bytes(data) if uri is not None else self._objects.put_bytes(data)
+            probe = verify(data)
+            size = len(data)
+            digest = digest_bytes(data) if uri is not None else self._blobs.put_bytes(data)
         if record.frame is not None and path is not None:
-            self._of_earlier_page[path] = digest
+            self._page_digests[path] = digest
         ref = ImageRef(
             digest,
             size,
             record.media.name,
-            found.width,
-            found.height,
-            found.format,
-            found.mode,
-            found.orientation,
+            probe.width,
+            probe.height,
+            probe.format,
+            probe.mode,
+            probe.orientation,
             uri,
             record.frame,
         )
-        return Taken(ref, tuple(_notes(found, record.frame)))
+        return IngestResult(ref, tuple(_image_warnings(probe, record.frame)))
 
-    def _video(self, record: Record) -> VideoRef:
-        """The video of a record, taken in when its first frame is."""
+    def _ingest_video(self, record: Record) -> VideoRef:
+        """Probe and store a video when its first frame is ingested; later frames reuse the result."""
         assert record.media is not None
         path = record.media.path
         if path is None:
-            raise MediaError(f"The video '{record.media.name}' is no file.", hint="Unpack it into a folder.")
+            raise MediaError(f"The video '{record.media.name}' is not a file.", hint="Unpack it into a folder.")
         with self._lock:
             if path not in self._videos:
                 try:
-                    self._videos[path] = self._probed(path)
+                    self._videos[path] = self._probe_and_store(path)
                 except SaccadeError as error:
                     self._videos[path] = error
-            found = self._videos[path]
-        if isinstance(found, SaccadeError):
-            raise found
-        return found
+            result = self._videos[path]
+        if isinstance(result, SaccadeError):
+            raise result
+        return result
 
-    def _probed(self, path: Path) -> VideoRef:
+    def _probe_and_store(self, path: Path) -> VideoRef:
         from saccade.media.video import probe_video
 
-        found, size = probe_video(path), path.stat().st_size
-        digest, uri = self._keep_file(path), _uri(path) if self._link else None
+        probe = probe_video(path)
+        size = path.stat().st_size
+        digest = self._store_file(path)
+        uri = _file_uri(path) if self._link else None
         return VideoRef(
             digest,
             size,
             path.name,
-            found.width,
-            found.height,
-            found.frames,
-            found.duration,
-            found.rate,
-            found.container,
-            found.codec,
-            found.orientation,
+            probe.width,
+            probe.height,
+            probe.frames,
+            probe.duration,
+            probe.rate,
+            probe.container,
+            probe.codec,
+            probe.orientation,
             uri,
         )
 
-    def _keep_file(self, path: Path) -> str:
-        return digest_file(path) if self._link else self._objects.put_file(path)
+    def _store_file(self, path: Path) -> str:
+        return digest_file(path) if self._link else self._blobs.put_file(path)
 
 
-def _notes(found: Probe, frame: int | None) -> Iterator[tuple[str, str]]:
-    """What is not shown of an image, or not as it is."""
-    if found.frames > 1 and frame is None:
-        yield "only the first frame of several is used", f"of {found.frames}"
-    if found.channels > _SHOWN_CHANNELS:
-        yield "only the first three channels of several are shown", f"of {found.channels}"
-    if found.has_open_range:
-        yield "values without a fixed range are shown from the lowest to the highest", found.mode
+def _image_warnings(probe: Probe, frame: int | None) -> Iterator[tuple[str, str]]:
+    if probe.frames > 1 and frame is None:
+        yield "only the first frame of several is used", f"of {probe.frames}"
+    if probe.channels > _MAX_CHANNELS:
+        yield "only the first three channels of several are shown", f"of {probe.channels}"
+    if probe.has_open_range:
+        yield "values without a fixed range are shown from the lowest to the highest", probe.mode
 
 
 @lru_cache(maxsize=1024)
@@ -155,7 +166,7 @@ def _is_video(path: Path | None) -> bool:
         return is_video(file.read(1024))
 
 
-def _frame_of(video: VideoRef, frame: int) -> ImageRef:
+def _frame_ref(video: VideoRef, frame: int) -> ImageRef:
     if not 0 <= frame < video.frames:
         raise MediaError(f"There is no frame {frame} in '{video.name}', which has {video.frames}.")
     return ImageRef(
@@ -172,11 +183,11 @@ def _frame_of(video: VideoRef, frame: int) -> ImageRef:
     )
 
 
-def _uri(path: Path) -> str:
-    """The file's URI; links on the way to its folder are followed, which is asked once for each folder."""
-    return (_real_folder(path.parent) / path.name).as_uri()
+def _file_uri(path: Path) -> str:
+    """Return the file's URI with symbolic links in its folder resolved (a link of the file itself stays)."""
+    return (_resolved_folder(path.parent) / path.name).as_uri()
 
 
 @lru_cache(maxsize=1024)
-def _real_folder(folder: Path) -> Path:
+def _resolved_folder(folder: Path) -> Path:
     return folder.resolve()

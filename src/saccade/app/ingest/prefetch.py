@@ -1,7 +1,7 @@
-"""Files taken in ahead of what uses them: by threads, or for many files by processes of their own.
+"""Ingest the media of records ahead of their consumer, by threads or, for many files, by worker processes.
 
-Python looks at one thing at a time in a process, and a file takes as long to look at as its labels. A process is given
-paths as lines of JSON, and answers in the same way.
+Decoding an image takes about as long as parsing its labels, and Python runs one thread at a time. A worker process
+receives file paths as lines of JSON on its standard input, and writes the results in the same way.
 """
 
 from __future__ import annotations
@@ -21,48 +21,50 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from saccade.app.ingest.media import Intake, Taken
+from saccade.app.ingest.media import IngestResult, MediaIngestor
 from saccade.core.errors import SaccadeError, WorkspaceError
 from saccade.core.schema import ImageRef
 from saccade.formats.base import LocalFile, Record
-from saccade.store.blobs.blob_batch import ObjectBatch
-from saccade.store.blobs.blob_store import ObjectStore
-from saccade.store.io.process import cores
+from saccade.store.blobs.blob_batch import BlobBatch
+from saccade.store.blobs.blob_store import BlobStore
+from saccade.store.io.process import available_cores
 
-MANY = 1500
-"""From how many records on processes are worth their start."""
+MIN_ITEMS_FOR_PROCESSES = 1500
+"""Below this number of records, starting processes costs more than it saves."""
 _THREADS = 4
-_TOGETHER = 16
-_MOST_PROCESSES = 8
+_BATCH_SIZE = 16
+_BATCHES_AHEAD = 4
+_MAX_PROCESSES = 8
 _FIELDS = tuple(field.name for field in fields(ImageRef))
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from saccade.app.ingest.prefetch import serve; serve()"
 )
 
 
-class Helpers:
-    """Processes that take in images, as many as there are cores; they end with this one, however it ends.
+class IngestPool:
+    """Worker processes that ingest images, one a core. Use it as a context manager.
 
-    They are started before it is known what they are to do, because that takes its time.
+    The processes start before the source is parsed, so that the start-up time of Python is not waited for. They end
+    with this process, however it ends, since their standard input closes.
 
     Args:
-        wanted: whether any are worth it.
+        enabled: If false, the pool stays empty.
     """
 
-    def __init__(self, wanted: bool) -> None:
-        self._wanted = wanted and bool(sys.executable) and not getattr(sys, "frozen", False)
+    def __init__(self, enabled: bool) -> None:
+        self._enabled = enabled and bool(sys.executable) and not getattr(sys, "frozen", False)
         self.processes: list[subprocess.Popen[bytes]] = []
 
     @classmethod
-    def for_source(cls, source: Path) -> Helpers:
-        """Where a folder holds many files."""
-        return cls(_holds_many(source))
+    def for_source(cls, source: Path) -> IngestPool:
+        """Create a pool that is enabled if the source is a folder with many files."""
+        return cls(_has_many_files(source))
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)]
-        for _ in range(min(_MOST_PROCESSES, cores()) if self._wanted else 0):
-            # In a session of its own: Ctrl-C ends this process, and this one ends that.
-            process = subprocess.Popen(  # noqa: S603 (this very interpreter, with a program of ours)
+        for _ in range(min(_MAX_PROCESSES, available_cores()) if self._enabled else 0):
+            # A session of its own: Ctrl-C must end only this process, which then ends the workers.
+            process = subprocess.Popen(  # noqa: S603 (this interpreter with a fixed program)
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
             )
             self.processes.append(process)
@@ -77,126 +79,136 @@ class Helpers:
             process.communicate()
 
 
-def _holds_many(folder: Path) -> bool:
-    count, folders = 0, [str(folder)] if folder.is_dir() else []
-    while folders and count < MANY:
+def _has_many_files(folder: Path) -> bool:
+    count = 0
+    folders = [str(folder)] if folder.is_dir() else []
+    while folders and count < MIN_ITEMS_FOR_PROCESSES:
         with suppress(OSError), os.scandir(folders.pop()) as entries:
             for entry in entries:
                 count += 1
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
-    return count >= MANY
+    return count >= MIN_ITEMS_FOR_PROCESSES
 
 
-class _Taker(Protocol):
-    """Takes in the files of some records; by as many threads at once as ``places`` says."""
+class _Backend(Protocol):
+    """Ingests batches of records; ``concurrency`` is the number of threads that may call it at once."""
 
-    places: int
+    concurrency: int
 
-    def take(self, part: Sequence[Record]) -> list[Taken]: ...
+    def ingest(self, batch: Sequence[Record]) -> list[IngestResult]: ...
 
 
-def taken_ahead(
-    records: Iterator[Record], intake: Intake, objects: ObjectBatch, total: int | None, helpers: Helpers
-) -> Iterator[tuple[Record, Taken]]:
-    """Records in order with their files taken in, a few ahead, several at a time."""
-    taker: _Taker = _Threads(intake)
-    if helpers.processes and (total or 0) >= MANY and intake.takes_images and objects.is_local:
-        taker = _Processes(helpers, intake, objects)
+def ingest_prefetched(
+    records: Iterator[Record], ingestor: MediaIngestor, blobs: BlobBatch, total: int | None, pool: IngestPool
+) -> Iterator[tuple[Record, IngestResult]]:
+    """Ingest records concurrently, a bounded number ahead of the consumer, and yield them in order.
+
+    Args:
+        records: The records of the source.
+        ingestor: Ingests media in this process.
+        blobs: The batch of blobs that ``ingestor`` writes to.
+        total: The number of records, or None if unknown.
+        pool: Worker processes, used if there are at least :data:`MIN_ITEMS_FOR_PROCESSES` records.
+    """
+    backend: _Backend = _ThreadBackend(ingestor)
+    if pool.processes and (total or 0) >= MIN_ITEMS_FOR_PROCESSES and ingestor.ingests_images and blobs.is_local:
+        backend = _ProcessBackend(pool, ingestor, blobs)
     with ExitStack() as stack:
-        pool = ThreadPoolExecutor(taker.places, thread_name_prefix="saccade-import")
-        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        waiting: deque[tuple[list[Record], Future[list[Taken]]]] = deque()
-        while part := list(islice(records, _TOGETHER)):
-            waiting.append((part, pool.submit(taker.take, part)))
-            if len(waiting) >= 4 * taker.places:
-                first, result = waiting.popleft()
-                yield from zip(first, result.result(), strict=True)
-        while waiting:
-            first, result = waiting.popleft()
-            yield from zip(first, result.result(), strict=True)
+        executor = ThreadPoolExecutor(backend.concurrency, thread_name_prefix="saccade-import")
+        stack.callback(executor.shutdown, wait=True, cancel_futures=True)
+        pending: deque[tuple[list[Record], Future[list[IngestResult]]]] = deque()
+        while batch := list(islice(records, _BATCH_SIZE)):
+            pending.append((batch, executor.submit(backend.ingest, batch)))
+            if len(pending) >= _BATCHES_AHEAD * backend.concurrency:
+                oldest, future = pending.popleft()
+                yield from zip(oldest, future.result(), strict=True)
+        while pending:
+            oldest, future = pending.popleft()
+            yield from zip(oldest, future.result(), strict=True)
 
 
-class _Threads:
-    """Takes in files in this process."""
+class _ThreadBackend:
+    concurrency = _THREADS
 
-    places = _THREADS
+    def __init__(self, ingestor: MediaIngestor) -> None:
+        self._ingestor = ingestor
 
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
-
-    def take(self, part: Sequence[Record]) -> list[Taken]:
-        return [self._intake.take(record) for record in part]
+    def ingest(self, batch: Sequence[Record]) -> list[IngestResult]:
+        return [self._ingestor.ingest(record) for record in batch]
 
 
-class _Processes:
-    """Takes in files by the helpers."""
-
-    def __init__(self, helpers: Helpers, intake: Intake, objects: ObjectBatch) -> None:
-        self._intake, self._objects = intake, objects
-        self.places = len(helpers.processes)
+class _ProcessBackend:
+    def __init__(self, pool: IngestPool, ingestor: MediaIngestor, blobs: BlobBatch) -> None:
+        self._ingestor = ingestor
+        self._blobs = blobs
+        self.concurrency = len(pool.processes)
         self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
-        for process in helpers.processes:
-            _send(process, {**objects.for_process(), "link": intake.is_linking})
+        for process in pool.processes:
+            _send(process, {**blobs.worker_settings(), "link": ingestor.is_linking})
             self._idle.put(process)
 
-    def take(self, part: Sequence[Record]) -> list[Taken]:
-        paths = [record.media.path if record.media is not None else None for record in part]
+    def ingest(self, batch: Sequence[Record]) -> list[IngestResult]:
+        paths = [record.media.path if record.media is not None else None for record in batch]
         if None in paths:
-            return [self._intake.take(record) for record in part]
+            # Media without a path, such as an entry of an archive, cannot be read by another process.
+            return [self._ingestor.ingest(record) for record in batch]
         process = self._idle.get()
         try:
-            _send(process, [[str(path), record.frame] for path, record in zip(paths, part, strict=True)])
+            _send(process, [[str(path), record.frame] for path, record in zip(paths, batch, strict=True)])
             assert process.stdout is not None
-            answer = json.loads(process.stdout.readline() or b"null")
+            response = json.loads(process.stdout.readline() or b"null")
         finally:
             self._idle.put(process)
-        if answer is None:
+        if response is None:
             raise SaccadeError(
-                f"The process that looks at images ended by itself (code {process.poll()}), near {paths[0]}.",
-                hint="Is there enough memory? Run it again.",
+                f"A worker process of the import exited with code {process.poll()}, near {paths[0]}.",
+                hint="It may have run out of memory. Run the import again.",
             )
-        if "failed" in answer:
-            raise WorkspaceError(answer["failed"], hint=answer["hint"])
-        self._objects.adopt(answer["kept"])
-        return [_taken(one) for one in answer["taken"]]
+        if "failed" in response:
+            raise WorkspaceError(response["failed"], hint=response["hint"])
+        self._blobs.attach(response["blobs"])
+        return [_result_from_json(result) for result in response["results"]]
 
 
 def _send(process: subprocess.Popen[bytes], value: Any) -> None:
     assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it has ended, which reading its answer shows
-        process.stdin.write(_line(value))
+    with suppress(BrokenPipeError):  # the process has exited; reading its response reports that
+        process.stdin.write(_encode_line(value))
         process.stdin.flush()
 
 
-def _line(value: Any) -> bytes:
+def _encode_line(value: Any) -> bytes:
     return json.dumps(value).encode() + b"\n"
 
 
-def _taken(answer: Any) -> Taken:
-    if "error" in answer:
-        return Taken(SaccadeError(answer["error"], hint=answer["hint"]))
-    return Taken(ImageRef(*answer["ref"]), tuple((reason, detail) for reason, detail in answer["notes"]))
+def _result_from_json(result: Any) -> IngestResult:
+    if "error" in result:
+        return IngestResult(SaccadeError(result["error"], hint=result["hint"]))
+    return IngestResult(ImageRef(*result["ref"]), tuple((reason, detail) for reason, detail in result["warnings"]))
 
 
-def _answer(taken: Taken) -> dict[str, Any]:
-    if isinstance(taken.ref, SaccadeError):
-        return {"error": taken.ref.args[0], "hint": taken.ref.hint}
-    return {"ref": [getattr(taken.ref, name) for name in _FIELDS], "notes": taken.notes}
+def _result_to_json(result: IngestResult) -> dict[str, Any]:
+    if isinstance(result.ref, SaccadeError):
+        return {"error": result.ref.args[0], "hint": result.ref.hint}
+    return {"ref": [getattr(result.ref, name) for name in _FIELDS], "warnings": result.warnings}
 
 
 def serve() -> None:
-    """Answer lines of paths with what became of the files, until there are no more lines."""
-    lines, out = sys.stdin.buffer, sys.stdout.buffer
-    settings = json.loads(lines.readline())
-    store = ObjectStore.at(settings["url"], settings["scratch"])
-    objects = ObjectBatch(store, Path(settings["folder"]), packed=settings["packed"])
-    intake = Intake(objects, link=settings["link"], whole=False)
-    for line in lines:
+    """Run a worker process: answer each line of paths with a line of results, until standard input ends."""
+    requests = sys.stdin.buffer
+    responses = sys.stdout.buffer
+    settings = json.loads(requests.readline())
+    store = BlobStore.reopen(settings["url"], settings["scratch"])
+    blobs = BlobBatch(store, Path(settings["folder"]), packed=settings["packed"])
+    ingestor = MediaIngestor(blobs, link=settings["link"], keep_video=False)
+    for line in requests:
         try:
-            taken = [intake.take(Record("", LocalFile(Path(path)), frame=frame)) for path, frame in json.loads(line)]
-            answer = {"taken": [_answer(one) for one in taken], "kept": objects.handed_over()}
+            results = [
+                ingestor.ingest(Record("", LocalFile(Path(path)), frame=frame)) for path, frame in json.loads(line)
+            ]
+            response = {"results": [_result_to_json(result) for result in results], "blobs": blobs.detach()}
         except WorkspaceError as error:
-            answer = {"failed": error.args[0], "hint": error.hint}
-        out.write(_line(answer))
-        out.flush()
+            response = {"failed": error.args[0], "hint": error.hint}
+        responses.write(_encode_line(response))
+        responses.flush()

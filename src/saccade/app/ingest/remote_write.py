@@ -1,4 +1,4 @@
-"""Write items that somebody sent, with their files, as the next version of a dataset: all of them, or none."""
+"""Write uploaded items and their media as the next version of a dataset."""
 
 from __future__ import annotations
 
@@ -8,68 +8,90 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from saccade.app.ingest.arrow_items import SentItems
-from saccade.app.ingest.media import Intake
+from saccade.app.ingest.arrow_items import UploadedItems
+from saccade.app.ingest.media import MediaIngestor
 from saccade.core.errors import InvalidValueError, SaccadeError
-from saccade.core.progress import Progress, Silent
+from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
 from saccade.core.schema import FileRef, ImageRef, Kind, MediaRef, VideoRef
 from saccade.formats.base import LocalFile, Record
-from saccade.store.blobs.blob_batch import ObjectBatch
+from saccade.store.blobs.blob_batch import BlobBatch
 from saccade.store.catalog.names import MAIN
-from saccade.store.datasets.datasets import Mode
+from saccade.store.datasets.datasets import WriteMode
 from saccade.store.datasets.version import DatasetVersion
-from saccade.store.maintenance.blob_lookup import held_files, identity
+from saccade.store.maintenance.blob_lookup import blob_id, existing_blobs
 from saccade.store.workspace import Workspace
 
-FILES, ITEMS = "files", "items-*.arrow"
-"""Of what was sent, the folder with files called by their digests, and the files with items."""
-KIND = "write"
-_BATCH, _THREADS = 512, 4
+FILES_DIR = "files"
+"""The folder of an upload with media files, each named by its digest."""
+ITEMS_PATTERN = "items-*.arrow"
+"""The files of an upload with items."""
+RUN_KIND = "write"
+_BATCH_SIZE = 512
+_THREADS = 4
 
 
-def write_sent(
+def write_uploaded(
     workspace: Workspace,
-    place: Path,
+    folder: Path,
     name: str,
     *,
-    mode: Mode,
+    mode: WriteMode,
     message: str = "",
     inputs: Sequence[str] = (),
     branch: str = MAIN,
     author: str = "",
-    follows: int | None = None,
+    expected_version: int | None = None,
     progress: Progress | None = None,
 ) -> DatasetVersion:
-    """Write what lies in a folder; arguments as of :meth:`saccade.store.datasets.datasets.Datasets.write`.
+    """Write the items of an upload. Media are probed as in an import; one bad file fails the whole write.
 
-    Files are looked at as those of an import are; one that cannot be used, or is neither there nor in the project
-    already, refuses all. What items say of files besides their digest, name and frame is not believed.
+    Of what an item states about a file, only its digest, name and frame are used.
+
+    Args:
+        workspace: The workspace.
+        folder: The folder of the upload.
+        name: The dataset.
+        mode: How the items are combined with the present version.
+        message: The message of the version.
+        inputs: The dataset versions that the items were made from.
+        branch: The branch to write to.
+        author: The author of the version.
+        expected_version: The number of the version that the client has seen as the head of the branch.
+        progress: Receives progress of the write.
+
+    Returns:
+        The new version.
+
+    Raises:
+        InvalidValueError: An item is invalid, a file cannot be used, or a file was neither uploaded nor is in the
+            project.
+        StaleVersionError: The head of the branch is not ``expected_version``.
     """
-    sent = SentItems(sorted(place.glob(ITEMS)))
-    run = workspace.runs.start(KIND, name, {"mode": mode, "branch": branch}, inputs)
-    with workspace.runs.noting_failure(run.id), workspace.objects.batch(packed=True) as objects:
-        files = _Files(workspace, objects, place / FILES)
+    uploaded = UploadedItems(sorted(folder.glob(ITEMS_PATTERN)))
+    run = workspace.runs.start(RUN_KIND, name, {"mode": mode, "branch": branch}, inputs)
+    with workspace.runs.record_failure(run.id), workspace.blobs.batch(packed=True) as blobs:
+        resolver = _MediaResolver(workspace, blobs, folder / FILES_DIR)
         version = workspace.datasets.write(
             name,
-            sent.schema,
-            files.taken(sent),
+            uploaded.schema,
+            resolver.resolve_items(uploaded),
             mode=mode,
             message=message,
             run_id=run.id,
             inputs=inputs,
             branch=branch,
             author=author,
-            follows=follows,
-            progress=progress or Silent(),
+            expected_version=expected_version,
+            progress=progress or NullProgress(),
         )
     workspace.runs.finish(run.id, "finished", metrics={"items": len(version)}, outputs=[version.ref])
     return version
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
-    """A file that was sent, under the name that an item gives it."""
+class _UploadedFile:
+    """Media source of an uploaded file, under the name that an item gives it."""
 
     path: Path
     name: str
@@ -78,63 +100,68 @@ class _Sent:
         return LocalFile(self.path).read()
 
 
-class _Files:
-    """Puts what is true of files in the place of what items say of them."""
+class _MediaResolver:
+    """Replaces the client's references to files by verified ones: of uploaded files, or of files in the project."""
 
-    def __init__(self, workspace: Workspace, objects: ObjectBatch, folder: Path) -> None:
-        self._workspace, self._objects, self._folder = workspace, objects, folder
-        self._images = Intake(objects, link=False, whole=False)
-        self._videos = Intake(objects, link=False, whole=True)
-        self._known: dict[tuple[type, str, int | None], MediaRef | SaccadeError] = {}
+    def __init__(self, workspace: Workspace, blobs: BlobBatch, folder: Path) -> None:
+        self._workspace = workspace
+        self._blobs = blobs
+        self._folder = folder
+        self._images = MediaIngestor(blobs, link=False, keep_video=False)
+        self._videos = MediaIngestor(blobs, link=False, keep_video=True)
+        self._resolved: dict[tuple[type, str, int | None], MediaRef | SaccadeError] = {}
 
-    def taken(self, sent: SentItems) -> Iterator[Item]:
-        """The items, batch by batch; at the end their files are durable."""
-        columns = [one.name for one in sent.schema.of_kind(Kind.IMAGE, Kind.VIDEO, Kind.FILE)]
-        waiting = iter(sent)
-        with ThreadPoolExecutor(_THREADS) as threads:
-            while batch := list(islice(waiting, _BATCH)):
-                self._look_at((item[name] for item in batch for name in columns if item[name] is not None), threads)
+    def resolve_items(self, items: UploadedItems) -> Iterator[Item]:
+        """Yield the items with verified references."""
+        columns = [column.name for column in items.schema.columns_of_kind(Kind.IMAGE, Kind.VIDEO, Kind.FILE)]
+        remaining = iter(items)
+        with ThreadPoolExecutor(_THREADS) as executor:
+            while batch := list(islice(remaining, _BATCH_SIZE)):
+                self._ingest_batch(
+                    (item[name] for item in batch for name in columns if item[name] is not None), executor
+                )
                 for item in batch:
-                    yield Item(item.key, {**item.values, **{name: self._true(item, name) for name in columns}})
-        self._objects.finish()  # before the version that refers to them comes to be
+                    yield Item(item.key, {**item.values, **{name: self._resolve_ref(item, name) for name in columns}})
+        self._blobs.finish()  # make the files durable before the version that refers to them
 
-    def _look_at(self, refs: Iterable[MediaRef], threads: ThreadPoolExecutor) -> None:
-        new = {identity(ref): ref for ref in refs if identity(ref) not in self._known}
-        here = [ref for ref in new.values() if (self._folder / ref.digest).is_file()]
-        for ref, found in zip(here, threads.map(self._take, here), strict=True):
-            self._known[identity(ref)] = found
-        others = [ref for one, ref in new.items() if one not in self._known]
-        self._known.update(held_files(self._workspace, others))
+    def _ingest_batch(self, refs: Iterable[MediaRef], executor: ThreadPoolExecutor) -> None:
+        new = {blob_id(ref): ref for ref in refs if blob_id(ref) not in self._resolved}
+        uploaded = [ref for ref in new.values() if (self._folder / ref.digest).is_file()]
+        for ref, result in zip(uploaded, executor.map(self._ingest, uploaded), strict=True):
+            self._resolved[blob_id(ref)] = result
+        missing = [ref for ref_id, ref in new.items() if ref_id not in self._resolved]
+        self._resolved.update(existing_blobs(self._workspace, missing))
 
-    def _take(self, ref: MediaRef) -> MediaRef | SaccadeError:
-        """What is true of a file that was sent, or why it cannot be used."""
+    def _ingest(self, ref: MediaRef) -> MediaRef | SaccadeError:
         path = self._folder / ref.digest
         try:
             if isinstance(ref, FileRef):
-                found: MediaRef | SaccadeError | None = FileRef(self._objects.put_file(path), path.stat().st_size, "")
+                result: MediaRef | SaccadeError | None = FileRef(self._blobs.put_file(path), path.stat().st_size, "")
             else:
-                intake = self._videos if isinstance(ref, VideoRef) else self._images
+                ingestor = self._videos if isinstance(ref, VideoRef) else self._images
                 frame = ref.frame if isinstance(ref, ImageRef) else None
-                found = intake.take(Record("", _Sent(path, ref.name), frame=frame)).ref
+                result = ingestor.ingest(Record("", _UploadedFile(path, ref.name), frame=frame)).ref
         except SaccadeError as error:
             return error
-        if found is None or isinstance(found, SaccadeError) or found.digest == ref.digest:
-            return found or InvalidValueError("It is no file.")
-        return InvalidValueError(f"The file that was sent as {ref.digest} is {found.digest}.", hint="Send it again.")
+        if result is None or isinstance(result, SaccadeError) or result.digest == ref.digest:
+            return result or InvalidValueError("It is not a file.")
+        return InvalidValueError(
+            f"The file uploaded as {ref.digest} has the digest {result.digest}.", hint="Upload it again."
+        )
 
-    def _true(self, item: Item, column: str) -> MediaRef | None:
+    def _resolve_ref(self, item: Item, column: str) -> MediaRef | None:
         ref: MediaRef | None = item[column]
         if ref is None:
             return None
-        found = self._known.get(identity(ref))
-        if found is None:
+        resolved = self._resolved.get(blob_id(ref))
+        if resolved is None:
             raise InvalidValueError(
-                f"Column '{column}' of item '{item.key}': the file {ref.digest} was not sent, and the project has "
-                "none like it.",
-                hint="Send the file too.",
+                f"Column '{column}' of item '{item.key}': the file {ref.digest} was not uploaded and is not in the "
+                "project.",
+                hint="Upload the file too.",
             )
-        if isinstance(found, SaccadeError):
+        if isinstance(resolved, SaccadeError):
             raise InvalidValueError(
-                f"Column '{column}' of item '{item.key}': '{ref.name}' cannot be used: {found.message}"
+                f"Column '{column}' of item '{item.key}': '{ref.name}' cannot be used: {resolved.message}"
             )
-        return replace(found, name=ref.name)
+        return replace(resolved, name=ref.name)

@@ -1,7 +1,7 @@
-"""Uploads: files that somebody sends, kept until they are imported.
+"""Uploads: files that a client sends before it starts an import.
 
-An upload is a folder of the workspace. A file of it is there whole or not at all, and on the disk before it is
-acknowledged; sent again under its name, it is replaced.
+An upload is a folder of the workspace: ``upload.json`` names its owner, and ``files`` holds the files. A file appears
+complete or not at all, and is synced to disk before it is acknowledged. A file that is sent again is replaced.
 """
 
 from __future__ import annotations
@@ -16,183 +16,221 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saccade.core.errors import InvalidValueError, NotFoundError
-from saccade.formats._common.paths import normal
-from saccade.formats.archives import is_archive, refusal_of
-from saccade.store.io.atomic import sync_many, write_whole
+from saccade.formats._common.paths import normalize_path
+from saccade.formats.archives import check_entry_name, is_archive
+from saccade.store.io.atomic import atomic_write, fsync_many
 from saccade.store.workspace import Workspace
 
-LARGEST = 1 << 40
-"""Bytes of a whole request."""
-_LONGEST_HEAD = 8192
+MAX_REQUEST_BYTES = 1 << 40
+_MAX_HEADER_BYTES = 8192
 _ID = re.compile(r"[0-9a-f]{32}")
-_KEPT = 7 * 24 * 3600.0
+_RETENTION_S = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Whose upload it is, and how many files and bytes are there."""
+    """An upload: its owner, and the number of files and bytes that it has."""
 
     id: str
-    person: str
+    user: str
     files: int
     bytes: int
 
 
-def new_upload(workspace: Workspace, person: str) -> Upload:
-    """An empty upload of somebody; forgotten ones of a week ago go."""
-    _forget_old(workspace)
+def create_upload(workspace: Workspace, user: str) -> Upload:
+    """Create an empty upload of a user, and delete uploads without changes in the last 7 days."""
+    _delete_expired(workspace)
     upload = secrets.token_hex(16)
-    folder = _folder(workspace, upload)
+    folder = _upload_folder(workspace, upload)
     (folder / "files").mkdir(parents=True)
-    write_whole(folder / "upload.json", json.dumps({"person": person}).encode())
-    return Upload(upload, person, 0, 0)
+    atomic_write(folder / "upload.json", json.dumps({"person": user}).encode())
+    return Upload(upload, user, 0, 0)
 
 
-def find_upload(workspace: Workspace, upload: str, person: str) -> Upload:
-    """An upload of somebody; NotFoundError where there is none, and where it is somebody else's."""
-    owner = _owner(workspace, upload)
-    if owner != person:
-        raise _unknown(upload)
-    files = [one for one in (_folder(workspace, upload) / "files").rglob("*") if one.is_file()]
-    return Upload(upload, person, len(files), sum(one.stat().st_size for one in files))
+def get_upload(workspace: Workspace, upload: str, user: str) -> Upload:
+    """Return an upload of a user.
 
+    Args:
+        workspace: The workspace.
+        upload: The id of the upload.
+        user: The id of the user.
 
-def source_of(workspace: Workspace, upload: str) -> Path:
-    """What an import is to read: the folder of an upload, or the one file in it that stands for all, as an archive."""
-    _owner(workspace, upload)
-    folder = _folder(workspace, upload) / "files"
-    inside = list(folder.iterdir())
-    while len(inside) == 1 and inside[0].is_dir():  # a folder that was dropped as a whole
-        folder = inside[0]
-        inside = list(folder.iterdir())
-    if not inside:
-        raise NotFoundError("Nothing has been uploaded.", hint="Send files first.")
-    return inside[0] if len(inside) == 1 and is_archive(inside[0]) else folder
-
-
-def name_of_upload(workspace: Workspace, upload: str) -> str:
-    """What to call an upload: by the one file or folder that was sent, or else by how many files there are."""
-    folder = folder_of_upload(workspace, upload)
-    inside = list(folder.iterdir())
-    if len(inside) == 1:
-        return inside[0].name
-    return f"{sum(one.is_file() for one in folder.rglob('*')):,} files"
-
-
-def folder_of_upload(workspace: Workspace, upload: str) -> Path:
-    """Where the files of an upload lie; NotFoundError where there is none."""
-    _owner(workspace, upload)
-    return _folder(workspace, upload) / "files"
-
-
-def remove_upload(workspace: Workspace, upload: str) -> None:
-    """Let its files go."""
-    shutil.rmtree(_folder(workspace, upload), ignore_errors=True)
-
-
-async def receive(workspace: Workspace, upload: str, body: AsyncIterator[bytes]) -> int:
-    """Take in files from one stream; how many. After an error those that came whole before it are there.
-
-    Each file is a line of JSON, ``{"name": "folder/a.jpg", "size": 1234}``, and then its bytes.
+    Raises:
+        NotFoundError: There is no such upload, or it belongs to another user.
     """
-    folder = _folder(workspace, upload) / "files"
-    stream = _Stream(body)
-    with workspace.scratch.working() as scratch:
-        arrived: list[tuple[Path, Path]] = []
+    owner = _read_owner(workspace, upload)
+    if owner != user:
+        raise _not_found(upload)
+    files = [path for path in (_upload_folder(workspace, upload) / "files").rglob("*") if path.is_file()]
+    return Upload(upload, user, len(files), sum(path.stat().st_size for path in files))
+
+
+def upload_source(workspace: Workspace, upload: str) -> Path:
+    """Return what an import reads: the folder of the upload, or its only file if that is an archive.
+
+    Raises:
+        NotFoundError: There is no such upload, or it is empty.
+    """
+    _read_owner(workspace, upload)
+    folder = _upload_folder(workspace, upload) / "files"
+    entries = list(folder.iterdir())
+    # A browser sends a dropped folder together with its name.
+    while len(entries) == 1 and entries[0].is_dir():
+        folder = entries[0]
+        entries = list(folder.iterdir())
+    if not entries:
+        raise NotFoundError(f"The upload {upload} is empty.", hint="Send files first.")
+    return entries[0] if len(entries) == 1 and is_archive(entries[0]) else folder
+
+
+def upload_display_name(workspace: Workspace, upload: str) -> str:
+    """Return the name of the only file or folder of an upload, or else the number of its files."""
+    folder = upload_dir(workspace, upload)
+    entries = list(folder.iterdir())
+    if len(entries) == 1:
+        return entries[0].name
+    return f"{sum(path.is_file() for path in folder.rglob('*')):,} files"
+
+
+def upload_dir(workspace: Workspace, upload: str) -> Path:
+    """Return the folder with the files of an upload.
+
+    Raises:
+        NotFoundError: There is no such upload.
+    """
+    _read_owner(workspace, upload)
+    return _upload_folder(workspace, upload) / "files"
+
+
+def delete_upload(workspace: Workspace, upload: str) -> None:
+    """Delete an upload and its files."""
+    shutil.rmtree(_upload_folder(workspace, upload), ignore_errors=True)
+
+
+async def receive_files(workspace: Workspace, upload: str, body: AsyncIterator[bytes]) -> int:
+    """Receive files from a request body. If it breaks off, the files that are complete are kept.
+
+    Args:
+        workspace: The workspace.
+        upload: The id of the upload.
+        body: The request body. Each file is a line of JSON, ``{"name": "folder/a.jpg", "size": 1234}``, followed by
+            its bytes.
+
+    Returns:
+        The number of files.
+
+    Raises:
+        InvalidValueError: The body is malformed or a file name is not safe.
+    """
+    folder = _upload_folder(workspace, upload) / "files"
+    stream = _UploadStream(body)
+    with workspace.scratch.shared() as scratch:
+        received: list[tuple[Path, Path]] = []
         try:
-            while head := await stream.line():
-                name, size = _head(head)
-                place = scratch / str(len(arrived))
-                with place.open("xb") as out:
-                    async for piece in stream.bytes(size):
-                        out.write(piece)
-                arrived.append((place, folder / name))
+            while header := await stream.read_line():
+                name, size = _parse_header(header)
+                temporary = scratch / str(len(received))
+                with temporary.open("xb") as out:
+                    async for chunk in stream.iter_bytes(size):
+                        out.write(chunk)
+                received.append((temporary, folder / name))
         finally:
-            _put(arrived, folder, scratch)
-    return len(arrived)
+            _publish_files(received, folder)
+    return len(received)
 
 
-def _put(arrived: list[tuple[Path, Path]], folder: Path, scratch: Path) -> None:
-    whole = [(place, target) for place, target in arrived if place.exists()]
-    for place, target in whole:
+def _publish_files(received: list[tuple[Path, Path]], folder: Path) -> None:
+    """Move complete files from their temporary paths into the upload, and sync them."""
+    for temporary, target in received:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            place.replace(target)
+            temporary.replace(target)
         except OSError as error:
             raise InvalidValueError(
-                f"There is a file where a folder is to be, or the other way round: {target.relative_to(folder)}."
+                f"'{target.relative_to(folder)}' is both a file and a folder in this upload."
             ) from error
-    sync_many([target for _, target in whole], folder)
+    fsync_many([target for _, target in received], folder)
 
 
-class _Stream:
-    """Lines and bytes from pieces of any size."""
+class _UploadStream:
+    """Reads lines and blocks of bytes from chunks of any size."""
 
     def __init__(self, body: AsyncIterator[bytes]) -> None:
-        self._body, self._rest = body, b""
+        self._body = body
+        self._buffer = b""
 
-    async def _more(self) -> bool:
-        async for piece in self._body:
-            if piece:
-                self._rest += piece
+    async def _fill_buffer(self) -> bool:
+        async for chunk in self._body:
+            if chunk:
+                self._buffer += chunk
                 return True
         return False
 
-    async def line(self) -> bytes:
-        """The next line, b"" at the end."""
-        while b"\n" not in self._rest:
-            if len(self._rest) > _LONGEST_HEAD:
-                raise InvalidValueError("The line before a file is too long.")
-            if not await self._more():
-                if self._rest:
-                    raise InvalidValueError("The files end in the middle of a line.")
+    async def read_line(self) -> bytes:
+        """Return the next line without its end, or b"" at the end of the stream."""
+        while b"\n" not in self._buffer:
+            if len(self._buffer) > _MAX_HEADER_BYTES:
+                raise InvalidValueError(f"The header of a file has more than {_MAX_HEADER_BYTES:,} bytes.")
+            if not await self._fill_buffer():
+                if self._buffer:
+                    raise InvalidValueError("The request body ends within the header of a file.")
                 return b""
-        head, _, self._rest = self._rest.partition(b"\n")
-        return head
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
 
-    async def bytes(self, size: int) -> AsyncIterator[bytes]:
-        """So many bytes, piece by piece; InvalidValueError where they end before."""
-        left = size
-        while left:
-            if not self._rest and not await self._more():
-                raise InvalidValueError(f"A file ends {left:,} bytes too early.", hint="Send it again.")
-            piece, self._rest = self._rest[:left], self._rest[left:]
-            left -= len(piece)
-            yield piece
+    async def iter_bytes(self, size: int) -> AsyncIterator[bytes]:
+        """Yield ``size`` bytes in chunks. Raises InvalidValueError if the stream ends before."""
+        remaining = size
+        while remaining:
+            if not self._buffer and not await self._fill_buffer():
+                raise InvalidValueError(f"A file ends {remaining:,} bytes too early.", hint="Send it again.")
+            chunk = self._buffer[:remaining]
+            self._buffer = self._buffer[remaining:]
+            remaining -= len(chunk)
+            yield chunk
 
 
-def _head(line: bytes) -> tuple[str, int]:
+def _parse_header(line: bytes) -> tuple[str, int]:
     try:
-        given = json.loads(line)
-        name, size = given["name"], given["size"]
+        header = json.loads(line)
+        name, size = header["name"], header["size"]
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise InvalidValueError('Each file begins with a line such as {"name": "a.jpg", "size": 1234}.') from None
-    if not isinstance(name, str) or type(size) is not int or not 0 <= size <= LARGEST:
-        raise InvalidValueError('Each file begins with a line such as {"name": "a.jpg", "size": 1234}.')
-    if reason := refusal_of(name):
-        raise InvalidValueError(f"The file {ascii(name)[:200]} cannot be taken: {reason.replace('archive', 'upload')}.")
-    return normal(name), size
+        raise _invalid_header() from None
+    if not isinstance(name, str) or type(size) is not int or not 0 <= size <= MAX_REQUEST_BYTES:
+        raise _invalid_header()
+    if reason := check_entry_name(name):
+        raise InvalidValueError(
+            f"The file name {ascii(name)[:200]} is not allowed: {reason.replace('archive', 'upload')}."
+        )
+    return normalize_path(name), size
 
 
-def _folder(workspace: Workspace, upload: str) -> Path:
+def _invalid_header() -> InvalidValueError:
+    return InvalidValueError('Each file must begin with a line such as {"name": "a.jpg", "size": 1234}.')
+
+
+def _upload_folder(workspace: Workspace, upload: str) -> Path:
     if not _ID.fullmatch(upload):
-        raise _unknown(upload)
-    return workspace.left / "uploads" / upload
+        raise _not_found(upload)
+    return workspace.jobs_dir / "uploads" / upload
 
 
-def _owner(workspace: Workspace, upload: str) -> str:
+def _read_owner(workspace: Workspace, upload: str) -> str:
     try:
-        return str(json.loads((_folder(workspace, upload) / "upload.json").read_bytes())["person"])
+        return str(json.loads((_upload_folder(workspace, upload) / "upload.json").read_bytes())["person"])
     except OSError:
-        raise _unknown(upload) from None
+        raise _not_found(upload) from None
 
 
-def _unknown(upload: str) -> NotFoundError:
-    return NotFoundError(f"There is no upload {ascii(upload)[:80]}.", hint="Begin one: POST /uploads.")
+def _not_found(upload: str) -> NotFoundError:
+    return NotFoundError(f"There is no upload {ascii(upload)[:80]}.", hint="Create one: POST /uploads.")
 
 
-def _forget_old(workspace: Workspace) -> None:
-    folder = workspace.left / "uploads"
-    for one in folder.iterdir() if folder.exists() else ():
-        if time.time() - max(one.stat().st_mtime, (one / "files").stat().st_mtime if one.is_dir() else 0) > _KEPT:
-            shutil.rmtree(one, ignore_errors=True)
+def _delete_expired(workspace: Workspace) -> None:
+    uploads = workspace.jobs_dir / "uploads"
+    for folder in uploads.iterdir() if uploads.exists() else ():
+        changed_at = folder.stat().st_mtime
+        if folder.is_dir():
+            changed_at = max(changed_at, (folder / "files").stat().st_mtime)
+        if time.time() - changed_at > _RETENTION_S:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Folders that are written as a whole or not at all."""
+"""Output folders that appear completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from saccade.core.errors import ConflictError
 
 
 @contextmanager
-def new_folder(destination: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes ``destination`` at the end, or goes without a trace after an exception.
+def atomic_output_dir(destination: Path) -> Iterator[Path]:
+    """Provide a temporary folder whose content becomes ``destination`` at the end, and is deleted on an exception.
 
-    ConflictError where ``destination`` is there and not an empty folder.
+    Raises:
+        ConflictError: The destination exists and is not an empty folder.
     """
-    there = destination.exists()
-    if there and (not destination.is_dir() or any(destination.iterdir())):
-        raise ConflictError(f"{destination} is there and not an empty folder.", hint="Name a new or an empty folder.")
-    # A folder that is there already may be the current one or a mount, which nothing can take the place of.
-    around = destination if there else destination.parent
-    around.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=around))
+    exists = destination.exists()
+    if exists and (not destination.is_dir() or any(destination.iterdir())):
+        raise ConflictError(f"{destination} exists and is not an empty folder.", hint="Name a new or an empty folder.")
+    # An existing folder may be the current directory or a mount point, which cannot be replaced: fill it instead.
+    parent = destination if exists else destination.parent
+    parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=parent))
     try:
-        yield making
-        if there:
-            for path in list(making.iterdir()):
+        yield temporary
+        if exists:
+            for path in list(temporary.iterdir()):
                 path.replace(destination / path.name)
         else:
-            making.chmod(0o755)
-            making.replace(destination)
+            temporary.chmod(0o755)
+            temporary.replace(destination)
     finally:
-        shutil.rmtree(making, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,1 +1,1 @@
-"""Work that people leave to the server, and the workers that do it."""
+"""Background jobs: their types, the worker that runs them, and the supervisor of the workers."""

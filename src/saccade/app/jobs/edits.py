@@ -1,6 +1,6 @@
-"""Changes of a dataset that may take minutes, each one new version: of its items, of its classes, and merges.
+"""Job types that edit a dataset: bulk edits of items, class edits and merges. Each creates one version.
 
-What is asked for has the same shape here and where a route does it at once.
+The request models are also used by the routes that make small edits without a job.
 """
 
 from __future__ import annotations
@@ -10,97 +10,101 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from saccade.app.datasets.bulk_edit import change_items
-from saccade.app.datasets.classes import change_classes
-from saccade.app.datasets.conflict_resolution import choose_among
-from saccade.app.jobs.job_type import Doing, JobKind, Parameters
-from saccade.core.class_edits import AddClass, ClassAct, MergeClass, RecolorClass, RemoveClass, RenameClass
-from saccade.core.merge import Choose, Side
+from saccade.app.datasets.bulk_edit import bulk_edit
+from saccade.app.datasets.classes import edit_classes
+from saccade.app.datasets.conflict_resolution import resolver_from_choices
+from saccade.app.jobs.job_type import JobContext, JobParameters, JobType
+from saccade.core.class_edits import AddClass, ClassEdit, MergeClass, RecolorClass, RemoveClass, RenameClass
+from saccade.core.merge import Resolver, Side
 from saccade.store.catalog.names import MAIN
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
-MESSAGE = 2000
-"""The longest message of a version."""
+MAX_MESSAGE_LENGTH = 2000
 _ClassName = Annotated[str, Field(max_length=1000)]
 _Branch = Annotated[str, Field(max_length=200)]
-_Follows = Annotated[int | None, Field(ge=1, description="The number of the version that it is to follow.")]
+_ExpectedVersion = Annotated[
+    int | None, Field(ge=1, description="The number of the version that is expected to be the head of the branch.")
+]
 
 
-class ItemsChange(Parameters):
-    """Items by their keys, or all for which a query holds; and what is done to them."""
+class ItemsEdit(JobParameters):
+    """An edit of items, selected by their keys or by a query; of all items if neither is given."""
 
-    keys: list[str] | None = Field(None, max_length=100_000, description="Their keys; without, all.")
-    where: str | None = Field(None, max_length=4000, description="Instead of keys: those for which a query holds.")
+    keys: list[str] | None = Field(None, max_length=100_000, description="The keys of the items.")
+    where: str | None = Field(None, max_length=4000, description="A query that selects the items, instead of keys.")
     act: Literal["delete", "split", "tag", "untag"]
     value: str = Field("", max_length=200, description="The name of the tag or of the split.")
-    message: str = Field("", max_length=MESSAGE)
+    message: str = Field("", max_length=MAX_MESSAGE_LENGTH)
 
-    def meant(self, opened: Callable[[str], DatasetVersion], ref: str) -> Sequence[str]:
-        """The keys of what is meant; the version is opened only where it has to be asked."""
+    def resolve_keys(self, open_version: Callable[[str], DatasetVersion], ref: str) -> Sequence[str]:
+        """Return the keys of the selected items. The version is opened only if it must be queried."""
         if self.keys is not None:
             return self.keys
-        version = opened(ref)
+        version = open_version(ref)
         return version.keys() if self.where is None else version.where(self.where)
 
 
-class _OfClass(Parameters):
-    """What is done to a class; in one column, or in all that have it."""
+class _ClassEditRequest(JobParameters):
+    """An edit of a class, in one column or in all columns that have the class."""
 
-    does: ClassVar[type[ClassAct]]
+    edit_type: ClassVar[type[ClassEdit]]
     name: _ClassName
     column: str | None = Field(None, max_length=200)
 
-    def on(self) -> ClassAct:
-        return self.does(**self.model_dump(exclude={"act"}))
+    def to_edit(self) -> ClassEdit:
+        return self.edit_type(**self.model_dump(exclude={"act"}))
 
 
-class ClassAdded(_OfClass):
-    does = AddClass
+class AddClassRequest(_ClassEditRequest):
+    edit_type = AddClass
     act: Literal["add"]
     color: str | None = Field(None, max_length=20)
 
 
-class ClassRenamed(_OfClass):
-    does = RenameClass
+class RenameClassRequest(_ClassEditRequest):
+    edit_type = RenameClass
     act: Literal["rename"]
     to: _ClassName
 
 
-class ClassRecolored(_OfClass):
-    does = RecolorClass
+class RecolorClassRequest(_ClassEditRequest):
+    edit_type = RecolorClass
     act: Literal["recolor"]
     color: str = Field(max_length=20)
 
 
-class ClassMerged(_OfClass):
-    does = MergeClass
+class MergeClassRequest(_ClassEditRequest):
+    edit_type = MergeClass
     act: Literal["merge"]
     into: _ClassName
 
 
-class ClassRemoved(_OfClass):
-    """``with_objects``: also what is of it; else it is refused where there is something."""
+class RemoveClassRequest(_ClassEditRequest):
+    """Remove a class. With ``with_objects`` its objects and labels are removed too; else it must have none."""
 
-    does = RemoveClass
+    edit_type = RemoveClass
     act: Literal["remove"]
     with_objects: bool = False
 
 
-class ClassesChange(Parameters):
-    """Acts on classes, done one after another and all together."""
+class ClassesEdit(JobParameters):
+    """Class edits that are applied in order, all or none."""
 
     acts: list[
-        Annotated[ClassAdded | ClassRenamed | ClassRecolored | ClassMerged | ClassRemoved, Field(discriminator="act")]
+        Annotated[
+            AddClassRequest | RenameClassRequest | RecolorClassRequest | MergeClassRequest | RemoveClassRequest,
+            Field(discriminator="act"),
+        ]
     ] = Field(min_length=1, max_length=1000)
     message: str = Field("", max_length=1000)
 
-    def done(self) -> list[ClassAct]:
-        return [one.on() for one in self.acts]
+    def to_edits(self) -> list[ClassEdit]:
+        return [request.to_edit() for request in self.acts]
 
 
-class Choice(Parameters):
-    """A conflict, as it is listed, and the side to take; without one it stays open."""
+class ConflictChoice(JobParameters):
+    """A conflict, as listed by a dry run, and the side to take; unresolved without one."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -111,149 +115,178 @@ class Choice(Parameters):
     take: Side | None = None
 
 
-class MergeChange(Parameters):
-    """Into which branch it is merged, and which side is taken in conflicts: as chosen one by one, else ``take``."""
+class MergeOptions(JobParameters):
+    """The target branch of a merge, and how conflicts are resolved: by ``choices``, or else by ``take``."""
 
     into: _Branch = MAIN
     take: Side | None = None
-    choices: list[Choice] = Field([], max_length=10_000)
-    message: str = Field("", max_length=MESSAGE)
+    choices: list[ConflictChoice] = Field([], max_length=10_000)
+    message: str = Field("", max_length=MAX_MESSAGE_LENGTH)
 
-    def choose(self) -> Choose:
-        return choose_among(self.take, [one.model_dump(by_alias=True) for one in self.choices])
+    def resolver(self) -> Resolver:
+        return resolver_from_choices(self.take, [choice.model_dump(by_alias=True) for choice in self.choices])
 
 
-class _OnBranch(Parameters):
-    """The branch of a dataset that gets the new version."""
+class _BranchTarget(JobParameters):
+    """The branch of a dataset to which the new version is added."""
 
     dataset: str = Field(max_length=100)
     branch: _Branch = MAIN
-    follows: _Follows = None
+    follows: _ExpectedVersion = None
 
 
-class ItemsParameters(ItemsChange, _OnBranch):
+class ItemsEditParameters(ItemsEdit, _BranchTarget):
     pass
 
 
-class ClassesParameters(ClassesChange, _OnBranch):
+class ClassesEditParameters(ClassesEdit, _BranchTarget):
     pass
 
 
-class MergeParameters(MergeChange):
-    dataset: str = Field(max_length=200, description="The branch or version that is merged: NAME@BRANCH, NAME@VERSION.")
-    follows: _Follows = None
+class MergeParameters(MergeOptions):
+    dataset: str = Field(max_length=200, description="The branch or version to merge: NAME@BRANCH or NAME@VERSION.")
+    follows: _ExpectedVersion = None
 
 
-def change(doing: Doing, given: ItemsParameters) -> dict[str, Any]:
-    """Remove items, put them into a split, or add or take away a tag."""
+def run_items_edit(context: JobContext, params: ItemsEditParameters) -> dict[str, Any]:
+    """Delete items, assign them to a split, or add or remove a tag."""
 
-    def make(run: str, author: str) -> DatasetVersion:
-        keys = given.meant(doing.workspace.datasets.open, f"{given.dataset}@{given.branch}")
-        return change_items(
-            doing.workspace,
-            given.dataset,
+    def create_version(run_id: str, author: str) -> DatasetVersion:
+        keys = params.resolve_keys(context.workspace.datasets.open, f"{params.dataset}@{params.branch}")
+        return bulk_edit(
+            context.workspace,
+            params.dataset,
             keys,
-            given.act,
-            given.value,
-            message=given.message,
-            branch=given.branch,
+            params.act,
+            params.value,
+            message=params.message,
+            branch=params.branch,
             author=author,
-            follows=given.follows,
-            run_id=run,
-            progress=doing.progress,
+            expected_version=params.follows,
+            run_id=run_id,
+            progress=context.progress,
         )
 
-    told = f"{len(given.keys):,} by their keys" if given.keys is not None else given.where or "all"
-    return _made(doing, given.dataset, make, act=given.act, value=given.value, items=told, branch=given.branch)
+    selection = f"{len(params.keys):,} by key" if params.keys is not None else params.where or "all"
+    return _run_edit(
+        context,
+        params.dataset,
+        create_version,
+        act=params.act,
+        value=params.value,
+        items=selection,
+        branch=params.branch,
+    )
 
 
-def classes(doing: Doing, given: ClassesParameters) -> dict[str, Any]:
+def run_classes_edit(context: JobContext, params: ClassesEditParameters) -> dict[str, Any]:
     """Add, rename, recolor, merge and remove classes."""
 
-    def make(run: str, author: str) -> DatasetVersion:
-        return change_classes(
-            doing.workspace,
-            given.dataset,
-            given.done(),
-            message=given.message,
-            branch=given.branch,
+    def create_version(run_id: str, author: str) -> DatasetVersion:
+        return edit_classes(
+            context.workspace,
+            params.dataset,
+            params.to_edits(),
+            message=params.message,
+            branch=params.branch,
             author=author,
-            follows=given.follows,
-            run_id=run,
-            progress=doing.progress,
+            expected_version=params.follows,
+            run_id=run_id,
+            progress=context.progress,
         )
 
-    acts = [one.model_dump(mode="json", exclude_none=True) for one in given.acts]
-    return _made(doing, given.dataset, make, acts=acts, branch=given.branch)
+    acts = [request.model_dump(mode="json", exclude_none=True) for request in params.acts]
+    return _run_edit(context, params.dataset, create_version, acts=acts, branch=params.branch)
 
 
-def merge(doing: Doing, given: MergeParameters) -> dict[str, Any]:
-    """Merge a branch or version into a branch; where there is nothing to merge, its head is what was made."""
+def run_merge(context: JobContext, params: MergeParameters) -> dict[str, Any]:
+    """Merge a branch or version into a branch. If there is nothing to merge, the result is the branch's head."""
 
-    def make(run: str, author: str) -> DatasetVersion:
-        done = doing.workspace.datasets.merge(
-            given.dataset,
-            into=given.into,
-            choose=given.choose(),
-            message=given.message,
+    def create_version(run_id: str, author: str) -> DatasetVersion:
+        merged = context.workspace.datasets.merge(
+            params.dataset,
+            into=params.into,
+            resolver=params.resolver(),
+            message=params.message,
             author=author,
-            follows=given.follows,
-            run_id=run,
-            progress=doing.progress,
+            expected_version=params.follows,
+            run_id=run_id,
+            progress=context.progress,
         )
-        assert done.version is not None  # None is the answer of a dry run alone
-        return done.version
+        assert merged.version is not None  # only a dry run returns None
+        return merged.version
 
-    return _made(doing, given.dataset.partition("@")[0], make, [given.dataset], into=given.into, take=given.take)
-
-
-def made_before(doing: Doing) -> str | None:
-    """The version that this job had made when its worker died."""
-    runs = doing.workspace.runs
-    return next((made for run in runs.of_job(doing.job.id) if (made := runs.version_made(run.id)) is not None), None)
+    name = params.dataset.partition("@")[0]
+    return _run_edit(context, name, create_version, [params.dataset], into=params.into, take=params.take)
 
 
-def author_of(doing: Doing) -> str:
-    """The name of whoever left the job."""
-    person = doing.job.person
-    return "" if person is None else doing.workspace.people.get(person).name
+def previous_output(context: JobContext) -> str | None:
+    """Return the version that an earlier attempt of this job created before its worker died, if any."""
+    runs = context.workspace.runs
+    outputs = (runs.output_version(run.id) for run in runs.list_for_job(context.job.id))
+    return next((output for output in outputs if output is not None), None)
 
 
-def _made(
-    doing: Doing, name: str, make: Callable[[str, str], DatasetVersion], inputs: Sequence[str] = (), **config: Any
+def author_name(context: JobContext) -> str:
+    """Return the name of the user who enqueued the job, or "" if there is none."""
+    user = context.job.person
+    return "" if user is None else context.workspace.users.get(user).name
+
+
+def _run_edit(
+    context: JobContext,
+    name: str,
+    create_version: Callable[[str, str], DatasetVersion],
+    inputs: Sequence[str] = (),
+    **config: Any,
 ) -> dict[str, Any]:
-    """The version that ``make`` makes for a run and an author; done again after its worker died, what it had made."""
-    runs, made = doing.workspace.runs, made_before(doing)
-    if made is None:
-        run = runs.start(doing.job.kind, name, config, inputs)
-        with runs.noting_failure(run.id):
-            made = make(run.id, author_of(doing)).ref
-        runs.finish(run.id, "finished", outputs=[made])
-    version = doing.workspace.datasets.open(made)
-    info, is_new = version.info, version.info.run_id in {run.id for run in runs.of_job(doing.job.id)}
+    """Create a version within a run, unless an earlier attempt of the job has created it, and describe it.
+
+    Args:
+        context: The job.
+        name: The name of the run.
+        create_version: Creates the version from the id of the run and the name of the author.
+        inputs: The inputs of the run.
+        config: The configuration of the run.
+    """
+    runs = context.workspace.runs
+    output = previous_output(context)
+    if output is None:
+        run = runs.start(context.job.kind, name, config, inputs)
+        with runs.record_failure(run.id):
+            output = create_version(run.id, author_name(context)).ref
+        runs.finish(run.id, "finished", outputs=[output])
+    version = context.workspace.datasets.open(output)
+    info = version.info
+    # A merge with nothing to merge returns an existing version, whose counts belong to another edit.
+    is_new = info.run_id in {run.id for run in runs.list_for_job(context.job.id)}
     counts = {name: getattr(info, name) if is_new else 0 for name in ("added", "removed", "changed")}
     return {"dataset": version.ref, "number": version.number, "items": len(version), **counts}
 
 
-def _is_there(workspace: Workspace, given: Any) -> object:
-    return workspace.datasets.open(given.dataset)
+def _check_dataset(workspace: Workspace, params: Any) -> object:
+    return workspace.datasets.open(params.dataset)
 
 
-def _branch_is_there(workspace: Workspace, given: _OnBranch) -> object:
-    return workspace.datasets.open(f"{given.dataset}@{given.branch}")
+def _check_branch(workspace: Workspace, params: _BranchTarget) -> object:
+    return workspace.datasets.open(f"{params.dataset}@{params.branch}")
 
 
-_DID = {
-    "delete": "Remove items of {}",
-    "split": "Put items of {} into a split",
+_TITLES = {
+    "delete": "Delete items of {}",
+    "split": "Assign items of {} to a split",
     "tag": "Tag items of {}",
-    "untag": "Take a tag from items of {}",
+    "untag": "Remove a tag from items of {}",
 }
 
-CHANGES: Mapping[str, JobKind] = {
-    "change": JobKind(ItemsParameters, lambda given: _DID[given.act].format(given.dataset), change, _branch_is_there),
-    "classes": JobKind(
-        ClassesParameters, lambda given: f"Change the classes of {given.dataset}", classes, _branch_is_there
+EDIT_JOB_TYPES: Mapping[str, JobType] = {
+    "change": JobType(
+        ItemsEditParameters, lambda params: _TITLES[params.act].format(params.dataset), run_items_edit, _check_branch
     ),
-    "merge": JobKind(MergeParameters, lambda given: f"Merge {given.dataset} into {given.into}", merge, _is_there),
+    "classes": JobType(
+        ClassesEditParameters, lambda params: f"Edit the classes of {params.dataset}", run_classes_edit, _check_branch
+    ),
+    "merge": JobType(
+        MergeParameters, lambda params: f"Merge {params.dataset} into {params.into}", run_merge, _check_dataset
+    ),
 }

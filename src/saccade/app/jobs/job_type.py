@@ -1,4 +1,4 @@
-"""What a kind of job is, and what the one who does it has at hand."""
+"""Base classes of job types."""
 
 from __future__ import annotations
 
@@ -16,33 +16,42 @@ from saccade.store.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class Doing:
-    """What the one who does a job has at hand; files written into ``folder`` may be fetched by name."""
+class JobContext:
+    """What a running job has access to.
+
+    Attributes:
+        workspace: The workspace, limited to the project of the job.
+        job: The job.
+        progress: Receives progress, and raises KeyboardInterrupt if the job was cancelled.
+        output_dir: The folder for files that clients can download.
+    """
 
     workspace: Workspace
     job: Job
     progress: Progress
-    folder: Path
+    output_dir: Path
 
 
-class Parameters(BaseModel):
-    """What a job is told."""
+class JobParameters(BaseModel):
+    """Base of the parameters of job types. Unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
-class JobKind:
-    """A kind of job.
+class JobType:
+    """A type of job.
 
     Attributes:
-        title: made of its parameters.
-        check: what must hold before it is left.
-        needs: the least role of whoever leaves it, and sees what came of it.
+        parameters: The model that validates the parameters.
+        title: Makes the title of a job from its parameters.
+        run: Runs a job and returns its result as JSON.
+        precheck: Raises an error if a job with these parameters cannot succeed, before it is enqueued.
+        required_role: The least role that may enqueue such a job and read its result.
     """
 
     parameters: type[BaseModel]
     title: Callable[[Any], str]
-    do: Callable[[Doing, Any], dict[str, Any]]
-    check: Callable[[Workspace, Any], object] = lambda workspace, given: None
-    needs: Role = Role.MANAGER
+    run: Callable[[JobContext, Any], dict[str, Any]]
+    precheck: Callable[[Workspace, Any], object] = lambda workspace, params: None
+    required_role: Role = Role.MANAGER

@@ -1,6 +1,6 @@
-"""Looking after the whole workspace: what doctor and the garbage collection find is of all projects.
+"""Job types that maintain the whole workspace: doctor and garbage collection.
 
-So it is left in the project that is always there, and by its owners, who look after the server.
+Both report on all projects. Therefore only owners of the default project, who operate the server, may run them.
 """
 
 from __future__ import annotations
@@ -10,61 +10,62 @@ from typing import Any
 
 from pydantic import Field
 
-from saccade.app.diagnostics import installation
-from saccade.app.jobs.job_type import Doing, JobKind, Parameters
-from saccade.core.errors import NotAllowedError
+from saccade.app.diagnostics import environment_report
+from saccade.app.jobs.job_type import JobContext, JobParameters, JobType
+from saccade.core.errors import PermissionDeniedError
 from saccade.core.roles import Role
 from saccade.store.catalog.tables import DEFAULT_PROJECT
-from saccade.store.maintenance.doctor import doctor as examine
+from saccade.store.maintenance.doctor import doctor
 from saccade.store.maintenance.gc import collect_garbage
 from saccade.store.workspace import Workspace
 
-_MOST = 1000
+_MAX_PROBLEMS = 1000
 
 
-class DoctorParameters(Parameters):
+class DoctorParameters(JobParameters):
     repair: bool = Field(False, description="Repair what is safe to repair.")
     deep: bool = Field(False, description="Also read every stored file and compare its digest.")
 
 
-class GcParameters(Parameters):
-    dry_run: bool = Field(False, description="Only say what would be removed.")
-    cache: bool = Field(False, description="Remove the cache of pipelines too.")
+class GcParameters(JobParameters):
+    dry_run: bool = Field(False, description="Only report what would be removed.")
+    cache: bool = Field(False, description="Also remove the cache of pipelines.")
 
 
-def doctor(doing: Doing, given: DoctorParameters) -> dict[str, Any]:
+def run_doctor(context: JobContext, params: DoctorParameters) -> dict[str, Any]:
     """Check the installation and the workspace."""
-    doing.progress.start("Checking")
-    problems = examine(doing.workspace, repair=given.repair, deep=given.deep)
+    context.progress.start("Checking")
+    problems = doctor(context.workspace, repair=params.repair, deep=params.deep)
     return {
-        "installation": installation(),
-        "problems": [asdict(one) for one in problems[:_MOST]],
+        "installation": environment_report(),
+        "problems": [asdict(problem) for problem in problems[:_MAX_PROBLEMS]],
         "total": len(problems),
-        "sound": not any(one.level == "error" and not one.repaired for one in problems),
+        "sound": not any(problem.level == "error" and not problem.repaired for problem in problems),
     }
 
 
-def gc(doing: Doing, given: GcParameters) -> dict[str, Any]:
-    """Remove what nothing needs."""
-    doing.progress.start("Looking for what nothing needs")
-    return {
-        **asdict(collect_garbage(doing.workspace, dry_run=given.dry_run, cache=given.cache)),
-        "dry_run": given.dry_run,
-    }
+def run_gc(context: JobContext, params: GcParameters) -> dict[str, Any]:
+    """Delete unreferenced files."""
+    context.progress.start("Collecting unreferenced files")
+    result = collect_garbage(context.workspace, dry_run=params.dry_run, cache=params.cache)
+    return {**asdict(result), "dry_run": params.dry_run}
 
 
-def _of_the_whole(workspace: Workspace, given: Parameters) -> None:
+def _require_default_project(workspace: Workspace, params: JobParameters) -> None:
     if workspace.project != DEFAULT_PROJECT:
-        raise NotAllowedError(
-            "This looks after the whole workspace, with all projects.", hint=f"Ask an owner of '{DEFAULT_PROJECT}'."
+        raise PermissionDeniedError(
+            f"This job maintains all projects and runs only in the project '{DEFAULT_PROJECT}'.",
+            hint=f"Ask an owner of '{DEFAULT_PROJECT}'.",
         )
 
 
-DOCTOR = JobKind(DoctorParameters, lambda given: "Check the workspace", doctor, _of_the_whole, Role.OWNER)
-GC = JobKind(
+DOCTOR = JobType(
+    DoctorParameters, lambda params: "Check the workspace", run_doctor, _require_default_project, Role.OWNER
+)
+GC = JobType(
     GcParameters,
-    lambda given: "Say what nothing needs" if given.dry_run else "Remove what nothing needs",
-    gc,
-    _of_the_whole,
+    lambda params: "Find unreferenced files" if params.dry_run else "Clean up storage",
+    run_gc,
+    _require_default_project,
     Role.OWNER,
 )

@@ -1,10 +1,10 @@
-"""What may be left to the server: for each kind of job its parameters, what it is called, and what does it."""
+"""Registry of job types, and the function that enqueues a job."""
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -13,166 +13,178 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from saccade.app.ingest.importing import SplitRequest, at_hand, chosen_format, import_dataset
-from saccade.app.ingest.uploads import find_upload, folder_of_upload, name_of_upload, remove_upload, source_of
-from saccade.app.jobs.edits import CHANGES, author_of, made_before
-from saccade.app.jobs.job_type import Doing, JobKind, Parameters
+from saccade.app.ingest.importing import SplitRequest, import_dataset, materialize_source, resolve_format
+from saccade.app.ingest.uploads import delete_upload, get_upload, upload_dir, upload_display_name, upload_source
+from saccade.app.jobs.edits import EDIT_JOB_TYPES, author_name, previous_output
+from saccade.app.jobs.job_type import JobContext, JobParameters, JobType
 from saccade.app.jobs.maintenance import DOCTOR, GC
 from saccade.app.jobs.pipelines import PIPELINE, PLAN
-from saccade.app.net.download import is_web
-from saccade.app.net.safe_http import shown
-from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError, SaccadeError, nearest
+from saccade.app.net.download import is_http_url
+from saccade.app.net.safe_http import redact_url
+from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError, SaccadeError, suggest
 from saccade.core.query import parse_query
-from saccade.core.report import Report
-from saccade.core.schema import Kind as ColumnKind
+from saccade.core.report import ConversionReport
+from saccade.core.schema import Kind, Schema
+from saccade.formats.base import FORMATS, Record
 from saccade.store.catalog.names import check_name
-from saccade.store.datasets.rows import taken
+from saccade.store.datasets.rows import name_conflict
 from saccade.store.jobs.jobs import Job
 from saccade.store.workspace import Workspace
 
-_FINDINGS, _PREVIEW, _PREVIEW_SIZE, _COUNTED = 200, 12, 320, 20_000
+_MAX_FINDINGS = 200
+"""The number of findings in a job's result; all are in ``report.json``."""
+_MAX_PREVIEWS = 12
+_PREVIEW_SIZE = 320
+_PREVIEW_QUALITY = 85
+_MAX_COUNTED = 20_000
+"""The number of items that an inspection counts, so that it ends soon on a large source."""
+_MAX_CLASSES = 200
 
 
-class Source(Parameters):
-    """Where to import from: one of an upload, an address of the web, and a folder of the server."""
+class ImportSource(JobParameters):
+    """The source of an import: one of an upload, a URL and a folder of the server."""
 
     upload: str | None = Field(None, max_length=64, description="The id of an upload.")
-    url: str | None = Field(None, max_length=2000, description="An address that begins with http:// or https://.")
+    url: str | None = Field(None, max_length=2000, description="A URL that begins with http:// or https://.")
     folder: str | None = Field(None, max_length=2000, description="A folder or file of the server that it allows.")
 
     @model_validator(mode="after")
-    def _one(self) -> Source:
-        given = [one for one in (self.upload, self.url, self.folder) if one is not None]
-        if len(given) != 1:
+    def _require_one(self) -> ImportSource:
+        if sum(value is not None for value in (self.upload, self.url, self.folder)) != 1:
             raise ValueError("give one of upload, url and folder")
-        if self.url is not None and not is_web(self.url):
-            raise ValueError("an address begins with http:// or https://")
+        if self.url is not None and not is_http_url(self.url):
+            raise ValueError("a URL must begin with http:// or https://")
         return self
 
-    def name(self) -> str:
-        return shown(self.url) if self.url is not None else self.folder or "an upload"
+    def display_name(self) -> str:
+        return redact_url(self.url) if self.url is not None else self.folder or "an upload"
 
-    def place(self, workspace: Workspace) -> Path | str:
+    def resolve(self, workspace: Workspace) -> Path | str:
+        """Return the path or URL to import."""
         if self.upload is not None:
-            return source_of(workspace, self.upload)
+            return upload_source(workspace, self.upload)
         return self.url if self.url is not None else Path(self.folder or "")
 
 
-class LookParameters(Parameters):
-    source: Source
+class InspectParameters(JobParameters):
+    source: ImportSource
     format: str = Field("auto", max_length=40)
 
 
-class Split(Parameters):
-    """Into which splits items are put."""
+class SplitOptions(JobParameters):
+    """How items are assigned to splits."""
 
     shares: dict[str, float] = Field(description="Shares by name, such as train: 0.8.")
     group: str = Field("", max_length=500, description="A regular expression that finds an item's group in its key.")
     seed: int = 0
 
 
-class ImportParameters(LookParameters):
+class ImportParameters(InspectParameters):
     dataset: str = Field(max_length=100)
     link: bool = Field(False, description="Leave the files of a folder of the server where they are.")
-    split: Split | None = None
+    split: SplitOptions | None = None
     strict: bool = False
     options: dict[str, str] = Field({}, max_length=50, description="Options of the format, by name.")
-    replace: bool = Field(False, description="Make it the next version of a dataset that is there.")
+    replace: bool = Field(False, description="If the dataset exists, import as its next version.")
 
 
-class WriteParameters(Parameters):
-    """Items and their files, sent as an upload; see the guide."""
+class WriteParameters(JobParameters):
+    """Items and their files in an upload; see the guide."""
 
-    upload: str = Field(max_length=64, description="Has items-….arrow, and files by their digests in the folder files.")
+    upload: str = Field(
+        max_length=64, description="An upload of items-….arrow, and media files by digest in the folder files."
+    )
     dataset: str = Field(max_length=100)
     mode: Literal["create", "append", "merge", "replace"]
     message: str = Field("", max_length=2000)
     branch: str = Field("main", max_length=200)
-    inputs: list[str] = Field([], max_length=100, description="Dataset versions that they were made from.")
-    follows: int | None = Field(None, ge=1, description="The number of the version that it is to follow.")
+    inputs: list[str] = Field([], max_length=100, description="The dataset versions that the items were made from.")
+    follows: int | None = Field(
+        None, ge=1, description="The number of the version that is expected to be the head of the branch."
+    )
 
 
-class ExportParameters(Parameters):
+class ExportParameters(JobParameters):
     dataset: str = Field(max_length=200, description="NAME or NAME@VERSION.")
     format: str = Field(max_length=40)
     split: str | None = Field(None, max_length=100)
     where: str | None = Field(None, max_length=4000)
 
 
-class TrainParameters(Parameters):
+class TrainParameters(JobParameters):
     recipe: str = Field(max_length=100_000, description="The recipe as YAML.")
-    check: bool = Field(False, description="Only check recipe, data and model, and say what each check found.")
+    check: bool = Field(False, description="Only check recipe, data and model, and report each check.")
 
 
-class EvaluateParameters(Parameters):
+class EvaluateParameters(JobParameters):
     model: str = Field(max_length=200)
     dataset: str = Field(max_length=200)
     split: str | None = Field(None, max_length=100)
 
 
-class FilesParameters(Parameters):
-    """A file of truth and one of predictions, both in COCO's format, sent as an upload."""
+class EvaluateFilesParameters(JobParameters):
+    """A file of ground truth and a file of predictions, both in COCO format, in an upload."""
 
     upload: str = Field(max_length=64, description="The id of an upload.")
-    truth: str = Field(max_length=1000, description="The name of a file of it.")
-    predictions: str = Field(max_length=1000)
+    truth: str = Field(max_length=1000, description="The name of the file with the ground truth.")
+    predictions: str = Field(max_length=1000, description="The name of the file with the predictions.")
     kind: Literal["boxes", "masks", "keypoints"] = "boxes"
 
 
-class BackboneParameters(Parameters):
+class BackbonesParameters(JobParameters):
     containing: str = Field("", max_length=200, description="Only names that contain this.")
 
 
 class PredictParameters(EvaluateParameters):
-    into: str = Field(max_length=100, description="The name of the new dataset with what the model finds.")
+    into: str = Field(max_length=100, description="The name of the new dataset with the predictions.")
     min_score: float = Field(0.25, ge=0, le=1)
 
 
-def look(doing: Doing, given: LookParameters) -> dict[str, Any]:
-    """Say what a source is, and show the first of what an import would take, before anything is imported."""
-    from saccade.formats.base import FORMATS
-
-    workspace, report = doing.workspace, Report()
-    with at_hand(workspace, given.source.place(workspace), False, report, doing.progress, False) as place:
-        chosen, reason = chosen_format(place, given.format)
-        reading = FORMATS.get(chosen).read(place, report)
-        doing.progress.start("Looking", reading.total)
-        counts: dict[str, int] = {}
-        shown: list[dict[str, Any]] = []
-        seen = 0
-        labels = next(iter(reading.schema.of_kind(ColumnKind.OBJECTS, ColumnKind.LABEL, ColumnKind.LABELS)), None)
-        for one in islice(reading.records, _COUNTED):
-            seen += 1
-            names = _classes(None if labels is None else one.values.get(labels.name))
+def inspect_source(context: JobContext, params: InspectParameters) -> dict[str, Any]:
+    """Detect the format of a source, count its classes, and render previews, without importing anything."""
+    workspace = context.workspace
+    report = ConversionReport()
+    source = params.source.resolve(workspace)
+    with materialize_source(workspace, source, False, report, context.progress, False) as path:
+        format_name, reason = resolve_format(path, params.format)
+        stream = FORMATS.get(format_name).read(path, report)
+        context.progress.start("Inspecting", stream.total)
+        class_counts: dict[str, int] = {}
+        previews: list[dict[str, Any]] = []
+        count = 0
+        label_columns = stream.schema.columns_of_kind(Kind.OBJECTS, Kind.LABEL, Kind.LABELS)
+        for record in islice(stream.records, _MAX_COUNTED):
+            count += 1
+            names = _class_names(record.values.get(label_columns[0].name)) if label_columns else []
             for name in names:
-                counts[name] = counts.get(name, 0) + 1
-            if len(shown) < _PREVIEW:
-                file = _preview(doing.folder, len(shown), one, reading.schema)
-                shown.append({"key": one.key, "file": file, "labels": len(names)})
-            doing.progress.advance(1, one.key)
-        doing.progress.finish()
+                class_counts[name] = class_counts.get(name, 0) + 1
+            if len(previews) < _MAX_PREVIEWS:
+                file = _write_preview(context.output_dir, len(previews), record, stream.schema)
+                previews.append({"key": record.key, "file": file, "labels": len(names)})
+            context.progress.advance(1, record.key)
+        context.progress.finish()
     return {
-        "format": chosen,
+        "format": format_name,
         "reason": reason,
-        "items": seen if reading.total is None else reading.total,
-        "counted": seen,
-        "columns": {column.name: str(column.kind) for column in reading.schema.columns},
-        "classes": dict(sorted(counts.items(), key=lambda entry: -entry[1])[:200]),
-        "preview": shown,
-        "report": report.to_json(_FINDINGS),
+        "items": count if stream.total is None else stream.total,
+        "counted": count,
+        "columns": {column.name: str(column.kind) for column in stream.schema.columns},
+        "classes": dict(sorted(class_counts.items(), key=lambda entry: -entry[1])[:_MAX_CLASSES]),
+        "preview": previews,
+        "report": report.to_json(_MAX_FINDINGS),
     }
 
 
-def _classes(value: Any) -> list[str]:
+def _class_names(value: Any) -> list[str]:
     if value is None:
         return []
     if isinstance(value, str):
         return [value]
-    return [one if isinstance(one, str) else one.class_name for one in value]
+    return [label if isinstance(label, str) else label.class_name for label in value]
 
 
-def _preview(folder: Path, number: int, record: Any, schema: Any) -> str | None:
-    """A small picture of a record with its objects; None where there is none that can be shown."""
+def _write_preview(folder: Path, number: int, record: Record, schema: Schema) -> str | None:
+    """Write a small image of a record with its objects. Returns None if there is no image or it is not readable."""
     from dataclasses import replace
 
     import numpy as np
@@ -181,131 +193,136 @@ def _preview(folder: Path, number: int, record: Any, schema: Any) -> str | None:
     from saccade.media.draw import draw_objects
     from saccade.media.image import decode, encode
 
-    if record.media is None or schema.first(ColumnKind.IMAGE, ColumnKind.VIDEO).kind is ColumnKind.VIDEO:
+    if record.media is None or schema.first(Kind.IMAGE, Kind.VIDEO).kind is Kind.VIDEO:
         return None
     try:
         data = record.media.path or record.media.read()
         pixels = decode(data, frame=record.frame or 0)
-        columns = schema.of_kind(ColumnKind.OBJECTS)
+        columns = schema.columns_of_kind(Kind.OBJECTS)
         height, width = pixels.shape[:2]
         scale = min(1.0, _PREVIEW_SIZE / max(width, height))
         small = decode(data, frame=record.frame or 0, max_size=_PREVIEW_SIZE) if scale < 1 else pixels
         objects = record.values.get(columns[0].name) if columns else None
         if objects:
-            matrix = np.array([[small.shape[1] / width, 0, 0], [0, small.shape[0] / height, 0]])
-            size = small.shape[1], small.shape[0]
-            moved = [replace(one, geometry=transform_geometry(one.geometry, matrix, size)) for one in objects]
-            small = draw_objects(small, moved, classes={info.name: info for info in columns[0].classes}, labels=False)
+            size_wh = small.shape[1], small.shape[0]
+            matrix = np.array([[size_wh[0] / width, 0, 0], [0, size_wh[1] / height, 0]])
+            scaled = [replace(obj, geometry=transform_geometry(obj.geometry, matrix, size_wh)) for obj in objects]
+            small = draw_objects(small, scaled, classes={info.name: info for info in columns[0].classes}, labels=False)
     except (SaccadeError, OSError):
         return None
     name = f"preview-{number}.jpg"
-    (folder / name).write_bytes(encode(small, "jpeg", 85))
+    (folder / name).write_bytes(encode(small, "jpeg", _PREVIEW_QUALITY))
     return name
 
 
-def import_(doing: Doing, given: ImportParameters) -> dict[str, Any]:
-    """Import a source as a dataset. Done again after its worker died, it finds what it had finished."""
-    workspace = doing.workspace
-    for run in workspace.runs.of_job(doing.job.id):
-        made = workspace.runs.version_made(run.id)
-        if made is not None:
-            return {"dataset": made, "items": len(workspace.datasets.open(made)), "format": run.config["format"]}
+def run_import(context: JobContext, params: ImportParameters) -> dict[str, Any]:
+    """Import a source as a dataset. If an earlier attempt of the job has finished the import, return its result."""
+    workspace = context.workspace
+    for run in workspace.runs.list_for_job(context.job.id):
+        output = workspace.runs.output_version(run.id)
+        if output is not None:
+            return {"dataset": output, "items": len(workspace.datasets.open(output)), "format": run.config["format"]}
     split = None
-    if given.split is not None:
-        split = SplitRequest(given.split.shares, given.split.group, given.split.seed)
+    if params.split is not None:
+        split = SplitRequest(params.split.shares, params.split.group, params.split.seed)
+    upload = params.source.upload
     result = import_dataset(
         workspace,
-        given.source.place(workspace),
-        given.dataset,
-        format=given.format,
-        link=given.link,
+        params.source.resolve(workspace),
+        params.dataset,
+        format=params.format,
+        link=params.link,
         split=split,
-        strict=given.strict,
-        options=given.options,
-        progress=doing.progress,
-        replace=given.replace,
-        called="" if given.source.upload is None else name_of_upload(workspace, given.source.upload),
+        strict=params.strict,
+        options=params.options,
+        progress=context.progress,
+        replace=params.replace,
+        display_name="" if upload is None else upload_display_name(workspace, upload),
     )
-    with (doing.folder / "report.json").open("w", encoding="utf-8", errors="backslashreplace") as file:
-        file.writelines(result.report.text())
-    if given.source.upload is not None:
-        remove_upload(workspace, given.source.upload)
+    with (context.output_dir / "report.json").open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(result.report.iter_json())
+    if upload is not None:
+        delete_upload(workspace, upload)
     return {
         "dataset": result.version.ref,
         "items": len(result.version),
         "format": result.format,
         "reason": result.reason,
-        "set_aside": result.set_aside,
+        "set_aside": result.skipped,
         "splits": dict(result.splits),
-        "report": result.report.to_json(_FINDINGS),
+        "report": result.report.to_json(_MAX_FINDINGS),
     }
 
 
-def write(doing: Doing, given: WriteParameters) -> dict[str, Any]:
-    """Write items that were sent. Done again after its worker died, it finds what it had finished."""
-    from saccade.app.ingest.remote_write import write_sent
+def run_write(context: JobContext, params: WriteParameters) -> dict[str, Any]:
+    """Write uploaded items. If an earlier attempt of the job has written them, return its result."""
+    from saccade.app.ingest.remote_write import write_uploaded
 
-    workspace = doing.workspace
-    made = made_before(doing)
-    if made is None:
-        made = write_sent(
+    workspace = context.workspace
+    output = previous_output(context)
+    if output is None:
+        output = write_uploaded(
             workspace,
-            folder_of_upload(workspace, given.upload),
-            given.dataset,
-            mode=given.mode,
-            message=given.message,
-            branch=given.branch,
-            inputs=given.inputs,
-            follows=given.follows,
-            progress=doing.progress,
-            author=author_of(doing),
+            upload_dir(workspace, params.upload),
+            params.dataset,
+            mode=params.mode,
+            message=params.message,
+            branch=params.branch,
+            inputs=params.inputs,
+            expected_version=params.follows,
+            progress=context.progress,
+            author=author_name(context),
         ).ref
-    remove_upload(workspace, given.upload)
-    version = workspace.datasets.open(made)
+    delete_upload(workspace, params.upload)
+    version = workspace.datasets.open(output)
     return {"dataset": version.ref, "number": version.number, "items": len(version)}
 
 
-def export(doing: Doing, given: ExportParameters) -> dict[str, Any]:
-    """Write a dataset version in an outside format, as one archive to be fetched."""
+def run_export(context: JobContext, params: ExportParameters) -> dict[str, Any]:
+    """Export a dataset version as a ZIP archive for download."""
     from saccade.app.ingest.exporting import export_dataset
 
-    version = doing.workspace.datasets.open(given.dataset)
-    name = f"{version.ref.replace('@', '-')}-{given.format}"
-    with doing.workspace.scratch.working() as scratch:
+    version = context.workspace.datasets.open(params.dataset)
+    name = f"{version.ref.replace('@', '-')}-{params.format}"
+    with context.workspace.scratch.shared() as scratch:
         report = export_dataset(
-            doing.workspace,
+            context.workspace,
             version.ref,
             scratch / name,
-            given.format,
-            split=given.split,
-            where=given.where,
-            progress=doing.progress,
+            params.format,
+            split=params.split,
+            where=params.where,
+            progress=context.progress,
         )
-        files = sorted(one for one in (scratch / name).rglob("*") if one.is_file())
-        doing.progress.start("Packing", len(files))
-        making = scratch / "archive"
-        with zipfile.ZipFile(making, "x", zipfile.ZIP_STORED, strict_timestamps=False) as packed:
+        files = sorted(path for path in (scratch / name).rglob("*") if path.is_file())
+        context.progress.start("Packing", len(files))
+        archive = scratch / "archive"
+        with zipfile.ZipFile(archive, "x", zipfile.ZIP_STORED, strict_timestamps=False) as packed:
             for file in files:
                 packed.write(file, f"{name}/{file.relative_to(scratch / name).as_posix()}")
-                doing.progress.advance(1, file.name)
-        doing.progress.finish()
-        making.replace(doing.folder / f"{name}.zip")
-    return {"dataset": version.ref, "format": given.format, "file": f"{name}.zip", "report": report.to_json(_FINDINGS)}
+                context.progress.advance(1, file.name)
+        context.progress.finish()
+        archive.replace(context.output_dir / f"{name}.zip")
+    return {
+        "dataset": version.ref,
+        "format": params.format,
+        "file": f"{name}.zip",
+        "report": report.to_json(_MAX_FINDINGS),
+    }
 
 
-def train(doing: Doing, given: TrainParameters) -> dict[str, Any]:
-    """Train a recipe; taken up again where its worker died."""
-    from saccade.app.ml.train import check_recipe
-    from saccade.app.ml.train import train as train_recipe
+def run_train(context: JobContext, params: TrainParameters) -> dict[str, Any]:
+    """Train a recipe, or resume the training of an earlier attempt of the job."""
+    from saccade.app.ml.train import check_recipe, train
 
-    recipe = _recipe(given.recipe)
-    if given.check:
-        return {"checks": [asdict(one) for one in check_recipe(doing.workspace, recipe)]}
-    began = next(iter(doing.workspace.runs.of_job(doing.job.id)), None)
-    if began is not None and began.state == "finished":
-        return {"run": began.id, "model": _model_of(began.outputs), "metrics": dict(began.metrics)}
-    resume = began is not None and began.state in ("interrupted", "stopped")
-    result = train_recipe(doing.workspace, recipe, resume=resume, progress=doing.progress, tensorboard=False)
+    recipe = _parse_recipe(params.recipe)
+    if params.check:
+        return {"checks": [asdict(check) for check in check_recipe(context.workspace, recipe)]}
+    earlier = next(iter(context.workspace.runs.list_for_job(context.job.id)), None)
+    if earlier is not None and earlier.state == "finished":
+        return {"run": earlier.id, "model": _model_ref(earlier.outputs), "metrics": dict(earlier.metrics)}
+    resume = earlier is not None and earlier.state in ("interrupted", "stopped")
+    result = train(context.workspace, recipe, resume=resume, progress=context.progress, tensorboard=False)
     return {
         "run": result.run.id,
         "model": None if result.model is None else result.model.ref,
@@ -314,57 +331,60 @@ def train(doing: Doing, given: TrainParameters) -> dict[str, Any]:
     }
 
 
-def evaluate(doing: Doing, given: EvaluateParameters) -> dict[str, Any]:
-    """Measure a model on a dataset."""
+def run_evaluate(context: JobContext, params: EvaluateParameters) -> dict[str, Any]:
+    """Evaluate a model on a dataset."""
     from saccade.app.ml.evaluate import evaluate_model
 
-    result = evaluate_model(doing.workspace, given.model, given.dataset, split=given.split, progress=doing.progress)
-    (doing.folder / "report.html").write_text(result.report, "utf-8")
-    return {"evaluation": result.stored.id, "metrics": dict(result.metrics.to_json()), "file": "report.html"}
+    result = evaluate_model(
+        context.workspace, params.model, params.dataset, split=params.split, progress=context.progress
+    )
+    (context.output_dir / "report.html").write_text(result.report, "utf-8")
+    return {"evaluation": result.evaluation.id, "metrics": dict(result.metrics.to_json()), "file": "report.html"}
 
 
-def evaluate_files(doing: Doing, given: FilesParameters) -> dict[str, Any]:
-    """Measure a file of predictions against one of truth."""
+def run_evaluate_files(context: JobContext, params: EvaluateFilesParameters) -> dict[str, Any]:
+    """Evaluate a file of predictions against a file of ground truth."""
     from saccade.evaluation.detection import evaluate_coco_files
 
-    folder = folder_of_upload(doing.workspace, given.upload)
-    sent = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
-    for name in (given.truth, given.predictions):
-        if name not in sent:
-            raise NotFoundError(f"No file was sent as {ascii(name)[:100]}.", hint=nearest(name, sent))
-    doing.progress.start("Measuring")
-    metrics = evaluate_coco_files(sent[given.truth], sent[given.predictions], given.kind).to_json()
-    remove_upload(doing.workspace, given.upload)
-    (doing.folder / "metrics.json").write_text(json.dumps(metrics, ensure_ascii=False), "utf-8")
+    folder = upload_dir(context.workspace, params.upload)
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    for name in (params.truth, params.predictions):
+        if name not in files:
+            raise NotFoundError(f"The upload has no file {ascii(name)[:100]}.", hint=suggest(name, files))
+    context.progress.start("Evaluating")
+    metrics = evaluate_coco_files(files[params.truth], files[params.predictions], params.kind).to_json()
+    delete_upload(context.workspace, params.upload)
+    (context.output_dir / "metrics.json").write_text(json.dumps(metrics, ensure_ascii=False), "utf-8")
     return {"metrics": {name: value for name, value in metrics.items() if name != "curves"}, "file": "metrics.json"}
 
 
-def backbones(doing: Doing, given: BackboneParameters) -> dict[str, Any]:
-    """The encoders that a recipe may name; a job, since torch is loaded for it."""
+def list_backbones(context: JobContext, params: BackbonesParameters) -> dict[str, Any]:
+    """List the encoders that a recipe may name. This is a job because it imports torch."""
     from saccade.models.components.encoders import backbone_names
 
-    return {"names": [name for name in backbone_names() if given.containing in name]}
+    return {"names": [name for name in backbone_names() if params.containing in name]}
 
 
-def predict(doing: Doing, given: PredictParameters) -> dict[str, Any]:
-    """Run a model on a dataset; what it finds becomes a dataset of its own."""
-    from saccade.app.ml.predict import predict as predict_on
+def run_predict(context: JobContext, params: PredictParameters) -> dict[str, Any]:
+    """Run a model on a dataset and write the predictions as a new dataset."""
+    from saccade.app.ml.predict import predict
 
-    workspace = doing.workspace
-    source = workspace.datasets.open(given.dataset).ref  # a dataset, never a path of the server
-    result = predict_on(
+    workspace = context.workspace
+    # Resolved to a version first: the source of predict() may be a path, and clients must not read files.
+    source = workspace.datasets.open(params.dataset).ref
+    result = predict(
         workspace,
-        given.model,
+        params.model,
         source,
-        dataset=given.into,
-        split=given.split,
-        min_score=given.min_score,
-        progress=doing.progress,
+        dataset=params.into,
+        split=params.split,
+        min_score=params.min_score,
+        progress=context.progress,
     )
     return {"dataset": result.dataset, "model": result.model, "items": len(result.predictions)}
 
 
-def _recipe(text: str) -> Any:
+def _parse_recipe(text: str) -> Any:
     from saccade.training.recipe import parse_recipe
 
     try:
@@ -373,94 +393,120 @@ def _recipe(text: str) -> Any:
         raise RecipeError(f"The recipe is not valid YAML: {error}.") from None
 
 
-def _model_of(outputs: Any) -> str | None:
-    return next((one.removeprefix("model:") for one in outputs if one.startswith("model:")), None)
+def _model_ref(outputs: Sequence[str]) -> str | None:
+    return next((output.removeprefix("model:") for output in outputs if output.startswith("model:")), None)
 
 
-def _check_import(workspace: Workspace, given: ImportParameters) -> None:
-    check_name("dataset", given.dataset)
-    if given.link and given.source.folder is None:
+def _check_import(workspace: Workspace, params: ImportParameters) -> None:
+    check_name("dataset", params.dataset)
+    if params.link and params.source.folder is None:
         raise InvalidValueError("Only the files of a folder of the server can be linked.")
 
 
-def _check_write(workspace: Workspace, given: WriteParameters) -> None:
-    check_name("dataset", given.dataset)
-    if given.mode == "create" and workspace.datasets.exists(given.dataset):
-        raise taken(given.dataset)
-    if given.mode in ("append", "merge"):
-        workspace.datasets.open(f"{given.dataset}@{given.branch}")
+def _check_write(workspace: Workspace, params: WriteParameters) -> None:
+    check_name("dataset", params.dataset)
+    if params.mode == "create" and workspace.datasets.exists(params.dataset):
+        raise name_conflict(params.dataset)
+    if params.mode in ("append", "merge"):
+        workspace.datasets.open(f"{params.dataset}@{params.branch}")
 
 
-def _check_export(workspace: Workspace, given: ExportParameters) -> None:
-    from saccade.formats.base import FORMATS
-
-    FORMATS.get(given.format)
-    version = workspace.datasets.open(given.dataset)
-    if given.where is not None:
-        parse_query(given.where, version.schema)
+def _check_export(workspace: Workspace, params: ExportParameters) -> None:
+    FORMATS.get(params.format)
+    version = workspace.datasets.open(params.dataset)
+    if params.where is not None:
+        parse_query(params.where, version.schema)
 
 
-KINDS: Mapping[str, JobKind] = {
-    "look": JobKind(LookParameters, lambda given: f"Look at {given.source.name()}", look),
-    "import": JobKind(
-        ImportParameters, lambda given: f"Import {given.source.name()} as {given.dataset}", import_, _check_import
+def _check_model_and_dataset(workspace: Workspace, params: EvaluateParameters) -> None:
+    workspace.models.open(params.model)
+    workspace.datasets.open(params.dataset)
+
+
+JOB_TYPES: Mapping[str, JobType] = {
+    "look": JobType(InspectParameters, lambda params: f"Inspect {params.source.display_name()}", inspect_source),
+    "import": JobType(
+        ImportParameters,
+        lambda params: f"Import {params.source.display_name()} as {params.dataset}",
+        run_import,
+        _check_import,
     ),
-    "write": JobKind(WriteParameters, lambda given: f"Write {given.dataset} ({given.mode})", write, _check_write),
-    **CHANGES,
-    "export": JobKind(
-        ExportParameters, lambda given: f"Export {given.dataset} as {given.format}", export, _check_export
+    "write": JobType(
+        WriteParameters, lambda params: f"Write {params.dataset} ({params.mode})", run_write, _check_write
     ),
-    "train": JobKind(
+    **EDIT_JOB_TYPES,
+    "export": JobType(
+        ExportParameters, lambda params: f"Export {params.dataset} as {params.format}", run_export, _check_export
+    ),
+    "train": JobType(
         TrainParameters,
-        lambda given: f"{'Check' if given.check else 'Train'} {_recipe(given.recipe).name}",
-        train,
-        lambda workspace, given: workspace.datasets.open(_recipe(given.recipe).data.dataset),
+        lambda params: f"{'Check' if params.check else 'Train'} {_parse_recipe(params.recipe).name}",
+        run_train,
+        lambda workspace, params: workspace.datasets.open(_parse_recipe(params.recipe).data.dataset),
     ),
     "pipeline": PIPELINE,
     "plan": PLAN,
-    "evaluate": JobKind(
+    "evaluate": JobType(
         EvaluateParameters,
-        lambda given: f"Evaluate {given.model} on {given.dataset}",
-        evaluate,
-        lambda workspace, given: (workspace.models.open(given.model), workspace.datasets.open(given.dataset)),
+        lambda params: f"Evaluate {params.model} on {params.dataset}",
+        run_evaluate,
+        _check_model_and_dataset,
     ),
-    "predict": JobKind(
+    "predict": JobType(
         PredictParameters,
-        lambda given: f"Predict {given.dataset} with {given.model}",
-        predict,
-        lambda workspace, given: (workspace.models.open(given.model), workspace.datasets.open(given.dataset)),
+        lambda params: f"Predict {params.dataset} with {params.model}",
+        run_predict,
+        _check_model_and_dataset,
     ),
-    "evaluate-files": JobKind(
-        FilesParameters, lambda given: f"Evaluate {given.predictions} against {given.truth}", evaluate_files
+    "evaluate-files": JobType(
+        EvaluateFilesParameters,
+        lambda params: f"Evaluate {params.predictions} against {params.truth}",
+        run_evaluate_files,
     ),
-    "backbones": JobKind(BackboneParameters, lambda given: "List the backbones", backbones),
+    "backbones": JobType(BackbonesParameters, lambda params: "List the backbones", list_backbones),
     "doctor": DOCTOR,
     "gc": GC,
 }
 
 
-def leave(
+def enqueue(
     workspace: Workspace,
     kind: str,
     parameters: Mapping[str, Any],
-    person: str | None = None,
-    request: str | None = None,
+    user_id: str | None = None,
+    idempotency_key: str | None = None,
 ) -> Job:
-    """Leave work to the workers, after what can be seen at once has been checked."""
-    if kind not in KINDS:
-        raise NotFoundError(f"There is no kind of job '{kind}'.", hint=nearest(kind, KINDS))
-    part = KINDS[kind]
+    """Enqueue a job, after its parameters have been validated and checked.
+
+    Args:
+        workspace: The workspace.
+        kind: The kind of job.
+        parameters: The parameters of this kind as JSON.
+        user_id: The user who enqueues it, or None for the system.
+        idempotency_key: If this user has enqueued a job with this key, that job is returned.
+
+    Raises:
+        NotFoundError: There is no such kind of job, or it refers to something that does not exist.
+        InvalidValueError: The parameters are invalid.
+        ConflictError: The key was used for a different job, or the job cannot succeed.
+    """
+    if kind not in JOB_TYPES:
+        raise NotFoundError(f"There is no kind of job '{kind}'.", hint=suggest(kind, JOB_TYPES))
+    job_type = JOB_TYPES[kind]
     try:
-        given = part.parameters.model_validate(parameters)
+        params = job_type.parameters.model_validate(parameters)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InvalidValueError(f"The parameters of the {kind} are wrong: {place}: {first['msg']}.") from None
-    plain = given.model_dump(mode="json")
-    if request is not None and (earlier := workspace.jobs.asked(kind, plain, person, request)) is not None:
-        return earlier  # not checked again: by now the job may have used up its upload and made its dataset
-    source = getattr(given, "source", given)
+        location = ".".join(map(str, first["loc"]))
+        raise InvalidValueError(f"Invalid parameters of the {kind} job: {location}: {first['msg']}.") from None
+    plain = params.model_dump(mode="json")
+    if idempotency_key is not None:
+        earlier = workspace.jobs.find_by_key(kind, plain, user_id, idempotency_key)
+        if earlier is not None:
+            # Not checked again: the job may have used up its upload and created its dataset by now.
+            return earlier
+    source = getattr(params, "source", params)
     if (upload := getattr(source, "upload", None)) is not None:
-        find_upload(workspace, upload, person or "")
-    part.check(workspace, given)
-    return workspace.jobs.add(kind, part.title(given), plain, person, request)
+        get_upload(workspace, upload, user_id or "")  # the upload must belong to this user
+    job_type.precheck(workspace, params)
+    return workspace.jobs.add(kind, job_type.title(params), plain, user_id, idempotency_key)

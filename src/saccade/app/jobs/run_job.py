@@ -1,7 +1,7 @@
-"""The process that does one job: ``python -m saccade.app.jobs.run_job WORKSPACE JOB WORKER MEMORY``.
+"""The process of one job: ``python -m saccade.app.jobs.run_job WORKSPACE JOB WORKER MEMORY``.
 
-It says twice a second how far it has come, and hears in the same moment whether it is still wanted. It ends with the
-worker that began it, whose end it notices at its standard input.
+Every half second it renews the lease of the job, records its progress, and learns whether the job was cancelled. It
+ends with the worker that started it, which it notices at the end of its standard input.
 """
 
 from __future__ import annotations
@@ -17,118 +17,139 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from saccade.app.jobs.job_type import Doing
-from saccade.app.jobs.registry import KINDS
+from saccade.app.jobs.job_type import JobContext
+from saccade.app.jobs.registry import JOB_TYPES
 from saccade.core.errors import SaccadeError
-from saccade.runtime.signals import interrupts_known
-from saccade.store.io.process import limit_memory, wait_for_end
+from saccade.runtime.signals import reraise_interrupts
+from saccade.store.io.process import limit_memory, wait_for_eof
 from saccade.store.jobs.jobs import Job, State
-from saccade.store.workspace import PROJECT, Workspace
+from saccade.store.workspace import PROJECT_ENV, Workspace
 
-_EVERY = 0.5
-_PATIENCE = 20.0
-
-
-def folder_of(workspace: Workspace, job: str) -> Path:
-    """Where a job's log and results lie."""
-    return workspace.left / job
+_HEARTBEAT_INTERVAL_S = 0.5
+_CANCEL_TIMEOUT_S = 20.0
+"""Time that a cancelled job has to clean up before its process exits."""
 
 
-class Told:
-    """Progress that is written down for others to see; and the pulse of the process."""
+def job_dir(workspace: Workspace, job: str) -> Path:
+    """Return the folder with the log and the output files of a job."""
+    return workspace.jobs_dir / job
 
-    def __init__(self, workspace: Workspace, job: str, worker: str) -> None:
-        self._workspace, self._job, self._worker = workspace, job, worker
-        self._now: dict[str, Any] = {}
+
+class HeartbeatProgress:
+    """Progress that is recorded in the catalog, together with the heartbeat of the job.
+
+    Args:
+        workspace: The workspace.
+        job: The id of the job.
+        owner_id: The worker that has claimed the job.
+    """
+
+    def __init__(self, workspace: Workspace, job: str, owner_id: str) -> None:
+        self._workspace = workspace
+        self._job = job
+        self._owner_id = owner_id
+        self._state: dict[str, Any] = {}
         self._ended = threading.Event()
-        self.is_unwanted = False
-        self._thread = threading.Thread(target=self._beat, name="saccade-job", daemon=True)
+        self.cancel_requested = False
+        self._thread = threading.Thread(target=self._heartbeat, name="saccade-job", daemon=True)
         self._thread.start()
 
     def start(self, what: str, total: int | None = None) -> None:
         print(f"{time.strftime('%H:%M:%S')} {what}{'' if total is None else f' ({total:,})'}", flush=True)
-        self._now = {"what": what, "done": 0, "total": total, "note": ""}
+        self._state = {"what": what, "done": 0, "total": total, "note": ""}
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        if self.is_unwanted and threading.current_thread() is threading.main_thread():
-            raise KeyboardInterrupt  # once more, where the first one was lost in code that catches all
-        self._now["done"] = self._now.get("done", 0) + count
+        if self.cancel_requested and threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt  # again: the first one may be lost in code that catches all exceptions
+        self._state["done"] = self._state.get("done", 0) + count
         if note:
-            self._now["note"] = note[:200]
+            self._state["note"] = note[:200]
 
     def finish(self) -> None:
         pass
 
-    def _beat(self) -> None:
-        while not self._ended.wait(_EVERY):
-            with suppress(SaccadeError):  # a database that is busy or away for a moment
-                if not self._workspace.jobs.tell(self._job, self._worker, dict(self._now)):
-                    self.is_unwanted = True
+    def _heartbeat(self) -> None:
+        while not self._ended.wait(_HEARTBEAT_INTERVAL_S):
+            with suppress(SaccadeError):  # the database may be busy or unreachable for a moment
+                if not self._workspace.jobs.heartbeat(self._job, self._owner_id, dict(self._state)):
+                    self.cancel_requested = True
                     break
-        if self.is_unwanted:
+        if self.cancel_requested:
             os.kill(os.getpid(), signal.SIGINT)
-            if not self._ended.wait(_PATIENCE):
+            if not self._ended.wait(_CANCEL_TIMEOUT_S):
                 os._exit(1)
 
     def close(self) -> None:
+        """Stop the heartbeat."""
         self._ended.set()
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
 
-def do(workspace: Workspace, job: Job, worker: str) -> None:
-    """Do a job, and record how it ended."""
-    folder = folder_of(workspace, job.id) / "files"
-    folder.mkdir(parents=True, exist_ok=True)
-    told = Told(workspace, job.id, worker)
+def run(workspace: Workspace, job: Job, owner_id: str) -> None:
+    """Run a job and record its result.
+
+    Args:
+        workspace: The workspace, limited to the project of the job.
+        job: The job.
+        owner_id: The worker that has claimed it.
+    """
+    output_dir = job_dir(workspace, job.id) / "files"
+    output_dir.mkdir(parents=True, exist_ok=True)
+    progress = HeartbeatProgress(workspace, job.id, owner_id)
     state: State = "finished"
-    error = hint = ""
+    error = ""
+    hint = ""
     result: dict[str, Any] = {}
     try:
-        kind = KINDS[job.kind]
-        given = kind.parameters.model_validate(job.parameters)
-        workspace.runs.job = job.id
-        with interrupts_known():
-            result = kind.do(Doing(workspace, job, told, folder), given)
+        job_type = JOB_TYPES[job.kind]
+        params = job_type.parameters.model_validate(job.parameters)
+        workspace.runs.job_id = job.id
+        with reraise_interrupts():
+            result = job_type.run(JobContext(workspace, job, progress, output_dir), params)
     except KeyboardInterrupt:
         state = "cancelled"
     except SaccadeError as failure:
-        state, error, hint = "failed", failure.message, failure.hint
+        state = "failed"
+        error = failure.message
+        hint = failure.hint
         result = {"code": failure.code}
         print(f"{time.strftime('%H:%M:%S')} {error} {hint}", flush=True)
     except Exception as failure:
         traceback.print_exc()
-        state, error = "failed", f"Something went wrong: {failure}"
-        hint = "Its log says more."
+        state = "failed"
+        error = f"Unexpected error: {failure}"
+        hint = "See the log of the job."
     finally:
-        told.close()
+        progress.close()
     if state == "finished" and result.get("stopped"):
         state = "cancelled"
     if state == "cancelled" and not workspace.jobs.get(job.id).is_cancelled:
-        return  # the worker is to end, not the job: another takes it up
-    workspace.jobs.finish(job.id, worker, state, result, error, hint)
+        return  # the worker is shutting down; another worker will take over the job
+    workspace.jobs.finish(job.id, owner_id, state, result, error, hint)
 
 
-def _end_with_worker() -> None:
+def _exit_with_worker() -> None:
     try:
-        wait_for_end(sys.stdin.fileno())
+        wait_for_eof(sys.stdin.fileno())
         _thread.interrupt_main(signal.SIGTERM)
         time.sleep(1.0)
-    finally:  # also where there is no memory left to do so
+    finally:  # exits also if there is no memory left for the lines above
         os._exit(1)
 
 
 def main() -> None:
-    location, job, worker, memory = sys.argv[1:5]
-    threading.Thread(target=_end_with_worker, daemon=True).start()
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell has what it begins in the background ignore the first
+    location, job_id, owner_id, memory = sys.argv[1:5]
+    threading.Thread(target=_exit_with_worker, daemon=True).start()
+    # A shell makes background processes ignore SIGINT, which cancelling needs.
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     limit_memory(int(memory) or None)
     with Workspace.open(location) as workspace:
-        claimed = workspace.jobs.claimed(job)
-        project = workspace.projects.named(claimed.project)
-        os.environ[PROJECT] = project  # also for the processes that it begins
-        do(workspace.in_project(project), claimed, worker)
+        job = workspace.jobs.get_unscoped(job_id)
+        project = workspace.projects.get_name(job.project)
+        os.environ[PROJECT_ENV] = project  # inherited by child processes
+        run(workspace.scoped_to_project(project), job, owner_id)
 
 
 if __name__ == "__main__":

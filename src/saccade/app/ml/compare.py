@@ -1,4 +1,4 @@
-"""Two model versions side by side."""
+"""Comparison of two model versions or two evaluations."""
 
 from __future__ import annotations
 
@@ -9,19 +9,40 @@ from saccade.store.workspace import Workspace
 
 
 def compare_models(workspace: Workspace, first_ref: str, second_ref: str) -> dict[str, Any]:
-    """Metrics where both were evaluated on the same dataset version and split, and the settings that differ.
+    """Compare the metrics and recipes of two model versions.
 
-    Only equal versions and splits are compared, because metrics of different data say nothing about models.
+    Metrics are compared only if both models were evaluated on the same dataset version and split: metrics on
+    different data do not compare models.
+
+    Args:
+        workspace: The workspace.
+        first_ref: The first model version.
+        second_ref: The second model version.
+
+    Returns:
+        JSON with the resolved references, the pairs of metrics for each shared evaluation, and the recipe settings
+        that differ.
     """
     first, second = workspace.models.open(first_ref), workspace.models.open(second_ref)
-    theirs = {(e.dataset, e.split, e.kind): e for e in reversed(workspace.evaluations.list(model=second.ref))}
-    ours = {(e.dataset, e.split, e.kind): e for e in reversed(workspace.evaluations.list(model=first.ref))}
+    # The list begins with the newest: reversed, so that the newest evaluation of the same data replaces older ones.
+    first_evaluations = {
+        (evaluation.dataset, evaluation.split, evaluation.kind): evaluation
+        for evaluation in reversed(workspace.evaluations.list(model=first.ref))
+    }
+    second_evaluations = {
+        (evaluation.dataset, evaluation.split, evaluation.kind): evaluation
+        for evaluation in reversed(workspace.evaluations.list(model=second.ref))
+    }
     shared = [
-        {"dataset": key[0], "split": key[1], "metrics": _pairs(ours[key].metrics, theirs[key].metrics)}
-        for key in ours
-        if key in theirs
+        {
+            "dataset": key[0],
+            "split": key[1],
+            "metrics": _pair_metrics(evaluation.metrics, second_evaluations[key].metrics),
+        }
+        for key, evaluation in first_evaluations.items()
+        if key in second_evaluations
     ]
-    settings = _pairs_of_all(_flat(first.manifest.get("recipe", {})), _flat(second.manifest.get("recipe", {})))
+    settings = _pair_settings(_flatten(first.manifest.get("recipe", {})), _flatten(second.manifest.get("recipe", {})))
     return {
         "first": first.ref,
         "second": second.ref,
@@ -31,19 +52,28 @@ def compare_models(workspace: Workspace, first_ref: str, second_ref: str) -> dic
 
 
 def compare_evaluations(workspace: Workspace, first_id: str, second_id: str) -> dict[str, Any]:
-    """The numbers that both have; ``comparable``: they are of the same version, split and kind of data."""
+    """Pair the metrics of two evaluations.
+
+    Args:
+        workspace: The workspace.
+        first_id: The first evaluation.
+        second_id: The second evaluation.
+
+    Returns:
+        JSON; ``comparable`` is whether both are of the same dataset version, split and kind.
+    """
     first, second = workspace.evaluations.get(first_id), workspace.evaluations.get(second_id)
-    data = [(one.dataset, one.split, one.kind) for one in (first, second)]
+    is_comparable = (first.dataset, first.split, first.kind) == (second.dataset, second.split, second.kind)
     return {
         "first": first.id,
         "second": second.id,
         "models": [first.model, second.model],
-        "comparable": data[0] == data[1],
-        "metrics": _pairs(first.metrics, second.metrics),
+        "comparable": is_comparable,
+        "metrics": _pair_metrics(first.metrics, second.metrics),
     }
 
 
-def _pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+def _pair_metrics(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     return {
         name: (value, second[name])
         for name, value in first.items()
@@ -51,16 +81,18 @@ def _pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tup
     }
 
 
-def _pairs_of_all(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def _pair_settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     return {name: (first.get(name), second.get(name)) for name in {**first, **second}}
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one mapping of dotted names."""
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as one mapping with dotted names."""
     if isinstance(value, Mapping):
-        parts = value.items()
-    elif isinstance(value, list) and any(isinstance(part, Mapping) for part in value):
-        parts = {str(index): part for index, part in enumerate(value)}.items()
+        children = value.items()
+    elif isinstance(value, list) and any(isinstance(child, Mapping) for child in value):
+        children = {str(index): child for index, child in enumerate(value)}.items()
     else:
         return {prefix: value}
-    return {name: leaf for key, part in parts for name, leaf in _flat(part, f"{prefix}.{key}".lstrip(".")).items()}
+    return {
+        name: leaf for key, child in children for name, leaf in _flatten(child, f"{prefix}.{key}".lstrip(".")).items()
+    }

@@ -1,4 +1,4 @@
-"""Evaluate: a model version on a dataset version, kept with both, with a report to look at."""
+"""Evaluate a model version on a dataset version, and store the metrics with an HTML report."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from saccade.app.datasets.splits import SPLIT, check_split
-from saccade.app.ml.model_loader import ReadyModel, check_any_readable, ready_model
-from saccade.core.errors import InvalidValueError, NotFoundError, nearest
-from saccade.core.progress import Progress, Silent
+from saccade.app.ml.model_loader import LoadedPredictor, load_predictor, require_some_readable
+from saccade.core.errors import InvalidValueError, NotFoundError, suggest
+from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
 from saccade.evaluation.classification import ClassificationMetrics, evaluate_labels
 from saccade.evaluation.detection import evaluate_objects
@@ -25,10 +25,17 @@ from saccade.store.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """The metrics, the stored evaluation, and the items whose image could not be read."""
+    """Result of an evaluation.
+
+    Attributes:
+        metrics: The metrics.
+        evaluation: The evaluation as stored in the workspace.
+        report: The report as HTML.
+        unreadable: The keys of items whose image could not be read.
+    """
 
     metrics: DetectionMetrics | ClassificationMetrics
-    stored: Evaluation
+    evaluation: Evaluation
     report: str
     unreadable: Sequence[str]
 
@@ -41,112 +48,122 @@ def evaluate_model(
     split: str | None = None,
     progress: Progress | None = None,
 ) -> EvaluationResult:
-    """Run a model on the labelled items of a dataset version (of one split) and compare.
+    """Predict on the labelled items of a dataset version and compare the predictions with the labels.
 
-    An image that cannot be read is set aside; where that is so for all, MediaError is raised and nothing is kept.
+    Images that cannot be read are skipped and listed in the result.
+
+    Args:
+        workspace: The workspace.
+        model_ref: The model version.
+        dataset_ref: The dataset version.
+        split: Only the items of this split; all if None.
+        progress: Advances by each image.
+
+    Raises:
+        NotFoundError: The model, dataset or split does not exist, or no item is labelled.
+        InvalidValueError: The dataset lacks a column that the model needs.
+        MediaError: No image can be read. Nothing is stored.
     """
     dataset = workspace.datasets.open(dataset_ref)
-    ready = ready_model(workspace, model_ref)
-    image = ready.version.manifest["image_column"]
-    items = _labelled(dataset, ready, image, split)
-    found = _predict(ready, dataset, items, image, progress or Silent())
-    check_any_readable(list(found.values()))
-    good = [item for item in items if found[item.key].error is None]
-    evaluate = _evaluate_detector if ready.is_detector else _evaluate_classifier
-    metrics, report = evaluate(ready, dataset, good, found, split)
-    stored = workspace.evaluations.add(
-        ready.version.ref,
+    loaded = load_predictor(workspace, model_ref)
+    image = loaded.version.manifest["image_column"]
+    items = _labelled_items(dataset, loaded, image, split)
+    predictions = _predict(loaded, dataset, items, image, progress or NullProgress())
+    require_some_readable(list(predictions.values()))
+    readable = [item for item in items if predictions[item.key].error is None]
+    evaluate = _evaluate_detector if loaded.is_detector else _evaluate_classifier
+    metrics, report = evaluate(loaded, dataset, readable, predictions, split)
+    evaluation = workspace.evaluations.add(
+        loaded.version.ref,
         dataset.ref,
         split or "",
-        "boxes" if ready.is_detector else "labels",
+        "boxes" if loaded.is_detector else "labels",
         metrics.to_json(),
         report.encode(),
     )
-    return EvaluationResult(metrics, stored, report, [item.key for item in items if found[item.key].error])
+    unreadable = [item.key for item in items if predictions[item.key].error]
+    return EvaluationResult(metrics, evaluation, report, unreadable)
 
 
-def _labelled(dataset: DatasetVersion, ready: ReadyModel, image: str, split: str | None) -> list[Item]:
-    for column in (image, ready.target):
+def _labelled_items(dataset: DatasetVersion, loaded: LoadedPredictor, image: str, split: str | None) -> list[Item]:
+    for column in (image, loaded.target):
         if column not in dataset.schema:
             raise InvalidValueError(
-                f"'{dataset.ref}' has no column '{column}', which the model {ready.version.ref} needs.",
-                hint=nearest(column, dataset.schema.names),
+                f"'{dataset.ref}' has no column '{column}', which the model {loaded.version.ref} needs.",
+                hint=suggest(column, dataset.schema.names),
             )
     check_split(dataset, split)
-    items = dataset.items([image, ready.target, *([] if split is None else [SPLIT])])
-    chosen = [item for item in items if split in (None, item.values.get(SPLIT))]
-    labelled = [item for item in chosen if item[ready.target] is not None and item[image] is not None]
+    items = dataset.items([image, loaded.target, *([] if split is None else [SPLIT])])
+    in_split = [item for item in items if split in (None, item.values.get(SPLIT))]
+    labelled = [item for item in in_split if item[loaded.target] is not None and item[image] is not None]
     if not labelled:
-        raise NotFoundError(f"No item of '{dataset.ref}' has a label in '{ready.target}'.", hint="Label some first.")
+        raise NotFoundError(f"No item of '{dataset.ref}' has a label in '{loaded.target}'.", hint="Label some first.")
     return labelled
 
 
 def _predict(
-    ready: ReadyModel, dataset: DatasetVersion, items: Sequence[Item], image: str, progress: Progress
+    loaded: LoadedPredictor, dataset: DatasetVersion, items: Sequence[Item], image: str, progress: Progress
 ) -> dict[str, Prediction]:
-    reads = ((item.key, partial(read_image, dataset, item[image])) for item in items)
-    found = {}
+    images = ((item.key, partial(read_image, dataset, item[image])) for item in items)
+    predictions = {}
     progress.start("Predicting", len(items))
-    for prediction in ready.predictor.predict(reads):
-        found[prediction.key] = prediction
+    for prediction in loaded.predictor.predict(images):
+        predictions[prediction.key] = prediction
         progress.advance(1, prediction.key)
     progress.finish()
-    return found
+    return predictions
 
 
-def _facts(ready: ReadyModel, dataset: DatasetVersion, count: int, split: str | None) -> dict[str, str]:
+def _report_facts(loaded: LoadedPredictor, dataset: DatasetVersion, count: int, split: str | None) -> dict[str, str]:
     return {
-        "Model": ready.version.ref,
+        "Model": loaded.version.ref,
         "Dataset": dataset.ref,
         "Split": split or "all items",
         "Images": str(count),
-        "Trained on": str(ready.version.manifest.get("dataset", "")),
+        "Trained on": str(loaded.version.manifest.get("dataset", "")),
     }
 
 
 def _evaluate_detector(
-    ready: ReadyModel,
+    loaded: LoadedPredictor,
     dataset: DatasetVersion,
     items: Sequence[Item],
-    found: Mapping[str, Prediction],
+    predictions: Mapping[str, Prediction],
     split: str | None,
 ) -> tuple[DetectionMetrics, str]:
-    truth = {item.key: item[ready.target] for item in items}
-    predictions = {item.key: found[item.key].objects[ready.target] for item in items}
-    sizes = {item.key: found[item.key].size_wh for item in items}
-    classes = ready.predictor.class_names[ready.target]
-    metrics = evaluate_objects(truth, predictions, sizes, kind="boxes", classes=classes)
-    image = ready.version.manifest["image_column"]
+    truth = {item.key: item[loaded.target] for item in items}
+    objects = {item.key: predictions[item.key].objects[loaded.target] for item in items}
+    sizes = {item.key: predictions[item.key].size_wh for item in items}
+    metrics = evaluate_objects(truth, objects, sizes, kind="boxes", classes=loaded.class_names)
     report = build_detection_report(
         dataset,
-        image,
+        loaded.version.manifest["image_column"],
         truth,
-        predictions,
+        objects,
         metrics,
-        title=f"{ready.version.name} on {dataset.name}",
-        facts=_facts(ready, dataset, len(items), split),
+        title=f"{loaded.version.name} on {dataset.name}",
+        facts=_report_facts(loaded, dataset, len(items), split),
     )
     return metrics, report
 
 
 def _evaluate_classifier(
-    ready: ReadyModel,
+    loaded: LoadedPredictor,
     dataset: DatasetVersion,
     items: Sequence[Item],
-    found: Mapping[str, Prediction],
+    predictions: Mapping[str, Prediction],
     split: str | None,
 ) -> tuple[ClassificationMetrics, str]:
-    truth: dict[str, Any] = {item.key: item[ready.target] for item in items}
-    probabilities = {item.key: found[item.key].probabilities[ready.target] for item in items}
-    metrics = evaluate_labels(truth, probabilities, ready.predictor.class_names[ready.target])
-    image = ready.version.manifest["image_column"]
+    truth: dict[str, Any] = {item.key: item[loaded.target] for item in items}
+    probabilities = {item.key: predictions[item.key].probabilities[loaded.target] for item in items}
+    metrics = evaluate_labels(truth, probabilities, loaded.class_names)
     report = build_classification_report(
         dataset,
-        image,
+        loaded.version.manifest["image_column"],
         truth,
         probabilities,
         metrics,
-        title=f"{ready.version.name} on {dataset.name}",
-        facts=_facts(ready, dataset, len(items), split),
+        title=f"{loaded.version.name} on {dataset.name}",
+        facts=_report_facts(loaded, dataset, len(items), split),
     )
     return metrics, report

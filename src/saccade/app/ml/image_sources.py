@@ -1,4 +1,4 @@
-"""Images and frames of videos to run a model on, from a path or a glob."""
+"""Images and video frames to predict on, from a path or a glob."""
 
 from __future__ import annotations
 
@@ -20,52 +20,68 @@ from saccade.media.loader import read_image
 from saccade.media.video import is_video, probe_video
 from saccade.models.preprocess import ImageArray
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp"}
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """An image to predict on: its key and file name, how to decode it, and how to refer to it in a dataset."""
+class ImageInput:
+    """An image to predict on.
+
+    Attributes:
+        key: Identifies the image among the inputs.
+        name: The file name in the output.
+        read: Decodes the image.
+        to_ref: Creates the reference to the image in a dataset.
+    """
 
     key: str
     name: str
     read: Callable[[], ImageArray]
-    refer: Callable[[], ImageRef]
+    to_ref: Callable[[], ImageRef]
 
 
-def files_of(source: str) -> list[Path]:
-    """Image and video files of a path or glob; NotFoundError where it holds none."""
+def list_media_files(source: str) -> list[Path]:
+    """List the image and video files of a file path, a folder or a glob.
+
+    Raises:
+        NotFoundError: There are none.
+    """
     path = Path(source)
+    suffixes = IMAGE_SUFFIXES | VIDEO_EXTENSIONS
     if path.is_file():
         return [path]
     if path.is_dir():
-        known = SUFFIXES | VIDEO_EXTENSIONS
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in known and file.is_file())
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
     else:
-        found = sorted(Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file())
-    if not found:
+        files = sorted(Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file())
+    if not files:
         raise NotFoundError(
-            f"There are no images in {source}.", hint=f"Known: {', '.join(sorted(SUFFIXES | VIDEO_EXTENSIONS))}."
+            f"There are no images in {source}.", hint=f"Supported suffixes: {', '.join(sorted(suffixes))}."
         )
-    return found
+    return files
 
 
-def pictures_of_files(files: Sequence[Path], source: Path) -> list[Picture]:
-    """Keys are paths below the folder that holds all, without the suffix where that tells them apart.
+def list_images(files: Sequence[Path], source: Path) -> list[ImageInput]:
+    """Create the inputs for image and video files.
 
-    A video is as many pictures as it has frames, with the number of the frame at the end of the key.
+    Each frame of a video is an image, with the number of the frame at the end of its key.
+
+    Args:
+        files: The files.
+        source: The folder that was given by the user. Keys are paths relative to it (or to the common folder of the
+            files), without the suffix if they stay unique.
     """
     root = source if source.is_dir() else Path(os.path.commonpath([file.parent for file in files]))
     names = [file.relative_to(root) for file in files]
     uses = Counter([*names, *(name.with_suffix("") for name in names)])
-    found: list[Picture] = []
+    images: list[ImageInput] = []
     for file, name in zip(files, names, strict=True):
         key = (name.with_suffix("") if uses[name.with_suffix("")] == 1 else name).as_posix()
         if _is_video(file):
-            found += _frames(file, key)
+            images += _video_frames(file, key)
         else:
-            found.append(Picture(key, name.as_posix(), partial(_decode_file, file), partial(_link, file)))
-    return found
+            images.append(ImageInput(key, name.as_posix(), partial(_decode_file, file), partial(_linked_ref, file)))
+    return images
 
 
 def _is_video(path: Path) -> bool:
@@ -76,8 +92,8 @@ def _is_video(path: Path) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _OneFile:
-    """A file whose frames are read by their references."""
+class _FileReader:
+    """Media reader of a single file, whose frames are read by references."""
 
     path: Path
 
@@ -88,34 +104,37 @@ class _OneFile:
         return self.path.open("rb")
 
 
-def _frames(path: Path, key: str) -> Iterator[Picture]:
-    """The frames of a video; where it cannot be read one picture that says so."""
+def _video_frames(path: Path, key: str) -> Iterator[ImageInput]:
+    """Yield the frames of a video, or one input that raises the error if the video cannot be read."""
     try:
-        found, digest, size = probe_video(path), digest_file(path), path.stat().st_size
+        video = probe_video(path)
+        digest = digest_file(path)
+        size = path.stat().st_size
     except SaccadeError as error:
-        yield Picture(key, f"{key}{path.suffix}", partial(_fail, error), partial(_fail, error))
+        yield ImageInput(key, f"{key}{path.suffix}", partial(_raise_error, error), partial(_raise_error, error))
         return
-    whole = ImageRef(
+    video_ref = ImageRef(
         digest,
         size,
         path.name,
-        found.width,
-        found.height,
-        found.container,
+        video.width,
+        video.height,
+        video.container,
         "RGB",
-        found.orientation,
+        video.orientation,
         path.resolve().as_uri(),
     )
-    for number in range(found.frames):
-        ref, name = replace(whole, frame=number), f"{key}/{number:06}"
-        yield Picture(name, f"{name}.jpg", partial(read_image, _OneFile(path), ref), partial(_same, ref))
+    for number in range(video.frames):
+        ref = replace(video_ref, frame=number)
+        name = f"{key}/{number:06}"
+        yield ImageInput(name, f"{name}.jpg", partial(read_image, _FileReader(path), ref), partial(_return_ref, ref))
 
 
-def _same(ref: ImageRef) -> ImageRef:
+def _return_ref(ref: ImageRef) -> ImageRef:
     return ref
 
 
-def _fail(error: SaccadeError) -> NoReturn:
+def _raise_error(error: SaccadeError) -> NoReturn:
     raise error
 
 
@@ -126,16 +145,16 @@ def _decode_file(path: Path) -> ImageArray:
         raise SaccadeError(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def _link(path: Path) -> ImageRef:
-    found = probe(path)
+def _linked_ref(path: Path) -> ImageRef:
+    image = probe(path)
     return ImageRef(
         digest_file(path),
         path.stat().st_size,
         path.name,
-        found.width,
-        found.height,
-        found.format,
-        found.mode,
-        found.orientation,
+        image.width,
+        image.height,
+        image.format,
+        image.mode,
+        image.orientation,
         path.resolve().as_uri(),
     )

@@ -1,4 +1,4 @@
-"""Predict: a model version on a picture, a folder, a glob or a dataset."""
+"""Run a model version on images, videos or a dataset."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from saccade.app.datasets.splits import SPLIT, check_split
-from saccade.app.io.atomic_dir import new_folder
-from saccade.app.ml.image_sources import Picture, files_of, pictures_of_files
-from saccade.app.ml.model_loader import ReadyModel, check_any_readable, ready_model
+from saccade.app.io.atomic_dir import atomic_output_dir
+from saccade.app.ml.image_sources import ImageInput, list_images, list_media_files
+from saccade.app.ml.model_loader import LoadedPredictor, load_predictor, require_some_readable
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError
-from saccade.core.objects import Objects
-from saccade.core.progress import Progress, Silent
+from saccade.core.objects import Object, Objects
+from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
 from saccade.inference.predictor import Prediction
@@ -31,7 +31,15 @@ from saccade.store.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class PredictResult:
-    """What was predicted, and where it went."""
+    """Result of a prediction.
+
+    Attributes:
+        model: The model version.
+        predictions: The prediction of each image, in order.
+        class_names: The classes of the model.
+        dataset: The new dataset version, if one was requested.
+        folder: The output folder, if one was requested.
+    """
 
     model: str
     predictions: Sequence[Prediction]
@@ -56,170 +64,184 @@ def predict(
     render: bool = True,
     progress: Progress | None = None,
 ) -> PredictResult:
-    """Run a model on ``source``: a dataset reference, or a path or glob of images.
-
-    Where a dataset and a path have the same name, the dataset is meant; ``./name`` is the path. An image that cannot be
-    read is set aside; where that is so for all, MediaError is raised. After an error nothing is left of the results.
+    """Run a model on a source. Images that cannot be read are skipped; after an error there is no output.
 
     Args:
-        out: a new or empty folder for ``predictions.json`` (COCO, with scores) and, with ``render``, drawn pictures.
-        dataset: the name of a new dataset of the predictions, with their images.
-        min_score: objects below are left out.
+        workspace: The workspace.
+        model_ref: The model version.
+        source: A dataset version, or a path or glob of images and videos. A dataset takes precedence over a path of
+            the same name; use ``./name`` for the path.
+        out: A new or empty folder for ``predictions.json`` (COCO, with scores) and, with ``render``, images with the
+            predicted objects.
+        dataset: The name of a new dataset with the images and predictions.
+        split: Only the items of this split of a dataset.
+        min_score: Objects with a lower score are discarded.
+        render: Draw the predicted objects.
+        progress: Advances by each image.
+
+    Raises:
+        ConflictError: The dataset exists, or the folder is not empty.
+        NotFoundError: The model, source or split does not exist, or there are no images.
+        InvalidValueError: ``split`` is given for a source that is not a dataset.
+        MediaError: No image can be read.
     """
     if dataset is not None and workspace.datasets.exists(check_name("dataset", dataset)):
         raise ConflictError(f"There is already a dataset '{dataset}'.", hint="Choose another name with --dataset.")
-    ready = ready_model(workspace, model_ref, min_score=min_score)
-    pictures, inputs = _pictures(workspace, source, ready, split)
-    with nullcontext() if out is None else new_folder(out) as folder:
-        writer = _Writer(ready, folder, render)
-        predictions = _run(ready, pictures, writer, progress or Silent())
+    loaded = load_predictor(workspace, model_ref, min_score=min_score)
+    images, inputs = _resolve_images(workspace, source, loaded, split)
+    with nullcontext() if out is None else atomic_output_dir(out) as folder:
+        writer = _PredictionWriter(loaded, folder, render)
+        predictions = _predict_images(loaded, images, writer, progress or NullProgress())
         writer.close()
-        ref = None if dataset is None else _as_dataset(workspace, ready, dataset, pictures, predictions, inputs)
-    return PredictResult(ready.version.ref, predictions, ready.predictor.class_names[ready.target], ref, out)
+        ref = None if dataset is None else _write_dataset(workspace, loaded, dataset, images, predictions, inputs)
+    return PredictResult(loaded.version.ref, predictions, loaded.class_names, ref, out)
 
 
-def _run(ready: ReadyModel, pictures: Sequence[Picture], writer: _Writer, progress: Progress) -> list[Prediction]:
-    by_key = {picture.key: picture for picture in pictures}
+def _predict_images(
+    loaded: LoadedPredictor, images: Sequence[ImageInput], writer: _PredictionWriter, progress: Progress
+) -> list[Prediction]:
+    by_key = {image.key: image for image in images}
     predictions = []
-    progress.start("Predicting", len(pictures))
-    for prediction in ready.predictor.predict((picture.key, picture.read) for picture in pictures):
+    progress.start("Predicting", len(images))
+    for prediction in loaded.predictor.predict((image.key, image.read) for image in images):
         writer.add(by_key[prediction.key], prediction)
         predictions.append(prediction)
         progress.advance(1, prediction.key)
     progress.finish()
-    check_any_readable(predictions)
+    require_some_readable(predictions)
     return predictions
 
 
-def _pictures(
-    workspace: Workspace, source: str, ready: ReadyModel, split: str | None
-) -> tuple[list[Picture], list[str]]:
-    """The images of a source, and the dataset versions they come from."""
-    version = _dataset(workspace, source)
+def _resolve_images(
+    workspace: Workspace, source: str, loaded: LoadedPredictor, split: str | None
+) -> tuple[list[ImageInput], list[str]]:
+    """Return the images of a source, and the dataset versions they come from."""
+    version = _find_dataset(workspace, source)
     if version is None:
         if split is not None:
-            raise InvalidValueError(f"'{source}' is no dataset and has no splits.", hint="Leave out --split.")
-        return pictures_of_files(files_of(source), Path(source)), []
+            raise InvalidValueError(f"'{source}' is not a dataset and has no splits.", hint="Leave out --split.")
+        return list_images(list_media_files(source), Path(source)), []
     check_split(version, split)
-    image = ready.version.manifest["image_column"]
+    image = loaded.version.manifest["image_column"]
     items = version.items([image] if split is None else [image, SPLIT])
-    chosen = [item for item in items if item[image] is not None and split in (None, item.values.get(SPLIT))]
-    if not chosen:
+    selected = [item for item in items if item[image] is not None and split in (None, item.values.get(SPLIT))]
+    if not selected:
         raise NotFoundError(f"'{version.ref}' has no images in '{image}'.", hint="Choose another dataset or split.")
-    return [_picture_of_item(version, item, image) for item in chosen], [version.ref]
+    return [_item_image(version, item, image) for item in selected], [version.ref]
 
 
-def _dataset(workspace: Workspace, source: str) -> DatasetVersion | None:
-    """The version that a source refers to; None where it is a path or a glob."""
+def _find_dataset(workspace: Workspace, source: str) -> DatasetVersion | None:
+    """Return the dataset version that a source refers to, or None if it is a path or a glob."""
     try:
         return workspace.datasets.open(source)
     except SaccadeError as error:
         if Path(source).exists() or glob.has_magic(source):
             return None
-        raise NotFoundError(
-            f"'{source}' is neither an image, a folder, a glob nor a dataset.", hint=error.hint
-        ) from None
+        raise NotFoundError(f"'{source}' is not an image, a folder, a glob or a dataset.", hint=error.hint) from None
 
 
-def _picture_of_item(version: DatasetVersion, item: Item, image: str) -> Picture:
-    ref: ImageRef = item[image]
+def _item_image(version: DatasetVersion, item: Item, column: str) -> ImageInput:
+    ref: ImageRef = item[column]
     suffix = Path(ref.name).suffix if ref.frame is None else ".jpg"
     name = item.key if item.key.endswith(suffix) else item.key + suffix
-    return Picture(item.key, name, partial(read_image, version, ref), lambda: ref)
+    return ImageInput(item.key, name, partial(read_image, version, ref), lambda: ref)
 
 
-class _Writer:
-    """Writes predictions as COCO JSON and as drawn pictures while they come."""
+class _PredictionWriter:
+    """Writes predictions as COCO JSON and as rendered images, one at a time. Does nothing without a folder."""
 
-    def __init__(self, ready: ReadyModel, out: Path | None, render: bool) -> None:
-        self.ready, self.out, self.render = ready, out, render
-        self.names = list(ready.predictor.class_names[ready.target])
+    def __init__(self, loaded: LoadedPredictor, folder: Path | None, render: bool) -> None:
+        self.loaded = loaded
+        self.folder = folder
+        self.render = render
+        self.class_names = list(loaded.class_names)
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
 
-    def add(self, picture: Picture, prediction: Prediction) -> None:
-        if self.out is None or prediction.error is not None:
+    def add(self, image: ImageInput, prediction: Prediction) -> None:
+        if self.folder is None or prediction.error is not None:
             return
         width, height = prediction.size_wh
-        image = {"id": len(self.images) + 1, "file_name": picture.name, "width": width, "height": height}
-        if self.ready.is_detector:
-            objects = prediction.objects[self.ready.target]
-            self.annotations += [
-                self._annotation(len(self.images) + 1, number, found) for number, found in enumerate(objects)
-            ]
+        image_id = len(self.images) + 1
+        entry = {"id": image_id, "file_name": image.name, "width": width, "height": height}
+        if self.loaded.is_detector:
+            objects = prediction.objects[self.loaded.target]
+            first_id = len(self.annotations) + 1
+            self.annotations += [self._annotation(image_id, first_id + index, obj) for index, obj in enumerate(objects)]
             if self.render:
-                self._draw(picture, objects)
+                self._render(image, objects)
         else:
-            image["labels"] = dict(zip(self.names, prediction.probabilities[self.ready.target], strict=True))
-        self.images.append(image)
+            probabilities = prediction.probabilities[self.loaded.target]
+            entry["labels"] = dict(zip(self.class_names, probabilities, strict=True))
+        self.images.append(entry)
 
-    def _annotation(self, image_id: int, number: int, found: Any) -> dict[str, Any]:
-        x1, y1, x2, y2 = found.geometry.bounds_xyxy()
+    def _annotation(self, image_id: int, annotation_id: int, obj: Object) -> dict[str, Any]:
+        x1, y1, x2, y2 = obj.geometry.bounds_xyxy()
         return {
-            "id": len(self.annotations) + number + 1,
+            "id": annotation_id,
             "image_id": image_id,
-            "category_id": self.names.index(found.class_name) + 1,
+            "category_id": self.class_names.index(obj.class_name) + 1,
             "bbox": [x1, y1, x2 - x1, y2 - y1],
-            "area": found.geometry.area(),
+            "area": obj.geometry.area(),
             "iscrowd": 0,
-            "score": found.score,
+            "score": obj.score,
         }
 
-    def _draw(self, picture: Picture, objects: Objects) -> None:
-        assert self.out is not None
-        target = self.out / "pictures" / f"{picture.key}.jpg"
+    def _render(self, image: ImageInput, objects: Objects) -> None:
+        assert self.folder is not None
+        target = self.folder / "pictures" / f"{image.key}.jpg"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(encode(draw_objects(picture.read(), objects), "jpeg"))
+        target.write_bytes(encode(draw_objects(image.read(), objects), "jpeg"))
 
     def close(self) -> None:
-        if self.out is None:
+        if self.folder is None:
             return
         content = {
-            "info": {"description": f"Predictions of {self.ready.version.ref}"},
+            "info": {"description": f"Predictions of {self.loaded.version.ref}"},
             "images": self.images,
             "annotations": self.annotations,
-            "categories": [{"id": index + 1, "name": name} for index, name in enumerate(self.names)],
+            "categories": [{"id": index, "name": name} for index, name in enumerate(self.class_names, 1)],
         }
-        (self.out / "predictions.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        (self.folder / "predictions.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
-def _as_dataset(
+def _write_dataset(
     workspace: Workspace,
-    ready: ReadyModel,
+    loaded: LoadedPredictor,
     name: str,
-    pictures: Sequence[Picture],
+    images: Sequence[ImageInput],
     predictions: Sequence[Prediction],
     inputs: Sequence[str],
 ) -> str:
-    classes = tuple(ClassInfo(class_name) for class_name in ready.predictor.class_names[ready.target])
-    kind = Kind.OBJECTS if ready.is_detector else Kind.LABEL
-    columns = [Column("image", Kind.IMAGE), Column(ready.target, kind, classes)]
-    if not ready.is_detector:
+    classes = tuple(ClassInfo(class_name) for class_name in loaded.class_names)
+    kind = Kind.OBJECTS if loaded.is_detector else Kind.LABEL
+    columns = [Column("image", Kind.IMAGE), Column(loaded.target, kind, classes)]
+    if not loaded.is_detector:
         columns += [Column("score", Kind.NUMBER), Column("probabilities", Kind.EMBEDDING)]
-    run = workspace.runs.start("predict", name, {"model": ready.version.ref}, [f"model:{ready.version.ref}", *inputs])
+    model_ref = loaded.version.ref
+    lineage = [f"model:{model_ref}", *inputs]
+    run = workspace.runs.start("predict", name, {"model": model_ref}, lineage)
     items = (
-        Item(picture.key, {"image": picture.refer(), **_values(ready, prediction)})
-        for picture, prediction in zip(pictures, predictions, strict=True)
+        Item(image.key, {"image": image.to_ref(), **_item_values(loaded, prediction)})
+        for image, prediction in zip(images, predictions, strict=True)
         if prediction.error is None
     )
-    with workspace.runs.noting_failure(run.id):
+    with workspace.runs.record_failure(run.id):
         version = workspace.datasets.write(
             name,
             Schema(tuple(columns)),
             items,
             mode="create",
-            message=f"predictions of {ready.version.ref}",
+            message=f"predictions of {model_ref}",
             run_id=run.id,
-            inputs=[f"model:{ready.version.ref}", *inputs],
+            inputs=lineage,
         )
     workspace.runs.finish(run.id, "finished", outputs=[version.ref])
     return version.ref
 
 
-def _values(ready: ReadyModel, prediction: Prediction) -> Mapping[str, Any]:
-    if ready.is_detector:
-        return {ready.target: prediction.objects[ready.target]}
-    probabilities = prediction.probabilities[ready.target]
-    best = max(range(len(probabilities)), key=probabilities.__getitem__)
-    label = ready.predictor.class_names[ready.target][best]
-    return {ready.target: label, "score": probabilities[best], "probabilities": probabilities}
+def _item_values(loaded: LoadedPredictor, prediction: Prediction) -> Mapping[str, Any]:
+    if loaded.is_detector:
+        return {loaded.target: prediction.objects[loaded.target]}
+    label, score = loaded.top_label(prediction)
+    return {loaded.target: label, "score": score, "probabilities": prediction.probabilities[loaded.target]}

@@ -1,4 +1,4 @@
-"""A recipe to begin with, for a dataset as it is."""
+"""Suggest a starter recipe for a dataset."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from saccade.core.errors import InvalidValueError
 from saccade.core.schema import Kind
 from saccade.store.datasets.version import DatasetVersion
 
-_VALIDATION = ("val", "valid", "validation", "dev", "test")
-_DETECTOR = """\
+_VALIDATION_SPLITS = ("val", "valid", "validation", "dev", "test")
+_DETECTOR_TEMPLATE = """\
 model:
   input: {{size: [416, 416]}}
   encoder: {{type: csp, widths: [32, 64, 128, 192], depths: [1, 2, 2, 1]}}
@@ -27,7 +27,7 @@ train:
   ema: 0.99
   validate_every: 5
 """
-_CLASSIFIER = """\
+_CLASSIFIER_TEMPLATE = """\
 model:
   input: {{size: [128, 128], fit: crop}}
   encoder: {{type: csp}}
@@ -46,27 +46,29 @@ train:
 """
 
 
-def recipe_for(version: DatasetVersion) -> str:
-    """A recipe as YAML: a detector where there are objects, a classifier where there are labels of whole images.
+def suggest_recipe(version: DatasetVersion) -> str:
+    """Return a recipe as YAML: a detector if the dataset has objects, or a classifier if its images have labels.
 
-    InvalidValueError where there is neither, and where nothing is split to validate on.
+    Raises:
+        InvalidValueError: There are no images, objects or labels, or no splits to train and validate on.
     """
     schema = version.schema
-    if not schema.of_kind(Kind.IMAGE):
-        raise InvalidValueError(f"{version.ref} has no images to learn from.")
-    column = next(iter(schema.of_kind(Kind.OBJECTS, Kind.LABEL)), None)
+    if not schema.columns_of_kind(Kind.IMAGE):
+        raise InvalidValueError(f"{version.ref} has no images to train on.")
+    column = next(iter(schema.columns_of_kind(Kind.OBJECTS, Kind.LABEL)), None)
     if column is None:
-        raise InvalidValueError(f"{version.ref} has no objects or labels to learn from.")
+        raise InvalidValueError(f"{version.ref} has no objects or labels to train on.")
     splits = [name for name in version.stats()["splits"] if name] if SPLIT in schema else []
-    validation = next((name for name in _VALIDATION if name in splits), None)
+    validation = next((name for name in _VALIDATION_SPLITS if name in splits), None)
     train = next((name for name in ("train", "training") if name in splits), None)
     if validation is None or train is None:
         raise InvalidValueError(
-            f"{version.ref} is not split.", hint="Put items into the splits train and val, or import it with a split."
+            f"{version.ref} has no training and validation splits.",
+            hint="Assign items to the splits train and val, or import it with a split.",
         )
-    head = f"name: {version.name}-{column.name}\ndata:\n  dataset: {version.name}\n"
-    head += f"  train: {train}\n  validate: {validation}\n"
+    data = f"name: {version.name}-{column.name}\ndata:\n  dataset: {version.name}\n"
+    data += f"  train: {train}\n  validate: {validation}\n"
     if schema.first(Kind.IMAGE).name != "image":
-        head += f"  image: {schema.first(Kind.IMAGE).name}\n"
-    body = _DETECTOR if column.kind is Kind.OBJECTS else _CLASSIFIER
-    return head + body.format(column=column.name)
+        data += f"  image: {schema.first(Kind.IMAGE).name}\n"
+    template = _DETECTOR_TEMPLATE if column.kind is Kind.OBJECTS else _CLASSIFIER_TEMPLATE
+    return data + template.format(column=column.name)

@@ -1,4 +1,4 @@
-"""Train: from a recipe to a model version in the workspace."""
+"""Train a model from a recipe, and register the result as a model version."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from importlib.metadata import version as library_version
 from types import FrameType
 
 from saccade.core.errors import NotFoundError, RecipeError
-from saccade.core.progress import Progress, Silent
-from saccade.models.artifact import WEIGHTS, describe
-from saccade.runtime.signals import signals_to
+from saccade.core.progress import NullProgress, Progress
+from saccade.models.artifact import WEIGHTS_FILE, build_manifest
+from saccade.runtime.signals import signal_handlers
 from saccade.store.registry.models import ModelVersion
 from saccade.store.registry.runs import Run
 from saccade.store.workspace import Workspace
 from saccade.training.checks import Check, run_checks
-from saccade.training.hooks import Hook, MetricsLog, ProgressHook, TensorBoard
-from saccade.training.job import Session, identity, prepare
-from saccade.training.loop import BEST, CHECKPOINT, LAST, Outcome
+from saccade.training.hooks import Hook, MetricsLogHook, ProgressHook, TensorBoardHook
+from saccade.training.job import TrainingJob, build_training, resume_fingerprint
+from saccade.training.loop import BEST_FILE, CHECKPOINT_FILE, LAST_FILE, FitResult
 from saccade.training.recipe import Recipe, parse_recipe
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless")
@@ -30,10 +30,16 @@ _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless")
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """The run, how it ended, and the model version it left (None where it was stopped before any validation)."""
+    """Result of a training.
+
+    Attributes:
+        run: The run.
+        outcome: How the training ended.
+        model: The new model version; None if the training was stopped before its first validation.
+    """
 
     run: Run
-    outcome: Outcome
+    outcome: FitResult
     model: ModelVersion | None
 
 
@@ -46,28 +52,40 @@ def train(
     hooks: Sequence[Hook] = (),
     tensorboard: bool = True,
 ) -> TrainResult:
-    """Train a recipe and keep the result as the next version of the model ``recipe.name``.
+    """Train a recipe and register the best weights as the next version of the model ``recipe.name``.
 
-    SIGINT and SIGTERM end it after the current step; what was learned so far is kept, and ``resume`` goes on from
-    there, also after a kill.
+    SIGINT and SIGTERM stop the training after the current step. Its checkpoint is kept, and also after a kill
+    ``resume`` continues from the last checkpoint.
+
+    Args:
+        workspace: The workspace.
+        recipe: The recipe.
+        resume: Continue the latest training with this recipe on the same dataset version.
+        progress: Receives progress of each epoch.
+        hooks: Further hooks of the training loop.
+        tensorboard: Log metrics for TensorBoard.
+
+    Raises:
+        NotFoundError: The dataset does not exist, or there is no training to resume.
+        RecipeError: The recipe does not fit the dataset.
     """
     dataset = workspace.datasets.open(recipe.data.dataset)
     inputs = [dataset.ref]
-    session = prepare(recipe, dataset)
+    session = build_training(recipe, dataset)
     if resume:
-        run = _take_up(workspace, _run_to_resume(workspace, recipe, inputs), recipe, inputs)
+        run = _resume_or_copy(workspace, _find_resumable_run(workspace, recipe, inputs), recipe, inputs)
     else:
         run = workspace.runs.start("train", recipe.name, recipe.to_json(), inputs)
-    watching: list[Hook] = [
-        ProgressHook(progress or Silent(), session.batches.steps_per_epoch, recipe.train.epochs),
-        MetricsLog(run.folder),
-        *([TensorBoard(run.folder)] if tensorboard else []),
+    all_hooks: list[Hook] = [
+        ProgressHook(progress or NullProgress(), session.loader.steps_per_epoch, recipe.train.epochs),
+        MetricsLogHook(run.folder),
+        *([TensorBoardHook(run.folder)] if tensorboard else []),
         *hooks,
     ]
-    with workspace.runs.noting_failure(run.id):
+    with workspace.runs.record_failure(run.id):
         with _stop_on_signal() as stop:
-            outcome = session.run(run.folder, inputs=inputs, hooks=watching, resume=resume, should_stop=stop.is_set)
-        model = _keep(workspace, session, run, outcome)
+            outcome = session.run(run.folder, inputs=inputs, hooks=all_hooks, resume=resume, should_stop=stop.is_set)
+        model = _register_model(workspace, session, run, outcome)
     run = workspace.runs.finish(
         run.id,
         "stopped" if outcome.reason == "stopped" else "finished",
@@ -78,27 +96,34 @@ def train(
 
 
 def check_recipe(workspace: Workspace, recipe: Recipe) -> list[Check]:
-    """Check recipe, data and model without training; a drawn batch lies in the folder of a run of kind ``check``."""
+    """Check recipe, data and model without training.
+
+    A rendered batch is in the folder of a run of kind ``check``.
+
+    Raises:
+        NotFoundError: The dataset does not exist.
+        RecipeError: The recipe does not fit the dataset.
+    """
     dataset = workspace.datasets.open(recipe.data.dataset)
-    session = prepare(recipe, dataset)
+    session = build_training(recipe, dataset)
     run = workspace.runs.start("check", recipe.name, recipe.to_json(), [dataset.ref])
-    with workspace.runs.noting_failure(run.id):
+    with workspace.runs.record_failure(run.id):
         checks = run_checks(session, run.folder / "batch.jpg")
     workspace.runs.finish(run.id, "finished")
     return checks
 
 
-def _run_to_resume(workspace: Workspace, recipe: Recipe, inputs: Sequence[str]) -> Run:
-    """The latest run of the same training that has a checkpoint."""
-    wanted = identity(recipe, inputs)
+def _find_resumable_run(workspace: Workspace, recipe: Recipe, inputs: Sequence[str]) -> Run:
+    """Return the latest run of the same training that has a checkpoint."""
+    fingerprint = resume_fingerprint(recipe, inputs)
     for run in workspace.runs.list(kind="train", name=recipe.name):
-        if not (run.folder / CHECKPOINT).exists():
+        if not (run.folder / CHECKPOINT_FILE).exists():
             continue
         try:
-            earlier = parse_recipe(run.config)
-        except RecipeError:  # of an older Saccade, with a setting that is no more
+            earlier_recipe = parse_recipe(run.config)
+        except RecipeError:  # of an older version of Saccade, with settings that no longer exist
             continue
-        if identity(earlier, list(run.inputs)) == wanted:
+        if resume_fingerprint(earlier_recipe, list(run.inputs)) == fingerprint:
             return run
     raise NotFoundError(
         f"There is no interrupted training of '{recipe.name}' with this recipe on {inputs[0]}.",
@@ -106,26 +131,26 @@ def _run_to_resume(workspace: Workspace, recipe: Recipe, inputs: Sequence[str]) 
     )
 
 
-def _take_up(workspace: Workspace, earlier: Run, recipe: Recipe, inputs: Sequence[str]) -> Run:
-    """The run to go on in: the earlier one or, where that is finished, a new one that begins where it ended."""
+def _resume_or_copy(workspace: Workspace, earlier: Run, recipe: Recipe, inputs: Sequence[str]) -> Run:
+    """Resume an unfinished run, or start a new run from the checkpoint of a finished one."""
     if earlier.state != "finished":
         return workspace.runs.resume(earlier.id)
     run = workspace.runs.start("train", recipe.name, recipe.to_json(), inputs)
-    for name in (CHECKPOINT, BEST):
+    for name in (CHECKPOINT_FILE, BEST_FILE):
         if (earlier.folder / name).exists():
             shutil.copyfile(earlier.folder / name, run.folder / name)
     return run
 
 
-def _keep(workspace: Workspace, session: Session, run: Run, outcome: Outcome) -> ModelVersion | None:
-    """Register the best weights, or the last where none was validated."""
-    weights = run.folder / (BEST if (run.folder / BEST).exists() else LAST)
+def _register_model(workspace: Workspace, session: TrainingJob, run: Run, outcome: FitResult) -> ModelVersion | None:
+    """Register the best weights, or the last ones if there was no validation."""
+    weights = run.folder / (BEST_FILE if (run.folder / BEST_FILE).exists() else LAST_FILE)
     if outcome.state.best is None and outcome.reason == "stopped":
         return None
     recipe = session.recipe
     dataset = workspace.datasets.open(run.inputs[0])
     manifest = {
-        **describe(recipe.model, {session.target: session.class_names}, recipe.data.image),
+        **build_manifest(recipe.model, {session.target: session.class_names}, recipe.data.image),
         "recipe": recipe.to_json(),
         "dataset": dataset.ref,
         "libraries": {"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},
@@ -136,14 +161,18 @@ def _keep(workspace: Workspace, session: Session, run: Run, outcome: Outcome) ->
             "seconds": round(outcome.state.seconds, 1),
         },
     }
-    files = {WEIGHTS: weights}
     return workspace.models.add(
-        recipe.name, files=files, manifest=manifest, metrics=_best_metrics(outcome), run_id=run.id, inputs=[dataset.ref]
+        recipe.name,
+        files={WEIGHTS_FILE: weights},
+        manifest=manifest,
+        metrics=_best_metrics(outcome),
+        run_id=run.id,
+        inputs=[dataset.ref],
     )
 
 
-def _best_metrics(outcome: Outcome) -> dict[str, float]:
-    """The metrics of the validation that chose the weights."""
+def _best_metrics(outcome: FitResult) -> dict[str, float]:
+    """Return the metrics of the validation that selected the best weights."""
     for record in outcome.state.history:
         if record["step"] == outcome.state.best_step and "metrics" in record:
             return {f"validation.{name}": value for name, value in record["metrics"].items()}
@@ -152,12 +181,12 @@ def _best_metrics(outcome: Outcome) -> dict[str, float]:
 
 @contextmanager
 def _stop_on_signal() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; the second acts as usual. Only the main thread hears them."""
+    """Provide an event that the first SIGINT or SIGTERM sets; the second one acts as usual."""
     stop = threading.Event()
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def handler(number: int, frame: FrameType | None) -> None:
         stop.set()
-        signal.signal(number, usual[signal.Signals(number)])
+        signal.signal(number, previous[signal.Signals(number)])
 
-    with signals_to(hear) as usual:
+    with signal_handlers(handler) as previous:
         yield stop

@@ -1,7 +1,7 @@
-"""Programs elsewhere, reached only at addresses that may be asked.
+"""HTTP connections that are protected against server-side request forgery (SSRF).
 
-A name is looked up once, its address is judged, and exactly that address is connected to: what a name leads to cannot
-change in between.
+A host name is resolved once, its addresses are checked, and the connection goes to exactly a checked address: a name
+cannot resolve to another address between the check and the connection (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -17,106 +17,119 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from saccade.core.errors import InvalidValueError, SaccadeError
 
-_SAFE = "/%:@!$&'()*+,;=~-._"
+_SAFE_CHARACTERS = "/%:@!$&'()*+,;=~-._"
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
-class UnreachableError(SaccadeError):
-    """Nobody answers there at the moment."""
+class ConnectionFailedError(SaccadeError):
+    """No address of the host accepts connections at present."""
 
 
-def shown(url: str) -> str:
-    """A URL for messages and records: without what may be secret, a password or a signature in the query."""
+def redact_url(url: str) -> str:
+    """Return a URL for messages and logs, without credentials and without the query, which may hold a signature."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{host}{port}{parts.path}{'?…' if parts.query else ''}"
 
 
-def checked(url: str) -> SplitResult:
-    """The parts of an address of the web; InvalidValueError where it is none."""
+def parse_http_url(url: str) -> SplitResult:
+    """Split an HTTP URL into its parts.
+
+    Raises:
+        InvalidValueError: It is not a valid HTTP or HTTPS URL.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise InvalidValueError(f"{url!r} is no address: {error}.") from None
-    control = any(ord(char) <= 32 or ord(char) == 127 for char in url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or control:
-        raise InvalidValueError(f"{shown(url)!r} is no address of the web.", hint="Give one with http:// or https://.")
+        raise InvalidValueError(f"{url!r} is not a valid URL: {error}.") from None
+    has_control = any(ord(char) <= 32 or ord(char) == 127 for char in url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or has_control:
+        raise InvalidValueError(f"{redact_url(url)!r} is not a valid HTTP URL.", hint="Use http:// or https://.")
     return parts
 
 
-def path_of(parts: SplitResult) -> str:
-    """What a request asks for: the path with its query."""
-    path = quote(parts.path or "/", safe=_SAFE)
-    return path + (f"?{quote(parts.query, safe=_SAFE + '?')}" if parts.query else "")
+def request_target(parts: SplitResult) -> str:
+    """Return the request target of a URL: the path and the query."""
+    path = quote(parts.path or "/", safe=_SAFE_CHARACTERS)
+    return path + (f"?{quote(parts.query, safe=_SAFE_CHARACTERS + '?')}" if parts.query else "")
 
 
-def is_public(address: str) -> bool:
-    """Whether an address is one of the public internet, also where it stands for another one inside it."""
-    found: Any = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
-        if found in _NAT64:
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-        if inner is not None:
-            found = inner
-    return bool(found.is_global and not found.is_multicast and not found.is_reserved)
+def is_global(address: str) -> bool:
+    """Return whether an IP address is public, including an IPv4 address embedded in an IPv6 address."""
+    ip: Any = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        embedded = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
+        if ip in _NAT64:
+            embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if embedded is not None:
+            ip = embedded
+    return bool(ip.is_global and not ip.is_multicast and not ip.is_reserved)
 
 
-def allowed_addresses(parts: SplitResult, private: bool) -> list[str]:
-    """The addresses of a name that may be asked.
+def resolve_allowed(parts: SplitResult, allow_private: bool) -> list[str]:
+    """Resolve the host of a URL to the IP addresses that may be connected to.
 
     Args:
-        private: also those that are not of the public internet, such as this machine and the local network.
+        parts: The URL.
+        allow_private: Also return addresses that are not public, such as those of this machine and the local network.
 
-    InvalidValueError where there is none. SaccadeError where the name is not known.
+    Raises:
+        InvalidValueError: All addresses are private.
+        SaccadeError: The host name cannot be resolved.
     """
     host = parts.hostname or ""
-    addresses = _addresses(host, port_of(parts))
-    allowed = [address for address in addresses if private or is_public(address)]
+    addresses = _resolve(host, effective_port(parts))
+    allowed = [address for address in addresses if allow_private or is_global(address)]
     if not allowed:
         raise InvalidValueError(
-            f"{host} ({', '.join(addresses)}) is no address of the public internet.",
-            hint="Where it is a server of your own: --private-network.",
+            f"{host} ({', '.join(addresses)}) is not a public internet address.",
+            hint="If it is a server of your own, add --private-network.",
         )
     return allowed
 
 
-def port_of(parts: SplitResult) -> int:
+def effective_port(parts: SplitResult) -> int:
+    """Return the port of a URL, or the default port of its scheme."""
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _addresses(host: str, port: int) -> list[str]:
+def _resolve(host: str, port: int) -> list[str]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        reason = f"The name {host!r} is not known: {error}."
-        raise SaccadeError(reason, hint="Check the address and the network.") from None
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        message = f"The host name {host!r} cannot be resolved: {error}."
+        raise SaccadeError(message, hint="Check the URL and the network.") from None
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
-def connection_to(
-    parts: SplitResult, private: bool, silence: float, until: float = math.inf
+def connect(
+    parts: SplitResult, allow_private: bool, idle_timeout: float, deadline: float = math.inf
 ) -> http.client.HTTPConnection:
-    """A connection that stands, secure where the address begins with https.
+    """Open a connection to the host of a URL, with TLS if the scheme is https.
 
     Args:
-        private: as of :func:`allowed_addresses`, with its errors.
-        silence: seconds that the other side may say nothing.
-        until: the time of ``time.monotonic`` at which no further address is tried.
+        parts: The URL.
+        allow_private: Also connect to addresses that are not public.
+        idle_timeout: The socket timeout in seconds.
+        deadline: The value of ``time.monotonic()`` after which no further address is tried.
 
-    UnreachableError where nobody answers. SaccadeError where the connection is not secure.
+    Raises:
+        InvalidValueError: All addresses are private.
+        ConnectionFailedError: No address accepts the connection.
+        SaccadeError: The host name cannot be resolved, or the TLS handshake failed.
     """
-    host, port = parts.hostname or "", port_of(parts)
-    connection = http.client.HTTPConnection(host, port, timeout=silence)
-    reason = f"{host} cannot be reached: it took too long to find it."
-    for address in allowed_addresses(parts, private):
-        patience = min(silence, until - time.monotonic())
-        if patience <= 0:
+    host = parts.hostname or ""
+    port = effective_port(parts)
+    connection = http.client.HTTPConnection(host, port, timeout=idle_timeout)
+    reason = f"{host} cannot be reached: resolving the host name took too long."
+    for address in resolve_allowed(parts, allow_private):
+        timeout = min(idle_timeout, deadline - time.monotonic())
+        if timeout <= 0:
             break
         try:
-            plain = socket.create_connection((address, port), timeout=patience)
+            plain = socket.create_connection((address, port), timeout=timeout)
         except OSError as error:
             reason = f"{host} cannot be reached: {error.strerror or error}."
             continue
@@ -128,6 +141,6 @@ def connection_to(
             )
         except (OSError, ValueError) as error:
             plain.close()
-            raise SaccadeError(f"{host} has no secure connection: {error}.", hint="Check the address.") from None
+            raise SaccadeError(f"The TLS connection to {host} failed: {error}.", hint="Check the URL.") from None
         return connection
-    raise UnreachableError(reason)
+    raise ConnectionFailedError(reason)

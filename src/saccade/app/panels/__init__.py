@@ -1,4 +1,4 @@
-"""Panels: what plugins add to the web app, as blocks of plain values."""
+"""Panels: views that plugins add to the web app, built from blocks of plain values."""
 
 from saccade.app.panels.blocks import (
     Block,
@@ -12,7 +12,7 @@ from saccade.app.panels.blocks import (
     Series,
     Table,
     Text,
-    form_of,
+    build_form,
 )
 from saccade.app.panels.panel import (
     PANELS,
@@ -21,7 +21,7 @@ from saccade.app.panels.panel import (
     ItemContext,
     Panel,
     PanelParameters,
-    Place,
+    PanelSlot,
     dataset_panel,
     home_panel,
     item_panel,
@@ -40,14 +40,14 @@ __all__ = [
     "Link",
     "Panel",
     "PanelParameters",
+    "PanelSlot",
     "Pictures",
-    "Place",
     "Plot",
     "Series",
     "Table",
     "Text",
+    "build_form",
     "dataset_panel",
-    "form_of",
     "home_panel",
     "item_panel",
 ]

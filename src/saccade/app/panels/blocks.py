@@ -1,7 +1,8 @@
-"""What a panel is made of: blocks of plain values, which the web app draws. No text in them is ever markup."""
+"""Blocks: the content of a panel as plain values, which the web app renders. Text is never interpreted as markup."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
@@ -12,39 +13,42 @@ from pydantic.fields import FieldInfo
 from saccade.core.errors import InvalidValueError
 
 
-class Part(BaseModel):
-    """What all blocks share: they never change, and know their fields."""
+class BlockModel(BaseModel):
+    """Base of all models of panels: immutable, without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Block(Part):
-    """A part of a panel that stands on its own."""
+class Block(BlockModel):
+    """A top-level element of a panel."""
 
 
-def _plain(value: Any) -> Any:
-    """Numbers and arrays of numpy as Python's own; NaN as nothing."""
+def _to_plain(value: Any) -> Any:
+    """Convert NumPy values to Python values, and NaN to None."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, tuple):
         value = list(value)
-    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 (NaN alone is not itself)
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 Name = Annotated[str, Field(max_length=300)]
-Long = Annotated[str, Field(max_length=20_000)]
+LongText = Annotated[str, Field(max_length=20_000)]
 Reference = Annotated[str, Field(min_length=1, max_length=300)]
 Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
-Number = Annotated[float | None, BeforeValidator(_plain)]
+Number = Annotated[float | None, BeforeValidator(_to_plain)]
 ParameterValue = str | int | float | bool | list[str] | None
 ParameterValues = dict[str, ParameterValue]
 
 
 class Link(Block):
-    """Words that lead to items for which a query holds, to one item by its key, or to a dataset.
+    """A link to the items that match a query, to one item, or to a dataset.
 
     Attributes:
-        dataset: NAME or NAME@NUMBER; where none is named, the version that the panel is shown for.
+        text: The text of the link.
+        query: The query; the link opens the matching items.
+        key: The key of the item to open.
+        dataset: NAME or NAME@NUMBER; by default the version of the panel.
     """
 
     kind: Literal["link"] = "link"
@@ -55,89 +59,90 @@ class Link(Block):
 
 
 class Text(Block):
-    """A paragraph; lines of it stay lines."""
+    """A paragraph. Line breaks are kept."""
 
     kind: Literal["text"] = "text"
-    text: Long
+    text: LongText
     tone: Literal["plain", "quiet", "good", "warning", "bad"] = "plain"
 
 
-class Figure(Part):
-    """A key figure: what it is, and its value."""
+class Figure(BlockModel):
+    """A key figure: a name, a value and an optional note."""
 
     name: Name
-    value: Annotated[Name | int | float | None, BeforeValidator(_plain)]
+    value: Annotated[Name | int | float | None, BeforeValidator(_to_plain)]
     note: Name = ""
 
 
 class Figures(Block):
-    """Key figures beside each other."""
+    """Key figures, side by side."""
 
     kind: Literal["figures"] = "figures"
     figures: list[Figure] = Field(max_length=40)
 
 
-Cell = Annotated[Link | Long | int | float | bool | None, BeforeValidator(_plain)]
+Cell = Annotated[Link | LongText | int | float | bool | None, BeforeValidator(_to_plain)]
 
 
 class Table(Block):
-    """A table; numbers stand right, and a cell may be a link."""
+    """A table. Numbers are right-aligned, and a cell may be a link."""
 
     kind: Literal["table"] = "table"
     title: Name = ""
     columns: list[Name] = Field(min_length=1, max_length=50)
-    rows: list[Annotated[list[Cell], BeforeValidator(_plain)]] = Field(max_length=1000)
+    rows: list[Annotated[list[Cell], BeforeValidator(_to_plain)]] = Field(max_length=1000)
 
     @model_validator(mode="after")
-    def _is_even(self) -> Self:
+    def _check_row_lengths(self) -> Self:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"a row has {len(row)} cells, but there are {len(self.columns)} columns")
         return self
 
 
-class Series(Part):
-    """Values of a plot, one for each place on its axis; None leaves a gap."""
+class Series(BlockModel):
+    """Values of a plot, one for each position on its axis; None leaves a gap."""
 
     name: Name
-    values: Annotated[list[Number], BeforeValidator(_plain)] = Field(max_length=2000)
+    values: Annotated[list[Number], BeforeValidator(_to_plain)] = Field(max_length=2000)
     color: Color | None = None
 
 
 class Plot(Block):
-    """Bars or lines over an axis of names or numbers.
+    """A bar or line chart over an axis of names or numbers.
 
     Attributes:
-        along: the names, or numbers, of the places on the axis.
-        stacked: bars of one place stand on each other.
-        sideways: bars lie, which leaves room for long names.
+        along: The names or numbers along the axis.
+        series: The values, as many in each series as there are positions on the axis.
+        stacked: Stack the bars of each position.
+        sideways: Draw horizontal bars, which leaves room for long names.
     """
 
     kind: Literal["plot"] = "plot"
     type: Literal["bars", "lines"] = "bars"
     title: Name = ""
-    along: Annotated[list[Annotated[Name | int | float, BeforeValidator(_plain)]], BeforeValidator(_plain)] = Field(
-        max_length=2000
+    along: Annotated[list[Annotated[Name | int | float, BeforeValidator(_to_plain)]], BeforeValidator(_to_plain)] = (
+        Field(max_length=2000)
     )
     series: list[Series] = Field(min_length=1, max_length=50)
     stacked: bool = False
     sideways: bool = False
 
     @model_validator(mode="after")
-    def _is_even(self) -> Self:
-        for one in self.series:
-            if len(one.values) != len(self.along):
-                raise ValueError(f"'{one.name}' has {len(one.values)} values for {len(self.along)} places")
+    def _check_series_lengths(self) -> Self:
+        for series in self.series:
+            if len(series.values) != len(self.along):
+                raise ValueError(f"'{series.name}' has {len(series.values)} values for {len(self.along)} positions")
         return self
 
 
 class Pictures(Block):
-    """Pictures of items, each of which leads to its item.
+    """Images of items, each a link to its item.
 
     Attributes:
-        keys: of the items.
-        notes: a word under each picture, as many as there are keys, or none.
-        dataset: NAME or NAME@NUMBER; where none is named, the version that the panel is shown for.
+        keys: The keys of the items.
+        notes: A caption for each image, or none at all.
+        dataset: NAME or NAME@NUMBER; by default the version of the panel.
     """
 
     kind: Literal["pictures"] = "pictures"
@@ -147,26 +152,33 @@ class Pictures(Block):
     dataset: Reference | None = None
 
     @model_validator(mode="after")
-    def _is_even(self) -> Self:
+    def _check_notes(self) -> Self:
         if self.notes and len(self.notes) != len(self.keys):
-            raise ValueError(f"there are {len(self.notes)} notes for {len(self.keys)} pictures")
+            raise ValueError(f"there are {len(self.notes)} notes for {len(self.keys)} images")
         return self
 
 
 class Button(Block):
-    """Shows the panel again, with other parameters; those that are not named are as they are to begin with."""
+    """A button that renders the panel again with other parameters; those that are not named have their defaults."""
 
     kind: Literal["button"] = "button"
     text: Name
     parameters: ParameterValues = Field({}, max_length=50)
 
 
-class FormField(Part):
-    """A parameter as a field of a form."""
+class FormField(BlockModel):
+    """A parameter as a field of a form.
+
+    Attributes:
+        type: "whole" is an integer, "truth" a check box, "choices" a multiple choice, and "texts" a list of texts.
+        options: The options of a choice.
+        low: The minimum of a number.
+        high: The maximum of a number.
+    """
 
     name: Name
     title: Name
-    help: Long = ""
+    help: LongText = ""
     type: Literal["text", "number", "whole", "truth", "choice", "choices", "texts"]
     options: list[Name] = Field([], max_length=1000)
     low: float | None = None
@@ -175,7 +187,7 @@ class FormField(Part):
 
 
 class Form(Block):
-    """A form for the parameters of the panel, which shows it again; see :func:`form_of`."""
+    """A form for the parameters of the panel, which renders it again; see :func:`build_form`."""
 
     kind: Literal["form"] = "form"
     fields: list[FormField] = Field(max_length=50)
@@ -183,45 +195,60 @@ class Form(Block):
 
 
 AnyBlock = Annotated[Text | Figures | Table | Plot | Pictures | Link | Button | Form, Field(discriminator="kind")]
-"""Whichever block it is, by its ``kind``."""
+"""Union of all blocks, discriminated by ``kind``."""
 
 
-def form_of(parameters: BaseModel, go: str = "Show", choices: Mapping[str, Sequence[str]] | None = None) -> Form:
-    """The form of parameters, filled in with their values.
+def build_form(parameters: BaseModel, go: str = "Show", choices: Mapping[str, Sequence[str]] | None = None) -> Form:
+    """Build a form from parameters, filled in with their values.
 
     Args:
-        go: the word on its button.
-        choices: for fields of text what one may choose from, such as the names of columns.
+        parameters: The parameters.
+        go: The label of the submit button.
+        choices: Options for fields of text by name, such as the names of columns.
+
+    Raises:
+        InvalidValueError: A parameter has a type that forms do not support.
     """
     fields = [
-        field_of(name, field, getattr(parameters, name), (choices or {}).get(name))
+        build_field(name, field, getattr(parameters, name), (choices or {}).get(name))
         for name, field in type(parameters).model_fields.items()
     ]
     return Form(fields=fields, go=go)
 
 
-_SIMPLE: Mapping[Any, str] = {str: "text", float: "number", int: "whole", bool: "truth"}
+_FIELD_TYPES: Mapping[Any, str] = {str: "text", float: "number", int: "whole", bool: "truth"}
 
 
-def field_of(name: str, field: FieldInfo, value: Any = None, choices: Sequence[str] | None = None) -> FormField:
-    """A field of a form; InvalidValueError for a type that no form has."""
-    kind = field.annotation
-    optional = [one for one in get_args(kind) if one is not type(None)]
-    if get_origin(kind) is not Literal and type(None) in get_args(kind) and len(optional) == 1:
-        kind = optional[0]
-    type_, options = _type_of(kind)
+def build_field(name: str, field: FieldInfo, value: Any = None, choices: Sequence[str] | None = None) -> FormField:
+    """Build a field of a form from a parameter of a pydantic model.
+
+    Args:
+        name: The name of the parameter.
+        field: The pydantic field.
+        value: Its present value.
+        choices: Options for a field of text.
+
+    Raises:
+        InvalidValueError: Forms do not support the type.
+    """
+    annotation = field.annotation
+    non_null = [arg for arg in get_args(annotation) if arg is not type(None)]
+    if get_origin(annotation) is not Literal and type(None) in get_args(annotation) and len(non_null) == 1:
+        annotation = non_null[0]
+    type_, options = _field_type(annotation)
     if type_ is None:
         raise InvalidValueError(
-            f"The parameter '{name}' is of type {field.annotation}, for which there is no field.",
-            hint="There are str, int, float, bool, Literal, Enum, lists of text, and these or None.",
+            f"The parameter '{name}' has the type {field.annotation}, which forms do not support.",
+            hint="Supported: str, int, float, bool, Literal, Enum, lists of text, and these or None.",
         )
     if choices is not None and type_ in ("text", "texts"):
-        type_, options = ("choice" if type_ == "text" else "choices"), list(choices)
+        type_ = "choice" if type_ == "text" else "choices"
+        options = list(choices)
     limits = {
-        key: getattr(found, key)
-        for found in field.metadata
-        for key in ("ge", "gt", "le", "lt")
-        if getattr(found, key, None) is not None
+        bound: getattr(constraint, bound)
+        for constraint in field.metadata
+        for bound in ("ge", "gt", "le", "lt")
+        if getattr(constraint, bound, None) is not None
     }
     return FormField(
         name=name,
@@ -235,14 +262,17 @@ def field_of(name: str, field: FieldInfo, value: Any = None, choices: Sequence[s
     )
 
 
-def _type_of(kind: Any) -> tuple[Any, list[str]]:
-    if kind in _SIMPLE:
-        return _SIMPLE[kind], []
-    if get_origin(kind) is Literal and all(isinstance(one, str) for one in get_args(kind)):
-        return "choice", list(get_args(kind))
-    if isinstance(kind, type) and issubclass(kind, Enum) and all(isinstance(one.value, str) for one in kind):
-        return "choice", [one.value for one in kind]
-    if get_origin(kind) is list:
-        inner, options = _type_of(get_args(kind)[0])
-        return {"text": "texts", "choice": "choices"}.get(inner), options
+def _field_type(annotation: Any) -> tuple[Any, list[str]]:
+    """Return the type of a field and its options; the type is None if forms do not support the annotation."""
+    if annotation in _FIELD_TYPES:
+        return _FIELD_TYPES[annotation], []
+    if get_origin(annotation) is Literal and all(isinstance(option, str) for option in get_args(annotation)):
+        return "choice", list(get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        values = [member.value for member in annotation]
+        if all(isinstance(value, str) for value in values):
+            return "choice", values
+    if get_origin(annotation) is list:
+        element_type, options = _field_type(get_args(annotation)[0])
+        return {"text": "texts", "choice": "choices"}.get(element_type), options
     return None, []

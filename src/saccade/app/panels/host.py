@@ -1,4 +1,4 @@
-"""Running panels: in processes of their own that are asked again and again, and killed where they take too long."""
+"""Host of panels: renders them in worker processes, which are reused, and killed if a panel takes too long."""
 
 from __future__ import annotations
 
@@ -20,102 +20,109 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from saccade.app.panels.blocks import AnyBlock
-from saccade.app.panels.panel import PANELS, Place
-from saccade.app.panels.worker import MOST_BYTES, described
+from saccade.app.panels.panel import PANELS, PanelSlot
+from saccade.app.panels.worker import MAX_BYTES, describe
 from saccade.core.errors import (
     InvalidValueError,
-    NotAllowedError,
     NotFoundError,
     PanelError,
+    PermissionDeniedError,
+    RateLimitedError,
     SaccadeError,
-    TooManyError,
-    nearest,
+    suggest,
 )
 from saccade.core.roles import Role
 from saccade.store.workspace import Workspace
 
-SECONDS = 20.0
-_BEGIN = 60.0
-"""Seconds in which a process begins, on a machine that is busy."""
-_PATIENCE = 30.0
-_OWN = "saccade"
-_PROCESSES, _WAITING = 2, 8
+TIMEOUT_S = 20.0
+_START_TIMEOUT_S = 60.0
+"""Time in which a process must start. It is long, because the machine may be busy."""
+_LOAD_TIMEOUT_S = 30.0
+_BUILTIN_PACKAGE = "saccade"
+_MAX_PROCESSES = 2
+_MAX_WAITING = 8
 _log = logging.getLogger("saccade.panels")
 
 
 @dataclass(frozen=True, slots=True)
-class PanelFacts:
-    """A panel that is installed; ``error`` says why it cannot be shown, where its package is broken."""
+class PanelInfo:
+    """An installed panel.
+
+    Attributes:
+        place: Where it is displayed; None if its package is broken.
+        role: The least role that may see it.
+        error: Why it cannot be loaded, or "".
+    """
 
     name: str
     title: str
-    place: Place | None
+    place: PanelSlot | None
     role: Role
     help: str
     package: str
     error: str = ""
 
 
-PanelList = list[PanelFacts]
+PanelList = list[PanelInfo]
 Blocks = list[AnyBlock]
 _BLOCKS: TypeAdapter[Blocks] = TypeAdapter(Blocks)
 
 
-class _Process:
-    """A process that answers one question at a time."""
+class _PanelProcess:
+    """A worker process, which handles one request at a time."""
 
     def __init__(self, command: list[str]) -> None:
         self.is_fresh = True
         self._process = subprocess.Popen(  # noqa: S603 (this program itself)
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True, encoding="utf-8"
         )
-        self._end = weakref.finalize(self, _kill, self._process)
-        if self._line(_BEGIN) is None:
+        self._finalizer = weakref.finalize(self, _kill_and_wait, self._process)
+        if self._read_line(_START_TIMEOUT_S) is None:
             self.close()
-            raise PanelError("The process of the panels did not begin.", hint="The server's log says why.")
+            raise PanelError("The panel process did not start.", hint="See the server's log.")
 
-    def ask(self, question: Mapping[str, Any], seconds: float) -> str | None:
-        """The line that it answers; None where the process ended instead. TimeoutError after so many seconds."""
+    def request(self, request: Mapping[str, Any], timeout_s: float) -> str | None:
+        """Send a request and return the answer, or None if the process exited. Raises TimeoutError."""
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         except OSError:
             return None
-        return self._line(seconds)
+        return self._read_line(timeout_s)
 
-    def _line(self, seconds: float) -> str | None:
+    def _read_line(self, timeout_s: float) -> str | None:
         assert self._process.stdout is not None
-        is_late = threading.Event()
+        timed_out = threading.Event()
 
-        def end() -> None:
-            is_late.set()
-            _stop(self._process)
+        def expire() -> None:
+            timed_out.set()
+            _kill_group(self._process)
 
-        timer = threading.Timer(seconds, end)
+        timer = threading.Timer(timeout_s, expire)
         timer.daemon = True
         timer.start()
         try:
-            line = self._process.stdout.readline(2 * MOST_BYTES)
+            line = self._process.stdout.readline(2 * MAX_BYTES)
         finally:
             timer.cancel()
-        if is_late.is_set():
+        if timed_out.is_set():
             raise TimeoutError
         return line if line.endswith("\n") else None
 
     def close(self) -> None:
-        self._end()
+        self._finalizer()
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
-    """End a process, and what it began itself."""
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    """Kill a process and its children."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
 
 
-def _kill(process: subprocess.Popen[str]) -> None:
-    _stop(process)
+def _kill_and_wait(process: subprocess.Popen[str]) -> None:
+    _kill_group(process)
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
@@ -123,51 +130,52 @@ def _kill(process: subprocess.Popen[str]) -> None:
                 pipe.close()
 
 
-class Panels:
-    """The panels of this installation, for a workspace; used by several threads.
+class PanelHost:
+    """The installed panels, for one workspace. Thread-safe.
 
-    At most two run at once, and few wait: whoever looks at panels takes no more of a server than that.
+    At most two panels run at once and a few requests wait, which bounds what panels take of a server.
 
     Args:
-        seconds: that a panel may take.
-        memory: bytes that a process of panels may take beyond what it begins with; None for no limit.
+        workspace: The workspace.
+        timeout_s: The maximum duration of rendering a panel.
+        memory: Bytes that a process may allocate beyond what it starts with; None for no limit.
     """
 
-    def __init__(self, workspace: Workspace, *, seconds: float = SECONDS, memory: int | None = None) -> None:
+    def __init__(self, workspace: Workspace, *, timeout_s: float = TIMEOUT_S, memory: int | None = None) -> None:
         self._command = [sys.executable, "-m", "saccade.app.panels.worker", str(workspace.location), str(memory or 0)]
-        self._seconds = seconds
-        self._room = threading.Semaphore(_PROCESSES)
-        self._places = threading.Semaphore(_PROCESSES + _WAITING)
+        self._timeout_s = timeout_s
+        self._running = threading.Semaphore(_MAX_PROCESSES)
+        self._admitted = threading.Semaphore(_MAX_PROCESSES + _MAX_WAITING)
         self._lock = threading.Lock()
-        self._idle: list[_Process] = []
-        self._facts: dict[str, PanelFacts] = {}
+        self._idle: list[_PanelProcess] = []
+        self._infos: dict[str, PanelInfo] = {}
         self._is_closed = False
-        self._looker = threading.Thread(target=self._look, name="saccade-panels", daemon=True)
+        self._loader = threading.Thread(target=self._load_all, name="saccade-panels", daemon=True)
 
-    def begin(self) -> None:
-        """Look, in the background, at which panels there are."""
+    def start(self) -> None:
+        """Load the declarations of the panels in a background thread."""
         with self._lock:
-            if self._looker.ident is None:
-                self._looker.start()
+            if self._loader.ident is None:
+                self._loader.start()
 
-    def _look(self) -> None:
+    def _load_all(self) -> None:
         for name in PANELS.names():
             if self._is_closed:
                 return
-            with suppress(TooManyError, OSError):
-                self._described(name)
+            with suppress(RateLimitedError, OSError):
+                self._info(name)
 
     def list(self, role: Role) -> PanelList:
-        """The panels that somebody of a role may see; for managers also those that are broken.
+        """List the panels that a role may see; managers also see those that are broken.
 
-        Packages that take very long to load are left out until they have.
+        Panels whose packages are still being loaded after 30 seconds are left out.
         """
-        self.begin()
-        self._looker.join(_PATIENCE)
-        found = [self._facts[name] for name in sorted(self._facts)]
-        return [one for one in found if (role.covers(Role.MANAGER) if one.error else role.covers(one.role))]
+        self.start()
+        self._loader.join(_LOAD_TIMEOUT_S)
+        infos = [self._infos[name] for name in sorted(self._infos)]
+        return [info for info in infos if role.covers(Role.MANAGER if info.error else info.role)]
 
-    def show(
+    def render(
         self,
         name: str,
         project: str,
@@ -177,21 +185,33 @@ class Panels:
         key: str | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> Blocks:
-        """The blocks of a panel.
+        """Render a panel.
+
+        Args:
+            name: The panel.
+            project: The name of the project that it may read.
+            role: The viewer's role.
+            dataset: The dataset version, for a panel of a dataset or item.
+            key: The key of the item, for a panel of an item.
+            parameters: The parameters; those that are missing have their defaults.
 
         Raises:
-            NotFoundError: there is no such panel, dataset or item.
-            NotAllowedError: the role is too small for it.
-            PanelError: it failed, took too long or gave what cannot be shown.
+            NotFoundError: The panel, dataset or item does not exist.
+            PermissionDeniedError: The role may not see the panel.
+            InvalidValueError: A parameter is invalid.
+            PanelError: The panel failed, took too long or returned something that cannot be displayed.
+            RateLimitedError: Too many panels are being rendered.
         """
         if name not in PANELS:
-            raise NotFoundError(f"There is no panel '{name[:100]}'.", hint=nearest(name[:100], PANELS.names()))
-        facts = self._described(name)
-        if facts.error:
-            raise PanelError(f"The panel '{name}' cannot be loaded.", hint=facts.error)
-        if not role.covers(facts.role):
-            raise NotAllowedError(f"A {role} may not see the panel '{name}'.", hint=f"It takes a {facts.role}.")
-        question = {
+            raise NotFoundError(f"There is no panel '{name[:100]}'.", hint=suggest(name[:100], PANELS.names()))
+        info = self._info(name)
+        if info.error:
+            raise PanelError(f"The panel '{name}' cannot be loaded.", hint=info.error)
+        if not role.covers(info.role):
+            raise PermissionDeniedError(
+                f"The panel '{name}' is not visible to the role {role}.", hint=f"It requires the role {info.role}."
+            )
+        request = {
             "panel": name,
             "project": project,
             "role": str(role),
@@ -199,71 +219,81 @@ class Panels:
             "key": key,
             "parameters": dict(parameters or {}),
         }
-        answer = self._asked(name, question)
+        answer = self._request(name, request)
         try:
             return _BLOCKS.validate_python(answer["blocks"])
         except (KeyError, ValidationError) as error:
-            raise self._failed(name, "what it gave cannot be shown", repr(error)) from error
+            raise self._log_error(name, "its output cannot be displayed", repr(error)) from error
 
     def close(self) -> None:
-        """End the processes that wait to be asked."""
+        """Stop the idle processes."""
         self._is_closed = True
         with self._lock:
-            idle, self._idle = self._idle, []
-        for one in idle:
-            one.close()
+            idle = self._idle
+            self._idle = []
+        for process in idle:
+            process.close()
 
-    def _described(self, name: str) -> PanelFacts:
-        """What a panel says of itself, asked once: packages do not change while the server runs."""
-        if name not in self._facts:
-            package = PANELS.package(name)
-            try:
-                # Our own ones are loaded here: a server without others begins no process before one is looked at.
-                told = described(name) if package == _OWN else self._asked(name, {"describe": name})["described"]
-            except TooManyError:
-                raise
-            except SaccadeError as error:
-                why = f"{error.message} {error.hint}".strip()
-                if self._is_closed:  # what ends with the server is no fault of a package
-                    return PanelFacts(name, name, None, Role.MANAGER, "", package, why)
-                _log.error("the panel '%s' of the package '%s' cannot be loaded: %s", name, package, why)
-                self._facts[name] = PanelFacts(name, name, None, Role.MANAGER, "", package, why)
-            else:
-                place, role = Place(told["place"]), Role(told["role"])
-                self._facts[name] = PanelFacts(name, told["title"], place, role, told["help"], package)
-        return self._facts[name]
-
-    def _asked(self, name: str, question: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer of a process to a question; SaccadeError for an error in it."""
-        if not self._places.acquire(blocking=False):
-            raise TooManyError("Too many panels are being shown.", seconds=5, hint="Try again in a moment.")
+    def _info(self, name: str) -> PanelInfo:
+        """Return the declaration of a panel, cached because packages do not change while the server runs."""
+        if name in self._infos:
+            return self._infos[name]
+        package = PANELS.package(name)
         try:
-            if not self._room.acquire(timeout=2 * self._seconds):
-                raise TooManyError("Other panels take long.", seconds=5, hint="Try again in a moment.")
+            if package == _BUILTIN_PACKAGE:
+                # Loaded in this process: a server without plugins starts no process before a panel is viewed.
+                description = describe(name)
+            else:
+                description = self._request(name, {"describe": name})["described"]
+        except RateLimitedError:
+            raise
+        except SaccadeError as error:
+            reason = f"{error.message} {error.hint}".strip()
+            info = PanelInfo(name, name, None, Role.MANAGER, "", package, reason)
+            if self._is_closed:  # the server is shutting down: not a fault of the package
+                return info
+            _log.error("the panel '%s' of the package '%s' cannot be loaded: %s", name, package, reason)
+            self._infos[name] = info
+        else:
+            slot = PanelSlot(description["slot"])
+            role = Role(description["role"])
+            self._infos[name] = PanelInfo(name, description["title"], slot, role, description["help"], package)
+        return self._infos[name]
+
+    def _request(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        if not self._admitted.acquire(blocking=False):
+            raise RateLimitedError("Too many panels are being rendered.", seconds=5, hint="Try again in a moment.")
+        try:
+            if not self._running.acquire(timeout=2 * self._timeout_s):
+                raise RateLimitedError("Other panels are taking too long.", seconds=5, hint="Try again in a moment.")
             try:
-                answer = self._answer(name, question)
+                answer = self._send(name, request)
             finally:
-                self._room.release()
+                self._running.release()
         finally:
-            self._places.release()
+            self._admitted.release()
         if "error" in answer:
-            raise self._told(name, answer["error"])
+            raise self._to_error(name, answer["error"])
         return answer
 
-    def _answer(self, name: str, question: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer of a process. What fails in one that was used before is tried in a fresh one: it may have been
-        spoilt by another panel."""
+    def _send(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a request to a process.
+
+        If it fails in a process that was used before, it is repeated in a fresh one, since another panel may have
+        left the process in a bad state.
+        """
         while True:
-            process = self._taken()
-            was_fresh, process.is_fresh = process.is_fresh, False
-            began = time.monotonic()
+            process = self._acquire_process()
+            was_fresh = process.is_fresh
+            process.is_fresh = False
+            started = time.monotonic()
             try:
-                line = process.ask(question, self._seconds)
+                line = process.request(request, self._timeout_s)
             except TimeoutError:
                 process.close()
                 raise PanelError(
-                    f"The panel '{name}' took more than {self._seconds:g} seconds, and was ended.",
-                    hint="Ask it for less, or give panels more time: saccade serve --panel-seconds.",
+                    f"The panel '{name}' took more than {self._timeout_s:g} seconds and was stopped.",
+                    hint="Choose parameters with less work, or allow more time: saccade serve --panel-seconds.",
                 ) from None
             answer: dict[str, Any] = {} if line is None else json.loads(line)
             if not answer.get("error", {}).get("trace") and answer:
@@ -274,23 +304,24 @@ class Panels:
             if was_fresh and answer:
                 return answer
             if was_fresh:
-                raise self._failed(name, "its process ended", f"after {time.monotonic() - began:.1f} s")
+                raise self._log_error(name, "its process ended", f"after {time.monotonic() - started:.1f} s")
 
-    def _taken(self) -> _Process:
+    def _acquire_process(self) -> _PanelProcess:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return _Process(self._command)
+        return _PanelProcess(self._command)
 
-    def _told(self, name: str, error: Mapping[str, str]) -> SaccadeError:
+    def _to_error(self, name: str, error: Mapping[str, str]) -> SaccadeError:
         if error.get("trace"):
-            return self._failed(name, error["message"], error["trace"])
-        kinds: dict[str, type[SaccadeError]] = {
-            one.code: one for one in (NotFoundError, NotAllowedError, InvalidValueError)
+            return self._log_error(name, error["message"], error["trace"])
+        types: dict[str, type[SaccadeError]] = {
+            error_type.code: error_type for error_type in (NotFoundError, PermissionDeniedError, InvalidValueError)
         }
-        return kinds.get(error["code"], PanelError)(error["message"], hint=error["hint"])
+        return types.get(error["code"], PanelError)(error["message"], hint=error["hint"])
 
-    def _failed(self, name: str, why: str, more: str) -> PanelError:
+    def _log_error(self, name: str, reason: str, details: str) -> PanelError:
+        """Log an error in full under a number, and return an error for the user that names only the number."""
         number = uuid.uuid4().hex[:12]
-        _log.error("error %s in the panel '%s': %s\n%s", number, name, why, more)
-        return PanelError(f"The panel '{name}' failed: {why}.", hint=f"The server's log says more ({number}).")
+        _log.error("error %s in the panel '%s': %s\n%s", number, name, reason, details)
+        return PanelError(f"The panel '{name}' failed: {reason}.", hint=f"See the server's log for error {number}.")

@@ -1,4 +1,4 @@
-"""What a panel is: a function that looks at a dataset, an item or a project, and a declaration of where it stands.
+"""Panels: functions that turn a dataset, an item or a project into blocks, with their declaration.
 
 Built-in panels and those of plugins register by entry points of the group ``saccade.panels``.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from saccade.app.panels.blocks import Block, field_of
+from saccade.app.panels.blocks import Block, build_field
 from saccade.core.errors import InvalidValueError
 from saccade.core.reader import Item
 from saccade.core.registry import Registry
@@ -25,20 +25,21 @@ from saccade.store.registry.models import ModelVersion
 from saccade.store.workspace import Workspace
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+_MAX_HELP_LENGTH = 1000
 
 
 class PanelParameters(BaseModel):
-    """The parameters of a panel, each with a default, in pydantic's terms; a form is made of them."""
+    """Base of the parameters of a panel. Each parameter needs a default; the web app makes a form of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class NoParameters(PanelParameters):
-    """For a panel that needs none."""
+    """For a panel without parameters."""
 
 
-class Place(StrEnum):
-    """Where a panel stands: among those of a dataset, beside an item, or on the dashboard."""
+class PanelSlot(StrEnum):
+    """Where a panel is displayed: on the page of a dataset, beside an item, or on the dashboard."""
 
     DATASET = "dataset"
     ITEM = "item"
@@ -46,11 +47,11 @@ class Place(StrEnum):
 
 
 class HomeContext:
-    """What a panel may look at: the datasets and models of one project. It can change nothing.
+    """Read access to the datasets and models of one project.
 
     Attributes:
-        project: its name.
-        role: what whoever looks may do in it.
+        project: The name of the project.
+        role: The viewer's role in it.
     """
 
     def __init__(self, workspace: Workspace, role: Role) -> None:
@@ -59,23 +60,23 @@ class HomeContext:
         self._workspace = workspace
 
     def datasets(self) -> list[DatasetInfo]:
-        """All datasets of the project, each at its latest version."""
+        """List the datasets of the project, each at its latest version."""
         return self._workspace.datasets.list()
 
     def open(self, ref: str) -> DatasetVersion:
-        """A version of a dataset, as NAME, NAME@NUMBER or NAME@ALIAS; NotFoundError where there is none."""
+        """Open a dataset version by NAME, NAME@NUMBER or NAME@ALIAS. Raises NotFoundError if there is none."""
         return self._workspace.datasets.open(ref)
 
     def models(self) -> list[ModelVersion]:
-        """All models of the project, each at its latest version."""
+        """List the models of the project, each at its latest version."""
         return self._workspace.models.list()
 
 
 class DatasetContext(HomeContext):
-    """The same, with the version of a dataset that is looked at.
+    """Context of a panel on the page of a dataset.
 
     Attributes:
-        version: a :class:`~saccade.core.reader.Reader`, which also answers queries.
+        version: The displayed version, a :class:`~saccade.core.reader.Reader` that also answers queries.
     """
 
     def __init__(self, workspace: Workspace, role: Role, version: DatasetVersion) -> None:
@@ -84,10 +85,10 @@ class DatasetContext(HomeContext):
 
 
 class ItemContext(DatasetContext):
-    """The same, with the item that is looked at.
+    """Context of a panel beside an item.
 
     Attributes:
-        item: its key and the values of all columns.
+        item: The displayed item, with the values of all columns.
     """
 
     def __init__(self, workspace: Workspace, role: Role, version: DatasetVersion, item: Item) -> None:
@@ -95,22 +96,27 @@ class ItemContext(DatasetContext):
         self.item = item
 
 
-Shown = Block | Iterable[Block]
+PanelOutput = Block | Iterable[Block]
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A panel; see :func:`dataset_panel`, :func:`item_panel` and :func:`home_panel`, which make one of a function.
+    """A panel. Use :func:`dataset_panel`, :func:`item_panel` or :func:`home_panel` to make one from a function.
 
     Attributes:
-        show: from a context and parameters to blocks.
-        role: who may see it, and all who may more.
+        name: The identifier, of small letters, digits and '_'.
+        title: The heading in the web app.
+        slot: Where it is displayed.
+        render: The function from a context and parameters to blocks.
+        parameters: The model of its parameters.
+        role: The least role that may see it.
+        help: What it shows, in a sentence.
     """
 
     name: str
     title: str
-    place: Place
-    show: Callable[[Any, Any], Shown]
+    slot: PanelSlot
+    render: Callable[[Any, Any], PanelOutput]
     parameters: type[PanelParameters] = NoParameters
     role: Role = Role.VIEWER
     help: str = ""
@@ -118,7 +124,7 @@ class Panel:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise InvalidValueError(
-                f"A panel may not be called {self.name!r}.", hint="Use small letters, digits and '_', at most 100."
+                f"Invalid panel name {self.name!r}.", hint="Use small letters, digits and '_', at most 100."
             )
         if not self.title.strip() or len(self.title) > 100:
             raise InvalidValueError(f"The panel '{self.name}' needs a title of 1 to 100 characters.")
@@ -126,9 +132,9 @@ class Panel:
             if field.is_required():
                 raise InvalidValueError(
                     f"The parameter '{name}' of the panel '{self.name}' has no default.",
-                    hint="A panel is first shown without anybody having filled in a form.",
+                    hint="A panel is first rendered before its form is filled in.",
                 )
-            field_of(name, field)
+            build_field(name, field)
 
 
 PANELS: Registry[Panel] = Registry("panel", "saccade.panels")
@@ -136,24 +142,34 @@ PANELS: Registry[Panel] = Registry("panel", "saccade.panels")
 
 def dataset_panel(
     name: str, title: str, *, parameters: type[PanelParameters] = NoParameters, role: Role = Role.VIEWER
-) -> Callable[[Callable[[DatasetContext, Any], Shown]], Panel]:
-    """Make a panel among those of a dataset of a function; its docstring says what it shows."""
-    return lambda show: Panel(name, title, Place.DATASET, show, parameters, role, _first_lines(show))
+) -> Callable[[Callable[[DatasetContext, Any], PanelOutput]], Panel]:
+    """Decorate a function as a panel on the page of a dataset. Its docstring becomes the help text.
+
+    Args:
+        name: The identifier.
+        title: The heading.
+        parameters: The model of the parameters.
+        role: The least role that may see it.
+
+    Raises:
+        InvalidValueError: The name, the title or the parameters are invalid.
+    """
+    return lambda render: Panel(name, title, PanelSlot.DATASET, render, parameters, role, _summary(render))
 
 
 def item_panel(
     name: str, title: str, *, parameters: type[PanelParameters] = NoParameters, role: Role = Role.VIEWER
-) -> Callable[[Callable[[ItemContext, Any], Shown]], Panel]:
-    """Make a panel beside each item of a function."""
-    return lambda show: Panel(name, title, Place.ITEM, show, parameters, role, _first_lines(show))
+) -> Callable[[Callable[[ItemContext, Any], PanelOutput]], Panel]:
+    """Decorate a function as a panel beside an item; see :func:`dataset_panel`."""
+    return lambda render: Panel(name, title, PanelSlot.ITEM, render, parameters, role, _summary(render))
 
 
 def home_panel(
     name: str, title: str, *, parameters: type[PanelParameters] = NoParameters, role: Role = Role.VIEWER
-) -> Callable[[Callable[[HomeContext, Any], Shown]], Panel]:
-    """Make a panel on the dashboard of a function."""
-    return lambda show: Panel(name, title, Place.HOME, show, parameters, role, _first_lines(show))
+) -> Callable[[Callable[[HomeContext, Any], PanelOutput]], Panel]:
+    """Decorate a function as a panel on the dashboard; see :func:`dataset_panel`."""
+    return lambda render: Panel(name, title, PanelSlot.HOME, render, parameters, role, _summary(render))
 
 
-def _first_lines(show: Callable[..., Any]) -> str:
-    return (inspect.getdoc(show) or "").split("\n\n")[0].replace("\n", " ")[:1000]
+def _summary(render: Callable[..., Any]) -> str:
+    return (inspect.getdoc(render) or "").split("\n\n")[0].replace("\n", " ")[:_MAX_HELP_LENGTH]

@@ -1,7 +1,8 @@
-"""The process in which panels run: ``python -m saccade.app.panels.worker WORKSPACE MEMORY``.
+"""The process that renders panels: ``python -m saccade.app.panels.worker WORKSPACE MEMORY``.
 
-Asked in lines of JSON at its standard input, it answers in lines of JSON at what its standard output was to begin with;
-whatever panels print goes to standard error. It ends with whoever began it, and when it was not asked for a while.
+It reads requests as lines of JSON from standard input, and writes a line of JSON for each to its original standard
+output; whatever panels print goes to standard error. It ends with its parent process, and after 10 minutes without a
+request.
 """
 
 from __future__ import annotations
@@ -18,108 +19,131 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from saccade.app.panels.blocks import Block
-from saccade.app.panels.panel import PANELS, DatasetContext, HomeContext, ItemContext, Panel, Place
+from saccade.app.panels.panel import PANELS, DatasetContext, HomeContext, ItemContext, Panel, PanelSlot
 from saccade.core.errors import InvalidValueError, SaccadeError
 from saccade.core.roles import Role
 from saccade.store.io.process import limit_memory
 from saccade.store.workspace import Workspace
 
-MOST_BLOCKS, MOST_BYTES = 200, 4 << 20
-_IDLE = 600.0
+MAX_BLOCKS = 200
+MAX_BYTES = 4 << 20
+_IDLE_TIMEOUT_S = 600.0
+_MAX_TRACE_LENGTH = 20_000
 READY: dict[str, Any] = {"ready": True}
 
 
-def loaded(name: str) -> Panel:
-    """The panel of a name; InvalidValueError where its package offers something else."""
-    found: object = PANELS.get(name)
-    if not isinstance(found, Panel):
-        raise InvalidValueError(f"'{PANELS.group}' offers as '{name}' a {type(found).__name__}, not a Panel.")
-    if found.name != name:
-        raise InvalidValueError(f"The panel '{found.name}' is offered as '{name}'.", hint="Give it one name.")
-    return found
+def load_panel(name: str) -> Panel:
+    """Load a panel from its package.
+
+    Raises:
+        InvalidValueError: The entry point is not a panel of this name.
+    """
+    panel: object = PANELS.get(name)
+    if not isinstance(panel, Panel):
+        raise InvalidValueError(
+            f"The entry point '{name}' of '{PANELS.group}' is a {type(panel).__name__}, not a Panel."
+        )
+    if panel.name != name:
+        raise InvalidValueError(
+            f"The panel '{panel.name}' is registered as '{name}'.", hint="Use the same name for both."
+        )
+    return panel
 
 
-def described(name: str) -> dict[str, Any]:
-    """What a panel says of itself."""
-    panel = loaded(name)
-    return {"name": name, "title": panel.title, "place": str(panel.place), "role": str(panel.role), "help": panel.help}
+def describe(name: str) -> dict[str, Any]:
+    """Return the declaration of a panel as JSON."""
+    panel = load_panel(name)
+    return {"name": name, "title": panel.title, "slot": str(panel.slot), "role": str(panel.role), "help": panel.help}
 
 
-def shown(workspace: Workspace, asked: Mapping[str, Any]) -> str:
-    """The blocks of a panel as a list in JSON."""
-    panel = loaded(asked["panel"])
+def render(workspace: Workspace, request: Mapping[str, Any]) -> str:
+    """Render a panel and return its blocks as a JSON list.
+
+    Args:
+        workspace: The workspace.
+        request: The request of :meth:`saccade.app.panels.host.PanelHost.render`.
+
+    Raises:
+        NotFoundError: The panel, dataset or item does not exist.
+        InvalidValueError: The parameters are invalid, or the dataset or item is missing.
+        TypeError: The panel returned something other than blocks.
+        ValueError: The panel returned too much.
+    """
+    panel = load_panel(request["panel"])
     try:
-        parameters = panel.parameters.model_validate(asked["parameters"])
+        parameters = panel.parameters.model_validate(request["parameters"])
     except ValidationError as error:
-        raise InvalidValueError(f"The parameters are not as they are to be: {_wrong(error)}.") from None
-    project = workspace.in_project(asked["project"])
-    found = panel.show(_context(panel.place, project, asked), parameters)
-    blocks: list[Block] = [found] if isinstance(found, Block) else list(found)
-    if not all(isinstance(one, Block) for one in blocks):
-        kinds = ", ".join(sorted({type(one).__name__ for one in blocks if not isinstance(one, Block)}))
-        raise TypeError(f"a panel gives blocks, and not {kinds}")
-    if len(blocks) > MOST_BLOCKS:
-        raise ValueError(f"a panel gives at most {MOST_BLOCKS} blocks, and not {len(blocks)}")
-    text = f"[{','.join(one.model_dump_json() for one in blocks)}]"
-    if len(text.encode()) > MOST_BYTES:
-        raise ValueError(f"the blocks of a panel take at most {MOST_BYTES:,} bytes, and not {len(text.encode()):,}")
+        raise InvalidValueError(f"Invalid parameters: {_format_errors(error)}.") from None
+    project = workspace.scoped_to_project(request["project"])
+    output = panel.render(_context(panel.slot, project, request), parameters)
+    blocks: list[Block] = [output] if isinstance(output, Block) else list(output)
+    if not all(isinstance(block, Block) for block in blocks):
+        kinds = ", ".join(sorted({type(block).__name__ for block in blocks if not isinstance(block, Block)}))
+        raise TypeError(f"a panel must return blocks, not {kinds}")
+    if len(blocks) > MAX_BLOCKS:
+        raise ValueError(f"a panel may return {MAX_BLOCKS} blocks, not {len(blocks)}")
+    text = f"[{','.join(block.model_dump_json() for block in blocks)}]"
+    if len(text.encode()) > MAX_BYTES:
+        raise ValueError(f"the blocks of a panel may take {MAX_BYTES:,} bytes, not {len(text.encode()):,}")
     return text
 
 
-def _context(place: Place, project: Workspace, asked: Mapping[str, Any]) -> HomeContext:
-    role = Role(asked["role"])
-    if place is Place.HOME:
+def _context(slot: PanelSlot, project: Workspace, request: Mapping[str, Any]) -> HomeContext:
+    role = Role(request["role"])
+    if slot is PanelSlot.HOME:
         return HomeContext(project, role)
-    if asked["dataset"] is None:
-        raise InvalidValueError(f"The panel '{asked['panel']}' is one of a dataset.", hint="Name the dataset.")
-    version = project.datasets.open(asked["dataset"])
-    if place is Place.DATASET:
+    if request["dataset"] is None:
+        raise InvalidValueError(f"The panel '{request['panel']}' needs a dataset.", hint="Name the dataset.")
+    version = project.datasets.open(request["dataset"])
+    if slot is PanelSlot.DATASET:
         return DatasetContext(project, role, version)
-    if asked["key"] is None:
-        raise InvalidValueError(f"The panel '{asked['panel']}' is one of an item.", hint="Name the key of an item.")
-    return ItemContext(project, role, version, version.get(asked["key"]))
+    if request["key"] is None:
+        raise InvalidValueError(f"The panel '{request['panel']}' needs an item.", hint="Name the key of an item.")
+    return ItemContext(project, role, version, version.get(request["key"]))
 
 
-def _wrong(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
+def _format_errors(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()[:5])
 
 
-def answered(workspace: Workspace, asked: Mapping[str, Any]) -> str:
-    """The answer to one question, a line of JSON; an error of whatever kind is one too."""
+def handle(workspace: Workspace, request: Mapping[str, Any]) -> str:
+    """Answer a request with a line of JSON. Every error becomes an answer too."""
     try:
-        if "describe" in asked:
-            return json.dumps({"described": described(asked["describe"])})
-        return f'{{"blocks":{shown(workspace, asked)}}}'
+        if "describe" in request:
+            return json.dumps({"described": describe(request["describe"])})
+        return f'{{"blocks":{render(workspace, request)}}}'
     except SaccadeError as error:
-        told = {"code": error.code, "message": error.message, "hint": error.hint}
-    except BaseException as error:  # a panel may also try to end the process
-        # Why a package cannot be loaded is told to managers; what a panel stumbles over may be for nobody's eyes.
-        said = f"{type(error).__name__}: {str(error)[:300]}" if "describe" in asked else type(error).__name__
-        told = {"code": "", "message": said, "hint": "", "trace": traceback.format_exc()[-20_000:]}
-    return json.dumps({"error": told})
+        detail = {"code": error.code, "message": error.message, "hint": error.hint}
+    except BaseException as error:  # a panel may also call sys.exit()
+        # Managers see why a package cannot be loaded. The text of a panel's own exception may hold private data.
+        kind = type(error).__name__
+        message = f"{kind}: {str(error)[:300]}" if "describe" in request else kind
+        detail = {"code": "", "message": message, "hint": "", "trace": traceback.format_exc()[-_MAX_TRACE_LENGTH:]}
+    return json.dumps({"error": detail})
 
 
-def _read(lines: IO[str], asked: queue.Queue[str]) -> None:
+def _read_requests(lines: IO[str], requests: queue.Queue[str]) -> None:
     for line in lines:
-        asked.put(line)
-    os._exit(0)  # whoever asks has gone, whatever a panel is at
+        requests.put(line)
+    os._exit(0)  # the parent process has ended: exit at once, even while a panel runs
 
 
 def main() -> None:
+    # Panels may print: their output goes to standard error, and only answers go to the original standard output.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    asked: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_read, args=(sys.stdin, asked), daemon=True).start()
-    sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123 (nothing of ours is read by a panel)
+    requests: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_read_requests, args=(sys.stdin, requests), daemon=True).start()
+    sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123 (panels must not read the requests)
     limit_memory(int(sys.argv[2]) or None)
     with Workspace.open(sys.argv[1]) as workspace:
         print(json.dumps(READY), file=out, flush=True)
         while True:
             try:
-                line = asked.get(timeout=_IDLE)
+                line = requests.get(timeout=_IDLE_TIMEOUT_S)
             except queue.Empty:
                 return
-            print(answered(workspace, json.loads(line)), file=out, flush=True)
+            print(handle(workspace, json.loads(line)), file=out, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Pipelines in a workspace: plan, run and explain, and the steps that read and write datasets and models."""
+"""Pipelines in a workspace: plan, run and explain them, and the operations that need the workspace."""

@@ -1,74 +1,116 @@
-"""Webhooks that people add: their addresses are looked at before anything is sent there."""
+"""Create, update and test webhooks. Their URLs are validated before anything is sent."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
 
-from saccade.app.net.safe_http import allowed_addresses, checked
+from saccade.app.net.safe_http import parse_http_url, resolve_allowed
 from saccade.core.errors import ConflictError, InvalidValueError, SaccadeError
 from saccade.core.webhooks.events import EVENTS
 from saccade.store.webhooks.webhooks import Delivery, Webhook
 from saccade.store.workspace import Workspace
 
-_LOOK_AGAIN = 0.2
+_POLL_INTERVAL_S = 0.2
 
 
-def add_webhook(
-    workspace: Workspace, url: str, events: Iterable[str] | None = None, *, author: str = "", private: bool = False
+def create_webhook(
+    workspace: Workspace,
+    url: str,
+    events: Iterable[str] | None = None,
+    *,
+    author: str = "",
+    allow_private: bool = False,
 ) -> tuple[Webhook, str]:
-    """Tell an address of events, of all where none are named; with the secret, which is shown once.
+    """Create a webhook.
 
     Args:
-        private: also an address that is not of the public internet.
+        workspace: The workspace.
+        url: The URL that receives the events.
+        events: The names of the events; all if None.
+        author: The name of the creator.
+        allow_private: Accept addresses that are not public.
 
-    InvalidValueError where it is no address, or none that may be told.
+    Returns:
+        The webhook and its signing secret, which cannot be read again.
+
+    Raises:
+        InvalidValueError: The URL is invalid or private, or an event is unknown.
     """
-    check_address(url, private=private)
+    validate_webhook_url(url, allow_private=allow_private)
     return workspace.webhooks.add(url, EVENTS if events is None else events, author)
 
 
-def change_webhook(
+def update_webhook(
     workspace: Workspace,
     webhook: str,
     *,
     url: str | None = None,
     events: Iterable[str] | None = None,
-    is_on: bool | None = None,
-    private: bool = False,
+    enabled: bool | None = None,
+    allow_private: bool = False,
 ) -> Webhook:
-    """Change what is given of a webhook; errors as of :func:`add_webhook`."""
-    if url is not None:
-        check_address(url, private=private)
-    return workspace.webhooks.change(webhook, url=url, events=events, is_on=is_on)
+    """Change a webhook; None leaves a value as it is.
 
-
-def try_webhook(workspace: Workspace, webhook: str, seconds: float) -> Delivery:
-    """Send an event that says nothing, and wait until a worker has sent it.
+    Args:
+        workspace: The workspace.
+        webhook: The id of the webhook.
+        url: The new URL.
+        events: The new names of events.
+        enabled: Whether events are sent.
+        allow_private: Accept addresses that are not public.
 
     Raises:
-        ConflictError: the webhook is off, or nobody has sent it after so many seconds.
-        SaccadeError: it was not accepted.
+        NotFoundError: There is no such webhook.
+        InvalidValueError: The URL is invalid or private, or an event is unknown.
     """
-    sent = workspace.webhooks.test(webhook)
-    until = time.monotonic() + seconds
-    while sent.state in ("waiting", "sending"):
-        if time.monotonic() > until:
-            raise ConflictError("No worker has sent it yet.", hint="Start one: saccade worker, or saccade serve")
-        time.sleep(_LOOK_AGAIN)
-        sent = workspace.webhooks.delivery(webhook, sent.id)
-    if sent.state == "failed":
-        raise SaccadeError(f"It was not accepted. {sent.error}", hint="Check the address and who answers there.")
-    return sent
+    if url is not None:
+        validate_webhook_url(url, allow_private=allow_private)
+    return workspace.webhooks.update(webhook, url=url, events=events, is_on=enabled)
 
 
-def check_address(url: str, *, private: bool) -> None:
-    """InvalidValueError where nothing will be sent to an address; it is judged once more whenever something is sent."""
-    parts = checked(url)
+def send_test(workspace: Workspace, webhook: str, timeout_s: float) -> Delivery:
+    """Send a test event and wait for its delivery.
+
+    Args:
+        workspace: The workspace.
+        webhook: The id of the webhook.
+        timeout_s: Seconds to wait for a worker.
+
+    Raises:
+        ConflictError: The webhook is disabled, or no worker has sent the event in time.
+        SaccadeError: The receiver did not accept the event.
+    """
+    delivery = workspace.webhooks.send_test(webhook)
+    deadline = time.monotonic() + timeout_s
+    while delivery.state in ("waiting", "sending"):
+        if time.monotonic() > deadline:
+            raise ConflictError(
+                f"No worker has sent the test event within {timeout_s:g} seconds.",
+                hint="Start one: saccade worker, or saccade serve",
+            )
+        time.sleep(_POLL_INTERVAL_S)
+        delivery = workspace.webhooks.get_delivery(webhook, delivery.id)
+    if delivery.state == "failed":
+        raise SaccadeError(
+            f"The test event was not accepted. {delivery.error}", hint="Check the URL and the server behind it."
+        )
+    return delivery
+
+
+def validate_webhook_url(url: str, *, allow_private: bool) -> None:
+    """Check that events can be sent to a URL. Its address is checked again for each delivery.
+
+    Raises:
+        InvalidValueError: The URL is invalid or private, or has credentials or a fragment.
+    """
+    parts = parse_http_url(url)
     if parts.username is not None or parts.password is not None:
         raise InvalidValueError(
-            "The address of a webhook has no name and no password in it.", hint="What is sent is signed instead."
+            "The URL of a webhook cannot have a user name or password.", hint="Verify the signature of events instead."
         )
     if parts.fragment:
-        raise InvalidValueError("What follows '#' in an address is never sent.", hint="Leave it out.")
-    allowed_addresses(parts, private)
+        raise InvalidValueError(
+            f"The URL has a fragment, '#{parts.fragment[:100]}', which is never sent.", hint="Remove it."
+        )
+    resolve_allowed(parts, allow_private)

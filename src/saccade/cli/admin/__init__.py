@@ -1,1 +1,1 @@
-"""Commands that administer a workspace: init, doctor, gc, backup, projects, users."""
+"""Commands that administer a workspace: init, doctor, gc, backup, restore, projects, users."""

@@ -1,4 +1,4 @@
-"""``saccade backup`` and ``saccade restore``."""
+"""``saccade backup`` and ``saccade restore``: copy a workspace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from saccade.cli.options import CatalogOption, JsonOption, ObjectsOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from saccade.store.maintenance.backup import Copied
+    from saccade.store.maintenance.backup import BackupResult
 
 
 def register(app: typer.Typer) -> None:
@@ -19,56 +19,57 @@ def register(app: typer.Typer) -> None:
 
 
 def backup(
-    folder: Annotated[Path, typer.Argument(help="Where the copy is to be; one that is there is brought up to date.")],
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    folder: Annotated[Path, typer.Argument(help="Folder of the backup; an existing backup is updated.")],
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Copy the whole workspace, while people work in it; the copy is a workspace too.
+    """Back up the workspace while it is in use; the backup is a workspace itself.
 
-    What is there already is not copied again. Files that were linked, not copied, at their import stay where they are.
+    Only new files are copied. Files that were linked at their import, not copied, are not part of the backup.
     """
-    from saccade.cli.console import progress
+    from saccade.cli.console import progress_bar
     from saccade.store.maintenance.backup import back_up
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found, progress(json) as shown:
-        done = back_up(found, folder, shown)
-    _tell(done, json, "The copy is")
+    with Workspace.find(workspace_path) as workspace, progress_bar(as_json) as progress:
+        result = back_up(workspace, folder, progress)
+    _print_summary(result, as_json, "Backup")
 
 
 def restore(
-    backup: Annotated[Path, typer.Argument(help="The folder of the copy.")],
-    folder: Annotated[Path, typer.Argument(help="The folder that gets a .saccade.")] = Path(),
+    backup: Annotated[Path, typer.Argument(help="Folder of the backup.")],
+    folder: Annotated[Path, typer.Argument(help="Folder in which .saccade is created.")] = Path(),
     catalog: CatalogOption = "",
     objects: ObjectsOption = "",
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Make a workspace of a copy; this is also how a workspace moves to PostgreSQL or S3, and back."""
-    from saccade.cli.console import progress
-    from saccade.store.maintenance.backup import restore as restored
+    """Create a workspace from a backup; also the way to move a workspace to PostgreSQL or S3, and back."""
+    from saccade.cli.console import progress_bar
+    from saccade.store.maintenance.backup import restore as restore_backup
 
-    with progress(json) as shown:
-        done = restored(backup, folder, catalog, objects, shown)
-    _tell(done, json, "The workspace is")
+    with progress_bar(as_json) as progress:
+        result = restore_backup(backup, folder, catalog, objects, progress)
+    _print_summary(result, as_json, "Workspace")
 
 
-def _tell(done: Copied, json: bool, what: str) -> None:
+def _print_summary(result: BackupResult, as_json: bool, what: str) -> None:
     from rich.markup import escape
 
-    from saccade.cli.console import print_json, say
+    from saccade.cli.console import print_json, print_message
 
-    if json:
+    if as_json:
         print_json(
             {
-                "workspace": str(done.location),
-                "files": done.files,
-                "bytes": done.bytes,
-                "there": done.there,
-                "removed": done.removed,
+                "workspace": str(result.location),
+                "files": result.files,
+                "bytes": result.bytes,
+                "there": result.unchanged,
+                "removed": result.removed,
             }
         )
         return
-    say(f"{what} {escape(str(done.location))}.")
-    say(
-        f"{done.files:,} files copied, {done.bytes / 1e6:,.1f} MB; {done.there:,} were there, {done.removed:,} removed."
+    print_message(f"{what}: {escape(str(result.location))}")
+    print_message(
+        f"{result.files:,} files copied ({result.bytes / 1e6:,.1f} MB), {result.unchanged:,} unchanged, "
+        f"{result.removed:,} removed."
     )

@@ -1,4 +1,4 @@
-"""``saccade doctor``."""
+"""``saccade doctor``: check the installation and the workspace."""
 
 from __future__ import annotations
 
@@ -19,38 +19,41 @@ def doctor(
     deep: Annotated[bool, typer.Option(help="Also read every stored file and compare its digest.")] = False,
     relink: Annotated[
         Path | None,
-        typer.Option(help="Look in this folder for linked files that moved, by their content.", show_default=False),
+        typer.Option(help="Search this folder for linked files that moved, by their content.", show_default=False),
     ] = None,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Check the installation and the workspace; exits with 1 where something is wrong."""
+    """Check the installation and the workspace. Exits with 1 if there are errors."""
     from dataclasses import asdict
 
-    from saccade.app.diagnostics import installation
-    from saccade.cli.console import print_json, print_table, say
-    from saccade.store.maintenance.doctor import doctor as check
-    from saccade.store.maintenance.doctor import relink_files
+    from saccade.app.diagnostics import environment_report
+    from saccade.cli.console import print_json, print_message, print_table
+    from saccade.store.maintenance.doctor import doctor as check_workspace
+    from saccade.store.maintenance.doctor import relocate_files
     from saccade.store.workspace import Workspace
 
-    parts = installation()
-    with Workspace.find(workspace) as found:
-        relinked = None if relink is None else relink_files(found, relink)
-        problems = check(found, repair=repair, deep=deep)
-        location = str(found.location)
-    if json:
-        found_again = {} if relinked is None else {"relinked": asdict(relinked)}
-        listed = [asdict(problem) for problem in problems]
-        print_json({"workspace": location, "installation": parts, "problems": listed, **found_again})
+    environment = environment_report()
+    with Workspace.find(workspace_path) as workspace:
+        relinked = None if relink is None else relocate_files(workspace, relink)
+        issues = check_workspace(workspace, repair=repair, deep=deep)
+        location = str(workspace.location)
+    if as_json:
+        report = {
+            "workspace": location,
+            "installation": environment,
+            "problems": [asdict(issue) for issue in issues],
+        }
+        print_json(report if relinked is None else {**report, "relinked": asdict(relinked)})
     else:
-        print_table(["Part", "Version"], list(parts.items()))
-        say(f"\nWorkspace {location}")
+        print_table(["Package", "Version"], list(environment.items()))
+        print_message(f"\nWorkspace {location}")
         if relinked is not None:
-            say(f"{len(relinked.found):,} linked files were found again, {len(relinked.lost):,} were not.")
-        if problems:
-            rows = [[p.level, p.what, "repaired" if p.repaired else p.hint] for p in problems]
+            print_message(f"{len(relinked.found):,} linked files relocated, {len(relinked.lost):,} still missing.")
+        if issues:
+            rows = [[issue.level, issue.what, "repaired" if issue.repaired else issue.hint] for issue in issues]
             print_table(["Level", "Problem", "What to do"], rows)
         else:
-            say("[green]Nothing is wrong.[/]")
-    if any(problem.level == "error" and not problem.repaired for problem in problems):
+            print_message("[green]No problems found.[/]")
+    if any(issue.level == "error" and not issue.repaired for issue in issues):
         raise typer.Exit(1)

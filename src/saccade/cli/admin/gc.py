@@ -1,4 +1,4 @@
-"""``saccade gc``."""
+"""``saccade gc``: delete unreferenced files."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ def register(app: typer.Typer) -> None:
 
 
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
-    cache: Annotated[bool, typer.Option("--cache", help="Remove the cache of pipelines too.")] = False,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="Delete the pipeline cache as well.")] = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Remove stored files that no version of a dataset or model and no evaluation needs, and make room.
+    """Delete stored files that no dataset version, model version or evaluation refers to.
 
-    What the cache of pipelines refers to is spared, unless that goes too, which costs nothing but time.
+    Files that the pipeline cache refers to are kept, unless --cache is given. Deleting the cache is safe: later runs
+    compute the results again.
     """
     from dataclasses import asdict
 
-    from saccade.cli.console import print_json, say
+    from saccade.cli.console import print_json, print_message
     from saccade.store.maintenance.gc import collect_garbage
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        done = collect_garbage(found, dry_run=dry_run, cache=cache)
-    if json:
-        print_json({**asdict(done), "dry_run": dry_run})
+    with Workspace.find(workspace_path) as workspace:
+        result = collect_garbage(workspace, dry_run=dry_run, cache=cache)
+    if as_json:
+        print_json({**asdict(result), "dry_run": dry_run})
         return
-    would = "Would remove" if dry_run else "Removed"
-    say(f"{would} {done.objects:,} objects and {done.leftovers:,} leftovers, {done.bytes / 1e6:,.1f} MB.")
+    verb = "Would delete" if dry_run else "Deleted"
+    print_message(f"{verb} {result.objects:,} files and {result.leftovers:,} leftovers, {result.bytes / 1e6:,.1f} MB.")

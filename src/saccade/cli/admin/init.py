@@ -1,4 +1,4 @@
-"""``saccade init``."""
+"""``saccade init``: create a workspace."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="The folder that gets a .saccade.")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="Folder in which .saccade is created.")] = Path(),
     catalog: CatalogOption = "",
     objects: ObjectsOption = "",
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Make a workspace: the folder .saccade that holds datasets, models and runs."""
+    """Create a workspace: the folder .saccade, which holds datasets, models and runs."""
     from rich.markup import escape
 
-    from saccade.cli.console import print_json, say
+    from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
     with Workspace.create(folder, catalog, objects) as workspace:
-        if json:
+        if as_json:
             print_json({"workspace": str(workspace.location)})
         else:
-            say(f"The workspace is {escape(str(workspace.location))}.")
-            say("Next: [bold]saccade import SOURCE --dataset NAME[/]")
+            print_message(f"Created the workspace {escape(str(workspace.location))}.")
+            print_message("Next: [bold]saccade import SOURCE --dataset NAME[/]")

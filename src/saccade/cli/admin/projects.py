@@ -1,4 +1,4 @@
-"""``saccade projects``."""
+"""``saccade projects``: list and create projects."""
 
 from __future__ import annotations
 
@@ -8,50 +8,48 @@ import typer
 
 from saccade.cli.options import JsonOption, WorkspaceOption
 
-_projects = typer.Typer(
-    help="Projects: each with datasets, models, runs, jobs and people of its own.", no_args_is_help=True
-)
+app = typer.Typer(help="Projects: each has its own datasets, models, runs, jobs and members.", no_args_is_help=True)
 
 
-def register(app: typer.Typer) -> None:
-    app.add_typer(_projects, name="projects")
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="projects")
 
 
-@_projects.command("list")
-def list_projects(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """Show the projects of the workspace."""
+@app.command("list")
+def list_(workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List the projects of the workspace."""
     from saccade.cli.console import print_json, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        rows = [(one.name, one.created) for one in found.projects.list()]
-    if json:
+    with Workspace.find(workspace_path) as workspace:
+        rows = [(project.name, project.created) for project in workspace.projects.list()]
+    if as_json:
         print_json([{"name": name, "created": created} for name, created in rows])
     else:
-        print_table(["Project", "Since"], rows)
+        print_table(["Project", "Created"], rows)
 
 
-@_projects.command("add")
+@app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="What it is called.")],
+    name: Annotated[str, typer.Argument(help="Name of the project.")],
     owner: Annotated[
-        str | None, typer.Option(help="Somebody who may sign in already, by e-mail address.", show_default=False)
+        str | None, typer.Option(help="E-mail address of an existing user to make owner.", show_default=False)
     ] = None,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Begin a project. What is done with `saccade --project NAME …` is done in it."""
+    """Create a project. To work in it, use `saccade --project NAME …`."""
     from rich.markup import escape
 
-    from saccade.cli.console import print_json, say
+    from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        person = None if owner is None else found.people.get(owner)
-        made = found.projects.add(name, None if person is None else person.id)
-    if json:
-        print_json({"name": made.name, "created": made.created})
+    with Workspace.find(workspace_path) as workspace:
+        user = None if owner is None else workspace.users.get(owner)
+        project = workspace.projects.add(name, None if user is None else user.id)
+    if as_json:
+        print_json({"name": project.name, "created": project.created})
         return
-    say(f"There is a project [bold]{escape(made.name)}[/] now.")
-    if person is None:
-        say(f"Next: [bold]saccade --project {escape(made.name)} users add E-MAIL --role owner[/]")
+    print_message(f"Created the project [bold]{escape(project.name)}[/].")
+    if user is None:
+        print_message(f"Next: [bold]saccade --project {escape(project.name)} users add E-MAIL --role owner[/]")

@@ -1,4 +1,4 @@
-"""``saccade users list|add|set-role|rm|token|audit``: people who may sign in to the server."""
+"""``saccade users``: members of a project, API tokens and the audit log."""
 
 from __future__ import annotations
 
@@ -9,136 +9,141 @@ import typer
 from saccade.cli.options import JsonOption, WorkspaceOption
 from saccade.core.roles import Role
 
-users = typer.Typer(no_args_is_help=True, help="People who may sign in to the server, and what they may do.")
+app = typer.Typer(no_args_is_help=True, help="Members of the project, API tokens and the audit log.")
 
-Who = Annotated[str, typer.Argument(help="The e-mail address, or the id.", show_default=False)]
-
-
-def register(app: typer.Typer) -> None:
-    app.add_typer(users, name="users")
+UserArgument = Annotated[str, typer.Argument(help="E-mail address or id of the user.", show_default=False)]
 
 
-@users.command("list")
-def list_(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """Everybody, with their roles."""
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="users")
+
+
+@app.command("list")
+def list_(workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List the members with their roles."""
     from dataclasses import asdict
 
-    from saccade.cli.console import print_json, print_table, say
+    from saccade.cli.console import print_json, print_message, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        people = found.people.list()
-    if json:
-        print_json([asdict(one) for one in people])
-    elif not people:
-        say("There is nobody yet. Next: [bold]saccade serve[/], which prints a link for the first owner.")
+    with Workspace.find(workspace_path) as workspace:
+        users = workspace.users.list()
+    if as_json:
+        print_json([asdict(user) for user in users])
+    elif not users:
+        print_message(
+            "There are no members yet. Next: [bold]saccade serve[/], which prints a link for the first owner."
+        )
     else:
-        print_table(["Name", "E-mail", "Role", "Id"], [[one.name, one.email, str(one.role), one.id] for one in people])
+        print_table(["Name", "E-mail", "Role", "Id"], [[user.name, user.email, user.role, user.id] for user in users])
 
 
-@users.command("add")
+@app.command("add")
 def add(
-    email: Annotated[str, typer.Argument(help="The e-mail address.", show_default=False)],
-    role: Annotated[Role, typer.Option(help="What they may do.")] = Role.ANNOTATOR,
-    name: Annotated[str, typer.Option(help="Their name; else the address.", show_default=False)] = "",
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    email: Annotated[str, typer.Argument(help="E-mail address.", show_default=False)],
+    role: Annotated[Role, typer.Option(help="Role in the project.")] = Role.ANNOTATOR,
+    name: Annotated[str, typer.Option(help="Display name; by default the address.", show_default=False)] = "",
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Add somebody; asks for their password, or reads it from standard input."""
+    """Create an account and add it to the project. Prompts for the password, or reads it from standard input."""
     from dataclasses import asdict
 
-    from saccade.app.auth.accounts import add_person
-    from saccade.cli.console import print_json, say
+    from saccade.app.auth.accounts import create_user
+    from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        person = add_person(found, email, role, name or email, _password())
-    if json:
-        print_json(asdict(person))
+    with Workspace.find(workspace_path) as workspace:
+        user = create_user(workspace, email, role, name or email, _read_password())
+    if as_json:
+        print_json(asdict(user))
     else:
-        say(f"{person.email} may sign in, as {person.role}.")
+        print_message(f"Added {user.email} as {user.role}.")
 
 
-@users.command("set-role")
+@app.command("set-role")
 def set_role(
-    who: Who,
-    role: Annotated[Role, typer.Argument(help="What they are to be.", show_default=False)],
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    user: UserArgument,
+    role: Annotated[Role, typer.Argument(help="New role.", show_default=False)],
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Make somebody something else."""
+    """Change a member's role."""
     from dataclasses import asdict
 
-    from saccade.cli.console import print_json, say
+    from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        person = found.people.set_role(who, role)
-    if json:
-        print_json(asdict(person))
+    with Workspace.find(workspace_path) as workspace:
+        updated = workspace.users.set_role(user, role)
+    if as_json:
+        print_json(asdict(updated))
     else:
-        say(f"{person.email} is {person.role} now.")
+        print_message(f"{updated.email} is now {updated.role}.")
 
 
-@users.command("rm")
-def rm(who: Who, workspace: WorkspaceOption = None) -> None:
-    """Let somebody in no more; what they did stays theirs."""
-    from saccade.cli.console import say
+@app.command("rm")
+def remove(user: UserArgument, workspace_path: WorkspaceOption = None) -> None:
+    """Remove a member. Their history is kept."""
+    from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        person = found.people.remove(who)
-    say(f"{person.email} may sign in no more.")
+    with Workspace.find(workspace_path) as workspace:
+        removed = workspace.users.remove(user)
+    print_message(f"Removed {removed.email} from the project.")
 
 
-@users.command("token")
-def token(
-    who: Who,
-    name: Annotated[str, typer.Option(help="What it is for.")] = "command line",
-    role: Annotated[Role, typer.Option(help="What it may, at most what they may.")] = Role.VIEWER,
-    days: Annotated[int, typer.Option(min=1, max=3660, help="For how long.")] = 90,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+@app.command("token")
+def create_token(
+    user: UserArgument,
+    name: Annotated[str, typer.Option(help="Name of the token, such as its purpose.")] = "command line",
+    role: Annotated[Role, typer.Option(help="Role of the token, at most that of the user.")] = Role.VIEWER,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="Lifetime in days.")] = 90,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Make a token for programs of somebody; it is shown once."""
+    """Create an API token for a user; it is shown only once."""
     from saccade.cli.console import print_json
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        made, secret = found.people.new_token(found.people.get(who).id, name, role, days)
-    if json:
-        print_json({"id": made.id, "token": secret, "expires": made.expires})
+    with Workspace.find(workspace_path) as workspace:
+        token, secret = workspace.users.create_token(workspace.users.get(user).id, name, role, days)
+    if as_json:
+        print_json({"id": token.id, "token": secret, "expires": token.expires})
     else:
         typer.echo(secret)
 
 
-@users.command("audit")
-def audit(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 50,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+@app.command("audit")
+def list_audit_entries(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of entries.")] = 50,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """What everybody did on the server, and tried to, the newest first."""
+    """Show the audit log of the server, newest first: sign-ins, writes and refused requests."""
     from dataclasses import asdict
 
-    from saccade.cli.console import print_json, print_table, say
+    from saccade.cli.console import print_json, print_message, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        deeds = found.people.audit(limit=limit)
-    if json:
-        print_json([asdict(deed) for deed in deeds])
-    elif not deeds:
-        say("Nobody has done anything yet.")
+    with Workspace.find(workspace_path) as workspace:
+        entries = workspace.users.audit_log(limit=limit)
+    if as_json:
+        print_json([asdict(entry) for entry in entries])
+    elif not entries:
+        print_message("The audit log is empty.")
     else:
-        rows = [[f"{one.at:%Y-%m-%d %H:%M:%S}", one.person, one.action, one.subject, one.address] for one in deeds]
-        print_table(["When", "Who", "What", "Of what", "From"], rows)
+        rows = [
+            [f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.person, entry.action, entry.subject, entry.address]
+            for entry in entries
+        ]
+        print_table(["Time", "User", "Action", "Subject", "Address"], rows)
 
 
-def _password() -> str:
+def _read_password() -> str:
     import sys
 
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
-    found: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    return found
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password

@@ -1,4 +1,4 @@
-"""``saccade datasets``: a module for each group of commands."""
+"""``saccade datasets``: one module for each group of commands."""
 
 from __future__ import annotations
 

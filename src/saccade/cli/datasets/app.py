@@ -1,4 +1,4 @@
-"""The group of commands ``saccade datasets``, and what its commands share."""
+"""The command group ``saccade datasets``, and arguments that its commands share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from typing import Annotated
 
 import typer
 
-datasets = typer.Typer(help="List, look into and manage datasets and their versions.", no_args_is_help=True)
-Ref = Annotated[str, typer.Argument(help="NAME, NAME@VERSION, NAME@BRANCH or NAME@ALIAS.", show_default=False)]
-Name = Annotated[str, typer.Argument(help="The dataset's name.", show_default=False)]
+datasets = typer.Typer(help="List, show and edit datasets and their versions.", no_args_is_help=True)
+RefArgument = Annotated[str, typer.Argument(help="NAME, NAME@VERSION, NAME@BRANCH or NAME@ALIAS.", show_default=False)]
+NameArgument = Annotated[str, typer.Argument(help="Name of the dataset.", show_default=False)]

@@ -1,4 +1,4 @@
-"""``saccade datasets classes``."""
+"""``saccade datasets classes``: list and edit classes."""
 
 from __future__ import annotations
 
@@ -7,118 +7,119 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from saccade.cli.datasets.app import Ref, datasets
+from saccade.cli.datasets.app import RefArgument, datasets
 from saccade.cli.options import JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from saccade.core.class_edits import ClassAct
+    from saccade.core.class_edits import ClassEdit
     from saccade.store.datasets.version import DatasetVersion
 
 
-def _several(flag: str, metavar: str, help: str) -> Any:
-    return typer.Option(flag, metavar=metavar, help=help, show_default=False)
+def _edit_option(flag: str, metavar: str, help: str) -> Any:
+    return typer.Option(flag, metavar=metavar, help=f"{help} Repeatable.", show_default=False)
 
 
 @datasets.command("classes")
 def classes(
-    ref: Ref,
-    add: Annotated[list[str] | None, _several("--add", "NAME", "A new class.")] = None,
-    rename: Annotated[list[str] | None, _several("--rename", "OLD=NEW", "Another name for a class.")] = None,
+    ref: RefArgument,
+    add: Annotated[list[str] | None, _edit_option("--add", "NAME", "Add a class.")] = None,
+    rename: Annotated[list[str] | None, _edit_option("--rename", "OLD=NEW", "Rename a class.")] = None,
     merge: Annotated[
-        list[str] | None, _several("--merge", "FROM=INTO", "Whatever is of one class is of another one then.")
+        list[str] | None, _edit_option("--merge", "FROM=INTO", "Replace a class by another one everywhere.")
     ] = None,
-    color: Annotated[
-        list[str] | None, _several("--color", "CLASS=#RRGGBB", "The colour in which a class is drawn.")
-    ] = None,
-    remove: Annotated[
-        list[str] | None, _several("--remove", "NAME", "Take a class away of which there is nothing.")
-    ] = None,
+    color: Annotated[list[str] | None, _edit_option("--color", "CLASS=#RRGGBB", "Set the color of a class.")] = None,
+    remove: Annotated[list[str] | None, _edit_option("--remove", "NAME", "Remove an unused class.")] = None,
     with_objects: Annotated[
-        bool, typer.Option("--with-objects", help="With --remove: also what is of it; earlier versions keep it.")
+        bool,
+        typer.Option("--with-objects", help="With --remove: delete its objects too; earlier versions keep them."),
     ] = False,
     column: Annotated[
-        str | None, typer.Option(help="Only in this column; else in all that have the class.", show_default=False)
+        str | None, typer.Option(help="Edit only this column; by default all with the class.", show_default=False)
     ] = None,
-    message: Annotated[str, typer.Option("--message", "-m", help="Why.")] = "",
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    message: Annotated[str, typer.Option("--message", "-m", help="Message of the new version.")] = "",
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """The classes with their colours and counts; with options, a new version in which they are others.
+    """List the classes with their colors and counts; with options, edit them in a new version.
 
-    All that is asked for is done together, or nothing of it: --add first, then --rename, --merge, --color, --remove.
+    Either all edits are applied, or none; in this order: --add, --rename, --merge, --color, --remove.
     """
-    from saccade.app.datasets.classes import change_classes
-    from saccade.cli.console import progress
+    from saccade.app.datasets.classes import edit_classes
+    from saccade.cli.console import progress_bar
     from saccade.core.errors import InvalidValueError
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        version = found.datasets.open(ref)
-        known = {name for one in version.schema.columns for name in one.class_names}
-        acts = _acts(known, column, add, rename, merge, color, remove, with_objects)
-        if acts:
+    with Workspace.find(workspace_path) as workspace:
+        version = workspace.datasets.open(ref)
+        names = {name for schema_column in version.schema.columns for name in schema_column.class_names}
+        edits = _parse_edits(names, column, add, rename, merge, color, remove, with_objects)
+        if edits:
             if "@" in ref:
                 raise InvalidValueError(
-                    "Only the latest version can be followed by a new one.", hint=f"Name it: {version.name}"
+                    f"Only the latest version can be edited, not '{ref}'.", hint=f"Use the name alone: {version.name}"
                 )
-            with progress(json) as shown:
-                version = change_classes(found, version.name, acts, message=message, progress=shown)
-        _print(version, json, is_new=bool(acts))
+            with progress_bar(as_json) as progress:
+                version = edit_classes(workspace, version.name, edits, message=message, progress=progress)
+        _print_classes(version, as_json, is_new=bool(edits))
 
 
-def _acts(
-    known: Collection[str], column: str | None, add: Any, rename: Any, merge: Any, color: Any, remove: Any, also: bool
-) -> list[ClassAct]:
+def _parse_edits(
+    existing_names: Collection[str],
+    column: str | None,
+    add: Any,
+    rename: Any,
+    merge: Any,
+    color: Any,
+    remove: Any,
+    with_objects: bool,
+) -> list[ClassEdit]:
     from saccade.core.class_edits import AddClass, MergeClass, RecolorClass, RemoveClass, RenameClass
 
-    known = {*known, *(add or ())}
-    renames = [_pair(text, known, "--rename") for text in rename or ()]
-    known |= {to for _, to in renames}
+    # Later edits may refer to names that earlier ones create.
+    names = {*existing_names, *(add or ())}
+    renames = [_split_pair(text, names, "--rename") for text in rename or ()]
+    names |= {new for _, new in renames}
+    merges = [_split_pair(text, names, "--merge") for text in merge or ()]
+    colors = [_split_pair(text, names, "--color") for text in color or ()]
     return [
         *(AddClass(name=name, column=column) for name in add or ()),
-        *(RenameClass(name=name, to=to, column=column) for name, to in renames),
-        *(
-            MergeClass(name=name, into=into, column=column)
-            for name, into in (_pair(text, known, "--merge") for text in merge or ())
-        ),
-        *(
-            RecolorClass(name=name, color=value, column=column)
-            for name, value in (_pair(text, known, "--color") for text in color or ())
-        ),
-        *(RemoveClass(name=name, with_objects=also, column=column) for name in remove or ()),
+        *(RenameClass(name=name, to=new, column=column) for name, new in renames),
+        *(MergeClass(name=name, into=into, column=column) for name, into in merges),
+        *(RecolorClass(name=name, color=value, column=column) for name, value in colors),
+        *(RemoveClass(name=name, with_objects=with_objects, column=column) for name in remove or ()),
     ]
 
 
-def _pair(text: str, known: Collection[str], option: str) -> tuple[str, str]:
-    """The class and what it is to be; the class may have a '=' in its name."""
-    cuts = [at for at, sign in enumerate(text) if sign == "="]
-    if not cuts:
+def _split_pair(text: str, names: Collection[str], option: str) -> tuple[str, str]:
+    """Split CLASS=VALUE; at a later '=' if the class name contains one."""
+    positions = [position for position, char in enumerate(text) if char == "="]
+    if not positions:
         raise typer.BadParameter(f"'{text}' has no '='.", param_hint=option)
-    at = next((at for at in cuts if text[:at] in known), cuts[0])
-    return text[:at], text[at + 1 :]
+    split = next((position for position in positions if text[:position] in names), positions[0])
+    return text[:split], text[split + 1 :]
 
 
-def _print(version: DatasetVersion, json: bool, *, is_new: bool) -> None:
+def _print_classes(version: DatasetVersion, as_json: bool, *, is_new: bool) -> None:
     from dataclasses import asdict
 
     from rich.markup import escape
 
-    from saccade.app.datasets.classes import classes_of
-    from saccade.cli.console import print_json, print_table, say
+    from saccade.app.datasets.classes import list_classes
+    from saccade.cli.console import print_json, print_message, print_table
 
-    found = classes_of(version)
-    if json:
-        print_json({"dataset": version.ref, "classes": [asdict(one) for one in found]})
+    summaries = list_classes(version)
+    if as_json:
+        print_json({"dataset": version.ref, "classes": [asdict(summary) for summary in summaries]})
         return
     if is_new:
         info = version.info
-        say(f"[bold]{version.ref}[/] {escape(info.message)} {info.changed:,} items changed.")
-    columns = {one.column for one in found}
-    rows = [
-        [*([one.column] if len(columns) > 1 else []), one.name, one.color, one.parent or "", one.objects, one.items]
-        for one in found
-    ]
-    if rows:
-        print_table([*(["Column"] if len(columns) > 1 else []), "Class", "Colour", "Parent", "Count", "Items"], rows)
-    else:
-        say("There are no classes. Next: [bold]saccade datasets classes NAME --add CLASS[/]")
+        print_message(f"[bold]{version.ref}[/] {escape(info.message)} {info.changed:,} items changed.")
+    if not summaries:
+        print_message("There are no classes yet. Next: [bold]saccade datasets classes NAME --add CLASS[/]")
+        return
+    headings = ["Class", "Color", "Parent", "Count", "Items"]
+    rows = [[entry.name, entry.color, entry.parent or "", entry.objects, entry.items] for entry in summaries]
+    if len({entry.column for entry in summaries}) > 1:
+        headings = ["Column", *headings]
+        rows = [[entry.column, *row] for entry, row in zip(summaries, rows, strict=True)]
+    print_table(headings, rows)

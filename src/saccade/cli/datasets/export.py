@@ -1,4 +1,4 @@
-"""``saccade export``."""
+"""``saccade export``: write a dataset in another format."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from saccade.cli.options import FormatOption, JsonOption, QuietOption, WorkspaceOption, format_options
+from saccade.cli.options import FormatOption, JsonOption, QuietOption, WorkspaceOption, parse_format_options
 
 
 def register(app: typer.Typer) -> None:
@@ -19,26 +19,24 @@ def export(
     destination: Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)],
     format: Annotated[str, typer.Option("--format", "-f", help="coco, yolo, voc, folders …", show_default=False)],
     split: Annotated[str | None, typer.Option(help="Only the items of this split.", show_default=False)] = None,
-    where: Annotated[
-        str | None, typer.Option(help="Only the items for which this query holds.", show_default=False)
-    ] = None,
+    where: Annotated[str | None, typer.Option(help="Only the items that match this query.", show_default=False)] = None,
     option: FormatOption = None,
-    strict: Annotated[bool, typer.Option(help="Refuse to export with losses.")] = False,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    strict: Annotated[bool, typer.Option(help="Fail if the format cannot represent all labels.")] = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write a dataset version in an outside format, and say what that format could not hold."""
+    """Export a dataset version in another format, and report what the format cannot represent."""
     from rich.markup import escape
 
     from saccade.app.ingest.exporting import export_dataset
-    from saccade.cli.console import print_json, print_report, progress, say
+    from saccade.cli.console import print_json, print_message, print_report, progress_bar
     from saccade.store.workspace import Workspace
 
-    options = format_options(option)
-    with Workspace.find(workspace) as found, progress(quiet or json) as shown:
+    options = parse_format_options(option)
+    with Workspace.find(workspace_path) as workspace, progress_bar(quiet or as_json) as progress:
         report = export_dataset(
-            found,
+            workspace,
             dataset,
             destination,
             format,
@@ -46,12 +44,12 @@ def export(
             where=where,
             strict=strict,
             options=options,
-            progress=shown,
+            progress=progress,
         )
-    if json:
+    if as_json:
         print_json({"destination": str(destination), "format": format, "report": report.to_json()})
         return
-    say(f"Written to {escape(str(destination))} as {format}.")
+    print_message(f"Exported to {escape(str(destination))} as {format}.")
     if len(report):
-        say("What the format could not hold, or was noticed:")
+        print_message("Losses and warnings:")
         print_report(report)

@@ -1,4 +1,4 @@
-"""Values of items as the cells of a table."""
+"""Format item values as table cells."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Any
 from saccade.core.reader import Item
 from saccade.core.schema import ImageRef, VideoRef
 
-
-def rows_of_items(items: Iterable[Item]) -> list[list[Any]]:
-    """A row an item: its key, then its values in short."""
-    return [[item.key, *map(short, item.values.values())] for item in items]
+_MAX_TEXT_LENGTH = 60
 
 
-def short(value: Any) -> str:
-    """A value in a few words."""
+def item_rows(items: Iterable[Item]) -> list[list[Any]]:
+    """Return a table row for each item: its key, then its formatted values."""
+    return [[item.key, *map(format_value, item.values.values())] for item in items]
+
+
+def format_value(value: Any) -> str:
+    """Summarize a value in a few words."""
     if isinstance(value, ImageRef):
         frame = "" if value.frame is None else f" frame {value.frame}"
         return f"{value.width}x{value.height} {value.format}{frame}"
@@ -23,4 +25,4 @@ def short(value: Any) -> str:
         return f"{value.width}x{value.height} {value.codec}, {value.frames:,} frames, {value.duration:.2f} s"
     if isinstance(value, tuple):
         return f"{len(value)} objects" if value and hasattr(value[0], "geometry") else f"{len(value)} values"
-    return "–" if value is None else str(value)[:60]
+    return "–" if value is None else str(value)[:_MAX_TEXT_LENGTH]

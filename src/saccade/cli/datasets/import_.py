@@ -1,4 +1,4 @@
-"""``saccade import``."""
+"""``saccade import``: import a dataset."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from saccade.cli.options import FormatOption, JsonOption, QuietOption, WorkspaceOption, format_options
+from saccade.cli.options import FormatOption, JsonOption, QuietOption, WorkspaceOption, parse_format_options
 
 if TYPE_CHECKING:
     from saccade.app.ingest.importing import ImportResult
@@ -24,37 +24,39 @@ def import_(
             show_default=False,
         ),
     ],
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="The name of the new dataset.", show_default=False)],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Name of the new dataset.", show_default=False)],
     format: Annotated[str, typer.Option("--format", "-f", help="auto, coco, yolo, voc, folders, images …")] = "auto",
-    copy: Annotated[bool, typer.Option("--copy/--link", help="Copy the images, or keep them by reference.")] = True,
-    split: Annotated[str, typer.Option(help="Split at random, such as train=0.8,val=0.2.", show_default=False)] = "",
+    copy: Annotated[bool, typer.Option("--copy/--link", help="Copy the images, or only link to them.")] = True,
+    split: Annotated[
+        str, typer.Option(help="Split the items at random, such as train=0.8,val=0.2.", show_default=False)
+    ] = "",
     split_group: Annotated[
         str,
-        typer.Option(help="Regular expression that finds an item's group in its key; groups are never divided."),
+        typer.Option(help="Regular expression for the group in an item's key. A group is never divided by --split."),
     ] = "",
-    seed: Annotated[int, typer.Option(help="For --split.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of --split.")] = 0,
     option: FormatOption = None,
-    strict: Annotated[bool, typer.Option(help="Refuse to import with losses.")] = False,
+    strict: Annotated[bool, typer.Option(help="Fail if labels would be lost.")] = False,
     private_network: Annotated[
-        bool, typer.Option("--private-network", help="Fetch from addresses that are not public, too.")
+        bool, typer.Option("--private-network", help="Allow downloads from private networks.")
     ] = False,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Import images with their labels as a new dataset."""
     from saccade.app.ingest.importing import SplitRequest, import_dataset
-    from saccade.cli.console import print_json, progress
+    from saccade.cli.console import print_json, progress_bar
     from saccade.core.splits import parse_shares
     from saccade.store.workspace import Workspace
 
     if split_group and not split:
-        raise typer.BadParameter("It needs --split, such as --split train=0.8,val=0.2.", param_hint="--split-group")
+        raise typer.BadParameter("Requires --split, such as --split train=0.8,val=0.2.", param_hint="--split-group")
     request = SplitRequest(parse_shares(split), split_group, seed) if split else None
-    options = format_options(option)
-    with Workspace.find(workspace) as found, progress(quiet or json) as shown:
+    options = parse_format_options(option)
+    with Workspace.find(workspace_path) as workspace, progress_bar(quiet or as_json) as progress:
         result = import_dataset(
-            found,
+            workspace,
             source,
             dataset,
             format=format,
@@ -63,38 +65,38 @@ def import_(
             strict=strict,
             options=options,
             private_network=private_network,
-            progress=shown,
+            progress=progress,
         )
-    if json:
-        print_json(_as_json(result))
+    if as_json:
+        print_json(_to_json(result))
     else:
-        _print(result)
+        _print_result(result)
 
 
-def _as_json(result: ImportResult) -> dict[str, object]:
+def _to_json(result: ImportResult) -> dict[str, object]:
     return {
         "dataset": result.version.ref,
         "format": result.format,
         "reason": result.reason,
         "items": len(result.version),
-        "set_aside": result.set_aside,
+        "set_aside": result.skipped,
         "splits": dict(result.splits),
         "report": result.report.to_json(),
     }
 
 
-def _print(result: ImportResult) -> None:
+def _print_result(result: ImportResult) -> None:
     from rich.markup import escape
 
-    from saccade.cli.console import print_report, say
+    from saccade.cli.console import print_message, print_report
     from saccade.core.schema import Kind
 
-    say(f"Format [bold]{result.format}[/]: {escape(result.reason)}.")
-    shares = ", ".join(f"{name or 'no split'} {count:,}" for name, count in result.splits.items())
-    what = result.version.schema.first(Kind.IMAGE, Kind.VIDEO).kind
-    aside = f", [red]{result.set_aside:,} set aside[/]" if result.set_aside else ""
-    say(f"[bold]{result.version.ref}[/] has {len(result.version):,} {what}s ({shares}){aside}.")
+    print_message(f"Format [bold]{result.format}[/]: {escape(result.reason)}.")
+    splits = ", ".join(f"{name or 'no split'} {count:,}" for name, count in result.splits.items())
+    kind = result.version.schema.first(Kind.IMAGE, Kind.VIDEO).kind
+    skipped = f", [red]{result.skipped:,} skipped[/]" if result.skipped else ""
+    print_message(f"[bold]{result.version.ref}[/] has {len(result.version):,} {kind}s ({splits}){skipped}.")
     if len(result.report):
-        say("What was found on the way:")
+        print_message("Losses and warnings:")
         print_report(result.report)
-    say(f"Next: [bold]saccade datasets stats {result.version.name}[/]")
+    print_message(f"Next: [bold]saccade datasets stats {result.version.name}[/]")

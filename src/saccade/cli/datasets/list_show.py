@@ -6,50 +6,53 @@ from typing import Annotated
 
 import typer
 
-from saccade.cli.datasets.app import Name, Ref, datasets
+from saccade.cli.datasets.app import NameArgument, RefArgument, datasets
 from saccade.cli.options import JsonOption, WorkspaceOption
 
 
 @datasets.command("list")
-def list_(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """All datasets, each at its latest version."""
+def list_(workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List all datasets, each at its latest version."""
     from dataclasses import asdict
 
-    from saccade.cli.console import print_json, print_table, say
+    from saccade.cli.console import print_json, print_message, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        infos = found.datasets.list()
-    if json:
+    with Workspace.find(workspace_path) as workspace:
+        infos = workspace.datasets.list()
+    if as_json:
         print_json([asdict(info) for info in infos])
     elif not infos:
-        say("There are no datasets yet. Next: [bold]saccade import SOURCE --dataset NAME[/]")
+        print_message("There are no datasets yet. Next: [bold]saccade import SOURCE --dataset NAME[/]")
     else:
-        rows = [[i.name, i.latest, i.items, ", ".join(i.columns), f"{i.updated:%Y-%m-%d %H:%M}"] for i in infos]
+        rows = [
+            [info.name, info.latest, info.items, ", ".join(info.columns), f"{info.updated:%Y-%m-%d %H:%M}"]
+            for info in infos
+        ]
         print_table(["Dataset", "Version", "Items", "Columns", "Updated"], rows)
 
 
 @datasets.command("show")
 def show(
-    ref: Ref,
-    limit: Annotated[int, typer.Option(min=1, help="How many items.")] = 10,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    ref: RefArgument,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of items.")] = 10,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """A version: its columns and its first items."""
+    """Show the columns and the first items of a version."""
     from itertools import islice
 
     from rich.markup import escape
 
-    from saccade.cli.console import print_json, print_table, say
-    from saccade.cli.datasets.formatting import rows_of_items
+    from saccade.cli.console import print_json, print_message, print_table
+    from saccade.cli.datasets.formatting import item_rows
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        version = found.datasets.open(ref)
+    with Workspace.find(workspace_path) as workspace:
+        version = workspace.datasets.open(ref)
         items = list(islice(version.items(), limit))
-        aliases = dict(found.datasets.aliases(version.name))
-    if json:
+        aliases = dict(workspace.datasets.aliases(version.name))
+    if as_json:
         print_json(
             {
                 "dataset": version.ref,
@@ -60,51 +63,51 @@ def show(
             }
         )
         return
-    say(f"[bold]{version.ref}[/] {len(version):,} items; {escape(version.info.message)}")
-    print_table(["Key", *version.schema.names], rows_of_items(items))
+    print_message(f"[bold]{version.ref}[/] {len(version):,} items; {escape(version.info.message)}")
+    print_table(["Key", *version.schema.names], item_rows(items))
 
 
 @datasets.command("stats")
-def stats(ref: Ref, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """Counts by split and class, sizes, and what is not labelled."""
-    from saccade.cli.console import print_json, print_table, say
+def stats(ref: RefArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Show the number of items by split, class and label state, and sizes."""
+    from saccade.cli.console import print_json, print_message, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        version = found.datasets.open(ref)
-        numbers = version.stats()
-    if json:
-        print_json({"dataset": version.ref, **numbers})
+    with Workspace.find(workspace_path) as workspace:
+        version = workspace.datasets.open(ref)
+        statistics = version.stats()
+    if as_json:
+        print_json({"dataset": version.ref, **statistics})
         return
-    say(f"[bold]{version.ref}[/] {numbers['items']:,} items")
-    if numbers.get("splits"):
-        print_table(["Split", "Items"], [[name or "–", count] for name, count in numbers["splits"].items()])
-    for name, column in numbers["columns"].items():
+    print_message(f"[bold]{version.ref}[/] {statistics['items']:,} items")
+    if statistics.get("splits"):
+        print_table(["Split", "Items"], [[name or "–", count] for name, count in statistics["splits"].items()])
+    for name, column in statistics["columns"].items():
         if "classes" in column:
-            labelled = numbers["items"] - column["unlabelled"]
-            say(
-                f"\n[bold]{name}[/] ({column['kind']}): {labelled:,} labelled, {column['unlabelled']:,} not yet, "
+            labelled = statistics["items"] - column["unlabelled"]
+            print_message(
+                f"\n[bold]{name}[/] ({column['kind']}): {labelled:,} labelled, {column['unlabelled']:,} unlabelled, "
                 f"{column['empty']:,} reviewed and empty"
             )
-            items_with = column.get("items_with_class", {})
-            rows = [[label, count, items_with.get(label)] for label, count in column["classes"].items()]
+            items_with_class = column.get("items_with_class", {})
+            rows = [[label, count, items_with_class.get(label)] for label, count in column["classes"].items()]
             print_table(["Class", "Count", "Items"], rows)
 
 
 @datasets.command("rm")
-def rm(
-    name: Name,
-    force: Annotated[bool, typer.Option(help="Also where models or runs were made from it.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    workspace: WorkspaceOption = None,
+def remove(
+    name: NameArgument,
+    force: Annotated[bool, typer.Option(help="Even if models or runs used it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    workspace_path: WorkspaceOption = None,
 ) -> None:
-    """Remove a dataset with all its versions."""
-    from saccade.cli.console import say
+    """Delete a dataset with all its versions."""
+    from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        found.datasets.open(name)
+    with Workspace.find(workspace_path) as workspace:
+        workspace.datasets.open(name)  # report a wrong name before asking
         if not yes:
-            typer.confirm(f"Remove '{name}' and all its versions?", abort=True)
-        found.datasets.remove(name, force=force)
-    say(f"'{name}' is removed.")
+            typer.confirm(f"Delete '{name}' and all its versions?", abort=True)
+        workspace.datasets.remove(name, force=force)
+    print_message(f"Deleted '{name}'.")

@@ -6,59 +6,58 @@ from typing import Annotated, Any
 
 import typer
 
-from saccade.cli.datasets.app import Ref, datasets
+from saccade.cli.datasets.app import RefArgument, datasets
 from saccade.cli.options import JsonOption, WorkspaceOption
 
-_WIDTH = 40
-_MOST_ROWS = 30
+_BAR_WIDTH = 40
+_MAX_ROWS = 30
 
 
 @datasets.command("query")
 def query(
-    ref: Ref,
-    question: Annotated[
+    ref: RefArgument,
+    expression: Annotated[
         str,
         typer.Argument(
-            help="""Such as 'any(objects, class == "ship" and area > 400) and split == "val"'; with --sql a query \
-over the table "items".""",
+            help="""Such as 'any(objects, class == "ship" and area > 400) and split == "val"'; with --sql a SQL query \
+of the table "items".""",
             show_default=False,
         ),
     ],
-    limit: Annotated[int, typer.Option(min=0, help="How many items to show; 0 for all.")] = 20,
-    count: Annotated[bool, typer.Option("--count", help="Only how many items there are.")] = False,
-    sql: Annotated[bool, typer.Option("--sql", help="The question is in DuckDB's SQL.")] = False,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    limit: Annotated[int, typer.Option(min=0, help="Maximum number of items to show; 0 for all.")] = 20,
+    count: Annotated[bool, typer.Option("--count", help="Only show the number of matching items.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Use DuckDB SQL instead of the query language.")] = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """The items for which a question is answered with yes; or whatever an SQL query gives."""
-    from saccade.cli.console import print_json, print_table, say
-    from saccade.cli.datasets.formatting import rows_of_items
+    """Show the items that match a query, or the result of a SQL query."""
+    from saccade.cli.console import print_json, print_message, print_table
+    from saccade.cli.datasets.formatting import item_rows
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        version = found.datasets.open(ref)
+    with Workspace.find(workspace_path) as workspace:
+        version = workspace.datasets.open(ref)
         if sql:
-            _print_sql(version.sql(question), json)
+            _print_sql_result(version.sql(expression), as_json)
             return
-        keys = version.where(question)
-        shown = keys[: limit or None]
-        if json:
-            print_json(
-                {"dataset": version.ref, "query": question, "count": len(keys), **({} if count else {"keys": shown})}
-            )
+        keys = version.where(expression)
+        page = keys[: limit or None]
+        if as_json:
+            result = {"dataset": version.ref, "query": expression, "count": len(keys)}
+            print_json(result if count else {**result, "keys": page})
             return
-        if shown and not count:
-            print_table(["Key", *version.schema.names], rows_of_items(version.items(keys=shown)))
-            if len(keys) > len(shown):
-                say(f"… and {len(keys) - len(shown):,} more (--limit 0 shows all)")
-        say(f"{len(keys):,} of {len(version):,} items")
+        if page and not count:
+            print_table(["Key", *version.schema.names], item_rows(version.items(keys=page)))
+            if len(keys) > len(page):
+                print_message(f"… and {len(keys) - len(page):,} more (--limit 0 shows all)")
+        print_message(f"{len(keys):,} of {len(version):,} items")
 
 
-def _print_sql(table: Any, json: bool) -> None:
+def _print_sql_result(table: Any, as_json: bool) -> None:
     from saccade.cli.console import print_json, print_table
 
     rows = table.to_pylist()
-    if json:
+    if as_json:
         print_json(rows)
     else:
         print_table(table.column_names, [list(row.values()) for row in rows])
@@ -66,52 +65,53 @@ def _print_sql(table: Any, json: bool) -> None:
 
 @datasets.command("histogram")
 def histogram(
-    ref: Ref,
+    ref: RefArgument,
     expression: Annotated[
         str, typer.Argument(help="A number, text or condition, such as image.width or, with --over, area.")
     ],
     over: Annotated[
-        str | None, typer.Option(help="Count the objects of this column, not the items.", show_default=False)
+        str | None, typer.Option(help="Count the objects of this column instead of the items.", show_default=False)
     ] = None,
-    where: Annotated[str | None, typer.Option(help="A query for the items to take.", show_default=False)] = None,
-    bins: Annotated[int, typer.Option(min=1, max=1000, help="For numbers.")] = 20,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    where: Annotated[str | None, typer.Option(help="Only the items that match this query.", show_default=False)] = None,
+    bins: Annotated[int, typer.Option(min=1, max=1000, help="Number of bins for numbers.")] = 20,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """How often each value of an expression occurs, over the items or over their objects."""
-    from saccade.cli.console import print_json, print_table, say
+    """Show the histogram of an expression over the items or their objects."""
+    from saccade.cli.console import print_json, print_message, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        version = found.datasets.open(ref)
-        counted = version.histogram(expression, over=over, where=where, bins=bins)
-    if json:
-        print_json({"dataset": version.ref, "expression": expression, "over": over, "where": where, **counted})
+    with Workspace.find(workspace_path) as workspace:
+        version = workspace.datasets.open(ref)
+        result = version.histogram(expression, over=over, where=where, bins=bins)
+    if as_json:
+        print_json({"dataset": version.ref, "expression": expression, "over": over, "where": where, **result})
         return
-    rows = _bins(counted) if counted["type"] == "number" else _values(counted)
+    rows = _bin_rows(result) if result["type"] == "number" else _value_rows(result)
     if rows:
-        most = max(rows, key=lambda row: row[1])[1]
-        print_table(["Value", "Count", ""], [[*row, "█" * round(_WIDTH * row[1] / max(most, 1))] for row in rows])
-    hidden = counted.get("distinct", 0) - len(rows) if counted["type"] != "number" else 0
+        highest = max(count for _, count in rows)
+        bars = [[label, count, "█" * round(_BAR_WIDTH * count / max(highest, 1))] for label, count in rows]
+        print_table(["Value", "Count", ""], bars)
+    hidden = result.get("distinct", 0) - len(rows) if result["type"] != "number" else 0
     if hidden > 0:
-        say(f"… and {hidden:,} more values (--json gives up to 1,000)")
-    say(_summary(counted, "objects" if over else "items"))
+        print_message(f"… and {hidden:,} more values (--json shows up to 1,000)")
+    print_message(_summary(result, "objects" if over else "items"))
 
 
-def _bins(counted: dict[str, Any]) -> list[tuple[str, int]]:
-    return [(f"{each['from']:g} – {each['to']:g}", each["count"]) for each in counted["bins"]]
+def _bin_rows(result: dict[str, Any]) -> list[tuple[str, int]]:
+    return [(f"{bin['from']:g} – {bin['to']:g}", bin["count"]) for bin in result["bins"]]
 
 
-def _values(counted: dict[str, Any]) -> list[tuple[str, int]]:
-    return [(str(each["value"]), each["count"]) for each in counted["values"][:_MOST_ROWS]]
+def _value_rows(result: dict[str, Any]) -> list[tuple[str, int]]:
+    return [(str(entry["value"]), entry["count"]) for entry in result["values"][:_MAX_ROWS]]
 
 
-def _summary(counted: dict[str, Any], what: str) -> str:
-    parts = [f"{counted['count']:,} {what}"]
-    if counted["missing"]:
-        parts.append(f"{counted['missing']:,} without a value")
-    if counted.get("infinite"):
-        parts.append(f"{counted['infinite']:,} infinite")
-    if counted.get("mean") is not None:
-        parts.append(f"mean {counted['mean']:g}")
+def _summary(result: dict[str, Any], unit: str) -> str:
+    parts = [f"{result['count']:,} {unit}"]
+    if result["missing"]:
+        parts.append(f"{result['missing']:,} without a value")
+    if result.get("infinite"):
+        parts.append(f"{result['infinite']:,} infinite")
+    if result.get("mean") is not None:
+        parts.append(f"mean {result['mean']:g}")
     return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""``saccade datasets push|pull``."""
+"""``saccade datasets push|pull``: copy datasets between workspaces."""
 
 from __future__ import annotations
 
@@ -6,71 +6,77 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from saccade.cli.datasets.app import Ref, datasets
+from saccade.cli.datasets.app import RefArgument, datasets
 from saccade.cli.options import JsonOption, QuietOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from saccade.store.maintenance.transfer import Copied
+    from saccade.store.maintenance.transfer import TransferResult
 
-AsName = Annotated[str | None, typer.Option("--as", help="Another name for it at the other end.", show_default=False)]
+AsNameOption = Annotated[str | None, typer.Option("--as", help="Name at the destination.", show_default=False)]
 
 
 @datasets.command("push")
 def push(
-    ref: Ref,
-    where: Annotated[str, typer.Argument(help="A folder, a new .zip, or a URL such as s3://bucket/data.")],
-    as_name: AsName = None,
-    linked: Annotated[
-        bool, typer.Option("--linked/--no-linked", help="Copy the files too that the dataset only refers to.")
-    ] = True,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    ref: RefArgument,
+    destination: Annotated[str, typer.Argument(help="A folder, a new .zip, or a URL such as s3://bucket/data.")],
+    as_name: AsNameOption = None,
+    linked: Annotated[bool, typer.Option("--linked/--no-linked", help="Also copy linked media files.")] = True,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Copy a dataset whole, with all versions (or the one that is named), so that another workspace can pull it."""
-    from saccade.cli.console import progress
-    from saccade.store.maintenance.transfer import push_dataset as copy
+    """Copy a dataset to a remote location, from which other workspaces can pull it.
+
+    All versions are copied, or only one if REF names it.
+    """
+    from saccade.cli.console import progress_bar
+    from saccade.store.maintenance.transfer import push_dataset
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found, progress(quiet or json) as shown:
-        done = copy(found, ref, where, as_name=as_name, linked=linked, progress=shown)
-    _tell(done, json, "pushed to")
+    with Workspace.find(workspace_path) as workspace, progress_bar(quiet or as_json) as progress:
+        result = push_dataset(workspace, ref, destination, as_name=as_name, linked=linked, progress=progress)
+    _print_summary(result, as_json, "pushed to")
 
 
 @datasets.command("pull")
 def pull(
-    where: Annotated[str, typer.Argument(help="The folder, .zip or URL that a dataset was pushed to.")],
+    source: Annotated[str, typer.Argument(help="Folder, .zip or URL that a dataset was pushed to.")],
     name: Annotated[
-        str | None, typer.Argument(help="The dataset there, where there are several.", show_default=False)
+        str | None, typer.Argument(help="Name of the dataset, if the source has several.", show_default=False)
     ] = None,
-    as_name: AsName = None,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    as_name: AsNameOption = None,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Copy a pushed dataset into the workspace; every file is checked, and only what is new is copied."""
-    from saccade.cli.console import progress
-    from saccade.store.maintenance.transfer import pull_dataset as copy
+    """Copy a pushed dataset into the workspace. Only new files are copied, and each is verified."""
+    from saccade.cli.console import progress_bar
+    from saccade.store.maintenance.transfer import pull_dataset
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found, progress(quiet or json) as shown:
-        done = copy(found, where, name, as_name=as_name, progress=shown)
-    _tell(done, json, "pulled from")
+    with Workspace.find(workspace_path) as workspace, progress_bar(quiet or as_json) as progress:
+        result = pull_dataset(workspace, source, name, as_name=as_name, progress=progress)
+    _print_summary(result, as_json, "pulled from")
 
 
-def _tell(done: Copied, json: bool, word: str) -> None:
+def _print_summary(result: TransferResult, as_json: bool, verb: str) -> None:
     from dataclasses import asdict
 
     from rich.markup import escape
 
-    from saccade.cli.console import print_json, say
+    from saccade.cli.console import print_json, print_message
 
-    if json:
-        print_json(asdict(done))
+    if as_json:
+        print_json(asdict(result))
         return
-    new = f"{len(done.versions)} new versions" if done.versions else "nothing new"
-    say(f"'{done.dataset}' {word} {escape(done.where)}: {new}, {done.files:,} files, {done.bytes / 1e6:,.1f} MB.")
-    if done.left_out:
-        say(f"{done.left_out:,} files that the dataset only refers to were left out.")
-    if done.kept_aliases:
-        say(f"These name another version there, and were left as they are: {', '.join(done.kept_aliases)}.")
+    versions = f"{len(result.versions)} new versions" if result.versions else "nothing new"
+    print_message(
+        f"'{result.dataset}' {verb} {escape(result.where)}: {versions}, {result.files:,} files, "
+        f"{result.bytes / 1e6:,.1f} MB."
+    )
+    if result.left_out:
+        print_message(f"{result.left_out:,} linked files were not copied.")
+    if result.kept_aliases:
+        print_message(
+            f"These aliases name another version there and were not changed: {', '.join(result.kept_aliases)}."
+        )

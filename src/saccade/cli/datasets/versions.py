@@ -7,267 +7,283 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from saccade.cli.datasets.app import Name, Ref, datasets
+from saccade.cli.datasets.app import NameArgument, RefArgument, datasets
 from saccade.cli.options import JsonOption, WorkspaceOption
 
-_MOST_ROWS = 50
+_MAX_ROWS = 50
 
 
 @datasets.command("log")
-def log(name: Name, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """All versions, the newest first."""
+def log(name: NameArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List all versions, newest first."""
     from dataclasses import asdict
 
     from saccade.cli.console import print_json, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        versions = found.datasets.log(name)
-        aliases, tags = found.datasets.aliases(name), found.datasets.tags(name)
-    if json:
-        print_json([asdict(info) for info in versions])
+    with Workspace.find(workspace_path) as workspace:
+        versions = workspace.datasets.log(name)
+        aliases = workspace.datasets.aliases(name)
+        tags = workspace.datasets.tags(name)
+    if as_json:
+        print_json([asdict(version) for version in versions])
         return
-    named = {
-        info.number: [
-            f"{alias} (tag)" if alias in tags else alias for alias, at in aliases.items() if at == info.number
-        ]
-        for info in versions
-    }
+    names: dict[int, list[str]] = {version.number: [] for version in versions}
+    for alias, number in aliases.items():
+        if number in names:
+            names[number].append(f"{alias} (tag)" if alias in tags else alias)
     rows = [
         [
-            i.number,
-            i.branch,
-            i.items,
-            f"+{i.added} -{i.removed} ~{i.changed}",
-            f"{i.created:%Y-%m-%d %H:%M}",
-            ", ".join(named[i.number]),
-            i.message,
+            version.number,
+            version.branch,
+            version.items,
+            f"+{version.added} -{version.removed} ~{version.changed}",
+            f"{version.created:%Y-%m-%d %H:%M}",
+            ", ".join(names[version.number]),
+            version.message,
         ]
-        for i in versions
+        for version in versions
     ]
-    print_table(["Version", "Branch", "Items", "Changes", "Made", "Aliases", "Message"], rows)
+    print_table(["Version", "Branch", "Items", "Changes", "Created", "Aliases", "Message"], rows)
 
 
 @datasets.command("diff")
 def diff(
-    first: Ref,
-    second: Ref,
+    first: RefArgument,
+    second: RefArgument,
     html: Annotated[
-        Path | None, typer.Option(help="Also write a page with pictures into this file.", show_default=False)
+        Path | None, typer.Option(help="Also write an HTML report with images to this file.", show_default=False)
     ] = None,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """What changed between two versions: items, columns and objects."""
+    """Show what changed between two versions: items, columns and objects."""
     from rich.markup import escape
 
-    from saccade.cli.console import print_json, print_table, say
+    from saccade.cli.console import print_json, print_message, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        difference = found.datasets.diff(first, second)
+    with Workspace.find(workspace_path) as workspace:
+        difference = workspace.datasets.diff(first, second)
         changes = difference.to_json()
         if html is not None:
-            from saccade.app.datasets.diff_report import difference_page
+            from saccade.app.datasets.diff_report import render_diff_report
 
-            before, after = (found.datasets.open(ref) for ref in (first, second))
-            html.write_text(difference_page(before, after, difference), encoding="utf-8")
-            if not json:
-                say(f"The page is {escape(str(html))}.")
-    if json:
+            before = workspace.datasets.open(first)
+            after = workspace.datasets.open(second)
+            html.write_text(render_diff_report(before, after, difference), encoding="utf-8")
+            if not as_json:
+                print_message(f"Report: {escape(str(html))}")
+    if as_json:
         print_json(changes)
         return
-    say("items: " + ", ".join(f"{len(changes[name]):,} {name}" for name in ("added", "removed", "changed")))
-    rows = [["+", key, ""] for key in changes["added"]] + [["-", key, ""] for key in changes["removed"]]
-    rows += [["~", change["key"], _changed(change)] for change in changes["changed"]]
+    print_message("Items: " + ", ".join(f"{len(changes[name]):,} {name}" for name in ("added", "removed", "changed")))
+    rows = [["+", key, ""] for key in changes["added"]]
+    rows += [["-", key, ""] for key in changes["removed"]]
+    rows += [["~", change["key"], _changed_columns(change)] for change in changes["changed"]]
     if rows:
-        print_table(["", "Item", "What"], rows[:_MOST_ROWS])
-        if len(rows) > _MOST_ROWS:
-            say(f"… and {len(rows) - _MOST_ROWS} more (--json gives all)")
+        print_table(["", "Item", "Changes"], rows[:_MAX_ROWS])
+        if len(rows) > _MAX_ROWS:
+            print_message(f"… and {len(rows) - _MAX_ROWS} more (--json shows all)")
 
 
-def _changed(change: Any) -> str:
+def _changed_columns(change: Any) -> str:
     parts = []
     for column in change["columns"]:
-        found = change["objects"].get(column)
-        parts.append(
-            f"{column} (+{len(found['added'])} -{len(found['removed'])} ~{len(found['changed'])})" if found else column
-        )
+        objects = change["objects"].get(column)
+        if objects:
+            counts = f"+{len(objects['added'])} -{len(objects['removed'])} ~{len(objects['changed'])}"
+            parts.append(f"{column} ({counts})")
+        else:
+            parts.append(column)
     return ", ".join(parts)
 
 
 @datasets.command("merge")
 def merge(
-    ref: Ref,
-    into: Annotated[str, typer.Option(help="The branch that is to have both.")] = "main",
+    ref: RefArgument,
+    into: Annotated[str, typer.Option(help="Target branch.")] = "main",
     take: Annotated[
-        str | None, typer.Option(help="In every conflict 'ours' (of --into) or 'theirs'.", show_default=False)
+        str | None,
+        typer.Option(help="Resolve all conflicts with 'ours' (--into) or 'theirs'.", show_default=False),
     ] = None,
     resolve: Annotated[
         Path | None,
-        typer.Option(help="A file with the conflicts as --json prints them, each with its 'take'.", show_default=False),
+        typer.Option(
+            help="JSON file with the conflicts as --json prints them, each with a 'take'.", show_default=False
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    message: Annotated[str, typer.Option("--message", "-m", help="Why.")] = "",
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
+    message: Annotated[str, typer.Option("--message", "-m", help="Message of the new version.")] = "",
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Merge a branch or version into a branch; conflicts are listed, and nothing is done while one is open."""
-    from saccade.app.datasets.conflict_resolution import chooser
-    from saccade.cli.console import print_json, progress, say
+    """Merge a branch or version into a branch. If conflicts are unresolved, they are listed and nothing is merged."""
+    from saccade.app.datasets.conflict_resolution import resolver_from_file
+    from saccade.cli.console import print_json, print_message, progress_bar
     from saccade.core.merge import MergeConflictError
     from saccade.store.workspace import Workspace
 
-    choose = chooser(take, resolve)
-    with Workspace.find(workspace) as found:
+    resolver = resolver_from_file(take, resolve)
+    with Workspace.find(workspace_path) as workspace:
         try:
-            with progress(json) as shown:
-                done = found.datasets.merge(
-                    ref, into=into, choose=choose, message=message, dry_run=dry_run, progress=shown
+            with progress_bar(as_json) as progress:
+                merged = workspace.datasets.merge(
+                    ref, into=into, resolver=resolver, message=message, dry_run=dry_run, progress=progress
                 )
         except MergeConflictError as error:
-            _refuse(error, json)
-    if json:
+            _fail_with_conflicts(error, as_json)
+    if as_json:
         print_json(
             {
-                "base": done.base,
-                "ours": done.ours,
-                "theirs": done.theirs,
-                "added": done.added,
-                "removed": done.removed,
-                "changed": done.changed,
-                "version": None if done.version is None else done.version.ref,
-                "conflicts": [conflict.to_json() for conflict in done.conflicts],
+                "base": merged.base,
+                "ours": merged.ours,
+                "theirs": merged.theirs,
+                "added": merged.added,
+                "removed": merged.removed,
+                "changed": merged.changed,
+                "version": None if merged.version is None else merged.version.ref,
+                "conflicts": [conflict.to_json() for conflict in merged.conflicts],
             }
         )
         return
-    _print_conflicts(done.conflicts)
-    what = f"{done.added:,} added, {done.removed:,} removed, {done.changed:,} changed"
-    if done.version is None:
-        say(f"Merging {done.theirs} into {done.ours} would make: {what}, {len(done.conflicts)} conflicts.")
-    elif done.version.ref == done.ours:
-        say(f"{done.ours} has everything of {done.theirs} already.")
+    _print_conflicts(merged.conflicts)
+    counts = f"{merged.added:,} added, {merged.removed:,} removed, {merged.changed:,} changed"
+    if merged.version is None:
+        print_message(
+            f"Merging {merged.theirs} into {merged.ours} would change: {counts}, {len(merged.conflicts)} conflicts."
+        )
+    elif merged.version.ref == merged.ours:
+        print_message(f"Already up to date: {merged.ours} contains {merged.theirs}.")
     else:
-        say(f"{done.version.ref} is {done.ours} with {done.theirs}: {what}.")
+        print_message(f"Merged {merged.theirs} into {merged.ours} as {merged.version.ref}: {counts}.")
 
 
 def _print_conflicts(conflicts: Any) -> None:
-    from saccade.cli.console import print_table, say
+    from saccade.cli.console import print_message, print_table
 
     rows = [
-        [one.key, one.column, one.object_id or one.class_name, one.ours, one.theirs, one.taken]
-        for one in conflicts[:_MOST_ROWS]
+        [
+            conflict.key,
+            conflict.column,
+            conflict.object_id or conflict.class_name,
+            conflict.ours,
+            conflict.theirs,
+            conflict.resolution,
+        ]
+        for conflict in conflicts[:_MAX_ROWS]
     ]
     if rows:
-        print_table(["Item", "Column", "Object or class", "Ours", "Theirs", "Taken"], rows)
+        print_table(["Item", "Column", "Object or class", "Ours", "Theirs", "Resolution"], rows)
         if len(conflicts) > len(rows):
-            say(f"… and {len(conflicts) - len(rows):,} more (--json gives all)")
+            print_message(f"… and {len(conflicts) - len(rows):,} more (--json shows all)")
 
 
-def _refuse(error: Any, json: bool) -> NoReturn:
-    """Show the conflicts and end."""
+def _fail_with_conflicts(error: Any, as_json: bool) -> NoReturn:
+    """Print the unresolved conflicts and exit with an error."""
     from saccade.cli.console import print_json
 
-    if not json:
+    if not as_json:
         _print_conflicts(error.conflicts)
         raise error
-    told = {"code": error.code, "message": error.message, "hint": error.hint}
-    print_json({"error": told, "conflicts": [conflict.to_json() for conflict in error.conflicts]})
+    details = {"code": error.code, "message": error.message, "hint": error.hint}
+    print_json({"error": details, "conflicts": [conflict.to_json() for conflict in error.conflicts]})
     raise typer.Exit(1)
 
 
 @datasets.command("tag")
 def tag(
-    ref: Ref,
-    name: Annotated[str, typer.Argument(help="The tag.", show_default=False)],
-    workspace: WorkspaceOption = None,
+    ref: RefArgument,
+    name: Annotated[str, typer.Argument(help="Name of the tag.", show_default=False)],
+    workspace_path: WorkspaceOption = None,
 ) -> None:
-    """Name a version for good: an alias that never moves."""
-    from saccade.cli.console import say
+    """Create a tag for a version: an alias that cannot be moved."""
+    from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        version = found.datasets.open(ref)
-        found.datasets.alias(version.name, name, version.number, fixed=True)
-    say(f"{version.name}@{name} is {version.ref}, for good.")
+    with Workspace.find(workspace_path) as workspace:
+        version = workspace.datasets.open(ref)
+        workspace.datasets.alias(version.name, name, version.number, fixed=True)
+    print_message(f"Tagged {version.ref} as {version.name}@{name}.")
 
 
 @datasets.command("unalias")
-def unalias(
+def delete_alias(
     ref: Annotated[str, typer.Argument(help="NAME@ALIAS or NAME@TAG.", show_default=False)],
-    workspace: WorkspaceOption = None,
+    workspace_path: WorkspaceOption = None,
 ) -> None:
-    """Take an alias or a tag away; the version stays."""
-    from saccade.cli.console import say
+    """Delete an alias or a tag. The version is kept."""
+    from saccade.cli.console import print_message
     from saccade.store.catalog.names import split_ref
     from saccade.store.workspace import Workspace
 
     name, alias = split_ref(ref)
-    with Workspace.find(workspace) as found:
-        number = found.datasets.aliases(name).get(alias)
-        found.datasets.unalias(name, alias)
-    say(f"{name}@{alias} is gone; it named {name}@{number}.")
+    with Workspace.find(workspace_path) as workspace:
+        number = workspace.datasets.aliases(name).get(alias)
+        workspace.datasets.delete_alias(name, alias)
+    print_message(f"Deleted {name}@{alias} (was {name}@{number}).")
 
 
 @datasets.command("alias")
 def alias(
-    ref: Ref,
-    name: Annotated[str, typer.Argument(help="The alias.", show_default=False)],
-    workspace: WorkspaceOption = None,
+    ref: RefArgument,
+    name: Annotated[str, typer.Argument(help="Name of the alias.", show_default=False)],
+    workspace_path: WorkspaceOption = None,
 ) -> None:
-    """Let an alias name a version."""
-    from saccade.cli.console import say
+    """Create an alias for a version, or move it."""
+    from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        version = found.datasets.open(ref)
-        found.datasets.alias(version.name, name, version.number)
-    say(f"{version.name}@{name} is now {version.ref}.")
+    with Workspace.find(workspace_path) as workspace:
+        version = workspace.datasets.open(ref)
+        workspace.datasets.alias(version.name, name, version.number)
+    print_message(f"{version.name}@{name} is now {version.ref}.")
 
 
 @datasets.command("branch")
 def branch(
-    ref: Ref,
-    name: Annotated[str, typer.Argument(help="The branch.", show_default=False)],
-    workspace: WorkspaceOption = None,
+    ref: RefArgument,
+    name: Annotated[str, typer.Argument(help="Name of the branch.", show_default=False)],
+    workspace_path: WorkspaceOption = None,
 ) -> None:
-    """Begin a branch at a version."""
-    from saccade.cli.console import say
+    """Create a branch that starts at a version."""
+    from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        version = found.datasets.open(ref)
-        found.datasets.branch(version.name, name, version.ref)
-    say(f"{version.name}@{name} begins at {version.ref}.")
+    with Workspace.find(workspace_path) as workspace:
+        version = workspace.datasets.open(ref)
+        workspace.datasets.branch(version.name, name, version.ref)
+    print_message(f"Created the branch {version.name}@{name} at {version.ref}.")
 
 
 @datasets.command("unbranch")
-def unbranch(
-    ref: Annotated[str, typer.Argument(help="NAME@BRANCH.", show_default=False)], workspace: WorkspaceOption = None
+def delete_branch(
+    ref: Annotated[str, typer.Argument(help="NAME@BRANCH.", show_default=False)],
+    workspace_path: WorkspaceOption = None,
 ) -> None:
-    """Take a branch away; its versions stay, by their numbers."""
-    from saccade.cli.console import say
+    """Delete a branch. Its versions are kept, under their numbers."""
+    from saccade.cli.console import print_message
     from saccade.store.catalog.names import split_ref
     from saccade.store.workspace import Workspace
 
     name, branch = split_ref(ref)
-    with Workspace.find(workspace) as found:
-        number = found.datasets.branches(name).get(branch)
-        found.datasets.remove_branch(name, branch)
-    say(f"{name}@{branch} is gone; it ended at {name}@{number}.")
+    with Workspace.find(workspace_path) as workspace:
+        number = workspace.datasets.branches(name).get(branch)
+        workspace.datasets.delete_branch(name, branch)
+    print_message(f"Deleted the branch {name}@{branch} (head was {name}@{number}).")
 
 
 @datasets.command("restore")
 def restore(
-    ref: Ref,
-    message: Annotated[str, typer.Option("--message", "-m", help="Why.")] = "",
-    workspace: WorkspaceOption = None,
+    ref: RefArgument,
+    message: Annotated[str, typer.Option("--message", "-m", help="Message of the new version.")] = "",
+    workspace_path: WorkspaceOption = None,
 ) -> None:
-    """Make a new version that equals an old one."""
-    from saccade.cli.console import say
+    """Restore an old version: create a new version with the same content."""
+    from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        old = found.datasets.open(ref)
-        new = found.datasets.restore(old.name, old.number, message or f"restore version {old.number}")
-    say(f"{new.ref} equals {old.ref}.")
+    with Workspace.find(workspace_path) as workspace:
+        old = workspace.datasets.open(ref)
+        new = workspace.datasets.restore(old.name, old.number, message or f"restore version {old.number}")
+    print_message(f"Restored {old.ref} as {new.ref}.")

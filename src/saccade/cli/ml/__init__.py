@@ -1,1 +1,1 @@
-"""Commands on models: train, evaluate, predict, models."""
+"""Commands for models: train, evaluate, predict, models."""

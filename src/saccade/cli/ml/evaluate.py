@@ -1,4 +1,4 @@
-"""``saccade evaluate``."""
+"""``saccade evaluate``: evaluate a model, or a file of predictions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from saccade.cli.options import JsonOption, QuietOption, WorkspaceOption
+
+_MAX_SHOWN_UNREADABLE = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -24,13 +26,13 @@ def evaluate(
     predictions: Annotated[Path | None, typer.Option(help="COCO results, instead of a model.")] = None,
     kind: Annotated[str, typer.Option(help="With --truth: boxes, masks or keypoints.")] = "boxes",
     report: Annotated[
-        Path | None, typer.Option(help="Also write the HTML report here.", dir_okay=False, show_default=False)
+        Path | None, typer.Option(help="Also write an HTML report to this file.", dir_okay=False, show_default=False)
     ] = None,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure a model on labelled data, or a file of predictions against a file of truth."""
+    """Evaluate a model on a labelled dataset, or COCO results against COCO ground truth."""
     from saccade.cli.console import print_json
 
     if truth is not None or predictions is not None:
@@ -38,52 +40,64 @@ def evaluate(
             raise typer.BadParameter("--truth and --predictions go together, without a model and a dataset.")
         from saccade.evaluation.detection import evaluate_coco_files
 
-        metrics = evaluate_coco_files(truth, predictions, kind)
-        print_json(metrics.to_json()) if json else print_metrics(metrics.to_json())
+        metrics = evaluate_coco_files(truth, predictions, kind).to_json()
+        if as_json:
+            print_json(metrics)
+        else:
+            print_metrics(metrics)
         return
     if model is None or dataset is None:
         raise typer.BadParameter("Give a model and a dataset, or --truth and --predictions.")
-    _evaluate_model(model, dataset, split, report, workspace, json, quiet)
+    _evaluate_model(model, dataset, split, report, workspace_path, as_json, quiet)
 
 
 def _evaluate_model(
-    model: str, dataset: str, split: str | None, report: Path | None, workspace: Path | None, json: bool, quiet: bool
+    model: str,
+    dataset: str,
+    split: str | None,
+    report: Path | None,
+    workspace_path: Path | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     from rich.markup import escape
 
     from saccade.app.ml.evaluate import evaluate_model
-    from saccade.cli.console import print_json, progress, say
+    from saccade.cli.console import print_json, print_message, progress_bar
     from saccade.store.workspace import Workspace
 
-    if report is not None:  # before the work, so that no place for it is told at once
+    if report is not None:  # before the work, so that an impossible path fails at once
         report.parent.mkdir(parents=True, exist_ok=True)
-    with Workspace.find(workspace) as found, progress(quiet or json) as shown:
-        result = evaluate_model(found, model, dataset, split=split, progress=shown)
+    with Workspace.find(workspace_path) as workspace, progress_bar(quiet or as_json) as progress:
+        result = evaluate_model(workspace, model, dataset, split=split, progress=progress)
     if report is not None:
         report.write_text(result.report, encoding="utf-8")
-    numbers = result.metrics.to_json()
-    stored = {"evaluation": result.stored.id, "model": result.stored.model, "dataset": result.stored.dataset}
-    if json:
-        print_json({**stored, "split": split, **numbers, "unreadable": list(result.unreadable)})
+    metrics = result.metrics.to_json()
+    evaluation = result.evaluation
+    if as_json:
+        ids = {"evaluation": evaluation.id, "model": evaluation.model, "dataset": evaluation.dataset}
+        print_json({**ids, "split": split, **metrics, "unreadable": list(result.unreadable)})
         return
-    say(f"[bold]{result.stored.model}[/] on [bold]{result.stored.dataset}[/]{f' split {split}' if split else ''}")
-    print_metrics(numbers)
+    of_split = f" split {split}" if split else ""
+    print_message(f"[bold]{evaluation.model}[/] on [bold]{evaluation.dataset}[/]{of_split}")
+    print_metrics(metrics)
     if result.unreadable:
-        say(f"[red]{len(result.unreadable)} images could not be read[/]: {escape(', '.join(result.unreadable[:5]))}")
+        keys = ", ".join(result.unreadable[:_MAX_SHOWN_UNREADABLE])
+        print_message(f"[red]{len(result.unreadable)} images could not be read[/]: {escape(keys)}")
     if report is not None:
-        say(f"Report: {escape(str(report))}")
+        print_message(f"Report: {escape(str(report))}")
 
 
-def print_metrics(numbers: dict[str, Any]) -> None:
-    """The overall metrics, then those of each class."""
-    from saccade.cli.console import metric_rows, print_table, say
+def print_metrics(metrics: dict[str, Any]) -> None:
+    """Print the overall metrics, then those of each class."""
+    from saccade.cli.console import metric_rows, print_message, print_table
 
-    print_table(["Metric", "Value"], metric_rows(numbers))
-    rows = numbers.get("per_class")
-    if isinstance(rows, dict):
-        rows = [{"name": name, **values} for name, values in rows.items()]
-    if rows:
-        names = [name for name, value in rows[0].items() if not isinstance(value, list | tuple | dict)]
-        names = [name for name in names if not any(isinstance(row[name], list | tuple | dict) for row in rows)]
-        say("")
-        print_table([name.replace("_", " ") for name in names], [[row[name] for name in names] for row in rows])
+    print_table(["Metric", "Value"], metric_rows(metrics))
+    classes = metrics.get("per_class")
+    if isinstance(classes, dict):
+        classes = [{"name": name, **values} for name, values in classes.items()]
+    if classes:
+        # Only columns whose value is a single number or text for every class.
+        names = [name for name in classes[0] if not any(isinstance(row[name], list | tuple | dict) for row in classes)]
+        print_message("")
+        print_table([name.replace("_", " ") for name in names], [[row[name] for name in names] for row in classes])

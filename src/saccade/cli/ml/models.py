@@ -1,4 +1,4 @@
-"""``saccade models``."""
+"""``saccade models``: list, compare, promote, export and delete models."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ import typer
 
 from saccade.cli.options import JsonOption, WorkspaceOption
 
-models = typer.Typer(help="List, compare, promote and export models.", no_args_is_help=True)
-Ref = Annotated[str, typer.Argument(help="NAME, NAME@VERSION or NAME@ALIAS.", show_default=False)]
+app = typer.Typer(help="List, compare, promote, export and delete models.", no_args_is_help=True)
+RefArgument = Annotated[str, typer.Argument(help="NAME, NAME@VERSION or NAME@ALIAS.", show_default=False)]
+
+_LINEAGE_LINKS = ("run", "inputs", "history")
+"""Keys of a lineage node that lead to its ancestors."""
+_MAX_SHOWN_METRICS = 2
 
 
-def register(app: typer.Typer) -> None:
-    app.add_typer(models, name="models")
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="models")
 
 
-def _plain(version: Any) -> dict[str, Any]:
+def _to_json(version: Any) -> dict[str, Any]:
     return {
         "model": version.ref,
         "aliases": list(version.aliases),
@@ -29,57 +33,76 @@ def _plain(version: Any) -> dict[str, Any]:
     }
 
 
-@models.command("list")
+@app.command("list")
 def list_(
-    name: Annotated[str | None, typer.Argument(help="Only this model, all its versions.", show_default=False)] = None,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    name: Annotated[str | None, typer.Argument(help="List all versions of this model.", show_default=False)] = None,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """All models at their newest version, or all versions of one."""
-    from saccade.cli.console import print_json, print_table, say
+    """List all models at their latest version, or all versions of one."""
+    from saccade.cli.console import print_json, print_message, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        versions = found.models.versions(name) if name else found.models.list()
-    if json:
-        print_json([_plain(version) for version in versions])
+    with Workspace.find(workspace_path) as workspace:
+        versions = workspace.models.versions(name) if name else workspace.models.list()
+    if as_json:
+        print_json([_to_json(version) for version in versions])
     elif not versions:
-        say("There are no models yet. Next: [bold]saccade train RECIPE.yaml[/]")
+        print_message("There are no models yet. Next: [bold]saccade train RECIPE.yaml[/]")
     else:
         rows = [
-            [v.ref, ", ".join(v.aliases), _metrics(v.metrics), ", ".join(v.inputs), f"{v.created:%Y-%m-%d %H:%M}"]
-            for v in versions
+            [
+                version.ref,
+                ", ".join(version.aliases),
+                _format_metrics(version.metrics),
+                ", ".join(version.inputs),
+                f"{version.created:%Y-%m-%d %H:%M}",
+            ]
+            for version in versions
         ]
-        print_table(["Model", "Aliases", "Metrics", "Trained on", "Made"], rows)
+        print_table(["Model", "Aliases", "Metrics", "Trained on", "Created"], rows)
 
 
-def _metrics(metrics: Any) -> str:
-    return "  ".join(f"{name} {value:.3f}" for name, value in list(metrics.items())[:2])
+def _format_metrics(metrics: Any) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in list(metrics.items())[:_MAX_SHOWN_METRICS])
 
 
-@models.command("show")
-def show(ref: Ref, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """A model version: metrics, recipe, evaluations, and where it comes from."""
-    from saccade.cli.console import metric_rows, print_json, print_table, say
+@app.command("show")
+def show(ref: RefArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Show the metrics, evaluations and lineage of a model version; with --json also its manifest."""
+    from saccade.cli.console import metric_rows, print_json, print_message, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        version = found.models.open(ref)
-        evaluations = found.evaluations.list(model=version.ref)
-        lineage = found.lineage(f"model:{version.ref}")
-    data = {**_plain(version), "manifest": dict(version.manifest), "lineage": lineage}
-    data["evaluations"] = [
-        {"id": e.id, "dataset": e.dataset, "split": e.split, "metrics": dict(e.metrics)} for e in evaluations
-    ]
-    if json:
-        print_json(data)
+    with Workspace.find(workspace_path) as workspace:
+        version = workspace.models.open(ref)
+        evaluations = workspace.evaluations.list(model=version.ref)
+        lineage = workspace.lineage(f"model:{version.ref}")
+    if as_json:
+        listed = [
+            {
+                "id": evaluation.id,
+                "dataset": evaluation.dataset,
+                "split": evaluation.split,
+                "metrics": dict(evaluation.metrics),
+            }
+            for evaluation in evaluations
+        ]
+        print_json(
+            {
+                **_to_json(version),
+                "manifest": dict(version.manifest),
+                "lineage": lineage,
+                "evaluations": listed,
+            }
+        )
         return
-    say(f"[bold]{version.ref}[/]  {', '.join(version.aliases)}")
+    print_message(f"[bold]{version.ref}[/]  {', '.join(version.aliases)}")
     print_table(["Metric", "Value"], metric_rows(version.metrics))
-    print_table(
-        ["Evaluated on", "Split", "AP or accuracy"],
-        [[e.dataset, e.split, e.metrics.get("ap", e.metrics.get("accuracy"))] for e in evaluations],
-    )
+    rows = [
+        [evaluation.dataset, evaluation.split, evaluation.metrics.get("ap", evaluation.metrics.get("accuracy"))]
+        for evaluation in evaluations
+    ]
+    print_table(["Evaluated on", "Split", "AP or accuracy"], rows)
     _print_lineage(lineage)
 
 
@@ -88,121 +111,122 @@ def _print_lineage(node: dict[str, Any]) -> None:
 
     from saccade.cli.console import out
 
-    tree = Tree("comes from")
-    _grow(tree, node)
+    tree = Tree("Lineage")
+    _add_lineage(tree, node)
     out.print(tree)
 
 
-_FURTHER = ("run", "inputs", "history")
-"""What of a node of lineage leads further back."""
-
-
-def _grow(tree: Any, node: Any) -> None:
+def _add_lineage(tree: Any, node: Any) -> None:
     from rich.markup import escape
 
     if isinstance(node, list):
-        for part in node:
-            _grow(tree, part)
+        for child in node:
+            _add_lineage(tree, child)
     elif isinstance(node, dict):
         name = node.get("ref") or node.get("id") or ""
         label = " ".join(str(node[key]) for key in ("kind", "name", "message") if node.get(key))
         branch = tree.add(escape(f"{name} {label}".strip()))
         for key, value in node.items():
-            if key in _FURTHER:
-                _grow(branch, value)
+            if key in _LINEAGE_LINKS:
+                _add_lineage(branch, value)
 
 
-@models.command("compare")
-def compare(first: Ref, second: Ref, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """Two versions side by side, on the dataset versions on which both were evaluated."""
+@app.command("compare")
+def compare(
+    first: RefArgument, second: RefArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False
+) -> None:
+    """Compare two versions: metrics on the dataset versions both were evaluated on, and settings that differ."""
     from saccade.app.ml.compare import compare_models
-    from saccade.cli.console import print_json, print_table, say
+    from saccade.cli.console import print_json, print_message, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        comparison = compare_models(found, first, second)
-    if json:
+    with Workspace.find(workspace_path) as workspace:
+        comparison = compare_models(workspace, first, second)
+    if as_json:
         print_json(comparison)
         return
     if not comparison["evaluations"]:
-        say("They were not evaluated on the same version and split; their validation metrics may not be comparable.")
-    for shared in comparison["evaluations"]:
-        say(f"\non [bold]{shared['dataset']}[/] {shared['split']}")
-        rows = [[name, a, b, b - a] for name, (a, b) in shared["metrics"].items()]
+        print_message(
+            "They were not evaluated on the same version and split; their validation metrics may not be comparable."
+        )
+    for evaluation in comparison["evaluations"]:
+        print_message(f"\nOn [bold]{evaluation['dataset']}[/] {evaluation['split']}")
+        rows = [[name, a, b, b - a] for name, (a, b) in evaluation["metrics"].items()]
         print_table(["Metric", comparison["first"], comparison["second"], "Difference"], rows)
     if comparison["settings"]:
-        say("\n[bold]Different settings[/]")
-        rows = [[name, str(a), str(b)] for name, (a, b) in comparison["settings"].items()]
-        print_table(["Setting", comparison["first"], comparison["second"]], rows)
+        print_message("\n[bold]Different settings[/]")
+        settings = [[name, str(a), str(b)] for name, (a, b) in comparison["settings"].items()]
+        print_table(["Setting", comparison["first"], comparison["second"]], settings)
 
 
-@models.command("promote")
+@app.command("promote")
 def promote(
-    ref: Ref,
+    ref: RefArgument,
     alias: Annotated[str, typer.Argument(help="staging, production or any other name.", show_default=False)],
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Let an alias such as production name a version; kept in the model's history."""
-    from saccade.cli.console import print_json, say
+    """Point an alias such as production to a version; the history of the alias is kept."""
+    from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        version = found.models.open(ref)
-        before = found.models.promote(version.ref, alias)
-    if json:
-        print_json({"model": version.ref, "alias": alias, "previous": before})
+    with Workspace.find(workspace_path) as workspace:
+        version = workspace.models.open(ref)
+        previous = workspace.models.promote(version.ref, alias)
+    if as_json:
+        print_json({"model": version.ref, "alias": alias, "previous": previous})
     else:
-        say(f"{version.name}@{alias} is now {version.ref}{f' (was {version.name}@{before})' if before else ''}.")
+        before = f" (was {version.name}@{previous})" if previous else ""
+        print_message(f"{version.name}@{alias} is now {version.ref}{before}.")
 
 
-@models.command("export")
+@app.command("export")
 def export(
-    ref: Ref,
+    ref: RefArgument,
     destination: Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)],
-    workspace: WorkspaceOption = None,
+    workspace_path: WorkspaceOption = None,
 ) -> None:
-    """Write weights (safetensors), recipe and manifest (JSON) into a folder."""
+    """Write weights (safetensors), recipe and manifest (JSON) to a folder."""
     from rich.markup import escape
 
-    from saccade.cli.console import say
+    from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        version = found.models.export(ref, destination)
-    say(f"{version.ref} is in {escape(str(destination))}.")
+    with Workspace.find(workspace_path) as workspace:
+        version = workspace.models.export(ref, destination)
+    print_message(f"Exported {version.ref} to {escape(str(destination))}.")
 
 
-@models.command("rm")
-def rm(
-    ref: Ref,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    force: Annotated[bool, typer.Option(help="Also where an alias names it.")] = False,
-    workspace: WorkspaceOption = None,
+@app.command("rm")
+def remove(
+    ref: RefArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    force: Annotated[bool, typer.Option(help="Even if an alias names it.")] = False,
+    workspace_path: WorkspaceOption = None,
 ) -> None:
-    """Remove one version (NAME@3) or a whole model (NAME)."""
-    from saccade.cli.console import say
+    """Delete a version (NAME@3) or a whole model (NAME)."""
+    from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        found.models.open(ref)
+    with Workspace.find(workspace_path) as workspace:
+        workspace.models.open(ref)  # report a wrong reference before asking
         if not yes:
-            typer.confirm(f"Remove '{ref}'?", abort=True)
-        found.models.remove(ref, force=force)
-    say(f"'{ref}' is removed.")
+            typer.confirm(f"Delete '{ref}'?", abort=True)
+        workspace.models.remove(ref, force=force)
+    print_message(f"Deleted '{ref}'.")
 
 
-@models.command("backbones")
+@app.command("backbones")
 def backbones(
-    containing: Annotated[str, typer.Argument(help="Only names that contain this.")] = "",
-    json: JsonOption = False,
+    containing: Annotated[str, typer.Argument(help="Only names that contain this text.")] = "",
+    as_json: JsonOption = False,
 ) -> None:
-    """The encoders that a recipe may name."""
+    """List the encoders that recipes can use."""
     from saccade.cli.console import print_json
     from saccade.models.components.encoders import backbone_names
 
     names = [name for name in backbone_names() if containing in name]
-    if json:
+    if as_json:
         print_json(names)
     else:
         typer.echo("\n".join(names))

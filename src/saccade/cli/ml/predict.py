@@ -1,4 +1,4 @@
-"""``saccade predict``."""
+"""``saccade predict``: run a model on images."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from saccade.app.ml.predict import PredictResult
     from saccade.inference.predictor import Prediction
 
+_MAX_ROWS = 20
+
 
 def register(app: typer.Typer) -> None:
     app.command("predict")(predict)
@@ -22,26 +24,28 @@ def predict(
     model: Annotated[str, typer.Argument(help="MODEL, MODEL@VERSION or MODEL@ALIAS.", show_default=False)],
     source: Annotated[str, typer.Argument(help="An image, video, folder, glob or dataset.", show_default=False)],
     out: Annotated[
-        Path | None, typer.Option(help="A folder for predictions.json and drawn pictures.", show_default=False)
+        Path | None, typer.Option(help="Folder for predictions.json and rendered images.", show_default=False)
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="A new dataset of the predictions.", show_default=False)] = None,
-    split: Annotated[str | None, typer.Option(help="Of a dataset, only this split.", show_default=False)] = None,
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out objects below.")] = 0.25,
-    render: Annotated[bool, typer.Option(help="Draw the objects into copies of the pictures.")] = True,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    dataset: Annotated[
+        str | None, typer.Option(help="Write the predictions as a new dataset of this name.", show_default=False)
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split of a dataset.", show_default=False)] = None,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Confidence threshold.")] = 0.25,
+    render: Annotated[bool, typer.Option(help="Draw the objects on copies of the images.")] = True,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Run a model on new images."""
+    """Run a model on images."""
     from rich.markup import escape
 
     from saccade.app.ml.predict import predict as run_prediction
-    from saccade.cli.console import print_json, print_table, progress, say
+    from saccade.cli.console import print_json, print_message, print_table, progress_bar
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found, progress(quiet or json) as shown:
+    with Workspace.find(workspace_path) as workspace, progress_bar(quiet or as_json) as progress:
         result = run_prediction(
-            found,
+            workspace,
             model,
             source,
             out=out,
@@ -49,43 +53,47 @@ def predict(
             split=split,
             min_score=min_score,
             render=render,
-            progress=shown,
+            progress=progress,
         )
-    if json:
-        print_json(_as_json(result))
+    if as_json:
+        print_json(_to_json(result))
         return
-    good = [prediction for prediction in result.predictions if prediction.error is None]
-    say(f"[bold]{result.model}[/] on {len(good):,} images")
-    print_table(["Image", "Found"], [[p.key, _found(result, p)] for p in good[:20]])
-    if len(good) > 20:
-        say(f"… and {len(good) - 20:,} more")
+    predictions = [prediction for prediction in result.predictions if prediction.error is None]
+    print_message(f"[bold]{result.model}[/] on {len(predictions):,} images")
+    print_table(
+        ["Image", "Predicted"],
+        [[prediction.key, _summarize(result, prediction)] for prediction in predictions[:_MAX_ROWS]],
+    )
+    if len(predictions) > _MAX_ROWS:
+        print_message(f"… and {len(predictions) - _MAX_ROWS:,} more")
     for prediction in result.unreadable:
-        say(f"[red]set aside[/] {escape(prediction.key)}: {escape(str(prediction.error))}")
+        print_message(f"[red]skipped[/] {escape(prediction.key)}: {escape(str(prediction.error))}")
     if out is not None:
-        say(f"Written: {escape(str(out))}")
+        print_message(f"Output folder: {escape(str(out))}")
     if result.dataset is not None:
-        say(f"Dataset: [bold]{result.dataset}[/]")
+        print_message(f"Dataset: [bold]{result.dataset}[/]")
 
 
-def _found(result: PredictResult, prediction: Prediction) -> str:
+def _summarize(result: PredictResult, prediction: Prediction) -> str:
+    """Count the objects by class, or name the most probable class."""
     from collections import Counter
 
     for objects in prediction.objects.values():
-        counts = Counter(found.class_name for found in objects)
-        return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"
+        counts = Counter(obj.class_name for obj in objects)
+        return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "no objects"
     best, name = max(zip(*prediction.probabilities.values(), result.class_names, strict=True))
     return f"{name} {best:.3f}"
 
 
-def _as_json(result: PredictResult) -> dict[str, object]:
+def _to_json(result: PredictResult) -> dict[str, object]:
     items = [
         {
             "key": prediction.key,
             "error": str(prediction.error) if prediction.error else None,
             "objects": [
-                {"class": found.class_name, "score": found.score, "box_xyxy": list(found.geometry.bounds_xyxy())}
+                {"class": obj.class_name, "score": obj.score, "box_xyxy": list(obj.geometry.bounds_xyxy())}
                 for objects in prediction.objects.values()
-                for found in objects
+                for obj in objects
             ],
             "probabilities": {
                 target: dict(zip(result.class_names, values, strict=True))

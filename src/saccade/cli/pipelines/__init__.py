@@ -1,1 +1,1 @@
-"""Commands on pipelines: run, explain, operations, runs."""
+"""Commands for pipelines: run, explain, operations, runs."""

@@ -1,18 +1,23 @@
-"""``saccade explain``."""
+"""``saccade explain``: show what a pipeline run would do."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from saccade.cli.options import JsonOption, VarOption, WorkspaceOption
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-class Drawing(StrEnum):
-    """How a graph is drawn."""
+    from saccade.pipeline.explain.item import ItemExplanation
+
+
+class GraphFormat(StrEnum):
+    """Output formats of a graph."""
 
     TEXT = "text"
     MERMAID = "mermaid"
@@ -24,50 +29,56 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    pipeline: Annotated[Path, typer.Argument(help="A pipeline in YAML.", show_default=False)],
+    pipeline: Annotated[Path, typer.Argument(help="Pipeline as a YAML file.", show_default=False)],
     item: Annotated[
         str | None,
-        typer.Option(help="The key of an item: why it is worked on or not, at each step.", show_default=False),
+        typer.Option(help="Key of an item: explain for each step why it would be computed.", show_default=False),
     ] = None,
     graph: Annotated[
-        Drawing | None, typer.Option(help="Draw the graph, with what a run would do.", show_default=False)
+        GraphFormat | None, typer.Option(help="Draw the graph, with the action of each step.", show_default=False)
     ] = None,
     var: VarOption = None,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Say what a run of a pipeline would do, and why; runs nothing."""
+    """Show what a run of a pipeline would do, and why, without running it."""
     import sys
 
-    from rich.markup import escape
-
-    from saccade.app.pipelines.run import explain as explain_one
+    from saccade.app.pipelines.run import explain as explain_item
     from saccade.app.pipelines.run import plan_pipeline
-    from saccade.cli.console import out, print_json
-    from saccade.cli.pipelines.run import _print_plan
+    from saccade.cli.console import print_json
+    from saccade.cli.pipelines.run import print_plan
     from saccade.pipeline.definition.yaml_loader import load_graph, parse_variables
-    from saccade.pipeline.explain.render import as_mermaid, as_svg, as_text
+    from saccade.pipeline.explain.render import to_mermaid, to_svg, to_text
     from saccade.store.workspace import Workspace
 
     loaded = load_graph(pipeline, dict(parse_variables(var or [])))
-    with Workspace.find(workspace) as found:
+    with Workspace.find(workspace_path) as workspace:
         if item is not None:
-            causes = explain_one(found, loaded, item)
-            if json:
-                print_json([cause.to_json() for cause in causes])
-                return
-            for cause in causes:
-                since = f"  [dim]since {cause.since:%Y-%m-%d %H:%M:%S}[/]" if cause.since else ""
-                state = "[green]known[/]" if cause.known else "[yellow]to do[/]"
-                out.print(f"{state} [bold]{escape(cause.step)}[/] {escape(cause.key)}{since}")
-                for reason in cause.reasons:
-                    out.print(f"      [dim]{escape(reason)}[/]")
+            explanations = explain_item(workspace, loaded, item)
+            if as_json:
+                print_json([explanation.to_json() for explanation in explanations])
+            else:
+                _print_explanations(explanations)
             return
-        plan = plan_pipeline(found, loaded)
+        plan = plan_pipeline(workspace, loaded)
     if graph is not None:
-        drawn = {"text": as_text(loaded, plan), "mermaid": as_mermaid(loaded), "svg": as_svg(loaded, plan)}[graph]
-        sys.stdout.write(drawn.rstrip("\n") + "\n")
-    elif json:
+        drawings = {"text": to_text(loaded, plan), "mermaid": to_mermaid(loaded), "svg": to_svg(loaded, plan)}
+        sys.stdout.write(drawings[graph].rstrip("\n") + "\n")
+    elif as_json:
         print_json(plan.to_json())
     else:
-        _print_plan(plan)
+        print_plan(plan)
+
+
+def _print_explanations(explanations: Iterable[ItemExplanation]) -> None:
+    from rich.markup import escape
+
+    from saccade.cli.console import print_message
+
+    for explanation in explanations:
+        since = f"  [dim]since {explanation.since:%Y-%m-%d %H:%M:%S}[/]" if explanation.since else ""
+        state = "[green]cached[/]" if explanation.known else "[yellow]to compute[/]"
+        print_message(f"{state} [bold]{escape(explanation.step)}[/] {escape(explanation.key)}{since}")
+        for reason in explanation.reasons:
+            print_message(f"      [dim]{escape(reason)}[/]")

@@ -1,4 +1,4 @@
-"""``saccade operations``."""
+"""``saccade operations``: list pipeline operations, and create your own."""
 
 from __future__ import annotations
 
@@ -9,69 +9,69 @@ import typer
 
 from saccade.cli.options import JsonOption
 
-operations = typer.Typer(help="List the operations of pipelines, and begin one of your own.", no_args_is_help=True)
+app = typer.Typer(help="List and show pipeline operations, and create your own.", no_args_is_help=True)
 
 
-def register(app: typer.Typer) -> None:
-    app.add_typer(operations, name="operations")
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="operations")
 
 
-@operations.command("list")
-def list_(json: JsonOption = False) -> None:
-    """All operations."""
+@app.command("list")
+def list_(as_json: JsonOption = False) -> None:
+    """List all operations."""
     from saccade.cli.console import print_json, print_table
-    from saccade.operations.base import OPERATIONS, facts_of
+    from saccade.operations.base import OPERATIONS, describe_operation
 
-    known = [OPERATIONS.get(name) for name in OPERATIONS.names()]
-    if json:
-        print_json([facts_of(one) for one in known])
+    operations = [OPERATIONS.get(name) for name in OPERATIONS.names()]
+    if as_json:
+        print_json([describe_operation(operation) for operation in operations])
         return
-    print_table(
-        ["Operation", "By", "What"], [[one.name, str(one.granularity), one.help.split("\n")[0]] for one in known]
-    )
+    rows = [[operation.name, str(operation.granularity), operation.help.split("\n")[0]] for operation in operations]
+    print_table(["Operation", "Granularity", "Description"], rows)
 
 
-@operations.command("show")
+@app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="An operation, or FILE.py:NAME.", show_default=False)],
-    json: JsonOption = False,
+    name: Annotated[str, typer.Argument(help="Name of an operation, or FILE.py:NAME.", show_default=False)],
+    as_json: JsonOption = False,
 ) -> None:
-    """What an operation takes and gives."""
+    """Show the inputs, output and parameters of an operation."""
     from saccade.cli.console import out, print_json, print_table
-    from saccade.operations.base import facts_of
-    from saccade.pipeline.definition.loader import find_operation
+    from saccade.operations.base import describe_operation
+    from saccade.pipeline.definition.loader import load_operation
 
-    facts = facts_of(find_operation(name))
-    if json:
-        print_json(facts)
+    description = describe_operation(load_operation(name))
+    if as_json:
+        print_json(description)
         return
-    out.print(f"[bold]{facts['name']}[/] by {facts['granularity']}, gives a {facts['output']}", markup=True)
-    out.print(facts["help"], markup=False)
-    print_table(["Input", "Type", "What"], [[one["name"], one["type"], one["help"]] for one in facts["inputs"]])
-    rows = [
+    out.print(f"[bold]{description['name']}[/] by {description['granularity']}, outputs a {description['output']}")
+    out.print(description["help"], markup=False)
+    inputs = [[port["name"], port["type"], port["help"]] for port in description["inputs"]]
+    print_table(["Input", "Type", "Description"], inputs)
+    parameters = [
         [
-            name,
-            str(one.get("type", one.get("anyOf", ""))),
-            str(one.get("default", "needed")),
-            one.get("description", ""),
+            parameter,
+            str(schema.get("type", schema.get("anyOf", ""))),
+            str(schema.get("default", "required")),
+            schema.get("description", ""),
         ]
-        for name, one in facts["parameters"].get("properties", {}).items()
+        for parameter, schema in description["parameters"].get("properties", {}).items()
     ]
-    print_table(["Parameter", "Type", "Default", "What"], rows)
+    print_table(["Parameter", "Type", "Default", "Description"], parameters)
 
 
-@operations.command("template")
+@app.command("template")
 def template(
-    file: Annotated[Path, typer.Argument(help="A new Python file.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="Python file to create.", show_default=False)],
     kind: Annotated[str, typer.Option(help="item, filter, many, group or whole.")] = "item",
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Write a Python file with an operation to change."""
+    """Create a Python file with an example operation to edit."""
     from saccade.app.pipelines.templates import write_template
-    from saccade.cli.console import print_json, say
+    from saccade.cli.console import print_json, print_message
 
     name = write_template(file, kind)
-    if json:
+    if as_json:
         print_json({"file": str(file), "operation": name, "use": f"{file.name}:{name}"})
         return
-    say(f"Written: {file}. Use it in a pipeline: 'use: {file.name}:{name}'.")
+    print_message(f"Created {file}. Use it in a pipeline: 'use: {file.name}:{name}'.")

@@ -1,4 +1,4 @@
-"""``saccade run``."""
+"""``saccade run``: run a pipeline."""
 
 from __future__ import annotations
 
@@ -13,118 +13,123 @@ if TYPE_CHECKING:
     from saccade.app.pipelines.run import PipelineResult
     from saccade.pipeline.definition.plan import Plan
 
+_ACTION_COLORS = {"skip": "green", "run": "yellow", "partial": "yellow", "wait": "dim", "leave": "dim"}
+_MAX_SHOWN_FAILURES = 3
+_MAX_VALUE_LENGTH = 400
+
 
 def register(app: typer.Typer) -> None:
     app.command("run")(run)
 
 
 def run(
-    pipeline: Annotated[Path, typer.Argument(help="A pipeline in YAML.", show_default=False)],
+    pipeline: Annotated[Path, typer.Argument(help="Pipeline as a YAML file.", show_default=False)],
     var: VarOption = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Only this step and those that it needs.", show_default=False)
+        list[str] | None,
+        typer.Option(help="Run only this step and those that it depends on; repeatable.", show_default=False),
     ] = None,
     sample: Annotated[
         int | None,
-        typer.Option(min=1, help="Only items at random, so many that at least this many come out.", show_default=False),
+        typer.Option(min=1, help="Random sample of the items that yields at least this many.", show_default=False),
     ] = None,
     keys: Annotated[
-        str | None, typer.Option(help="Only the items of these keys, separated by commas.", show_default=False)
+        str | None, typer.Option(help="Only the items with these comma-separated keys.", show_default=False)
     ] = None,
     keys_of: Annotated[
-        str | None, typer.Option(help="Only the items whose keys a dataset has.", show_default=False)
+        str | None, typer.Option(help="Only the items whose keys this dataset has.", show_default=False)
     ] = None,
-    retry: Annotated[bool, typer.Option(help="Work again on items that failed before.")] = False,
-    plan: Annotated[bool, typer.Option(help="Only say what would be done, and why.")] = False,
+    retry: Annotated[bool, typer.Option(help="Compute items again that failed in an earlier run.")] = False,
+    plan: Annotated[bool, typer.Option(help="Only show what would be done, and why.")] = False,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Processes at most; else one for each core.", show_default=False)
+        int | None, typer.Option(min=1, help="Number of processes; by default one per core.", show_default=False)
     ] = None,
-    engine: Annotated[str, typer.Option(help="Where it runs.")] = "local",
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    engine: Annotated[str, typer.Option(help="Execution engine.")] = "local",
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Run a pipeline: only what is not there, or not what it was. With --json a line of JSON for each event.
+    """Run a pipeline; only missing or outdated results are computed. With --json, print a JSON line per event.
 
-    Ctrl-C stops it; what is done is kept, and the next run goes on from there. With --sample, --keys and --keys-of
-    steps that train or have effects outside of the pipeline are left out.
+    Ctrl-C stops it; finished work is kept, and the next run continues from there. With --sample, --keys or --keys-of,
+    steps that train or have side effects are skipped.
     """
-    import json as json_module
+    import json
     import sys
 
-    from saccade.app.pipelines.run import part_of, plan_pipeline, run_pipeline
-    from saccade.cli.console import print_json, progress
+    from saccade.app.pipelines.run import create_subset, plan_pipeline, run_pipeline
+    from saccade.cli.console import print_json, progress_bar
     from saccade.pipeline.definition.yaml_loader import load_graph, parse_variables
     from saccade.store.workspace import Workspace
 
-    given = dict(parse_variables(var or []))
-    graph = load_graph(pipeline, given)
+    variables = dict(parse_variables(var or []))
+    graph = load_graph(pipeline, variables)
     if only:
-        graph = graph.upto(only)
-    with Workspace.find(workspace) as found:
-        part = part_of(found, sample=sample, keys=keys.split(",") if keys else None, keys_of=keys_of)
+        graph = graph.subgraph(only)
+    with Workspace.find(workspace_path) as workspace:
+        subset = create_subset(workspace, sample=sample, keys=keys.split(",") if keys else None, keys_of=keys_of)
         if plan:
-            made = plan_pipeline(found, graph, part=part, retry=retry)
-            if json:
-                print_json(made.to_json())
+            planned = plan_pipeline(workspace, graph, subset=subset, retry=retry)
+            if as_json:
+                print_json(planned.to_json())
             else:
-                _print_plan(made)
+                print_plan(planned)
             return
 
-        def tell(event: Any) -> None:
-            if json:
-                sys.stdout.write(json_module.dumps(event, ensure_ascii=False, default=str) + "\n")
+        def print_event(event: Any) -> None:
+            if as_json:
+                sys.stdout.write(json.dumps(event, ensure_ascii=False, default=str) + "\n")
                 sys.stdout.flush()
 
-        config = {"file": str(pipeline), "vars": given, "only": only or [], "sample": sample, "retry": retry}
-        with progress(quiet or json) as shown:
+        config = {"file": str(pipeline), "vars": variables, "only": only or [], "sample": sample, "retry": retry}
+        with progress_bar(quiet or as_json) as progress:
             result = run_pipeline(
-                found,
+                workspace,
                 graph,
-                part=part,
+                subset=subset,
                 retry=retry,
                 engine=engine,
                 processes=processes,
-                progress=shown,
-                listener=tell,
+                progress=progress,
+                listener=print_event,
                 config=config,
             )
-    if not json:
+    if not as_json:
         _print_result(result)
 
 
-def _print_plan(plan: Plan) -> None:
+def print_plan(plan: Plan) -> None:
+    """Print the planned action of each step, with the reasons."""
     from rich.markup import escape
 
-    from saccade.cli.console import out
+    from saccade.cli.console import print_message
 
-    colors = {"skip": "green", "run": "yellow", "partial": "yellow", "wait": "dim", "leave": "dim"}
     for step in plan.steps:
         count = "" if step.items is None else f"  {step.todo:,} of {step.items:,}"
         name = f"[bold]{escape(step.step)}[/] [dim]{escape(step.operation)}[/]"
-        out.print(f"[{colors[step.action]}]{step.action:8}[/] {name}{count}")
+        print_message(f"[{_ACTION_COLORS[step.action]}]{step.action:8}[/] {name}{count}")
         for reason in step.reasons:
-            out.print(f"         [dim]{escape(reason)}[/]")
+            print_message(f"         [dim]{escape(reason)}[/]")
 
 
 def _print_result(result: PipelineResult) -> None:
     from rich.markup import escape
 
-    from saccade.cli.console import print_table, say
+    from saccade.cli.console import print_message, print_table
 
     rows = [
         [step.step, str(step.action), step.items, step.worked or None, step.failed or None, f"{step.seconds:.2f} s"]
         for step in result.outcome.steps
     ]
-    print_table(["Step", "Done", "Items", "Worked on", "Failed", "Time"], rows)
+    print_table(["Step", "Action", "Items", "Computed", "Failed", "Time"], rows)
     for step in result.outcome.steps:
-        for key, why in step.failures[:3]:
-            say(f"[red]set aside[/] {escape(step.step)}: {escape(key)}: {escape(why.splitlines()[0])}")
+        for key, error in step.failures[:_MAX_SHOWN_FAILURES]:
+            print_message(f"[red]failed[/] {escape(step.step)}: {escape(key)}: {escape(error.splitlines()[0])}")
         if step.value is not None and step.action != "skip":
-            say(f"[bold]{escape(step.step)}[/] {escape(_short(step.value))}")
-    say(f"Run {result.run.id} {result.run.state}.")
+            print_message(f"[bold]{escape(step.step)}[/] {escape(_summarize(step.value))}")
+    print_message(f"Run {result.run.id} {result.run.state}.")
 
 
-def _short(value: Any) -> str:
+def _summarize(value: Any) -> str:
     text = ", ".join(f"{name}: {inner}" for name, inner in value.items()) if isinstance(value, dict) else str(value)
-    return text if len(text) < 400 else f"{text[:400]}…"
+    return text if len(text) < _MAX_VALUE_LENGTH else f"{text[:_MAX_VALUE_LENGTH]}…"

@@ -1,4 +1,4 @@
-"""``saccade runs``."""
+"""``saccade runs``: imports, trainings, pipeline runs and predictions."""
 
 from __future__ import annotations
 
@@ -8,31 +8,36 @@ import typer
 
 from saccade.cli.options import JsonOption, WorkspaceOption
 
-runs = typer.Typer(help="List, look into and stop imports, trainings, pipelines and predictions.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, show and cancel runs: imports, trainings, pipelines and predictions.", no_args_is_help=True
+)
+
+RunArgument = Annotated[str, typer.Argument(help="Id of the run.", show_default=False)]
+_MAX_ERROR_LENGTH = 60
 
 
-def register(app: typer.Typer) -> None:
-    app.add_typer(runs, name="runs")
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="runs")
 
 
-@runs.command("list")
+@app.command("list")
 def list_(
     kind: Annotated[str | None, typer.Option(help="import, train, pipeline or predict.", show_default=False)] = None,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """All runs, the newest first."""
+    """List runs, newest first."""
     from dataclasses import asdict
 
-    from saccade.cli.console import print_json, print_table, say
+    from saccade.cli.console import print_json, print_message, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        known = found.runs.list(kind=kind)
-    if json:
-        print_json([asdict(run) for run in known])
-    elif not known:
-        say("There are no runs yet.")
+    with Workspace.find(workspace_path) as workspace:
+        runs = workspace.runs.list(kind=kind)
+    if as_json:
+        print_json([asdict(run) for run in runs])
+    elif not runs:
+        print_message("There are no runs yet.")
     else:
         rows = [
             [
@@ -42,92 +47,80 @@ def list_(
                 run.state,
                 f"{run.created:%Y-%m-%d %H:%M}",
                 ", ".join(run.outputs),
-                run.error[:60],
+                run.error[:_MAX_ERROR_LENGTH],
             ]
-            for run in known
+            for run in runs
         ]
-        print_table(["Run", "Kind", "Name", "State", "Begun", "Made", "Error"], rows)
+        print_table(["Run", "Kind", "Name", "State", "Started", "Outputs", "Error"], rows)
 
 
-@runs.command("show")
-def show(
-    run: Annotated[str, typer.Argument(help="The run's id.", show_default=False)],
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
-) -> None:
-    """A run: its settings, inputs, outputs and folder."""
+@app.command("show")
+def show(run: RunArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Show a run with its configuration, inputs, outputs and folder."""
     from dataclasses import asdict
 
     from saccade.cli.console import print_json, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        known = asdict(found.runs.get(run))
-    if json:
-        print_json(known)
+    with Workspace.find(workspace_path) as workspace:
+        details = asdict(workspace.runs.get(run))
+    if as_json:
+        print_json(details)
     else:
-        print_table(["", ""], [[name, str(value)] for name, value in known.items()])
+        print_table(["", ""], [[name, str(value)] for name, value in details.items()])
 
 
-@runs.command("logs")
+@app.command("logs")
 def logs(
-    run: Annotated[str, typer.Argument(help="The run's id.", show_default=False)],
-    step: Annotated[str | None, typer.Option(help="Of this step only.", show_default=False)] = None,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    run: RunArgument,
+    step: Annotated[str | None, typer.Option(help="Only the events of this step.", show_default=False)] = None,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """What a run of a pipeline has told: each step, what was done and why, and what was set aside."""
+    """Show the events of a pipeline run: steps with their actions and reasons, and failed items."""
     from rich.markup import escape
 
-    from saccade.app.pipelines.run import events_of
-    from saccade.cli.console import out, print_json, say
+    from saccade.app.pipelines.run import read_events
+    from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        events = [event for event in events_of(found.runs.get(run)) if step in (None, event.get("step"))]
-    if json:
+    with Workspace.find(workspace_path) as workspace:
+        events = [event for event in read_events(workspace.runs.get(run)) if step in (None, event.get("step"))]
+    if as_json:
         print_json(events)
         return
     if not events:
-        say("It has told nothing; only runs of pipelines do.")
+        print_message("There are no events. Only pipeline runs have them.")
     for event in events:
-        words = {name: value for name, value in event.items() if name not in ("time", "run", "event") and value}
-        text = ", ".join(f"{name}: {value}" for name, value in words.items())
-        out.print(f"[bold]{event['event']:9}[/] {escape(text)}")
+        fields = {name: value for name, value in event.items() if name not in ("time", "run", "event") and value}
+        text = ", ".join(f"{name}: {value}" for name, value in fields.items())
+        print_message(f"[bold]{event['event']:9}[/] {escape(text)}")
 
 
-@runs.command("cancel")
-def cancel(
-    run: Annotated[str, typer.Argument(help="The run's id.", show_default=False)],
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Stop a run of this machine; what it has done is kept."""
+@app.command("cancel")
+def cancel(run: RunArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Stop a run of this machine. Finished work is kept."""
     from saccade.app.pipelines.run import cancel_run
-    from saccade.cli.console import print_json, say
+    from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        cancel_run(found, run)
-    if json:
+    with Workspace.find(workspace_path) as workspace:
+        cancel_run(workspace, run)
+    if as_json:
         print_json({"run": run, "asked": "to stop"})
     else:
-        say(f"Run {run} was asked to stop.")
+        print_message(f"Requested run {run} to stop.")
 
 
-@runs.command("rm")
-def remove(
-    run: Annotated[str, typer.Argument(help="The run's id.", show_default=False)],
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Forget a run, with its folder; not one that made a version that is still there."""
-    from saccade.cli.console import print_json, say
+@app.command("rm")
+def remove(run: RunArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Delete a run and its folder. A run that created an existing version cannot be deleted."""
+    from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        found.runs.remove(run)
-    if json:
+    with Workspace.find(workspace_path) as workspace:
+        workspace.runs.remove(run)
+    if as_json:
         print_json({"run": run, "removed": True})
     else:
-        say(f"Run {run} is removed.")
+        print_message(f"Deleted run {run}.")

@@ -1,1 +1,1 @@
-"""Commands around the server: serve, worker, jobs, webhooks, panels."""
+"""Commands for the server: serve, worker, jobs, webhooks, panels."""

@@ -1,4 +1,4 @@
-"""``saccade jobs``: what was left to the workers."""
+"""``saccade jobs``: background jobs of the server."""
 
 from __future__ import annotations
 
@@ -9,84 +9,87 @@ import typer
 
 from saccade.cli.options import JsonOption, WorkspaceOption
 
-app = typer.Typer(help="Work that was left to the server: list it, look at it, cancel it.", no_args_is_help=True)
+app = typer.Typer(help="List, show, cancel and retry background jobs.", no_args_is_help=True)
 
 
 def register(root: typer.Typer) -> None:
     root.add_typer(app, name="jobs")
 
 
-JobArgument = Annotated[str, typer.Argument(help="The id of a job.", show_default=False)]
+JobArgument = Annotated[str, typer.Argument(help="Id of the job.", show_default=False)]
 
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of jobs.")] = 50,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """List jobs, the newest first."""
+    """List jobs, newest first."""
     from saccade.cli.console import print_json, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        jobs = found.jobs.list(limit=limit)
-    if json:
+    with Workspace.find(workspace_path) as workspace:
+        jobs = workspace.jobs.list(limit=limit)
+    if as_json:
         print_json([asdict(job) for job in jobs])
         return
-    rows = [[job.id, job.title, job.state, _far(job.progress), f"{job.created:%Y-%m-%d %H:%M}"] for job in jobs]
-    print_table(["job", "what", "state", "progress", "asked for"], rows)
+    rows = [[job.id, job.title, job.state, _progress(job.progress), f"{job.created:%Y-%m-%d %H:%M}"] for job in jobs]
+    print_table(["Job", "Title", "State", "Progress", "Created"], rows)
 
 
-def _far(progress: Any) -> str:
+def _progress(progress: Any) -> str:
     total = progress.get("total")
     return "" if not progress else f"{progress['done']:,}{'' if total is None else f' of {total:,}'}"
 
 
 @app.command()
-def show(job: JobArgument, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """Show a job with its parameters, its result and its log."""
+def show(job: JobArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Show a job with its result and log."""
     from rich.markup import escape
 
-    from saccade.app.jobs.run_job import folder_of
-    from saccade.cli.console import print_json, print_table, say
+    from saccade.app.jobs.run_job import job_dir
+    from saccade.cli.console import print_json, print_message, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        one = found.jobs.get(job)
-        log = folder_of(found, one.id) / "log.txt"
-        text = log.read_text("utf-8", "replace") if log.exists() else ""
-    if json:
-        print_json(asdict(one) | {"log": text})
+    with Workspace.find(workspace_path) as workspace:
+        record = workspace.jobs.get(job)
+        log_path = job_dir(workspace, record.id) / "log.txt"
+        log = log_path.read_text("utf-8", "replace") if log_path.exists() else ""
+    if as_json:
+        print_json(asdict(record) | {"log": log})
         return
-    say(f"[bold]{escape(one.title)}[/] ({one.id}): {one.state} {escape(one.error)}")
-    print_table(["result", ""], [[name, str(value)] for name, value in one.result.items() if name != "report"])
-    say(escape(text))
+    print_message(f"[bold]{escape(record.title)}[/] ({record.id}): {record.state} {escape(record.error)}")
+    # The report of a conversion is too long for a table cell.
+    rows = [[name, str(value)] for name, value in record.result.items() if name != "report"]
+    print_table(["Result", ""], rows)
+    print_message(escape(log))
 
 
 @app.command()
-def cancel(job: JobArgument, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """Cancel a job that waits or runs."""
-    from saccade.cli.console import print_json, say
+def cancel(job: JobArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Cancel a queued or running job."""
+    from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        one = found.jobs.cancel(job)
-    if json:
-        print_json(asdict(one))
+    with Workspace.find(workspace_path) as workspace:
+        cancelled = workspace.jobs.cancel(job)
+    if as_json:
+        print_json(asdict(cancelled))
         return
-    say(f"The job {one.id} ends." if one.state == "running" else f"The job {one.id} is cancelled.")
+    is_running = cancelled.state == "running"
+    print_message(f"Job {cancelled.id} is being cancelled." if is_running else f"Job {cancelled.id} is cancelled.")
 
 
 @app.command()
-def retry(job: JobArgument, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """Ask once more for what failed or was cancelled."""
-    from saccade.cli.console import print_json, say
+def retry(job: JobArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Enqueue a failed or cancelled job again, as a new job."""
+    from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        one = found.jobs.retry(job)
-    if json:
-        print_json(asdict(one))
+    with Workspace.find(workspace_path) as workspace:
+        queued = workspace.jobs.retry(job)
+    if as_json:
+        print_json(asdict(queued))
         return
-    say(f"It waits as the job {one.id}.")
+    print_message(f"Queued as job {queued.id}.")

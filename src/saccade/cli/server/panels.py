@@ -1,4 +1,4 @@
-"""``saccade panels``."""
+"""``saccade panels``: panels that plugins add to the web app."""
 
 from __future__ import annotations
 
@@ -6,31 +6,34 @@ import typer
 
 from saccade.cli.options import JsonOption, WorkspaceOption
 
-panels = typer.Typer(help="The panels that packages add to the web app.", no_args_is_help=True)
+app = typer.Typer(help="Panels that plugins add to the web app.", no_args_is_help=True)
 
 
-def register(app: typer.Typer) -> None:
-    app.add_typer(panels, name="panels")
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="panels")
 
 
-@panels.command("list")
-def list_(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """All panels with the packages that they come from, and what is wrong with those that are broken."""
+@app.command("list")
+def list_(workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List all panels with their packages, and the errors of those that fail to load."""
     from dataclasses import asdict
 
-    from saccade.app.panels.host import Panels
+    from saccade.app.panels.host import PanelHost
     from saccade.cli.console import print_json, print_table
     from saccade.core.roles import Role
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        running = Panels(found)
-        known = running.list(Role.OWNER)
-        running.close()
-    if json:
-        print_json([asdict(one) for one in known])
+    with Workspace.find(workspace_path) as workspace:
+        host = PanelHost(workspace)
+        panels = host.list(Role.OWNER)
+        host.close()
+    if as_json:
+        print_json([asdict(panel) for panel in panels])
         return
     print_table(
-        ["Panel", "Title", "Place", "Role", "Package", "What"],
-        [[one.name, one.title, one.place or "–", one.role, one.package, one.error or one.help] for one in known],
+        ["Panel", "Title", "Page", "Role", "Package", "Description"],
+        [
+            [panel.name, panel.title, panel.place or "–", panel.role, panel.package, panel.error or panel.help]
+            for panel in panels
+        ],
     )

@@ -1,4 +1,4 @@
-"""``saccade serve``."""
+"""``saccade serve``: run the server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from saccade.core.roles import Role
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from saccade.app.auth.oidc.settings import Settings
+    from saccade.app.auth.oidc.settings import OidcSettings
     from saccade.store.workspace import Workspace
 
 
@@ -22,130 +22,159 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 is every one.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is any free one.")] = 8080,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free port.")] = 8080,
     name: Annotated[
-        list[str] | None, typer.Option(help="A name under which it is reached from elsewhere.", show_default=False)
+        list[str] | None,
+        typer.Option(help="Host name that clients use, besides local ones; repeatable.", show_default=False),
     ] = None,
     origin: Annotated[
-        str, typer.Option(help="Where its links begin, such as https://labels.example.org.", show_default=False)
+        str, typer.Option(help="Public origin for links, such as https://labels.example.org.", show_default=False)
     ] = "",
     folder: Annotated[
-        list[Path] | None, typer.Option(help="A folder of this machine that imports may read.", show_default=False)
+        list[Path] | None,
+        typer.Option(help="Folder of this machine that imports may read; repeatable.", show_default=False),
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that do jobs; 0 where they run apart.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=0, max=64, help="Number of worker processes; 0 if they run separately.")
+    ] = 1,
     memory: Annotated[
-        int | None, typer.Option(min=64, help="MiB that a job may take.", show_default="as much as there is")
+        int | None, typer.Option(min=64, help="Memory limit of a job in MiB.", show_default="no limit")
     ] = None,
     private_network: PrivateWebhooksOption = False,
     oidc: Annotated[
-        str, typer.Option(help="The issuer of single sign-on, an OpenID Connect provider.", show_default=False)
+        str, typer.Option(help="Issuer URL of an OpenID Connect provider, for single sign-on.", show_default=False)
     ] = "",
-    oidc_client: Annotated[str, typer.Option(help="What it calls this server.", show_default=False)] = "",
+    oidc_client: Annotated[
+        str, typer.Option(help="Client id of this server at the provider.", show_default=False)
+    ] = "",
     oidc_secret_file: Annotated[
         Path | None,
-        typer.Option(help="A file with the secret for it; else $SACCADE_OIDC_SECRET.", show_default=False),
+        typer.Option(help="File with the client secret; by default $SACCADE_OIDC_SECRET.", show_default=False),
     ] = None,
     oidc_name: Annotated[
-        str, typer.Option(help="What people know it by; else the name in its address.", show_default=False)
+        str, typer.Option(help="Display name of the provider; by default its host name.", show_default=False)
     ] = "",
     oidc_role: Annotated[
         Role | None,
-        typer.Option(help="What everybody becomes whom it knows, invited or not.", show_default=False),
+        typer.Option(help="Role of users of the provider without an invitation.", show_default=False),
     ] = None,
     oidc_domain: Annotated[
         list[str] | None,
-        typer.Option(help="A domain of e-mail addresses for which --oidc-role is.", show_default=False),
+        typer.Option(help="E-mail domain that --oidc-role is limited to; repeatable.", show_default=False),
     ] = None,
-    panel_seconds: Annotated[float, typer.Option(min=1, help="Seconds that a panel of a plugin may take.")] = 20,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    panel_seconds: Annotated[float, typer.Option(min=1, help="Time limit of a plugin panel in seconds.")] = 20,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Serve the workspace to browsers and programs, on this machine alone unless told otherwise.
+    """Serve the web app and the HTTP API; by default only to this machine.
 
-    At the first start it prints a link that makes the first owner.
+    The first start prints a link to create the account of the first owner.
     """
-    from saccade.app.auth.oidc.settings import settings_of
+    from saccade.app.auth.oidc.settings import create_settings
     from saccade.store.workspace import Workspace
 
     settings = None
     if any((oidc, oidc_client, oidc_secret_file, oidc_name, oidc_role, oidc_domain)):
-        settings = settings_of(
+        settings = create_settings(
             oidc, oidc_client, secret_file=oidc_secret_file, name=oidc_name, role=oidc_role, domains=oidc_domain or ()
         )
-    with Workspace.find(workspace) as found:
+    with Workspace.find(workspace_path) as workspace:
         serve_workspace(
-            found,
+            workspace,
             host,
             port,
             names=name or (),
             origin=origin,
-            folders=folder or (),
+            import_roots=folder or (),
             workers=workers,
             memory=None if memory is None else memory << 20,
-            private=private_network,
+            allow_private=private_network,
             oidc=settings,
-            panel_seconds=panel_seconds,
-            json=json,
+            panel_timeout_s=panel_seconds,
+            as_json=as_json,
         )
 
 
 def serve_workspace(
-    found: Workspace,
+    workspace: Workspace,
     host: str,
     port: int,
     *,
     names: Sequence[str] = (),
     origin: str = "",
-    folders: Sequence[Path] = (),
+    import_roots: Sequence[Path] = (),
     workers: int = 1,
     memory: int | None = None,
-    private: bool = False,
-    oidc: Settings | None = None,
-    panel_seconds: float = 20,
-    json: bool = False,
+    allow_private: bool = False,
+    oidc: OidcSettings | None = None,
+    panel_timeout_s: float = 20,
+    as_json: bool = False,
 ) -> None:
-    """Serve a workspace until it is told to end, with workers that do its jobs; says where it is."""
+    """Serve a workspace with its worker processes until SIGINT or SIGTERM; prints the URL once it is ready.
+
+    Args:
+        workspace: The workspace to serve.
+        host: Address to listen on.
+        port: Port to listen on; 0 for any free port.
+        names: Host names that clients use, besides ``host`` and the local ones.
+        origin: Public origin for links; empty for that of each request.
+        import_roots: Folders of this machine that imports may read.
+        workers: Number of worker processes.
+        memory: Memory limit of a job or panel in bytes; None for no limit.
+        allow_private: Allow webhooks to private networks.
+        oidc: Settings of single sign-on.
+        panel_timeout_s: Time limit of a panel in seconds.
+        as_json: Print the URL as JSON.
+
+    Raises:
+        ConflictError: The port is in use.
+        InvalidValueError: ``host`` is not an address of this machine, or single sign-on needs an origin.
+    """
     from rich.markup import escape
 
-    from saccade.app.auth.oidc.provider import Provider, look_at
-    from saccade.app.jobs.worker import Workers
-    from saccade.app.panels.host import Panels
-    from saccade.cli.console import print_json, say, warn
+    from saccade.app.auth.oidc.provider import Provider, check_provider
+    from saccade.app.jobs.supervisor import WorkerSupervisor
+    from saccade.app.panels.host import PanelHost
+    from saccade.cli.console import print_json, print_message, print_warning
     from saccade.server.app import create_app
     from saccade.server.permissions import API
-    from saccade.server.run import bound, first_link, names_of, origin_of, run
+    from saccade.server.run import bind_socket, bootstrap_link, display_url, host_names, run
 
     provider = None if oidc is None else Provider(oidc)
-    panels = Panels(found, seconds=panel_seconds, memory=memory)
+    panel_host = PanelHost(workspace, timeout_s=panel_timeout_s, memory=memory)
     application = create_app(
-        found,
-        hosts=(*names, *names_of(host)),
+        workspace,
+        hosts=(*names, *host_names(host)),
         origin=origin,
-        folders=folders,
-        private=private,
+        import_roots=import_roots,
+        allow_private=allow_private,
         provider=provider,
-        shown=panels,
+        panel_host=panel_host,
     )
-    listening = bound(host, port)
-    here = origin.rstrip("/") or origin_of(listening)
-    link = first_link(found, here)
+    listener = bind_socket(host, port)
+    url = origin.rstrip("/") or display_url(listener)
+    link = bootstrap_link(workspace, url)
 
-    def tell() -> None:
-        if json:
-            print_json({"address": here, "api": f"{here}/api/v1", "first_link": link})
+    def print_url() -> None:
+        if as_json:
+            print_json({"address": url, "api": f"{url}/api/v1", "first_link": link})
             return
-        say(f"Saccade is at [bold]{escape(here)}[/]; its API at {escape(here)}/api/v1. Ctrl-C ends it.")
+        print_message(f"Saccade runs at [bold]{escape(url)}[/], its API at {escape(url)}/api/v1. Press Ctrl-C to stop.")
         if link is not None:
-            say(f"Nobody may sign in yet. Make the first owner with this link, once, within a day:\n{escape(link)}")
+            print_message(
+                "There are no users yet. Create the account of the first owner with this link, valid once and for a "
+                f"day:\n{escape(link)}"
+            )
 
     if provider is not None:
-        look_at(provider, lambda text: warn(escape(text)))
-    helpers = Workers(found, workers, memory, private=private)
-    helpers.start()
-    panels.begin()
+        check_provider(provider, lambda text: print_warning(escape(text)))
+    supervisor = WorkerSupervisor(workspace, workers, memory, allow_private=allow_private)
+    supervisor.start()
+    panel_host.start()
     try:
-        run(application, listening, tell, f"{API}/datasets", application.state.sites.look_ahead)
+        # The list of datasets is requested once, and refused: this initializes the routes.
+        run(application, listener, print_url, f"{API}/datasets", application.state.projects.warm_up)
     finally:
-        panels.close()
-        helpers.close()
+        panel_host.close()
+        supervisor.close()

@@ -1,4 +1,4 @@
-"""``saccade webhooks list|add|set|rm|renew|test|deliveries|again``: addresses that are told of what happens."""
+"""``saccade webhooks``: notify external URLs of events."""
 
 from __future__ import annotations
 
@@ -11,200 +11,213 @@ from saccade.cli.options import JsonOption, WorkspaceOption
 if TYPE_CHECKING:
     from saccade.store.webhooks.webhooks import Webhook
 
-webhooks = typer.Typer(no_args_is_help=True, help="Addresses elsewhere that are told of what happens in the project.")
+app = typer.Typer(no_args_is_help=True, help="Webhooks: notify external URLs of events in the project.")
 
-Which = Annotated[str, typer.Argument(help="The id of a webhook.", show_default=False)]
+WebhookArgument = Annotated[str, typer.Argument(help="Id of the webhook.", show_default=False)]
 EventOption = Annotated[
     list[str] | None,
-    typer.Option("--event", "-e", help="An event that it is told of; several times for several.", show_default=False),
+    typer.Option("--event", "-e", help="Event to send; repeatable. By default all.", show_default=False),
 ]
-PrivateOption = Annotated[
-    bool, typer.Option("--private-network", help="The address may be one that is not public, too.")
-]
+PrivateOption = Annotated[bool, typer.Option("--private-network", help="Allow a URL in a private network.")]
 
 
-def register(app: typer.Typer) -> None:
-    app.add_typer(webhooks, name="webhooks")
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="webhooks")
 
 
-@webhooks.command("list")
-def list_(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """The webhooks of the project."""
+@app.command("list")
+def list_(workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List the webhooks of the project."""
     from dataclasses import asdict
 
-    from saccade.cli.console import print_json, print_table, say
+    from saccade.cli.console import print_json, print_message, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        hooks = found.webhooks.list()
-    if json:
-        print_json([asdict(one) for one in hooks])
-    elif not hooks:
-        say("There is none yet. Next: [bold]saccade webhooks add https://…[/]")
+    with Workspace.find(workspace_path) as workspace:
+        webhooks = workspace.webhooks.list()
+    if as_json:
+        print_json([asdict(webhook) for webhook in webhooks])
+    elif not webhooks:
+        print_message("There are no webhooks yet. Next: [bold]saccade webhooks add https://…[/]")
     else:
-        rows = [[one.id, one.url, _state(one), one.waiting, ", ".join(one.events)] for one in hooks]
-        print_table(["Webhook", "Address", "State", "Waiting", "Events"], rows)
+        rows = [
+            [webhook.id, webhook.url, _state(webhook), webhook.waiting, ", ".join(webhook.events)]
+            for webhook in webhooks
+        ]
+        print_table(["Webhook", "URL", "State", "Pending", "Events"], rows)
 
 
-def _state(one: Webhook) -> str:
-    if not one.is_on:
-        return one.trouble or "off"
-    return "on" if one.failing_since is None else f"fails since {one.failing_since:%Y-%m-%d %H:%M} UTC"
+def _state(webhook: Webhook) -> str:
+    if not webhook.is_on:
+        return f"disabled: {webhook.trouble}" if webhook.trouble else "disabled"
+    if webhook.failing_since is not None:
+        return f"failing since {webhook.failing_since:%Y-%m-%d %H:%M} UTC"
+    return "enabled"
 
 
-@webhooks.command("add")
+@app.command("add")
 def add(
-    url: Annotated[str, typer.Argument(help="Where events are sent to, https://….", show_default=False)],
+    url: Annotated[str, typer.Argument(help="URL that receives the events, https://….", show_default=False)],
     event: EventOption = None,
     private_network: PrivateOption = False,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Tell an address of events, of all where none is named; the secret is shown once."""
+    """Create a webhook; its signing secret is shown only once."""
     from dataclasses import asdict
 
-    from saccade.app.webhooks.webhooks import add_webhook
-    from saccade.cli.console import print_json, say
+    from saccade.app.webhooks.webhooks import create_webhook
+    from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        made, secret = add_webhook(found, url, event, private=private_network)
-    if json:
-        print_json(asdict(made) | {"secret": secret})
+    with Workspace.find(workspace_path) as workspace:
+        webhook, secret = create_webhook(workspace, url, event, allow_private=private_network)
+    if as_json:
+        print_json(asdict(webhook) | {"secret": secret})
     else:
-        say(f"The webhook {made.id} is on. This is its secret, which is not shown again:")
+        print_message(f"Created webhook {webhook.id}. Its signing secret, which is not shown again:")
         typer.echo(secret)
 
 
-@webhooks.command("set")
+@app.command("set")
 def set_(
-    webhook: Which,
-    url: Annotated[str | None, typer.Option(help="Another address.", show_default=False)] = None,
+    webhook: WebhookArgument,
+    url: Annotated[str | None, typer.Option(help="New URL.", show_default=False)] = None,
     event: EventOption = None,
     on: Annotated[
-        bool | None, typer.Option("--on/--off", help="Switch it on or off; off, what waits is not sent.")
+        bool | None, typer.Option("--on/--off", help="Enable or disable it. Disabling discards pending deliveries.")
     ] = None,
     private_network: PrivateOption = False,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Change what is given of a webhook."""
+    """Change the URL, the events or the state of a webhook."""
     from dataclasses import asdict
 
-    from saccade.app.webhooks.webhooks import change_webhook
-    from saccade.cli.console import print_json, say
+    from saccade.app.webhooks.webhooks import update_webhook
+    from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        changed = change_webhook(found, webhook, url=url, events=event, is_on=on, private=private_network)
-    if json:
-        print_json(asdict(changed))
+    with Workspace.find(workspace_path) as workspace:
+        updated = update_webhook(workspace, webhook, url=url, events=event, enabled=on, allow_private=private_network)
+    if as_json:
+        print_json(asdict(updated))
     else:
-        say(f"The webhook {changed.id} is {_state(changed)}.")
+        print_message(f"Webhook {updated.id}: {_state(updated)}.")
 
 
-@webhooks.command("rm")
-def rm(webhook: Which, workspace: WorkspaceOption = None) -> None:
-    """Let a webhook go, with the list of what it was told."""
-    from saccade.cli.console import say
+@app.command("rm")
+def remove(webhook: WebhookArgument, workspace_path: WorkspaceOption = None) -> None:
+    """Delete a webhook and its deliveries."""
+    from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        found.webhooks.remove(webhook)
-    say("It is told nothing any more.")
+    with Workspace.find(workspace_path) as workspace:
+        workspace.webhooks.remove(webhook)
+    print_message(f"Webhook {webhook} is deleted.")
 
 
-@webhooks.command("renew")
-def renew(webhook: Which, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """Make another secret, which is shown once; for a day what is sent is signed with the one before, too."""
+@app.command("renew")
+def rotate_secret(
+    webhook: WebhookArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False
+) -> None:
+    """Create a new signing secret, shown only once. For a day, events are signed with the previous one as well."""
     from dataclasses import asdict
 
     from saccade.cli.console import print_json
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        made, secret = found.webhooks.renew(webhook)
-    if json:
-        print_json(asdict(made) | {"secret": secret})
+    with Workspace.find(workspace_path) as workspace:
+        updated, secret = workspace.webhooks.rotate_secret(webhook)
+    if as_json:
+        print_json(asdict(updated) | {"secret": secret})
     else:
         typer.echo(secret)
 
 
-@webhooks.command("test")
-def try_(
-    webhook: Which,
-    seconds: Annotated[int, typer.Option(min=0, help="For how long to wait until a worker has sent it.")] = 30,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+@app.command("test")
+def send_ping(
+    webhook: WebhookArgument,
+    seconds: Annotated[int, typer.Option(min=0, help="Seconds to wait for a worker to deliver it.")] = 30,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Send a ping, which says nothing, and tell how it went; a worker or a server has to run."""
+    """Send a ping event and show the result; a worker or a server must be running."""
     from dataclasses import asdict
 
-    from saccade.app.webhooks.webhooks import try_webhook
-    from saccade.cli.console import print_json, say
+    from saccade.app.webhooks.webhooks import send_test
+    from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        sent = try_webhook(found, webhook, seconds)
-    if json:
-        print_json(asdict(sent))
+    with Workspace.find(workspace_path) as workspace:
+        delivery = send_test(workspace, webhook, seconds)
+    if as_json:
+        print_json(asdict(delivery))
     else:
-        say(f"It was accepted: {sent.status}, after {sent.took} ms.")
+        print_message(f"Delivered: status {delivery.status} after {delivery.took} ms.")
 
 
-@webhooks.command("deliveries")
-def deliveries(
-    webhook: Which,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+@app.command("deliveries")
+def list_deliveries(
+    webhook: WebhookArgument,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of deliveries.")] = 50,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """What a webhook was told and will be, the newest first."""
+    """List the deliveries of a webhook, newest first."""
     from dataclasses import asdict
 
-    from saccade.cli.console import print_json, print_table, say
+    from saccade.cli.console import print_json, print_message, print_table
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        told = found.webhooks.deliveries(webhook, limit=limit)
-    if json:
-        print_json([asdict(one) for one in told])
-    elif not told:
-        say("It was told nothing yet. Try it: [bold]saccade webhooks test[/]")
+    with Workspace.find(workspace_path) as workspace:
+        deliveries = workspace.webhooks.list_deliveries(webhook, limit=limit)
+    if as_json:
+        print_json([asdict(delivery) for delivery in deliveries])
+    elif not deliveries:
+        print_message("No deliveries yet. Send a test event: [bold]saccade webhooks test[/]")
     else:
         rows = [
-            [one.id, f"{one.created:%Y-%m-%d %H:%M:%S}", one.event, one.state, one.attempts, one.status, one.error]
-            for one in told
+            [
+                delivery.id,
+                f"{delivery.created:%Y-%m-%d %H:%M:%S}",
+                delivery.event,
+                delivery.state,
+                delivery.attempts,
+                delivery.status,
+                delivery.error,
+            ]
+            for delivery in deliveries
         ]
-        print_table(["Delivery", "When", "Event", "State", "Attempts", "Answer", "What was wrong"], rows)
+        print_table(["Delivery", "Created", "Event", "State", "Attempts", "Status", "Error"], rows)
 
 
-@webhooks.command("again")
-def again(
-    webhook: Which,
-    delivery: Annotated[str | None, typer.Argument(help="The id of a delivery.", show_default=False)] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="All that was given up, in order, in its place.")] = False,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+@app.command("again")
+def redeliver(
+    webhook: WebhookArgument,
+    delivery: Annotated[str | None, typer.Argument(help="Id of the delivery.", show_default=False)] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All failed deliveries, in their original order.")] = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Send a delivery once more, under the same id, or all that were given up."""
+    """Queue a delivery again, with the same id, or all failed ones."""
     from dataclasses import asdict
 
-    from saccade.cli.console import print_json, say
+    from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
     if failed == (delivery is not None):
-        raise typer.BadParameter("Name a delivery, or say --failed.")
-    with Workspace.find(workspace) as found:
+        raise typer.BadParameter("Specify either a delivery or --failed.")
+    with Workspace.find(workspace_path) as workspace:
         if delivery is None:
-            count = found.webhooks.again_failed(webhook)
-            if json:
+            count = workspace.webhooks.redeliver_failed(webhook)
+            if as_json:
                 print_json({"count": count})
             else:
-                say(f"{count} that failed wait for a worker.")
+                print_message(f"{count} failed deliveries are queued again.")
             return
-        left = found.webhooks.again(webhook, delivery)
-    if json:
-        print_json(asdict(left))
+        queued = workspace.webhooks.redeliver(webhook, delivery)
+    if as_json:
+        print_json(asdict(queued))
     else:
-        say(f"The delivery {left.id} waits for a worker.")
+        print_message(f"Delivery {queued.id} is queued again.")

@@ -1,4 +1,4 @@
-"""``saccade worker``."""
+"""``saccade worker``: run background jobs."""
 
 from __future__ import annotations
 
@@ -14,37 +14,39 @@ def register(app: typer.Typer) -> None:
 
 
 def worker(
-    at_once: Annotated[int, typer.Option(min=1, max=64, help="How many jobs it does at the same time.")] = 1,
+    at_once: Annotated[int, typer.Option(min=1, max=64, help="Number of jobs to run concurrently.")] = 1,
     memory: Annotated[
-        int | None, typer.Option(min=64, help="MiB that a job may take.", show_default="as much as there is")
+        int | None, typer.Option(min=64, help="Memory limit of a job in MiB.", show_default="no limit")
     ] = None,
     private_network: PrivateWebhooksOption = False,
-    until_input_ends: Annotated[bool, typer.Option(help="End with the program that started it.")] = False,
-    workspace: WorkspaceOption = None,
+    until_input_ends: Annotated[
+        bool, typer.Option(help="Stop when standard input closes, which is when the parent process ends.")
+    ] = False,
+    workspace_path: WorkspaceOption = None,
 ) -> None:
-    """Do the jobs that people leave to the server, until Ctrl-C; `saccade serve` starts one of its own.
+    """Run background jobs and deliver webhooks until Ctrl-C. `saccade serve` starts a worker of its own.
 
-    More of them may run, on other machines too where the workspace is reached from there. A job whose worker dies is
-    taken up by another one. It also sends to webhooks what they are to be told.
+    Several workers can run, also on other machines that can access the workspace. If a worker dies, another one takes
+    over its jobs.
     """
     import signal
     import sys
     import threading
 
     from saccade.app.jobs.worker import Worker
-    from saccade.store.io.process import wait_for_end
+    from saccade.store.io.process import wait_for_eof
     from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace) as found:
-        limit = None if memory is None else memory << 20
-        made = Worker(found, at_once=at_once, memory=limit, private=private_network)
-        signal.signal(signal.SIGTERM, made.stop)
-        signal.signal(signal.SIGINT, made.stop)
+    with Workspace.find(workspace_path) as workspace:
+        limit_bytes = None if memory is None else memory << 20
+        process = Worker(workspace, concurrency=at_once, memory=limit_bytes, allow_private=private_network)
+        signal.signal(signal.SIGTERM, process.stop)
+        signal.signal(signal.SIGINT, process.stop)
         if until_input_ends:
 
-            def watch() -> None:
-                wait_for_end(sys.stdin.fileno())
-                made.stop()
+            def stop_at_eof() -> None:
+                wait_for_eof(sys.stdin.fileno())
+                process.stop()
 
-            threading.Thread(target=watch, daemon=True).start()
-        made.run()
+            threading.Thread(target=stop_at_eof, daemon=True).start()
+        process.run()

@@ -1,4 +1,4 @@
-"""Masks to polygons: rings that follow the borders of pixels."""
+"""Contour tracing: masks to polygons whose rings follow pixel borders."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from saccade.core.objects import Mask, Polygon, Ring
 
 
 def mask_to_polygon(mask: Mask) -> Polygon:
-    """The polygon whose rings run along the borders of the mask's pixels: its area is the number of pixels.
+    """Trace a mask to a polygon along pixel borders; its area is the number of pixels.
 
-    One part for each group of pixels that touch by a side or a corner, with a hole for each group of
-    background pixels inside it that touch by a side (so that the polygon gives the same mask again, exactly). Outer
-    rings run clockwise on the screen, holes the other way; a ring may touch itself at a corner. A mask without pixels
-    raises InvalidValueError.
+    Each 8-connected component becomes a part, and each 4-connected background region inside it a hole, so that
+    rasterising the polygon gives exactly the same mask. Outer rings run clockwise on screen, holes counter-clockwise;
+    a ring may touch itself at a corner.
+
+    Raises:
+        InvalidValueError: the mask is empty.
     """
     left, top, right, bottom = (int(side) for side in mask.bounds_xyxy())
     if right <= left:
-        raise InvalidValueError("A mask without pixels cannot become a polygon.", hint="Drop the object instead.")
+        raise InvalidValueError("An empty mask cannot become a polygon.", hint="Drop the object instead.")
     pixels = mask_window(mask, (left, top, right, bottom))
     _, components = cv2.connectedComponents(pixels.astype(np.uint8), connectivity=8)
     parts: dict[int, list[Ring]] = {}
@@ -42,12 +44,12 @@ def mask_to_polygon(mask: Mask) -> Polygon:
 
 class _Traced(NamedTuple):
     points: list[tuple[int, int]]
-    pixel_yx: tuple[int, int]  # a pixel of the object that the ring borders on
+    pixel_yx: tuple[int, int]  # a foreground pixel adjacent to the ring
     is_hole: bool
 
 
 class _Segments(NamedTuple):
-    """Straight pieces of border along one axis: line and start and end on it, with the object on the right hand."""
+    """Straight border segments along one axis: line, start and end, with the foreground on the right-hand side."""
 
     line: IntArray
     start: IntArray
@@ -55,33 +57,38 @@ class _Segments(NamedTuple):
 
 
 def _trace(pixels: BoolArray) -> list[_Traced]:
-    """Follow the border from segment to segment; levels and uprights alternate, so that every point is a corner."""
-    levels = _segments(pixels)
-    # In the transposed image left and right hand are exchanged, so uprights are found in it and turned round.
-    mirrored = _segments(pixels.T)
-    uprights = _Segments(mirrored.line, mirrored.end, mirrored.start)
-    to_upright, to_level = _links(levels, uprights, pixels.shape)
-    signed = (levels.line * (levels.start - levels.end)).tolist()
-    xs, next_xs, ys = levels.start.tolist(), levels.end.tolist(), levels.line.tolist()
-    seen = [False] * len(ys)
+    """Follow the borders; horizontal and vertical segments alternate, so that every point is a corner."""
+    horizontals = _segments(pixels)
+    # Transposing swaps left and right, so the vertical segments of the transposed image must be reversed.
+    transposed = _segments(pixels.T)
+    verticals = _Segments(transposed.line, transposed.end, transposed.start)
+    to_vertical, to_horizontal = _links(horizontals, verticals, pixels.shape)
+    signed_areas = (horizontals.line * (horizontals.start - horizontals.end)).tolist()
+    xs = horizontals.start.tolist()
+    next_xs = horizontals.end.tolist()
+    ys = horizontals.line.tolist()
+    visited = [False] * len(ys)
     rings = []
     for first in range(len(ys)):
         points: list[tuple[int, int]] = []
-        area, level = 0, first
-        while not seen[level]:
-            seen[level] = True
-            points += [(xs[level], ys[level]), (next_xs[level], ys[level])]
-            area += signed[level]
-            level = to_level[to_upright[level]]
+        area = 0
+        index = first
+        while not visited[index]:
+            visited[index] = True
+            points += [(xs[index], ys[index]), (next_xs[index], ys[index])]
+            area += signed_areas[index]
+            index = to_horizontal[to_vertical[index]]
         if points:
-            x, next_x, y = xs[first], next_xs[first], ys[first]
+            x = xs[first]
+            next_x = next_xs[first]
+            y = ys[first]
             pixel = (y, x) if next_x > x else (y - 1, next_x)
             rings.append(_Traced(points, pixel, area < 0))
     return rings
 
 
 def _segments(pixels: BoolArray) -> _Segments:
-    """The horizontal pieces of border: rightwards where the object lies below, leftwards where it lies above."""
+    """Return the horizontal border segments: rightwards above the foreground, leftwards below it."""
     height, width = pixels.shape
     rows = np.zeros((height + 2, width), dtype=np.int8)
     rows[1:-1] = pixels
@@ -94,34 +101,36 @@ def _segments(pixels: BoolArray) -> _Segments:
 
 
 def _runs(flags: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Row, start and end of each run of true elements in a row; the outer columns of ``flags`` are false."""
+    """Return row, start and end of each run of true elements; the outer columns of ``flags`` must be false."""
     changes = np.diff(flags.astype(np.int8), axis=1)
     row, start = np.nonzero(changes == 1)
     return row, start, np.nonzero(changes == -1)[1]
 
 
-def _links(levels: _Segments, uprights: _Segments, shape: tuple[int, ...]) -> tuple[list[int], list[int]]:
-    """For each level the upright that follows it, and for each upright the level.
+def _links(horizontals: _Segments, verticals: _Segments, shape: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """Return for each horizontal segment the vertical one that follows it, and vice versa.
 
-    Where two pixels touch at a corner two pieces go on from one point: turning to the left keeps the pixels together.
+    Where two pixels touch only at a corner, two segments start at the same point: turning left keeps the pixels in
+    one component.
     """
     stride = shape[1] + 1
-    rightwards, downwards = levels.end > levels.start, uprights.end > uprights.start
-    level_start, level_end = (levels.line * stride + x for x in (levels.start, levels.end))
-    upright_start, upright_end = (y * stride + uprights.line for y in (uprights.start, uprights.end))
-    # To the left of rightwards is upwards, of leftwards downwards, of downwards rightwards, of upwards leftwards.
-    to_upright = _follow(level_end, ~rightwards, upright_start, downwards)
-    to_level = _follow(upright_end, downwards, level_start, rightwards)
-    return to_upright, to_level
+    rightwards = horizontals.end > horizontals.start
+    downwards = verticals.end > verticals.start
+    horizontal_start, horizontal_end = (horizontals.line * stride + x for x in (horizontals.start, horizontals.end))
+    vertical_start, vertical_end = (y * stride + verticals.line for y in (verticals.start, verticals.end))
+    # A left turn leads from right to up, from left to down, from down to right and from up to left.
+    to_vertical = _follow(horizontal_end, ~rightwards, vertical_start, downwards)
+    to_horizontal = _follow(vertical_end, downwards, horizontal_start, rightwards)
+    return to_vertical, to_horizontal
 
 
-def _follow(ends: IntArray, wanted: BoolArray, starts: IntArray, directions: BoolArray) -> list[int]:
-    """The index of the piece that starts where each piece ends, of the wanted direction where there is a choice."""
+def _follow(ends: IntArray, preferred: BoolArray, starts: IntArray, directions: BoolArray) -> list[int]:
+    """Return for each segment the one that starts at its end, in the preferred direction if there are two."""
     keys = starts * 2 + directions
     order = np.argsort(keys)
     keys = keys[order]
-    target = ends * 2 + wanted
-    found = np.minimum(np.searchsorted(keys, target), len(keys) - 1)
-    other = np.searchsorted(keys, target ^ 1)
-    index: list[int] = order[np.where(keys[found] == target, found, np.minimum(other, len(keys) - 1))].tolist()
+    target = ends * 2 + preferred
+    position = np.minimum(np.searchsorted(keys, target), len(keys) - 1)
+    alternative = np.minimum(np.searchsorted(keys, target ^ 1), len(keys) - 1)
+    index: list[int] = order[np.where(keys[position] == target, position, alternative)].tolist()
     return index

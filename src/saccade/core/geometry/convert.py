@@ -1,10 +1,10 @@
-"""One type of geometry to another, with word on whether anything was lost."""
+"""Conversion between geometry types, which also reports whether it was exact."""
 
 from __future__ import annotations
 
 import math
 
-from saccade.core.errors import InvalidValueError, nearest
+from saccade.core.errors import InvalidValueError, suggest
 from saccade.core.geometry.contours import mask_to_polygon
 from saccade.core.geometry.masks import resize_frame
 from saccade.core.geometry.rasterize import polygon_to_mask
@@ -24,8 +24,8 @@ from saccade.core.objects import (
 )
 
 ELLIPSE_POINTS = 64
-"""How many points an ellipse gets as a polygon: 0.16 % of its area is lost."""
-_ROUNDING = 1e-9
+"""Number of points of the polygon for an ellipse; it loses 0.16 % of the area."""
+_TOLERANCE = 1e-9
 
 
 def convert(
@@ -35,75 +35,88 @@ def convert(
     *,
     ellipse_points: int = ELLIPSE_POINTS,
 ) -> tuple[Geometry, bool]:
-    """A geometry as another type, and whether the new one covers exactly the same.
+    """Convert a geometry to another type.
 
-    box: the bounds, of any type. rotated_box: the smallest around any type (an ellipse gets the one along its axes).
-    polygon: of box, rotated box, mask, and ellipse (inscribed, ``ellipse_points`` points). mask: of box, rotated box,
-    polygon and ellipse, the pixels of an image of ``size_wh`` whose centre lies inside; a small thing may hold none.
-    A geometry that is of that type already comes back as it is, but a mask is cut or filled up to ``size_wh``.
+    - box: the bounds of any type;
+    - rotated_box: the smallest one around any type (for an ellipse, the one along its axes);
+    - polygon: from a box, rotated box, mask or ellipse (inscribed);
+    - mask: from a box, rotated box, polygon or ellipse, the pixels whose centre is inside; may be empty if the
+      geometry is small.
+
+    A geometry that has the target type already is returned unchanged, except that a mask is cropped or padded.
+
+    Args:
+        geometry: the geometry.
+        target_type: name of the target type.
+        size_wh: size of the image in pixels; required for masks.
+        ellipse_points: number of points of the polygon for an ellipse.
+
+    Returns:
+        The converted geometry, and whether it covers exactly the same region.
 
     Raises:
-        InvalidValueError: no such type; a type that cannot become it (points a mask); a thing without extent; a
-            mask is wanted and ``size_wh`` is not given.
+        InvalidValueError: unknown target type, impossible conversion (such as points to mask), a geometry without
+            extent, or a mask without ``size_wh``.
     """
     if target_type not in GEOMETRY_TYPES:
-        raise InvalidValueError(f"There is no geometry '{target_type}'.", hint=nearest(target_type, GEOMETRY_TYPES))
+        raise InvalidValueError(f"There is no geometry '{target_type}'.", hint=suggest(target_type, GEOMETRY_TYPES))
     if target_type == "mask":
         return _to_mask(geometry, size_wh, ellipse_points)
     if target_type == geometry.type:
         return geometry, True
-    made: Geometry
+    converted: Geometry
     if target_type == "box":
-        made = _to_box(geometry)
+        converted = _to_box(geometry)
     elif target_type == "rotated_box":
-        made = _to_rotated_box(geometry)
+        converted = _to_rotated_box(geometry)
     elif target_type == "polygon":
-        made = _to_polygon(geometry, ellipse_points)
+        converted = _to_polygon(geometry, ellipse_points)
     else:
         raise _impossible(geometry, target_type)
-    return made, _same_region(geometry, made)
+    return converted, _is_same_region(geometry, converted)
 
 
 def ellipse_to_polygon(ellipse: Ellipse, count: int = ELLIPSE_POINTS) -> Polygon:
-    """A polygon of ``count`` points on an ellipse, clockwise on the screen from the end of its first axis."""
-    cos, sin = math.cos(math.radians(ellipse.angle)), math.sin(math.radians(ellipse.angle))
+    """Return a polygon of ``count`` points on an ellipse, clockwise on screen from the end of its first axis."""
+    cos = math.cos(math.radians(ellipse.angle))
+    sin = math.sin(math.radians(ellipse.angle))
     steps = (2 * math.pi * index / count for index in range(count))
     local = [(ellipse.rx * math.cos(step), ellipse.ry * math.sin(step)) for step in steps]
     return Polygon.simple((ellipse.cx + u * cos - v * sin, ellipse.cy + u * sin + v * cos) for u, v in local)
 
 
 def _impossible(geometry: Geometry, target_type: str, why: str = "") -> InvalidValueError:
-    return InvalidValueError(f"A geometry of type {geometry.type} cannot become one of type {target_type}{why}.")
+    return InvalidValueError(f"A {geometry.type} cannot be converted to a {target_type}{why}.")
 
 
 def _to_box(geometry: Geometry) -> Box:
     box = Box(*geometry.bounds_xyxy())
-    _need_extent(geometry, box)
+    _require_extent(geometry, box)
     return box
 
 
 def _to_rotated_box(geometry: Geometry) -> RotatedBox:
-    made: RotatedBox
+    box: RotatedBox
     match geometry:
         case Box():
             x1, y1, x2, y2 = geometry.bounds_xyxy()
-            made = RotatedBox((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, 0.0)
+            box = RotatedBox((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, 0.0)
         case Ellipse():
-            made = RotatedBox(geometry.cx, geometry.cy, 2 * geometry.rx, 2 * geometry.ry, geometry.angle)
+            box = RotatedBox(geometry.cx, geometry.cy, 2 * geometry.rx, 2 * geometry.ry, geometry.angle)
         case RotatedBox():
-            made = geometry
+            box = geometry
         case _:
-            made = min_area_rotated_box(_outline(geometry))
-            _need_extent(geometry, made)
-    return made
+            box = min_area_rotated_box(_outline(geometry))
+            _require_extent(geometry, box)
+    return box
 
 
 def _outline(geometry: Mask | Polygon | Polyline | Points | Keypoints) -> Ring:
-    """Points with the same convex hull as the geometry."""
+    """Return points with the same convex hull as the geometry."""
     match geometry:
         case Mask():
             if not geometry.area():
-                raise _impossible(geometry, "rotated_box", ", as it has no pixel")
+                raise _impossible(geometry, "rotated_box", ": it is empty")
             return _outline(mask_to_polygon(geometry))
         case Polygon():
             return tuple(point for outer, *_ in geometry.parts for point in outer)
@@ -115,10 +128,10 @@ def _outline(geometry: Mask | Polygon | Polyline | Points | Keypoints) -> Ring:
             return ((x1, y1), (x2, y1), (x2, y2), (x1, y2)) if geometry.box or not shown else shown
 
 
-def _need_extent(geometry: Geometry, made: Box | RotatedBox) -> None:
-    """Bounds without area are as good as a thin box, but not for things that never had one."""
-    if not made.area() and isinstance(geometry, Points | Polyline | Keypoints | Mask):
-        raise _impossible(geometry, made.type, ", as it has no extent")
+def _require_extent(geometry: Geometry, box: Box | RotatedBox) -> None:
+    # A region may degenerate to a box without area, but points and lines have no box worth keeping then.
+    if not box.area() and isinstance(geometry, Points | Polyline | Keypoints | Mask):
+        raise _impossible(geometry, box.type, ": it has no extent")
 
 
 def _to_polygon(geometry: Geometry, ellipse_points: int) -> Polygon:
@@ -132,7 +145,7 @@ def _to_polygon(geometry: Geometry, ellipse_points: int) -> Polygon:
             return ellipse_to_polygon(geometry, ellipse_points)
         case Mask():
             if not geometry.area():
-                raise _impossible(geometry, "polygon", ", as it has no pixel")
+                raise _impossible(geometry, "polygon", ": it is empty")
             return mask_to_polygon(geometry)
         case Polygon():
             return geometry
@@ -144,10 +157,10 @@ def _to_mask(geometry: Geometry, size_wh: tuple[int, int] | None, ellipse_points
     if isinstance(geometry, Points | Polyline | Keypoints):
         raise _impossible(geometry, "mask")
     if size_wh is None:
-        raise InvalidValueError(f"To turn a {geometry.type} into a mask the size of the image (size_wh) is needed.")
+        raise InvalidValueError(f"Converting a {geometry.type} to a mask requires the size of the image (size_wh).")
     if isinstance(geometry, Mask):
-        cut = resize_frame(geometry, size_wh)
-        return cut, cut.area() == geometry.area()
+        resized = resize_frame(geometry, size_wh)
+        return resized, resized.area() == geometry.area()
     polygon = _to_polygon(geometry, ellipse_points)
     mask = polygon_to_mask(polygon, size_wh)
     on_grid = all(_is_on_grid(ring) for part in polygon.parts for ring in part)
@@ -155,21 +168,21 @@ def _to_mask(geometry: Geometry, size_wh: tuple[int, int] | None, ellipse_points
 
 
 def _is_on_grid(ring: Ring) -> bool:
-    """Whether a ring runs along the borders of pixels."""
+    """Return whether a ring runs along pixel borders."""
     following = (*ring[1:], ring[0])
     straight = all(x1 == x2 or y1 == y2 for (x1, y1), (x2, y2) in zip(ring, following, strict=True))
     return straight and all(x.is_integer() and y.is_integer() for x, y in ring)
 
 
-def _same_region(geometry: Geometry, made: Geometry) -> bool:
-    """Whether ``made``, which encloses ``geometry`` or has its outline, covers nothing more."""
+def _is_same_region(geometry: Geometry, converted: Geometry) -> bool:
+    """Return whether ``converted``, which encloses ``geometry`` or has its outline, covers nothing more."""
     match geometry:
         case Box():
             return True
         case RotatedBox():
-            return isinstance(made, Polygon) or abs(math.remainder(geometry.angle, 90)) <= _ROUNDING
+            return isinstance(converted, Polygon) or abs(math.remainder(geometry.angle, 90)) <= _TOLERANCE
         case Polygon() | Mask():
             single = isinstance(geometry, Mask) or len(geometry.parts) == 1
-            return single and math.isclose(geometry.area(), made.area(), rel_tol=_ROUNDING, abs_tol=_ROUNDING)
+            return single and math.isclose(geometry.area(), converted.area(), rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
         case _:
             return False

@@ -1,4 +1,4 @@
-"""Objects that overlap so much that they are one."""
+"""Non-maximum suppression of objects by their bounding boxes."""
 
 from __future__ import annotations
 
@@ -10,35 +10,38 @@ from saccade.core.geometry.boxes import boxes_area, boxes_iou
 from saccade.core.objects import Object
 
 
-def without_overlap(
-    objects: Sequence[Object], most: float, *, measure: str = "iou", by_class: bool = True
+def non_max_suppression(
+    objects: Sequence[Object], max_overlap: float, *, measure: str = "iou", per_class: bool = True
 ) -> list[Object]:
-    """Non-maximum suppression by bounds: of objects that overlap more than ``most`` the best one stays.
+    """Drop every object that overlaps a better one by more than ``max_overlap``.
 
-    The best is that of the highest score, among those without one the largest. Their order stays.
+    A higher score is better; among objects without a score, a larger area. The remaining objects keep their order.
 
     Args:
-        measure: ``iou``, or ``smaller``: the intersection as a share of the smaller one's bounds.
-        by_class: objects of different classes do not suppress each other.
+        objects: the candidates; their axis-aligned bounds are compared.
+        max_overlap: the largest overlap that is tolerated, from 0 to 1.
+        measure: ``iou``, or ``smaller`` for the intersection as a share of the smaller box.
+        per_class: compare objects of the same class only.
     """
     if not objects:
         return []
-    boxes = np.array([one.geometry.bounds_xyxy() for one in objects])
+    boxes = np.array([obj.geometry.bounds_xyxy() for obj in objects])
     areas = boxes_area(boxes)
-    scores = np.array([-1.0 if one.score is None else one.score for one in objects])
+    scores = np.array([-1.0 if obj.score is None else obj.score for obj in objects])
+    # By descending score, then by descending area; objects without a score come last.
     order = np.lexsort((-areas, -scores))
-    classes = np.unique([one.class_name for one in objects], return_inverse=True)[1]
+    classes = np.unique([obj.class_name for obj in objects], return_inverse=True)[1]
     alive = np.ones(len(objects), bool)
-    for at in order.tolist():
-        if not alive[at]:
+    for best in order.tolist():
+        if not alive[best]:
             continue
-        rivals = np.flatnonzero(alive & ((classes == classes[at]) | (not by_class)))
-        rivals = rivals[rivals != at]
+        rivals = np.flatnonzero(alive & ((classes == classes[best]) | (not per_class)))
+        rivals = rivals[rivals != best]
         if not len(rivals):
             continue
-        shares = boxes_iou(boxes[at : at + 1], boxes[rivals])[0]
+        overlaps = boxes_iou(boxes[best : best + 1], boxes[rivals])[0]
         if measure == "smaller":
-            both = shares / (1 + shares) * (areas[at] + areas[rivals])
-            shares = both / np.maximum(np.minimum(areas[at], areas[rivals]), 1e-12)
-        alive[rivals[shares > most]] = False
-    return [one for one, stays in zip(objects, alive.tolist(), strict=True) if stays]
+            intersections = overlaps / (1 + overlaps) * (areas[best] + areas[rivals])
+            overlaps = intersections / np.maximum(np.minimum(areas[best], areas[rivals]), 1e-12)
+        alive[rivals[overlaps > max_overlap]] = False
+    return [obj for obj, is_alive in zip(objects, alive.tolist(), strict=True) if is_alive]

@@ -1,4 +1,4 @@
-"""Rings to masks: a pixel belongs to a ring when its centre lies inside, by the even-odd rule."""
+"""Rasterisation of rings to masks: a pixel is inside if its centre is, by the even-odd rule."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from saccade.core.objects import Mask, Polygon
 
 
 def polygon_to_mask(polygon: Polygon, size_wh: tuple[int, int]) -> Mask:
-    """The mask of the pixels whose centre lies inside the polygon, cut to the image.
+    """Rasterise a polygon: the pixels whose centre lies inside, clipped to the image.
 
-    Each part is its outer ring less its holes; parts are united. A centre that lies exactly on an edge belongs to
-    the thing to its right or below, so that polygons which share an edge share no pixel.
+    Each part is its outer ring minus its holes; the parts are united. A centre exactly on an edge belongs to the
+    polygon to the right of or below the edge, so that polygons that share an edge share no pixel.
     """
     parts = []
     for outer, *holes in polygon.parts:
@@ -25,17 +25,18 @@ def polygon_to_mask(polygon: Polygon, size_wh: tuple[int, int]) -> Mask:
 
 
 def ring_to_mask(ring_xy: npt.ArrayLike, size_wh: tuple[int, int]) -> Mask:
-    """The mask of the pixels whose centre lies inside a ring (N, 2), by the even-odd rule, cut to the image.
+    """Rasterise a ring (N, 2) by the even-odd rule, clipped to the image.
 
-    Walks the columns of pixel centres: each edge that crosses a column flips all pixels below the crossing. A column
-    is crossed an even number of times, so flips that fall below the image cancel out at the top of the next column.
+    Scans the columns of pixel centres: each edge that crosses a column flips all pixels below the crossing. A column
+    is crossed an even number of times, so flips below the image cancel out at the top of the next column.
     """
     width, height = size_wh
     points = as_rows("ring_to_mask", ring_xy, 2)
     following = np.roll(points, -1, axis=0)
-    # From left to right always: rounding must not differ between two rings that run along one edge both ways.
+    # Always from left to right: two rings that share an edge in opposite directions must round alike.
     backward = (points[:, 0] > following[:, 0])[:, None]
-    left, right = np.where(backward, following, points), np.where(backward, points, following)
+    left = np.where(backward, following, points)
+    right = np.where(backward, points, following)
     first, last = (np.clip(np.ceil(ends[:, 0] - 0.5), 0, width).astype(np.int64) for ends in (left, right))
     spans = last - first
     edge = np.repeat(np.arange(len(points)), spans)
@@ -45,5 +46,5 @@ def ring_to_mask(ring_xy: npt.ArrayLike, size_wh: tuple[int, int]) -> Mask:
     row = np.clip(np.ceil(crossing - 0.5), 0, height).astype(np.int64)
     positions, times = np.unique(column * height + row, return_counts=True)
     flips = positions[times % 2 == 1]
-    # An even number of flips at the very end of the image leaves none behind, an odd one a run of no length.
+    # Flips at the very end of the image would only add an empty run.
     return mask_from_changes(flips[flips < width * height], size_wh)

@@ -1,4 +1,4 @@
-"""Run-length coding of masks: counts in column-major order, beginning with background, and COCO's text for them."""
+"""Run-length encoding of masks in column-major order, starting with background, and COCO's compressed text."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from saccade.core.geometry.boxes import BoolArray
 from saccade.core.objects import Mask
 
 IntArray = npt.NDArray[np.int64]
-_LARGEST_DIGITS = 12  # 60 bits: more would overflow int64
+_MAX_DIGITS = 12  # 60 bits: more would overflow int64
 
 
 def mask_from_array(array: npt.ArrayLike) -> Mask:
-    """The mask of an array (H, W) whose true (non-zero) elements are the object's pixels."""
+    """Encode an array (H, W) whose non-zero elements are the object's pixels.
+
+    Raises:
+        InvalidValueError: the array is not two-dimensional.
+    """
     pixels = np.asarray(array).astype(np.bool_)
     if pixels.ndim != 2:
-        raise InvalidValueError(f"A mask is made of an array of shape (H, W), not {pixels.shape}.")
+        raise InvalidValueError(f"A mask needs an array of shape (H, W), not {pixels.shape}.")
     height, width = pixels.shape
     flat = pixels.ravel(order="F")
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
@@ -26,18 +30,18 @@ def mask_from_array(array: npt.ArrayLike) -> Mask:
 
 
 def mask_from_changes(changes: IntArray, size_wh: tuple[int, int]) -> Mask:
-    """The mask whose value changes at these ascending, column-major pixel positions, beginning with background."""
+    """Create a mask from the ascending column-major positions at which its value changes, starting with background."""
     width, height = size_wh
     return Mask(width, height, tuple(np.diff(changes, prepend=0, append=width * height).tolist()))
 
 
 def mask_to_array(mask: Mask) -> BoolArray:
-    """A boolean array (H, W) of a mask."""
+    """Decode a mask to a boolean array (H, W)."""
     return mask_window(mask, (0, 0, mask.width, mask.height))
 
 
 def mask_window(mask: Mask, window_xyxy: tuple[int, int, int, int]) -> BoolArray:
-    """A boolean array (H, W) of a window that lies inside the mask; only the window's columns are decoded."""
+    """Decode a window of a mask to a boolean array (H, W); only the window's columns are decoded."""
     left, top, right, bottom = window_xyxy
     size = (right - left) * mask.height
     ends = np.clip(np.cumsum(np.array(mask.counts, dtype=np.int64)) - left * mask.height, 0, size)
@@ -47,32 +51,33 @@ def mask_window(mask: Mask, window_xyxy: tuple[int, int, int, int]) -> BoolArray
 
 
 def mask_runs(mask: Mask) -> tuple[IntArray, IntArray]:
-    """The start and end (exclusive) of each run of the object's pixels, as positions in column-major order."""
+    """Return start and end (exclusive) of each foreground run as column-major positions."""
     ends = np.cumsum(np.array(mask.counts, dtype=np.int64))
     return ends[: 2 * (len(ends) // 2) : 2], ends[1::2]
 
 
 def mask_from_runs(starts: IntArray, ends: IntArray, size_wh: tuple[int, int]) -> Mask:
-    """The mask of ascending runs that do not overlap; runs that touch are joined."""
+    """Create a mask from ascending, non-overlapping runs; adjacent runs are joined."""
     return mask_from_changes(np.stack([starts, ends], axis=1).ravel(), size_wh)
 
 
 def counts_to_coco_string(counts: tuple[int, ...]) -> str:
-    """COCO's compressed text of run lengths, equal to that of pycocotools.
+    """Compress run lengths to COCO's text, byte-identical to pycocotools.
 
-    From the fourth on a count is written as its difference to the one before the last. Each number is cut into
-    groups of five bits, lowest first; bit 6 says that more follow, bit 5 of the last is the sign; 48 is added to make
+    From the fourth count on, the difference to the count two before is written. Each number is split into groups of
+    five bits, lowest first; bit 6 marks that more groups follow, bit 5 of the last group is the sign; adding 48 makes
     it ASCII.
     """
-    rest = np.array(counts, dtype=np.int64)
-    rest[3:] -= np.array(counts[1:-2], dtype=np.int64)
-    digits, used = [], []
-    more = np.ones(len(rest), dtype=np.bool_)
+    remaining = np.array(counts, dtype=np.int64)
+    remaining[3:] -= np.array(counts[1:-2], dtype=np.int64)
+    digits = []
+    used = []
+    more = np.ones(len(remaining), dtype=np.bool_)
     while more.any():
-        digit = rest & 0x1F
-        rest = rest >> 5
+        digit = remaining & 0x1F
+        remaining = remaining >> 5
         used.append(more)
-        more = more & (rest != np.where(digit & 0x10, -1, 0))
+        more = more & (remaining != np.where(digit & 0x10, -1, 0))
         digits.append((digit | np.where(more, 0x20, 0)) + 48)
     if not digits:
         return ""
@@ -81,20 +86,24 @@ def counts_to_coco_string(counts: tuple[int, ...]) -> str:
 
 
 def coco_string_to_counts(text: str | bytes) -> tuple[int, ...]:
-    """The run lengths of COCO's compressed text; a text that is not one raises InvalidValueError."""
+    """Decompress COCO's text to run lengths.
+
+    Raises:
+        InvalidValueError: the text is malformed.
+    """
     raw = text if isinstance(text, bytes) else text.encode()
     if not raw:
         return ()
     digits = np.frombuffer(raw, dtype=np.uint8).astype(np.int64) - 48
     last = (digits & 0x20) == 0
     if digits.min() < 0 or digits.max() > 0x3F or not last[-1]:
-        raise InvalidValueError(f"Not a compressed mask of COCO: {raw[:40]!r}.", hint="It may be cut off or damaged.")
+        raise InvalidValueError(f"Not a compressed COCO mask: {raw[:40]!r}.", hint="It may be truncated or damaged.")
     firsts = np.concatenate([[0], np.flatnonzero(last)[:-1] + 1])
-    place = np.arange(len(digits)) - np.repeat(firsts, np.diff(firsts, append=len(digits)))
-    if place.max() >= _LARGEST_DIGITS:
+    digit_index = np.arange(len(digits)) - np.repeat(firsts, np.diff(firsts, append=len(digits)))
+    if digit_index.max() >= _MAX_DIGITS:
         raise InvalidValueError(f"A count in the compressed mask {raw[:40]!r} is too large.")
-    numbers = np.add.reduceat((digits & 0x1F) << (5 * place), firsts)
-    numbers -= np.where(digits[last] & 0x10, 1 << (5 * (place[last] + 1)), 0)
+    numbers = np.add.reduceat((digits & 0x1F) << (5 * digit_index), firsts)
+    numbers -= np.where(digits[last] & 0x10, 1 << (5 * (digit_index[last] + 1)), 0)
     numbers[1::2] = np.cumsum(numbers[1::2])
     numbers[2::2] = np.cumsum(numbers[2::2])
     return tuple(numbers.tolist())

@@ -12,50 +12,65 @@ from saccade.core.geometry.boxes import BoolArray, FloatArray
 from saccade.core.geometry.rle import mask_from_runs, mask_window
 from saccade.core.objects import Box, Ellipse, Geometry, Keypoints, Mask, Points, Polygon, Polyline, Ring, RotatedBox
 
-_SQUARE = 1e-9  # two axes count as perpendicular when the cosine between them is smaller
+_MAX_COSINE = 1e-9  # axes with a smaller cosine between them count as perpendicular
 
 
 def transform_geometry(geometry: Geometry, matrix: npt.ArrayLike, size_wh: tuple[int, int] | None = None) -> Geometry:
-    """A geometry of the same type under an affine ``matrix`` (2, 3).
+    """Transform a geometry by an affine matrix; its type stays.
 
-    Polygon, polyline, points and keypoints are exact (which keypoint is the left one is not known here), so is an
-    ellipse (by the singular values of its axes). A box becomes the bounds of its turned corners. A rotated box is
-    exact where its sides stay perpendicular, as under shifts, turns, flips and even scaling; otherwise it becomes the
-    smallest rotated box around its corners. Angles come out in [-180, 180]. A mask is sampled at the nearest pixel
-    into an image of ``size_wh``, which no other type needs.
+    Polygons, polylines, points and ellipses are exact, keypoints too (left and right are not swapped by flips). A box
+    becomes the bounds of its transformed corners. A rotated box is exact if its sides stay perpendicular, as under
+    translation, rotation, flips and uniform scaling; otherwise it becomes the smallest rotated box around its corners.
+    Resulting angles are in [-180, 180]. A mask is resampled with nearest neighbours.
+
+    Args:
+        geometry: the geometry.
+        matrix: affine matrix (2, 3).
+        size_wh: size of the resulting image; required for masks only.
 
     Raises:
-        InvalidValueError: the matrix is not 2x3, finite and invertible, or a mask comes without ``size_wh``.
+        InvalidValueError: the matrix is not 2x3, finite and invertible, or ``size_wh`` is missing for a mask.
     """
     affine = _affine(matrix)
-    made: Geometry
+    transformed: Geometry
     match geometry:
         case Box():
-            made = _transform_box(geometry, affine)
+            transformed = _transform_box(geometry, affine)
         case RotatedBox():
-            made = _transform_rotated_box(geometry, affine)
+            transformed = _transform_rotated_box(geometry, affine)
         case Polygon():
-            made = Polygon(tuple(tuple(_transform_ring(ring, affine) for ring in part) for part in geometry.parts))
+            rings = (tuple(_transform_ring(ring, affine) for ring in part) for part in geometry.parts)
+            transformed = Polygon(tuple(rings))
         case Polyline() | Points():
-            made = type(geometry)(_transform_ring(geometry.points, affine))
+            transformed = type(geometry)(_transform_ring(geometry.points, affine))
         case Keypoints():
-            made = _transform_keypoints(geometry, affine)
+            transformed = _transform_keypoints(geometry, affine)
         case Ellipse():
-            made = _transform_ellipse(geometry, affine)
+            transformed = _transform_ellipse(geometry, affine)
         case Mask():
-            made = _transform_mask(geometry, affine, size_wh)
-    return made
+            transformed = _transform_mask(geometry, affine, size_wh)
+    return transformed
 
 
 def invert_matrix(matrix: npt.ArrayLike) -> FloatArray:
-    """The affine matrix (2, 3) that undoes another."""
+    """Return the inverse of an affine matrix (2, 3).
+
+    Raises:
+        InvalidValueError: the matrix is not 2x3, finite and invertible.
+    """
     affine = _affine(matrix)
     linear = np.linalg.inv(affine[:, :2]).astype(np.float64)
     return np.hstack([linear, -linear @ affine[:, 2:]])
 
 
 def flip_matrix(size_wh: tuple[int, int], *, horizontal: bool = False, vertical: bool = False) -> FloatArray:
-    """The affine matrix (2, 3) that mirrors an image left to right (``horizontal``), top to bottom, or both."""
+    """Return the affine matrix (2, 3) that flips an image.
+
+    Args:
+        size_wh: size of the image in pixels.
+        horizontal: flip left to right.
+        vertical: flip top to bottom.
+    """
     width, height = size_wh
     x = (-1.0, 0.0, float(width)) if horizontal else (1.0, 0.0, 0.0)
     y = (0.0, -1.0, float(height)) if vertical else (0.0, 1.0, 0.0)
@@ -70,8 +85,8 @@ def _affine(matrix: npt.ArrayLike) -> FloatArray:
 
 
 def _transform_ring(points: Ring, affine: FloatArray) -> Ring:
-    moved = np.array(points) @ affine[:, :2].T + affine[:, 2]
-    return tuple((x, y) for x, y in moved.tolist())
+    transformed = np.array(points) @ affine[:, :2].T + affine[:, 2]
+    return tuple((x, y) for x, y in transformed.tolist())
 
 
 def _transform_box(box: Box, affine: FloatArray) -> Box:
@@ -88,13 +103,14 @@ def _transform_keypoints(keypoints: Keypoints, affine: FloatArray) -> Keypoints:
 
 
 def _axes(angle: float, affine: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """What becomes of the two unit axes of a thing that is turned by ``angle``."""
-    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    """Transform the two unit axes of a shape that is rotated by ``angle``."""
+    cos = math.cos(math.radians(angle))
+    sin = math.sin(math.radians(angle))
     return affine[:, :2] @ np.array([cos, sin]), affine[:, :2] @ np.array([-sin, cos])
 
 
 def _are_perpendicular(u: FloatArray, v: FloatArray) -> bool:
-    return abs(float(u @ v)) <= _SQUARE * _length(u) * _length(v)
+    return abs(float(u @ v)) <= _MAX_COSINE * _length(u) * _length(v)
 
 
 def _length(vector: FloatArray) -> float:
@@ -105,12 +121,12 @@ def _angle(direction: FloatArray) -> float:
     return math.degrees(math.atan2(direction[1], direction[0]))
 
 
-def _turned(angle: float, affine: FloatArray, u: FloatArray) -> float:
-    """The angle of an axis that was at ``angle`` and is along ``u`` now; without rounding for shifts and flips."""
+def _transform_angle(angle: float, affine: FloatArray, u: FloatArray) -> float:
+    """Return the new angle of an axis that now points along ``u``, free of rounding for translations and flips."""
     (a, b, _), (c, d, _) = affine.tolist()
     if b == c == 0 and abs(a) == abs(d):
-        turned = angle if a * d > 0 else -angle
-        return math.remainder(turned + (180 if a < 0 else 0), 360)
+        mirrored = angle if a * d > 0 else -angle
+        return math.remainder(mirrored + (180 if a < 0 else 0), 360)
     return _angle(u)
 
 
@@ -118,7 +134,7 @@ def _transform_rotated_box(box: RotatedBox, affine: FloatArray) -> RotatedBox:
     ((cx, cy),) = _transform_ring(((box.cx, box.cy),), affine)
     u, v = _axes(box.angle, affine)
     if _are_perpendicular(u, v):
-        angle = _turned(box.angle, affine, u)
+        angle = _transform_angle(box.angle, affine, u)
         return RotatedBox(cx, cy, _length(u) * box.width, _length(v) * box.height, angle)
     return RotatedBox(cx, cy, *_around_parallelogram(u * box.width, v * box.height, u, v))
 
@@ -126,9 +142,9 @@ def _transform_rotated_box(box: RotatedBox, affine: FloatArray) -> RotatedBox:
 def _around_parallelogram(
     side: FloatArray, other: FloatArray, u: FloatArray, v: FloatArray
 ) -> tuple[float, float, float]:
-    """Width, height and angle of the smallest box around a parallelogram: it lies along the longer of its sides.
+    """Return width, height and angle of the smallest box around a parallelogram: it is aligned with the longer side.
 
-    ``u`` and ``v`` point along the sides also where these have no length.
+    ``u`` and ``v`` are the directions of the sides, needed if a side has length 0.
     """
     if _length(side) >= _length(other):
         along = u / _length(u)
@@ -144,16 +160,16 @@ def _transform_ellipse(ellipse: Ellipse, affine: FloatArray) -> Ellipse:
     ((cx, cy),) = _transform_ring(((ellipse.cx, ellipse.cy),), affine)
     u, v = _axes(ellipse.angle, affine)
     if _are_perpendicular(u, v):
-        angle = _turned(ellipse.angle, affine, u)
+        angle = _transform_angle(ellipse.angle, affine, u)
         return Ellipse(cx, cy, _length(u) * ellipse.rx, _length(v) * ellipse.ry, angle)
     directions, radii, _ = np.linalg.svd(np.stack([u * ellipse.rx, v * ellipse.ry], axis=1))
     return Ellipse(cx, cy, radii[0], radii[1], _angle(directions[:, 0]))
 
 
 def _transform_mask(mask: Mask, affine: FloatArray, size_wh: tuple[int, int] | None) -> Mask:
-    """Ask for each pixel centre of the result, within the bounds of what can be hit, which pixel it came from."""
+    """Resample by mapping each pixel centre of the result, within the target bounds, back to its source pixel."""
     if size_wh is None:
-        raise InvalidValueError("To transform a mask the size of the resulting image (size_wh) is needed.")
+        raise InvalidValueError("Transforming a mask requires the size of the resulting image (size_wh).")
     bounds = mask.bounds_xyxy()
     target = _transform_box(Box(*bounds), affine)
     limits = (*size_wh, *size_wh)
@@ -162,17 +178,19 @@ def _transform_mask(mask: Mask, affine: FloatArray, size_wh: tuple[int, int] | N
     x1, y1, x2, y2 = (int(side) for side in bounds)
     source = mask_window(mask, (x1, y1, x2, y2))
     (a, b, c), (d, e, f) = invert_matrix(affine).tolist()
-    x, y = np.arange(left, right) + 0.5, np.arange(top, bottom)[:, None] + 0.5
+    x = np.arange(left, right) + 0.5
+    y = np.arange(top, bottom)[:, None] + 0.5
     columns = np.floor(a * x + b * y + c).astype(np.int64) - x1
     rows = np.floor(d * x + e * y + f).astype(np.int64) - y1
-    hit = (columns >= 0) & (columns < x2 - x1) & (rows >= 0) & (rows < y2 - y1)
-    window = np.zeros(hit.shape, dtype=np.bool_)
-    window[hit] = source[rows[hit], columns[hit]]
-    return _mask_of_window(window, (left, top), size_wh)
+    inside = (columns >= 0) & (columns < x2 - x1) & (rows >= 0) & (rows < y2 - y1)
+    window = np.zeros(inside.shape, dtype=np.bool_)
+    window[inside] = source[rows[inside], columns[inside]]
+    return _mask_from_window(window, (left, top), size_wh)
 
 
-def _mask_of_window(window: BoolArray, left_top: tuple[int, int], size_wh: tuple[int, int]) -> Mask:
-    (left, top), height = left_top, size_wh[1]
+def _mask_from_window(window: BoolArray, left_top: tuple[int, int], size_wh: tuple[int, int]) -> Mask:
+    left, top = left_top
+    height = size_wh[1]
     steps = np.diff(window.T.astype(np.int8), axis=1, prepend=0, append=0)
     columns, starts = np.nonzero(steps == 1)
     ends = np.nonzero(steps == -1)[1]

@@ -15,12 +15,16 @@ __all__ = ["Node", "columns_of", "evaluate", "parse_query", "parse_value", "pred
 
 
 def predicate(text: str, schema: Schema) -> Callable[[Item], bool]:
-    """A function that says whether an item satisfies a query; QueryError where the query is wrong."""
+    """Return a function that tests whether an item satisfies a query.
+
+    Raises:
+        QueryError: the query is invalid.
+    """
     node = parse_query(text, schema)
     return lambda item: bool(evaluate(node, item))
 
 
 def columns_of(node: Node) -> frozenset[str]:
-    """The names of the columns that an expression reads."""
-    users = (nodes.ColumnValue, nodes.MediaField, nodes.Aggregate)
-    return frozenset(each.column.name for each in walk(node) if isinstance(each, users))
+    """Return the names of the columns that an expression reads."""
+    column_nodes = (nodes.ColumnValue, nodes.MediaField, nodes.Aggregate)
+    return frozenset(child.column.name for child in walk(node) if isinstance(child, column_nodes))

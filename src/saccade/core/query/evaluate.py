@@ -1,4 +1,4 @@
-"""A query asked of items in memory, one by one: what the language means, in plain Python."""
+"""Evaluates a query on one item in plain Python; the reference semantics of the query language."""
 
 from __future__ import annotations
 
@@ -20,43 +20,52 @@ _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_JSON_TYPES: Mapping[Type, tuple[type, ...]] = {Type.NUMBER: (int, float), Type.TEXT: (str,), Type.TRUTH: (bool,)}
+_JSON_TYPES: Mapping[Type, tuple[type, ...]] = {Type.NUMBER: (int, float), Type.TEXT: (str,), Type.BOOLEAN: (bool,)}
 
 
-def evaluate(node: Node, item: Item, thing: Object | None = None) -> Any:
-    """The value of an expression for an item (and an object of it): float, str, bool, or None where it is missing."""
-    return _EVALUATE[type(node)](node, item, thing)
+def evaluate(node: Node, item: Item, obj: Object | None = None) -> Any:
+    """Evaluate an expression.
+
+    Args:
+        node: the expression.
+        item: the item to evaluate it on.
+        obj: the current object, inside an aggregate.
+
+    Returns:
+        A float, str or bool, or None if the value is missing.
+    """
+    return _EVALUATE[type(node)](node, item, obj)
 
 
-def _column(node: nodes.ColumnValue, item: Item, thing: Object | None) -> Any:
+def _column(node: nodes.ColumnValue, item: Item, obj: Object | None) -> Any:
     value = item.values.get(node.column.name)
     return _number(value) if node.type is Type.NUMBER else value
 
 
-def _media_field(node: nodes.MediaField, item: Item, thing: Object | None) -> Any:
+def _media_field(node: nodes.MediaField, item: Item, obj: Object | None) -> Any:
     ref = item.values.get(node.column.name)
     value = None if ref is None else getattr(ref, node.field)
     return _number(value) if node.type is Type.NUMBER else value
 
 
-def _object_field(node: nodes.ObjectField, item: Item, thing: Object | None) -> Any:
-    assert thing is not None
+def _object_field(node: nodes.ObjectField, item: Item, obj: Object | None) -> Any:
+    assert obj is not None
     match node.field:
         case "class":
-            return thing.class_name
+            return obj.class_name
         case "id" | "track" | "attributes":
-            return getattr(thing, node.field)
+            return getattr(obj, node.field)
         case "score":
-            return _number(thing.score)
+            return _number(obj.score)
         case "type":
-            return thing.geometry.type
+            return obj.geometry.type
         case "area":
-            return _number(thing.geometry.area())
+            return _number(obj.geometry.area())
         case _:
-            return _number(_place(node.field, *thing.geometry.bounds_xyxy()))
+            return _number(_bounds_field(node.field, *obj.geometry.bounds_xyxy()))
 
 
-def _place(field: str, x1: float, y1: float, x2: float, y2: float) -> float:
+def _bounds_field(field: str, x1: float, y1: float, x2: float, y2: float) -> float:
     return {
         "x1": x1,
         "y1": y1,
@@ -69,56 +78,59 @@ def _place(field: str, x1: float, y1: float, x2: float, y2: float) -> float:
     }[field]
 
 
-def _json_part(node: nodes.JsonPart, item: Item, thing: Object | None) -> Any:
-    whole: Any = evaluate(node.of, item, thing)
+def _json_get(node: nodes.JsonGet, item: Item, obj: Object | None) -> Any:
+    container: Any = evaluate(node.operand, item, obj)
     if isinstance(node.step, str):
-        return whole.get(node.step) if isinstance(whole, Mapping) else None
-    inside = isinstance(whole, list | tuple) and -len(whole) <= node.step < len(whole)
-    return whole[node.step] if inside else None
+        return container.get(node.step) if isinstance(container, Mapping) else None
+    in_range = isinstance(container, list | tuple) and -len(container) <= node.step < len(container)
+    return container[node.step] if in_range else None
 
 
-def _json_as(node: nodes.JsonAs, item: Item, thing: Object | None) -> Any:
-    value: Any = evaluate(node.of, item, thing)
-    fits = isinstance(value, _JSON_TYPES[node.type]) and (node.type is Type.TRUTH or not isinstance(value, bool))
-    if not fits:
+def _json_as(node: nodes.JsonAs, item: Item, obj: Object | None) -> Any:
+    value: Any = evaluate(node.operand, item, obj)
+    has_type = isinstance(value, _JSON_TYPES[node.type]) and (node.type is Type.BOOLEAN or not isinstance(value, bool))
+    if not has_type:
         return None
     return _number(value) if node.type is Type.NUMBER else value
 
 
 def _number(value: float | None) -> float | None:
-    """A number as float; NaN is none."""
+    """Convert a number to float; NaN becomes None (missing)."""
     if value is None:
         return None
     try:
-        made = float(value)
+        number = float(value)
     except OverflowError:
-        made = math.copysign(math.inf, value)
-    return None if math.isnan(made) else made
+        number = math.copysign(math.inf, value)
+    return None if math.isnan(number) else number
 
 
-def _compare(node: nodes.Compare, item: Item, thing: Object | None) -> bool:
-    left, right = evaluate(node.left, item, thing), evaluate(node.right, item, thing)
+def _compare(node: nodes.Compare, item: Item, obj: Object | None) -> bool:
+    left = evaluate(node.left, item, obj)
+    right = evaluate(node.right, item, obj)
     if node.op in ("==", "!="):
         return bool((left == right) is (node.op == "=="))
     return left is not None and right is not None and _ORDER[node.op](left, right)
 
 
-def _among(node: nodes.AmongConstants, item: Item, thing: Object | None) -> bool:
-    return evaluate(node.needle, item, thing) in node.values
+def _in_constants(node: nodes.InConstants, item: Item, obj: Object | None) -> bool:
+    return evaluate(node.needle, item, obj) in node.values
 
 
-def _within(node: nodes.Within, item: Item, thing: Object | None) -> bool:
-    needle, whole = evaluate(node.needle, item, thing), evaluate(node.whole, item, thing)
-    return needle is not None and whole is not None and needle in whole
+def _contains(node: nodes.Contains, item: Item, obj: Object | None) -> bool:
+    needle = evaluate(node.needle, item, obj)
+    container = evaluate(node.container, item, obj)
+    return needle is not None and container is not None and needle in container
 
 
-def _logic(node: nodes.Logic, item: Item, thing: Object | None) -> bool:
-    each = (bool(evaluate(part, item, thing)) for part in node.parts)
-    return all(each) if node.op == "and" else any(each)
+def _bool_op(node: nodes.BoolOp, item: Item, obj: Object | None) -> bool:
+    values = (bool(evaluate(operand, item, obj)) for operand in node.operands)
+    return all(values) if node.op == "and" else any(values)
 
 
-def _arithmetic(node: nodes.Arithmetic, item: Item, thing: Object | None) -> float | None:
-    left, right = evaluate(node.left, item, thing), evaluate(node.right, item, thing)
+def _arithmetic(node: nodes.Arithmetic, item: Item, obj: Object | None) -> float | None:
+    left = evaluate(node.left, item, obj)
+    right = evaluate(node.right, item, obj)
     if left is None or right is None or (node.op in "/%" and right == 0):
         return None
     match node.op:
@@ -131,14 +143,14 @@ def _arithmetic(node: nodes.Arithmetic, item: Item, thing: Object | None) -> flo
         case "/":
             return _number(left / right)
         case _:
-            share = left / right
-            return None if not math.isfinite(share) else _number(left - right * math.floor(share))
+            quotient = left / right
+            return None if not math.isfinite(quotient) else _number(left - right * math.floor(quotient))
 
 
-def _call(node: nodes.Call, item: Item, thing: Object | None) -> Any:
-    args = [evaluate(arg, item, thing) for arg in node.args]
+def _call(node: nodes.Call, item: Item, obj: Object | None) -> Any:
+    args = [evaluate(arg, item, obj) for arg in node.args]
     if any(arg is None for arg in args):
-        return False if node.type is Type.TRUTH else None
+        return False if node.type is Type.BOOLEAN else None
     match node.name:
         case "len":
             return float(len(args[0]))
@@ -149,33 +161,36 @@ def _call(node: nodes.Call, item: Item, thing: Object | None) -> Any:
         case "startswith" | "endswith":
             return getattr(args[0], node.name)(args[1])
         case _:
-            return pattern(args[1]).fullmatch(args[0]) is not None
+            return glob_pattern(args[1]).fullmatch(args[0]) is not None
 
 
 def lower(text: str) -> str:
-    """The text in small letters, each character for itself."""
-    return "".join(small if len(small := char.lower()) == 1 else char for char in text)
+    """Convert to lower case character by character.
+
+    Characters whose lower case has several characters stay, so that the result matches the vectorised evaluator.
+    """
+    return "".join(lowered if len(lowered := char.lower()) == 1 else char for char in text)
 
 
 @lru_cache(maxsize=256)
-def pattern(glob: str) -> re.Pattern[str]:
-    """What a text with ``*`` and ``?`` stands for."""
+def glob_pattern(glob: str) -> re.Pattern[str]:
+    """Compile a glob pattern with ``*`` and ``?`` to a regular expression."""
     parts = (".*" if char == "*" else "." if char == "?" else re.escape(char) for char in re.sub(r"\*+", "*", glob))
     return re.compile("".join(parts), re.DOTALL)
 
 
-def _aggregate(node: nodes.Aggregate, item: Item, thing: Object | None) -> Any:
-    things = item.values.get(node.column.name)
-    if things is None:
-        return False if node.type is Type.TRUTH else None
+def _aggregate(node: nodes.Aggregate, item: Item, obj: Object | None) -> Any:
+    objects = item.values.get(node.column.name)
+    if objects is None:
+        return False if node.type is Type.BOOLEAN else None
     where = node.where
     if node.name == "all":
-        return where is None or all(evaluate(where, item, each) for each in things)
-    chosen = [each for each in things if where is None or evaluate(where, item, each)]
+        return where is None or all(evaluate(where, item, element) for element in objects)
+    selected = [element for element in objects if where is None or evaluate(where, item, element)]
     if node.name in ("any", "count"):
-        return bool(chosen) if node.name == "any" else float(len(chosen))
+        return bool(selected) if node.name == "any" else float(len(selected))
     assert node.value is not None
-    values = [value for each in chosen if (value := evaluate(node.value, item, each)) is not None]
+    values = [value for element in selected if (value := evaluate(node.value, item, element)) is not None]
     if node.name == "sum":
         return _number(sum(values, 0.0))
     if not values:
@@ -184,19 +199,19 @@ def _aggregate(node: nodes.Aggregate, item: Item, thing: Object | None) -> Any:
 
 
 _EVALUATE: Mapping[type[Node], Callable[[Any, Item, Object | None], Any]] = {
-    nodes.Constant: lambda node, item, thing: node.value,
-    nodes.Key: lambda node, item, thing: item.key,
+    nodes.Constant: lambda node, item, obj: node.value,
+    nodes.Key: lambda node, item, obj: item.key,
     nodes.ColumnValue: _column,
     nodes.MediaField: _media_field,
     nodes.ObjectField: _object_field,
-    nodes.JsonPart: _json_part,
+    nodes.JsonGet: _json_get,
     nodes.JsonAs: _json_as,
     nodes.Compare: _compare,
-    nodes.IsMissing: lambda node, item, thing: evaluate(node.of, item, thing) is None,
-    nodes.AmongConstants: _among,
-    nodes.Within: _within,
-    nodes.Logic: _logic,
-    nodes.Not: lambda node, item, thing: not evaluate(node.of, item, thing),
+    nodes.IsMissing: lambda node, item, obj: evaluate(node.operand, item, obj) is None,
+    nodes.InConstants: _in_constants,
+    nodes.Contains: _contains,
+    nodes.BoolOp: _bool_op,
+    nodes.Not: lambda node, item, obj: not evaluate(node.operand, item, obj),
     nodes.Arithmetic: _arithmetic,
     nodes.Call: _call,
     nodes.Aggregate: _aggregate,

@@ -1,4 +1,4 @@
-"""The names that a query may use, and what they stand for."""
+"""Names available in queries and their types."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ OBJECT_FIELDS: Mapping[str, Type] = {
     "cy": Type.NUMBER,
     "attributes": Type.JSON,
 }
-"""Sizes and places are those of the bounds in pixels; ``type`` is that of the geometry."""
+"""Sizes and coordinates are those of the bounding box in pixels; ``type`` is the type of the geometry."""
 
 AGGREGATES = ("any", "all", "count", "sum", "min", "max", "mean")
 FUNCTIONS: Mapping[str, tuple[Type, ...]] = {
@@ -77,7 +77,7 @@ FUNCTIONS: Mapping[str, tuple[Type, ...]] = {
 RESULTS: Mapping[str, Type] = {
     "abs": Type.NUMBER,
     "lower": Type.TEXT,
-    "startswith": Type.TRUTH,
-    "endswith": Type.TRUTH,
-    "matches": Type.TRUTH,
+    "startswith": Type.BOOLEAN,
+    "endswith": Type.BOOLEAN,
+    "matches": Type.BOOLEAN,
 }

@@ -1,7 +1,7 @@
-"""A query as a tree: every node is typed and checked, and means the same wherever it is evaluated.
+"""The syntax tree of queries: typed, checked nodes that every evaluator interprets in the same way.
 
-A value that is not there is *missing* (``None``, and NaN, which is no number). Two missing values are equal; in an
-order (``<``) or a membership (``in``) a missing value never holds; arithmetic and functions with it are missing.
+An absent value is *missing* (``None``, and NaN, which is no number). Two missing values are equal; in a
+comparison (``<``) or a membership (``in``) a missing value never holds; arithmetic and functions with it are missing.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from saccade.core.schema import Column
 
 
 class Type(StrEnum):
-    """What an expression gives."""
+    """Type of an expression; the value is its description in messages."""
 
     NUMBER = "a number"
     TEXT = "text"
-    TRUTH = "true or false"
+    BOOLEAN = "true or false"
     LABELS = "a list of labels"
     OBJECTS = "objects"
     JSON = "a value of any type"
@@ -31,7 +31,7 @@ class Type(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An expression; ``type`` is what it gives."""
+    """An expression and its type."""
 
     type: Type
 
@@ -61,24 +61,24 @@ class MediaField(Node):
 
 @dataclass(frozen=True, slots=True)
 class ObjectField(Node):
-    """A field of the object that the innermost aggregate looks at; its ``attributes`` are JSON."""
+    """A field of the current object of the innermost aggregate; its ``attributes`` are JSON."""
 
     field: str
 
 
 @dataclass(frozen=True, slots=True)
-class JsonPart(Node):
-    """A member of a JSON object or list; missing where there is none."""
+class JsonGet(Node):
+    """A member of a JSON object or list; missing if it does not exist."""
 
-    of: Node
+    operand: Node
     step: str | int
 
 
 @dataclass(frozen=True, slots=True)
 class JsonAs(Node):
-    """A JSON value taken as ``type``; missing where it is of another."""
+    """A JSON value interpreted as ``type``; missing if it has another type."""
 
-    of: Node
+    operand: Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,32 +90,32 @@ class Compare(Node):
 
 @dataclass(frozen=True, slots=True)
 class IsMissing(Node):
-    of: Node
+    operand: Node
 
 
 @dataclass(frozen=True, slots=True)
-class AmongConstants(Node):
+class InConstants(Node):
     needle: Node
     values: tuple[float | str | bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Within(Node):
-    """Text within text, or a label among labels."""
+class Contains(Node):
+    """Text contained in text, or a label contained in labels."""
 
     needle: Node
-    whole: Node
+    container: Node
 
 
 @dataclass(frozen=True, slots=True)
-class Logic(Node):
+class BoolOp(Node):
     op: Literal["and", "or"]
-    parts: tuple[Node, ...]
+    operands: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not(Node):
-    of: Node
+    operand: Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,9 @@ class Call(Node):
 
 @dataclass(frozen=True, slots=True)
 class Aggregate(Node):
-    """Over the objects of a column, or those of them for which ``where`` holds.
+    """Aggregates the objects of a column for which ``where`` holds.
 
-    ``any`` and ``all`` are false and the others missing where the item is not labelled; ``sum`` of no objects is 0,
+    For an unlabelled item, ``any`` and ``all`` are false and the others missing; ``sum`` of no objects is 0,
     ``min``, ``max`` and ``mean`` of none are missing. Missing values are left out.
     """
 
@@ -148,7 +148,7 @@ class Aggregate(Node):
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """The node and all below it."""
+    """Yield a node and its descendants."""
     yield node
     for field in fields(node):
         value = getattr(node, field.name)

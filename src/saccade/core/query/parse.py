@@ -1,4 +1,4 @@
-"""The query language: Python's own expression syntax, of which only what is listed here is let through."""
+"""Parser of the query language: an allow-list of Python's expression syntax."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, cast
 
-from saccade.core.errors import nearest
+from saccade.core.errors import suggest
 from saccade.core.query import nodes
 from saccade.core.query.names import AGGREGATES, COLUMN_TYPES, FUNCTIONS, MEDIA_FIELDS, OBJECT_FIELDS, RESULTS
 from saccade.core.query.nodes import Node, Type
@@ -26,26 +26,41 @@ _ARITHMETIC: dict[type, Literal["+", "-", "*", "/", "%"]] = {
 
 
 def parse_query(text: str, schema: Schema) -> Node:
-    """A condition on items, such as ``any(objects, class == "ship") and split == "val"``; QueryError where wrong."""
+    """Parse a condition on items, such as ``any(objects, class == "ship") and split == "val"``.
+
+    Raises:
+        QueryError: the query is invalid.
+    """
     parser = _Parser(text, schema)
-    return parser.as_truth(parser.root)
+    return parser.condition(parser.root)
 
 
-def parse_value(text: str, schema: Schema, over: Column | None = None) -> Node:
-    """An expression for a number, text or truth of each item, or of each object of the column ``over``."""
-    parser = _Parser(text, schema, inside=over is not None)
-    found = parser.node(parser.root)
-    if found.type not in (Type.NUMBER, Type.TEXT, Type.TRUTH):
-        hint = "Say which field of it." if found.type is not Type.JSON else "Say number(…) or text(…) of it."
-        raise parser.source.wrong(parser.root, f"This is {found.type}, not a number, text or a condition.", hint)
-    return found
+def parse_value(text: str, schema: Schema, objects_column: Column | None = None) -> Node:
+    """Parse an expression with a number, text or boolean for each item, or for each object.
+
+    Args:
+        text: the expression.
+        schema: columns that it may use.
+        objects_column: evaluate for each object of this column.
+
+    Raises:
+        QueryError: the expression is invalid, or has another type.
+    """
+    parser = _Parser(text, schema, inside=objects_column is not None)
+    node = parser.node(parser.root)
+    if node.type not in (Type.NUMBER, Type.TEXT, Type.BOOLEAN):
+        hint = "Use one of its fields." if node.type is not Type.JSON else "Convert it with number(…) or text(…)."
+        raise parser.source.error_at(parser.root, f"This is {node.type}; expected a number, text or a condition.", hint)
+    return node
 
 
 class _Parser:
-    """From Python's tree to ours; every node is checked on the way.
+    """Converts Python's syntax tree to query nodes and checks every node.
 
     Args:
-        inside: whether names are looked up in an object first, as in the condition of an aggregate.
+        text: the query.
+        schema: columns that it may use.
+        inside: look names up in an object first, as in the condition of an aggregate.
     """
 
     def __init__(self, text: str, schema: Schema, *, inside: bool = False) -> None:
@@ -56,57 +71,57 @@ class _Parser:
         self.root = self.source.parse()
 
     def node(self, expression: ast.expr) -> Node:
-        """The node of an expression of any type."""
+        """Convert an expression of any type."""
         handle = self._handlers.get(type(expression))
         if handle is None:
-            what = type(expression).__name__
-            raise self.source.wrong(
-                expression, f"'{what}' is not part of the query language.", "See the guide on queries."
+            syntax = type(expression).__name__
+            raise self.source.error_at(
+                expression, f"'{syntax}' is not part of the query language.", "See the guide on queries."
             )
         self._depth += 1
         if self._depth > _MAX_DEPTH:
-            raise self.source.wrong(expression, "This is nested too deep.")
-        found: Node = handle(self, expression)
+            raise self.source.error_at(expression, "The expression is nested too deeply.")
+        node: Node = handle(self, expression)
         self._depth -= 1
-        return found
+        return node
 
-    def as_truth(self, expression: ast.expr) -> Node:
-        """The node of a condition."""
-        return self._as(expression, Type.TRUTH, "Compare it with something.")
+    def condition(self, expression: ast.expr) -> Node:
+        """Convert a condition."""
+        return self._typed(expression, Type.BOOLEAN, "Compare it with a value.")
 
-    def _as(self, expression: ast.expr, wanted: Type, hint: str = "") -> Node:
-        found = self.node(expression)
-        if found.type is Type.JSON:
-            return nodes.JsonAs(wanted, found)
-        if found.type is not wanted:
-            raise self.source.wrong(expression, f"This is {found.type}, and {wanted} is needed here.", hint)
-        return found
+    def _typed(self, expression: ast.expr, expected: Type, hint: str = "") -> Node:
+        node = self.node(expression)
+        if node.type is Type.JSON:
+            return nodes.JsonAs(expected, node)
+        if node.type is not expected:
+            raise self.source.error_at(expression, f"This is {node.type}; expected {expected}.", hint)
+        return node
 
     # Values
 
     def _constant(self, expression: ast.Constant) -> Node:
         value = expression.value
         if isinstance(value, bool):
-            return nodes.Constant(Type.TRUTH, value)
+            return nodes.Constant(Type.BOOLEAN, value)
         if isinstance(value, int | float):
             return nodes.Constant(Type.NUMBER, self._number(expression, value))
         if isinstance(value, str):
             self._check_text(expression, value)
             return nodes.Constant(Type.TEXT, value)
-        hint = "Ask with 'is None' or '== None'." if value is None else "Use numbers, text in quotes, True or False."
-        raise self.source.wrong(expression, "This value cannot be used here.", hint)
+        hint = "Test with 'is None' or '== None'." if value is None else "Use numbers, text in quotes, True or False."
+        raise self.source.error_at(expression, "This value cannot be used here.", hint)
 
-    def _check_text(self, place: ast.AST, text: str) -> None:
+    def _check_text(self, expression: ast.AST, text: str) -> None:
         if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
-            raise self.source.wrong(place, "This text holds characters that no value can hold.")
+            raise self.source.error_at(expression, "This text contains characters that no value can contain.")
 
-    def _number(self, place: ast.AST, value: float) -> float:
+    def _number(self, expression: ast.AST, value: float) -> float:
         try:
             number = float(value)
         except OverflowError:
             number = math.inf
         if not math.isfinite(number):
-            raise self.source.wrong(place, "This number is too large.")
+            raise self.source.error_at(expression, "This number is too large.")
         return number
 
     def _name(self, expression: ast.Name) -> Node:
@@ -117,11 +132,11 @@ class _Parser:
         if name == KEY:
             return nodes.Key(Type.TEXT)
         if name not in self._schema:
-            what = "neither a field of an object nor a column" if self._inside else "not a column"
-            hint = nearest(name, known)
+            problem = "neither a field of an object nor a column" if self._inside else "not a column"
+            hint = suggest(name, known)
             if not self._inside and name in OBJECT_FIELDS:
-                hint = f"It is a field of objects: any(objects, {name} == …), for one. {hint}"
-            raise self.source.wrong(expression, f"'{name}' is {what}.", hint)
+                hint = f"It is a field of objects: any(objects, {name} == …), for example. {hint}"
+            raise self.source.error_at(expression, f"'{name}' is {problem}.", hint)
         return self._column(self._schema[name])
 
     def _column(self, column: Column) -> Node:
@@ -129,57 +144,59 @@ class _Parser:
 
     def _attribute(self, expression: ast.Attribute) -> Node:
         if isinstance(expression.value, ast.Name) and expression.value.id == "item":
-            return self._of_item(expression, expression.attr)
-        of = self.node(expression.value)
+            return self._item_field(expression, expression.attr)
+        operand = self.node(expression.value)
         field = "class" if expression.attr == CLASS else expression.attr
-        if of.type is Type.JSON:
-            return nodes.JsonPart(Type.JSON, of, field)
-        known = MEDIA_FIELDS.get(of.type, {})
-        if field not in known or not isinstance(of, nodes.ColumnValue):
-            hint = nearest(field, known) if known else "Only images, videos, files, attributes and tables have fields."
-            if of.type is Type.OBJECTS:
+        if operand.type is Type.JSON:
+            return nodes.JsonGet(Type.JSON, operand, field)
+        known = MEDIA_FIELDS.get(operand.type, {})
+        if field not in known or not isinstance(operand, nodes.ColumnValue):
+            hint = suggest(field, known) if known else "Only images, videos, files, attributes and tables have fields."
+            if operand.type is Type.OBJECTS:
                 hint = (
-                    f"Ask of the objects: any({of.column.name}, {field} == …), for one."
-                    if isinstance(of, nodes.ColumnValue)
+                    f"Use an aggregate: any({operand.column.name}, {field} == …), for example."
+                    if isinstance(operand, nodes.ColumnValue)
                     else ""
                 )
-            raise self.source.wrong(expression, f"{of.type.capitalize()} has no field '{field}'.", hint)
-        return nodes.MediaField(known[field], of.column, field)
+            raise self.source.error_at(expression, f"{operand.type.capitalize()} has no field '{field}'.", hint)
+        return nodes.MediaField(known[field], operand.column, field)
 
-    def _of_item(self, place: ast.AST, name: str) -> Node:
+    def _item_field(self, expression: ast.AST, name: str) -> Node:
         if name == KEY:
             return nodes.Key(Type.TEXT)
         if name not in self._schema:
-            raise self.source.wrong(place, f"'{name}' is not a column.", nearest(name, [KEY, *self._schema.names]))
+            raise self.source.error_at(
+                expression, f"'{name}' is not a column.", suggest(name, [KEY, *self._schema.names])
+            )
         return self._column(self._schema[name])
 
     def _subscript(self, expression: ast.Subscript) -> Node:
-        step = _step(expression.slice)
+        step = _json_step(expression.slice)
         if step is None:
-            raise self.source.wrong(
-                expression.slice, "A member is named by text or a number.", 'Such as attributes["occluded"].'
+            raise self.source.error_at(
+                expression.slice, "A member is selected by text or a number.", 'Example: attributes["occluded"].'
             )
         if isinstance(expression.value, ast.Name) and expression.value.id == "item":
-            return self._of_item(expression.slice, str(step))
-        of = self.node(expression.value)
-        if of.type is not Type.JSON:
-            raise self.source.wrong(expression.value, f"{of.type.capitalize()} has no members.")
+            return self._item_field(expression.slice, str(step))
+        operand = self.node(expression.value)
+        if operand.type is not Type.JSON:
+            raise self.source.error_at(expression.value, f"{operand.type.capitalize()} has no members.")
         if isinstance(step, str):
             self._check_text(expression.slice, step)
-        return nodes.JsonPart(Type.JSON, of, step)
+        return nodes.JsonGet(Type.JSON, operand, step)
 
     # Conditions
 
-    def _logic(self, expression: ast.BoolOp) -> Node:
+    def _bool_op(self, expression: ast.BoolOp) -> Node:
         op: Literal["and", "or"] = "and" if isinstance(expression.op, ast.And) else "or"
-        return nodes.Logic(Type.TRUTH, op, tuple(map(self.as_truth, expression.values)))
+        return nodes.BoolOp(Type.BOOLEAN, op, tuple(map(self.condition, expression.values)))
 
     def _unary(self, expression: ast.UnaryOp) -> Node:
         if isinstance(expression.op, ast.Not):
-            return nodes.Not(Type.TRUTH, self.as_truth(expression.operand))
+            return nodes.Not(Type.BOOLEAN, self.condition(expression.operand))
         if isinstance(expression.op, ast.Invert):
-            raise self.source.wrong(expression, "'~' is not part of the query language.", "Use 'not'.")
-        operand = self._as(expression.operand, Type.NUMBER)
+            raise self.source.error_at(expression, "'~' is not part of the query language.", "Use 'not'.")
+        operand = self._typed(expression.operand, Type.NUMBER)
         if isinstance(expression.op, ast.UAdd):
             return operand
         if isinstance(operand, nodes.Constant):
@@ -189,78 +206,83 @@ class _Parser:
     def _compare(self, expression: ast.Compare) -> Node:
         sides = [expression.left, *expression.comparators]
         parts = tuple(
-            self._one_comparison(expression, left, op, right)
+            self._comparison(expression, left, op, right)
             for left, op, right in zip(sides, expression.ops, sides[1:], strict=False)
         )
-        return parts[0] if len(parts) == 1 else nodes.Logic(Type.TRUTH, "and", parts)
+        return parts[0] if len(parts) == 1 else nodes.BoolOp(Type.BOOLEAN, "and", parts)
 
-    def _one_comparison(self, whole: ast.expr, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Node:
+    def _comparison(self, comparison: ast.expr, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Node:
         if isinstance(op, ast.In | ast.NotIn):
-            found = self._membership(left, right)
-            return nodes.Not(Type.TRUTH, found) if isinstance(op, ast.NotIn) else found
+            membership = self._membership(left, right)
+            return nodes.Not(Type.BOOLEAN, membership) if isinstance(op, ast.NotIn) else membership
         negated = isinstance(op, ast.NotEq | ast.IsNot)
         if _is_none(left) or _is_none(right):
             if type(op) in _ORDER:
-                raise self.source.wrong(whole, "None has no order.", "Ask with 'is None' or 'is not None'.")
-            asked = self.node(right if _is_none(left) else left)
-            missing = nodes.IsMissing(Type.TRUTH, asked)
-            return nodes.Not(Type.TRUTH, missing) if negated else missing
+                raise self.source.error_at(comparison, "None has no order.", "Test with 'is None' or 'is not None'.")
+            operand = self.node(right if _is_none(left) else left)
+            missing = nodes.IsMissing(Type.BOOLEAN, operand)
+            return nodes.Not(Type.BOOLEAN, missing) if negated else missing
         if isinstance(op, ast.Is | ast.IsNot):
-            raise self.source.wrong(whole, "'is' goes with None only.", "Use == or !=.")
-        first, second = self._alike(whole, left, right)
+            raise self.source.error_at(comparison, "'is' works with None only.", "Use == or !=.")
+        first, second = self._comparable(comparison, left, right)
         if type(op) in _ORDER:
-            if first.type is Type.TRUTH:
-                raise self.source.wrong(whole, "True and False have no order.", "Use == or !=.")
-            return nodes.Compare(Type.TRUTH, _ORDER[type(op)], first, second)
-        return nodes.Compare(Type.TRUTH, "!=" if negated else "==", first, second)
+            if first.type is Type.BOOLEAN:
+                raise self.source.error_at(comparison, "True and False have no order.", "Use == or !=.")
+            return nodes.Compare(Type.BOOLEAN, _ORDER[type(op)], first, second)
+        return nodes.Compare(Type.BOOLEAN, "!=" if negated else "==", first, second)
 
-    def _alike(self, whole: ast.expr, left: ast.expr, right: ast.expr) -> tuple[Node, Node]:
-        first, second = self.node(left), self.node(right)
+    def _comparable(self, comparison: ast.expr, left: ast.expr, right: ast.expr) -> tuple[Node, Node]:
+        first = self.node(left)
+        second = self.node(right)
         if first.type is Type.JSON and second.type is Type.JSON:
-            raise self.source.wrong(whole, "The type of neither side is known.", "Say number(…) or text(…) of one.")
+            raise self.source.error_at(
+                comparison, "Both sides have an unknown type.", "Convert one with number(…) or text(…)."
+            )
         if first.type is Type.JSON:
             first = nodes.JsonAs(second.type, first)
         elif second.type is Type.JSON:
             second = nodes.JsonAs(first.type, second)
-        for place, side in ((left, first), (right, second)):
-            if side.type not in (Type.NUMBER, Type.TEXT, Type.TRUTH):
-                hint = 'Use in: "name" in labels.' if side.type is Type.LABELS else "Compare a field of it."
-                raise self.source.wrong(place, f"{side.type.capitalize()} cannot be compared.", hint)
+        for expression, side in ((left, first), (right, second)):
+            if side.type not in (Type.NUMBER, Type.TEXT, Type.BOOLEAN):
+                hint = 'Use in: "name" in labels.' if side.type is Type.LABELS else "Compare one of its fields."
+                raise self.source.error_at(expression, f"{side.type.capitalize()} cannot be compared.", hint)
         if first.type is not second.type:
-            raise self.source.wrong(
-                whole, f"{first.type.capitalize()} is compared with {second.type}.", "Both must be alike."
+            raise self.source.error_at(
+                comparison,
+                f"{first.type.capitalize()} is compared with {second.type}.",
+                "Both sides must have the same type.",
             )
         return first, second
 
     def _membership(self, left: ast.expr, right: ast.expr) -> Node:
         needle = self.node(left)
         if isinstance(right, ast.Tuple | ast.List | ast.Set):
-            return self._among(left, needle, right.elts, right)
-        whole = self.node(right)
-        if whole.type is Type.JSON:
-            whole = nodes.JsonAs(Type.TEXT, whole)
+            return self._in_constants(left, needle, right.elts, right)
+        container = self.node(right)
+        if container.type is Type.JSON:
+            container = nodes.JsonAs(Type.TEXT, container)
         if needle.type is Type.JSON:
             needle = nodes.JsonAs(Type.TEXT, needle)
-        if whole.type not in (Type.TEXT, Type.LABELS) or needle.type is not Type.TEXT:
-            raise self.source.wrong(
-                right, f"{needle.type.capitalize()} cannot be in {whole.type}.", 'Such as: split in ("a", "b").'
+        if container.type not in (Type.TEXT, Type.LABELS) or needle.type is not Type.TEXT:
+            raise self.source.error_at(
+                right, f"{needle.type.capitalize()} cannot be in {container.type}.", 'Example: split in ("a", "b").'
             )
-        return nodes.Within(Type.TRUTH, needle, whole)
+        return nodes.Contains(Type.BOOLEAN, needle, container)
 
-    def _among(self, left: ast.expr, needle: Node, given: Sequence[ast.expr], place: ast.expr) -> Node:
-        values = [self.node(one) for one in given]
-        for one, value in zip(given, values, strict=True):
+    def _in_constants(self, left: ast.expr, needle: Node, elements: Sequence[ast.expr], container: ast.expr) -> Node:
+        values = [self.node(element) for element in elements]
+        for element, value in zip(elements, values, strict=True):
             if not isinstance(value, nodes.Constant):
-                raise self.source.wrong(one, "A list after 'in' holds numbers or texts only.")
+                raise self.source.error_at(element, "A list after 'in' may contain only numbers and texts.")
         types = {value.type for value in values}
         if len(types) > 1:
-            raise self.source.wrong(place, "The values in this list are not of one type.")
+            raise self.source.error_at(container, "The values of this list have different types.")
         if needle.type is Type.JSON:
             needle = nodes.JsonAs(next(iter(types), Type.TEXT), needle)
-        if needle.type not in (Type.NUMBER, Type.TEXT, Type.TRUTH) or (types and types != {needle.type}):
-            raise self.source.wrong(left, f"{needle.type.capitalize()} cannot be in this list.")
-        return nodes.AmongConstants(
-            Type.TRUTH, needle, tuple(value.value for value in values if isinstance(value, nodes.Constant))
+        if needle.type not in (Type.NUMBER, Type.TEXT, Type.BOOLEAN) or (types and types != {needle.type}):
+            raise self.source.error_at(left, f"{needle.type.capitalize()} cannot be in this list.")
+        return nodes.InConstants(
+            Type.BOOLEAN, needle, tuple(value.value for value in values if isinstance(value, nodes.Constant))
         )
 
     # Calculations
@@ -268,13 +290,13 @@ class _Parser:
     def _arithmetic(self, expression: ast.BinOp) -> Node:
         op = _ARITHMETIC.get(type(expression.op))
         if op is None:
-            raise self.source.wrong(expression, "This operator is not part of the query language.", "Use + - * / %.")
-        left, right = (self._as(side, Type.NUMBER) for side in (expression.left, expression.right))
+            raise self.source.error_at(expression, "This operator is not part of the query language.", "Use + - * / %.")
+        left, right = (self._typed(side, Type.NUMBER) for side in (expression.left, expression.right))
         return nodes.Arithmetic(Type.NUMBER, op, left, right)
 
     def _call(self, call: ast.Call) -> Node:
         if call.keywords:
-            raise self.source.wrong(call, "Arguments have no names here.")
+            raise self.source.error_at(call, "Functions take no keyword arguments.")
         if isinstance(call.func, ast.Attribute) and call.func.attr in FUNCTIONS:
             return self._function(call, call.func.attr, [call.func.value, *call.args])
         name = call.func.id if isinstance(call.func, ast.Name) else ""
@@ -288,35 +310,39 @@ class _Parser:
             case "len":
                 return self._len(call)
         known = [*AGGREGATES, *FUNCTIONS, "len", "number", "text"]
-        raise self.source.wrong(call.func, f"There is no function {name or 'of that kind'}.", nearest(name, known))
+        raise self.source.error_at(call.func, f"There is no function {name or 'of that kind'}.", suggest(name, known))
 
-    def _arguments(self, call: ast.Call, given: Sequence[ast.expr], counts: Iterable[int]) -> None:
+    def _arguments(self, call: ast.Call, arguments: Sequence[ast.expr], counts: Iterable[int]) -> None:
         allowed = list(counts)
-        if len(given) not in allowed or any(isinstance(one, ast.Starred) for one in given):
-            raise self.source.wrong(call, f"It takes {' or '.join(map(str, allowed))} arguments, not {len(given)}.")
+        if len(arguments) not in allowed or any(isinstance(argument, ast.Starred) for argument in arguments):
+            raise self.source.error_at(
+                call, f"The function takes {' or '.join(map(str, allowed))} arguments, not {len(arguments)}."
+            )
 
-    def _conversion(self, call: ast.Call, wanted: Type) -> Node:
+    def _conversion(self, call: ast.Call, target: Type) -> Node:
         self._arguments(call, call.args, [1])
-        return self._as(call.args[0], wanted)
+        return self._typed(call.args[0], target)
 
     def _len(self, call: ast.Call) -> Node:
         self._arguments(call, call.args, [1])
-        of = self.node(call.args[0])
-        if of.type is Type.OBJECTS and isinstance(of, nodes.ColumnValue):
-            return nodes.Aggregate(Type.NUMBER, "count", of.column, None, None)
-        if of.type is Type.JSON:
-            of = nodes.JsonAs(Type.TEXT, of)
-        is_list = isinstance(of, nodes.ColumnValue) and of.column.kind is Kind.EMBEDDING
-        if of.type not in (Type.TEXT, Type.LABELS) and not is_list:
-            raise self.source.wrong(call.args[0], f"{of.type.capitalize()} has no length.")
-        return nodes.Call(Type.NUMBER, "len", (of,))
+        operand = self.node(call.args[0])
+        if operand.type is Type.OBJECTS and isinstance(operand, nodes.ColumnValue):
+            return nodes.Aggregate(Type.NUMBER, "count", operand.column, None, None)
+        if operand.type is Type.JSON:
+            operand = nodes.JsonAs(Type.TEXT, operand)
+        is_list = isinstance(operand, nodes.ColumnValue) and operand.column.kind is Kind.EMBEDDING
+        if operand.type not in (Type.TEXT, Type.LABELS) and not is_list:
+            raise self.source.error_at(call.args[0], f"{operand.type.capitalize()} has no length.")
+        return nodes.Call(Type.NUMBER, "len", (operand,))
 
-    def _function(self, call: ast.Call, name: str, given: Sequence[ast.expr]) -> Node:
+    def _function(self, call: ast.Call, name: str, arguments: Sequence[ast.expr]) -> Node:
         types = FUNCTIONS[name]
-        self._arguments(call, given, [len(types)])
-        args = tuple(self._as(one, wanted) for one, wanted in zip(given, types, strict=True))
+        self._arguments(call, arguments, [len(types)])
+        args = tuple(self._typed(argument, type_) for argument, type_ in zip(arguments, types, strict=True))
         if name == "matches" and not isinstance(args[1], nodes.Constant):
-            raise self.source.wrong(given[1], "A pattern is text in quotes.", "* stands for any characters, ? for one.")
+            raise self.source.error_at(
+                arguments[1], "A pattern must be text in quotes.", "* matches any text, ? one character."
+            )
         return nodes.Call(RESULTS[name], cast("Any", name), args)
 
     def _aggregate(self, call: ast.Call, name: str) -> Node:
@@ -324,23 +350,23 @@ class _Parser:
         self._arguments(call, call.args, [2, 3] if with_value else [1, 2] if name in ("count", "any") else [2])
         column = self.node(call.args[0])
         if column.type is not Type.OBJECTS or not isinstance(column, nodes.ColumnValue):
-            known = [each.name for each in self._schema.of_kind(Kind.OBJECTS)]
+            known = [candidate.name for candidate in self._schema.columns_of_kind(Kind.OBJECTS)]
             hint = f"Columns of objects: {', '.join(known)}." if known else "This dataset has none."
-            raise self.source.wrong(call.args[0], f"'{name}' needs a column of objects first.", hint)
+            raise self.source.error_at(call.args[0], f"'{name}' needs a column of objects as its first argument.", hint)
         self._inside += 1
         rest = call.args[1:]
-        value = self._as(rest.pop(0), Type.NUMBER) if with_value else None
-        where = self.as_truth(rest[0]) if rest else None
+        value = self._typed(rest.pop(0), Type.NUMBER) if with_value else None
+        where = self.condition(rest[0]) if rest else None
         self._inside -= 1
-        result = Type.TRUTH if name in ("any", "all") else Type.NUMBER
+        result = Type.BOOLEAN if name in ("any", "all") else Type.NUMBER
         return nodes.Aggregate(result, cast("Any", name), column.column, value, where)
 
-    _handlers: dict[type, Callable[..., Node]] = {  # noqa: RUF012 (never changed)
+    _handlers: dict[type, Callable[..., Node]] = {  # noqa: RUF012 - never modified
         ast.Constant: _constant,
         ast.Name: _name,
         ast.Attribute: _attribute,
         ast.Subscript: _subscript,
-        ast.BoolOp: _logic,
+        ast.BoolOp: _bool_op,
         ast.UnaryOp: _unary,
         ast.Compare: _compare,
         ast.BinOp: _arithmetic,
@@ -348,12 +374,13 @@ class _Parser:
     }
 
 
-def _step(place: ast.expr) -> str | int | None:
-    """The name or place of a member: text, or a whole number that may be negative."""
+def _json_step(expression: ast.expr) -> str | int | None:
+    """Return the key or index of a member: text or an integer, which may be negative; None if it is neither."""
     sign = 1
-    if isinstance(place, ast.UnaryOp) and isinstance(place.op, ast.USub):
-        sign, place = -1, place.operand
-    value = place.value if isinstance(place, ast.Constant) else None
+    if isinstance(expression, ast.UnaryOp) and isinstance(expression.op, ast.USub):
+        sign = -1
+        expression = expression.operand
+    value = expression.value if isinstance(expression, ast.Constant) else None
     if isinstance(value, str) and sign == 1:
         return value
     return sign * value if isinstance(value, int) and not isinstance(value, bool) and value < 1 << 31 else None

@@ -1,4 +1,4 @@
-"""The text of a query as Python's syntax tree, and places in it."""
+"""The text of a query: parsing to Python's syntax tree, and positions for error messages."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from saccade.core.errors import QueryError
 
 MAX_LENGTH = 10_000
 CLASS = "__cl_"
-"""Stands for the name ``class``, which Python keeps for itself; as long as that."""
+"""Replaces the reserved word ``class``; of equal length, so that positions stay valid."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The text that a person wrote, and places in it."""
+    """The text of a query as the user wrote it."""
 
     text: str
 
-    def wrong(self, place: ast.AST, message: str, hint: str = "") -> QueryError:
-        """The error that points at a part of the query."""
-        return QueryError(message, self.text, *self._place(place), hint=hint)
+    def error_at(self, node: ast.AST, message: str, hint: str = "") -> QueryError:
+        """Return a QueryError that underlines a node."""
+        return QueryError(message, self.text, *self._span(node), hint=hint)
 
     def parse(self) -> ast.expr:
         if not self.text.strip():
-            raise QueryError("The query is empty.", self.text, 0, 0, hint="Such as: split == 'val'")
+            raise QueryError("The query is empty.", self.text, 0, 0, hint="Example: split == 'val'")
         if len(self.text) > MAX_LENGTH:
-            raise QueryError(f"The query has {len(self.text)} characters; {MAX_LENGTH} are allowed.", "", 0, 0)
+            raise QueryError(f"The query has {len(self.text)} characters; the limit is {MAX_LENGTH}.", "", 0, 0)
         flat = self.text.replace("\r", " ").replace("\n", " ")
         start = len(flat) - len(flat.lstrip())
         try:
-            found: ast.expr = ast.parse(_without_keyword(flat[start:]), mode="eval").body
-            return found
+            expression: ast.expr = ast.parse(_without_keyword(flat[start:]), mode="eval").body
+            return expression
         except SyntaxError as error:
-            at = start + max(0, (error.offset or 1) - 1)
-            raise QueryError(f"This is not an expression: {error.msg}.", self.text, at, at + 1) from None
+            position = start + max(0, (error.offset or 1) - 1)
+            raise QueryError(f"This is not an expression: {error.msg}.", self.text, position, position + 1) from None
         except (ValueError, RecursionError, MemoryError):
-            raise QueryError("This is not an expression that can be read.", self.text, 0, 0) from None
+            raise QueryError("The expression cannot be parsed.", self.text, 0, 0) from None
 
-    def _place(self, node: ast.AST) -> tuple[int, int]:
-        """Where a node begins and ends in the text. Python counts bytes."""
+    def _span(self, node: ast.AST) -> tuple[int, int]:
+        """Return the start and end of a node in characters; Python's AST counts UTF-8 bytes."""
         start = len(self.text) - len(self.text.lstrip())
         data = self.text[start:].encode("utf-8", "surrogatepass")
         ends = (getattr(node, "col_offset", 0), getattr(node, "end_col_offset", 0) or 0)
@@ -50,12 +50,12 @@ class Source:
 
 
 def _without_keyword(text: str) -> str:
-    """The text with the name ``class`` replaced by one that Python allows."""
-    found = list(text)
+    """Replace the reserved word ``class`` where it is used as a name."""
+    characters = list(text)
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type == tokenize.NAME and token.string == "class":
-                found[token.start[1] : token.end[1]] = CLASS
+                characters[token.start[1] : token.end[1]] = CLASS
     except (tokenize.TokenError, SyntaxError):
-        return text  # not an expression either way, as parsing says
-    return "".join(found)
+        return text  # parsing reports the error
+    return "".join(characters)

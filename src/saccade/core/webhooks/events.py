@@ -1,7 +1,6 @@
-"""What happens in a project that programs elsewhere may want to be told, and what each event says.
+"""Webhook events of a project and their payloads.
 
-An event is sent as JSON: its ``type``, the ``timestamp`` at which it happened, the ``project``, and ``data``, which is
-one of the classes here.
+An event is sent as JSON with its ``type``, ``timestamp``, ``project`` and ``data``, which is one of the classes here.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ EventName = Literal[
     "person.removed",
 ]
 PING = "ping"
-"""The event that is sent to try a webhook, whatever it asks for."""
-_LONGEST = 1000
+"""The test event; it is sent regardless of the events to which a webhook is subscribed."""
+_MAX_TEXT_LENGTH = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetVersionMade:
-    """A new version of a dataset, however it came to be: an import, a change, a merge, a run, a pull.
+class DatasetVersionCreated:
+    """A dataset has a new version: by an import, an edit, a merge, a run or a pull.
 
     ``merged`` is the number of the version that was merged into ``parent``; ``added``, ``removed`` and ``changed``
     count items.
@@ -56,15 +55,15 @@ class DatasetVersionMade:
 
 @dataclass(frozen=True, slots=True)
 class DatasetRemoved:
-    """A dataset was removed, with all its versions; ``latest`` is the number of the last one."""
+    """A dataset was deleted with all its versions; ``latest`` is the number of the last one."""
 
     dataset: str
     latest: int
 
 
 @dataclass(frozen=True, slots=True)
-class ModelVersionMade:
-    """A new version of a model; ``inputs`` are the dataset versions it was trained on."""
+class ModelVersionCreated:
+    """A model has a new version; ``inputs`` are the dataset versions that it was trained on."""
 
     model: str
     number: int
@@ -76,7 +75,7 @@ class ModelVersionMade:
 
 @dataclass(frozen=True, slots=True)
 class ModelAliasMoved:
-    """An alias, such as production, names another version of a model; ``previous`` is the one it named before."""
+    """An alias such as production now points to another version of a model; ``previous`` is the version before."""
 
     model: str
     alias: str
@@ -88,7 +87,7 @@ class ModelAliasMoved:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """A run ended: a training, an import, a pipeline; ``outputs`` are the versions it made."""
+    """A run (training, import, pipeline) ended; ``outputs`` are the versions that it created."""
 
     id: str
     kind: str
@@ -104,7 +103,7 @@ class RunEnded:
 
 @dataclass(frozen=True, slots=True)
 class JobEnded:
-    """A job ended; ``result`` has those of its results that are a text, a number, true or false."""
+    """A job ended; ``result`` contains its results that are short strings, numbers or booleans."""
 
     id: str
     kind: str
@@ -119,8 +118,8 @@ class JobEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class PersonOfProject:
-    """Somebody is in the project from now on, or is not any more; ``role`` is what they are, or were."""
+class MembershipChanged:
+    """A member joined or left the project; ``role`` is the current or last role."""
 
     id: str
     name: str
@@ -130,19 +129,19 @@ class PersonOfProject:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """A test; ``webhook`` is the one that is tested."""
+    """A test delivery; ``webhook`` is the id of the webhook under test."""
 
     webhook: str
 
 
 Data = (
-    DatasetVersionMade
+    DatasetVersionCreated
     | DatasetRemoved
-    | ModelVersionMade
+    | ModelVersionCreated
     | ModelAliasMoved
     | RunEnded
     | JobEnded
-    | PersonOfProject
+    | MembershipChanged
     | Ping
 )
 
@@ -170,14 +169,14 @@ _JOB = JobEnded(
     "1m7zz0q4k2hd",
     "2026-11-05T09:12:40Z",
 )
-_PERSON = PersonOfProject("1m7zz0q4k2hd", "Ann", "ann@example.org", "annotator")
+_PERSON = MembershipChanged("1m7zz0q4k2hd", "Ann", "ann@example.org", "annotator")
 
 SAMPLES: Mapping[str, Data] = {
-    "dataset.version": DatasetVersionMade(
+    "dataset.version": DatasetVersionCreated(
         "harbour", 3, "harbour@3", "main", 2, None, "Imported photos.zip.", "Ann", 310, 10, 0, 0, "1m802xcycpza"
     ),
     "dataset.removed": DatasetRemoved("harbour", 3),
-    "model.version": ModelVersionMade("ships", 4, "ships@4", ["harbour@3"], {"ap50": 0.91}, "1m802xcycpza"),
+    "model.version": ModelVersionCreated("ships", 4, "ships@4", ["harbour@3"], {"ap50": 0.91}, "1m802xcycpza"),
     "model.alias": ModelAliasMoved("ships", "production", 4, "ships@4", 2, "Ann"),
     "run.finished": _RUN,
     "run.stopped": RunEnded(**asdict(_RUN) | {"state": "stopped", "outputs": [], "metrics": {}}),
@@ -194,25 +193,32 @@ SAMPLES: Mapping[str, Data] = {
     "person.removed": _PERSON,
     PING: Ping("1m802y0a8kqv"),
 }
-"""For every event what it may say."""
+"""A sample payload of every event, for the documentation and for type checks."""
 
 EVENTS: tuple[EventName, ...] = get_args(EventName)
 
 
-def moment(at: datetime) -> str:
-    """A moment in UTC, as ISO 8601 has it."""
+def to_iso8601(at: datetime) -> str:
+    """Format a time as ISO 8601 in UTC, with the suffix Z."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def body_of(name: str, at: datetime, project: str, data: Data) -> str:
-    """An event as it is sent: JSON in characters of ASCII, so that nothing on its way writes it differently."""
+def serialize_event(name: str, at: datetime, project: str, data: Data) -> str:
+    """Serialize an event as ASCII-only JSON, so that no proxy re-encodes it and breaks the signature.
+
+    Args:
+        name: event name.
+        at: time of the event.
+        project: name of the project.
+        data: payload of the type that belongs to the event.
+    """
     assert type(data) is type(SAMPLES[name]), name
-    told = {"type": name, "timestamp": moment(at), "project": project, "data": asdict(data)}
-    return json.dumps(told, separators=(",", ":"), allow_nan=False)
+    event = {"type": name, "timestamp": to_iso8601(at), "project": project, "data": asdict(data)}
+    return json.dumps(event, separators=(",", ":"), allow_nan=False)
 
 
-def numbers(values: Mapping[str, Any]) -> dict[str, int | float]:
-    """Those of some values that are numbers, and finite."""
+def finite_numbers(values: Mapping[str, Any]) -> dict[str, int | float]:
+    """Return the values that are finite numbers."""
     return {
         str(name): value
         for name, value in values.items()
@@ -220,7 +226,8 @@ def numbers(values: Mapping[str, Any]) -> dict[str, int | float]:
     }
 
 
-def plain_values(values: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
-    """Those of some values that are short texts, finite numbers, true or false."""
-    short = {name: value for name, value in values.items() if isinstance(value, str) and len(value) <= _LONGEST}
-    return short | {name: value for name, value in values.items() if isinstance(value, bool)} | numbers(values)
+def short_values(values: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
+    """Return the values that are short strings, finite numbers or booleans."""
+    texts = {name: value for name, value in values.items() if isinstance(value, str) and len(value) <= _MAX_TEXT_LENGTH}
+    booleans = {name: value for name, value in values.items() if isinstance(value, bool)}
+    return texts | booleans | finite_numbers(values)

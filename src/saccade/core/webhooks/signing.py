@@ -1,6 +1,6 @@
-"""Signatures of webhooks, as Standard Webhooks has them: https://www.standardwebhooks.com.
+"""Webhook signatures according to Standard Webhooks: https://www.standardwebhooks.com.
 
-What is signed is the id of the delivery, the time in seconds and the body, with dots between them, by HMAC-SHA256.
+The signature is the HMAC-SHA256 of the delivery id, the time in seconds and the body, joined by dots.
 """
 
 from __future__ import annotations
@@ -18,67 +18,84 @@ from typing import Any
 from saccade.core.errors import SignatureError
 
 ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
-SECRET_MARK = "whsec_"  # noqa: S105 (what every secret begins with, so that one that leaked is known for what it is)
+SECRET_PREFIX = "whsec_"  # noqa: S105 - a public prefix, so that secret scanners recognise leaked secrets
 _VERSION = "v1,"
 
 
 def new_secret() -> str:
-    """A secret of 256 random bits."""
-    return SECRET_MARK + b64encode(secrets.token_bytes(32)).decode()
+    """Return a random secret of 256 bits."""
+    return SECRET_PREFIX + b64encode(secrets.token_bytes(32)).decode()
 
 
 def sign(secret: str, delivery: str, at: int, body: bytes) -> str:
-    """The signature of a delivery at a time in seconds; SignatureError for a secret that is none."""
+    """Sign a delivery.
+
+    Args:
+        secret: webhook secret, ``whsec_…``.
+        delivery: id of the delivery.
+        at: time in seconds since 1970.
+        body: body of the request.
+
+    Raises:
+        SignatureError: the secret is malformed.
+    """
     try:
-        key = b64decode(secret.removeprefix(SECRET_MARK), validate=True)
+        key = b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if not key:
-        raise SignatureError("That is no secret of a webhook.", hint=f"It begins with {SECRET_MARK}.")
-    place = f"{delivery}.{at}.".encode("utf-8", "backslashreplace")
-    signed = hmac.new(key, place + body, hashlib.sha256)
-    return _VERSION + b64encode(signed.digest()).decode()
+        raise SignatureError("Invalid webhook secret.", hint=f"A secret starts with {SECRET_PREFIX}.")
+    prefix = f"{delivery}.{at}.".encode("utf-8", "backslashreplace")
+    mac = hmac.new(key, prefix + body, hashlib.sha256)
+    return _VERSION + b64encode(mac.digest()).decode()
 
 
-def signed_headers(keys: tuple[str, ...], delivery: str, at: int, body: bytes) -> dict[str, str]:
-    """The headers that go with a body; signed with each secret, since receivers may not have the newest yet."""
-    signatures = " ".join(sign(secret, delivery, at, body) for secret in keys)
+def signature_headers(signing_secrets: tuple[str, ...], delivery: str, at: int, body: bytes) -> dict[str, str]:
+    """Return the signature headers of a delivery.
+
+    Args:
+        signing_secrets: sign with each of them: after a rotation, receivers may still know the previous secret only.
+        delivery: id of the delivery.
+        at: time in seconds since 1970.
+        body: body of the request.
+    """
+    signatures = " ".join(sign(secret, delivery, at, body) for secret in signing_secrets)
     return {ID: delivery, TIMESTAMP: str(at), SIGNATURE: signatures}
 
 
 def verify_webhook(
     body: bytes, headers: Mapping[str, str], secret: str, *, tolerance: float = 300.0, now: float | None = None
 ) -> dict[str, Any]:
-    """The event in a request, if a webhook of that secret sent it as it is and not long ago.
+    """Verify the signature of a webhook request and return its event.
 
     Args:
-        body: exactly what came, before anything has read it as JSON.
-        headers: of the request; their names in any case.
-        secret: what was shown when the webhook was made, ``whsec_…``.
-        tolerance: seconds by which the clocks and the way may differ.
-        now: the time in seconds since 1970; the present one where it is left out.
+        body: the raw body, before any JSON parsing.
+        headers: request headers; names are case-insensitive.
+        secret: the secret shown when the webhook was created, ``whsec_…``.
+        tolerance: accepted age in seconds, for clock skew and network delay.
+        now: current time in seconds since 1970 (None: the system clock).
 
     Raises:
-        SignatureError: it was not signed with the secret, was changed on the way, or is too old.
+        SignatureError: the signature does not match, a header is missing, or the request is too old.
     """
-    given = {name.lower(): value for name, value in headers.items()}
-    missing = [name for name in (ID, TIMESTAMP, SIGNATURE) if not given.get(name)]
+    lowercase = {name.lower(): value for name, value in headers.items()}
+    missing = [name for name in (ID, TIMESTAMP, SIGNATURE) if not lowercase.get(name)]
     if missing:
-        raise SignatureError(f"The header {missing[0]} is missing.", hint="Only webhooks send it.")
-    stated = given[TIMESTAMP]
-    if not (stated.isascii() and stated.isdigit() and len(stated) < 16):
-        raise SignatureError(f"The header {TIMESTAMP} is no time.")
-    expected = sign(secret, given[ID], int(stated), body).encode()
-    given_ones = (one.encode("utf-8", "backslashreplace") for one in given[SIGNATURE].split())
-    if not any(hmac.compare_digest(one, expected) for one in given_ones):
-        raise SignatureError("The signature is not that of this body.", hint="Check the secret, and give the raw body.")
-    apart = abs((time.time() if now is None else now) - int(stated))
-    if apart > tolerance:
-        raise SignatureError(f"Its time is {apart:,.0f} seconds from now; at most {tolerance:,.0f} are accepted.")
+        raise SignatureError(f"The header {missing[0]} is missing.", hint="Webhook deliveries always have it.")
+    timestamp = lowercase[TIMESTAMP]
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 16):
+        raise SignatureError(f"The header {TIMESTAMP} is not a time in seconds.")
+    expected = sign(secret, lowercase[ID], int(timestamp), body).encode()
+    signatures = (signature.encode("utf-8", "backslashreplace") for signature in lowercase[SIGNATURE].split())
+    if not any(hmac.compare_digest(signature, expected) for signature in signatures):
+        raise SignatureError("The signature does not match.", hint="Check the secret, and pass the raw body.")
+    age = abs((time.time() if now is None else now) - int(timestamp))
+    if age > tolerance:
+        raise SignatureError(f"The timestamp is {age:,.0f} seconds off; at most {tolerance:,.0f} are accepted.")
     try:
         event = json.loads(body)
     except ValueError:
         event = None
     if not isinstance(event, dict):
-        raise SignatureError("The body is no event.")
+        raise SignatureError("The body is not an event.", hint="Expected a JSON object.")
     return event

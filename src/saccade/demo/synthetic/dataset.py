@@ -1,22 +1,22 @@
-"""A folder of made harbour pictures as a dataset, labelled by construction."""
+"""A COCO dataset of synthetic harbour images."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from saccade.core.errors import ConflictError, InvalidValueError
+from saccade.app.io.atomic_dir import atomic_output_dir
+from saccade.core.errors import InvalidValueError
 from saccade.core.objects import Objects, Polygon
-from saccade.core.progress import Progress, Silent
-from saccade.demo.synthetic.fleet import CLASS_NAMES
-from saccade.demo.synthetic.scene import THREADS, Outline, make_scene
+from saccade.core.progress import NullProgress, Progress
+from saccade.demo.synthetic.scene import THREADS, generate_scene
+from saccade.demo.synthetic.ship_classes import CLASS_NAMES
 from saccade.media.image import encode
 
-_QUALITY = 92
+_JPEG_QUALITY = 92
 
 
 def write_dataset(
@@ -30,18 +30,24 @@ def write_dataset(
     size_wh: tuple[int, int] = (640, 640),
     geometry: Literal["box", "polygon"] = "box",
 ) -> None:
-    """Write made harbours as a COCO dataset: ``images/scene012_03.jpg`` … and ``annotations.json``.
+    """Write a dataset of ``images/scene012_03.jpg`` … and ``annotations.json``, completely or not at all.
 
-    The pictures of one scene share coast, colours and time of day, so a split must keep them together; the scene is in
-    the file name and in the ``scene`` of each image entry. All or nothing: the folder appears when all is written.
+    The images of a scene share coast, colors and time of day, so a split must keep them together. The scene is in the
+    file name, and in ``scene`` of each image entry.
 
     Args:
-        folder: must not exist yet, or be empty.
-        seed: of the dataset; scene ``n`` is ``make_scene(seed * 1000 + n)``.
+        folder: A folder that does not exist or is empty.
+        scenes: The number of scenes.
+        images_per_scene: The number of images of each scene.
+        seed: The seed of the dataset; scene ``n`` is ``generate_scene(seed * 1000 + n)``.
+        format: The format.
+        progress: Advances by each image.
+        size_wh: Width and height of the images.
         geometry: "polygon" writes outlines as segmentation beside the boxes.
 
     Raises:
-        ConflictError: the folder holds something. InvalidValueError: wrong numbers or an unknown format.
+        ConflictError: The folder is not empty.
+        InvalidValueError: A number is out of range, or the format or geometry is unknown.
     """
     if format != "coco" or geometry not in ("box", "polygon"):
         raise InvalidValueError(
@@ -49,80 +55,57 @@ def write_dataset(
         )
     if not 1 <= scenes <= 1000 or images_per_scene < 1 or seed < 0:
         raise InvalidValueError(
-            f"A dataset of harbours needs 1 to 1000 scenes, an image or more of each, and a seed from 0, "
+            f"A dataset of harbours needs 1 to 1000 scenes, at least 1 image of each, and a seed of at least 0, "
             f"not {scenes}, {images_per_scene} and {seed}."
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConflictError(f"'{folder}' is there already and not empty.", hint="Name a new folder.")
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        (part / "images").mkdir(parents=True)
-        names = [(f"scene{n:03d}", seed * 1000 + n, view) for n in range(scenes) for view in range(images_per_scene)]
-        _write(part, names, progress or Silent(), size_wh, geometry)
-        if folder.exists():
-            folder.rmdir()
-        part.rename(folder)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-
-
-def _write(
-    part: Path,
-    names: list[tuple[str, int, int]],
-    progress: Progress,
-    size_wh: tuple[int, int],
-    geometry: Outline,
-) -> None:
+    progress = progress or NullProgress()
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    progress.start("Making harbour scenes", len(names))
+    with atomic_output_dir(folder) as output, ThreadPoolExecutor(THREADS) as executor:
+        (output / "images").mkdir()
+        progress.start("Generating harbours", scenes * images_per_scene)
 
-    def make(views: list[tuple[str, int, int]]) -> list[tuple[str, str, Objects]]:
-        made = []
-        for scene_name, scene_seed, view in views:
-            scene = make_scene(scene_seed, size_wh, view=view, geometry=geometry)
-            name = f"{scene_name}_{view:02d}.jpg"
-            (part / "images" / name).write_bytes(encode(scene.image, "jpeg", _QUALITY))
-            made.append((scene_name, name, scene.objects))
-        return made
+        def write_images(number: int) -> list[tuple[str, Objects]]:
+            images = []
+            for view in range(images_per_scene):
+                scene = generate_scene(seed * 1000 + number, size_wh, view=view, geometry=geometry)
+                name = f"scene{number:03d}_{view:02d}.jpg"
+                (output / "images" / name).write_bytes(encode(scene.image, "jpeg", _JPEG_QUALITY))
+                images.append((name, scene.objects))
+            return images
 
-    # One thread makes all views of a scene, which share much of the work.
-    by_scene = [list(views) for _, views in groupby(names, key=lambda name: name[1])]
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="saccade-harbour")
-    try:
-        for scene_name, name, objects in chain.from_iterable(pool.map(make, by_scene)):
-            image = {"id": len(images) + 1, "file_name": name, "width": size_wh[0], "height": size_wh[1]}
-            images.append({**image, "scene": scene_name})
-            annotations += _annotations(objects, len(images), len(annotations) + 1)
-            progress.advance(note=name)
-    finally:
-        pool.shutdown(cancel_futures=True)
-    categories = [{"id": number, "name": name} for number, name in enumerate(CLASS_NAMES, 1)]
-    whole = {"images": images, "annotations": annotations, "categories": categories}
-    (part / "annotations.json").write_text(json.dumps(whole), encoding="utf-8")
-    progress.finish()
+        try:
+            # One thread generates all images of a scene, which share much of the work.
+            for name, objects in chain.from_iterable(executor.map(write_images, range(scenes))):
+                entry = {"id": len(images) + 1, "file_name": name, "width": size_wh[0], "height": size_wh[1]}
+                images.append({**entry, "scene": name.partition("_")[0]})
+                annotations += _annotations(objects, len(images), len(annotations) + 1)
+                progress.advance(note=name)
+        except BaseException:
+            executor.shutdown(cancel_futures=True)
+            raise
+        categories = [{"id": number, "name": name} for number, name in enumerate(CLASS_NAMES, 1)]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (output / "annotations.json").write_text(json.dumps(content), encoding="utf-8")
+        progress.finish()
 
 
 def _annotations(objects: Objects, image_id: int, first_id: int) -> list[dict[str, Any]]:
-    rows = []
-    for number, one in enumerate(objects, first_id):
-        x1, y1, x2, y2 = one.geometry.bounds_xyxy()
-        rows.append(
-            {
-                "id": number,
-                "image_id": image_id,
-                "category_id": CLASS_NAMES.index(one.class_name) + 1,
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "area": one.geometry.area(),
-                "iscrowd": 0,
-                "attributes": dict(one.attributes),
-            }
-            | ({"segmentation": _rings(one.geometry)} if isinstance(one.geometry, Polygon) else {})
-        )
-    return rows
-
-
-def _rings(polygon: Polygon) -> list[list[float]]:
-    return [[number for point in part[0] for number in point] for part in polygon.parts]
+    annotations = []
+    for number, obj in enumerate(objects, first_id):
+        x1, y1, x2, y2 = obj.geometry.bounds_xyxy()
+        annotation = {
+            "id": number,
+            "image_id": image_id,
+            "category_id": CLASS_NAMES.index(obj.class_name) + 1,
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "area": obj.geometry.area(),
+            "iscrowd": 0,
+            "attributes": dict(obj.attributes),
+        }
+        if isinstance(obj.geometry, Polygon):
+            annotation["segmentation"] = [
+                [value for point in part[0] for value in point] for part in obj.geometry.parts
+            ]
+        annotations.append(annotation)
+    return annotations

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from saccade.core.reader import Reader
 from saccade.evaluation.classification import ClassificationMetrics, LabelClassMetrics
 from saccade.evaluation.matching import ConfusionMatrix
-from saccade.evaluation.report.detection import SHOWN_CONFUSIONS
+from saccade.evaluation.report.detection import MAX_CONFUSION_CLASSES
 from saccade.html_report.charts import MANY_CLASSES, heat_map, histogram, reliability
 from saccade.html_report.figures import Picture, draw_all
 from saccade.html_report.page import (
@@ -49,7 +49,9 @@ def build_classification_report(
     header, in order; the date is added. Each gallery shows at most ``samples`` images.
     """
     answers = [
-        _Answer(key, name, probabilities[key], metrics.classes) for key, name in truth.items() if name is not None
+        _ItemPrediction(key, name, probabilities[key], metrics.classes)
+        for key, name in truth.items()
+        if name is not None
     ]
     sections = [
         _classes_section(metrics),
@@ -60,7 +62,7 @@ def build_classification_report(
     return render_page(title, header, _cards(metrics), sections, subtitle="Evaluation report")
 
 
-class _Answer:
+class _ItemPrediction:
     """What a model said of one item."""
 
     def __init__(self, key: str, true: str, probabilities: Sequence[float], classes: Sequence[str]) -> None:
@@ -115,8 +117,8 @@ def _class_row(entry: LabelClassMetrics) -> list[Cell]:
     ]
 
 
-def _errors_section(metrics: ClassificationMetrics, answers: Sequence[_Answer]) -> Section:
-    names, counts, some = _confusions(metrics)
+def _errors_section(metrics: ClassificationMetrics, answers: Sequence[_ItemPrediction]) -> Section:
+    names, counts, some = _shown_confusions(metrics)
     scores = [
         (name, [answer.confidence for answer in answers if answer.correct is correct], style)
         for name, correct, style in (("correct", True, "f0"), ("wrong", False, "f1"))
@@ -155,18 +157,18 @@ def _errors_section(metrics: ClassificationMetrics, answers: Sequence[_Answer]) 
     )
 
 
-def _confusions(metrics: ClassificationMetrics) -> tuple[Sequence[str], Sequence[Sequence[int]], str]:
+def _shown_confusions(metrics: ClassificationMetrics) -> tuple[Sequence[str], Sequence[Sequence[int]], str]:
     """The classes with most errors, where there are too many to draw."""
     counts = metrics.confusion
     every = range(len(counts))
-    if len(counts) <= SHOWN_CONFUSIONS:
+    if len(counts) <= MAX_CONFUSION_CLASSES:
         return metrics.classes, counts, ""
     wrong = [sum(counts[k]) + sum(row[k] for row in counts) - 2 * counts[k][k] for k in every]
-    kept = sorted(sorted(every, key=lambda k: -wrong[k])[:SHOWN_CONFUSIONS])
+    kept = sorted(sorted(every, key=lambda k: -wrong[k])[:MAX_CONFUSION_CLASSES])
     reduced = ConfusionMatrix(
         tuple(metrics.classes[k] for k in kept), tuple(tuple(counts[row][column] for column in kept) for row in kept)
     )
-    return reduced.names, reduced.counts, f" The {SHOWN_CONFUSIONS} classes with most errors."
+    return reduced.names, reduced.counts, f" The {MAX_CONFUSION_CLASSES} classes with most errors."
 
 
 def _top_confusions(metrics: ClassificationMetrics, limit: int = 10) -> list[tuple[str, str, int, float]]:
@@ -179,7 +181,7 @@ def _top_confusions(metrics: ClassificationMetrics, limit: int = 10) -> list[tup
     return sorted(pairs, key=lambda pair: (-pair[2], -pair[3]))[:limit]
 
 
-def _galleries(reader: Reader, image_column: str, answers: Sequence[_Answer], samples: int) -> list[Gallery]:
+def _galleries(reader: Reader, image_column: str, answers: Sequence[_ItemPrediction], samples: int) -> list[Gallery]:
     wrong = sorted((a for a in answers if not a.correct), key=lambda a: -a.confidence)[:samples]
     unsure = sorted((a for a in answers if a.correct), key=lambda a: a.confidence)[: max(1, samples // 3)]
     chosen = [*wrong, *unsure]
@@ -196,7 +198,7 @@ def _galleries(reader: Reader, image_column: str, answers: Sequence[_Answer], sa
     ]
 
 
-def _figure(answer: _Answer) -> Figure:
+def _figure(answer: _ItemPrediction) -> Figure:
     facts = [
         ("item", answer.key),
         ("truth", answer.true),

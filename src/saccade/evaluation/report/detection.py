@@ -13,12 +13,12 @@ from saccade.evaluation.matching import (
     ConfusionMatrix,
     ErrorKind,
     Match,
-    Outcome,
+    MatchStatus,
     confusion_matrix,
     match_objects,
 )
 from saccade.evaluation.metrics import ClassMetrics, DetectionMetrics
-from saccade.evaluation.report.examples import ERROR_WORDS, Galleries
+from saccade.evaluation.report.examples import ERROR_LABELS, GalleryBuilder
 from saccade.html_report.charts import MANY_CLASSES, Series, heat_map, histogram, line_chart, shares
 from saccade.html_report.page import (
     Card,
@@ -32,16 +32,16 @@ from saccade.html_report.page import (
     render_page,
 )
 
-COLORED_CURVES = 7
-SHOWN_CONFUSIONS = 20
+MAX_COLORED_CURVES = 7
+MAX_CONFUSION_CLASSES = 20
 
-_EXPLAINED = {
+_ERROR_DESCRIPTIONS = {
     ErrorKind.DUPLICATE: "on an object that a better prediction has found",
     ErrorKind.WRONG_CLASS: "on an object of another class",
     ErrorKind.LOCALISATION: "on an object of this class, but too loosely",
     ErrorKind.BACKGROUND: "on nothing that is labelled",
 }
-_SIMILARITY = {"boxes": "IoU", "masks": "IoU", "keypoints": "OKS"}
+_SIMILARITY_NAMES = {"boxes": "IoU", "masks": "IoU", "keypoints": "OKS"}
 
 
 def build_detection_report(
@@ -69,7 +69,7 @@ def build_detection_report(
     """
     best = metrics.confidence.best
     threshold = score_threshold if score_threshold is not None else (best.threshold if best else 0.0)
-    sizes_wh = _sizes_wh(reader, image_column) if metrics.kind == "masks" else {}
+    sizes_wh = _image_sizes_wh(reader, image_column) if metrics.kind == "masks" else {}
     matches = match_objects(
         truth,
         predictions,
@@ -89,8 +89,8 @@ def build_detection_report(
         classes=[entry.name for entry in metrics.per_class],
         sigmas=sigmas,
     )
-    gallery = Galleries(truth, predictions, shown, threshold, _SIMILARITY[metrics.kind])
-    where = f"{_SIMILARITY[metrics.kind]} {iou_threshold:g}, confidence {threshold:.3g}"
+    gallery = GalleryBuilder(truth, predictions, shown, threshold, _SIMILARITY_NAMES[metrics.kind])
+    where = f"{_SIMILARITY_NAMES[metrics.kind]} {iou_threshold:g}, confidence {threshold:.3g}"
     sections = [
         _classes_section(metrics),
         _curves_section(metrics, matches, iou_threshold),
@@ -99,20 +99,20 @@ def build_detection_report(
             "pictures",
             "Pictures",
             f"The objects behind the figures, at {where}.",
-            gallery.blocks(reader, image_column, samples),
+            gallery.build(reader, image_column, samples),
         ),
     ]
     header = {**(facts or {}), "Compared": metrics.kind, "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")}
     return render_page(title, header, _cards(metrics), sections, subtitle="Evaluation report")
 
 
-def _sizes_wh(reader: Reader, image_column: str) -> dict[str, tuple[int, int]]:
+def _image_sizes_wh(reader: Reader, image_column: str) -> dict[str, tuple[int, int]]:
     refs = {item.key: item[image_column] for item in reader.items([image_column])}
     return {key: (ref.width, ref.height) for key, ref in refs.items() if ref is not None}
 
 
 def _cards(metrics: DetectionMetrics) -> list[Card]:
-    similarity = _SIMILARITY[metrics.kind]
+    similarity = _SIMILARITY_NAMES[metrics.kind]
     best = metrics.confidence.best
     left_out = f", {metrics.unlabelled_images:,} not labelled and left out" if metrics.unlabelled_images else ""
     ignored = f", {metrics.ignored_truths:,} ignored" if metrics.ignored_truths else ""
@@ -171,17 +171,17 @@ def _class_row(entry: ClassMetrics) -> list[Cell]:
 
 
 def _curves_section(metrics: DetectionMetrics, matches: Sequence[Match], iou_threshold: float) -> Section:
-    similarity = _SIMILARITY[metrics.kind]
+    similarity = _SIMILARITY_NAMES[metrics.kind]
     curve = metrics.confidence
     lines = [
-        Series("precision", _known(curve.thresholds, curve.precision), "l0"),
+        Series("precision", _defined_points(curve.thresholds, curve.precision), "l0"),
         Series("recall", list(zip(curve.thresholds, curve.recall, strict=True)), "l1"),
         Series("F1", list(zip(curve.thresholds, curve.f1, strict=True)), "ink strong"),
     ]
     best = curve.best
     scores = [
-        (name, [match.score or 0.0 for match in matches if match.outcome is outcome], style)
-        for name, outcome, style in (("correct", Outcome.TP, "f0"), ("false", Outcome.FP, "f1"))
+        (name, [match.score or 0.0 for match in matches if match.status is outcome], style)
+        for name, outcome, style in (("correct", MatchStatus.TP, "f0"), ("false", MatchStatus.FP, "f1"))
     ]
     charts = [
         Chart(
@@ -211,7 +211,7 @@ def _curves_section(metrics: DetectionMetrics, matches: Sequence[Match], iou_thr
     return Section("curves", "Curves", "", [Charts(charts)])
 
 
-def _known(thresholds: Sequence[float], values: Sequence[float | None]) -> list[tuple[float, float]]:
+def _defined_points(thresholds: Sequence[float], values: Sequence[float | None]) -> list[tuple[float, float]]:
     return [(x, y) for x, y in zip(thresholds, values, strict=True) if y is not None]
 
 
@@ -220,7 +220,7 @@ def _class_curves(metrics: DetectionMetrics) -> list[Series]:
     if not drawn:
         return []
     by_size = sorted(drawn, key=lambda entry: (-entry.truths, entry.name))
-    named, others = by_size[:COLORED_CURVES], by_size[COLORED_CURVES:]
+    named, others = by_size[:MAX_COLORED_CURVES], by_size[MAX_COLORED_CURVES:]
     recalls = [index / 100 for index in range(101)]
     mean = [sum(column) / len(drawn) for column in zip(*(entry.curve_precision for entry in drawn), strict=True)]
     series = [_class_curve(entry, recalls, "thin", legend=False) for entry in others]
@@ -240,15 +240,15 @@ def _class_curve(entry: ClassMetrics, recalls: Sequence[float], style: str, *, l
 
 
 def _errors_section(metrics: DetectionMetrics, matches: Sequence[Match], where: str) -> Section:
-    outcomes = Counter(match.outcome for match in matches)
+    outcomes = Counter(match.status for match in matches)
     errors = Counter(match.error for match in matches if match.error is not None)
     rows = [
-        ("correct", outcomes[Outcome.TP], "f0", "an object of this class, well enough located"),
-        ("missed objects", outcomes[Outcome.FN], "f3", "no prediction of their class found them"),
-        *((words, errors[kind], "f1", _EXPLAINED[kind]) for kind, words in ERROR_WORDS.items()),
+        ("correct", outcomes[MatchStatus.TP], "f0", "an object of this class, well enough located"),
+        ("missed objects", outcomes[MatchStatus.FN], "f3", "no prediction of their class found them"),
+        *((words, errors[kind], "f1", _ERROR_DESCRIPTIONS[kind]) for kind, words in ERROR_LABELS.items()),
     ]
     matrix = confusion_matrix(matches, [entry.name for entry in metrics.per_class])
-    reduced = most_confused(matrix, SHOWN_CONFUSIONS)
+    reduced = most_confused(matrix, MAX_CONFUSION_CLASSES)
     some = f" The {len(reduced.names) - 1} classes with most errors." if len(reduced.names) < len(matrix.names) else ""
     charts = [
         Chart(

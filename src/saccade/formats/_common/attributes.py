@@ -1,4 +1,4 @@
-"""Attributes of objects as they come from files."""
+"""Attributes of objects, as they come from files."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from saccade.core.objects import AttributeValue
-from saccade.core.report import Action, Report
+from saccade.core.report import ConversionReport, FindingType
 
 
-def plain_attributes(
-    given: Mapping[Any, Any], report: Report, *, key: str, object_id: str, finite: bool = True
+def scalar_attributes(
+    attributes: Mapping[Any, Any], report: ConversionReport, *, key: str, object_id: str, finite: bool = True
 ) -> dict[str, AttributeValue]:
-    """Those that are text, numbers or truth values; the others are reported.
+    """Return the attributes that are text, numbers or booleans; report the others as dropped.
 
     Args:
-        finite: whether NaN and infinity are among the others.
+        finite: whether NaN and infinity are dropped too.
     """
-    kept: dict[str, AttributeValue] = {}
-    for name, value in given.items():
-        fits = isinstance(value, str | bool | int | float) and not (
-            finite and isinstance(value, float) and not math.isfinite(value)
-        )
-        if isinstance(name, str) and fits:
-            kept[name] = value
+    scalars: dict[str, AttributeValue] = {}
+    for name, value in attributes.items():
+        is_scalar = isinstance(value, str | bool | int | float)
+        if is_scalar and finite and isinstance(value, float):
+            is_scalar = math.isfinite(value)
+        if isinstance(name, str) and is_scalar:
+            scalars[name] = value
         else:
-            reason = "attribute that is no text, number or truth value"
-            report.add(Action.DROPPED, reason, key=key, object_id=object_id, detail=str(name)[:100])
-    return kept
+            reason = "attribute that is not text, a number or a boolean"
+            report.add(FindingType.DROPPED, reason, key=key, object_id=object_id, detail=str(name)[:100])
+    return scalars

@@ -1,45 +1,56 @@
-"""The geometry of an object as one that a format holds."""
+"""Conversion of an object's geometry to a type that a format supports."""
 
 from __future__ import annotations
 
 from saccade.core.errors import InvalidValueError
 from saccade.core.geometry import convert
-from saccade.core.objects import Geometry, Keypoints, Mask, Object, Points
-from saccade.core.report import Action, Report
+from saccade.core.objects import Geometry, Keypoints, Mask, Object, Points, Polygon
+from saccade.core.report import ConversionReport, FindingType
+from saccade.formats.base import SizeWH
 
 
-def is_simple(geometry: Geometry) -> bool:
-    """Whether a polygon is one ring without holes; true of everything else."""
-    parts = getattr(geometry, "parts", None)
-    return parts is None or (len(parts) == 1 and len(parts[0]) == 1)
+def is_single_ring(geometry: Geometry) -> bool:
+    """Whether a polygon has one part without holes; True for all other types."""
+    return not isinstance(geometry, Polygon) or (len(geometry.parts) == 1 and len(geometry.parts[0]) == 1)
 
 
-def held(found: Object, wanted: str, size_wh: tuple[int, int] | None, key: str, report: Report) -> Geometry | None:
-    """The geometry as one of the type ``wanted``, or as it is where that is empty.
+def coerce_geometry(
+    obj: Object, target_type: str, size_wh: SizeWH | None, key: str, report: ConversionReport
+) -> Geometry | None:
+    """Convert an object's geometry, and report the change.
 
-    What changes is reported, and so is what cannot be written at all, for which None is given: a shape that cannot
-    become one of that type, or a mask without pixels.
+    Args:
+        target_type: the geometry type to convert to; "" leaves the geometry as it is.
+        size_wh: size of the image, which masks need.
+
+    Returns:
+        None, and reported, if the geometry cannot be converted or is a mask without pixels.
     """
-    geometry = found.geometry
-    words = geometry.type.replace("_", " ")
-    made: Geometry
+    geometry = obj.geometry
+    type_name = geometry.type.replace("_", " ")
+    converted: Geometry
     try:
-        if wanted == Points.type and isinstance(geometry, Keypoints):
-            made = Points(geometry.points)
+        if target_type == Points.type and isinstance(geometry, Keypoints):
+            converted = Points(geometry.points)
         else:
-            made = convert(geometry, wanted, size_wh)[0] if wanted else geometry
+            converted = convert(geometry, target_type, size_wh)[0] if target_type else geometry
     except InvalidValueError as error:
-        refuse(found, key, report, f"a {words}: {error}")
+        drop_object(obj, key, report, f"a {type_name}: {error}")
         return None
-    if isinstance(made, Mask) and not made.area():
-        refuse(found, key, report, f"a {words} without pixels")
+    if isinstance(converted, Mask) and not converted.area():
+        drop_object(obj, key, report, f"a {type_name} without pixels")
         return None
-    if wanted:
-        reason = f"shape of a {words}, written as {wanted.replace('_', ' ')}"
-        report.add(Action.DROPPED, reason, key=key, object_id=found.id)
-    return made
+    if target_type:
+        reason = f"shape of a {type_name}, written as {target_type.replace('_', ' ')}"
+        report.add(FindingType.DROPPED, reason, key=key, object_id=obj.id)
+    return converted
 
 
-def refuse(found: Object, key: str, report: Report, why: str) -> None:
-    """Report an object that is left out for its shape."""
-    report.add(Action.DROPPED, "shape that cannot be written", key=key, object_id=found.id, detail=why)
+def drop_object(obj: Object, key: str, report: ConversionReport, detail: str) -> None:
+    """Report an object that is not written because of its shape.
+
+    Args:
+        key: key of the object's item.
+        detail: why, as a sentence part.
+    """
+    report.add(FindingType.DROPPED, "shape that cannot be written", key=key, object_id=obj.id, detail=detail)

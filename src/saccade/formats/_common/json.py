@@ -1,4 +1,4 @@
-"""JSON as it comes from files: loaded safely, and its values taken for no more than they are."""
+"""JSON from files of any origin: load it safely, and read values of unexpected types without errors."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from pathlib import Path
 from typing import IO, Any
 
 from saccade.core.errors import FormatError
-from saccade.core.report import Action, Report
-from saccade.formats._common.paths import whole_text
-from saccade.runtime.gc_control import collector_paused
+from saccade.core.report import ConversionReport, FindingType
+from saccade.formats._common.paths import replace_surrogates
+from saccade.runtime.gc_control import gc_paused
 
 Json = dict[str, Any]
 
+_CHUNK_BYTES = 1 << 22
+SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+"""The escape of a surrogate in JSON text; it may be lone, or half of a valid pair."""
 
-_PIECE = 1 << 22
-HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
-"""What a half of a surrogate pair looks like in the text of a file; so do whole pairs."""
 
-
-class ListOut:
-    """A list on its way into a JSON file, an element at a time; it waits elsewhere for what is to stand before it."""
+class JsonArrayWriter:
+    """Collects the elements of a JSON array in a temporary file, until what precedes the array is known."""
 
     def __init__(self) -> None:
-        self._file: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 (it goes with this object)
+        self._file: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed with this object
         weakref.finalize(self, self._file.close)
         self._count = 0
 
@@ -38,67 +37,77 @@ class ListOut:
         return self._count
 
     def add(self, element: str) -> None:
-        """Add an element as JSON."""
+        """Add an element that is encoded as JSON."""
         self._file.write((",\n" if self._count else "\n") + element)
         self._count += 1
 
     def copy_to(self, out: IO[str]) -> None:
-        """Write the list."""
+        """Write the array, with its brackets."""
         self._file.seek(0)
         out.write("[")
         shutil.copyfileobj(self._file, out)
         out.write("]")
 
 
-def load_json(path: Path, report: Report) -> Any:
-    """The content of a JSON file; FormatError where it is none. Text that is not Unicode is repaired."""
+def load_json(path: Path, report: ConversionReport) -> Any:
+    """Load a JSON file; lone surrogates in its text are replaced, and reported.
+
+    Raises:
+        FormatError: if it is no JSON, or nested too deeply.
+    """
     try:
-        with collector_paused():
+        with gc_paused():
             text = path.read_bytes().decode("utf-8-sig")
             data = json.loads(text)
-        if HALF_PAIR.search(text) and (whole := with_whole_text(data)) != data:
-            report.add(Action.REPAIRED, "text that is not Unicode", detail=path.name)
-            data = whole
+        if SURROGATE_ESCAPE.search(text) and (repaired := replace_surrogates_in_json(data)) != data:
+            report.add(FindingType.REPAIRED, "text that is not Unicode", detail=path.name)
+            data = repaired
         return data
     except (ValueError, RecursionError) as error:
-        what = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise FormatError(f"{path} is not JSON that can be read: {what}.") from None
+        raise unreadable_json(path, error) from None
 
 
-def mentions(path: Path, *words: str) -> bool:
-    """Whether a file has all of these words somewhere; far quicker than to parse it, to see what it cannot be."""
-    return mentioned(path, *words).issuperset(words)
+def unreadable_json(path: Path, error: ValueError | RecursionError) -> FormatError:
+    """Return the FormatError for an error of the JSON parser."""
+    reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return FormatError(f"{path} is not valid JSON: {reason}.")
 
 
-def mentioned(path: Path, *words: str) -> set[str]:
-    """Those of the words that a file has somewhere; no more than a piece of it is held."""
-    missing = {word: word.encode() for word in words}
-    overlap = max((len(word) for word in missing.values()), default=1) - 1
-    found: set[str] = set()
+def contains_tokens(path: Path, *tokens: str) -> bool:
+    """Whether a file contains all of these texts; much faster than parsing it, to exclude formats."""
+    return find_tokens(path, *tokens).issuperset(tokens)
+
+
+def find_tokens(path: Path, *tokens: str) -> set[str]:
+    """Return those of the texts that a file contains; a file that cannot be read contains none."""
+    missing = {token: token.encode() for token in tokens}
+    overlap = max((len(encoded) for encoded in missing.values()), default=1) - 1
+    present: set[str] = set()
     with suppress(OSError), path.open("rb") as file:
-        end = b""
-        while missing and (piece := file.read(_PIECE)):
-            piece = end + piece
-            here = {word for word, sought in missing.items() if sought in piece}
-            found |= here
-            missing = {word: sought for word, sought in missing.items() if word not in here}
-            end = piece[-overlap:] if overlap else b""
-    return found
+        tail = b""
+        while missing and (chunk := file.read(_CHUNK_BYTES)):
+            # A token may begin in one chunk and end in the next.
+            chunk = tail + chunk
+            in_chunk = {token for token, encoded in missing.items() if encoded in chunk}
+            present |= in_chunk
+            missing = {token: encoded for token, encoded in missing.items() if token not in in_chunk}
+            tail = chunk[-overlap:] if overlap else b""
+    return present
 
 
-def with_whole_text(value: Any) -> Any:
-    """JSON with each half of a surrogate pair replaced; see :func:`whole_text`."""
+def replace_surrogates_in_json(value: Any) -> Any:
+    """Replace lone surrogates in all texts of a JSON value; see :func:`replace_surrogates`."""
     if isinstance(value, str):
-        return whole_text(value)
+        return replace_surrogates(value)
     if isinstance(value, list):
-        return [with_whole_text(each) for each in value]
+        return [replace_surrogates_in_json(element) for element in value]
     if isinstance(value, dict):
-        return {whole_text(name): with_whole_text(each) for name, each in value.items()}
+        return {replace_surrogates(name): replace_surrogates_in_json(element) for name, element in value.items()}
     return value
 
 
-def number(value: Any) -> float:
-    """A JSON number as float; NaN for anything that is none, so that no check of finiteness lets it pass."""
+def to_float(value: Any) -> float:
+    """Convert a JSON number to float; NaN, which no check for finiteness accepts, for any other value."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return math.nan
     try:
@@ -107,18 +116,18 @@ def number(value: Any) -> float:
         return math.inf
 
 
-def list_of(data: Mapping[str, Any], name: str) -> list[Any]:
-    """The list under ``name``, or an empty one."""
+def get_list(data: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the list under ``name``, or an empty one if there is no list."""
     value = data.get(name)
     return value if isinstance(value, list) else []
 
 
-def own(entry: Mapping[str, Any]) -> Json:
-    """What Saccade wrote beside the fields of the format."""
+def saccade_extra(entry: Mapping[str, Any]) -> Json:
+    """Return what Saccade writes beside the fields of the format, under the key ``saccade``."""
     value = entry.get("saccade")
     return value if isinstance(value, dict) else {}
 
 
 def is_id(value: Any) -> bool:
-    """Whether a value can be an id: a whole number or text."""
+    """Whether a JSON value can be an id: an integer or text."""
     return isinstance(value, (int, str)) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""Large JSON files of long lists, an element at a time: what is in the lists is never held as a whole."""
+"""Incremental reading of large JSON files: long lists and mappings are indexed on disk, and never held as a whole."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from saccade.core.errors import FormatError
-from saccade.core.report import Action, Report
-from saccade.formats._common.json import HALF_PAIR, load_json, with_whole_text
-from saccade.formats._common.spill import Rows, temporary_database
-from saccade.runtime.gc_control import collector_paused
+from saccade.core.report import ConversionReport, FindingType
+from saccade.formats._common.json import SURROGATE_ESCAPE, load_json, replace_surrogates_in_json, unreadable_json
+from saccade.formats._common.spill import SpillTable, temporary_database
+from saccade.runtime.gc_control import gc_paused
 
-_LARGE = 1 << 25
-_WINDOW = 1 << 23
-_TOGETHER = 512
+# Files above this size are indexed instead of loaded.
+_MAX_LOADED_BYTES = 1 << 25
+# Bytes of text that the scanner holds at first.
+_WINDOW_BYTES = 1 << 23
+# Elements of a list that are parsed together.
+_BATCH = 512
 _SPACE = re.compile(r"[ \t\n\r]*")
-_OF_NUMBERS = re.compile(r"[0-9.eE+-]*")
+_NUMBER_CHARS = re.compile(r"[0-9.eE+-]*")
 _DECODE = json.JSONDecoder().raw_decode
 
-Each = Callable[[Any, int, int], None]
-"""Is shown an element, and where in the file it begins and ends, in bytes."""
+ElementCallback = Callable[[Any, int, int], None]
+"""Called with an element, and the bytes of the file where it begins and ends."""
 
 
 def is_large(path: Path) -> bool:
-    """Whether a file has so many bytes that it is read an element at a time."""
-    return path.stat().st_size > _LARGE
+    """Whether a file is read incrementally because of its size."""
+    return path.stat().st_size > _MAX_LOADED_BYTES
 
 
-class Parts:
-    """A JSON file of which parts are read."""
+class JsonFile:
+    """An open JSON file from which single values are parsed by their byte ranges."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
@@ -45,68 +47,86 @@ class Parts:
         return self._file.read(end - begin)
 
     def values(self, begin: int, end: int) -> list[Any]:
-        """The elements of a list from where one begins to where it or a later one ends."""
+        """Parse consecutive elements of a list, from the begin of the first to the end of the last."""
         text = f"[{self.bytes(begin, end).decode()}]"
         values: list[Any] = json.loads(text)
-        return with_whole_text(values) if HALF_PAIR.search(text) else values
+        return replace_surrogates_in_json(values) if SURROGATE_ESCAPE.search(text) else values
 
 
-class Elements(Collection[Any]):
-    """The elements of a list in a JSON file, or the values of a mapping, read when they are asked for.
+class IndexedElements(Collection[Any]):
+    """The elements of a JSON list, or the values of a JSON mapping, parsed whenever they are used.
 
-    They are numbered from 1. Those of a list, which stand together, are read together.
+    Args:
+        of_mapping: values of a mapping have names between them, so each is parsed on its own.
     """
 
-    def __init__(self, parts: Parts, database: sqlite3.Connection, *, of_mapping: bool = False) -> None:
-        self._parts, self._db, self._together = parts, database, 1 if of_mapping else _TOGETHER
-        self._rows = Rows(database, "elements", ("first", "last"))
+    def __init__(self, file: JsonFile, database: sqlite3.Connection, *, of_mapping: bool = False) -> None:
+        self._file = file
+        self._db = database
+        self._batch = 1 if of_mapping else _BATCH
+        self._ranges = SpillTable(database, "elements", ("first", "last"))
 
-    def note(self, element: Any, begin: int, end: int) -> None:
-        """Add the next one."""
-        self._rows.add(begin, end)
+    def add(self, element: Any, begin: int, end: int) -> None:
+        """Add the next element; an :data:`ElementCallback`.
+
+        Args:
+            element: ignored; the element is parsed again when it is used.
+            begin: offset of its first byte in the file.
+            end: offset after its last byte.
+        """
+        self._ranges.add(begin, end)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._ranges)
 
     def __iter__(self) -> Iterator[Any]:
-        self._rows.flush()
-        rows = self._db.execute("SELECT first, last FROM elements ORDER BY place")
-        while several := rows.fetchmany(self._together):
-            yield from self._parts.values(several[0][0], several[-1][1])
+        self._ranges.flush()
+        rows = self._db.execute("SELECT first, last FROM elements ORDER BY position")
+        while batch := rows.fetchmany(self._batch):
+            yield from self._file.values(batch[0][0], batch[-1][1])
 
     def __contains__(self, element: object) -> bool:
-        return any(one == element for one in self)
+        return any(element == other for other in self)
 
-    def at(self, place: int) -> Any:
-        """One of them."""
-        self._rows.flush()
-        first, last = self._db.execute("SELECT first, last FROM elements WHERE place = ?", (place,)).fetchone()
-        return self._parts.values(first, last)[0]
+    def get(self, position: int) -> Any:
+        """Parse one element by its position from 1."""
+        self._ranges.flush()
+        query = "SELECT first, last FROM elements WHERE position = ?"
+        first, last = self._db.execute(query, (position,)).fetchone()
+        return self._file.values(first, last)[0]
 
 
-def load_listed(path: Path, name: str, report: Report) -> tuple[Any, Collection[Any]]:
-    """The content of a JSON file but for the list under ``name``, which is empty in it, and the elements of that list.
+def load_with_list(path: Path, name: str, report: ConversionReport) -> tuple[Any, Collection[Any]]:
+    """Load a JSON file with a long list.
 
-    Those of a large file are read each time when they are asked for. With ``""`` it is the list that the file is.
-    FormatError where the file is no JSON, as for :func:`~saccade.formats._common.json.load_json`.
+    Args:
+        name: key of the list in the top object; "" if the file itself is the list.
+
+    Returns:
+        The content with that list empty, and the elements of the list. Those of a large file are parsed whenever
+        they are iterated.
+
+    Raises:
+        FormatError: if the file is no JSON.
     """
     return _load_apart(path, name, report, list)
 
 
-def load_mapped(path: Path, name: str, report: Report) -> tuple[Any, Collection[Any]]:
-    """The same with the values of the mapping under ``name``; with ``""`` of that which the file is."""
+def load_with_mapping(path: Path, name: str, report: ConversionReport) -> tuple[Any, Collection[Any]]:
+    """Load a JSON file with a long mapping, like :func:`load_with_list`; the elements are the mapping's values."""
     return _load_apart(path, name, report, dict)
 
 
 def _load_apart(
-    path: Path, name: str, report: Report, kind: type[list[Any]] | type[dict[str, Any]]
+    path: Path, name: str, report: ConversionReport, kind: type[list[Any]] | type[dict[str, Any]]
 ) -> tuple[Any, Collection[Any]]:
     if is_large(path):
-        parts = Parts(path)
-        elements = Elements(parts, temporary_database(parts), of_mapping=kind is dict)
-        wanted: dict[str, Each] = {name: elements.note}
-        lists, maps = ({}, wanted) if kind is dict else (wanted, {})
-        return load_by_parts(parts, path, lists, report, maps), elements
+        file = JsonFile(path)
+        elements = IndexedElements(file, temporary_database(file), of_mapping=kind is dict)
+        callbacks: dict[str, ElementCallback] = {name: elements.add}
+        if kind is dict:
+            return scan_json(file, path, {}, report, callbacks), elements
+        return scan_json(file, path, callbacks, report), elements
     data = load_json(path, report)
     inner = (data.get(name) if isinstance(data, dict) else None) if name else data
     if not isinstance(inner, kind):
@@ -115,128 +135,161 @@ def _load_apart(
     return rest, inner.values() if isinstance(inner, dict) else inner
 
 
-def load_by_parts(
-    parts: Parts, path: Path, lists: Mapping[str, Each], report: Report, maps: Mapping[str, Each] | None = None
+def scan_json(
+    file: JsonFile,
+    path: Path,
+    lists: Mapping[str, ElementCallback],
+    report: ConversionReport,
+    mappings: Mapping[str, ElementCallback] | None = None,
 ) -> Any:
-    """The object of a JSON file; some of its lists are empty in it, and their elements shown to those who want them.
+    """Parse a JSON file incrementally.
 
-    The list called ``""`` is the one that the file itself is; so it is with the values of mappings. FormatError where
-    the content is no JSON, as for :func:`~saccade.formats._common.json.load_json`, or is another than an object or
-    such a list.
+    Args:
+        lists: callbacks for the elements of long lists, by their key in the top object; "" if the file itself is
+            the list. These lists are empty in the result.
+        mappings: the same for the values of long mappings.
+
+    Returns:
+        The top object, or an empty list or mapping if the file itself is one of the long ones.
+
+    Raises:
+        FormatError: if the file is no JSON, or its top is anything else.
     """
     try:
-        with collector_paused():
-            return _Scan(parts, path, lists, maps or {}, report).top()
+        with gc_paused():
+            return _JsonScanner(file, path, lists, mappings or {}, report).parse()
     except (ValueError, RecursionError) as error:
-        what = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise FormatError(f"{path} is not JSON that can be read: {what}.") from None
+        raise unreadable_json(path, error) from None
 
 
-class _Scan:
-    """Goes through a file in windows of text, each from where the last value ended."""
+class _JsonScanner:
+    """Parses a file in windows of text, each of which begins after the last value of the one before."""
 
     def __init__(
-        self, parts: Parts, path: Path, lists: Mapping[str, Each], maps: Mapping[str, Each], report: Report
+        self,
+        file: JsonFile,
+        path: Path,
+        lists: Mapping[str, ElementCallback],
+        mappings: Mapping[str, ElementCallback],
+        report: ConversionReport,
     ) -> None:
-        self._parts, self._lists, self._maps, self._done = parts, lists, maps, set[str]()
-        self._path, self._report = path, report
-        self._text, self._at, self._base, self._size = "", 0, 0, _WINDOW
+        self._file = file
+        self._path = path
+        self._lists = lists
+        self._mappings = mappings
+        self._report = report
+        self._seen_keys: set[str] = set()
         self._repaired = False
-        self._is_ascii, self._known = True, (0, 0)
-        if parts.bytes(0, 3) == b"\xef\xbb\xbf":
+        # The window: its text, the scan's position in it, its first byte in the file, and how many bytes to read.
+        self._text = ""
+        self._at = 0
+        self._base = 0
+        self._size = _WINDOW_BYTES
+        # Byte offsets equal positions in ASCII text; otherwise they are counted on from the last known pair.
+        self._is_ascii = True
+        self._known_offset = (0, 0)
+        has_bom = file.bytes(0, 3) == b"\xef\xbb\xbf"
+        if has_bom:
             self._base = 3
         self._refill()
 
-    def top(self) -> Any:
-        """The object at the top, or where one is wanted an empty list in place of the list there."""
-        found: dict[str, Any] = {}
+    def parse(self) -> Any:
         if "" in self._lists and self._peek() == "[":
             self._elements(self._lists[""], "[", "]")
-            return self._end([])
-        if "" in self._maps and self._peek() == "{":
-            self._elements(self._maps[""], "{", "}")
-            return self._end({})
+            return self._check_end([])
+        if "" in self._mappings and self._peek() == "{":
+            self._elements(self._mappings[""], "{", "}")
+            return self._check_end({})
+        return self._check_end(self._top_object())
+
+    def _top_object(self) -> dict[str, Any]:
+        data: dict[str, Any] = {}
         self._expect("{")
         if self._peek() == "}":
             self._expect("}")
-            return self._end(found)
+            return data
         while True:
             key = self._value()
             if not isinstance(key, str):
                 raise ValueError("a name is expected")
             self._expect(":")
-            if key in self._done or (key in found and (key in self._lists or key in self._maps)):
+            if key in self._seen_keys or (key in data and (key in self._lists or key in self._mappings)):
                 raise ValueError(f"'{key}' is there twice")
             if key in self._lists and self._peek() == "[":
-                self._done.add(key)
-                found[key] = []
+                self._seen_keys.add(key)
+                data[key] = []
                 self._elements(self._lists[key], "[", "]")
-            elif key in self._maps and self._peek() == "{":
-                self._done.add(key)
-                found[key] = {}
-                self._elements(self._maps[key], "{", "}")
+            elif key in self._mappings and self._peek() == "{":
+                self._seen_keys.add(key)
+                data[key] = {}
+                self._elements(self._mappings[key], "{", "}")
             else:
-                found[key] = self._value()
+                data[key] = self._value()
             if self._peek() != ",":
                 break
             self._expect(",")
         self._expect("}")
-        return self._end(found)
+        return data
 
-    def _end(self, found: Any) -> Any:
+    def _check_end(self, data: Any) -> Any:
         if self._peek():
-            raise ValueError(f"something follows the end, at byte {self._place()}")
-        return found
+            raise ValueError(f"something follows the end, at byte {self._byte_offset()}")
+        return data
 
-    def _elements(self, each: Each, begin: str, end: str) -> None:
-        """The elements of a list, or the values of a mapping."""
-        self._expect(begin)
-        if self._peek() == end:
-            self._expect(end)
+    def _elements(self, callback: ElementCallback, opening: str, closing: str) -> None:
+        """Parse a list, or a mapping, and pass on its elements."""
+        self._expect(opening)
+        if self._peek() == closing:
+            self._expect(closing)
             return
         while True:
-            if begin == "{":
+            if opening == "{":
                 if not isinstance(self._value(), str):
                     raise ValueError("a name is expected")
                 self._expect(":")
             self._peek()
-            first = self._place()
-            each(self._value(), first, self._place())
+            first = self._byte_offset()
+            callback(self._value(), first, self._byte_offset())
             if self._peek() != ",":
                 break
             self._expect(",")
-        self._expect(end)
+        self._expect(closing)
 
-    def _place(self) -> int:
-        """Where the scan stands, in bytes."""
+    def _byte_offset(self) -> int:
         if self._is_ascii:
             return self._base + self._at
-        at, place = self._known
-        self._known = self._at, place + len(self._text[at : self._at].encode("utf-8"))
-        return self._known[1]
+        at, offset = self._known_offset
+        self._known_offset = self._at, offset + len(self._text[at : self._at].encode("utf-8"))
+        return self._known_offset[1]
 
     def _refill(self) -> bool:
-        """Begin the window where the scan stands, with more text than is left in it; False at the end of the file."""
-        before = len(self._text) - self._at
-        self._base = self._place() if self._text else self._base
+        """Move the window to the current position, and make sure that it has more text than remained.
+
+        Returns:
+            False at the end of the file.
+        """
+        remaining = len(self._text) - self._at
+        self._base = self._byte_offset() if self._text else self._base
         while True:
-            data = self._parts.bytes(self._base, self._base + self._size)
-            is_last = self._base + self._size >= self._parts.size
-            text = (data if is_last else _whole_characters(data)).decode("utf-8")
-            if len(text) > before or is_last:
+            data = self._file.bytes(self._base, self._base + self._size)
+            is_last = self._base + self._size >= self._file.size
+            text = (data if is_last else _trim_partial_char(data)).decode("utf-8")
+            if len(text) > remaining or is_last:
                 break
             self._size *= 2
-        self._text, self._at = text, 0
-        self._is_ascii, self._known = text.isascii(), (0, self._base)
-        return len(text) > before
+        self._text = text
+        self._at = 0
+        self._is_ascii = text.isascii()
+        self._known_offset = (0, self._base)
+        return len(text) > remaining
 
-    def _may_go_on(self, end: int) -> bool:
-        """Whether a value that ends there may be the beginning of a longer one: of a number that the window cuts."""
-        match = _OF_NUMBERS.match(self._text, end)
+    def _may_continue(self, end: int) -> bool:
+        """Whether a value that ends there may be a number that the window cuts."""
+        match = _NUMBER_CHARS.match(self._text, end)
         return match is not None and match.end() == len(self._text)
 
     def _peek(self) -> str:
-        """The next character that is no space; "" at the end."""
+        """Skip white space; return the next character, or "" at the end."""
         while True:
             match = _SPACE.match(self._text, self._at)
             assert match is not None
@@ -248,32 +301,35 @@ class _Scan:
 
     def _expect(self, char: str) -> None:
         if self._peek() != char:
-            raise ValueError(f"'{char}' is expected at byte {self._place()}")
+            raise ValueError(f"'{char}' is expected at byte {self._byte_offset()}")
         self._at += 1
 
     def _value(self) -> Any:
-        """The value that begins here; the window grows until it is in it."""
+        """Parse the value at the current position; the window grows until it contains the value."""
         self._peek()
         size = self._size
         while True:
             try:
                 value, end = _DECODE(self._text, self._at)
-                if not self._may_go_on(end) or not self._refill():
+                if not self._may_continue(end) or not self._refill():
                     break
             except json.JSONDecodeError as error:
                 if not self._refill():
-                    raise ValueError(f"{error.msg} near byte {self._place()}") from None
-        if HALF_PAIR.search(self._text, self._at, end) and (whole := with_whole_text(value)) != value:
-            value = whole
-            if not self._repaired:
-                self._report.add(Action.REPAIRED, "text that is not Unicode", detail=self._path.name)
-            self._repaired = True
-        self._at, self._size = end, size
+                    raise ValueError(f"{error.msg} near byte {self._byte_offset()}") from None
+        if SURROGATE_ESCAPE.search(self._text, self._at, end):
+            repaired = replace_surrogates_in_json(value)
+            if repaired != value:
+                value = repaired
+                if not self._repaired:
+                    self._report.add(FindingType.REPAIRED, "text that is not Unicode", detail=self._path.name)
+                self._repaired = True
+        self._at = end
+        self._size = size
         return value
 
 
-def _whole_characters(data: bytes) -> bytes:
-    """Text in UTF-8 without a character at its end that may be cut in two."""
+def _trim_partial_char(data: bytes) -> bytes:
+    """Cut off a last UTF-8 character that may be incomplete."""
     end = len(data)
     while end and data[end - 1] & 0xC0 == 0x80:
         end -= 1

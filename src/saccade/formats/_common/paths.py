@@ -1,4 +1,4 @@
-"""The files of a source, seen without ever leaving it, and the keys that their names give."""
+"""The files of a source folder, listed without leaving it, and the keys that their names give."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from saccade.core.errors import FormatError
-from saccade.core.report import Action, Report
-from saccade.formats._common.spill import RoomySet
+from saccade.core.report import ConversionReport, FindingType
+from saccade.formats._common.spill import SpillSet
 
 IMAGE_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"}
@@ -25,75 +25,81 @@ VIDEO_EXTENSIONS = frozenset(
     {".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"}
     | {".flv", ".ogv", ".ogg", ".wmv", ".asf", ".mxf"}
 )
-SPLIT_WORDS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 
-_BLOCK, _FEW = 4096, 65_536
-# Control characters, and the halves of surrogate pairs that stand for bytes which are not UTF-8.
-_NOT_PLAIN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-def is_plain_name(name: str) -> bool:
-    """Whether a name is text without control characters."""
-    return not _NOT_PLAIN.search(name)
+# Paths that are compressed together, and the number of paths up to which membership uses a set.
+_BLOCK_PATHS = 4096
+_MAX_IN_MEMORY = 65_536
+# Control characters, and the lone surrogates by which Python represents bytes that are not UTF-8.
+_NOT_PRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def whole_text(text: str) -> str:
-    """The text with each half of a surrogate pair, which no file can hold, replaced by U+FFFD."""
+def is_printable(name: str) -> bool:
+    """Whether a name is Unicode text without control characters."""
+    return not _NOT_PRINTABLE.search(name)
+
+
+def replace_surrogates(text: str) -> str:
+    """Replace lone surrogates, which no encoding can express, by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file name ends like that of an image."""
-    stem, dot, ending = name.rpartition(".")
-    return f"{dot}{ending}".lower() in IMAGE_EXTENSIONS and stem.rpartition("/")[2] != ""
+    """Whether a file name has the extension of an image."""
+    return _has_extension(name, IMAGE_EXTENSIONS)
 
 
 def is_video_name(name: str) -> bool:
-    """Whether a file name ends like that of a video."""
-    stem, dot, ending = name.rpartition(".")
-    return f"{dot}{ending}".lower() in VIDEO_EXTENSIONS and stem.rpartition("/")[2] != ""
+    """Whether a file name has the extension of a video."""
+    return _has_extension(name, VIDEO_EXTENSIONS)
 
 
-def stem_of(relative: str) -> str:
-    """A path with '/' without its extension.
+def _has_extension(name: str, extensions: frozenset[str]) -> bool:
+    stem, dot, extension = name.rpartition(".")
+    return f"{dot}{extension}".lower() in extensions and stem.rpartition("/")[2] != ""
 
-    >>> stem_of("a/b.c.jpg")
+
+def strip_extension(relative: str) -> str:
+    """Return a path, with '/' between its parts, without its extension.
+
+    >>> strip_extension("a/b.c.jpg")
     'a/b.c'
     """
-    head, slash, last = relative.rpartition("/")
-    return head + slash + (last.rpartition(".")[0] or last)
+    folder, slash, name = relative.rpartition("/")
+    return folder + slash + (name.rpartition(".")[0] or name)
 
 
-def leaves_folder(name: str) -> bool:
-    """Whether a path written in a label file is absolute or climbs out of its folder by '..'."""
+def escapes_root(name: str) -> bool:
+    """Whether a path from a label file is absolute or contains '..'."""
     unified = name.replace("\\", "/")
     return unified.startswith("/") or bool(re.match("[A-Za-z]:/", unified)) or ".." in unified.split("/")
 
 
-def normal(relative: str) -> str:
-    """A relative path with '/' between its parts, without '.' and empty parts."""
+def normalize_path(relative: str) -> str:
+    """Return a relative path with '/' between its parts, without '.' and empty parts."""
     return "/".join(part for part in relative.replace("\\", "/").split("/") if part not in ("", "."))
 
 
 class PathList:
-    """Paths in order, of which a million take some ten megabytes; without control characters, and none twice.
+    """A compressed list of distinct paths without control characters; a million take about ten megabytes.
 
-    Of many, whether one is among them is told by 64 bits of its hash, which two of a million share once in many million
-    times.
+    Membership in a large list is tested by 64-bit hashes. Two of a million paths have the same hash once in many
+    million lists.
     """
 
     def __init__(self) -> None:
         self._blocks: list[bytes] = []
         self._last: list[str] = []
         self._count = 0
-        self._few: set[str] | None = None
+        self._set: set[str] | None = None
         self._hashes: npt.NDArray[np.int64] | None = None
 
     def append(self, path: str) -> None:
         self._last.append(path)
         self._count += 1
-        self._few = self._hashes = None
-        if len(self._last) == _BLOCK:
+        self._set = None
+        self._hashes = None
+        if len(self._last) == _BLOCK_PATHS:
             self._blocks.append(zlib.compress("\n".join(self._last).encode(), 1))
             self._last = []
 
@@ -106,23 +112,32 @@ class PathList:
         yield from self._last
 
     def __contains__(self, path: object) -> bool:
-        if self._count <= _FEW:
-            if self._few is None:
-                self._few = set(self)
-            return path in self._few
+        if self._count <= _MAX_IN_MEMORY:
+            if self._set is None:
+                self._set = set(self)
+            return path in self._set
         if self._hashes is None:
             self._hashes = np.fromiter(map(hash, self), np.int64, self._count)
             self._hashes.sort()
-        number = hash(path)
-        at = int(self._hashes.searchsorted(number))
-        return at < self._count and int(self._hashes[at]) == number
+        path_hash = hash(path)
+        index = int(self._hashes.searchsorted(path_hash))
+        return index < self._count and int(self._hashes[index]) == path_hash
 
 
-class Tree:
-    """The files below a folder, by their path relative to it with '/' between the parts.
+class SourceTree:
+    """The files below a folder, by relative paths with '/' between their parts, in order.
 
-    Links are followed only where they end inside the folder, and folder links only one deep, so that loops end. What
-    leads outside is kept in ``outside``, names with control characters in ``unreadable``. Hidden files are not seen.
+    Hidden files are skipped. Links are followed if they end inside the folder; links to folders only one level deep,
+    so that cycles end.
+
+    Attributes:
+        files: the files.
+        folders: the folders.
+        outside_links: links that end outside the folder.
+        bad_names: names with control characters, and folders that may not be read.
+
+    Raises:
+        FormatError: if there is no such folder.
     """
 
     def __init__(self, root: Path) -> None:
@@ -132,47 +147,48 @@ class Tree:
         self._real_root = os.path.realpath(root)
         self.files = PathList()
         self.folders: dict[str, None] = {}
-        self.outside: dict[str, None] = {}
-        self.unreadable: dict[str, None] = {}
+        self.outside_links: dict[str, None] = {}
+        self.bad_names: dict[str, None] = {}
         self._walk("", follow_links=True)
 
     def _walk(self, prefix: str, follow_links: bool) -> None:
         names: list[str] = []
+        # Only entries that are no regular files are kept: there are few, while a folder may have a million files.
         special: dict[str, os.DirEntry[str]] = {}
         try:
-            with os.scandir(self.root / prefix) as found:
-                for entry in found:
+            with os.scandir(self.root / prefix) as entries:
+                for entry in entries:
                     names.append(entry.name)
-                    if not entry.is_file(follow_symlinks=False) or not is_plain_name(entry.name):
+                    if not entry.is_file(follow_symlinks=False) or not is_printable(entry.name):
                         special[entry.name] = entry
         except PermissionError:
-            self.unreadable[prefix] = None
+            self.bad_names[prefix] = None
             return
         names.sort()
         for name in names:
             if name.startswith("."):
                 continue
             if name in special:
-                self._place(special[name], prefix + name, follow_links)
+                self._add_special(special[name], prefix + name, follow_links)
             else:
                 self.files.append(prefix + name)
 
-    def _place(self, entry: os.DirEntry[str], relative: str, follow_links: bool) -> None:
-        if not is_plain_name(entry.name):
-            self.unreadable[relative] = None
+    def _add_special(self, entry: os.DirEntry[str], relative: str, follow_links: bool) -> None:
+        if not is_printable(entry.name):
+            self.bad_names[relative] = None
         elif entry.is_symlink() and not self._is_inside(relative):
-            self.outside[relative] = None
+            self.outside_links[relative] = None
         elif entry.is_dir():
             self.folders[relative] = None
             if not entry.is_symlink():
                 self._walk(f"{relative}/", follow_links)
-            elif follow_links and not self._leads_up(entry):
+            elif follow_links and not self._links_to_parent(entry):
                 self._walk(f"{relative}/", follow_links=False)
         elif entry.is_file():
             self.files.append(relative)
 
     @staticmethod
-    def _leads_up(link: os.DirEntry[str]) -> bool:
+    def _links_to_parent(link: os.DirEntry[str]) -> bool:
         parent = os.path.realpath(Path(link.path).parent) + os.sep
         return parent.startswith(os.path.realpath(link.path) + os.sep)
 
@@ -181,87 +197,87 @@ class Tree:
         return real == self._real_root or real.startswith(self._real_root.rstrip(os.sep) + os.sep)
 
     def path(self, relative: str) -> Path:
-        """The file on this machine."""
+        """Return the local path of a file."""
         return self.root / relative
 
-    def leads_outside(self, relative: str) -> bool:
-        """Whether the path, or a folder on its way, is a link that ends outside."""
+    def links_outside(self, relative: str) -> bool:
+        """Whether the path, or a folder on it, is a link that ends outside."""
         parts = relative.split("/")
-        return any("/".join(parts[:end]) in self.outside for end in range(1, len(parts) + 1))
+        return any("/".join(parts[:end]) in self.outside_links for end in range(1, len(parts) + 1))
 
-    def below(self, folder: str, endings: Iterable[str] | None = None) -> Iterator[str]:
-        """The files in a folder and those inside it, in order; ``""`` is the root."""
+    def files_below(self, folder: str, suffixes: Iterable[str] | None = None) -> Iterator[str]:
+        """Iterate over the files in a folder and its subfolders; "" is the root.
+
+        Args:
+            suffixes: lower-case endings of the names; None for all files.
+        """
         prefix = f"{folder}/" if folder else ""
-        wanted = None if endings is None else tuple(endings)
+        endings = None if suffixes is None else tuple(suffixes)
         for file in self.files:
-            if file.startswith(prefix) and (wanted is None or file.lower().endswith(wanted)):
+            if file.startswith(prefix) and (endings is None or file.lower().endswith(endings)):
                 yield file
 
-    def images(self, folder: str = "") -> list[str]:
-        """The images in a folder and those inside it, in order."""
-        return list(self.each_image(folder))
+    def iter_images(self, folder: str = "") -> Iterator[str]:
+        """Iterate over the images in a folder and its subfolders; "" is the root."""
+        return filter(is_image_name, self.files_below(folder))
 
-    def each_image(self, folder: str = "") -> Iterator[str]:
-        """The same, one after another."""
+    def subfolders(self, folder: str = "") -> list[str]:
+        """Return the names of the folders directly in a folder."""
         prefix = f"{folder}/" if folder else ""
-        return (file for file in self.files if file.startswith(prefix) and is_image_name(file))
+        below = (name[len(prefix) :] for name in self.folders if name.startswith(prefix))
+        return [name for name in below if "/" not in name]
 
-    def folders_in(self, folder: str = "") -> list[str]:
-        """The names of the folders directly in a folder."""
-        prefix = f"{folder}/" if folder else ""
-        inside = (name[len(prefix) :] for name in self.folders if name.startswith(prefix))
-        return [name for name in inside if "/" not in name]
-
-    def report_unusable(self, report: Report) -> None:
-        """Set aside what leads outside or has a name that cannot be used."""
-        for relative in self.outside:
-            report.add(Action.SET_ASIDE, "link that leads outside the source", detail=repr(relative))
-        for relative in self.unreadable:
-            report.add(Action.SET_ASIDE, "name with control characters", detail=ascii(relative))
+    def report_skipped(self, report: ConversionReport) -> None:
+        """Report links that end outside, and names that cannot be used."""
+        for relative in self.outside_links:
+            report.add(FindingType.SET_ASIDE, "link that leads outside the source", detail=repr(relative))
+        for relative in self.bad_names:
+            report.add(FindingType.SET_ASIDE, "name with control characters", detail=ascii(relative))
 
 
-_kept: ContextVar[dict[Path, Tree] | None] = ContextVar("kept trees", default=None)
+_cached_trees: ContextVar[dict[Path, SourceTree] | None] = ContextVar("cached trees", default=None)
 
 
 @contextmanager
-def trees_kept() -> Iterator[None]:
-    """Within this, :func:`tree_of` walks through a folder once; for many looks at a source that stays as it is."""
-    token = _kept.set({})
+def tree_cache() -> Iterator[None]:
+    """Cache the results of :func:`source_tree` within the block; no source may change meanwhile."""
+    token = _cached_trees.set({})
     try:
         yield
     finally:
-        _kept.reset(token)
+        _cached_trees.reset(token)
 
 
-def tree_of(source: Path) -> Tree:
-    """The files below a folder, which is walked through anew but within :func:`trees_kept`."""
-    kept = _kept.get()
-    if kept is None:
-        return Tree(source)
-    if source not in kept:
-        kept[source] = Tree(source)
-    return kept[source]
+def source_tree(source: Path) -> SourceTree:
+    """List the files below a folder, or return the list cached by :func:`tree_cache`."""
+    cached = _cached_trees.get()
+    if cached is None:
+        return SourceTree(source)
+    if source not in cached:
+        cached[source] = SourceTree(source)
+    return cached[source]
 
 
-class Keys:
-    """Gives out keys, each once."""
+class UniqueKeys:
+    """Assigns keys, each once."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: ConversionReport) -> None:
         self._report = report
-        self._taken = RoomySet()
+        self._used = SpillSet()
 
-    def take(self, *wishes: str) -> str:
-        """The first wish that is free, else the last one with a number; anything but the first is reported."""
-        for wish in wishes:
-            if wish not in self._taken:
-                return self._give(wish, wishes[0])
+    def claim(self, *candidates: str) -> str:
+        """Return the first candidate that is free, or the last one with a number; report any but the first."""
+        for key in candidates:
+            if key not in self._used:
+                return self._claim(key, candidates[0])
         number = 2
-        while f"{wishes[-1]}-{number}" in self._taken:
+        while f"{candidates[-1]}-{number}" in self._used:
             number += 1
-        return self._give(f"{wishes[-1]}-{number}", wishes[0])
+        return self._claim(f"{candidates[-1]}-{number}", candidates[0])
 
-    def _give(self, key: str, wish: str) -> str:
-        self._taken.add(key)
-        if key != wish:
-            self._report.add(Action.REPAIRED, "key made unique", key=key, detail=f"'{wish}' is taken")
+    def _claim(self, key: str, preferred: str) -> str:
+        self._used.add(key)
+        if key != preferred:
+            detail = f"'{preferred}' is already used"
+            self._report.add(FindingType.REPAIRED, "key made unique", key=key, detail=detail)
         return key

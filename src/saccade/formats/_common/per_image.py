@@ -1,128 +1,140 @@
-"""What formats share whose labels name images: finding the images, their keys and splits, and writing them."""
+"""Base classes for formats whose labels name images: find the images, their keys and splits, and write them."""
 
 from __future__ import annotations
 
 import posixpath
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from saccade.core.errors import SaccadeError
 from saccade.core.objects import Object, Objects
-from saccade.core.report import Action, Report
+from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema, Value
-from saccade.formats._common.boxes import notice_duplicates
-from saccade.formats._common.paths import SPLIT_WORDS, Keys, Tree, is_image_name, normal, stem_of
-from saccade.formats._common.spill import RoomyDict, Rows, temporary_database
-from saccade.formats._common.writing import (
-    SPLIT,
-    ClassNames,
-    Columns,
-    FileNames,
-    Names,
-    copy_media,
-    image_size_wh,
-    size_wh_of,
+from saccade.formats._common.boxes import report_duplicates
+from saccade.formats._common.columns import ClassIndex, SupportedColumns
+from saccade.formats._common.media import copy_media, record_size_wh, try_image_size_wh
+from saccade.formats._common.names import NO_SPLIT_FOLDER, SPLIT, FileNames, FolderNames
+from saccade.formats._common.paths import (
+    SPLIT_NAMES,
+    SourceTree,
+    UniqueKeys,
+    is_image_name,
+    normalize_path,
+    strip_extension,
 )
-from saccade.formats.base import LocalFile, Reading, Record
+from saccade.formats._common.spill import SpillDict, SpillTable, temporary_database
+from saccade.formats.base import LocalFile, Reader, Record, RecordStream, SizeWH, Writer
 
-_FEW = 65_536
+# Up to so many files, the suffix index is kept in memory.
+_MAX_IN_MEMORY = 65_536
 
-SizeWH = tuple[int, int] | None
-Wanted = Callable[[str], bool]
+ImageFilter = Callable[[str], bool]
+SplitFolders = Literal["standard", "all", "custom"]
 
 
 class ImageIndex:
-    """The images of a source, found by what label files call them.
+    """The images of a source, found by the names that label files use for them.
 
     Args:
-        wanted: which of its images these are; all of them where it is None.
+        include: which images belong to the index; None for all.
     """
 
-    def __init__(self, tree: Tree, wanted: Wanted | None = None) -> None:
-        self._tree, self._wanted = tree, wanted
-        self._ends: _Ends | _ManyEnds | None = None
+    def __init__(self, tree: SourceTree, include: ImageFilter | None = None) -> None:
+        self._tree = tree
+        self._include = include
+        self._suffixes: _SuffixIndex | _DiskSuffixIndex | None = None
 
     def __iter__(self) -> Iterator[str]:
-        return filter(self._wanted, self._tree.each_image()) if self._wanted else self._tree.each_image()
+        return filter(self._include, self._tree.iter_images()) if self._include else self._tree.iter_images()
 
     def __contains__(self, image: str) -> bool:
-        return is_image_name(image) and image in self._tree.files and (self._wanted is None or self._wanted(image))
+        return is_image_name(image) and image in self._tree.files and (self._include is None or self._include(image))
 
     def find(self, name: str, folder: str = "") -> str | None:
-        """The image of a path from the root or from ``folder``, else the only one that ends so; else None."""
+        """Resolve a name from a label file.
+
+        Tried in this order: the path relative to ``folder``, the path relative to the root, the only image whose
+        path ends with the whole name, with its last part, or with its last part without the extension.
+        """
         unified = name.replace("\\", "/")
-        for wish in (posixpath.normpath(f"{folder}/{unified}").lstrip("/"), normal(unified)):
-            if wish in self:
-                return wish
+        for path in (posixpath.normpath(f"{folder}/{unified}").lstrip("/"), normalize_path(unified)):
+            if path in self:
+                return path
         last = unified.rpartition("/")[2]
-        return next((found for wish in (normal(unified), last, stem_of(last)) if (found := self.ending(wish))), None)
+        suffixes = (normalize_path(unified), last, strip_extension(last))
+        return next((image for suffix in suffixes if (image := self.find_by_suffix(suffix))), None)
 
-    def ending(self, end: str) -> str:
-        """The only image whose path ends with these parts, with its extension or without; "" where there is none."""
-        if self._ends is None:
-            self._ends = (_Ends if len(self._tree.files) <= _FEW else _ManyEnds)(self)
-        return self._ends.only(end)
+    def find_by_suffix(self, suffix: str) -> str:
+        """Return the only image whose path ends with these parts, with or without its extension; else ""."""
+        if self._suffixes is None:
+            self._suffixes = (_SuffixIndex if len(self._tree.files) <= _MAX_IN_MEMORY else _DiskSuffixIndex)(self)
+        return self._suffixes.find_unique(suffix)
 
 
-def images_by(images: Iterable[str], name_of: Callable[[str], str]) -> RoomyDict[list[str]]:
-    """Images by what ``name_of`` makes of their paths."""
-    found: RoomyDict[list[str]] = RoomyDict()
+def group_images(images: Iterable[str], key_of: Callable[[str], str]) -> SpillDict[list[str]]:
+    """Group image paths by ``key_of``."""
+    groups: SpillDict[list[str]] = SpillDict()
     for image in images:
-        same = found.get(name_of(image))
-        if same is None:
-            found[name_of(image)] = [image]
+        group = groups.get(key_of(image))
+        if group is None:
+            groups[key_of(image)] = [image]
         else:
-            same.append(image)
-    return found
+            group.append(image)
+    return groups
 
 
-def _ends_of(image: str) -> set[str]:
-    """What a path ends with from any of its parts on, with its extension and without."""
+def _suffixes_of(image: str) -> set[str]:
+    """Everything that a path ends with, from each of its parts on, with and without the extension."""
     parts = image.split("/")
-    ends = {"/".join(parts[at:]) for at in range(len(parts))}
-    return ends | {stem_of(end) for end in ends}
+    suffixes = {"/".join(parts[start:]) for start in range(len(parts))}
+    return suffixes | {strip_extension(suffix) for suffix in suffixes}
 
 
-class _Ends:
-    """Images by what their paths end with."""
+class _SuffixIndex:
+    """Images by the suffixes of their paths, in memory."""
 
     def __init__(self, images: Iterable[str]) -> None:
-        self._found: dict[str, str] = {}
+        self._image_by_suffix: dict[str, str] = {}
         for image in images:
-            for end in _ends_of(image):
-                self._found[end] = "" if end in self._found else image
+            for suffix in _suffixes_of(image):
+                # A suffix of two images identifies neither.
+                self._image_by_suffix[suffix] = "" if suffix in self._image_by_suffix else image
 
-    def only(self, end: str) -> str:
-        return self._found.get(end, "")
+    def find_unique(self, suffix: str) -> str:
+        return self._image_by_suffix.get(suffix, "")
 
 
-class _ManyEnds:
-    """The same on the disk; ends are known by 64 bits of their hash."""
+class _DiskSuffixIndex:
+    """The same index on disk. Suffixes are identified by 64-bit hashes."""
 
     def __init__(self, images: Iterable[str]) -> None:
         self._db = temporary_database(self)
-        paths, ends = Rows(self._db, "images", ("path",)), Rows(self._db, "ends", ("hash", "image"))
-        for place, image in enumerate(images, 1):
+        paths = SpillTable(self._db, "images", ("path",))
+        suffixes = SpillTable(self._db, "suffixes", ("hash", "image"))
+        for position, image in enumerate(images, 1):
             paths.add(image)
-            for end in _ends_of(image):
-                ends.add(hash(end), place)
+            for suffix in _suffixes_of(image):
+                suffixes.add(hash(suffix), position)
         paths.flush()
-        ends.flush()
-        self._db.execute("CREATE INDEX ends_by_hash ON ends (hash, image)")
+        suffixes.flush()
+        self._db.execute("CREATE INDEX suffixes_by_hash ON suffixes (hash, image)")
 
-    def only(self, end: str) -> str:
-        asked = "SELECT path FROM ends JOIN images ON images.place = ends.image WHERE hash = ? LIMIT 2"
-        found = self._db.execute(asked, (hash(end),)).fetchall()
-        return str(found[0][0]) if len(found) == 1 else ""
+    def find_unique(self, suffix: str) -> str:
+        # Two rows suffice to know that the suffix is ambiguous.
+        query = "SELECT path FROM suffixes JOIN images ON images.position = suffixes.image WHERE hash = ? LIMIT 2"
+        rows = self._db.execute(query, (hash(suffix),)).fetchall()
+        return str(rows[0][0]) if len(rows) == 1 else ""
 
 
 @dataclass
-class Labelled:
-    """What the labels say of an image: ``raw`` is the format's own, None where the image is not labelled.
+class ImageLabels:
+    """The labels of an image, before they become objects.
 
-    Both it and the values are as JSON holds them, but for values that are tuples.
+    Attributes:
+        raw: in the format's own representation, as JSON values; None if the image is unlabelled.
+        values: further columns, as JSON values or tuples of them.
     """
 
     raw: Any = None
@@ -131,143 +143,154 @@ class Labelled:
     values: dict[str, Value] = field(default_factory=dict)
 
 
-Build = Callable[[Any, str, SizeWH], Iterable[Object]]
+ObjectBuilder = Callable[[Any, str, SizeWH | None], Iterable[Object]]
 
 
-class ByImage:
-    """A reading in which every image of the source is a record.
+class PerImageReader(Reader):
+    """Base class of readers in which every image of the source is a record, labelled or not.
+
+    Subclasses define :meth:`open`: they collect the labels by :meth:`labels_for` and return :meth:`stream`.
 
     Args:
-        containers: folders whose name says nothing, such as ``images``, and is left out of the key.
-        splits: whether top folders called train, val … are splits.
-        renamed: splits that go by another name here.
+        containers: names of folders that are left out of keys, such as ``images``.
+        split_folders: whether top folders named train, val … are splits.
+        split_aliases: names of splits by the words that the format uses for them.
 
     Attributes:
-        found: what the labels say of images, those that were asked for last held in memory.
+        labels: the labels of images; those used last are in memory, the others on disk.
     """
 
     def __init__(
         self,
         source: Path,
-        report: Report,
+        report: ConversionReport,
         *,
         containers: Iterable[str] = ("images",),
-        splits: bool = True,
-        renamed: Mapping[str, str] | None = None,
+        split_folders: bool = True,
+        split_aliases: Mapping[str, str] | None = None,
     ) -> None:
         self.report = report
-        self.tree = Tree(source)
-        self.tree.report_unusable(report)
-        self.found = RoomyDict(self._packed, _unpacked)
+        self.tree = SourceTree(source)
+        self.tree.report_skipped(report)
+        self.labels = SpillDict(self._pack, _unpack)
+        self.index = ImageIndex(self.tree)
         self._has_split = False
         self._containers = frozenset(containers)
-        self._splits = splits
-        self._renamed = renamed or {}
-        self.index = ImageIndex(self.tree)
+        self._split_folders = split_folders
+        self._split_aliases = split_aliases or {}
 
-    def entry(self, name: str, folder: str = "", *, place: str = "") -> Labelled | None:
-        """What is known of the image of a name; None, set aside, where there is no such image."""
-        image = self.index.find(name, folder)
-        if image is None:
-            self.report.add(Action.SET_ASIDE, "image file missing", key=stem_of(name)[:200], detail=place)
-            return None
-        labelled = self.found.get(image)
-        if labelled is None:
-            self.found[image] = labelled = Labelled()
-        return labelled
-
-    def reading(
-        self,
-        classes: Iterable[str | ClassInfo],
-        build: Build,
-        *,
-        columns: Iterable[Column] = (),
-        wanted: Wanted | None = None,
-        sizes: bool = True,
-    ) -> Reading:
-        """The reading; ``build`` makes objects of what is known of an image, its key and its size where ``sizes``.
+    def labels_for(self, name: str, folder: str = "", *, location: str = "") -> ImageLabels | None:
+        """Return the labels of an image, to be filled in.
 
         Args:
-            wanted: which images are records; all of them where it is None.
+            name: the image's name in the label file.
+            folder: folder of the label file, to resolve the name.
+            location: place of the entry in the label file, for the report.
+
+        Returns:
+            None if there is no such image; that is reported.
+        """
+        image = self.index.find(name, folder)
+        if image is None:
+            key = strip_extension(name)[:200]
+            self.report.add(FindingType.SET_ASIDE, "image file missing", key=key, detail=location)
+            return None
+        labels = self.labels.get(image)
+        if labels is None:
+            labels = ImageLabels()
+            self.labels[image] = labels
+        return labels
+
+    def stream(
+        self,
+        classes: Iterable[str | ClassInfo],
+        build_objects: ObjectBuilder,
+        *,
+        columns: Iterable[Column] = (),
+        include: ImageFilter | None = None,
+    ) -> RecordStream:
+        """Return the stream of records once all labels are collected.
+
+        Args:
+            build_objects: makes objects from the raw labels of an image, its key, and its size if it can be read.
+            columns: further columns that the labels have values for.
+            include: which images become records; None for all.
         """
         infos = tuple(info if isinstance(info, ClassInfo) else ClassInfo(info) for info in classes)
-        made = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, infos), *columns]
-        count, by_split = 0, False
-        for image in filter(wanted, self.index):
+        schema = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, infos), *columns]
+        # A pass over all images first: whether there are split folders decides the keys.
+        count = 0
+        by_split = False
+        for image in filter(include, self.index):
             count += 1
-            by_split = by_split or (self._splits and self._split_and_key(image)[0] is not None)
-        if by_split or self._has_split or any(labelled.split is not None for labelled in self.found.latest()):
-            made.append(Column(SPLIT, Kind.TEXT))
-        plan = self._plan(filter(wanted, self.index), by_split)
-        return Reading(Schema(tuple(made)), self._records(plan, build, sizes), count)
+            by_split = by_split or (self._split_folders and self._split_and_key(image)[0] is not None)
+        if by_split or self._has_split or any(labels.split is not None for labels in self.labels.cached_values()):
+            schema.append(Column(SPLIT, Kind.TEXT))
+        keyed = self._assign_keys(filter(include, self.index), by_split)
+        return RecordStream(Schema(tuple(schema)), self._records(keyed, build_objects), count)
 
-    def _plan(self, images: Iterable[str], by_split: bool) -> Iterator[tuple[str, str, Labelled]]:
-        keys = Keys(self.report)
+    def _assign_keys(self, images: Iterable[str], by_split: bool) -> Iterator[tuple[str, str, ImageLabels]]:
+        keys = UniqueKeys(self.report)
         for image in images:
-            labelled = self.found.get(image) or Labelled()
-            split, key = self._split_and_key(image) if by_split else (None, self._inside(image))
-            if labelled.split is None and split is not None:
-                labelled.split = self._renamed.get(split, split)
-            yield image, keys.take(labelled.key or key, stem_of(image)), labelled
+            labels = self.labels.get(image) or ImageLabels()
+            split, key = self._split_and_key(image) if by_split else (None, self._strip_container(image))
+            if labels.split is None and split is not None:
+                labels.split = self._split_aliases.get(split, split)
+            yield image, keys.claim(labels.key or key, strip_extension(image)), labels
 
-    def _packed(self, labelled: Labelled) -> list[Any]:
-        self._has_split = self._has_split or labelled.split is not None
-        return [labelled.raw, labelled.split, labelled.key, labelled.values]
+    def _pack(self, labels: ImageLabels) -> list[Any]:
+        # Noted here because `stream` does not read labels on disk again to find out.
+        self._has_split = self._has_split or labels.split is not None
+        return [labels.raw, labels.split, labels.key, labels.values]
 
-    def _inside(self, image: str) -> str:
-        first, slash, rest = stem_of(image).partition("/")
-        return rest if slash and first in self._containers else stem_of(image)
+    def _strip_container(self, image: str) -> str:
+        first, slash, rest = strip_extension(image).partition("/")
+        return rest if slash and first in self._containers else strip_extension(image)
 
     def _split_and_key(self, image: str) -> tuple[str | None, str]:
-        split, slash, rest = self._inside(image).partition("/")
-        if not slash or split not in SPLIT_WORDS:
-            return None, self._inside(image)
+        split, slash, rest = self._strip_container(image).partition("/")
+        if not slash or split not in SPLIT_NAMES:
+            return None, self._strip_container(image)
         first, slash, inner = rest.partition("/")
-        outside = self._inside(image) == stem_of(image)  # a container stands on one side of the split
-        return split, inner if outside and slash and first in self._containers else rest
+        # images/train/x or train/images/x, but not both: only one container is left out.
+        has_outer_container = self._strip_container(image) != strip_extension(image)
+        return split, inner if slash and first in self._containers and not has_outer_container else rest
 
-    def _records(self, plan: Iterable[tuple[str, str, Labelled]], build: Build, sizes: bool) -> Iterator[Record]:
-        for image, key, labelled in plan:
+    def _records(self, keyed: Iterable[tuple[str, str, ImageLabels]], build_objects: ObjectBuilder) -> Iterator[Record]:
+        for image, key, labels in keyed:
             path = self.tree.path(image)
-            size = _size_wh(path) if sizes else None
-            values: dict[str, Any] = {**labelled.values, "objects": None}
-            if labelled.raw is not None:
-                objects = tuple(build(labelled.raw, key, size))
-                notice_duplicates(objects, key, self.report)
+            size = try_image_size_wh(path)
+            values: dict[str, Any] = {**labels.values, "objects": None}
+            if labels.raw is not None:
+                objects = tuple(build_objects(labels.raw, key, size))
+                report_duplicates(objects, key, self.report)
                 values["objects"] = objects
-            if labelled.split is not None:
-                values[SPLIT] = labelled.split
+            if labels.split is not None:
+                values[SPLIT] = labels.split
             yield Record(key, LocalFile(path), values, size)
 
 
-def _unpacked(packed: list[Any]) -> Labelled:
+def _unpack(packed: list[Any]) -> ImageLabels:
     raw, split, key, values = packed
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    return Labelled(raw, split, key, tuples)
-
-
-def _size_wh(path: Path) -> SizeWH:
-    try:
-        return image_size_wh(path)
-    except (SaccadeError, OSError):
-        return None
+    return ImageLabels(raw, split, key, tuples)
 
 
 @dataclass(frozen=True, slots=True)
-class Out:
+class WrittenImage:
     """A record whose image has been written.
 
     Attributes:
-        image: its path below the destination.
-        stem: that without the folder of images and the extension.
-        objects: None where it is not labelled.
+        image_path: path of the image relative to the destination.
+        stem: the same without the image folder and the extension.
+        objects: None if the image is unlabelled.
     """
 
     record: Record
-    image: str
+    image_path: str
     stem: str
     split: str | None
-    size_wh: SizeWH
+    size_wh: SizeWH | None
     objects: Objects | None
 
     @property
@@ -275,69 +298,68 @@ class Out:
         return self.record.key
 
 
-class ImagesOut:
-    """Writes the images of records one by one, and gives what is to be written of each.
+class PerImageWriter(Writer):
+    """Base class of writers that copy the image of each record and then write its labels.
+
+    Subclasses define :meth:`write_labels`, and extend :meth:`_finish` if something is written at the end.
 
     Args:
-        folder: of the images.
-        splits: "folders" below that for any split, "words" for train, val and test only, "kept" where the format writes
-            them itself, "" where it has no place for them.
-        details: of classes, that the format does not hold.
+        folder: folder of the images below the destination.
+        split_folders: "standard": images of train, val and test lie in folders of these names, and other splits are
+            dropped; "all": images of every split lie in its folder; "custom": the subclass writes splits itself.
+        extra: further columns that the subclass writes, with their kinds.
+        details: details of classes that the format cannot express.
+        reserved: folder names with a meaning in the format.
     """
 
     def __init__(
         self,
-        reading: Reading,
+        schema: Schema,
         destination: Path,
-        report: Report,
+        report: ConversionReport,
         *,
         folder: str = "images",
-        splits: str = "words",
-        kinds: tuple[Kind, ...] = (Kind.OBJECTS,),
-        kept: Mapping[str, Kind] | None = None,
+        split_folders: SplitFolders = "standard",
+        extra: Mapping[str, Kind] | None = None,
         details: tuple[str, ...] = ("parent", "color", "keypoints", "skeleton"),
         reserved: Iterable[str] = (),
     ) -> None:
-        self.columns = Columns(reading, report, *kinds, kept=kept)
+        super().__init__()
+        self.columns = SupportedColumns(schema, report, Kind.OBJECTS, extra=extra)
         self.columns.report_class_details(*details)
-        if not splits:
-            self.columns.drop_split()
-        self.classes = ClassNames(self.columns.labels)
-        self.destination, self.report = destination, report
-        self._records, self._folder, self._splits = reading.records, folder, splits
-        taken = frozenset(reserved) | (SPLIT_WORDS if splits == "words" else frozenset())
-        self._files = FileNames(report, reserved=taken)
-        self._names = Names(report, "split", reserved=("_no_split",))
+        self.classes = ClassIndex(self.columns.labels)
+        self.destination = destination
+        self.report = report
+        self._folder = folder
+        self._split_folders = split_folders
+        reserved_names = frozenset(reserved) | (SPLIT_NAMES if split_folders == "standard" else frozenset())
+        self._file_names = FileNames(report, reserved=reserved_names)
+        self._folder_names = FolderNames(report, SPLIT, reserved=(NO_SPLIT_FOLDER,))
 
-    def __iter__(self) -> Iterator[Out]:
-        for record in self._records:
-            self.columns.count(record)
-            split = self._split_of(record)
-            stem = self._files.take(record.key)
-            if self._splits in ("words", "folders") and self.columns.has_split:
-                where = "_no_split" if split is None else self._names.of(split)
-                stem = stem if split is None and self._splits == "words" else f"{where}/{stem}"
-            folder = self.destination / self._folder
-            path = copy_media(record, folder / stem, self.report)
-            if path is None:
-                continue
-            labels = self.columns.labels
-            objects = record.values.get(labels.name) if labels else None
-            image = path.relative_to(self.destination).as_posix()
-            yield Out(record, image, stem, split, size_wh_of(record), objects)
-        self.columns.finish()
+    @abstractmethod
+    def write_labels(self, image: WrittenImage) -> None:
+        """Write the labels of an image that has been copied."""
+
+    def add(self, record: Record) -> None:
+        self.columns.count_dropped(record)
+        split = self._split_of(record)
+        stem = self._file_names.claim(record.key)
+        if self._split_folders != "custom" and self.columns.has_split:
+            split_folder = NO_SPLIT_FOLDER if split is None else self._folder_names.get(split)
+            stem = stem if split is None and self._split_folders == "standard" else f"{split_folder}/{stem}"
+        path = copy_media(record, self.destination / self._folder / stem, self.report)
+        if path is None:
+            return
+        image_path = path.relative_to(self.destination).as_posix()
+        objects = self.columns.labels_of(record)
+        self.write_labels(WrittenImage(record, image_path, stem, split, record_size_wh(record), objects))
+
+    def _finish(self) -> None:
+        self.columns.report_dropped()
 
     def _split_of(self, record: Record) -> str | None:
         split = self.columns.split_of(record)
-        if split is not None and self._splits == "words" and split not in SPLIT_WORDS:
-            self.report.add(Action.DROPPED, "split that is not train, val or test", key=record.key, detail=split)
+        if split is not None and self._split_folders == "standard" and split not in SPLIT_NAMES:
+            self.report.add(FindingType.DROPPED, "split that is not train, val or test", key=record.key, detail=split)
             return None
         return split
-
-    def report_unused_classes(self, reason: str = "") -> None:
-        """Say which classes no object has, and that their order is lost, where the format has no list of them."""
-        for name in self.classes.numbers.keys() - self.classes.used:
-            self.report.add(Action.DROPPED, "class that no object has", detail=name)
-        order = [name for name in self.classes.numbers if name in self.classes.used]
-        if order != sorted(order):
-            self.report.add(Action.DROPPED, "order of the classes", detail=reason or "the format has no list of them")

@@ -1,4 +1,4 @@
-"""Text files as they come: rows of CSV, lines, and the numbers in them."""
+"""Reading of text and CSV files that may be damaged; writing of CSV."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 
-from saccade.formats._common.paths import whole_text
+from saccade.formats._common.paths import replace_surrogates
 
-_MOST_FIELD = 1 << 24
+_MAX_FIELD_CHARS = 1 << 24
 
 
 def read_text(path: Path) -> str:
-    """The text of a file, with what is not UTF-8 replaced."""
+    """Read a text file; bytes that are not UTF-8 are replaced."""
     return path.read_bytes().decode("utf-8-sig", errors="replace")
 
 
-def lines_of(path: Path) -> Iterator[str]:
-    """The lines of such a text, one after another."""
+def read_lines(path: Path) -> Iterator[str]:
+    """Iterate over the lines of a text file without reading it as a whole."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
         yield from (line.removesuffix("\n") for line in file)
 
 
-def rows_of(path: Path) -> Iterator[list[str]]:
-    """The rows of a CSV file, without empty ones; what cannot be parsed ends them."""
-    csv.field_size_limit(_MOST_FIELD)
+def read_csv_rows(path: Path) -> Iterator[list[str]]:
+    """Iterate over the non-empty rows of a CSV file, up to the first that cannot be parsed."""
+    csv.field_size_limit(_MAX_FIELD_CHARS)
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         try:
             yield from (row for row in csv.reader(file) if any(row))
@@ -34,26 +34,26 @@ def rows_of(path: Path) -> Iterator[list[str]]:
             return
 
 
-def records_of(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """The rows of a CSV file with a heading, by its names, numbered from 1."""
-    rows = rows_of(path)
-    heading = [whole_text(name.strip()) for name in next(rows, [])]
+def read_csv_records(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """Iterate over the rows of a CSV file with a header, as mappings, numbered from 1."""
+    rows = read_csv_rows(path)
+    header = [replace_surrogates(name.strip()) for name in next(rows, [])]
     for number, row in enumerate(rows, 1):
-        yield number, dict(zip(heading, (whole_text(cell) for cell in row), strict=False))
+        yield number, dict(zip(header, (replace_surrogates(cell) for cell in row), strict=False))
 
 
-def to_number(text: str | None) -> float:
-    """The number that a text says; NaN where it says none."""
+def parse_float(text: str | None) -> float:
+    """Parse a number; NaN if the text is none."""
     try:
         return float(text or "nan")
     except ValueError:
         return math.nan
 
 
-def csv_line(values: list[object]) -> str:
-    """A line of CSV; None is an empty cell, and a number is written so that the same is read."""
+def format_csv_row(values: list[object]) -> str:
+    """Format a row of CSV with its line end; None is an empty cell, and floats keep all their digits."""
     out = StringIO()
-    # With this end of a line, cells that hold either character of it are quoted.
+    # With CR LF as the line end, the csv module quotes cells that contain either character.
     csv.writer(out, lineterminator="\r\n").writerow(["" if value is None else _cell(value) for value in values])
     return out.getvalue().removesuffix("\r\n") + "\n"
 

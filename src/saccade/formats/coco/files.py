@@ -1,4 +1,4 @@
-"""Finding the annotation files of a COCO source, the split of each, and the images they name."""
+"""The annotation files of a COCO source, their splits, and the images that they name."""
 
 from __future__ import annotations
 
@@ -8,20 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saccade.core.errors import FormatError
-from saccade.core.report import Action, Report
-from saccade.formats._common.json import Json, mentioned, own
-from saccade.formats._common.paths import SPLIT_WORDS, Tree, leaves_folder, normal
-from saccade.formats._common.spill import RoomySet
+from saccade.core.report import ConversionReport, FindingType
+from saccade.formats._common.json import Json, find_tokens, saccade_extra
+from saccade.formats._common.paths import SPLIT_NAMES, SourceTree, escapes_root, normalize_path
+from saccade.formats._common.spill import SpillSet
 
 TASKS = ("instances", "person_keypoints")
 _OTHER_TASKS = ("captions", "image_info", "panoptic", "stuff", "sentences")
+# The split, and the year with what follows it: "train2017".
 _SPLIT = re.compile(r"([A-Za-z\-]+?)[_\-]?(?:\d{4}.*)?")
 _WORD = re.compile(r"[A-Za-z]+")
 
 
 @dataclass(frozen=True)
 class AnnotationFile:
-    """A COCO file: the task and split that its name tells."""
+    """A COCO file, with the task and split that its name gives.
+
+    Attributes:
+        task: "" if the name has no task.
+        split: None if the name has no split.
+        stem: the part of the name after the task, by which the folder of the images may be called.
+    """
 
     path: Path
     task: str
@@ -30,35 +37,36 @@ class AnnotationFile:
 
 
 def looks_like_coco(path: Path) -> bool:
-    """Whether a JSON file is an object that names images and annotations; looks for the words, parses nothing.
+    """Whether a JSON file mentions images and annotations; it is searched, not parsed.
 
-    Panoptic ones, which have segments instead of shapes, are another format.
+    Panoptic files, which have segments instead of shapes, are another format.
     """
     with path.open("rb") as file:
         if not file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             return False
-    found = mentioned(path, '"annotations"', '"categories"', '"images"', '"segments_info"')
-    return '"images"' in found and bool(found & {'"annotations"', '"categories"'}) and '"segments_info"' not in found
+    tokens = find_tokens(path, '"annotations"', '"categories"', '"images"', '"segments_info"')
+    has_labels = bool(tokens & {'"annotations"', '"categories"'})
+    return '"images"' in tokens and has_labels and '"segments_info"' not in tokens
 
 
-def candidates(source: Path) -> list[Path]:
-    """The JSON files where COCO keeps its annotations, in order: annotations/, beside, in split folders."""
+def candidate_files(source: Path) -> list[Path]:
+    """Return the JSON files in ``annotations``, in the source itself and in split folders, in this order."""
     if source.is_file():
         return [source] if source.suffix.lower() == ".json" else []
-    places = (source / "annotations", source, *(path for path in sorted(source.iterdir()) if path.name in SPLIT_WORDS))
+    split_folders = (path for path in sorted(source.iterdir()) if path.name in SPLIT_NAMES)
     return [
         path
-        for place in places
-        if place.is_dir() and place.resolve().is_relative_to(source.resolve())
-        for path in sorted(place.glob("*.json"))
+        for folder in (source / "annotations", source, *split_folders)
+        if folder.is_dir() and folder.resolve().is_relative_to(source.resolve())
+        for path in sorted(folder.glob("*.json"))
         if path.is_file() and path.resolve().is_relative_to(source.resolve())
     ]
 
 
-def describe(path: Path) -> AnnotationFile:
-    """The task and split of a file by its name; a split may also be the name of its folder.
+def parse_file_name(path: Path) -> AnnotationFile:
+    """Parse the task and split from the name of a file; its folder may also be named after the split.
 
-    >>> describe(Path("annotations/instances_train2017.json")).split
+    >>> parse_file_name(Path("annotations/instances_train2017.json")).split
     'train'
     """
     stem = path.stem
@@ -68,70 +76,81 @@ def describe(path: Path) -> AnnotationFile:
             match = _SPLIT.fullmatch(rest)
             return AnnotationFile(path, task, match[1] if match else rest, rest)
     words = [word.lower() for word in _WORD.findall(stem)]
-    found = next((word for word in words if word in SPLIT_WORDS), None)
-    if found is None and path.parent.name in SPLIT_WORDS:
-        found = path.parent.name
-    return AnnotationFile(path, "", found, found or "")
+    split = next((word for word in words if word in SPLIT_NAMES), None)
+    if split is None and path.parent.name in SPLIT_NAMES:
+        split = path.parent.name
+    return AnnotationFile(path, "", split, split or "")
 
 
-def annotation_files(source: Path, task: str, report: Report) -> list[AnnotationFile]:
-    """The files to read: those of one task (or without one in their names); the others are reported."""
-    found = [describe(path) for path in candidates(source) if path.stat().st_size and looks_like_coco(path)]
-    if not found:
-        raise FormatError(f"There is no COCO annotation file in {source}.", hint="Expected annotations/*.json.")
-    tasks = {file.task for file in found}
-    order = (task,) if task != "auto" else (*TASKS, "")
-    chosen = next((name for name in order if name in tasks), None)
-    if source.is_file() and task == "auto":
-        chosen = found[0].task
-    if chosen is None:
-        raise FormatError(f"{source} has no annotations of the task '{task}'.", hint=f"It has: {sorted(tasks)}.")
-    for file in found:
-        if file.task != chosen:
-            report.add(Action.NOTICED, "annotation file that was not read", detail=file.path.name)
-    return [file for file in found if file.task == chosen]
-
-
-class Images:
-    """Finds the file of an image entry below the source, never outside.
+def annotation_files(source: Path, task: str, report: ConversionReport) -> list[AnnotationFile]:
+    """Return the files of one task, or those without a task in their names; the others are reported.
 
     Args:
-        named: takes the paths that are found.
+        task: "auto" chooses the first of :data:`TASKS` that there is.
+
+    Raises:
+        FormatError: if there is no COCO file, or none of the task.
+    """
+    files = [parse_file_name(path) for path in candidate_files(source) if path.stat().st_size and looks_like_coco(path)]
+    if not files:
+        raise FormatError(f"There is no COCO annotation file in {source}.", hint="Expected annotations/*.json.")
+    available = {file.task for file in files}
+    preference = (task,) if task != "auto" else (*TASKS, "")
+    chosen = next((name for name in preference if name in available), None)
+    if source.is_file() and task == "auto":
+        chosen = files[0].task
+    if chosen is None:
+        raise FormatError(f"{source} has no annotations of the task '{task}'.", hint=f"It has: {sorted(available)}.")
+    for file in files:
+        if file.task != chosen:
+            report.add(FindingType.WARNING, "annotation file that was not read", detail=file.path.name)
+    return [file for file in files if file.task == chosen]
+
+
+class ImageFinder:
+    """Finds the images of an annotation file below the source.
+
+    Args:
+        data: content of the annotation file.
+        found: receives the paths that are found.
     """
 
-    def __init__(self, tree: Tree, file: AnnotationFile, data: Json, named: RoomySet) -> None:
+    def __init__(self, tree: SourceTree, file: AnnotationFile, data: Json, found: SpillSet) -> None:
         self._tree = tree
-        mine = own(data).get("images")
-        self._places = (normal(mine),) if isinstance(mine, str) else tuple(self._usual_places(file))
-        self._last = ""
-        self._named = named
+        stated = saccade_extra(data).get("images")
+        folders = [normalize_path(stated)] if isinstance(stated, str) else self._usual_folders(file)
+        self._folders = tuple(folders)
+        # Images of one file mostly lie in one folder, so the last one is tried first.
+        self._last_folder = ""
+        self._found = found
 
-    def _usual_places(self, file: AnnotationFile) -> Iterator[str]:
-        root, beside = self._tree.root.resolve(), file.path.parent.resolve()
-        if beside.is_relative_to(root) and beside != root:
-            yield beside.relative_to(root).as_posix()
-        for word in dict.fromkeys(name for name in (file.stem, file.split) if name):
-            yield from (f"images/{word}", f"{word}/images", word)
+    def _usual_folders(self, file: AnnotationFile) -> Iterator[str]:
+        root = self._tree.root.resolve()
+        parent = file.path.parent.resolve()
+        if parent.is_relative_to(root) and parent != root:
+            yield parent.relative_to(root).as_posix()
+        for name in dict.fromkeys(name for name in (file.stem, file.split) if name):
+            yield from (f"images/{name}", f"{name}/images", name)
         yield from ("images", "data", "")
 
-    def find(self, name: str, report: Report) -> tuple[str, str] | None:
-        """The path in the tree and the path below the folder of images, or None with the reason in the report."""
-        if leaves_folder(name):
-            report.add(Action.SET_ASIDE, "file name that leads outside the source", detail=repr(name))
-            return None
-        for below in dict.fromkeys((name, normal(name))):
-            for place in (self._last, *self._places):
-                path = f"{place}/{below}" if place else below
-                if path in self._tree.files:
-                    self._last = place if place in self._places else self._last
-                    self._named.add(path)
-                    return path, below
-        outside = any(self._tree.leads_outside(f"{place}/{normal(name)}".lstrip("/")) for place in self._places)
-        if outside:
-            report.add(Action.SET_ASIDE, "link that leads outside the source", detail=repr(name))
-        return None
+    def find(self, name: str, report: ConversionReport) -> tuple[str, str] | None:
+        """Find the image of an entry.
 
-    @property
-    def last_place(self) -> str:
-        """The folder in which the last image was found."""
-        return self._last
+        Returns:
+            Its path in the tree, and its path below the folder of images. None if it is missing; the report says so
+            only if the name leads outside the source.
+        """
+        if escapes_root(name):
+            report.add(FindingType.SET_ASIDE, "file name that leads outside the source", detail=repr(name))
+            return None
+        for relative in dict.fromkeys((name, normalize_path(name))):
+            for folder in (self._last_folder, *self._folders):
+                path = f"{folder}/{relative}" if folder else relative
+                if path in self._tree.files:
+                    self._last_folder = folder if folder in self._folders else self._last_folder
+                    self._found.add(path)
+                    return path, relative
+        paths = (f"{folder}/{normalize_path(name)}".lstrip("/") for folder in self._folders)
+        if any(map(self._tree.links_outside, paths)):
+            report.add(FindingType.SET_ASIDE, "link that leads outside the source", detail=repr(name))
+        return None

@@ -1,4 +1,4 @@
-"""An image of an annotation file on its way to become a record."""
+"""An image of a COCO file that becomes a record."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from saccade.formats._common.json import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One image that will become a record.
+class ImageEntry:
+    """One image that becomes a record.
 
     Attributes:
-        image: what the file says of it.
-        file: the image, where there is one.
+        image: the image's entry in the annotation file.
+        file: path of the image in the source tree, or None if it is missing.
     """
 
     image_id: int | str

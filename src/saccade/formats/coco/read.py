@@ -1,16 +1,4 @@
-"""COCO: one JSON file (or one per split) of images, annotations and categories, beside the images.
-
-Read: instances and person_keypoints files; boxes, polygons of several parts, masks as plain or compressed run
-lengths, crowd regions, keypoints with their skeleton, scores, ``attributes`` (with ``track_id`` as the track), and
-extra fields of images as the column ``metadata``. One object has one geometry: keypoints come before a segmentation,
-a segmentation before a box. COCO cannot say that an image is not labelled yet, so an image without annotations is
-taken as reviewed and empty, and reported as a guess.
-
-Written: ``annotations.json`` or, with splits, ``annotations/instances_<split>.json``, and ``images/``. What COCO has no
-field for stands under the extra key ``saccade``, which other readers pass over: it makes our own reader exact.
-
-Source of the format: https://cocodataset.org/#format-data.
-"""
+"""Reading COCO, and detections in COCO's results files."""
 
 from __future__ import annotations
 
@@ -19,39 +7,46 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from saccade.core.errors import FormatError
 from saccade.core.objects import Object, Objects
-from saccade.core.report import Action, Report
+from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Column, Kind, Schema
-from saccade.formats._common.json import Json, list_of, load_json, own
+from saccade.formats._common.json import Json, get_list, load_json, saccade_extra
 from saccade.formats._common.json_stream import is_large
-from saccade.formats._common.options import one_of, parse_options
-from saccade.formats._common.paths import Keys, Tree, is_plain_name, normal, stem_of
-from saccade.formats._common.spill import DiskNames, RoomySet
-from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats._common.names import SPLIT
+from saccade.formats._common.options import parse_options
+from saccade.formats._common.paths import SourceTree, UniqueKeys, is_printable, normalize_path, strip_extension
+from saccade.formats._common.spill import SpillNames, SpillSet
+from saccade.formats.base import LocalFile, Reader, Record, RecordStream, SizeWH
 from saccade.formats.coco.annotations import (
-    DROPPED_FIELDS,
-    STANDARD_FIELDS,
+    DROPPED_IMAGE_FIELDS,
+    READ_IMAGE_FIELDS,
     AnnotationReader,
     Categories,
-    HeldNames,
+    ImageNames,
+    InMemoryNames,
     group_annotations,
-    size_wh,
+    stated_size_wh,
     valid_images,
 )
-from saccade.formats.coco.files import AnnotationFile, Images, annotation_files, candidates, looks_like_coco
-from saccade.formats.coco.image_entry import Entry
-from saccade.formats.coco.indexed_file import Entries, LargeFile
-from saccade.formats.coco.write import Options as WriteOptions
-from saccade.formats.coco.write import write_coco
+from saccade.formats.coco.files import AnnotationFile, ImageFinder, annotation_files
+from saccade.formats.coco.image_entry import ImageEntry
+from saccade.formats.coco.indexed_file import IndexedEntries, IndexedFile
+from saccade.formats.coco.write import METADATA
+
+_FILE_FIELDS = {"images", "annotations", "categories", "saccade", "type"}
 
 
 @dataclass(frozen=True)
-class ReadOptions:
-    """``images_dir``: the folder of the images, where it is not beside the annotations. ``media``: ``required`` sets
-    images without a file aside, ``optional`` reads their labels alone. ``task``: auto, instances or person_keypoints.
+class CocoReadOptions:
+    """Options of reading.
+
+    Attributes:
+        images_dir: folder of the images, if it is not beside the annotations.
+        media: "required" skips images without a file, "optional" reads their labels.
+        task: "auto", "instances" or "person_keypoints".
     """
 
     images_dir: str | Path | None = None
@@ -60,187 +55,179 @@ class ReadOptions:
 
 
 @dataclass
-class _Source:
-    """One loaded annotation file.
+class _LoadedFile:
+    """One annotation file.
 
     Attributes:
-        large: the file, where it is a large one; its images and annotations are not in ``data`` then.
+        data: content of the file; of a large one, without its images and annotations.
+        entries: images that become records.
+        indexed: the file, if it is a large one.
     """
 
     file: AnnotationFile
     data: Json
     categories: Categories
-    entries: list[Entry] | Entries
-    large: LargeFile | None = None
+    entries: list[ImageEntry] | IndexedEntries
+    indexed: IndexedFile | None = None
 
     @property
     def split(self) -> str | None:
-        split = own(self.data).get("split", self.file.split)
+        split = saccade_extra(self.data).get("split", self.file.split)
         return None if split is None else str(split)
 
-    def images(self) -> Iterable[tuple[Any, int]]:
-        """What the file says of images, with their numbers."""
-        if self.large is not None:
-            return self.large.images()
-        return ((entry, number) for number, entry in enumerate(list_of(self.data, "images")))
+    def iter_images(self) -> Iterable[tuple[Any, int]]:
+        """Iterate over the image entries with their positions."""
+        if self.indexed is not None:
+            return self.indexed.iter_images()
+        return ((entry, position) for position, entry in enumerate(get_list(self.data, "images")))
 
-    def add(self, entry: Entry, number: int) -> None:
-        if isinstance(self.entries, Entries):
-            self.entries.append(entry, number)
+    def add(self, entry: ImageEntry, position: int) -> None:
+        if isinstance(self.entries, IndexedEntries):
+            self.entries.append(entry, position)
         else:
             self.entries.append(entry)
 
 
-class Coco:
-    name: ClassVar[str] = "coco"
-    title: ClassVar[str] = "COCO"
-    holds: ClassVar[str] = "boxes, polygons, masks and keypoints; scores, tracks, attributes; splits"
+class CocoReader(Reader):
+    """Reads the annotation files of a source, one after another."""
 
-    def detect(self, source: Path) -> Detection:
-        if source.is_file() and source.suffix.lower() != ".json":
-            return Detection(False, "it is a file, but not JSON")
-        found = [path for path in candidates(source) if path.name != "saccade.json"]
-        if not found:
-            return Detection(False, "there is no JSON file in it, in annotations/ or in split folders")
-        for path in found:
-            if path.stat().st_size and looks_like_coco(path):
-                return Detection(True, f"{path.name} has images and annotations")
-        return Detection(False, f"{found[0].name} has no images and annotations at its top")
-
-    def read(self, source: Path, report: Report, **options: Any) -> Reading:
-        """Open a folder or an annotation file; see :class:`ReadOptions`."""
-        chosen = parse_options(ReadOptions, options, "COCO")
-        one_of("media", chosen.media, ("required", "optional"))
-        one_of("task", chosen.task, ("auto", "instances", "person_keypoints"))
-        return _CocoReading(source, chosen, report).open()
-
-    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        write_coco(reading, destination, report, parse_options(WriteOptions, options, "COCO"))
-
-
-class _CocoReading:
-    """One opening of a source."""
-
-    def __init__(self, source: Path, options: ReadOptions, report: Report) -> None:
+    def __init__(self, source: Path, options: CocoReadOptions, report: ConversionReport) -> None:
         self._report = report
         self._options = options
         self._categories = Categories({})
-        self._tree = Tree(_root(source, options))
-        self._sources = [self._load(file) for file in annotation_files(source, options.task, report)]
-        self._keys = Keys(report)
+        self._tree = SourceTree(_image_root(source, options))
+        self._loaded_files = [self._load(file) for file in annotation_files(source, options.task, report)]
+        self._keys = UniqueKeys(report)
         self._has_metadata = False
 
-    def open(self) -> Reading:
-        self._tree.report_unusable(self._report)
-        named = RoomySet()
-        for source in self._sources:
-            images = Images(self._tree, source.file, source.data, named)
-            for entry, number in self._entries(source, images):
-                source.add(entry, number)
-        self._report_unnamed(named)
-        columns = [Column("image", Kind.IMAGE), self._objects_column()]
-        if any(source.split is not None or "split" in own(source.data) for source in self._sources):
-            columns.append(Column("split", Kind.TEXT))
-        if self._has_metadata or any(own(source.data).get("metadata") for source in self._sources):
-            columns.append(Column("metadata", Kind.TABLE))
-        return Reading(Schema(tuple(columns)), self._records(), sum(len(source.entries) for source in self._sources))
+    def open(self) -> RecordStream:
+        self._tree.report_skipped(self._report)
+        found = SpillSet()
+        for loaded in self._loaded_files:
+            images = ImageFinder(self._tree, loaded.file, loaded.data, found)
+            for entry, position in self._find_entries(loaded, images):
+                loaded.add(entry, position)
+        self._report_images_without_entry(found)
+        classes = tuple(self._categories.classes.values())
+        columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, classes)]
+        if any(loaded.split is not None or SPLIT in saccade_extra(loaded.data) for loaded in self._loaded_files):
+            columns.append(Column(SPLIT, Kind.TEXT))
+        if self._has_metadata or any(saccade_extra(loaded.data).get(METADATA) for loaded in self._loaded_files):
+            columns.append(Column(METADATA, Kind.TABLE))
+        total = sum(len(loaded.entries) for loaded in self._loaded_files)
+        return RecordStream(Schema(tuple(columns)), self._records(), total)
 
-    def _objects_column(self) -> Column:
-        return Column("objects", Kind.OBJECTS, tuple(self._categories.classes.values()))
+    def read_detections(self, detections: list[Any], report: ConversionReport) -> dict[str, Objects]:
+        """Return the objects of a results file by key; to be called after :meth:`open`."""
+        objects: dict[str, tuple[Object, ...]] = {}
+        for loaded in self._loaded_files:
+            image_ids = {entry.image_id for entry in loaded.entries}
+            groups = group_annotations(map(_detection_to_annotation, detections), image_ids, report)
+            reader = AnnotationReader(loaded.categories.by_id, report)
+            for entry in loaded.entries:
+                objects[entry.key] = reader.read(groups.get(entry.image_id, []), entry.key, None)
+            reader.report_dropped()
+        return objects
 
-    def _load(self, file: AnnotationFile) -> _Source:
-        large = LargeFile(file.path, self._report) if is_large(file.path) else None
-        data = load_json(file.path, self._report) if large is None else large.rest
+    def _load(self, file: AnnotationFile) -> _LoadedFile:
+        indexed = IndexedFile(file.path, self._report) if is_large(file.path) else None
+        data = load_json(file.path, self._report) if indexed is None else indexed.rest
         if not isinstance(data, dict) or not isinstance(data.get("images"), list):
             raise FormatError(f"{file.path} has no list of images.", hint="Is it a COCO annotation file?")
-        for name in data.keys() - {"images", "annotations", "categories", "saccade", "type"}:
+        for name in data.keys() - _FILE_FIELDS:
             if data[name]:
-                self._report.add(Action.DROPPED, "field of the file", detail=f"'{name}' of {file.path.name}")
+                self._report.add(FindingType.DROPPED, "field of the file", detail=f"'{name}' of {file.path.name}")
         categories = Categories(self._categories.classes)
-        categories.load(list_of(data, "categories"), self._report)
-        return _Source(file, data, categories, [] if large is None else large.entries(), large)
+        categories.load(get_list(data, "categories"), self._report)
+        return _LoadedFile(file, data, categories, [] if indexed is None else indexed.create_entries(), indexed)
 
-    def _entries(self, source: _Source, images: Images) -> Iterator[tuple[Entry, int]]:
-        lost: Counter[str] = Counter()
-        seen = HeldNames() if source.large is None else DiskNames()
-        for image, number in valid_images(source.images(), seen, self._report):
+    def _find_entries(self, loaded: _LoadedFile, images: ImageFinder) -> Iterator[tuple[ImageEntry, int]]:
+        dropped_fields: Counter[str] = Counter()
+        names: ImageNames = InMemoryNames() if loaded.indexed is None else SpillNames()
+        for image, position in valid_images(loaded.iter_images(), names, self._report):
             name = image["file_name"]
-            lost.update(image.keys() & DROPPED_FIELDS)
-            if not is_plain_name(name):
-                self._report.add(Action.SET_ASIDE, "name with control characters", detail=ascii(name))
+            dropped_fields.update(image.keys() & DROPPED_IMAGE_FIELDS)
+            if not is_printable(name):
+                self._report.add(FindingType.SET_ASIDE, "name with control characters", detail=ascii(name))
                 continue
-            before = len(self._report)
-            found = images.find(name, self._report)
-            if found is None and not self._without_file(name, len(self._report) > before):
+            findings = len(self._report)
+            paths = images.find(name, self._report)
+            if paths is None and not self._accept_missing_file(name, is_reported=len(self._report) > findings):
                 continue
-            stem = stem_of(found[1] if found else normal(name))
-            wishes = (stem, f"{source.split}/{stem}") if source.split else (stem,)
-            self._has_metadata = self._has_metadata or bool(image.keys() - STANDARD_FIELDS - DROPPED_FIELDS)
-            yield Entry(image["id"], image, self._keys.take(*wishes), found[0] if found else None, source.split), number
-        for field, count in lost.items():
-            self._report.add(Action.DROPPED, "field of images", detail=f"'{field}' of {count}")
+            file, relative = paths or (None, normalize_path(name))
+            stem = strip_extension(relative)
+            key = self._keys.claim(stem, f"{loaded.split}/{stem}") if loaded.split else self._keys.claim(stem)
+            self._has_metadata = self._has_metadata or bool(image.keys() - READ_IMAGE_FIELDS - DROPPED_IMAGE_FIELDS)
+            yield ImageEntry(image["id"], image, key, file, loaded.split), position
+        for field, count in dropped_fields.items():
+            self._report.add(FindingType.DROPPED, "field of images", detail=f"'{field}' of {count}")
 
-    def _without_file(self, name: str, is_reported: bool) -> bool:
-        """Whether an image that has no file is read all the same; says why."""
+    def _accept_missing_file(self, name: str, *, is_reported: bool) -> bool:
+        """Whether an image without a file becomes a record; reports that the file is missing."""
         if is_reported:
             return False
-        optional = self._options.media == "optional"
-        self._report.add(Action.NOTICED if optional else Action.SET_ASIDE, "image file missing", detail=repr(name))
-        return optional
+        is_optional = self._options.media == "optional"
+        action = FindingType.WARNING if is_optional else FindingType.SET_ASIDE
+        self._report.add(action, "image file missing", detail=repr(name))
+        return is_optional
 
-    def _report_unnamed(self, named: RoomySet) -> None:
-        unnamed = (file for file in self._tree.each_image() if file not in named)
-        if (first := next(unnamed, None)) is not None:
-            detail = f"{1 + sum(1 for _ in unnamed)} files, the first {first}"
-            self._report.add(Action.NOTICED, "image files without an entry", detail=detail)
+    def _report_images_without_entry(self, found: SpillSet) -> None:
+        unused = (file for file in self._tree.iter_images() if file not in found)
+        if (first := next(unused, None)) is not None:
+            detail = f"{1 + sum(1 for _ in unused)} files, the first {first}"
+            self._report.add(FindingType.WARNING, "image files without an entry", detail=detail)
 
     def _records(self) -> Iterator[Record]:
-        for source in self._sources:
-            large = source.large
-            reader = AnnotationReader(source.categories.by_id, self._report, None if large is None else large.repeated)
-            if large is not None:
-                assert isinstance(source.entries, Entries)
-                group_annotations(large.unowned(source.entries), (), self._report)
-                for entry in source.entries:
-                    yield self._record(entry, large.annotations(entry.image_id), reader)
+        for loaded in self._loaded_files:
+            indexed = loaded.indexed
+            duplicate_ids = None if indexed is None else indexed.duplicate_ids
+            reader = AnnotationReader(loaded.categories.by_id, self._report, duplicate_ids)
+            if indexed is not None:
+                assert isinstance(loaded.entries, IndexedEntries)
+                # No image id is known here, so all of these annotations are reported.
+                group_annotations(indexed.orphan_annotations(loaded.entries), (), self._report)
+                for entry in loaded.entries:
+                    yield self._record(entry, indexed.annotations_of(entry.image_id), reader)
             else:
-                known = {entry.image_id for entry in source.entries}
-                groups = group_annotations(list_of(source.data, "annotations"), known, self._report)
-                source.data = {"saccade": own(source.data)}
-                for entry in source.entries:
+                image_ids = {entry.image_id for entry in loaded.entries}
+                groups = group_annotations(get_list(loaded.data, "annotations"), image_ids, self._report)
+                # Free the annotations of each image once it has been read.
+                loaded.data = {"saccade": saccade_extra(loaded.data)}
+                for entry in loaded.entries:
                     yield self._record(entry, groups.pop(entry.image_id, []), reader)
-            reader.finish()
+            reader.report_dropped()
 
-    def _record(self, entry: Entry, annotations: list[Json], reader: AnnotationReader) -> Record:
-        size = size_wh(entry.image)
-        values: dict[str, Any] = {"objects": self._labels(entry, annotations, reader, size)}
+    def _record(self, entry: ImageEntry, annotations: list[Json], reader: AnnotationReader) -> Record:
+        size = stated_size_wh(entry.image)
+        values: dict[str, Any] = {"objects": self._objects(entry, annotations, reader, size)}
         if entry.split is not None:
-            values["split"] = entry.split
+            values[SPLIT] = entry.split
         if self._has_metadata and (metadata := self._metadata(entry)):
-            values["metadata"] = metadata
+            values[METADATA] = metadata
         media = LocalFile(self._tree.path(entry.file)) if entry.file is not None else None
         return Record(entry.key, media, values, size)
 
-    def _labels(
-        self, entry: Entry, annotations: list[Json], reader: AnnotationReader, size: tuple[int, int] | None
+    def _objects(
+        self, entry: ImageEntry, annotations: list[Json], reader: AnnotationReader, size: SizeWH | None
     ) -> Objects | None:
         if annotations:
-            return reader.objects(annotations, entry.key, size)
-        labelled = own(entry.image).get("labelled")
+            return reader.read(annotations, entry.key, size)
+        labelled = saccade_extra(entry.image).get("labelled")
         if labelled is None:
             reason = "image without annotations taken as reviewed and empty"
-            self._report.add(Action.GUESSED, reason, key=entry.key)
+            self._report.add(FindingType.INFERRED, reason, key=entry.key)
         return None if labelled is False else ()
 
-    def _metadata(self, entry: Entry) -> Json:
-        made = {}
-        for name in entry.image:
-            if name not in STANDARD_FIELDS and name not in DROPPED_FIELDS:
-                if _is_finite(entry.image[name]):
-                    made[name] = entry.image[name]
-                else:
-                    self._report.add(Action.DROPPED, "metadata that is not finite", key=entry.key, detail=name)
-        return made
+    def _metadata(self, entry: ImageEntry) -> Json:
+        metadata = {}
+        for name, value in entry.image.items():
+            if name in READ_IMAGE_FIELDS or name in DROPPED_IMAGE_FIELDS:
+                continue
+            if _is_finite(value):
+                metadata[name] = value
+            else:
+                self._report.add(FindingType.DROPPED, "metadata that is not finite", key=entry.key, detail=name)
+        return metadata
 
 
 def _is_finite(value: Any) -> bool:
@@ -251,8 +238,8 @@ def _is_finite(value: Any) -> bool:
     return all(map(_is_finite, value)) if isinstance(value, list) else True
 
 
-def _root(source: Path, options: ReadOptions) -> Path:
-    """The folder that holds the images, and outside of which nothing is read."""
+def _image_root(source: Path, options: CocoReadOptions) -> Path:
+    """The folder of the images, outside of which nothing is read."""
     if options.images_dir is not None:
         return Path(options.images_dir)
     if source.is_file():
@@ -260,39 +247,37 @@ def _root(source: Path, options: ReadOptions) -> Path:
     return source
 
 
-def read_results(path: Path, truth: Path, report: Report, **options: Any) -> dict[str, Objects]:
-    """Detections from a COCO results file, by the key that the image has when ``truth`` is read.
+def read_results(path: Path, truth: Path, report: ConversionReport, **options: Any) -> dict[str, Objects]:
+    """Read detections from a COCO results file.
 
     Args:
         path: a list of detections with image_id, category_id, score, and bbox, segmentation or keypoints.
         truth: the annotation file (or folder) that defines the images and categories.
-        options: those of reading ``truth``; ``media`` is ``optional`` unless given.
+        options: those of reading ``truth``, see :class:`CocoReadOptions`; ``media`` is "optional" by default.
+
+    Returns:
+        The detections of each image, by the key that the image has when ``truth`` is read.
+
+    Raises:
+        FormatError: if a file cannot be read, or the results are no list.
     """
-    results = load_json(path, report)
-    if not isinstance(results, list):
+    detections = load_json(path, report)
+    if not isinstance(detections, list):
         raise FormatError(f"{path} is not a list of detections.", hint="Is it a dataset rather than results?")
-    chosen = parse_options(ReadOptions, {"media": "optional", **options}, "COCO")
-    reading = _CocoReading(truth, chosen, Report())
-    reading.open()
-    found: dict[str, tuple[Object, ...]] = {}
-    for source in reading._sources:
-        ids = {entry.image_id for entry in source.entries}
-        groups = group_annotations(map(_as_annotation, results), ids, report)
-        reader = AnnotationReader(source.categories.by_id, report)
-        for entry in source.entries:
-            found[entry.key] = reader.objects(groups.get(entry.image_id, []), entry.key, None)
-        reader.finish()
-    return found
+    parsed = parse_options(CocoReadOptions, {"media": "optional", **options}, "COCO")
+    reader = CocoReader(truth, parsed, ConversionReport())
+    reader.open()
+    return reader.read_detections(detections, report)
 
 
-def _as_annotation(entry: Any) -> Any:
-    """A detection as an annotation: its id is its place, and the third number of its keypoints no visibility."""
+def _detection_to_annotation(entry: Any) -> Any:
+    """Convert a detection to an annotation: without its id, and with all keypoints visible.
+
+    The third number of a detected keypoint is no visibility.
+    """
     if not isinstance(entry, dict):
         return entry
-    made = {name: value for name, value in entry.items() if name != "id"}
-    if isinstance(points := made.get("keypoints"), list):
-        made["keypoints"] = [2 if at % 3 == 2 else value for at, value in enumerate(points)]
-    return made
-
-
-FORMAT = Coco()
+    annotation = {name: value for name, value in entry.items() if name != "id"}
+    if isinstance(keypoints := annotation.get("keypoints"), list):
+        annotation["keypoints"] = [2 if index % 3 == 2 else value for index, value in enumerate(keypoints)]
+    return annotation

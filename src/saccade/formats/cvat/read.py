@@ -1,18 +1,4 @@
-"""CVAT: an XML file of the shapes of all images, or of the tracks of a video's frames.
-
-Read: "CVAT for images 1.1" (box, with ``rotation`` too, polygon, polyline, points, ellipse, mask, skeleton and tag)
-and "CVAT for video 1.1", beside which must lie the video itself or its frames as pictures; a track is interpolated
-between the frames that the file names. Attributes take the type that the head of the file states. ``occluded``,
-``z_order``, ``group_id`` and a ``source`` other than manual become attributes; tags become a column ``labels``.
-``subset`` is the split. An image that the file names without shapes is taken as reviewed and empty, which is
-reported, because CVAT does not tell that from not labelled yet; one that it does not name is not labelled yet.
-
-Written: ``annotations.xml`` for images, and ``images/``. Polygons with holes or several parts become masks. With
-``--option layout=video`` the items are the frames of one video, in their order, and objects of one track and folder are
-a track; every shape is a key frame, so nothing is interpolated.
-
-Source of the format: https://docs.cvat.ai/docs/manual/advanced/xml_format/.
-"""
+"""Reading CVAT, for images and for video."""
 
 from __future__ import annotations
 
@@ -20,141 +6,86 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from saccade.core.errors import FormatError, SaccadeError
+from saccade.core.errors import FormatError
 from saccade.core.objects import Object
-from saccade.core.report import Action, Report
+from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats._common.boxes import notice_duplicates
-from saccade.formats._common.options import NoOptions, one_of, parse_options
-from saccade.formats._common.paths import Keys, Tree, is_video_name, normal, stem_of
+from saccade.formats._common.boxes import report_duplicates
+from saccade.formats._common.media import try_image_size_wh
+from saccade.formats._common.names import SPLIT
+from saccade.formats._common.paths import SourceTree, UniqueKeys, is_video_name, normalize_path, strip_extension
 from saccade.formats._common.per_image import ImageIndex
-from saccade.formats._common.spill import RoomySet
-from saccade.formats._common.writing import SPLIT, image_size_wh
-from saccade.formats.base import Detection, LocalFile, Reading, Record
-from saccade.formats.cvat.shapes import SHAPES, Labels, ShapeReader, Track, read_track
-from saccade.formats.cvat.write import LABELS, write_cvat
-from saccade.formats.cvat.write_video import write_cvat_video
+from saccade.formats._common.spill import SpillSet
+from saccade.formats.base import LocalFile, Reader, Record, RecordStream, SizeWH
+from saccade.formats.cvat.shapes import SHAPES, CvatLabels, ShapeReader, Track, read_track
+from saccade.formats.cvat.write import LABELS
 
-_ROOT = re.compile(rb"<annotations[\s>]")
-_FRAME = re.compile(r"(\d+)$")
-
-
-class Cvat:
-    name: ClassVar[str] = "cvat"
-    title: ClassVar[str] = "CVAT"
-    holds: ClassVar[str] = (
-        "boxes, rotated boxes, polygons, masks, polylines, points, keypoints, ellipses, tags; attributes; splits; "
-        "labelled or not"
-    )
-
-    def detect(self, source: Path) -> Detection:
-        try:
-            found = _file_of(source)
-        except FormatError as error:
-            return Detection(False, error.message)
-        return Detection(True, f"{found.name} has CVAT's annotations")
-
-    def read(self, source: Path, report: Report, **options: Any) -> Reading:
-        """Open a folder or the XML file."""
-        parse_options(NoOptions, options, "CVAT")
-        return _CvatReading(_file_of(source), report).open()
-
-    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        chosen = parse_options(WriteOptions, options, "CVAT")
-        write = {"images": write_cvat, "video": write_cvat_video}[one_of("layout", chosen.layout, ("images", "video"))]
-        write(reading, destination, report)
-
-
-def _file_of(source: Path) -> Path:
-    """The XML file of a source; FormatError where there is none."""
-    if source.is_file():
-        found = [source] if _is_cvat(source) else []
-    else:
-        tree = Tree(source)
-        found = [path for path in map(tree.path, tree.below("", (".xml",))) if path.parent == source and _is_cvat(path)]
-    if not found:
-        raise FormatError("there is no XML file with <annotations> in it", hint="Look for CVAT's annotations.xml.")
-    if len(found) > 1:
-        raise FormatError(
-            f"There are several CVAT files: {', '.join(path.name for path in found)}.", hint="Name the one to import."
-        )
-    return found[0]
-
-
-def _is_cvat(path: Path) -> bool:
-    with path.open("rb") as file:
-        return bool(_ROOT.search(file.read(4096)))
-
-
-@dataclass(frozen=True)
-class WriteOptions:
-    """``layout``: images, or video for tracks through frames."""
-
-    layout: str = "images"
+_FRAME_NUMBER = re.compile(r"(\d+)$")
 
 
 @dataclass
-class _Head:
-    """What a first look at the file finds."""
+class _Header:
+    """What a first pass over the file finds."""
 
-    labels: Labels
-    splits: bool = False
+    labels: CvatLabels
+    has_splits: bool = False
     tags: set[str] = field(default_factory=set)
     has_images: bool = False
     classes: set[str] = field(default_factory=set)
     tracks: list[Track] = field(default_factory=list)
 
 
-class _CvatReading:
-    """One opening of a source: the file is gone through twice, an image at a time."""
+class CvatReader(Reader):
+    """Reads an XML file in two passes, an image at a time."""
 
-    def __init__(self, path: Path, report: Report) -> None:
-        self._path, self._report = path, report
-        self._tree = Tree(path.parent)
-        self._tree.report_unusable(report)
+    def __init__(self, path: Path, report: ConversionReport) -> None:
+        self._path = path
+        self._report = report
+        self._tree = SourceTree(path.parent)
+        self._tree.report_skipped(report)
         self._images = ImageIndex(self._tree)
-        self._head = self._look()
+        self._header = self._scan_header()
 
-    def open(self) -> Reading:
-        head = self._head
-        names = list(head.labels.classes)
-        names += sorted(name for name in head.classes if name not in head.labels.classes)
-        objects = tuple(
-            ClassInfo(name, None, head.labels.colors.get(name), head.labels.points_of(name)) for name in names
-        )
-        columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, objects)]
-        if head.tags:
-            columns.append(Column(LABELS, Kind.LABELS, tuple(map(ClassInfo, sorted(head.tags)))))
-        columns += [Column(SPLIT, Kind.TEXT)] if head.splits else []
-        if head.tracks or (head.labels.of_video and not head.has_images):
-            return Reading(Schema(tuple(columns)), self._frames(), None)
-        return Reading(Schema(tuple(columns)), self._records(), sum(1 for _ in self._images))
+    def open(self) -> RecordStream:
+        header = self._header
+        labels = header.labels
+        names = [*labels.classes, *sorted(name for name in header.classes if name not in labels.classes)]
+        classes = tuple(ClassInfo(name, None, labels.colors.get(name), labels.keypoints_of(name)) for name in names)
+        columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, classes)]
+        if header.tags:
+            columns.append(Column(LABELS, Kind.LABELS, tuple(map(ClassInfo, sorted(header.tags)))))
+        if header.has_splits:
+            columns.append(Column(SPLIT, Kind.TEXT))
+        schema = Schema(tuple(columns))
+        if header.tracks or (labels.of_video and not header.has_images):
+            return RecordStream(schema, self._frame_records(), None)
+        return RecordStream(schema, self._image_records(), sum(1 for _ in self._images))
 
-    def _look(self) -> _Head:
-        head = _Head(Labels())
-        for element in self._elements():
+    def _scan_header(self) -> _Header:
+        header = _Header(CvatLabels())
+        for element in self._iter_elements():
             if element.tag == "meta":
-                head.labels = Labels.of(element)
+                header.labels = CvatLabels.from_meta(element)
             elif element.tag == "track":
-                head.tracks.append(read_track(element, self._report))
-                head.classes.add(element.get("label") or "")
+                header.tracks.append(read_track(element, self._report))
+                header.classes.add(element.get("label") or "")
             else:
-                head.has_images = True
-                head.splits = head.splits or bool(element.get("subset"))
-                head.tags.update(tag.get("label") or "" for tag in element.iter("tag"))
-                head.classes.update(shape.get("label") or "" for shape in element if shape.tag in SHAPES)
-        head.tags.discard("")
-        head.classes.discard("")
-        return head
+                header.has_images = True
+                header.has_splits = header.has_splits or bool(element.get("subset"))
+                header.tags.update(tag.get("label") or "" for tag in element.iter("tag"))
+                header.classes.update(shape.get("label") or "" for shape in _shapes(element))
+        header.tags.discard("")
+        header.classes.discard("")
+        return header
 
-    def _elements(self) -> Iterator[Element]:
-        """The parts of the file, each thrown away after use."""
+    def _iter_elements(self) -> Iterator[Element]:
+        """Iterate over the elements below the root; each is freed after use."""
         depth = 0
         root: Element | None = None
         try:
@@ -164,96 +95,112 @@ class _CvatReading:
                 if event == "end" and depth == 1:
                     if element.tag in ("meta", "image", "track"):
                         yield element
+                    # Without this, the root would collect all elements.
                     root.clear()
         except (ParseError, DefusedXmlException, ValueError, LookupError, RecursionError) as error:
             raise FormatError(f"{self._path.name} cannot be read: {error or type(error).__name__}.") from None
 
-    def _file_of_name(self, name: str) -> str | None:
-        """The image file of a name in the XML."""
-        plain = normal(name)
-        wish = next((wish for wish in (f"images/{plain}", plain) if wish in self._images), None)
-        return wish or self._images.ending(plain) or None
+    def _find_image(self, name: str) -> str | None:
+        """Return the image file of a name in the XML file."""
+        path = normalize_path(name)
+        exact = next((candidate for candidate in (f"images/{path}", path) if candidate in self._images), None)
+        return exact or self._images.find_by_suffix(path) or None
 
-    def _records(self) -> Iterator[Record]:
-        keys, used, empty = Keys(self._report), RoomySet(), 0
-        for element in self._elements():
+    def _image_records(self) -> Iterator[Record]:
+        keys = UniqueKeys(self._report)
+        used = SpillSet()
+        empty_images = 0
+        for element in self._iter_elements():
             if element.tag != "image":
                 continue
             name = element.get("name") or ""
-            image = self._file_of_name(name)
+            image = self._find_image(name)
             if image is None or image in used:
                 reason = "image file missing" if image is None else "second annotation of an image"
-                self._report.add(Action.SET_ASIDE, reason, detail=repr(name)[:200])
+                self._report.add(FindingType.SET_ASIDE, reason, detail=repr(name)[:200])
                 continue
             used.add(image)
-            record = self._record(element, image, keys.take(stem_of(_key_path(image)), stem_of(image)))
-            empty += not record.values["objects"] and not record.values.get(LABELS)
+            key = keys.claim(strip_extension(_key_path(image)), strip_extension(image))
+            record = self._image_record(element, image, key)
+            empty_images += not record.values["objects"] and not record.values.get(LABELS)
             yield record
-        if empty:
+        if empty_images:
             reason = "image without shapes, taken as reviewed and empty"
-            self._report.add(Action.GUESSED, reason, detail=f"{empty} images")
+            self._report.add(FindingType.INFERRED, reason, detail=f"{empty_images} images")
         for image in self._images:
             if image not in used:
-                key = keys.take(stem_of(_key_path(image)), stem_of(image))
+                key = keys.claim(strip_extension(_key_path(image)), strip_extension(image))
                 yield Record(key, LocalFile(self._tree.path(image)), {"objects": None})
 
-    def _record(self, element: Element, image: str, key: str) -> Record:
+    def _image_record(self, element: Element, image: str, key: str) -> Record:
         path = self._tree.path(image)
-        size = self._size_wh(path, element)
-        reader = ShapeReader(self._report, key, size, self._head.labels)
-        objects = [found for at, shape in enumerate(_shapes(element), 1) if (found := reader.read(shape, str(at)))]
-        notice_duplicates(objects, key, self._report)
+        size = try_image_size_wh(path) or _stated_size_wh(element)
+        reader = ShapeReader(self._report, key, size, self._header.labels)
+        shapes = enumerate(_shapes(element), 1)
+        objects = [obj for position, shape in shapes if (obj := reader.read(shape, str(position)))]
+        report_duplicates(objects, key, self._report)
         values: dict[str, Any] = {"objects": tuple(objects)}
-        if self._head.tags:
+        if self._header.tags:
             values[LABELS] = tuple(dict.fromkeys(tag.get("label") or "" for tag in element.iter("tag")))
         if subset := element.get("subset"):
             values[SPLIT] = subset
         return Record(key, LocalFile(path), values, size)
 
-    def _size_wh(self, path: Path, element: Element | None = None) -> tuple[int, int] | None:
-        try:
-            return image_size_wh(path)
-        except (SaccadeError, OSError):
-            sides = [element.get(side) or "" for side in ("width", "height")] if element is not None else []
-            return (int(sides[0]), int(sides[1])) if all(side.isdecimal() for side in sides) and sides else None
-
-    def _frames(self) -> Iterator[Record]:
-        """The frames of a video, which lies beside the file itself or as numbered pictures."""
-        numbered = {int(match.group(1)): image for image in self._images if (match := _FRAME.search(stem_of(image)))}
-        film = None if numbered else self._film()
-        count = max((track.last for track in self._head.tracks), default=-1) + 1
-        frames = list(_frames_of(film)) if film else [self._picture(*pair) for pair in sorted(numbered.items())]
-        there = {frame for frame, _ in frames}
-        if missing := sum(frame not in there for frame in range(count)):
-            self._report.add(Action.SET_ASIDE, "frame without a picture", detail=f"{missing} of {count}")
-        keys = Keys(self._report)
-        for frame, record in frames:
-            key = keys.take(record.key, record.key)
-            reader = ShapeReader(self._report, key, record.size_wh, self._head.labels)
+    def _frame_records(self) -> Iterator[Record]:
+        """Iterate over the frames of a video, which are numbered pictures or a video file beside the XML file."""
+        pictures = {
+            int(match.group(1)): image
+            for image in self._images
+            if (match := _FRAME_NUMBER.search(strip_extension(image)))
+        }
+        video = None if pictures else self._find_video()
+        if video:
+            frames = list(_iter_video_frames(video))
+        else:
+            frames = [(number, self._picture_record(image)) for number, image in sorted(pictures.items())]
+        frame_count = max((track.last for track in self._header.tracks), default=-1) + 1
+        existing = {number for number, _ in frames}
+        if missing := sum(number not in existing for number in range(frame_count)):
+            detail = f"{missing} of {frame_count}"
+            self._report.add(FindingType.SET_ASIDE, "frame without a picture", detail=detail)
+        keys = UniqueKeys(self._report)
+        for number, record in frames:
+            key = keys.claim(record.key, record.key)
+            reader = ShapeReader(self._report, key, record.size_wh, self._header.labels)
             objects: list[Object] = []
-            for track in self._head.tracks:
-                if (shape := track.at(frame)) is not None and (found := reader.read(shape, track.id, track.id)):
-                    objects.append(found)
+            for track in self._header.tracks:
+                shape = track.shape_at(number)
+                if shape is not None and (obj := reader.read(shape, track.id, track.id)):
+                    objects.append(obj)
             yield replace(record, key=key, values={"objects": tuple(objects)})
 
-    def _picture(self, frame: int, image: str) -> tuple[int, Record]:
-        path, key = self._tree.path(image), stem_of(_key_path(image))
-        return frame, Record(key, LocalFile(path), size_wh=self._size_wh(path), group=key.rpartition("/")[0] or "video")
+    def _picture_record(self, image: str) -> Record:
+        path = self._tree.path(image)
+        key = strip_extension(_key_path(image))
+        return Record(key, LocalFile(path), size_wh=try_image_size_wh(path), group=key.rpartition("/")[0] or "video")
 
-    def _film(self) -> Path | None:
-        """The video beside the file; the one that the file names where there are several."""
-        found = [name for name in self._tree.files if is_video_name(name)]
-        named = [name for name in found if name.rpartition("/")[2] == self._head.labels.source]
-        return self._tree.path((named or found)[0]) if len(named or found) == 1 else None
+    def _find_video(self) -> Path | None:
+        """Return the only video beside the file, or of several the one that the file names."""
+        videos = [name for name in self._tree.files if is_video_name(name)]
+        named = [name for name in videos if name.rpartition("/")[2] == self._header.labels.source]
+        candidates = named or videos
+        return self._tree.path(candidates[0]) if len(candidates) == 1 else None
 
 
-def _frames_of(film: Path) -> Iterator[tuple[int, Record]]:
+def _stated_size_wh(element: Element) -> SizeWH | None:
+    width = element.get("width") or ""
+    height = element.get("height") or ""
+    return (int(width), int(height)) if width.isdecimal() and height.isdecimal() else None
+
+
+def _iter_video_frames(path: Path) -> Iterator[tuple[int, Record]]:
     from saccade.media.video import Video
 
-    with Video(film) as video:
-        size_wh, count = video.probe().size_wh, len(video)
+    with Video(path) as video:
+        size_wh = video.probe().size_wh
+        count = len(video)
     for frame in range(count):
-        yield frame, Record(f"{film.stem}/{frame:06}", LocalFile(film), {}, size_wh, frame, film.stem)
+        yield frame, Record(f"{path.stem}/{frame:06}", LocalFile(path), {}, size_wh, frame, path.stem)
 
 
 def _key_path(image: str) -> str:
@@ -262,6 +209,3 @@ def _key_path(image: str) -> str:
 
 def _shapes(element: Element) -> Iterator[Element]:
     return (shape for shape in element if shape.tag in SHAPES)
-
-
-FORMAT = Cvat()

@@ -42,50 +42,60 @@ from saccade.core.objects import (
     Polygon,
     Polyline,
 )
-from saccade.core.report import Action, Report
+from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats._common.attributes import plain_attributes
-from saccade.formats._common.boxes import fit_box, notice_duplicates
-from saccade.formats._common.json import Json, list_of, load_json, mentions, number, own
+from saccade.formats._common.attributes import scalar_attributes
+from saccade.formats._common.boxes import fit_box, report_duplicates
+from saccade.formats._common.json import Json, contains_tokens, get_list, load_json, saccade_extra, to_float
+from saccade.formats._common.media import image_size_wh
+from saccade.formats._common.names import SPLIT
 from saccade.formats._common.options import NoOptions, parse_options
-from saccade.formats._common.paths import SPLIT_WORDS, Keys, Tree, is_image_name, normal, stem_of, tree_of, whole_text
-from saccade.formats._common.per_image import images_by
-from saccade.formats._common.spill import RoomySet, Rows, temporary_database
-from saccade.formats._common.writing import SPLIT, image_size_wh
-from saccade.formats.base import Detection, LocalFile, MediaSource, Reading, Record
-from saccade.formats.labelme.write import FLAGS, write_labelme
+from saccade.formats._common.paths import (
+    SPLIT_NAMES,
+    SourceTree,
+    UniqueKeys,
+    is_image_name,
+    normalize_path,
+    replace_surrogates,
+    source_tree,
+    strip_extension,
+)
+from saccade.formats._common.per_image import group_images
+from saccade.formats._common.spill import SpillSet, SpillTable, temporary_database
+from saccade.formats.base import Detection, Format, LocalFile, MediaSource, Reader, Record, RecordStream, Writer
+from saccade.formats.labelme.write import FLAGS, LabelMeWriter
 
 
-class LabelMe:
+class LabelMe(Format):
     name: ClassVar[str] = "labelme"
     title: ClassVar[str] = "LabelMe"
-    holds: ClassVar[str] = "boxes, polygons, masks, circles, lines, points; attributes; labelled or not"
+    supports: ClassVar[str] = "boxes, polygons, masks, circles, lines, points; attributes; labelled or not"
 
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and LabelMe is a folder")
-        found = next(tree_of(source).below("", (".json",)), None)
+        found = next(source_tree(source).files_below("", (".json",)), None)
         if found is None:
             return Detection(False, "there is no JSON file in it")
         if _is_labels(source / found):
             return Detection(True, f"{found} has shapes and an imagePath")
         return Detection(False, f"{found} has no shapes with an imagePath")
 
-    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+    def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
         """Open a folder."""
         parse_options(NoOptions, options, "LabelMe")
-        return _LabelMeReading(source, report).open()
+        return LabelMeReader(source, report)
 
-    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
+    def writer(self, schema: Schema, destination: Path, report: ConversionReport, **options: Any) -> Writer:
         parse_options(NoOptions, options, "LabelMe")
-        write_labelme(reading, destination, report)
+        return LabelMeWriter(schema, destination, report)
 
 
 def _is_labels(path: Path) -> bool:
-    if not mentions(path, '"shapes"', '"imagePath"'):
+    if not contains_tokens(path, '"shapes"', '"imagePath"'):
         return False
     try:
-        data = load_json(path, Report())
+        data = load_json(path, ConversionReport())
     except (FormatError, OSError):
         return False
     return isinstance(data, dict) and isinstance(data.get("shapes"), list) and "imagePath" in data
@@ -113,70 +123,72 @@ class _Entry:
     split: str | None
 
 
-class _LabelMeReading:
+class LabelMeReader(Reader):
     """One opening of a source."""
 
-    def __init__(self, source: Path, report: Report) -> None:
+    def __init__(self, source: Path, report: ConversionReport) -> None:
         self._report = report
-        self._tree = Tree(source)
-        self._tree.report_unusable(report)
-        self._splits = any(folder in SPLIT_WORDS for folder in self._tree.folders_in())
+        self._tree = SourceTree(source)
+        self._tree.report_skipped(report)
+        self._splits = any(folder in SPLIT_NAMES for folder in self._tree.subfolders())
         self._names: set[str] = set()
         self._has_flags = False
-        self._by_stem = images_by(self._tree.each_image(), stem_of)
+        self._by_stem = group_images(self._tree.iter_images(), strip_extension)
         self._db = temporary_database(self)
-        self._entries = Rows(self._db, "entries", ("key", "image", "labels", "split"))
+        self._entries = SpillTable(self._db, "entries", ("key", "image", "labels", "split"))
         for entry in self._find_entries():
             self._entries.add(entry.key, entry.image, entry.labels, entry.split)
 
-    def open(self) -> Reading:
+    def open(self) -> RecordStream:
         columns = [
             Column("image", Kind.IMAGE),
             Column("objects", Kind.OBJECTS, tuple(map(ClassInfo, sorted(self._names)))),
         ]
         columns += [Column(FLAGS, Kind.TABLE)] if self._has_flags else []
         columns += [Column(SPLIT, Kind.TEXT)] if self._splits else []
-        return Reading(Schema(tuple(columns)), self._records(), len(self._entries))
+        return RecordStream(Schema(tuple(columns)), self._records(), len(self._entries))
 
     def _find_entries(self) -> Iterator[_Entry]:
-        keys, used = Keys(self._report), RoomySet()
-        found = Rows(self._db, "found", ("image", "labels"))
-        for labels in self._tree.below("", (".json",)):
+        keys, used = UniqueKeys(self._report), SpillSet()
+        found = SpillTable(self._db, "found", ("image", "labels"))
+        for labels in self._tree.files_below("", (".json",)):
             data = self._load(labels)
             if data is None:
                 continue
-            self._names.update(name for shape in list_of(data, "shapes") if (name := _label(shape)))
+            self._names.update(name for shape in get_list(data, "shapes") if (name := _label(shape)))
             self._has_flags = self._has_flags or bool(_set_flags(data))
             image = self._image_of(labels, data)
             if image is None:
                 self._report.add(
-                    Action.SET_ASIDE, "image file missing", detail=f"{data.get('imagePath')!r} of {labels}"[:200]
+                    FindingType.SET_ASIDE, "image file missing", detail=f"{data.get('imagePath')!r} of {labels}"[:200]
                 )
             elif image and image in used:
-                self._report.add(Action.SET_ASIDE, "second annotation of an image", detail=f"{labels} of {image}")
+                self._report.add(FindingType.SET_ASIDE, "second annotation of an image", detail=f"{labels} of {image}")
             else:
                 used.add(image)
                 found.add(image, labels)
-        for path in self._tree.each_image():
+        for path in self._tree.iter_images():
             if path not in used:
                 found.add(path, "")
         found.flush()
         by_name = "SELECT image, labels FROM found ORDER BY CASE image WHEN '' THEN labels ELSE image END"
         for path, labels in self._db.execute(by_name):
-            stem, split = stem_of(path or labels), None
-            if self._splits and stem.partition("/")[0] in SPLIT_WORDS:
+            stem, split = strip_extension(path or labels), None
+            if self._splits and stem.partition("/")[0] in SPLIT_NAMES:
                 split, _, stem = stem.partition("/")
-            yield _Entry(keys.take(stem, stem_of(path or labels)), path, labels, split)
+            yield _Entry(keys.claim(stem, strip_extension(path or labels)), path, labels, split)
 
     def _load(self, labels: str) -> Json | None:
         try:
             data = load_json(self._tree.path(labels), self._report)
         except (FormatError, OSError) as error:
-            self._report.add(Action.SET_ASIDE, "annotation that cannot be read", key=stem_of(labels), detail=str(error))
+            self._report.add(
+                FindingType.SET_ASIDE, "annotation that cannot be read", key=strip_extension(labels), detail=str(error)
+            )
             return None
         if isinstance(data, dict) and isinstance(data.get("shapes"), list):
             return data
-        self._report.add(Action.NOTICED, "JSON file without shapes", detail=labels)
+        self._report.add(FindingType.WARNING, "JSON file without shapes", detail=labels)
         return None
 
     def _image_of(self, labels: str, data: Json) -> str | None:
@@ -185,10 +197,10 @@ class _LabelMeReading:
         wishes = []
         if isinstance(path, str):  # what leads outside is none of the images that the source has
             wishes.append(posixpath.normpath(f"{folder}/{path}".replace("\\", "/")).lstrip("/"))
-        wishes += self._by_stem.get(stem_of(labels)) or []
+        wishes += self._by_stem.get(strip_extension(labels)) or []
         if isinstance(path, str):
-            last = normal(path).rpartition("/")[2]
-            wishes.append(normal(f"{folder}/{last}"))
+            last = normalize_path(path).rpartition("/")[2]
+            wishes.append(normalize_path(f"{folder}/{last}"))
         found = next((wish for wish in wishes if is_image_name(wish) and wish in self._tree.files), None)
         return found if found is not None else ("" if data.get("imageData") else None)
 
@@ -212,10 +224,10 @@ class _LabelMeReading:
         try:
             content = base64.b64decode(str((data or {}).get("imageData")), validate=True)
         except (binascii.Error, ValueError):
-            self._report.add(Action.SET_ASIDE, "imageData that is not base64", key=entry.key)
+            self._report.add(FindingType.SET_ASIDE, "imageData that is not base64", key=entry.key)
             return None
         name = str((data or {}).get("imagePath") or entry.key).replace("\\", "/").rpartition("/")[2]
-        return Embedded(whole_text(name), content)
+        return Embedded(replace_surrogates(name), content)
 
     def _size_wh(self, entry: _Entry, media: MediaSource, data: Json | None) -> tuple[int, int] | None:
         try:
@@ -227,8 +239,8 @@ class _LabelMeReading:
 
     def _objects(self, data: Json, key: str, size_wh: tuple[int, int] | None) -> Objects:
         made: dict[str, Object] = {}
-        for position, shape in enumerate(list_of(data, "shapes"), 1):
-            extra = own(shape) if isinstance(shape, dict) else {}
+        for position, shape in enumerate(get_list(data, "shapes"), 1):
+            extra = saccade_extra(shape) if isinstance(shape, dict) else {}
             wish = extra.get("id")
             object_id = wish if isinstance(wish, str) and wish and wish not in made else str(position)
             while object_id in made:
@@ -236,7 +248,7 @@ class _LabelMeReading:
             found = _ShapeReader(self._report, key, object_id, size_wh).read(shape)
             if found is not None:
                 made[object_id] = found
-        notice_duplicates(tuple(made.values()), key, self._report)
+        report_duplicates(tuple(made.values()), key, self._report)
         return tuple(made.values())
 
 
@@ -254,31 +266,31 @@ def _set_flags(data: Json) -> Json:
 class _ShapeReader:
     """Reads one shape of one image."""
 
-    report: Report
+    report: ConversionReport
     key: str
     object_id: str
     size_wh: tuple[int, int] | None
 
-    def _add(self, action: Action, reason: str, detail: str = "") -> None:
+    def _add(self, action: FindingType, reason: str, detail: str = "") -> None:
         self.report.add(action, reason, key=self.key, object_id=self.object_id, detail=detail[:200])
 
     def read(self, shape: Any) -> Object | None:
         if not _label(shape):
-            self._add(Action.DROPPED, "object without a class")
+            self._add(FindingType.DROPPED, "object without a class")
             return None
         try:
             geometry = self._geometry(shape)
         except (InvalidValueError, SaccadeError) as error:
-            self._add(Action.DROPPED, "object without a usable shape", str(error))
+            self._add(FindingType.DROPPED, "object without a usable shape", str(error))
             return None
         if geometry is None:
             return None
-        score, track = shape.get("score"), own(shape).get("track")
+        score, track = shape.get("score"), saccade_extra(shape).get("track")
         return Object(
             self.object_id,
             _label(shape),
             geometry,
-            float(score) if math.isfinite(number(score)) else None,
+            float(score) if math.isfinite(to_float(score)) else None,
             track if isinstance(track, str) else None,
             self._attributes(shape),
         )
@@ -308,15 +320,15 @@ class _ShapeReader:
             case "point" | "points":
                 return Points(tuple(points))
             case _:
-                self._add(Action.DROPPED, "shape of a kind that is not known", f"{kind!r} of {len(points)} points")
+                self._add(FindingType.DROPPED, "shape of a kind that is not known", f"{kind!r} of {len(points)} points")
                 return None
 
     def _points(self, shape: Json) -> list[Point]:
         made = []
-        for pair in list_of(shape, "points"):
-            if not isinstance(pair, list) or len(pair) != 2 or not all(math.isfinite(number(one)) for one in pair):
+        for pair in get_list(shape, "points"):
+            if not isinstance(pair, list) or len(pair) != 2 or not all(math.isfinite(to_float(one)) for one in pair):
                 raise InvalidValueError(f"A point is two finite numbers, not {pair!r}.")
-            made.append((number(pair[0]), number(pair[1])))
+            made.append((to_float(pair[0]), to_float(pair[1])))
         return made
 
     def _mask(self, shape: Json, points: Sequence[Point]) -> Mask:
@@ -330,7 +342,7 @@ class _ShapeReader:
         y, x = max(0, top), max(0, left)
         pixels[y : y + seen.shape[0], x : x + seen.shape[1]] = seen
         if seen.sum() < part.sum():
-            self._add(Action.CLIPPED, "mask over the edge of the image")
+            self._add(FindingType.CLIPPED, "mask over the edge of the image")
         return mask_from_array(pixels)
 
     def _attributes(self, shape: Json) -> Mapping[str, AttributeValue]:
@@ -340,7 +352,7 @@ class _ShapeReader:
         for name in ("description", "group_id", "difficult"):
             if shape.get(name) not in (None, "", False):
                 given[name] = shape[name]
-        return plain_attributes(given, self.report, key=self.key, object_id=self.object_id)
+        return scalar_attributes(given, self.report, key=self.key, object_id=self.object_id)
 
 
 def _mask_pixels(encoded: Any) -> Any:

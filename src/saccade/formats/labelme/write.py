@@ -13,12 +13,14 @@ import numpy as np
 
 from saccade.core.geometry import mask_to_array
 from saccade.core.objects import Ellipse, Geometry, Keypoints, Mask, Object, Points, Polygon, Polyline, Ring, RotatedBox
-from saccade.core.report import Action, Report
-from saccade.core.schema import Kind
-from saccade.formats._common.geometry import held, is_simple
-from saccade.formats._common.paths import SPLIT_WORDS
-from saccade.formats._common.writing import ClassNames, Columns, FileNames, copy_media, size_wh_of
-from saccade.formats.base import Reading, Record
+from saccade.core.report import ConversionReport, FindingType
+from saccade.core.schema import Kind, Schema
+from saccade.formats._common.columns import ClassIndex, SupportedColumns
+from saccade.formats._common.geometry import coerce_geometry, is_single_ring
+from saccade.formats._common.media import copy_media, record_size_wh
+from saccade.formats._common.names import FileNames
+from saccade.formats._common.paths import SPLIT_NAMES
+from saccade.formats.base import Record, Writer
 
 FLAGS = "flags"
 Json = dict[str, Any]
@@ -26,41 +28,34 @@ _PLACES = {"description": str, "group_id": int}
 """Attributes that LabelMe has a place for, and the type that they must then have."""
 
 
-def write_labelme(reading: Reading, destination: Path, report: Report) -> None:
-    """Write images and JSON files, in a folder for each split that LabelMe's users know."""
-    columns = Columns(reading, report, Kind.OBJECTS, kept={FLAGS: Kind.TABLE})
-    columns.report_class_details("parent", "color", "keypoints", "skeleton")
-    writer = _Writer(columns, destination, report)
-    for record in reading.records:
-        columns.count(record)
-        writer.record(record)
-    writer.finish()
-    columns.finish()
+class LabelMeWriter(Writer):
+    def __init__(self, schema: Schema, destination: Path, report: ConversionReport) -> None:
+        super().__init__()
+        self._columns = SupportedColumns(schema, report, Kind.OBJECTS, extra={FLAGS: Kind.TABLE})
+        self._columns.report_class_details("parent", "color", "keypoints", "skeleton")
+        self._destination = destination
+        self._report = report
+        self._files = FileNames(report, reserved=SPLIT_NAMES)
+        self._classes = ClassIndex(self._columns.labels)
 
-
-class _Writer:
-    def __init__(self, columns: Columns, destination: Path, report: Report) -> None:
-        self._columns, self._destination, self._report = columns, destination, report
-        self._files = FileNames(report, reserved=SPLIT_WORDS)
-        self._classes = ClassNames(columns.labels)
-
-    def record(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
+        self._columns.count_dropped(record)
         split = self._columns.split_of(record)
-        if split is not None and split not in SPLIT_WORDS:
-            self._report.add(Action.DROPPED, "split that is not train, val or test", key=record.key, detail=split)
+        if split is not None and split not in SPLIT_NAMES:
+            self._report.add(FindingType.DROPPED, "split that is not train, val or test", key=record.key, detail=split)
             split = None
-        stem = self._files.take(record.key)
+        stem = self._files.claim(record.key)
         stem = f"{split}/{stem}" if split else stem
         image = copy_media(record, self._destination / stem, self._report)
-        objects = record.values.get(self._columns.labels.name) if self._columns.labels else None
+        objects = self._columns.labels_of(record)
         if image is None:
             return
-        flags = record.values.get(FLAGS) if FLAGS in self._columns.kept else None
+        flags = record.values.get(FLAGS) if FLAGS in self._columns.extra else None
         if objects is None:
             if flags:
-                self._report.add(Action.DROPPED, "flags of an image that is not labelled", key=record.key)
+                self._report.add(FindingType.DROPPED, "flags of an image that is not labelled", key=record.key)
             return
-        size = size_wh_of(record)
+        size = record_size_wh(record)
         shapes: list[Json] = []
         for found in objects:
             shape = self._shape(record.key, found, len(shapes) + 1, size)
@@ -81,7 +76,7 @@ class _Writer:
         made = self._geometry(key, found, size)
         if made is None:
             return None
-        self._classes.number(found.class_name)
+        self._classes.index_of(found.class_name)
         shape: Json = {"label": found.class_name, **made, "group_id": None, "description": "", "flags": {}}
         further: Json = {}
         for name, value in found.attributes.items():
@@ -90,7 +85,7 @@ class _Writer:
             elif isinstance(value, bool):
                 shape["flags"][name] = value
             elif isinstance(value, float) and not math.isfinite(value):
-                self._add(Action.DROPPED, "attribute that is no finite number", key, found, name)
+                self._add(FindingType.DROPPED, "attribute that is no finite number", key, found, name)
             else:
                 further[name] = value
         if further:
@@ -102,22 +97,19 @@ class _Writer:
             extra["track"] = found.track
         return {**shape, **({"saccade": extra} if extra else {})}
 
-    def _add(self, action: Action, reason: str, key: str, found: Object, detail: str = "") -> None:
+    def _add(self, action: FindingType, reason: str, key: str, found: Object, detail: str = "") -> None:
         self._report.add(action, reason, key=key, object_id=found.id, detail=detail)
 
     def _geometry(self, key: str, found: Object, size: tuple[int, int] | None) -> Json | None:
-        geometry = held(found, _wanted(found.geometry), size, key, self._report)
+        geometry = coerce_geometry(found, _wanted(found.geometry), size, key, self._report)
         if geometry is None or isinstance(geometry, Mask):
             return None if geometry is None else _mask(geometry)
         kind, points = _points(geometry)
         return {"shape_type": kind, "points": [list(point) for point in points]}
 
-    def finish(self) -> None:
-        for name in self._classes.numbers.keys() - self._classes.used:
-            self._report.add(Action.DROPPED, "class that no object has", detail=name)
-        order = [name for name in self._classes.numbers if name in self._classes.used]
-        if order != sorted(order):
-            self._report.add(Action.DROPPED, "order of the classes", detail="LabelMe has no list of them")
+    def _finish(self) -> None:
+        self._classes.report_unlisted(self._report, "LabelMe has no list of them")
+        self._columns.report_dropped()
 
 
 def _wanted(geometry: Geometry) -> str:
@@ -128,7 +120,7 @@ def _wanted(geometry: Geometry) -> str:
         case Ellipse():
             return "" if geometry.rx == geometry.ry else "polygon"
         case Polygon():
-            return "" if is_simple(geometry) else "mask"
+            return "" if is_single_ring(geometry) else "mask"
         case Keypoints():
             return "points"
         case _:

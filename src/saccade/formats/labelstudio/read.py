@@ -21,29 +21,29 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-from saccade.core.errors import FormatError, InvalidValueError, SaccadeError
+from saccade.core.errors import FormatError, InvalidValueError
 from saccade.core.objects import AttributeValue, Object, Objects
-from saccade.core.report import Action, Report
+from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats._common.boxes import notice_duplicates
-from saccade.formats._common.json import Json, list_of, number
-from saccade.formats._common.json_stream import load_listed
+from saccade.formats._common.boxes import report_duplicates
+from saccade.formats._common.json import Json, get_list, to_float
+from saccade.formats._common.json_stream import load_with_list
+from saccade.formats._common.media import try_image_size_wh
 from saccade.formats._common.options import NoOptions, parse_options
-from saccade.formats._common.paths import Keys, Tree, is_image_name, normal, stem_of
-from saccade.formats._common.per_image import images_by
-from saccade.formats._common.spill import RoomySet
-from saccade.formats._common.writing import image_size_wh
-from saccade.formats.base import Detection, LocalFile, Reading, Record
+from saccade.formats._common.paths import SourceTree, UniqueKeys, is_image_name, normalize_path, strip_extension
+from saccade.formats._common.per_image import group_images
+from saccade.formats._common.spill import SpillSet
+from saccade.formats.base import Detection, Format, LocalFile, Reader, Record, RecordStream, Writer
 from saccade.formats.labelstudio.regions import KINDS, geometry_of
-from saccade.formats.labelstudio.write import LABELS, PREDICTIONS, write_labelstudio
+from saccade.formats.labelstudio.write import LABELS, PREDICTIONS, LabelStudioWriter
 
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")
 
 
-class LabelStudio:
+class LabelStudio(Format):
     name: ClassVar[str] = "labelstudio"
     title: ClassVar[str] = "Label Studio"
-    holds: ClassVar[str] = (
+    supports: ClassVar[str] = (
         "boxes, rotated boxes, polygons, masks, points, ellipses; labels of images; scores; attributes; predictions; "
         "labelled or not"
     )
@@ -55,14 +55,14 @@ class LabelStudio:
             return Detection(False, error.message)
         return Detection(True, f"{found.name} is a list of tasks with data and annotations")
 
-    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+    def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
         """Open a folder or the JSON file."""
         parse_options(NoOptions, options, "Label Studio")
-        return _Tasks(_file_of(source), report).open()
+        return LabelStudioReader(_file_of(source), report)
 
-    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
+    def writer(self, schema: Schema, destination: Path, report: ConversionReport, **options: Any) -> Writer:
         parse_options(NoOptions, options, "Label Studio")
-        write_labelstudio(reading, destination, report)
+        return LabelStudioWriter(schema, destination, report)
 
 
 def _file_of(source: Path) -> Path:
@@ -88,23 +88,23 @@ def _is_tasks(path: Path) -> bool:
     return bool(_STARTS.match(head))
 
 
-class _Tasks:
+class LabelStudioReader(Reader):
     """One opening of a source."""
 
-    def __init__(self, path: Path, report: Report) -> None:
+    def __init__(self, path: Path, report: ConversionReport) -> None:
         self._report = report
-        self._tree = Tree(path.parent)
-        self._tree.report_unusable(report)
-        data, self._listed = load_listed(path, "", report)
+        self._tree = SourceTree(path.parent)
+        self._tree.report_skipped(report)
+        data, self._listed = load_with_list(path, "", report)
         if not isinstance(data, list):
             raise FormatError(f"{path.name} is not a list of tasks.", hint="Export the project as JSON.")
-        self._by_name = images_by(self._tree.each_image(), lambda image: image.rpartition("/")[2])
+        self._by_name = group_images(self._tree.iter_images(), lambda image: image.rpartition("/")[2])
         self._further = 0
 
     def _tasks(self) -> Iterator[Json]:
         return (task for task in self._listed if isinstance(task, dict))
 
-    def open(self) -> Reading:
+    def open(self) -> RecordStream:
         classes: dict[str, None] = {}
         labels: dict[str, None] = {}
         guessed: dict[str, None] = {}
@@ -117,34 +117,34 @@ class _Tasks:
             has_predictions = has_predictions or drawn is not None
             guessed.update(dict.fromkeys(name for region, _ in drawn or () if (name := _label_of(region))))
         if self._further:
-            self._report.add(Action.DROPPED, "all but the last annotation of a task", detail=f"{self._further}")
+            self._report.add(FindingType.DROPPED, "all but the last annotation of a task", detail=f"{self._further}")
         columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, tuple(map(ClassInfo, sorted(classes))))]
         columns += [Column(LABELS, Kind.LABELS, tuple(map(ClassInfo, sorted(labels))))] if labels else []
         if has_predictions:
             columns.append(Column(PREDICTIONS, Kind.OBJECTS, tuple(map(ClassInfo, sorted(guessed)))))
-        return Reading(Schema(tuple(columns)), self._records(bool(labels), has_predictions), None)
+        return RecordStream(Schema(tuple(columns)), self._records(bool(labels), has_predictions), None)
 
     def _regions(self, task: Json) -> list[Json] | None:
         """The regions of the annotation that counts; None where there is none."""
-        made = [one for one in list_of(task, "annotations") + list_of(task, "completions") if isinstance(one, dict)]
+        made = [one for one in get_list(task, "annotations") + get_list(task, "completions") if isinstance(one, dict)]
         made = [one for one in made if not one.get("was_cancelled")]
         self._further += max(0, len(made) - 1)
         return _results(made[-1]) if made else None
 
     def _records(self, has_labels: bool, has_predictions: bool) -> Iterator[Record]:
-        keys, used = Keys(self._report), RoomySet()
+        keys, used = UniqueKeys(self._report), SpillSet()
         for task in self._tasks():
             address = _image_of(task)
             image = self._find(address)
             if image is None or image in used:
                 reason = "image file missing" if image is None else "second task of an image"
-                self._report.add(Action.SET_ASIDE, reason, detail=repr(address)[:200])
+                self._report.add(FindingType.SET_ASIDE, reason, detail=repr(address)[:200])
                 continue
             used.add(image)
-            stem = stem_of(image.removeprefix("images/"))
-            key = keys.take(stem, stem_of(image))
+            stem = strip_extension(image.removeprefix("images/"))
+            key = keys.claim(stem, strip_extension(image))
             path = self._tree.path(image)
-            size = self._size_wh(path)
+            size = try_image_size_wh(path)
             regions = self._regions(task)
             values: dict[str, Any] = {"objects": None if regions is None else self._objects(regions, key, size)}
             if has_labels and regions is not None:
@@ -155,7 +155,7 @@ class _Tasks:
 
     def _find(self, address: str) -> str | None:
         """The picture beside the file that an address ends with."""
-        plain = normal(unquote(address.rpartition("?d=")[2] if "?d=" in address else address.partition("?")[0]))
+        plain = normalize_path(unquote(address.rpartition("?d=")[2] if "?d=" in address else address.partition("?")[0]))
         name = plain.rpartition("/")[2]
         for wish in (name, _UPLOAD.sub("", name)):
             near = self._by_name.get(wish) or []
@@ -163,12 +163,6 @@ class _Tasks:
             if len(whole or near) == 1:
                 return (whole or near)[0]
         return None
-
-    def _size_wh(self, path: Path) -> tuple[int, int] | None:
-        try:
-            return image_size_wh(path)
-        except (SaccadeError, OSError):
-            return None
 
     def _objects(self, regions: list[Json], key: str, size: tuple[int, int] | None) -> Objects:
         made: dict[str, Object] = {}
@@ -181,26 +175,26 @@ class _Tasks:
             found = self._object(region, object_id, key, size)
             if found is not None:
                 made[object_id] = found
-        notice_duplicates(tuple(made.values()), key, self._report)
+        report_duplicates(tuple(made.values()), key, self._report)
         return tuple(made.values())
 
     def _object(self, region: Json, object_id: str, key: str, size: tuple[int, int] | None) -> Object | None:
-        def add(action: Action, reason: str, detail: str) -> None:
+        def add(action: FindingType, reason: str, detail: str) -> None:
             self._report.add(action, reason, key=key, object_id=object_id, detail=detail[:200])
 
         kind, name = str(region.get("type")), _label_of(region)
         if kind not in KINDS:
-            add(Action.DROPPED, "region of a kind that is not known", kind)
+            add(FindingType.DROPPED, "region of a kind that is not known", kind)
             return None
         if not name:
-            add(Action.DROPPED, "object without a class", kind)
+            add(FindingType.DROPPED, "object without a class", kind)
             return None
         try:
             geometry = geometry_of(region, size)
         except InvalidValueError as error:
-            add(Action.DROPPED, "object without a usable shape", str(error))
+            add(FindingType.DROPPED, "object without a usable shape", str(error))
             return None
-        score, meta = number(region.get("score")), region.get("meta")
+        score, meta = to_float(region.get("score")), region.get("meta")
         extra = meta.get("saccade") if isinstance(meta, dict) else None
         extra = extra if isinstance(extra, dict) else {}
         track = extra.get("track")
@@ -215,12 +209,12 @@ class _Tasks:
 
 
 def _results(annotation: Json) -> list[Json]:
-    return [one for one in list_of(annotation, "result") if isinstance(one, dict)]
+    return [one for one in get_list(annotation, "result") if isinstance(one, dict)]
 
 
 def _predicted(task: Json) -> list[tuple[Json, Any]] | None:
     """The regions of the last prediction with its score; None where there is none."""
-    made = [one for one in list_of(task, "predictions") if isinstance(one, dict)]
+    made = [one for one in get_list(task, "predictions") if isinstance(one, dict)]
     return [(region, made[-1].get("score")) for region in _results(made[-1])] if made else None
 
 
@@ -238,7 +232,7 @@ def _choices(regions: list[Json]) -> Iterator[str]:
     for region in regions:
         value = region.get("value")
         if region.get("type") == "choices" and isinstance(value, dict):
-            yield from (name for name in list_of(value, "choices") if isinstance(name, str) and name)
+            yield from (name for name in get_list(value, "choices") if isinstance(name, str) and name)
 
 
 def _image_of(task: Json) -> str:

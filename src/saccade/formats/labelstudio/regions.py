@@ -12,7 +12,7 @@ import numpy.typing as npt
 from saccade.core.errors import InvalidValueError
 from saccade.core.geometry import mask_from_array, mask_to_array
 from saccade.core.objects import Box, Ellipse, Geometry, Mask, Points, Polygon, RotatedBox
-from saccade.formats._common.json import Json, list_of, number
+from saccade.formats._common.json import Json, get_list, to_float
 
 KINDS = {
     "rectanglelabels": "rectanglelabels",
@@ -35,7 +35,7 @@ def geometry_of(region: Json, size_wh: tuple[int, int] | None) -> Geometry:
         case "rectanglelabels":
             return _rectangle(value, width / 100, height / 100)
         case "polygonlabels":
-            pairs = [pair for pair in list_of(value, "points") if isinstance(pair, list) and len(pair) == 2]
+            pairs = [pair for pair in get_list(value, "points") if isinstance(pair, list) and len(pair) == 2]
             return Polygon.simple((_number(x) * width / 100, _number(y) * height / 100) for x, y in pairs)
         case "ellipselabels":
             x, y, rx, ry = (_number(value.get(name)) for name in ("x", "y", "radiusX", "radiusY"))
@@ -44,7 +44,7 @@ def geometry_of(region: Json, size_wh: tuple[int, int] | None) -> Geometry:
         case "keypointlabels":
             return Points(((_number(value.get("x")) * width / 100, _number(value.get("y")) * height / 100),))
         case _:
-            return _brush(list_of(value, "rle"), (width, height))
+            return _brush(get_list(value, "rle"), (width, height))
 
 
 def _stated(region: Json) -> tuple[int, int]:
@@ -55,7 +55,7 @@ def _stated(region: Json) -> tuple[int, int]:
 
 
 def _number(value: Any) -> float:
-    found = number(value)
+    found = to_float(value)
     if not math.isfinite(found):
         raise InvalidValueError(f"{value!r} is no finite number.")
     return found

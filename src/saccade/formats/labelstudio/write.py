@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from saccade.core.objects import Box, Ellipse, Geometry, Mask, Object, Points, Polygon, RotatedBox
-from saccade.core.report import Action, Report
-from saccade.core.schema import Kind
-from saccade.formats._common.geometry import held, is_simple, refuse
-from saccade.formats._common.writing import ClassNames, Columns, FileNames, copy_media, size_wh_of
-from saccade.formats.base import Reading, Record
+from saccade.core.report import ConversionReport, FindingType
+from saccade.core.schema import Kind, Schema
+from saccade.formats._common.columns import ClassIndex, SupportedColumns
+from saccade.formats._common.geometry import coerce_geometry, drop_object, is_single_ring
+from saccade.formats._common.media import copy_media, record_size_wh
+from saccade.formats._common.names import FileNames
+from saccade.formats.base import Record, Writer
 from saccade.formats.labelstudio.regions import encode_rle, rectangle_value
 
 LABELS, PREDICTIONS = "labels", "predictions"
@@ -20,55 +22,53 @@ Json = dict[str, Any]
 Size = tuple[int, int]
 
 
-def write_labelstudio(reading: Reading, destination: Path, report: Report) -> None:
-    """Write the images, and the tasks one after another."""
-    columns = Columns(reading, report, Kind.OBJECTS, kept={LABELS: Kind.LABELS, PREDICTIONS: Kind.OBJECTS})
-    columns.report_class_details("parent", "color", "keypoints", "skeleton")
-    columns.drop_split()
-    writer = _Writer(columns, destination, report)
-    (destination / "images").mkdir()
-    with (destination / "tasks.json").open("x", encoding="utf-8") as out:
-        out.write("[")
-        between = "\n"
-        for record in reading.records:
-            columns.count(record)
-            task = writer.task(record)
-            if task is not None:
-                out.write(between + json.dumps(task, ensure_ascii=False))
-                between = ",\n"
-        out.write("\n]\n")
-    writer.finish()
-    columns.finish()
+class LabelStudioWriter(Writer):
+    """Writes the images, and the tasks one after another."""
 
-
-class _Writer:
-    def __init__(self, columns: Columns, destination: Path, report: Report) -> None:
-        self._columns, self._destination, self._report = columns, destination, report
+    def __init__(self, schema: Schema, destination: Path, report: ConversionReport) -> None:
+        super().__init__()
+        extra = {LABELS: Kind.LABELS, PREDICTIONS: Kind.OBJECTS}
+        self._columns = SupportedColumns(schema, report, Kind.OBJECTS, extra=extra)
+        self._columns.report_class_details("parent", "color", "keypoints", "skeleton")
+        self._columns.drop_split()
+        self._destination = destination
+        self._report = report
         self._files = FileNames(report)
-        self._classes = ClassNames(columns.labels)
+        self._classes = ClassIndex(self._columns.labels)
         self._count = 0
+        (destination / "images").mkdir()
+        self._out = self._open_files.enter_context((destination / "tasks.json").open("x", encoding="utf-8"))
+        self._out.write("[")
+        self._separator = "\n"
 
-    def task(self, record: Record) -> Json | None:
+    def add(self, record: Record) -> None:
+        self._columns.count_dropped(record)
+        task = self._task(record)
+        if task is not None:
+            self._out.write(self._separator + json.dumps(task, ensure_ascii=False))
+            self._separator = ",\n"
+
+    def _task(self, record: Record) -> Json | None:
         images = self._destination / "images"
-        path = copy_media(record, images / self._files.take(record.key), self._report)
+        path = copy_media(record, images / self._files.claim(record.key), self._report)
         if path is None:
             return None
         self._count += 1
         name = path.relative_to(images).as_posix()
         task: Json = {"id": self._count, "data": {"image": f"/data/local-files/?d=images/{name}"}, "annotations": []}
-        size = size_wh_of(record)
-        objects = record.values.get(self._columns.labels.name) if self._columns.labels else None
-        labels = record.values.get(LABELS) if LABELS in self._columns.kept else None
+        size = record_size_wh(record)
+        objects = self._columns.labels_of(record)
+        labels = record.values.get(LABELS) if LABELS in self._columns.extra else None
         if objects is None:
             if labels:
-                self._report.add(Action.DROPPED, "labels of an image without labelled objects", key=record.key)
+                self._report.add(FindingType.DROPPED, "labels of an image without labelled objects", key=record.key)
         else:
             result = self._regions(record.key, objects, size)
             if labels:
                 choices = {"value": {"choices": list(labels)}, "type": "choices", "from_name": "labels"}
                 result.append({"id": "labels", "to_name": "image", **choices})
             task["annotations"] = [{"result": result, "was_cancelled": False}]
-        drawn = record.values.get(PREDICTIONS) if PREDICTIONS in self._columns.kept else None
+        drawn = record.values.get(PREDICTIONS) if PREDICTIONS in self._columns.extra else None
         task["predictions"] = [] if drawn is None else [{"result": self._regions(record.key, drawn, size)}]
         return task
 
@@ -76,16 +76,16 @@ class _Writer:
         made = (self._region(key, found, size) for found in objects)
         return [region for region in made if region is not None]
 
-    def _add(self, action: Action, reason: str, key: str, found: Object, detail: str = "") -> None:
+    def _add(self, action: FindingType, reason: str, key: str, found: Object, detail: str = "") -> None:
         self._report.add(action, reason, key=key, object_id=found.id, detail=detail)
 
     def _region(self, key: str, found: Object, size: Size | None) -> Json | None:
         geometry = None if size is None else self._held(key, found, size)
         if geometry is None or size is None:
             if size is None:
-                self._add(Action.DROPPED, "object of an image of unknown size", key, found)
+                self._add(FindingType.DROPPED, "object of an image of unknown size", key, found)
             return None
-        self._classes.number(found.class_name)
+        self._classes.index_of(found.class_name)
         kind, value = _value(geometry, size)
         region: Json = {
             "id": found.id,
@@ -102,7 +102,7 @@ class _Writer:
         attributes = {}
         for name, one in found.attributes.items():
             if isinstance(one, float) and not math.isfinite(one):
-                self._add(Action.DROPPED, "attribute that is no finite number", key, found, name)
+                self._add(FindingType.DROPPED, "attribute that is no finite number", key, found, name)
             else:
                 attributes[name] = one
         extra = {
@@ -120,22 +120,20 @@ class _Writer:
             case RotatedBox():
                 wanted = "" if geometry.angle else "box"
             case Polygon():
-                wanted = "" if is_simple(geometry) else "mask"
+                wanted = "" if is_single_ring(geometry) else "mask"
             case Mask():
                 wanted = "" if (geometry.width, geometry.height) == size else "mask"
             case Points() if len(geometry.points) == 1:
                 wanted = ""
             case _:
-                refuse(found, key, self._report, f"a {geometry.type}")
+                drop_object(found, key, self._report, f"a {geometry.type}")
                 return None
-        return held(found, wanted, size, key, self._report)
+        return coerce_geometry(found, wanted, size, key, self._report)
 
-    def finish(self) -> None:
-        for name in self._classes.numbers.keys() - self._classes.used:
-            self._report.add(Action.DROPPED, "class that no object has", detail=name)
-        order = [name for name in self._classes.numbers if name in self._classes.used]
-        if order != sorted(order):
-            self._report.add(Action.DROPPED, "order of the classes", detail="tasks have no list of them")
+    def _finish(self) -> None:
+        self._out.write("\n]\n")
+        self._classes.report_unlisted(self._report, "tasks have no list of them")
+        self._columns.report_dropped()
 
 
 def _value(geometry: Geometry, size: Size) -> tuple[str, Json]:

@@ -25,15 +25,25 @@ from typing import Any, ClassVar
 
 from saccade.core.errors import FormatError, SaccadeError
 from saccade.core.objects import AttributeValue, Object
-from saccade.core.report import Action, Report
+from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats._common.boxes import fit_box, notice_duplicates
+from saccade.formats._common.boxes import fit_box, report_duplicates
+from saccade.formats._common.columns import ClassIndex, SupportedColumns
+from saccade.formats._common.losses import LossCounter
+from saccade.formats._common.media import image_size_wh, record_size_wh
+from saccade.formats._common.names import SPLIT, FolderNames
 from saccade.formats._common.options import parse_options
-from saccade.formats._common.paths import SPLIT_WORDS, Keys, Tree, is_image_name, stem_of, tree_of, whole_text
-from saccade.formats._common.per_image import SizeWH
+from saccade.formats._common.paths import (
+    SPLIT_NAMES,
+    SourceTree,
+    UniqueKeys,
+    is_image_name,
+    replace_surrogates,
+    source_tree,
+    strip_extension,
+)
 from saccade.formats._common.text import read_text
-from saccade.formats._common.writing import SPLIT, ClassNames, Columns, Names, ObjectLosses, image_size_wh, size_wh_of
-from saccade.formats.base import Detection, Reading, Record
+from saccade.formats.base import Detection, Format, Reader, Record, RecordStream, SizeWH, Writer
 from saccade.formats.tfrecord.records import (
     Example,
     decode_example,
@@ -91,25 +101,25 @@ class InRecord:
             return file.read(self.length)
 
 
-class TfRecord:
+class TfRecord(Format):
     name: ClassVar[str] = "tfrecord"
     title: ClassVar[str] = "TFRecord"
-    holds: ClassVar[str] = "boxes; crowd, difficult, truncated; scores; labelled or not"
+    supports: ClassVar[str] = "boxes; crowd, difficult, truncated; scores; labelled or not"
 
     def detect(self, source: Path) -> Detection:
-        files = [source] if source.is_file() else [source / file for file in tree_of(source).files if _may_be(file)]
+        files = [source] if source.is_file() else [source / file for file in source_tree(source).files if _may_be(file)]
         found = next((file for file in files if is_tfrecord(file)), None)
         if found is None:
             return Detection(False, "there is no file that begins with a TFRecord")
         return Detection(True, f"{found.name} begins with a TFRecord")
 
-    def read(self, source: Path, report: Report, **options: Any) -> Reading:
+    def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
         """Open a folder or one file."""
         parse_options(Options, options, "TFRecord")
-        return _Shards(source, report).open()
+        return TfRecordReader(source, report)
 
-    def write(self, reading: Reading, destination: Path, report: Report, **options: Any) -> None:
-        _Writer(reading, destination, report, parse_options(Options, options, "TFRecord")).write(reading)
+    def writer(self, schema: Schema, destination: Path, report: ConversionReport, **options: Any) -> Writer:
+        return TfRecordWriter(schema, destination, report, parse_options(Options, options, "TFRecord"))
 
 
 def read_label_map(text: str) -> dict[int, str]:
@@ -119,7 +129,7 @@ def read_label_map(text: str) -> dict[int, str]:
         entries = {name: double or single or digits for name, double, single, digits in _ENTRY.findall(item)}
         name = entries.get("name") or entries.get("display_name")
         if name and re.fullmatch(r"-?\d+", entries.get("id", "")):
-            found[int(entries["id"])] = whole_text(_unescaped(name))
+            found[int(entries["id"])] = replace_surrogates(_unescaped(name))
     return found
 
 
@@ -140,36 +150,38 @@ def _escaped(text: str) -> str:
     return "".join(map(code, text))
 
 
-class _Shards:
-    def __init__(self, source: Path, report: Report) -> None:
+class TfRecordReader(Reader):
+    def __init__(self, source: Path, report: ConversionReport) -> None:
         self._report = report
         self._names: dict[int, str] = {}
         if source.is_file():
             self._files, maps = [("", source)], sorted(source.parent.glob("*.pbtxt"))
         else:
-            tree = Tree(source)
-            tree.report_unusable(report)
+            tree = SourceTree(source)
+            tree.report_skipped(report)
             likely = filter(_may_be, tree.files)
             self._files = [(file, tree.path(file)) for file in likely if is_tfrecord(tree.path(file))]
-            maps = [tree.path(file) for file in tree.below("", (".pbtxt",))]
+            maps = [tree.path(file) for file in tree.files_below("", (".pbtxt",))]
         if not self._files:
             raise FormatError(f"There is no file below {source} that begins with a TFRecord.")
         for path in maps:
             self._names.update(read_label_map(read_text(path)))
 
-    def open(self) -> Reading:
+    def open(self) -> RecordStream:
         names, count, splits = dict.fromkeys(self._names[at] for at in sorted(self._names)), 0, False
-        for _, split, _, example, _, _ in self._examples(Report()):
+        for _, split, _, example, _, _ in self._examples(ConversionReport()):
             count += 1
             splits = splits or split is not None
             names.update(dict.fromkeys(name for name in self._classes(example) if name))
         columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, tuple(map(ClassInfo, names)))]
         columns += [Column(SPLIT, Kind.TEXT)] if splits else []
-        return Reading(Schema(tuple(columns)), self._records(), count)
+        return RecordStream(Schema(tuple(columns)), self._records(), count)
 
-    def _examples(self, report: Report) -> Iterator[tuple[str, str | None, Path, Example, tuple[int, int], int]]:
+    def _examples(
+        self, report: ConversionReport
+    ) -> Iterator[tuple[str, str | None, Path, Example, tuple[int, int], int]]:
         """Key, split, file, features, and the place of the image, of every example that has an image."""
-        keys = Keys(report)
+        keys = UniqueKeys(report)
         for name, path in self._files:
             split = _split_of(name or path.name)
             try:
@@ -177,22 +189,22 @@ class _Shards:
                     example, places = decode_example(data)
                     encoded = places.get("image/encoded")
                     if not encoded:
-                        report.add(Action.SET_ASIDE, "example without an image", detail=f"{path.name}, {number}")
+                        report.add(FindingType.SET_ASIDE, "example without an image", detail=f"{path.name}, {number}")
                         continue
                     start, end = encoded[0]
-                    wish = _text(example, "image/source_id") or stem_of(_text(example, "image/filename"))
-                    key = keys.take(wish or f"{stem_of(path.name)}-{number}")
+                    wish = _text(example, "image/source_id") or strip_extension(_text(example, "image/filename"))
+                    key = keys.claim(wish or f"{strip_extension(path.name)}-{number}")
                     stated = _text(example, "saccade/split")
                     yield key, stated or split, path, example, (place + start, end - start), number
             except (FormatError, OSError) as error:
-                report.add(Action.SET_ASIDE, "rest of a file that is damaged", detail=str(error))
+                report.add(FindingType.SET_ASIDE, "rest of a file that is damaged", detail=str(error))
 
     def _classes(self, example: Example) -> list[str]:
         texts = [
             one.decode(errors="replace") for one in example.get("image/object/class/text", []) if isinstance(one, bytes)
         ]
         if texts:
-            return [whole_text(text) for text in texts]
+            return [replace_surrogates(text) for text in texts]
         numbers = example.get("image/object/class/label", [])
         return [self._names.get(int(one), f"class-{one}") for one in numbers if isinstance(one, int)]
 
@@ -204,13 +216,13 @@ class _Shards:
             values: dict[str, Any] = {"objects": None}
             if example.get(_LABELLED, [1]) != [0]:
                 objects = tuple(self._objects(example, key, size))
-                notice_duplicates(objects, key, self._report)
+                report_duplicates(objects, key, self._report)
                 values["objects"] = objects
             if split is not None:
                 values[SPLIT] = split
             yield Record(key, media, values, size)
 
-    def _objects(self, example: Example, key: str, size_wh: SizeWH) -> Iterator[Object]:
+    def _objects(self, example: Example, key: str, size_wh: SizeWH | None) -> Iterator[Object]:
         names, corners = self._classes(example), [_numbers(example, name) for name in _CORNERS]
         scores = _numbers(example, "image/object/score")
         flags = {word: _numbers(example, name) for name, word in _FLAGS.items()}
@@ -218,11 +230,11 @@ class _Shards:
         for at in range(max(map(len, corners))):
             object_id = str(at + 1)
             if at >= len(names) or not names[at]:
-                self._report.add(Action.DROPPED, "object without a class", key=key, object_id=object_id)
+                self._report.add(FindingType.DROPPED, "object without a class", key=key, object_id=object_id)
                 continue
             x1, y1, x2, y2 = (side[at] if at < len(side) else math.nan for side in corners)
             xyxy = (x1 * width, y1 * height, x2 * width, y2 * height)
-            box = fit_box(xyxy, size_wh, self._report, key=key, object_id=object_id, slack=_SLACK)
+            box = fit_box(xyxy, size_wh, self._report, key=key, object_id=object_id, tolerance=_SLACK)
             if box is None:
                 continue
             attributes: dict[str, AttributeValue] = {
@@ -238,67 +250,69 @@ def _may_be(name: str) -> bool:
 
 
 def _split_of(name: str) -> str | None:
-    words = re.split(r"[^a-z]+", stem_of(name).lower())
-    return next((word for word in words if word in SPLIT_WORDS), None)
+    words = re.split(r"[^a-z]+", strip_extension(name).lower())
+    return next((word for word in words if word in SPLIT_NAMES), None)
 
 
 def _text(example: Example, name: str) -> str:
     found = example.get(name) or [b""]
-    return whole_text(found[0].decode(errors="replace")) if isinstance(found[0], bytes) else str(found[0])
+    return replace_surrogates(found[0].decode(errors="replace")) if isinstance(found[0], bytes) else str(found[0])
 
 
 def _numbers(example: Example, name: str) -> list[float]:
     return [float(one) for one in example.get(name, []) if not isinstance(one, bytes)]
 
 
-def _size_of(media: InRecord) -> SizeWH:
+def _size_of(media: InRecord) -> SizeWH | None:
     try:
         return image_size_wh(media.read())
     except (SaccadeError, OSError):
         return None
 
 
-class _Writer:
-    def __init__(self, reading: Reading, destination: Path, report: Report, options: Options) -> None:
-        self._columns = Columns(reading, report, Kind.OBJECTS)
+class TfRecordWriter(Writer):
+    def __init__(self, schema: Schema, destination: Path, report: ConversionReport, options: Options) -> None:
+        super().__init__()
+        self._columns = SupportedColumns(schema, report, Kind.OBJECTS)
         self._columns.report_class_details("parent", "color", "keypoints", "skeleton")
-        self._classes = ClassNames(self._columns.labels)
+        self._classes = ClassIndex(self._columns.labels)
         self._destination, self._report, self._options = destination, report, options
-        self._losses = ObjectLosses(report, attributes=True, scores=True)
-        self._names = Names(report, "split")
+        self._losses = LossCounter(report, attributes=True, scores=True)
+        self._names = FolderNames(report, "split")
         self._written: dict[str | None, int] = {}
 
-    def write(self, reading: Reading) -> None:
+    def add(self, record: Record) -> None:
         # How many shards there are stands in the name of each, so they are written one by one and named at the end.
-        for record in reading.records:
-            self._columns.count(record)
-            example = self._example(record)
-            if example is not None:
-                split = self._columns.split_of(record)
-                number = self._written.get(split, 0)
-                self._written[split] = number + 1
-                with self._partial(split, self._shard(number)).open("ab") as file:
-                    write_record(file, encode_example(example))
+        self._columns.count_dropped(record)
+        example = self._example(record)
+        if example is not None:
+            split = self._columns.split_of(record)
+            number = self._written.get(split, 0)
+            self._written[split] = number + 1
+            with self._partial(split, self._shard(number)).open("ab") as file:
+                write_record(file, encode_example(example))
+
+    def _finish(self) -> None:
         self._name_shards()
         items = "".join(
             f'item {{\n  id: {number + 1}\n  name: "{_escaped(name)}"\n}}\n'
-            for name, number in self._classes.numbers.items()
+            for name, number in self._classes.indices.items()
         )
         (self._destination / "label_map.pbtxt").write_text(items, encoding="utf-8")
-        self._losses.finish()
-        self._columns.finish()
+        self._losses.report()
+        self._columns.report_dropped()
 
     def _shard(self, number: int) -> int:
         return number % self._options.shards if self._options.shards else number // _IMAGES_PER_SHARD
 
     def _partial(self, split: str | None, shard: int) -> Path:
-        name = "data" if split is None else self._names.of(split)
+        name = "data" if split is None else self._names.get(split)
         return self._destination / f"{name}.{'' if split is None else 's'}{shard}.partial"
 
     def _name_shards(self) -> None:
         for split, count in self._written.items():
             used = sorted({self._shard(number) for number in range(count)})
-            name = "all" if split is None else self._names.of(split)
+            name = "all" if split is None else self._names.get(split)
             for at, shard in enumerate(used):
                 final = self._destination / f"{name}-{at:05}-of-{len(used):05}.record"
                 while final.exists():
@@ -308,17 +322,17 @@ class _Writer:
             (self._destination / "all-00000-of-00001.record").touch()
 
     def _example(self, record: Record) -> dict[str, Any] | None:
-        size = size_wh_of(record)
+        size = record_size_wh(record)
         try:
             data = record.media.read() if record.media else None
         except (OSError, SaccadeError) as error:
-            self._report.add(Action.SET_ASIDE, "image file that cannot be read", key=record.key, detail=str(error))
+            self._report.add(FindingType.SET_ASIDE, "image file that cannot be read", key=record.key, detail=str(error))
             return None
         if data is None or size is None:
-            self._report.add(Action.SET_ASIDE, "item without an image file", key=record.key)
+            self._report.add(FindingType.SET_ASIDE, "item without an image file", key=record.key)
             return None
         assert record.media is not None
-        objects = record.values.get(self._columns.labels.name) if self._columns.labels else None
+        objects = self._columns.labels_of(record)
         key = record.key.encode()
         example: dict[str, Any] = {
             "image/encoded": [data],
@@ -340,7 +354,7 @@ class _Writer:
         found: dict[str, list[Any]] = {name: [] for name in (*_CORNERS, "image/object/score", *_FLAGS)}
         labels: list[int] = []
         for position, one in enumerate(objects, 1):
-            self._losses.note(key, one, position)
+            self._losses.count(key, one, position)
             bounds = self._losses.bounds_xyxy(key, one)
             if bounds is None:
                 continue
@@ -355,13 +369,13 @@ class _Writer:
             if one.score is not None and one.score < 0:
                 self._drop("score", key, one, str(one.score))
             texts.append(one.class_name.encode())
-            labels.append(self._classes.number(one.class_name) + 1)
+            labels.append(self._classes.index_of(one.class_name) + 1)
         if all(score < 0 for score in found["image/object/score"]):
             del found["image/object/score"]
         return {**found, "image/object/class/text": texts, "image/object/class/label": labels}
 
     def _drop(self, reason: str, key: str, found: Object, detail: str) -> None:
-        self._report.add(Action.DROPPED, reason, key=key, object_id=found.id, detail=detail)
+        self._report.add(FindingType.DROPPED, reason, key=key, object_id=found.id, detail=detail)
 
 
 def _format_of(data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The segmentation PNGs of Pascal VOC: one of numbers of objects, in the order of the XML, and one of classes."""
+"""The segmentation PNGs of Pascal VOC: one of object numbers, in the order of the XML file, and one of classes."""
 
 from __future__ import annotations
 
@@ -12,51 +12,66 @@ import numpy.typing as npt
 from saccade.core.errors import InvalidValueError, MediaError
 from saccade.core.geometry import convert, mask_from_array, mask_to_array
 from saccade.core.objects import Box, Mask, Object, Objects, Polygon
-from saccade.core.report import Action, Report
-from saccade.formats.masks import read_numbers
+from saccade.core.report import ConversionReport, FindingType
+from saccade.formats._common.index_mask import read_index_png
+from saccade.formats.base import SizeWH
 
-OBJECTS, CLASSES = "SegmentationObject", "SegmentationClass"
+OBJECTS = "SegmentationObject"
+CLASSES = "SegmentationClass"
+# Pixels of no object, such as the border around one.
 _VOID = 255
-_LEAST_SHARED = 0.3
-_SLACK = 3
+# A mask belongs to a box only if the IoU of its bounds with the box reaches this.
+_MIN_IOU = 0.3
+# Pixels by which the sides of a mask's bounds and of its box may differ without a warning.
+_MAX_SIDE_DIFFERENCE = 3
 
 
-def mask_of(found: Object, size_wh: tuple[int, int] | None) -> Mask | None:
-    """The pixels of a mask or polygon; None for other shapes, and where there are none."""
-    if size_wh is None or not isinstance(found.geometry, Mask | Polygon):
+def to_mask(obj: Object, size_wh: SizeWH | None) -> Mask | None:
+    """Return the mask of a mask or polygon; None for other geometries, and for a mask without pixels."""
+    if size_wh is None or not isinstance(obj.geometry, Mask | Polygon):
         return None
     try:
-        made = convert(found.geometry, "mask", size_wh)[0]
+        mask = convert(obj.geometry, "mask", size_wh)[0]
     except InvalidValueError:
         return None
-    return made if isinstance(made, Mask) and made.area() and (made.width, made.height) == size_wh else None
+    return mask if isinstance(mask, Mask) and mask.area() and (mask.width, mask.height) == size_wh else None
 
 
 @dataclass
-class Segments:
-    """The masks of one image while it is written, by the number of their object in the XML."""
+class SegmentationMasks:
+    """The masks of an image that is written, by the number of their object in the XML file."""
 
-    size_wh: tuple[int, int]
+    size_wh: SizeWH
     masks: dict[int, tuple[Object, Mask]]
 
-    def write(self, key: str, stem: str, folder: Path, classes: Mapping[str, int], report: Report) -> None:
-        """Paint the masks over each other in order, report what is covered, and write both PNGs."""
+    def write(
+        self, key: str, stem: str, folder: Path, class_indices: Mapping[str, int], report: ConversionReport
+    ) -> None:
+        """Paint the masks over each other in order, report what is covered, and write both PNGs.
+
+        Args:
+            stem: path of the PNGs below their folders, without extension.
+            folder: the dataset's folder.
+            class_indices: indices of the classes, from 0.
+        """
         width, height = self.size_wh
-        numbers = np.zeros((height, width), np.uint16)
-        names = np.zeros((height, width), np.uint8)
-        for number, (found, mask) in self.masks.items():
+        object_numbers = np.zeros((height, width), np.uint16)
+        class_numbers = np.zeros((height, width), np.uint8)
+        for number, (obj, mask) in self.masks.items():
             pixels = mask_to_array(mask)
-            numbers[pixels] = number
-            names[pixels] = min(classes[found.class_name] + 1, _VOID - 1)
-        for number, (found, mask) in self.masks.items():
+            object_numbers[pixels] = number
+            class_numbers[pixels] = min(class_indices[obj.class_name] + 1, _VOID - 1)
+        for number, (obj, mask) in self.masks.items():
             area = int(mask.area())
-            lost = area - int((numbers == number).sum())
-            if lost:
-                reason = "mask that others cover, its box is left" if lost == area else "pixels under another object"
-                report.add(Action.DROPPED, reason, key=key, object_id=found.id, detail=f"{lost} of {area}")
-        few = max(self.masks) < _VOID
-        _save(numbers.astype(np.uint8) if few else numbers, folder / OBJECTS / f"{stem}.png")
-        _save(names, folder / CLASSES / f"{stem}.png")
+            covered = area - int((object_numbers == number).sum())
+            if covered:
+                is_hidden = covered == area
+                reason = "mask that others cover, its box is left" if is_hidden else "pixels under another object"
+                detail = f"{covered} of {area}"
+                report.add(FindingType.DROPPED, reason, key=key, object_id=obj.id, detail=detail)
+        fits_8_bits = max(self.masks) < _VOID
+        _save(object_numbers.astype(np.uint8) if fits_8_bits else object_numbers, folder / OBJECTS / f"{stem}.png")
+        _save(class_numbers, folder / CLASSES / f"{stem}.png")
 
 
 def _save(numbers: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], path: Path) -> None:
@@ -70,62 +85,68 @@ def _save(numbers: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], path: Path) -
 
 
 def _palette() -> list[int]:
-    """The devkit's colours: of each number the bits are spread over red, green and blue, the low ones first."""
-    colors = []
+    """The devkit's colours: the bits of each number go in turn to red, green and blue, lowest bits first."""
+    palette = []
     for number in range(256):
         color = [0, 0, 0]
-        for at in range(8):
+        for bit in range(8):
             for channel in range(3):
-                color[channel] |= (number >> (3 * at + channel) & 1) << 7 - at if 3 * at + channel < 8 else 0
-        colors += color
-    return colors
+                if 3 * bit + channel < 8:
+                    color[channel] |= (number >> (3 * bit + channel) & 1) << 7 - bit
+        palette += color
+    return palette
 
 
-def with_masks(objects: Objects, path: Path, key: str, size_wh: tuple[int, int] | None, report: Report) -> Objects:
-    """The objects of an image with the masks that a PNG has for them, in place of their boxes."""
+def apply_masks(objects: Objects, path: Path, key: str, size_wh: SizeWH | None, report: ConversionReport) -> Objects:
+    """Replace the boxes of an image's objects by the masks in a PNG of object numbers.
 
-    def note(action: Action, reason: str, detail: str = "", object_id: str = "") -> None:
+    Args:
+        objects: objects with boxes; their ids are the numbers in the PNG.
+        path: the PNG.
+        size_wh: size of the image.
+    """
+
+    def add(action: FindingType, reason: str, detail: str = "", object_id: str = "") -> None:
         report.add(action, reason, key=key, object_id=object_id, detail=detail)
 
     try:
-        numbers, is_color = read_numbers(path)
+        numbers, is_color = read_index_png(path)
     except MediaError as error:
-        note(Action.DROPPED, "mask that cannot be read", str(error))
+        add(FindingType.DROPPED, "mask that cannot be read", str(error))
         return objects
     if is_color or (size_wh is not None and numbers.shape != size_wh[::-1]):
         detail = "it has colours" if is_color else f"{numbers.shape[1]} x {numbers.shape[0]}"
-        note(Action.DROPPED, "masks that do not fit their image", detail)
+        add(FindingType.DROPPED, "masks that do not fit their image", detail)
         return objects
-    by_id = {found.id: found for found in objects}
+    by_id = {obj.id: obj for obj in objects}
     masked: dict[str, Object] = {}
-    for number in _numbers(numbers):
-        found = by_id.get(str(number))
-        if found is None:
-            note(Action.DROPPED, "mask without an object", f"number {number}")
+    for number in _object_numbers(numbers):
+        obj = by_id.get(str(number))
+        if obj is None:
+            add(FindingType.DROPPED, "mask without an object", f"number {number}")
             continue
         mask = mask_from_array(numbers == number)
-        assert isinstance(found.geometry, Box)
-        if not _lies_in(mask, found.geometry):
-            detail = f"{mask.bounds_xyxy()} for {found.geometry.bounds_xyxy()}"
-            note(Action.DROPPED, "mask that does not lie where its box is", detail, found.id)
+        box = obj.geometry
+        assert isinstance(box, Box)
+        if not _overlaps(mask, box):
+            detail = f"{mask.bounds_xyxy()} for {box.bounds_xyxy()}"
+            add(FindingType.DROPPED, "mask that does not lie where its box is", detail, obj.id)
             continue
-        apart = max(abs(a - b) for a, b in zip(mask.bounds_xyxy(), found.geometry.bounds_xyxy(), strict=True))
-        if apart > _SLACK:
-            detail = f"box {found.geometry.bounds_xyxy()}, mask {mask.bounds_xyxy()}"
-            note(Action.NOTICED, "box and mask disagree, the mask is taken", detail, found.id)
-        masked[found.id] = replace(found, geometry=mask)
-    return tuple(masked.get(found.id, found) for found in objects)
+        difference = max(abs(a - b) for a, b in zip(mask.bounds_xyxy(), box.bounds_xyxy(), strict=True))
+        if difference > _MAX_SIDE_DIFFERENCE:
+            detail = f"box {box.bounds_xyxy()}, mask {mask.bounds_xyxy()}"
+            add(FindingType.WARNING, "box and mask disagree, the mask is taken", detail, obj.id)
+        masked[obj.id] = replace(obj, geometry=mask)
+    return tuple(masked.get(obj.id, obj) for obj in objects)
 
 
-def _numbers(pixels: npt.NDArray[np.int64]) -> Iterable[int]:
-    found: list[int] = np.unique(pixels).tolist()
-    return [number for number in found if number not in (0, _VOID)]
+def _object_numbers(pixels: npt.NDArray[np.int64]) -> Iterable[int]:
+    return [number for number in np.unique(pixels).tolist() if number not in (0, _VOID)]
 
 
-def _lies_in(mask: Mask, box: Box) -> bool:
-    """Whether the bounds of a mask and a box share a fair part of what they cover together."""
+def _overlaps(mask: Mask, box: Box) -> bool:
     x1, y1, x2, y2 = mask.bounds_xyxy()
     width = min(x2, box.x2) - max(x1, box.x1)
     height = min(y2, box.y2) - max(y1, box.y1)
-    shared = max(0.0, width) * max(0.0, height)
-    return shared >= _LEAST_SHARED * ((x2 - x1) * (y2 - y1) + box.area() - shared)
+    intersection = max(0.0, width) * max(0.0, height)
+    return intersection >= _MIN_IOU * ((x2 - x1) * (y2 - y1) + box.area() - intersection)

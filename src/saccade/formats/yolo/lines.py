@@ -8,15 +8,17 @@ from pathlib import Path
 
 from saccade.core.geometry import rotated_box_from_corners
 from saccade.core.objects import Box, Geometry, Keypoints, Object, Objects, Polygon
-from saccade.core.report import Action, Report
-from saccade.formats._common.boxes import fit_box, notice_duplicates
+from saccade.core.report import ConversionReport, FindingType
+from saccade.formats._common.boxes import fit_box, report_duplicates
+from saccade.formats._common.text import read_text
+from saccade.formats.base import SizeWH
 
 ROUNDING = 2e-6
-"""How far numbers written with six decimals may reach over the edge, as a share of the side."""
+"""How far numbers written with six decimals may exceed the edge, as a share of the side."""
 _MAX_CLASSES = 100_000
 
 
-def _numbers(line: str) -> list[float] | None:
+def _parse_numbers(line: str) -> list[float] | None:
     try:
         return [float(word) for word in line.split()]
     except ValueError:
@@ -30,58 +32,72 @@ def _class_number(value: float) -> int:
 def looks_like_labels(path: Path) -> bool:
     """Whether the first line of a text file is a line of YOLO labels."""
     with path.open("rb") as file:
-        line = next((line for line in file.read(4096).decode("utf-8-sig", "replace").split("\n") if line.strip()), "")
-    numbers = _numbers(line)
+        text = file.read(4096).decode("utf-8-sig", "replace")
+    line = next((line for line in text.split("\n") if line.strip()), "")
+    numbers = _parse_numbers(line)
     return numbers is not None and len(numbers) >= 5 and _class_number(numbers[0]) >= 0
 
 
-def highest_class(path: Path) -> int:
-    """The highest class number in a label file, -1 where there is none."""
-    lines = path.read_bytes().decode("utf-8-sig", errors="replace").split("\n")
-    found = (_class_number(numbers[0]) for line in lines if (numbers := _numbers(line)))
-    return max((number for number in found if number < _MAX_CLASSES), default=-1)
+def max_class_number(path: Path) -> int:
+    """Return the highest class number in a label file, or -1 if there is none."""
+    lines = read_text(path).split("\n")
+    class_numbers = (_class_number(numbers[0]) for line in lines if (numbers := _parse_numbers(line)))
+    return max((number for number in class_numbers if number < _MAX_CLASSES), default=-1)
 
 
-class LineReader:
-    """Turns label files into objects; bad lines go to the report.
+class LabelReader:
+    """Converts label files to objects; bad lines are reported.
 
     Args:
+        names: names of the classes.
+        keypoints_shape: number of keypoints, and 2 or 3 numbers for each; None if there are none.
         oriented: whether four points are the corners of a rotated box, and not a polygon.
     """
 
     def __init__(
-        self, names: Sequence[str], keypoints_shape: tuple[int, int] | None, report: Report, *, oriented: bool = False
+        self,
+        names: Sequence[str],
+        keypoints_shape: tuple[int, int] | None,
+        report: ConversionReport,
+        *,
+        oriented: bool = False,
     ) -> None:
         self._names = names
         self._keypoints_shape = keypoints_shape
         self._oriented = oriented
         self._report = report
 
-    def objects(self, text: str, key: str, size_wh: tuple[int, int]) -> Objects:
-        """The objects of one image; their ids are the numbers of their lines, blank ones not counted."""
-        made = []
+    def read(self, text: str, key: str, size_wh: SizeWH) -> Objects:
+        """Return the objects of one image; their ids are the numbers of their lines, not counting empty ones.
+
+        Args:
+            text: content of the label file.
+            key: key of the item, for the report.
+            size_wh: size of the image, by which coordinates are scaled.
+        """
+        objects = []
         lines = [line.strip() for line in text.split("\n") if line.strip()]
         for position, line in enumerate(lines, 1):
-            found = self._object(line, key, str(position), size_wh)
-            if found is not None:
-                made.append(found)
-        notice_duplicates(made, key, self._report)
-        return tuple(made)
+            obj = self._object(line, key, str(position), size_wh)
+            if obj is not None:
+                objects.append(obj)
+        report_duplicates(objects, key, self._report)
+        return tuple(objects)
 
-    def _object(self, line: str, key: str, object_id: str, size_wh: tuple[int, int]) -> Object | None:
-        numbers = _numbers(line)
-        fault = "line that is not numbers" if numbers is None else self._fault(numbers[0], numbers[1:])
-        if numbers is None or fault:
-            self._report.add(Action.DROPPED, fault, key=key, object_id=object_id, detail=repr(line[:200]))
+    def _object(self, line: str, key: str, object_id: str, size_wh: SizeWH) -> Object | None:
+        numbers = _parse_numbers(line)
+        reason = "line that is not numbers" if numbers is None else self._invalid_reason(numbers[0], numbers[1:])
+        if numbers is None or reason:
+            self._report.add(FindingType.DROPPED, reason, key=key, object_id=object_id, detail=repr(line[:200]))
             return None
-        number, *values = numbers
-        score = values.pop() if len(values) == (9 if self._oriented else 5) else None
+        class_number, *values = numbers
+        has_score = len(values) == (9 if self._oriented else 5)
+        score = values.pop() if has_score else None
         geometry = self._geometry(values, key, object_id, size_wh)
-        return None if geometry is None else Object(object_id, self._names[int(number)], geometry, score)
+        return None if geometry is None else Object(object_id, self._names[int(class_number)], geometry, score)
 
-    def _fault(self, number: float, values: Sequence[float]) -> str:
-        """What is wrong with a line, or nothing."""
-        if not 0 <= _class_number(number) < len(self._names):
+    def _invalid_reason(self, class_number: float, values: Sequence[float]) -> str:
+        if not 0 <= _class_number(class_number) < len(self._names):
             return "class number out of range"
         if not all(map(math.isfinite, values)):
             return "line with numbers that are not finite"
@@ -98,27 +114,29 @@ class LineReader:
         shape = self._keypoints_shape
         return shape is not None and len(values) == 4 + shape[0] * shape[1]
 
-    def _geometry(self, values: list[float], key: str, object_id: str, size_wh: tuple[int, int]) -> Geometry | None:
+    def _geometry(self, values: list[float], key: str, object_id: str, size_wh: SizeWH) -> Geometry | None:
         width, height = size_wh
-        keypoints = self._has_keypoints(values)
-        if len(values) == 4 or keypoints:
+        has_keypoints = self._has_keypoints(values)
+        if len(values) == 4 or has_keypoints:
             cx, cy, w, h = values[:4]
             xyxy = (cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height
-            box = fit_box(xyxy, size_wh, self._report, key=key, object_id=object_id, slack=ROUNDING)
-            return self._keypoints(values[4:], box, size_wh) if keypoints and box else box
+            box = fit_box(xyxy, size_wh, self._report, key=key, object_id=object_id, tolerance=ROUNDING)
+            return self._keypoints(values[4:], box, size_wh) if has_keypoints and box else box
         points = [(x * width, y * height) for x, y in zip(values[::2], values[1::2], strict=True)]
         polygon = Polygon.simple(points)
         if polygon.area() == 0:
-            self._report.add(Action.DROPPED, "shape without area", key=key, object_id=object_id)
+            self._report.add(FindingType.DROPPED, "shape without area", key=key, object_id=object_id)
             return None
         return rotated_box_from_corners(points) if self._oriented else polygon
 
-    def _keypoints(self, values: list[float], box: Box, size_wh: tuple[int, int]) -> Keypoints:
+    def _keypoints(self, values: list[float], box: Box, size_wh: SizeWH) -> Keypoints:
         assert self._keypoints_shape is not None
+        width, height = size_wh
         step = self._keypoints_shape[1]
-        points = [(values[at] * size_wh[0], values[at + 1] * size_wh[1]) for at in range(0, len(values), step)]
+        points = [(values[start] * width, values[start + 1] * height) for start in range(0, len(values), step)]
         if step == 3:
-            visibility = tuple(int(seen) if seen in (0.0, 1.0) else 2 for seen in values[2::3])
+            visibility = tuple(int(value) if value in (0.0, 1.0) else 2 for value in values[2::3])
         else:
+            # Without a visibility, a point at the origin is one that is not labelled.
             visibility = tuple(0 if point == (0.0, 0.0) else 2 for point in points)
         return Keypoints(tuple(points), visibility, box)

@@ -1,1 +1,1 @@
-"""The built-in parts of models."""
+"""Components of models: encoders, necks and heads."""

@@ -1,4 +1,4 @@
-"""Small layers that encoders, necks and heads share."""
+"""Layers shared by encoders, necks and heads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ConvNormAct(nn.Sequential):
 
 
 class Bottleneck(nn.Module):
-    """Two 3x3 convolutions, with the input added where ``residual``."""
+    """Two 3x3 convolutions, with a skip connection if ``residual``."""
 
     def __init__(self, channels: int, activation: Activation, residual: bool) -> None:
         super().__init__()
@@ -46,9 +46,9 @@ class Bottleneck(nn.Module):
 
 
 class CspBlock(nn.Module):
-    """A cross-stage partial block: half of the channels pass ``depth`` bottlenecks, all are joined by a 1x1.
+    """Cross-stage partial block: half of the channels pass ``depth`` bottlenecks, and a 1x1 convolution joins all.
 
-    After CSPNet (Wang et al., 2019), keeping every bottleneck's output for the join as in ELAN (Wang et al., 2022).
+    After CSPNet (Wang et al., 2019), with the output of every bottleneck concatenated as in ELAN (Wang et al., 2022).
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class CspBlock(nn.Module):
         self.join = ConvNormAct((2 + depth) * half, outputs, 1, activation=activation)
 
     def forward(self, features: Tensor) -> Tensor:
-        kept = list(self.split(features).chunk(2, dim=1))
+        branches = list(self.split(features).chunk(2, dim=1))
         for bottleneck in self.bottlenecks:
-            kept.append(bottleneck(kept[-1]))
-        joined: Tensor = self.join(torch.cat(kept, dim=1))
+            branches.append(bottleneck(branches[-1]))
+        joined: Tensor = self.join(torch.cat(branches, dim=1))
         return joined

@@ -1,4 +1,4 @@
-"""The head ``classes``: pooled features to one class of several."""
+"""The head ``classes``: image classification with one class for each image."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from saccade.models.components.base import FeatureInfo, Head, Predictions, checked, to_cpu
-from saccade.models.spec import Strict
+from saccade.core.config import StrictModel, validate_params
+from saccade.models.components.base import FeatureInfo, Head, Predictions, to_cpu
 
 
-class ClassesParams(Strict):
-    pooling: Literal["avg", "max"] = Field("avg", description="how the coarsest map becomes a vector")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of the vector that is dropped in training")
+class ClassificationHeadParams(StrictModel):
+    pooling: Literal["avg", "max"] = Field("avg", description="global pooling of the coarsest feature map")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout probability of the pooled features")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each label spread over all classes")
 
 
-class Classes(Head):
-    """Global pooling of the coarsest feature map, dropout, one linear layer; cross-entropy."""
+class ClassificationHead(Head):
+    """Global pooling of the coarsest feature map, dropout, one linear layer; cross-entropy loss."""
 
     target_kind = "label"
 
-    def __init__(self, params: ClassesParams, features: FeatureInfo, class_count: int) -> None:
+    def __init__(self, params: ClassificationHeadParams, features: FeatureInfo, class_count: int) -> None:
         super().__init__()
         self.params = params
         self.pool = nn.AdaptiveAvgPool2d(1) if params.pooling == "avg" else nn.AdaptiveMaxPool2d(1)
@@ -34,6 +34,7 @@ class Classes(Head):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         logits: Tensor = self.linear(self.dropout(self.pool(features[-1]).flatten(1)))
+        # Losses are computed in float32, also under autocast.
         return logits.float()
 
     def loss(self, outputs: Tensor, targets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -46,5 +47,5 @@ class Classes(Head):
 
 
 def classes_head(params: Mapping[str, Any], features: FeatureInfo, class_count: int) -> Head:
-    """One class for each image: global pooling of the coarsest map, dropout, one linear layer; cross-entropy."""
-    return Classes(checked(ClassesParams, params, "model.heads"), features, class_count)
+    """Image classification: global pooling of the coarsest feature map, dropout, one linear layer; cross-entropy."""
+    return ClassificationHead(validate_params(ClassificationHeadParams, params, "model.heads"), features, class_count)

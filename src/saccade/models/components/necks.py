@@ -1,4 +1,4 @@
-"""Necks: feature maps of several strides in, mixed feature maps out."""
+"""Necks: mix feature maps of several strides."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from saccade.core.config import StrictModel, validate_params
 from saccade.core.errors import RecipeError
-from saccade.models.components.base import FeatureInfo, FeatureModule, checked
+from saccade.models.components.base import FeatureInfo, FeatureModule
 from saccade.models.components.blocks import Activation, ConvNormAct, CspBlock
-from saccade.models.spec import Strict
 
 
-class FpnParams(Strict):
-    channels: int = Field(64, ge=8, description="channels of every map that is given")
+class FpnParams(StrictModel):
+    channels: int = Field(64, ge=8, description="channels of each output feature map")
     depth: int = Field(1, ge=1, description="bottlenecks in each mixing block")
     bottom_up: bool = Field(True, description="add the path from fine to coarse (PANet)")
     activation: Activation = Field("silu", description="after each convolution")
 
 
 class FpnNeck(FeatureModule):
-    """A feature pyramid: coarse maps are brought to the fine ones, then fine ones back to the coarse.
+    """Feature pyramid: a top-down path from coarse to fine maps, then an optional bottom-up path.
 
-    After FPN (Lin et al., 2017) and PANet (Liu et al., 2018), mixing with CSP blocks.
+    After FPN (Lin et al., 2017) and PANet (Liu et al., 2018), with CSP blocks for mixing.
     """
 
     def __init__(self, params: FpnParams, features: FeatureInfo) -> None:
@@ -35,20 +35,22 @@ class FpnNeck(FeatureModule):
         if params.bottom_up and any(fine * 2 != coarse for fine, coarse in pairwise(features.strides)):
             raise RecipeError(
                 f"The neck's 'bottom_up' path needs strides that double, such as 8, 16, 32, not {features.strides}.",
-                hint="Keep the feature maps between them, or set model.neck.bottom_up to false.",
+                hint="Add the missing strides to model.encoder.strides, or set model.neck.bottom_up to false.",
             )
-        width, levels = params.channels, len(features.channels)
+        width = params.channels
+        levels = len(features.channels)
+        bottom_up_levels = levels - 1 if params.bottom_up else 0
 
         def mix() -> nn.Module:
             return CspBlock(2 * width, width, params.depth, params.activation, residual=False)
 
+        # The names of the modules are keys of saved weights: renaming one breaks existing models.
         self.lateral = nn.ModuleList(
             ConvNormAct(count, width, 1, activation=params.activation) for count in features.channels
         )
         self.down_mix = nn.ModuleList(mix() for _ in range(levels - 1))
-        steps = levels - 1 if params.bottom_up else 0
-        self.shrink = nn.ModuleList(ConvNormAct(width, width, 3, 2, params.activation) for _ in range(steps))
-        self.up_mix = nn.ModuleList(mix() for _ in range(steps))
+        self.shrink = nn.ModuleList(ConvNormAct(width, width, 3, 2, params.activation) for _ in range(bottom_up_levels))
+        self.up_mix = nn.ModuleList(mix() for _ in range(bottom_up_levels))
         self.info = FeatureInfo((width,) * levels, features.strides)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
@@ -62,5 +64,5 @@ class FpnNeck(FeatureModule):
 
 
 def fpn_neck(params: Mapping[str, Any], features: FeatureInfo) -> FeatureModule:
-    """A feature pyramid: coarse maps are brought to the fine ones, then fine ones back to the coarse."""
-    return FpnNeck(checked(FpnParams, params, "model.neck"), features)
+    """Feature pyramid: a top-down path from coarse to fine maps, then an optional bottom-up path."""
+    return FpnNeck(validate_params(FpnParams, params, "model.neck"), features)

@@ -1,4 +1,4 @@
-"""The head ``dense_boxes``: an anchor-free detector with a class and a box at every cell."""
+"""The head ``dense_boxes``: an anchor-free detector that predicts classes and a box at every cell."""
 
 from __future__ import annotations
 
@@ -13,36 +13,43 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torchvision.ops import batched_nms
 
-from saccade.models.assignment import task_aligned
+from saccade.core.config import StrictModel, validate_params
+from saccade.models.assignment import assign_task_aligned
 from saccade.models.box_ops import boxes_from_distances, complete_iou
-from saccade.models.components.base import FeatureInfo, Head, Predictions, checked, to_cpu
+from saccade.models.components.base import FeatureInfo, Head, Predictions, to_cpu
 from saccade.models.components.blocks import Activation, ConvNormAct
-from saccade.models.spec import Strict
 
 
-class DenseBoxesParams(Strict):
+class DenseDetectionParams(StrictModel):
     channels: int = Field(64, ge=8, description="channels of the two branches")
     depth: int = Field(2, ge=1, description="convolutions in each branch")
-    bins: int = Field(16, ge=4, description="steps of a side's distance, in strides")
+    bins: int = Field(16, ge=4, description="bins of the distribution of a side's distance; a bin is one stride")
     activation: Activation = Field("silu", description="after each convolution")
-    top_k: int = Field(10, ge=1, description="how many cells learn one labelled box")
-    score_power: float = Field(0.5, ge=0, description="weight of the class score when cells are chosen")
-    iou_power: float = Field(6.0, ge=0, description="weight of the overlap when cells are chosen")
+    top_k: int = Field(10, ge=1, description="cells assigned to each ground-truth box")
+    score_power: float = Field(0.5, ge=0, description="exponent of the class score in the assignment")
+    iou_power: float = Field(6.0, ge=0, description="exponent of the IoU in the assignment")
     class_weight: float = Field(0.5, ge=0, description="weight of the class loss")
     box_weight: float = Field(7.5, ge=0, description="weight of the CIoU loss")
-    distribution_weight: float = Field(1.5, ge=0, description="weight of the loss over the steps of a distance")
-    nms_iou: float = Field(0.6, gt=0, le=1, description="predictions of one class that overlap more are merged")
-    min_score: float = Field(0.01, ge=0, le=1, description="predictions below are not given")
-    max_predictions: int = Field(300, ge=1, description="the most predictions of one image")
+    distribution_weight: float = Field(1.5, ge=0, description="weight of the distribution focal loss")
+    nms_iou: float = Field(0.6, gt=0, le=1, description="IoU threshold of non-maximum suppression, by class")
+    min_score: float = Field(0.01, ge=0, le=1, description="score threshold of predictions")
+    max_predictions: int = Field(300, ge=1, description="maximum predictions in one image")
 
 
-_RARE = -math.log((1 - 0.01) / 0.01)
-"""The logit of a score of 1 %: at first nearly every cell is background."""
+# The logit of a score of 1 %: at the start of training nearly every cell is background.
+_BACKGROUND_BIAS = -math.log((1 - 0.01) / 0.01)
 
 
 @dataclass(frozen=True, slots=True)
 class DenseOutputs:
-    """Class logits (B, A, C), distance logits (B, A, 4, bins); anchors (A, 2) and strides (A, 1) in input pixels."""
+    """Raw outputs for B images and A anchors.
+
+    Attributes:
+        class_logits: (B, A, C).
+        distance_logits: (B, A, 4, bins), for the distances to left, top, right and bottom.
+        anchors: (A, 2) centres of the cells, xy in input pixels.
+        strides: (A, 1) in input pixels.
+    """
 
     class_logits: Tensor
     distance_logits: Tensor
@@ -50,20 +57,25 @@ class DenseOutputs:
     strides: Tensor
 
 
-class DenseBoxes(Head):
+class DenseDetectionHead(Head):
     """An anchor-free dense detector.
 
-    A side's distance is a distribution over steps (GFL, Li et al., 2020); cells are chosen by task alignment
-    (TOOD, Feng et al., 2021); boxes learn by CIoU, classes by binary cross-entropy towards the match's quality.
+    The distance to a side is a distribution over bins (GFL, Li et al., 2020). Cells are assigned by task alignment
+    (TOOD, Feng et al., 2021). Boxes learn by CIoU, classes by binary cross-entropy with the quality of the match as
+    target.
     """
 
     target_kind = "objects"
 
-    def __init__(self, params: DenseBoxesParams, features: FeatureInfo, class_count: int) -> None:
+    def __init__(self, params: DenseDetectionParams, features: FeatureInfo, class_count: int) -> None:
         super().__init__()
-        self.params, self.class_count, self.level_strides = params, class_count, features.strides
-        self.register_buffer("steps", torch.arange(params.bins, dtype=torch.float32), persistent=False)
-        self.class_branches = nn.ModuleList(self._branch(count, class_count, _RARE) for count in features.channels)
+        self.params = params
+        self.class_count = class_count
+        self.level_strides = features.strides
+        self.register_buffer("bin_values", torch.arange(params.bins, dtype=torch.float32), persistent=False)
+        self.class_branches = nn.ModuleList(
+            self._branch(count, class_count, _BACKGROUND_BIAS) for count in features.channels
+        )
         self.box_branches = nn.ModuleList(self._branch(count, 4 * params.bins, 1.0) for count in features.channels)
 
     def _branch(self, inputs: int, outputs: int, bias: float) -> nn.Sequential:
@@ -78,85 +90,104 @@ class DenseBoxes(Head):
         return nn.Sequential(*convs, last)
 
     def forward(self, features: Sequence[Tensor]) -> DenseOutputs:
-        classes, distances, anchors, strides = [], [], [], []
+        class_logits = []
+        distance_logits = []
+        anchors = []
+        strides = []
         for level, (feature, stride) in enumerate(zip(features, self.level_strides, strict=True)):
-            classes.append(self.class_branches[level](feature).flatten(2))
-            distances.append(self.box_branches[level](feature).flatten(2))
-            anchors.append(_cell_centres(feature, stride))
+            class_logits.append(self.class_branches[level](feature).flatten(2))
+            distance_logits.append(self.box_branches[level](feature).flatten(2))
+            anchors.append(_anchor_points(feature, stride))
             strides.append(torch.full_like(anchors[-1][:, :1], stride))
-        logits = torch.cat(distances, dim=2).float().transpose(1, 2)
-        logits = logits.reshape(*logits.shape[:2], 4, self.params.bins)
+        # Losses and box decoding are computed in float32, also under autocast.
+        distances = torch.cat(distance_logits, dim=2).float().transpose(1, 2)
         return DenseOutputs(
-            torch.cat(classes, dim=2).float().transpose(1, 2), logits, torch.cat(anchors), torch.cat(strides)
+            torch.cat(class_logits, dim=2).float().transpose(1, 2),
+            distances.reshape(*distances.shape[:2], 4, self.params.bins),
+            torch.cat(anchors),
+            torch.cat(strides),
         )
 
-    def _boxes(self, outputs: DenseOutputs) -> Tensor:
-        distances = outputs.distance_logits.softmax(-1) @ self.get_buffer("steps")
+    def _decode_boxes(self, outputs: DenseOutputs) -> Tensor:
+        """Return boxes (B, A, 4), xyxy in input pixels, from the expected distances."""
+        distances = outputs.distance_logits.softmax(-1) @ self.get_buffer("bin_values")
         return boxes_from_distances(outputs.anchors, distances * outputs.strides)
 
     def loss(self, outputs: DenseOutputs, targets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        truth_boxes, truth_classes, present = _padded(targets, outputs.anchors.device)
-        boxes = self._boxes(outputs)
+        truth_boxes, truth_classes, truth_present = _pad_targets(targets, outputs.anchors.device)
+        boxes = self._decode_boxes(outputs)
         with torch.no_grad():
-            assigned = task_aligned(
+            assignment = assign_task_aligned(
                 outputs.class_logits.sigmoid(),
                 boxes,
                 outputs.anchors,
                 truth_boxes,
                 truth_classes,
-                present,
+                truth_present,
                 top_k=self.params.top_k,
                 score_power=self.params.score_power,
                 iou_power=self.params.iou_power,
             )
-            image, anchor = (assigned.box_index >= 0).nonzero(as_tuple=True)
-            box_index = assigned.box_index[image, anchor]
-            quality = assigned.quality[image, anchor]
-            wanted = torch.zeros_like(outputs.class_logits)
-            wanted[image, anchor, truth_classes[image, box_index]] = quality
-            total = wanted.sum().clamp_min(1.0)
-        class_loss = binary_cross_entropy_with_logits(outputs.class_logits, wanted, reduction="sum") / total
-        truth = truth_boxes[image, box_index]
-        box_loss = ((1 - complete_iou(boxes[image, anchor], truth)) * quality).sum() / total
-        sides = self._sides(outputs, truth, anchor)
-        distribution_loss = (_between(outputs.distance_logits[image, anchor], sides) * quality).sum() / total
+            image, anchor = (assignment.box_index >= 0).nonzero(as_tuple=True)
+            box_index = assignment.box_index[image, anchor]
+            quality = assignment.quality[image, anchor]
+            class_targets = torch.zeros_like(outputs.class_logits)
+            class_targets[image, anchor, truth_classes[image, box_index]] = quality
+            # At least 1, so that a batch without objects does not divide by zero.
+            total_quality = class_targets.sum().clamp_min(1.0)
+        class_loss = (
+            binary_cross_entropy_with_logits(outputs.class_logits, class_targets, reduction="sum") / total_quality
+        )
+        assigned_boxes = truth_boxes[image, box_index]
+        box_loss = ((1 - complete_iou(boxes[image, anchor], assigned_boxes)) * quality).sum() / total_quality
+        distances = self._target_distances(outputs, assigned_boxes, anchor)
+        focal_loss = _distribution_focal_loss(outputs.distance_logits[image, anchor], distances)
+        distribution_loss = (focal_loss * quality).sum() / total_quality
         return {
             "class": class_loss * self.params.class_weight,
             "box": box_loss * self.params.box_weight,
             "distribution": distribution_loss * self.params.distribution_weight,
         }
 
-    def _sides(self, outputs: DenseOutputs, truth: Tensor, anchor: Tensor) -> Tensor:
-        """Distances of the true sides (N, 4), in strides, within the range of the steps."""
+    def _target_distances(self, outputs: DenseOutputs, truth_boxes: Tensor, anchor: Tensor) -> Tensor:
+        """Return the distances (N, 4) from anchors to the sides of their boxes, in strides, limited to the bins."""
         centre = outputs.anchors[anchor]
-        sides = torch.cat([centre - truth[:, :2], truth[:, 2:] - centre], dim=-1) / outputs.strides[anchor]
-        return sides.clamp(0, self.params.bins - 1.01)
+        distances = torch.cat([centre - truth_boxes[:, :2], truth_boxes[:, 2:] - centre], dim=-1)
+        # Slightly below the last bin, because the loss also uses the next bin above each distance.
+        return (distances / outputs.strides[anchor]).clamp(0, self.params.bins - 1.01)
 
     @torch.no_grad()
     def predict(self, outputs: DenseOutputs) -> list[Predictions]:
         scores = outputs.class_logits.sigmoid()
-        return [self._predict_one(*pair) for pair in zip(scores, self._boxes(outputs), strict=True)]
+        boxes = self._decode_boxes(outputs)
+        return [
+            self._predict_image(image_scores, image_boxes)
+            for image_scores, image_boxes in zip(scores, boxes, strict=True)
+        ]
 
-    def _predict_one(self, scores: Tensor, boxes: Tensor) -> Predictions:
+    def _predict_image(self, scores: Tensor, boxes: Tensor) -> Predictions:
         anchor, classes = (scores > self.params.min_score).nonzero(as_tuple=True)
-        kept_scores, kept_boxes = scores[anchor, classes], boxes[anchor]
-        order = batched_nms(kept_boxes, kept_scores, classes, self.params.nms_iou)[: self.params.max_predictions]
-        return Predictions(to_cpu(kept_boxes[order]), to_cpu(kept_scores[order]), to_cpu(classes[order]))
+        candidate_scores = scores[anchor, classes]
+        candidate_boxes = boxes[anchor]
+        order = batched_nms(candidate_boxes, candidate_scores, classes, self.params.nms_iou)
+        order = order[: self.params.max_predictions]
+        return Predictions(to_cpu(candidate_boxes[order]), to_cpu(candidate_scores[order]), to_cpu(classes[order]))
 
 
-def _cell_centres(feature: Tensor, stride: int) -> Tensor:
+def _anchor_points(feature: Tensor, stride: int) -> Tensor:
+    """Return the centres (A, 2) of the cells of a feature map, xy in input pixels."""
     rows, columns = feature.shape[-2:]
     y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     centres = (torch.stack([x, y], dim=-1).reshape(-1, 2).float() + 0.5) * stride
     return centres.to(feature.device)
 
 
-def _padded(targets: Sequence[Mapping[str, Tensor]], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes (B, M, 4), classes (B, M) and presence (B, M) of a batch whose images have up to M boxes (at least 1)."""
-    most = max(1, *(len(target["classes"]) for target in targets))
-    boxes = torch.zeros(len(targets), most, 4, device=device)
-    classes = torch.zeros(len(targets), most, dtype=torch.long, device=device)
-    present = torch.zeros(len(targets), most, dtype=torch.bool, device=device)
+def _pad_targets(targets: Sequence[Mapping[str, Tensor]], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Return boxes (B, M, 4), classes (B, M) and presence (B, M), padded to the largest count M (at least 1)."""
+    max_boxes = max(1, *(len(target["classes"]) for target in targets))
+    boxes = torch.zeros(len(targets), max_boxes, 4, device=device)
+    classes = torch.zeros(len(targets), max_boxes, dtype=torch.long, device=device)
+    present = torch.zeros(len(targets), max_boxes, dtype=torch.bool, device=device)
     for index, target in enumerate(targets):
         count = len(target["classes"])
         boxes[index, :count] = target["boxes_xyxy"].to(device)
@@ -165,16 +196,24 @@ def _padded(targets: Sequence[Mapping[str, Tensor]], device: torch.device) -> tu
     return boxes, classes, present
 
 
-def _between(logits: Tensor, sides: Tensor) -> Tensor:
-    """Cross-entropy towards the two steps around each true distance: logits (N, 4, bins), sides (N, 4): (N,)."""
-    lower = sides.floor()
-    share = (sides - lower).flatten()
-    flat, step = logits.flatten(0, 1), lower.long().flatten()
-    loss = cross_entropy(flat, step, reduction="none") * (1 - share)
-    loss = loss + cross_entropy(flat, step + 1, reduction="none") * share
-    return loss.view_as(sides).mean(-1)
+def _distribution_focal_loss(logits: Tensor, distances: Tensor) -> Tensor:
+    """Return the cross-entropy (N,) towards the two bins around each distance.
+
+    Source: GFL (Li et al., 2020).
+
+    Args:
+        logits: (N, 4, bins).
+        distances: (N, 4), in bins.
+    """
+    lower = distances.floor()
+    upper_weight = (distances - lower).flatten()
+    flat_logits = logits.flatten(0, 1)
+    lower_bin = lower.long().flatten()
+    loss = cross_entropy(flat_logits, lower_bin, reduction="none") * (1 - upper_weight)
+    loss = loss + cross_entropy(flat_logits, lower_bin + 1, reduction="none") * upper_weight
+    return loss.view_as(distances).mean(-1)
 
 
 def dense_boxes_head(params: Mapping[str, Any], features: FeatureInfo, class_count: int) -> Head:
-    """Boxes of objects, anchor-free: each place of each map predicts a class and the distances to four sides."""
-    return DenseBoxes(checked(DenseBoxesParams, params, "model.heads"), features, class_count)
+    """Object detection, anchor-free: each cell of each feature map predicts classes and the distances to four sides."""
+    return DenseDetectionHead(validate_params(DenseDetectionParams, params, "model.heads"), features, class_count)

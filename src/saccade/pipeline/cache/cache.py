@@ -1,8 +1,8 @@
-"""What pipelines have worked out, kept under names that say what it was worked out from.
+"""The cache of pipeline results on disk.
 
-``columns/ID.cells`` holds a column by the digest of its content; ``memos/OPERATION/*.segment`` the results of items of
-one operation with its code and parameters; ``steps/KEY.json`` what a step made of inputs of certain digests. Nothing in
-the names or in the files says where the workspace lies or on which machine it was made.
+``columns/ID.cells`` holds a column, by the digest of its content. ``memos/MEMO/*.segment`` holds the per-item results
+of one operation with given code and parameters. ``steps/KEY.json`` describes the result of a step for inputs of given
+digests. Neither names nor contents depend on the location of the workspace or on the machine.
 """
 
 from __future__ import annotations
@@ -19,46 +19,56 @@ from typing import Any
 import numpy as np
 
 from saccade.core.digest import digest_json
-from saccade.pipeline.cache.column import Cells, Places, Rows, patched, used_only
-from saccade.pipeline.cache.column_file import KeptColumn, pack_cells
+from saccade.pipeline.cache.column import LazyColumn, Rows, ValueLocations, prune_sources, with_changes
+from saccade.pipeline.cache.column_file import ColumnFile, serialize_column
 from saccade.pipeline.cache.memo import SUFFIX, Memo
-from saccade.pipeline.cache.segments import Batch, DamagedError, Segment
-from saccade.store.maintenance.gc_roots import KEPT, listed
+from saccade.pipeline.cache.segments import CorruptCacheError, Segment, SegmentBatch
+from saccade.store.maintenance.gc_roots import PINNED_DIR, read_digests
 
-_RECENT = 3
-"""Columns that stay in memory, for the step that follows."""
-_MUCH = 1 << 25
-_SEEN: dict[Path, tuple[int, int, int]] = {}
-_FOUND: dict[Path, _Facts] = {}
+_RECENT_COLUMNS = 3
+"""The number of columns that stay in memory, for the step that follows."""
+_MAX_EAGER_CHECK_BYTES = 1 << 25
+"""Larger segments are not verified in advance, only when they are read."""
+_CHECKED_FILES: dict[Path, tuple[int, int, int]] = {}
+"""Size, modification time and change time (ns) of each file when it was verified in this process."""
+_COLUMN_DEPENDENCIES: dict[Path, _Dependencies] = {}
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """What a column rests on: dataset versions, as ``NAME@VERSION:IDENTITY``, and the column that it is kept over."""
+class _Dependencies:
+    """What a column depends on.
+
+    Attributes:
+        versions: dataset versions, as ``NAME@VERSION:IDENTITY``.
+        base: the id of the base column of a delta, or None.
+    """
 
     versions: tuple[str, ...]
     base: str | None
 
 
 class Cache:
-    """The cache of pipelines of a workspace.
+    """The pipeline cache of a workspace.
 
     Args:
-        folder: where it lies; it may be removed as a whole, and is then worked out anew.
-        is_version_there: whether a dataset version, as ``NAME@VERSION:IDENTITY``, is still the one that it was.
+        folder: the folder of the cache. It may be deleted at any time; results are then computed again.
+        version_exists: whether a dataset version, as ``NAME@VERSION:IDENTITY``, still exists unchanged.
     """
 
-    def __init__(self, folder: Path, is_version_there: Callable[[str], bool] = lambda place: True) -> None:
+    def __init__(self, folder: Path, version_exists: Callable[[str], bool] = lambda version_id: True) -> None:
         self.folder = folder
-        self.is_version_there = is_version_there
+        self.version_exists = version_exists
         self._segments: dict[str, Segment] = {}
         self._memos: dict[str, Memo] = {}
-        self._sound: set[Path] = set()
-        self._recent: OrderedDict[str, Cells] = OrderedDict()
-        self._seen, self._found = _SEEN, _FOUND
+        self._verified: set[Path] = set()
+        self._recent: OrderedDict[str, LazyColumn] = OrderedDict()
+        # Shared by all caches of the process: a file is verified once for as long as it does not change.
+        self._checked_files = _CHECKED_FILES
+        self._dependencies = _COLUMN_DEPENDENCIES
 
     def prepare(self) -> None:
-        for name in ("columns", "memos", "steps", "last", KEPT):
+        """Create the folders of the cache."""
+        for name in ("columns", "memos", "steps", "last", PINNED_DIR):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     # Columns
@@ -66,70 +76,72 @@ class Cache:
     def _column_path(self, id: str) -> Path:
         return self.folder / "columns" / f"{id}.cells"
 
-    def keep(self, cells: Cells) -> None:
-        """Keep a column, where it is not kept yet, or was in segments that are gone."""
-        path = self._column_path(cells.id)
-        self._recent[cells.id] = cells
-        while len(self._recent) > _RECENT:
+    def put_column(self, column: LazyColumn) -> None:
+        """Store a column, unless it is stored intact already."""
+        path = self._column_path(column.id)
+        self._recent[column.id] = column
+        while len(self._recent) > _RECENT_COLUMNS:
             self._recent.popitem(last=False)
-        if path in self._sound:
+        if path in self._verified:
             return
-        if not path.exists() or not self._is_sound(path):
-            if cells.patch is not None:
-                self.keep(cells.patch.base)
-            _write(path, pack_cells(cells))
-        self._sound.add(path)
+        if not path.exists() or not self._is_intact(path):
+            if column.delta is not None:  # a delta cannot be read without its base
+                self.put_column(column.delta.base)
+            _atomic_write(path, serialize_column(column))
+        self._verified.add(path)
 
-    def _is_sound(self, path: Path) -> bool:
-        """Whether a column is whole, and what it rests on is there."""
+    def _is_intact(self, path: Path) -> bool:
+        """Whether a column file is undamaged, and its sources, dataset versions and base exist."""
         try:
-            kept = self._kept(path.stem)
-            kept.check()
-        except DamagedError:
+            file = self._open_column_file(path.stem)
+            file.verify()
+        except CorruptCacheError:
             return False
-        if not self.holds(kept.sources) or not all(map(self.is_version_there, _versions_in(kept.sources))):
+        if not self.has_sources(file.sources) or not all(map(self.version_exists, _dataset_versions(file.sources))):
             return False
-        return kept.base is None or self._is_sound(self._column_path(kept.base))
+        return file.base_id is None or self._is_intact(self._column_path(file.base_id))
 
-    def _kept(self, id: str) -> KeptColumn:
-        return KeptColumn(self._column_path(id), id, self.cells)
+    def _open_column_file(self, id: str) -> ColumnFile:
+        return ColumnFile(self._column_path(id), id, self.column)
 
-    def cells(self, id: str, length: int) -> Cells:
-        """A column that is kept; it is read when it is looked into."""
+    def column(self, id: str, length: int) -> LazyColumn:
+        """Return a stored column; its file is opened on first access."""
         if id in self._recent:
             return self._recent[id]
-        return Cells(id, length, lambda: self._kept(id).open())
+        return LazyColumn(id, length, lambda: self._open_column_file(id).open())
 
     def has_column(self, id: str) -> bool:
-        """Whether a column is kept, and sound."""
+        """Whether a column is stored undamaged, and the dataset versions and columns that it depends on exist."""
         path = self._column_path(id)
 
-        def look() -> None:
-            kept = self._kept(id)
-            kept.check()
-            self._found[path] = _Facts(_versions_in(kept.sources), kept.base)
+        def verify() -> None:
+            file = self._open_column_file(id)
+            file.verify()
+            self._dependencies[path] = _Dependencies(_dataset_versions(file.sources), file.base_id)
 
-        if not self._checked(path, look):
+        if not self._verify_once(path, verify):
             return False
-        facts = self._found[path]
-        return all(map(self.is_version_there, facts.versions)) and (facts.base is None or self.has_column(facts.base))
+        dependencies = self._dependencies[path]
+        if not all(map(self.version_exists, dependencies.versions)):
+            return False
+        return dependencies.base is None or self.has_column(dependencies.base)
 
-    # Files that values of columns refer to
+    # Media files that columns refer to
 
-    def note_files(self, id: str, digests: Iterable[str]) -> None:
-        """Note which files of the store the values of a column refer to."""
-        path = self.folder / KEPT / f"{id}.files"
+    def put_file_digests(self, id: str, digests: Iterable[str]) -> None:
+        """Record the media files that a column refers to, so that garbage collection keeps them."""
+        path = self.folder / PINNED_DIR / f"{id}.files"
         if not path.exists():
-            _write(path, b"".join(bytes.fromhex(digest) for digest in sorted(set(digests))))
+            _atomic_write(path, b"".join(bytes.fromhex(digest) for digest in sorted(set(digests))))
 
-    def files_of(self, id: str) -> list[str] | None:
-        """Those files; None where that is not noted."""
+    def file_digests(self, id: str) -> list[str] | None:
+        """Return the digests of a column's media files, or None if they were not recorded."""
         try:
-            return list(listed(self.folder / KEPT / f"{id}.files"))
+            return list(read_digests(self.folder / PINNED_DIR / f"{id}.files"))
         except OSError:
             return None
 
-    # Results by item
+    # Per-item results
 
     def memo(self, name: str) -> Memo:
         if name not in self._memos:
@@ -137,59 +149,76 @@ class Cache:
         return self._memos[name]
 
     def segment(self, name: str) -> Segment:
-        """A segment by ``MEMO/NAME``."""
+        """Return a segment by ``MEMO/NAME``."""
         if name not in self._segments:
             self._segments[name] = Segment(self.folder / "memos" / name)
         return self._segments[name]
 
-    def holds(self, sources: Iterable[str]) -> bool:
-        """Whether the segments that values lie in are there, and sound as far as that is seen without reading much."""
+    def has_sources(self, sources: Iterable[str]) -> bool:
+        """Whether the segments among the sources exist; all but very large ones are verified as well."""
         names = {name.partition(":")[2].partition("#")[0] for name in sources if name.startswith("segment:")}
         paths = [self.folder / "memos" / name for name in names]
-        return all(self._checked(path, partial(_read, path), most=_MUCH) for path in paths)
+        return all(
+            self._verify_once(path, partial(_read_segment, path), max_bytes=_MAX_EAGER_CHECK_BYTES) for path in paths
+        )
 
-    def _checked(self, path: Path, look: Callable[[], Any], most: int | None = None) -> bool:
-        """Whether a file is there and, looked at once as long as it stays what it is, sound.
+    def _verify_once(self, path: Path, verify: Callable[[], Any], max_bytes: int | None = None) -> bool:
+        """Whether a file exists and is undamaged; a file that has not changed is not verified again.
 
         Args:
-            most: a file of more bytes is only looked at when it is used.
+            path: the file.
+            verify: raises CorruptCacheError if the content is damaged.
+            max_bytes: do not verify larger files.
         """
         try:
-            found = path.stat()
-            facts = found.st_size, found.st_mtime_ns, found.st_ctime_ns
-            if self._seen.get(path) != facts:
-                if most is None or found.st_size <= most:
-                    look()
-                self._seen[path] = facts
-        except (OSError, DamagedError):
+            stat = path.stat()
+            signature = stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+            if self._checked_files.get(path) != signature:
+                if max_bytes is None or stat.st_size <= max_bytes:
+                    verify()
+                self._checked_files[path] = signature
+        except (OSError, CorruptCacheError):
             return False
         return True
 
-    # What steps made
+    # Results of steps
 
-    def record(self, kind: str, key: str) -> dict[str, Any] | None:
-        """What is noted under a key; None where nothing is, or what was noted is damaged."""
+    def get_entry(self, kind: str, key: str) -> dict[str, Any] | None:
+        """Return the JSON entry of a kind and key, or None if it does not exist or is damaged."""
         try:
-            noted = json.loads((self.folder / kind / f"{key}.json").read_bytes())
-            return noted["content"] if noted["digest"] == digest_json(noted["content"]) else None
+            entry = json.loads((self.folder / kind / f"{key}.json").read_bytes())
+            return entry["content"] if entry["digest"] == digest_json(entry["content"]) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def note(self, kind: str, key: str, content: Mapping[str, Any]) -> None:
-        """Note something under a key."""
+    def put_entry(self, kind: str, key: str, content: Mapping[str, Any]) -> None:
+        """Store a JSON entry.
+
+        Args:
+            kind: the folder of the entry, such as ``steps``.
+            key: the name of the entry.
+            content: the JSON object.
+        """
         path = self.folder / kind / f"{key}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         body = json.dumps({"digest": digest_json(content), "content": content}, ensure_ascii=False)
-        _write(path, body.encode())
+        _atomic_write(path, body.encode())
 
-    # What a step of a pipeline depended on when it last ran
+    # History: the key components of a step's last run
 
-    def note_last(self, name: str, key: str, ingredients: Mapping[str, Any]) -> None:
-        self.note("last", name, ingredients)
+    def put_last_run(self, name: str, key: str, key_components: Mapping[str, Any]) -> None:
+        """Record the last run of a step.
+
+        Args:
+            name: the history key of the step.
+            key: the cache key of its result.
+            key_components: the components of that key, for explaining later what changed.
+        """
+        self.put_entry("last", name, key_components)
         (self.folder / "last" / f"{name}.key").write_text(key, encoding="ascii")
 
-    def is_new_last(self, name: str, key: str) -> bool:
-        """Whether another state than this was noted last."""
+    def last_run_differs(self, name: str, key: str) -> bool:
+        """Whether the last recorded run of a step had another cache key, or none is recorded."""
         try:
             return (self.folder / "last" / f"{name}.key").read_text(encoding="ascii") != key
         except OSError:
@@ -198,62 +227,70 @@ class Cache:
     # Repair
 
     def repair(self) -> None:
-        """Remove what is damaged, and columns whose segments or dataset versions may be gone; all is made again."""
+        """Delete damaged segments, and columns that are damaged or whose sources are missing."""
         self._segments.clear()
         self._memos.clear()
-        self._sound.clear()
+        self._verified.clear()
         self._recent.clear()
         for path in self.folder.glob(f"memos/*/*{SUFFIX}"):
             try:
                 _ = Segment(path).batch
-            except DamagedError:
+            except CorruptCacheError:
                 path.unlink(missing_ok=True)
         for path in self.folder.glob("columns/*.cells"):
-            if not self._is_sound(path):
+            if not self._is_intact(path):
                 path.unlink(missing_ok=True)
 
-    # Columns made of columns
+    # Derived columns
 
-    def taken(self, cells: Cells, rows: Cells) -> Cells:
-        """The values of a column at the rows that a column of numbers says; looked up where it was made before."""
-        key = digest_json(["take", cells.id, rows.id])
-        noted = self.record("taken", key)
-        if noted is not None and self.has_column(noted["id"]):
-            return self.cells(noted["id"], noted["length"])
-        made = self._taken_over(cells, rows) or Cells.of(used_only(cells.places.take(rows.places.rows)))
-        self.keep(made)
-        self.note("taken", key, {"id": made.id, "length": len(made)})
-        return made
+    def take_rows(self, column: LazyColumn, rows: LazyColumn) -> LazyColumn:
+        """Return the values of a column at given rows; the result is cached.
 
-    def _taken_over(self, cells: Cells, rows: Cells) -> Cells | None:
-        """The same of a column that is kept over another, by what is taken of the other; None where that is no help."""
-        numbers, patch = rows.places.rows, cells.patch
-        if patch is None or bool(np.any(np.diff(numbers) <= 0)):
+        Args:
+            column: the column.
+            rows: row numbers, as created by :func:`row_column`.
+        """
+        key = digest_json(["take", column.id, rows.id])
+        entry = self.get_entry("taken", key)
+        if entry is not None and self.has_column(entry["id"]):
+            return self.column(entry["id"], entry["length"])
+        result = self._take_delta_rows(column, rows)
+        if result is None:
+            result = LazyColumn.from_locations(prune_sources(column.locations.take(rows.locations.rows)))
+        self.put_column(result)
+        self.put_entry("taken", key, {"id": result.id, "length": len(result)})
+        return result
+
+    def _take_delta_rows(self, column: LazyColumn, rows: LazyColumn) -> LazyColumn | None:
+        """Take rows of a delta by taking rows of its base, which may be cached; None if the column is no delta."""
+        numbers = rows.locations.rows
+        delta = column.delta
+        if delta is None or bool(np.any(np.diff(numbers) <= 0)):
             return None
-        where = np.minimum(np.searchsorted(numbers, patch.rows), max(len(numbers) - 1, 0))
-        here = np.flatnonzero(numbers[where] == patch.rows) if len(numbers) else where[:0]
-        return patched(self.taken(patch.base, rows), where[here], patch.values.take(here))
+        positions = np.minimum(np.searchsorted(numbers, delta.rows), max(len(numbers) - 1, 0))
+        selected = np.flatnonzero(numbers[positions] == delta.rows) if len(numbers) else positions[:0]
+        return with_changes(self.take_rows(delta.base, rows), positions[selected], delta.values.take(selected))
 
 
-def _versions_in(sources: Iterable[str]) -> tuple[str, ...]:
-    """The dataset versions that values lie in, as ``NAME@VERSION:IDENTITY``."""
+def _dataset_versions(sources: Iterable[str]) -> tuple[str, ...]:
+    """Return the dataset versions among the sources, as ``NAME@VERSION:IDENTITY``."""
     names = (name.partition(":")[2].partition("#")[0] for name in sources if name.startswith("dataset:"))
     return tuple(dict.fromkeys(names))
 
 
-def _read(path: Path) -> Batch:
+def _read_segment(path: Path) -> SegmentBatch:
     return Segment(path).batch
 
 
-def selection(rows: Rows) -> Cells:
-    """Row numbers as a column, for :meth:`Cache.taken`."""
+def row_column(rows: Rows) -> LazyColumn:
+    """Represent row numbers as a column, for :meth:`Cache.take_rows`."""
     numbers = np.ascontiguousarray(rows, np.int64)
     digests = np.stack([numbers.view(np.uint64), np.zeros(len(numbers), np.uint64)], axis=1)
-    return Cells.of(Places(digests, ("rows",), np.zeros(len(numbers), np.int32), numbers))
+    return LazyColumn.from_locations(ValueLocations(digests, ("rows",), np.zeros(len(numbers), np.int32), numbers))
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a file as a whole, but not durably: what a power cut takes away of it is seen when it is read."""
+def _atomic_write(path: Path, content: bytes) -> None:
+    """Write a file atomically but not durably: a file that is lost in a power cut is detected on reading."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         temporary.write_bytes(content)

@@ -1,7 +1,7 @@
-"""Columns of results: the digest of every value, and where the values lie.
+"""Columns of step results: the digest of every value, and the location of the stored value.
 
-A column that differs from another in few rows is kept as those rows, over the other one: what is done about an edit
-then costs what the edit touches, not what the dataset holds.
+A column that differs from another one in few rows is stored as a delta over it. The cost of an edit then follows the
+number of edited rows, not the size of the dataset.
 """
 
 from __future__ import annotations
@@ -19,238 +19,265 @@ import numpy.typing as npt
 from saccade.pipeline.hashing.columns import Digests
 
 Rows = npt.NDArray[np.int64]
-CHUNK = 4096
-"""Rows that are hashed together."""
-_FEW = 8
-"""A patch holds at most one of so many rows."""
+"""Row numbers, int64 (N,)."""
+CHUNK_ROWS = 4096
+"""The number of rows that are hashed together."""
+_MIN_ROWS_PER_CHANGE = 8
+"""A delta may change at most one in this many rows; beyond that the column is stored in full."""
 
 
 @dataclass(frozen=True)
-class Places:
-    """The digest and place of every value of a column.
+class ValueLocations:
+    """The digest and storage location of every value of a column.
 
     Attributes:
         digests: uint64 (N, 2).
-        sources: what holds values: ``segment:MEMO/NAME#COLUMN`` or ``dataset:NAME@VERSION#COLUMN``.
-        which: the number of the source of each value, int32 (N,).
-        rows: its row there, int64 (N,).
+        sources: the files that hold values: ``segment:MEMO/NAME#COLUMN`` or ``dataset:NAME@VERSION#COLUMN``.
+        source_indices: the index into ``sources`` of each value, int32 (N,).
+        rows: the row of each value within its source, int64 (N,).
     """
 
     digests: Digests
     sources: tuple[str, ...]
-    which: npt.NDArray[np.int32]
+    source_indices: npt.NDArray[np.int32]
     rows: Rows
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, rows: Rows) -> Places:
-        """These values, in this order."""
-        return Places(self.digests[rows], self.sources, self.which[rows], self.rows[rows])
+    def take(self, rows: Rows) -> ValueLocations:
+        """Return the values at the given rows, in that order."""
+        return ValueLocations(self.digests[rows], self.sources, self.source_indices[rows], self.rows[rows])
 
 
-def joined(parts: Sequence[Places]) -> Places:
-    """Several columns, one after another."""
-    numbers: dict[str, int] = {}
-    which = [_renumbered(part, numbers) for part in parts]
-    return Places(
+def concat_locations(parts: Sequence[ValueLocations]) -> ValueLocations:
+    """Concatenate columns."""
+    index_of_source: dict[str, int] = {}
+    source_indices = [_shared_source_indices(part, index_of_source) for part in parts]
+    return ValueLocations(
         np.concatenate([np.empty((0, 2), np.uint64), *(part.digests for part in parts)]),
-        tuple(numbers),
-        np.concatenate([np.empty(0, np.int32), *which]),
+        tuple(index_of_source),
+        np.concatenate([np.empty(0, np.int32), *source_indices]),
         np.concatenate([np.empty(0, np.int64), *(part.rows for part in parts)]),
     )
 
 
-def _renumbered(part: Places, numbers: dict[str, int]) -> npt.NDArray[np.int32]:
-    """The source of each value by the numbers of several columns together, which learn of new ones."""
-    return np.array([numbers.setdefault(name, len(numbers)) for name in part.sources] or [0], np.int32)[part.which]
+def _shared_source_indices(part: ValueLocations, index_of_source: dict[str, int]) -> npt.NDArray[np.int32]:
+    """Return the source index of each value in a numbering shared by several columns; new sources are added to it."""
+    indices = [index_of_source.setdefault(name, len(index_of_source)) for name in part.sources]
+    return np.array(indices or [0], np.int32)[part.source_indices]
 
 
-def _overlaid(below: Places, at: Rows, values: Places) -> Places:
-    """A column with other values at some rows."""
-    numbers = {name: number for number, name in enumerate(below.sources)}
-    digests, which, rows = below.digests.copy(), below.which.copy(), below.rows.copy()
-    digests[at], which[at], rows[at] = values.digests, _renumbered(values, numbers), values.rows
-    return Places(digests, tuple(numbers), which, rows)
+def _overlay(base: ValueLocations, rows: Rows, values: ValueLocations) -> ValueLocations:
+    """Replace the values of a column at some rows."""
+    index_of_source = {name: index for index, name in enumerate(base.sources)}
+    digests = base.digests.copy()
+    source_indices = base.source_indices.copy()
+    source_rows = base.rows.copy()
+    digests[rows] = values.digests
+    source_indices[rows] = _shared_source_indices(values, index_of_source)
+    source_rows[rows] = values.rows
+    return ValueLocations(digests, tuple(index_of_source), source_indices, source_rows)
 
 
-def used_only(places: Places) -> Places:
-    """Without the sources that hold none of the values."""
-    used = np.flatnonzero(np.bincount(places.which, minlength=len(places.sources)))
-    if len(used) == len(places.sources):
-        return places
-    numbers = np.zeros(len(places.sources), np.int32)
-    numbers[used] = np.arange(len(used))
-    sources = tuple(places.sources[number] for number in used.tolist())
-    return Places(places.digests, sources, numbers[places.which], places.rows)
+def prune_sources(locations: ValueLocations) -> ValueLocations:
+    """Remove the sources that hold none of the values."""
+    used = np.flatnonzero(np.bincount(locations.source_indices, minlength=len(locations.sources)))
+    if len(used) == len(locations.sources):
+        return locations
+    new_indices = np.zeros(len(locations.sources), np.int32)
+    new_indices[used] = np.arange(len(used))
+    sources = tuple(locations.sources[index] for index in used.tolist())
+    return ValueLocations(locations.digests, sources, new_indices[locations.source_indices], locations.rows)
 
 
-class Content(Protocol):
-    """What a column holds, in memory or in a file."""
+class ColumnContent(Protocol):
+    """The content of a column, in memory or in a file."""
 
     @property
-    def hashes(self) -> bytes: ...
+    def chunk_hashes(self) -> bytes: ...
     @property
-    def patch(self) -> Patch | None: ...
-    def places(self) -> Places: ...
-    def at(self, rows: Rows) -> Places: ...
-    def between(self, begin: int, end: int) -> Digests: ...
+    def delta(self) -> ColumnDelta | None: ...
+    def locations(self) -> ValueLocations: ...
+    def take(self, rows: Rows) -> ValueLocations: ...
+    def digest_slice(self, begin: int, end: int) -> Digests: ...
 
 
-class Cells:
-    """A column by its digest, which is looked into when that is needed.
+class LazyColumn:
+    """A column that is identified by its digest and opened on first access.
 
     Args:
-        id: the digest of the column; two columns of the same id hold the same values.
-        open: gives what it holds.
+        id: the digest of the column; columns of the same id have the same values.
+        length: the number of rows.
+        open: opens the content.
     """
 
-    def __init__(self, id: str, length: int, open: Callable[[], Content]) -> None:
-        self.id, self.length, self._open = id, length, open
+    def __init__(self, id: str, length: int, open: Callable[[], ColumnContent]) -> None:
+        self.id = id
+        self.length = length
+        self._open = open
 
     @classmethod
-    def of(cls, places: Places) -> Cells:
-        content = _InMemory(places)
-        return cls(id_of(content.hashes, len(places)), len(places), lambda: content)
+    def from_locations(cls, locations: ValueLocations) -> LazyColumn:
+        """Create a column in memory."""
+        content = _MemoryColumn(locations)
+        return cls(column_digest(content.chunk_hashes, len(locations)), len(locations), lambda: content)
 
     def __len__(self) -> int:
         return self.length
 
     @cached_property
-    def _content(self) -> Content:
+    def _content(self) -> ColumnContent:
         return self._open()
 
     @cached_property
-    def places(self) -> Places:
+    def locations(self) -> ValueLocations:
         """All values."""
-        return self._content.places()
+        return self._content.locations()
 
     @property
     def digests(self) -> Digests:
-        return self.places.digests
+        return self.locations.digests
 
-    def at(self, rows: Rows) -> Places:
-        """The values at some rows; no more than these is looked into."""
-        return self.places.take(rows) if "places" in self.__dict__ else self._content.at(rows)
-
-    @property
-    def patch(self) -> Patch | None:
-        """How it is kept over another column; None where it stands on its own."""
-        return self._content.patch
+    def take(self, rows: Rows) -> ValueLocations:
+        """Return the values at some rows, without reading the others."""
+        return self.locations.take(rows) if "locations" in self.__dict__ else self._content.take(rows)
 
     @property
-    def hashes(self) -> bytes:
-        """The SHA-256 of each chunk of rows."""
-        return self._content.hashes
+    def delta(self) -> ColumnDelta | None:
+        """The difference from another column as which this one is stored, or None if it is stored in full."""
+        return self._content.delta
 
-    def between(self, begin: int, end: int) -> Digests:
-        """The digests of some rows on end."""
-        return self._content.between(begin, end)
+    @property
+    def chunk_hashes(self) -> bytes:
+        """The SHA-256 of each chunk of rows, concatenated."""
+        return self._content.chunk_hashes
+
+    def digest_slice(self, begin: int, end: int) -> Digests:
+        """Return the digests of the rows from ``begin`` up to ``end``."""
+        return self._content.digest_slice(begin, end)
 
 
 @dataclass(frozen=True)
-class Patch:
-    """Values that differ from those of another column.
+class ColumnDelta:
+    """The values of a column that differ from those of another column.
 
     Attributes:
-        base: the other column, which stands on its own.
-        rows: where they differ, ascending.
+        base: the other column, which is stored in full.
+        rows: the rows that differ, ascending.
+        values: the values at these rows.
     """
 
-    base: Cells
+    base: LazyColumn
     rows: Rows
-    values: Places
+    values: ValueLocations
 
 
-def _hashes_of(digests: Digests) -> bytes:
+def _hash_chunks(digests: Digests) -> bytes:
     content = np.ascontiguousarray(digests, "<u8").tobytes()
-    return b"".join(sha256(content[at : at + 16 * CHUNK]).digest() for at in range(0, len(content), 16 * CHUNK))
+    chunk_bytes = 16 * CHUNK_ROWS
+    return b"".join(
+        sha256(content[start : start + chunk_bytes]).digest() for start in range(0, len(content), chunk_bytes)
+    )
 
 
-def chunks_in(count: int) -> int:
-    """How many chunks so many rows make."""
-    return -(-count // CHUNK)
+def chunk_count(row_count: int) -> int:
+    """Return the number of chunks of a column with that many rows."""
+    return -(-row_count // CHUNK_ROWS)
 
 
-def id_of(hashes: bytes, count: int) -> str:
-    return sha256(struct.pack("<Q", count) + hashes).hexdigest()
+def column_digest(chunk_hashes: bytes, row_count: int) -> str:
+    """Return the digest of a column as a hexadecimal SHA-256."""
+    return sha256(struct.pack("<Q", row_count) + chunk_hashes).hexdigest()
 
 
-class _InMemory:
-    patch = None
+class _MemoryColumn:
+    delta = None
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
-        self.hashes = _hashes_of(places.digests)
+    def __init__(self, locations: ValueLocations) -> None:
+        self._locations = locations
+        self.chunk_hashes = _hash_chunks(locations.digests)
 
-    def places(self) -> Places:
-        return self._places
+    def locations(self) -> ValueLocations:
+        return self._locations
 
-    def at(self, rows: Rows) -> Places:
-        return self._places.take(rows)
+    def take(self, rows: Rows) -> ValueLocations:
+        return self._locations.take(rows)
 
-    def between(self, begin: int, end: int) -> Digests:
-        return self._places.digests[begin:end]
+    def digest_slice(self, begin: int, end: int) -> Digests:
+        return self._locations.digests[begin:end]
 
 
-class Patched:
-    def __init__(self, patch: Patch) -> None:
-        self.patch = patch
+class DeltaColumn:
+    """The content of a column that is stored as a delta."""
+
+    def __init__(self, delta: ColumnDelta) -> None:
+        self.delta = delta
 
     @property
-    def hashes(self) -> bytes:
-        """Those of the base, but for the chunks in which something differs."""
-        base, rows = self.patch.base, self.patch.rows
-        found = bytearray(base.hashes)
-        for chunk in np.unique(rows // CHUNK).tolist():
-            begin = chunk * CHUNK
-            first, last = np.searchsorted(rows, [begin, begin + CHUNK]).tolist()
-            digests = np.array(base.between(begin, min(begin + CHUNK, len(base))))
-            digests[rows[first:last] - begin] = self.patch.values.digests[first:last]
-            found[32 * chunk : 32 * chunk + 32] = _hashes_of(digests)
-        return bytes(found)
+    def chunk_hashes(self) -> bytes:
+        """The hashes of the base; only chunks with changed rows are hashed again."""
+        base = self.delta.base
+        rows = self.delta.rows
+        hashes = bytearray(base.chunk_hashes)
+        for chunk in np.unique(rows // CHUNK_ROWS).tolist():
+            begin = chunk * CHUNK_ROWS
+            first, last = np.searchsorted(rows, [begin, begin + CHUNK_ROWS]).tolist()
+            digests = np.array(base.digest_slice(begin, min(begin + CHUNK_ROWS, len(base))))
+            digests[rows[first:last] - begin] = self.delta.values.digests[first:last]
+            hashes[32 * chunk : 32 * chunk + 32] = _hash_chunks(digests)
+        return bytes(hashes)
 
-    def places(self) -> Places:
-        return _overlaid(self.patch.base.places, self.patch.rows, self.patch.values)
+    def locations(self) -> ValueLocations:
+        return _overlay(self.delta.base.locations, self.delta.rows, self.delta.values)
 
-    def at(self, rows: Rows) -> Places:
-        below = self.patch.base.at(rows)
-        where = np.minimum(np.searchsorted(self.patch.rows, rows), len(self.patch.rows) - 1)
-        here = np.flatnonzero(self.patch.rows[where] == rows)
-        return _overlaid(below, here, self.patch.values.take(where[here])) if len(here) else below
+    def take(self, rows: Rows) -> ValueLocations:
+        base = self.delta.base.take(rows)
+        positions = np.minimum(np.searchsorted(self.delta.rows, rows), len(self.delta.rows) - 1)
+        changed = np.flatnonzero(self.delta.rows[positions] == rows)
+        return _overlay(base, changed, self.delta.values.take(positions[changed])) if len(changed) else base
 
-    def between(self, begin: int, end: int) -> Digests:
-        return self.at(np.arange(begin, end)).digests
+    def digest_slice(self, begin: int, end: int) -> Digests:
+        return self.take(np.arange(begin, end)).digests
 
 
-def patched(before: Cells, rows: Rows, values: Places) -> Cells:
-    """A column with other values at some rows; of few ones only the difference is held.
+def with_changes(column: LazyColumn, rows: Rows, values: ValueLocations) -> LazyColumn:
+    """Replace the values of a column at some rows; few changes are stored as a delta.
 
     Args:
-        rows: ascending, and none twice.
+        column: the original column.
+        rows: the rows to change, ascending and unique.
+        values: the new values at these rows.
     """
-    base = before
-    if before.patch is not None:
-        base, kept = before.patch.base, np.flatnonzero(~np.isin(before.patch.rows, rows))
-        rows = np.concatenate([before.patch.rows[kept], rows])
+    base = column
+    if column.delta is not None:
+        # Deltas never chain: combine the old and the new changes over the same base.
+        base = column.delta.base
+        unchanged = np.flatnonzero(~np.isin(column.delta.rows, rows))
+        rows = np.concatenate([column.delta.rows[unchanged], rows])
         order = np.argsort(rows)
-        rows, values = rows[order], joined([before.patch.values.take(kept), values]).take(order)
-    differing = np.flatnonzero(np.any(base.at(rows).digests != values.digests, axis=1))
-    rows, values = rows[differing], values.take(differing)
+        rows = rows[order]
+        values = concat_locations([column.delta.values.take(unchanged), values]).take(order)
+    differing = np.flatnonzero(np.any(base.take(rows).digests != values.digests, axis=1))
+    rows = rows[differing]
+    values = values.take(differing)
     if not len(rows):
         return base
-    if _FEW * len(rows) > len(base):
-        return Cells.of(_overlaid(base.places, rows, values))
-    content = Patched(Patch(base, rows, values))
-    return Cells(id_of(content.hashes, len(base)), len(base), lambda: content)
+    if _MIN_ROWS_PER_CHANGE * len(rows) > len(base):
+        return LazyColumn.from_locations(_overlay(base.locations, rows, values))
+    content = DeltaColumn(ColumnDelta(base, rows, values))
+    return LazyColumn(column_digest(content.chunk_hashes, len(base)), len(base), lambda: content)
 
 
-def difference(one: Cells, two: Cells) -> Rows | None:
-    """The rows in which two columns of a length differ, ascending; None where that is not known without much work."""
-    parts = [(cells.patch.base.id, cells.patch.rows) if cells.patch else (cells.id, None) for cells in (one, two)]
-    if parts[0][0] != parts[1][0]:
+def changed_rows(before: LazyColumn, after: LazyColumn) -> Rows | None:
+    """Return the rows in which two columns of the same length differ, ascending.
+
+    Returns None if the columns have no common base, since only a full comparison would then tell.
+    """
+    bases = [column.delta.base.id if column.delta else column.id for column in (before, after)]
+    if bases[0] != bases[1]:
         return None
     empty = np.empty(0, np.int64)
-    rows = np.union1d(*(empty if rows is None else rows for _, rows in parts))
-    found: Rows = rows[np.any(one.at(rows).digests != two.at(rows).digests, axis=1)]
-    return found
+    candidates = np.union1d(*(column.delta.rows if column.delta else empty for column in (before, after)))
+    rows: Rows = candidates[np.any(before.take(candidates).digests != after.take(candidates).digests, axis=1)]
+    return rows

@@ -1,4 +1,4 @@
-"""Columns of results in files, which are looked into where they lie."""
+"""Columns of step results in memory-mapped files."""
 
 from __future__ import annotations
 
@@ -12,151 +12,205 @@ import numpy as np
 import numpy.typing as npt
 from google_crc32c import value as crc32c
 
-from saccade.pipeline.cache.column import Cells, Content, Patch, Patched, Places, Rows, chunks_in, id_of
-from saccade.pipeline.cache.segments import DamagedError
+from saccade.pipeline.cache.column import (
+    ColumnContent,
+    ColumnDelta,
+    DeltaColumn,
+    LazyColumn,
+    Rows,
+    ValueLocations,
+    chunk_count,
+    column_digest,
+)
+from saccade.pipeline.cache.segments import CorruptCacheError
 from saccade.pipeline.hashing.columns import Digests
 
-_WHOLE, _PATCH = b"SACCEL2\n", b"SACPAT1\n"
-_HEAD = struct.Struct("<8sQQQQ")
-_ID = 64
+_FULL_MAGIC = b"SACCEL2\n"
+_DELTA_MAGIC = b"SACPAT1\n"
+_HEADER = struct.Struct("<8sQQQQ")
+"""Magic number, number of rows, length of the source names, number of runs (or changed rows), CRC32C of the body."""
+_ID_LENGTH = 64
 
 
-def pack_cells(cells: Cells) -> bytes:
-    """The content of a file that keeps a column: mark, lengths and check sum; sources; then what is in it.
+def serialize_column(column: LazyColumn) -> bytes:
+    """Serialize a column.
 
-    Of a column that stands on its own these are the hashes of chunks, digests, and runs of values that lie one after
-    another in a source: the number of the first, its row there, its source. Of one over another the other's id before
-    the sources, and then rows, digests, rows in the source and sources.
+    After the header, a column that is stored in full has: the names of the sources; the hashes of the chunks; the
+    digests; and the runs of values that are consecutive rows of one source, as three arrays (the first row of each run,
+    its row in the source, the index of the source).
+
+    A delta has: the id of its base; the names of the sources; and for each changed row its number, digest, row in the
+    source and index of the source.
     """
-    patch = cells.patch
-    places = cells.places if patch is None else patch.values
-    names = "\n".join(places.sources).encode()
-    names += b"\n" * (-len(names) % 8)
-    digests = np.ascontiguousarray(places.digests, "<u8").tobytes()
-    if patch is not None:
-        parts = [patch.base.id.encode(), names, _whole(patch.rows), digests, _whole(places.rows), _whole(places.which)]
-        count = len(places)
+    delta = column.delta
+    locations = column.locations if delta is None else delta.values
+    names = "\n".join(locations.sources).encode()
+    names += b"\n" * (-len(names) % 8)  # keeps the arrays aligned
+    digests = np.ascontiguousarray(locations.digests, "<u8").tobytes()
+    if delta is not None:
+        parts = [
+            delta.base.id.encode(),
+            names,
+            _int64_bytes(delta.rows),
+            digests,
+            _int64_bytes(locations.rows),
+            _int64_bytes(locations.source_indices),
+        ]
+        count = len(locations)
     else:
-        starts = _starts_of_runs(places)
-        runs = [_whole(starts), _whole(places.rows[starts]), _whole(places.which[starts])]
-        parts, count = [names, cells.hashes, digests, *runs], len(starts)
+        starts = _run_starts(locations)
+        runs = [
+            _int64_bytes(starts),
+            _int64_bytes(locations.rows[starts]),
+            _int64_bytes(locations.source_indices[starts]),
+        ]
+        parts = [names, column.chunk_hashes, digests, *runs]
+        count = len(starts)
     body = b"".join(parts)
-    return _HEAD.pack(_WHOLE if patch is None else _PATCH, len(cells), len(names), count, crc32c(body)) + body
+    magic = _FULL_MAGIC if delta is None else _DELTA_MAGIC
+    return _HEADER.pack(magic, len(column), len(names), count, crc32c(body)) + body
 
 
-def _whole(numbers: npt.NDArray[np.int32] | Rows) -> bytes:
+def _int64_bytes(numbers: npt.NDArray[np.int32] | Rows) -> bytes:
     return numbers.astype("<i8").tobytes()
 
 
-def _starts_of_runs(places: Places) -> Rows:
-    if not len(places.rows):
+def _run_starts(locations: ValueLocations) -> Rows:
+    if not len(locations.rows):
         return np.empty(0, np.int64)
-    goes_on = (np.diff(places.rows) == 1) & (np.diff(places.which) == 0)
-    return np.concatenate([[0], np.flatnonzero(~goes_on) + 1])
+    continues = (np.diff(locations.rows) == 1) & (np.diff(locations.source_indices) == 0)
+    return np.concatenate([[0], np.flatnonzero(~continues) + 1])
 
 
-class KeptColumn:
-    """A column in its file; it is looked into where it lies.
+class ColumnFile:
+    """A column in a memory-mapped file; only the parts that are accessed are read.
 
     Args:
-        id: of the column.
-        cells: gives the column of another id.
+        path: the file.
+        id: the id of the column.
+        open_column: opens the column of another id and length, for the base of a delta.
 
     Raises:
-        DamagedError: it is gone, or has not the lengths that it states.
+        CorruptCacheError: the file is missing, or its size does not match the header.
     """
 
-    def __init__(self, path: Path, id: str, cells: Callable[[str, int], Cells]) -> None:
-        self.path, self._id, self._cells = path, id, cells
+    def __init__(self, path: Path, id: str, open_column: Callable[[str, int], LazyColumn]) -> None:
+        self.path = path
+        self._id = id
+        self._open_column = open_column
         try:
             with path.open("rb") as file:
                 self._view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            head: tuple[bytes, int, int, int, int] = _HEAD.unpack_from(self._view)
-            self._mark, self._count, self._names, self._parts, self._sum = head
-            if self._mark not in (_WHOLE, _PATCH) or len(self._view) != self._size():
-                raise ValueError("its parts have not the lengths that it states")
+            header: tuple[bytes, int, int, int, int] = _HEADER.unpack_from(self._view)
+            self._magic, self._row_count, self._names_length, self._run_count, self._checksum = header
+            if self._magic not in (_FULL_MAGIC, _DELTA_MAGIC) or len(self._view) != self._expected_size():
+                raise ValueError("the file size does not match the header")
         except (OSError, ValueError, struct.error) as error:
-            raise self._damaged(error) from error
+            raise self._corrupt_error(error) from error
 
-    def _damaged(self, why: object) -> DamagedError:
-        return DamagedError(f"The column {self._id} in the cache cannot be read: {why}.")
+    def _corrupt_error(self, reason: object) -> CorruptCacheError:
+        return CorruptCacheError(f"The column {self._id} in the cache cannot be read: {reason}.")
 
-    def _size(self) -> int:
-        if self._mark == _PATCH:
-            return _HEAD.size + _ID + self._names + 40 * self._parts
-        return _HEAD.size + self._names + 32 * self._chunks + 16 * self._count + 24 * self._parts
+    def _expected_size(self) -> int:
+        if self._magic == _DELTA_MAGIC:
+            return _HEADER.size + _ID_LENGTH + self._names_length + 40 * self._run_count
+        return self._digests_offset + 16 * self._row_count + 24 * self._run_count
 
     @property
-    def _chunks(self) -> int:
-        return chunks_in(self._count)
+    def _hashes_offset(self) -> int:
+        return _HEADER.size + self._names_length
 
-    def check(self) -> None:
-        """DamagedError where the content is not what was written."""
-        if self._sum != crc32c(memoryview(self._view)[_HEAD.size :].tobytes()):
-            raise self._damaged("its content has not the check sum that it states")
-        if self._mark == _WHOLE and id_of(self.hashes, self._count) != self._id:
-            raise self._damaged("it is another column")
+    @property
+    def _digests_offset(self) -> int:
+        return self._hashes_offset + 32 * chunk_count(self._row_count)
+
+    def verify(self) -> None:
+        """Check the content against its checksum and, if the column is stored in full, against its id.
+
+        Raises:
+            CorruptCacheError: the content is damaged, or belongs to another column.
+        """
+        if self._checksum != crc32c(memoryview(self._view)[_HEADER.size :].tobytes()):
+            raise self._corrupt_error("the checksum does not match")
+        if self._magic == _FULL_MAGIC and column_digest(self.chunk_hashes, self._row_count) != self._id:
+            raise self._corrupt_error("the file contains another column")
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """What holds its values; of one over another, those that differ."""
-        at = _HEAD.size + (_ID if self._mark == _PATCH else 0)
-        names = self._view[at : at + self._names].decode().rstrip("\n")
+        """The sources of the values; for a delta, of the changed values."""
+        offset = _HEADER.size + (_ID_LENGTH if self._magic == _DELTA_MAGIC else 0)
+        names = self._view[offset : offset + self._names_length].decode().rstrip("\n")
         return tuple(names.split("\n")) if names else ()
 
     @property
-    def base(self) -> str | None:
-        """The id of the column that it is kept over."""
-        return self._view[_HEAD.size : _HEAD.size + _ID].decode() if self._mark == _PATCH else None
+    def base_id(self) -> str | None:
+        """The id of the base of a delta, or None for a column that is stored in full."""
+        return self._view[_HEADER.size : _HEADER.size + _ID_LENGTH].decode() if self._magic == _DELTA_MAGIC else None
 
-    def open(self) -> Content:
-        """What is in it."""
-        if self.base is None:
+    def open(self) -> ColumnContent:
+        """Open the content; a delta is verified and read as a whole.
+
+        Raises:
+            CorruptCacheError: a delta is damaged.
+        """
+        if self.base_id is None:
             return self
-        self.check()
-        at, count = _HEAD.size + _ID + self._names, self._parts
-        rows = self._numbers(at, count)
-        digests = np.frombuffer(self._view, "<u8", 2 * count, at + 8 * count).reshape(count, 2)
-        where, which = (self._numbers(at + 24 * count + 8 * count * number, count) for number in range(2))
-        values = Places(digests, self.sources, which.astype(np.int32), where)
-        return Patched(Patch(self._cells(self.base, self._count), rows, values))
+        self.verify()
+        offset = _HEADER.size + _ID_LENGTH + self._names_length
+        count = self._run_count
+        rows = self._int64_array(offset, count)
+        digests = np.frombuffer(self._view, "<u8", 2 * count, offset + 8 * count).reshape(count, 2)
+        source_rows = self._int64_array(offset + 24 * count, count)
+        source_indices = self._int64_array(offset + 32 * count, count)
+        values = ValueLocations(digests, self.sources, source_indices.astype(np.int32), source_rows)
+        return DeltaColumn(ColumnDelta(self._open_column(self.base_id, self._row_count), rows, values))
 
-    def _numbers(self, at: int, count: int) -> Rows:
-        return np.frombuffer(self._view, "<i8", count, at)
+    def _int64_array(self, offset: int, count: int) -> Rows:
+        return np.frombuffer(self._view, "<i8", count, offset)
 
-    # Of one that stands on its own
+    # The content of a column that is stored in full
 
-    patch = None
+    delta = None
 
     @property
-    def hashes(self) -> bytes:
-        at = _HEAD.size + self._names
-        return self._view[at : at + 32 * self._chunks]
+    def chunk_hashes(self) -> bytes:
+        return self._view[self._hashes_offset : self._digests_offset]
 
     @cached_property
     def _digests(self) -> Digests:
-        at = _HEAD.size + self._names + 32 * self._chunks
-        return np.frombuffer(self._view, "<u8", 2 * self._count, at).reshape(self._count, 2)
+        digests = np.frombuffer(self._view, "<u8", 2 * self._row_count, self._digests_offset)
+        return digests.reshape(self._row_count, 2)
 
     @cached_property
     def _runs(self) -> tuple[Rows, Rows, Rows]:
-        at = _HEAD.size + self._names + 32 * self._chunks + 16 * self._count
-        starts, rows, which = (self._numbers(at + 8 * self._parts * number, self._parts) for number in range(3))
-        return starts, rows, which
+        """The first row of each run, its row in the source, and the index of the source."""
+        offset = self._digests_offset + 16 * self._row_count
+        starts = self._int64_array(offset, self._run_count)
+        source_rows = self._int64_array(offset + 8 * self._run_count, self._run_count)
+        source_indices = self._int64_array(offset + 16 * self._run_count, self._run_count)
+        return starts, source_rows, source_indices
 
-    def places(self) -> Places:
-        self.check()
-        starts, rows, which = self._runs
-        lengths = np.diff(np.append(starts, self._count))
-        within = np.arange(self._count) - np.repeat(starts, lengths)
-        return Places(
-            self._digests, self.sources, np.repeat(which, lengths).astype(np.int32), np.repeat(rows, lengths) + within
+    def locations(self) -> ValueLocations:
+        self.verify()
+        starts, source_rows, source_indices = self._runs
+        lengths = np.diff(np.append(starts, self._row_count))
+        within_run = np.arange(self._row_count) - np.repeat(starts, lengths)
+        return ValueLocations(
+            self._digests,
+            self.sources,
+            np.repeat(source_indices, lengths).astype(np.int32),
+            np.repeat(source_rows, lengths) + within_run,
         )
 
-    def at(self, rows: Rows) -> Places:
-        starts, first, which = self._runs
+    def take(self, rows: Rows) -> ValueLocations:
+        starts, source_rows, source_indices = self._runs
         run = np.searchsorted(starts, rows, "right") - 1
-        return Places(self._digests[rows], self.sources, which[run].astype(np.int32), first[run] + rows - starts[run])
+        return ValueLocations(
+            self._digests[rows],
+            self.sources,
+            source_indices[run].astype(np.int32),
+            source_rows[run] + rows - starts[run],
+        )
 
-    def between(self, begin: int, end: int) -> Digests:
+    def digest_slice(self, begin: int, end: int) -> Digests:
         return self._digests[begin:end]

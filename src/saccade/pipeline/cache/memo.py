@@ -1,4 +1,4 @@
-"""The results of items under one operation: found by the digest of what an item was."""
+"""Memos: the per-item results of an operation, looked up by the digest of the input item."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from saccade.pipeline.cache.column import Places, Rows
-from saccade.pipeline.cache.segments import Batch, DamagedError, Segment, packed
+from saccade.pipeline.cache.column import Rows, ValueLocations
+from saccade.pipeline.cache.segments import CorruptCacheError, Segment, SegmentBatch, serialize_batch
 from saccade.pipeline.hashing.columns import Digests
-from saccade.store.io.atomic import write_whole
+from saccade.store.io.atomic import atomic_write
 
 SUFFIX = ".segment"
-_FEW = 8
+_SMALL_FRACTION = 8
+"""A lookup of fewer than one in this many stored items counts as small."""
+_MAX_LINEAR_LOOKUPS = 8
+"""So few items are compared with all stored ones directly, without a hash table."""
 
 
 class Memo:
-    """The segments of a folder. Items are known by number, from the first of the first segment on."""
+    """The segments in a folder. The stored items are numbered consecutively over all segments, in order of time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,155 +33,187 @@ class Memo:
         self.segments: list[Segment] = []
         names = sorted(path.name for path in folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
         for name in names:
-            self._adopt(Segment(folder / name))
+            self._register(Segment(folder / name))
 
-    def _adopt(self, segment: Segment) -> None:
+    def _register(self, segment: Segment) -> None:
         try:
             len(segment)
-        except DamagedError:
-            segment.path.unlink(missing_ok=True)  # what it held is worked out again
+        except CorruptCacheError:
+            segment.path.unlink(missing_ok=True)  # its items will be computed again
             return
         self.segments.append(segment)
 
-    def add(self, batch: Batch) -> Batch:
-        """Keep the results of some items, durably."""
-        return self.add_packed(packed(batch))
+    def add(self, batch: SegmentBatch) -> SegmentBatch:
+        """Store the results of some items durably."""
+        return self.add_serialized(serialize_batch(batch))
 
-    def add_packed(self, content: bytes) -> Batch:
-        """Keep the content of a segment, durably; returns what is in it."""
+    def add_serialized(self, content: bytes) -> SegmentBatch:
+        """Store the content of a segment durably, and return the batch in it."""
+        # Durable, unlike the rest of the cache, which can be derived from segments.
         self.folder.mkdir(parents=True, exist_ok=True)
+        # Names sort by time: of several results of an item, the last one counts.
         name = f"{time.time_ns():020}-{secrets.token_hex(4)}{SUFFIX}"
-        write_whole(self.folder / name, content)
+        atomic_write(self.folder / name, content)
         segment = Segment(self.folder / name)
-        self._adopt(segment)
+        self._register(segment)
         return segment.batch
 
-    def drop(self, segments: Iterable[Segment]) -> None:
-        """Remove segments; their items are worked on again."""
-        gone = list(segments)
-        for segment in gone:
+    def delete_segments(self, segments: Iterable[Segment]) -> None:
+        """Delete segments; their items will be computed again."""
+        deleted = list(segments)
+        for segment in deleted:
             segment.path.unlink(missing_ok=True)
-        self.segments = [segment for segment in self.segments if segment not in gone]
+        self.segments = [segment for segment in self.segments if segment not in deleted]
 
     @property
-    def starts(self) -> Rows:
-        """The number of the first item of each segment, and of all."""
+    def offsets(self) -> Rows:
+        """The number of the first item of each segment, followed by the total number of items."""
         return np.cumsum([0, *map(len, self.segments)])
 
     def __len__(self) -> int:
-        return int(self.starts[-1])
+        return int(self.offsets[-1])
 
-    # Finding
+    # Lookup
 
-    def find(self, items: Digests, since: int = 0) -> Rows:
-        """For each item its number among all that are known, or -1; of one that was tried again, the last try.
+    def find(self, items: Digests, first_item: int = 0) -> Rows:
+        """Look up items by digest; of an item that was retried, the last result counts.
 
         Args:
-            since: look only among those from this number on, where a segment begins.
+            items: the digests, uint64 (N, 2).
+            first_item: search only from this item number on, which must be the start of a segment.
+
+        Returns:
+            The number of each item, or -1 if it is not stored, int64 (N,).
         """
-        found = np.full(len(items), -1, np.int64)
-        starts = self.starts
-        later = [(int(start), one) for start, one in zip(starts, self.segments, strict=False) if start >= since]
-        if _FEW * len(items) > starts[-1] - since:
-            self._find_in_order(items, later, found)
-        for start, segment in reversed(later):
-            missing = np.flatnonzero(found < 0)
+        numbers = np.full(len(items), -1, np.int64)
+        offsets = self.offsets
+        segments = [
+            (int(offset), segment)
+            for offset, segment in zip(offsets, self.segments, strict=False)
+            if offset >= first_item
+        ]
+        if _SMALL_FRACTION * len(items) > offsets[-1] - first_item:
+            self._match_in_order(items, segments, numbers)
+        for offset, segment in reversed(segments):  # latest first: a retry replaces an earlier result
+            missing = np.flatnonzero(numbers < 0)
             if not len(missing):
                 break
-            if _FEW * len(missing) > starts[-1] - since and len(later) > 1:
-                known = np.concatenate([one.items for _, one in reversed(later)])
-                order = np.concatenate([np.arange(first, first + len(one)) for first, one in reversed(later)])
-                there = _looked_up(items[missing], known)
-                found[missing] = np.where(there >= 0, order[there], -1)
+            if _SMALL_FRACTION * len(missing) > offsets[-1] - first_item and len(segments) > 1:
+                # Many items are missing: look them up in all segments at once, the latest segment first.
+                stored = np.concatenate([segment.items for _, segment in reversed(segments)])
+                stored_numbers = np.concatenate(
+                    [np.arange(start, start + len(segment)) for start, segment in reversed(segments)]
+                )
+                positions = _match_digests(items[missing], stored)
+                numbers[missing] = np.where(positions >= 0, stored_numbers[positions], -1)
                 break
-            there = _looked_up(items[missing], segment.items)
-            found[missing] = np.where(there >= 0, there + start, -1)
-        return found
+            positions = _match_digests(items[missing], segment.items)
+            numbers[missing] = np.where(positions >= 0, positions + offset, -1)
+        return numbers
 
-    def _find_in_order(self, items: Digests, later: list[tuple[int, Segment]], found: Rows) -> None:
-        """Find the items that are known in the order in which they are asked for, and did not fail."""
-        at = 0
-        for start, segment in later:
-            known = segment.items[: len(items) - at]
-            same = np.all(items[at : at + len(known)] == known, axis=1)
+    def _match_in_order(self, items: Digests, segments: list[tuple[int, Segment]], numbers: Rows) -> None:
+        """Find the items that were stored in the same order as they are requested in, and did not fail.
+
+        A fast path: after a complete run all items match, without a hash lookup.
+        """
+        position = 0
+        for offset, segment in segments:
+            stored = segment.items[: len(items) - position]
+            is_equal = np.all(items[position : position + len(stored)] == stored, axis=1)
             if segment.may_hold_failures:
-                same[[number for number in segment.batch.failures if number < len(same)]] = False
-            found[at : at + len(known)][same] = start + np.flatnonzero(same)
-            at += len(known)
+                is_equal[[index for index in segment.batch.failures if index < len(is_equal)]] = False
+            numbers[position : position + len(stored)][is_equal] = offset + np.flatnonzero(is_equal)
+            position += len(stored)
 
-    def since(self, number: int) -> int:
-        """When the result of a known item was worked out, in nanoseconds since 1970."""
-        which, _ = self._of(np.array([number]))
-        return int(self.segments[which[0]].path.name.partition("-")[0])
+    def computed_at_ns(self, number: int) -> int:
+        """Return when the result of an item was stored, in nanoseconds since 1970."""
+        segment_indices, _ = self._locate(np.array([number]))
+        return int(self.segments[segment_indices[0]].path.name.partition("-")[0])
 
-    def _of(self, numbers: Rows) -> tuple[npt.NDArray[np.int32], Rows]:
-        """The segment of each known item, and its number there."""
-        starts = self.starts
-        which = np.searchsorted(starts, numbers, "right") - 1
-        return which.astype(np.int32), numbers - starts[which]
+    def _locate(self, numbers: Rows) -> tuple[npt.NDArray[np.int32], Rows]:
+        """Return the segment index of each item, and its index within the segment."""
+        offsets = self.offsets
+        segment_indices = np.searchsorted(offsets, numbers, "right") - 1
+        return segment_indices.astype(np.int32), numbers - offsets[segment_indices]
 
     def failures(self, numbers: Rows) -> dict[int, str]:
-        """Which of these known items failed, by their place in ``numbers``, and why."""
-        failing = [number for number, segment in enumerate(self.segments) if segment.may_hold_failures]
-        if not failing:
+        """Return the error text of each failed item, by its position in ``numbers``."""
+        with_failures = [index for index, segment in enumerate(self.segments) if segment.may_hold_failures]
+        if not with_failures:
             return {}
-        which, places = self._of(numbers)
-        found = {}
-        for at in np.flatnonzero(np.isin(which, failing)).tolist():
-            why = self.segments[which[at]].batch.failures.get(int(places[at]))
-            if why is not None:
-                found[at] = why
-        return found
+        segment_indices, item_indices = self._locate(numbers)
+        failures = {}
+        for position in np.flatnonzero(np.isin(segment_indices, with_failures)).tolist():
+            text = self.segments[segment_indices[position]].batch.failures.get(int(item_indices[position]))
+            if text is not None:
+                failures[position] = text
+        return failures
 
-    # What is known of items
+    # Results
 
-    def rows(self, numbers: Rows) -> tuple[npt.NDArray[np.int32], Rows, Rows]:
-        """Every row that came of these known items: its segment, its row there, and the place of its item."""
-        which, places = self._of(numbers)
-        used, offsets = self._used(which, [len(one) for one in self.segments])
-        at = offsets[which] + places
-        counts = np.concatenate([np.empty(0, np.int64), *(self.segments[one].batch.counts for one in used)])[at]
-        starts = np.concatenate([np.empty(0, np.int64), *(self.segments[one].starts for one in used)])[at]
+    def result_rows(self, numbers: Rows) -> tuple[npt.NDArray[np.int32], Rows, Rows]:
+        """Locate the output rows of items.
+
+        Args:
+            numbers: the numbers of the items.
+
+        Returns:
+            For each output row the segment index, the row within the segment, and the position of its item in
+            ``numbers``.
+        """
+        segment_indices, item_indices = self._locate(numbers)
+        used, offsets = self._used_segments(segment_indices, [len(segment) for segment in self.segments])
+        positions = offsets[segment_indices] + item_indices
+        empty = np.empty(0, np.int64)
+        counts = np.concatenate([empty, *(self.segments[index].batch.counts for index in used)])[positions]
+        starts = np.concatenate([empty, *(self.segments[index].row_offsets for index in used)])[positions]
         if bool(np.all(counts == 1)):
-            return which, starts, np.arange(len(numbers))
+            return segment_indices, starts, np.arange(len(numbers))
         items = np.repeat(np.arange(len(numbers)), counts)
-        within = np.arange(len(items)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return which[items], starts[items] + within, items
+        within_item = np.arange(len(items)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return segment_indices[items], starts[items] + within_item, items
 
-    def _used(self, which: npt.NDArray[np.int32], lengths: list[int]) -> tuple[list[int], Rows]:
-        """The segments that are used, and for each where it begins when these lie one after another."""
-        used = np.flatnonzero(np.bincount(which, minlength=len(self.segments)))
+    def _used_segments(self, segment_indices: npt.NDArray[np.int32], lengths: list[int]) -> tuple[list[int], Rows]:
+        """Return the segments that occur, and the offset of each if only these are concatenated."""
+        used = np.flatnonzero(np.bincount(segment_indices, minlength=len(self.segments)))
         offsets = np.zeros(len(self.segments), np.int64)
-        offsets[used] = np.cumsum([0, *(lengths[one] for one in used.tolist())])[:-1]
+        offsets[used] = np.cumsum([0, *(lengths[index] for index in used.tolist())])[:-1]
         return used.tolist(), offsets
 
-    def column(self, name: str, which: npt.NDArray[np.int32], rows: Rows) -> Places:
-        """A column of these rows."""
-        used, offsets = self._used(which, [0] * len(self.segments))
-        batches = [self.segments[one].batch.rows for one in used]
+    def column(self, name: str, segment_indices: npt.NDArray[np.int32], rows: Rows) -> ValueLocations:
+        """Return a column of output rows.
+
+        Args:
+            name: the column.
+            segment_indices: the segment of each row.
+            rows: each row's number within its segment.
+        """
+        used, offsets = self._used_segments(segment_indices, [0] * len(self.segments))
+        batches = [self.segments[index].batch.rows for index in used]
         offsets[used] = np.cumsum([0, *map(len, batches)])[:-1]
-        places = offsets[which] + rows
+        positions = offsets[segment_indices] + rows
         digests = np.empty((len(rows), 2), np.uint64)
         for lane in (0, 1):
-            every = [batch.column(f"#{lane}{name}").to_numpy() for batch in batches]
-            digests[:, lane] = np.concatenate([np.empty(0, np.uint64), *every])[places]
-        sources = tuple(f"segment:{self.name}/{self.segments[one].path.name}#{name}" for one in used)
-        numbers = np.zeros(len(self.segments), np.int32)
-        numbers[used] = np.arange(len(used))
-        return Places(digests, sources, numbers[which], rows)
+            lanes = [batch.column(f"#{lane}{name}").to_numpy() for batch in batches]
+            digests[:, lane] = np.concatenate([np.empty(0, np.uint64), *lanes])[positions]
+        sources = tuple(f"segment:{self.name}/{self.segments[index].path.name}#{name}" for index in used)
+        source_of_segment = np.zeros(len(self.segments), np.int32)
+        source_of_segment[used] = np.arange(len(used))
+        return ValueLocations(digests, sources, source_of_segment[segment_indices], rows)
 
 
-def _looked_up(items: Digests, known: Digests) -> Rows:
-    """The place of each item among those that are known, in any order, or -1; of several the first."""
-    if len(items) <= _FEW:
-        places = [np.flatnonzero((known[:, 0] == one[0]) & (known[:, 1] == one[1])) for one in items]
-        return np.array([place[0] if len(place) else -1 for place in places], np.int64)
-    # Few are looked for among many: what cannot be one of them goes first, without a table of the many.
-    wanted = pa.array(np.ascontiguousarray(items[:, 0]))
-    likely = np.flatnonzero(pc.is_in(pa.array(np.ascontiguousarray(known[:, 0])), value_set=wanted))
-    if not len(likely):
+def _match_digests(items: Digests, stored: Digests) -> Rows:
+    """Return the position of each item among the stored digests, or -1; of duplicates, the first."""
+    if len(items) <= _MAX_LINEAR_LOOKUPS:
+        matches = [np.flatnonzero((stored[:, 0] == item[0]) & (stored[:, 1] == item[1])) for item in items]
+        return np.array([match[0] if len(match) else -1 for match in matches], np.int64)
+    # Usually few items are looked up among many: filter the many first, so that no hash table of them is built.
+    first_lanes = pa.array(np.ascontiguousarray(items[:, 0]))
+    candidates = np.flatnonzero(pc.is_in(pa.array(np.ascontiguousarray(stored[:, 0])), value_set=first_lanes))
+    if not len(candidates):
         return np.full(len(items), -1, np.int64)
-    first = np.asarray(pc.fill_null(pc.index_in(wanted, value_set=pa.array(known[likely, 0])), -1), np.int64)
-    there = np.where(first >= 0, likely[first], -1)
-    there[(there >= 0) & (known[there, 1] != items[:, 1])] = -1
-    return there
+    indices = pc.index_in(first_lanes, value_set=pa.array(stored[candidates, 0]))
+    first = np.asarray(pc.fill_null(indices, -1), np.int64)
+    positions = np.where(first >= 0, candidates[first], -1)
+    positions[(positions >= 0) & (stored[positions, 1] != items[:, 1])] = -1
+    return positions

@@ -1,4 +1,4 @@
-"""Pipelines as plain data: steps, each an operation with parameters, and what leads from one to another."""
+"""Pipelines as plain data: steps, each an operation with parameters, and the edges between them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from saccade.core.errors import NotFoundError, PipelineError, SaccadeError, nearest
+from saccade.core.errors import NotFoundError, PipelineError, SaccadeError, suggest
 from saccade.operations.base import Operation, Parameters, Port
-from saccade.pipeline.definition.loader import find_operation
+from saccade.pipeline.definition.loader import load_operation
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*(/[A-Za-z_][A-Za-z0-9_\-]*)*")
+_STEP_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*(/[A-Za-z_][A-Za-z0-9_\-]*)*")
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step.
+    """A step of a pipeline.
 
     Attributes:
-        operation: the name of a registered one, or ``FILE.py:NAME``.
-        parameters: as they were given.
-        inputs: by port the names of the steps that lead there.
-        failures: how many items may fail before the step does: a share below 1, else a number.
-        seconds, memory: for strange code the most seconds an item and bytes.
-        folder: what relative paths in parameters are relative to.
+        operation: the name of a registered operation, or ``FILE.py:NAME``.
+        parameters: the parameters, not validated yet.
+        inputs: the names of the source steps, by port name.
+        failures: the number of items that may fail before the step fails: a share if below 1, otherwise a count.
+        seconds: for isolated code, the time limit per item in seconds; None: no limit.
+        memory: for isolated code, the memory limit in bytes; None: no limit.
+        seed: the seed for random numbers.
+        folder: the base folder of relative paths in the parameters.
     """
 
     name: str
@@ -44,15 +46,19 @@ class Step:
 
 @dataclass(frozen=True)
 class Graph:
-    """A pipeline: its steps in an order in which they can run, checked as far as that goes without data."""
+    """A pipeline: its steps in topological order, validated as far as possible without data.
+
+    Raises:
+        PipelineError: a step is invalid; the message names the step.
+    """
 
     name: str
     steps: tuple[Step, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "steps", _in_order(self.steps))
+        object.__setattr__(self, "steps", _topological_order(self.steps))
         for step in self.steps:
-            self._check(step)
+            self._check_step(step)
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self.steps)
@@ -61,131 +67,139 @@ class Graph:
         for step in self.steps:
             if step.name == name:
                 return step
-        raise NotFoundError(f"The pipeline '{self.name}' has no step '{name}'.", hint=nearest(name, self.names))
+        raise NotFoundError(f"The pipeline '{self.name}' has no step '{name}'.", hint=suggest(name, self.names))
 
     @property
     def names(self) -> list[str]:
         return [step.name for step in self.steps]
 
-    @cached_property
-    def _operations(self) -> dict[str, Operation]:
+    @cached_property  # not a field: the dataclass is frozen and compared by its fields
+    def _operation_cache(self) -> dict[str, Operation]:
         return {}
 
     def operation(self, step: Step) -> Operation:
-        """The operation of a step; PipelineError where there is none."""
-        if step.name not in self._operations:
+        """Return the operation of a step.
+
+        Raises:
+            PipelineError: the operation does not exist.
+        """
+        if step.name not in self._operation_cache:
             try:
-                self._operations[step.name] = find_operation(step.operation)
+                self._operation_cache[step.name] = load_operation(step.operation)
             except SaccadeError as error:
                 raise PipelineError(error.message, step=step.name, hint=error.hint) from None
-        return self._operations[step.name]
+        return self._operation_cache[step.name]
 
     def parameters(self, step: Step) -> Parameters:
-        """The checked parameters of a step."""
-        model = self.operation(step).parameters
-        given = {name: _resolved(step, model, name, value) for name, value in step.parameters.items()}
-        try:
-            return model.model_validate(given)
-        except ValidationError as error:
-            raise PipelineError(_words(error, model), step=step.name, hint=_parameter_hint(model)) from None
+        """Validate the parameters of a step.
 
-    def _check(self, step: Step) -> None:
+        Raises:
+            PipelineError: a parameter is missing, unknown or invalid.
+        """
+        model = self.operation(step).parameters
+        values = {name: _resolve_path(step, model, name, value) for name, value in step.parameters.items()}
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            message = _describe_validation_error(error, model)
+            raise PipelineError(message, step=step.name, hint=_parameter_hint(model)) from None
+
+    def _check_step(self, step: Step) -> None:
         operation = self.operation(step)
         self.parameters(step)
-        ports = {port.name: port for port in operation.inputs}
         for name, sources in step.inputs.items():
             try:
                 port = operation.port(name)
             except NotFoundError as error:
                 raise PipelineError(error.message, step=step.name, hint=error.hint) from None
-            if len(sources) > 1 and not port.several:
-                raise PipelineError(f"only one step may lead to '{name}', not {len(sources)}.", step=step.name)
+            if len(sources) > 1 and not port.multiple:
+                raise PipelineError(f"its input '{name}' accepts one step, not {len(sources)}.", step=step.name)
             for source in sources:
-                self._fits(step, port, self[source])
-        for port in ports.values():
+                self._check_port_type(step, port, self[source])
+        for port in operation.inputs:
             if not port.optional and not step.inputs.get(port.name):
                 raise PipelineError(
-                    f"nothing leads to its input '{port.name}' ({port.type}).",
+                    f"its input '{port.name}' ({port.type}) is not connected.",
                     step=step.name,
-                    hint=f"Say where it comes from: 'from: {{{port.name}: STEP}}'.",
+                    hint=f"Name the source step: 'from: {{{port.name}: STEP}}'.",
                 )
 
-    def _fits(self, step: Step, port: Port, source: Step) -> None:
-        found = self.operation(source).output
-        if found is not port.type:
+    def _check_port_type(self, step: Step, port: Port, source: Step) -> None:
+        output = self.operation(source).output
+        if output is not port.type:
             raise PipelineError(
-                f"its input '{port.name}' takes a {port.type}; '{source.name}' ({source.operation}) gives a {found}.",
+                f"its input '{port.name}' expects a {port.type}, but '{source.name}' ({source.operation}) outputs a"
+                f" {output}.",
                 step=step.name,
             )
 
-    def upto(self, names: Sequence[str]) -> Graph:
-        """The steps that these need, with these."""
-        wanted = {self[name].name for name in names}
+    def subgraph(self, targets: Sequence[str]) -> Graph:
+        """Return the graph of the target steps and everything that they depend on."""
+        names = {self[name].name for name in targets}
         for step in reversed(self.steps):
-            if step.name in wanted:
-                wanted |= {source for sources in step.inputs.values() for source in sources}
-        return Graph(self.name, tuple(step for step in self.steps if step.name in wanted))
+            if step.name in names:
+                names |= {source for sources in step.inputs.values() for source in sources}
+        return Graph(self.name, tuple(step for step in self.steps if step.name in names))
 
 
-def _resolved(step: Step, model: type[Parameters], name: str, value: Any) -> Any:
-    """A path relative to the step's folder as one that is absolute."""
+def _resolve_path(step: Step, model: type[Parameters], name: str, value: Any) -> Any:
+    """Resolve a relative path parameter against the step's folder; return any other value unchanged."""
     info = model.model_fields.get(name)
-    if info is None or not is_path(info.annotation) or not isinstance(value, str) or "://" in value:
+    if info is None or not is_path_type(info.annotation) or not isinstance(value, str) or "://" in value:
         return value
     return str(step.folder / Path(value).expanduser())
 
 
-def is_path(annotation: Any) -> bool:
-    """Whether a parameter is a path."""
+def is_path_type(annotation: Any) -> bool:
+    """Whether a parameter of this type is a path."""
     return annotation is Path or Path in getattr(annotation, "__args__", ())
 
 
-def _in_order(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps, each after those that lead to it; otherwise as they are written."""
+def _topological_order(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Sort the steps so that each comes after its sources; otherwise keep their order."""
     by_name: dict[str, Step] = {}
     for step in steps:
-        if not _NAME.fullmatch(step.name):
+        if not _STEP_NAME.fullmatch(step.name):
             raise PipelineError(
-                f"A step may not be called {step.name!r}.",
+                f"Invalid step name {step.name!r}.",
                 hint="Use letters, digits, '_' and '-', beginning with a letter.",
             )
         if step.name in by_name:
-            raise PipelineError("there are two steps of that name.", step=step.name)
+            raise PipelineError("two steps have this name.", step=step.name)
         by_name[step.name] = step
-    done: dict[str, Step] = {}
+    ordered: dict[str, Step] = {}
 
     def visit(step: Step, path: tuple[str, ...]) -> None:
         if step.name in path:
-            circle = " → ".join([*path[path.index(step.name) :], step.name])
-            raise PipelineError(f"it leads back to itself: {circle}.", step=step.name)
-        if step.name in done:
+            cycle = " → ".join([*path[path.index(step.name) :], step.name])
+            raise PipelineError(f"it is part of a cycle: {cycle}.", step=step.name)
+        if step.name in ordered:
             return
         for sources in step.inputs.values():
             for name in sources:
                 if name not in by_name:
-                    raise PipelineError(f"there is no step '{name}'.", step=step.name, hint=nearest(name, by_name))
+                    raise PipelineError(f"unknown step '{name}'.", step=step.name, hint=suggest(name, by_name))
                 visit(by_name[name], (*path, step.name))
-        done[step.name] = step
+        ordered[step.name] = step
 
     for step in steps:
         visit(step, ())
-    return tuple(done.values())
+    return tuple(ordered.values())
 
 
-def _words(error: ValidationError, model: type[Parameters]) -> str:
-    """What is wrong with parameters, in words."""
-    said = []
-    for fault in error.errors():
-        name = ".".join(map(str, fault["loc"]))
-        if fault["type"] == "missing":
-            said.append(f"the parameter '{name}' is missing")
-        elif fault["type"] == "extra_forbidden":
-            said.append(f"there is no parameter '{name}'. {nearest(name, model.model_fields)}".rstrip("."))
+def _describe_validation_error(error: ValidationError, model: type[Parameters]) -> str:
+    messages = []
+    for detail in error.errors():
+        name = ".".join(map(str, detail["loc"]))
+        if detail["type"] == "missing":
+            messages.append(f"the parameter '{name}' is missing")
+        elif detail["type"] == "extra_forbidden":
+            messages.append(f"unknown parameter '{name}'. {suggest(name, model.model_fields)}".rstrip("."))
         else:
-            said.append(f"the parameter '{name}' is wrong ({fault['input']!r}): {fault['msg']}")
-    return "; ".join(said) + "."
+            messages.append(f"invalid value {detail['input']!r} for the parameter '{name}': {detail['msg']}")
+    return "; ".join(messages) + "."
 
 
 def _parameter_hint(model: type[Parameters]) -> str:
     names = ", ".join(model.model_fields)
-    return f"Parameters: {names}." if names else "It has no parameters."
+    return f"Parameters: {names}." if names else "The operation has no parameters."

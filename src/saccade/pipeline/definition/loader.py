@@ -1,4 +1,4 @@
-"""Operations by name, or in a Python file."""
+"""Load operations by name: registered ones, and those in Python files."""
 
 from __future__ import annotations
 
@@ -8,37 +8,47 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from saccade.core.errors import NotFoundError, SaccadeError, nearest
+from saccade.core.errors import NotFoundError, SaccadeError, suggest
 from saccade.operations.base import OPERATIONS, Operation
 
 
-def find_operation(name: str) -> Operation:
-    """The operation that is registered as ``name``, or that the file of ``FILE.py:NAME`` declares as NAME.
+def load_operation(name: str) -> Operation:
+    """Load an operation.
 
-    NotFoundError where there is none, with the nearest names; SaccadeError where the file cannot be run.
+    Args:
+        name: a registered name, or ``FILE.py:NAME`` for the operation NAME of a Python file.
+
+    Raises:
+        NotFoundError: there is no such file or operation; the hint suggests similar names.
+        SaccadeError: the file raises an error on import.
     """
-    path, _, inner = name.rpartition(":")
+    path, _, operation_name = name.rpartition(":")
     if not path.endswith(".py"):
         return OPERATIONS.get(name)
     file = Path(path)
     try:
-        facts = file.stat()
+        stat = file.stat()
     except OSError as error:
-        raise NotFoundError(f"There is no file {path}: {error.strerror}.", hint="Check the path of the step.") from None
-    declared = _declared(str(file.resolve()), facts.st_mtime_ns, facts.st_size)
-    if inner not in declared:
-        raise NotFoundError(f"{path} declares no operation '{inner}'.", hint=nearest(inner, declared))
-    return declared[inner]
+        raise NotFoundError(
+            f"The file {path} cannot be opened: {error.strerror}.", hint="Check the path of the step."
+        ) from None
+    # Time and size are part of the cache key: an edited file is imported again.
+    operations = _load_file(str(file.resolve()), stat.st_mtime_ns, stat.st_size)
+    if operation_name not in operations:
+        raise NotFoundError(
+            f"{path} declares no operation '{operation_name}'.", hint=suggest(operation_name, operations)
+        )
+    return operations[operation_name]
 
 
-def module_of(operation: Operation) -> str:
-    """The name of the module that declares an operation."""
+def module_name(operation: Operation) -> str:
+    """Return the name of the module that declares an operation."""
     return operation.function.__module__
 
 
 @lru_cache(maxsize=256)
-def _declared(path: str, *_facts: int) -> dict[str, Operation]:
-    """The operations of a file, by the name of their functions; the file runs with its folder on the path."""
+def _load_file(path: str, *_stat: int) -> dict[str, Operation]:
+    """Import a file, with its folder on ``sys.path``, and return its operations by function name."""
     file = Path(path)
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None
@@ -48,11 +58,12 @@ def _declared(path: str, *_facts: int) -> dict[str, Operation]:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise SaccadeError(f"{path} cannot be run: {type(error).__name__}: {error}.") from error
+        raise SaccadeError(f"{path} cannot be imported: {type(error).__name__}: {error}.") from error
     finally:
         sys.path.remove(str(file.parent))
-    found = {}
+    operations = {}
     for name, value in vars(module).items():
+        # Operations that the file only imports belong to another module.
         if isinstance(value, Operation) and value.function.__module__ == file.stem:
-            found[name] = replace(value, isolated=True, file=file)
-    return found
+            operations[name] = replace(value, isolated=True, file=file)
+    return operations

@@ -1,4 +1,4 @@
-"""What a run would do, as plain data: each step with what is done about it, and why."""
+"""The plan of a run as plain data: the action for each step, with the reasons."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from enum import StrEnum
 from typing import Any
 
 
-class Action(StrEnum):
-    """What is done about a step.
+class StepAction(StrEnum):
+    """The action for a step in a run.
 
-    run: all of it; partial: some of its items; skip: nothing, its result is there; wait: that depends on what the steps
-    before it give; leave: nothing, because only some of the items are asked for and it has effects outside.
+    run: compute everything. partial: compute some of the items. skip: use the cached result. wait: unknown until the
+    source steps have run. omit: leave the step out, since a run on a subset of the items must not have side effects.
     """
 
     RUN = "run"
     PARTIAL = "partial"
     SKIP = "skip"
     WAIT = "wait"
-    LEAVE = "leave"
+    OMIT = "leave"
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class PlannedStep:
     """A step in a plan.
 
     Attributes:
-        items: how many items (or groups) go in, where that is known by item.
-        todo: how many of them are to be worked on.
-        reasons: why, in words.
+        items: the number of input items (or groups), if known; None for an operation on whole datasets.
+        todo: the number of items to compute.
+        reasons: why the step runs, as text.
     """
 
     step: str
     operation: str
-    action: Action
+    action: StepAction
     reasons: tuple[str, ...] = ()
     items: int | None = None
     todo: int | None = None
@@ -44,7 +44,7 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a pipeline in order."""
+    """The planned steps of a pipeline, in order."""
 
     pipeline: str
     steps: tuple[PlannedStep, ...] = field(default=())

@@ -1,27 +1,27 @@
-"""Pipeline files: YAML with variables, and with other files as steps."""
+"""Pipeline files: YAML with variables, and with other pipeline files as steps."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from saccade.core.errors import PipelineError, nearest
+from saccade.core.errors import PipelineError, suggest
 from saccade.pipeline.definition.graph import Graph, Step
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _SIZE = re.compile(r"\s*([0-9.]+)\s*([kmg]?)b?\s*", re.IGNORECASE)
-_DEEPEST = 8
+_MAX_NESTING = 8
 
 
 @dataclass(frozen=True)
 class _File:
-    """What stands in a pipeline file."""
+    """The content of a pipeline file."""
 
     path: Path
     name: str
@@ -32,41 +32,44 @@ class _File:
     seed: int = 0
 
 
-@dataclass
-class _Opened:
-    """The steps of a file within others."""
+def load_graph(path: Path, variables: Mapping[str, Any] | None = None) -> Graph:
+    """Load the pipeline of a YAML file.
 
-    steps: list[Step] = field(default_factory=list)
-
-
-def load_graph(path: Path, given: Mapping[str, Any] | None = None) -> Graph:
-    """The pipeline of a file, with ``given`` in place of the values of its variables.
+    Args:
+        path: the file.
+        variables: values that override those of the file.
 
     Raises:
-        PipelineError: it cannot be read, or is not a pipeline; the message names the step.
+        PipelineError: the file cannot be read or is not a valid pipeline; the message names the step.
     """
-    file = _read(path)
+    file = _parse_file(path)
     if file.inputs:
-        raise PipelineError(f"{path} takes inputs ({', '.join(file.inputs)}): it is a step of other pipelines.")
-    opened = _Opened()
-    _open(file, given or {}, {}, "", opened, 0)
-    return Graph(file.name, tuple(opened.steps))
+        raise PipelineError(
+            f"{path} has inputs ({', '.join(file.inputs)}) and cannot run on its own.",
+            hint="Use it as a step of another pipeline.",
+        )
+    steps: list[Step] = []
+    _expand(file, variables or {}, {}, "", steps, 0)
+    return Graph(file.name, tuple(steps))
 
 
-def _read(path: Path) -> _File:
+def _parse_file(path: Path) -> _File:
     try:
+        # safe_load creates plain data only, never Python objects.
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PipelineError(f"{path} cannot be read: {error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise PipelineError(f"{path} is not YAML: {error}.") from None
+        raise PipelineError(f"{path} is not valid YAML: {error}.") from None
     if not isinstance(data, dict) or not isinstance(data.get("steps"), dict) or not data["steps"]:
-        raise PipelineError(f"{path} has no steps.", hint="Write 'steps:' and under it a name with 'use:' for each.")
-    _refuse_others(path, data, {"name", "vars", "steps", "inputs", "output", "seed"})
+        raise PipelineError(
+            f"{path} has no steps.", hint="Write 'steps:' and below it a name with 'use:' for each step."
+        )
+    _check_keys(path, data, {"name", "vars", "steps", "inputs", "output", "seed"})
     variables = data.get("vars") or {}
     inputs = data.get("inputs") or []
     if not isinstance(variables, dict) or not isinstance(inputs, list):
-        raise PipelineError(f"{path}: 'vars' is a table of names and values, 'inputs' a list of names.")
+        raise PipelineError(f"{path}: 'vars' must be a mapping of names to values, and 'inputs' a list of names.")
     return _File(
         path,
         str(data.get("name") or path.stem),
@@ -74,139 +77,163 @@ def _read(path: Path) -> _File:
         tuple(map(str, inputs)),
         data["steps"],
         data.get("output"),
-        _whole("seed", data.get("seed", 0)),
+        _int("seed", data.get("seed", 0)),
     )
 
 
-def _refuse_others(place: Any, data: Mapping[str, Any], known: set[str]) -> None:
+def _check_keys(location: Any, data: Mapping[str, Any], allowed: set[str]) -> None:
     for name in data:
-        if name not in known:
-            raise PipelineError(f"{place}: there is no setting '{name}'.", hint=nearest(str(name), known))
+        if name not in allowed:
+            raise PipelineError(f"{location}: unknown key '{name}'.", hint=suggest(str(name), allowed))
 
 
-def _whole(name: str, value: Any) -> int:
-    if type(value) is not int:
-        raise PipelineError(f"'{name}' is a whole number, not {value!r}.")
+def _int(name: str, value: Any) -> int:
+    if type(value) is not int:  # isinstance would accept booleans
+        raise PipelineError(f"'{name}' must be an integer, not {value!r}.")
     return value
 
 
-def _open(
-    file: _File, given: Mapping[str, Any], inputs: Mapping[str, str], prefix: str, opened: _Opened, depth: int
+def _expand(
+    file: _File,
+    overrides: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    prefix: str,
+    steps: list[Step],
+    depth: int,
 ) -> str | None:
-    """Add the steps of a file; returns the name of the one that is its output."""
-    if depth > _DEEPEST:
+    """Add the steps of a file, and of the files that it includes, to ``steps``.
+
+    Args:
+        file: the pipeline file.
+        overrides: values of its variables.
+        inputs: the step that is connected to each input of the file.
+        prefix: the prefix of its step names, such as ``outer/``.
+        steps: the list to extend.
+        depth: the nesting level.
+
+    Returns:
+        The name of the file's output step.
+    """
+    if depth > _MAX_NESTING:
         raise PipelineError(
-            f"{file.path}: pipelines within pipelines go deeper than {_DEEPEST}.", hint="Is it a circle?"
+            f"{file.path}: pipelines are nested more than {_MAX_NESTING} levels deep.",
+            hint="Does a pipeline include itself?",
         )
-    if unknown := given.keys() - file.variables.keys():
+    if unknown := overrides.keys() - file.variables.keys():
         name = min(map(str, unknown))
-        raise PipelineError(f"{file.path} has no variable '{name}'.", hint=nearest(name, map(str, file.variables)))
-    variables = {**file.variables, **given}
+        raise PipelineError(f"{file.path} has no variable '{name}'.", hint=suggest(name, map(str, file.variables)))
+    variables = {**file.variables, **overrides}
     names = dict(inputs)
-    for name, written in file.steps.items():
-        full, body = f"{prefix}{name}", written
+    for name, body in file.steps.items():
+        full_name = f"{prefix}{name}"
         if not isinstance(body, dict) or not isinstance(body.get("use"), str):
-            raise PipelineError("it does not say which operation to use.", step=full, hint="Write 'use: OPERATION'.")
-        _refuse_others(f"Step '{full}'", body, {"use", "from", "with", "failures", "limits", "seed"})
-        filled: dict[str, Any] = _filled(body, variables, full)
-        sources = _sources(filled.get("from"), full)
-        if str(filled["use"]).endswith((".yaml", ".yml")):
-            inner = _read(file.path.parent / filled["use"])
-            leads = {
-                port: _one(names, steps, full, prefix) for port, steps in _named(sources, inner.inputs, full).items()
+            raise PipelineError("it names no operation.", step=full_name, hint="Write 'use: OPERATION'.")
+        _check_keys(f"Step '{full_name}'", body, {"use", "from", "with", "failures", "limits", "seed"})
+        settings: dict[str, Any] = _substitute(body, variables, full_name)
+        sources = _parse_sources(settings.get("from"), full_name)
+        if str(settings["use"]).endswith((".yaml", ".yml")):
+            included = _parse_file(file.path.parent / settings["use"])
+            connections = {
+                port: _single_source(names, source_names, full_name, prefix)
+                for port, source_names in _resolve_ports(sources, included.inputs, full_name).items()
             }
-            if missing := set(inner.inputs) - leads.keys():
-                raise PipelineError(f"nothing leads to its input '{min(missing)}'.", step=full)
-            last = _open(inner, filled.get("with") or {}, leads, f"{full}/", opened, depth + 1)
-            names[name] = last or full
+            if missing := set(included.inputs) - connections.keys():
+                raise PipelineError(f"its input '{min(missing)}' is not connected.", step=full_name)
+            output = _expand(included, settings.get("with") or {}, connections, f"{full_name}/", steps, depth + 1)
+            names[name] = output or full_name
             continue
-        opened.steps.append(_step(full, filled, sources, names, prefix, file))
-        names[name] = full
+        steps.append(_build_step(full_name, settings, sources, names, prefix, file))
+        names[name] = full_name
     if file.output is not None and file.output not in names:
-        raise PipelineError(f"{file.path}: its output '{file.output}' is no step.", hint=nearest(file.output, names))
+        raise PipelineError(f"{file.path}: the output '{file.output}' is not a step.", hint=suggest(file.output, names))
     return names[file.output] if file.output else (names[list(file.steps)[-1]] if file.steps else None)
 
 
-def _named(sources: Mapping[str, list[str]], ports: tuple[str, ...], step: str) -> dict[str, list[str]]:
-    """Sources by port, where a single one needs no name."""
-    found = dict(sources)
-    if "" in found:
+def _resolve_ports(sources: Mapping[str, list[str]], ports: tuple[str, ...], step: str) -> dict[str, list[str]]:
+    """Assign sources without a port name to the first port, and check the names of the others."""
+    resolved = dict(sources)
+    if "" in resolved:
         if not ports:
-            raise PipelineError("it takes no inputs.", step=step)
-        found[ports[0]] = found.pop("")
-    for port in found:
+            raise PipelineError("it has no inputs.", step=step)
+        resolved[ports[0]] = resolved.pop("")
+    for port in resolved:
         if port not in ports:
-            raise PipelineError(f"it has no input '{port}'.", step=step, hint=nearest(port, ports))
-    return found
+            raise PipelineError(f"it has no input '{port}'.", step=step, hint=suggest(port, ports))
+    return resolved
 
 
-def _one(names: Mapping[str, str], steps: list[str], step: str, prefix: str) -> str:
-    if len(steps) != 1:
-        raise PipelineError("only one step may lead to an input of a pipeline.", step=step)
-    return names.get(steps[0], f"{prefix}{steps[0]}")
+def _single_source(names: Mapping[str, str], sources: list[str], step: str, prefix: str) -> str:
+    if len(sources) != 1:
+        raise PipelineError(f"an input of a pipeline accepts one step, not {len(sources)}.", step=step)
+    return names.get(sources[0], f"{prefix}{sources[0]}")
 
 
-def _sources(given: Any, step: str) -> dict[str, list[str]]:
-    """What leads to a step: by port a list of names; "" stands for the first port."""
-    if given is None:
+def _parse_sources(value: Any, step: str) -> dict[str, list[str]]:
+    """Parse ``from`` into the names of the source steps by port; the port "" is the first one."""
+    if value is None:
         return {}
-    if isinstance(given, str | list):
-        given = {"": given}
-    if not isinstance(given, dict):
-        raise PipelineError("'from' is a step, a list of steps, or a table of inputs and steps.", step=step)
-    found = {}
-    for port, value in given.items():
-        steps = value if isinstance(value, list) else [value]
-        if not steps or not all(isinstance(one, str) for one in steps):
-            raise PipelineError(f"what leads to '{port or 'it'}' is to be the name of a step.", step=step)
-        found[str(port)] = steps
-    return found
+    if isinstance(value, str | list):
+        value = {"": value}
+    if not isinstance(value, dict):
+        raise PipelineError("'from' must be a step, a list of steps, or a mapping of inputs to steps.", step=step)
+    sources = {}
+    for port, entry in value.items():
+        names = entry if isinstance(entry, list) else [entry]
+        if not names or not all(isinstance(name, str) for name in names):
+            setting = f"'from: {{{port}: …}}'" if port else "'from'"
+            raise PipelineError(f"{setting} must name a step.", step=step)
+        sources[str(port)] = names
+    return sources
 
 
-def _step(
-    full: str,
-    body: Mapping[str, Any],
+def _build_step(
+    name: str,
+    settings: Mapping[str, Any],
     sources: Mapping[str, list[str]],
     names: Mapping[str, str],
     prefix: str,
     file: _File,
 ) -> Step:
-    limits = body.get("limits") or {}
-    parameters = body.get("with") or {}
+    limits = settings.get("limits") or {}
+    parameters = settings.get("with") or {}
     if not isinstance(limits, dict) or not isinstance(parameters, dict):
-        raise PipelineError("'with' and 'limits' are tables of names and values.", step=full)
-    _refuse_others(f"Step '{full}', limits", limits, {"seconds", "memory"})
-    use = str(body["use"])
-    path, _, inner = use.rpartition(":")
+        raise PipelineError("'with' and 'limits' must be mappings of names to values.", step=name)
+    _check_keys(f"Step '{name}', limits", limits, {"seconds", "memory"})
+    operation = str(settings["use"])
+    path, _, operation_name = operation.rpartition(":")
     if path.endswith(".py"):
-        use = f"{(file.path.parent / path).resolve()}:{inner}"
-    inputs = {port: tuple(names.get(one, f"{prefix}{one}") for one in steps) for port, steps in sources.items()}
+        operation = f"{(file.path.parent / path).resolve()}:{operation_name}"
+    inputs = {
+        port: tuple(names.get(source, f"{prefix}{source}") for source in source_names)
+        for port, source_names in sources.items()
+    }
     if "" in inputs:
-        inputs = {**{port: value for port, value in inputs.items() if port}, _first_port(use, full): inputs[""]}
-    defaults = Step(full, use)
+        named = {port: value for port, value in inputs.items() if port}
+        inputs = {**named, _first_port(operation, name): inputs[""]}
+    defaults = Step(name, operation)
     return Step(
-        full,
-        use,
+        name,
+        operation,
         parameters,
         inputs,
-        failures=_number("failures", body.get("failures", defaults.failures), full),
-        seconds=_number("seconds", limits["seconds"], full) if "seconds" in limits else defaults.seconds,
-        memory=_bytes(limits["memory"], full) if "memory" in limits else defaults.memory,
-        seed=_whole("seed", body.get("seed", file.seed)),
+        failures=_number("failures", settings.get("failures", defaults.failures), name),
+        seconds=_number("seconds", limits["seconds"], name) if "seconds" in limits else defaults.seconds,
+        memory=_bytes(limits["memory"], name) if "memory" in limits else defaults.memory,
+        seed=_int("seed", settings.get("seed", file.seed)),
         folder=file.path.resolve().parent,
     )
 
 
-def _first_port(use: str, step: str) -> str:
-    ports = Graph("", ()).operation(Step(step, use)).inputs
+def _first_port(operation: str, step: str) -> str:
+    ports = Graph("", ()).operation(Step(step, operation)).inputs
     if not ports:
-        raise PipelineError(f"'{use}' takes no inputs.", step=step)
+        raise PipelineError(f"'{operation}' has no inputs.", step=step)
     return ports[0].name
 
 
 def _number(name: str, value: Any, step: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise PipelineError(f"'{name}' is a number from 0 on, not {value!r}.", step=step)
+        raise PipelineError(f"'{name}' must be a number of at least 0, not {value!r}.", step=step)
     return float(value)
 
 
@@ -217,38 +244,42 @@ def _bytes(value: Any, step: str) -> int:
             raise ValueError
         return int(float(match[1]) * _UNITS[match[2].lower()])
     except ValueError:
-        raise PipelineError(f"'memory' is a size such as 2GB, not {value!r}.", step=step) from None
+        raise PipelineError(f"'memory' must be a size such as 2GB, not {value!r}.", step=step) from None
 
 
-def _filled(value: Any, variables: Mapping[str, Any], step: str) -> Any:
-    """A value with every ``${name}`` replaced; a text that is nothing else becomes the variable's own value."""
+def _substitute(value: Any, variables: Mapping[str, Any], step: str) -> Any:
+    """Replace each ``${name}`` in a value; a text of just one ``${name}`` becomes the variable's value, of any type."""
     if isinstance(value, dict):
-        return {key: _filled(one, variables, step) for key, one in value.items()}
+        return {key: _substitute(entry, variables, step) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_filled(one, variables, step) for one in value]
+        return [_substitute(entry, variables, step) for entry in value]
     if not isinstance(value, str):
         return value
-    whole = _VARIABLE.fullmatch(value)
-    if whole is not None:
-        return _variable(whole[1], variables, step)
-    return _VARIABLE.sub(lambda match: str(_variable(match[1], variables, step)), value)
+    match = _VARIABLE.fullmatch(value)
+    if match is not None:
+        return _lookup_variable(match[1], variables, step)
+    return _VARIABLE.sub(lambda match: str(_lookup_variable(match[1], variables, step)), value)
 
 
-def _variable(name: str, variables: Mapping[str, Any], step: str) -> Any:
+def _lookup_variable(name: str, variables: Mapping[str, Any], step: str) -> Any:
     if name not in variables:
-        raise PipelineError(f"there is no variable '{name}'.", step=step, hint=nearest(name, map(str, variables)))
+        raise PipelineError(f"unknown variable '{name}'.", step=step, hint=suggest(name, map(str, variables)))
     if variables[name] is None:
-        raise PipelineError(f"the variable '{name}' has no value.", step=step, hint=f"Give one: --var {name}=VALUE")
+        raise PipelineError(f"the variable '{name}' has no value.", step=step, hint=f"Set it: --var {name}=VALUE")
     return variables[name]
 
 
 def parse_variables(texts: list[str]) -> Iterator[tuple[str, Any]]:
-    """``NAME=VALUE`` as names and values, the values read as YAML."""
+    """Parse ``NAME=VALUE`` texts into names and values; the values are YAML.
+
+    Raises:
+        PipelineError: a text has no name or no valid value.
+    """
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise PipelineError(f"'{text}' is not of the form NAME=VALUE.")
+            raise PipelineError(f"Invalid variable '{text}': expected NAME=VALUE.")
         try:
             yield name, yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise PipelineError(f"The value of '{name}' is not YAML: {error}.") from None
+            raise PipelineError(f"The value of '{name}' is not valid YAML: {error}.") from None

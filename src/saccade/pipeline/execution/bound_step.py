@@ -1,4 +1,4 @@
-"""A step with its inputs at hand: what it depends on, what is known of its result, and the making of the rest."""
+"""A step bound to its inputs: its cache key, its cached result, and the items that are not cached."""
 
 from __future__ import annotations
 
@@ -20,52 +20,62 @@ from saccade.operations.base import (
     Parameters,
     PortType,
 )
-from saccade.pipeline.cache.column import Cells, Rows, difference
-from saccade.pipeline.cache.key import ENGINE, code_digests, library_version, plain_parameters
+from saccade.pipeline.cache.column import LazyColumn, Rows, changed_rows
+from saccade.pipeline.cache.key import ENGINE_VERSION, canonical_parameters, fingerprint_operation, library_version
 from saccade.pipeline.cache.memo import Memo
-from saccade.pipeline.data.results import Record, Result, stacked
+from saccade.pipeline.data.results import CachedResult, Result, concat_tables
 from saccade.pipeline.data.table import Table
 from saccade.pipeline.definition.graph import Step
-from saccade.pipeline.execution.environment import House
-from saccade.pipeline.hashing.code_fingerprint import Code
-from saccade.pipeline.hashing.columns import Digests, combined, digest_array
+from saccade.pipeline.execution.environment import StepEnvironment
+from saccade.pipeline.hashing.code_fingerprint import CodeFingerprint
+from saccade.pipeline.hashing.columns import Digests, combine_digests, digest_array
 from saccade.store.arrow.codec import ARROW_TYPES
 from saccade.store.arrow.columns import to_list
 
-_SHOWN_FAILURES = 100
-FILES = (Kind.IMAGE, Kind.VIDEO, Kind.FILE)
-"""Kinds whose values refer to files."""
+FILE_KINDS = (Kind.IMAGE, Kind.VIDEO, Kind.FILE)
+"""Kinds whose values refer to media files."""
 
 
 @dataclass(frozen=True)
-class Change:
-    """What came of a step before, and the rows in which its items are others by now."""
+class StepDelta:
+    """The previous result of a step, and the rows in which its input has changed since."""
 
-    record: Record
+    previous: CachedResult
     rows: Rows
 
 
-class ReadyStep:
-    """A step whose inputs are there.
+class BoundStep:
+    """A step with its inputs.
 
     Args:
-        inputs: results by port.
-        before: what the step depended on when it last ran.
+        environment: the shared services.
+        step: the step.
+        operation: its operation.
+        parameters: its validated parameters.
+        inputs: the results at each port, by port name.
+        previous_components: the key components of the step's last run, if known.
+
+    Raises:
+        PipelineError: the input columns do not fit the operation.
     """
 
     def __init__(
         self,
-        house: House,
+        environment: StepEnvironment,
         step: Step,
         operation: Operation,
         parameters: Parameters,
         inputs: Mapping[str, Sequence[Result]],
-        before: Mapping[str, Any] | None = None,
+        previous_components: Mapping[str, Any] | None = None,
     ) -> None:
-        self.house, self.step, self.inputs, self.before = house, step, inputs, before
-        self.operation, self.parameters = operation, parameters
+        self.environment = environment
+        self.step = step
+        self.operation = operation
+        self.parameters = parameters
+        self.inputs = inputs
+        self.previous_components = previous_components
         try:
-            self._check_columns()
+            self._resolve_columns()
         except (SaccadeError, ValueError) as error:
             hint = error.hint if isinstance(error, SaccadeError) else ""
             message = error.message if isinstance(error, SaccadeError) else str(error)
@@ -73,217 +83,239 @@ class ReadyStep:
 
     @cached_property
     def tables(self) -> list[Table]:
-        """The datasets that come in, in the order of the ports."""
-        found = [result.table for port in self.operation.inputs for result in self.inputs.get(port.name, ())]
-        return [table for table in found if table is not None]
+        """The input datasets, in the order of the ports."""
+        tables = [result.table for port in self.operation.inputs for result in self.inputs.get(port.name, ())]
+        return [table for table in tables if table is not None]
 
-    def _check_columns(self) -> None:
-        self.read: list[tuple[str, ...]] = [
-            self.operation.read_columns(self.parameters, table.schema) for table in self._read_tables()
+    def _resolve_columns(self) -> None:
+        self.input_columns: list[tuple[str, ...]] = [
+            self.operation.resolve_input_columns(self.parameters, table.schema) for table in self._input_tables()
         ]
-        self.schema = self.operation.result_schema(self.parameters, [table.schema for table in self.tables])
+        self.schema = self.operation.resolve_output_schema(self.parameters, [table.schema for table in self.tables])
         if self.operation.group_by is not None:
             column = self.tables[0].schema[self.operation.group_by(self.parameters)]
             if column.kind not in (Kind.TEXT, Kind.LABEL):
-                raise PipelineError(f"items are grouped by a text, and '{column.name}' is of kind {column.kind}.")
+                raise PipelineError(f"cannot group by '{column.name}': it is of kind {column.kind}, not text or label.")
 
-    def _read_tables(self) -> list[Table]:
+    def _input_tables(self) -> list[Table]:
+        # A group operation reads the members; the second table only says what the groups belong to.
         return self.tables[:1] if self.operation.granularity is Granularity.GROUP else self.tables
 
-    # What it depends on
+    # Cache key
 
     @cached_property
-    def code(self) -> Code:
-        return code_digests(self.house.cache, self.operation)
+    def code(self) -> CodeFingerprint:
+        return fingerprint_operation(self.environment.cache, self.operation)
 
     @cached_property
-    def ingredients(self) -> dict[str, Any]:
-        """All that the result depends on, in parts that can be compared."""
-        outside = self.operation.fingerprint
-        made: dict[str, Any] = {
+    def key_components(self) -> dict[str, Any]:
+        """Everything that the result depends on, in comparable parts."""
+        fingerprint = self.operation.fingerprint
+        return {
             "operation": self.operation.name,
-            "parameters": plain_parameters(self.parameters),
-            "code": dict(self.code.parts),
+            "parameters": canonical_parameters(self.parameters),
+            "code": dict(self.code.definitions),
             "libraries": {name: library_version(name) for name in self.operation.libraries},
             "seed": self.step.seed,
-            "outside": None if outside is None else self._outside(outside),
-            "inputs": {port.name: self._of_port(port.name) for port in self.operation.inputs},
+            "outside": None if fingerprint is None else self._external_fingerprint(fingerprint),
+            "inputs": {port.name: self._input_components(port.name) for port in self.operation.inputs},
         }
-        return made
 
-    def _outside(self, ask: Callable[[Any, Any], str]) -> str:
+    def _external_fingerprint(self, fingerprint: Callable[[Any, Any], str]) -> str:
         try:
-            return ask(self.parameters, self.house.workspace)
+            return fingerprint(self.parameters, self.environment.workspace)
         except SaccadeError as error:
             raise PipelineError(error.message, step=self.step.name, hint=error.hint) from None
 
-    def _of_port(self, name: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        for result in self.inputs.get(name, ()):
+    def _input_components(self, port: str) -> list[dict[str, Any]]:
+        inputs: list[dict[str, Any]] = []
+        for result in self.inputs.get(port, ()):
             if result.table is None:
-                found.append({"value": result.identity()})
+                inputs.append({"value": result.identity()})
                 continue
-            is_whole = self.operation.granularity is Granularity.GROUP and result.table is not self.tables[0]
-            read = () if is_whole else self.operation.read_columns(self.parameters, result.table.schema)
-            facts: dict[str, Any] = {
-                "schema": result.table.schema.select(read).to_json(),
-                "columns": {column: result.table.columns[column].id for column in read},
+            is_group_target = self.operation.granularity is Granularity.GROUP and result.table is not self.tables[0]
+            names = (
+                () if is_group_target else self.operation.resolve_input_columns(self.parameters, result.table.schema)
+            )
+            components: dict[str, Any] = {
+                "schema": result.table.schema.select(names).to_json(),
+                "columns": {name: result.table.columns[name].id for name in names},
                 "items": len(result.table),
             }
-            if self._sees_keys:
-                facts["keys"] = result.table.keys.id
-            found.append(facts)
-        return found
+            if self._reads_keys:
+                components["keys"] = result.table.keys.id
+            inputs.append(components)
+        return inputs
 
     @property
-    def _sees_keys(self) -> bool:
+    def _reads_keys(self) -> bool:
         return self.operation.reads_key or self.operation.granularity not in (Granularity.ITEM, Granularity.FILTER)
 
     @cached_property
     def key(self) -> str:
-        """The key under which the step's result is kept."""
-        return self._key_of(self.ingredients)
+        """The cache key of the result."""
+        return self._hash_components(self.key_components)
 
-    def _key_of(self, ingredients: Mapping[str, Any]) -> str:
-        """That key, where these are what the step depends on, with the code that it has."""
-        return digest_json([ENGINE, {**ingredients, "code": self.code.digest}, self.step.failures])
+    def _hash_components(self, components: Mapping[str, Any]) -> str:
+        # The number of tolerated failures decides whether there is a result at all.
+        return digest_json([ENGINE_VERSION, {**components, "code": self.code.digest}, self.step.failures])
 
     @cached_property
     def memo(self) -> Memo:
-        """The results by item, under all that is the same for every item."""
-        columns = [self.tables[0].schema.select(self.read[0]).to_json()] if self.tables else []
-        same = {name: value for name, value in self.ingredients.items() if name not in ("inputs", "code")}
-        others = {
-            port: facts for port, facts in self.ingredients["inputs"].items() if any("value" in one for one in facts)
+        """The per-item results, for everything that is the same for all items."""
+        columns = [self.tables[0].schema.select(self.input_columns[0]).to_json()] if self.tables else []
+        shared = {name: value for name, value in self.key_components.items() if name not in ("inputs", "code")}
+        other_inputs = {
+            port: components
+            for port, components in self.key_components["inputs"].items()
+            if any("value" in component for component in components)
         }
-        writes = self.work_columns.to_json()
-        return self.house.cache.memo(digest_json([ENGINE, same, self.code.digest, columns, others, writes])[:32])
+        key = [ENGINE_VERSION, shared, self.code.digest, columns, other_inputs, self.output_columns.to_json()]
+        return self.environment.cache.memo(digest_json(key)[:32])
 
     @cached_property
-    def work_columns(self) -> Schema:
-        writes = self.operation.writes
-        return Schema() if writes is None else Schema(tuple(writes(self.parameters, self.tables[0].schema)))
+    def output_columns(self) -> Schema:
+        """The columns that the operation writes."""
+        declared = self.operation.output_columns
+        return Schema() if declared is None else Schema(tuple(declared(self.parameters, self.tables[0].schema)))
 
-    # What is known
+    # Cached results
 
-    def kept(self) -> Record | None:
-        """The record of the result, where it and everything it refers to is there."""
-        noted = self.house.cache.record("steps", self.key)
-        if noted is None:
+    def cached_result(self) -> CachedResult | None:
+        """Return the cached result, or None unless it and everything that it refers to exist."""
+        entry = self.environment.cache.get_entry("steps", self.key)
+        if entry is None:
             return None
-        record = Record.from_json(noted)
-        if not record.is_held(self.house.cache) or not self.has_files(record):
+        result = CachedResult.from_json(entry)
+        if not result.is_available(self.environment.cache) or not self.has_media(result):
             return None
-        if record.ref is not None and not self._has_version(record.ref):
+        if result.ref is not None and not self._version_exists(result.ref):
             return None
-        there = self.operation.is_there
-        if there is not None and not there(self.house.workspace, record.value):
+        exists = self.operation.exists
+        if exists is not None and not exists(self.environment.workspace, result.value):
             return None
-        return record
+        return result
 
-    def has_files(self, record: Record) -> bool:
-        """Whether the images that were made are in the store; results that refer to one that is gone are dropped."""
-        cache, objects = self.house.cache, self.house.workspace.objects
+    def has_media(self, result: CachedResult) -> bool:
+        """Whether all media files that a result refers to exist; if not, the affected segments are deleted."""
+        cache = self.environment.cache
+        blobs = self.environment.workspace.blobs
         missing: set[str] = set()
-        for column in record.schema.of_kind(*FILES):
-            files = cache.files_of(record.columns[column.name][0])
-            if files is None:
+        for column in result.schema.columns_of_kind(*FILE_KINDS):
+            digests = cache.file_digests(result.columns[column.name][0])
+            if digests is None:
                 return False
-            missing |= {digest for digest in files if not objects.exists(digest)}
+            missing |= {digest for digest in digests if not blobs.exists(digest)}
         if missing:
-            for name in {source.partition(":")[2].partition("/")[0] for source in record.segments}:
+            for name in {source.partition(":")[2].partition("/")[0] for source in result.segments}:
                 memo = cache.memo(name)
-                memo.drop([one for one in memo.segments if missing & set(files_in(one.batch.rows))])
+                memo.delete_segments(
+                    [segment for segment in memo.segments if missing & set(segment_file_digests(segment.batch.rows))]
+                )
             cache.repair()
-            self.__dict__.pop("memo", None)
+            self.__dict__.pop("memo", None)  # the repair has closed it
         return not missing
 
-    def _has_version(self, ref: str) -> bool:
+    def _version_exists(self, ref: str) -> bool:
         try:
-            self.house.workspace.datasets.open(ref)
+            self.environment.workspace.datasets.open(ref)
         except NotFoundError:
             return False
         return True
 
-    def result(self, record: Record) -> Result:
-        """The result that a record stands for."""
-        if record.ref is not None:
-            return Result(PortType.DATASET, self.house.origins.table(self.house.workspace.datasets.open(record.ref)))
-        return record.result(self.house.cache, self._base())
+    def result(self, cached: CachedResult) -> Result:
+        """Convert a cached result to a result."""
+        if cached.ref is not None:
+            version = self.environment.workspace.datasets.open(cached.ref)
+            return Result(PortType.DATASET, self.environment.sources.table(version))
+        return cached.result(self.environment.cache, self._input_table())
 
-    def _base(self) -> Table | None:
-        """The table of which items and columns may go along."""
+    def _input_table(self) -> Table | None:
+        """Return the table whose items and columns may be passed through to the result."""
         if not self.tables:
             return None
         if self.operation.granularity is Granularity.GROUP:
             return self.tables[1] if len(self.tables) > 1 else None
-        return stacked(self.house.cache, self.tables)
+        return concat_tables(self.environment.cache, self.tables)
+
+    # Items
 
     def __len__(self) -> int:
-        """How many items (or groups) go in."""
+        """The number of input items (or groups)."""
         return len(self.groups[0]) if self.operation.granularity is Granularity.GROUP else len(self.tables[0])
 
     @cached_property
     def item_digests(self) -> Digests:
-        """The digest of each item, as the operation sees it."""
-        parts = [cells.digests for cells in self._read_cells()]
+        """The digest of what the operation reads of each item (or group), uint64 (N, 2)."""
+        parts = [column.digests for column in self._digested_columns()]
         if self.operation.granularity is Granularity.GROUP:
             return self._group_digests(parts)
-        return combined(parts) if parts else np.zeros((len(self.tables[0]), 2), np.uint64)
+        return combine_digests(parts) if parts else np.zeros((len(self.tables[0]), 2), np.uint64)
 
     def digests_at(self, rows: Rows) -> Digests:
-        """Those of some items; no more is looked into where items are not grouped."""
+        """Return the digests of some items; unless they are grouped, the other items are not read."""
         if "item_digests" in self.__dict__ or self.operation.granularity is Granularity.GROUP:
             return self.item_digests[rows]
-        parts = [cells.at(rows).digests for cells in self._read_cells()]
-        return combined(parts) if parts else np.zeros((len(rows), 2), np.uint64)
+        parts = [column.take(rows).digests for column in self._digested_columns()]
+        return combine_digests(parts) if parts else np.zeros((len(rows), 2), np.uint64)
 
-    def _read_cells(self) -> list[Cells]:
+    def _digested_columns(self) -> list[LazyColumn]:
         table = self.tables[0]
-        return [table.columns[name] for name in self.read[0]] + ([table.keys] if self._sees_keys else [])
+        return [table.columns[name] for name in self.input_columns[0]] + ([table.keys] if self._reads_keys else [])
 
     @cached_property
-    def change(self) -> Change | None:
-        """What came of the step when it last ran, where its items differ from those of then in few rows only.
+    def delta(self) -> StepDelta | None:
+        """The previous result and the changed rows, if the input differs from that of the last run in few rows only.
 
-        None where that is not so, or where it takes all items to say what comes of it: files, failures, classes that
-        only the items tell.
+        None if it differs in more than that, or if the new result cannot be derived from the changed rows alone: it
+        refers to files, has failures, or has classes that only the items reveal.
         """
-        if self.before is None or len(self.tables) != 1:
+        if self.previous_components is None or len(self.tables) != 1:
             return None
         if self.operation.granularity not in (Granularity.ITEM, Granularity.FILTER):
             return None
-        rows = self._changed_rows(self.before)
-        noted = None if rows is None else self.house.cache.record("steps", self._key_of(self.before))
-        if rows is None or noted is None:
+        rows = self._changed_rows(self.previous_components)
+        if rows is None:
             return None
-        record = Record.from_json(noted)
-        is_plain = not record.failed and record.schema == self.work_columns and not record.schema.of_kind(*FILES)
-        return Change(record, rows) if is_plain and record.is_held(self.house.cache) else None
+        entry = self.environment.cache.get_entry("steps", self._hash_components(self.previous_components))
+        if entry is None:
+            return None
+        previous = CachedResult.from_json(entry)
+        if previous.failed or previous.schema != self.output_columns or previous.schema.columns_of_kind(*FILE_KINDS):
+            return None
+        return StepDelta(previous, rows) if previous.is_available(self.environment.cache) else None
 
     def _changed_rows(self, before: Mapping[str, Any]) -> Rows | None:
-        """The rows in which what is read differs from what it was; None where more is different, or much."""
-        if _without_columns(before) != _without_columns(self.ingredients):
+        """Return the rows in which the input differs from that of an earlier run.
+
+        Returns None if anything but the content of the columns differs, or if that would take a full comparison.
+        """
+        if _strip_column_content(before) != _strip_column_content(self.key_components):
             return None
-        port = next(name for name, facts in before["inputs"].items() if any("columns" in one for one in facts))
-        earlier, now = before["inputs"][port][0], self.ingredients["inputs"][port][0]
+        port = next(
+            name
+            for name, components in before["inputs"].items()
+            if any("columns" in component for component in components)
+        )
+        old = before["inputs"][port][0]
+        new = self.key_components["inputs"][port][0]
         table = self.tables[0]
-        pairs = [(table.columns[name], id) for name, id in earlier["columns"].items() if id != now["columns"][name]]
-        if earlier.get("keys") != now.get("keys"):
-            pairs.append((table.keys, earlier["keys"]))
+        pairs = [(table.columns[name], id) for name, id in old["columns"].items() if id != new["columns"][name]]
+        if old.get("keys") != new.get("keys"):
+            pairs.append((table.keys, old["keys"]))
         rows: Rows = np.empty(0, np.int64)
-        cache = self.house.cache
-        for cells, id in pairs:
-            found = difference(cells, cache.cells(id, len(table))) if cache.has_column(id) else None
-            if found is None:
+        cache = self.environment.cache
+        for column, id in pairs:
+            differing = changed_rows(column, cache.column(id, len(table))) if cache.has_column(id) else None
+            if differing is None:
                 return None
-            rows = np.union1d(rows, found)
+            rows = np.union1d(rows, differing)
         return rows
 
-    def missing(self) -> Rows:
-        """The numbers of the items (or groups) whose results are not known."""
-        if self.change is not None:
-            rows = self.change.rows
+    def cache_misses(self) -> Rows:
+        """Return the numbers of the items (or groups) without a cached result."""
+        if self.delta is not None:
+            rows = self.delta.rows
             return rows[self.memo.find(self.digests_at(rows)) < 0]
         return np.flatnonzero(self.memo.find(self.item_digests) < 0)
 
@@ -291,19 +323,18 @@ class ReadyStep:
 
     @cached_property
     def groups(self) -> tuple[list[str], Rows, npt.NDArray[np.int64]]:
-        """The name of each group, the rows of the members, group by group, and their numbers."""
+        """The name of each group, the rows of the members ordered by group, and the number of members per group."""
         assert self.operation.group_by is not None
         table = self.tables[0]
         name = self.operation.group_by(self.parameters)
         column = table.schema[name]
-        names = self.house.values.of(table.columns[name], ARROW_TYPES[column.kind])
+        group_of_row = self.environment.loader.load_column(table.columns[name], ARROW_TYPES[column.kind])
         if len(self.tables) > 1:
-            groups = self.house.reader(self.tables[1]).keys()
-            codes = np.asarray(
-                pa.compute.fill_null(pa.compute.index_in(names, value_set=pa.array(groups)), -1), np.int64
-            )
+            groups = self.environment.reader(self.tables[1]).keys()
+            indices = pa.compute.index_in(group_of_row, value_set=pa.array(groups))
+            codes = np.asarray(pa.compute.fill_null(indices, -1), np.int64)
         else:
-            encoded = names.dictionary_encode()
+            encoded = group_of_row.dictionary_encode()
             groups = to_list(encoded.dictionary)
             codes = np.asarray(encoded.indices.fill_null(-1), np.int64)
         order = np.argsort(codes, kind="stable")
@@ -312,40 +343,42 @@ class ReadyStep:
 
     def _group_digests(self, parts: list[Digests]) -> Digests:
         groups, order, counts = self.groups
-        members = combined(parts)[order]
-        listed = pa.ListArray.from_arrays(
+        members = combine_digests(parts)[order]
+        # The digest of a group is that of the list of its members' digests.
+        member_lists = pa.ListArray.from_arrays(
             pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)),
             pa.StructArray.from_arrays(
                 [pa.array(members[:, 0].view(np.int64)), pa.array(members[:, 1].view(np.int64))], names=["a", "b"]
             ),
         )
-        found = [digest_array(listed)]
+        digests = [digest_array(member_lists)]
         if len(self.tables) > 1:
-            found.append(self.tables[1].keys.digests)
+            digests.append(self.tables[1].keys.digests)
         else:
-            found.append(digest_array(pa.array(groups, pa.string())))
-        return combined(found)
+            digests.append(digest_array(pa.array(groups, pa.string())))
+        return combine_digests(digests)
 
 
-def _without_columns(ingredients: Mapping[str, Any]) -> dict[str, Any]:
-    """What a step depends on, but for what the columns hold."""
+def _strip_column_content(components: Mapping[str, Any]) -> dict[str, Any]:
+    """Return key components without the content of the columns."""
     inputs = {
         port: [
-            {**one, "columns": list(one["columns"]), "keys": "keys" in one} if "columns" in one else one
-            for one in facts
+            {**entry, "columns": list(entry["columns"]), "keys": "keys" in entry} if "columns" in entry else entry
+            for entry in entries
         ]
-        for port, facts in ingredients["inputs"].items()
+        for port, entries in components["inputs"].items()
     }
-    return {**ingredients, "inputs": inputs}
+    return {**components, "inputs": inputs}
 
 
-def copies(values: pa.StructArray) -> list[str]:
-    """The digests of files that are kept in the workspace, not linked."""
-    digests, uris = values.field("digest"), values.field("uri")
-    return [one for one in digests.filter(uris.is_null()).to_pylist() if one is not None]
+def stored_digests(values: pa.StructArray) -> list[str]:
+    """Return the digests of the media files that are stored in the workspace, not linked."""
+    digests = values.field("digest")
+    uris = values.field("uri")
+    return [digest for digest in digests.filter(uris.is_null()).to_pylist() if digest is not None]
 
 
-def files_in(rows: pa.RecordBatch) -> list[str]:
-    """The files that any column of a segment refers to."""
-    structs = [rows.column(at) for at, field in enumerate(rows.schema) if pa.types.is_struct(field.type)]
-    return [digest for values in structs for digest in copies(values)]
+def segment_file_digests(rows: pa.RecordBatch) -> list[str]:
+    """Return the digests of the media files that any column of a segment refers to."""
+    structs = [rows.column(index) for index, field in enumerate(rows.schema) if pa.types.is_struct(field.type)]
+    return [digest for values in structs for digest in stored_digests(values)]

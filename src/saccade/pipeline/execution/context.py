@@ -1,4 +1,4 @@
-"""What an operation may ask for while it works, on a workspace's files."""
+"""The context of an operation, with the media files of a workspace."""
 
 from __future__ import annotations
 
@@ -7,24 +7,30 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from saccade.core.digest import digest_bytes
-from saccade.core.progress import Progress, Silent
+from saccade.core.progress import NullProgress, Progress
 from saccade.core.schema import ImageRef, MediaRef
-from saccade.store.blobs.blob_batch import ObjectBatch
-from saccade.store.blobs.blob_store import ObjectStore
+from saccade.store.blobs.blob_batch import BlobBatch
+from saccade.store.blobs.blob_store import BlobStore
 from saccade.store.blobs.media_resolver import open_media, read_media
 
 
 class StepContext:
-    """The context of a step; images that it keeps become durable together.
+    """Implements :class:`~saccade.operations.base.Context`; new images become durable together, when the batch ends.
 
     Args:
-        kept: the images on their way into the store.
+        store: the store of media files.
+        batch: the batch that collects new images.
+        seed: the seed for random numbers.
+        workspace: the workspace, for operations that declare ``needs_workspace``.
+        inputs: models and values at the other ports, by port name.
+        folder: the folder for output files.
+        progress: receives the progress of the operation.
     """
 
     def __init__(
         self,
-        store: ObjectStore,
-        kept: ObjectBatch,
+        store: BlobStore,
+        batch: BlobBatch,
         seed: int,
         *,
         workspace: Any = None,
@@ -32,12 +38,13 @@ class StepContext:
         folder: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self._store, self._kept = store, kept
+        self._store = store
+        self._batch = batch
         self.seed = seed
         self.workspace = workspace
         self.inputs: Mapping[str, Any] = inputs or {}
         self.folder = folder or Path()
-        self.progress: Progress = progress or Silent()
+        self.progress: Progress = progress or NullProgress()
 
     def read_media(self, ref: MediaRef) -> bytes:
         return read_media(self._store, ref)
@@ -45,11 +52,11 @@ class StepContext:
     def open_media(self, ref: MediaRef) -> BinaryIO:
         return open_media(self._store, ref)
 
-    def keep_image(self, data: bytes, name: str) -> ImageRef:
+    def put_image(self, data: bytes, name: str) -> ImageRef:
         from saccade.media.image import probe
 
-        found = probe(data)
-        self._kept.put_bytes(data)
+        info = probe(data)
+        self._batch.put_bytes(data)
         return ImageRef(
-            digest_bytes(data), len(data), name, found.width, found.height, found.format, found.mode, found.orientation
+            digest_bytes(data), len(data), name, info.width, info.height, info.format, info.mode, info.orientation
         )

@@ -1,4 +1,4 @@
-"""The making of a step's result from everything at once."""
+"""Executes steps whose operation works on whole datasets."""
 
 from __future__ import annotations
 
@@ -12,100 +12,112 @@ from saccade.core.errors import PipelineError, SaccadeError
 from saccade.core.progress import Progress
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, Schema
-from saccade.operations.base import Chosen, Kept, Made, ModelInput, PortType
-from saccade.pipeline.cache.cache import selection
-from saccade.pipeline.data.results import Record, Result, keep_all
-from saccade.pipeline.execution.bound_step import ReadyStep
+from saccade.operations.base import ExistingVersion, ModelInput, NewItems, PortType, Selection
+from saccade.pipeline.cache.cache import row_column
+from saccade.pipeline.data.results import CachedResult, Result, put_columns
+from saccade.pipeline.execution.bound_step import BoundStep
 from saccade.pipeline.execution.context import StepContext
-from saccade.pipeline.execution.task import why
-from saccade.pipeline.execution.writer import new_values, refuse_repeated
-from saccade.runtime.signals import interrupts_known
+from saccade.pipeline.execution.task import format_error
+from saccade.pipeline.execution.writer import check_unique_keys, store_values
+from saccade.runtime.signals import reraise_interrupts
 
 
-class WholeWork:
-    """Makes the result of a step that works on everything at once, in this process."""
+class DatasetStepExecutor:
+    """Executes a dataset operation in this process."""
 
-    def __init__(self, ready: ReadyStep) -> None:
-        self.ready = ready
+    def __init__(self, step: BoundStep) -> None:
+        self._step = step
 
-    def make(self, progress: Progress, folder: Path) -> Record:
-        workspace = self.ready.house.workspace
-        given = {port.name: self._given(port.name, several=port.several) for port in self.ready.operation.inputs}
-        with workspace.objects.batch() as kept:
+    def execute(self, progress: Progress, folder: Path) -> CachedResult:
+        """Run the operation and store its result.
+
+        Args:
+            progress: receives the progress of the operation.
+            folder: the folder for output files.
+
+        Raises:
+            PipelineError: the operation failed, or its result is invalid.
+        """
+        name = self._step.step.name
+        operation = self._step.operation
+        workspace = self._step.environment.workspace
+        inputs = {port.name: self._port_inputs(port.name, multiple=port.multiple) for port in operation.inputs}
+        with workspace.blobs.batch() as batch:
             context = StepContext(
-                workspace.objects,
-                kept,
-                self.ready.step.seed,
+                workspace.blobs,
+                batch,
+                self._step.step.seed,
                 folder=folder,
                 progress=progress,
-                workspace=workspace if self.ready.operation.needs_workspace else None,
+                workspace=workspace if operation.needs_workspace else None,
             )
             try:
-                with interrupts_known():
-                    made = self.ready.operation.function(given, self.ready.parameters, context)
-                    record = self._recorded(made)
+                with reraise_interrupts():
+                    output = operation.function(inputs, self._step.parameters, context)
+                    result = self._to_cached_result(output)
             except SaccadeError as error:
-                raise PipelineError(error.message, step=self.ready.step.name, hint=error.hint) from error
+                raise PipelineError(error.message, step=name, hint=error.hint) from error
             except (KeyboardInterrupt, SystemExit):
                 raise
             except Exception as error:
-                raise PipelineError(why(error), step=self.ready.step.name) from error
-            kept.finish()
-        return record
+                raise PipelineError(format_error(error), step=name) from error
+            batch.finish()
+        return result
 
-    def _given(self, port: str, *, several: bool) -> Any:
-        found = [self._one_given(result) for result in self.ready.inputs.get(port, ())]
-        if several:
-            return found
-        return found[0] if found else None
+    def _port_inputs(self, port: str, *, multiple: bool) -> Any:
+        inputs = [self._operation_input(result) for result in self._step.inputs.get(port, ())]
+        if multiple:
+            return inputs
+        return inputs[0] if inputs else None
 
-    def _one_given(self, result: Result) -> Any:
+    def _operation_input(self, result: Result) -> Any:
         if result.table is not None:
-            return self.ready.house.reader(result.table)
+            return self._step.environment.reader(result.table)
         if result.type is PortType.MODEL:
             return ModelInput(result.value["ref"], result.value["digest"])
         return result.value
 
-    def _recorded(self, made: Any) -> Record:
-        output = self.ready.operation.output
-        if output is not PortType.DATASET:
-            if isinstance(made, ModelInput):
-                made = {"ref": made.ref, "digest": made.digest}
-            digest_json(made)  # it is to be JSON
-            return Record(output, value=made)
-        if isinstance(made, Kept):
-            return Record(output, ref=made.ref)
-        if isinstance(made, Chosen):
-            return self._of_chosen(made)
-        if isinstance(made, Made):
-            return self._of_made(made)
-        raise PipelineError(f"it is to give items, not {type(made).__name__}.")
+    def _to_cached_result(self, output: Any) -> CachedResult:
+        output_type = self._step.operation.output
+        if output_type is not PortType.DATASET:
+            if isinstance(output, ModelInput):
+                output = {"ref": output.ref, "digest": output.digest}
+            digest_json(output)  # raises if the value is not JSON
+            return CachedResult(output_type, value=output)
+        if isinstance(output, ExistingVersion):
+            return CachedResult(output_type, ref=output.ref)
+        if isinstance(output, Selection):
+            return self._from_selection(output)
+        if isinstance(output, NewItems):
+            return self._from_items(output)
+        raise PipelineError(f"it must return items, not {type(output).__name__}.")
 
-    def _of_chosen(self, made: Chosen) -> Record:
-        cache = self.ready.house.cache
-        starts = np.cumsum([0, *map(len, self.ready.tables)])
-        rows = np.asarray(made.rows, np.int64)
-        if made.tables is not None:
-            rows = rows + starts[np.asarray(made.tables, np.int64)]
-        columns = tuple(column for column in self.ready.schema.columns if column.name in made.columns)
-        given = {name: list(values) for name, values in made.columns.items()}
-        record = Record(PortType.DATASET, Schema(columns))
-        record.columns = new_values(self.ready, given, record.schema, record)
-        if len(rows) != starts[-1] or bool(np.any(rows != np.arange(len(rows)))):
-            record.rows = keep_all(cache, {"rows": selection(rows)})["rows"]
-        if made.keys is not None:
-            record.keys = new_values(self.ready, {KEY: list(made.keys)}, Schema(), record)[KEY]
-        keys = self.ready.result(record).table
-        assert keys is not None
-        refuse_repeated(self.ready, keys.keys)
-        return record
+    def _from_selection(self, selection: Selection) -> CachedResult:
+        cache = self._step.environment.cache
+        # Row numbers of the result count through all input tables, one after the other.
+        table_offsets = np.cumsum([0, *map(len, self._step.tables)])
+        rows = np.asarray(selection.rows, np.int64)
+        if selection.table_indices is not None:
+            rows = rows + table_offsets[np.asarray(selection.table_indices, np.int64)]
+        columns = tuple(column for column in self._step.schema.columns if column.name in selection.columns)
+        values = {name: list(column_values) for name, column_values in selection.columns.items()}
+        result = CachedResult(PortType.DATASET, Schema(columns))
+        result.columns = store_values(self._step, values, result.schema, result)
+        if len(rows) != table_offsets[-1] or bool(np.any(rows != np.arange(len(rows)))):
+            result.rows = put_columns(cache, {"rows": row_column(rows)})["rows"]
+        if selection.keys is not None:
+            result.keys = store_values(self._step, {KEY: list(selection.keys)}, Schema(), result)[KEY]
+        table = self._step.result(result).table
+        assert table is not None
+        check_unique_keys(self._step, table.keys)
+        return result
 
-    def _of_made(self, made: Made) -> Record:
-        schema = made.schema or self.ready.schema
-        items: list[Item] = list(made.items)
-        record = Record(PortType.DATASET, schema, whole=True)
+    def _from_items(self, new_items: NewItems) -> CachedResult:
+        schema = new_items.schema or self._step.schema
+        items: list[Item] = list(new_items.items)
+        result = CachedResult(PortType.DATASET, schema, is_standalone=True)
         values = {column.name: [item.values.get(column.name) for item in items] for column in schema.columns}
-        record.columns = new_values(self.ready, {KEY: [item.key for item in items], **values}, schema, record)
-        record.keys = record.columns.pop(KEY)
-        refuse_repeated(self.ready, self.ready.house.cache.cells(*record.keys))
-        return record
+        result.columns = store_values(self._step, {KEY: [item.key for item in items], **values}, schema, result)
+        result.keys = result.columns.pop(KEY)
+        check_unique_keys(self._step, self._step.environment.cache.column(*result.keys))
+        return result

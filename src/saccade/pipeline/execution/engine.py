@@ -1,4 +1,4 @@
-"""Where the items of a step are worked on."""
+"""Engines: they run the item batches of a step, in this process or in worker processes."""
 
 from __future__ import annotations
 
@@ -16,128 +16,148 @@ from typing import Any, Protocol
 
 from saccade.core.errors import SaccadeError
 from saccade.operations.base import Operation
-from saccade.pipeline.cache.segments import packed
-from saccade.pipeline.execution.task import Doer, Supply, Task, Work
+from saccade.pipeline.cache.segments import serialize_batch
+from saccade.pipeline.execution.task import StepSpec, TaskBatch, TaskRunner, TaskSupplier
 from saccade.pipeline.execution.worker import read_message, write_message
-from saccade.store.io.process import cores
+from saccade.store.io.process import available_cores
 
-_FIRST, _MOST, _GROWTH = 16, 16_384, 32
-_LONG_ENOUGH = 0.5
-"""Seconds of work that a batch grows to."""
-_WORTH_PROCESSES = 2.0
-"""Seconds of work left from which on processes are worth their start."""
+_INITIAL_BATCH = 16
+_MAX_BATCH = 16_384
+_MAX_GROWTH = 32
+"""The largest factor by which the batch size grows from one batch to the next."""
+_TARGET_BATCH_S = 0.5
+"""The computing time that the batch size aims at, in seconds."""
+_MIN_PARALLEL_S = 2.0
+"""The remaining computing time, in seconds, that justifies the start of worker processes."""
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from saccade.pipeline.execution.worker import serve; serve()"
+    "from saccade.pipeline.execution.worker import main; main()"
 )
 
 
 class Engine(Protocol):
-    """Does the work of a step.
+    """Runs a per-item step."""
 
-    ``run`` asks ``supply`` for tasks, of as many items as it sees fit, and gives the content of a segment for each, in
-    any order. What it has given is kept; what it has not is done again when it is killed. Closing the iterator ends all
-    work at once.
-    """
+    def run(self, spec: StepSpec, operation: Operation, next_task: TaskSupplier, total: int) -> Iterator[bytes]:
+        """Run all items of a step.
 
-    def run(self, work: Work, operation: Operation, supply: Supply, total: int) -> Iterator[bytes]: ...
+        What has been yielded is kept if the run is killed; the rest is computed again. Closing the iterator stops all
+        work immediately.
+
+        Args:
+            spec: the step.
+            operation: its operation.
+            next_task: returns the next batch; the engine chooses the batch sizes.
+            total: the number of items.
+
+        Yields:
+            The content of a segment for each batch, in any order.
+        """
+        ...
 
 
 class LocalEngine:
-    """This machine: this process for little work, several for much or for strange code.
+    """Runs on this machine: small steps in this process, large or isolated ones in worker processes.
 
     Args:
-        processes: how many at most; as many as there are cores where None.
+        processes: the maximal number of worker processes; None: the number of available cores.
     """
 
     def __init__(self, processes: int | None = None) -> None:
-        self.processes = processes or cores()
+        self.processes = processes or available_cores()
 
-    def run(self, work: Work, operation: Operation, supply: Supply, total: int) -> Iterator[bytes]:
+    def run(self, spec: StepSpec, operation: Operation, next_task: TaskSupplier, total: int) -> Iterator[bytes]:
         done = 0
-        if not work.isolated:
-            spent = 0.0
-            with Doer(work, operation) as doer:
-                size = _FIRST
-                while task := supply(size):
-                    began = time.perf_counter()
-                    content = packed(doer.do(task))
-                    took = time.perf_counter() - began
+        if not spec.isolated:
+            elapsed = 0.0
+            with TaskRunner(spec, operation) as runner:
+                size = _INITIAL_BATCH
+                while task := next_task(size):
+                    started = time.perf_counter()
+                    content = serialize_batch(runner.run(task))
+                    duration = time.perf_counter() - started
                     yield content
-                    done, spent = done + len(task), spent + took
-                    size = _next_size(size, took)
-                    left = (total - done) * spent / done
-                    if self.processes > 1 and spent > _LONG_ENOUGH and left > _WORTH_PROCESSES:
+                    done += len(task)
+                    elapsed += duration
+                    size = _next_size(size, duration)
+                    # Start worker processes only once it is clear that the step takes longer than their start.
+                    remaining = (total - done) * elapsed / done
+                    if self.processes > 1 and elapsed > _TARGET_BATCH_S and remaining > _MIN_PARALLEL_S:
                         break
                 else:
                     return
         if done < total:
             count = min(self.processes, total - done)
-            yield from _Processes(work, supply, count, total - done).results()
+            yield from _WorkerPool(spec, next_task, count, total - done).results()
 
 
-def _next_size(size: int, took: float) -> int:
-    """How many items next, for a batch to take long enough, and to grow by steps."""
-    if took <= 0:
-        return min(_MOST, size * _GROWTH)
-    return max(1, min(_MOST, size * _GROWTH, int(size * _LONG_ENOUGH / took)))
+def _next_size(size: int, duration: float) -> int:
+    """Return the next batch size, aiming at the target duration and growing in limited steps."""
+    if duration <= 0:
+        return min(_MAX_BATCH, size * _MAX_GROWTH)
+    return max(1, min(_MAX_BATCH, size * _MAX_GROWTH, int(size * _TARGET_BATCH_S / duration)))
 
 
-class _LostError(Exception):
-    """A process ended or was silent for too long."""
+class _WorkerLostError(Exception):
+    """A worker process exited or exceeded its time limit."""
 
 
-class _Process:
-    """A process that works, started anew after one is lost."""
+class _WorkerProcess:
+    """A worker process that is restarted on the next task after it is lost."""
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
+    def __init__(self, spec: StepSpec) -> None:
+        self._spec = spec
         self._process: subprocess.Popen[bytes] | None = None
         self._timed_out = False
         self._lock = threading.Lock()
         self._closed = False
 
-    def do(self, task: Task) -> bytes:
-        """The content of a segment; _LostError where the process is lost, SaccadeError where it cannot work at all."""
-        process = self._ready()
+    def run(self, task: TaskBatch) -> bytes:
+        """Run a batch and return the content of a segment.
+
+        Raises:
+            _WorkerLostError: the process exited or exceeded its time limit.
+            SaccadeError: the process cannot run the step at all.
+        """
+        process = self._ensure_started()
         assert process.stdin is not None
-        limit = None if self._work.seconds is None else self._work.seconds * len(task)
+        limit = None if self._spec.seconds is None else self._spec.seconds * len(task)
         self._timed_out = False
         try:
-            write_message(process.stdin, task.pack())
-            answer = self._answer(process, limit)
+            write_message(process.stdin, task.serialize())
+            response = self._read_response(process, limit)
         except BrokenPipeError:
-            answer = None
-        if answer is None:
+            response = None
+        if response is None:
             self.kill()
-            raise _LostError(self._end_of(process))
-        return _content(answer)
+            raise _WorkerLostError(self._exit_reason(process))
+        return _unwrap_response(response)
 
-    def _end_of(self, process: subprocess.Popen[bytes]) -> str:
-        """Why a process is gone, in words."""
+    def _exit_reason(self, process: subprocess.Popen[bytes]) -> str:
         if self._timed_out:
-            return f"It took longer than the limit of {self._work.seconds:g} seconds."
-        return f"The process ended by itself (code {process.poll()})."
+            return f"It exceeded the time limit of {self._spec.seconds:g} seconds."
+        return f"The worker process exited unexpectedly (code {process.poll()})."
 
-    def _ready(self) -> subprocess.Popen[bytes]:
+    def _ensure_started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            process = self._started()
-            answer = self._answer(process, None)
-            if answer is None:
+            process = self._start()
+            response = self._read_response(process, None)
+            if response is None:
                 self.kill()
-                raise SaccadeError("A process that was to work ended at its start.", hint="Is there enough memory?")
-            _content(answer)
+                raise SaccadeError("A worker process exited on start.", hint="Is there enough memory?")
+            _unwrap_response(response)
             return process
         return self._process
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        """A new process that knows what its work is; _LostError where none is to be any more."""
+    def _start(self) -> subprocess.Popen[bytes]:
+        """Start a process and send it the step; raise _WorkerLostError if the pool is closed."""
+        # One thread per process: the processes use all cores already.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1"}
         with self._lock:
             if self._closed:
-                raise _LostError
-            # In a session of its own: Ctrl-C ends this process, and this one ends that.
-            process = self._process = subprocess.Popen(  # noqa: S603 (this very interpreter, with a program of ours)
+                raise _WorkerLostError
+            # In a session of its own: Ctrl-C interrupts this process only, which then stops the worker.
+            process = self._process = subprocess.Popen(  # noqa: S603 (this interpreter with our own program)
                 [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -146,10 +166,10 @@ class _Process:
             )
         assert process.stdin is not None
         with suppress(BrokenPipeError):
-            write_message(process.stdin, json.dumps(self._work.to_json()).encode())
+            write_message(process.stdin, json.dumps(self._spec.to_json()).encode())
         return process
 
-    def _answer(self, process: subprocess.Popen[bytes], limit: float | None) -> bytes | None:
+    def _read_response(self, process: subprocess.Popen[bytes], limit: float | None) -> bytes | None:
         assert process.stdout is not None
         if limit is not None:
             with selectors.DefaultSelector() as selector:
@@ -162,7 +182,7 @@ class _Process:
         return read_message(process.stdout)
 
     def close(self) -> None:
-        """End it for good, at once; may be called by another thread than the one that waits for an answer."""
+        """Kill the process and prevent a restart; safe to call while another thread waits for a response."""
         with self._lock:
             self._closed = True
             process = self._process
@@ -170,9 +190,10 @@ class _Process:
             process.kill()
 
     def kill(self) -> None:
-        """End it at once; by the thread that works with it."""
+        """Kill the process and release its pipes; only for the thread that uses the process."""
         with self._lock:
-            process, self._process = self._process, None
+            process = self._process
+            self._process = None
         if process is not None:
             process.kill()
             process.wait()
@@ -182,21 +203,23 @@ class _Process:
                         pipe.close()
 
 
-def _content(answer: bytes) -> bytes:
-    if answer[:1] == b"E":
-        raise SaccadeError(answer[1:].decode())
-    return answer[1:]
+def _unwrap_response(response: bytes) -> bytes:
+    if response[:1] == b"E":
+        raise SaccadeError(response[1:].decode())
+    return response[1:]
 
 
-class _Processes:
-    """Several processes, each with a thread that gives it tasks; no more is under way than they work on."""
+class _WorkerPool:
+    """Worker processes, each fed by a thread; at most as many batches are in flight as there are processes."""
 
-    def __init__(self, work: Work, supply: Supply, count: int, total: int) -> None:
-        self._work, self._supply, self._left = work, supply, total
+    def __init__(self, spec: StepSpec, next_task: TaskSupplier, count: int, total: int) -> None:
+        self._spec = spec
+        self._next_task = next_task
+        self._remaining = total
         self._lock = threading.Lock()
         self._results: Queue[bytes | BaseException | None] = Queue(maxsize=2 * count)
-        self._processes = [_Process(work) for _ in range(count)]
-        self._ended = threading.Event()
+        self._processes = [_WorkerProcess(spec) for _ in range(count)]
+        self._stopped = threading.Event()
 
     def results(self) -> Iterator[bytes]:
         threads = [threading.Thread(target=self._feed, args=(process,), daemon=True) for process in self._processes]
@@ -213,51 +236,61 @@ class _Processes:
                 else:
                     yield result
         finally:
-            self._ended.set()
+            self._stopped.set()
             for process in self._processes:
                 process.close()
             for thread in threads:
                 while thread.is_alive():
+                    # A thread may be blocked because the queue is full.
                     with suppress(Empty):
                         self._results.get_nowait()
                     thread.join(0.01)
 
-    def _feed(self, process: _Process) -> None:
+    def _feed(self, process: _WorkerProcess) -> None:
         try:
-            size = 1 if self._work.isolated else _FIRST
-            while not self._ended.is_set():
+            size = 1 if self._spec.isolated else _INITIAL_BATCH
+            while not self._stopped.is_set():
                 with self._lock:
                     # Towards the end the batches become small, so that all processes end at about the same time.
-                    fair = -(-self._left // (2 * len(self._processes)))
-                    task = self._supply(max(1, min(size, fair)))
-                    self._left -= 0 if task is None else len(task)
+                    fair_share = -(-self._remaining // (2 * len(self._processes)))
+                    task = self._next_task(max(1, min(size, fair_share)))
+                    self._remaining -= 0 if task is None else len(task)
                 if task is None:
                     break
-                began = time.perf_counter()
-                for content in self._done(process, task):
+                started = time.perf_counter()
+                for content in self._run_task(process, task):
                     self._results.put(content)
-                size = _next_size(len(task), time.perf_counter() - began)
+                size = _next_size(len(task), time.perf_counter() - started)
             self._results.put(None)
         except BaseException as error:
-            self._results.put(None if self._ended.is_set() else error)
+            self._results.put(None if self._stopped.is_set() else error)
         finally:
             process.kill()
 
-    def _done(self, process: _Process, task: Task) -> Iterator[bytes]:
+    def _run_task(self, process: _WorkerProcess, task: TaskBatch) -> Iterator[bytes]:
         try:
-            yield process.do(task)
-        except _LostError as error:
-            if self._ended.is_set():
+            yield process.run(task)
+        except _WorkerLostError as error:
+            if self._stopped.is_set():
                 return
             if len(task) == 1:
-                yield packed(task.failed(str(error), self._work.writes))
+                yield serialize_batch(task.failed_result(str(error), self._spec.output_columns))
                 return
-            for single in task.singles():
-                yield from self._done(process, single)
+            # Run the items one by one to find the ones that kill the process.
+            for part in task.split():
+                yield from self._run_task(process, part)
 
 
-def engine_named(name: str, **options: Any) -> Engine:
-    """The engine of that name."""
+def create_engine(name: str, **options: Any) -> Engine:
+    """Create an engine by name.
+
+    Args:
+        name: the name; only ``local`` exists.
+        options: keyword arguments of the engine.
+
+    Raises:
+        SaccadeError: there is no such engine.
+    """
     if name != "local":
-        raise SaccadeError(f"There is no engine '{name}'.", hint="Known: local.")
+        raise SaccadeError(f"Unknown engine '{name}'.", hint="Available: local.")
     return LocalEngine(**options)

@@ -1,40 +1,41 @@
-"""What every step of a pipeline works with."""
+"""The services that the steps of a pipeline share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from saccade.pipeline.cache.cache import Cache
-from saccade.pipeline.data.sources import Origins
-from saccade.pipeline.data.table import Table, TableReader, Values, version_at
+from saccade.pipeline.data.sources import DatasetSources
+from saccade.pipeline.data.table import Table, TableReader, ValueLoader, open_version_if_same
 from saccade.store.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class House:
-    """What every step works with."""
+class StepEnvironment:
+    """The services that the steps of a pipeline share."""
 
     workspace: Workspace
     cache: Cache
-    values: Values
-    origins: Origins
+    loader: ValueLoader
+    sources: DatasetSources
 
     def reader(self, table: Table) -> TableReader:
-        return TableReader(table, self.values, self.workspace.objects)
+        return TableReader(table, self.loader, self.workspace.blobs)
 
 
-def house_of(workspace: Workspace, cache: Cache) -> House:
-    """What steps work with in a workspace."""
-    return House(workspace, cache, Values(cache, workspace.datasets), Origins(cache, workspace.datasets))
+def create_environment(workspace: Workspace, cache: Cache) -> StepEnvironment:
+    """Create the services for a workspace and its cache."""
+    loader = ValueLoader(cache, workspace.datasets)
+    return StepEnvironment(workspace, cache, loader, DatasetSources(cache, workspace.datasets))
 
 
-def cache_of(workspace: Workspace) -> Cache:
-    """The cache of pipelines of a workspace."""
-    there: dict[str, bool] = {}
+def open_cache(workspace: Workspace) -> Cache:
+    """Open the pipeline cache of a workspace."""
+    existing: dict[str, bool] = {}
 
-    def is_version_there(place: str) -> bool:
-        if place not in there:
-            there[place] = version_at(workspace.datasets, place) is not None
-        return there[place]
+    def version_exists(version_id: str) -> bool:
+        if version_id not in existing:
+            existing[version_id] = open_version_if_same(workspace.datasets, version_id) is not None
+        return existing[version_id]
 
-    return Cache(workspace.pipelines, is_version_there)
+    return Cache(workspace.pipeline_cache, version_exists)

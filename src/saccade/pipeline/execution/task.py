@@ -1,4 +1,4 @@
-"""The work of a step on some of its items, in whatever process it is done."""
+"""Runs a per-item operation on batches of items, in any process."""
 
 from __future__ import annotations
 
@@ -19,35 +19,39 @@ from saccade.core.errors import InvalidValueError, SaccadeError
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, Column, Schema
 from saccade.operations.base import Granularity, ModelInput, Operation
-from saccade.pipeline.cache.segments import Batch
-from saccade.pipeline.definition.loader import find_operation
+from saccade.pipeline.cache.segments import SegmentBatch
+from saccade.pipeline.definition.loader import load_operation
 from saccade.pipeline.execution.context import StepContext
 from saccade.pipeline.hashing.columns import Digests, digest_array
 from saccade.store.arrow.codec import decode_column, encode_column
 from saccade.store.arrow.columns import to_list
-from saccade.store.blobs.blob_store import ObjectStore
+from saccade.store.blobs.blob_store import BlobStore
 
 _LENGTHS = struct.Struct("<4Q")
 
 
 @dataclass(frozen=True)
-class Work:
-    """What is to be done with each item of a step.
+class StepSpec:
+    """Everything that an engine or worker needs to run a per-item step.
 
     Attributes:
-        operation: the name of one that is registered, or ``FILE.py:NAME``.
-        columns: those that the operation reads.
-        writes: those that it gives.
-        store: URL and scratch folder of the objects.
-        inputs: models (by reference and digest) and values that come in at other ports.
-        workspace: where it lies and the project, for an operation that needs it.
-        seconds, memory: the limits of an operation that is not to be trusted, for one item and in bytes.
+        operation: the name of a registered operation, or ``FILE.py:NAME``.
+        parameters: the parameters as JSON.
+        input_columns: the columns that the operation reads.
+        output_columns: the columns that it writes.
+        seed: the seed for random numbers.
+        store: the URL and the scratch folder of the blob store.
+        inputs: models (reference and digest) and values at the other ports, by port name.
+        workspace: the location of the workspace and the project, if the operation needs it.
+        isolated: the code is not trusted and must run in a process of its own.
+        seconds: the time limit per item in seconds, for isolated code.
+        memory: the memory limit in bytes, for isolated code.
     """
 
     operation: str
     parameters: Mapping[str, Any]
-    columns: Schema
-    writes: Schema
+    input_columns: Schema
+    output_columns: Schema
     seed: int
     store: tuple[str, str]
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -60,8 +64,8 @@ class Work:
         return {
             "operation": self.operation,
             "parameters": dict(self.parameters),
-            "columns": self.columns.to_json(),
-            "writes": self.writes.to_json(),
+            "input_columns": self.input_columns.to_json(),
+            "output_columns": self.output_columns.to_json(),
             "seed": self.seed,
             "store": list(self.store),
             "inputs": dict(self.inputs),
@@ -70,13 +74,13 @@ class Work:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Work:
+    def from_json(cls, data: Mapping[str, Any]) -> StepSpec:
         workspace = data["workspace"] and (data["workspace"][0], data["workspace"][1])
         return cls(
             data["operation"],
             data["parameters"],
-            Schema.from_json(data["columns"]),
-            Schema.from_json(data["writes"]),
+            Schema.from_json(data["input_columns"]),
+            Schema.from_json(data["output_columns"]),
             data["seed"],
             (data["store"][0], data["store"][1]),
             data["inputs"],
@@ -86,67 +90,70 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Task:
-    """Some items of a step.
+class TaskBatch:
+    """A batch of input items (or groups) of a step.
 
     Attributes:
-        digests: of each item (or group), uint64 (N, 2).
-        items: their key and columns; for groups the members, one group after another.
-        counts: the number of members of each group; None where items are on their own.
-        whole: for groups, the key of the item that each belongs to, where they belong to items.
+        digests: the digest of each item or group, uint64 (N, 2).
+        items: the key and input columns of the items; for groups, of the members, group by group.
+        counts: the number of members of each group; None if the items are not grouped.
+        group_keys: the key of the item that each group belongs to, if groups belong to items.
     """
 
     digests: Digests
     items: pa.RecordBatch
     counts: npt.NDArray[np.int64] | None = None
-    whole: pa.RecordBatch | None = None
+    group_keys: pa.RecordBatch | None = None
 
     def __len__(self) -> int:
         return len(self.digests)
 
-    def pack(self) -> bytes:
+    def serialize(self) -> bytes:
         parts = [
             np.ascontiguousarray(self.digests, "<u8").tobytes(),
             b"" if self.counts is None else self.counts.astype("<i8").tobytes(),
-            _stream(self.items),
-            b"" if self.whole is None else _stream(self.whole),
+            _serialize_record_batch(self.items),
+            b"" if self.group_keys is None else _serialize_record_batch(self.group_keys),
         ]
         return _LENGTHS.pack(*map(len, parts)) + b"".join(parts)
 
     @classmethod
-    def unpack(cls, data: bytes) -> Task:
+    def deserialize(cls, data: bytes) -> TaskBatch:
         lengths = _LENGTHS.unpack_from(data)
-        ends = list(accumulate(lengths, initial=_LENGTHS.size))
-        digests, counts, items, whole = (data[a:b] for a, b in pairwise(ends))
+        offsets = list(accumulate(lengths, initial=_LENGTHS.size))
+        digests, counts, items, group_keys = (data[begin:end] for begin, end in pairwise(offsets))
         return cls(
             np.frombuffer(digests, "<u8").reshape(-1, 2),
-            _batch(items),
-            np.frombuffer(counts, "<i8") if counts else (np.empty(0, np.int64) if whole else None),
-            _batch(whole) if whole else None,
+            _deserialize_record_batch(items),
+            np.frombuffer(counts, "<i8") if counts else (np.empty(0, np.int64) if group_keys else None),
+            _deserialize_record_batch(group_keys) if group_keys else None,
         )
 
-    def singles(self) -> list[Task]:
-        """Each item as a task of its own."""
+    def split(self) -> list[TaskBatch]:
+        """Split the batch into batches of one item or group."""
         if self.counts is None:
-            return [Task(self.digests[at : at + 1], self.items.slice(at, 1)) for at in range(len(self))]
+            return [
+                TaskBatch(self.digests[index : index + 1], self.items.slice(index, 1)) for index in range(len(self))
+            ]
         starts = np.cumsum(self.counts) - self.counts
         return [
-            Task(
-                self.digests[at : at + 1],
-                self.items.slice(int(starts[at]), int(self.counts[at])),
-                self.counts[at : at + 1],
-                None if self.whole is None else self.whole.slice(at, 1),
+            TaskBatch(
+                self.digests[index : index + 1],
+                self.items.slice(int(starts[index]), int(self.counts[index])),
+                self.counts[index : index + 1],
+                None if self.group_keys is None else self.group_keys.slice(index, 1),
             )
-            for at in range(len(self))
+            for index in range(len(self))
         ]
 
-    def failed(self, why: str, writes: Schema) -> Batch:
-        """The result where every item failed for the same reason."""
-        rows = _encoded([], [], writes, with_key=False)
-        return Batch(self.digests, np.zeros(len(self), np.int32), dict.fromkeys(range(len(self)), why), rows)
+    def failed_result(self, error: str, output_columns: Schema) -> SegmentBatch:
+        """Return the result if every item failed with the same error."""
+        rows = _encode_rows([], [], output_columns, with_key=False)
+        failures = dict.fromkeys(range(len(self)), error)
+        return SegmentBatch(self.digests, np.zeros(len(self), np.int32), failures, rows)
 
 
-def _stream(batch: pa.RecordBatch) -> bytes:
+def _serialize_record_batch(batch: pa.RecordBatch) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as stream:
         stream.write_batch(batch)
@@ -154,99 +161,108 @@ def _stream(batch: pa.RecordBatch) -> bytes:
     return content
 
 
-def _batch(data: bytes) -> pa.RecordBatch:
+def _deserialize_record_batch(data: bytes) -> pa.RecordBatch:
     with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
         return stream.read_next_batch()
 
 
-class Doer:
-    """Does the work of a step."""
+ItemOutcome = list[tuple[str, Mapping[str, Any]]] | str
+"""The output rows of an item as keys and values, or the error text if the item failed."""
 
-    def __init__(self, work: Work, operation: Operation | None = None) -> None:
-        self.work = work
-        self.operation = operation or find_operation(work.operation)
-        self.parameters = self.operation.parameters.model_validate(dict(work.parameters))
+
+class TaskRunner:
+    """Runs the operation of a step on batches of items; use it as a context manager.
+
+    Args:
+        spec: the step.
+        operation: its operation, if it is loaded already.
+    """
+
+    def __init__(self, spec: StepSpec, operation: Operation | None = None) -> None:
+        self.spec = spec
+        self.operation = operation or load_operation(spec.operation)
+        self.parameters = self.operation.parameters.model_validate(dict(spec.parameters))
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        store = ObjectStore.at(*self.work.store)
-        self._kept = self._stack.enter_context(store.batch())
+        store = BlobStore.reopen(*self.spec.store)
+        self._blobs = self._stack.enter_context(store.batch())
         workspace = None
-        if self.work.workspace is not None:
-            from saccade.store.workspace import Workspace  # takes a while; few operations need it
+        if self.spec.workspace is not None:
+            from saccade.store.workspace import Workspace  # slow to import, and few operations need it
 
-            workspace = self._stack.enter_context(Workspace.open(*self.work.workspace))
-        inputs = {name: _given(value) for name, value in self.work.inputs.items()}
-        self._context = StepContext(store, self._kept, self.work.seed, workspace=workspace, inputs=inputs)
-        self._call = self._ready_function()
+            workspace = self._stack.enter_context(Workspace.open(*self.spec.workspace))
+        inputs = {name: _decode_input(value) for name, value in self.spec.inputs.items()}
+        self._context = StepContext(store, self._blobs, self.spec.seed, workspace=workspace, inputs=inputs)
+        self._call = self._bind_function()
         return self
 
-    def _ready_function(self) -> Callable[..., Any]:
-        """The function of what comes in and the context."""
-        function, parameters = self.operation.function, self.parameters
-        if self.operation.bound:
-            ready: Callable[..., Any] = function(parameters, self.work.columns)
-            return ready
-        return lambda *given: function(*given[:-1], parameters, given[-1])
+    def _bind_function(self) -> Callable[..., Any]:
+        """Return the function of the item (or group) and the context."""
+        function = self.operation.function
+        parameters = self.parameters
+        if self.operation.prepared:
+            prepared: Callable[..., Any] = function(parameters, self.spec.input_columns)
+            return prepared
+        return lambda *arguments: function(*arguments[:-1], parameters, arguments[-1])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
 
-    def do(self, task: Task) -> Batch:
-        """The results of some items; images that were made are in the store, durably, before it returns."""
-        outcomes = self._outcomes(task)
+    def run(self, task: TaskBatch) -> SegmentBatch:
+        """Run the operation on a batch; new images are stored durably before it returns."""
+        outcomes = self._run_items(task)
         with_key = self.operation.granularity is Granularity.MANY
-        rows, counts, failures = _checked(outcomes, self.work.writes, with_key=with_key)
-        batch = _encoded(*rows, self.work.writes, with_key=with_key)
-        self._kept.finish()
-        return Batch(task.digests, counts, failures, batch)
+        rows, counts, failures = _validate_outcomes(outcomes, self.spec.output_columns)
+        batch = _encode_rows(*rows, self.spec.output_columns, with_key=with_key)
+        self._blobs.finish()
+        return SegmentBatch(task.digests, counts, failures, batch)
 
-    def _outcomes(self, task: Task) -> list[list[tuple[str, Mapping[str, Any]]] | str]:
-        """For each item its rows as keys and values, or why it failed."""
-        items = _items(task.items, self.work.columns)
-        call = self._call
+    def _run_items(self, task: TaskBatch) -> list[ItemOutcome]:
+        items = _decode_items(task.items, self.spec.input_columns)
         granularity = self.operation.granularity
         if granularity is Granularity.GROUP:
-            return self._groups(task, items)
-        made: list[list[tuple[str, Mapping[str, Any]]] | str] = []
+            return self._run_groups(task, items)
+        outcomes: list[ItemOutcome] = []
         for item in items:
             try:
-                result = call(item, self._context)
+                result = self._call(item, self._context)
                 if granularity is Granularity.ITEM:
-                    made.append([(item.key, _values(result))])
+                    outcomes.append([(item.key, _check_values(result))])
                 elif granularity is Granularity.FILTER:
-                    made.append([(item.key, {})] if _truth(result) else [])
+                    outcomes.append([(item.key, {})] if _check_bool(result) else [])
                 else:
-                    made.append([(one.key, one.values) for one in _made_items(result)])
+                    outcomes.append([(new_item.key, new_item.values) for new_item in _check_items(result)])
             except Exception as error:
-                made.append(why(error))
-        return made
+                outcomes.append(format_error(error))
+        return outcomes
 
-    def _groups(self, task: Task, items: list[Item]) -> list[list[tuple[str, Mapping[str, Any]]] | str]:
+    def _run_groups(self, task: TaskBatch, items: list[Item]) -> list[ItemOutcome]:
         assert task.counts is not None
-        wholes: Sequence[Item | None] = [None] * len(task)
-        if task.whole is not None:
-            wholes = _items(task.whole, Schema())
-        made: list[list[tuple[str, Mapping[str, Any]]] | str] = []
+        targets: Sequence[Item | None] = [None] * len(task)
+        if task.group_keys is not None:
+            targets = _decode_items(task.group_keys, Schema())
+        outcomes: list[ItemOutcome] = []
         start = 0
-        for whole, count in zip(wholes, task.counts.tolist(), strict=True):
-            members, start = items[start : start + count], start + count
+        for target, count in zip(targets, task.counts.tolist(), strict=True):
+            members = items[start : start + count]
+            start += count
             try:
-                result = self._call(whole, members, self._context)
-                made.append([("", _values(result))])
+                result = self._call(target, members, self._context)
+                outcomes.append([("", _check_values(result))])
             except Exception as error:
-                made.append(why(error))
-        return made
+                outcomes.append(format_error(error))
+        return outcomes
 
 
-def _given(value: Any) -> Any:
+def _decode_input(value: Any) -> Any:
     is_model = isinstance(value, Mapping) and value.keys() == {"ref", "digest"}
     return ModelInput(value["ref"], value["digest"]) if is_model else value
 
 
-def _items(batch: pa.RecordBatch, schema: Schema) -> list[Item]:
+def _decode_items(batch: pa.RecordBatch, schema: Schema) -> list[Item]:
     columns = [decode_column(column, batch.column(column.name)) for column in schema.columns]
     keys = to_list(batch.column(KEY)) if KEY in batch.schema.names else [""] * len(batch)
     names = schema.names
@@ -257,79 +273,89 @@ def _items(batch: pa.RecordBatch, schema: Schema) -> list[Item]:
     ]
 
 
-def _values(result: Any) -> Mapping[str, Any]:
+def _check_values(result: Any) -> Mapping[str, Any]:
     if not isinstance(result, Mapping):
-        raise InvalidValueError(f"The operation is to give values by column, not {type(result).__name__}.")
+        raise InvalidValueError(f"The operation must return values by column, not {type(result).__name__}.")
     return result
 
 
-def _truth(result: Any) -> bool:
+def _check_bool(result: Any) -> bool:
     if not isinstance(result, bool | np.bool_):
-        raise InvalidValueError(f"The operation is to give True or False, not {type(result).__name__}.")
+        raise InvalidValueError(f"The operation must return True or False, not {type(result).__name__}.")
     return bool(result)
 
 
-def _made_items(result: Any) -> list[Item]:
-    made = list(result)
-    for one in made:
-        if not isinstance(one, Item) or not isinstance(one.key, str) or not one.key:
-            raise InvalidValueError(f"The operation is to give items with keys, not {type(one).__name__}.")
-    return made
+def _check_items(result: Any) -> list[Item]:
+    items = list(result)
+    for item in items:
+        if not isinstance(item, Item) or not isinstance(item.key, str) or not item.key:
+            raise InvalidValueError(f"The operation must return items with keys, not {type(item).__name__}.")
+    return items
 
 
-def why(error: Exception) -> str:
-    """What an error says; for one of strange code, with where it was raised."""
+def format_error(error: Exception) -> str:
+    """Format an exception for a report; one that is not ours comes with the end of its traceback."""
     if isinstance(error, SaccadeError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)[1:]
-    where = "".join(traceback.format_list(frames[-3:]))
-    return f"{type(error).__name__}: {error}\n{where}".rstrip()
+    location = "".join(traceback.format_list(frames[-3:]))
+    return f"{type(error).__name__}: {error}\n{location}".rstrip()
 
 
-Outcome = list[tuple[str, Mapping[str, Any]]] | str
-
-
-def _checked(
-    outcomes: list[Outcome], writes: Schema, *, with_key: bool
+def _validate_outcomes(
+    outcomes: list[ItemOutcome], output_columns: Schema
 ) -> tuple[tuple[list[str], list[Mapping[str, Any]]], npt.NDArray[np.int32], dict[int, str]]:
-    """The rows of all outcomes that are what was declared, the number of each, and why others are not."""
-    failures = {at: one for at, one in enumerate(outcomes) if isinstance(one, str)}
-    good = [one if not isinstance(one, str) else [] for one in outcomes]
-    known = set(writes.names)
-    for at, rows in enumerate(good):
+    """Check the output rows against the declared columns.
+
+    Args:
+        outcomes: the outcome of each item.
+        output_columns: the declared columns.
+
+    Returns:
+        The keys and values of the valid rows, the number of rows of each item (int32), and the error text of each
+        failed item by its index.
+    """
+    failures = {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, str)}
+    rows_of_items = [outcome if not isinstance(outcome, str) else [] for outcome in outcomes]
+    declared = set(output_columns.names)
+    for index, rows in enumerate(rows_of_items):
         for _, values in rows:
-            if extra := values.keys() - known:
-                failures[at] = f"The operation gave a column that it does not declare: '{min(extra)}'."
+            if extra := values.keys() - declared:
+                failures[index] = f"The operation returned a column that it does not declare: '{min(extra)}'."
     try:
-        _encoded_all(good, failures, writes)
+        _encode_columns(rows_of_items, failures, output_columns)
     except InvalidValueError:
-        for at, rows in enumerate(good):  # find out whose values they are
+        # Encode item by item to find the ones with invalid values.
+        for index, rows in enumerate(rows_of_items):
             try:
-                _encoded_all([rows], {}, writes)
+                _encode_columns([rows], {}, output_columns)
             except InvalidValueError as error:
-                failures.setdefault(at, str(error))
-    good = [[] if at in failures else rows for at, rows in enumerate(good)]
-    counts = np.array([len(rows) for rows in good], np.int32)
-    keys = [key for rows in good for key, _ in rows]
-    return (keys, [values for rows in good for _, values in rows]), counts, failures
+                failures.setdefault(index, str(error))
+    valid = [[] if index in failures else rows for index, rows in enumerate(rows_of_items)]
+    counts = np.array([len(rows) for rows in valid], np.int32)
+    keys = [key for rows in valid for key, _ in rows]
+    values_of_rows = [values for rows in valid for _, values in rows]
+    return (keys, values_of_rows), counts, failures
 
 
-def _encoded_all(
-    good: Sequence[Sequence[tuple[str, Mapping[str, Any]]]], failures: Mapping[int, str], writes: Schema
+def _encode_columns(
+    rows_of_items: Sequence[Sequence[tuple[str, Mapping[str, Any]]]], failures: Mapping[int, str], columns: Schema
 ) -> None:
-    rows = [pair for at, rows in enumerate(good) if at not in failures for pair in rows]
-    for column in writes.columns:
-        _column(column, rows)
+    rows = [row for index, rows in enumerate(rows_of_items) if index not in failures for row in rows]
+    for column in columns.columns:
+        _encode_values(column, rows)
 
 
-def _column(column: Column, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> pa.Array:
+def _encode_values(column: Column, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> pa.Array:
     return encode_column(column, [values.get(column.name) for _, values in rows], [key for key, _ in rows])
 
 
-def _encoded(keys: list[str], values: list[Mapping[str, Any]], writes: Schema, *, with_key: bool) -> pa.RecordBatch:
-    """Rows with the digests of their values beside them."""
+def _encode_rows(
+    keys: list[str], values: list[Mapping[str, Any]], output_columns: Schema, *, with_key: bool
+) -> pa.RecordBatch:
+    """Encode rows as a record batch, with the two lanes of each value's digest in columns ``#0NAME`` and ``#1NAME``."""
     rows = list(zip(keys, values, strict=True))
-    arrays = {column.name: _column(column, rows) for column in writes.columns}
+    arrays = {column.name: _encode_values(column, rows) for column in output_columns.columns}
     if with_key:
         arrays[KEY] = pa.array(keys, pa.string())
     for name in list(arrays):
@@ -339,5 +365,5 @@ def _encoded(keys: list[str], values: list[Mapping[str, Any]], writes: Schema, *
     return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
 
 
-Supply = Callable[[int], Task | None]
-"""Gives the next task of at most so many items; None when there are no more."""
+TaskSupplier = Callable[[int], TaskBatch | None]
+"""Returns the next batch of at most the given number of items, or None if no items remain."""

@@ -1,4 +1,8 @@
-"""A process that does the work of steps: it reads tasks from its input and writes results to its output."""
+"""A worker process: it reads task batches from standard input and writes segments to standard output.
+
+Each message is preceded by its length as a 64-bit integer. Responses start with one byte: R (ready), B (a segment) or
+E (an error text).
+"""
 
 from __future__ import annotations
 
@@ -9,26 +13,26 @@ import sys
 from contextlib import ExitStack
 from typing import IO
 
-from saccade.pipeline.cache.segments import packed
-from saccade.pipeline.execution.task import Doer, Task, Work
+from saccade.pipeline.cache.segments import serialize_batch
+from saccade.pipeline.execution.task import StepSpec, TaskBatch, TaskRunner
 from saccade.store.io.process import limit_memory
 
-_LENGTH = struct.Struct("<Q")
+_LENGTH_PREFIX = struct.Struct("<Q")
 
 
 def read_message(stream: IO[bytes]) -> bytes | None:
-    """The next message; None at the end."""
-    head = _exactly(stream, _LENGTH.size)
-    return None if head is None else _exactly(stream, _LENGTH.unpack(head)[0])
+    """Read the next message, or return None at the end of the stream."""
+    prefix = _read_exactly(stream, _LENGTH_PREFIX.size)
+    return None if prefix is None else _read_exactly(stream, _LENGTH_PREFIX.unpack(prefix)[0])
 
 
 def write_message(stream: IO[bytes], body: bytes) -> None:
-    stream.write(_LENGTH.pack(len(body)))
+    stream.write(_LENGTH_PREFIX.pack(len(body)))
     stream.write(body)
     stream.flush()
 
 
-def _exactly(stream: IO[bytes], count: int) -> bytes | None:
+def _read_exactly(stream: IO[bytes], count: int) -> bytes | None:
     parts = []
     while count:
         part = stream.read(count)
@@ -39,29 +43,30 @@ def _exactly(stream: IO[bytes], count: int) -> bytes | None:
     return b"".join(parts)
 
 
-def serve() -> None:
-    """Do tasks until there are no more; what an operation prints goes to the error stream."""
+def main() -> None:
+    """Run task batches until the input ends."""
     tasks = sys.stdin.buffer
+    # Output of the operation must not mix with the messages: standard output becomes standard error.
     results = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     first = read_message(tasks)
     if first is None:
         return
-    work = Work.from_json(json.loads(first))
+    spec = StepSpec.from_json(json.loads(first))
     with ExitStack() as stack:
         try:
-            doer = stack.enter_context(Doer(work))
+            runner = stack.enter_context(TaskRunner(spec))
         except Exception as error:
             write_message(results, b"E" + f"{type(error).__name__}: {error}".encode())
             return
         write_message(results, b"R")
-        limit_memory(work.memory)
+        limit_memory(spec.memory)
         while (content := read_message(tasks)) is not None:
             try:
-                write_message(results, b"B" + packed(doer.do(Task.unpack(content))))
+                write_message(results, b"B" + serialize_batch(runner.run(TaskBatch.deserialize(content))))
             except Exception as error:
                 write_message(results, b"E" + f"{type(error).__name__}: {error}".encode())
 
 
 if __name__ == "__main__":
-    serve()
+    main()

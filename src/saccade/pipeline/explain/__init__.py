@@ -1,1 +1,1 @@
-"""Explanations: why a step or an item runs, and pictures of the graph."""
+"""Explanations of cache hits and misses, and renderings of the graph."""

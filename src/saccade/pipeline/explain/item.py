@@ -1,4 +1,4 @@
-"""Why an item is worked on, or why not: from step to step, back to where it came from."""
+"""Explains for an item, step by step back to its source, why it is computed or cached."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 
 from saccade.core.errors import NotFoundError, PipelineError
 from saccade.operations.base import Granularity
-from saccade.pipeline.cache.key import changed_parts
+from saccade.pipeline.cache.key import diff_components
 from saccade.pipeline.data.results import Result
 from saccade.pipeline.data.table import Table
-from saccade.pipeline.execution.bound_step import ReadyStep
+from saccade.pipeline.execution.bound_step import BoundStep
 from saccade.pipeline.execution.runner import Runner
 
 
 @dataclass(frozen=True)
-class Cause:
-    """What holds for one item at one step.
+class ItemExplanation:
+    """The cache state of an item at a step.
 
     Attributes:
-        key: of the item as it goes into the step.
-        known: whether its result is there.
-        since: when that was worked out.
-        reasons: why it is to be worked on; for one that is known, what its result stands on.
+        key: the key of the item as input of the step.
+        known: whether its result is cached.
+        since: when the result was computed, if known.
+        reasons: why the item is to be computed, or what its cached result depends on.
     """
 
     step: str
@@ -39,151 +39,195 @@ class Cause:
         return {**asdict(self), "since": None if self.since is None else self.since.isoformat()}
 
 
-def explain_item(runner: Runner, key: str) -> list[Cause]:
-    """The chain of causes for an item, from the last step that knows it to the first.
+def explain_item(runner: Runner, key: str) -> list[ItemExplanation]:
+    """Explain an item, from the last step that contains it back to the first.
 
-    NotFoundError where no step knows an item of that key.
+    Args:
+        runner: the runner of the pipeline.
+        key: the key of the item at any of the steps.
+
+    Raises:
+        NotFoundError: no step contains an item with that key.
     """
     results: dict[str, Result] = {}
-    ready: dict[str, ReadyStep] = {}
+    bound_steps: dict[str, BoundStep] = {}
     for step in runner.graph:
         if all(name in results for names in step.inputs.values() for name in names):
-            ready[step.name] = runner.ready(step, results)
-            kept = ready[step.name].kept()
-            if kept is not None:
-                results[step.name] = ready[step.name].result(kept)
-    wanted = {step: {key} for step in ready}
-    found: list[Cause] = []
-    carried: dict[str, set[str]] = {}
+            bound = runner.bind(step, results)
+            bound_steps[step.name] = bound
+            cached = bound.cached_result()
+            if cached is not None:
+                results[step.name] = bound.result(cached)
+    explanations: list[ItemExplanation] = []
+    # Steps may rename items: the keys to look for at a step include those of its descendants' inputs.
+    inherited_keys: dict[str, set[str]] = {}
     for step in reversed(runner.graph.steps):
-        if step.name not in ready:
+        if step.name not in bound_steps:
             continue
-        one = ready[step.name]
-        keys = carried.get(step.name, set()) | wanted[step.name]
-        for cause, parents in _causes(runner, one, results.get(step.name), keys):
-            found.append(cause)
+        keys = inherited_keys.get(step.name, set()) | {key}
+        for explanation, parent_keys in _explain_step(runner, bound_steps[step.name], results.get(step.name), keys):
+            explanations.append(explanation)
             for names in step.inputs.values():
                 for name in names:
-                    carried.setdefault(name, set()).update(parents)
-    if not found:
-        waiting = [step.name for step in runner.graph if step.name not in ready]
-        more = f" The steps {', '.join(waiting)} have not run yet." if waiting else ""
-        raise NotFoundError(f"No step knows an item '{key}'.", hint=f"'saccade run' works out what is missing.{more}")
-    return found
+                    inherited_keys.setdefault(name, set()).update(parent_keys)
+    if not explanations:
+        pending = [step.name for step in runner.graph if step.name not in bound_steps]
+        note = f" The steps {', '.join(pending)} have not run yet." if pending else ""
+        raise NotFoundError(f"No step has an item '{key}'.", hint=f"Run the pipeline with 'saccade run' first.{note}")
+    return explanations
 
 
-def _causes(runner: Runner, step: ReadyStep, result: Result | None, keys: set[str]) -> list[tuple[Cause, set[str]]]:
-    """What holds for the items of these keys, of those that go in or come out of a step."""
+def _explain_step(
+    runner: Runner, step: BoundStep, result: Result | None, keys: set[str]
+) -> list[tuple[ItemExplanation, set[str]]]:
+    """Explain the items with these keys among the inputs and outputs of a step.
+
+    Args:
+        runner: the runner of the pipeline.
+        step: the step.
+        result: its cached result, if any.
+        keys: the keys to look for.
+
+    Returns:
+        Each explanation, with the keys of the items in the source steps.
+    """
     if not step.tables:
-        return _at_source(runner, step, result, keys)
-    going_in = [name for table in step.tables for name in _keys(runner, table)]
-    rows = {row for row, name in enumerate(going_in) if name in keys}
-    rows |= _rows_behind(runner, step, result, keys)
+        return _explain_source(runner, step, result, keys)
+    input_keys = [key for table in step.tables for key in _keys(runner, table)]
+    rows = {row for row, key in enumerate(input_keys) if key in keys}
+    rows |= _source_rows(runner, step, result, keys)
     if not rows:
         return []
-    if not step.operation.is_by_item:
-        state = result is not None
-        reasons = ("it works on all items at once",) if state else runner.reasons(step)
-        names = list(dict.fromkeys(going_in[row] for row in sorted(rows)))
-        return [(_cause(step, names[0], state, None, reasons), set(names))]
+    if not step.operation.is_per_item:
+        is_cached = result is not None
+        reasons = ("it works on all items at once",) if is_cached else runner.explain_miss(step)
+        names = list(dict.fromkeys(input_keys[row] for row in sorted(rows)))
+        return [(_explanation(step, names[0], is_cached, None, reasons), set(names))]
     if step.operation.granularity is Granularity.GROUP:
-        return _of_groups(runner, step, going_in, rows)
-    made = []
-    chosen = np.array(sorted(rows), np.int64)
-    numbers = step.memo.find(step.digests_at(chosen))
-    for row, number in zip(chosen.tolist(), numbers.tolist(), strict=True):
-        known = number >= 0
-        why = _since_before(runner, step, row, going_in[row]) if not known else _standing(step)
-        made.append(
-            (_cause(step, going_in[row], known, step.memo.since(number) if known else None, why), {going_in[row]})
-        )
-    return made
+        return _explain_groups(runner, step, input_keys, rows)
+    explanations = []
+    sorted_rows = np.array(sorted(rows), np.int64)
+    numbers = step.memo.find(step.digests_at(sorted_rows))
+    for row, number in zip(sorted_rows.tolist(), numbers.tolist(), strict=True):
+        key = input_keys[row]
+        is_cached = number >= 0
+        reasons = _hit_reasons(step) if is_cached else _miss_reasons(runner, step, row, key)
+        computed_at_ns = step.memo.computed_at_ns(number) if is_cached else None
+        explanations.append((_explanation(step, key, is_cached, computed_at_ns, reasons), {key}))
+    return explanations
 
 
-def _cause(step: ReadyStep, key: str, known: bool, since: int | None, reasons: tuple[str, ...]) -> Cause:
-    moment = None if since is None else datetime.fromtimestamp(since / 1e9, UTC)
-    return Cause(step.step.name, step.operation.name, key, known, moment, reasons)
+def _explanation(
+    step: BoundStep, key: str, is_cached: bool, computed_at_ns: int | None, reasons: tuple[str, ...]
+) -> ItemExplanation:
+    computed_at = None if computed_at_ns is None else datetime.fromtimestamp(computed_at_ns / 1e9, UTC)
+    return ItemExplanation(step.step.name, step.operation.name, key, is_cached, computed_at, reasons)
 
 
-def _of_groups(runner: Runner, step: ReadyStep, going_in: list[str], rows: set[int]) -> list[tuple[Cause, set[str]]]:
-    """What holds for the groups of some members, or of the items that they belong to."""
-    missing = set(step.missing().tolist())
-    names, order, counts = step.groups
-    members = np.split(order, np.cumsum(counts)[:-1])
-    owner = dict(zip(order.tolist(), np.repeat(np.arange(len(counts)), counts).tolist(), strict=True))
-    count = len(step.tables[0])
-    groups = {owner[row] for row in rows if row in owner} | {row - count for row in rows if row >= count}
+def _explain_groups(
+    runner: Runner, step: BoundStep, input_keys: list[str], rows: set[int]
+) -> list[tuple[ItemExplanation, set[str]]]:
+    """Explain the groups of the given members, or of the items that the groups belong to."""
+    missing = set(step.cache_misses().tolist())
+    group_names, order, counts = step.groups
+    members_of_group = np.split(order, np.cumsum(counts)[:-1])
+    group_of_row = dict(zip(order.tolist(), np.repeat(np.arange(len(counts)), counts).tolist(), strict=True))
+    member_count = len(step.tables[0])
+    groups = {group_of_row[row] for row in rows if row in group_of_row}
+    # Rows after those of the members are items of the second input, one per group.
+    groups |= {row - member_count for row in rows if row >= member_count}
     return [
         (
-            _cause(step, names[at], at not in missing, None, () if at not in missing else runner.reasons(step)),
-            {names[at], *(going_in[row] for row in members[at].tolist())},
+            _explanation(
+                step,
+                group_names[group],
+                group not in missing,
+                None,
+                () if group not in missing else runner.explain_miss(step),
+            ),
+            {group_names[group], *(input_keys[row] for row in members_of_group[group].tolist())},
         )
-        for at in sorted(groups)
+        for group in sorted(groups)
     ]
 
 
-def _at_source(runner: Runner, step: ReadyStep, result: Result | None, keys: set[str]) -> list[tuple[Cause, set[str]]]:
+def _explain_source(
+    runner: Runner, step: BoundStep, result: Result | None, keys: set[str]
+) -> list[tuple[ItemExplanation, set[str]]]:
     if result is None:
-        reasons = runner.reasons(step)
-        return [(_cause(step, min(keys), False, None, reasons), set())] if reasons else []
+        reasons = runner.explain_miss(step)
+        return [(_explanation(step, min(keys), False, None, reasons), set())] if reasons else []
     if result.table is None:
         return []
-    there = sorted(keys.intersection(runner.house.reader(result.table).keys()))
-    outside = step.ingredients["outside"]
-    return [(_cause(step, key, True, None, (f"from {outside}",) if outside else ()), set()) for key in there]
+    matching = sorted(keys.intersection(runner.environment.reader(result.table).keys()))
+    fingerprint = step.key_components["outside"]
+    reasons = (f"from {fingerprint}",) if fingerprint else ()
+    return [(_explanation(step, key, True, None, reasons), set()) for key in matching]
 
 
 def _keys(runner: Runner, table: Table) -> list[str]:
-    return runner.house.reader(table).keys()
+    return runner.environment.reader(table).keys()
 
 
-def _rows_behind(runner: Runner, step: ReadyStep, result: Result | None, keys: set[str]) -> set[int]:
-    """The rows that went in, of the items that came out under these keys."""
+def _source_rows(runner: Runner, step: BoundStep, result: Result | None, keys: set[str]) -> set[int]:
+    """Return the input rows of the output items with these keys."""
     if result is None or result.table is None or result.is_new or step.operation.granularity is Granularity.GROUP:
         return set()
-    rows = [row for row, name in enumerate(runner.house.reader(result.table).keys()) if name in keys]
+    rows = [row for row, key in enumerate(_keys(runner, result.table)) if key in keys]
     if result.parents is None:
         return set(rows)
-    return set(result.parents.at(np.array(rows, np.int64)).rows.tolist())
+    return set(result.parents.take(np.array(rows, np.int64)).rows.tolist())
 
 
-def _standing(step: ReadyStep) -> tuple[str, ...]:
-    read = ", ".join(step.read[0]) or "nothing of the item"
-    return (f"its code, parameters and what it reads ({read}) are what they were",)
+def _hit_reasons(step: BoundStep) -> tuple[str, ...]:
+    columns = ", ".join(step.input_columns[0]) or "no columns"
+    return (f"its code, parameters and input ({columns}) are unchanged",)
 
 
-def _since_before(runner: Runner, step: ReadyStep, row: int, key: str) -> tuple[str, ...]:
-    """Why an item is to be worked on, by what it was when the step last ran."""
-    before = step.before
+def _miss_reasons(runner: Runner, step: BoundStep, row: int, key: str) -> tuple[str, ...]:
+    """Explain why an item is to be computed, by comparing it with its state in the last run."""
+    before = step.previous_components
     if before is None:
         return ("the step has not run yet",)
-    whole = [said for said in changed_parts(before, step.ingredients) if not said.startswith("input ")]
-    if whole:
-        return tuple(whole)
+    step_changes = [
+        change for change in diff_components(before, step.key_components) if not change.startswith("input ")
+    ]
+    if step_changes:
+        return tuple(step_changes)
     try:
-        facts = before["inputs"][step.operation.inputs[0].name][0]
-        changed = _changed_columns(runner, step, row, key, facts)
+        components = before["inputs"][step.operation.inputs[0].name][0]
+        changed = _changed_columns(runner, step, row, components)
     except (KeyError, IndexError, PipelineError):
-        return ("it is not what it was when the step last ran",)
+        return ("it changed since the last run",)
     if changed is None:
         return ("the item is new",)
-    return tuple(f"its '{name}' changed" for name in changed) or ("it is not what it was when the step last ran",)
+    return tuple(f"its '{name}' changed" for name in changed) or ("it changed since the last run",)
 
 
-def _changed_columns(runner: Runner, step: ReadyStep, row: int, key: str, facts: dict[str, Any]) -> list[str] | None:
-    """The columns in which an item differs from what went in before; None where it was not there."""
+def _changed_columns(runner: Runner, step: BoundStep, row: int, components: dict[str, Any]) -> list[str] | None:
+    """Return the columns of an item that changed since the last run, or None if the item is new.
+
+    Args:
+        runner: the runner of the pipeline.
+        step: the step.
+        row: the input row of the item.
+        components: the key components of the step's input in the last run.
+    """
     cache = runner.cache
-    count = facts["items"]
-    keys = facts.get("keys") or (cache.record("keys", runner.last_name(step.step)) or {}).get("keys")
-    if keys is None:
+    count = components["items"]
+    keys_id = components.get("keys") or (cache.get_entry("keys", runner.history_key(step.step)) or {}).get("keys")
+    if keys_id is None:
         return []
-    here = np.array([row])
-    digest = step.tables[0].keys.at(here).digests[0]
-    at = np.flatnonzero(np.all(cache.cells(keys, count).digests == digest, axis=1))
-    if not len(at):
+    rows = np.array([row])
+    table = step.tables[0]
+    key_digest = table.keys.take(rows).digests[0]
+    previous_rows = np.flatnonzero(np.all(cache.column(keys_id, count).digests == key_digest, axis=1))
+    if not len(previous_rows):
         return None
     return [
         name
-        for name, id in facts["columns"].items()
-        if not np.array_equal(cache.cells(id, count).at(at[:1]).digests, step.tables[0].columns[name].at(here).digests)
+        for name, id in components["columns"].items()
+        if not np.array_equal(
+            cache.column(id, count).take(previous_rows[:1]).digests, table.columns[name].take(rows).digests
+        )
     ]

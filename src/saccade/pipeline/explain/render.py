@@ -1,4 +1,4 @@
-"""The graph of a pipeline as text, as Mermaid and as SVG."""
+"""Renders the graph of a pipeline as text, as a Mermaid flow chart and as SVG."""
 
 from __future__ import annotations
 
@@ -10,78 +10,99 @@ from typing import Any
 from markupsafe import Markup
 
 from saccade.pipeline.definition.graph import Graph, Step
-from saccade.pipeline.definition.plan import Action, Plan
+from saccade.pipeline.definition.plan import Plan, StepAction
 
-_SIGNS: Mapping[Action | None, str] = {
-    Action.SKIP: "✓",
-    Action.RUN: "●",
-    Action.PARTIAL: "◐",
-    Action.WAIT: "○",
-    Action.LEAVE: "–",
+_SYMBOLS: Mapping[StepAction | None, str] = {
+    StepAction.SKIP: "✓",
+    StepAction.RUN: "●",
+    StepAction.PARTIAL: "◐",
+    StepAction.WAIT: "○",
+    StepAction.OMIT: "–",
     None: "·",
 }
-_WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _EDGE = 190, 52, 56, 26, 16
+_WIDTH = 190
+_HEIGHT = 52
+_GAP_X = 56
+_GAP_Y = 26
+_MARGIN = 16
 
 
 def _sources(step: Step) -> list[str]:
     return [name for names in step.inputs.values() for name in names]
 
 
-def as_text(graph: Graph, plan: Plan | None = None) -> str:
-    """A line for each step, with where it comes from; ✓ is there, ● runs, ◐ runs in part, ○ waits."""
+def to_text(graph: Graph, plan: Plan | None = None) -> str:
+    """Render one line per step with its sources.
+
+    Args:
+        graph: the pipeline.
+        plan: marks the steps: ✓ cached, ● runs, ◐ runs for some items, ○ waits.
+    """
     actions = {} if plan is None else {step.step: step.action for step in plan.steps}
-    names = max(len(step.name) for step in graph)
-    operations = max(len(_short(step.operation)) for step in graph)
+    name_width = max(len(step.name) for step in graph)
+    operation_width = max(len(_short_operation(step.operation)) for step in graph)
     lines = []
     for step in graph:
         sources = ", ".join(_sources(step))
-        sign = _SIGNS[actions.get(step.name)]
+        symbol = _SYMBOLS[actions.get(step.name)]
         arrow = f"  ← {sources}" if sources else ""
-        lines.append(f"{sign} {step.name:{names}}  {_short(step.operation):{operations}}{arrow}".rstrip())
+        operation = _short_operation(step.operation)
+        lines.append(f"{symbol} {step.name:{name_width}}  {operation:{operation_width}}{arrow}".rstrip())
     return "\n".join(lines)
 
 
-def as_mermaid(graph: Graph) -> str:
-    """A Mermaid flow chart, which GitHub and many editors draw."""
-    numbers = {step.name: f"s{number}" for number, step in enumerate(graph)}
+def to_mermaid(graph: Graph) -> str:
+    """Render a Mermaid flow chart, which GitHub and many editors display."""
+    ids = {step.name: f"s{number}" for number, step in enumerate(graph)}
     lines = ["flowchart LR"]
     for step in graph:
-        text = json.dumps(f"{step.name}<br><i>{_short(step.operation)}</i>", ensure_ascii=False)
-        lines.append(f"  {numbers[step.name]}[{text}]")
+        text = json.dumps(f"{step.name}<br><i>{_short_operation(step.operation)}</i>", ensure_ascii=False)
+        lines.append(f"  {ids[step.name]}[{text}]")
     for step in graph:
         for port, names in step.inputs.items():
             label = f"|{port}|" if len(step.inputs) > 1 else ""
-            lines += [f"  {numbers[name]} -->{label} {numbers[step.name]}" for name in names]
+            lines += [f"  {ids[name]} -->{label} {ids[step.name]}" for name in names]
     return "\n".join(lines)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the top left corner of a step's box lies."""
+class Point:
+    """The top-left corner of a step's box."""
 
     x: float
     y: float
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A graph from left to right, as data: where the boxes of its steps lie, and the lines between them."""
+class GraphLayout:
+    """The layout of a graph from left to right.
+
+    Attributes:
+        name: the name of the pipeline.
+        width: the width of the drawing.
+        height: the height of the drawing.
+        boxes: the position of each step's box.
+        operations: the displayed operation of each step.
+        edges: pairs of source step and target step.
+    """
 
     name: str
     width: float
     height: float
-    boxes: Mapping[str, Place]
+    boxes: Mapping[str, Point]
     operations: Mapping[str, str]
-    lines: tuple[tuple[str, str], ...]
-    """From step to step."""
+    edges: tuple[tuple[str, str], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """With the curve of each line, as SVG's ``path`` takes it."""
+        """Return the layout as JSON; each edge has its curve as the data of an SVG path."""
         boxes = [
-            {"step": step, "operation": self.operations[step], "x": place.x, "y": place.y}
-            for step, place in self.boxes.items()
+            {"step": step, "operation": self.operations[step], "x": point.x, "y": point.y}
+            for step, point in self.boxes.items()
         ]
-        lines = [{"from": one, "to": two, "path": _curve(self.boxes[one], self.boxes[two])} for one, two in self.lines]
+        lines = [
+            {"from": source, "to": target, "path": _edge_path(self.boxes[source], self.boxes[target])}
+            for source, target in self.edges
+        ]
         return {
             "name": self.name,
             "width": self.width,
@@ -92,26 +113,32 @@ class Drawing:
         }
 
 
-def drawing_of(graph: Graph) -> Drawing:
-    """Where everything of a graph lies in a picture of it."""
-    places = _places(graph)
-    width = max(place.x for place in places.values()) + _WIDTH + _EDGE
-    height = max(place.y for place in places.values()) + _HEIGHT + _GAP_Y
-    lines = tuple((name, step.name) for step in graph for name in _sources(step))
-    return Drawing(graph.name, width, height, places, {step.name: _short(step.operation) for step in graph}, lines)
+def layout_graph(graph: Graph) -> GraphLayout:
+    """Compute the layout of a graph."""
+    boxes = _layout_boxes(graph)
+    width = max(point.x for point in boxes.values()) + _WIDTH + _MARGIN
+    height = max(point.y for point in boxes.values()) + _HEIGHT + _GAP_Y
+    edges = tuple((name, step.name) for step in graph for name in _sources(step))
+    operations = {step.name: _short_operation(step.operation) for step in graph}
+    return GraphLayout(graph.name, width, height, boxes, operations, edges)
 
 
-def as_svg(graph: Graph, plan: Plan | None = None) -> str:
-    """A picture from left to right, in the colours of the viewer's system, light or dark."""
-    drawing = drawing_of(graph)
-    places = drawing.boxes
+def to_svg(graph: Graph, plan: Plan | None = None) -> str:
+    """Render an SVG picture in the light or dark colours of the viewer's system.
+
+    Args:
+        graph: the pipeline.
+        plan: colours the steps by their action.
+    """
+    layout = layout_graph(graph)
     actions = {} if plan is None else {step.step: step.action for step in plan.steps}
-    parts = [_edge(places[one], places[two]) for one, two in drawing.lines]
-    parts += [_box(step, places[step.name], actions.get(step.name)) for step in graph]
+    parts = [_edge_svg(layout.boxes[source], layout.boxes[target]) for source, target in layout.edges]
+    parts += [_box_svg(step, layout.boxes[step.name], actions.get(step.name)) for step in graph]
+    # Markup.format escapes the names.
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}" '
         'role="img" aria-label="{name}"><style>{style}</style>{parts}</svg>\n'
-    ).format(w=drawing.width, h=drawing.height, name=graph.name, style=_STYLE, parts=Markup("").join(parts))
+    ).format(w=layout.width, h=layout.height, name=graph.name, style=_STYLE, parts=Markup("").join(parts))
 
 
 _STYLE = Markup(
@@ -123,61 +150,66 @@ _STYLE = Markup(
 )
 
 
-def _places(graph: Graph) -> dict[str, Place]:
-    """Each step in a column after those it needs; in a column in the order of the file."""
+def _layout_boxes(graph: Graph) -> dict[str, Point]:
+    """Place each step in a column to the right of its sources; within a column steps keep the order of the file."""
     columns: dict[str, int] = {}
     for step in graph:
         columns[step.name] = max((columns[name] + 1 for name in _sources(step)), default=0)
-    filled: dict[int, int] = {}
-    places = {}
+    row_counts: dict[int, int] = {}
+    boxes = {}
     for step in graph:
         column = columns[step.name]
-        row = filled.get(column, 0)
-        filled[column] = row + 1
-        places[step.name] = Place(_EDGE + column * (_WIDTH + _GAP_X), _EDGE + row * (_HEIGHT + _GAP_Y))
-    return places
+        row = row_counts.get(column, 0)
+        row_counts[column] = row + 1
+        boxes[step.name] = Point(_MARGIN + column * (_WIDTH + _GAP_X), _MARGIN + row * (_HEIGHT + _GAP_Y))
+    return boxes
 
 
-def _curve(one: Place, two: Place) -> str:
-    """A line from box to box; one that passes over columns goes below their boxes."""
-    x1, y1, x2, y2 = one.x + _WIDTH, one.y + _HEIGHT / 2, two.x, two.y + _HEIGHT / 2
-    passes = x2 - x1 > _GAP_X + 1
-    bend = _GAP_X if passes else _GAP_X / 2
-    down = (_HEIGHT + _GAP_Y) * 2 / 3 if passes and y1 == y2 else 0
+def _edge_path(source: Point, target: Point) -> str:
+    """Return the path data of an edge; one that spans columns passes below the boxes between."""
+    x1 = source.x + _WIDTH
+    y1 = source.y + _HEIGHT / 2
+    x2 = target.x
+    y2 = target.y + _HEIGHT / 2
+    spans_columns = x2 - x1 > _GAP_X + 1
+    bend = _GAP_X if spans_columns else _GAP_X / 2
+    down = (_HEIGHT + _GAP_Y) * 2 / 3 if spans_columns and y1 == y2 else 0
     points = x1, y1, x1 + bend, y1 + down, x2 - bend, y2 + down, x2 - 3, y2
     return "M{:.0f} {:.0f}C{:.0f} {:.0f} {:.0f} {:.0f} {:.0f} {:.0f}".format(*points)
 
 
-def _edge(one: Place, two: Place) -> Markup:
-    """The line, and the tip at its end."""
-    tip = two.x, two.y + _HEIGHT / 2
-    return Markup('<path d="{}"/><path class="tip" d="M{:.0f} {:.0f}l-7 -4v8z"/>').format(_curve(one, two), *tip)
+def _edge_svg(source: Point, target: Point) -> Markup:
+    """Return an edge with its arrow head."""
+    tip = target.x, target.y + _HEIGHT / 2
+    return Markup('<path d="{}"/><path class="tip" d="M{:.0f} {:.0f}l-7 -4v8z"/>').format(
+        _edge_path(source, target), *tip
+    )
 
 
-def _box(step: Step, place: Place, action: Action | None) -> Markup:
+def _box_svg(step: Step, point: Point, action: StepAction | None) -> Markup:
     return Markup(
         '<g class="{}"><rect x="{:.0f}" y="{:.0f}" width="{}" height="{}" rx="8"/>'
         '<text x="{:.0f}" y="{:.0f}">{}</text><text class="o" x="{:.0f}" y="{:.0f}">{}</text></g>'
     ).format(
         action or "",
-        place.x,
-        place.y,
+        point.x,
+        point.y,
         _WIDTH,
         _HEIGHT,
-        place.x + 12,
-        place.y + 22,
-        _cut(step.name),
-        place.x + 12,
-        place.y + 40,
-        _cut(_short(step.operation)),
+        point.x + 12,
+        point.y + 22,
+        _truncate(step.name),
+        point.x + 12,
+        point.y + 40,
+        _truncate(_short_operation(step.operation)),
     )
 
 
-def _short(operation: str) -> str:
-    """An operation without the folder of its file."""
+def _short_operation(operation: str) -> str:
+    """Return the operation without the folder of its file."""
     path, colon, name = operation.rpartition(":")
     return f"{path.rpartition('/')[2]}{colon}{name}"
 
 
-def _cut(text: str, most: int = 24) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _truncate(text: str, max_length: int = 24) -> str:
+    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"

@@ -1,4 +1,4 @@
-"""The gate: who asks, whether they may, and what is noted of it; every route lies behind it."""
+"""Authentication, authorization, CSRF protection, audit log entries and cookies."""
 
 from __future__ import annotations
 
@@ -7,160 +7,174 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 
-from saccade.core.errors import NotAllowedError, NotFoundError, NotSignedInError
-from saccade.server.dependencies.version_cache import Sites
-from saccade.server.middleware.idempotency import begin_once
-from saccade.server.permissions import API, NEEDED, ROUTES, SAFE, Action
-from saccade.store.auth.service import Caller
-from saccade.store.auth.sso import TIME
-from saccade.store.auth.users import People
+from saccade.core.errors import AuthenticationError, NotFoundError, PermissionDeniedError
+from saccade.server.dependencies.version_cache import ProjectRegistry
+from saccade.server.middleware.idempotency import begin_idempotent
+from saccade.server.middleware.project_prefix import PROJECT_SCOPE_KEY
+from saccade.server.permissions import API, REQUIRED_ROLES, ROUTE_PERMISSIONS, SAFE_METHODS, Permission
+from saccade.store.auth.service import Principal
+from saccade.store.auth.sso import LOGIN_TIMEOUT
+from saccade.store.auth.users import UserStore
 from saccade.store.catalog.tables import DEFAULT_PROJECT
 from saccade.store.workspace import Workspace
 
-COOKIE = "saccade_session"
-BEGUN = "saccade_sign_in"
-"""The cookie of a browser that has begun a single sign-on."""
-GUARD = "X-Saccade-Guard"
-PROJECT = "saccade.project"
-"""Where the scope of a request names the project that is asked."""
-_FORTNIGHT = 14 * 24 * 3600
+SESSION_COOKIE = "saccade_session"
+LOGIN_COOKIE = "saccade_sign_in"
+"""Cookie of a pending single sign-on login."""
+CSRF_HEADER = "X-Saccade-Guard"
+_SESSION_SECONDS = 14 * 24 * 3600
 
 
-def workspace_of(request: Request) -> Workspace:
-    """The project that is asked."""
-    found: Workspace = request.state.served
-    return found
+def current_workspace(request: Request) -> Workspace:
+    """Return the workspace, scoped to the requested project."""
+    workspace: Workspace = request.state.workspace
+    return workspace
 
 
-def address_of(request: Request) -> str:
+def requested_project(request: Request) -> str:
+    """Return the name of the requested project."""
+    return str(request.scope.get(PROJECT_SCOPE_KEY, DEFAULT_PROJECT))
+
+
+def client_address(request: Request) -> str:
+    """Return the IP address of the client, "" if unknown."""
     return request.client.host if request.client is not None else ""
 
 
-def pass_gate(request: Request) -> None:
-    """Let a request pass, or raise.
+def authorize(request: Request) -> None:
+    """Authenticate a request and check its permission. Every route depends on this.
+
+    Sets ``workspace``, ``versions`` and ``principal`` of ``request.state``. Writes and refusals go to the audit log.
 
     Raises:
-        NotSignedInError: nobody is signed in, and the route is not for everybody.
-        NotFoundError: there is no such project, or whoever asks is not in it.
-        NotAllowedError: the role is too small; or a browser sent it for another site.
-        AnsweredError, ConflictError: it has the name of a request that was made before.
+        AuthenticationError: The route needs authentication, and there is no valid session or token.
+        NotFoundError: The project does not exist, or the caller is not a member.
+        PermissionDeniedError: The role is insufficient, or the request is cross-site.
+        ReplayedResponseError: The request was done before with the same idempotency key.
+        ConflictError: The idempotency key cannot be replayed.
     """
     route = f"{request.method} {request.scope['route'].path}"
-    action = ROUTES.get(route)
-    if action is None:
-        raise NotAllowedError(f"Nobody may call {route}.")
-    project = str(request.scope.get(PROJECT, DEFAULT_PROJECT))
-    sites: Sites = request.app.state.sites
-    site = sites.of(project)
-    # Whoever is not in a project learns as little of it as of one that is not there.
-    request.state.served, request.state.opened = site or (sites.workspace, None)
-    caller = _caller(request)
-    request.state.caller = caller
-    changes = request.method not in SAFE
-    if changes:
-        _refuse_other_sites(request)
-    if action is Action.PUBLIC:
+    permission = ROUTE_PERMISSIONS.get(route)
+    if permission is None:
+        raise PermissionDeniedError(f"The route {route} has no permission assigned.")
+    project_name = requested_project(request)
+    registry: ProjectRegistry = request.app.state.projects
+    project = registry.get(project_name)
+    # The response for a missing project must equal the one for a project that the caller is not a member of.
+    request.state.workspace = registry.workspace if project is None else project.workspace
+    request.state.versions = None if project is None else project.versions
+    principal = _authenticate(request)
+    request.state.principal = principal
+    is_write = request.method not in SAFE_METHODS
+    if is_write:
+        _check_origin(request)
+    if permission is Permission.PUBLIC:
         return
-    if caller is None:
-        raise NotSignedInError("You are not signed in.", hint="Sign in, or send a token.")
-    if changes and not _has_guard(request, caller):
-        raise NotAllowedError(f"The header {GUARD} is missing or wrong.", hint="GET /session says what it is to be.")
-    if action is Action.ONESELF:
+    if principal is None:
+        raise AuthenticationError("You are not signed in.", hint="Sign in, or send a token.")
+    if is_write:
+        _check_csrf(request, principal)
+    if permission is Permission.AUTHENTICATED:
         return
-    if site is None or caller.role is None:
-        raise NotFoundError(f"There is no project '{project[:100]}' that you are in.")
-    is_allowed = caller.role.covers(NEEDED[action])
-    if changes and is_allowed:
-        begin_once(request, site[0].requests, caller, route)
-    if changes or not is_allowed:
-        note(request, route if is_allowed else f"refused {route}", request.url.path)
+    if project is None or principal.role is None:
+        raise NotFoundError(f"There is no project '{project_name[:100]}' that you are a member of.")
+    is_allowed = principal.role.covers(REQUIRED_ROLES[permission])
+    if is_write and is_allowed:
+        begin_idempotent(request, project.workspace.idempotency, principal, route)
+    if is_write or not is_allowed:
+        audit(request, route if is_allowed else f"refused {route}", request.url.path)
     if not is_allowed:
-        raise NotAllowedError(f"A {caller.role} may not do this.", hint=f"It takes a {NEEDED[action]}.")
+        raise PermissionDeniedError(
+            f"The role '{principal.role}' does not permit this.", hint=f"It requires '{REQUIRED_ROLES[permission]}'."
+        )
 
 
-def _has_guard(request: Request, caller: Caller) -> bool:
-    """Whether a request of a session brings along what only its own pages know; one with a token needs nothing.
+def _check_csrf(request: Request, principal: Principal) -> None:
+    """Check the CSRF token of a session. Requests with an API token need none.
 
-    Another site can make a browser send the cookie, but can neither read this value nor set a header.
+    Another site can make a browser send the session cookie, but it can neither read the CSRF token nor set a header.
     """
-    given = request.headers.get(GUARD, "").encode()
-    return caller.guard is None or hmac.compare_digest(given, caller.guard.encode())
+    header = request.headers.get(CSRF_HEADER, "").encode()
+    if principal.guard is not None and not hmac.compare_digest(header, principal.guard.encode()):
+        raise PermissionDeniedError(
+            f"The header {CSRF_HEADER} is missing or wrong.", hint="Send the value of 'guard' from GET /session."
+        )
 
 
-def _caller(request: Request) -> Caller | None:
-    people: People = workspace_of(request).people
-    kind, _, secret = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() == "bearer":
-        return people.token(secret.strip())
-    cookie = request.cookies.get(COOKIE)
-    return people.session(cookie) if cookie else None
+def _authenticate(request: Request) -> Principal | None:
+    users: UserStore = current_workspace(request).users
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return users.authenticate_token(secret.strip())
+    cookie = request.cookies.get(SESSION_COOKIE)
+    return users.authenticate_session(cookie) if cookie else None
 
 
-def _refuse_other_sites(request: Request) -> None:
-    """Refuse what a page of another site makes a browser send; programs send no Origin."""
+def _check_origin(request: Request) -> None:
+    """Refuse cross-site requests from browsers. Other clients send neither header."""
     origin = request.headers.get("Origin")
     if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
-        raise NotAllowedError("This comes from another site.")
+        raise PermissionDeniedError("Cross-site request refused.")
     if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
-        raise NotAllowedError("This comes from another site.")
+        raise PermissionDeniedError("Cross-site request refused.")
 
 
-def note(request: Request, action: str, subject: str) -> None:
-    """Add to the log what somebody does."""
-    caller: Caller | None = request.state.caller
-    person = None if caller is None else caller.person.id
-    workspace_of(request).people.note(person, action, subject, address_of(request))
+def audit(request: Request, action: str, subject: str) -> None:
+    """Add an entry to the audit log of the requested project."""
+    principal: Principal | None = request.state.principal
+    user_id = None if principal is None else principal.person.id
+    current_workspace(request).users.record_audit(user_id, action, subject, client_address(request))
 
 
-def origin_of(request: Request) -> str:
-    """Where links begin that lead to this server."""
+def public_origin(request: Request) -> str:
+    """Return the origin for links to this server: the configured one, or that of the request."""
     return str(request.app.state.origin or str(request.base_url).rstrip("/"))
 
 
-def remember(response: Response, request: Request, secret: str) -> None:
-    """Give a browser the cookie of a session; no script can read it, no other site have it sent along."""
-    _give(response, request, COOKIE, secret, _FORTNIGHT, "/")
+def set_session_cookie(response: Response, request: Request, secret: str) -> None:
+    """Set the session cookie; scripts cannot read it, and other sites cannot send it with writes."""
+    _set_cookie(response, request, SESSION_COOKIE, secret, _SESSION_SECONDS, "/")
 
 
-def remember_begun(response: Response, request: Request, secret: str) -> None:
-    """Give a browser the cookie of a sign-in that is not finished; the provider's way back brings it along."""
-    _give(response, request, BEGUN, secret, round(TIME.total_seconds()), f"{API}/")
+def set_login_cookie(response: Response, request: Request, secret: str) -> None:
+    """Set the cookie of a pending single sign-on login; the browser returns it with the provider's redirect."""
+    _set_cookie(response, request, LOGIN_COOKIE, secret, round(LOGIN_TIMEOUT.total_seconds()), f"{API}/")
 
 
-def _give(response: Response, request: Request, name: str, secret: str, seconds: int, path: str) -> None:
-    is_secure = "https" in (request.url.scheme, origin_of(request).partition("://")[0])
-    response.set_cookie(name, secret, max_age=seconds, httponly=True, samesite="lax", secure=is_secure, path=path)
+def _set_cookie(response: Response, request: Request, name: str, secret: str, max_age_s: int, path: str) -> None:
+    is_secure = "https" in (request.url.scheme, public_origin(request).partition("://")[0])
+    response.set_cookie(name, secret, max_age=max_age_s, httponly=True, samesite="lax", secure=is_secure, path=path)
 
 
-def begun_in(request: Request) -> str | None:
-    """What the cookie of a sign-in that is not finished holds."""
-    return request.cookies.get(BEGUN)
+def login_cookie(request: Request) -> str | None:
+    """Return the secret of a pending single sign-on login."""
+    return request.cookies.get(LOGIN_COOKIE)
 
 
-def forget(response: Response) -> None:
-    """Take the cookie of a session away."""
-    response.delete_cookie(COOKIE, path="/")
+def clear_session_cookie(response: Response) -> None:
+    """Delete the session cookie."""
+    response.delete_cookie(SESSION_COOKIE, path="/")
 
 
-def forget_begun(response: Response) -> None:
-    """Take the cookie of a sign-in away."""
-    response.delete_cookie(BEGUN, path=f"{API}/")
+def clear_login_cookie(response: Response) -> None:
+    """Delete the cookie of a pending single sign-on login."""
+    response.delete_cookie(LOGIN_COOKIE, path=f"{API}/")
 
 
-def end_earlier(request: Request) -> None:
-    """End the session that a browser had until now."""
-    earlier = request.cookies.get(COOKIE)
-    if earlier:
-        workspace_of(request).people.sign_out(earlier)
+def end_previous_session(request: Request) -> None:
+    """End the session that the request's cookie belongs to, if any."""
+    secret = request.cookies.get(SESSION_COOKIE)
+    if secret:
+        current_workspace(request).users.sign_out(secret)
 
 
-def _signed_in(request: Request) -> Caller:
-    caller: Caller | None = request.state.caller
-    if caller is None:
-        raise NotSignedInError("You are not signed in.")
-    return caller
+def _current_user(request: Request) -> Principal:
+    principal: Principal | None = request.state.principal
+    if principal is None:
+        raise AuthenticationError("You are not signed in.")
+    return principal
 
 
-SignedIn = Annotated[Caller, Depends(_signed_in)]
-Served = Annotated[Workspace, Depends(workspace_of)]
-Gate: Any = Depends(pass_gate)
+CurrentUser = Annotated[Principal, Depends(_current_user)]
+CurrentWorkspace = Annotated[Workspace, Depends(current_workspace)]
+Authorize: Any = Depends(authorize)

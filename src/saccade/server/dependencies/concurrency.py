@@ -1,7 +1,7 @@
-"""Reading by turns: what keeps the interpreter busy is done by a few threads at a time.
+"""Concurrency limit for CPU-bound routes.
 
-The interpreter does one thing at a time. Forty threads that read pages at once take it from one another and from the
-loop that answers: each then takes as long as all of them, where by turns the first is answered at once.
+Python runs one thread at a time. Forty threads that read pages at once compete with each other and with the event
+loop, and each takes as long as all of them together. With a limit the first response is sent at once.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
 from anyio.to_thread import run_sync
 
-AT_ONCE = 4
-Given = ParamSpec("Given")
-Answer = TypeVar("Answer")
-_of_loop: RunVar[CapacityLimiter] = RunVar("saccade.turns")
+MAX_CONCURRENT_READS = 4
+P = ParamSpec("P")
+R = TypeVar("R")
+# A limiter belongs to an event loop, so there is one for each loop.
+_limiter: RunVar[CapacityLimiter] = RunVar("saccade.read_limiter")
 
 
-def in_turn(act: Callable[Given, Answer]) -> Callable[Given, Coroutine[Any, Any, Answer]]:
-    """A route that waits for its turn, so that never more than ``AT_ONCE`` of these read at once."""
+def limit_concurrency(route: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Run a route in a worker thread; at most :data:`MAX_CONCURRENT_READS` decorated routes run at once."""
 
-    @wraps(act)
-    async def acting(*given: Given.args, **named: Given.kwargs) -> Answer:
-        limiter = _of_loop.get(None)
+    @wraps(route)
+    async def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+        limiter = _limiter.get(None)
         if limiter is None:
-            limiter = CapacityLimiter(AT_ONCE)
-            _of_loop.set(limiter)
-        return await run_sync(partial(act, *given, **named), limiter=limiter)
+            limiter = CapacityLimiter(MAX_CONCURRENT_READS)
+            _limiter.set(limiter)
+        return await run_sync(partial(route, *args, **kwargs), limiter=limiter)
 
-    return acting
+    return limited

@@ -1,4 +1,4 @@
-"""How often an address of the network may try what it may fail at."""
+"""Rate limit by client address for attempts to authenticate."""
 
 from __future__ import annotations
 
@@ -6,34 +6,40 @@ import threading
 import time
 from collections import OrderedDict
 
-from saccade.core.errors import TooManyError
+from saccade.core.errors import RateLimitedError
 
-_MOST, _WITHIN = 30, 600.0
-_REMEMBERED = 10_000
+_MAX_ATTEMPTS = 30
+_WINDOW_S = 600.0
+_MAX_ADDRESSES = 10_000
+"""The least recently seen addresses are dropped beyond this number, to bound the memory."""
 
 
-class Tries:
-    """Counts tries by address; those of the last ten minutes."""
+class RateLimiter:
+    """Sliding-window counter of attempts: at most 30 in ten minutes from one address."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._times: OrderedDict[str, list[float]] = OrderedDict()
+        self._attempts: OrderedDict[str, list[float]] = OrderedDict()
 
-    def begin(self, address: str) -> None:
-        """Count a try; TooManyError where there were too many."""
+    def record_attempt(self, address: str) -> None:
+        """Count an attempt.
+
+        Raises:
+            RateLimitedError: Too many attempts; it says when the next one is allowed.
+        """
         with self._lock:
             now = time.monotonic()
-            times = [one for one in self._times.pop(address, []) if now - one < _WITHIN]
-            if len(times) >= _MOST:
-                self._times[address] = times
-                wait = max(1, round(_WITHIN - (now - times[0])))
-                raise TooManyError("There were too many tries from there.", seconds=wait)
-            self._times[address] = [*times, now]
-            while len(self._times) > _REMEMBERED:
-                self._times.popitem(last=False)
+            times = [attempt for attempt in self._attempts.pop(address, []) if now - attempt < _WINDOW_S]
+            if len(times) >= _MAX_ATTEMPTS:
+                self._attempts[address] = times
+                wait_s = max(1, round(_WINDOW_S - (now - times[0])))
+                raise RateLimitedError("Too many attempts from this address.", seconds=wait_s)
+            self._attempts[address] = [*times, now]
+            while len(self._attempts) > _MAX_ADDRESSES:
+                self._attempts.popitem(last=False)
 
-    def forget(self, address: str) -> None:
-        """A try that did not fail is none."""
+    def remove_attempt(self, address: str) -> None:
+        """Remove the last attempt, after a success: only failures count."""
         with self._lock:
-            if self._times.get(address):
-                self._times[address].pop()
+            if self._attempts.get(address):
+                self._attempts[address].pop()

@@ -1,4 +1,7 @@
-"""Versions that are open, and what queries found in them: both never change, and are kept for the next request."""
+"""Cache of open dataset versions and query results, and conditional requests (ETag, If-None-Match, If-Match).
+
+Versions are immutable, so cached versions and query results never become stale.
+"""
 
 from __future__ import annotations
 
@@ -6,46 +9,48 @@ import threading
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from fastapi import Depends, Header, Request
 
 from saccade import __version__
-from saccade.core.errors import InvalidValueError, MovedError, NotFoundError, SaccadeError
-from saccade.server.schemas.encoding import plain_item
+from saccade.core.errors import InvalidValueError, NotFoundError, SaccadeError, StaleVersionError
+from saccade.server.schemas.encoding import item_to_jsonable
 from saccade.store.catalog.names import MAIN
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
 Rows = npt.NDArray[np.int64]
-_VERSIONS, _QUERIES = 16, 64
-_LOOKED_AT, _PAGE = 2_000_000, 100
-"""Of a version of so many items so many are looked at before anybody asks: that takes less than a tenth of a second."""
+_MAX_VERSIONS = 16
+_MAX_QUERIES = 64
+_WARM_UP_MAX_ITEMS = 2_000_000
+_WARM_UP_PAGE = 100
+"""Size of the page that is read in advance, from a version of at most ``_WARM_UP_MAX_ITEMS`` items: under 0.1 s."""
 
 
-class Opened:
-    """The versions of a workspace that were asked for lately; used by several threads."""
+class VersionCache:
+    """LRU caches of the open versions of a project and of the rows that queries select in them. Thread-safe."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._lock = threading.Lock()
         self._versions: OrderedDict[tuple[str, str], DatasetVersion] = OrderedDict()
-        self._found: OrderedDict[tuple[str, str, str | None, str | None, bool], Rows] = OrderedDict()
+        self._query_rows: OrderedDict[tuple[str, str, str | None, str | None, bool], Rows] = OrderedDict()
 
-    def version(self, ref: str) -> DatasetVersion:
-        """A version; the same object for the same version."""
-        opened = self._workspace.datasets.open(ref)
-        identity = opened.ref, opened.snapshot.table_id + opened.snapshot.version
+    def get(self, ref: str) -> DatasetVersion:
+        """Open a version; the same object for the same version."""
+        version = self._workspace.datasets.open(ref)
+        key = version.ref, version.snapshot.table_id + version.snapshot.version
         with self._lock:
-            kept = self._versions.setdefault(identity, opened)
-            self._versions.move_to_end(identity)
-            while len(self._versions) > _VERSIONS:
+            version = self._versions.setdefault(key, version)
+            self._versions.move_to_end(key)
+            while len(self._versions) > _MAX_VERSIONS:
                 self._versions.popitem(last=False)
-        return kept
+        return version
 
-    def rows(
+    def select_rows(
         self,
         version: DatasetVersion,
         where: str | None,
@@ -54,127 +59,149 @@ class Opened:
         start: int,
         limit: int,
     ) -> tuple[Rows, int]:
-        """The places in the version of some of the items for which a query holds, and how many there are in all.
+        """Select a page of the rows that match a query.
 
-        They are in the order of the version or of an expression, the other way round where ``descending``.
+        Args:
+            version: The version to query.
+            where: The query; all rows if None.
+            order: Expression to sort by; the order of the version if None.
+            descending: Reverse the order.
+            start: Index of the first row of the page among the matching rows.
+            limit: Maximum number of rows of the page.
+
+        Returns:
+            The row positions of the page, and the total number of matching rows.
         """
         if where is None and order is None:
             total = len(version)
-            places = np.arange(min(start, total), min(start + limit, total))
-            return (total - 1 - places if descending else places), total
-        found = self._found_in(version, where, order, descending)
-        return found[start : start + limit], len(found)
+            positions = np.arange(min(start, total), min(start + limit, total))
+            return (total - 1 - positions if descending else positions), total
+        rows = self._select_all(version, where, order, descending)
+        return rows[start : start + limit], len(rows)
 
-    def _found_in(self, version: DatasetVersion, where: str | None, order: str | None, descending: bool) -> Rows:
-        identity = version.snapshot.table_id, version.snapshot.version, where, order, descending
+    def _select_all(self, version: DatasetVersion, where: str | None, order: str | None, descending: bool) -> Rows:
+        key = version.snapshot.table_id, version.snapshot.version, where, order, descending
         with self._lock:
-            if identity in self._found:
-                self._found.move_to_end(identity)
-                return self._found[identity]
-        rows = version.places_where(where, order, descending=descending)
+            if key in self._query_rows:
+                self._query_rows.move_to_end(key)
+                return self._query_rows[key]
+        rows = version.positions_where(where, order, descending=descending)
         with self._lock:
-            self._found[identity] = rows
-            while len(self._found) > _QUERIES:
-                self._found.popitem(last=False)
+            self._query_rows[key] = rows
+            while len(self._query_rows) > _MAX_QUERIES:
+                self._query_rows.popitem(last=False)
         return rows
 
 
-class Sites:
-    """The projects of a workspace that were asked for, each with what is open of it."""
+class OpenProject(NamedTuple):
+    """A workspace scoped to one project, with its cache of open versions."""
+
+    workspace: Workspace
+    versions: VersionCache
+
+
+class ProjectRegistry:
+    """The projects that were requested so far."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self._lock = threading.Lock()
-        self._found: dict[str, tuple[Workspace, Opened]] = {}
+        self._projects: dict[str, OpenProject] = {}
 
-    def of(self, project: str) -> tuple[Workspace, Opened] | None:
-        """A project, None where there is none of that name."""
+    def get(self, name: str) -> OpenProject | None:
+        """Return a project, or None if it does not exist."""
         with self._lock:
-            if project not in self._found:
+            if name not in self._projects:
                 try:
-                    seen = self.workspace.in_project(project)
+                    workspace = self.workspace.scoped_to_project(name)
                 except NotFoundError:
                     return None
-                self._found[project] = seen, Opened(seen)
-            return self._found[project]
+                self._projects[name] = OpenProject(workspace, VersionCache(workspace))
+            return self._projects[name]
 
-    def look_ahead(self) -> None:
-        """Open the version that was made last, which is what somebody looks at first; whatever is wrong can wait."""
+    def warm_up(self) -> None:
+        """Read the first page of the most recent version, which users usually open first. Errors are ignored."""
         with suppress(SaccadeError, OSError):
-            if (last := self.workspace.projects.last_version()) is None or (seen := self.of(last[0])) is None:
+            if (latest := self.workspace.projects.latest_version()) is None or (project := self.get(latest[0])) is None:
                 return
-            version = seen[1].version(last[1])
-            if len(version) <= _LOOKED_AT:
-                list(map(plain_item, version.rows(np.arange(min(_PAGE, len(version))))))
+            version = project.versions.get(latest[1])
+            if len(version) <= _WARM_UP_MAX_ITEMS:
+                for item in version.items_at(np.arange(min(_WARM_UP_PAGE, len(version)))):
+                    item_to_jsonable(item)
 
 
-class UnchangedError(Exception):
-    """What is asked for is what whoever asks has already."""
+class NotModifiedError(Exception):
+    """The client has the current response already (304)."""
 
 
-def version_asked(request: Request, ref: str) -> DatasetVersion:
-    """The version that a request is about, for answers that depend on it and on the address alone.
+def version_cache(request: Request) -> VersionCache:
+    """Return the version cache of the requested project."""
+    versions: VersionCache = request.state.versions
+    return versions
 
-    They get its tag; a request that has an answer with that tag already gets none.
+
+def get_version_conditional(request: Request, ref: str) -> DatasetVersion:
+    """Open the version of a request whose response depends on the version and the URL alone, and set its ETag.
+
+    Raises:
+        NotModifiedError: ``If-None-Match`` contains the ETag.
     """
-    version = opened_of(request).version(ref)
-    request.state.etag = tag_of(version)
-    known = (one.strip().removeprefix("W/") for one in request.headers.get("If-None-Match", "").split(","))
-    if request.state.etag in known:
-        raise UnchangedError
+    version = version_cache(request).get(ref)
+    request.state.etag = etag_of(version)
+    client_tags = (tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(","))
+    if request.state.etag in client_tags:
+        raise NotModifiedError
     return version
 
 
-def tag_of(version: DatasetVersion) -> str:
-    """The entity tag of what is answered of a version: of its content, its number, and the program that says it."""
+def etag_of(version: DatasetVersion) -> str:
+    """Return the entity tag of responses on a version: its content, its number and the version of Saccade."""
     return f'"{version.snapshot.table_id}.{version.snapshot.version}.{version.number}.{__version__}"'
 
 
-def to_follow(request: Request, name: str, branch: str, if_match: str | None) -> int | None:
-    """The number of the version that a change of a branch is to follow; None where the request asks for none.
+def check_if_match(request: Request, name: str, branch: str, if_match: str | None) -> int | None:
+    """Check the ``If-Match`` header of a write to a branch.
 
-    MovedError where the branch ends at none of those whose tags the request names.
+    Returns:
+        The number of the branch's head, which the write must follow; None if the client accepts any head.
+
+    Raises:
+        StaleVersionError: The header names none of the tags of the branch's head.
     """
     if if_match is None or if_match.strip() == "*":
         return None
-    head = opened_of(request).version(f"{name}@{branch}")
-    if tag_of(head) not in (one.strip() for one in if_match.split(",")):
-        raise MovedError(
-            f"'{name}@{branch}' is no longer what you looked at: it is version {head.number} by now.",
-            hint="Nothing was changed. Look at what is there now, and then try again.",
+    head = version_cache(request).get(f"{name}@{branch}")
+    if etag_of(head) not in (tag.strip() for tag in if_match.split(",")):
+        raise StaleVersionError(
+            f"'{name}@{branch}' has changed: its head is now version {head.number}.",
+            hint="Nothing was written. Reload, then try again.",
         )
     return head.number
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """The branch of a dataset that is to be changed, and the version that the change is to follow, None for any."""
+class BranchTarget:
+    """The branch that a write goes to, and the version that its head must be (None for any)."""
 
     name: str
     branch: str
-    follows: int | None
+    expected_version: int | None
 
 
 IfMatch = Annotated[
     str | None,
-    Header(max_length=1000, description="The ETag of the version that one looked at; 412 where there is a newer one."),
+    Header(max_length=1000, description="ETag of the version that the write is based on; 412 if there is a newer one."),
 ]
 
 
-def _target(ref: str, request: Request, if_match: IfMatch = None) -> Target:
+def _branch_target(ref: str, request: Request, if_match: IfMatch = None) -> BranchTarget:
     name, at, branch = ref.partition("@")
-    seen: Workspace = request.state.served
-    if at and branch not in seen.datasets.branches(name):
+    workspace: Workspace = request.state.workspace
+    if at and branch not in workspace.datasets.branches(name):
         raise InvalidValueError(
-            "Only the latest version of a branch can be followed by a new one.", hint="Name it as NAME or NAME@BRANCH."
+            f"'{ref}' is not a branch; only the head of a branch can be changed.", hint="Use NAME or NAME@BRANCH."
         )
-    return Target(name, branch or MAIN, to_follow(request, name, branch or MAIN, if_match))
+    return BranchTarget(name, branch or MAIN, check_if_match(request, name, branch or MAIN, if_match))
 
 
-Changed = Annotated[Target, Depends(_target)]
-
-
-def opened_of(request: Request) -> Opened:
-    """The versions that are kept open of the project that is asked."""
-    found: Opened = request.state.opened
-    return found
+BranchTargetDep = Annotated[BranchTarget, Depends(_branch_target)]

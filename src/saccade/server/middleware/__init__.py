@@ -1,1 +1,1 @@
-"""ASGI middleware: idempotency keys."""
+"""ASGI middleware: project prefix, request limits and headers, idempotency keys."""

@@ -1,4 +1,8 @@
-"""A request with an ``Idempotency-Key`` is done once, however often it is sent: as after an answer that got lost."""
+"""Idempotency keys: a write with an ``Idempotency-Key`` header is done once, even if the client sends it again.
+
+The middleware reads the key and buffers the response; :func:`begin_idempotent` reserves the key once the request is
+authorized; the response is stored before the client receives it.
+"""
 
 from __future__ import annotations
 
@@ -16,167 +20,184 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from saccade.core.digest import digest_bytes
 from saccade.core.errors import InvalidValueError, SaccadeError
-from saccade.server.permissions import FILES, NEEDED, OWN_WAY_OF_ONCE, ROUTES, SAFE, TELLS_SECRET
-from saccade.store.auth.service import Caller
-from saccade.store.jobs.idempotency import Answered, Requests
+from saccade.server.permissions import (
+    IDEMPOTENT_BY_ROUTE,
+    REQUIRED_ROLES,
+    ROUTE_PERMISSIONS,
+    SAFE_METHODS,
+    SECRET_RESPONSES,
+    UPLOAD_PATHS,
+)
+from saccade.store.auth.service import Principal
+from saccade.store.jobs.idempotency import IdempotencyStore, StoredResponse
 
-HEADER = "Idempotency-Key"
-LONGEST = 200
-REPLAYED = "Idempotency-Replayed"
-_MOST_TO_NOTE = 1000
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+MAX_KEY_LENGTH = 200
+REPLAYED_HEADER = "Idempotency-Replayed"
+_MAX_UNSAVED = 1000
 _log = logging.getLogger("saccade.server")
 
 
-class AnsweredError(Exception):
-    """What is asked for was done before."""
+class ReplayedResponseError(Exception):
+    """The request was done before; carries the stored response."""
 
-    def __init__(self, answered: Answered) -> None:
-        super().__init__(answered.status)
-        self.answered = answered
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request with a name, and a digest of what it asks for."""
-
-    name: str
-    what: str
+    def __init__(self, response: StoredResponse) -> None:
+        super().__init__(response.status)
+        self.response = response
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
-    """A request that is being done, and where is noted how it goes."""
+class _Fingerprint:
+    """Idempotency key and digest of a request."""
 
-    requests: Requests
-    person: str
-    name: str
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _InFlight:
+    """A request in progress whose key is reserved."""
+
+    store: IdempotencyStore
+    user_id: str
+    key: str
     is_secret: bool
 
-    def end(self, status: int, body: bytes, etag: str) -> None:
-        """What was refused has changed nothing, and may be tried again; all else is over."""
+    def complete(self, status: int, body: bytes, etag: str) -> None:
+        """Store the response, or release the key if the request was refused and so changed nothing."""
         if 400 <= status < 500 or status == 503:
-            self.requests.forget(self.person, self.name)
+            self.store.release(self.user_id, self.key)
         else:
-            answered = Answered(status, body.decode(), etag)
-            self.requests.end(self.person, self.name, answered, is_secret=self.is_secret)
+            response = StoredResponse(status, body.decode(), etag)
+            self.store.complete(self.user_id, self.key, response, is_secret=self.is_secret)
 
-    def lose(self) -> None:
-        self.requests.lose(self.person, self.name)
+    def mark_unknown(self) -> None:
+        """Record that the outcome is unknown."""
+        self.store.mark_unknown(self.user_id, self.key)
 
 
-def begin_once(request: Request, requests: Requests, caller: Caller, route: str) -> None:
-    """Go on with a request that whoever asks may make; AnsweredError where it was done, ConflictError where that is
-    not known."""
-    asked: _Asked | None = getattr(request.state, "asked", None)
-    if asked is None or route in OWN_WAY_OF_ONCE:
+def begin_idempotent(request: Request, store: IdempotencyStore, principal: Principal, route: str) -> None:
+    """Reserve the idempotency key of an authorized request; does nothing for a request without one.
+
+    Raises:
+        InvalidValueError: The key is empty or too long.
+        ReplayedResponseError: The request was done before.
+        ConflictError: The key belongs to another request, or the response is unknown or secret.
+    """
+    fingerprint: _Fingerprint | None = getattr(request.state, "fingerprint", None)
+    if fingerprint is None or route in IDEMPOTENT_BY_ROUTE:
         return
-    if not 1 <= len(asked.name) <= LONGEST:
-        raise InvalidValueError(f"An {HEADER} has 1 to {LONGEST} characters.")
-    answered = requests.begin(caller.person.id, asked.name, asked.what)
-    if answered is not None:
-        raise AnsweredError(answered)
-    request.state.begun = _Begun(requests, caller.person.id, asked.name, route in TELLS_SECRET)
+    if not 1 <= len(fingerprint.key) <= MAX_KEY_LENGTH:
+        raise InvalidValueError(f"The {IDEMPOTENCY_HEADER} must have 1 to {MAX_KEY_LENGTH} characters.")
+    response = store.begin(principal.person.id, fingerprint.key, fingerprint.digest)
+    if response is not None:
+        raise ReplayedResponseError(response)
+    request.state.in_flight = _InFlight(store, principal.person.id, fingerprint.key, route in SECRET_RESPONSES)
 
 
-async def answer_again(request: Request, error: Exception) -> Response:
-    """What was answered before."""
-    assert isinstance(error, AnsweredError)
-    answered = error.answered
-    request.state.etag = answered.etag or None
-    media = "application/json" if answered.body else None
-    return Response(answered.body, answered.status, {REPLAYED: "true"}, media)
+async def replay_response(request: Request, error: Exception) -> Response:
+    """Exception handler: send the stored response again."""
+    assert isinstance(error, ReplayedResponseError)
+    stored = error.response
+    request.state.etag = stored.etag or None
+    media_type = "application/json" if stored.body else None
+    return Response(stored.body, stored.status, {REPLAYED_HEADER: "true"}, media_type)
 
 
-def describe_once(described: dict[str, Any]) -> None:
-    """Add the header to the routes of OpenAPI's description that heed it."""
+def document_idempotency(openapi: dict[str, Any]) -> None:
+    """Add the header to all routes of an OpenAPI document that support it, in place."""
     header = {
-        "name": HEADER.lower(),
+        "name": IDEMPOTENCY_HEADER.lower(),
         "in": "header",
         "required": False,
-        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST},
-        "description": "A name for this request; sent again under it within a day, it is not done again.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
+        "description": "Unique key of this request. If it is sent again within a day, the stored response is returned.",
     }
-    for path, methods in described["paths"].items():
-        for method, facts in methods.items():
+    for path, operations in openapi["paths"].items():
+        for method, operation in operations.items():
             route = f"{method.upper()} {path}"
-            is_meant = method.upper() not in SAFE and not FILES.fullmatch(path)
-            if is_meant and route not in OWN_WAY_OF_ONCE and ROUTES[route] in NEEDED:
-                facts.setdefault("parameters", []).append(header)
+            is_supported = method.upper() not in SAFE_METHODS and not UPLOAD_PATHS.fullmatch(path)
+            if is_supported and route not in IDEMPOTENT_BY_ROUTE and ROUTE_PERMISSIONS[route] in REQUIRED_ROLES:
+                operation.setdefault("parameters", []).append(header)
 
 
-class Once:
-    """Gives requests with a name to :func:`begin_once`, and notes their answers before anybody hears them."""
+class IdempotencyMiddleware:
+    """Read idempotency keys, and store the responses of requests that have one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._to_note: deque[Callable[[], None]] = deque(maxlen=_MOST_TO_NOTE)
+        self._unsaved: deque[Callable[[], None]] = deque(maxlen=_MAX_UNSAVED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_meant = scope["type"] == "http" and scope["method"] not in SAFE and not FILES.fullmatch(scope["path"])
-        name = Headers(scope=scope).get(HEADER) if is_meant else None
-        if name is None:
+        is_supported = (
+            scope["type"] == "http"
+            and scope["method"] not in SAFE_METHODS
+            and not UPLOAD_PATHS.fullmatch(scope["path"])
+        )
+        key = Headers(scope=scope).get(IDEMPOTENCY_HEADER) if is_supported else None
+        if key is None:
             await self._app(scope, receive, send)
             return
-        body = await _whole(receive)
+        body = await _read_body(receive)
         if body is None:
             return
-        if self._to_note:
-            await run_sync(self._note_again)
+        if self._unsaved:
+            await run_sync(self._retry_saves)
         state = scope["state"]
-        state["asked"] = _Asked(
-            name, _digest(scope["method"].encode(), scope["path"].encode(), scope["query_string"], body)
-        )
-        said: list[Message] = []
+        digest = _digest(scope["method"].encode(), scope["path"].encode(), scope["query_string"], body)
+        state["fingerprint"] = _Fingerprint(key, digest)
+        messages: list[Message] = []
 
-        async def note(message: Message) -> None:
-            said.append(message)
+        async def buffer(message: Message) -> None:
+            messages.append(message)
 
         try:
-            await self._app(scope, _from(body, receive), note)
+            await self._app(scope, _replay_body(body, receive), buffer)
         except Exception:
-            if begun := state.get("begun"):
-                await run_sync(begun.lose)
+            if in_flight := state.get("in_flight"):
+                await run_sync(in_flight.mark_unknown)
             raise
-        if begun := state.get("begun"):
-            content = b"".join(message.get("body", b"") for message in said[1:])
-            await run_sync(self._note, partial(begun.end, said[0]["status"], content, state["etag"] or ""))
-        for message in said:
+        if in_flight := state.get("in_flight"):
+            content = b"".join(message.get("body", b"") for message in messages[1:])
+            await run_sync(self._save, partial(in_flight.complete, messages[0]["status"], content, state["etag"] or ""))
+        for message in messages:
             await send(message)
 
-    def _note(self, end: Callable[[], None]) -> None:
-        """Note an answer; it is given also where that cannot be now, as on a full disk, since what was done is done."""
+    def _save(self, complete: Callable[[], None]) -> None:
+        """Store a response. On an error, such as a full disk, it is retried later: the write itself is done."""
         try:
-            end()
+            complete()
         except (SaccadeError, OSError) as error:
-            _log.warning("The answer to a request could not be noted: %s", error)
-            self._to_note.append(end)
+            _log.warning("cannot store the response of an idempotent request: %s", error)
+            self._unsaved.append(complete)
 
-    def _note_again(self) -> None:
-        for _ in range(len(self._to_note)):
-            self._note(self._to_note.popleft())
+    def _retry_saves(self) -> None:
+        for _ in range(len(self._unsaved)):
+            self._save(self._unsaved.popleft())
 
 
 def _digest(*parts: bytes) -> str:
+    # With the length of each part, so that no two different requests concatenate to the same bytes.
     return digest_bytes(b"".join(b"%d:%b" % (len(part), part) for part in parts))
 
 
-async def _whole(receive: Receive) -> bytes | None:
-    """The body of a request; None where whoever sends it is gone."""
-    parts = []
+async def _read_body(receive: Receive) -> bytes | None:
+    """Read the request body; None if the client disconnects."""
+    chunks = []
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        parts.append(message.get("body", b""))
+        chunks.append(message.get("body", b""))
         if not message.get("more_body", False):
-            return b"".join(parts)
+            return b"".join(chunks)
 
 
-def _from(body: bytes, receive: Receive) -> Receive:
-    """Gives a body that was read already, and then what else comes."""
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+def _replay_body(body: bytes, receive: Receive) -> Receive:
+    """Return a ``receive`` that yields the body read before, then what follows."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def given() -> Message:
-        return waiting.pop() if waiting else await receive()
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
 
-    return given
+    return replay

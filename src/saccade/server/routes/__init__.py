@@ -1,1 +1,1 @@
-"""The routes of the API, one subject a file."""
+"""Routes of the HTTP API, one module per resource."""

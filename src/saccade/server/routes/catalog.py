@@ -1,4 +1,4 @@
-"""What there is to choose from: formats, operations of pipelines, components of models."""
+"""Installed dataset formats, pipeline operations and model components."""
 
 from __future__ import annotations
 
@@ -6,42 +6,45 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from saccade.core.registry import names_of
-from saccade.operations.base import OPERATIONS, facts_of
+from saccade.core.registry import entry_point_names
+from saccade.operations.base import OPERATIONS, describe_operation
 from saccade.server.permissions import API
-from saccade.server.schemas.catalog import ComponentNames, FormatAnswer, OperationAnswer
-from saccade.server.schemas.encoding import plain
+from saccade.server.schemas.catalog import ComponentsResponse, FormatResponse, OperationResponse
+from saccade.server.schemas.encoding import to_jsonable
 
-router = APIRouter(prefix=API, tags=["parts"])
+router = APIRouter(prefix=API, tags=["catalog"])
 
 
 @router.get("/formats")
-def formats() -> list[FormatAnswer]:
-    """The formats that can be imported and exported, and what each can hold."""
+def list_formats() -> list[FormatResponse]:
+    """List the dataset formats for import and export, with what each supports."""
     from saccade.formats.base import FORMATS
 
-    return [FormatAnswer(name=one.name, holds=one.holds, can_write=hasattr(one, "write")) for one in FORMATS]
+    return [
+        FormatResponse(name=format.name, holds=format.supports, can_write=hasattr(format, "write"))
+        for format in FORMATS
+    ]
 
 
 @router.get("/operations")
-def operations() -> list[OperationAnswer]:
-    """The operations of which pipelines are made."""
-    return [_answer(name) for name in OPERATIONS.names()]
+def list_operations() -> list[OperationResponse]:
+    """List the pipeline operations."""
+    return [_operation_response(name) for name in OPERATIONS.names()]
 
 
 @router.get("/operations/{operation}")
-def operation(operation: str) -> OperationAnswer:
-    """What an operation takes and gives."""
-    return _answer(operation)
+def get_operation(operation: str) -> OperationResponse:
+    """Get the inputs, output and parameters of a pipeline operation."""
+    return _operation_response(operation)
 
 
-def _answer(name: str) -> OperationAnswer:
-    facts: dict[str, Any] = plain(facts_of(OPERATIONS.get(name)))
-    return OperationAnswer(**facts)
+def _operation_response(name: str) -> OperationResponse:
+    description: dict[str, Any] = to_jsonable(describe_operation(OPERATIONS.get(name)))
+    return OperationResponse(**description)
 
 
 @router.get("/components")
-def components() -> ComponentNames:
-    """The names of the parts of models and of augmentations that a recipe may use."""
+def list_components() -> ComponentsResponse:
+    """List the names of the model components and augmentations that recipes can use."""
     groups = ("encoders", "necks", "heads", "augmentations")
-    return ComponentNames(**{group: names_of(f"saccade.{group}") for group in groups})
+    return ComponentsResponse(**{group: entry_point_names(f"saccade.{group}") for group in groups})

@@ -1,4 +1,4 @@
-"""Evaluations: what models scored, with their reports."""
+"""Evaluations: metrics, reports and comparisons."""
 
 from __future__ import annotations
 
@@ -9,40 +9,44 @@ from fastapi.responses import Response
 
 from saccade.app.ml.compare import compare_evaluations
 from saccade.core.errors import NotFoundError
-from saccade.server.dependencies.auth import Served
+from saccade.server.dependencies.auth import CurrentWorkspace
 from saccade.server.permissions import API
-from saccade.server.routes.models import evaluation_answer
-from saccade.server.schemas.encoding import plain
-from saccade.server.schemas.models import EvaluationAnswer
+from saccade.server.routes.models import evaluation_response
+from saccade.server.schemas.encoding import to_jsonable
+from saccade.server.schemas.models import EvaluationResponse
 
 router = APIRouter(prefix=API, tags=["models"])
-Ref = Annotated[str | None, Query(max_length=200)]
+RefFilter = Annotated[str | None, Query(max_length=200)]
 
 
 @router.get("/evaluations")
-def evaluations(served: Served, model: Ref = None, dataset: Ref = None) -> list[EvaluationAnswer]:
-    """Evaluations, of a model or on a dataset."""
-    return [evaluation_answer(one) for one in served.evaluations.list(model, dataset)]
+def list_evaluations(
+    workspace: CurrentWorkspace, model: RefFilter = None, dataset: RefFilter = None
+) -> list[EvaluationResponse]:
+    """List evaluations, optionally only those of a model or on a dataset."""
+    return [evaluation_response(evaluation) for evaluation in workspace.evaluations.list(model, dataset)]
 
 
 @router.get("/evaluations/{evaluation}")
-def evaluation(evaluation: str, served: Served) -> EvaluationAnswer:
-    """One evaluation with all its numbers."""
-    return evaluation_answer(served.evaluations.get(evaluation))
+def get_evaluation(evaluation: str, workspace: CurrentWorkspace) -> EvaluationResponse:
+    """Get an evaluation with all its metrics."""
+    return evaluation_response(workspace.evaluations.get(evaluation))
 
 
 @router.get("/evaluations/{evaluation}/report", response_class=Response)
-def report(evaluation: str, served: Served) -> Response:
-    """Its report as a page of HTML, to be saved."""
-    found = served.evaluations.get(evaluation).report
-    if found is None:
+def download_report(evaluation: str, workspace: CurrentWorkspace) -> Response:
+    """Download the HTML report of an evaluation."""
+    report = workspace.evaluations.get(evaluation).report
+    if report is None:
         raise NotFoundError(f"The evaluation {evaluation} has no report.")
     headers = {"Content-Disposition": f'attachment; filename="evaluation-{evaluation}.html"'}
-    return Response(found, media_type="application/octet-stream", headers=headers)
+    return Response(report, media_type="application/octet-stream", headers=headers)
 
 
 @router.get("/evaluations/{evaluation}/compare")
-def compare(evaluation: str, served: Served, other: Annotated[str, Query(max_length=64)]) -> dict[str, Any]:
-    """The numbers that this one and another have, side by side, and whether they are of the same data."""
-    found: dict[str, Any] = plain(compare_evaluations(served, evaluation, other))
-    return found
+def compare(
+    evaluation: str, workspace: CurrentWorkspace, other: Annotated[str, Query(max_length=64)]
+) -> dict[str, Any]:
+    """Compare the metrics of two evaluations, and say whether they used the same data."""
+    comparison: dict[str, Any] = to_jsonable(compare_evaluations(workspace, evaluation, other))
+    return comparison

@@ -1,4 +1,4 @@
-"""Jobs and uploads: work that is left to the workers, and what it needs and makes."""
+"""Background jobs, uploads, and folders of the server to import from."""
 
 from __future__ import annotations
 
@@ -10,161 +10,180 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
-from saccade.app.ingest.uploads import find_upload, new_upload, receive, remove_upload
-from saccade.app.jobs.registry import KINDS, leave
-from saccade.app.jobs.run_job import folder_of
-from saccade.core.errors import NotAllowedError, NotFoundError
+from saccade.app.ingest import uploads
+from saccade.app.jobs.registry import JOB_TYPES, enqueue
+from saccade.app.jobs.run_job import job_dir
+from saccade.core.errors import NotFoundError, PermissionDeniedError
 from saccade.core.roles import Role
 from saccade.core.schema import FileRef, ImageRef, MediaRef, VideoRef
-from saccade.server.dependencies.auth import Served, SignedIn, workspace_of
+from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace, current_workspace
 from saccade.server.permissions import API
 from saccade.server.schemas.jobs import (
-    FolderAnswer,
-    HeldFiles,
-    JobAnswer,
+    BlobReference,
+    BlobsQuery,
+    BlobsResponse,
+    FilesReceived,
+    FolderResponse,
+    JobCreate,
     JobPage,
     JobProgress,
-    NewJob,
-    Received,
-    UploadAnswer,
-    Wanted,
-    WantedFiles,
+    JobResponse,
+    UploadResponse,
 )
-from saccade.store.auth.service import Caller
-from saccade.store.jobs.jobs import ENDED, Job
-from saccade.store.maintenance.blob_lookup import held_files, identity
+from saccade.store.auth.service import Principal
+from saccade.store.jobs.jobs import FINAL_STATES, Job
+from saccade.store.maintenance.blob_lookup import blob_id, existing_blobs
 
 router = APIRouter(prefix=API)
-_LOOK_AGAIN, _TAIL = 0.5, 1 << 20
-_SHOWN = {".jpg": "image/jpeg", ".json": "application/json"}
+_POLL_INTERVAL_S = 0.5
+_LOG_TAIL_BYTES = 1 << 20
+_MAX_FOLDER_ENTRIES = 1000
+# Browsers may display these files of a job; all others are downloads.
+_INLINE_TYPES = {".jpg": "image/jpeg", ".json": "application/json"}
 
 
-def _needed(kind: str) -> Role:
-    return KINDS[kind].needs if kind in KINDS else Role.MANAGER
+def _required_role(kind: str) -> Role:
+    return JOB_TYPES[kind].required_role if kind in JOB_TYPES else Role.MANAGER
 
 
-def _is_hidden(job: Job, caller: Caller) -> bool:
-    """Whether what came of a job is for others alone; whoever may look may see what managers do."""
-    return _needed(job.kind) is Role.OWNER and caller.role is not Role.OWNER
+def _is_hidden(job: Job, principal: Principal) -> bool:
+    """Return whether the outcome of a job is hidden: only owners see that of jobs that require an owner."""
+    return _required_role(job.kind) is Role.OWNER and principal.role is not Role.OWNER
 
 
-def _answer(job: Job, caller: Caller) -> JobAnswer:
-    answer = JobAnswer.model_validate(job)
-    if _is_hidden(job, caller):
-        return answer.model_copy(update={"result": {}, "error": "", "hint": "", "progress": JobProgress()})
-    return answer
+def _job_response(job: Job, principal: Principal) -> JobResponse:
+    response = JobResponse.model_validate(job)
+    if _is_hidden(job, principal):
+        return response.model_copy(update={"result": {}, "error": "", "hint": "", "progress": JobProgress()})
+    return response
 
 
-def _mine(job: str, served: Served, caller: SignedIn) -> Job:
-    """A job whose outcome whoever asks may see and change."""
-    found = served.jobs.get(job)
-    if _is_hidden(found, caller):
-        raise NotAllowedError(f"A {caller.role} may not do this.", hint=f"It takes an {Role.OWNER}.")
-    return found
+def _visible_job(job: str, workspace: CurrentWorkspace, principal: CurrentUser) -> Job:
+    """Return a job whose outcome the caller may see and change.
+
+    Raises:
+        NotFoundError: There is no such job.
+        PermissionDeniedError: The job requires an owner, and the caller is not one.
+    """
+    record = workspace.jobs.get(job)
+    if _is_hidden(record, principal):
+        raise _permission_denied(principal, Role.OWNER)
+    return record
 
 
-Mine = Annotated[Job, Depends(_mine)]
+def _permission_denied(principal: Principal, required: Role) -> PermissionDeniedError:
+    return PermissionDeniedError(
+        f"The role '{principal.role}' does not permit this.", hint=f"It requires '{required}'."
+    )
+
+
+VisibleJob = Annotated[Job, Depends(_visible_job)]
 
 
 @router.get("/jobs", tags=["jobs"])
-def jobs(
-    served: Served,
+def list_jobs(
+    workspace: CurrentWorkspace,
     before: Annotated[str | None, Query(max_length=40)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     *,
-    caller: SignedIn,
+    principal: CurrentUser,
 ) -> JobPage:
-    """Jobs, the newest first; ``next`` as ``before`` gives the next page."""
-    found = served.jobs.list(before, limit)
-    return JobPage(jobs=[_answer(one, caller) for one in found], next=found[-1].id if len(found) == limit else None)
+    """List jobs, newest first. Pass ``next`` as ``before`` for the next page."""
+    jobs = workspace.jobs.list(before, limit)
+    next_cursor = jobs[-1].id if len(jobs) == limit else None
+    return JobPage(jobs=[_job_response(job, principal) for job in jobs], next=next_cursor)
 
 
 @router.post("/jobs", tags=["jobs"], status_code=201)
-def new_job(
-    given: NewJob,
+def create_job(
+    body: JobCreate,
     request: Request,
-    served: Served,
-    caller: SignedIn,
+    workspace: CurrentWorkspace,
+    principal: CurrentUser,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
-) -> JobAnswer:
-    """Leave work to the workers. Asked for again with the same Idempotency-Key, it is the same job."""
-    if caller.role is None or not caller.role.covers(_needed(given.kind)):
-        raise NotAllowedError(f"A {caller.role} may not do this.", hint=f"It takes an {_needed(given.kind)}.")
-    source = given.parameters.get("source")
+) -> JobResponse:
+    """Enqueue a job for the workers. A repeated request with the same Idempotency-Key returns the same job."""
+    if principal.role is None or not principal.role.covers(_required_role(body.kind)):
+        raise _permission_denied(principal, _required_role(body.kind))
+    source = body.parameters.get("source")
     if isinstance(source, dict) and isinstance(source.get("folder"), str):
-        source["folder"] = str(_allowed(request, source["folder"]))
-    return _answer(leave(served, given.kind, given.parameters, caller.person.id, idempotency_key), caller)
+        source["folder"] = str(_resolve_import_path(request, source["folder"]))
+    job = enqueue(workspace, body.kind, body.parameters, principal.person.id, idempotency_key)
+    return _job_response(job, principal)
 
 
 @router.get("/jobs/{job}", tags=["jobs"])
-def job(job: str, served: Served, caller: SignedIn) -> JobAnswer:
-    """A job as it stands."""
-    return _answer(served.jobs.get(job), caller)
+def get_job(job: str, workspace: CurrentWorkspace, principal: CurrentUser) -> JobResponse:
+    """Get the current state of a job."""
+    return _job_response(workspace.jobs.get(job), principal)
 
 
 @router.get("/jobs/{job}/events", tags=["jobs"], response_class=StreamingResponse)
-def events(job: str, request: Request, served: Served, caller: SignedIn) -> StreamingResponse:
-    """A job as it stands, again whenever that changes, as server-sent events, until it has ended."""
-    served.jobs.get(job)
-    return StreamingResponse(_changes(job, request, caller), media_type="text/event-stream")
+def stream_job(job: str, request: Request, workspace: CurrentWorkspace, principal: CurrentUser) -> StreamingResponse:
+    """Stream a job as server-sent events: its current state, then each change, until it ends."""
+    workspace.jobs.get(job)
+    return StreamingResponse(_job_events(job, request, principal), media_type="text/event-stream")
 
 
-async def _changes(job: str, request: Request, caller: Caller) -> AsyncIterator[str]:
-    jobs, told = workspace_of(request).jobs, ""
+async def _job_events(job_id: str, request: Request, principal: Principal) -> AsyncIterator[str]:
+    jobs = current_workspace(request).jobs
+    last_sent = ""
     while not await request.is_disconnected():
-        found = await asyncio.to_thread(jobs.get, job)
-        now = _answer(found, caller).model_dump_json()
-        if now != told:
-            told = now
-            yield f"data: {now}\n\n"
-        if found.state in ENDED:
+        job = await asyncio.to_thread(jobs.get, job_id)
+        data = _job_response(job, principal).model_dump_json()
+        if data != last_sent:
+            last_sent = data
+            yield f"data: {data}\n\n"
+        if job.state in FINAL_STATES:
             return
-        await asyncio.sleep(_LOOK_AGAIN)
+        await asyncio.sleep(_POLL_INTERVAL_S)
 
 
 @router.get("/jobs/{job}/log", tags=["jobs"], response_class=Response)
-def log(job: Mine, served: Served) -> PlainTextResponse:
-    """What its processes said; of a long log the end."""
-    path = folder_of(served, job.id) / "log.txt"
+def get_job_log(job: VisibleJob, workspace: CurrentWorkspace) -> PlainTextResponse:
+    """Get the output of a job's processes; only the last MiB if the log is longer."""
+    path = job_dir(workspace, job.id) / "log.txt"
     if not path.exists():
         return PlainTextResponse("")
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL))
+        file.seek(max(0, path.stat().st_size - _LOG_TAIL_BYTES))
         return PlainTextResponse(file.read().decode("utf-8", "replace"))
 
 
 @router.get("/jobs/{job}/files/{name}", tags=["jobs"], response_class=Response)
-def result(job: Mine, name: str, served: Served) -> FileResponse:
-    """A file that a job made."""
-    folder = folder_of(served, job.id) / "files"
-    if name not in {one.name for one in folder.iterdir() if one.is_file()} if folder.exists() else set():
-        raise NotFoundError(f"The job made no file {ascii(name)[:100]}.")
-    kind = _SHOWN.get(Path(name).suffix, "application/octet-stream")
-    return FileResponse(folder / name, media_type=kind, filename=None if kind == "image/jpeg" else name)
+def download_job_file(job: VisibleJob, name: str, workspace: CurrentWorkspace) -> FileResponse:
+    """Download an output file of a job."""
+    folder = job_dir(workspace, job.id) / "files"
+    # Compared with the folder's listing instead of joined to its path, so that no name can leave the folder.
+    names = {file.name for file in folder.iterdir() if file.is_file()} if folder.exists() else set()
+    if name not in names:
+        raise NotFoundError(f"The job has no file {ascii(name)[:100]}.")
+    media_type = _INLINE_TYPES.get(Path(name).suffix, "application/octet-stream")
+    return FileResponse(folder / name, media_type=media_type, filename=None if media_type == "image/jpeg" else name)
 
 
 @router.post("/jobs/{job}/cancel", tags=["jobs"])
-def cancel(job: Mine, served: Served, caller: SignedIn) -> JobAnswer:
-    """End a job; one that runs ends within a second or two, and leaves nothing half done."""
-    return _answer(served.jobs.cancel(job.id), caller)
+def cancel_job(job: VisibleJob, workspace: CurrentWorkspace, principal: CurrentUser) -> JobResponse:
+    """Cancel a job. A running job stops within a second or two, and leaves no partial result."""
+    return _job_response(workspace.jobs.cancel(job.id), principal)
 
 
 @router.post("/jobs/{job}/retry", tags=["jobs"], status_code=201)
-def retry(job: Mine, served: Served, caller: SignedIn) -> JobAnswer:
-    """Ask once more for what failed or was cancelled."""
-    return _answer(served.jobs.retry(job.id, caller.person.id), caller)
+def retry_job(job: VisibleJob, workspace: CurrentWorkspace, principal: CurrentUser) -> JobResponse:
+    """Enqueue a failed or cancelled job again, as a new job."""
+    return _job_response(workspace.jobs.retry(job.id, principal.person.id), principal)
 
 
 @router.post("/uploads", tags=["uploads"], status_code=201)
-def begin_upload(served: Served, caller: SignedIn) -> UploadAnswer:
-    """Begin to send files."""
-    return UploadAnswer.model_validate(new_upload(served, caller.person.id))
+def create_upload(workspace: CurrentWorkspace, principal: CurrentUser) -> UploadResponse:
+    """Start an upload."""
+    return UploadResponse.model_validate(uploads.create_upload(workspace, principal.person.id))
 
 
 @router.get("/uploads/{upload}", tags=["uploads"])
-def upload(upload: str, served: Served, caller: SignedIn) -> UploadAnswer:
-    """How much of an upload has arrived."""
-    return UploadAnswer.model_validate(find_upload(served, upload, caller.person.id))
+def get_upload(upload: str, workspace: CurrentWorkspace, principal: CurrentUser) -> UploadResponse:
+    """Get the number of files and bytes that an upload has received."""
+    return UploadResponse.model_validate(uploads.get_upload(workspace, upload, principal.person.id))
 
 
 @router.post(
@@ -177,61 +196,72 @@ def upload(upload: str, served: Served, caller: SignedIn) -> UploadAnswer:
         },
     },
 )
-async def send_files(upload: str, request: Request, served: Served, caller: SignedIn) -> Received:
-    """Send files: for each a line ``{"name": "a.jpg", "size": 1234}`` and its bytes. They are kept when it answers."""
-    await asyncio.to_thread(find_upload, served, upload, caller.person.id)
-    return Received(files=await receive(served, upload, request.stream()))
+async def upload_files(
+    upload: str, request: Request, workspace: CurrentWorkspace, principal: CurrentUser
+) -> FilesReceived:
+    """Upload files. The body has, for each file, a line ``{"name": "a.jpg", "size": 1234}`` followed by its bytes.
+
+    All files are stored durably before the response is sent.
+    """
+    await asyncio.to_thread(uploads.get_upload, workspace, upload, principal.person.id)
+    return FilesReceived(files=await uploads.receive_files(workspace, upload, request.stream()))
 
 
 @router.delete("/uploads/{upload}", tags=["uploads"], status_code=204)
-def forget_upload(upload: str, served: Served, caller: SignedIn) -> None:
-    """Let an upload go."""
-    find_upload(served, upload, caller.person.id)
-    remove_upload(served, upload)
+def delete_upload(upload: str, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
+    """Delete an upload and its files."""
+    uploads.get_upload(workspace, upload, principal.person.id)
+    uploads.delete_upload(workspace, upload)
 
 
 @router.post("/files/held", tags=["uploads"])
-def held(given: WantedFiles, served: Served) -> HeldFiles:
-    """Which files the project has already: those that a version of one of its datasets refers to."""
-    asked = [_named(one) for one in given.files]
-    found = held_files(served, asked)
-    return HeldFiles(held=[identity(one) in found for one in asked])
+def check_blobs(body: BlobsQuery, workspace: CurrentWorkspace) -> BlobsResponse:
+    """Check which media files the project has already, in any version of its datasets."""
+    refs = [_media_ref(file) for file in body.files]
+    existing = existing_blobs(workspace, refs)
+    return BlobsResponse(held=[blob_id(ref) in existing for ref in refs])
 
 
-def _named(one: Wanted) -> MediaRef:
-    if one.kind == "image":
-        return ImageRef(one.digest, 0, "", 0, 0, "", frame=one.frame)
-    if one.kind == "video":
-        return VideoRef(one.digest, 0, "", 0, 0, 0, 0.0, 0.0, "", "")
-    return FileRef(one.digest, 0, "")
+def _media_ref(file: BlobReference) -> MediaRef:
+    """Return a reference to look up: only the kind, digest and frame matter."""
+    if file.kind == "image":
+        return ImageRef(file.digest, 0, "", 0, 0, "", frame=file.frame)
+    if file.kind == "video":
+        return VideoRef(file.digest, 0, "", 0, 0, 0, 0.0, 0.0, "", "")
+    return FileRef(file.digest, 0, "")
 
 
 @router.get("/folders", tags=["server"])
-def folders(request: Request, path: Annotated[str | None, Query(max_length=2000)] = None) -> FolderAnswer:
-    """What lies in a folder of the server that imports may read; without a path those folders themselves."""
+def list_folder(request: Request, path: Annotated[str | None, Query(max_length=2000)] = None) -> FolderResponse:
+    """List a folder of the server that imports may read; without ``path``, list the allowed folders."""
     if path is None:
-        roots = [str(one) for one in request.app.state.folders]
-        return FolderAnswer(path=None, folders=roots, files=[])
-    place = _allowed(request, path)
-    if not place.is_dir():
+        roots = [str(root) for root in request.app.state.import_roots]
+        return FolderResponse(path=None, folders=roots, files=[])
+    folder = _resolve_import_path(request, path)
+    if not folder.is_dir():
         raise NotFoundError(f"There is no folder {path}.")
-    inside = sorted(place.iterdir())[:1000]
-    return FolderAnswer(
-        path=str(place),
-        folders=[str(one) for one in inside if one.is_dir()],
-        files=[one.name for one in inside if one.is_file()],
+    entries = sorted(folder.iterdir())[:_MAX_FOLDER_ENTRIES]
+    return FolderResponse(
+        path=str(folder),
+        folders=[str(entry) for entry in entries if entry.is_dir()],
+        files=[entry.name for entry in entries if entry.is_file()],
     )
 
 
-def _allowed(request: Request, path: str) -> Path:
-    """A place below one of the folders that the server allows, after links have been followed."""
-    roots: tuple[Path, ...] = request.app.state.folders
+def _resolve_import_path(request: Request, path: str) -> Path:
+    """Resolve a path, with its symbolic links, and check that it is below one of the allowed folders.
+
+    Raises:
+        PermissionDeniedError: The path is outside the allowed folders, or cannot be resolved.
+    """
+    roots: tuple[Path, ...] = request.app.state.import_roots
     try:
-        place = Path(path).resolve()
+        resolved = Path(path).resolve()
     except (OSError, ValueError, RuntimeError):
-        place = Path("/")
-    if not any(place.is_relative_to(root) for root in roots):
-        raise NotAllowedError(
-            "The server does not read there.", hint="Whoever starts it allows folders: saccade serve --folder DIR"
+        resolved = Path("/")
+    if not any(resolved.is_relative_to(root) for root in roots):
+        raise PermissionDeniedError(
+            "The server may not read this folder.",
+            hint="Allow it when starting the server: saccade serve --folder DIR",
         )
-    return place
+    return resolved

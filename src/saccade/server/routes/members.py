@@ -1,4 +1,4 @@
-"""Signing in and out, who there is, invitations, tokens and the log."""
+"""Sessions, members, invitations, API tokens and the audit log."""
 
 from __future__ import annotations
 
@@ -6,178 +6,188 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from saccade.core.errors import NotAllowedError, NotSignedInError
+from saccade.core.errors import AuthenticationError, PermissionDeniedError
 from saccade.server.dependencies.auth import (
-    Served,
-    SignedIn,
-    address_of,
-    begun_in,
-    end_earlier,
-    forget,
-    forget_begun,
-    note,
-    origin_of,
-    remember,
+    CurrentUser,
+    CurrentWorkspace,
+    audit,
+    clear_login_cookie,
+    clear_session_cookie,
+    client_address,
+    end_previous_session,
+    login_cookie,
+    public_origin,
+    set_session_cookie,
 )
 from saccade.server.permissions import API
 from saccade.server.schemas.members import (
-    DeedAnswer,
-    DeedPage,
-    InvitationAnswer,
-    InvitationMade,
-    Joining,
-    NewInvitation,
-    NewPassword,
-    NewRole,
-    NewToken,
-    PersonAnswer,
-    Secret,
-    SessionAnswer,
-    SignIn,
-    TokenAnswer,
-    TokenMade,
+    AcceptInvitation,
+    AuditEntryResponse,
+    AuditPage,
+    InvitationCreate,
+    InvitationCreated,
+    InvitationLookup,
+    InvitationResponse,
+    MemberResponse,
+    PasswordChange,
+    RoleUpdate,
+    SessionResponse,
+    SignInRequest,
+    TokenCreate,
+    TokenCreated,
+    TokenResponse,
 )
-from saccade.store.auth.service import Caller
+from saccade.store.auth.service import Principal
 
-router = APIRouter(prefix=API)
-
-
-def _begun(response: Response, request: Request, secret: str, caller: Caller) -> SessionAnswer:
-    remember(response, request, secret)
-    return SessionAnswer.model_validate(caller)
+router = APIRouter(prefix=API, tags=["members"])
 
 
-@router.post("/session", tags=["people"])
-def sign_in(given: SignIn, request: Request, response: Response, served: Served) -> SessionAnswer:
-    """Sign in with a password; the session is in a cookie.
+def _session_response(principal: Principal) -> SessionResponse:
+    person = MemberResponse.model_validate(principal.person)
+    return SessionResponse(person=person, role=principal.role, guard=principal.guard)
 
-    An account that was to give its password for single sign-on is connected with it.
+
+@router.post("/session")
+def sign_in(body: SignInRequest, request: Request, response: Response, workspace: CurrentWorkspace) -> SessionResponse:
+    """Sign in with a password. The response sets the session cookie.
+
+    If a single sign-on login is waiting for the password of this account, the account is linked to it.
     """
-    request.app.state.tries.begin(address_of(request))
+    limiter = request.app.state.password_limiter
+    limiter.record_attempt(client_address(request))
     try:
-        secret, caller = served.people.sign_in(given.email, given.password)
-    except NotSignedInError:
-        note(request, "failed to sign in", given.email.strip().lower())
+        secret, principal = workspace.users.sign_in(body.email, body.password)
+    except AuthenticationError:
+        audit(request, "failed to sign in", body.email.strip().lower())
         raise
-    request.app.state.tries.forget(address_of(request))
-    end_earlier(request)
-    request.state.caller = caller
-    note(request, "signed in", caller.person.email)
-    begun = begun_in(request)
-    if begun and served.identities.connect(begun, caller.person.id):
-        note(request, "connected with single sign-on", caller.person.email)
-        forget_begun(response)
-    return _begun(response, request, secret, served.people.session(secret) or caller)
+    limiter.remove_attempt(client_address(request))
+    end_previous_session(request)
+    request.state.principal = principal
+    audit(request, "signed in", principal.person.email)
+    login_secret = login_cookie(request)
+    if login_secret and workspace.sso.link_account(login_secret, principal.person.id):
+        audit(request, "connected with single sign-on", principal.person.email)
+        clear_login_cookie(response)
+    set_session_cookie(response, request, secret)
+    # Authenticate again: linking the account may have accepted an invitation, which changes the role.
+    return _session_response(workspace.users.authenticate_session(secret) or principal)
 
 
-@router.get("/session", tags=["people"])
-def session(caller: SignedIn) -> SessionAnswer:
-    """Who is signed in."""
-    return SessionAnswer.model_validate(caller)
+@router.get("/session")
+def get_session(principal: CurrentUser) -> SessionResponse:
+    """Get the current user, their role and the CSRF token."""
+    return _session_response(principal)
 
 
-@router.delete("/session", tags=["people"], status_code=204)
+@router.delete("/session", status_code=204)
 def sign_out(request: Request, response: Response) -> None:
-    """End the session."""
-    end_earlier(request)
-    forget(response)
+    """Sign out: end the session and delete its cookie."""
+    end_previous_session(request)
+    clear_session_cookie(response)
 
 
-@router.put("/session/password", tags=["people"])
+@router.put("/session/password")
 def change_password(
-    given: NewPassword, request: Request, response: Response, served: Served, caller: SignedIn
-) -> SessionAnswer:
-    """Set another password; all other sessions end."""
-    if caller.guard is None:
-        raise NotAllowedError("A token cannot change the password.", hint="Sign in.")
-    request.app.state.tries.begin(address_of(request))
-    secret, caller = served.people.change_password(caller.person.id, given.old, given.new)
-    request.app.state.tries.forget(address_of(request))
-    return _begun(response, request, secret, caller)
+    body: PasswordChange, request: Request, response: Response, workspace: CurrentWorkspace, principal: CurrentUser
+) -> SessionResponse:
+    """Change the password. All other sessions of the user end."""
+    if principal.guard is None:
+        raise PermissionDeniedError("An API token cannot change the password.", hint="Sign in with the password.")
+    limiter = request.app.state.password_limiter
+    limiter.record_attempt(client_address(request))
+    secret, principal = workspace.users.change_password(principal.person.id, body.old, body.new)
+    limiter.remove_attempt(client_address(request))
+    set_session_cookie(response, request, secret)
+    return _session_response(principal)
 
 
-@router.post("/join/look", tags=["people"])
-def look_at_invitation(given: Secret, served: Served) -> InvitationAnswer:
-    """What a link of an invitation is for."""
-    return InvitationAnswer.model_validate(served.people.invitation(given.secret))
+@router.post("/join/look")
+def get_invitation(body: InvitationLookup, workspace: CurrentWorkspace) -> InvitationResponse:
+    """Get the invitation that belongs to the secret of a link."""
+    return InvitationResponse.model_validate(workspace.users.get_invitation(body.secret))
 
 
-@router.post("/join", tags=["people"], status_code=201)
-def join(given: Joining, request: Request, response: Response, served: Served) -> SessionAnswer:
-    """Make the account that a link invites to, and sign in."""
-    person = served.people.accept(given.secret, given.name, given.password, given.email)
-    secret, caller = served.people.sign_in(person.email, given.password)
-    request.state.caller = caller
-    note(request, "joined", person.email)
-    return _begun(response, request, secret, caller)
+@router.post("/join", status_code=201)
+def accept_invitation(
+    body: AcceptInvitation, request: Request, response: Response, workspace: CurrentWorkspace
+) -> SessionResponse:
+    """Accept an invitation: create the account and sign in."""
+    user = workspace.users.accept_invitation(body.secret, body.name, body.password, body.email)
+    secret, principal = workspace.users.sign_in(user.email, body.password)
+    request.state.principal = principal
+    audit(request, "joined", user.email)
+    set_session_cookie(response, request, secret)
+    return _session_response(principal)
 
 
-@router.get("/people", tags=["people"])
-def people(served: Served) -> list[PersonAnswer]:
-    """Everybody and what they are."""
-    return [PersonAnswer.model_validate(one) for one in served.people.list()]
+@router.get("/people")
+def list_members(workspace: CurrentWorkspace) -> list[MemberResponse]:
+    """List the members of the project with their roles."""
+    return [MemberResponse.model_validate(user) for user in workspace.users.list()]
 
 
-@router.patch("/people/{person}", tags=["people"])
-def set_role(person: str, given: NewRole, served: Served) -> PersonAnswer:
-    """Make somebody something else."""
-    return PersonAnswer.model_validate(served.people.set_role(person, given.role))
+@router.patch("/people/{person}")
+def set_role(person: str, body: RoleUpdate, workspace: CurrentWorkspace) -> MemberResponse:
+    """Change a member's role."""
+    return MemberResponse.model_validate(workspace.users.set_role(person, body.role))
 
 
-@router.delete("/people/{person}", tags=["people"], status_code=204)
-def remove(person: str, served: Served) -> None:
-    """Let somebody in no more."""
-    served.people.remove(person)
+@router.delete("/people/{person}", status_code=204)
+def remove_member(person: str, workspace: CurrentWorkspace) -> None:
+    """Remove a member from the project. Their history is kept."""
+    workspace.users.remove(person)
 
 
-@router.get("/invitations", tags=["people"])
-def invitations(served: Served) -> list[InvitationAnswer]:
-    """Those that nobody has accepted yet."""
-    return [InvitationAnswer.model_validate(one) for one in served.people.invitations()]
+@router.get("/invitations")
+def list_invitations(workspace: CurrentWorkspace) -> list[InvitationResponse]:
+    """List the pending invitations."""
+    return [InvitationResponse.model_validate(invitation) for invitation in workspace.users.list_invitations()]
 
 
-@router.post("/invitations", tags=["people"], status_code=201)
-def invite(given: NewInvitation, request: Request, served: Served, caller: SignedIn) -> InvitationMade:
-    """Invite somebody; the link is shown once."""
-    made, secret = served.people.invite(given.email, given.role, caller)
-    link = f"{origin_of(request)}/join#{secret}"
-    return InvitationMade(**InvitationAnswer.model_validate(made).model_dump(), link=link)
+@router.post("/invitations", status_code=201)
+def create_invitation(
+    body: InvitationCreate, request: Request, workspace: CurrentWorkspace, principal: CurrentUser
+) -> InvitationCreated:
+    """Invite someone to the project. The response contains the invitation link, which is shown only once."""
+    invitation, secret = workspace.users.invite(body.email, body.role, principal)
+    link = f"{public_origin(request)}/join#{secret}"
+    return InvitationCreated(**InvitationResponse.model_validate(invitation).model_dump(), link=link)
 
 
-@router.delete("/invitations/{invitation}", tags=["people"], status_code=204)
-def withdraw(invitation: str, served: Served) -> None:
-    """Let a link lead nowhere."""
-    served.people.withdraw(invitation)
+@router.delete("/invitations/{invitation}", status_code=204)
+def revoke_invitation(invitation: str, workspace: CurrentWorkspace) -> None:
+    """Revoke a pending invitation."""
+    workspace.users.revoke_invitation(invitation)
 
 
-@router.get("/tokens", tags=["people"])
-def tokens(served: Served, caller: SignedIn) -> list[TokenAnswer]:
-    """One's own tokens."""
-    return [TokenAnswer.model_validate(one) for one in served.people.tokens(caller.person.id)]
+@router.get("/tokens")
+def list_tokens(workspace: CurrentWorkspace, principal: CurrentUser) -> list[TokenResponse]:
+    """List the API tokens of the current user."""
+    return [TokenResponse.model_validate(token) for token in workspace.users.list_tokens(principal.person.id)]
 
 
-@router.post("/tokens", tags=["people"], status_code=201)
-def new_token(given: NewToken, served: Served, caller: SignedIn) -> TokenMade:
-    """A token for programs; it is shown once, and may no more than its role and that of whoever makes it."""
-    assert caller.role is not None, "only members come here"
-    role = given.role if caller.role.covers(given.role) else caller.role
-    made, secret = served.people.new_token(caller.person.id, given.name, role, given.days)
-    return TokenMade(**TokenAnswer.model_validate(made).model_dump(), token=secret)
+@router.post("/tokens", status_code=201)
+def create_token(body: TokenCreate, workspace: CurrentWorkspace, principal: CurrentUser) -> TokenCreated:
+    """Create an API token for the current user. Its role is at most that of the user; it is shown only once."""
+    assert principal.role is not None, "the permission of this route requires a role"
+    role = body.role if principal.role.covers(body.role) else principal.role
+    token, secret = workspace.users.create_token(principal.person.id, body.name, role, body.days)
+    return TokenCreated(**TokenResponse.model_validate(token).model_dump(), token=secret)
 
 
-@router.delete("/tokens/{token}", tags=["people"], status_code=204)
-def revoke(token: str, served: Served, caller: SignedIn) -> None:
-    """Let a token of one's own open nothing any more."""
-    served.people.revoke(caller.person.id, token)
+@router.delete("/tokens/{token}", status_code=204)
+def revoke_token(token: str, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
+    """Revoke an API token of the current user."""
+    workspace.users.revoke_token(principal.person.id, token)
 
 
-@router.get("/audit", tags=["people"])
-def audit(
-    served: Served,
+@router.get("/audit")
+def list_audit_entries(
+    workspace: CurrentWorkspace,
     before: Annotated[int | None, Query(ge=0, lt=1 << 62)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> DeedPage:
-    """What everybody did, and tried to, the newest first."""
-    found = served.people.audit(before, limit)
-    following = found[-1].id if len(found) == limit else None
-    return DeedPage(deeds=[DeedAnswer.model_validate(one) for one in found], next=following)
+) -> AuditPage:
+    """List the audit log, newest first: sign-ins, writes and refused requests."""
+    entries = workspace.users.audit_log(before, limit)
+    next_cursor = entries[-1].id if len(entries) == limit else None
+    return AuditPage(deeds=[AuditEntryResponse.model_validate(entry) for entry in entries], next=next_cursor)

@@ -1,36 +1,44 @@
-"""Models: versions of weights, how they compare, and their files."""
+"""Models: versions, lineage, comparisons, files and aliases; suggested recipes."""
 
 from __future__ import annotations
 
 import io
 import json
-from typing import Annotated, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from saccade.app.ml.compare import compare_models
-from saccade.app.ml.recipe_template import recipe_for
-from saccade.server.dependencies.auth import Served, SignedIn
-from saccade.server.dependencies.version_cache import opened_of
+from saccade.app.ml.recipe_template import suggest_recipe
+from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
+from saccade.server.dependencies.version_cache import version_cache
 from saccade.server.permissions import API
-from saccade.server.schemas.encoding import plain
-from saccade.server.schemas.models import AliasChangeAnswer, EvaluationAnswer, ModelAnswer, ModelPage, RecipeAnswer
-from saccade.server.schemas.versions import NewAlias
-from saccade.server.streaming.files import pieces_of, zipped
+from saccade.server.schemas.encoding import to_jsonable
+from saccade.server.schemas.models import (
+    AliasChangeResponse,
+    EvaluationResponse,
+    ModelDetailResponse,
+    ModelResponse,
+    RecipeResponse,
+)
+from saccade.server.schemas.versions import ModelAliasUpdate
+from saccade.server.streaming.files import iter_chunks, stream_zip
 from saccade.store.registry.evaluations import Evaluation
-from saccade.store.registry.models import MANIFEST, ModelVersion, exported
+from saccade.store.registry.models import MANIFEST, ModelVersion, export_manifest
 
-router = APIRouter(prefix=API)
+router = APIRouter(prefix=API, tags=["models"])
 
 
-def _model(version: ModelVersion) -> ModelAnswer:
-    return ModelAnswer(
+def _model_response(version: ModelVersion) -> ModelResponse:
+    return ModelResponse(
         ref=version.ref,
         name=version.name,
         number=version.number,
         aliases=list(version.aliases),
-        metrics=plain(version.metrics),
+        metrics=to_jsonable(version.metrics),
         inputs=list(version.inputs),
         licence=version.licence,
         run=version.run_id,
@@ -38,88 +46,92 @@ def _model(version: ModelVersion) -> ModelAnswer:
     )
 
 
-def evaluation_answer(one: Evaluation) -> EvaluationAnswer:
-    return EvaluationAnswer(
-        id=one.id,
-        model=one.model,
-        dataset=one.dataset,
-        split=one.split,
-        kind=one.kind,
-        metrics=plain(one.metrics),
-        created=one.created,
+def evaluation_response(evaluation: Evaluation) -> EvaluationResponse:
+    """Describe an evaluation."""
+    return EvaluationResponse(
+        id=evaluation.id,
+        model=evaluation.model,
+        dataset=evaluation.dataset,
+        split=evaluation.split,
+        kind=evaluation.kind,
+        metrics=to_jsonable(evaluation.metrics),
+        created=evaluation.created,
     )
 
 
-@router.get("/models", tags=["models"])
-def models(served: Served) -> list[ModelAnswer]:
-    """All models, each at its latest version."""
-    return [_model(one) for one in served.models.list()]
+@router.get("/models")
+def list_models(workspace: CurrentWorkspace) -> list[ModelResponse]:
+    """List all models, each at its latest version."""
+    return [_model_response(version) for version in workspace.models.list()]
 
 
-@router.get("/models/{ref}", tags=["models"])
-def model(ref: str, served: Served) -> ModelPage:
-    """A version of a model with its recipe, all versions of it, and how its names moved."""
-    version = served.models.open(ref)
-    changes = served.models.alias_changes(version.name)
-    return ModelPage(
-        **_model(version).model_dump(),
-        manifest=plain(version.manifest),
+@router.get("/models/{ref}")
+def get_model(ref: str, workspace: CurrentWorkspace) -> ModelDetailResponse:
+    """Get a version of a model with its recipe and evaluations, all versions, and the history of its aliases."""
+    version = workspace.models.open(ref)
+    changes = workspace.models.alias_changes(version.name)
+    return ModelDetailResponse(
+        **_model_response(version).model_dump(),
+        manifest=to_jsonable(version.manifest),
         files=dict(version.files),
-        versions=[_model(one) for one in served.models.versions(version.name)],
-        changes=[AliasChangeAnswer.model_validate(one) for one in changes],
-        evaluations=[evaluation_answer(one) for one in served.evaluations.list(model=version.ref)],
+        versions=[_model_response(sibling) for sibling in workspace.models.versions(version.name)],
+        changes=[AliasChangeResponse.model_validate(change) for change in changes],
+        evaluations=[evaluation_response(entry) for entry in workspace.evaluations.list(model=version.ref)],
     )
 
 
-@router.get("/models/{ref}/lineage", tags=["models"])
-def lineage(ref: str, served: Served) -> dict[str, Any]:
-    """Everything that a version of a model came from."""
-    found: dict[str, Any] = plain(served.lineage(f"model:{ref}"))
-    return found
+@router.get("/models/{ref}/lineage")
+def get_lineage(ref: str, workspace: CurrentWorkspace) -> dict[str, Any]:
+    """Get the lineage of a version: its run, the dataset versions it was trained on, and their history."""
+    lineage: dict[str, Any] = to_jsonable(workspace.lineage(f"model:{ref}"))
+    return lineage
 
 
-@router.post("/models/{ref}/aliases", tags=["models"], status_code=201)
-def promote(ref: str, given: NewAlias, served: Served, caller: SignedIn) -> ModelAnswer:
-    """Let an alias, such as staging or production, name this version."""
-    served.models.promote(ref, given.name, author=caller.person.name)
-    return _model(served.models.open(ref))
+@router.post("/models/{ref}/aliases", status_code=201)
+def promote(ref: str, body: ModelAliasUpdate, workspace: CurrentWorkspace, principal: CurrentUser) -> ModelResponse:
+    """Point an alias, such as staging or production, to this version."""
+    workspace.models.promote(ref, body.name, author=principal.person.name)
+    return _model_response(workspace.models.open(ref))
 
 
-@router.get("/models/{ref}/compare", tags=["models"])
-def compare(ref: str, served: Served, other: Annotated[str, Query(max_length=200)]) -> dict[str, Any]:
-    """This version and another one: metrics where both were evaluated on the same, and settings that differ."""
-    found: dict[str, Any] = plain(compare_models(served, ref, other))
-    return found
+@router.get("/models/{ref}/compare")
+def compare(ref: str, workspace: CurrentWorkspace, other: Annotated[str, Query(max_length=200)]) -> dict[str, Any]:
+    """Compare two versions: metrics on the dataset versions both were evaluated on, and settings that differ."""
+    comparison: dict[str, Any] = to_jsonable(compare_models(workspace, ref, other))
+    return comparison
 
 
-@router.get("/models/{ref}/file", tags=["models"], response_class=Response)
-def file(ref: str, served: Served, name: Annotated[str, Query(max_length=1000)]) -> StreamingResponse:
-    """A file of a version, to be saved."""
-    stream = served.models.open(ref).open_file(name)
+@router.get("/models/{ref}/file", response_class=Response)
+def download_file(
+    ref: str, workspace: CurrentWorkspace, name: Annotated[str, Query(max_length=1000)]
+) -> StreamingResponse:
+    """Download a file of a version."""
+    stream = workspace.models.open(ref).open_file(name)
     headers = {"Content-Disposition": "attachment"}
-    return StreamingResponse(pieces_of(stream), media_type="application/octet-stream", headers=headers)
+    return StreamingResponse(iter_chunks(stream), media_type="application/octet-stream", headers=headers)
 
 
-@router.get("/models/{ref}/export", tags=["models"], response_class=Response)
-def export(ref: str, served: Served) -> StreamingResponse:
-    """Weights, recipe and manifest of a version, as a ZIP archive to be saved."""
-    version = served.models.open(ref)
-    manifest = json.dumps(plain(exported(version)), indent=2, ensure_ascii=False).encode()
-    files = {name: lambda name=name: version.open_file(name) for name in version.files}
-    name = f"{version.name}-{version.number}"
-    inside = {f"{name}/{file}": opened for file, opened in files.items()}
-    headers = {"Content-Disposition": f'attachment; filename="{name}.zip"'}
-    pieces = zipped({**inside, f"{name}/{MANIFEST}": lambda: io.BytesIO(manifest)})
-    return StreamingResponse(pieces, media_type="application/zip", headers=headers)
+@router.get("/models/{ref}/export", response_class=Response)
+def export_model(ref: str, workspace: CurrentWorkspace) -> StreamingResponse:
+    """Download a version as a ZIP archive with weights, recipe and manifest."""
+    version = workspace.models.open(ref)
+    manifest = json.dumps(to_jsonable(export_manifest(version)), indent=2, ensure_ascii=False).encode()
+    folder = f"{version.name}-{version.number}"
+    files: dict[str, Callable[[], BinaryIO]] = {
+        f"{folder}/{name}": partial(version.open_file, name) for name in version.files
+    }
+    files[f"{folder}/{MANIFEST}"] = lambda: io.BytesIO(manifest)
+    headers = {"Content-Disposition": f'attachment; filename="{folder}.zip"'}
+    return StreamingResponse(stream_zip(files), media_type="application/zip", headers=headers)
 
 
-@router.delete("/models/{ref}", tags=["models"], status_code=204)
-def remove(ref: str, served: Served, force: bool = False) -> None:
-    """Remove a version (NAME@3) or a whole model (NAME); one that an alias names only where that is forced."""
-    served.models.remove(ref, force=force)
+@router.delete("/models/{ref}", status_code=204)
+def remove_model(ref: str, workspace: CurrentWorkspace, force: bool = False) -> None:
+    """Delete a version (NAME@3) or a whole model (NAME). Versions with an alias are deleted only with ``force``."""
+    workspace.models.remove(ref, force=force)
 
 
-@router.get("/recipe", tags=["models"])
-def recipe(request: Request, dataset: Annotated[str, Query(max_length=200)]) -> RecipeAnswer:
-    """A recipe to begin with, for a dataset."""
-    return RecipeAnswer(recipe=recipe_for(opened_of(request).version(dataset)))
+@router.get("/recipe")
+def get_suggested_recipe(request: Request, dataset: Annotated[str, Query(max_length=200)]) -> RecipeResponse:
+    """Get a starter recipe for training on a dataset, as YAML."""
+    return RecipeResponse(recipe=suggest_recipe(version_cache(request).get(dataset)))

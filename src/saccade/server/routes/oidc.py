@@ -1,4 +1,4 @@
-"""Single sign-on: to the provider, and back from there."""
+"""Single sign-on with OpenID Connect: redirect to the provider, and the callback from it."""
 
 from __future__ import annotations
 
@@ -11,153 +11,167 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from saccade.app.auth.oidc.provider import Provider, derived
+from saccade.app.auth.oidc.provider import Provider, derive
 from saccade.core.errors import ConflictError, NotFoundError, ProviderError
 from saccade.server.dependencies.auth import (
-    PROJECT,
-    Served,
-    address_of,
-    begun_in,
-    end_earlier,
-    forget_begun,
-    origin_of,
-    remember,
-    remember_begun,
+    CurrentWorkspace,
+    clear_login_cookie,
+    client_address,
+    end_previous_session,
+    login_cookie,
+    public_origin,
+    requested_project,
+    set_login_cookie,
+    set_session_cookie,
 )
+from saccade.server.dependencies.version_cache import ProjectRegistry
 from saccade.server.permissions import API
-from saccade.server.schemas.base import Failure
-from saccade.server.schemas.members import SignInBegun, SignInWanted, WaysAnswer
-from saccade.store.auth.sso import Begun, Entered, NotLetInError, Waiting
+from saccade.server.schemas.base import ErrorResponse
+from saccade.server.schemas.members import SignInMethodsResponse, SsoRedirect, SsoStart
+from saccade.store.auth.sso import LinkChallenge, LoginDeniedError, LoginResult, PendingLogin
 from saccade.store.catalog.tables import DEFAULT_PROJECT
 from saccade.store.workspace import Workspace
 
 router = APIRouter(prefix=API)
-BACK = f"{API}/session/oidc/callback"
-_LONGEST_CODE = 4096
+CALLBACK_PATH = f"{API}/session/oidc/callback"
+_MAX_CODE_LENGTH = 4096
 _log = logging.getLogger("saccade.server")
 
 
-class _TroubleError(Exception):
-    """Why a sign-in ends without anybody being in: a stable word for the page, and more for the log."""
+class _LoginFailedError(Exception):
+    """A login failed: a stable reason for the sign-in page, and details for the audit log."""
 
-    def __init__(self, word: str, more: str = "") -> None:
-        super().__init__(word)
-        self.word, self.more = word, more
+    def __init__(self, reason: str, details: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.details = details
 
 
 def _provider(request: Request) -> Provider:
     provider: Provider | None = request.app.state.provider
     if provider is None:
-        raise NotFoundError("This server has no single sign-on.", hint="'saccade serve --oidc' gives it one.")
+        raise NotFoundError("Single sign-on is not configured.", hint="Configure it with: saccade serve --oidc URL")
     return provider
 
 
-@router.get("/session/ways", tags=["people"])
-def ways(request: Request, served: Served) -> WaysAnswer:
-    """How one may sign in besides with a password."""
+@router.get("/session/ways", tags=["members"])
+def get_sign_in_methods(request: Request, workspace: CurrentWorkspace) -> SignInMethodsResponse:
+    """Get the sign-in methods besides the password."""
     provider: Provider | None = request.app.state.provider
-    secret = begun_in(request)
-    connecting = served.identities.waiting(secret) if provider is not None and secret else None
-    return WaysAnswer(provider=None if provider is None else provider.settings.name, connecting=connecting)
+    secret = login_cookie(request)
+    connecting = workspace.sso.pending_link(secret) if provider is not None and secret else None
+    return SignInMethodsResponse(provider=None if provider is None else provider.settings.name, connecting=connecting)
 
 
-@router.post("/session/oidc", tags=["people"], responses={502: {"model": Failure}})
-async def begin(given: SignInWanted, request: Request, response: Response, served: Served) -> SignInBegun:
-    """Begin a sign-in with the provider: where the browser goes to; it comes back by itself."""
-    provider, origin = _provider(request), origin_of(request)
+@router.post("/session/oidc", tags=["members"], responses={502: {"model": ErrorResponse}})
+async def start_login(body: SsoStart, request: Request, response: Response, workspace: CurrentWorkspace) -> SsoRedirect:
+    """Start a single sign-on login. Redirect the browser to the returned URL; the provider redirects it back."""
+    provider = _provider(request)
+    origin = public_origin(request)
+    # The login cookie must be set on the host that the provider redirects to.
     if origin.partition("://")[2].lower() != request.headers.get("Host", "").lower():
-        raise ConflictError(f"The provider sends people back to {origin}.", hint=f"Sign in there: {origin}/sign-in")
-    # Counted apart: whoever cannot finish here can still sign in with a password.
-    request.app.state.beginnings.begin(address_of(request))
-    project = str(request.scope.get(PROJECT, DEFAULT_PROJECT))
+        raise ConflictError(f"Single sign-on works only at {origin}.", hint=f"Sign in there: {origin}/sign-in")
+    # A separate limit from that of passwords: if single sign-on is exhausted, users can still sign in with a password.
+    request.app.state.sso_limiter.record_attempt(client_address(request))
     try:
-        await provider.facts()
+        await provider.metadata()
     except ProviderError as error:
-        request.app.state.beginnings.forget(address_of(request))
+        request.app.state.sso_limiter.remove_attempt(client_address(request))
         _log.warning("single sign-on: %s", error)
-        name = provider.settings.name
         raise ProviderError(
-            f"{name} does not answer, or not as it must.", hint="Try again later, or sign in with a password."
+            f"{provider.settings.name} did not respond, or sent an invalid response.",
+            hint="Try again later, or sign in with a password.",
         ) from None
-    secret = await run_in_threadpool(served.identities.begin, project, own_path(given.next))
-    remember_begun(response, request, secret)
-    return SignInBegun(address=await provider.begin(secret, f"{origin}{BACK}"))
+    next_path = safe_redirect_path(body.next)
+    secret = await run_in_threadpool(workspace.sso.start_login, requested_project(request), next_path)
+    set_login_cookie(response, request, secret)
+    return SsoRedirect(address=await provider.authorization_url(secret, f"{origin}{CALLBACK_PATH}"))
 
 
-@router.get("/session/oidc/callback", tags=["people"], status_code=303, response_class=RedirectResponse)
-async def come_back(
-    request: Request, served: Served, code: str = "", state: str = "", error: str = "", iss: str = ""
+@router.get("/session/oidc/callback", tags=["members"], status_code=303, response_class=RedirectResponse)
+async def login_callback(
+    request: Request, workspace: CurrentWorkspace, code: str = "", state: str = "", error: str = "", iss: str = ""
 ) -> RedirectResponse:
-    """Where the provider sends a browser back to; it goes on into the app, or to a page that says what is wrong."""
-    provider, secret = _provider(request), begun_in(request)
-    begun = await run_in_threadpool(served.identities.take, secret) if secret else None
-    if secret is None or begun is None:
-        return RedirectResponse(_sign_in_page(None, trouble="expired"), 303)
+    """Callback for the provider's redirect. Redirects to the app, or to the sign-in page with the reason of a failure.
+
+    ``code``, ``state``, ``error`` and ``iss`` are the parameters of an OAuth 2.0 authorization response.
+    """
+    provider = _provider(request)
+    secret = login_cookie(request)
+    pending = await run_in_threadpool(workspace.sso.pop_pending, secret) if secret else None
+    if secret is None or pending is None:
+        return RedirectResponse(_sign_in_url(None, trouble="expired"), 303)
     try:
-        if not hmac.compare_digest(derived(secret, "state").encode(), state.encode()):
-            raise _TroubleError("expired")
-        if error or not 0 < len(code) <= _LONGEST_CODE:
-            raise _TroubleError("refused")
-        found = await _let_in(provider, served, secret, code, f"{origin_of(request)}{BACK}", iss)
-    except _TroubleError as trouble:
-        await run_in_threadpool(_note_trouble, request, begun, trouble)
-        answer = RedirectResponse(_sign_in_page(begun, trouble=trouble.word), 303)
-        forget_begun(answer)
-        return answer
-    return await run_in_threadpool(_answered, request, begun, found)
+        if not hmac.compare_digest(derive(secret, "state").encode(), state.encode()):
+            raise _LoginFailedError("expired")
+        if error or not 0 < len(code) <= _MAX_CODE_LENGTH:
+            raise _LoginFailedError("refused")
+        redirect_uri = f"{public_origin(request)}{CALLBACK_PATH}"
+        result = await _complete_login(provider, workspace, secret, code, redirect_uri, iss)
+    except _LoginFailedError as failure:
+        await run_in_threadpool(_audit_failure, request, pending, failure)
+        response = RedirectResponse(_sign_in_url(pending, trouble=failure.reason), 303)
+        clear_login_cookie(response)
+        return response
+    return await run_in_threadpool(_login_response, request, pending, result)
 
 
-async def _let_in(
-    provider: Provider, served: Workspace, secret: str, code: str, back: str, issuer: str
-) -> Entered | Waiting:
+async def _complete_login(
+    provider: Provider, workspace: Workspace, secret: str, code: str, redirect_uri: str, issuer: str
+) -> LoginResult | LinkChallenge:
     settings = provider.settings
     try:
-        identity = await provider.finish(secret, code, back, issuer)
-        return await run_in_threadpool(served.identities.enter, identity, settings.role, settings.domains)
-    except NotLetInError as error:
-        raise _TroubleError(str(error.reason), identity.email or identity.subject) from None
+        identity = await provider.complete(secret, code, redirect_uri, issuer)
+        return await run_in_threadpool(
+            workspace.sso.complete_login, identity, settings.default_role, settings.allowed_domains
+        )
+    except LoginDeniedError as error:
+        raise _LoginFailedError(str(error.reason), identity.email or identity.subject) from None
     except ProviderError as error:
         _log.warning("single sign-on: %s", error)
-        raise _TroubleError("provider", error.message) from None
+        raise _LoginFailedError("provider", error.message) from None
 
 
-def _answered(request: Request, begun: Begun, found: Entered | Waiting) -> RedirectResponse:
-    request.app.state.beginnings.forget(address_of(request))
-    if isinstance(found, Waiting):
-        answer = RedirectResponse(_sign_in_page(begun), 303)
-        remember_begun(answer, request, found.secret)
-        return answer
-    answer = RedirectResponse(begun.path, 303)
-    end_earlier(request)
-    remember(answer, request, found.secret)
-    forget_begun(answer)
-    person = found.caller.person
-    _note(request, begun, person.id, "signed in", f"{person.email}, by {request.app.state.provider.settings.issuer}")
-    return answer
+def _login_response(request: Request, pending: PendingLogin, result: LoginResult | LinkChallenge) -> RedirectResponse:
+    request.app.state.sso_limiter.remove_attempt(client_address(request))
+    if isinstance(result, LinkChallenge):
+        # The user must prove that they own the existing account with its password.
+        response = RedirectResponse(_sign_in_url(pending), 303)
+        set_login_cookie(response, request, result.secret)
+        return response
+    response = RedirectResponse(pending.path, 303)
+    end_previous_session(request)
+    set_session_cookie(response, request, result.secret)
+    clear_login_cookie(response)
+    user = result.principal.person
+    issuer = request.app.state.provider.settings.issuer
+    _audit(request, pending, user.id, "signed in", f"{user.email}, by {issuer}")
+    return response
 
 
-def _note_trouble(request: Request, begun: Begun, trouble: _TroubleError) -> None:
-    subject = f"{trouble.word}: {trouble.more}" if trouble.more else trouble.word
-    _note(request, begun, None, "failed to sign in", f"single sign-on, {subject}")
+def _audit_failure(request: Request, pending: PendingLogin, failure: _LoginFailedError) -> None:
+    subject = f"{failure.reason}: {failure.details}" if failure.details else failure.reason
+    _audit(request, pending, None, "failed to sign in", f"single sign-on, {subject}")
 
 
-def _note(request: Request, begun: Begun, person: str | None, action: str, subject: str) -> None:
-    """Add to the log of the project in which somebody began."""
-    site = request.app.state.sites.of(begun.project)
-    workspace = request.app.state.sites.workspace if site is None else site[0]
-    workspace.people.note(person, action, subject, address_of(request))
+def _audit(request: Request, pending: PendingLogin, user_id: str | None, action: str, subject: str) -> None:
+    """Add an entry to the audit log of the project where the login started; the callback has no project."""
+    registry: ProjectRegistry = request.app.state.projects
+    project = registry.get(pending.project)
+    workspace = registry.workspace if project is None else project.workspace
+    workspace.users.record_audit(user_id, action, subject, client_address(request))
 
 
-def own_path(path: str) -> str:
-    """A path of this server, "/" where it would lead anywhere else."""
+def safe_redirect_path(path: str) -> str:
+    """Return a path of this server, or "/" if ``path`` could lead to another site."""
     is_plain = all(32 < ord(char) < 127 and char != "\\" for char in path)
     return path if is_plain and path.startswith("/") and not path.startswith("//") else "/"
 
 
-def _sign_in_page(begun: Begun | None, **more: str) -> str:
-    """The page on which somebody began, which leads where they wanted to go."""
-    base = "/" if begun is None or begun.project == DEFAULT_PROJECT else f"/p/{quote(begun.project, safe='')}/"
-    asked: dict[str, Any] = dict(more)
-    if begun is not None and begun.path.startswith(base):
-        asked["next"] = f"/{begun.path.removeprefix(base)}"
-    return f"{base}sign-in{f'?{urlencode(asked)}' if asked else ''}"
+def _sign_in_url(pending: PendingLogin | None, **parameters: str) -> str:
+    """Return the sign-in page of the project where the login started, with the path to continue at."""
+    base = "/" if pending is None or pending.project == DEFAULT_PROJECT else f"/p/{quote(pending.project, safe='')}/"
+    query: dict[str, Any] = dict(parameters)
+    if pending is not None and pending.path.startswith(base):
+        query["next"] = f"/{pending.path.removeprefix(base)}"
+    return f"{base}sign-in{f'?{urlencode(query)}' if query else ''}"

@@ -1,4 +1,4 @@
-"""Panels that packages add to the web app."""
+"""Panels that plugins add to the web app."""
 
 from __future__ import annotations
 
@@ -7,60 +7,61 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from saccade.app.panels.host import Panels
+from saccade.app.panels.host import PanelHost
 from saccade.core.errors import InvalidValueError, PanelError
 from saccade.core.roles import Role
-from saccade.server.dependencies.auth import Served, SignedIn
+from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
 from saccade.server.permissions import API
-from saccade.server.schemas.base import Problem
-from saccade.server.schemas.panels import PanelAnswer, PanelShown
-from saccade.store.auth.service import Caller
+from saccade.server.schemas.base import ErrorDetail
+from saccade.server.schemas.panels import PanelContent, PanelResponse
+from saccade.store.auth.service import Principal
 
 router = APIRouter(prefix=API, tags=["panels"])
 
 
-def _panels(request: Request) -> Panels:
-    found: Panels = request.app.state.panels
-    return found
+def _host(request: Request) -> PanelHost:
+    host: PanelHost = request.app.state.panels
+    return host
 
 
-def _role(caller: Caller) -> Role:
-    assert caller.role is not None, "only members come here"
-    return caller.role
+def _role(principal: Principal) -> Role:
+    assert principal.role is not None, "the permission of these routes requires a role"
+    return principal.role
 
 
 @router.get("/panels")
-def panels(request: Request, caller: SignedIn) -> list[PanelAnswer]:
-    """The panels that one may see; for managers also those whose package is broken."""
-    return [PanelAnswer.model_validate(one) for one in _panels(request).list(_role(caller))]
+def list_panels(request: Request, principal: CurrentUser) -> list[PanelResponse]:
+    """List the panels that the current user may see; managers also see those that fail to load."""
+    return [PanelResponse.model_validate(panel) for panel in _host(request).list(_role(principal))]
 
 
 @router.get("/panels/{panel}")
-def panel(
+def render_panel(
     panel: str,
     request: Request,
-    served: Served,
-    caller: SignedIn,
+    workspace: CurrentWorkspace,
+    principal: CurrentUser,
     dataset: Annotated[str | None, Query(max_length=300)] = None,
     key: Annotated[str | None, Query(max_length=1000)] = None,
     parameters: Annotated[str, Query(max_length=8000, description="A JSON object.")] = "{}",
-) -> PanelShown:
-    """What a panel shows of a dataset, of an item or of the project; where it fails, why."""
-    given = _object(parameters)
+) -> PanelContent:
+    """Render a panel for a dataset, an item or the project. If the panel fails, the response contains the error."""
+    values = _parse_parameters(parameters)
+    role = _role(principal)
     try:
-        blocks = _panels(request).show(panel, served.project, _role(caller), dataset=dataset, key=key, parameters=given)
+        blocks = _host(request).render(panel, workspace.project, role, dataset=dataset, key=key, parameters=values)
     except PanelError as error:
-        return PanelShown(blocks=[], error=Problem(code=error.code, message=error.message, hint=error.hint))
-    return PanelShown(blocks=blocks, error=None)
+        return PanelContent(blocks=[], error=ErrorDetail(code=error.code, message=error.message, hint=error.hint))
+    return PanelContent(blocks=blocks, error=None)
 
 
-def _object(text: str) -> dict[str, Any]:
+def _parse_parameters(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        values = json.loads(text)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        values = None
+    if not isinstance(values, dict):
         raise InvalidValueError(
-            "The parameters of a panel are an object of JSON.", hint='Such as {"column": "objects"}.'
+            "The parameters of a panel must be a JSON object.", hint='For example {"column": "objects"}.'
         )
-    return found
+    return values

@@ -1,27 +1,30 @@
-"""Projects. All other routes are those of the project that is always there; of another one they begin with
-``/api/v1/projects/{project}``."""
+"""Projects.
+
+All other routes serve the default project; for another project their paths start with
+``/api/v1/projects/{project}``.
+"""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
-from saccade.server.dependencies.auth import Served, SignedIn
+from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
 from saccade.server.permissions import API
-from saccade.server.schemas.members import NewProject, ProjectAnswer
+from saccade.server.schemas.members import ProjectCreate, ProjectResponse
 
 router = APIRouter(prefix=API, tags=["projects"])
 
 
 @router.get("/projects")
-def projects(served: Served, caller: SignedIn) -> list[ProjectAnswer]:
-    """The projects that one is in, and what one is there; with a token the one that it is for."""
-    found = served.projects.of_person(caller.person.id)
-    if caller.guard is None:
-        found = [one for one in found if one.name == served.project]
-    return [ProjectAnswer.model_validate(one) for one in found]
+def list_projects(workspace: CurrentWorkspace, principal: CurrentUser) -> list[ProjectResponse]:
+    """List the projects of the current user with their role in each; for an API token, only its own project."""
+    projects = workspace.projects.list_for_user(principal.person.id)
+    if principal.guard is None:  # an API token
+        projects = [project for project in projects if project.name == workspace.project]
+    return [ProjectResponse.model_validate(project) for project in projects]
 
 
 @router.post("/projects", status_code=201)
-def new_project(given: NewProject, served: Served, caller: SignedIn) -> ProjectAnswer:
-    """Begin a project, and be its owner; owners of a project may."""
-    return ProjectAnswer.model_validate(served.projects.add(given.name, caller.person.id))
+def create_project(body: ProjectCreate, workspace: CurrentWorkspace, principal: CurrentUser) -> ProjectResponse:
+    """Create a project; the current user becomes its owner. Requires the role of owner in the requested project."""
+    return ProjectResponse.model_validate(workspace.projects.add(body.name, principal.person.id))

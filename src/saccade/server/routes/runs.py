@@ -1,4 +1,4 @@
-"""Runs: what went in, what came out, what they told; and what is done with them."""
+"""Runs: inputs, outputs, metrics, events and steps."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from saccade.app.pipelines.run import cancel_run, drawing_of_run, events_of, steps_of
-from saccade.server.dependencies.auth import Served
+from saccade.app.pipelines.run import cancel_run as request_cancel
+from saccade.app.pipelines.run import list_steps, read_events, read_graph
+from saccade.server.dependencies.auth import CurrentWorkspace
 from saccade.server.permissions import API
-from saccade.server.schemas.encoding import plain
-from saccade.server.schemas.runs import EventPage, PipelineRunAnswer, RunAnswer
+from saccade.server.schemas.encoding import to_jsonable
+from saccade.server.schemas.runs import EventPage, PipelineRunResponse, RunResponse
 from saccade.store.registry.runs import Run
 
 router = APIRouter(prefix=API, tags=["runs"])
+_MAX_RUNS = 1000
 
 
-def _run(run: Run) -> RunAnswer:
-    return RunAnswer(
+def _run_response(run: Run) -> RunResponse:
+    return RunResponse(
         id=run.id,
         kind=run.kind,
         name=run.name,
         state=run.state,
         inputs=list(run.inputs),
         outputs=list(run.outputs),
-        metrics=plain(run.metrics),
+        metrics=to_jsonable(run.metrics),
         created=run.created,
         finished=run.finished,
         error=run.error,
@@ -34,58 +36,61 @@ def _run(run: Run) -> RunAnswer:
 
 
 @router.get("/runs")
-def runs(
-    served: Served,
+def list_runs(
+    workspace: CurrentWorkspace,
     kind: Annotated[str | None, Query(max_length=100)] = None,
     name: Annotated[str | None, Query(max_length=1000)] = None,
-) -> list[RunAnswer]:
-    """Runs, the newest first."""
-    return [_run(one) for one in served.runs.list(kind, name)[:1000]]
+) -> list[RunResponse]:
+    """List the latest 1,000 runs, newest first."""
+    return [_run_response(run) for run in workspace.runs.list(kind, name)[:_MAX_RUNS]]
 
 
 @router.get("/runs/{run}")
-def run(run: str, served: Served) -> RunAnswer:
-    """A run with what went in and what came out."""
-    found = served.runs.get(run)
-    return _run(found).model_copy(update={"config": plain(found.config)})
+def get_run(run: str, workspace: CurrentWorkspace) -> RunResponse:
+    """Get a run with its inputs, outputs and configuration."""
+    record = workspace.runs.get(run)
+    return _run_response(record).model_copy(update={"config": to_jsonable(record.config)})
 
 
 @router.get("/runs/{run}/metrics")
-def metrics(run: str, served: Served) -> list[dict[str, Any]]:
-    """What a training said after each epoch."""
-    path = served.runs.get(run).folder / "metrics.jsonl"
+def list_epoch_metrics(run: str, workspace: CurrentWorkspace) -> list[dict[str, Any]]:
+    """List the metrics of a training run by epoch."""
+    path = workspace.runs.get(run).folder / "metrics.jsonl"
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    return [plain(json.loads(line)) for line in lines if line.endswith("}")]
+    # A line without the closing brace is still being written.
+    return [to_jsonable(json.loads(line)) for line in lines if line.endswith("}")]
 
 
 @router.get("/runs/{run}/events")
-def events(
+def list_events(
     run: str,
-    served: Served,
+    workspace: CurrentWorkspace,
     step: Annotated[str | None, Query(max_length=1000)] = None,
     start: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> EventPage:
-    """What a run of a pipeline has told, from a place on: each step, what was done and why, what was set aside."""
-    told = [event for event in events_of(served.runs.get(run)) if step in (None, event.get("step"))]
-    return EventPage(events=[plain(one) for one in told[start : start + limit]], total=len(told))
+    """List the events of a pipeline run, oldest first: steps with their actions and reasons, and failed items."""
+    events = [event for event in read_events(workspace.runs.get(run)) if step in (None, event.get("step"))]
+    page = [to_jsonable(event) for event in events[start : start + limit]]
+    return EventPage(events=page, total=len(events))
 
 
 @router.get("/runs/{run}/pipeline")
-def pipeline(run: str, served: Served) -> PipelineRunAnswer:
-    """The graph of a run of a pipeline, and its steps as they stand; of another run there are none."""
-    found = served.runs.get(run)
-    return PipelineRunAnswer(drawing=plain(drawing_of_run(found)), steps=[plain(one) for one in steps_of(found)])
+def get_pipeline_run(run: str, workspace: CurrentWorkspace) -> PipelineRunResponse:
+    """Get the graph of a pipeline run and the current state of its steps; both are empty for other runs."""
+    record = workspace.runs.get(run)
+    steps = [to_jsonable(step) for step in list_steps(record)]
+    return PipelineRunResponse(drawing=to_jsonable(read_graph(record)), steps=steps)
 
 
 @router.post("/runs/{run}/cancel", status_code=202)
-def cancel(run: str, served: Served) -> RunAnswer:
-    """Ask a run to stop; what it has done is kept."""
-    cancel_run(served, run)
-    return _run(served.runs.get(run))
+def cancel_run(run: str, workspace: CurrentWorkspace) -> RunResponse:
+    """Request that a run stops. Its finished work is kept."""
+    request_cancel(workspace, run)
+    return _run_response(workspace.runs.get(run))
 
 
 @router.delete("/runs/{run}", status_code=204)
-def remove(run: str, served: Served) -> None:
-    """Forget a run; not one that made a version that is still there."""
-    served.runs.remove(run)
+def remove_run(run: str, workspace: CurrentWorkspace) -> None:
+    """Delete a run. A run that created an existing version cannot be deleted."""
+    workspace.runs.remove(run)

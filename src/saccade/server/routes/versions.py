@@ -1,7 +1,7 @@
-"""Versions of datasets: their names, what changed between them, and what makes new ones.
+"""Writes to datasets, and their refs: branches, tags, aliases, merges, bulk edits, classes and saved views.
 
-A change that carries the tag of the version that somebody looked at, as If-Match, is refused where there is a newer
-one.
+Clients send the ETag of the version that a write is based on as ``If-Match``. The write is refused with 412 if there is
+a newer version.
 """
 
 from __future__ import annotations
@@ -11,26 +11,34 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from saccade.app.datasets.bulk_edit import change_items
-from saccade.app.datasets.classes import change_classes, classes_of
-from saccade.app.jobs.edits import ClassesChange, ItemsChange
+from saccade.app.datasets.bulk_edit import bulk_edit
+from saccade.app.datasets.classes import edit_classes as apply_class_edits
+from saccade.app.datasets.classes import list_classes as summarize_classes
+from saccade.app.jobs.edits import ClassesEdit, ItemsEdit
 from saccade.core.merge import Merged
-from saccade.server.dependencies.auth import Served, SignedIn
-from saccade.server.dependencies.version_cache import Changed, IfMatch, opened_of, tag_of, to_follow, version_asked
+from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
+from saccade.server.dependencies.version_cache import (
+    BranchTargetDep,
+    IfMatch,
+    check_if_match,
+    etag_of,
+    get_version_conditional,
+    version_cache,
+)
 from saccade.server.permissions import API
-from saccade.server.schemas.classes import ClassAnswer, ClassesAnswer
-from saccade.server.schemas.datasets import NewView, ViewAnswer
-from saccade.server.schemas.encoding import plain
+from saccade.server.schemas.classes import ClassesResponse, ClassResponse
+from saccade.server.schemas.datasets import ViewCreate, ViewResponse
+from saccade.server.schemas.encoding import to_jsonable
 from saccade.server.schemas.versions import (
-    ConflictAnswer,
-    DatasetNames,
-    MergeAnswer,
-    MovedAlias,
-    NewBranch,
-    NewMerge,
-    NewTag,
-    Restoring,
-    VersionMade,
+    AliasUpdate,
+    BranchCreate,
+    ConflictResponse,
+    MergeRequest,
+    MergeResponse,
+    RefsResponse,
+    RestoreRequest,
+    TagCreate,
+    VersionCreated,
 )
 from saccade.store.catalog.names import MAIN
 from saccade.store.datasets.version import DatasetVersion
@@ -38,195 +46,253 @@ from saccade.store.datasets.version import DatasetVersion
 router = APIRouter(prefix=API, tags=["datasets"])
 
 
-def _made(request: Request, version: DatasetVersion) -> VersionMade:
-    request.state.etag = tag_of(version)
-    return VersionMade(ref=version.ref, number=version.number, items=len(version))
+def _version_created(request: Request, version: DatasetVersion) -> VersionCreated:
+    request.state.etag = etag_of(version)
+    return VersionCreated(ref=version.ref, number=version.number, items=len(version))
 
 
 @router.get("/datasets/{ref}/names")
-def names(ref: str, served: Served) -> DatasetNames:
-    """The branches, tags and aliases of a dataset, with the numbers of the versions that they name."""
+def list_refs(ref: str, workspace: CurrentWorkspace) -> RefsResponse:
+    """List the branches, tags and aliases of a dataset with the version numbers that they name."""
     name = ref.partition("@")[0]
-    tags = served.datasets.tags(name)
-    aliases = {alias: number for alias, number in served.datasets.aliases(name).items() if alias not in tags}
-    return DatasetNames(branches=served.datasets.branches(name), tags=tags, aliases=aliases)
+    tags = workspace.datasets.tags(name)
+    aliases = {alias: number for alias, number in workspace.datasets.aliases(name).items() if alias not in tags}
+    return RefsResponse(branches=workspace.datasets.branches(name), tags=tags, aliases=aliases)
 
 
 @router.get("/datasets/{ref}/diff")
-def diff(
+def diff_versions(
     ref: str,
-    served: Served,
+    workspace: CurrentWorkspace,
     against: Annotated[str, Query(max_length=200)],
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     start: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
 ) -> dict[str, Any]:
-    """What changed from a version to this one: counts, columns and classes, and of each sort some items, from a place
-    on; ``counts`` says how many there are."""
-    found, end = served.datasets.diff(against, ref), start + limit
+    """Compare this version with an earlier one (``against``): schema changes, and a page of the changed items.
+
+    ``counts`` has the total numbers of added, removed and changed items. ``start`` and ``limit`` apply to each of the
+    three lists.
+    """
+    diff = workspace.datasets.diff(against, ref)
+    end = start + limit
     changed = [
-        {"key": one.key, "columns": one.columns, "objects": plain(one.objects)}
-        for one in islice(found.changed.values(), start, end)
+        {"key": change.key, "columns": change.columns, "objects": to_jsonable(change.objects)}
+        for change in islice(diff.changed.values(), start, end)
     ]
-    answer: dict[str, Any] = {
-        "before": found.before,
-        "after": found.after,
-        "counts": found.counts,
-        "schema": plain(found.schema),
-        "added": found.added[start:end],
-        "removed": found.removed[start:end],
+    return {
+        "before": diff.before,
+        "after": diff.after,
+        "counts": diff.counts,
+        "schema": to_jsonable(diff.schema),
+        "added": diff.added[start:end],
+        "removed": diff.removed[start:end],
         "changed": changed,
     }
-    return answer
 
 
 @router.post("/datasets/{ref}/restore", status_code=201)
-def restore(to: Changed, given: Restoring, request: Request, served: Served, caller: SignedIn) -> VersionMade:
-    """Make a new version that equals an old one."""
-    made = served.datasets.restore(
-        to.name, given.number, given.message, branch=to.branch, author=caller.person.name, follows=to.follows
+def restore_version(
+    target: BranchTargetDep,
+    body: RestoreRequest,
+    request: Request,
+    workspace: CurrentWorkspace,
+    principal: CurrentUser,
+) -> VersionCreated:
+    """Restore an old version: create a new version with the same content."""
+    version = workspace.datasets.restore(
+        target.name,
+        body.number,
+        body.message,
+        branch=target.branch,
+        author=principal.person.name,
+        expected_version=target.expected_version,
     )
-    return _made(request, made)
+    return _version_created(request, version)
 
 
 @router.post("/datasets/{ref}/merge")
-def merge(
-    ref: str, given: NewMerge, request: Request, served: Served, caller: SignedIn, if_match: IfMatch = None
-) -> MergeAnswer:
-    """Merge a branch or version into a branch, or say what that would do; If-Match is about the latter.
+def merge_branch(
+    ref: str,
+    body: MergeRequest,
+    request: Request,
+    workspace: CurrentWorkspace,
+    principal: CurrentUser,
+    if_match: IfMatch = None,
+) -> MergeResponse:
+    """Merge a branch or version into a branch, or show the result with ``dry_run``.
 
-    While a conflict is open nothing is done: that is an error, ``merge-conflict``, and a dry run lists them.
+    If conflicts are unresolved, nothing is written and the error is ``merge-conflict``; a dry run lists them.
+    ``If-Match`` is the ETag of the target branch.
     """
     name = ref.partition("@")[0]
-    done = served.datasets.merge(
+    merged = workspace.datasets.merge(
         ref,
-        into=given.into,
-        choose=given.choose(),
-        message=given.message,
-        author=caller.person.name,
-        dry_run=given.dry_run,
-        follows=to_follow(request, name, given.into, if_match),
+        into=body.into,
+        resolver=body.resolver(),
+        message=body.message,
+        author=principal.person.name,
+        dry_run=body.dry_run,
+        expected_version=check_if_match(request, name, body.into, if_match),
     )
-    return _merged(request, done, given)
+    return _merge_response(request, merged, body)
 
 
-def _merged(request: Request, done: Merged[DatasetVersion], given: NewMerge) -> MergeAnswer:
-    listed = done.conflicts[given.start : given.start + given.limit]
-    shown = done.version or opened_of(request).version(done.ours)
-    request.state.etag = tag_of(shown)
-    return MergeAnswer(
-        version=None if done.version is None else done.version.ref,
-        base=done.base,
-        ours=done.ours,
-        theirs=done.theirs,
-        added=done.added,
-        removed=done.removed,
-        changed=done.changed,
-        conflicts=[ConflictAnswer.model_validate(one.to_json()) for one in listed],
-        total=len(done.conflicts),
-        open=sum(one.taken is None for one in done.conflicts),
+def _merge_response(request: Request, merged: Merged[DatasetVersion], body: MergeRequest) -> MergeResponse:
+    head = merged.version or version_cache(request).get(merged.ours)
+    request.state.etag = etag_of(head)
+    page = merged.conflicts[body.start : body.start + body.limit]
+    return MergeResponse(
+        version=None if merged.version is None else merged.version.ref,
+        base=merged.base,
+        ours=merged.ours,
+        theirs=merged.theirs,
+        added=merged.added,
+        removed=merged.removed,
+        changed=merged.changed,
+        conflicts=[ConflictResponse.model_validate(conflict.to_json()) for conflict in page],
+        total=len(merged.conflicts),
+        open=sum(conflict.resolution is None for conflict in merged.conflicts),
     )
 
 
 @router.post("/datasets/{ref}/tags", status_code=201)
-def tag(to: Changed, given: NewTag, served: Served, caller: SignedIn) -> DatasetNames:
-    """Give a version a name for good."""
-    served.datasets.alias(to.name, given.name, given.number, fixed=True, author=caller.person.name, follows=to.follows)
-    return names(to.name, served)
+def create_tag(
+    target: BranchTargetDep, body: TagCreate, workspace: CurrentWorkspace, principal: CurrentUser
+) -> RefsResponse:
+    """Create a tag: an alias that cannot be moved."""
+    workspace.datasets.alias(
+        target.name,
+        body.name,
+        body.number,
+        fixed=True,
+        author=principal.person.name,
+        expected_version=target.expected_version,
+    )
+    return list_refs(target.name, workspace)
 
 
 @router.delete("/datasets/{ref}/tags/{tag}", status_code=204)
-def untag(to: Changed, tag: str, served: Served, caller: SignedIn) -> None:
-    """Take a name away."""
-    served.datasets.unalias(to.name, tag, author=caller.person.name, follows=to.follows)
+def delete_tag(target: BranchTargetDep, tag: str, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
+    """Delete a tag. The version is kept."""
+    workspace.datasets.delete_alias(
+        target.name, tag, author=principal.person.name, expected_version=target.expected_version
+    )
 
 
 @router.post("/datasets/{ref}/aliases", status_code=201)
-def alias(to: Changed, given: MovedAlias, served: Served, caller: SignedIn) -> DatasetNames:
-    """Let an alias name a version, until it is moved."""
-    served.datasets.alias(to.name, given.name, given.number, author=caller.person.name, follows=to.follows)
-    return names(to.name, served)
+def set_alias(
+    target: BranchTargetDep, body: AliasUpdate, workspace: CurrentWorkspace, principal: CurrentUser
+) -> RefsResponse:
+    """Create an alias, or move it to another version."""
+    workspace.datasets.alias(
+        target.name,
+        body.name,
+        body.number,
+        author=principal.person.name,
+        expected_version=target.expected_version,
+    )
+    return list_refs(target.name, workspace)
 
 
 @router.delete("/datasets/{ref}/aliases/{alias}", status_code=204)
-def unalias(to: Changed, alias: str, served: Served, caller: SignedIn) -> None:
-    """Take an alias away; the version stays."""
-    served.datasets.unalias(to.name, alias, author=caller.person.name, follows=to.follows)
+def delete_alias(target: BranchTargetDep, alias: str, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
+    """Delete an alias. The version is kept."""
+    workspace.datasets.delete_alias(
+        target.name, alias, author=principal.person.name, expected_version=target.expected_version
+    )
 
 
 @router.post("/datasets/{ref}/branches", status_code=201)
-def branch(to: Changed, given: NewBranch, served: Served) -> DatasetNames:
-    """Begin a branch at a version."""
-    served.datasets.branch(to.name, given.name, str(given.number), follows=to.follows)
-    return names(to.name, served)
+def create_branch(target: BranchTargetDep, body: BranchCreate, workspace: CurrentWorkspace) -> RefsResponse:
+    """Create a branch that starts at a version."""
+    workspace.datasets.branch(target.name, body.name, str(body.number), expected_version=target.expected_version)
+    return list_refs(target.name, workspace)
 
 
 @router.delete("/datasets/{ref}/branches/{branch}", status_code=204)
-def unbranch(ref: str, branch: str, request: Request, served: Served, if_match: IfMatch = None) -> None:
-    """Take a branch away; its versions stay. If-Match is about the version at its end."""
+def delete_branch(
+    ref: str, branch: str, request: Request, workspace: CurrentWorkspace, if_match: IfMatch = None
+) -> None:
+    """Delete a branch. Its versions are kept. ``If-Match`` is the ETag of the branch."""
     name = ref.partition("@")[0]
-    served.datasets.remove_branch(name, branch, follows=to_follow(request, name, branch, if_match))
+    expected_version = check_if_match(request, name, branch, if_match)
+    workspace.datasets.delete_branch(name, branch, expected_version=expected_version)
 
 
 @router.get("/datasets/{ref}/views")
-def views(ref: str, served: Served) -> list[ViewAnswer]:
-    """The views of a dataset that were kept."""
-    return [ViewAnswer.model_validate(one) for one in served.datasets.views(ref)]
+def list_views(ref: str, workspace: CurrentWorkspace) -> list[ViewResponse]:
+    """List the saved views of a dataset."""
+    return [ViewResponse.model_validate(view) for view in workspace.datasets.views(ref)]
 
 
 @router.put("/datasets/{ref}/views/{name}", status_code=204)
-def keep_view(ref: str, name: str, given: NewView, served: Served, caller: SignedIn) -> None:
-    """Keep a view under a name, in the place of one that has it."""
-    served.datasets.keep_view(ref, name, given.filters, author=caller.person.name)
+def save_view(ref: str, name: str, body: ViewCreate, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
+    """Save a view, replacing one with the same name."""
+    workspace.datasets.save_view(ref, name, body.filters, author=principal.person.name)
 
 
 @router.delete("/datasets/{ref}/views/{name}", status_code=204)
-def forget_view(ref: str, name: str, served: Served) -> None:
-    """Let a view go."""
-    served.datasets.forget_view(ref, name)
+def delete_view(ref: str, name: str, workspace: CurrentWorkspace) -> None:
+    """Delete a saved view."""
+    workspace.datasets.delete_view(ref, name)
 
 
 @router.post("/datasets/{ref}/change", status_code=201)
-def change(to: Changed, given: ItemsChange, request: Request, served: Served, caller: SignedIn) -> VersionMade:
-    """Remove items, put them into a split, or add or take away a tag; as the next version."""
-    made = change_items(
-        served,
-        to.name,
-        given.meant(opened_of(request).version, f"{to.name}@{to.branch}"),
-        given.act,
-        given.value,
-        author=caller.person.name,
-        message=given.message,
-        branch=to.branch,
-        follows=to.follows,
+def edit_items(
+    target: BranchTargetDep,
+    body: ItemsEdit,
+    request: Request,
+    workspace: CurrentWorkspace,
+    principal: CurrentUser,
+) -> VersionCreated:
+    """Edit items in bulk: delete them, assign them to a split, or add or remove a tag. Creates the next version."""
+    version = bulk_edit(
+        workspace,
+        target.name,
+        body.resolve_keys(version_cache(request).get, f"{target.name}@{target.branch}"),
+        body.act,
+        body.value,
+        author=principal.person.name,
+        message=body.message,
+        branch=target.branch,
+        expected_version=target.expected_version,
     )
-    return _made(request, made)
+    return _version_created(request, version)
 
 
 @router.get("/datasets/{ref}/classes")
-def classes(ref: str, request: Request) -> ClassesAnswer:
-    """The classes of a version with their colours and counts."""
-    version = version_asked(request, ref)
-    found = [ClassAnswer.model_validate(one) for one in classes_of(version)]
-    return ClassesAnswer(ref=version.ref, number=version.number, classes=found)
+def list_classes(ref: str, request: Request) -> ClassesResponse:
+    """List the classes of a version with their colors and counts."""
+    version = get_version_conditional(request, ref)
+    classes = [ClassResponse.model_validate(summary) for summary in summarize_classes(version)]
+    return ClassesResponse(ref=version.ref, number=version.number, classes=classes)
 
 
 @router.post("/datasets/{ref}/classes", status_code=201)
-def new_classes(to: Changed, given: ClassesChange, request: Request, served: Served, caller: SignedIn) -> VersionMade:
-    """Add, rename, recolor, merge and remove classes, as the next version; all acts or none."""
-    made = change_classes(
-        served,
-        to.name,
-        given.done(),
-        message=given.message,
-        author=caller.person.name,
-        branch=to.branch,
-        follows=to.follows,
+def edit_classes(
+    target: BranchTargetDep,
+    body: ClassesEdit,
+    request: Request,
+    workspace: CurrentWorkspace,
+    principal: CurrentUser,
+) -> VersionCreated:
+    """Add, rename, recolor, merge and remove classes. Either all edits are applied, as the next version, or none."""
+    version = apply_class_edits(
+        workspace,
+        target.name,
+        body.to_edits(),
+        message=body.message,
+        author=principal.person.name,
+        branch=target.branch,
+        expected_version=target.expected_version,
     )
-    return _made(request, made)
+    return _version_created(request, version)
 
 
 @router.delete("/datasets/{ref}", status_code=204)
-def remove(ref: str, request: Request, served: Served, if_match: IfMatch = None, force: bool = False) -> None:
-    """Remove a dataset with all its versions, where nothing was made from it, or where that is forced."""
-    follows = None if "@" in ref else to_follow(request, ref, MAIN, if_match)
-    served.datasets.remove(ref, force=force, follows=follows)
+def remove_dataset(
+    ref: str, request: Request, workspace: CurrentWorkspace, if_match: IfMatch = None, force: bool = False
+) -> None:
+    """Delete a dataset with all its versions. Datasets that others were made from are deleted only with ``force``."""
+    expected_version = None if "@" in ref else check_if_match(request, ref, MAIN, if_match)
+    workspace.datasets.remove(ref, force=force, expected_version=expected_version)

@@ -1,4 +1,4 @@
-"""Webhooks: addresses elsewhere that are told of what happens in a project."""
+"""Webhooks: external URLs that are notified of events in a project."""
 
 from __future__ import annotations
 
@@ -6,93 +6,105 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from saccade.app.webhooks.webhooks import add_webhook, change_webhook
-from saccade.server.dependencies.auth import Served, SignedIn
+from saccade.app.webhooks import webhooks as use_cases
+from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
 from saccade.server.permissions import API
 from saccade.server.schemas.webhooks import (
-    DeliveryAnswer,
     DeliveryPage,
-    NewWebhook,
-    SentAgain,
-    WebhookAnswer,
-    WebhookChange,
-    WebhookMade,
+    DeliveryResponse,
+    RedeliveryResponse,
+    WebhookCreate,
+    WebhookCreated,
+    WebhookResponse,
+    WebhookUpdate,
 )
 from saccade.store.webhooks.webhooks import Webhook
 
 router = APIRouter(prefix=API, tags=["webhooks"])
 
 
-def _made(made: tuple[Webhook, str]) -> WebhookMade:
-    webhook, secret = made
-    return WebhookMade(**WebhookAnswer.model_validate(webhook).model_dump(), secret=secret)
+def _webhook_created(webhook: Webhook, secret: str) -> WebhookCreated:
+    return WebhookCreated(**WebhookResponse.model_validate(webhook).model_dump(), secret=secret)
 
 
 @router.get("/webhooks")
-def webhooks(served: Served) -> list[WebhookAnswer]:
-    """The webhooks of the project."""
-    return [WebhookAnswer.model_validate(one) for one in served.webhooks.list()]
+def list_webhooks(workspace: CurrentWorkspace) -> list[WebhookResponse]:
+    """List the webhooks of the project."""
+    return [WebhookResponse.model_validate(webhook) for webhook in workspace.webhooks.list()]
 
 
 @router.post("/webhooks", status_code=201)
-def new_webhook(given: NewWebhook, request: Request, served: Served, caller: SignedIn) -> WebhookMade:
-    """Tell an address of events from now on; the secret is shown once."""
-    private = bool(request.app.state.private)
-    return _made(add_webhook(served, given.url, given.events, author=caller.person.name, private=private))
+def create_webhook(
+    body: WebhookCreate, request: Request, workspace: CurrentWorkspace, principal: CurrentUser
+) -> WebhookCreated:
+    """Create a webhook. The response contains the signing secret, which is shown only once."""
+    allow_private = bool(request.app.state.allow_private)
+    webhook, secret = use_cases.create_webhook(
+        workspace, body.url, body.events, author=principal.person.name, allow_private=allow_private
+    )
+    return _webhook_created(webhook, secret)
 
 
 @router.get("/webhooks/{webhook}")
-def webhook(webhook: str, served: Served) -> WebhookAnswer:
-    """A webhook."""
-    return WebhookAnswer.model_validate(served.webhooks.get(webhook))
+def get_webhook(webhook: str, workspace: CurrentWorkspace) -> WebhookResponse:
+    """Get a webhook."""
+    return WebhookResponse.model_validate(workspace.webhooks.get(webhook))
 
 
 @router.patch("/webhooks/{webhook}")
-def change(webhook: str, given: WebhookChange, request: Request, served: Served) -> WebhookAnswer:
-    """Change its address or its events, or switch it on or off; off, what waits is not sent."""
-    private = bool(request.app.state.private)
-    changed = change_webhook(served, webhook, url=given.url, events=given.events, is_on=given.is_on, private=private)
-    return WebhookAnswer.model_validate(changed)
+def update_webhook(webhook: str, body: WebhookUpdate, request: Request, workspace: CurrentWorkspace) -> WebhookResponse:
+    """Change the URL or the events of a webhook, or enable or disable it. Disabling discards pending deliveries."""
+    updated = use_cases.update_webhook(
+        workspace,
+        webhook,
+        url=body.url,
+        events=body.events,
+        enabled=body.is_on,
+        allow_private=bool(request.app.state.allow_private),
+    )
+    return WebhookResponse.model_validate(updated)
 
 
 @router.delete("/webhooks/{webhook}", status_code=204)
-def remove(webhook: str, served: Served) -> None:
-    """Let a webhook go, with the list of what it was told."""
-    served.webhooks.remove(webhook)
+def remove_webhook(webhook: str, workspace: CurrentWorkspace) -> None:
+    """Delete a webhook and its deliveries."""
+    workspace.webhooks.remove(webhook)
 
 
 @router.post("/webhooks/{webhook}/secret", status_code=201)
-def renew(webhook: str, served: Served) -> WebhookMade:
-    """Another secret, which is shown once; for a day what is sent is signed with the one before, too."""
-    return _made(served.webhooks.renew(webhook))
+def rotate_secret(webhook: str, workspace: CurrentWorkspace) -> WebhookCreated:
+    """Create a new signing secret, shown only once. For a day, requests are signed with the previous one as well."""
+    return _webhook_created(*workspace.webhooks.rotate_secret(webhook))
 
 
 @router.post("/webhooks/{webhook}/test", status_code=201)
-def try_webhook(webhook: str, served: Served) -> DeliveryAnswer:
-    """Send a ``ping``, which is tried once; its delivery says how it went."""
-    return DeliveryAnswer.model_validate(served.webhooks.test(webhook))
+def send_test(webhook: str, workspace: CurrentWorkspace) -> DeliveryResponse:
+    """Send a ``ping`` event without retries. Poll its delivery for the result."""
+    return DeliveryResponse.model_validate(workspace.webhooks.send_test(webhook))
 
 
 @router.get("/webhooks/{webhook}/deliveries")
-def deliveries(
+def list_deliveries(
     webhook: str,
-    served: Served,
+    workspace: CurrentWorkspace,
     before: Annotated[int | None, Query(ge=0, lt=1 << 31)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
 ) -> DeliveryPage:
-    """What it was told and will be, the newest first."""
-    found = served.webhooks.deliveries(webhook, before, limit)
-    following = found[-1].number if len(found) == limit else None
-    return DeliveryPage(deliveries=[DeliveryAnswer.model_validate(one) for one in found], next=following)
+    """List the deliveries of a webhook, newest first."""
+    deliveries = workspace.webhooks.list_deliveries(webhook, before, limit)
+    next_cursor = deliveries[-1].number if len(deliveries) == limit else None
+    return DeliveryPage(
+        deliveries=[DeliveryResponse.model_validate(delivery) for delivery in deliveries], next=next_cursor
+    )
 
 
 @router.post("/webhooks/{webhook}/deliveries/again", status_code=201)
-def again_failed(webhook: str, served: Served) -> SentAgain:
-    """Send once more, in order, all that was given up."""
-    return SentAgain(count=served.webhooks.again_failed(webhook))
+def redeliver_failed(webhook: str, workspace: CurrentWorkspace) -> RedeliveryResponse:
+    """Queue all failed deliveries again, in their original order."""
+    return RedeliveryResponse(count=workspace.webhooks.redeliver_failed(webhook))
 
 
 @router.post("/webhooks/{webhook}/deliveries/{delivery}/again", status_code=201)
-def again(webhook: str, delivery: str, served: Served) -> DeliveryAnswer:
-    """Send a delivery once more, under the same id."""
-    return DeliveryAnswer.model_validate(served.webhooks.again(webhook, delivery))
+def redeliver(webhook: str, delivery: str, workspace: CurrentWorkspace) -> DeliveryResponse:
+    """Queue a delivery again, with the same id."""
+    return DeliveryResponse.model_validate(workspace.webhooks.redeliver(webhook, delivery))

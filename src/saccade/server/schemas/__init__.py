@@ -1,1 +1,1 @@
-"""The shapes of what the API takes and gives; apart from how things are stored."""
+"""Request and response models of the HTTP API, independent of how the data is stored."""

@@ -1,22 +1,24 @@
-"""What the shapes of the API share."""
+"""Base classes of the request and response models, and the error format."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
 
-class Given(BaseModel):
-    """What comes in; a field that is not known is an error."""
+class RequestModel(BaseModel):
+    """Base of request bodies; unknown fields are an error."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
+    """Base of responses; can be created from an object with the same attributes."""
+
     model_config = ConfigDict(from_attributes=True)
 
 
-class Problem(Answer):
-    """What is wrong: a stable word, a sentence, what to do, and the fields that it is about."""
+class ErrorDetail(ResponseModel):
+    """An error: a stable code, a message, a hint what to do, and messages by field of the request."""
 
     code: str
     message: str
@@ -24,12 +26,14 @@ class Problem(Answer):
     fields: dict[str, str] = {}
 
 
-class Failure(Answer):
-    """Every error of the API."""
+class ErrorResponse(ResponseModel):
+    """Format of all errors."""
 
-    error: Problem
+    error: ErrorDetail
 
 
-class Health(Answer):
+class HealthResponse(ResponseModel):
+    """Status and version of the server."""
+
     status: str
     version: str

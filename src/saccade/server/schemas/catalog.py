@@ -1,19 +1,23 @@
-"""What is installed: formats, operations, components."""
+"""Installed formats, operations and model components."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from saccade.server.schemas.base import Answer
+from saccade.server.schemas.base import ResponseModel
 
 
-class FormatAnswer(Answer):
+class FormatResponse(ResponseModel):
+    """A dataset format; ``holds`` describes what it supports."""
+
     name: str
     holds: str
     can_write: bool
 
 
-class PortAnswer(Answer):
+class PortResponse(ResponseModel):
+    """An input of an operation; ``several``: it accepts any number of inputs."""
+
     name: str
     type: str
     several: bool
@@ -21,18 +25,23 @@ class PortAnswer(Answer):
     help: str
 
 
-class OperationAnswer(Answer):
-    """An operation; ``granularity`` says what is done again when something changes, ``parameters`` is a JSON Schema."""
+class OperationResponse(ResponseModel):
+    """A pipeline operation.
+
+    ``granularity`` is the unit that is recomputed if an input changes, ``parameters`` a JSON Schema.
+    """
 
     name: str
     granularity: str
     help: str
     output: str
-    inputs: list[PortAnswer]
+    inputs: list[PortResponse]
     parameters: dict[str, Any]
 
 
-class ComponentNames(Answer):
+class ComponentsResponse(ResponseModel):
+    """Names of model components and augmentations for recipes."""
+
     encoders: list[str]
     necks: list[str]
     heads: list[str]

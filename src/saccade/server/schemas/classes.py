@@ -1,12 +1,12 @@
-"""The classes of a dataset."""
+"""Classes of a dataset."""
 
 from __future__ import annotations
 
-from saccade.server.schemas.base import Answer
+from saccade.server.schemas.base import ResponseModel
 
 
-class ClassAnswer(Answer):
-    """A class of a column; ``objects`` counts the objects or labels that are of it, ``items`` the items with one."""
+class ClassResponse(ResponseModel):
+    """A class of a column, with its number of objects (or labels) and of items that have at least one."""
 
     column: str
     name: str
@@ -17,9 +17,9 @@ class ClassAnswer(Answer):
     items: int
 
 
-class ClassesAnswer(Answer):
-    """The classes of a version, column by column, each in its order."""
+class ClassesResponse(ResponseModel):
+    """The classes of a version, by column, in the order of the column."""
 
     ref: str
     number: int
-    classes: list[ClassAnswer]
+    classes: list[ClassResponse]

@@ -1,4 +1,4 @@
-"""Datasets, their items and the views of them."""
+"""Datasets, versions, items and saved views."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pydantic import BaseModel, Field
 
 from saccade.core.schema import Kind, Schema
 from saccade.media.colors import palette
-from saccade.server.schemas.base import Answer, Given
-from saccade.server.schemas.encoding import plain
+from saccade.server.schemas.base import RequestModel, ResponseModel
+from saccade.server.schemas.encoding import to_jsonable
 
 
-class DatasetAnswer(Answer):
+class DatasetResponse(ResponseModel):
+    """A dataset at its latest version; ``columns`` maps names to kinds."""
+
     name: str
     latest: int
     items: int
@@ -22,14 +24,16 @@ class DatasetAnswer(Answer):
     columns: dict[str, str]
 
 
-class ColumnAnswer(Answer):
+class ColumnResponse(ResponseModel):
+    """A column with its kind and, if it is labelled, its classes."""
+
     name: str
     kind: Kind
     classes: list[dict[str, Any]] = Field([])
 
 
-class VersionAnswer(Answer):
-    """A version of a dataset with its columns."""
+class VersionResponse(ResponseModel):
+    """A version of a dataset with its columns; ``added``, ``removed`` and ``changed`` count items."""
 
     ref: str
     number: int
@@ -37,7 +41,7 @@ class VersionAnswer(Answer):
     message: str
     author: str
     created: datetime
-    columns: list[ColumnAnswer]
+    columns: list[ColumnResponse]
     branch: str
     parent: int | None
     merged: int | None
@@ -48,7 +52,9 @@ class VersionAnswer(Answer):
     inputs: list[str]
 
 
-class LogEntry(Answer):
+class VersionSummary(ResponseModel):
+    """An entry of a dataset's history; ``added``, ``removed`` and ``changed`` count items."""
+
     number: int
     branch: str
     parent: int | None
@@ -64,8 +70,8 @@ class LogEntry(Answer):
     merged: int | None
 
 
-class _Wanted(BaseModel):
-    """Which items are asked for, in which order, and from where on."""
+class _PageQuery(BaseModel):
+    """Filter, order and start of a page."""
 
     where: str | None = Field(None, max_length=4000)
     cursor: str | None = Field(None, max_length=20)
@@ -74,49 +80,53 @@ class _Wanted(BaseModel):
     descending: bool = False
 
 
-class ItemsWanted(_Wanted):
+class ItemsQuery(_PageQuery):
+    """A page of items."""
+
     limit: int = Field(100, ge=1, le=1000)
 
 
-class KeysWanted(_Wanted):
+class KeysQuery(_PageQuery):
+    """A page of keys."""
+
     limit: int = Field(1000, ge=0, le=10_000)
 
 
-class ItemAnswer(Answer):
-    """An item: its key and its values by column."""
+class ItemResponse(ResponseModel):
+    """An item: its key, and its values by column."""
 
     key: str
     values: dict[str, Any]
 
 
-class ItemPage(Answer):
-    """Some items in order; ``next`` as ``cursor`` gives the next page, ``total`` says how many there are in all."""
+class ItemPage(ResponseModel):
+    """A page of items. ``total`` counts all matching items; pass ``next`` as ``cursor`` for the next page."""
 
-    items: list[ItemAnswer]
+    items: list[ItemResponse]
     total: int
     next: str | None
 
 
-class KeyPage(Answer):
-    """Keys of some items in order; ``next`` as ``cursor`` gives the next page, ``total`` says how many in all."""
+class KeyPage(ResponseModel):
+    """A page of keys. ``total`` counts all matching items; pass ``next`` as ``cursor`` for the next page."""
 
     keys: list[str]
     total: int
     next: str | None
 
 
-def columns_of(schema: Schema) -> list[ColumnAnswer]:
-    """The columns of a version; each class has a colour."""
-    made = []
-    for one in schema.columns:
-        colors = palette(one.class_names)
-        classes = [plain(info.to_json()) | {"color": info.color or colors[info.name]} for info in one.classes]
-        made.append(ColumnAnswer(name=one.name, kind=one.kind, classes=classes))
-    return made
+def column_responses(schema: Schema) -> list[ColumnResponse]:
+    """Describe the columns of a schema; classes without a color get one from the palette."""
+    responses = []
+    for column in schema.columns:
+        colors = palette(column.class_names)
+        classes = [to_jsonable(info.to_json()) | {"color": info.color or colors[info.name]} for info in column.classes]
+        responses.append(ColumnResponse(name=column.name, kind=column.kind, classes=classes))
+    return responses
 
 
-class ViewAnswer(Answer):
-    """A view of a dataset that was kept; ``filters`` are as in the address of the screen."""
+class ViewResponse(ResponseModel):
+    """A saved view; ``filters`` are query parameters of the web app's item grid."""
 
     name: str
     filters: dict[str, str]
@@ -124,5 +134,7 @@ class ViewAnswer(Answer):
     created: datetime
 
 
-class NewView(Given):
+class ViewCreate(RequestModel):
+    """Content of a saved view."""
+
     filters: dict[str, Annotated[str, Field(max_length=4000)]] = Field(max_length=20)

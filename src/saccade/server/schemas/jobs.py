@@ -7,24 +7,28 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from saccade.server.schemas.base import Answer, Given
+from saccade.server.schemas.base import RequestModel, ResponseModel
 
 
-class NewJob(Given):
-    """``parameters`` are those of the kind."""
+class JobCreate(RequestModel):
+    """A job to enqueue; ``parameters`` depend on ``kind``."""
 
     kind: str = Field(max_length=40)
     parameters: dict[str, Any]
 
 
-class JobProgress(Answer):
+class JobProgress(ResponseModel):
+    """Progress of a job: ``what`` is the current phase, ``note`` the last item."""
+
     what: str = ""
     done: int = 0
     total: int | None = None
     note: str = ""
 
 
-class JobAnswer(Answer):
+class JobResponse(ResponseModel):
+    """A job with its progress, and its result or error; ``is_cancelled``: cancellation was requested."""
+
     id: str
     person: str | None
     kind: str
@@ -42,41 +46,49 @@ class JobAnswer(Answer):
     finished: datetime | None
 
 
-class JobPage(Answer):
-    jobs: list[JobAnswer]
+class JobPage(ResponseModel):
+    """A page of jobs, newest first. Pass ``next`` as ``before`` for the next page."""
+
+    jobs: list[JobResponse]
     next: str | None
 
 
-class Wanted(Given):
-    """A file as an item names it; ``frame`` where an image is one of several in it."""
+class BlobReference(RequestModel):
+    """A media file by its content digest; ``frame`` selects an image in a file with several."""
 
     kind: Literal["image", "video", "file"]
     digest: str = Field(pattern="^[0-9a-f]{64}$")
     frame: int | None = Field(None, ge=0, lt=1 << 40)
 
 
-class WantedFiles(Given):
-    files: list[Wanted] = Field(max_length=5000)
+class BlobsQuery(RequestModel):
+    """Media files to look up."""
+
+    files: list[BlobReference] = Field(max_length=5000)
 
 
-class HeldFiles(Answer):
-    """For each file that was asked for, whether the project has it already, so that it need not be sent."""
+class BlobsResponse(ResponseModel):
+    """For each requested file, whether the project has it already and the client need not upload it."""
 
     held: list[bool]
 
 
-class UploadAnswer(Answer):
+class UploadResponse(ResponseModel):
+    """An upload with the number of files and bytes received so far."""
+
     id: str
     files: int
     bytes: int
 
 
-class Received(Answer):
+class FilesReceived(ResponseModel):
+    """Number of files of one upload request that are stored."""
+
     files: int
 
 
-class FolderAnswer(Answer):
-    """A folder of the server: the folders in it as paths, and its files by name."""
+class FolderResponse(ResponseModel):
+    """A folder of the server: paths of its subfolders, and names of its files."""
 
     path: str | None
     folders: list[str]

@@ -1,4 +1,4 @@
-"""People, sessions, invitations, tokens, projects and the log."""
+"""Sessions, members, invitations, API tokens, projects and the audit log."""
 
 from __future__ import annotations
 
@@ -7,44 +7,51 @@ from datetime import datetime
 from pydantic import Field
 
 from saccade.core.roles import Role
-from saccade.server.schemas.base import Answer, Given
-from saccade.store.auth.service import LONGEST_PASSWORD
+from saccade.server.schemas.base import RequestModel, ResponseModel
+from saccade.store.auth.service import MAX_PASSWORD_LENGTH
 
 
-class SignIn(Given):
+class SignInRequest(RequestModel):
+    """Credentials."""
+
     email: str = Field(max_length=255)
-    password: str = Field(max_length=LONGEST_PASSWORD)
+    password: str = Field(max_length=MAX_PASSWORD_LENGTH)
 
 
-class WaysAnswer(Answer):
-    """How one may sign in besides with a password.
+class SignInMethodsResponse(ResponseModel):
+    """Sign-in methods besides the password.
 
-    ``provider`` is the name of the one for single sign-on, null where there is none. ``connecting`` is the address of
-    an account that this browser has shown to be known there, and that is to give its password.
+    ``provider`` is the display name of the single sign-on provider, null if none is configured. ``connecting`` is the
+    e-mail address of an account that a single sign-on login of this browser matched; it is linked once the user signs
+    in with its password.
     """
 
     provider: str | None
     connecting: str | None
 
 
-class SignInWanted(Given):
-    """``next`` is the path of this server to which it leads."""
+class SsoStart(RequestModel):
+    """Start of a single sign-on login; ``next`` is the path to redirect to afterwards."""
 
     next: str = Field("/", max_length=2000)
 
 
-class SignInBegun(Answer):
-    """Where the browser goes to."""
+class SsoRedirect(ResponseModel):
+    """URL of the provider to redirect the browser to."""
 
     address: str
 
 
-class NewPassword(Given):
-    old: str = Field(max_length=LONGEST_PASSWORD)
-    new: str = Field(max_length=LONGEST_PASSWORD)
+class PasswordChange(RequestModel):
+    """Current and new password."""
+
+    old: str = Field(max_length=MAX_PASSWORD_LENGTH)
+    new: str = Field(max_length=MAX_PASSWORD_LENGTH)
 
 
-class PersonAnswer(Answer):
+class MemberResponse(ResponseModel):
+    """A user and their role in the project."""
+
     id: str
     email: str
     name: str
@@ -53,30 +60,36 @@ class PersonAnswer(Answer):
     has_password: bool
 
 
-class SessionAnswer(Answer):
-    """Who is signed in; ``guard`` goes into the header X-Saccade-Guard of whatever changes something.
+class SessionResponse(ResponseModel):
+    """The current user.
 
-    ``role`` is what they may in the project, null where they are not in it.
+    ``guard`` is the CSRF token, to be sent as the header ``X-Saccade-Guard`` with every write; null for API tokens.
+    ``role`` is the role in the project, null if the user is not a member.
     """
 
-    person: PersonAnswer
+    person: MemberResponse
     role: Role | None
     guard: str | None
 
 
-class NewRole(Given):
+class RoleUpdate(RequestModel):
+    """New role of a member."""
+
     role: Role
 
 
-class NewInvitation(Given):
+class InvitationCreate(RequestModel):
+    """Address and role of the person to invite."""
+
     email: str = Field(max_length=255)
     role: Role = Role.ANNOTATOR
 
 
-class InvitationAnswer(Answer):
-    """An invitation; looked at by its link it names the project, and says more.
+class InvitationResponse(ResponseModel):
+    """An invitation.
 
-    ``is_known``: there is an account already; ``has_password``: which has a password.
+    ``project``, ``is_known`` (an account with this address exists) and ``has_password`` (that account has a password)
+    are set only in lookups by the secret of the link.
     """
 
     id: str
@@ -89,29 +102,37 @@ class InvitationAnswer(Answer):
     has_password: bool
 
 
-class InvitationMade(InvitationAnswer):
-    """With the link, which is shown once."""
+class InvitationCreated(InvitationResponse):
+    """A new invitation with its link, which is shown only once."""
 
     link: str
 
 
-class Secret(Given):
+class InvitationLookup(RequestModel):
+    """The secret of an invitation link: the part after the ``#``."""
+
     secret: str = Field(max_length=200)
 
 
-class Joining(Secret):
+class AcceptInvitation(InvitationLookup):
+    """Name and password of the new account; ``email`` only for the first owner, whose invitation has none."""
+
     name: str = Field(max_length=200)
-    password: str = Field(max_length=LONGEST_PASSWORD)
+    password: str = Field(max_length=MAX_PASSWORD_LENGTH)
     email: str = Field("", max_length=255)
 
 
-class NewToken(Given):
+class TokenCreate(RequestModel):
+    """Name, role and lifetime of a new API token."""
+
     name: str = Field(max_length=200)
     role: Role = Role.VIEWER
     days: int = Field(90, ge=1, le=3660)
 
 
-class TokenAnswer(Answer):
+class TokenResponse(ResponseModel):
+    """An API token, without its secret; ``used`` is the time of the last use."""
+
     id: str
     name: str
     role: Role
@@ -120,13 +141,15 @@ class TokenAnswer(Answer):
     expires: datetime
 
 
-class TokenMade(TokenAnswer):
-    """With the token itself, which is shown once."""
+class TokenCreated(TokenResponse):
+    """A new API token with its secret, which is shown only once."""
 
     token: str
 
 
-class DeedAnswer(Answer):
+class AuditEntryResponse(ResponseModel):
+    """An entry of the audit log; ``address`` is the IP address of the client."""
+
     id: int
     at: datetime
     person: str | None
@@ -135,19 +158,21 @@ class DeedAnswer(Answer):
     address: str
 
 
-class DeedPage(Answer):
-    """Newest first; ``next`` as ``before`` gives the next page."""
+class AuditPage(ResponseModel):
+    """A page of the audit log, newest first. Pass ``next`` as ``before`` for the next page."""
 
-    deeds: list[DeedAnswer]
+    deeds: list[AuditEntryResponse]
     next: int | None
 
 
-class NewProject(Given):
+class ProjectCreate(RequestModel):
+    """Name of a new project."""
+
     name: str = Field(max_length=200)
 
 
-class ProjectAnswer(Answer):
-    """A project, and what whoever asks is in it."""
+class ProjectResponse(ResponseModel):
+    """A project, and the role of the current user in it."""
 
     name: str
     role: Role | None

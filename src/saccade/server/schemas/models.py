@@ -1,14 +1,16 @@
-"""Models and evaluations."""
+"""Models, evaluations and recipes."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from saccade.server.schemas.base import Answer
+from saccade.server.schemas.base import ResponseModel
 
 
-class ModelAnswer(Answer):
+class ModelResponse(ResponseModel):
+    """A version of a model; ``inputs`` are the dataset versions it was trained on."""
+
     ref: str
     name: str
     number: int
@@ -20,7 +22,9 @@ class ModelAnswer(Answer):
     created: datetime
 
 
-class AliasChangeAnswer(Answer):
+class AliasChangeResponse(ResponseModel):
+    """An entry of an alias's history: the version it named before, and the one after."""
+
     alias: str
     previous: int | None
     number: int | None
@@ -28,7 +32,9 @@ class AliasChangeAnswer(Answer):
     at: datetime
 
 
-class EvaluationAnswer(Answer):
+class EvaluationResponse(ResponseModel):
+    """An evaluation of a model, or of predictions, on a dataset version."""
+
     id: str
     model: str | None
     dataset: str
@@ -38,15 +44,17 @@ class EvaluationAnswer(Answer):
     created: datetime
 
 
-class ModelPage(ModelAnswer):
+class ModelDetailResponse(ModelResponse):
+    """A version of a model with its manifest, files, evaluations, and the versions and alias history of the model."""
+
     manifest: dict[str, Any]
     files: dict[str, str]
-    versions: list[ModelAnswer]
-    changes: list[AliasChangeAnswer]
-    evaluations: list[EvaluationAnswer]
+    versions: list[ModelResponse]
+    changes: list[AliasChangeResponse]
+    evaluations: list[EvaluationResponse]
 
 
-class RecipeAnswer(Answer):
+class RecipeResponse(ResponseModel):
     """A recipe as YAML."""
 
     recipe: str

@@ -1,27 +1,27 @@
-"""Panels of packages."""
+"""Panels of plugins."""
 
 from __future__ import annotations
 
 from saccade.app.panels.blocks import AnyBlock
-from saccade.app.panels.panel import Place
+from saccade.app.panels.panel import PanelSlot
 from saccade.core.roles import Role
-from saccade.server.schemas.base import Answer, Problem
+from saccade.server.schemas.base import ErrorDetail, ResponseModel
 
 
-class PanelAnswer(Answer):
-    """A panel; ``error`` says why it cannot be shown, where its package is broken, and nobody knows its place."""
+class PanelResponse(ResponseModel):
+    """A panel. If its package fails to load, ``error`` says why, and ``place`` is null."""
 
     name: str
     title: str
-    place: Place | None
+    place: PanelSlot | None
     role: Role
     help: str
     package: str
     error: str
 
 
-class PanelShown(Answer):
-    """The blocks of a panel in order; none where it failed, and ``error`` then says why."""
+class PanelContent(ResponseModel):
+    """The rendered blocks of a panel in order; empty if it failed, with the reason in ``error``."""
 
     blocks: list[AnyBlock]
-    error: Problem | None
+    error: ErrorDetail | None

@@ -1,4 +1,4 @@
-"""Runs, and those of pipelines."""
+"""Runs, and the graphs and steps of pipeline runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from saccade.server.schemas.base import Answer
+from saccade.server.schemas.base import ResponseModel
 
 
-class RunAnswer(Answer):
+class RunResponse(ResponseModel):
+    """A run with its inputs, outputs and metrics; ``config`` only in the response for a single run."""
+
     id: str
     kind: str
     name: str
@@ -25,17 +27,18 @@ class RunAnswer(Answer):
     config: dict[str, Any] = Field({})
 
 
-class EventPage(Answer):
-    """What a run told, some events of how many there are."""
+class EventPage(ResponseModel):
+    """A page of a run's events; ``total`` counts all of them."""
 
     events: list[dict[str, Any]]
     total: int
 
 
-class StepAnswer(Answer):
-    """A step of a run of a pipeline; ``action`` and what follows are there when it is done.
+class StepResponse(ResponseModel):
+    """A step of a pipeline run; the fields from ``action`` on are set once it is done.
 
-    ``worked`` of the ``items`` were worked on, the others were known; ``failures`` are pairs of a key and why.
+    ``worked`` counts the items that were computed; the rest of ``items`` came from the cache. ``failures`` are pairs of
+    item key and reason.
     """
 
     step: str
@@ -51,15 +54,17 @@ class StepAnswer(Answer):
     value: Any = None
 
 
-class DrawnBox(Answer):
+class GraphNode(ResponseModel):
+    """Position of a step in the drawing."""
+
     step: str
     operation: str
     x: float
     y: float
 
 
-class DrawnLine(Answer):
-    """A line between two boxes; ``path`` is as SVG takes it."""
+class GraphEdge(ResponseModel):
+    """An edge between two steps; ``path`` is SVG path data."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -68,17 +73,19 @@ class DrawnLine(Answer):
     path: str
 
 
-class DrawingAnswer(Answer):
-    """A graph as a picture: where the boxes of its steps lie, all of the size ``box``."""
+class GraphResponse(ResponseModel):
+    """Layout of a pipeline graph; ``box`` is the width and height of every node."""
 
     name: str
     width: float
     height: float
     box: list[float]
-    boxes: list[DrawnBox]
-    lines: list[DrawnLine]
+    boxes: list[GraphNode]
+    lines: list[GraphEdge]
 
 
-class PipelineRunAnswer(Answer):
-    drawing: DrawingAnswer | None
-    steps: list[StepAnswer]
+class PipelineRunResponse(ResponseModel):
+    """Graph and steps of a pipeline run; the graph is null for other runs."""
+
+    drawing: GraphResponse | None
+    steps: list[StepResponse]

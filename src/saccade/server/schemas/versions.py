@@ -1,4 +1,4 @@
-"""Versions of datasets: their names, and what makes new ones."""
+"""Branches, tags, aliases, restores and merges of dataset versions."""
 
 from __future__ import annotations
 
@@ -6,43 +6,49 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from saccade.app.jobs.edits import MESSAGE, MergeChange
+from saccade.app.jobs.edits import MAX_MESSAGE_LENGTH, MergeOptions
 from saccade.core.merge import Side
-from saccade.server.schemas.base import Answer, Given
+from saccade.server.schemas.base import RequestModel, ResponseModel
 
 
-class DatasetNames(Answer):
-    """Names of versions and the numbers that they stand for."""
+class RefsResponse(ResponseModel):
+    """The refs of a dataset: branches, tags and aliases with the version numbers that they name."""
 
     branches: dict[str, int]
     tags: dict[str, int]
     aliases: dict[str, int]
 
 
-class OldVersion(Given):
+class VersionNumber(RequestModel):
+    """Number of a version."""
+
     number: int = Field(ge=1, lt=1 << 31)
 
 
-class Restoring(OldVersion):
-    message: str = Field("", max_length=MESSAGE)
+class RestoreRequest(VersionNumber):
+    """Version to restore, and the message of the new version."""
+
+    message: str = Field("", max_length=MAX_MESSAGE_LENGTH)
 
 
-class NewTag(OldVersion):
+class TagCreate(VersionNumber):
+    """Name of a new tag, and its version."""
+
     name: str = Field(max_length=100)
 
 
-class NewBranch(NewTag):
-    pass
+class BranchCreate(TagCreate):
+    """Name of a new branch, and the version where it starts."""
 
 
-class MovedAlias(NewTag):
-    pass
+class AliasUpdate(TagCreate):
+    """Name of an alias, and the version it is to name."""
 
 
-class NewMerge(MergeChange):
-    """What is merged into which branch, and which side is taken in conflicts: as chosen one by one, else ``take``.
+class MergeRequest(MergeOptions):
+    """Target branch, and the resolution of conflicts: ``choices`` for single ones, ``take`` for all others.
 
-    With ``dry_run`` it is only said what would be done. Of the conflicts some are listed: ``limit`` from ``start`` on.
+    With ``dry_run`` nothing is written. ``start`` and ``limit`` select the page of conflicts in the response.
     """
 
     dry_run: bool = False
@@ -50,11 +56,12 @@ class NewMerge(MergeChange):
     limit: int = Field(1000, ge=0, le=10_000)
 
 
-class ConflictAnswer(Answer):
-    """Something that both sides changed, each in its own way.
+class ConflictResponse(ResponseModel):
+    """A merge conflict: both sides changed the same thing differently.
 
-    ``column`` is null where one side removed the item that the other changed; ``object`` where it is the value as a
-    whole; ``class`` is for its definition. ``take`` is the side that was chosen, null while nobody has.
+    ``column`` is null if one side removed the item and the other changed it. ``object`` is null if the conflict is
+    about the whole value. ``class`` is set if it is about a class definition. ``take`` is the chosen side, null if the
+    conflict is unresolved.
     """
 
     model_config = ConfigDict(from_attributes=True, populate_by_name=True)
@@ -68,10 +75,11 @@ class ConflictAnswer(Answer):
     take: Side | None
 
 
-class MergeAnswer(Answer):
-    """What a merge did, or would do: exact references, items, and conflicts with how many there are and are open.
+class MergeResponse(ResponseModel):
+    """Result of a merge or a dry run.
 
-    ``version`` is null where nothing was done yet.
+    ``base`` (the common ancestor), ``ours`` and ``theirs`` are exact references. ``added``, ``removed`` and ``changed``
+    count items. ``total`` counts all conflicts, ``open`` the unresolved ones. ``version`` is null for a dry run.
     """
 
     version: str | None
@@ -81,16 +89,20 @@ class MergeAnswer(Answer):
     added: int
     removed: int
     changed: int
-    conflicts: list[ConflictAnswer]
+    conflicts: list[ConflictResponse]
     total: int
     open: int
 
 
-class NewAlias(Given):
+class ModelAliasUpdate(RequestModel):
+    """Name of an alias of a model."""
+
     name: str = Field(max_length=100)
 
 
-class VersionMade(Answer):
+class VersionCreated(ResponseModel):
+    """A new version of a dataset."""
+
     ref: str
     number: int
     items: int

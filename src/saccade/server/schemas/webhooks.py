@@ -1,4 +1,4 @@
-"""Webhooks and what they were told."""
+"""Webhooks and their deliveries."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Literal
 from pydantic import Field
 
 from saccade.core.webhooks.events import EventName
-from saccade.server.schemas.base import Answer, Given
+from saccade.server.schemas.base import RequestModel, ResponseModel
 
 
-class DeliveryAnswer(Answer):
-    """What a webhook is told of one event, and how the last attempt went; ``due`` is the next, where it waits."""
+class DeliveryResponse(ResponseModel):
+    """A delivery of one event, with the result of the last attempt.
+
+    ``tried`` and ``took`` (milliseconds) describe the last attempt, ``due`` is the time of the next one.
+    """
 
     number: int
     id: str
@@ -28,34 +31,39 @@ class DeliveryAnswer(Answer):
     body: str
 
 
-class DeliveryPage(Answer):
-    """Newest first; ``next`` as ``before`` gives the next page."""
+class DeliveryPage(ResponseModel):
+    """A page of deliveries, newest first. Pass ``next`` as ``before`` for the next page."""
 
-    deliveries: list[DeliveryAnswer]
+    deliveries: list[DeliveryResponse]
     next: int | None
 
 
-class SentAgain(Answer):
-    """How many deliveries wait once more."""
+class RedeliveryResponse(ResponseModel):
+    """Number of deliveries that were queued again."""
 
     count: int
 
 
-class NewWebhook(Given):
-    """An address, and the events that it is told of; all of them where none are named."""
+class WebhookCreate(RequestModel):
+    """URL and events of a new webhook; all events if null."""
 
     url: str = Field(max_length=2000)
     events: list[EventName] | None = Field(None, max_length=100)
 
 
-class WebhookChange(Given):
+class WebhookUpdate(RequestModel):
+    """Changes to a webhook; null fields stay as they are."""
+
     url: str | None = Field(None, max_length=2000)
     events: list[EventName] | None = Field(None, max_length=100)
     is_on: bool | None = None
 
 
-class WebhookAnswer(Answer):
-    """A webhook; ``trouble`` says why it is off where nobody switched it off, ``waiting`` what is still to be sent."""
+class WebhookResponse(ResponseModel):
+    """A webhook.
+
+    ``trouble`` says why Saccade disabled it; empty if a user did. ``waiting`` counts pending deliveries.
+    """
 
     id: str
     url: str
@@ -66,10 +74,10 @@ class WebhookAnswer(Answer):
     author: str
     created: datetime
     waiting: int
-    last: DeliveryAnswer | None
+    last: DeliveryResponse | None
 
 
-class WebhookMade(WebhookAnswer):
-    """With the secret with which it signs, which is shown once."""
+class WebhookCreated(WebhookResponse):
+    """A webhook with its signing secret, which is shown only once."""
 
     secret: str

@@ -1,6 +1,6 @@
-"""Items as Arrow record batches and back, a column at a time.
+"""Codec between items and Arrow record batches, one column at a time.
 
-Where a value is missing, the Arrow value is null. ``Schema`` travels as JSON in the Arrow schema's metadata.
+A missing value is null in Arrow. The ``Schema`` is stored as JSON in the metadata of the Arrow schema.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from saccade.core.digest import canonical_json
 from saccade.core.errors import InvalidValueError
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, Column, FileRef, ImageRef, Kind, Schema, Value, VideoRef
-from saccade.runtime.gc_control import collector_paused
+from saccade.runtime.gc_control import gc_paused
 from saccade.store.arrow.codec_objects import OBJECTS, decode_objects, encode_objects
-from saccade.store.arrow.columns import build, cut, lists_from, to_list, to_list_of_few
+from saccade.store.arrow.columns import fast_init, list_array, split_by_offsets, to_list, to_list_dictionary
 
 POSITION = "#position"
-"""A hidden column: the place of an item in the dataset's order. No column of a user can have this name."""
+"""Hidden column with the position of an item in the order of the dataset. Users cannot name a column like this."""
 
 SCHEMA_METADATA = b"saccade.schema"
 
@@ -70,13 +70,18 @@ ARROW_TYPES: Mapping[Kind, pa.DataType] = {
     Kind.TABLE: pa.string(),
     Kind.FILE: FILE,
 }
+# Lance adds these columns to scans, so a column of the same name could not be read.
 _RESERVED = {"_rowid", "_rowaddr", "_rowoffset", "_row_created_at_version", "_row_last_updated_at_version"}
 
 
 def arrow_schema(schema: Schema, *, position: bool = True) -> pa.Schema:
-    """The Arrow schema: key, the place in the order where asked for, and the columns."""
-    if taken := _RESERVED & {name.lower() for name in schema.names}:
-        raise InvalidValueError(f"A column may not be called '{min(taken)}': the store uses that name.")
+    """Return the Arrow schema: key, position (if requested), and the columns.
+
+    Raises:
+        InvalidValueError: if a column has a name that the storage format uses.
+    """
+    if reserved := _RESERVED & {name.lower() for name in schema.names}:
+        raise InvalidValueError(f"The column name '{min(reserved)}' is reserved.", hint="Rename the column.")
     return pa.schema(
         [
             pa.field(KEY, pa.string(), nullable=False),
@@ -87,10 +92,10 @@ def arrow_schema(schema: Schema, *, position: bool = True) -> pa.Schema:
     )
 
 
-def _structs(values: Sequence[Any], cls: type, struct: pa.StructType) -> pa.Array:
+def _encode_structs(values: Sequence[Any], cls: type, struct: pa.StructType) -> pa.Array:
     for value in values:
         if value is not None and type(value) is not cls:
-            raise TypeError(f"not {cls.__name__}")
+            raise TypeError(f"expected {cls.__name__}")
     children = [
         pa.array([None if value is None else getattr(value, field.name) for value in values], field.type)
         for field in struct
@@ -99,121 +104,135 @@ def _structs(values: Sequence[Any], cls: type, struct: pa.StructType) -> pa.Arra
     return pa.StructArray.from_arrays(children, fields=list(struct), mask=missing)
 
 
-def _strings(values: Sequence[str | None]) -> pa.Array:
+def _encode_strings(values: Sequence[str | None]) -> pa.Array:
     return pa.array(values, pa.string())
 
 
-def _string_lists(values: Sequence[Sequence[str] | None]) -> pa.Array:
+def _encode_string_lists(values: Sequence[Sequence[str] | None]) -> pa.Array:
     if any(isinstance(value, str) for value in values):
-        raise TypeError("a string where a sequence of strings is needed")
-    return lists_from(values, _strings(list(chain.from_iterable(value for value in values if value))))
+        raise TypeError("expected a sequence of strings, got one string")
+    return list_array(values, _encode_strings(list(chain.from_iterable(value for value in values if value))))
 
 
-def _embeddings(values: Sequence[Sequence[float] | None]) -> pa.Array:
+def _encode_embeddings(values: Sequence[Sequence[float] | None]) -> pa.Array:
     rows = [None if value is None else np.asarray(value, np.float32) for value in values]
     if any(row is not None and row.ndim != 1 for row in rows):
-        raise TypeError("an embedding of more than one dimension")
+        raise TypeError("an embedding must be one-dimensional")
     flat = [row for row in rows if row is not None]
-    return lists_from(rows, pa.array(np.concatenate(flat) if flat else np.empty(0, np.float32)))
+    return list_array(rows, pa.array(np.concatenate(flat) if flat else np.empty(0, np.float32)))
 
 
-def _json_texts(values: Sequence[Any]) -> pa.Array:
+def _encode_json(values: Sequence[Any]) -> pa.Array:
     return pa.array([None if value is None else json.dumps(value) for value in values], pa.string())
 
 
-_ENCODE: Mapping[Kind, Callable[[Any], pa.Array]] = {
-    Kind.IMAGE: lambda values: _structs(values, ImageRef, IMAGE),
-    Kind.VIDEO: lambda values: _structs(values, VideoRef, VIDEO),
+_ENCODERS: Mapping[Kind, Callable[[Any], pa.Array]] = {
+    Kind.IMAGE: lambda values: _encode_structs(values, ImageRef, IMAGE),
+    Kind.VIDEO: lambda values: _encode_structs(values, VideoRef, VIDEO),
     Kind.OBJECTS: encode_objects,
-    Kind.LABEL: _strings,
-    Kind.LABELS: _string_lists,
-    Kind.EMBEDDING: _embeddings,
-    Kind.TEXT: _strings,
+    Kind.LABEL: _encode_strings,
+    Kind.LABELS: _encode_string_lists,
+    Kind.EMBEDDING: _encode_embeddings,
+    Kind.TEXT: _encode_strings,
     Kind.NUMBER: lambda values: pa.array(values, pa.float64()),
-    Kind.TABLE: _json_texts,
-    Kind.FILE: lambda values: _structs(values, FileRef, FILE),
+    Kind.TABLE: _encode_json,
+    Kind.FILE: lambda values: _encode_structs(values, FileRef, FILE),
 }
 
 
-def _read_structs(array: pa.StructArray, cls: type) -> list[Any]:
-    few = {"format", "mode", "codec"}
+def _decode_structs(array: pa.StructArray, cls: type) -> list[Any]:
+    low_cardinality = {"format", "mode", "codec"}
     columns: dict[str, Iterable[Any]] = {
-        field.name: (to_list_of_few if field.name in few else to_list)(array.field(field.name))
+        field.name: (to_list_dictionary if field.name in low_cardinality else to_list)(array.field(field.name))
         if array.type.get_field_index(field.name) >= 0
-        else repeat(field.default)  # a field that an earlier Saccade did not have
+        else repeat(field.default)  # written by an earlier version of Saccade, without this field
         for field in fields(cls)
     }
-    made: list[Any] = build(cls, len(array), **columns)
+    values: list[Any] = fast_init(cls, len(array), **columns)
     if not array.null_count:
-        return made
-    return [value if valid else None for value, valid in zip(made, to_list(array.is_valid()), strict=True)]
+        return values
+    return [value if is_valid else None for value, is_valid in zip(values, to_list(array.is_valid()), strict=True)]
 
 
-def _read_lists(array: pa.Array) -> list[tuple[Any, ...] | None]:
-    return [None if part is None else tuple(part) for part in cut(to_list(array.flatten()), array)]
+def _decode_lists(array: pa.Array) -> list[tuple[Any, ...] | None]:
+    lists = split_by_offsets(to_list(array.flatten()), array)
+    return [None if values is None else tuple(values) for values in lists]
 
 
-_DECODE: Mapping[Kind, Callable[[pa.Array], list[Any]]] = {
-    Kind.IMAGE: lambda array: _read_structs(array, ImageRef),
-    Kind.VIDEO: lambda array: _read_structs(array, VideoRef),
+_DECODERS: Mapping[Kind, Callable[[pa.Array], list[Any]]] = {
+    Kind.IMAGE: lambda array: _decode_structs(array, ImageRef),
+    Kind.VIDEO: lambda array: _decode_structs(array, VideoRef),
     Kind.OBJECTS: decode_objects,
-    Kind.LABEL: to_list_of_few,
-    Kind.LABELS: _read_lists,
-    Kind.EMBEDDING: _read_lists,
+    Kind.LABEL: to_list_dictionary,
+    Kind.LABELS: _decode_lists,
+    Kind.EMBEDDING: _decode_lists,
     Kind.TEXT: to_list,
     Kind.NUMBER: to_list,
     Kind.TABLE: lambda array: [None if text is None else json.loads(text) for text in to_list(array)],
-    Kind.FILE: lambda array: _read_structs(array, FileRef),
+    Kind.FILE: lambda array: _decode_structs(array, FileRef),
 }
-_WRONG = (TypeError, ValueError, AttributeError, KeyError, OverflowError, pa.ArrowException)
+_ENCODING_ERRORS = (TypeError, ValueError, AttributeError, KeyError, OverflowError, pa.ArrowException)
 
 
 def encode_column(column: Column, values: Sequence[Value], keys: Sequence[str]) -> pa.Array:
-    """One column of items as Arrow; InvalidValueError names the item whose value is not of the column's kind."""
+    """Encode one column of items.
+
+    Args:
+        column: the column.
+        values: the value of each item, None if missing.
+        keys: the key of each item, for error messages.
+
+    Raises:
+        InvalidValueError: if a value does not have the kind of the column; names the item.
+    """
     try:
-        return _ENCODE[column.kind](values)
-    except _WRONG as error:
-        raise _culprit(column, values, keys, error) from error
+        return _ENCODERS[column.kind](values)
+    except _ENCODING_ERRORS as error:
+        raise _find_invalid(column, values, keys, error) from error
 
 
-def _culprit(column: Column, values: Sequence[Value], keys: Sequence[str], whole: Exception) -> InvalidValueError:
+def _find_invalid(
+    column: Column, values: Sequence[Value], keys: Sequence[str], column_error: Exception
+) -> InvalidValueError:
+    """Encode the values one by one to find the first that fails."""
     for key, value in zip(keys, values, strict=True):
         try:
-            _ENCODE[column.kind]([value])
-        except _WRONG as error:
-            shown = repr(value)
+            _ENCODERS[column.kind]([value])
+        except _ENCODING_ERRORS as error:
+            text = repr(value)
             return InvalidValueError(
                 f"Column '{column.name}' of item '{key}' needs a value of kind {column.kind}, "
-                f"not {shown[:200]}{'…' if len(shown) > 200 else ''}: {error}"
+                f"not {text[:200]}{'…' if len(text) > 200 else ''}: {error}"
             )
-    return InvalidValueError(f"Column '{column.name}' cannot be stored: {whole}")
+    return InvalidValueError(f"Column '{column.name}' cannot be stored: {column_error}")
 
 
 def encode_items(items: Sequence[Item], schema: Schema) -> pa.RecordBatch:
-    """Items as a record batch: key and columns. A value that an item does not have is null.
+    """Encode items as a record batch of key and columns. Missing values become null.
 
-    A value for a column that the schema does not have raises InvalidValueError.
+    Raises:
+        InvalidValueError: if a key is empty, or an item has an invalid value or one for a column not in the schema.
     """
-    known = set(schema.names)
+    names = set(schema.names)
     for item in items:
-        if extra := item.values.keys() - known:
+        if extra := item.values.keys() - names:
             raise InvalidValueError(
-                f"Item '{item.key}' has values for columns that the schema has not: {sorted(extra)}.",
+                f"Item '{item.key}' has values for columns that are not in the schema: {sorted(extra)}.",
                 hint=f"Columns: {', '.join(schema.names)}.",
             )
     keys = [item.key for item in items]
     if not all(isinstance(key, str) and key for key in keys):
-        raise InvalidValueError("The key of an item must be a string that is not empty.")
+        raise InvalidValueError("The key of an item must be a non-empty string.")
     arrays = [
         encode_column(column, [item.values.get(column.name) for item in items], keys) for column in schema.columns
     ]
-    return pa.record_batch([_strings(keys), *arrays], schema=arrow_schema(schema, position=False))
+    return pa.record_batch([_encode_strings(keys), *arrays], schema=arrow_schema(schema, position=False))
 
 
 def decode_batch(batch: pa.RecordBatch | pa.Table, columns: Sequence[Column]) -> list[Item]:
-    """The items of a record batch that has the key and these columns."""
-    with collector_paused():
-        keys = to_list(_whole(batch.column(KEY)))
+    """Decode the items of a record batch that has the key and these columns."""
+    with gc_paused():
+        keys = to_list(_single_chunk(batch.column(KEY)))
         names = [column.name for column in columns]
         values = [decode_column(column, batch.column(column.name)) for column in columns]
         rows: Iterable[tuple[Value, ...]] = zip(*values, strict=True) if values else repeat((), len(keys))
@@ -221,9 +240,9 @@ def decode_batch(batch: pa.RecordBatch | pa.Table, columns: Sequence[Column]) ->
 
 
 def decode_column(column: Column, array: pa.Array | pa.ChunkedArray) -> list[Value]:
-    """The values of one column."""
-    return _DECODE[column.kind](_whole(array))
+    """Decode the values of one column, None if missing."""
+    return _DECODERS[column.kind](_single_chunk(array))
 
 
-def _whole(array: pa.Array | pa.ChunkedArray) -> pa.Array:
+def _single_chunk(array: pa.Array | pa.ChunkedArray) -> pa.Array:
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

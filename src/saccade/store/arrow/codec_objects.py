@@ -1,6 +1,6 @@
-"""Objects as an Arrow list of structs; every geometry comes back exactly.
+"""Codec between objects and an Arrow list of structs; every geometry is restored exactly.
 
-A box is its bounds. Every other geometry keeps its numbers in ``coords`` (float64) and ``shape`` (int64):
+A box is stored as its bounds. Every other geometry is stored in ``coords`` (float64) and ``shape`` (int64):
 
 ============  ==================================================  ==============================================
 type          coords                                              shape
@@ -14,7 +14,7 @@ keypoints     x, y of every point; its box; its region_area       has box, has a
 ellipse       cx, cy, rx, ry, angle
 ============  ==================================================  ==============================================
 
-``x1, y1, x2, y2`` and ``area`` are there for every geometry, so that a query needs to know none of them.
+``x1, y1, x2, y2`` and ``area`` are set for every geometry, so that queries need not decode it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,14 @@ from saccade.core.objects import (
     Ring,
     RotatedBox,
 )
-from saccade.store.arrow.columns import build, cut, lists_from, offsets_of, to_list, to_list_of_few
+from saccade.store.arrow.columns import (
+    fast_init,
+    list_array,
+    list_offsets,
+    split_by_offsets,
+    to_list,
+    to_list_dictionary,
+)
 
 OBJECT = pa.struct(
     [
@@ -88,7 +95,7 @@ def _pack_keypoints(keypoints: Keypoints) -> Packed:
     return coords, [int(box is not None), int(area is not None), *keypoints.visibility]
 
 
-_PACK: Mapping[type, Callable[[Any], Packed]] = {
+_PACKERS: Mapping[type, Callable[[Any], Packed]] = {
     Box: lambda _: ((), ()),
     RotatedBox: lambda g: ((g.cx, g.cy, g.width, g.height, g.angle), ()),
     Polygon: _pack_polygon,
@@ -105,15 +112,17 @@ def _pairs(coords: Sequence[float]) -> Ring:
 
 
 def _unpack_polygon(coords: Sequence[float], shape: Sequence[int]) -> Polygon:
-    points, parts, at = _pairs(coords), [], 0
-    lengths = iter(shape)
-    for rings in lengths:
-        part = []
-        for _ in range(rings):
-            end = at + next(lengths)
-            part.append(points[at:end])
-            at = end
-        parts.append(tuple(part))
+    points = _pairs(coords)
+    parts = []
+    start = 0
+    counts = iter(shape)
+    for ring_count in counts:
+        rings = []
+        for _ in range(ring_count):
+            end = start + next(counts)
+            rings.append(points[start:end])
+            start = end
+        parts.append(tuple(rings))
     return Polygon(tuple(parts))
 
 
@@ -124,10 +133,10 @@ def _unpack_keypoints(coords: Sequence[float], shape: Sequence[int]) -> Keypoint
     return Keypoints(_pairs(coords[:end]), tuple(visibility), box, coords[-1] if has_area else None)
 
 
-_UNPACK: Mapping[str, Callable[[Sequence[float], Sequence[int]], Geometry]] = {
+_UNPACKERS: Mapping[str, Callable[[Sequence[float], Sequence[int]], Geometry]] = {
     RotatedBox.type: lambda coords, _: RotatedBox(*coords),
     Polygon.type: _unpack_polygon,
-    Mask.type: lambda _, shape: build(Mask, 1, width=[shape[0]], height=[shape[1]], counts=[tuple(shape[2:])])[0],
+    Mask.type: lambda _, shape: fast_init(Mask, 1, width=[shape[0]], height=[shape[1]], counts=[tuple(shape[2:])])[0],
     Polyline.type: lambda coords, _: Polyline(_pairs(coords)),
     Points.type: lambda coords, _: Points(_pairs(coords)),
     Keypoints.type: _unpack_keypoints,
@@ -137,96 +146,103 @@ _UNPACK: Mapping[str, Callable[[Sequence[float], Sequence[int]], Geometry]] = {
 _BOUNDS = attrgetter("x1", "y1", "x2", "y2")
 
 
-def _bounds_and_areas(geometries: list[Geometry], plain: bool) -> tuple[npt.NDArray[np.float64], Any]:
-    """Bounds as float64 (N, 4), and areas (N,)."""
-    bounds = map(_BOUNDS, geometries) if plain else (geometry.bounds_xyxy() for geometry in geometries)
-    made = np.fromiter(chain.from_iterable(bounds), np.float64, 4 * len(geometries)).reshape(-1, 4)
-    if plain:
-        return made, (made[:, 2] - made[:, 0]) * (made[:, 3] - made[:, 1])
-    return made, np.fromiter((geometry.area() for geometry in geometries), np.float64, len(geometries))
+def _bounds_and_areas(geometries: list[Geometry], only_boxes: bool) -> tuple[npt.NDArray[np.float64], Any]:
+    """Return the bounds as float64 (N, 4) and the areas as float64 (N,)."""
+    bounds = map(_BOUNDS, geometries) if only_boxes else (geometry.bounds_xyxy() for geometry in geometries)
+    bounds_xyxy = np.fromiter(chain.from_iterable(bounds), np.float64, 4 * len(geometries)).reshape(-1, 4)
+    if only_boxes:
+        widths = bounds_xyxy[:, 2] - bounds_xyxy[:, 0]
+        heights = bounds_xyxy[:, 3] - bounds_xyxy[:, 1]
+        return bounds_xyxy, widths * heights
+    return bounds_xyxy, np.fromiter((geometry.area() for geometry in geometries), np.float64, len(geometries))
 
 
-def _pack(geometries: list[Geometry], plain: bool) -> tuple[pa.Array, pa.Array]:
-    """The ``coords`` and ``shape`` columns."""
-    packed: list[Packed] = [] if plain else [_PACK[type(geometry)](geometry) for geometry in geometries]
-    made = []
+def _pack(geometries: list[Geometry], only_boxes: bool) -> tuple[pa.Array, pa.Array]:
+    """Return the ``coords`` and ``shape`` columns."""
+    packed: list[Packed] = [] if only_boxes else [_PACKERS[type(geometry)](geometry) for geometry in geometries]
+    columns = []
     for index, dtype in ((0, np.float64), (1, np.int64)):
-        if plain:
+        if only_boxes:
             offsets = np.zeros(len(geometries) + 1, np.int32)
             flat = np.empty(0, dtype)
         else:
-            offsets = offsets_of((len(numbers[index]) for numbers in packed), len(packed))
+            offsets = list_offsets((len(numbers[index]) for numbers in packed), len(packed))
             flat = np.fromiter(chain.from_iterable(numbers[index] for numbers in packed), dtype, int(offsets[-1]))
-        made.append(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(flat)))
-    return made[0], made[1]
+        columns.append(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(flat)))
+    return columns[0], columns[1]
 
 
 def _check_ids(rows: Iterable[Objects | None]) -> None:
     for objects in rows:
-        if objects and len({thing.id for thing in objects}) != len(objects):
-            raise InvalidValueError(f"Two objects of one item share an id: {[thing.id for thing in objects][:20]}.")
+        if objects and len({obj.id for obj in objects}) != len(objects):
+            raise InvalidValueError(f"Two objects of one item share an id: {[obj.id for obj in objects][:20]}.")
 
 
 def encode_objects(rows: Sequence[Objects | None]) -> pa.Array:
-    """An array of type ``OBJECTS``: None becomes null, ``()`` an empty list."""
+    """Encode the objects of each row as an array of type ``OBJECTS``: None becomes null, ``()`` an empty list.
+
+    Raises:
+        InvalidValueError: if two objects of a row have the same id.
+    """
     _check_ids(rows)
-    things = list(chain.from_iterable(objects for objects in rows if objects))
-    geometries = [thing.geometry for thing in things]
-    plain = set(map(type, geometries)) <= {Box}
-    bounds, areas = _bounds_and_areas(geometries, plain)
-    coords, shape = _pack(geometries, plain)
+    objects = list(chain.from_iterable(row for row in rows if row))
+    geometries = [obj.geometry for obj in objects]
+    only_boxes = set(map(type, geometries)) <= {Box}
+    bounds_xyxy, areas = _bounds_and_areas(geometries, only_boxes)
+    coords, shape = _pack(geometries, only_boxes)
     children = [
-        pa.array([thing.id for thing in things], pa.string()),
-        pa.array([thing.class_name for thing in things], pa.string()),
+        pa.array([obj.id for obj in objects], pa.string()),
+        pa.array([obj.class_name for obj in objects], pa.string()),
         pa.array([geometry.type for geometry in geometries], pa.string()),
-        *(pa.array(bounds[:, index]) for index in range(4)),
+        *(pa.array(bounds_xyxy[:, index]) for index in range(4)),
         pa.array(areas),
         coords,
         shape,
-        pa.array([thing.score for thing in things], pa.float64()),
-        pa.array([thing.track for thing in things], pa.string()),
-        pa.array([_attributes_text(thing.attributes) for thing in things], pa.string()),
+        pa.array([obj.score for obj in objects], pa.float64()),
+        pa.array([obj.track for obj in objects], pa.string()),
+        pa.array([_encode_attributes(obj.attributes) for obj in objects], pa.string()),
     ]
-    return lists_from(rows, pa.StructArray.from_arrays(children, fields=list(OBJECT)))
+    return list_array(rows, pa.StructArray.from_arrays(children, fields=list(OBJECT)))
 
 
-def _attributes_text(attributes: Mapping[str, Any]) -> str | None:
+def _encode_attributes(attributes: Mapping[str, Any]) -> str | None:
     return json.dumps(dict(attributes), sort_keys=True) if attributes else None
 
 
-def _numbers(lists: pa.Array) -> list[Sequence[Any] | None]:
-    return cut(lists.flatten().to_numpy(zero_copy_only=False).tolist(), lists)
+def _decode_lists(lists: pa.Array) -> list[Sequence[Any] | None]:
+    return split_by_offsets(lists.flatten().to_numpy(zero_copy_only=False).tolist(), lists)
 
 
-def _boxes(things: pa.StructArray) -> list[Box]:
-    corners = {name: to_list(things.field(name)) for name in ("x1", "y1", "x2", "y2")}
-    return build(Box, len(things), **corners)
+def _decode_boxes(structs: pa.StructArray) -> list[Box]:
+    corners = {name: to_list(structs.field(name)) for name in ("x1", "y1", "x2", "y2")}
+    return fast_init(Box, len(structs), **corners)
 
 
-def _decode_geometries(things: pa.StructArray, types: list[str]) -> Sequence[Geometry]:
-    boxes = _boxes(things)
+def _decode_geometries(structs: pa.StructArray, types: list[str]) -> Sequence[Geometry]:
+    boxes = _decode_boxes(structs)
     if set(types) <= {Box.type}:
         return boxes
-    coords, shapes = _numbers(things.field("coords")), _numbers(things.field("shape"))
+    coords = _decode_lists(structs.field("coords"))
+    shapes = _decode_lists(structs.field("shape"))
     return [
-        box if kind == Box.type else _UNPACK[kind](numbers or (), shape or ())
-        for kind, box, numbers, shape in zip(types, boxes, coords, shapes, strict=True)
+        box if geometry_type == Box.type else _UNPACKERS[geometry_type](numbers or (), shape or ())
+        for geometry_type, box, numbers, shape in zip(types, boxes, coords, shapes, strict=True)
     ]
 
 
 def decode_objects(array: pa.Array) -> list[Objects | None]:
-    """The objects of each row of an array of type ``OBJECTS``."""
-    things = array.flatten()
-    types = to_list_of_few(things.field("type"))
-    texts = to_list(things.field("attributes"))
-    made = build(
+    """Decode the objects of each row of an array of type ``OBJECTS``."""
+    structs = array.flatten()
+    types = to_list_dictionary(structs.field("type"))
+    attributes = to_list(structs.field("attributes"))
+    objects = fast_init(
         Object,
-        len(things),
-        id=to_list(things.field("id")),
-        class_name=to_list_of_few(things.field("class")),
-        geometry=_decode_geometries(things, types),
-        score=to_list(things.field("score")),
-        track=to_list(things.field("track")),
-        attributes=[{} if text is None else json.loads(text) for text in texts],
+        len(structs),
+        id=to_list(structs.field("id")),
+        class_name=to_list_dictionary(structs.field("class")),
+        geometry=_decode_geometries(structs, types),
+        score=to_list(structs.field("score")),
+        track=to_list(structs.field("track")),
+        attributes=[{} if text is None else json.loads(text) for text in attributes],
     )
-    return [None if objects is None else tuple(objects) for objects in cut(made, array)]
+    return [None if row is None else tuple(row) for row in split_by_offsets(objects, array)]

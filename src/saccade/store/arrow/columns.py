@@ -1,4 +1,4 @@
-"""Moving whole columns between Python and Arrow."""
+"""Fast conversion of whole columns between Python lists and Arrow arrays."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ import pyarrow as pa
 T = TypeVar("T")
 
 
-def build(cls: type[T], count: int, **columns: Iterable[Any]) -> list[T]:
-    """Instances of a frozen slotted dataclass, filled field by field.
+def fast_init(cls: type[T], count: int, **columns: Iterable[Any]) -> list[T]:
+    """Create instances of a frozen, slotted dataclass from columns, without calling the constructor.
 
-    Skips the validation of the constructor, and with it most of the time, so it is only for values that went
-    through the constructor before they were stored. Every field must be given.
+    The constructor takes most of the time of decoding. Use this only for values that were validated by the constructor
+    before they were stored.
+
+    Args:
+        cls: the dataclass.
+        count: number of instances.
+        **columns: the values of every field of the dataclass.
     """
     instances = list(map(object.__new__, repeat(cls, count)))
     for name, values in columns.items():
@@ -27,47 +32,50 @@ def build(cls: type[T], count: int, **columns: Iterable[Any]) -> list[T]:
 
 
 def to_list(array: pa.Array) -> list[Any]:
-    """The values of an Arrow array of strings or numbers, None where null; faster than ``to_pylist``."""
+    """Convert an Arrow array of strings or numbers to a list, None for null. Faster than ``to_pylist``."""
     if array.null_count == len(array):
         return [None] * len(array)
     if array.null_count and not pa.types.is_string(array.type):
         values: list[Any] = array.to_pylist()
         return values
-    found: list[Any] = array.to_numpy(zero_copy_only=False).tolist()
-    return found
+    converted: list[Any] = array.to_numpy(zero_copy_only=False).tolist()
+    return converted
 
 
-def to_list_of_few(array: pa.Array) -> list[Any]:
-    """As :func:`to_list`, for an array of strings that holds few different ones."""
+def to_list_dictionary(array: pa.Array) -> list[Any]:
+    """Convert an Arrow array of low-cardinality strings to a list whose equal values are one Python object."""
     encoded = array.dictionary_encode()
-    words = encoded.dictionary.to_pylist()
-    return [None if index is None else words[index] for index in to_list(encoded.indices)]
+    categories = encoded.dictionary.to_pylist()
+    return [None if code is None else categories[code] for code in to_list(encoded.indices)]
 
 
-def offsets_of(lengths: Iterable[int], count: int) -> npt.NDArray[np.int32]:
-    """Where each of ``count`` lists begins in their concatenation, and where the last one ends; shape (count + 1,)."""
+def list_offsets(lengths: Iterable[int], count: int) -> npt.NDArray[np.int32]:
+    """Return the Arrow offsets of ``count`` lists, int32 (count + 1,).
+
+    Raises:
+        pa.ArrowInvalid: if the lists have too many elements for 32-bit offsets.
+    """
     ends = np.cumsum(np.fromiter(lengths, np.int64, count))
     if count and ends[-1] > np.iinfo(np.int32).max:
-        raise pa.ArrowInvalid("more than 2,147,483,647 numbers in one batch")
+        raise pa.ArrowInvalid("more than 2,147,483,647 list elements in one batch")
     return np.concatenate([[0], ends]).astype(np.int32)
 
 
-def lists_from(values: Sequence[Sized | None], flat: pa.Array) -> pa.Array:
-    """A list array with the lengths of ``values``, null where None, over the concatenation ``flat``."""
-    offsets = offsets_of((0 if value is None else len(value) for value in values), len(values))
+def list_array(values: Sequence[Sized | None], flat: pa.Array) -> pa.Array:
+    """Build a list array from ``flat``, the concatenated elements, and the lengths of ``values``; None becomes null."""
+    offsets = list_offsets((0 if value is None else len(value) for value in values), len(values))
     missing = np.fromiter((value is None for value in values), bool, len(values))
     return pa.ListArray.from_arrays(
         pa.array(offsets, pa.int32()), flat, mask=pa.array(missing) if missing.any() else None
     )
 
 
-def cut(flat: Sequence[T], lists: pa.Array) -> list[Sequence[T] | None]:
-    """Cut the concatenation of a list array's lists into them again, None where null."""
-    lengths = to_list(lists.value_lengths())
-    found: list[Sequence[T] | None] = []
+def split_by_offsets(flat: Sequence[T], lists: pa.Array) -> list[Sequence[T] | None]:
+    """Split concatenated elements into the lists of a list array, None for null."""
+    parts: list[Sequence[T] | None] = []
     start = 0
-    for length in lengths:
+    for length in to_list(lists.value_lengths()):
         end = start + (length or 0)
-        found.append(None if length is None else flat[start:end])
+        parts.append(None if length is None else flat[start:end])
         start = end
-    return found
+    return parts

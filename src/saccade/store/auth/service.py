@@ -1,7 +1,7 @@
-"""How people come in: passwords, sessions and tokens.
+"""Authentication: password login, sessions and API tokens.
 
-Secrets (of links, cookies and tokens) are 256 random bits, of which only the SHA-256 is kept; passwords are kept as
-Argon2id hashes.
+Secrets of links, cookies and tokens are 256 random bits; only their SHA-256 is stored. Passwords are stored as Argon2id
+hashes.
 """
 
 from __future__ import annotations
@@ -17,32 +17,36 @@ from sqlalchemy.orm import Session
 
 from saccade.core.digest import digest_bytes
 from saccade.core.errors import (
+    AuthenticationError,
     ConflictError,
     InvalidValueError,
-    NotAllowedError,
     NotFoundError,
-    NotSignedInError,
-    TooManyError,
+    PermissionDeniedError,
+    RateLimitedError,
 )
 from saccade.core.roles import Role
 from saccade.store.catalog.ids import new_id
 from saccade.store.catalog.queries import project_id
 from saccade.store.catalog.session import Catalog
-from saccade.store.catalog.tables import FailureRow, MemberRow, PersonRow, SessionRow, TokenRow, now
+from saccade.store.catalog.tables import LoginFailureRow, MemberRow, SessionRow, TokenRow, UserRow, now
 
-SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 256
-TOKEN_MARK = "sct_"  # noqa: S105 (what every token begins with, so that one that leaked is known for what it is)
-_SESSION = timedelta(days=14)
-_FREE_TRIES = 5
-_FIRST_WAIT, _LONGEST_WAIT = 15, 900
-"""Seconds after so many failures; each further one doubles the wait."""
+MIN_PASSWORD_LENGTH = 10
+MAX_PASSWORD_LENGTH = 256
+TOKEN_PREFIX = "sct_"  # noqa: S105 (a fixed prefix, so that secret scanners recognise a leaked token)
+_SESSION_LIFETIME = timedelta(days=14)
+_TOKEN_USE_RESOLUTION = timedelta(minutes=1)
+_MAX_FREE_ATTEMPTS = 5
+_INITIAL_BACKOFF_S = 15
+_MAX_BACKOFF_S = 900
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody, and what they are in the project; ``role`` is None where they are not in it.
+class User:
+    """A user.
 
-    Who has no password signs in with a provider alone.
+    Attributes:
+        role: the role in the project, None if the user is not a member of it.
+        has_password: False if the user signs in with the identity provider only.
     """
 
     id: str
@@ -54,22 +58,24 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks for something.
+class Principal:
+    """The authenticated identity of a request.
 
     Attributes:
-        role: what they may, which with a token may be less than what the person may; None for one who is signed in but
-            is not in the project.
-        guard: of a session: what requests that change something must bring along, None for a token.
+        role: the effective role. For a token it may be lower than the user's own; None for a signed-in user who is not
+            a member of the project.
+        guard: the anti-CSRF token of a session, which modifying requests must send; None for an API token.
     """
 
-    person: Person
+    person: User
     role: Role | None
     guard: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
+    """An API token, without its secret."""
+
     id: str
     name: str
     role: Role
@@ -82,218 +88,280 @@ TokenList = list[Token]
 
 
 @lru_cache(maxsize=1)
-def _hasher() -> Any:
+def _password_hasher() -> Any:
     from pwdlib import PasswordHash
 
     return PasswordHash.recommended()
 
 
 @lru_cache(maxsize=1)
-def _nobodys_hash() -> str:
-    """A hash to compare with where there is nobody, so that it takes as long."""
-    found: str = _hasher().hash(secrets.token_urlsafe())
-    return found
+def _dummy_password_hash() -> str:
+    """A hash to verify against if the user does not exist, so that response times do not reveal which users exist."""
+    dummy: str = _password_hasher().hash(secrets.token_urlsafe())
+    return dummy
 
 
-def digest(secret: str) -> str:
-    """What is kept of a secret of a link, cookie or token."""
+def hash_secret(secret: str) -> str:
+    """Return the hash under which the secret of a link, cookie or token is stored."""
     return digest_bytes(secret.encode("utf-8", "surrogatepass"))
 
 
-def check_password(password: str) -> None:
-    """InvalidValueError where a password is too short or too long."""
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+def check_password_length(password: str) -> None:
+    """Check the length of a new password.
+
+    Raises:
+        InvalidValueError: the password is too short or too long.
+    """
+    if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
         raise InvalidValueError(
-            f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.", hint="A few words do well."
+            f"A password needs {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters.",
+            hint="Use a few words.",
         )
 
 
 def hash_password(password: str) -> str:
-    """What is kept of a new password; InvalidValueError where it is too short or too long."""
-    check_password(password)
-    found: str = _hasher().hash(password)
-    return found
+    """Return the Argon2id hash of a new password; raises as :func:`check_password_length` does."""
+    check_password_length(password)
+    hashed: str = _password_hasher().hash(password)
+    return hashed
 
 
-class Entrance:
-    """What lets the people of a workspace in."""
+class AuthService:
+    """Signs users in and out, and authenticates sessions and API tokens."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    # Signing in
+    # Passwords and sessions
 
-    def sign_in(self, email: str, password: str) -> tuple[str, Caller]:
-        """Begin a session; returns the secret for its cookie.
+    def sign_in(self, email: str, password: str) -> tuple[str, Principal]:
+        """Verify a password and create a session.
 
-        A try is counted before the password is looked at, so that many at once are not more than one after another.
+        Returns:
+            The secret for the session cookie, and the principal.
 
         Raises:
-            NotSignedInError: it is not the password of that address.
-            TooManyError: there were too many failures with that address.
+            AuthenticationError: the e-mail address or the password is wrong.
+            RateLimitedError: too many failed attempts with this e-mail address.
         """
         address = email.strip().lower()[:255]
-        with self._catalog.writing() as session:
-            failure = session.get(FailureRow, digest(address)) or FailureRow(email=digest(address), count=0)
-            wait = _wait(failure)
+        # The attempt is counted before the password is verified: parallel attempts must not get around the limit.
+        with self._catalog.write_tx() as session:
+            failure = session.get(LoginFailureRow, hash_secret(address)) or LoginFailureRow(
+                email=hash_secret(address), count=0
+            )
+            wait = _backoff_seconds(failure)
             if wait:
-                raise TooManyError("There were too many tries.", seconds=wait, hint=f"Try again in {wait} seconds.")
-            failure.count, failure.last = failure.count + 1, now()
+                raise RateLimitedError(
+                    "Too many failed sign-in attempts.", seconds=wait, hint=f"Try again in {wait} seconds."
+                )
+            failure.count += 1
+            failure.last = now()
             session.add(failure)
-            row = session.scalar(select(PersonRow).where(PersonRow.email == address, PersonRow.removed.is_(None)))
-        hashed = row.password if row is not None and row.password else _nobodys_hash()
-        is_right, updated = _hasher().verify_and_update(password[: LONGEST_PASSWORD + 1], hashed)
-        if not is_right or row is None or row.password is None:
-            raise NotSignedInError("That is not the password of that address.")
-        with self._catalog.writing() as session:
-            session.execute(delete(FailureRow).where(FailureRow.email == digest(address)))
+            row = session.scalar(select(UserRow).where(UserRow.email == address, UserRow.removed.is_(None)))
+        hashed = row.password_hash if row is not None and row.password_hash else _dummy_password_hash()
+        # The cut bounds the time for hashing; one character more than allowed cannot match a valid password.
+        is_valid, updated_hash = _password_hasher().verify_and_update(password[: MAX_PASSWORD_LENGTH + 1], hashed)
+        if not is_valid or row is None or row.password_hash is None:
+            raise AuthenticationError("Wrong e-mail address or password.")
+        with self._catalog.write_tx() as session:
+            session.execute(delete(LoginFailureRow).where(LoginFailureRow.email == hash_secret(address)))
             session.execute(delete(SessionRow).where(SessionRow.expires < now()))
-            if updated:
-                session.execute(update(PersonRow).where(PersonRow.id == row.id).values(password=updated))
-            return begin_session(session, row.id)
+            if updated_hash:  # the hashing parameters have been strengthened since the password was set
+                session.execute(update(UserRow).where(UserRow.id == row.id).values(password_hash=updated_hash))
+            return create_session(session, row.id)
 
-    def session(self, secret: str) -> Caller | None:
-        """Who a cookie stands for; None where it stands for nobody any more."""
-        with self._catalog.reading() as session:
-            row = session.get(SessionRow, digest(secret))
+    def authenticate_session(self, secret: str) -> Principal | None:
+        """Return the principal of a session cookie, or None if the session expired or was ended."""
+        with self._catalog.read_tx() as session:
+            row = session.get(SessionRow, hash_secret(secret))
             if row is None or row.expires < now():
                 return None
-            person = _somebody(session, row.person_id)
-            return None if person is None else Caller(person, person.role, row.guard)
+            user = _find_user(session, row.user_id)
+            return None if user is None else Principal(user, user.role, row.csrf_token)
 
     def sign_out(self, secret: str) -> None:
-        """End a session."""
-        with self._catalog.writing() as session:
-            session.execute(delete(SessionRow).where(SessionRow.secret == digest(secret)))
+        """Delete a session."""
+        with self._catalog.write_tx() as session:
+            session.execute(delete(SessionRow).where(SessionRow.secret == hash_secret(secret)))
 
-    def change_password(self, person: str, old: str, new: str) -> tuple[str, Caller]:
-        """Another password; ends all sessions, and begins one anew.
+    def change_password(self, user_id: str, old: str, new: str) -> tuple[str, Principal]:
+        """Change a password, end all sessions of the user and create a new one.
 
-        ConflictError for who has none: a session alone is not to become what opens the account for good.
+        Returns:
+            The secret for the new session cookie, and the principal.
+
+        Raises:
+            InvalidValueError: the new password is too short or too long.
+            ConflictError: the account has no password. A session alone must not be enough to give it one, because that
+                would open the account permanently.
+            AuthenticationError: the old password is wrong.
         """
-        check_password(new)
-        with self._catalog.reading() as session:
-            row = session.get_one(PersonRow, person)
-        if row.password is None:
-            raise ConflictError("There is no password to change: you sign in with a provider.")
-        if not _hasher().verify(old[: LONGEST_PASSWORD + 1], row.password):
-            raise NotSignedInError("That is not the password.")
+        check_password_length(new)
+        with self._catalog.read_tx() as session:
+            row = session.get_one(UserRow, user_id)
+        if row.password_hash is None:
+            raise ConflictError("This account has no password: it signs in with the identity provider.")
+        if not _password_hasher().verify(old[: MAX_PASSWORD_LENGTH + 1], row.password_hash):
+            raise AuthenticationError("The current password is wrong.")
         hashed = hash_password(new)
-        with self._catalog.writing() as session:
-            session.execute(update(PersonRow).where(PersonRow.id == row.id).values(password=hashed))
-            session.execute(delete(SessionRow).where(SessionRow.person_id == row.id))
-            return begin_session(session, row.id)
+        with self._catalog.write_tx() as session:
+            session.execute(update(UserRow).where(UserRow.id == row.id).values(password_hash=hashed))
+            session.execute(delete(SessionRow).where(SessionRow.user_id == row.id))
+            return create_session(session, row.id)
 
-    # Tokens
+    # API tokens
 
-    def new_token(self, person: str, name: str, role: Role, days: int = 90) -> tuple[Token, str]:
-        """A token for programs, and its secret. NotAllowedError where it would be more than whose it is."""
-        secret = TOKEN_MARK + secrets.token_urlsafe(32)
+    def create_token(self, user_id: str, name: str, role: Role, days: int = 90) -> tuple[Token, str]:
+        """Create an API token.
+
+        Args:
+            user_id: id or e-mail address of a member of the project.
+            name: 1 to 200 characters.
+            role: at most the role of the user.
+            days: lifetime, 1 to 3660 days.
+
+        Returns:
+            The token and its secret, which is not stored.
+
+        Raises:
+            InvalidValueError: the name or the lifetime is out of range.
+            PermissionDeniedError: the role is higher than the user's.
+        """
+        secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         if not name.strip() or len(name) > 200 or not 1 <= days <= 3660:
-            raise InvalidValueError("A token has a name, and is for 1 to 3660 days.")
-        with self._catalog.writing() as session:
-            row, member = find_person(session, person)
+            raise InvalidValueError("A token needs a name of 1 to 200 characters and a lifetime of 1 to 3660 days.")
+        with self._catalog.write_tx() as session:
+            row, member = find_member(session, user_id)
             if not Role(member.role).covers(role):
-                raise NotAllowedError(f"A token of a {member.role} cannot be that of a {role}.")
+                raise PermissionDeniedError(
+                    f"A user with the role '{member.role}' cannot create a token with the role '{role}'."
+                )
             token = TokenRow(
                 id=new_id(),
-                person_id=row.id,
+                user_id=row.id,
                 name=name.strip(),
-                secret=digest(secret),
+                secret=hash_secret(secret),
                 role=str(role),
                 created=now(),
                 expires=now() + timedelta(days=days),
             )
             session.add(token)
-            return _token(token), secret
+            return _to_token(token), secret
 
-    def tokens(self, person: str) -> TokenList:
-        """The tokens of somebody."""
-        with self._catalog.reading() as session:
-            wanted = select(TokenRow).where(TokenRow.person_id == person).order_by(TokenRow.created)
-            return [_token(row) for row in session.scalars(wanted)]
+    def list_tokens(self, user_id: str) -> TokenList:
+        """List the API tokens of a user, the oldest first."""
+        with self._catalog.read_tx() as session:
+            query = select(TokenRow).where(TokenRow.user_id == user_id).order_by(TokenRow.created)
+            return [_to_token(row) for row in session.scalars(query)]
 
-    def revoke(self, person: str, token: str) -> None:
-        """Let a token of somebody open nothing any more."""
-        with self._catalog.writing() as session:
-            row = session.get(TokenRow, token)
-            if row is None or row.person_id != person:
+    def revoke_token(self, user_id: str, token_id: str) -> None:
+        """Delete an API token of a user.
+
+        Raises:
+            NotFoundError: the user has no token with this id.
+        """
+        with self._catalog.write_tx() as session:
+            row = session.get(TokenRow, token_id)
+            if row is None or row.user_id != user_id:
                 raise NotFoundError("There is no such token.")
             session.delete(row)
 
-    def token(self, secret: str) -> Caller | None:
-        """Who a token stands for; None where it stands for nobody any more."""
-        with self._catalog.reading() as session:
-            row = session.scalar(select(TokenRow).where(TokenRow.secret == digest(secret)))
+    def authenticate_token(self, secret: str) -> Principal | None:
+        """Return the principal of an API token, or None if the token expired or was revoked."""
+        with self._catalog.read_tx() as session:
+            row = session.scalar(select(TokenRow).where(TokenRow.secret == hash_secret(secret)))
             if row is None or row.expires < now():
                 return None
-            person = _found(session, row.person_id)
-            is_noted = row.used is not None and now() - row.used < timedelta(minutes=1)
-            token_id, role = row.id, Role(row.role)
-        if person is None or person.role is None:
+            user = _find_member_user(session, row.user_id)
+            is_recorded = row.last_used is not None and now() - row.last_used < _TOKEN_USE_RESOLUTION
+            token_id = row.id
+            role = Role(row.role)
+        if user is None or user.role is None:
             return None
-        if not is_noted:
-            with self._catalog.writing() as session:
-                session.execute(update(TokenRow).where(TokenRow.id == token_id).values(used=now()))
-        return Caller(person, role if person.role.covers(role) else person.role)
+        if not is_recorded:  # at most once a minute, so that most requests with a token need no write transaction
+            with self._catalog.write_tx() as session:
+                session.execute(update(TokenRow).where(TokenRow.id == token_id).values(last_used=now()))
+        # The user's role may have been lowered since the token was created.
+        return Principal(user, role if user.role.covers(role) else user.role)
 
 
-def members(session: Session) -> Any:
-    """Asks for the people of a session's project, each with what they are in it."""
+def select_members(session: Session) -> Any:
+    """Build the query for the members of the session's project, as pairs of ``PersonRow`` and ``MemberRow``."""
     return (
-        select(PersonRow, MemberRow)
-        .join(MemberRow, MemberRow.person_id == PersonRow.id)
-        .where(MemberRow.project_id == project_id(session), PersonRow.removed.is_(None))
+        select(UserRow, MemberRow)
+        .join(MemberRow, MemberRow.user_id == UserRow.id)
+        .where(MemberRow.project_id == project_id(session), UserRow.removed.is_(None))
     )
 
 
-def find_person(session: Session, person: str) -> tuple[PersonRow, MemberRow]:
-    """Somebody of a session's project by id or e-mail address; NotFoundError where there is nobody."""
-    found = session.execute(
-        members(session).where((PersonRow.id == person) | (PersonRow.email == person.strip().lower()))
+def find_member(session: Session, user: str) -> tuple[UserRow, MemberRow]:
+    """Return a member of the session's project by user id or e-mail address.
+
+    Raises:
+        NotFoundError: the project has no such member.
+    """
+    row = session.execute(
+        select_members(session).where((UserRow.id == user) | (UserRow.email == user.strip().lower()))
     ).first()
-    if found is None:
-        raise NotFoundError(f"There is nobody '{person[:80]}'.")
-    return found[0], found[1]
+    if row is None:
+        raise NotFoundError(f"There is no user '{user[:80]}'.")
+    return row[0], row[1]
 
 
-def _found(session: Session, person: str) -> Person | None:
-    found = session.execute(members(session).where(PersonRow.id == person)).first()
-    return None if found is None else person_of(found[0], found[1])
+def _find_member_user(session: Session, user_id: str) -> User | None:
+    row = session.execute(select_members(session).where(UserRow.id == user_id)).first()
+    return None if row is None else to_user(row[0], row[1])
 
 
-def _somebody(session: Session, person: str) -> Person | None:
-    """Somebody who is in some project, with what they are in this one."""
-    row = session.get(PersonRow, person)
+def _find_user(session: Session, user_id: str) -> User | None:
+    """Return a user of any project, with the role in the session's project."""
+    row = session.get(UserRow, user_id)
     if row is None or row.removed is not None:
         return None
-    return _found(session, person) or person_of(row, None)
+    return _find_member_user(session, user_id) or to_user(row, None)
 
 
-def person_of(row: PersonRow, member: MemberRow | None) -> Person:
-    """Somebody as a row of people, and one of members, say."""
+def to_user(row: UserRow, member: MemberRow | None) -> User:
+    """Build the user of a row; ``member`` is the membership in the project, None if there is none."""
     role = None if member is None else Role(member.role)
-    return Person(row.id, row.email, row.name, role, row.created, row.password is not None)
+    return User(row.id, row.email, row.name, role, row.created, row.password_hash is not None)
 
 
-def _token(row: TokenRow) -> Token:
-    return Token(row.id, row.name, Role(row.role), row.created, row.used, row.expires)
+def _to_token(row: TokenRow) -> Token:
+    return Token(row.id, row.name, Role(row.role), row.created, row.last_used, row.expires)
 
 
-def begin_session(session: Session, person: str) -> tuple[str, Caller]:
-    """Sign somebody in; returns the secret for the cookie, which is a new one each time."""
-    secret, guard = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    session.add(SessionRow(secret=digest(secret), person_id=person, guard=guard, expires=now() + _SESSION))
-    found = _somebody(session, person)
-    if found is None:
-        raise NotSignedInError("That is not the password of that address.")
-    return secret, Caller(found, found.role, guard)
+def create_session(session: Session, user_id: str) -> tuple[str, Principal]:
+    """Create a session with new secrets.
+
+    Args:
+        session: a write transaction.
+        user_id: the user to sign in.
+
+    Returns:
+        The secret for the session cookie, and the principal.
+
+    Raises:
+        AuthenticationError: the user was removed in the meantime.
+    """
+    secret = secrets.token_urlsafe(32)
+    csrf_token = secrets.token_urlsafe(32)
+    expires = now() + _SESSION_LIFETIME
+    session.add(SessionRow(secret=hash_secret(secret), user_id=user_id, csrf_token=csrf_token, expires=expires))
+    user = _find_user(session, user_id)
+    if user is None:
+        raise AuthenticationError("Wrong e-mail address or password.")
+    return secret, Principal(user, user.role, csrf_token)
 
 
-def _wait(failure: FailureRow) -> int:
-    """For how many seconds more nobody may try."""
-    over = failure.count - _FREE_TRIES
-    if over < 0:
+def _backoff_seconds(failure: LoginFailureRow) -> int:
+    """Return how many seconds the next attempt has to wait.
+
+    The first attempts are free; then the wait doubles with each failure, up to :data:`_MAX_BACKOFF_S`.
+    """
+    excess = failure.count - _MAX_FREE_ATTEMPTS
+    if excess < 0:
         return 0
-    wait = min(_FIRST_WAIT << min(over, 10), _LONGEST_WAIT)
+    wait = min(_INITIAL_BACKOFF_S << min(excess, 10), _MAX_BACKOFF_S)
     return max(0, round(wait - (now() - failure.last).total_seconds()))

@@ -1,4 +1,4 @@
-"""People who may sign in: accounts, roles, invitations, and the log of what they do."""
+"""Users of a workspace: members of projects, roles, invitations and the audit log."""
 
 from __future__ import annotations
 
@@ -11,23 +11,32 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from saccade.core.errors import ConflictError, InvalidValueError, NotAllowedError, NotFoundError
+from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, PermissionDeniedError
 from saccade.core.roles import Role
-from saccade.core.webhooks.events import PersonOfProject
-from saccade.store.auth.service import Caller, Entrance, Person, digest, find_person, hash_password, members, person_of
+from saccade.core.webhooks.events import MembershipChanged
+from saccade.store.auth.service import (
+    AuthService,
+    Principal,
+    User,
+    find_member,
+    hash_password,
+    hash_secret,
+    select_members,
+    to_user,
+)
 from saccade.store.catalog.ids import new_id
 from saccade.store.catalog.queries import project_id
 from saccade.store.catalog.tables import (
     AuditRow,
     InvitationRow,
     MemberRow,
-    PersonRow,
     ProjectRow,
     SessionRow,
     TokenRow,
+    UserRow,
     now,
 )
-from saccade.store.webhooks.outbox_writer import tell
+from saccade.store.webhooks.outbox_writer import publish_event
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+")
 
@@ -37,8 +46,9 @@ class Invitation:
     """An invitation to a project.
 
     Attributes:
-        is_known: whoever it is for has an account already.
-        has_password: and that has a password.
+        invited_by: the id of the user who sent it, None for the first owner's.
+        is_known: whether an account with this e-mail address exists.
+        has_password: whether that account has a password.
     """
 
     id: str
@@ -54,8 +64,8 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """A line of the log."""
+class AuditEntry:
+    """An entry of the audit log; ``person`` is the name of the user, ``address`` the IP address of the request."""
 
     id: int
     at: datetime
@@ -65,215 +75,308 @@ class Deed:
     address: str
 
 
-PersonList = list[Person]
+UserList = list[User]
 InvitationList = list[Invitation]
-DeedList = list[Deed]
+AuditEntryList = list[AuditEntry]
 
 
-def address_of(email: str) -> str:
-    """An e-mail address as it is kept; InvalidValueError where it is none."""
-    made = email.strip().lower()
-    if len(made) > 254 or not _EMAIL.fullmatch(made):
-        raise InvalidValueError(f"'{email[:80]}' is no e-mail address.")
-    return made
+def normalize_email(email: str) -> str:
+    """Return an e-mail address in lower case, without surrounding spaces.
+
+    Raises:
+        InvalidValueError: it is not an e-mail address.
+    """
+    address = email.strip().lower()
+    if len(address) > 254 or not _EMAIL.fullmatch(address):
+        raise InvalidValueError(f"'{email[:80]}' is not an e-mail address.")
+    return address
 
 
-class People(Entrance):
-    """The people of a workspace, and what lets them in."""
+class UserStore(AuthService):
+    """The members of a project, their invitations and the audit log."""
 
-    # Who there is
+    # Members
 
-    def list(self) -> PersonList:
-        """Everybody, by name."""
-        with self._catalog.reading() as session:
-            rows = session.execute(members(session).order_by(PersonRow.name, PersonRow.id)).all()
-            return [person_of(person, member) for person, member in rows]
+    def list(self) -> UserList:
+        """List the members of the project by name."""
+        with self._catalog.read_tx() as session:
+            rows = session.execute(select_members(session).order_by(UserRow.name, UserRow.id)).all()
+            return [to_user(row, member) for row, member in rows]
 
-    def get(self, person: str) -> Person:
-        """Somebody by id or e-mail address; NotFoundError where there is nobody."""
-        with self._catalog.reading() as session:
-            return person_of(*find_person(session, person))
+    def get(self, user: str) -> User:
+        """Return a member by user id or e-mail address.
 
-    def set_role(self, person: str, role: Role) -> Person:
-        """Make somebody something else; ConflictError where no owner would be left."""
-        with self._catalog.writing() as session:
-            row, member = find_person(session, person)
-            if role is not Role.OWNER:
-                _keep_an_owner(session, member)
-            member.role = str(role)
-            return person_of(row, member)
-
-    def remove(self, person: str) -> Person:
-        """Let somebody into the project no more; ConflictError where no owner would be left.
-
-        Who is in no other project is signed out, and cannot sign in any more.
+        Raises:
+            NotFoundError: the project has no such member.
         """
-        with self._catalog.writing() as session:
-            row, member = find_person(session, person)
-            _keep_an_owner(session, member)
-            gone = person_of(row, member)
-            tell(session, "person.removed", _told(row, member), member.project_id)
+        with self._catalog.read_tx() as session:
+            return to_user(*find_member(session, user))
+
+    def set_role(self, user: str, role: Role) -> User:
+        """Change a member's role.
+
+        Args:
+            user: user id or e-mail address.
+            role: the new role.
+
+        Raises:
+            NotFoundError: the project has no such member.
+            ConflictError: this is the only owner of the project.
+        """
+        with self._catalog.write_tx() as session:
+            row, member = find_member(session, user)
+            if role is not Role.OWNER:
+                _require_another_owner(session, member)
+            member.role = str(role)
+            return to_user(row, member)
+
+    def remove(self, user: str) -> User:
+        """Remove a member from the project. Their history is kept.
+
+        A user without any other project is signed out, and the account is closed.
+
+        Raises:
+            NotFoundError: the project has no such member.
+            ConflictError: this is the only owner of the project.
+        """
+        with self._catalog.write_tx() as session:
+            row, member = find_member(session, user)
+            _require_another_owner(session, member)
+            removed = to_user(row, member)
+            publish_event(session, "person.removed", _membership_event(row, member), member.project_id)
             session.delete(member)
-            session.execute(delete(TokenRow).where(TokenRow.person_id == row.id))
-            session.execute(delete(InvitationRow).where(InvitationRow.email == row.email, _is_open()))
+            session.execute(delete(TokenRow).where(TokenRow.user_id == row.id))
+            session.execute(delete(InvitationRow).where(InvitationRow.email == row.email, _is_pending()))
             session.flush()
-            if not session.scalar(_everywhere(MemberRow).where(MemberRow.__table__.c.person_id == row.id)):
-                row.removed, row.password = now(), None
-                row.former = digest(row.email)
-                row.email = f"{row.id}@removed"  # the address may be invited again
-                session.execute(delete(SessionRow).where(SessionRow.person_id == row.id))
-            return gone
+            # The row stays: the audit log refers to it, and its hash of the address keeps single sign-on out.
+            if not _count_memberships(session, row.id):
+                row.removed = now()
+                row.password_hash = None
+                row.former_email_hash = hash_secret(row.email)
+                row.email = f"{row.id}@removed"  # frees the address for a new invitation
+                session.execute(delete(SessionRow).where(SessionRow.user_id == row.id))
+            return removed
 
     # Invitations
 
-    def first_link(self, hours: int = 24) -> str | None:
-        """The secret of a link that makes the first owner, in place of earlier ones; None where there is somebody."""
+    def create_bootstrap_invitation(self, hours: int = 24) -> str | None:
+        """Create the invitation for the first owner; it replaces earlier ones.
+
+        Returns:
+            The secret of its link, or None if the workspace already has a user.
+        """
         secret = secrets.token_urlsafe(32)
-        with self._catalog.writing() as session:
-            if session.scalar(select(func.count()).select_from(PersonRow)):
+        with self._catalog.write_tx() as session:
+            if session.scalar(select(func.count()).select_from(UserRow)):
                 return None
             session.execute(delete(InvitationRow))
-            _invite(session, secret, "", Role.OWNER, None, hours)
+            _add_invitation(session, secret, "", Role.OWNER, None, hours)
         return secret
 
-    def invite(self, email: str, role: Role, by: Caller, hours: int = 24 * 7) -> tuple[Invitation, str]:
-        """Invite somebody; returns the secret of the link, which is kept nowhere.
+    def invite(self, email: str, role: Role, inviter: Principal, hours: int = 24 * 7) -> tuple[Invitation, str]:
+        """Invite an e-mail address to the project.
 
-        NotAllowedError where they would be more than who invites; ConflictError where they are there already.
+        Args:
+            email: the address; an account with it need not exist.
+            role: at most the role of ``inviter``.
+            inviter: the user who invites.
+            hours: how long the invitation is valid.
+
+        Returns:
+            The invitation and the secret of its link, which is not stored.
+
+        Raises:
+            InvalidValueError: it is not an e-mail address.
+            PermissionDeniedError: the role is higher than that of ``inviter``.
+            ConflictError: the address belongs to a member.
         """
-        if by.role is None or not by.role.covers(role):
-            raise NotAllowedError(f"A {by.role} cannot make somebody {role}.")
-        secret, address = secrets.token_urlsafe(32), address_of(email)
-        with self._catalog.writing() as session:
-            if session.scalar(members(session).where(PersonRow.email == address)):
-                raise ConflictError(f"{address} is there already.", hint="Change the role instead.")
-            row = _invite(session, secret, address, role, by.person.id, hours)
+        if inviter.role is None or not inviter.role.covers(role):
+            raise PermissionDeniedError(f"A user with the role '{inviter.role}' cannot invite with the role '{role}'.")
+        secret = secrets.token_urlsafe(32)
+        address = normalize_email(email)
+        with self._catalog.write_tx() as session:
+            if session.scalar(select_members(session).where(UserRow.email == address)):
+                raise ConflictError(f"{address} is already a member.", hint="Change the role instead.")
+            row = _add_invitation(session, secret, address, role, inviter.person.id, hours)
             session.flush()
-            return _invitation(row), secret
+            return _to_invitation(row), secret
 
-    def invitations(self) -> InvitationList:
-        """Those that nobody has accepted yet."""
-        with self._catalog.reading() as session:
-            wanted = select(InvitationRow).where(InvitationRow.accepted.is_(None)).order_by(InvitationRow.created)
-            return [_invitation(row) for row in session.scalars(wanted)]
+    def list_invitations(self) -> InvitationList:
+        """List the invitations that have not been accepted, the oldest first."""
+        with self._catalog.read_tx() as session:
+            query = select(InvitationRow).where(_is_pending()).order_by(InvitationRow.created)
+            return [_to_invitation(row) for row in session.scalars(query)]
 
-    def invitation(self, secret: str) -> Invitation:
-        """What a link invites to; NotFoundError where it is none, or is used or expired."""
-        with self._catalog.whole.reading() as session:
-            row = _open_invitation(session, secret)
-            known = with_address(session, row.email) if row.email else None
+    def get_invitation(self, secret: str) -> Invitation:
+        """Return the invitation of a link.
+
+        Raises:
+            NotFoundError: the link is unknown, used or expired.
+        """
+        with self._catalog.unscoped.read_tx() as session:
+            row = _find_pending_invitation(session, secret)
+            account = find_user_by_email(session, row.email) if row.email else None
             return replace(
-                _invitation(row),
+                _to_invitation(row),
                 project=session.get_one(ProjectRow, row.project_id).name,
-                is_known=known is not None,
-                has_password=known is not None and known.password is not None,
+                is_known=account is not None,
+                has_password=account is not None and account.password_hash is not None,
             )
 
-    def withdraw(self, invitation: str) -> None:
-        """Let a link lead nowhere."""
-        with self._catalog.writing() as session:
-            row = session.get(InvitationRow, invitation)
+    def revoke_invitation(self, invitation_id: str) -> None:
+        """Delete an invitation that has not been accepted.
+
+        Raises:
+            NotFoundError: there is no such invitation.
+        """
+        with self._catalog.write_tx() as session:
+            row = session.get(InvitationRow, invitation_id)
             if row is None or row.accepted is not None:
                 raise NotFoundError("There is no such invitation.")
             session.delete(row)
 
-    def accept(self, secret: str, name: str, password: str, email: str = "") -> Person:
-        """Make the account that a link invites to, in whichever project; it leads nowhere afterwards.
+    def accept_invitation(self, secret: str, name: str, password: str, email: str = "") -> User:
+        """Accept an invitation to any project: create the account and the membership.
 
-        Who has an account already gives its password, and is in one project more; errors as of :meth:`sign_in`.
+        An existing account only gets the membership; ``password`` must then be its password.
 
         Args:
-            email: for the first owner, whose link names none.
+            secret: the secret of the link.
+            name: name of a new account.
+            password: password of the new or existing account.
+            email: e-mail address of the first owner, whose invitation has none.
+
+        Raises:
+            NotFoundError: the link is unknown, used or expired.
+            InvalidValueError: the name, password or e-mail address is not valid.
+            ConflictError: the user is already a member.
+            AuthenticationError: wrong password of an existing account.
+            RateLimitedError: too many wrong passwords.
         """
-        invitation = self.invitation(secret)
+        invitation = self.get_invitation(secret)
         if invitation.is_known:
             self.sign_in(invitation.email, password)
-        hashed = "" if invitation.is_known else _checked(name, password)
-        with self._catalog.whole.writing() as session:
-            row = _open_invitation(session, secret)
-            address = row.email or address_of(email)
-            row.accepted, row.email = now(), address
-            return added(session, address, Role(row.role), name, hashed, row.project_id)
+        hashed = "" if invitation.is_known else _hash_new_account(name, password)
+        # Unscoped, because the link may be for another project than the one in the request.
+        with self._catalog.unscoped.write_tx() as session:
+            row = _find_pending_invitation(session, secret)
+            address = row.email or normalize_email(email)
+            row.accepted = now()
+            row.email = address
+            return create_membership(session, address, Role(row.role), name, hashed, row.project_id)
 
-    def add(self, email: str, role: Role, name: str, password: str) -> Person:
-        """Make an account without a link; ConflictError where somebody of that address is in the project.
+    def add(self, email: str, role: Role, name: str, password: str) -> User:
+        """Create an account with a membership, without an invitation.
 
-        Who is in another project keeps name and password.
+        An existing account only gets the membership, and keeps its name and password.
+
+        Args:
+            email: e-mail address of the account.
+            role: role in the project.
+            name: 1 to 200 characters.
+            password: password of a new account.
+
+        Raises:
+            InvalidValueError: the name, password or e-mail address is not valid.
+            ConflictError: the user is already a member.
         """
-        address, hashed = address_of(email), _checked(name, password)
-        with self._catalog.whole.writing() as session:
+        address = normalize_email(email)
+        hashed = _hash_new_account(name, password)
+        with self._catalog.unscoped.write_tx() as session:
             project = project_id(session) if self._catalog.project is None else self._catalog.project
-            return added(session, address, role, name, hashed, project)
+            return create_membership(session, address, role, name, hashed, project)
 
-    # The log
+    # Audit log
 
-    def note(self, person: str | None, action: str, subject: str, address: str = "") -> None:
-        """Add a line to the log."""
-        with self._catalog.writing() as session:
-            session.add(AuditRow(person_id=person, action=action[:64], subject=subject[:255], address=address[:64]))
+    def record_audit(self, user_id: str | None, action: str, subject: str, address: str = "") -> None:
+        """Add an entry to the audit log; long texts are cut.
 
-    def audit(self, before: int | None = None, limit: int = 100) -> DeedList:
-        """The last lines of the log, the newest first; those before one of them."""
-        with self._catalog.reading() as session:
-            wanted = select(AuditRow, PersonRow.name).outerjoin(PersonRow, PersonRow.id == AuditRow.person_id)
+        Args:
+            user_id: the user who acted, None for the server itself.
+            action: what was done, up to 64 characters.
+            subject: what it was done to, up to 255 characters.
+            address: IP address of the request.
+        """
+        with self._catalog.write_tx() as session:
+            session.add(AuditRow(user_id=user_id, action=action[:64], subject=subject[:255], address=address[:64]))
+
+    def audit_log(self, before: int | None = None, limit: int = 100) -> AuditEntryList:
+        """List the last entries of the audit log, the newest first; ``before`` is the id of an entry to page from."""
+        with self._catalog.read_tx() as session:
+            query = select(AuditRow, UserRow.name).outerjoin(UserRow, UserRow.id == AuditRow.user_id)
             if before is not None:
-                wanted = wanted.where(AuditRow.id < before)
-            rows = session.execute(wanted.order_by(AuditRow.id.desc()).limit(limit)).all()
-            return [Deed(row.id, row.at, name, row.action, row.subject, row.address) for row, name in rows]
+                query = query.where(AuditRow.id < before)
+            rows = session.execute(query.order_by(AuditRow.id.desc()).limit(limit)).all()
+            return [AuditEntry(row.id, row.at, name, row.action, row.subject, row.address) for row, name in rows]
 
 
-def with_address(session: Session, address: str) -> PersonRow | None:
-    """Somebody of that address, in whichever project."""
-    return session.scalar(select(PersonRow).where(PersonRow.email == address, PersonRow.removed.is_(None)))
+def find_user_by_email(session: Session, address: str) -> UserRow | None:
+    """Return the user with a normalized e-mail address, in any project, or None if there is none."""
+    return session.scalar(select(UserRow).where(UserRow.email == address, UserRow.removed.is_(None)))
 
 
-def _everywhere(row: type[MemberRow]) -> Any:
-    """Counts rows of all projects, whichever one the session sees."""
-    return select(func.count()).select_from(row.__table__)
+def _count_memberships(session: Session, user_id: str) -> int:
+    # On the table instead of the class: this bypasses the filter that limits a session to its project.
+    table = MemberRow.__table__
+    return session.scalar(select(func.count()).select_from(table).where(table.c.person_id == user_id)) or 0
 
 
-def _keep_an_owner(session: Session, member: MemberRow) -> None:
+def _require_another_owner(session: Session, member: MemberRow) -> None:
     owners = select(func.count()).where(MemberRow.project_id == member.project_id, MemberRow.role == str(Role.OWNER))
     if member.role == str(Role.OWNER) and session.scalar(owners) == 1:
-        raise ConflictError("No owner would be left.", hint="Make somebody else an owner first.")
+        raise ConflictError("A project needs at least one owner.", hint="Make another member an owner first.")
 
 
-def _checked(name: str, password: str) -> str:
-    """The hash of a password; InvalidValueError where it or the name is none."""
+def _hash_new_account(name: str, password: str) -> str:
+    """Check the name and password of a new account, and return the hash of the password."""
     hashed = hash_password(password)
     if not name.strip() or len(name) > 200:
-        raise InvalidValueError("A name has 1 to 200 characters.")
+        raise InvalidValueError("A name needs 1 to 200 characters.")
     return hashed
 
 
-def added(session: Session, address: str, role: Role, name: str, hashed: str | None, project: int) -> Person:
-    """Somebody who is in a project from now on; who is in another one already keeps name and password."""
-    row = with_address(session, address)
+def create_membership(session: Session, address: str, role: Role, name: str, hashed: str | None, project: int) -> User:
+    """Add a user to a project, and create the account if it does not exist.
+
+    Args:
+        session: an unscoped write transaction.
+        address: normalized e-mail address.
+        role: role in the project.
+        name: name of a new account; an existing one keeps its name.
+        hashed: password hash of a new account, None for one without a password; an existing one keeps its password.
+        project: id of the project.
+
+    Raises:
+        ConflictError: the user is already a member.
+    """
+    row = find_user_by_email(session, address)
     if row is None:
-        row = PersonRow(id=new_id(), email=address, name=name.strip(), password=hashed)
+        row = UserRow(id=new_id(), email=address, name=name.strip(), password_hash=hashed)
         session.add(row)
         session.flush()
     elif session.get(MemberRow, (project, row.id)) is not None:
-        raise ConflictError(f"{address} is there already.", hint="Sign in instead.")
-    member = MemberRow(project_id=project, person_id=row.id, role=str(role), since=now())
+        raise ConflictError(f"{address} is already a member.", hint="Sign in instead.")
+    member = MemberRow(project_id=project, user_id=row.id, role=str(role), since=now())
     session.add(member)
     session.flush()
-    tell(session, "person.joined", _told(row, member), project)
-    return person_of(row, member)
+    publish_event(session, "person.joined", _membership_event(row, member), project)
+    return to_user(row, member)
 
 
-def _told(row: PersonRow, member: MemberRow) -> PersonOfProject:
-    return PersonOfProject(row.id, row.name, row.email, member.role)
+def _membership_event(row: UserRow, member: MemberRow) -> MembershipChanged:
+    return MembershipChanged(row.id, row.name, row.email, member.role)
 
 
-def _invite(session: Session, secret: str, email: str, role: Role, by: str | None, hours: int) -> InvitationRow:
+def _add_invitation(
+    session: Session, secret: str, email: str, role: Role, inviter_id: str | None, hours: int
+) -> InvitationRow:
     row = InvitationRow(
         id=new_id(),
         project_id=project_id(session),
-        secret=digest(secret),
+        secret=hash_secret(secret),
         email=email,
         role=str(role),
-        invited_by=by,
+        invited_by=inviter_id,
         created=now(),
         expires=now() + timedelta(hours=hours),
         accepted=None,
@@ -282,32 +385,39 @@ def _invite(session: Session, secret: str, email: str, role: Role, by: str | Non
     return row
 
 
-def _is_open() -> Any:
-    """Of an invitation: nobody has accepted it."""
+def _is_pending() -> Any:
     return InvitationRow.accepted.is_(None)
 
 
-def accept_all(session: Session, address: str, name: str) -> Person | None:
-    """Accept all that an address is invited to, as somebody new without a password where it has no account yet.
+def accept_pending_invitations(session: Session, address: str, name: str) -> User | None:
+    """Accept all pending invitations of an e-mail address whose owner has proved that it is theirs.
 
-    For whoever has shown that the address is theirs; None where it is invited to nothing.
+    Creates an account without a password if there is none.
+
+    Args:
+        session: an unscoped write transaction.
+        address: normalized e-mail address.
+        name: name of a new account.
+
+    Returns:
+        The user, or None if no invitation led to a new membership.
     """
-    wanted = select(InvitationRow).where(InvitationRow.email == address, _is_open(), InvitationRow.expires >= now())
-    found = None
-    for row in session.scalars(wanted.order_by(InvitationRow.created.desc())).all():
+    pending = select(InvitationRow).where(InvitationRow.email == address, _is_pending(), InvitationRow.expires >= now())
+    user = None
+    for row in session.scalars(pending.order_by(InvitationRow.created.desc())).all():
         row.accepted = now()
-        person = with_address(session, address)
-        if person is None or session.get(MemberRow, (row.project_id, person.id)) is None:
-            found = added(session, address, Role(row.role), name, None, row.project_id)
-    return found
+        account = find_user_by_email(session, address)
+        if account is None or session.get(MemberRow, (row.project_id, account.id)) is None:
+            user = create_membership(session, address, Role(row.role), name, None, row.project_id)
+    return user
 
 
-def _open_invitation(session: Session, secret: str) -> InvitationRow:
-    row = session.scalar(select(InvitationRow).where(InvitationRow.secret == digest(secret)))
+def _find_pending_invitation(session: Session, secret: str) -> InvitationRow:
+    row = session.scalar(select(InvitationRow).where(InvitationRow.secret == hash_secret(secret)))
     if row is None or row.accepted is not None or row.expires < now():
-        raise NotFoundError("This link has been used, or is too old.", hint="Ask for another one.")
+        raise NotFoundError("This invitation was used or has expired.", hint="Ask for a new one.")
     return row
 
 
-def _invitation(row: InvitationRow) -> Invitation:
+def _to_invitation(row: InvitationRow) -> Invitation:
     return Invitation(row.id, row.email, Role(row.role), row.invited_by, row.created, row.expires, row.accepted)

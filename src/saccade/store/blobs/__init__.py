@@ -1,1 +1,1 @@
-"""Content-addressed blobs and the packs that hold small ones."""
+"""Content-addressed blobs, the packs that hold small ones, and linked media files."""

@@ -1,4 +1,4 @@
-"""Objects on their way into a store, which become durable together."""
+"""Batches of blobs that become durable together."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import IO, TYPE_CHECKING, Any
 
 from saccade.core.digest import digest_bytes, digest_file
 from saccade.core.errors import MediaError, WorkspaceError
-from saccade.store.blobs.packs import SMALL, Packing, count_unfinished, finish, unfinished
-from saccade.store.io.atomic import write_new
+from saccade.store.blobs.packs import MAX_PACKED_BYTES, PackWriter, count_partial, finalize_pack, recover_partial
+from saccade.store.io.atomic import create_file
 
 if TYPE_CHECKING:
-    from saccade.store.blobs.blob_store import ObjectStore
+    from saccade.store.blobs.blob_store import BlobStore
 
-_PIECE = 1 << 20
-_FEW = 256
-"""Fewer small objects than this are not worth a pack."""
+_CHUNK_BYTES = 1 << 20
+_MIN_PACKED_BLOBS = 256
+"""A pack is not worth it for fewer small blobs than this."""
 
 
-class Waiting(Mapping[str, Path]):
-    """Temporary files by digest, which is the name of each; a million of them take little memory."""
+class PendingFiles(Mapping[str, Path]):
+    """Temporary files by digest, which is also their file name; compact enough for millions of them."""
 
     def __init__(self) -> None:
         self._folders: dict[bytes, str] = {}
 
     def add(self, digest: str, folder: str) -> str:
-        """The folder in which that content waits: this one, but where it waited before."""
+        """Add a file in ``folder``, unless there is one with this digest; returns the folder of the kept file."""
         return self._folders.setdefault(bytes.fromhex(digest), folder)
 
     def __getitem__(self, digest: str) -> Path:
@@ -45,35 +45,38 @@ class Waiting(Mapping[str, Path]):
         return len(self._folders)
 
     def paths(self) -> Iterator[tuple[str, str]]:
-        """Each digest with its file, as text, which for many files takes less time."""
+        """Yield each digest and its path as text, which is faster than ``items()`` for many files."""
         return ((name := digest.hex(), f"{folder}{os.sep}{name}") for digest, folder in self._folders.items())
 
 
-class ObjectBatch:
-    """Objects on their way into a store; may be used by several threads at once.
+class BlobBatch:
+    """A batch of blobs on their way into a store; thread-safe.
 
-    Forcing each file to the disk by itself is most of the time of an import of many small ones. Here they wait in a
-    temporary folder, and nothing has its name in the store before its content is on the disk.
+    Flushing each file on its own would be most of the time of an import of many small ones. Here they wait in a
+    temporary folder until :meth:`finish`; nothing gets its final name before its content is on the disk.
 
     Args:
-        packed: put small objects of a local store together into packs, where there are many of them.
+        store: where the blobs go.
+        folder: a temporary folder on the same file system as a local store.
+        packed: combine small blobs of a local store into packs, if there are many.
     """
 
-    def __init__(self, store: ObjectStore, folder: Path, *, packed: bool = False) -> None:
-        self._store, self._folder = store, folder
-        self._waiting = Waiting()
-        self._place = str(folder)
-        self._packing = Packing(folder) if packed and store.is_local else None
-        self._packs: set[Path] = set()
+    def __init__(self, store: BlobStore, folder: Path, *, packed: bool = False) -> None:
+        self._store = store
+        self._folder = folder
+        self._folder_name = str(folder)
+        self._pending = PendingFiles()
+        self._pack_writer = PackWriter(folder) if packed and store.is_local else None
+        self._attached_packs: set[Path] = set()
 
     @property
     def is_local(self) -> bool:
         return self._store.is_local
 
-    def for_process(self) -> dict[str, Any]:
-        """What another process needs to put objects for this batch, into a folder of its own.
+    def worker_settings(self) -> dict[str, Any]:
+        """Return what a worker process needs to open its own batch for this one, in a new folder.
 
-        Processes that make files in one folder wait for each other.
+        Each process gets a folder because processes that create files in the same one block each other.
         """
         folder = self._folder / uuid.uuid4().hex
         folder.mkdir()
@@ -81,120 +84,146 @@ class ObjectBatch:
             "url": self._store.url,
             "scratch": self._store.scratch_root,
             "folder": str(folder),
-            "packed": self._packing is not None,
+            "packed": self._pack_writer is not None,
         }
 
-    def handed_over(self) -> dict[str, list[str]]:
-        """What waits here, for the batch that is to :meth:`adopt` it; its files wait here no more."""
-        files, self._waiting = [path for _, path in self._waiting.paths()], Waiting()
+    def detach(self) -> dict[str, list[str]]:
+        """Hand over the pending files and packs of this batch, for another process to :meth:`attach`."""
+        files = [path for _, path in self._pending.paths()]
+        self._pending = PendingFiles()
         packs = []
-        if self._packing is not None:
-            self._packing.flush()
-            packs = [str(path) for path in self._packing.paths]
+        if self._pack_writer is not None:
+            self._pack_writer.flush()
+            packs = [str(path) for path in self._pack_writer.paths]
         return {"files": files, "packs": packs}
 
-    def adopt(self, given: Mapping[str, list[str]]) -> None:
-        """Take over what another process has put; it may go on with packs that it has handed over before."""
-        for path in given["files"]:
+    def attach(self, detached: Mapping[str, list[str]]) -> None:
+        """Take over what another process has detached; it may continue to write to the same packs."""
+        for path in detached["files"]:
             folder, digest = os.path.split(path)
-            if self._waiting.add(digest, folder) != folder:
-                Path(path).unlink()  # that content is there already
-        self._packs.update(map(Path, given["packs"]))
+            if self._pending.add(digest, folder) != folder:
+                Path(path).unlink()  # a duplicate
+        self._attached_packs.update(map(Path, detached["packs"]))
 
     def put_bytes(self, data: bytes) -> str:
-        """Keep bytes from :meth:`finish` on; returns their digest."""
+        """Add a blob; returns its digest.
+
+        Raises:
+            WorkspaceError: it cannot be written.
+        """
         digest = digest_bytes(data)
-        if digest in self._waiting or self._is_packed(digest):
+        if digest in self._pending or self._is_packed(digest):
             return digest
-        held = self._store.held_size(digest)
-        if held == len(data):
+        stored_size = self._store.stored_size(digest)
+        if stored_size == len(data):
             return digest
         if not self._store.is_local:
             return self._store.put_bytes(data)
         try:
-            # One that is there and damaged has to be written over.
-            if self._packing is not None and len(data) <= SMALL and held is None:
-                self._packing.put(bytes.fromhex(digest), data)
+            # A stored file of another size is damaged, and must be overwritten by a file.
+            if self._pack_writer is not None and len(data) <= MAX_PACKED_BYTES and stored_size is None:
+                self._pack_writer.put(bytes.fromhex(digest), data)
             else:
                 self._write(digest, data)
         except OSError as error:
-            raise WorkspaceError(f"An object cannot be written: {error}.", hint="Is the disk full?") from error
+            raise WorkspaceError(f"A blob cannot be written: {error}.", hint="Is the disk full?") from error
         return digest
 
     def _is_packed(self, digest: str) -> bool:
-        return self._packing is not None and bytes.fromhex(digest) in self._packing
+        return self._pack_writer is not None and bytes.fromhex(digest) in self._pack_writer
 
     def _write(self, digest: str, data: bytes) -> None:
         try:
-            write_new(self._folder / digest, data)
+            create_file(self._folder / digest, data)
         except FileExistsError:  # another thread writes the same content
             return
-        self._waiting.add(digest, self._place)
+        self._pending.add(digest, self._folder_name)
 
     def put_file(self, path: Path) -> str:
-        """Keep a file's content from :meth:`finish` on; returns its digest. OSError where it cannot be read."""
-        digest, size = digest_file(path), path.stat().st_size
-        if digest in self._waiting or self._store.is_held(digest, size):
+        """Add the content of a file; returns its digest.
+
+        Raises:
+            OSError: the file cannot be read.
+            MediaError: the file changed while it was read.
+            WorkspaceError: the blob cannot be written.
+        """
+        digest = digest_file(path)
+        size = path.stat().st_size
+        if digest in self._pending or self._store.contains(digest, size):
             return digest
         with path.open("rb") as stream:
             if not self.put_stream(stream, digest, size):
-                raise MediaError(f"'{path}' changed while it was read.", hint="Import it when nobody writes it.")
+                raise MediaError(f"'{path}' changed while it was read.", hint="Import it when it is no longer written.")
         return digest
 
     def put_stream(self, stream: IO[bytes], digest: str, size: int) -> bool:
-        """Keep what a stream gives under a digest, from :meth:`finish` on; False where it has not that digest and size.
+        """Add the content of a stream.
 
-        No more than ``size`` bytes are kept, however many there are.
+        Args:
+            stream: the content; at most ``size`` + 1 bytes are read.
+            digest: its expected digest.
+            size: its expected size in bytes.
+
+        Returns:
+            False if digest or size do not match; then nothing is added.
+
+        Raises:
+            WorkspaceError: the blob cannot be written.
         """
-        if self._packing is not None and size <= SMALL:
+        if self._pack_writer is not None and size <= MAX_PACKED_BYTES:
             data = stream.read(size + 1)
             return len(data) == size and digest_bytes(data) == digest and self.put_bytes(data) == digest
         path = self._folder / f"{digest}.{uuid.uuid4().hex}"
         try:
             with path.open("xb") as file:
-                found, rest = hashlib.sha256(), size + 1
-                while rest and (piece := stream.read(min(rest, _PIECE))):
-                    file.write(piece)
-                    found.update(piece)
-                    rest -= len(piece)
+                hasher = hashlib.sha256()
+                rest = size + 1  # one byte more, to notice a stream that is too long
+                while rest and (chunk := stream.read(min(rest, _CHUNK_BYTES))):
+                    file.write(chunk)
+                    hasher.update(chunk)
+                    rest -= len(chunk)
         except OSError as error:
-            raise WorkspaceError(f"An object cannot be written: {error}.", hint="Is the disk full?") from error
-        if found.hexdigest() != digest or rest != 1:
+            raise WorkspaceError(f"A blob cannot be written: {error}.", hint="Is the disk full?") from error
+        if hasher.hexdigest() != digest or rest != 1:
             path.unlink()
             return False
         if self._store.is_local:
             path.replace(self._folder / digest)
-            self._waiting.add(digest, self._place)
+            self._pending.add(digest, self._folder_name)
             return True
         self._store.put_file(path)
         path.unlink()
         return True
 
     def finish(self) -> None:
-        """Make everything durable and visible; called when no thread puts anything any more."""
+        """Make all blobs durable and visible. Call it when no thread adds any more.
+
+        Raises:
+            WorkspaceError: they cannot be written.
+        """
         try:
-            packs = dict(self._finished_packs())
+            packs = dict(self._finalize_packs())
         except OSError as error:
-            raise WorkspaceError(f"Objects cannot be written: {error}.", hint="Is the disk full?") from error
-        self._store.place_all(self._waiting, packs)
-        self._waiting = Waiting()
+            raise WorkspaceError(f"Blobs cannot be written: {error}.", hint="Is the disk full?") from error
+        self._store.commit_files(self._pending, packs)
+        self._pending = PendingFiles()
 
     def close(self) -> None:
-        """Put away what is open; what is not finished is not kept."""
-        if self._packing is not None:
-            self._packing.close()
+        """Close open files. What has not been finished is dropped."""
+        if self._pack_writer is not None:
+            self._pack_writer.close()
 
-    def _finished_packs(self) -> Iterator[tuple[str, Path]]:
-        """The packs by the names that they are to have; what a few objects wait in becomes files."""
-        paths = list(self._packs)
-        if self._packing is not None:
-            self._packing.close()
-            paths += self._packing.paths
-            self._packing = Packing(self._folder)
-        self._packs = set()
-        if sum(map(count_unfinished, paths)) >= _FEW:
-            yield from ((finish(path), path) for path in paths)
+    def _finalize_packs(self) -> Iterator[tuple[str, Path]]:
+        """Yield the packs with their final names; the blobs of too small a batch become files instead."""
+        paths = list(self._attached_packs)
+        if self._pack_writer is not None:
+            self._pack_writer.close()
+            paths += self._pack_writer.paths
+            self._pack_writer = PackWriter(self._folder)
+        self._attached_packs = set()
+        if sum(map(count_partial, paths)) >= _MIN_PACKED_BLOBS:
+            yield from ((finalize_pack(path), path) for path in paths)
             return
         for path in paths:
-            for digest, data in unfinished(path):
+            for digest, data in recover_partial(path):
                 self._write(digest.hex(), data)

@@ -1,4 +1,4 @@
-"""The files that items refer to, kept in the workspace or linked."""
+"""Reads the media files that items refer to: blobs of the workspace, or linked files outside of it."""
 
 from __future__ import annotations
 
@@ -10,32 +10,42 @@ from typing import BinaryIO
 from saccade.core.digest import digest_bytes
 from saccade.core.errors import MediaError, NotFoundError
 from saccade.core.schema import MediaRef
-from saccade.store.blobs.blob_store import ObjectStore
+from saccade.store.blobs.blob_store import BlobStore
 from saccade.store.io.urls import open_uri
 
-_GONE = "It was linked, not copied: bring it back, or run saccade doctor --relink FOLDER."
+_MISSING_HINT = "It was linked, not copied: put it back, or run: saccade doctor --relink FOLDER"
 
 
-def read_media(objects: ObjectStore, ref: MediaRef) -> bytes:
-    """The bytes of a file; NotFoundError where it is gone, MediaError where a linked one has changed."""
+def read_media(blobs: BlobStore, ref: MediaRef) -> bytes:
+    """Return the content of a media file.
+
+    Raises:
+        NotFoundError: the file is missing.
+        MediaError: a linked file has changed or cannot be read.
+    """
     if ref.uri is None:
-        with _named(ref):
-            return objects.read(ref.digest)
-    if objects.is_held(ref.digest, ref.size):  # as after a pull
-        return objects.read(ref.digest)
-    *others, last = objects.places(ref.digest, ref.uri)
+        with _name_missing_file(ref):
+            return blobs.read(ref.digest)
+    if blobs.contains(ref.digest, ref.size):  # for example after a pull
+        return blobs.read(ref.digest)
+    *others, last = blobs.candidate_uris(ref.digest, ref.uri)
     for uri in others:
         with suppress(NotFoundError, MediaError):
             return _read_linked(ref, uri)
     return _read_linked(ref, last)
 
 
-def open_media(objects: ObjectStore, ref: MediaRef) -> BinaryIO:
-    """A file, open for reading anywhere in it; the content of a linked one is not compared."""
-    if ref.uri is None or objects.is_held(ref.digest, ref.size):
-        with _named(ref):
-            return objects.open(ref.digest)
-    *others, last = objects.places(ref.digest, ref.uri)
+def open_media(blobs: BlobStore, ref: MediaRef) -> BinaryIO:
+    """Open a media file for reading; the file is seekable. The digest of a linked file is not checked.
+
+    Raises:
+        NotFoundError: the file is missing.
+        MediaError: a linked file has another size or cannot be read.
+    """
+    if ref.uri is None or blobs.contains(ref.digest, ref.size):
+        with _name_missing_file(ref):
+            return blobs.open(ref.digest)
+    *others, last = blobs.candidate_uris(ref.digest, ref.uri)
     for uri in others:
         with suppress(NotFoundError, MediaError):
             return _open_linked(ref, uri)
@@ -43,50 +53,50 @@ def open_media(objects: ObjectStore, ref: MediaRef) -> BinaryIO:
 
 
 @contextmanager
-def _named(ref: MediaRef) -> Iterator[None]:
-    """That an object is not there, with the name of the file."""
+def _name_missing_file(ref: MediaRef) -> Iterator[None]:
+    """Add the file name to the error for a missing blob."""
     try:
         yield
     except NotFoundError:
         raise NotFoundError(
             f"The file '{ref.name}' ({ref.digest}) is not in the workspace.",
-            hint="'saccade doctor' lists what is missing.",
+            hint="'saccade doctor' lists missing files.",
         ) from None
 
 
 @contextmanager
-def _linked(uri: str) -> Iterator[None]:
-    """What goes wrong with a linked file, with its URI."""
+def _wrap_errors(uri: str) -> Iterator[None]:
+    """Turn OSError into NotFoundError or MediaError."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFoundError(f"The file '{uri}' is gone.", hint=_GONE) from None
+        raise NotFoundError(f"The linked file '{uri}' is missing.", hint=_MISSING_HINT) from None
     except OSError as error:
-        raise MediaError(f"The file '{uri}' cannot be read: {error}.") from error
+        raise MediaError(f"The linked file '{uri}' cannot be read: {error}.") from error
 
 
-def _changed(ref: MediaRef, uri: str, size: int) -> MediaError:
+def _changed_error(ref: MediaRef, uri: str, size: int) -> MediaError:
     return MediaError(
-        f"The file '{uri}' has changed since it was imported ({ref.size} bytes then, {size} now).",
-        hint="Import it again, with --copy to keep a copy in the workspace.",
+        f"The linked file '{uri}' has changed since it was imported ({ref.size} bytes then, {size} now).",
+        hint="Import it again, with --copy to store a copy in the workspace.",
     )
 
 
 def _read_linked(ref: MediaRef, uri: str) -> bytes:
-    with _linked(uri), open_uri(uri) as file:
+    with _wrap_errors(uri), open_uri(uri) as file:
         data = file.read()
     if len(data) != ref.size or digest_bytes(data) != ref.digest:
-        raise _changed(ref, uri, len(data))
+        raise _changed_error(ref, uri, len(data))
     return data
 
 
 def _open_linked(ref: MediaRef, uri: str) -> BinaryIO:
-    """A linked file whose size is right; its content is not compared, as it may be as long as a film."""
-    with _linked(uri):
+    """Open a linked file and check its size; hashing the content would take too long for a film."""
+    with _wrap_errors(uri):
         file = open_uri(uri)
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
     if size != ref.size:
         file.close()
-        raise _changed(ref, uri, size)
+        raise _changed_error(ref, uri, size)
     return file

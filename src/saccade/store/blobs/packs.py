@@ -1,8 +1,8 @@
-"""Packs: many small objects together in one file, because a disk takes longer to make a file than to write a small one.
+"""Packs: many small blobs in one file, because creating a file takes a disk longer than writing a small one.
 
-A pack never changes once it has its name. It holds the contents one after another; then a row for each, ordered by
-digest: the digest, where its content begins, and how long that is; then the first eight bytes of every digest, which is
-what a digest is looked for in; and last how many there are.
+Format: the contents one after another; then an entry per blob, ordered by digest (digest, offset, size); then the first
+eight bytes of every digest as the search index; then a footer (magic, count, length of the contents, CRC-32 of the
+index). All numbers are little-endian. A pack never changes once it has its final name.
 """
 
 from __future__ import annotations
@@ -25,23 +25,24 @@ import numpy.typing as npt
 
 from saccade.core.errors import WorkspaceError
 
-SMALL = 1 << 18
-"""Bytes up to which an object may go into a pack."""
-_LARGEST = 1 << 30
+MAX_PACKED_BYTES = 1 << 18
+"""Size up to which a blob may go into a pack."""
+_MAX_PACK_BYTES = 1 << 30
+_SMALL_PACK_BYTES = 1 << 26
+"""Packs below this size are merged by the garbage collection."""
 _SUFFIX = ".pack"
-_ROW = struct.Struct("<32sQQ")
-_END = struct.Struct("<8sQQQ")
-_MARK = b"saccade1"
-_REMEMBERED = 200_000
-_SETTLED = 2.0
-_TOGETHER = 1 << 14
-_LITTLE = 1 << 26
-"""Packs below so many bytes are worth being joined."""
+_ENTRY = struct.Struct("<32sQQ")
+_FOOTER = struct.Struct("<8sQQQ")
+_MAGIC = b"saccade1"
+_MAX_RECENT_DIGESTS = 200_000
+_ENTRIES_PER_READ = 1 << 14
+_SETTLE_S = 2.0
+"""A folder modified less than this before it was listed may have been modified again in the same clock tick."""
 Prefixes = npt.NDArray[np.uint64]
 
 
-class Row(NamedTuple):
-    """Where the content of a digest lies in a pack."""
+class PackEntry(NamedTuple):
+    """The location of a blob in a pack, in bytes."""
 
     digest: bytes
     offset: int
@@ -50,10 +51,11 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A finished pack. It keeps no file open, and eight bytes of memory for each object.
+    """A finished pack. It keeps no file open, and uses eight bytes of memory per blob.
 
     Attributes:
-        length: bytes of all contents, behind which the rows begin.
+        length: bytes of all contents; the entries follow.
+        prefixes: the first eight bytes of every digest as big-endian numbers, ascending.
     """
 
     path: Path
@@ -62,155 +64,173 @@ class Pack:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """WorkspaceError where the file is no whole pack, FileNotFoundError where there is none."""
+        """Read the search index of a pack.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            WorkspaceError: the file is damaged.
+        """
         with path.open("rb", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
-            if size >= _END.size:
-                mark, count, length, check = _END.unpack(_read(file, size - _END.size, _END.size))
-                if mark == _MARK and size == length + count * (_ROW.size + 8) + _END.size:
-                    found = _read(file, length + count * _ROW.size, count * 8)
-                    if zlib.crc32(found) == check:
-                        return cls(path, length, np.frombuffer(found, "<u8"))
+            if size >= _FOOTER.size:
+                magic, count, length, checksum = _FOOTER.unpack(_read(file, size - _FOOTER.size, _FOOTER.size))
+                if magic == _MAGIC and size == length + count * (_ENTRY.size + 8) + _FOOTER.size:
+                    index = _read(file, length + count * _ENTRY.size, count * 8)
+                    if zlib.crc32(index) == checksum:
+                        return cls(path, length, np.frombuffer(index, "<u8"))
         raise WorkspaceError(f"The pack '{path.name}' is damaged.", hint="Restore it from a backup.")
 
     def __len__(self) -> int:
         return len(self.prefixes)
 
-    def find(self, digest: bytes) -> Row | None:
-        """Where an object lies, None where it is not in this pack; FileNotFoundError where the pack is gone."""
+    def find(self, digest: bytes) -> PackEntry | None:
+        """Return the entry of a blob, or None if it is not in this pack.
+
+        Raises FileNotFoundError if the pack was deleted.
+        """
         with self.path.open("rb", buffering=0) as file:
-            return self._row(file, digest)
+            return self._find(file, digest)
 
     def read(self, digest: bytes) -> bytes | None:
-        """The content of an object; as :meth:`find`."""
+        """Return the content of a blob, or None if it is not in this pack.
+
+        Raises FileNotFoundError if the pack was deleted.
+        """
         with self.path.open("rb", buffering=0) as file:
-            row = self._row(file, digest)
-            return None if row is None else _read(file, row.offset, row.size)
+            entry = self._find(file, digest)
+            return None if entry is None else _read(file, entry.offset, entry.size)
 
-    def may_have(self, digest: bytes) -> bool:
-        """Whether it is worth looking into the file."""
-        return next(self._places(digest), None) is not None
+    def may_contain(self, digest: bytes) -> bool:
+        """Return whether a digest with the same first eight bytes is in the pack, without reading the file."""
+        return next(self._positions(digest), None) is not None
 
-    def _row(self, file: BinaryIO, digest: bytes) -> Row | None:
-        for place in self._places(digest):
-            row = Row(*_ROW.unpack(_read(file, self.length + place * _ROW.size, _ROW.size)))
-            if row.digest == digest:
-                return row
+    def _find(self, file: BinaryIO, digest: bytes) -> PackEntry | None:
+        for position in self._positions(digest):
+            entry = PackEntry(*_ENTRY.unpack(_read(file, self.length + position * _ENTRY.size, _ENTRY.size)))
+            if entry.digest == digest:
+                return entry
         return None
 
-    def _places(self, digest: bytes) -> Iterator[int]:
-        """The rows of digests that begin as this one does."""
+    def _positions(self, digest: bytes) -> Iterator[int]:
+        """Yield the positions of entries whose digests have the same first eight bytes."""
         prefix = np.uint64(int.from_bytes(digest[:8], "big"))
-        for place in range(int(np.searchsorted(self.prefixes, prefix)), len(self)):
-            if self.prefixes[place] != prefix:
+        for position in range(int(np.searchsorted(self.prefixes, prefix)), len(self)):
+            if self.prefixes[position] != prefix:
                 return
-            yield place
+            yield position
 
     def contents(self) -> Iterator[tuple[bytes, bytes]]:
-        """The digest and content of each object, as they lie in the file."""
+        """Yield the digest and content of each blob, in the order of the file."""
         with self.path.open("rb") as file:
-            for row in sorted(self.rows(), key=lambda row: row.offset):
-                yield row.digest, _read(file, row.offset, row.size)
+            for entry in sorted(self.entries(), key=lambda entry: entry.offset):
+                yield entry.digest, _read(file, entry.offset, entry.size)
 
-    def rows(self) -> Iterator[Row]:
-        """All rows, ordered by digest."""
+    def entries(self) -> Iterator[PackEntry]:
+        """Yield all entries, ordered by digest."""
         with self.path.open("rb") as file:
-            for first in range(0, len(self), _TOGETHER):
-                count = min(_TOGETHER, len(self) - first)
-                for row in _ROW.iter_unpack(_read(file, self.length + first * _ROW.size, count * _ROW.size)):
-                    yield Row(*row)
+            for first in range(0, len(self), _ENTRIES_PER_READ):
+                count = min(_ENTRIES_PER_READ, len(self) - first)
+                for fields in _ENTRY.iter_unpack(_read(file, self.length + first * _ENTRY.size, count * _ENTRY.size)):
+                    yield PackEntry(*fields)
 
 
 def _read(file: BinaryIO, offset: int, size: int) -> bytes:
     file.seek(offset)
-    found = file.read(size)
-    while found and len(found) < size:  # the system may give less at a time
-        more = file.read(size - len(found))
+    data = file.read(size)
+    while data and len(data) < size:  # an unbuffered read may return less
+        more = file.read(size - len(data))
         if not more:
             break
-        found += more
-    if len(found) != size:
-        raise WorkspaceError("A pack is shorter than it says.", hint="Run: saccade doctor --deep")
-    return found
+        data += more
+    if len(data) != size:
+        raise WorkspaceError("A pack is shorter than its index says.", hint="Run: saccade doctor --deep")
+    return data
 
 
-class Packs:
-    """The packs in a folder. Others add to them and take away from them; what has been opened is remembered."""
+class PackFolder:
+    """The packs in a folder, which other processes may add and delete; opened packs are cached."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._known: dict[str, Pack] = {}
-        self._seen = (-1, 0.0)
+        self._packs: dict[str, Pack] = {}
+        self._last_scan = (-1, 0.0)
+        """Modification time of the folder in nanoseconds, and time of the scan in seconds."""
 
     def read(self, digest: bytes) -> bytes | None:
-        """The content of an object, None where no pack has it."""
-        for pack in self._with(digest):
+        """Return the content of a blob, or None if no pack contains it."""
+        for pack in self._candidates(digest):
             try:
                 if (data := pack.read(digest)) is not None:
                     return data
-            except FileNotFoundError:  # it went into another one
-                self._seen = (-1, 0.0)
+            except FileNotFoundError:  # another process has rewritten the pack
+                self._last_scan = (-1, 0.0)
                 return self.read(digest)
         return None
 
     def size(self, digest: bytes) -> int | None:
-        """Bytes of an object, None where no pack has it."""
-        for pack in self._with(digest):
+        """Return the size of a blob in bytes, or None if no pack contains it."""
+        for pack in self._candidates(digest):
             try:
-                if (row := pack.find(digest)) is not None:
-                    return row.size
+                if (entry := pack.find(digest)) is not None:
+                    return entry.size
             except FileNotFoundError:
-                self._seen = (-1, 0.0)
+                self._last_scan = (-1, 0.0)
                 return self.size(digest)
         return None
 
-    def _with(self, digest: bytes) -> list[Pack]:
-        return [pack for pack in self.all() if pack.may_have(digest)]
+    def _candidates(self, digest: bytes) -> list[Pack]:
+        return [pack for pack in self.list_packs() if pack.may_contain(digest)]
 
-    def without(self, digests: Container[bytes], folder: Path) -> Iterator[tuple[list[Path], dict[str, Path]]]:
-        """What to put in the place of packs that have objects which are to go, or are little ones that can be joined.
+    def rewrite_without(self, digests: Container[bytes], folder: Path) -> Iterator[tuple[list[Path], dict[str, Path]]]:
+        """Write replacements for packs that contain blobs to delete, and merge small packs.
 
-        Yields paths of packs, and by their names new ones for them, written into a folder.
+        Args:
+            digests: the blobs to delete.
+            folder: where the new packs are written.
+
+        Yields:
+            The paths of old packs, and the new packs for them by their final names.
         """
-        packs = self.all()
-        little = [pack for pack in packs if pack.length < _LITTLE]
-        for group in (*([pack] for pack in packs if pack.length >= _LITTLE), little):
-            if len(group) < 2 and not any(row.digest in digests for pack in group for row in pack.rows()):
+        packs = self.list_packs()
+        small = [pack for pack in packs if pack.length < _SMALL_PACK_BYTES]
+        for group in (*([pack] for pack in packs if pack.length >= _SMALL_PACK_BYTES), small):
+            if len(group) < 2 and not any(entry.digest in digests for pack in group for entry in pack.entries()):
                 continue
-            packing = Packing(folder)
+            writer = PackWriter(folder)
             for pack in group:
                 for digest, data in pack.contents():
                     if digest not in digests:
-                        packing.put(digest, data)
-            packing.close()
-            made = {finish(path): path for path in packing.paths}
-            yield [pack.path for pack in group if pack.path.name not in made], made
+                        writer.put(digest, data)
+            writer.close()
+            # The name of a pack is a digest of its entries: an unchanged pack gets its own name again.
+            replacements = {finalize_pack(path): path for path in writer.paths}
+            yield [pack.path for pack in group if pack.path.name not in replacements], replacements
 
-    def all(self) -> list[Pack]:
-        """All packs as they are now; a damaged one is left out, so that what it held is missing."""
+    def list_packs(self) -> list[Pack]:
+        """List the current packs. A damaged pack is left out, so its blobs count as missing."""
         try:
-            changed = self.folder.stat().st_mtime_ns
+            modified = self.folder.stat().st_mtime_ns
         except (FileNotFoundError, NotADirectoryError):
             return []
-        seen, when = self._seen
-        # A folder that changed a moment before it was looked at may have changed again in the same tick of its clock.
-        if changed != seen or when - changed / 1e9 < _SETTLED:
-            self._look(changed)
-        return list(self._known.values())
+        last_modified, scanned_at = self._last_scan
+        if modified != last_modified or scanned_at - modified / 1e9 < _SETTLE_S:
+            self._rescan(modified)
+        return list(self._packs.values())
 
-    def _look(self, changed: int) -> None:
-        when, known = time.time(), self._known
-        found = {}
+    def _rescan(self, modified: int) -> None:
+        scanned_at = time.time()
+        packs = {}
         for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
             with suppress(FileNotFoundError, WorkspaceError):
-                found[path.name] = known.get(path.name) or Pack.open(path)
-        self._known, self._seen = found, (changed, when)
+                packs[path.name] = self._packs.get(path.name) or Pack.open(path)
+        self._packs = packs
+        self._last_scan = (modified, scanned_at)
 
 
-class Packing:
-    """A pack that is being written; may be used by several threads at once.
+class PackWriter:
+    """Writes packs; thread-safe.
 
-    Its contents and its rows stand in two files, so that another process can finish what this one has written.
+    Contents and entries go to two files, so that another process can finalize what this one has written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -222,32 +242,34 @@ class Packing:
         self.paths: list[Path] = []
 
     def __contains__(self, digest: bytes) -> bool:
-        """Whether that content came not long ago."""
+        """Whether a blob was added recently; False does not mean that it was not added."""
         return digest in self._recent
 
     def put(self, digest: bytes, data: bytes) -> None:
+        """Add a blob, unless it was added recently."""
         with self._lock:
             if digest in self._recent:
                 return
-            if self._files is None or self._end + len(data) > _LARGEST:
-                self._begin()
+            if self._files is None or self._end + len(data) > _MAX_PACK_BYTES:
+                self._start_pack()
             assert self._files is not None
-            contents, rows = self._files
+            contents, entries = self._files
             contents.write(data)
-            rows.write(_ROW.pack(digest, self._end, len(data)))
+            entries.write(_ENTRY.pack(digest, self._end, len(data)))
             self._end += len(data)
-            if len(self._recent) == _REMEMBERED:
-                self._recent.clear()  # what comes again is written again, and counts once
+            if len(self._recent) == _MAX_RECENT_DIGESTS:
+                self._recent.clear()  # duplicates from here on are dropped by finalize_pack
             self._recent.add(digest)
 
-    def _begin(self) -> None:
+    def _start_pack(self) -> None:
         self.close()
         path = self._folder / uuid.uuid4().hex
-        self._files, self._end = (path.open("xb"), _rows_of(path).open("xb")), 0
+        self._files = (path.open("xb"), _entries_path(path).open("xb"))
+        self._end = 0
         self.paths.append(path)
 
     def flush(self) -> None:
-        """Hand everything to the system, for whoever finishes the packs."""
+        """Write buffered data to the files, for a process that finalizes the packs."""
         for file in self._files or ():
             file.flush()
 
@@ -257,36 +279,41 @@ class Packing:
         self._files = None
 
 
-def _rows_of(path: Path) -> Path:
+def _entries_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.rows")
 
 
-def unfinished(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """The digests and contents of a pack that is not finished."""
+def recover_partial(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the digest and content of each blob in a pack that has not been finalized."""
     with path.open("rb") as file:
-        for digest, offset, size in _ROW.iter_unpack(_rows_of(path).read_bytes()):
+        for digest, offset, size in _ENTRY.iter_unpack(_entries_path(path).read_bytes()):
             yield digest, _read(file, offset, size)
 
 
-def count_unfinished(path: Path) -> int:
-    """How many contents were put into a pack that is not finished."""
-    return _rows_of(path).stat().st_size // _ROW.size
+def count_partial(path: Path) -> int:
+    """Return the number of blobs in a pack that has not been finalized."""
+    return _entries_path(path).stat().st_size // _ENTRY.size
 
 
-def finish(path: Path) -> str:
-    """Add what makes a pack of its contents; returns the name that is to be given to it once it is on the disk."""
-    rows = _rows_of(path)
-    table = np.fromfile(rows, "<u8").reshape(-1, _ROW.size // 8)
-    digests = table[:, :4].copy().byteswap()  # as numbers, which are ordered as the digests are
+def finalize_pack(path: Path) -> str:
+    """Append the sorted entries, the search index and the footer to a pack.
+
+    Returns:
+        The final name of the pack; rename it once its content is on the disk.
+    """
+    entries_path = _entries_path(path)
+    table = np.fromfile(entries_path, "<u8").reshape(-1, _ENTRY.size // 8)
+    digests = table[:, :4].copy().byteswap()  # as big-endian numbers, which sort like the digests
     order = np.lexsort(digests.T[::-1])
-    first = np.ones(len(order), bool)
-    first[1:] = (digests[order[1:]] != digests[order[:-1]]).any(axis=1)
-    order = order[first]
-    ordered, prefixes = np.ascontiguousarray(table[order]).tobytes(), digests[order, 0].astype("<u8").tobytes()
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = (digests[order[1:]] != digests[order[:-1]]).any(axis=1)
+    order = order[is_first]
+    entries = np.ascontiguousarray(table[order]).tobytes()
+    index = digests[order, 0].astype("<u8").tobytes()
     with path.open("ab") as file:
         length = file.tell()
-        file.write(ordered)
-        file.write(prefixes)
-        file.write(_END.pack(_MARK, len(order), length, zlib.crc32(prefixes)))
-    rows.unlink()
-    return f"{hashlib.sha256(ordered).hexdigest()}{_SUFFIX}"
+        file.write(entries)
+        file.write(index)
+        file.write(_FOOTER.pack(_MAGIC, len(order), length, zlib.crc32(index)))
+    entries_path.unlink()
+    return f"{hashlib.sha256(entries).hexdigest()}{_SUFFIX}"

@@ -1,4 +1,4 @@
-"""From references to rows of the catalog; used inside a session."""
+"""Queries on the catalog that several stores share: resolving references, and lineage edges."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from saccade.core.errors import NotFoundError, nearest
+from saccade.core.errors import NotFoundError, suggest
 from saccade.store.catalog.names import (
     DATASET_PREFIX,
     LATEST,
     MAIN,
     MODEL_PREFIX,
-    exact,
-    missing_version,
-    numbered,
+    format_ref,
+    parse_version_number,
     split_ref,
+    version_not_found,
 )
 from saccade.store.catalog.tables import (
     DEFAULT_PROJECT,
@@ -36,7 +36,7 @@ from saccade.store.catalog.tables import (
 
 
 def project_id(session: Session) -> int:
-    """The project of a session; where it sees all of them, the one that is always there."""
+    """Return the project of a session; the default project if the session is unscoped."""
     project: int | None = session.info["project"]
     if project is not None:
         return project
@@ -44,34 +44,52 @@ def project_id(session: Session) -> int:
 
 
 def find_dataset(session: Session, name: str) -> DatasetRow:
-    """The dataset of that name; NotFoundError with the nearest names."""
-    there = select(DatasetRow).where(DatasetRow.removed.is_(None))
-    if found := session.scalar(there.where(DatasetRow.name == name)):
-        return found
+    """Return a dataset by name.
+
+    Raises:
+        NotFoundError: there is no such dataset; suggests similar names.
+    """
+    existing = select(DatasetRow).where(DatasetRow.removed.is_(None))
+    if row := session.scalar(existing.where(DatasetRow.name == name)):
+        return row
     known = session.scalars(select(DatasetRow.name).where(DatasetRow.removed.is_(None)))
-    raise NotFoundError(f"There is no dataset '{name}'.", hint=nearest(name, known))
+    raise NotFoundError(f"There is no dataset '{name}'.", hint=suggest(name, known))
 
 
 def find_branch(session: Session, dataset: DatasetRow, name: str) -> BranchRow:
-    """A branch of a dataset; NotFoundError with the nearest names."""
-    if found := session.get(BranchRow, (dataset.id, name)):
-        return found
+    """Return a branch of a dataset.
+
+    Raises:
+        NotFoundError: there is no such branch; suggests similar names.
+    """
+    if row := session.get(BranchRow, (dataset.id, name)):
+        return row
     known = session.scalars(select(BranchRow.name).where(BranchRow.dataset_id == dataset.id))
-    raise NotFoundError(f"The dataset '{dataset.name}' has no branch '{name}'.", hint=nearest(name, known))
+    raise NotFoundError(f"The dataset '{dataset.name}' has no branch '{name}'.", hint=suggest(name, known))
 
 
-def version_at(session: Session, dataset: DatasetRow, number: int) -> VersionRow | None:
-    wanted = (VersionRow.dataset_id == dataset.id, VersionRow.number == number)
-    return session.scalar(select(VersionRow).where(*wanted))
+def find_version_by_number(session: Session, dataset: DatasetRow, number: int) -> VersionRow | None:
+    """Return a version of a dataset by number, or None if there is none."""
+    conditions = (VersionRow.dataset_id == dataset.id, VersionRow.number == number)
+    return session.scalar(select(VersionRow).where(*conditions))
 
 
 def find_version(session: Session, dataset: DatasetRow, selector: str) -> VersionRow:
-    """The version that a number, 'latest', an alias or a branch names; NotFoundError with the nearest."""
-    number = numbered(selector)
+    """Return a version of a dataset.
+
+    Args:
+        session: a transaction.
+        dataset: the dataset.
+        selector: a number, 'latest', an alias or a branch.
+
+    Raises:
+        NotFoundError: the selector names no version; suggests similar selectors.
+    """
+    number = parse_version_number(selector)
     if number is None and selector == LATEST:
         number = find_branch(session, dataset, MAIN).head
-    if number is not None and (found := version_at(session, dataset, number)):
-        return found
+    if number is not None and (row := find_version_by_number(session, dataset, number)):
+        return row
     aliases: dict[str, int] = dict(
         session.execute(
             select(DatasetAliasRow.name, DatasetAliasRow.number).where(DatasetAliasRow.dataset_id == dataset.id)
@@ -80,105 +98,151 @@ def find_version(session: Session, dataset: DatasetRow, selector: str) -> Versio
     heads: dict[str, int] = dict(
         session.execute(select(BranchRow.name, BranchRow.head).where(BranchRow.dataset_id == dataset.id)).all()
     )
-    named = {**heads, **aliases, LATEST: heads[MAIN]}
-    found = version_at(session, dataset, named[selector]) if selector in named else None
-    if found is None:
+    selectors = {**heads, **aliases, LATEST: heads[MAIN]}
+    version = find_version_by_number(session, dataset, selectors[selector]) if selector in selectors else None
+    if version is None:
         numbers = session.scalars(select(VersionRow.number).where(VersionRow.dataset_id == dataset.id)).all()
-        raise missing_version("dataset", dataset.name, selector, [*named, *map(str, sorted(numbers)[-5:])])
-    return found
+        raise version_not_found("dataset", dataset.name, selector, [*selectors, *map(str, sorted(numbers)[-5:])])
+    return version
 
 
 def find_model(session: Session, name: str) -> ModelRow:
-    """The model of that name; NotFoundError with the nearest names."""
+    """Return a model by name.
+
+    Raises:
+        NotFoundError: there is no such model, or it has no versions; suggests similar names.
+    """
     has_versions = select(ModelVersionRow.id).where(ModelVersionRow.model_id == ModelRow.id).exists()
-    if found := session.scalar(select(ModelRow).where(ModelRow.name == name, has_versions)):
-        return found
+    if row := session.scalar(select(ModelRow).where(ModelRow.name == name, has_versions)):
+        return row
     known = session.scalars(select(ModelRow.name).where(has_versions))
-    raise NotFoundError(f"There is no model '{name}'.", hint=nearest(name, known))
+    raise NotFoundError(f"There is no model '{name}'.", hint=suggest(name, known))
 
 
 def find_model_version(session: Session, model: ModelRow, selector: str) -> ModelVersionRow:
-    """The version that a number, 'latest' or an alias names; NotFoundError says how to set an alias."""
+    """Return a version of a model.
+
+    Args:
+        session: a transaction.
+        model: the model.
+        selector: a number, 'latest' or an alias.
+
+    Raises:
+        NotFoundError: the selector names no version; says how to set the alias.
+    """
     versions = {
         row.number: row
         for row in session.scalars(select(ModelVersionRow).where(ModelVersionRow.model_id == model.id)).all()
     }
-    pointed = select(ModelAliasRow.name, ModelAliasRow.number).where(ModelAliasRow.model_id == model.id)
-    named = {**dict(session.execute(pointed).all()), LATEST: max(versions)}
-    number = numbered(selector) or named.get(selector)
+    aliases = select(ModelAliasRow.name, ModelAliasRow.number).where(ModelAliasRow.model_id == model.id)
+    selectors = {**dict(session.execute(aliases).all()), LATEST: max(versions)}
+    number = parse_version_number(selector) or selectors.get(selector)
     if number in versions:
         return versions[number]
     hint = "" if selector.isdigit() else f"To set it: saccade models promote {model.name}@{max(versions)} {selector}"
-    raise missing_version("model", model.name, selector, [*named, *map(str, versions)], hint)
+    raise version_not_found("model", model.name, selector, [*selectors, *map(str, versions)], hint)
 
 
-def check_run(session: Session, run_id: str | None) -> None:
-    """NotFoundError where a run is named that there is not."""
+def require_run(session: Session, run_id: str | None) -> None:
+    """Check that a run exists; None is accepted.
+
+    Raises:
+        NotFoundError: there is no such run.
+    """
     if run_id is not None and session.get(RunRow, run_id) is None:
-        raise NotFoundError(f"There is no run '{run_id}'.", hint="'saccade runs list' shows them.")
+        raise NotFoundError(f"There is no run '{run_id}'.", hint="List them: saccade runs list")
 
 
-def exact_ref(session: Session, ref: str) -> tuple[str, DatasetRow | None, int]:
-    """A reference with its version number, and the dataset where it names one; models get the prefix 'model:'."""
+def resolve_ref(session: Session, ref: str) -> tuple[str, DatasetRow | None, int]:
+    """Resolve a reference to a dataset or model version.
+
+    Args:
+        session: a transaction.
+        ref: a reference, optionally with the prefix ``dataset:`` or ``model:``. Without a prefix, datasets come first.
+
+    Returns:
+        The exact reference (with the prefix ``model:`` for a model), the dataset (None for a model), and the version
+        number.
+
+    Raises:
+        NotFoundError: there is no such version.
+    """
     name, selector = split_ref(ref.removeprefix(MODEL_PREFIX).removeprefix(DATASET_PREFIX))
     if not ref.startswith(MODEL_PREFIX):
         try:
             dataset = find_dataset(session, name)
         except NotFoundError as error:
-            return _exact_model_ref(session, ref, name, selector, error)
+            return _resolve_model_ref(session, ref, name, selector, error)
         number = find_version(session, dataset, selector).number
-        return exact(name, number), dataset, number
-    return _exact_model_ref(session, ref, name, selector, None)
+        return format_ref(name, number), dataset, number
+    return _resolve_model_ref(session, ref, name, selector, None)
 
 
-def _exact_model_ref(
-    session: Session, ref: str, name: str, selector: str, no_dataset: NotFoundError | None
+def _resolve_model_ref(
+    session: Session, ref: str, name: str, selector: str, dataset_error: NotFoundError | None
 ) -> tuple[str, None, int]:
     try:
         model = find_model(session, name)
     except NotFoundError:
-        if no_dataset is None or ref.startswith(DATASET_PREFIX):
+        if dataset_error is None or ref.startswith(DATASET_PREFIX):
             raise
-        raise no_dataset from None
+        raise dataset_error from None
     number = find_model_version(session, model, selector).number
-    return MODEL_PREFIX + exact(name, number), None, number
+    return MODEL_PREFIX + format_ref(name, number), None, number
 
 
-def record_uses(session: Session, refs: Iterable[str], user_kind: str, user_ref: str) -> list[str]:
-    """Resolve inputs to exact versions, note who uses them, and return the exact references."""
-    found: list[str] = []
+def add_lineage(session: Session, refs: Iterable[str], user_kind: str, user_ref: str) -> list[str]:
+    """Record the inputs of a run, model, evaluation or dataset version.
+
+    Args:
+        session: a write transaction.
+        refs: references of the inputs.
+        user_kind: what uses them: "run", "model", "evaluation" or "dataset".
+        user_ref: the id or exact reference of what uses them.
+
+    Returns:
+        The exact references of the inputs.
+
+    Raises:
+        NotFoundError: an input does not exist.
+    """
+    exact_refs: list[str] = []
     for ref in refs:
-        made, dataset, number = exact_ref(session, ref)
-        found.append(made)
+        exact_ref, dataset, number = resolve_ref(session, ref)
+        exact_refs.append(exact_ref)
         if dataset is not None:
             session.add(DatasetUseRow(dataset_id=dataset.id, number=number, user_kind=user_kind, user_ref=user_ref))
-    return found
+    return exact_refs
 
 
-def made_by(session: Session, run_id: str) -> str:
-    """What a run made that is still there, in words; "" where there is nothing."""
-    for row, what in (
+def outputs_of_run(session: Session, run_id: str) -> str:
+    """Return what kind of output of a run still exists, as text for a message; "" if there is none."""
+    for row, description in (
         (VersionRow, "a dataset version"),
         (ModelVersionRow, "a model version"),
         (EvaluationRow, "an evaluation"),
     ):
         if session.scalar(select(row.id).where(row.run_id == run_id).limit(1)) is not None:
-            return what
+            return description
     return ""
 
 
-def uses_of(session: Session, dataset: DatasetRow) -> Sequence[DatasetUseRow]:
+def consumers(session: Session, dataset: DatasetRow) -> Sequence[DatasetUseRow]:
+    """Return the lineage edges from all versions of a dataset to what uses them."""
     return session.scalars(select(DatasetUseRow).where(DatasetUseRow.dataset_id == dataset.id)).all()
 
 
-def plain_json(value: Any) -> Any:
-    """A value that any database's JSON holds: tuples become lists, NumPy numbers Python's, NaN and infinity None."""
+def to_jsonable(value: Any) -> Any:
+    """Convert a value to what a JSON column of any database can store.
+
+    Tuples and sets become lists, NumPy arrays and scalars Python's, NaN and infinity None, and other objects text.
+    """
     if isinstance(value, dict) or hasattr(value, "items"):
-        return {str(key): plain_json(inner) for key, inner in value.items()}
+        return {str(key): to_jsonable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain_json(inner) for inner in value]
-    if hasattr(value, "tolist"):  # NumPy's arrays and scalars
-        return plain_json(value.tolist())
+        return [to_jsonable(inner) for inner in value]
+    if hasattr(value, "tolist"):  # NumPy arrays and scalars
+        return to_jsonable(value.tolist())
     if isinstance(value, float):
-        return value if value - value == 0 else None
+        return value if value - value == 0 else None  # the difference of NaN and infinity is NaN
     return value if isinstance(value, bool | int | str | None) else str(value)

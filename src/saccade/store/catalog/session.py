@@ -1,7 +1,7 @@
-"""The catalog: a SQL database that says what there is. SQLite embedded, or PostgreSQL.
+"""Transactions on the catalog, an SQL database: SQLite embedded, or PostgreSQL.
 
-A catalog is that of one project, or of all. In a session of a project every statement sees the rows of that project
-only, whichever code wrote it, and new rows become the project's.
+A catalog is scoped to one project, or unscoped. In the session of a project every statement sees only the rows of that
+project, whichever code wrote it, and new rows are assigned to the project.
 """
 
 from __future__ import annotations
@@ -17,54 +17,54 @@ from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
 from saccade.core.errors import WorkspaceError
 from saccade.store.catalog.migrations import HEAD, knows_revision, upgrade
-from saccade.store.catalog.tables import InProject
+from saccade.store.catalog.tables import ProjectScoped
 
-_WRITE = "saccade_write"
-_LOCK = 0x5ACCADE
-"""Names the lock of PostgreSQL that whoever writes holds."""
+_WRITE_OPTION = "saccade_write"
+_WRITE_LOCK_ID = 0x5ACCADE
+"""Id of the advisory lock that PostgreSQL writers hold."""
 _PRAGMAS = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _configure_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy begins transactions, not the driver
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _forbid_writing(connection: Any, _record: Any) -> None:
+def _make_read_only(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA query_only=ON")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later cannot wait for another writer; one that says so at once can.
-    writes = connection.get_execution_options().get(_WRITE, False)
+    # A transaction that reads first and writes later fails if there is another writer; BEGIN IMMEDIATE waits for it.
+    writes = connection.get_execution_options().get(_WRITE_OPTION, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    # One writer at a time, as in SQLite; the first statement that looks comes after the lock and sees the last commit.
-    if connection.get_execution_options().get(_WRITE, False):
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    # One writer at a time, as in SQLite. The lock is taken before the first query, which then sees the last commit.
+    if connection.get_execution_options().get(_WRITE_OPTION, False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK_ID})")
 
 
 class _Session(Session):
-    """A session in which only one project is there; ``info`` has its id under "project", None for all."""
+    """A session scoped to the project whose id is in ``info["project"]``; None for an unscoped session."""
 
 
 @event.listens_for(_Session, "do_orm_execute")
-def _see_one_project(state: ORMExecuteState) -> None:
+def _tenant_filter(state: ORMExecuteState) -> None:
     project = state.session.info["project"]
     if project is not None and not (state.is_insert or state.is_column_load or state.is_relationship_load):
-        # ``propagate_to_loaders`` is left on, and aliases are meant too: no way of asking goes past this.
-        criteria = with_loader_criteria(InProject, lambda row: row.project_id == project, include_aliases=True)
+        # ``propagate_to_loaders`` stays on and aliases are included: no kind of query may get around the filter.
+        criteria = with_loader_criteria(ProjectScoped, lambda row: row.project_id == project, include_aliases=True)
         state.statement = state.statement.options(criteria)
 
 
 @event.listens_for(_Session, "before_flush")
-def _make_it_the_projects(session: Session, *_: Any) -> None:
+def _assign_project(session: Session, *_: Any) -> None:
     project = session.info["project"]
     for row in session.new if project is not None else ():
-        if isinstance(row, InProject) and row.project_id is None:
+        if isinstance(row, ProjectScoped) and row.project_id is None:
             row.project_id = project
 
 
@@ -72,12 +72,12 @@ class Catalog:
     """Transactions on the catalog's database.
 
     Args:
-        url: SQLAlchemy's URL of the database.
-        read_only: refuse to change anything.
+        url: SQLAlchemy URL of the database.
+        read_only: refuse all changes.
 
     Attributes:
-        project: the id of the project that is seen; None for all of them.
-        whole: the same database with all projects.
+        project: id of the project that the catalog is scoped to, None if it is unscoped.
+        unscoped: the same database with all projects.
     """
 
     def __init__(self, url: str | URL, *, read_only: bool = False) -> None:
@@ -85,44 +85,50 @@ class Catalog:
         self._reader = self.engine
         if self.engine.dialect.name == "postgresql":
             event.listen(self.engine, "begin", _begin_postgresql)
+            # As in SQLite, a read transaction sees one state of the database.
             self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ")
         if self.is_sqlite:
-            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "connect", _configure_sqlite)
             if read_only:
-                event.listen(self.engine, "connect", _forbid_writing)
+                event.listen(self.engine, "connect", _make_read_only)
             event.listen(self.engine, "begin", _begin_sqlite)
-        self._writer = self.engine.execution_options(**{_WRITE: True})
+        self._writer = self.engine.execution_options(**{_WRITE_OPTION: True})
         self.project: int | None = None
-        self.whole = self
+        self.unscoped = self
 
-    def of(self, project: int) -> Catalog:
-        """The same database, where only one project is seen."""
-        made = copy(self.whole)
-        made.project, made.whole = project, self.whole
-        return made
+    def scoped(self, project: int) -> Catalog:
+        """Return the same database, scoped to one project."""
+        scoped = copy(self.unscoped)
+        scoped.project = project
+        scoped.unscoped = self.unscoped
+        return scoped
 
     @property
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
-        """A session that sees one state of the catalog and changes nothing."""
-        with self._readable_errors(), self._session(self._reader) as session:
+    def read_tx(self) -> Iterator[Session]:
+        """Open a read transaction, which sees one state of the catalog."""
+        with self._translate_errors(), self._session(self._reader) as session:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
-        """A session whose changes are committed together at the end, or not at all after an exception."""
-        with self._readable_errors(), self._session(self._writer) as session, session.begin():
+    def write_tx(self) -> Iterator[Session]:
+        """Open a write transaction, which is committed at the end and rolled back on an exception."""
+        with self._translate_errors(), self._session(self._writer) as session, session.begin():
             yield session
 
     def _session(self, engine: Any) -> Session:
         return _Session(engine, expire_on_commit=False, info={"project": self.project})
 
-    def prepare(self) -> None:
-        """Bring the tables to what this code expects; WorkspaceError where they come from newer code."""
-        with self._readable_errors():
+    def migrate(self) -> None:
+        """Create the tables or upgrade them to the current revision.
+
+        Raises:
+            WorkspaceError: the catalog has a newer revision than this code.
+        """
+        with self._translate_errors():
             with self.engine.connect() as connection:
                 current = _revision(connection)
             if current == HEAD:
@@ -139,15 +145,16 @@ class Catalog:
         self.engine.dispose()
 
     @contextmanager
-    def _readable_errors(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except OperationalError as error:
-            what = "Check that the workspace is on a disk with free space and may be written by you."
+            hint = "Check that the disk of the workspace has free space and that you may write to it."
             if not self.is_sqlite:
-                what = f"Check that {self.engine.url.render_as_string()} runs and lets you in."
-            raise WorkspaceError(f"The catalog cannot be used: {error.orig}.", hint=what) from error
+                hint = f"Check that {self.engine.url.render_as_string()} is running and accepts your credentials."
+            raise WorkspaceError(f"The catalog cannot be used: {error.orig}.", hint=hint) from error
         except DatabaseError as error:
+            # Subclasses such as IntegrityError are for the caller; the bare class means a damaged SQLite file.
             if type(error) is DatabaseError:
                 raise WorkspaceError(f"The catalog is damaged: {error.orig}.", hint="Run: saccade doctor") from error
             raise
@@ -156,5 +163,5 @@ class Catalog:
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
-    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return found
+    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return revision

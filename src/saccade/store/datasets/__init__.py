@@ -1,1 +1,1 @@
-"""Datasets: versions, references, mutations, merges, diffs, classes and statistics."""
+"""Datasets: versions, refs, mutations, merges, diffs, classes and statistics."""

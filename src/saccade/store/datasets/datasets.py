@@ -1,4 +1,4 @@
-"""Datasets: named tables of items, in versions that never change."""
+"""Datasets: named tables of items with immutable versions."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from sqlalchemy.exc import IntegrityError
 
 from saccade.core.class_edits import ClassPlan
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
-from saccade.core.merge import Choose, Merged
-from saccade.core.progress import Progress, Silent
+from saccade.core.merge import Merged, Resolver
+from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
 from saccade.core.schema import Schema
 from saccade.core.webhooks.events import DatasetRemoved
-from saccade.runtime.signals import interrupts_held
-from saccade.store.blobs.blob_store import ObjectStore
-from saccade.store.catalog.names import MAIN, check_name, exact, split_ref
+from saccade.runtime.signals import deferred_interrupts
+from saccade.store.blobs.blob_store import BlobStore
+from saccade.store.catalog.names import MAIN, check_name, format_ref, split_ref
 from saccade.store.catalog.queries import (
-    check_run,
+    consumers,
     find_branch,
     find_dataset,
     find_version,
-    uses_of,
+    require_run,
 )
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import (
@@ -42,57 +42,63 @@ from saccade.store.catalog.tables import (
     now,
 )
 from saccade.store.datasets import mutations
-from saccade.store.datasets.classes import relabelled
+from saccade.store.datasets.classes import apply_class_plan
 from saccade.store.datasets.diff import DatasetDiff
-from saccade.store.datasets.mutations import Change
-from saccade.store.datasets.refs import DatasetNames
+from saccade.store.datasets.mutations import Mutation
+from saccade.store.datasets.refs import DatasetRefs
 from saccade.store.datasets.row_diff import Comparison
 from saccade.store.datasets.rows import (
+    CommitInfo,
     DatasetInfo,
-    Note,
-    add_version,
+    advance_head,
     check_head,
+    create_dataset,
+    create_version,
     dataset_info,
-    move_head,
-    new_dataset,
-    taken,
+    name_conflict,
     version_info,
 )
-from saccade.store.datasets.three_way_merge import Merging, common_base
+from saccade.store.datasets.three_way_merge import MergeOperation, common_ancestor
 from saccade.store.datasets.version import DatasetVersion, VersionInfo
-from saccade.store.io.atomic import Scratch
-from saccade.store.query.index_warmup import note_known
+from saccade.store.io.atomic import ScratchDir
+from saccade.store.query.index_warmup import build_indexes
 from saccade.store.table.snapshot import Snapshot
-from saccade.store.table.staging import Staged
-from saccade.store.table.uncommitted import Written, removed_unless_kept
-from saccade.store.webhooks.outbox_writer import tell
+from saccade.store.table.staging import StagedItems
+from saccade.store.table.uncommitted import UncommittedFiles, rollback_on_error
+from saccade.store.webhooks.outbox_writer import publish_event
 
-Mode = Literal["create", "append", "merge", "replace"]
-_TRIES = 50
-
-
+WriteMode = Literal["create", "append", "merge", "replace"]
+_MAX_ATTEMPTS = 50
 Log = list[VersionInfo]
-Make = Callable[[Snapshot, int], Change]
-"""From the head of a branch and its number to the change that follows it."""
+BuildMutation = Callable[[Snapshot, int], Mutation]
+"""Creates a mutation on top of a snapshot, the head of a branch, given also its version number."""
 
 
-class _HeadMovedError(Exception):
-    """Somebody else's version became the head in the meantime."""
+class _StaleHeadError(Exception):
+    """Another commit has moved the head of the branch."""
 
 
-class _NothingToDoError(Exception):
-    """No version needs to be made."""
+class _NoChangeError(Exception):
+    """There is nothing to commit."""
 
 
-class Datasets(DatasetNames):
+class Datasets(DatasetRefs):
     """The datasets of a workspace.
 
-    A write stages its items, writes a Lance version that nobody knows, and then, in one transaction of the catalog,
-    makes it the head of its branch if the head is still the one it was made from. Where it is not, the staged items
-    are written again on top of the new head: no writer waits for another, and none is lost.
+    Writes use optimistic concurrency: a write stages its items, writes a detached Lance version, and then, in one
+    transaction of the catalog, makes it the head of the branch if the head is still its parent. Otherwise it is written
+    again on top of the new head, from the staged items. So writers neither wait for nor overwrite each other.
     """
 
-    def __init__(self, catalog: Catalog, folder: Path, objects: ObjectStore, scratch: Scratch) -> None:
+    def __init__(self, catalog: Catalog, folder: Path, objects: BlobStore, scratch: ScratchDir) -> None:
+        """Open the datasets.
+
+        Args:
+            catalog: the catalog, scoped to a project.
+            folder: where the tables are.
+            objects: the blobs that items refer to.
+            scratch: for temporary files.
+        """
         super().__init__(catalog)
         self._folder = folder
         self._objects = objects
@@ -101,32 +107,40 @@ class Datasets(DatasetNames):
     # Reading
 
     def list(self) -> list[DatasetInfo]:
-        """All datasets by name, each at the head of its main branch."""
-        latest = (
+        """Return all datasets ordered by name, each at the head of its main branch."""
+        query = (
             select(DatasetRow, VersionRow)
             .join(BranchRow, (BranchRow.dataset_id == DatasetRow.id) & (BranchRow.name == MAIN))
             .join(VersionRow, (VersionRow.dataset_id == DatasetRow.id) & (VersionRow.number == BranchRow.head))
             .where(DatasetRow.removed.is_(None))
             .order_by(DatasetRow.name)
         )
-        with self._catalog.reading() as session:
-            return [dataset_info(dataset, version) for dataset, version in session.execute(latest)]
+        with self._catalog.read_tx() as session:
+            return [dataset_info(dataset, version) for dataset, version in session.execute(query)]
 
     def exists(self, name: str) -> bool:
-        there = (DatasetRow.name == name, DatasetRow.removed.is_(None))
-        with self._catalog.reading() as session:
-            return session.scalar(select(DatasetRow.id).where(*there)) is not None
+        is_current = (DatasetRow.name == name, DatasetRow.removed.is_(None))
+        with self._catalog.read_tx() as session:
+            return session.scalar(select(DatasetRow.id).where(*is_current)) is not None
 
     def open(self, ref: str) -> DatasetVersion:
-        """The version of a reference: ``cells``, ``cells@7``, ``cells@latest``, ``cells@alias`` or ``cells@branch``."""
+        """Open a version.
+
+        Args:
+            ref: ``cells`` (the head of the main branch), ``cells@7``, ``cells@latest``, ``cells@alias`` or
+                ``cells@branch``.
+
+        Raises:
+            NotFoundError: if there is no such dataset or version.
+        """
         name, selector = split_ref(ref)
-        with self._catalog.reading() as session:
+        with self._catalog.read_tx() as session:
             row = find_version(session, find_dataset(session, name), selector)
         return DatasetVersion(name, version_info(row), self._snapshot(row), self._objects)
 
     def log(self, name: str, branch: str | None = None) -> Log:
-        """All versions, the newest first; of a branch, the chain of versions that led to its head."""
-        with self._catalog.reading() as session:
+        """Return all versions, or the history of one branch, newest first."""
+        with self._catalog.read_tx() as session:
             dataset = find_dataset(session, name)
             rows = session.scalars(
                 select(VersionRow).where(VersionRow.dataset_id == dataset.id).order_by(VersionRow.number.desc())
@@ -135,16 +149,17 @@ class Datasets(DatasetNames):
         infos = [version_info(row) for row in rows]
         if number is None:
             return infos
-        chain = []
-        for info in infos:  # a parent has a smaller number than its child
+        history = []
+        for info in infos:  # a parent has a smaller number than its child, so one pass suffices
             if info.number == number:
-                chain.append(info)
+                history.append(info)
                 number = info.parent
-        return chain
+        return history
 
     def diff(self, ref_a: str, ref_b: str) -> DatasetDiff:
-        """What changed from one version to another, of the same dataset or of two."""
-        before, after = self.open(ref_a), self.open(ref_b)
+        """Compare two versions, of one dataset or of two."""
+        before = self.open(ref_a)
+        after = self.open(ref_b)
         return DatasetDiff(before.ref, after.ref, Comparison(before.snapshot, after.snapshot))
 
     # Writing
@@ -155,57 +170,71 @@ class Datasets(DatasetNames):
         schema: Schema,
         items: Iterable[Item],
         *,
-        mode: Mode,
+        mode: WriteMode,
         message: str = "",
         run_id: str | None = None,
         inputs: Sequence[str] = (),
         branch: str = MAIN,
         progress: Progress | None = None,
         author: str = "",
-        follows: int | None = None,
+        expected_version: int | None = None,
     ) -> DatasetVersion:
         """Write items as the next version, all or nothing.
 
         Args:
-            schema: the columns of ``items``. Classes that occur and are not listed are added.
-            mode: ``create`` a dataset (ConflictError where there is one of that name); ``append`` items whose keys
-                are new (ConflictError otherwise); ``merge`` by key, which changes only the columns of ``schema`` in
-                items that are there and adds the others; ``replace`` everything, or create.
+            name: name of the dataset.
+            schema: the columns of ``items``. Classes that occur in the items and are not listed are added.
+            items: the items.
+            mode: ``create`` a dataset; ``append`` new items; ``merge`` by key, which changes existing items only in the
+                columns of ``schema`` and adds the others; ``replace`` all items and columns, or create.
+            message: commit message.
             run_id: the run that writes.
-            inputs: the dataset versions that it was made from.
-            follows: the number of the version that it is to follow; MovedError where the branch has moved on.
+            inputs: references of the dataset versions that the items were made from.
+            branch: the branch to commit to.
+            progress: advanced by one for each item.
+            author: who writes.
+            expected_version: number that the head of the branch must have; None for any.
+
+        Raises:
+            ConflictError: if the dataset exists (``create``), a key exists (``append``), or too many other writers
+                commit at the same time.
+            InvalidValueError: if a value does not fit its column or a key occurs twice.
+            NotFoundError: if the dataset or branch does not exist (``append``, ``merge``).
+            StaleVersionError: if the head of the branch is not ``expected_version``.
         """
-        if mode not in get_args(Mode):
-            raise InvalidValueError(f"There is no mode {mode!r}.", hint=f"Modes: {', '.join(get_args(Mode))}.")
+        if mode not in get_args(WriteMode):
+            raise InvalidValueError(f"Unknown write mode {mode!r}.", hint=f"Modes: {', '.join(get_args(WriteMode))}.")
         check_name("dataset", name)
-        note = Note(branch, message, author, run_id, tuple(inputs), follows=follows)
-        self._check_before_staging(name, mode, note)
-        progress = progress or Silent()
+        commit = CommitInfo(branch, message, author, run_id, tuple(inputs), expected_version=expected_version)
+        self._check_before_staging(name, mode, commit)
+        progress = progress or NullProgress()
         progress.start(f"Writing {name}", len(items) if isinstance(items, Sequence) else None)
-        with self._scratch.working() as folder:
-            staged = Staged(folder, schema, items, progress)
-            version = self._write_staged(name, staged, mode, note, folder)
+        with self._scratch.shared() as folder:
+            staged = StagedItems(folder, schema, items, progress)
+            version = self._write_staged(name, staged, mode, commit, folder)
         progress.finish()
         return version
 
-    def _check_before_staging(self, name: str, mode: Mode, note: Note) -> None:
-        """Refuse at once what would be refused after minutes of reading items."""
-        with self._catalog.reading() as session:
-            check_run(session, note.run_id)
+    def _check_before_staging(self, name: str, mode: WriteMode, commit: CommitInfo) -> None:
+        """Fail early: reading the items may take minutes, and the commit would fail anyway."""
+        with self._catalog.read_tx() as session:
+            require_run(session, commit.run_id)
         if mode == "create" and self.exists(name):
-            raise taken(name)
+            raise name_conflict(name)
         if mode in ("append", "merge"):
-            with self._catalog.reading() as session:
+            with self._catalog.read_tx() as session:
                 dataset = find_dataset(session, name)
-                find_branch(session, dataset, note.branch)
-                check_head(session, dataset, note.branch, note.follows)
+                find_branch(session, dataset, commit.branch)
+                check_head(session, dataset, commit.branch, commit.expected_version)
 
-    def _write_staged(self, name: str, staged: Staged, mode: Mode, note: Note, folder: Path) -> DatasetVersion:
+    def _write_staged(
+        self, name: str, staged: StagedItems, mode: WriteMode, commit: CommitInfo, folder: Path
+    ) -> DatasetVersion:
         if mode == "create" or (mode == "replace" and not self.exists(name)):
-            return self._create(name, staged, note)
-        return self._follow(
+            return self._create(name, staged, commit)
+        return self._commit_on_head(
             name,
-            note,
+            commit,
             {
                 "append": lambda head, _: mutations.append(head, staged),
                 "merge": lambda head, _: mutations.merge(head, staged, folder),
@@ -213,53 +242,63 @@ class Datasets(DatasetNames):
             }[mode],
         )
 
-    def _create(self, name: str, staged: Staged, note: Note) -> DatasetVersion:
-        if note.branch != MAIN:
-            raise InvalidValueError(f"A new dataset begins on the branch '{MAIN}', not '{note.branch}'.")
+    def _create(self, name: str, staged: StagedItems, commit: CommitInfo) -> DatasetVersion:
+        if commit.branch != MAIN:
+            raise InvalidValueError(f"A new dataset starts on the branch '{MAIN}', not '{commit.branch}'.")
         try:
-            with removed_unless_kept() as written:
-                change = mutations.create(self._folder, staged)
-                written.sync()
-                with interrupts_held(), self._catalog.writing() as session:
-                    dataset = new_dataset(session, name)
-                    row = add_version(session, dataset, None, change, note)
+            with rollback_on_error() as uncommitted:
+                mutation = mutations.create(self._folder, staged)
+                uncommitted.sync()
+                with deferred_interrupts(), self._catalog.write_tx() as session:
+                    dataset = create_dataset(session, name)
+                    row = create_version(session, dataset, None, mutation, commit)
                     session.add(BranchRow(dataset_id=dataset.id, name=MAIN, head=row.number))
                     session.flush()
-                    written.keep()
+                    uncommitted.commit()
         except IntegrityError as error:
-            raise taken(name) from error
-        note_known(change.snapshot)
-        return DatasetVersion(name, version_info(row), change.snapshot, self._objects)
+            raise name_conflict(name) from error
+        build_indexes(mutation.snapshot)
+        return DatasetVersion(name, version_info(row), mutation.snapshot, self._objects)
 
-    def _follow(self, name: str, note: Note, make: Make) -> DatasetVersion:
-        """Make a version on top of the head of a branch, again and again until nobody came in between."""
-        for attempt in range(_TRIES):
-            with self._catalog.reading() as session:
+    def _commit_on_head(self, name: str, commit: CommitInfo, build_mutation: BuildMutation) -> DatasetVersion:
+        """Commit a mutation on top of the head of a branch; build it again each time another commit comes first."""
+        for attempt in range(_MAX_ATTEMPTS):
+            with self._catalog.read_tx() as session:
                 dataset = find_dataset(session, name)
-                check_head(session, dataset, note.branch, note.follows)
-                head = find_version(session, dataset, str(find_branch(session, dataset, note.branch).head))
-            before = self._snapshot(head)
-            with suppress(_HeadMovedError), removed_unless_kept() as written:
-                change = make(before, head.number)
-                written.sync()
-                row = self._commit(dataset, head, change, note, written)
-                note_known(change.snapshot)
-                return DatasetVersion(name, version_info(row), change.snapshot, self._objects)
-            time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 10)))  # noqa: S311 (only to fall out of step)
-        raise ConflictError(f"Others keep writing to '{name}@{note.branch}'.", hint="Nothing was changed; try again.")
+                check_head(session, dataset, commit.branch, commit.expected_version)
+                head = find_version(session, dataset, str(find_branch(session, dataset, commit.branch).head))
+            snapshot = self._snapshot(head)
+            with suppress(_StaleHeadError), rollback_on_error() as uncommitted:
+                mutation = build_mutation(snapshot, head.number)
+                uncommitted.sync()
+                row = self._commit(dataset, head, mutation, commit, uncommitted)
+                build_indexes(mutation.snapshot)
+                return DatasetVersion(name, version_info(row), mutation.snapshot, self._objects)
+            # Random, so that concurrent writers do not retry in step.
+            time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 10)))  # noqa: S311
+        raise ConflictError(
+            f"Too many concurrent writes to '{name}@{commit.branch}' ({_MAX_ATTEMPTS} attempts).",
+            hint="Nothing was changed; try again.",
+        )
 
     def _commit(
-        self, dataset: DatasetRow, head: VersionRow, change: Change, note: Note, written: Written
+        self,
+        dataset: DatasetRow,
+        head: VersionRow,
+        mutation: Mutation,
+        commit: CommitInfo,
+        uncommitted: UncommittedFiles,
     ) -> VersionRow:
-        """The moment at which a version comes to be."""
-        with interrupts_held(), self._catalog.writing() as session:
+        """Add the version to the catalog and move the head: the commit point of a write."""
+        with deferred_interrupts(), self._catalog.write_tx() as session:
             current = session.get(DatasetRow, dataset.id)
             if current is None or current.removed is not None:
-                raise NotFoundError(f"The dataset '{dataset.name}' has been removed in the meantime.")
-            row = add_version(session, current, head.number, change, note)
-            if not move_head(session, dataset, note.branch, head.number, row.number):
-                raise _HeadMovedError
-            written.keep()
+                raise NotFoundError(f"The dataset '{dataset.name}' was removed during the write.")
+            row = create_version(session, current, head.number, mutation, commit)
+            if not advance_head(session, dataset, commit.branch, head.number, row.number):
+                raise _StaleHeadError
+            # Before the transaction ends: if its commit reports an error, it may still have succeeded.
+            uncommitted.commit()
         return row
 
     def delete_items(
@@ -270,14 +309,24 @@ class Datasets(DatasetNames):
         *,
         branch: str = MAIN,
         author: str = "",
-        follows: int | None = None,
+        expected_version: int | None = None,
         run_id: str | None = None,
     ) -> DatasetVersion:
-        """A version without these items; NotFoundError for a key that is not there. Other arguments as of
-        :meth:`write`."""
-        wanted, note = list(keys), Note(branch, message, author, run_id, follows=follows)
-        with self._scratch.working():
-            return self._follow(name, note, lambda head, _: mutations.delete(head, wanted))
+        """Delete items.
+
+        Args:
+            name: name of the dataset.
+            keys: keys of the items.
+            message, branch, author, expected_version, run_id: see :meth:`write`.
+
+        Raises:
+            NotFoundError: if a key does not exist.
+            StaleVersionError: if the head of the branch is not ``expected_version``.
+        """
+        key_list = list(keys)  # read again at each attempt
+        commit = CommitInfo(branch, message, author, run_id, expected_version=expected_version)
+        with self._scratch.shared():
+            return self._commit_on_head(name, commit, lambda head, _: mutations.delete(head, key_list))
 
     def relabel(
         self,
@@ -287,22 +336,30 @@ class Datasets(DatasetNames):
         message: str = "",
         branch: str = MAIN,
         author: str = "",
-        follows: int | None = None,
+        expected_version: int | None = None,
         run_id: str | None = None,
         progress: Progress | None = None,
     ) -> DatasetVersion:
-        """A version with other classes; only items that have one whose name changes are written.
-
-        Other arguments as of :meth:`write`.
+        """Change classes. Only items that have a class whose name changes are written.
 
         Args:
-            plan: what becomes of the classes of a schema. Asked again where somebody else wrote in between.
+            name: name of the dataset.
+            plan: returns the planned classes for a schema. Called again if another commit comes first.
+            message, branch, author, expected_version, run_id: see :meth:`write`.
+            progress: advanced by the items that change.
+
+        Raises:
+            ConflictError: if a class that must be unused still has objects or labels.
+            StaleVersionError: if the head of the branch is not ``expected_version``.
         """
-        note, shown = Note(branch, message, author, run_id, follows=follows), progress or Silent()
-        with self._scratch.working() as folder:
-            made = self._follow(name, note, lambda head, _: relabelled(head, plan(head.schema), folder, shown))
-        shown.finish()
-        return made
+        commit = CommitInfo(branch, message, author, run_id, expected_version=expected_version)
+        progress = progress or NullProgress()
+        with self._scratch.shared() as folder:
+            version = self._commit_on_head(
+                name, commit, lambda head, _: apply_class_plan(head, plan(head.schema), folder, progress)
+            )
+        progress.finish()
+        return version
 
     def restore(
         self,
@@ -312,13 +369,22 @@ class Datasets(DatasetNames):
         *,
         branch: str = MAIN,
         author: str = "",
-        follows: int | None = None,
+        expected_version: int | None = None,
     ) -> DatasetVersion:
-        """A new version equal to an old one; shares its data. ``follows`` as in :meth:`write`."""
-        note = Note(branch, message or f"Restored version {number}.", author, follows=follows)
-        # Opened at each attempt: in between the dataset may be removed, and made again without that version.
-        return self._follow(
-            name, note, lambda head, _: mutations.between(head, self.open(exact(name, number)).snapshot)
+        """Commit an old version again as the next one. It shares the data of the old version.
+
+        Args:
+            name: name of the dataset.
+            number: number of the old version.
+            message, branch, author, expected_version: see :meth:`write`.
+
+        Raises:
+            StaleVersionError: if the head of the branch is not ``expected_version``.
+        """
+        commit = CommitInfo(branch, message or f"Restored version {number}.", author, expected_version=expected_version)
+        # Open the version at each attempt: meanwhile the dataset may be removed and created again without it.
+        return self._commit_on_head(
+            name, commit, lambda head, _: mutations.fast_forward(head, self.open(format_ref(name, number)).snapshot)
         )
 
     def merge(
@@ -326,101 +392,128 @@ class Datasets(DatasetNames):
         ref: str,
         *,
         into: str = MAIN,
-        choose: Choose | None = None,
+        resolver: Resolver | None = None,
         message: str = "",
         author: str = "",
         dry_run: bool = False,
-        follows: int | None = None,
+        expected_version: int | None = None,
         run_id: str | None = None,
         progress: Progress | None = None,
     ) -> Merged[DatasetVersion]:
         """Merge a branch or version into a branch of the same dataset, all or nothing.
 
-        What only one side changed since the two parted is taken; labels and objects (by their id) are merged one by
-        one. What both changed is a conflict; MergeConflictError lists those in which ``choose`` gives no side. A merge
-        adds columns and classes, and takes none away. Where there is nothing to merge, no version is made.
-        Other arguments as of :meth:`write`; ``follows`` is of the branch that is merged into.
+        Changes of only one side since the common ancestor are taken. Labels, and objects (by id), are merged one by
+        one. Whatever both sides changed differently is a conflict. A merge adds columns and classes, and removes none.
+        If there is nothing to merge, no version is created.
+
+        Args:
+            ref: reference of the version to merge.
+            into: the branch to merge into.
+            resolver: returns the side to take in a conflict; None leaves it unresolved.
+            dry_run: only return what the merge would do.
+            message, author, run_id: see :meth:`write`.
+            expected_version: number that the head of ``into`` must have; None for any.
+            progress: reports the phases.
+
+        Raises:
+            MergeConflictError: if conflicts are unresolved.
+            StaleVersionError: if the head of ``into`` is not ``expected_version``.
         """
-        shown = progress or Silent()
-        choose = choose or (lambda conflict: None)
-        asked = self.open(ref)
-        name = asked.name
-        note = Note(
-            into, message or f"Merged {ref} ({asked.ref}).", author, run_id, merged=asked.number, follows=follows
+        progress = progress or NullProgress()
+        resolver = resolver or (lambda conflict: None)
+        source = self.open(ref)
+        name = source.name
+        commit = CommitInfo(
+            into,
+            message or f"Merged {ref} ({source.ref}).",
+            author,
+            run_id,
+            merged=source.number,
+            expected_version=expected_version,
         )
-        done: list[Merged[DatasetVersion]] = []
+        results: list[Merged[DatasetVersion]] = []  # of each attempt; the last one counts
 
-        def make(head: Snapshot, number: int) -> Change:
-            change: Change | None
-            theirs = self.open(asked.ref)
-            base = self.open(exact(name, self._base_of(name, number, theirs.number)))
-            facts: Merged[DatasetVersion] = Merged(None, base.ref, exact(name, number), theirs.ref)
-            if base.number == theirs.number:
-                done[:] = [facts]
-                raise _NothingToDoError
-            if base.number == number:  # nobody wrote here since
-                change = mutations.between(head, theirs.snapshot)
-                done[:] = [replace(facts, added=change.added, removed=change.removed, changed=change.changed)]
+        def build_mutation(head: Snapshot, number: int) -> Mutation:
+            mutation: Mutation | None
+            theirs = self.open(source.ref)
+            base = self.open(format_ref(name, self._common_ancestor(name, number, theirs.number)))
+            result: Merged[DatasetVersion] = Merged(None, base.ref, format_ref(name, number), theirs.ref)
+            if base.number == theirs.number:  # already merged
+                results.append(result)
+                raise _NoChangeError
+            if base.number == number:
+                mutation = mutations.fast_forward(head, theirs.snapshot)
+                results.append(
+                    replace(result, added=mutation.added, removed=mutation.removed, changed=mutation.changed)
+                )
             else:
-                merging = Merging(base.snapshot, head, theirs.snapshot, choose, folder, shown)
-                done[:] = [merging.described(facts)]
-                change = merging.change() if not dry_run else None
-            if dry_run or change is None:
-                raise _NothingToDoError
-            return change
+                operation = MergeOperation(base.snapshot, head, theirs.snapshot, resolver, folder, progress)
+                results.append(operation.summary(result))
+                mutation = operation.mutation() if not dry_run else None
+            if dry_run or mutation is None:
+                raise _NoChangeError
+            return mutation
 
-        with self._scratch.working() as folder:
+        with self._scratch.shared() as folder:
             try:
-                version = self._follow(name, note, make)
-            except _NothingToDoError:
-                shown.finish()
-                return replace(done[0], version=None if dry_run else self.open(done[0].ours))
-        shown.finish()
+                version = self._commit_on_head(name, commit, build_mutation)
+            except _NoChangeError:
+                progress.finish()
+                result = results[-1]
+                return replace(result, version=None if dry_run else self.open(result.ours))
+        progress.finish()
         info = version.info
-        return replace(done[0], version=version, added=info.added, removed=info.removed, changed=info.changed)
+        return replace(results[-1], version=version, added=info.added, removed=info.removed, changed=info.changed)
 
-    def _base_of(self, name: str, first: int, second: int) -> int:
-        with self._catalog.reading() as session:
+    def _common_ancestor(self, name: str, first: int, second: int) -> int:
+        with self._catalog.read_tx() as session:
             dataset = find_dataset(session, name)
             rows = session.execute(
                 select(VersionRow.number, VersionRow.parent, VersionRow.merged).where(
                     VersionRow.dataset_id == dataset.id
                 )
             )
-            return common_base({number: (parent, merged) for number, parent, merged in rows}, first, second)
+            return common_ancestor({number: (parent, merged) for number, parent, merged in rows}, first, second)
 
-    def remove(self, name: str, *, force: bool = False, follows: int | None = None) -> None:
-        """Remove a dataset with all its versions; ConflictError where a run, model or other dataset was made from it.
+    def remove(self, name: str, *, force: bool = False, expected_version: int | None = None) -> None:
+        """Remove a dataset with all its versions. A later dataset of the same name does not reuse version numbers.
 
-        Its version numbers are not given again to a dataset of the same name. ``follows`` is the number of its latest
-        version; MovedError where there is a newer one.
+        Args:
+            name: name of the dataset.
+            force: also if runs, models or other datasets were made from it.
+            expected_version: number of the latest version, as the caller knows it; None for any.
+
+        Raises:
+            ConflictError: if a run, model or other dataset was made from it.
+            StaleVersionError: if there is a newer version than ``expected_version``.
         """
-        with self._catalog.writing() as session:
+        with self._catalog.write_tx() as session:
             dataset = find_dataset(session, name)
-            check_head(session, dataset, MAIN, follows)
-            users = [f"{use.user_kind} {use.user_ref}" for use in uses_of(session, dataset)]
-            others = sorted({user for user in users if not user.startswith(f"dataset {name}@")})
-            if others and not force:
+            check_head(session, dataset, MAIN, expected_version)
+            users = [f"{use.user_kind} {use.user_ref}" for use in consumers(session, dataset)]
+            other_users = sorted({user for user in users if not user.startswith(f"dataset {name}@")})
+            if other_users and not force:
+                examples = f"{', '.join(other_users[:5])}{' …' if len(other_users) > 5 else ''}"
                 raise ConflictError(
-                    f"The dataset '{name}' is needed by {', '.join(others[:5])}{' …' if len(others) > 5 else ''}.",
-                    hint="Remove it with force (--force) if their lineage may end there.",
+                    f"The dataset '{name}' is used by {examples}.",
+                    hint="Remove it with force (--force); their lineage will then end there.",
                 )
             versions = VersionRow.dataset_id == dataset.id
-            folders = session.scalars(select(VersionRow.table_id).where(versions).distinct()).all()
-            for table in (VersionRow, BranchRow, DatasetAliasRow, DatasetUseRow, DatasetViewRow):
-                session.execute(delete(table).where(table.dataset_id == dataset.id))
+            table_ids = session.scalars(select(VersionRow.table_id).where(versions).distinct()).all()
+            for row_type in (VersionRow, BranchRow, DatasetAliasRow, DatasetUseRow, DatasetViewRow):
+                session.execute(delete(row_type).where(row_type.dataset_id == dataset.id))
             dataset.removed = now()
-            tell(session, "dataset.removed", DatasetRemoved(name, dataset.last_number), dataset.project_id)
-        with self._scratch.alone() as alone:
-            if alone:  # else, as after a kill, doctor and the garbage collection clear them
-                self._clear(folders)
+            publish_event(session, "dataset.removed", DatasetRemoved(name, dataset.last_number), dataset.project_id)
+        with self._scratch.exclusive() as is_exclusive:
+            if is_exclusive:  # otherwise doctor or the garbage collection deletes them later
+                self._delete_unused_tables(table_ids)
 
-    def _clear(self, folders: Iterable[str]) -> None:
-        """Remove tables that no version is in; a copy of a dataset under another name shares the table."""
-        with self._catalog.reading() as session:
-            needed = set(session.scalars(select(VersionRow.table_id).distinct()))
-        for folder in set(folders) - needed:
-            shutil.rmtree(self._folder / f"{folder}.lance", ignore_errors=True)
+    def _delete_unused_tables(self, table_ids: Iterable[str]) -> None:
+        """Delete tables without versions. A copy of a dataset under another name may share a table."""
+        with self._catalog.read_tx() as session:
+            used = set(session.scalars(select(VersionRow.table_id).distinct()))
+        for table_id in set(table_ids) - used:
+            shutil.rmtree(self._folder / f"{table_id}.lance", ignore_errors=True)
 
     def _snapshot(self, row: VersionRow) -> Snapshot:
         return Snapshot(self._folder / f"{row.table_id}.lance", row.table_version, Schema.from_json(row.schema))

@@ -1,4 +1,4 @@
-"""What lies between two versions, as a user wants to see it."""
+"""Diff of two dataset versions: schema, items and objects."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import numpy as np
 from saccade.core.objects import Objects
 from saccade.core.schema import KEY, Column, Kind, Schema
 from saccade.store.arrow.codec import decode_column
-from saccade.store.datasets.row_diff import Changed, Comparison, column_of
+from saccade.store.datasets.row_diff import ChangedRows, Comparison, column_as
+from saccade.store.table.row_index import Rows
+from saccade.store.table.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectsChange:
-    """Ids of the objects of one item that came, went or are different."""
+    """Ids of the objects of one item that were added, removed or changed."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -26,7 +28,13 @@ class ObjectsChange:
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:
-    """An item that differs: in which columns, and for columns of objects in which objects."""
+    """A changed item.
+
+    Attributes:
+        key: the item.
+        columns: the columns that differ.
+        objects: for columns of objects, the objects that differ.
+    """
 
     key: str
     columns: tuple[str, ...]
@@ -35,7 +43,7 @@ class ItemChange:
 
 @dataclass(frozen=True, slots=True)
 class SchemaChange:
-    """Columns that came or went, and for columns in both the classes that came or went. Kinds: old and new."""
+    """Added and removed columns, and for columns of both versions changed kinds (old, new) and classes."""
 
     columns_added: tuple[str, ...]
     columns_removed: tuple[str, ...]
@@ -48,15 +56,15 @@ class SchemaChange:
         return any(parts)
 
 
-def schema_change(before: Schema, after: Schema) -> SchemaChange:
-    both = [name for name in before.names if name in after]
-    classes = {name: (before[name].class_names, after[name].class_names) for name in both}
+def diff_schemas(before: Schema, after: Schema) -> SchemaChange:
+    common = [name for name in before.names if name in after]
+    classes = {name: (before[name].class_names, after[name].class_names) for name in common}
     return SchemaChange(
         tuple(name for name in after.names if name not in before),
         tuple(name for name in before.names if name not in after),
         {
             name: (str(before[name].kind), str(after[name].kind))
-            for name in both
+            for name in common
             if before[name].kind is not after[name].kind
         },
         {name: new for name, (a, b) in classes.items() if (new := tuple(c for c in b if c not in a))},
@@ -64,22 +72,21 @@ def schema_change(before: Schema, after: Schema) -> SchemaChange:
     )
 
 
-def objects_change(before: Objects | None, after: Objects | None) -> ObjectsChange:
-    """Objects are matched by their id."""
-    old = {thing.id: thing for thing in before or ()}
-    new = {thing.id: thing for thing in after or ()}
+def diff_objects(before: Objects | None, after: Objects | None) -> ObjectsChange:
+    """Compare the objects of an item, matched by id."""
+    old = {obj.id: obj for obj in before or ()}
+    new = {obj.id: obj for obj in after or ()}
     return ObjectsChange(
-        tuple(name for name in new if name not in old),
-        tuple(name for name in old if name not in new),
-        tuple(name for name in new if name in old and new[name] != old[name]),
+        tuple(object_id for object_id in new if object_id not in old),
+        tuple(object_id for object_id in old if object_id not in new),
+        tuple(object_id for object_id in new if object_id in old and new[object_id] != old[object_id]),
     )
 
 
 class DatasetDiff:
-    """From version ``before`` to version ``after`` (both exact references).
+    """Diff from version ``before`` to version ``after`` (both exact references).
 
-    Keys of items come in the order of their version. Nothing is read before it is asked for, and rows that both
-    versions share are never read.
+    Keys are in the order of the items of their version. Computed lazily; rows that both versions share are not read.
     """
 
     def __init__(self, before: str, after: str, comparison: Comparison) -> None:
@@ -97,7 +104,7 @@ class DatasetDiff:
 
     @cached_property
     def schema(self) -> SchemaChange:
-        return schema_change(self._comparison.before.schema, self._comparison.after.schema)
+        return diff_schemas(self._comparison.before.schema, self._comparison.after.schema)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -106,36 +113,40 @@ class DatasetDiff:
 
     @cached_property
     def changed(self) -> dict[str, ItemChange]:
-        """The items that differ, by key."""
-        found = self._comparison.changed
-        details = self._object_changes(found)
+        """The changed items, by key."""
+        changed_rows = self._comparison.changed
+        object_changes = self._object_changes(changed_rows)
         return {
             key: ItemChange(
                 key,
-                tuple(name for name, mask in found.columns.items() if mask[place]),
-                {name: changes[key] for name, changes in details.items() if key in changes},
+                tuple(name for name, mask in changed_rows.columns.items() if mask[index]),
+                {name: changes[key] for name, changes in object_changes.items() if key in changes},
             )
-            for place, key in enumerate(found.keys)
+            for index, key in enumerate(changed_rows.keys)
         }
 
-    def _object_changes(self, found: Changed) -> dict[str, dict[str, ObjectsChange]]:
-        before, after = self._comparison.before, self._comparison.after
-        both = (column for column in after.schema.of_kind(Kind.OBJECTS) if column.name in before.schema)
-        return {column.name: self._changes_of(column, found) for column in both}
+    def _object_changes(self, changed_rows: ChangedRows) -> dict[str, dict[str, ObjectsChange]]:
+        """Return the changed objects by column and key."""
+        before = self._comparison.before
+        columns = self._comparison.after.schema.columns_of_kind(Kind.OBJECTS)
+        return {
+            column.name: self._column_changes(column, changed_rows)
+            for column in columns
+            if column.name in before.schema
+        }
 
-    def _changes_of(self, column: Column, found: Changed) -> dict[str, ObjectsChange]:
-        places = np.flatnonzero(found.columns[column.name])
-        sides = (
-            (self._comparison.before, found.rows_before[places]),
-            (self._comparison.after, found.rows_after[places]),
-        )
-        like = sides[1][0].table.schema.field(column.name).type
-        old, new = (
-            decode_column(column, column_of(side.index.take(rows, [KEY, column.name]), column.name, like))
-            for side, rows in sides
-        )
-        keys = (found.keys[place] for place in places.tolist())
-        return {key: objects_change(a, b) for key, a, b in zip(keys, old, new, strict=True)}
+    def _column_changes(self, column: Column, changed_rows: ChangedRows) -> dict[str, ObjectsChange]:
+        indices = np.flatnonzero(changed_rows.columns[column.name])
+        arrow_type = self._comparison.after.table.schema.field(column.name).type
+
+        def objects(snapshot: Snapshot, rows: Rows) -> list[Any]:
+            table = snapshot.index.take(rows[indices], [KEY, column.name])
+            return decode_column(column, column_as(table, column.name, arrow_type))
+
+        old = objects(self._comparison.before, changed_rows.rows_before)
+        new = objects(self._comparison.after, changed_rows.rows_after)
+        keys = [changed_rows.keys[index] for index in indices.tolist()]
+        return {key: diff_objects(before, after) for key, before, after in zip(keys, old, new, strict=True)}
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -150,8 +161,8 @@ class DatasetDiff:
                     "key": change.key,
                     "columns": list(change.columns),
                     "objects": {
-                        name: {"added": part.added, "removed": part.removed, "changed": part.changed}
-                        for name, part in change.objects.items()
+                        name: {"added": objects.added, "removed": objects.removed, "changed": objects.changed}
+                        for name, objects in change.objects.items()
                     },
                 }
                 for change in self.changed.values()

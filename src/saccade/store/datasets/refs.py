@@ -1,4 +1,4 @@
-"""Names for versions of datasets: branches, which grow; aliases, which move; and tags, which stay."""
+"""Refs of datasets: branches, aliases, tags (aliases that never move), and saved views."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ from saccade.store.catalog.names import MAIN, check_selector, split_ref
 from saccade.store.catalog.queries import find_branch, find_dataset, find_version
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import BranchRow, DatasetAliasRow, DatasetViewRow, now
-from saccade.store.datasets.rows import check_head, record_alias, refuse_taken_selector
+from saccade.store.datasets.rows import check_head, check_selector_free, log_alias_move
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """How somebody looks at a dataset: filters, as the screen has them in its address."""
+class SavedView:
+    """A saved view of a dataset.
+
+    Attributes:
+        name: name of the view.
+        filters: the filters, as query parameters of the items screen.
+        author: who saved it.
+        created: when it was saved.
+    """
 
     name: str
     filters: Mapping[str, Any]
@@ -27,90 +34,132 @@ class View:
     created: datetime
 
 
-_LONGEST = 100
-_TAG_HINT = "Choose another name, or take the tag away first."
+_MAX_VIEW_NAME = 100
+_TAG_HINT = "Choose another name, or delete the tag first."
 
 
-class DatasetNames:
-    """The part of ``Datasets`` that names versions and reads or writes no data."""
+class DatasetRefs:
+    """The methods of ``Datasets`` for branches, aliases, tags and saved views. They read and write only the catalog."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def branch(self, name: str, branch: str, from_ref: str, *, follows: int | None = None) -> None:
-        """A new branch that begins at a version; ``from_ref`` is a reference or what follows its '@'.
+    def branch(self, name: str, branch: str, from_ref: str, *, expected_version: int | None = None) -> None:
+        """Create a branch.
 
-        ``follows`` is the number of the latest version; MovedError where there is a newer one.
+        Args:
+            name: name of the dataset.
+            branch: name of the branch.
+            from_ref: where it starts: a reference such as ``cells@7``, or only the part after '@'.
+            expected_version: the number of the latest version, as the caller knows it.
+
+        Raises:
+            ConflictError: if a branch or alias of that name exists.
+            StaleVersionError: if there is a newer version than ``expected_version``.
         """
         check_selector("branch", branch)
         selector = split_ref(from_ref)[1] if "@" in from_ref or from_ref == name else from_ref
-        with self._catalog.writing() as session:
+        with self._catalog.write_tx() as session:
             dataset = find_dataset(session, name)
-            check_head(session, dataset, MAIN, follows)
-            refuse_taken_selector(session, dataset, branch)
+            check_head(session, dataset, MAIN, expected_version)
+            check_selector_free(session, dataset, branch)
             number = find_version(session, dataset, selector).number
             session.add(BranchRow(dataset_id=dataset.id, name=branch, head=number))
 
-    def remove_branch(self, name: str, branch: str, *, follows: int | None = None) -> None:
-        """Take a branch away; its versions stay, by their numbers. InvalidValueError for the main one.
+    def delete_branch(self, name: str, branch: str, *, expected_version: int | None = None) -> None:
+        """Delete a branch. Its versions remain, by number.
 
-        ``follows`` is the number that it ends at; MovedError where somebody wrote to it since.
+        Args:
+            name: name of the dataset.
+            branch: name of the branch.
+            expected_version: the number of its head, as the caller knows it.
+
+        Raises:
+            InvalidValueError: for the main branch.
+            NotFoundError: if there is no such branch.
+            StaleVersionError: if the head is not ``expected_version``.
         """
         if branch == MAIN:
-            raise InvalidValueError(f"The branch '{MAIN}' stays.", hint="Remove the dataset, if all of it is to go.")
-        with self._catalog.writing() as session:
+            raise InvalidValueError(
+                f"The branch '{MAIN}' cannot be deleted.", hint="To delete everything, remove the dataset."
+            )
+        with self._catalog.write_tx() as session:
             dataset = find_dataset(session, name)
             row = find_branch(session, dataset, branch)
-            check_head(session, dataset, branch, follows)
+            check_head(session, dataset, branch, expected_version)
             session.delete(row)
 
     def alias(
-        self, name: str, alias: str, number: int, *, fixed: bool = False, author: str = "", follows: int | None = None
+        self,
+        name: str,
+        alias: str,
+        number: int,
+        *,
+        fixed: bool = False,
+        author: str = "",
+        expected_version: int | None = None,
     ) -> int | None:
-        """Let an alias name a version; returns the number that it named before.
+        """Create or move an alias.
 
         Args:
-            fixed: for good, as a tag; ConflictError where somebody tries to move it.
-            follows: the number of the latest version; MovedError where there is a newer one.
+            name: name of the dataset.
+            alias: name of the alias.
+            number: the version that it refers to from now on.
+            fixed: make it a tag, which cannot be moved.
+            author: who moves it, for the alias history.
+            expected_version: the number of the latest version, as the caller knows it.
+
+        Returns:
+            The number of the version that it referred to before, or None if it is new.
+
+        Raises:
+            ConflictError: if a branch of that name exists, or the alias is a tag of another version.
+            StaleVersionError: if there is a newer version than ``expected_version``.
         """
         check_selector("alias", alias)
-        with self._catalog.writing() as session:
+        with self._catalog.write_tx() as session:
             dataset = find_dataset(session, name)
-            check_head(session, dataset, MAIN, follows)
+            check_head(session, dataset, MAIN, expected_version)
             find_version(session, dataset, str(number))
             row = session.get(DatasetAliasRow, (dataset.id, alias))
             if row is None:
-                refuse_taken_selector(session, dataset, alias)
+                check_selector_free(session, dataset, alias)
             elif row.fixed and row.number != number:
-                raise ConflictError(f"'{alias}' is a tag: it names {name}@{row.number} for good.", hint=_TAG_HINT)
+                raise ConflictError(f"'{alias}' is a tag of {name}@{row.number}: tags cannot be moved.", hint=_TAG_HINT)
             previous = None if row is None else row.number
             row = row or DatasetAliasRow(dataset_id=dataset.id, name=alias, number=number, fixed=False)
-            row.number, row.fixed = number, row.fixed or fixed
+            row.number = number
+            row.fixed = row.fixed or fixed
             session.add(row)
-            record_alias(session, name, alias, previous=previous, number=number, author=author)
+            log_alias_move(session, name, alias, previous=previous, number=number, author=author)
         return previous
 
-    def unalias(self, name: str, alias: str, *, author: str = "", follows: int | None = None) -> None:
-        """Take an alias away; NotFoundError where there is none. ``follows`` as in :meth:`alias`."""
-        with self._catalog.writing() as session:
+    def delete_alias(self, name: str, alias: str, *, author: str = "", expected_version: int | None = None) -> None:
+        """Delete an alias or tag. ``expected_version`` as in :meth:`alias`.
+
+        Raises:
+            NotFoundError: if there is no such alias.
+            StaleVersionError: if there is a newer version than ``expected_version``.
+        """
+        with self._catalog.write_tx() as session:
             dataset = find_dataset(session, name)
-            check_head(session, dataset, MAIN, follows)
+            check_head(session, dataset, MAIN, expected_version)
             row = session.get(DatasetAliasRow, (dataset.id, alias))
             if row is None:
                 raise NotFoundError(f"The dataset '{name}' has no alias '{alias}'.")
             session.delete(row)
-            record_alias(session, name, alias, previous=row.number, number=None, author=author)
+            log_alias_move(session, name, alias, previous=row.number, number=None, author=author)
 
     def tags(self, name: str) -> dict[str, int]:
-        """The aliases that never move."""
-        with self._catalog.reading() as session:
+        """Return the tags of a dataset and the versions that they refer to."""
+        with self._catalog.read_tx() as session:
             dataset = find_dataset(session, name)
             tags = select(DatasetAliasRow).where(DatasetAliasRow.dataset_id == dataset.id, DatasetAliasRow.fixed)
             return {row.name: row.number for row in session.scalars(tags.order_by(DatasetAliasRow.name))}
 
     def aliases(self, name: str) -> dict[str, int]:
-        """The aliases of a dataset and the versions they name."""
-        with self._catalog.reading() as session:
+        """Return the aliases of a dataset, tags included, and the versions that they refer to."""
+        with self._catalog.read_tx() as session:
             dataset = find_dataset(session, name)
             rows = session.scalars(
                 select(DatasetAliasRow).where(DatasetAliasRow.dataset_id == dataset.id).order_by(DatasetAliasRow.name)
@@ -118,33 +167,49 @@ class DatasetNames:
             return {row.name: row.number for row in rows}
 
     def branches(self, name: str) -> dict[str, int]:
-        """The branches of a dataset and their heads."""
-        with self._catalog.reading() as session:
+        """Return the branches of a dataset and their heads."""
+        with self._catalog.read_tx() as session:
             dataset = find_dataset(session, name)
             rows = session.scalars(select(BranchRow).where(BranchRow.dataset_id == dataset.id).order_by(BranchRow.name))
             return {row.name: row.head for row in rows}
 
-    def views(self, name: str) -> list[View]:
-        """The views that were kept of a dataset, by name."""
-        with self._catalog.reading() as session:
+    def views(self, name: str) -> list[SavedView]:
+        """Return the saved views of a dataset, ordered by name."""
+        with self._catalog.read_tx() as session:
             dataset = find_dataset(session, name)
-            wanted = select(DatasetViewRow).where(DatasetViewRow.dataset_id == dataset.id).order_by(DatasetViewRow.name)
-            return [View(row.name, row.filters, row.author, row.created) for row in session.scalars(wanted)]
+            query = select(DatasetViewRow).where(DatasetViewRow.dataset_id == dataset.id).order_by(DatasetViewRow.name)
+            return [SavedView(row.name, row.filters, row.author, row.created) for row in session.scalars(query)]
 
-    def keep_view(self, name: str, view: str, filters: Mapping[str, Any], *, author: str = "") -> None:
-        """Keep a view under a name, in the place of one that has it."""
-        if not view.strip() or len(view) > _LONGEST or not view.isprintable():
-            raise InvalidValueError(f"A view needs a name of 1 to {_LONGEST} printable characters.")
-        with self._catalog.writing() as session:
+    def save_view(self, name: str, view: str, filters: Mapping[str, Any], *, author: str = "") -> None:
+        """Save a view, replacing any of the same name.
+
+        Args:
+            name: name of the dataset.
+            view: name of the view.
+            filters: the filters, as query parameters of the items screen.
+            author: who saves it.
+
+        Raises:
+            InvalidValueError: if the name is empty, too long or not printable.
+        """
+        if not view.strip() or len(view) > _MAX_VIEW_NAME or not view.isprintable():
+            raise InvalidValueError(f"A view needs a name of 1 to {_MAX_VIEW_NAME} printable characters.")
+        with self._catalog.write_tx() as session:
             dataset = find_dataset(session, name)
             row = session.get(DatasetViewRow, (dataset.id, view))
             row = row or DatasetViewRow(dataset_id=dataset.id, name=view)
-            row.filters, row.author, row.created = dict(filters), author, now()
+            row.filters = dict(filters)
+            row.author = author
+            row.created = now()
             session.add(row)
 
-    def forget_view(self, name: str, view: str) -> None:
-        """Let a view go; NotFoundError where there is none."""
-        with self._catalog.writing() as session:
+    def delete_view(self, name: str, view: str) -> None:
+        """Delete a saved view.
+
+        Raises:
+            NotFoundError: if there is no such view.
+        """
+        with self._catalog.write_tx() as session:
             dataset = find_dataset(session, name)
             row = session.get(DatasetViewRow, (dataset.id, view))
             if row is None:

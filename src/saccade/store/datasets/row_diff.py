@@ -1,4 +1,4 @@
-"""Which items of two snapshots differ. Rows that share their data need no look at all."""
+"""Row-level diff of two snapshots. Rows that both share in the same data file are not read."""
 
 from __future__ import annotations
 
@@ -17,36 +17,49 @@ from saccade.store.arrow.columns import to_list
 from saccade.store.table.row_index import Rows
 from saccade.store.table.snapshot import Snapshot
 
-_CHUNK = 2048
+_CHUNK_SIZE = 2048
 
 
-def differing(before: pa.Array, after: pa.Array) -> npt.NDArray[np.bool_]:
-    """Where two arrays of one type and length differ, as bool (N,)."""
+def unequal_mask(before: pa.Array, after: pa.Array) -> npt.NDArray[np.bool_]:
+    """Compare two arrays of the same type and length. Returns bool (N,), true where they differ."""
     if before.equals(after):
         return np.zeros(len(after), bool)
     return np.fromiter((not a.equals(b) for a, b in zip(before, after, strict=True)), bool, len(after))
 
 
-def column_of(rows: pa.Table, name: str, like: pa.DataType) -> pa.Array:
-    """A column as one array; null everywhere where it is not there or of another type."""
+def column_as(rows: pa.Table, name: str, like: pa.DataType) -> pa.Array:
+    """Return a column with a given type.
+
+    Args:
+        rows: the rows.
+        name: name of the column.
+        like: the type to return. Structs get additional fields as nulls.
+
+    Returns:
+        One array; all null if the column is missing or has another type.
+
+    Raises:
+        InvalidValueError: if a struct has values in a field that ``like`` does not have.
+    """
     if name not in rows.schema.names:
         return pa.nulls(len(rows), like)
-    there = rows.schema.field(name).type
-    if there == like:
+    stored_type = rows.schema.field(name).type
+    if stored_type == like:
         return rows.column(name).combine_chunks()
-    if pa.types.is_struct(there) and pa.types.is_struct(like):
-        return _with_fields(rows.column(name).combine_chunks(), like, name)
+    if pa.types.is_struct(stored_type) and pa.types.is_struct(like):
+        return _conform_struct(rows.column(name).combine_chunks(), like, name)
     return pa.nulls(len(rows), like)
 
 
-def _with_fields(values: pa.StructArray, like: pa.StructType, name: str) -> pa.StructArray:
-    """Structs with the fields of another type, as tables of an earlier Saccade have fewer; new ones are null."""
+def _conform_struct(values: pa.StructArray, like: pa.StructType, name: str) -> pa.StructArray:
+    # Tables written by an earlier version of Saccade have fewer fields.
     names = {field.name for field in like}
     for field in values.type:
         if field.name not in names and values.field(field.name).null_count < len(values):
             raise InvalidValueError(
-                f"The dataset was made by an earlier Saccade: column '{name}' has no place for '{field.name}'.",
-                hint="Import the new items as a dataset of their own.",
+                f"The dataset was created by an earlier version of Saccade: column '{name}' has no field "
+                f"'{field.name}'.",
+                hint="Import the new items as a new dataset.",
             )
     nulls = pa.nulls(len(values), pa.null())
     children = [
@@ -56,20 +69,26 @@ def _with_fields(values: pa.StructArray, like: pa.StructType, name: str) -> pa.S
     return pa.StructArray.from_arrays(children, fields=list(like), mask=values.is_null())
 
 
-def _not_among(rows: Rows, size: int) -> npt.NDArray[np.bool_]:
-    """Which of so many rows are not among those that are named, as bool (N,); -1 names none."""
-    found = np.ones(size, bool)
-    found[rows[rows >= 0]] = False
-    return found
+def _complement(rows: Rows, size: int) -> npt.NDArray[np.bool_]:
+    """Return bool (size,), true for row numbers that are not in ``rows``. Negative row numbers are ignored."""
+    mask = np.ones(size, bool)
+    mask[rows[rows >= 0]] = False
+    return mask
 
 
-def _keys(side: Snapshot, chosen: npt.NDArray[np.bool_]) -> list[str]:
-    return to_list(side.index.keys_of(side.index.in_order(np.flatnonzero(chosen))))
+def _keys(snapshot: Snapshot, mask: npt.NDArray[np.bool_]) -> list[str]:
+    return to_list(snapshot.index.keys_at(snapshot.index.sort_by_position(np.flatnonzero(mask))))
 
 
 @dataclass(frozen=True)
-class Changed:
-    """Rows that both snapshots have and that differ: keys, rows on either side, and for each column where."""
+class ChangedRows:
+    """Items that exist in both snapshots and differ.
+
+    Attributes:
+        keys: key of each item.
+        rows_before, rows_after: row of each item in either snapshot.
+        columns: for each column bool (N,), whether it differs.
+    """
 
     keys: list[str]
     rows_before: Rows
@@ -79,45 +98,48 @@ class Changed:
 
 @dataclass(frozen=True)
 class Comparison:
-    """From one snapshot to another; everything is worked out when it is first asked for."""
+    """Comparison of two snapshots, computed lazily."""
 
     before: Snapshot
     after: Snapshot
 
     @cached_property
-    def _before(self) -> tuple[Rows, npt.NDArray[np.bool_]]:
-        """For each row after, the row before with the same key, or -1; and whether it is the same row of the same data.
+    def _row_mapping(self) -> tuple[Rows, npt.NDArray[np.bool_]]:
+        """For each row after: the row before with the same key (-1 if none), and whether both are stored as one row.
 
-        Keys are read of the rows alone that are not.
+        Keys are read only for rows that the snapshots do not share.
         """
-        found = self.after.index.rows_in(self.before.index)
-        is_same = found >= 0
-        new, old = np.flatnonzero(~is_same), np.flatnonzero(_not_among(found, len(self.before.index)))
+        mapping = self.after.index.map_rows_to(self.before.index)
+        is_shared = mapping >= 0
+        new = np.flatnonzero(~is_shared)
+        old = np.flatnonzero(_complement(mapping, len(self.before.index)))
         if len(new) and len(old):
-            places = pc.index_in(self.after.index.keys_of(new), value_set=self.before.index.keys_of(old))
-            at = np.asarray(pc.fill_null(places, -1))
-            found[new] = np.where(at < 0, -1, old[at])
-        return found, is_same
+            matches = pc.index_in(self.after.index.keys_at(new), value_set=self.before.index.keys_at(old))
+            indices = np.asarray(pc.fill_null(matches, -1))
+            mapping[new] = np.where(indices < 0, -1, old[indices])
+        return mapping, is_shared
 
     @cached_property
     def added(self) -> list[str]:
-        return _keys(self.after, self._before[0] < 0)
+        """Keys of the items that only the snapshot after has."""
+        return _keys(self.after, self._row_mapping[0] < 0)
 
     @cached_property
     def removed(self) -> list[str]:
-        return _keys(self.before, _not_among(self._before[0], len(self.before.index)))
+        """Keys of the items that only the snapshot before has."""
+        return _keys(self.before, _complement(self._row_mapping[0], len(self.before.index)))
 
-    def _suspects(self) -> tuple[Rows, Rows]:
-        """Rows of both whose data is not the same data, in the order of the items after."""
-        row_before, is_same = self._before
-        after = self.after.index.in_order(np.flatnonzero((row_before >= 0) & ~is_same))
+    def _candidate_rows(self) -> tuple[Rows, Rows]:
+        """Return the rows, before and after, of items that are stored twice, in the order of the items after."""
+        row_before, is_shared = self._row_mapping
+        after = self.after.index.sort_by_position(np.flatnonzero((row_before >= 0) & ~is_shared))
         return row_before[after], after
 
     @cached_property
-    def changed(self) -> Changed:
+    def changed(self) -> ChangedRows:
         parts = list(self._compare())
         names = self.column_names
-        return Changed(
+        return ChangedRows(
             [key for part in parts for key in part.keys],
             np.concatenate([np.empty(0, np.int64), *(part.rows_before for part in parts)]),
             np.concatenate([np.empty(0, np.int64), *(part.rows_after for part in parts)]),
@@ -128,28 +150,29 @@ class Comparison:
     def column_names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.before.schema.names, *self.after.schema.names)))
 
-    def _compare(self) -> Iterator[Changed]:
-        before, after = self._suspects()
-        for start in range(0, len(after), _CHUNK):
-            yield self._compare_rows(before[start : start + _CHUNK], after[start : start + _CHUNK])
+    def _compare(self) -> Iterator[ChangedRows]:
+        before, after = self._candidate_rows()
+        for start in range(0, len(after), _CHUNK_SIZE):
+            yield self._compare_rows(before[start : start + _CHUNK_SIZE], after[start : start + _CHUNK_SIZE])
 
-    def _compare_rows(self, before: Rows, after: Rows) -> Changed:
+    def _compare_rows(self, before: Rows, after: Rows) -> ChangedRows:
         old = self.before.take(before, [KEY, *self.before.schema.names])
         new = self.after.take(after, [KEY, *self.after.schema.names])
-        masks = {name: _differs(old, new, name) for name in self.column_names}
-        any_column = np.any([np.zeros(len(after), bool), *masks.values()], axis=0)
-        keys = new.column(KEY).filter(pa.array(any_column)).to_pylist()
-        return Changed(
-            keys, before[any_column], after[any_column], {name: mask[any_column] for name, mask in masks.items()}
+        masks = {name: _column_differs(old, new, name) for name in self.column_names}
+        is_changed = np.any([np.zeros(len(after), bool), *masks.values()], axis=0)
+        keys = new.column(KEY).filter(pa.array(is_changed)).to_pylist()
+        return ChangedRows(
+            keys, before[is_changed], after[is_changed], {name: mask[is_changed] for name, mask in masks.items()}
         )
 
     def counts(self) -> dict[str, int]:
         return {"added": len(self.added), "removed": len(self.removed), "changed": len(self.changed.keys)}
 
 
-def _differs(old: pa.Table, new: pa.Table, name: str) -> npt.NDArray[np.bool_]:
+def _column_differs(old: pa.Table, new: pa.Table, name: str) -> npt.NDArray[np.bool_]:
+    # A column may have another type on each side; a value must be equal in both.
     types = [rows.schema.field(name).type for rows in (new, old) if name in rows.schema.names]
-    found = np.zeros(len(new), bool)
+    differs = np.zeros(len(new), bool)
     for like in types:
-        found |= differing(column_of(old, name, like), column_of(new, name, like))
-    return found
+        differs |= unequal_mask(column_as(old, name, like), column_as(new, name, like))
+    return differs

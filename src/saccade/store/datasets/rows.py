@@ -1,4 +1,4 @@
-"""The rows of the catalog that stand for datasets and their versions."""
+"""Catalog rows of datasets and versions: reading, creating, and moving heads and aliases."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from saccade.core.errors import ConflictError, MovedError, SaccadeError
+from saccade.core.errors import ConflictError, SaccadeError, StaleVersionError
 from saccade.core.schema import Schema
-from saccade.core.webhooks.events import DatasetVersionMade
-from saccade.store.catalog.names import MAIN, exact
-from saccade.store.catalog.queries import check_run, find_branch, project_id, record_uses
+from saccade.core.webhooks.events import DatasetVersionCreated
+from saccade.store.catalog.names import MAIN, format_ref
+from saccade.store.catalog.queries import add_lineage, find_branch, project_id, require_run
 from saccade.store.catalog.tables import (
     AliasChangeRow,
     BranchRow,
@@ -22,9 +22,9 @@ from saccade.store.catalog.tables import (
     new_uid,
     now,
 )
-from saccade.store.datasets.mutations import Change
+from saccade.store.datasets.mutations import Mutation
 from saccade.store.datasets.version import VersionInfo
-from saccade.store.webhooks.outbox_writer import tell
+from saccade.store.webhooks.outbox_writer import publish_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,17 @@ class DatasetInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """What is recorded with a version besides its content.
+class CommitInfo:
+    """Metadata of a commit.
 
     Attributes:
-        follows: the number that the branch must end at, which this version is to follow; None for any.
+        branch: the branch to commit to.
+        message: the commit message.
+        author: who commits.
+        run_id: the run that commits.
+        inputs: exact references of the versions that the new one was made from.
+        merged: number of the version that is merged.
+        expected_version: number that the head of the branch must have; None for any.
     """
 
     branch: str = MAIN
@@ -53,12 +59,13 @@ class Note:
     run_id: str | None = None
     inputs: tuple[str, ...] = ()
     merged: int | None = None
-    follows: int | None = None
+    expected_version: int | None = None
 
 
-def taken(name: str) -> SaccadeError:
+def name_conflict(name: str) -> SaccadeError:
+    """Return the error for a dataset that already exists."""
     return ConflictError(
-        f"There is a dataset '{name}' already.", hint="Choose another name, or mode 'append', 'merge' or 'replace'."
+        f"The dataset '{name}' already exists.", hint="Choose another name, or mode 'append', 'merge' or 'replace'."
     )
 
 
@@ -86,8 +93,12 @@ def version_info(row: VersionRow) -> VersionInfo:
     )
 
 
-def new_dataset(session: Session, name: str) -> DatasetRow:
-    """The row of a dataset that is not there: a fresh one, or that of a removed one with its count of versions."""
+def create_dataset(session: Session, name: str) -> DatasetRow:
+    """Create a dataset. A removed dataset of the same name is reused, so that its version numbers are not.
+
+    Raises:
+        ConflictError: if the dataset exists.
+    """
     project = project_id(session)
     row = session.scalar(select(DatasetRow).where(DatasetRow.project_id == project, DatasetRow.name == name))
     if row is None:
@@ -95,7 +106,7 @@ def new_dataset(session: Session, name: str) -> DatasetRow:
         session.add(row)
         session.flush()
     elif row.removed is None:
-        raise taken(name)
+        raise name_conflict(name)
     else:
         row.removed = None
         row.created = now()
@@ -103,42 +114,54 @@ def new_dataset(session: Session, name: str) -> DatasetRow:
     return row
 
 
-def add_version(session: Session, dataset: DatasetRow, parent: int | None, change: Change, note: Note) -> VersionRow:
-    counted = update(DatasetRow).where(DatasetRow.id == dataset.id).values(last_number=DatasetRow.last_number + 1)
-    session.execute(counted, execution_options={"synchronize_session": False})
+def create_version(
+    session: Session, dataset: DatasetRow, parent: int | None, mutation: Mutation, commit: CommitInfo
+) -> VersionRow:
+    """Add a version with the next number, its lineage and its webhook event, but without moving a head.
+
+    Args:
+        session: a write transaction.
+        dataset: the dataset.
+        parent: number of the version that it follows; None for the first.
+        mutation: the table version.
+        commit: metadata.
+    """
+    # Incremented by the database, so that concurrent commits get different numbers.
+    increment = update(DatasetRow).where(DatasetRow.id == dataset.id).values(last_number=DatasetRow.last_number + 1)
+    session.execute(increment, execution_options={"synchronize_session": False})
     number = session.scalars(select(DatasetRow.last_number).where(DatasetRow.id == dataset.id)).one()
-    check_run(session, note.run_id)
+    require_run(session, commit.run_id)
     row = VersionRow(
         dataset_id=dataset.id,
         number=number,
-        branch=note.branch,
+        branch=commit.branch,
         parent=parent,
-        merged=note.merged,
-        table_id=change.snapshot.table_id,
-        table_version=change.snapshot.version,
-        schema=change.snapshot.schema.to_json(),
-        message=note.message,
-        author=note.author,
+        merged=commit.merged,
+        table_id=mutation.snapshot.table_id,
+        table_version=mutation.snapshot.version,
+        schema=mutation.snapshot.schema.to_json(),
+        message=commit.message,
+        author=commit.author,
         created=now(),
-        items=change.items,
-        added=change.added,
-        removed=change.removed,
-        changed=change.changed,
-        run_id=note.run_id,
-        inputs=record_uses(session, note.inputs, "dataset", exact(dataset.name, number)),
+        items=mutation.items,
+        added=mutation.added,
+        removed=mutation.removed,
+        changed=mutation.changed,
+        run_id=commit.run_id,
+        inputs=add_lineage(session, commit.inputs, "dataset", format_ref(dataset.name, number)),
     )
     session.add(row)
     session.flush()
-    tell_version(session, dataset, row)
+    publish_version_created(session, dataset, row)
     return row
 
 
-def tell_version(session: Session, dataset: DatasetRow, row: VersionRow) -> None:
-    """Let webhooks know of a new version."""
-    made = DatasetVersionMade(
+def publish_version_created(session: Session, dataset: DatasetRow, row: VersionRow) -> None:
+    """Publish the webhook event of a new version."""
+    event = DatasetVersionCreated(
         dataset.name,
         row.number,
-        exact(dataset.name, row.number),
+        format_ref(dataset.name, row.number),
         row.branch,
         row.parent,
         row.merged,
@@ -150,37 +173,60 @@ def tell_version(session: Session, dataset: DatasetRow, row: VersionRow) -> None
         row.changed,
         row.run_id,
     )
-    tell(session, "dataset.version", made, dataset.project_id)
+    publish_event(session, "dataset.version", event, dataset.project_id)
 
 
-def refuse_taken_selector(session: Session, dataset: DatasetRow, name: str) -> None:
-    for what, table in (("branch", BranchRow), ("alias", DatasetAliasRow)):
+def check_selector_free(session: Session, dataset: DatasetRow, name: str) -> None:
+    """Check that a name is neither a branch nor an alias; ConflictError otherwise."""
+    for ref_type, table in (("a branch", BranchRow), ("an alias", DatasetAliasRow)):
         if session.get(table, (dataset.id, name)) is not None:
-            raise ConflictError(f"The dataset '{dataset.name}' has a{'n' * (what == 'alias')} {what} '{name}' already.")
+            raise ConflictError(f"The dataset '{dataset.name}' already has {ref_type} '{name}'.")
 
 
-def check_head(session: Session, dataset: DatasetRow, branch: str, number: int | None) -> None:
-    """MovedError where a branch does not end at this version any more; None holds always."""
-    if number is None:
+def check_head(session: Session, dataset: DatasetRow, branch: str, expected_version: int | None) -> None:
+    """Check that the head of a branch is the expected version; None accepts any.
+
+    Args:
+        session: a transaction.
+        dataset: the dataset.
+        branch: name of the branch.
+        expected_version: number that the head must have.
+
+    Raises:
+        StaleVersionError: if the head is another version.
+    """
+    if expected_version is None:
         return
     head = find_branch(session, dataset, branch).head
-    if head != number:
-        raise MovedError(
-            f"'{dataset.name}@{branch}' is no longer version {number}, but {head}.",
-            hint="Nothing was changed. Look at what is there now, and then try again.",
+    if head != expected_version:
+        raise StaleVersionError(
+            f"'{dataset.name}@{branch}' is no longer version {expected_version}, but {head}.",
+            hint="Nothing was changed. Review the current version and try again.",
         )
 
 
-def move_head(session: Session, dataset: DatasetRow, branch: str, before: int, after: int) -> bool:
-    """Make a version the head of a branch if another still is; whether it was."""
-    here = (BranchRow.dataset_id == dataset.id, BranchRow.name == branch)
-    moved = update(BranchRow).where(*here, BranchRow.head == before).values(head=after).returning(BranchRow.head)
-    return session.execute(moved).scalar() is not None
+def advance_head(session: Session, dataset: DatasetRow, branch: str, before: int, after: int) -> bool:
+    """Move the head of a branch from one version to the next, unless another commit has moved it.
+
+    Args:
+        session: a write transaction.
+        dataset: the dataset.
+        branch: name of the branch.
+        before: number of the expected head.
+        after: number of the new head.
+
+    Returns:
+        Whether the head was ``before`` and has been moved.
+    """
+    is_branch = (BranchRow.dataset_id == dataset.id, BranchRow.name == branch)
+    statement = update(BranchRow).where(*is_branch, BranchRow.head == before).values(head=after)
+    return session.execute(statement.returning(BranchRow.head)).scalar() is not None
 
 
-def record_alias(
+def log_alias_move(
     session: Session, name: str, alias: str, *, previous: int | None, number: int | None, author: str
 ) -> None:
+    """Add an entry to the alias history; ``number`` is None if the alias is deleted."""
     session.add(
         AliasChangeRow(subject="dataset", name=name, alias=alias, previous=previous, number=number, author=author)
     )

@@ -1,4 +1,4 @@
-"""Merging one branch of a dataset into another."""
+"""Three-way merge of one branch of a dataset into another."""
 
 from __future__ import annotations
 
@@ -11,96 +11,129 @@ import numpy as np
 import pyarrow as pa
 
 from saccade.core.class_edits import LABEL_KINDS
-from saccade.core.merge import Choose, MergeConflictError, Merged, Merger, Values
+from saccade.core.merge import MergeConflictError, Merged, Merger, Resolver, Values
 from saccade.core.progress import Progress
 from saccade.core.reader import Item
 from saccade.core.schema import KEY, ClassInfo, Schema
 from saccade.store.arrow.codec import arrow_schema, decode_batch, encode_items
-from saccade.store.datasets.classes import renamed, rows_with
-from saccade.store.datasets.mutations import Change, combined
+from saccade.store.datasets.classes import rename_classes, rows_with_classes
+from saccade.store.datasets.mutations import Mutation, upsert
 from saccade.store.datasets.row_diff import Comparison
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.table.row_index import Rows
 from saccade.store.table.snapshot import Snapshot
-from saccade.store.table.staging import Spill
+from saccade.store.table.staging import SpillFile
 
-_BATCH = 1024
+_BATCH_SIZE = 1024
 
 
-def common_base(parents: Mapping[int, tuple[int | None, int | None]], first: int, second: int) -> int:
-    """The youngest version that led to both; a version's number is larger than those of its parents.
+def common_ancestor(parents: Mapping[int, tuple[int | None, int | None]], first: int, second: int) -> int:
+    """Return the latest version that both versions descend from.
 
     Args:
         parents: for each version its parent and the version that was merged into it.
+        first: number of a version.
+        second: number of another version.
     """
-    before_first, before_second = _ancestors(parents, first), _ancestors(parents, second)
-    return max(before_first & before_second)
+    # A version has a larger number than its parents, so the largest common number is the latest ancestor.
+    return max(_ancestors(parents, first) & _ancestors(parents, second))
 
 
 def _ancestors(parents: Mapping[int, tuple[int | None, int | None]], number: int) -> set[int]:
-    found, waiting = {number}, [number]
-    while waiting:
-        for parent in parents.get(waiting.pop(), (None, None)):
-            if parent is not None and parent not in found:
-                found.add(parent)
-                waiting.append(parent)
-    return found
+    """Return a version and all its ancestors."""
+    ancestors = {number}
+    pending = [number]
+    while pending:
+        for parent in parents.get(pending.pop(), (None, None)):
+            if parent is not None and parent not in ancestors:
+                ancestors.add(parent)
+                pending.append(parent)
+    return ancestors
 
 
-class Merging:
-    """A merge on top of a head: what has to be written, and the conflicts.
+class MergeOperation:
+    """A merge into a head: the rows to write, and the conflicts.
 
-    A merge adds columns and classes, and takes none away. A class that one side called otherwise, or merged into
-    another, is called so in what the other side made of it too.
+    A merge adds columns and classes, and removes none. If one side renamed a class, or merged it into another, the
+    objects and labels of the other side are renamed too.
     """
 
     def __init__(
-        self, base: Snapshot, head: Snapshot, theirs: Snapshot, choose: Choose, folder: Path, progress: Progress
+        self, base: Snapshot, head: Snapshot, theirs: Snapshot, resolver: Resolver, folder: Path, progress: Progress
     ) -> None:
-        self._sides = self._base, self._head, self._theirs = base, head, theirs
-        self._folder, self._progress = folder, progress
+        """Compare the sides and merge the items that both changed.
+
+        Args:
+            base: the common ancestor.
+            head: our side, the head of the branch to merge into.
+            theirs: the side to merge.
+            resolver: returns the side to take in a conflict; None leaves it unresolved.
+            folder: where temporary files are created.
+            progress: reports the phases.
+        """
+        self._base = base
+        self._head = head
+        self._theirs = theirs
+        self._sides = (base, head, theirs)
+        self._folder = folder
+        self._progress = progress
         progress.start("Comparing")
-        schema = head.schema.merged(theirs.schema)
-        self._names = {
-            column.name: names for column in schema.of_kind(*LABEL_KINDS) if (names := self._now(column.name))
+        schema = head.schema.union(theirs.schema)
+        self._final_names = {
+            column.name: names
+            for column in schema.columns_of_kind(*LABEL_KINDS)
+            if (names := self._final_class_names(column.name))
         }
-        self._merger = Merger(schema.columns, choose)
+        self._merger = Merger(schema.columns, resolver)
         self._schema = self._with_merged_classes(schema)
-        ours, other = Comparison(base, head), Comparison(base, theirs)
-        touched = {*ours.added, *ours.removed, *_changed_keys(ours)}
-        came, went, changed = other.added, other.removed, _changed_keys(other)
-        self._taken = [key for key in (*changed, *came) if key not in touched]
-        self._removed = [key for key in went if key not in touched]
-        both = [key for key in (*changed, *came, *went) if key in touched]
-        self._elsewhere = self._called_otherwise([*self._taken, *self._removed, *both])
-        progress.start("Merging items", len(both))
-        self._spill = Spill(folder / f"{uuid.uuid4().hex}.arrow", arrow_schema(self._schema, position=False))
-        self._spill.write(self._merge_items(both))
+        our_diff = Comparison(base, head)
+        their_diff = Comparison(base, theirs)
+        our_keys = {*our_diff.added, *our_diff.removed, *_changed_keys(our_diff)}
+        their_changed = _changed_keys(their_diff)
+        # What only they changed is adopted as it is stored; only what both changed is decoded and merged.
+        self._adopted_keys = [key for key in (*their_changed, *their_diff.added) if key not in our_keys]
+        self._removed_keys = [key for key in their_diff.removed if key not in our_keys]
+        shared_keys = [key for key in (*their_changed, *their_diff.added, *their_diff.removed) if key in our_keys]
+        self._renamed_rows = self._rows_with_renamed_classes([*self._adopted_keys, *self._removed_keys, *shared_keys])
+        progress.start("Merging items", len(shared_keys))
+        self._spill = SpillFile(folder / f"{uuid.uuid4().hex}.arrow", arrow_schema(self._schema, position=False))
+        self._spill.write(self._merge_items(shared_keys))
 
-    def change(self) -> Change:
-        """The change to be committed; MergeConflictError where a conflict is open."""
-        if self._merger.open:
-            raise MergeConflictError(self._merger.open)
-        self._progress.start("Changing items", len(self._taken) + len(self._elsewhere) + self._spill.rows)
-        return combined(self._head, self._schema, self._batches(), self._removed, self._folder, self._progress)
+    def mutation(self) -> Mutation:
+        """Write the merge result.
 
-    def described(self, facts: Merged[DatasetVersion]) -> Merged[DatasetVersion]:
-        """With the numbers of items added, removed and changed, and with the conflicts."""
-        there = self._head.index.match(pa.array(self._taken, pa.string())) >= 0
-        added, changed = int((~there).sum()), int(there.sum()) + len(self._elsewhere)
+        Raises:
+            MergeConflictError: if a conflict is unresolved.
+        """
+        if self._merger.unresolved:
+            raise MergeConflictError(self._merger.unresolved)
+        self._progress.start("Changing items", len(self._adopted_keys) + len(self._renamed_rows) + self._spill.rows)
+        return upsert(self._head, self._schema, self._batches(), self._removed_keys, self._folder, self._progress)
+
+    def summary(self, refs: Merged[DatasetVersion]) -> Merged[DatasetVersion]:
+        """Return the result with the numbers of added, removed and changed items, and the conflicts."""
+        exists = self._head.index.rows_for_keys(pa.array(self._adopted_keys, pa.string())) >= 0
+        added = int((~exists).sum())
+        changed = int(exists.sum()) + len(self._renamed_rows)
         for batch in self._spill.read():
-            known = int((self._head.index.match(batch.column(KEY)) >= 0).sum())
-            added, changed = added + len(batch) - known, changed + known
-        removed, conflicts = len(self._removed), tuple(self._merger.conflicts)
-        return replace(facts, added=added, removed=removed, changed=changed, conflicts=conflicts)
+            existing = int((self._head.index.rows_for_keys(batch.column(KEY)) >= 0).sum())
+            added += len(batch) - existing
+            changed += existing
+        return replace(
+            refs,
+            added=added,
+            removed=len(self._removed_keys),
+            changed=changed,
+            conflicts=tuple(self._merger.conflicts),
+        )
 
     def _with_merged_classes(self, schema: Schema) -> Schema:
         columns = []
         for column in schema.columns:
-            old, ours, theirs = (self._classes(side, column.name) for side in self._sides)
-            names = self._names.get(column.name, {})
+            base, ours, theirs = (self._classes_of(side, column.name) for side in self._sides)
+            names = self._final_names.get(column.name, {})
             classes = tuple(
-                self._merger.class_info(column.name, old.get(name), ours[name], theirs[name])
+                self._merger.class_info(column.name, base.get(name), ours[name], theirs[name])
                 if name in ours and name in theirs
                 else ours.get(name) or theirs[name]
                 for name in dict.fromkeys(names.get(name, name) for name in column.class_names)
@@ -108,23 +141,25 @@ class Merging:
             columns.append(replace(column, classes=classes))
         return Schema(tuple(columns))
 
-    def _now(self, column: str) -> dict[str, str]:
-        """What classes that both sides began with are called in the end, where one side calls them otherwise."""
+    def _final_class_names(self, column: str) -> dict[str, str]:
+        """Return the new name of each class of the base that one side renamed, or both renamed alike."""
         if not all(column in side.schema for side in self._sides):
             return {}
-        found = {}
+        new_names = {}
         for name in self._base.schema[column].class_names:
-            ours, theirs = (side.schema[column].class_now(name) for side in (self._head, self._theirs))
-            now = theirs if ours == name else ours
-            if now is not None and now != name and theirs in (name, now):
-                found[name] = now
-        return found
+            ours = self._head.schema[column].resolve_class(name)
+            theirs = self._theirs.schema[column].resolve_class(name)
+            new_name = theirs if ours == name else ours
+            if new_name is not None and new_name != name and theirs in (name, new_name):
+                new_names[name] = new_name
+        return new_names
 
-    def _classes(self, side: Snapshot, column: str) -> dict[str, ClassInfo]:
-        """The classes of a side by the names that they have in the end; of two, that which is called so already."""
+    def _classes_of(self, side: Snapshot, column: str) -> dict[str, ClassInfo]:
+        """Return the classes of a side by their final names."""
         if column not in side.schema:
             return {}
-        names = self._names.get(column, {})
+        names = self._final_names.get(column, {})
+        # Renamed classes first: if one is merged into an existing class, the definition of the latter is used.
         classes = sorted(side.schema[column].classes, key=lambda info: info.name not in names)
         renamed = (
             replace(
@@ -134,69 +169,73 @@ class Merging:
         )
         return {info.name: info for info in renamed}
 
-    def _called_otherwise(self, but: list[str]) -> Rows:
-        """The rows of ours with a class which is called otherwise in the end, but for those with some keys."""
-        found = [rows_with(self._head, self._head.schema[name], names) for name, names in self._names.items()]
-        if not found:
+    def _rows_with_renamed_classes(self, excluded_keys: list[str]) -> Rows:
+        """Return the rows of the head that have a renamed class, except those with some keys."""
+        rows = [
+            rows_with_classes(self._head, self._head.schema[name], names) for name, names in self._final_names.items()
+        ]
+        if not rows:
             return np.empty(0, np.int64)
-        return np.setdiff1d(np.concatenate(found), self._head.index.match(pa.array(but, pa.string())))
+        excluded_rows = self._head.index.rows_for_keys(pa.array(excluded_keys, pa.string()))
+        return np.setdiff1d(np.concatenate(rows), excluded_rows)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        """Rows to be put in place of those with the same keys: first what only they changed, as it is stored."""
-        rows = self._theirs.index.match(pa.array(self._taken, pa.string()))
-        for table in self._theirs.batches([KEY, *self._theirs.schema.names], rows, _BATCH):
-            yield from renamed(table, self._theirs.schema, self._names).combine_chunks().to_batches()
-        for table in self._head.batches([KEY, *self._names], self._elsewhere, _BATCH):
-            yield from renamed(table, self._head.schema, self._names).combine_chunks().to_batches()
+        """Yield the rows to upsert: those that only they changed, those with a renamed class, and merged items."""
+        rows = self._theirs.index.rows_for_keys(pa.array(self._adopted_keys, pa.string()))
+        for table in self._theirs.batches([KEY, *self._theirs.schema.names], rows, _BATCH_SIZE):
+            yield from rename_classes(table, self._theirs.schema, self._final_names).combine_chunks().to_batches()
+        for table in self._head.batches([KEY, *self._final_names], self._renamed_rows, _BATCH_SIZE):
+            yield from rename_classes(table, self._head.schema, self._final_names).combine_chunks().to_batches()
         yield from self._spill.read()
 
     def _merge_items(self, keys: list[str]) -> Iterator[pa.RecordBatch]:
-        """Items that both sides touched, merged; those that go in the end are only noted."""
-        for start in range(0, len(keys), _BATCH):
-            part = keys[start : start + _BATCH]
-            rows = [_rows(side, part) for side in self._sides]
-            base, ours, theirs = map(self._items, self._sides, rows)
-            as_stored = _decoded(self._head, rows[1]) if self._names else ours
-            made = []
-            for key in part:
-                before = ours.get(key)
-                after = self._merger.item(
+        """Merge items that both sides changed. Yields the rows that differ from the head, and adds removed keys."""
+        for start in range(0, len(keys), _BATCH_SIZE):
+            batch_keys = keys[start : start + _BATCH_SIZE]
+            rows = [_take_by_key(side, batch_keys) for side in self._sides]
+            base, ours, theirs = map(self._decode_items, self._sides, rows)
+            # With the class names as stored, to see whether a rename alone changes an item.
+            stored = _decode_by_key(self._head, rows[1]) if self._final_names else ours
+            changed_items = []
+            for key in batch_keys:
+                our_values = ours.get(key)
+                merged = self._merger.item(
                     key,
                     base.get(key),
-                    self._completed(before, base.get(key), self._head.schema),
-                    self._completed(theirs.get(key), base.get(key), self._theirs.schema),
+                    self._fill_missing_columns(our_values, base.get(key), self._head.schema),
+                    self._fill_missing_columns(theirs.get(key), base.get(key), self._theirs.schema),
                 )
-                if after is None and before is not None:
-                    self._removed.append(key)
-                elif after is not None and after != as_stored.get(key):
-                    made.append(Item(key, {name: after.get(name) for name in self._schema.names}))
-            if made:
-                yield encode_items(made, self._schema)
-            self._progress.advance(len(part))
+                if merged is None and our_values is not None:
+                    self._removed_keys.append(key)
+                elif merged is not None and merged != stored.get(key):
+                    changed_items.append(Item(key, {name: merged.get(name) for name in self._schema.names}))
+            if changed_items:
+                yield encode_items(changed_items, self._schema)
+            self._progress.advance(len(batch_keys))
 
-    def _items(self, side: Snapshot, rows: pa.Table) -> dict[str, Values]:
-        """Items of a side, with the classes as they are called in the end."""
-        return _decoded(side, renamed(rows, side.schema, self._names))
+    def _decode_items(self, side: Snapshot, rows: pa.Table) -> dict[str, Values]:
+        """Decode items of a side, with the final class names."""
+        return _decode_by_key(side, rename_classes(rows, side.schema, self._final_names))
 
-    def _completed(self, values: Values | None, base: Values | None, schema: Schema) -> Values | None:
-        """A side's values with those of the base in the columns that the side does not have."""
+    def _fill_missing_columns(self, values: Values | None, base: Values | None, schema: Schema) -> Values | None:
+        """Add the values of the base for columns that a side does not have."""
         if values is None or base is None:
             return values
         return {**{name: value for name, value in base.items() if name not in schema}, **values}
 
 
 def _changed_keys(comparison: Comparison) -> list[str]:
-    """The items that differ in a column that the side after has."""
-    found = comparison.changed
-    masks = [mask for name, mask in found.columns.items() if name in comparison.after.schema]
-    apart = np.any([np.zeros(len(found.keys), bool), *masks], axis=0)
-    return [key for key, differs in zip(found.keys, apart.tolist(), strict=True) if differs]
+    """Return the items that differ in a column that the snapshot after has."""
+    rows = comparison.changed
+    masks = [mask for name, mask in rows.columns.items() if name in comparison.after.schema]
+    is_changed = np.any([np.zeros(len(rows.keys), bool), *masks], axis=0)
+    return [key for key, changed in zip(rows.keys, is_changed.tolist(), strict=True) if changed]
 
 
-def _rows(snapshot: Snapshot, keys: list[str]) -> pa.Table:
-    found = snapshot.index.match(pa.array(keys, pa.string()))
-    return snapshot.take(found[found >= 0], [KEY, *snapshot.schema.names])
+def _take_by_key(snapshot: Snapshot, keys: list[str]) -> pa.Table:
+    rows = snapshot.index.rows_for_keys(pa.array(keys, pa.string()))
+    return snapshot.take(rows[rows >= 0], [KEY, *snapshot.schema.names])
 
 
-def _decoded(snapshot: Snapshot, rows: pa.Table) -> dict[str, Values]:
+def _decode_by_key(snapshot: Snapshot, rows: pa.Table) -> dict[str, Values]:
     return {item.key: item.values for item in decode_batch(rows, snapshot.schema.columns)}

@@ -1,4 +1,4 @@
-"""A version of a dataset: items to read, and what is known about it."""
+"""Versions of datasets: immutable, readable snapshots with their commit metadata."""
 
 from __future__ import annotations
 
@@ -18,25 +18,32 @@ from saccade.core.reader import Item
 from saccade.core.schema import KEY, Kind, MediaRef, Schema
 from saccade.store.arrow.codec import SCHEMA_METADATA, decode_batch
 from saccade.store.arrow.columns import to_list
-from saccade.store.blobs.blob_store import ObjectStore
+from saccade.store.blobs.blob_store import BlobStore
 from saccade.store.blobs.media_resolver import open_media, read_media
-from saccade.store.catalog.names import exact
+from saccade.store.catalog.names import format_ref
 from saccade.store.datasets.stats import statistics
-from saccade.store.query.executor import rows_where, run_sql
+from saccade.store.query.executor import execute_sql, select_rows
 from saccade.store.query.histogram import histogram
-from saccade.store.table.row_index import HINTED, Rows
+from saccade.store.table.row_index import MAX_SUGGESTION_KEYS, Rows
 from saccade.store.table.snapshot import Snapshot
 
-_FIRST_BATCH, _BATCH = 64, 2048
+_FIRST_BATCH_SIZE = 64
+_BATCH_SIZE = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class VersionInfo:
-    """What the catalog says of a version.
+    """Commit metadata of a version.
 
     Attributes:
-        parent: the number of the version that it was made from.
-        merged: that of the version of another branch that was merged into its parent.
+        number: version number, counted over all branches of the dataset.
+        branch: the branch that it was committed to.
+        parent: number of the version that it follows; None for the first.
+        items: number of items.
+        added, removed, changed: numbers of items, compared with the parent.
+        run_id: the run that committed it.
+        inputs: exact references of the versions that it was made from.
+        merged: number of the version that was merged into the parent.
     """
 
     number: int
@@ -57,10 +64,10 @@ class VersionInfo:
 class DatasetVersion:
     """An immutable version of a dataset; a :class:`~saccade.core.reader.Reader`.
 
-    Pickles as a reference to itself, for processes that are spawned. (Lance does not survive a fork.)
+    It is pickled as a reference, for spawned processes. (Lance does not support fork.)
     """
 
-    def __init__(self, name: str, info: VersionInfo, snapshot: Snapshot, objects: ObjectStore) -> None:
+    def __init__(self, name: str, info: VersionInfo, snapshot: Snapshot, objects: BlobStore) -> None:
         self.name = name
         self.info = info
         self.objects = objects
@@ -72,8 +79,8 @@ class DatasetVersion:
 
     @property
     def ref(self) -> str:
-        """The exact reference, as ``cells@7``."""
-        return exact(self.name, self.number)
+        """The exact reference, such as ``cells@7``."""
+        return format_ref(self.name, self.number)
 
     @property
     def schema(self) -> Schema:
@@ -87,115 +94,150 @@ class DatasetVersion:
         return f"<{self.ref}, {len(self)} items, {columns}>"
 
     def keys(self) -> list[str]:
-        """All keys in order."""
+        """Return all keys in order."""
         index = self.snapshot.index
         return to_list(index.keys.take(pa.array(index.order)))
 
     def items(self, columns: Sequence[str] | None = None, keys: Iterable[str] | None = None) -> Iterator[Item]:
+        """Iterate over items in order.
+
+        Args:
+            columns: names of the columns to read; None for all.
+            keys: keys of the items to read; None for all.
+
+        Raises:
+            NotFoundError: if a column or key does not exist.
+        """
         schema = self.schema if columns is None else self.schema.select(columns)
-        rows = self.snapshot.index.order if keys is None else self.snapshot.index.rows_of(keys)
-        # The first batch is small, for callers that look at no more than a few items.
-        for part, size in ((rows[:_FIRST_BATCH], _FIRST_BATCH), (rows[_FIRST_BATCH:], _BATCH)):
-            for batch in self.snapshot.batches([KEY, *schema.names], part, size):
+        rows = self.snapshot.index.order if keys is None else self.snapshot.index.require_rows(keys)
+        # The first batch is small, for callers that read only a few items.
+        batches = ((rows[:_FIRST_BATCH_SIZE], _FIRST_BATCH_SIZE), (rows[_FIRST_BATCH_SIZE:], _BATCH_SIZE))
+        for batch_rows, batch_size in batches:
+            for batch in self.snapshot.batches([KEY, *schema.names], batch_rows, batch_size):
                 yield from decode_batch(batch, schema.columns)
 
-    def rows(self, places: npt.NDArray[np.int64]) -> list[Item]:
-        """The items at these places of the order."""
+    def items_at(self, positions: npt.NDArray[np.int64]) -> list[Item]:
+        """Return the items at these positions of the order."""
         index = self.snapshot.index
-        found = index.take(index.order[places], [KEY, *self.schema.names])
-        return [item for batch in found.to_batches() for item in decode_batch(batch, self.schema.columns)]
+        table = index.take(index.order[positions], [KEY, *self.schema.names])
+        return [item for batch in table.to_batches() for item in decode_batch(batch, self.schema.columns)]
 
-    def keys_at(self, places: npt.NDArray[np.int64]) -> list[str]:
-        """The keys of the items at these places of the order."""
+    def keys_at(self, positions: npt.NDArray[np.int64]) -> list[str]:
+        """Return the keys of the items at these positions of the order."""
         index = self.snapshot.index
-        return to_list(index.keys_of(index.order[places]))
+        return to_list(index.keys_at(index.order[positions]))
 
-    def places_where(
+    def positions_where(
         self, query: str | None, order: str | None = None, *, descending: bool = False
     ) -> npt.NDArray[np.int64]:
-        """The places in the order of the items for which a query holds; see :meth:`where`."""
-        index, rows = self.snapshot.index, self._rows_where(query, order, descending)
+        """Return the positions, in the order of the items, of those that match a query; see :meth:`where`."""
+        index = self.snapshot.index
+        rows = self._query_rows(query, order, descending)
         if index.is_in_order:
             return rows
-        place = np.empty(len(index), np.int64)
-        place[index.order] = np.arange(len(index))
-        return place[rows]
+        position_of_row = np.empty(len(index), np.int64)
+        position_of_row[index.order] = np.arange(len(index))
+        return position_of_row[rows]
 
-    def rows_of(
+    def select_rows(
         self, keys: Iterable[str] | None, query: str | None, order: str | None = None, *, descending: bool = False
     ) -> Rows:
-        """Where the items of these keys lie for which a query holds, in order; see :meth:`where`."""
+        """Return the row numbers of the items with some keys that match a query, in order; see :meth:`where`.
+
+        Args:
+            keys: keys of the items; None for all.
+            query, order, descending: see :meth:`where`.
+        """
         if query is None and order is None:
-            return self.snapshot.index.order if keys is None else self.snapshot.index.rows_of(keys)
-        rows = self._rows_where(query, order, descending)
-        return rows if keys is None else rows[np.isin(rows, self.snapshot.index.rows_of(keys))]
+            return self.snapshot.index.order if keys is None else self.snapshot.index.require_rows(keys)
+        rows = self._query_rows(query, order, descending)
+        return rows if keys is None else rows[np.isin(rows, self.snapshot.index.require_rows(keys))]
 
     def get(self, key: str) -> Item:
-        """The item of that key; NotFoundError where there is none."""
-        found = decode_batch(self.snapshot.find(key, [KEY, *self.schema.names]), self.schema.columns)
-        if found:
-            return found[0]
-        if len(self) >= HINTED:  # it would take as long as reading all keys
+        """Return the item with a key.
+
+        Raises:
+            NotFoundError: if there is none.
+        """
+        items = decode_batch(self.snapshot.find_by_key(key, [KEY, *self.schema.names]), self.schema.columns)
+        if items:
+            return items[0]
+        if len(self) >= MAX_SUGGESTION_KEYS:
             raise NotFoundError(f"There is no item '{key}'.")
-        return next(self.items(keys=[key]))  # which tells the nearest keys
+        return next(self.items(keys=[key]))  # raises an error that suggests similar keys
 
     def to_arrow(self, columns: Sequence[str] | None = None, batch_size: int = 4096) -> Iterator[pa.RecordBatch]:
-        """Record batches of the key and these columns, in order, with the schema as JSON in their metadata."""
+        """Iterate over Arrow record batches of the key and columns, in order, with the schema as JSON metadata.
+
+        Args:
+            columns: names of the columns; None for all.
+            batch_size: maximum rows of a batch.
+        """
         names = [KEY, *(self.schema.names if columns is None else self.schema.select(columns).names)]
         metadata = {SCHEMA_METADATA: self.snapshot.table.schema.metadata[SCHEMA_METADATA]}
-        for rows in self.snapshot.batches(names, size=batch_size):
+        for rows in self.snapshot.batches(names, batch_size=batch_size):
             yield from rows.select(names).replace_schema_metadata(metadata).combine_chunks().to_batches()
 
     def where(self, query: str | None, order: str | None = None, *, descending: bool = False) -> list[str]:
-        """The keys of the items for which a query holds, in order; QueryError where the query is wrong.
-
-        Such as ``any(objects, class == "ship" and area > 400) and split == "val"``.
+        """Return the keys of the items that match a query, in order.
 
         Args:
-            query: None for all items.
-            order: an expression such as ``len(objects)`` or ``image.width``, by whose values they are to be sorted.
-        """
-        return to_list(self.snapshot.index.keys_of(self._rows_where(query, order, descending)))
+            query: a condition such as ``any(objects, class == "ship" and area > 400) and split == "val"``; None
+                matches all items.
+            order: an expression to sort by, such as ``len(objects)`` or ``image.width``; items without a value come
+                last. Default: the order of the items.
+            descending: sort in descending order.
 
-    def _rows_where(self, query: str | None, order: str | None, descending: bool) -> Rows:
+        Raises:
+            QueryError: if the query or the expression is invalid.
+        """
+        return to_list(self.snapshot.index.keys_at(self._query_rows(query, order, descending)))
+
+    def _query_rows(self, query: str | None, order: str | None, descending: bool) -> Rows:
         condition = None if query is None else parse_query(query, self.schema)
         value = None if order is None else parse_value(order, self.schema, None)
-        return rows_where(self.snapshot, condition, value, descending=descending)
+        return select_rows(self.snapshot, condition, value, descending=descending)
 
     def histogram(
         self, expression: str, *, over: str | None = None, where: str | None = None, bins: int = 20
     ) -> dict[str, Any]:
-        """How often each value of an expression occurs; see :func:`saccade.store.query.histogram.histogram`.
+        """Count the values of an expression; see :func:`saccade.store.query.histogram.histogram`.
 
         Args:
             expression: a number, text or condition, such as ``image.width`` or, with ``over``, ``area``.
-            over: a column of objects, whose objects are counted instead of the items.
-            where: a query for the items to take.
-            bins: for numbers.
+            over: a column of objects, to count its objects instead of items.
+            where: condition on the items to count; None for all.
+            bins: number of bins, for numbers.
+
+        Raises:
+            InvalidValueError: if ``over`` is not a column of objects or ``bins`` is less than 1.
+            QueryError: if an expression is invalid.
         """
         column = None if over is None else self.schema[over]
         if column is not None and column.kind is not Kind.OBJECTS:
             raise InvalidValueError(f"The column '{over}' is of kind {column.kind}.", hint="Name a column of objects.")
         if bins < 1:
-            raise InvalidValueError(f"A histogram needs bins, not {bins}.")
+            raise InvalidValueError(f"A histogram needs at least one bin, not {bins}.")
         condition = None if where is None else parse_query(where, self.schema)
         value = parse_value(expression, self.schema, column)
         return histogram(self.snapshot, value, where=condition, over=column, bins=bins)
 
     def sql(self, query: str) -> pa.Table:
-        """The result of a DuckDB query over the table ``items``; it can reach no file and no network.
+        """Execute a DuckDB query over the table ``items``, without access to files or the network.
 
-        A query that is wrong raises InvalidValueError with DuckDB's words. The order of rows is only what the query
-        asks for.
+        The order of the result is undefined without ORDER BY.
+
+        Raises:
+            InvalidValueError: if the query fails, with DuckDB's message.
         """
-        return run_sql(self.snapshot, query)
+        return execute_sql(self.snapshot, query)
 
     @cached_property
     def _statistics(self) -> dict[str, Any]:
         return statistics(self.snapshot)
 
     def stats(self) -> dict[str, Any]:
-        """Counts; see :func:`saccade.store.datasets.stats.statistics`."""
+        """Return statistics; see :func:`saccade.store.datasets.stats.statistics`."""
         return self._statistics
 
     def read_media(self, ref: MediaRef) -> bytes:
@@ -206,10 +248,10 @@ class DatasetVersion:
 
     def __reduce__(self) -> tuple[Any, ...]:
         store = (self.objects.url, self.objects.scratch_root)
-        return _restored, (self.name, self.info, self.snapshot.reference(), store)
+        return _from_reference, (self.name, self.info, self.snapshot.reference(), store)
 
 
-def _restored(
+def _from_reference(
     name: str, info: VersionInfo, snapshot: tuple[str, str, dict[str, Any]], store: tuple[str, str]
 ) -> DatasetVersion:
-    return DatasetVersion(name, info, Snapshot.from_reference(*snapshot), ObjectStore.at(*store))
+    return DatasetVersion(name, info, Snapshot.from_reference(*snapshot), BlobStore.reopen(*store))

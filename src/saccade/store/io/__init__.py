@@ -1,1 +1,1 @@
-"""Files and processes: atomic writes, fsspec URLs, process identity."""
+"""Files and processes: atomic writes, fsspec URLs, lease owner ids and memory limits."""

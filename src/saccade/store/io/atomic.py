@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the scratch folder of a process."""
+"""Atomic and durable file writes, and the scratch folder of a process."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
-from saccade.store.io.process import is_alive, process_identity
+from saccade.store.io.process import is_alive, lease_owner_id
 
-_LOCK = "lock"
-_SYNC_THREADS = 16
-_MANY = 64
+_LOCK_FILE = "lock"
+_FSYNC_THREADS = 16
+_MIN_FILES_FOR_SYNCFS = 64
 
 
-def sync_file(path: Path) -> None:
+def fsync_file(path: Path) -> None:
     """Wait until a file's content is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -32,37 +32,40 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def sync_folder(path: Path) -> None:
-    """Wait until a folder's list of names is on the disk; systems that cannot open a folder need no such call."""
-    if os.name != "nt":
-        sync_file(path)
+def fsync_dir(path: Path) -> None:
+    """Wait until the entries of a folder are on the disk."""
+    if os.name != "nt":  # Windows cannot open a folder, and does not need this
+        fsync_file(path)
 
 
-def sync_files(paths: Iterable[Path]) -> None:
-    """Wait until files and the folders that name them are on the disk."""
-    made = sorted(paths)
-    for path in made:
-        sync_file(path)
-    for folder in sorted({path.parent for path in made}):
-        sync_folder(folder)
+def fsync_files(paths: Iterable[Path]) -> None:
+    """Wait until files and their folder entries are on the disk."""
+    files = sorted(paths)
+    for path in files:
+        fsync_file(path)
+    for folder in sorted({path.parent for path in files}):
+        fsync_dir(folder)
 
 
-def sync_many(paths: Collection[Path], folder: Path) -> None:
-    """Wait until the contents and names of many files, all on the disk of ``folder``, are on it.
+def fsync_many(paths: Collection[Path], folder: Path) -> None:
+    """Wait until many files and their folder entries are on the disk.
 
-    Linux writes a whole file system to its disk in one go, which for ten thousand files takes a tenth of the time.
+    Args:
+        paths: the files, all on the same file system as ``folder``.
+        folder: any folder of that file system.
     """
-    if len(paths) >= _MANY and _sync_disk(folder):
+    # Linux can flush a whole file system in one call; for ten thousand files that takes a tenth of the time.
+    if len(paths) >= _MIN_FILES_FOR_SYNCFS and _syncfs(folder):
         return
-    with ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="saccade-sync") as pool:
-        list(pool.map(sync_file, paths))
+    with ThreadPoolExecutor(_FSYNC_THREADS, thread_name_prefix="saccade-sync") as pool:
+        list(pool.map(fsync_file, paths))
     for parent in {path.parent for path in paths}:
-        sync_folder(parent)
+        fsync_dir(parent)
 
 
-def _sync_disk(folder: Path) -> bool:
-    """Write the file system of a folder to its disk; False where that cannot be done, or errors would go unseen."""
-    if not _reports_errors():
+def _syncfs(folder: Path) -> bool:
+    """Flush the file system of a folder; returns False if the system cannot, or would not report errors."""
+    if not _syncfs_reports_errors():
         return False
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -75,16 +78,20 @@ def _sync_disk(folder: Path) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _reports_errors() -> bool:
-    """Whether this system has ``syncfs``, and one that says when writing failed (Linux from 5.8 on)."""
+def _syncfs_reports_errors() -> bool:
+    """Return whether ``syncfs`` exists and reports failed writes (Linux 5.8 and later)."""
     if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "syncfs"):
         return False
     version = re.match(r"(\d+)\.(\d+)", platform.release())
     return version is not None and (int(version[1]), int(version[2])) >= (5, 8)
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file that is not there yet, in as few calls of the system as can be; FileExistsError where it is."""
+def create_file(path: Path, data: bytes) -> None:
+    """Write a new file with as few system calls as possible.
+
+    Raises:
+        FileExistsError: the file exists.
+    """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         rest = memoryview(data)
@@ -94,42 +101,42 @@ def write_new(path: Path, data: bytes) -> None:
         os.close(descriptor)
 
 
-def put_in_place(temporary: Path, path: Path) -> None:
-    """Give a finished temporary file its name, durably and in one step."""
-    sync_file(temporary)
+def atomic_replace(temporary: Path, path: Path) -> None:
+    """Rename a finished temporary file to ``path``, durably and in one step."""
+    fsync_file(temporary)  # before the rename, or a crash could leave the name with an empty file
     temporary.replace(path)
-    sync_folder(path.parent)
+    fsync_dir(path.parent)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and then rename it: readers see the old content or the new."""
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write a file durably; readers see the old content or the new, never a part."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        temporary.write_bytes(data)
-        put_in_place(temporary, path)
+        temporary.write_bytes(data)  # in the same folder, because a rename works only within a file system
+        atomic_replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _flock(descriptor: int, *, alone: bool) -> bool:
+def _flock(descriptor: int, *, exclusive: bool) -> bool:
     if os.name == "nt":
-        return True  # there is none that can be shared: the folders of writers have to do
+        return True  # Windows has no shared locks: there the folders of the writers have to be enough
     import fcntl
 
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
     except BlockingIOError:
         return False
-    except OSError as error:  # a file system without locks
+    except OSError as error:  # file systems without locks
         return error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
     return True
 
 
-class Scratch:
-    """Temporary files of this process, under ``tmp/<process>/``.
+class ScratchDir:
+    """Temporary files of this process, in ``tmp/<lease owner id>/``, and the workspace lock.
 
-    Something in that folder says that the process is in the middle of a write; a folder whose process is dead is
-    rubbish. Doctor and the garbage collection rely on both.
+    A file in that folder means that the process is in the middle of a write; the folder of a dead process is garbage.
+    Doctor and the garbage collection rely on both.
     """
 
     def __init__(self, root: Path) -> None:
@@ -137,12 +144,12 @@ class Scratch:
 
     @property
     def folder(self) -> Path:
-        """This process's folder; differs after a fork."""
-        return self.root / process_identity()
+        """The folder of this process; it differs after a fork."""
+        return self.root / lease_owner_id()
 
     @contextmanager
     def path(self) -> Iterator[Path]:
-        """A fresh path for one temporary file, which is removed at the end where it is still there."""
+        """Yield a new path for one temporary file, which is deleted at the end if it still exists."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / uuid.uuid4().hex
         try:
@@ -151,14 +158,14 @@ class Scratch:
             path.unlink(missing_ok=True)
 
     @contextmanager
-    def working(self) -> Iterator[Path]:
-        """A fresh folder that lasts as long as one write; meanwhile nothing is cleared away."""
-        with self._lock(alone=False), self.subfolder() as path:
+    def shared(self) -> Iterator[Path]:
+        """Hold the shared lock of a writer, during which nothing is garbage-collected; yields a temporary folder."""
+        with self._lock(exclusive=False), self.subfolder() as path:
             yield path
 
     @contextmanager
     def subfolder(self) -> Iterator[Path]:
-        """A fresh folder, which is removed at the end."""
+        """Yield a new temporary folder, which is deleted at the end."""
         path = self.folder / uuid.uuid4().hex
         path.mkdir(parents=True)
         try:
@@ -167,30 +174,33 @@ class Scratch:
             shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
-    def alone(self) -> Iterator[bool]:
-        """Whether nobody is writing; if so, nobody begins to before the end. For clearing away what is not needed."""
-        with self._lock(alone=True) as held:
-            # A writer without a lock, on a system that has none, is seen by its folder.
-            yield held and not self.is_busy()
+    def exclusive(self) -> Iterator[bool]:
+        """Try to take the exclusive lock of garbage collection without waiting; new writers wait until the end.
+
+        Yields whether there are no other writers.
+        """
+        with self._lock(exclusive=True) as acquired:
+            # On a system without locks a writer is recognised by its folder.
+            yield acquired and not self.is_locked()
 
     @contextmanager
-    def _lock(self, *, alone: bool) -> Iterator[bool]:
-        """The lock of the workspace, which many may share or one have alone; a process that dies lets go of it.
+    def _lock(self, *, exclusive: bool) -> Iterator[bool]:
+        """Lock the workspace; the lock of a process that dies is released.
 
-        Yields whether it is held: whoever wants it alone does not wait, and a system may have no locks.
+        Yields whether the lock was acquired. Only the shared lock waits. Systems without locks count as acquired.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.root.with_name(_LOCK), os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(self.root.with_name(_LOCK_FILE), os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            yield _flock(descriptor, alone=alone)
+            yield _flock(descriptor, exclusive=exclusive)
         finally:
             os.close(descriptor)
 
-    def is_busy(self) -> bool:
-        """Whether some process, this one or another, is in the middle of a write."""
+    def is_locked(self) -> bool:
+        """Return whether any live process, including this one, is in the middle of a write."""
         folders = [folder for folder in self.root.glob("*~*~*") if is_alive(folder.name) is not False]
         return any(any(folder.iterdir()) for folder in folders if folder.exists())
 
     def close(self) -> None:
-        with suppress(OSError):  # not made, or still used by another thread
+        with suppress(OSError):  # the folder was never created, or another thread still uses it
             self.folder.rmdir()

@@ -1,4 +1,4 @@
-"""Processes of this machine: which one did something, whether it is still alive, and what memory it may take."""
+"""Processes: lease owner ids, liveness checks, CPU count and memory limits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 
 
-def _started(pid: int) -> str:
-    """When a process started, in ticks since boot; "" where the system does not tell.
+def _start_time(pid: int) -> str:
+    """Return when a process started, in ticks since boot, or "" if the system does not say.
 
-    A process id is used again after its process has ended; id and start together are unique.
+    The system reuses process ids; id and start time together are unique.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -23,22 +23,22 @@ def _started(pid: int) -> str:
 
 
 def host_name() -> str:
-    """This machine's name, in characters that a file name can hold."""
+    """Return the name of this machine, with only characters that a file name may contain."""
     return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "localhost"
 
 
-def process_identity() -> str:
-    """A name for this process that no other has: host, process id and start."""
-    return _identity(os.getpid())
+def lease_owner_id() -> str:
+    """Return the unique id of this process, ``host~pid~start``, with which it owns leases and scratch folders."""
+    return _lease_owner_id(os.getpid())
 
 
 @lru_cache(maxsize=1)
-def _identity(pid: int) -> str:
-    return f"{host_name()}~{pid}~{_started(pid)}"
+def _lease_owner_id(pid: int) -> str:
+    return f"{host_name()}~{pid}~{_start_time(pid)}"
 
 
 def _exists(pid: int) -> bool:
-    if os.name == "nt":  # os.kill(pid, 0) would end the process there
+    if os.name == "nt":  # os.kill(pid, 0) would terminate the process on Windows
         return True
     with contextlib.suppress(PermissionError):
         try:
@@ -48,49 +48,55 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def is_alive(identity: str) -> bool | None:
-    """Whether the process of that identity still runs; None for one on another machine."""
-    host, pid, started = identity.split("~")
+def is_alive(owner_id: str) -> bool | None:
+    """Return whether the process with a lease owner id still runs; None if it is on another machine."""
+    host, pid, start_time = owner_id.split("~")
     if host != host_name():
         return None
-    return _exists(int(pid)) and _started(int(pid)) == started
+    return _exists(int(pid)) and _start_time(int(pid)) == start_time
 
 
-def process_id(identity: str) -> int:
-    """The number that the process of that identity has, or had, on its machine."""
-    return int(identity.split("~")[1])
+def pid_of(owner_id: str) -> int:
+    """Return the process id in a lease owner id."""
+    return int(owner_id.split("~")[1])
 
 
-def cores() -> int:
-    """How many cores this process may use."""
+def available_cores() -> int:
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def wait_for_end(pipe: int) -> None:
-    """Wait until whoever holds the other end of a pipe closes it or dies; nothing of Python's is locked meanwhile."""
+def wait_for_eof(pipe: int) -> None:
+    """Block until the other end of a pipe is closed or its process dies; holds no Python lock while it waits."""
     while os.read(pipe, 1 << 12):
         pass
 
 
-def limit_memory(memory: int | None) -> None:
-    """Let this process take so many bytes more than it has, where the system can see to that."""
-    if memory is None or os.name == "nt":
+def limit_memory(headroom: int | None) -> None:
+    """Limit the data segment of this process to its current size plus ``headroom`` bytes.
+
+    Does nothing if ``headroom`` is None, and on Windows, which has no such limit.
+    """
+    if headroom is None or os.name == "nt":
         return
     import resource
 
     statm = Path("/proc/self/statm")
     pages = int(statm.read_text().split()[5]) if statm.exists() else 0
-    most = pages * resource.getpagesize() + memory
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    limit = pages * resource.getpagesize() + headroom
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def is_full(process: int, near: int) -> bool:
-    """Whether a process has all but so many bytes of what :func:`limit_memory` lets it take; False where none says."""
-    place = Path(f"/proc/{process}")
+def is_memory_exhausted(pid: int, margin: int) -> bool:
+    """Return whether a process is within ``margin`` bytes of the limit that :func:`limit_memory` set.
+
+    False if it has no limit, or if the system does not say.
+    """
+    folder = Path(f"/proc/{pid}")
     try:
-        has = int((place / "statm").read_text("ascii").split()[5]) * os.sysconf("SC_PAGE_SIZE")
-        limits = (place / "limits").read_text("ascii").splitlines()
+        used = int((folder / "statm").read_text("ascii").split()[5]) * os.sysconf("SC_PAGE_SIZE")
+        limits = (folder / "limits").read_text("ascii").splitlines()
     except (OSError, ValueError, IndexError):
         return False
     words = next((line.split() for line in limits if line.startswith("Max data size")), [])
-    return len(words) > 3 and words[3].isdecimal() and has > int(words[3]) - near
+    return len(words) > 3 and words[3].isdecimal() and used > int(words[3]) - margin

@@ -1,4 +1,4 @@
-"""URLs that fsspec knows, with errors that a person can read."""
+"""fsspec URLs, with readable errors."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ from saccade.core.errors import MissingExtraError, NotFoundError, SaccadeError, 
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 
 
-def filesystem_of(url: str, **options: Any) -> tuple[Any, str]:
-    """The file system of a URL and the path in it.
+def get_filesystem(url: str, **options: Any) -> tuple[Any, str]:
+    """Return the fsspec file system of a URL and the path in it.
 
-    MissingExtraError, WorkspaceError and NotFoundError say what is missing for URLs of that kind. ``options`` are those
-    of fsspec.
+    Args:
+        url: a URL or a local path.
+        **options: passed to fsspec.
+
+    Raises:
+        MissingExtraError: the URL needs an extra of Saccade that is not installed.
+        WorkspaceError: the URL needs another package that is not installed.
+        NotFoundError: the URL is not valid.
     """
     import fsspec
 
@@ -29,16 +35,15 @@ def filesystem_of(url: str, **options: Any) -> tuple[Any, str]:
             raise MissingExtraError(f"'{url}'", _EXTRAS[scheme]) from error
         raise WorkspaceError(f"'{url}' needs a package that is not installed: {error}.") from error
     except ValueError as error:
-        hint = "Give a folder, a file or a URL."
-        raise NotFoundError(f"'{url}' cannot be reached: {error}.", hint=hint) from error
+        raise NotFoundError(f"'{url}' cannot be reached: {error}.", hint="Give a folder, a file or a URL.") from error
     return filesystem, root.rstrip("/")
 
 
 @contextmanager
-def reached(url: str) -> Iterator[None]:
-    """WorkspaceError for whatever a package for URLs raises: their errors have no base class of their own.
+def fsspec_errors(url: str) -> Iterator[None]:
+    """Turn the errors of fsspec's back ends into WorkspaceError; they have no common base class.
 
-    That a file is not there, or is there already, is left as it is.
+    FileNotFoundError and FileExistsError pass through.
     """
     try:
         yield
@@ -51,14 +56,14 @@ def reached(url: str) -> Iterator[None]:
 
 
 def local_path(uri: str) -> Path | None:
-    """The file of this machine that a URI or a plain path names, None for any other address."""
+    """Return the local path of a ``file://`` URI or plain path, None for any other URI."""
     if uri.startswith("file://"):
         return Path(unquote(uri.removeprefix("file://")))
     return None if "://" in uri else Path(uri)
 
 
 def open_uri(uri: str) -> BinaryIO:
-    """A file by its URI or plain path, open for reading anywhere in it; OSError where that cannot be."""
+    """Open a URI or plain path for reading; the file is seekable. Raises OSError if it cannot be opened."""
     if path := local_path(uri):
         return path.open("rb")
     import fsspec

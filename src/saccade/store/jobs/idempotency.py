@@ -1,6 +1,6 @@
-"""Requests to which whoever makes them gives a name: made again under the same name, they are not done again.
+"""Idempotency keys: a repeated request with the same key is answered with the stored response.
 
-What was answered is kept for a day, for whoever did not hear it; not where it holds a secret, which is told once.
+Responses are stored for a day, except those that contain a secret.
 """
 
 from __future__ import annotations
@@ -14,83 +14,107 @@ from saccade.core.digest import digest_bytes
 from saccade.core.errors import ConflictError
 from saccade.store.catalog.queries import project_id
 from saccade.store.catalog.session import Catalog
-from saccade.store.catalog.tables import RequestRow, now
-from saccade.store.io.process import is_alive, process_identity
+from saccade.store.catalog.tables import IdempotentRequestRow, now
+from saccade.store.io.process import is_alive, lease_owner_id
 
-KEPT = timedelta(days=1)
+RETENTION = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """What was answered to a request: the status of HTTP, the body, and the tag of what was made, "" for none."""
+class StoredResponse:
+    """A response: HTTP status, body, and ETag of the created version ("" for none)."""
 
     status: int
     body: str
     etag: str
 
 
-class Requests:
-    """The named requests of a project."""
+class IdempotencyStore:
+    """The idempotency keys of a project."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def begin(self, person: str, name: str, asked: str) -> Answered | None:
-        """Note that a request is about to be done; what was answered to it, where it was done before.
+    def begin(self, user_id: str, key: str, fingerprint: str) -> StoredResponse | None:
+        """Record that a request is being handled.
 
         Args:
-            name: what whoever makes it calls it.
-            asked: a digest of all that is asked for.
+            user_id: the user who sent it; keys of different users are independent.
+            key: the idempotency key.
+            fingerprint: digest of the method, path and body.
+
+        Returns:
+            The stored response if the request was completed before, else None.
 
         Raises:
-            ConflictError: it was something else under that name; or it is not known how it went, or not told again.
+            ConflictError: the key was used for a different request; or the request is still being handled, its outcome
+                is unknown, or its response contained a secret.
         """
-        with self._catalog.writing() as session:
-            session.execute(delete(RequestRow).where(RequestRow.created < now() - KEPT))
-            row = session.scalar(_of(person, name))
+        with self._catalog.write_tx() as session:
+            session.execute(delete(IdempotentRequestRow).where(IdempotentRequestRow.created < now() - RETENTION))
+            row = session.scalar(_select(user_id, key))
+            # Recorded before the request is handled: after a crash it is known that the outcome is unknown.
             if row is None:
-                made = {"name": _name(name), "asked": asked, "process": process_identity()}
-                session.add(RequestRow(project_id=project_id(session), person_id=person, **made))
+                session.add(
+                    IdempotentRequestRow(
+                        project_id=project_id(session),
+                        user_id=user_id,
+                        key_hash=_hash_key(key),
+                        fingerprint=fingerprint,
+                        process=lease_owner_id(),
+                    )
+                )
                 return None
-        if row.asked != asked:
+        if row.fingerprint != fingerprint:
             raise ConflictError(
-                "Something else was asked for with this Idempotency-Key.", hint="Use a new one for a new request."
+                "This Idempotency-Key was used for a different request.", hint="Use a new key for a new request."
             )
         if row.status is None:
             if row.process and is_alive(row.process):
-                raise ConflictError("This is being done already.", hint="Ask again in a moment.")
+                raise ConflictError("This request is still being processed.", hint="Try again in a moment.")
             raise ConflictError(
-                "This was begun, and nobody knows whether it was done: the server was interrupted.",
-                hint="Look at what is there; to do it then, use a new Idempotency-Key.",
+                "The server was interrupted during this request; its outcome is unknown.",
+                hint="Check whether it took effect. To send it again, use a new Idempotency-Key.",
             )
         if row.body is None:
-            raise ConflictError("This was done, and its answer held a secret, which is told once.")
-        return Answered(row.status, row.body, row.etag)
+            raise ConflictError("This request was completed. Its response contained a secret and was not stored.")
+        return StoredResponse(row.status, row.body, row.etag)
 
-    def end(self, person: str, name: str, answered: Answered, *, is_secret: bool = False) -> None:
-        """Note what was answered, to be told again; only that it was, where it is a secret."""
-        with self._catalog.writing() as session:
-            if (row := session.scalar(_of(person, name))) is not None:
-                row.status, row.etag = answered.status, answered.etag
-                row.body = None if is_secret else answered.body
+    def complete(self, user_id: str, key: str, response: StoredResponse, *, is_secret: bool = False) -> None:
+        """Store the response of a request.
 
-    def lose(self, person: str, name: str) -> None:
-        """Note that it is not known how it went."""
-        with self._catalog.writing() as session:
-            if (row := session.scalar(_of(person, name))) is not None:
+        Args:
+            user_id: the user who sent it.
+            key: the idempotency key.
+            response: the response.
+            is_secret: do not store the body, only that the request was completed.
+        """
+        with self._catalog.write_tx() as session:
+            if (row := session.scalar(_select(user_id, key))) is not None:
+                row.status = response.status
+                row.etag = response.etag
+                # A key chosen by the client would be all that protects a stored secret.
+                row.body = None if is_secret else response.body
+
+    def mark_unknown(self, user_id: str, key: str) -> None:
+        """Record that the outcome of a request is unknown."""
+        with self._catalog.write_tx() as session:
+            if (row := session.scalar(_select(user_id, key))) is not None:
                 row.process = ""
 
-    def forget(self, person: str, name: str) -> None:
-        """Let a request that was refused be made again under its name."""
-        with self._catalog.writing() as session:
-            if (row := session.scalar(_of(person, name))) is not None:
+    def release(self, user_id: str, key: str) -> None:
+        """Delete the key of a rejected request, so that the request can be sent again."""
+        with self._catalog.write_tx() as session:
+            if (row := session.scalar(_select(user_id, key))) is not None:
                 session.delete(row)
 
 
-def _of(person: str, name: str) -> Select[RequestRow]:
-    return select(RequestRow).where(RequestRow.person_id == person, RequestRow.name == _name(name))
+def _select(user_id: str, key: str) -> Select[IdempotentRequestRow]:
+    return select(IdempotentRequestRow).where(
+        IdempotentRequestRow.user_id == user_id, IdempotentRequestRow.key_hash == _hash_key(key)
+    )
 
 
-def _name(name: str) -> str:
-    """Names are as long as they like, and are nobody else's business."""
-    return digest_bytes(name.encode("utf-8", "surrogatepass"))
+def _hash_key(key: str) -> str:
+    """Hash the key: it may be long, and it is private."""
+    return digest_bytes(key.encode("utf-8", "surrogatepass"))

@@ -1,14 +1,15 @@
-"""Jobs: work that people leave to the server. A job is a row; whoever works on it is named in it.
+"""The queue of background jobs.
 
-A worker claims the oldest job that waits, or one whose worker has died, and says while it works how far it has come.
-The row alone says what is so: nothing is lost with a server or a worker, and nothing is done by two at once.
+A job is a row of the catalog. A worker claims the oldest queued job, or a running one whose worker has died, and sends
+heartbeats with its progress. Because the row is the only state, no job is lost with a server or worker, and no job is
+run by two workers at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import select
@@ -16,32 +17,30 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from saccade.core.errors import ConflictError, NotFoundError
-from saccade.core.webhooks.events import JobEnded, moment, plain_values
+from saccade.core.webhooks.events import JobEnded, short_values, to_iso8601
 from saccade.store.catalog.ids import new_id
-from saccade.store.catalog.queries import plain_json, project_id
+from saccade.store.catalog.leases import is_lease_expired
+from saccade.store.catalog.queries import project_id, to_jsonable
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import JobRow, now
-from saccade.store.io.process import is_alive
-from saccade.store.webhooks.outbox_writer import tell
+from saccade.store.webhooks.outbox_writer import publish_event
 
 State = Literal["queued", "running", "finished", "failed", "cancelled"]
-ENDED: tuple[State, ...] = ("finished", "failed", "cancelled")
-_SILENCE = timedelta(minutes=5)
-"""A worker on another machine that has not been heard of for so long is taken to be dead."""
-ATTEMPTS = 3
-"""How many workers may die of a job before it is given up."""
+FINAL_STATES: tuple[State, ...] = ("finished", "failed", "cancelled")
+MAX_ATTEMPTS = 3
+"""How many workers may die while they run a job before it fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it was when it was looked up.
+    """A snapshot of a job.
 
     Attributes:
-        person: the id of whoever asked for it, None for the machine itself.
-        attempts: how many workers have begun it.
-        is_cancelled: somebody wants it to end.
-        project: the id of the one that it is of.
+        person: id of the user who created it, None for the system.
+        attempts: how many workers have started it.
+        is_cancelled: whether cancellation was requested.
         progress: ``what`` is being done, ``done`` of ``total``, and a ``note``.
+        project: id of its project.
     """
 
     id: str
@@ -66,7 +65,7 @@ JobList = list[Job]
 
 
 class Jobs:
-    """The jobs of a workspace."""
+    """The jobs of a project, and the queue of all projects for workers."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -76,23 +75,29 @@ class Jobs:
         kind: str,
         title: str,
         parameters: Mapping[str, Any],
-        person: str | None = None,
-        request: str | None = None,
+        user_id: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Job:
-        """Leave work to be done.
+        """Add a job to the queue.
 
         Args:
-            request: the caller's name for it: asked for again under the same, it is the same job. ConflictError where
-                what is asked for is another thing.
+            kind: the type of job.
+            title: its title in lists.
+            parameters: the parameters of its kind.
+            user_id: the user who creates it, None for the system.
+            idempotency_key: with a key that the user has used before, the earlier job is returned.
+
+        Raises:
+            ConflictError: the key was used for a different job.
         """
-        plain = plain_json(parameters)
+        plain = to_jsonable(parameters)
         try:
-            with self._catalog.writing() as session:
+            with self._catalog.write_tx() as session:
                 row = JobRow(
                     id=new_id(),
                     project_id=project_id(session),
-                    person_id=person,
-                    request=_of_project(session, request),
+                    user_id=user_id,
+                    idempotency_key=_scoped_key(session, idempotency_key),
                     kind=kind,
                     title=title[:255],
                     parameters=plain,
@@ -102,169 +107,232 @@ class Jobs:
                 )
                 session.add(row)
                 session.flush()
-                return _job(row)
-        except IntegrityError:
-            earlier = None if request is None else self.asked(kind, parameters, person, request)
+                return _to_job(row)
+        except IntegrityError:  # the pair of user and key must be unique
+            earlier = None if idempotency_key is None else self.find_by_key(kind, parameters, user_id, idempotency_key)
             if earlier is None:
                 raise
             return earlier
 
-    def asked(self, kind: str, parameters: Mapping[str, Any], person: str | None, request: str) -> Job | None:
-        """The job that somebody asked for under that name already; see :meth:`add`."""
-        with self._catalog.reading() as session:
-            wanted = select(JobRow).filter_by(person_id=person, request=_of_project(session, request))
-            earlier = session.scalar(wanted)
-        if earlier is not None and (earlier.kind, earlier.parameters) != (kind, plain_json(parameters)):
-            raise ConflictError(f"Another job was asked for as '{request}'.", hint="Use a new key for a new request.")
-        return None if earlier is None else _job(earlier)
+    def find_by_key(
+        self, kind: str, parameters: Mapping[str, Any], user_id: str | None, idempotency_key: str
+    ) -> Job | None:
+        """Return the job that a user created with an idempotency key, or None if there is none.
 
-    def get(self, job: str) -> Job:
-        """A job; NotFoundError where there is none of that id."""
-        with self._catalog.reading() as session:
-            return _job(_find(session, job))
+        Args:
+            kind: the expected kind of job.
+            parameters: the expected parameters.
+            user_id: the user who created it.
+            idempotency_key: the key.
+
+        Raises:
+            ConflictError: the key was used for a different job.
+        """
+        with self._catalog.read_tx() as session:
+            query = select(JobRow).filter_by(user_id=user_id, idempotency_key=_scoped_key(session, idempotency_key))
+            earlier = session.scalar(query)
+        if earlier is not None and (earlier.kind, earlier.parameters) != (kind, to_jsonable(parameters)):
+            raise ConflictError(
+                f"The key '{idempotency_key}' was used for a different job.", hint="Use a new key for a new request."
+            )
+        return None if earlier is None else _to_job(earlier)
+
+    def get(self, job_id: str) -> Job:
+        """Return a job of the project.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        with self._catalog.read_tx() as session:
+            return _to_job(_find(session, job_id))
 
     def list(self, before: str | None = None, limit: int = 100) -> JobList:
-        """Jobs, the newest first; those older than one of them."""
-        with self._catalog.reading() as session:
-            wanted = select(JobRow).filter_by(project_id=project_id(session))
+        """List the jobs of the project, the newest first; ``before`` is the id of a job to page from."""
+        with self._catalog.read_tx() as session:
+            query = select(JobRow).filter_by(project_id=project_id(session))
             if before is not None:
-                wanted = wanted.where(JobRow.id < before)
-            return list(map(_job, session.scalars(wanted.order_by(JobRow.id.desc()).limit(limit))))
+                query = query.where(JobRow.id < before)
+            return list(map(_to_job, session.scalars(query.order_by(JobRow.id.desc()).limit(limit))))
 
-    def cancel(self, job: str) -> Job:
-        """End a job: at once where it waits, as soon as its worker hears of it where it runs."""
-        with self._catalog.writing() as session:
-            row = _find(session, job)
-            if row.state in ENDED:
-                raise ConflictError(f"The job {job} has ended already: it is {row.state}.")
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a job: a queued one at once, a running one at the next heartbeat of its worker.
+
+        Raises:
+            NotFoundError: there is no such job.
+            ConflictError: the job has ended.
+        """
+        with self._catalog.write_tx() as session:
+            row = _find(session, job_id)
+            if row.state in FINAL_STATES:
+                raise ConflictError(f"The job {job_id} has already ended: it is {row.state}.")
             row.is_cancelled = True
             if row.state == "queued":
                 _end(session, row, "cancelled")
-            return _job(row)
+            return _to_job(row)
 
-    def retry(self, job: str, person: str | None = None) -> Job:
-        """Ask once more for what failed or was cancelled, as a job of its own."""
-        earlier = self.get(job)
-        if earlier.state not in ("failed", "cancelled"):
-            raise ConflictError(f"The job {job} cannot be tried again: it is {earlier.state}.")
-        return self.add(earlier.kind, earlier.title, earlier.parameters, person)
+    def retry(self, job_id: str, user_id: str | None = None) -> Job:
+        """Add a copy of a failed or cancelled job to the queue.
 
-    # What workers do, in all projects
-
-    def claimed(self, job: str) -> Job:
-        """A job of any project."""
-        with self._catalog.whole.reading() as session:
-            return _job(session.get_one(JobRow, job))
-
-    def are_left(self) -> bool:
-        """Whether there is a job of any project that has not ended."""
-        with self._catalog.whole.reading() as session:
-            left = select(JobRow.id).where(JobRow.state.in_(("queued", "running"))).limit(1)
-            return session.scalar(left) is not None
-
-    def claim(self, process: str) -> Job | None:
-        """The oldest job of any project that waits or whose worker has died, now this one's; None where there is none.
-
-        A job of which several workers have died is given up: it may be what they died of.
+        Raises:
+            NotFoundError: there is no such job.
+            ConflictError: the job is in another state.
         """
-        with self._catalog.whole.writing() as session:
-            waiting = select(JobRow).where(JobRow.state.in_(("queued", "running"))).order_by(JobRow.id)
-            for row in session.scalars(waiting):
-                if row.state == "running" and not _is_left(row):
+        earlier = self.get(job_id)
+        if earlier.state not in ("failed", "cancelled"):
+            raise ConflictError(f"The job {job_id} cannot be retried: it is {earlier.state}.")
+        return self.add(earlier.kind, earlier.title, earlier.parameters, user_id)
+
+    # For workers, in all projects
+
+    def get_unscoped(self, job_id: str) -> Job:
+        """Return a job of any project, which must exist."""
+        with self._catalog.unscoped.read_tx() as session:
+            return _to_job(session.get_one(JobRow, job_id))
+
+    def has_pending(self) -> bool:
+        """Return whether any project has a queued or running job."""
+        with self._catalog.unscoped.read_tx() as session:
+            pending = select(JobRow.id).where(JobRow.state.in_(("queued", "running"))).limit(1)
+            return session.scalar(pending) is not None
+
+    def claim(self, owner_id: str) -> Job | None:
+        """Claim the oldest job of any project that is queued or whose worker has died.
+
+        A job fails after :data:`MAX_ATTEMPTS` dead workers: it may be what they died of.
+
+        Args:
+            owner_id: the lease owner id of the worker.
+
+        Returns:
+            The job, or None if there is none to run.
+        """
+        with self._catalog.unscoped.write_tx() as session:
+            pending = select(JobRow).where(JobRow.state.in_(("queued", "running"))).order_by(JobRow.id)
+            for row in session.scalars(pending):
+                # On this machine a dead worker is recognised at once; on others the lease has to expire.
+                if row.state == "running" and not is_lease_expired(row.process, row.heartbeat):
                     continue
                 if row.is_cancelled:
                     _end(session, row, "cancelled")
-                elif row.attempts >= ATTEMPTS:
-                    _give_up(session, row)
+                elif row.attempts >= MAX_ATTEMPTS:
+                    _fail(session, row)
                 else:
-                    row.state, row.process, row.heartbeat, row.started = "running", process, now(), now()
+                    row.state = "running"
+                    row.process = owner_id
+                    row.heartbeat = now()
+                    row.started = now()
                     row.attempts += 1
-                    return _job(row)
+                    return _to_job(row)
         return None
 
-    def tell(self, job: str, process: str, progress: Mapping[str, Any]) -> bool:
-        """Say how far it has come; whether to go on: not where it was cancelled or is another worker's by now."""
-        with self._catalog.whole.writing() as session:
-            row = session.get(JobRow, job)
-            if row is None or row.state != "running" or row.process != process:
+    def heartbeat(self, job_id: str, owner_id: str, progress: Mapping[str, Any]) -> bool:
+        """Extend the lease of a running job and record its progress, unless that is empty.
+
+        Returns:
+            Whether to continue: False if the job was cancelled or is now another worker's.
+        """
+        with self._catalog.unscoped.write_tx() as session:
+            row = _find_claimed(session, job_id, owner_id)
+            if row is None:
                 return False
             row.heartbeat = now()
             if progress:
-                row.progress = plain_json(progress)
+                row.progress = to_jsonable(progress)
             return not row.is_cancelled
 
     def finish(
-        self, job: str, process: str, state: State, result: Mapping[str, Any], error: str = "", hint: str = ""
+        self, job_id: str, owner_id: str, state: State, result: Mapping[str, Any], error: str = "", hint: str = ""
     ) -> bool:
-        """Record how it ended; whether it was still this worker's to end."""
-        with self._catalog.whole.writing() as session:
-            row = session.get(JobRow, job)
-            if row is None or row.state != "running" or row.process != process:
+        """Record the end of a job.
+
+        Args:
+            job_id: the job.
+            owner_id: the lease owner id of the worker.
+            state: its final state.
+            result: the result of its kind.
+            error: why it failed.
+            hint: what to do about it.
+
+        Returns:
+            Whether it was recorded: False if the job is now another worker's.
+        """
+        with self._catalog.unscoped.write_tx() as session:
+            row = _find_claimed(session, job_id, owner_id)
+            if row is None:
                 return False
-            row.result = plain_json(result)
+            row.result = to_jsonable(result)
             _end(session, row, state, error, hint)
         return True
 
-    def release(self, job: str, process: str, *, counts: bool) -> None:
-        """Leave a job that was not ended to the next worker; ``counts``: its process died, and may die of it again."""
-        with self._catalog.whole.writing() as session:
-            row = session.get(JobRow, job)
-            if row is None or row.state != "running" or row.process != process:
+    def requeue(self, job_id: str, owner_id: str, *, count_attempt: bool) -> None:
+        """Return a claimed job to the queue.
+
+        Args:
+            job_id: the job.
+            owner_id: the lease owner id of the worker.
+            count_attempt: whether its process died, and the attempt counts towards :data:`MAX_ATTEMPTS`.
+        """
+        with self._catalog.unscoped.write_tx() as session:
+            row = _find_claimed(session, job_id, owner_id)
+            if row is None:
                 return
             if row.is_cancelled:
                 _end(session, row, "cancelled")
-            elif counts and row.attempts >= ATTEMPTS:
-                _give_up(session, row)
+            elif count_attempt and row.attempts >= MAX_ATTEMPTS:
+                _fail(session, row)
             else:
-                row.state, row.process = "queued", ""
-                row.attempts -= 0 if counts else 1
+                row.state = "queued"
+                row.process = ""
+                row.attempts -= 0 if count_attempt else 1  # claim counts the attempt in advance
 
 
-def _of_project(session: Session, request: str | None) -> str | None:
-    """A caller's name for a request, which in another project is another one."""
-    return None if request is None else f"{project_id(session)}:{request}"
+def _scoped_key(session: Session, idempotency_key: str | None) -> str | None:
+    """Prefix an idempotency key with the project, because the unique constraint covers all projects."""
+    return None if idempotency_key is None else f"{project_id(session)}:{idempotency_key}"
 
 
-def _give_up(session: Session, row: JobRow) -> None:
-    error = f"The process that worked on it has died {ATTEMPTS} times."
-    _end(session, row, "failed", error, "Its log says how far it came; the memory of the machine may be too small.")
+def _fail(session: Session, row: JobRow) -> None:
+    error = f"The worker process died {MAX_ATTEMPTS} times."
+    _end(session, row, "failed", error, "See the log of the job; the machine may have too little memory.")
 
 
 def _end(session: Session, row: JobRow, state: State, error: str = "", hint: str = "") -> None:
-    """The moment at which a job ends, however it does."""
-    row.state, row.finished, row.error, row.hint = state, now(), error, hint
+    row.state = state
+    row.finished = now()
+    row.error = error
+    row.hint = hint
     ended = JobEnded(
         row.id,
         row.kind,
         row.title,
         state,
         row.attempts or 0,
-        plain_values(row.result),
+        short_values(row.result),
         error,
         hint,
-        row.person_id,
-        moment(row.created),
+        row.user_id,
+        to_iso8601(row.created),
     )
-    tell(session, f"job.{state}", ended, row.project_id)
+    publish_event(session, f"job.{state}", ended, row.project_id)
 
 
-def _is_left(row: JobRow) -> bool:
-    alive = is_alive(row.process)
-    return alive is False or (alive is None and now() - row.heartbeat > _SILENCE)
-
-
-def _find(session: Session, job: str) -> JobRow:
-    row = session.get(JobRow, job)
+def _find(session: Session, job_id: str) -> JobRow:
+    row = session.get(JobRow, job_id)
     if row is None or row.project_id != project_id(session):
-        raise NotFoundError(f"There is no job '{job}'.", hint="'saccade jobs list' shows them.")
+        raise NotFoundError(f"There is no job '{job_id}'.", hint="List them: saccade jobs list")
     return row
 
 
-def _job(row: JobRow) -> Job:
-    state: Any = row.state  # a string of the database, written by this module only
+def _find_claimed(session: Session, job_id: str, owner_id: str) -> JobRow | None:
+    row = session.get(JobRow, job_id)
+    return row if row is not None and row.state == "running" and row.process == owner_id else None
+
+
+def _to_job(row: JobRow) -> Job:
+    state: Any = row.state  # only this module writes it
     return Job(
         row.id,
-        row.person_id,
+        row.user_id,
         row.kind,
         row.title,
         row.parameters,

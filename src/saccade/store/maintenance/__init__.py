@@ -1,1 +1,1 @@
-"""Maintenance of a workspace: doctor, garbage collection, orphans, backup and transfer."""
+"""Maintenance of a workspace: doctor, garbage collection, backup and transfer of datasets."""

@@ -1,7 +1,8 @@
-"""A copy of a whole workspace, which is a workspace itself: made while people work, and brought up to date cheaply.
+"""Backups: a copy of a whole workspace, which is a workspace itself.
 
-What data is stored in never changes once the catalog names it, and it is stored before. So the catalog is read first,
-in one transaction, and the files after it; in the copy the catalog comes last.
+A backup can be taken while the workspace is in use, and updated incrementally. Table files and blobs are written before
+the catalog refers to them, and never change afterwards. So the catalog is read first, in one transaction, and the files
+after it; in the backup the catalog is replaced last.
 """
 
 from __future__ import annotations
@@ -19,222 +20,260 @@ from typing import TypeVar
 from sqlalchemy import URL, Connection, Integer, delete, func, insert, select, text
 
 from saccade.core.errors import ConflictError, WorkspaceError
-from saccade.core.progress import Progress, Silent
-from saccade.store.blobs.blob_store import ObjectStore
+from saccade.core.progress import NullProgress, Progress
+from saccade.store.blobs.blob_store import BlobStore
 from saccade.store.catalog.session import Catalog
-from saccade.store.catalog.tables import Base, SessionRow, SignInRow, VersionRow
-from saccade.store.io.atomic import Scratch, put_in_place, sync_many, write_whole
+from saccade.store.catalog.tables import Base, PendingLoginRow, SessionRow, VersionRow
+from saccade.store.io.atomic import ScratchDir, atomic_replace, atomic_write, fsync_many
 from saccade.store.table import key_index
-from saccade.store.workspace import CATALOG, FACTS, Workspace, catalog_url, facts_of, folder_of, read_facts
+from saccade.store.workspace import (
+    CATALOG_FILE,
+    CONFIG_FILE,
+    Workspace,
+    build_config,
+    load_config,
+    parse_catalog_url,
+    resolve_folder,
+)
 
 _FOLDERS = ("objects", "datasets", "runs", "jobs")
-_LASTING = ("objects", "datasets")
-"""Whose files never change: one of the same size is the same."""
-_ROWS, _FILES = 1000, 1000
+_IMMUTABLE_FOLDERS = ("objects", "datasets")
+"""Files in these never change: one of the same size is the same."""
+_EXCLUDED_TABLES = (SessionRow.__tablename__, PendingLoginRow.__tablename__)
+_ROWS_PER_BATCH = 1000
+_FILES_PER_FSYNC = 1000
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
-    """Where the copy lies, how many files and bytes were copied, how many were there already, and how many went."""
+class BackupResult:
+    """The result of a backup or restore.
+
+    Attributes:
+        location: the workspace folder of the copy.
+        files: number of files copied.
+        bytes: their total size.
+        unchanged: number of files that the copy already had.
+        removed: number of files deleted from the copy.
+    """
 
     location: Path
     files: int
     bytes: int
-    there: int
+    unchanged: int
     removed: int
 
 
-def back_up(workspace: Workspace, target: Path | str, progress: Progress | None = None) -> Copied:
-    """Make a copy of a workspace in a folder, or bring one that is there up to date.
+def back_up(workspace: Workspace, target: Path | str, progress: Progress | None = None) -> BackupResult:
+    """Create or update a backup of a workspace.
 
-    Killed on the way, the copy is as it was before, or is not a workspace yet. Nobody is signed in in it.
+    If the process is killed, an existing backup stays as it was, and a new one is not a workspace yet. Sessions and
+    pending logins are not copied.
+
+    Args:
+        workspace: the workspace.
+        target: an empty folder, or the folder of an earlier backup of this workspace.
+        progress: reports the progress.
 
     Raises:
-        ConflictError: another workspace is there; or something was removed from this one meanwhile.
+        ConflictError: the folder contains another workspace; or data was deleted from this one in the meantime.
     """
-    folder = folder_of(target)
-    if (folder / FACTS).exists() and read_facts(folder).get("id") != workspace.id:
-        raise ConflictError(f"In '{folder.parent}' there is another workspace.", hint="Choose an empty folder.")
-    return _copy(workspace, folder, "", "", progress or Silent())
+    folder = resolve_folder(target)
+    if (folder / CONFIG_FILE).exists() and load_config(folder).get("id") != workspace.id:
+        raise ConflictError(f"'{folder.parent}' contains another workspace.", hint="Choose an empty folder.")
+    return _copy_workspace(workspace, folder, "", "", progress or NullProgress())
 
 
 def restore(
     backup: Path | str, target: Path | str, catalog: str = "", objects: str = "", progress: Progress | None = None
-) -> Copied:
-    """Make a workspace of a copy of one.
+) -> BackupResult:
+    """Create a workspace from a backup.
 
     Args:
-        catalog: the URL of an empty database of PostgreSQL; a file where it is left out.
-        objects: the URL of a place for images and other files; a folder of the workspace where it is left out.
+        backup: the folder of the backup.
+        target: the folder for the workspace.
+        catalog: URL of an empty PostgreSQL database; "" for an SQLite file.
+        objects: URL for images and other blobs; "" for a folder of the workspace.
+        progress: reports the progress.
 
     Raises:
-        ConflictError: there is a workspace already.
+        ConflictError: the folder contains a workspace, or the database is not empty.
+        WorkspaceError: the backup is not a workspace, or is damaged.
     """
-    folder = folder_of(target)
-    if (folder / FACTS).exists():
-        raise ConflictError(f"In '{folder.parent}' there is a workspace.", hint="Choose an empty folder.")
+    folder = resolve_folder(target)
+    if (folder / CONFIG_FILE).exists():
+        raise ConflictError(f"'{folder.parent}' already contains a workspace.", hint="Choose an empty folder.")
     with Workspace.open(backup) as source:
-        return _copy(source, folder, catalog, objects, progress or Silent())
+        return _copy_workspace(source, folder, catalog, objects, progress or NullProgress())
 
 
-def _copy(source: Workspace, folder: Path, catalog: str, objects: str, progress: Progress) -> Copied:
-    # A workspace of the same name would clear away what another one needs: a place elsewhere gets a name of its own.
-    facts = facts_of(uuid.uuid4().hex if objects else source.id, catalog, objects)
-    with source.scratch.working():  # what is not needed any more is not cleared meanwhile
+def _copy_workspace(source: Workspace, folder: Path, catalog: str, objects: str, progress: Progress) -> BackupResult:
+    # With blobs at a URL the copy gets an id of its own: the id is the name of its folder there, and the garbage
+    # collections of two workspaces with the same folder would delete each other's blobs.
+    config = build_config(uuid.uuid4().hex if objects else source.id, catalog, objects)
+    with source.scratch.shared():  # no garbage collection until the end
         for name in (*_FOLDERS, "tmp"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        new = folder / f".{CATALOG}.{uuid.uuid4().hex}"
+        new_catalog = folder / f".{CATALOG_FILE}.{uuid.uuid4().hex}"
         try:
-            into = Catalog(catalog_url(catalog) if catalog else URL.create("sqlite", database=str(new)))
+            database = parse_catalog_url(catalog) if catalog else URL.create("sqlite", database=str(new_catalog))
+            destination = Catalog(database)
             try:
-                into.prepare()
-                tables = _copy_rows(source.catalog.whole, into)
+                destination.migrate()
+                table_ids = _copy_rows(source.catalog.unscoped, destination)
             finally:
-                into.close()
-            copied = _copy_files(source.location, folder, progress, but="objects" if objects else "")
-            if objects or not source.objects.is_local:
-                store = ObjectStore(str(facts.get("objects", folder / "objects")), Scratch(folder / "tmp"))
-                copied = _copy_objects(source.objects, store, copied, progress)
-            if gone := tables - {path.stem for path in (folder / "datasets").iterdir()}:
-                raise _removed(f"the table {min(gone)}")
+                destination.close()
+            counts = _copy_files(source.location, folder, progress, excluded="objects" if objects else "")
+            if objects or not source.blobs.is_local:
+                store = BlobStore(str(config.get("objects", folder / "objects")), ScratchDir(folder / "tmp"))
+                counts = _copy_blobs(source.blobs, store, counts, progress)
+            if missing := table_ids - {path.stem for path in (folder / "datasets").iterdir()}:
+                raise _deleted_error(f"the table {min(missing)}")
             if not catalog:
-                for log in folder.glob(f"{CATALOG}-*"):  # SQLite would add it to the new file
+                for log in folder.glob(f"{CATALOG_FILE}-*"):  # SQLite would apply the old log to the new file
                     log.unlink()
-                put_in_place(new, folder / CATALOG)
+                atomic_replace(new_catalog, folder / CATALOG_FILE)
         finally:
-            for left in folder.glob(f"{new.name}*"):
-                left.unlink()
-        write_whole(folder / FACTS, json.dumps(facts).encode())
-    removed = _remove_others(source, folder)
+            for path in folder.glob(f"{new_catalog.name}*"):
+                path.unlink()
+        atomic_write(folder / CONFIG_FILE, json.dumps(config).encode())
+    removed = _delete_extra_files(source, folder)  # last: until the new catalog is there, the old one needs them
     progress.finish()
-    return Copied(folder, *copied, removed)
+    return BackupResult(folder, *counts, removed)
 
 
-def _copy_rows(source: Catalog, into: Catalog) -> set[str]:
-    """Copy every table; the names of the tables of data that its versions need."""
+def _copy_rows(source: Catalog, destination: Catalog) -> set[str]:
+    """Copy every table of the catalog; returns the ids of the Lance tables that its versions need."""
     tables = Base.metadata.sorted_tables
-    with source.reading() as reading, into.writing() as writing:
+    with source.read_tx() as reader, destination.write_tx() as writer:
         for table in reversed(tables):
-            if into.is_sqlite or table.name == "projects":
-                writing.execute(delete(table))
-            elif writing.scalar(select(func.count()).select_from(table)):
-                raise ConflictError("The database is not empty.", hint="A workspace needs one of its own.")
+            if destination.is_sqlite or table.name == "projects":
+                writer.execute(delete(table))
+            elif writer.scalar(select(func.count()).select_from(table)):
+                raise ConflictError("The database is not empty.", hint="Give an empty database for the workspace.")
         for table in tables:
-            if table.name in (SessionRow.__tablename__, SignInRow.__tablename__):
+            if table.name in _EXCLUDED_TABLES:
                 continue
-            rows = reading.connection().execution_options(yield_per=_ROWS).execute(table.select())
-            for some in rows.mappings().partitions(_ROWS):
-                writing.execute(insert(table), [dict(row) for row in some])
-        if not into.is_sqlite:
-            _go_on_counting(writing.connection())
-        return set(reading.scalars(select(VersionRow.table_id).distinct()))
+            rows = reader.connection().execution_options(yield_per=_ROWS_PER_BATCH).execute(table.select())
+            for batch in rows.mappings().partitions(_ROWS_PER_BATCH):
+                writer.execute(insert(table), [dict(row) for row in batch])
+        if not destination.is_sqlite:
+            _advance_sequences(writer.connection())
+        return set(reader.scalars(select(VersionRow.table_id).distinct()))
 
 
-def _go_on_counting(connection: Connection) -> None:
-    """Let PostgreSQL number new rows after those that came with a number."""
+def _advance_sequences(connection: Connection) -> None:
+    """Advance the sequences of PostgreSQL beyond the copied ids."""
     for table in Base.metadata.sorted_tables:
-        (column, *more) = table.primary_key.columns
-        if not more and isinstance(column.type, Integer):
+        column, *other_columns = table.primary_key.columns
+        if not other_columns and isinstance(column.type, Integer):
             highest = connection.scalar(select(func.max(column)))
             if highest is not None:
                 sequence = connection.scalar(select(func.pg_get_serial_sequence(table.name, column.name)))
                 connection.execute(text("SELECT setval(:name, :value)"), {"name": sequence, "value": highest})
 
 
-def _copy_files(source: Path, folder: Path, progress: Progress, but: str) -> tuple[int, int, int]:
-    copied, size, there = 0, 0, 0
-    waiting: list[Path] = []
+def _copy_files(source: Path, folder: Path, progress: Progress, excluded: str) -> tuple[int, int, int]:
+    """Copy new and changed files; returns the number of copied files, their bytes, and the number of unchanged ones."""
+    copied = 0
+    copied_bytes = 0
+    unchanged = 0
+    to_fsync: list[Path] = []
     progress.start("Copying files")
-    for place in _files(source):
-        name = place.relative_to(source)
-        if place.name.startswith(".") or name.parts[0] == but:
-            continue  # a file that somebody is in the middle of writing is needed by nothing that is done
+    for path in _list_files(source):
+        name = path.relative_to(source)
+        if path.name.startswith(".") or name.parts[0] == excluded:
+            continue  # a hidden file is a temporary one, which nothing finished refers to
         target = folder / name
+        is_immutable = name.parts[0] in _IMMUTABLE_FOLDERS
         try:
-            facts = place.stat()
-            if _is_there(target, facts, name.parts[0] in _LASTING):
-                there += 1
+            stat = path.stat()
+            if _is_unchanged(target, stat, is_immutable):
+                unchanged += 1
             else:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 temporary = target.with_name(f".{target.name}.copy")
-                shutil.copyfile(place, temporary)
-                os.utime(temporary, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-                temporary.replace(target)
-                waiting.append(target)
-                copied, size = copied + 1, size + facts.st_size
+                shutil.copyfile(path, temporary)
+                os.utime(temporary, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+                temporary.replace(target)  # a killed copy leaves no incomplete file with a final name
+                to_fsync.append(target)
+                copied += 1
+                copied_bytes += stat.st_size
         except FileNotFoundError:
-            if name.parts[0] in _LASTING:
-                raise _removed(str(name)) from None
-        if len(waiting) == _FILES:
-            sync_many(waiting, folder)
-            waiting.clear()
+            if is_immutable:
+                raise _deleted_error(str(name)) from None
+        if len(to_fsync) == _FILES_PER_FSYNC:
+            fsync_many(to_fsync, folder)
+            to_fsync.clear()
         progress.advance()
-    sync_many(waiting, folder)
-    return copied, size, there
+    fsync_many(to_fsync, folder)
+    return copied, copied_bytes, unchanged
 
 
-def _files(location: Path) -> Iterator[Path]:
+def _list_files(location: Path) -> Iterator[Path]:
     for name in _FOLDERS:
-        for folder, folders, files in os.walk(location / name):
-            folders[:] = [one for one in folders if one != key_index.FOLDER]  # made again where it is missing
+        for folder, subfolders, files in os.walk(location / name):
+            # Key indexes are rebuilt if they are missing.
+            subfolders[:] = [subfolder for subfolder in subfolders if subfolder != key_index.INDEX_FOLDER]
             yield from (Path(folder, file) for file in files)
 
 
-def _is_there(target: Path, facts: os.stat_result, lasts: bool) -> bool:
+def _is_unchanged(target: Path, source_stat: os.stat_result, is_immutable: bool) -> bool:
     try:
-        found = target.stat()
+        target_stat = target.stat()
     except FileNotFoundError:
         return False
-    return found.st_size == facts.st_size and (lasts or found.st_mtime_ns == facts.st_mtime_ns)
+    same_time = is_immutable or target_stat.st_mtime_ns == source_stat.st_mtime_ns
+    return target_stat.st_size == source_stat.st_size and same_time
 
 
-def _copy_objects(
-    source: ObjectStore, into: ObjectStore, copied: tuple[int, int, int], progress: Progress
+def _copy_blobs(
+    source: BlobStore, destination: BlobStore, counts: tuple[int, int, int], progress: Progress
 ) -> tuple[int, int, int]:
-    """Copy objects from one place to another where files alone do not do."""
-    files, size, there = copied
-    progress.start("Copying objects")
-    for some in batched(source.digests(), _FILES):
-        with into.batch() as batch:
-            for digest, length in some:
-                if into.is_held(digest, length):
-                    there += 1
+    """Copy blobs one by one if one of the stores is not a folder; returns ``counts`` with the blobs added."""
+    copied, copied_bytes, unchanged = counts
+    progress.start("Copying blobs")
+    for blobs in batched(source.digests(), _FILES_PER_FSYNC):
+        with destination.batch() as batch:
+            for digest, size in blobs:
+                if destination.contains(digest, size):
+                    unchanged += 1
                 else:
                     with source.open(digest) as stream:
-                        if not batch.put_stream(stream, digest, length):
-                            raise WorkspaceError(f"The object {digest} is damaged.", hint="Run: saccade doctor --deep")
-                    files, size = files + 1, size + length
+                        if not batch.put_stream(stream, digest, size):
+                            raise WorkspaceError(f"The blob {digest} is damaged.", hint="Run: saccade doctor --deep")
+                    copied += 1
+                    copied_bytes += size
                 progress.advance()
             batch.finish()
-    for digest in source.moves():
-        into.relink(digest, source.places(digest, None)[0])
-    return files, size, there
+    for digest in source.relocations():
+        destination.add_relocation(digest, source.candidate_uris(digest, None)[0])
+    return copied, copied_bytes, unchanged
 
 
-def batched(things: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Some at a time."""
-    rest = iter(things)
-    while some := list(islice(rest, size)):
-        yield some
+def batched(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield lists of up to ``size`` values."""
+    iterator = iter(values)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
-def _remove_others(source: Workspace, folder: Path) -> int:
-    """Remove from a copy the files that its workspace has no more: the catalog, by now, needs none of them."""
+def _delete_extra_files(source: Workspace, folder: Path) -> int:
+    """Delete files that the workspace no longer has; the new catalog of the copy needs none of them."""
     removed = 0
-    for place in _files(folder):
-        name = place.relative_to(folder)
-        if name.parts[0] == "objects" and not source.objects.is_local:
+    for path in _list_files(folder):
+        name = path.relative_to(folder)
+        if name.parts[0] == "objects" and not source.blobs.is_local:
             continue
         if not (source.location / name).exists():
-            place.unlink()
+            path.unlink()
             removed += 1
-    for part in _FOLDERS:
-        for inside, _, _ in os.walk(folder / part, topdown=False):
-            if inside != str(folder / part) and not any(Path(inside).iterdir()):
-                Path(inside).rmdir()
+    for top in (folder / name for name in _FOLDERS):
+        for subfolder, _, _ in os.walk(top, topdown=False):
+            if subfolder != str(top) and not any(Path(subfolder).iterdir()):
+                Path(subfolder).rmdir()
     return removed
 
 
-def _removed(what: str) -> ConflictError:
-    return ConflictError(f"While it was copied, {what} was removed.", hint="Run it again.")
+def _deleted_error(what: str) -> ConflictError:
+    return ConflictError(f"During the backup, {what} was deleted.", hint="Run it again.")

@@ -1,4 +1,4 @@
-"""Checks a workspace, and repairs what is safe to repair: nothing that a version needs is ever removed."""
+"""Doctor: checks a workspace and repairs what is safe to repair. It never deletes what a version needs."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from sqlalchemy import select, text
 
 from saccade.core.errors import SaccadeError
 from saccade.core.schema import Schema
-from saccade.store.blobs.blob_store import ObjectStore
+from saccade.store.blobs.blob_store import BlobStore
 from saccade.store.catalog.tables import DEFAULT_PROJECT, DatasetRow, ProjectRow, VersionRow
-from saccade.store.maintenance.orphans import Litter, Rubbish
-from saccade.store.maintenance.reachability import Reference, references
-from saccade.store.maintenance.relocate import Relinked, linked_fault, relink
+from saccade.store.maintenance.orphans import OrphanFiles, OrphanScanner
+from saccade.store.maintenance.reachability import BlobReference, iter_references
+from saccade.store.maintenance.relocate import RelocateResult, check_linked_file, relocate
 from saccade.store.table.snapshot import Snapshot
 from saccade.store.workspace import Workspace
 
-_LITTLE_SPACE = 500_000_000
-_RELINK = "Bring them back, or run: saccade doctor --relink FOLDER"
+_MIN_FREE_BYTES = 500_000_000
+_MAX_LISTED_FILES = 3
+_RELINK_HINT = "Put them back, or run: saccade doctor --relink FOLDER"
+_RESTORE_TABLES_HINT = "Restore the datasets of the workspace from a backup."
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that is not as it should be; ``repaired`` where doctor has put it right."""
+class Issue:
+    """A problem of a workspace; ``repaired`` if doctor has fixed it."""
 
     level: Literal["error", "warning"]
     what: str
@@ -35,135 +37,140 @@ class Problem:
     repaired: bool = False
 
 
-def doctor(workspace: Workspace, *, repair: bool = False, deep: bool = False) -> list[Problem]:
-    """Check the catalog, every version's table, every file that is referred to, and what killed writers left.
+VersionList = list[tuple[str, Snapshot, int]]
+
+
+def doctor(workspace: Workspace, *, repair: bool = False, deep: bool = False) -> list[Issue]:
+    """Check the catalog, the table of every version and every referenced file, and find orphans.
 
     Args:
-        repair: remove temporary files of dead processes, and table data that no version needs.
-        deep: read every file and compare it with its digest.
+        workspace: the workspace.
+        repair: delete orphans, if there are no writers.
+        deep: read every file and compare its digest.
     """
-    litter = Litter(workspace)  # looked for first: whatever is written from here on is not litter
-    snapshots = every_version(workspace)
-    problems = [
+    scanner = OrphanScanner(workspace)  # first: files that are written from here on are no orphans
+    versions = list_all_versions(workspace)
+    issues = [
         *_check_space(workspace),
         *_check_catalog(workspace),
-        *_check_tables(snapshots),
-        *_check_files(workspace, snapshots, deep),
+        *_check_tables(versions),
+        *_check_files(workspace, versions, deep),
     ]
     if repair:
-        return problems + _repaired(workspace)
-    return problems + _told(litter.found(snapshot for _, snapshot, _ in snapshots), repaired=False)
+        return issues + _repair(workspace)
+    return issues + _to_issues(scanner.scan(snapshot for _, snapshot, _ in versions), repaired=False)
 
 
-def relink_files(workspace: Workspace, folder: Path) -> Relinked:
-    """Look below a folder for linked files that are gone or have changed; see :func:`relinking.relink`."""
-    with workspace.objects.keeping():
-        return relink(workspace.objects, references(workspace, _readable(every_version(workspace))), folder)
+def relocate_files(workspace: Workspace, folder: Path) -> RelocateResult:
+    """Search a folder for missing or changed linked files of all versions.
+
+    Raises:
+        NotFoundError: the folder does not exist.
+    """
+    with workspace.blobs.gc_guard():
+        references = iter_references(workspace, _readable_versions(list_all_versions(workspace)))
+        return relocate(workspace.blobs, references, folder)
 
 
-def _repaired(workspace: Workspace) -> list[Problem]:
-    """Clear what killed writers left, while nobody writes; only tell of it where somebody does."""
-    with workspace.scratch.alone() as alone:
-        litter = Litter(workspace, alone=alone)
-        found = list(litter.found(snapshot for _, snapshot, _ in every_version(workspace)))
-        if alone:
-            for rubbish in found:
-                rubbish.clear()
-    return _told(found, repaired=alone)
+def _repair(workspace: Workspace) -> list[Issue]:
+    """Delete orphans if there are no writers, else only report them."""
+    with workspace.scratch.exclusive() as is_exclusive:
+        scanner = OrphanScanner(workspace, exclusive=is_exclusive)
+        orphans = list(scanner.scan(snapshot for _, snapshot, _ in list_all_versions(workspace)))
+        if is_exclusive:
+            for files in orphans:
+                files.delete()
+    return _to_issues(orphans, repaired=is_exclusive)
 
 
-def _told(found: Iterable[Rubbish], *, repaired: bool) -> list[Problem]:
+def _to_issues(orphans: Iterable[OrphanFiles], *, repaired: bool) -> list[Issue]:
     return [
-        Problem("warning", f"{len(rubbish.paths)} {rubbish.what}.", "Run: saccade doctor --repair", repaired)
-        for rubbish in found
+        Issue("warning", f"{len(files.paths)} {files.description}.", "Run: saccade doctor --repair", repaired)
+        for files in orphans
     ]
 
 
-Known = list[tuple[str, Snapshot, int]]
-
-
-def every_version(workspace: Workspace) -> Known:
-    """Every version of every project: its reference, its snapshot, and how many items it should have."""
-    wanted = select(ProjectRow.name, DatasetRow.name, VersionRow).join(
+def list_all_versions(workspace: Workspace) -> VersionList:
+    """List every dataset version of every project: its reference, its snapshot, and its number of items."""
+    query = select(ProjectRow.name, DatasetRow.name, VersionRow).join(
         VersionRow, VersionRow.dataset_id == DatasetRow.id
     )
-    wanted = wanted.join(ProjectRow, ProjectRow.id == DatasetRow.project_id)
+    query = query.join(ProjectRow, ProjectRow.id == DatasetRow.project_id)
     folder = workspace.location / "datasets"
-    with workspace.catalog.whole.reading() as session:
+    with workspace.catalog.unscoped.read_tx() as session:
         return [
             (
                 f"{'' if project == DEFAULT_PROJECT else f'{project}/'}{name}@{row.number}",
                 Snapshot(folder / f"{row.table_id}.lance", row.table_version, Schema.from_json(row.schema)),
                 row.items,
             )
-            for project, name, row in session.execute(wanted.order_by(VersionRow.id))
+            for project, name, row in session.execute(query.order_by(VersionRow.id))
         ]
 
 
-def _check_catalog(workspace: Workspace) -> Iterator[Problem]:
+def _check_catalog(workspace: Workspace) -> Iterator[Issue]:
     if not workspace.catalog.is_sqlite:
         return
-    with workspace.catalog.whole.reading() as session:
-        words = session.scalars(text("PRAGMA integrity_check")).all()
-        orphans = session.execute(text("PRAGMA foreign_key_check")).all()
+    with workspace.catalog.unscoped.read_tx() as session:
+        messages = session.scalars(text("PRAGMA integrity_check")).all()
+        violations = session.execute(text("PRAGMA foreign_key_check")).all()
     hint = "Restore the catalog from a backup."
-    yield from (Problem("error", f"The catalog is damaged: {word}.", hint) for word in words if word != "ok")
-    if orphans:
-        yield Problem("error", f"{len(orphans)} rows of the catalog refer to rows that are not there.", hint)
+    yield from (Issue("error", f"The catalog is damaged: {message}.", hint) for message in messages if message != "ok")
+    if violations:
+        yield Issue("error", f"{len(violations)} rows of the catalog refer to missing rows.", hint)
 
 
-def _check_tables(snapshots: Known) -> Iterator[Problem]:
-    for ref, snapshot, items in snapshots:
+def _check_tables(versions: VersionList) -> Iterator[Issue]:
+    for ref, snapshot, items in versions:
         try:
-            found = snapshot.table.count_rows()
+            count = snapshot.table.count_rows()
             missing = [name for name in snapshot.schema.names if name not in snapshot.table.schema.names]
         except (SaccadeError, OSError) as error:
-            yield Problem("error", f"{ref} cannot be read: {error}", "Restore the workspace's datasets from a backup.")
+            yield Issue("error", f"{ref} cannot be read: {error}", _RESTORE_TABLES_HINT)
             continue
-        if found != items or missing:
-            lacks = f", and lacks the columns {missing}" if missing else ""
-            yield Problem(
-                "error",
-                f"{ref} has {found} items where the catalog says {items}{lacks}.",
-                "Restore the workspace's datasets from a backup.",
+        if count != items or missing:
+            suffix = f"; the columns {missing} are missing" if missing else ""
+            yield Issue(
+                "error", f"{ref} has {count} items, but the catalog says {items}{suffix}.", _RESTORE_TABLES_HINT
             )
 
 
-def _check_space(workspace: Workspace) -> Iterator[Problem]:
+def _check_space(workspace: Workspace) -> Iterator[Issue]:
     free = shutil.disk_usage(workspace.location).free
-    if free < _LITTLE_SPACE:
-        hint = "Make room; 'saccade gc' removes what nothing needs."
-        yield Problem("warning", f"The disk of the workspace has only {free / 1e6:.0f} MB left.", hint)
+    if free < _MIN_FREE_BYTES:
+        hint = "Free up space, for example with 'saccade gc'."
+        yield Issue("warning", f"The disk of the workspace has only {free / 1e6:.0f} MB left.", hint)
 
 
-def _readable(snapshots: Known) -> Iterator[tuple[str, Snapshot]]:
-    for ref, snapshot, _ in snapshots:
-        with suppress(SaccadeError, OSError):  # those that are not are reported with the tables
+def _readable_versions(versions: VersionList) -> Iterator[tuple[str, Snapshot]]:
+    for ref, snapshot, _ in versions:
+        with suppress(SaccadeError, OSError):  # unreadable versions are reported by _check_tables
             if snapshot.table is not None:
                 yield ref, snapshot
 
 
-def _check_files(workspace: Workspace, snapshots: Known, deep: bool) -> Iterator[Problem]:
+def _check_files(workspace: Workspace, versions: VersionList, deep: bool) -> Iterator[Issue]:
     checked: set[bytes] = set()
     linked: dict[str, list[str]] = {}
-    for reference in references(workspace, _readable(snapshots)):
+    for reference in iter_references(workspace, _readable_versions(versions)):
         digest = bytes.fromhex(reference.digest)
         if digest in checked:
-            continue
+            continue  # versions share most of their files
         checked.add(digest)
         if reference.uri is not None:
-            if fault := linked_fault(workspace.objects, reference, deep):
+            if fault := check_linked_file(workspace.blobs, reference, deep):
                 linked.setdefault(fault, []).append(reference.uri)
-        elif fault := _fault(workspace.objects, reference, deep):
-            what = f"An object that {reference.owner} needs is {fault}: {reference.digest}."
-            yield Problem("error", what, "Import its file again, or pull its dataset again.")
+        elif fault := _check_blob(workspace.blobs, reference, deep):
+            what = f"A blob of {reference.owner} is {fault}: {reference.digest}."
+            yield Issue("error", what, "Import its file again, or pull its dataset again.")
     for fault, uris in linked.items():
-        shown = f"{', '.join(sorted(uris)[:3])}{' …' if len(uris) > 3 else ''}"
-        yield Problem("error", f"{len(uris)} files that are referred to are {fault}: {shown}.", _RELINK)
+        examples = ", ".join(sorted(uris)[:_MAX_LISTED_FILES]) + (" …" if len(uris) > _MAX_LISTED_FILES else "")
+        yield Issue("error", f"{len(uris)} linked files are {fault}: {examples}.", _RELINK_HINT)
 
 
-def _fault(objects: ObjectStore, reference: Reference, deep: bool) -> str | None:
-    if not objects.exists(reference.digest):
+def _check_blob(blobs: BlobStore, reference: BlobReference, deep: bool) -> str | None:
+    if not blobs.exists(reference.digest):
         return "missing"
-    whole = reference.size is None or objects.is_held(reference.digest, reference.size)
-    return None if whole and not (deep and not objects.is_sound(reference.digest)) else "damaged"
+    has_size = reference.size is None or blobs.contains(reference.digest, reference.size)
+    is_intact = has_size and (not deep or blobs.verify(reference.digest))
+    return None if is_intact else "damaged"

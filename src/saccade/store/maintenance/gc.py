@@ -1,4 +1,4 @@
-"""Removing what nothing needs."""
+"""Garbage collection: deletes blobs and table files that nothing refers to."""
 
 from __future__ import annotations
 
@@ -7,58 +7,71 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from saccade.core.errors import ConflictError
-from saccade.store.maintenance.doctor import every_version
-from saccade.store.maintenance.gc_roots import kept_by_caches
-from saccade.store.maintenance.orphans import Litter, Rubbish
-from saccade.store.maintenance.reachability import references
-from saccade.store.workspace import PIPELINES, Workspace
+from saccade.store.maintenance.doctor import list_all_versions
+from saccade.store.maintenance.gc_roots import cache_roots
+from saccade.store.maintenance.orphans import OrphanFiles, OrphanScanner
+from saccade.store.maintenance.reachability import iter_references
+from saccade.store.workspace import PIPELINE_CACHE_PREFIX, Workspace
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Garbage:
-    """What was removed, or would be: objects, pieces of tables and other leftovers, and the bytes of all together."""
+class GcResult:
+    """What was deleted, or would be.
+
+    Attributes:
+        objects: number of blobs.
+        leftovers: number of table files, pyramids and other leftovers.
+        bytes: total size of both.
+    """
 
     objects: int
     leftovers: int
     bytes: int
 
 
-def collect_garbage(workspace: Workspace, *, dry_run: bool = False, cache: bool = False) -> Garbage:
-    """Remove the objects and table data that no version of a dataset or model and no evaluation needs.
+def collect_garbage(workspace: Workspace, *, dry_run: bool = False, cache: bool = False) -> GcResult:
+    """Delete the blobs and table files that no dataset version, model version or evaluation needs.
 
-    What the cache of pipelines refers to is spared; with ``cache`` that goes too, and is made again when it is needed.
+    New writers wait until it has finished.
 
-    Nobody may be writing meanwhile, ConflictError where somebody is; who wants to begin waits. Where a version cannot
-    be read, nothing is known to be superfluous, and its WorkspaceError is raised.
+    Args:
+        workspace: the workspace.
+        dry_run: only report what would be deleted.
+        cache: delete the pipeline caches, too, with the blobs that only they refer to; pipelines rebuild them.
+
+    Raises:
+        ConflictError: another process is writing to the workspace.
+        WorkspaceError: a version cannot be read; then it is not known what can be deleted.
     """
-    with workspace.scratch.alone() as alone:
-        if not alone:
-            raise ConflictError("Somebody is writing to the workspace.", hint="Run it again when they are done.")
-        litter = Litter(workspace, alone=True)
-        versions = [(ref, snapshot) for ref, snapshot, _ in every_version(workspace)]
-        needed = {bytes.fromhex(one.digest) for one in references(workspace, versions)}
+    with workspace.scratch.exclusive() as is_exclusive:
+        if not is_exclusive:
+            raise ConflictError(
+                "Another process is writing to the workspace.", hint="Run it again when that has finished."
+            )
+        scanner = OrphanScanner(workspace, exclusive=True)
+        versions = [(ref, snapshot) for ref, snapshot, _ in list_all_versions(workspace)]
+        needed = {bytes.fromhex(reference.digest) for reference in iter_references(workspace, versions)}
         if not cache:
-            needed |= {bytes.fromhex(digest) for digest in kept_by_caches(workspace.pipelines.parent)}
-        objects = [found for found in workspace.objects.digests() if bytes.fromhex(found[0]) not in needed]
-        moves = [digest for digest in workspace.objects.moves() if bytes.fromhex(digest) not in needed]
-        rubbish = list(litter.found(snapshot for _, snapshot in versions))
-        rubbish += _pyramids(workspace, needed)
-        if cache and (caches := tuple(sorted(workspace.pipelines.parent.glob(f"{PIPELINES}*")))):
-            rubbish.append(Rubbish("cache of pipelines", caches))
-        size = sum(size for _, size in objects) + sum(one.size for one in rubbish)
+            needed |= {bytes.fromhex(digest) for digest in cache_roots(workspace.pipeline_cache.parent)}
+        unused = [(digest, size) for digest, size in workspace.blobs.digests() if bytes.fromhex(digest) not in needed]
+        relocations = [digest for digest in workspace.blobs.relocations() if bytes.fromhex(digest) not in needed]
+        orphans = list(scanner.scan(snapshot for _, snapshot in versions))
+        orphans += _unused_pyramids(workspace, needed)
+        if cache and (caches := sorted(workspace.pipeline_cache.parent.glob(f"{PIPELINE_CACHE_PREFIX}*"))):
+            orphans.append(OrphanFiles("pipeline caches", tuple(caches)))
+        total_bytes = sum(size for _, size in unused) + sum(files.size for files in orphans)
         if not dry_run:
-            workspace.objects.remove_all([digest for digest, _ in objects])
-            for digest in moves:
-                workspace.objects.forget_move(digest)
-            for one in rubbish:
-                one.clear()
-    return Garbage(len(objects), sum(len(one.paths) for one in rubbish), size)
+            workspace.blobs.delete_many([digest for digest, _ in unused])
+            for digest in relocations:
+                workspace.blobs.delete_relocation(digest)
+            for files in orphans:
+                files.delete()
+    return GcResult(len(unused), sum(len(files.paths) for files in orphans), total_bytes)
 
 
-def _pyramids(workspace: Workspace, needed: Container[bytes]) -> Iterator[Rubbish]:
-    """The pyramids of images that nothing needs."""
-    for path in sorted(workspace.pyramids.glob("*.tif")):
+def _unused_pyramids(workspace: Workspace, needed: Container[bytes]) -> Iterator[OrphanFiles]:
+    for path in sorted(workspace.pyramid_cache.glob("*.tif")):
         if not _DIGEST.fullmatch(path.stem) or bytes.fromhex(path.stem) not in needed:
-            yield Rubbish("pyramid of an image that is gone", (path,))
+            yield OrphanFiles("pyramids of deleted images", (path,))

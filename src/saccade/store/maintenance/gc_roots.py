@@ -1,22 +1,22 @@
-"""Files of the store that caches refer to: lists of digests, which the garbage collection spares."""
+"""Garbage-collection roots of caches: lists of digests in the store that a pipeline cache refers to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-KEPT = "kept"
-"""The folder of a cache with its lists: 32 bytes for each digest, one after another."""
+PINNED_DIR = "kept"
+"""Folder of a cache with its lists; a list is a sequence of digests of 32 bytes each."""
 
 
-def listed(path: Path) -> Iterator[str]:
-    """The digests of a list; OSError where it cannot be read."""
+def read_digests(path: Path) -> Iterator[str]:
+    """Yield the digests of a list. Raises OSError if it cannot be read."""
     content = path.read_bytes()
-    for at in range(0, len(content) - 31, 32):
-        yield content[at : at + 32].hex()
+    for offset in range(0, len(content) - 31, 32):
+        yield content[offset : offset + 32].hex()
 
 
-def kept_by_caches(caches: Path) -> Iterator[str]:
-    """The digests of all lists of all caches in a folder."""
-    for path in sorted(caches.glob(f"*/{KEPT}/*.files")):
-        yield from listed(path)
+def cache_roots(caches: Path) -> Iterator[str]:
+    """Yield the digests of all lists of all caches in a folder."""
+    for path in sorted(caches.glob(f"*/{PINNED_DIR}/*.files")):
+        yield from read_digests(path)

@@ -1,4 +1,4 @@
-"""Files that are only referred to: whether they are still there, and finding those that moved."""
+"""Linked files: check whether they still exist, and find those that were moved."""
 
 from __future__ import annotations
 
@@ -12,39 +12,44 @@ from typing import BinaryIO
 
 from saccade.core.digest import digest_file
 from saccade.core.errors import NotFoundError
-from saccade.store.blobs.blob_store import ObjectStore
+from saccade.store.blobs.blob_store import BlobStore
 from saccade.store.io.urls import open_uri
-from saccade.store.maintenance.reachability import Reference
+from saccade.store.maintenance.reachability import BlobReference
 
-_PIECE = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Relinked:
-    """What a search found.
+class RelocateResult:
+    """The result of a search for moved files.
 
     Attributes:
-        found: from where the files were to where they are.
-        lost: where the files were that were not found.
+        found: new locations by old location.
+        lost: old locations of the files that were not found.
     """
 
     found: dict[str, str]
     lost: tuple[str, ...]
 
 
-def linked_fault(objects: ObjectStore, reference: Reference, deep: bool = False) -> str | None:
-    """What is wrong with a file that is referred to: "gone" or "changed"; None where nothing is.
+def check_linked_file(blobs: BlobStore, reference: BlobReference, deep: bool = False) -> str | None:
+    """Check a linked file.
 
     Args:
-        deep: read it and compare its digest, where otherwise its size is enough.
+        blobs: the store, which may have a copy or a relocation of the file.
+        reference: the reference to the file.
+        deep: compare the digest, too, not only the size.
+
+    Returns:
+        "missing" or "changed", None if the file is intact.
     """
-    if reference.size is not None and objects.is_held(reference.digest, reference.size):
+    if reference.size is not None and blobs.contains(reference.digest, reference.size):
         return None
-    faults = [_fault_at(uri, reference, deep) for uri in objects.places(reference.digest, reference.uri)]
+    faults = [_check_uri(uri, reference, deep) for uri in blobs.candidate_uris(reference.digest, reference.uri)]
     return None if None in faults else faults[-1]
 
 
-def _fault_at(uri: str, reference: Reference, deep: bool) -> str | None:
+def _check_uri(uri: str, reference: BlobReference, deep: bool) -> str | None:
     try:
         with open_uri(uri) as file:
             if reference.size is not None and file.seek(0, os.SEEK_END) != reference.size:
@@ -53,46 +58,57 @@ def _fault_at(uri: str, reference: Reference, deep: bool) -> str | None:
             if deep and _digest(file) != reference.digest:
                 return "changed"
     except OSError:
-        return "gone"
+        return "missing"
     return None
 
 
 def _digest(file: BinaryIO) -> str:
-    found = hashlib.sha256()
-    while piece := file.read(_PIECE):
-        found.update(piece)
-    return found.hexdigest()
+    hasher = hashlib.sha256()
+    while chunk := file.read(_CHUNK_BYTES):
+        hasher.update(chunk)
+    return hasher.hexdigest()
 
 
-def relink(objects: ObjectStore, wanted: Iterable[Reference], folder: Path) -> Relinked:
-    """Look for files that are gone or have changed below a folder, by size and digest, and note where they are.
+def relocate(blobs: BlobStore, references: Iterable[BlobReference], folder: Path) -> RelocateResult:
+    """Search a folder for missing or changed linked files by size and digest, and record their new locations.
 
-    Versions stay as they are; whoever reads such a file is sent to its new place. NotFoundError where there is no such
-    folder.
+    Versions are not changed: reads of such a file go to its new location.
+
+    Args:
+        blobs: where the relocations are recorded.
+        references: references to linked files and blobs.
+        folder: the folder to search, with its subfolders.
+
+    Raises:
+        NotFoundError: the folder does not exist.
     """
     if not folder.is_dir():
         raise NotFoundError(f"There is no folder '{folder}'.")
-    missing = {one.digest: one for one in wanted if one.uri is not None and linked_fault(objects, one, deep=True)}
-    by_size = defaultdict(list)
-    for path in _files(folder):
-        by_size[path.stat().st_size].append(path)
+    missing = {
+        reference.digest: reference
+        for reference in references
+        if reference.uri is not None and check_linked_file(blobs, reference, deep=True)
+    }
+    paths_by_size = defaultdict(list)
+    for path in _list_files(folder):
+        paths_by_size[path.stat().st_size].append(path)
     digests: dict[Path, str] = {}
     found = {}
-    for digest, one in missing.items():
-        name = Path(str(one.uri)).name
-        # Those of the same name first: they need the least reading.
-        for path in sorted(by_size.get(one.size or 0, ()), key=lambda path: path.name != name):
-            if digests.setdefault(path, "") == "":
+    for digest, reference in missing.items():
+        name = Path(str(reference.uri)).name
+        # Files with the same name first: they are the most likely, and every candidate has to be read.
+        for path in sorted(paths_by_size.get(reference.size or 0, ()), key=lambda path: path.name != name):
+            if path not in digests:
                 digests[path] = digest_file(path)
             if digests[path] == digest:
-                objects.relink(digest, str(path.absolute()))
-                found[str(one.uri)] = str(path.absolute())
+                blobs.add_relocation(digest, str(path.absolute()))
+                found[str(reference.uri)] = str(path.absolute())
                 break
-    lost = tuple(sorted(str(one.uri) for one in missing.values() if str(one.uri) not in found))
-    return Relinked(found, lost)
+    lost = sorted(str(reference.uri) for reference in missing.values() if str(reference.uri) not in found)
+    return RelocateResult(found, tuple(lost))
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _list_files(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
         if path.is_file():
             yield path

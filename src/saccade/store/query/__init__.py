@@ -1,1 +1,1 @@
-"""Query execution on dataset versions: vectorised in memory, or compiled to DuckDB SQL."""
+"""Query execution: on numpy arrays in memory if possible, otherwise in DuckDB."""

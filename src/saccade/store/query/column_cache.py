@@ -1,6 +1,7 @@
-"""Single parts of a table's columns, such as the areas of all objects, as arrays in memory.
+"""In-memory cache of leaf columns, such as the areas of all objects, as numpy arrays.
 
-A data file never changes, so what was read of it is kept for the next question, up to a limit of memory.
+Lance's scanner reads columns of objects only as a whole, with their points and attributes; its file reader reads a
+single leaf. A data file never changes, so its leaves are cached, up to a memory limit, for all versions that share it.
 """
 
 from __future__ import annotations
@@ -21,260 +22,300 @@ from lance.file import LanceFileReader
 from lance.fragment import LanceFragment
 
 from saccade.store.arrow.columns import to_list
-from saccade.store.query.column_cache_files import leaf_file, read_arrays, words_array, words_of, write_arrays
-from saccade.store.table.key_index import FOLDER
+from saccade.store.query.column_cache_files import decode_strings, encode_strings, leaf_path, read_arrays, write_arrays
+from saccade.store.table.key_index import INDEX_FOLDER
 from saccade.store.table.snapshot import Snapshot
 
-MOST_WORDS = 100_000
-"""More different texts than these in one file are not held."""
-_WORDS_KEPT = 4096
-"""Texts of which more differ than these are not kept in files."""
-_LIMIT = 384 << 20
-_ELEMENT = "item"
-"""What Arrow calls the elements of a list."""
-Name = tuple[str, tuple[str, ...]]
-Numbers = npt.NDArray[np.float64]
-Truths = npt.NDArray[np.bool_]
-Counts = npt.NDArray[np.int64]
+MAX_CATEGORIES = 100_000
+"""Text columns with more distinct values in one data file are not cached."""
+_MAX_PERSISTED_CATEGORIES = 4096
+"""Text columns with more distinct values are not persisted."""
+_CACHE_BYTES = 384 << 20
+_LIST_ELEMENT = "item"
+"""Arrow's name for the elements of a list."""
+CacheKey = tuple[str, tuple[str, ...]]
+"""Data file, and path of the leaf in it."""
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 
 
-class UnfitError(Exception):
-    """What was asked for cannot be held as arrays."""
+class NotVectorizableError(Exception):
+    """A column or expression cannot be evaluated on numpy arrays."""
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
-    """Texts by their numbers in ``words``; -1 where there is none."""
+class DictArray:
+    """Dictionary-encoded strings.
+
+    Attributes:
+        codes: signed integers (N,), indices into ``categories``; -1 for missing.
+        categories: the distinct strings.
+    """
 
     codes: npt.NDArray[np.signedinteger[Any]]
-    words: list[str]
+    categories: list[str]
 
     @property
     def nbytes(self) -> int:
-        return self.codes.nbytes + sum(map(len, self.words)) + 64 * len(self.words)
+        return self.codes.nbytes + sum(map(len, self.categories)) + 64 * len(self.categories)
 
 
 @dataclass(frozen=True, slots=True)
-class Lists:
-    """How many elements each row has, and whether it has a list at all."""
+class ListLengths:
+    """Shape of a list column.
 
-    counts: Counts
-    present: Truths
+    Attributes:
+        lengths: int64 (N,), number of elements of each row.
+        is_valid: bool (N,), whether the row has a list; an empty list is valid.
+    """
+
+    lengths: IntArray
+    is_valid: BoolArray
 
     @property
     def nbytes(self) -> int:
-        return self.counts.nbytes + self.present.nbytes
+        return self.lengths.nbytes + self.is_valid.nbytes
 
 
-Leaf = Numbers | Texts | Lists
+LeafArray = FloatArray | DictArray | ListLengths
 
 
-class _Kept:
-    """The leaves that were used lately, by several threads."""
+class _LruCache:
+    """Thread-safe LRU cache of leaf arrays, limited by their bytes."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit, self._bytes = limit, 0
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._lock = threading.Lock()
-        self._leaves: OrderedDict[Name, Leaf] = OrderedDict()
+        self._leaves: OrderedDict[CacheKey, LeafArray] = OrderedDict()
 
-    def get(self, name: Name) -> Leaf | None:
+    def get(self, key: CacheKey) -> LeafArray | None:
         with self._lock:
-            if name in self._leaves:
-                self._leaves.move_to_end(name)
-            return self._leaves.get(name)
+            if key in self._leaves:
+                self._leaves.move_to_end(key)
+            return self._leaves.get(key)
 
-    def put(self, name: Name, leaf: Leaf) -> None:
+    def put(self, key: CacheKey, leaf: LeafArray) -> None:
         with self._lock:
-            if name in self._leaves:
+            if key in self._leaves:
                 return
-            self._leaves[name] = leaf
+            self._leaves[key] = leaf
             self._bytes += leaf.nbytes
-            while self._bytes > self._limit and len(self._leaves) > 1:
+            while self._bytes > self._max_bytes and len(self._leaves) > 1:
                 self._bytes -= self._leaves.popitem(last=False)[1].nbytes
 
 
-_kept = _Kept(_LIMIT)
+_cache = _LruCache(_CACHE_BYTES)
 
 
 @dataclass(frozen=True)
-class Part:
-    """The rows of a version that lie together in one fragment of its table.
+class FragmentView:
+    """The rows of a version that are stored in one fragment of its table.
 
-    Leaves are named by steps, ``"image", "width"``; ``"objects", "item", "area"`` goes into lists.
+    Leaves are addressed by paths: ``"image", "width"``; ``"objects", "item", "area"`` for elements of lists.
+
+    Attributes:
+        snapshot: the version.
+        fragment: the fragment.
+        rows: rows of the version; None for all rows of the fragment's data files, deleted ones included.
     """
 
     snapshot: Snapshot
     fragment: LanceFragment
     rows: slice | None = None
-    """Which rows of the version; None for all that are in the fragment's data, whether or not it has them."""
 
     @property
     def size(self) -> int:
         return self.fragment.physical_rows if self.rows is None else self.rows.stop - self.rows.start
 
     @cached_property
-    def places(self) -> Counts:
-        """Where in the fragment the rows are, in order."""
+    def row_offsets(self) -> IntArray:
+        """Offset of each row in the fragment, ascending."""
         assert self.rows is not None
         return (self.snapshot.index.addresses[self.rows] & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
     @cached_property
-    def _is_whole(self) -> bool:
+    def _is_complete(self) -> bool:
+        """Whether no row of the fragment is deleted."""
         return self.size == self.fragment.physical_rows
 
-    def texts(self, *steps: str) -> Texts:
-        """A leaf of text of every row, or of every element of its list; UnfitError where too many differ."""
-        found = self._leaf(steps, _no_texts)
-        assert isinstance(found, Texts)
-        return found if self._is_whole else Texts(found.codes[self._chosen(steps)], found.words)
+    def texts(self, *path: str) -> DictArray:
+        """Return a leaf of strings for every row, or for every element of its list.
 
-    def numbers(self, *steps: str) -> Numbers:
-        """A leaf of numbers of every row, or of every element of its list; NaN where there is none."""
-        found = self._leaf(steps, _no_numbers)
-        assert isinstance(found, np.ndarray)
-        return found if self._is_whole else found[self._chosen(steps)]
+        Raises:
+            NotVectorizableError: if it has too many distinct values.
+        """
+        leaf = self._load_leaf(path, _missing_texts)
+        assert isinstance(leaf, DictArray)
+        return leaf if self._is_complete else DictArray(leaf.codes[self._value_indices(path)], leaf.categories)
 
-    def lists(self, *steps: str) -> Lists:
-        """The lengths of the lists of a column, one of whose leaves is named."""
-        found = self._lists(steps)
-        return found if self._is_whole else Lists(found.counts[self.places], found.present[self.places])
+    def numbers(self, *path: str) -> FloatArray:
+        """Return a leaf of numbers for every row, or for every element of its list; NaN if missing."""
+        leaf = self._load_leaf(path, _missing_numbers)
+        assert isinstance(leaf, np.ndarray)
+        return leaf if self._is_complete else leaf[self._value_indices(path)]
 
-    def _chosen(self, steps: tuple[str, ...]) -> Counts:
-        """Where the values of the rows are among those of the fragment."""
-        if _ELEMENT not in steps:
-            return self.places
-        counts = self._lists(steps).counts
-        ends = np.cumsum(counts)
-        chosen = counts[self.places]
-        before = np.cumsum(chosen) - chosen
-        return np.repeat((ends - counts)[self.places] - before, chosen) + np.arange(int(chosen.sum()))
+    def list_lengths(self, *path: str) -> ListLengths:
+        """Return the lengths of the lists of a column, given the path of one of its leaves."""
+        lists = self._load_list_lengths(path)
+        if self._is_complete:
+            return lists
+        return ListLengths(lists.lengths[self.row_offsets], lists.is_valid[self.row_offsets])
 
-    def _lists(self, steps: tuple[str, ...]) -> Lists:
-        file = self._file_of(steps)
-        if file is None:
-            return _no_lists(self.fragment.physical_rows)
-        found = _kept.get((file, steps[:1]))
-        if found is None:
-            found = self._read(file, steps)[1]
-        assert isinstance(found, Lists)
-        return found
+    def _value_indices(self, path: tuple[str, ...]) -> IntArray:
+        """Return the indices of the values of the rows among the values of the fragment."""
+        if _LIST_ELEMENT not in path:
+            return self.row_offsets
+        fragment_lengths = self._load_list_lengths(path).lengths
+        starts = np.cumsum(fragment_lengths) - fragment_lengths
+        lengths = fragment_lengths[self.row_offsets]
+        starts_in_result = np.cumsum(lengths) - lengths
+        return np.repeat(starts[self.row_offsets] - starts_in_result, lengths) + np.arange(int(lengths.sum()))
 
-    def _leaf(self, steps: tuple[str, ...], absent: Callable[[int], Leaf]) -> Leaf:
-        file = self._file_of(steps)
-        if file is None:
-            return absent(0 if _ELEMENT in steps else self.fragment.physical_rows)
-        found = _kept.get((file, steps))
-        return self._read(file, steps)[0] if found is None else found
+    def _load_list_lengths(self, path: tuple[str, ...]) -> ListLengths:
+        data_file = self._data_file(path)
+        if data_file is None:
+            return _missing_lists(self.fragment.physical_rows)
+        lists = _cache.get((data_file, path[:1]))
+        if lists is None:
+            lists = self._read_leaf(data_file, path)[1]
+        assert isinstance(lists, ListLengths)
+        return lists
 
-    def _file_of(self, steps: tuple[str, ...]) -> str | None:
-        """The data file that has a leaf; none where the rows are older than it."""
-        below, field = self.snapshot.table.lance_schema.fields(), None
-        for step in steps:
-            field = next((one for one in below if one.name() == step), None)
+    def _load_leaf(self, path: tuple[str, ...], missing: Callable[[int], LeafArray]) -> LeafArray:
+        data_file = self._data_file(path)
+        if data_file is None:
+            return missing(0 if _LIST_ELEMENT in path else self.fragment.physical_rows)
+        leaf = _cache.get((data_file, path))
+        return self._read_leaf(data_file, path)[0] if leaf is None else leaf
+
+    def _data_file(self, path: tuple[str, ...]) -> str | None:
+        """Return the data file with a leaf, or None if the fragment was written before the column was added."""
+        fields = self.snapshot.table.lance_schema.fields()
+        field = None
+        for name in path:
+            field = next((child for child in fields if child.name() == name), None)
             if field is None:
                 return None
-            below = field.children()
+            fields = field.children()
         assert field is not None
-        number = field.id()
-        return next((file.path for file in self.fragment.data_files() if number in file.fields), None)
+        field_id = field.id()
+        return next((file.path for file in self.fragment.data_files() if field_id in file.fields), None)
 
-    def _read(self, file: str, steps: tuple[str, ...]) -> tuple[Leaf, Lists | None]:
-        """A leaf, and how long its lists are where it has any; both are kept."""
-        if any("." in step for step in steps):
-            raise UnfitError
-        held = _held(self.snapshot.folder, file, steps)
-        if held is not None:
-            leaf, lists = held
-        else:
-            leaf, lists = self._taken_apart(file, steps)
-        _kept.put((file, steps), leaf)
+    def _read_leaf(self, data_file: str, path: tuple[str, ...]) -> tuple[LeafArray, ListLengths | None]:
+        """Read a leaf and its list lengths (None outside lists), and add both to the cache."""
+        if any("." in name for name in path):
+            raise NotVectorizableError  # Lance's reader takes "." as the separator of a path
+        leaf, lists = _read_persisted(self.snapshot.folder, data_file, path) or self._extract_leaf(data_file, path)
+        _cache.put((data_file, path), leaf)
         if lists is not None:
-            _kept.put((file, steps[:1]), lists)
+            _cache.put((data_file, path[:1]), lists)
         return leaf, lists
 
-    def _taken_apart(self, file: str, steps: tuple[str, ...]) -> tuple[Leaf, Lists | None]:
-        path = str(self.snapshot.folder / "data" / file)
-        array = _whole(
-            LanceFileReader(path, columns=[".".join(steps)]).read_all(batch_size=1 << 17).to_table().column(0)
-        )
+    def _extract_leaf(self, data_file: str, path: tuple[str, ...]) -> tuple[LeafArray, ListLengths | None]:
+        reader = LanceFileReader(str(self.snapshot.folder / "data" / data_file), columns=[".".join(path)])
+        array = _single_chunk(reader.read_all(batch_size=1 << 17).to_table().column(0))
         lists = None
-        for step in steps[1:]:
-            if step == _ELEMENT:
-                present = np.asarray(array.is_valid())
-                counts = np.where(present, array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), 0)
-                lists = Lists(counts.astype(np.int64), present)
+        for name in path[1:]:
+            if name == _LIST_ELEMENT:
+                is_valid = np.asarray(array.is_valid())
+                lengths = np.where(is_valid, array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), 0)
+                lists = ListLengths(lengths.astype(np.int64), is_valid)
                 array = array.flatten()
             else:
-                array = pc.struct_field(array, step)
-        return _leaf_of(array), lists
+                array = pc.struct_field(array, name)
+        return _to_leaf(array), lists
 
-    def keep(self, steps: tuple[str, ...]) -> None:
-        """Keep a leaf in a file, for the first who asks after the next start; UnfitError, OSError."""
-        file = self._file_of(steps)
-        if file is None or leaf_file(self.snapshot.folder / FOLDER, file, steps).exists():
+    def persist(self, path: tuple[str, ...]) -> None:
+        """Write a leaf to a file beside the data, if there is none.
+
+        Raises:
+            NotVectorizableError: if the leaf has too many distinct values.
+            OSError: if the file cannot be written.
+        """
+        data_file = self._data_file(path)
+        if data_file is None:
             return
-        leaf, lists = self._taken_apart(file, steps)
+        file = leaf_path(self.snapshot.folder / INDEX_FOLDER, data_file, path)
+        if file.exists():
+            return
+        leaf, lists = self._extract_leaf(data_file, path)
         arrays: dict[str, npt.NDArray[Any]] = {}
-        if isinstance(leaf, Texts) and len(leaf.words) > _WORDS_KEPT:
-            lists = None  # an empty file, which says that nothing is gained: they would be most of the column again
-        elif isinstance(leaf, Texts):
-            arrays.update(codes=leaf.codes, words=words_array(leaf.words))
+        if isinstance(leaf, DictArray) and len(leaf.categories) > _MAX_PERSISTED_CATEGORIES:
+            # The file would be nearly as large as the column. An empty one keeps later commits from trying again.
+            lists = None
+        elif isinstance(leaf, DictArray):
+            arrays.update(codes=leaf.codes, words=encode_strings(leaf.categories))
         elif isinstance(leaf, np.ndarray):
             arrays.update({"none": np.array(len(leaf))} if np.isnan(leaf).all() else {"numbers": leaf})
         if lists is not None:
-            arrays.update(counts=lists.counts, present=lists.present)
-        write_arrays(leaf_file(self.snapshot.folder / FOLDER, file, steps), arrays)
+            arrays.update(counts=lists.lengths, present=lists.is_valid)
+        write_arrays(file, arrays)
 
 
-def keep_leaf(snapshot: Snapshot, fragment: LanceFragment, steps: tuple[str, ...]) -> None:
-    """Keep a leaf of a fragment in a file beside the data; UnfitError where it is no array, OSError."""
-    Part(snapshot, fragment).keep(steps)
+def persist_leaf(snapshot: Snapshot, fragment: LanceFragment, path: tuple[str, ...]) -> None:
+    """Write a leaf of a fragment to a file beside the data, if there is none.
+
+    Args:
+        snapshot: a version that has the fragment.
+        fragment: the fragment.
+        path: path of the leaf.
+
+    Raises:
+        NotVectorizableError: if the leaf has too many distinct values.
+        OSError: if the file cannot be written.
+    """
+    FragmentView(snapshot, fragment).persist(path)
 
 
-def _held(folder: Path, file: str, steps: tuple[str, ...]) -> tuple[Leaf, Lists | None] | None:
-    """A leaf from the file in which it is kept, and how long its lists are; None where there is none."""
-    found = read_arrays(leaf_file(folder / FOLDER, file, steps))
-    if not found:
+def _read_persisted(folder: Path, data_file: str, path: tuple[str, ...]) -> tuple[LeafArray, ListLengths | None] | None:
+    """Read a persisted leaf and its list lengths (None outside lists). Returns None if there is no usable file."""
+    arrays = read_arrays(leaf_path(folder / INDEX_FOLDER, data_file, path))
+    if not arrays:
         return None
-    leaf: Leaf
-    if "codes" in found:
-        leaf = Texts(found["codes"], words_of(found["words"]))
+    leaf: LeafArray
+    if "codes" in arrays:
+        leaf = DictArray(arrays["codes"], decode_strings(arrays["words"]))
+    elif "none" in arrays:
+        leaf = _missing_numbers(int(arrays["none"]))
     else:
-        leaf = _no_numbers(int(found["none"])) if "none" in found else found["numbers"]
-    return leaf, Lists(found["counts"], found["present"]) if "counts" in found else None
+        leaf = arrays["numbers"]
+    return leaf, ListLengths(arrays["counts"], arrays["present"]) if "counts" in arrays else None
 
 
-def parts_of(snapshot: Snapshot) -> list[Part]:
-    """The parts of a version; their rows, one after another, are its rows in the order of its table."""
-    made = []
-    for owner, rows in snapshot.index.fragments().items():
-        fragment = snapshot.table.get_fragment(owner)
+def fragment_views(snapshot: Snapshot) -> list[FragmentView]:
+    """Return a view of each fragment; their rows, concatenated, are the rows of the version in storage order."""
+    views = []
+    for fragment_id, rows in snapshot.index.fragment_slices().items():
+        fragment = snapshot.table.get_fragment(fragment_id)
         assert fragment is not None, "a version's rows lie in its fragments"
-        made.append(Part(snapshot, fragment, rows))
-    return made
+        views.append(FragmentView(snapshot, fragment, rows))
+    return views
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
+def _single_chunk(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 
-def _leaf_of(array: pa.Array) -> Leaf:
+def _to_leaf(array: pa.Array) -> LeafArray:
     if not pa.types.is_string(array.type):
         return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
-    coded = array.dictionary_encode()
-    if len(coded.dictionary) > MOST_WORDS:
-        raise UnfitError
-    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return Texts(codes.astype(np.min_scalar_type(-1 - len(coded.dictionary))), to_list(coded.dictionary))
+    encoded = array.dictionary_encode()
+    if len(encoded.dictionary) > MAX_CATEGORIES:
+        raise NotVectorizableError
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    smallest_dtype = np.min_scalar_type(-1 - len(encoded.dictionary))
+    return DictArray(codes.astype(smallest_dtype), to_list(encoded.dictionary))
 
 
-def _no_texts(rows: int) -> Texts:
-    return Texts(np.full(rows, -1, np.int8), [])
+def _missing_texts(rows: int) -> DictArray:
+    return DictArray(np.full(rows, -1, np.int8), [])
 
 
-def _no_numbers(rows: int) -> Numbers:
+def _missing_numbers(rows: int) -> FloatArray:
     return np.full(rows, np.nan)
 
 
-def _no_lists(rows: int) -> Lists:
-    return Lists(np.zeros(rows, np.int64), np.zeros(rows, np.bool_))
+def _missing_lists(rows: int) -> ListLengths:
+    return ListLengths(np.zeros(rows, np.int64), np.zeros(rows, np.bool_))

@@ -1,6 +1,7 @@
-"""Leaves of columns in files beside the data: the first question after a start need not take texts apart again.
+"""Cached leaf columns as ``.npz`` files beside the data, so that the first query after a start need not extract them.
 
-They are made when data is written, for what is asked most. What is damaged or missing is read from the data itself.
+They are written at commit for the columns that are queried most. If a file is damaged or missing, the leaf is read from
+the data instead.
 """
 
 from __future__ import annotations
@@ -15,38 +16,44 @@ from typing import Any
 
 import numpy as np
 
-from saccade.store.io.atomic import write_whole
+from saccade.store.io.atomic import atomic_write
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
-def leaf_file(folder: Path, data: str, steps: tuple[str, ...]) -> Path:
-    """Where a leaf of a data file is kept, in the folder for what is known of data files."""
-    return folder / f"{data}.{hashlib.sha256(json.dumps(steps).encode()).hexdigest()[:16]}.npz"
+def leaf_path(folder: Path, data_file: str, path: tuple[str, ...]) -> Path:
+    """Return the file of a leaf.
+
+    Args:
+        folder: folder of the table for derived files.
+        data_file: name of the data file with the leaf.
+        path: path of the leaf. Hashed, because column names may contain any character.
+    """
+    return folder / f"{data_file}.{hashlib.sha256(json.dumps(path).encode()).hexdigest()[:16]}.npz"
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Keep arrays; OSError where the disk does not permit it."""
-    made = io.BytesIO()
-    np.savez(made, allow_pickle=False, **arrays)
+    """Write named arrays; OSError if the file cannot be written."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
     path.parent.mkdir(exist_ok=True)
-    write_whole(path, made.getvalue())
+    atomic_write(path, buffer.getvalue())
 
 
 def read_arrays(path: Path) -> Arrays | None:
-    """What is kept there, None where there is nothing that is whole: each array has a checksum."""
+    """Read named arrays. Returns None if the file is missing or damaged (each array has a checksum)."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            return dict(found)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 
-def words_array(words: list[str]) -> np.ndarray[Any, Any]:
-    """Texts as an array of bytes."""
-    return np.frombuffer(json.dumps(words).encode(), np.uint8)
+def encode_strings(strings: list[str]) -> np.ndarray[Any, Any]:
+    """Encode strings as uint8 JSON, since arrays of Python objects would need pickle."""
+    return np.frombuffer(json.dumps(strings).encode(), np.uint8)
 
 
-def words_of(array: np.ndarray[Any, Any]) -> list[str]:
-    found: list[str] = json.loads(array.tobytes())
-    return found
+def decode_strings(array: np.ndarray[Any, Any]) -> list[str]:
+    strings: list[str] = json.loads(array.tobytes())
+    return strings

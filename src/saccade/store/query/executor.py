@@ -1,4 +1,4 @@
-"""Questions to a version, answered on arrays in memory where they can be, otherwise by DuckDB over its table."""
+"""Executes queries on a version: vectorised in memory if possible, otherwise in DuckDB."""
 
 from __future__ import annotations
 
@@ -15,37 +15,42 @@ from saccade.core.errors import InvalidValueError
 from saccade.core.query import Node
 from saccade.core.schema import KEY
 from saccade.store.arrow.codec import POSITION
-from saccade.store.query.column_cache import Numbers, Part, Texts, UnfitError, parts_of
-from saccade.store.query.sql_compiler import MACROS, quoted, to_sql
-from saccade.store.query.vectorized import Values, Vectors, ranks
+from saccade.store.query.column_cache import DictArray, FloatArray, FragmentView, NotVectorizableError, fragment_views
+from saccade.store.query.sql_compiler import MACROS, quote_identifier, to_sql
+from saccade.store.query.vectorized import Values, VectorEvaluator, category_ranks
 from saccade.store.table.lance_table import open_table
 from saccade.store.table.row_index import Rows
 from saccade.store.table.snapshot import Snapshot
 
 S = TypeVar("S")
 T = TypeVar("T")
-_AT_ONCE = 4
+_MAX_THREADS = 4
 
 
 @contextmanager
-def in_duckdb(snapshot: Snapshot) -> Iterator[Any]:
-    """A connection in which the rows of a version are the table ``#items``."""
+def duckdb_connection(snapshot: Snapshot) -> Iterator[Any]:
+    """Open a DuckDB connection with the rows of a version as the table ``#items``."""
     import duckdb
 
     with duckdb.connect(config={"enable_external_access": False}) as connection:
-        connection.register("#items", open_table(snapshot.folder, snapshot.version, sparing=True))
+        connection.register("#items", open_table(snapshot.folder, snapshot.version, low_memory=True))
         for macro in MACROS:
             connection.execute(macro)
         yield connection
 
 
-def run_sql(snapshot: Snapshot, query: str) -> pa.Table:
-    """The result of a query of a user over the table ``items``; InvalidValueError with DuckDB's words."""
+def execute_sql(snapshot: Snapshot, query: str) -> pa.Table:
+    """Execute an SQL query of a user over the table ``items``, without access to files or the network.
+
+    Raises:
+        InvalidValueError: if the query fails, with DuckDB's message.
+    """
     import duckdb
 
-    columns = ", ".join(map(quoted, (KEY, *snapshot.schema.names)))
-    with in_duckdb(snapshot) as connection:
+    columns = ", ".join(map(quote_identifier, (KEY, *snapshot.schema.names)))
+    with duckdb_connection(snapshot) as connection:
         connection.execute(f'CREATE VIEW items AS SELECT {columns} FROM "#items"')  # noqa: S608 (names are quoted)
+        # Otherwise the query could enable access to files again.
         connection.execute("SET lock_configuration = true")
         try:
             relation = connection.sql(query)
@@ -54,66 +59,75 @@ def run_sql(snapshot: Snapshot, query: str) -> pa.Table:
             raise InvalidValueError(f"The query failed: {error}", hint=f"Columns of items: {columns}.") from error
 
 
-def rows_where(snapshot: Snapshot, query: Node | None, order: Node | None = None, *, descending: bool = False) -> Rows:
-    """The rows of the items for which a query holds, in the order of the items or of the values of an expression.
+def select_rows(snapshot: Snapshot, query: Node | None, order: Node | None = None, *, descending: bool = False) -> Rows:
+    """Select the rows whose items match a query.
 
-    Items without a value come last, and those of one value in their order.
+    Args:
+        snapshot: the version.
+        query: a condition; None selects all items.
+        order: an expression to sort by. Items with equal values keep their order, those without a value come last.
+        descending: sort in descending order.
+
+    Returns:
+        Row numbers, in the order of the items unless ``order`` is given.
     """
     try:
-        return _rows_in_memory(snapshot, query, order, descending)
-    except UnfitError:
-        return _rows_by_sql(snapshot, query, order, descending)
+        return _select_vectorized(snapshot, query, order, descending)
+    except NotVectorizableError:
+        return _select_with_sql(snapshot, query, order, descending)
 
 
-def _rows_in_memory(snapshot: Snapshot, query: Node | None, order: Node | None, descending: bool) -> Rows:
+def _select_vectorized(snapshot: Snapshot, query: Node | None, order: Node | None, descending: bool) -> Rows:
     index = snapshot.index
     if query is None:
         rows = index.order
     else:
-        truths = _together(of_each(snapshot, lambda part: Vectors(part).truths(query)), np.bool_)
-        rows = np.flatnonzero(truths) if index.is_in_order else index.order[truths[index.order]]
+        matches = _concat(map_fragments(snapshot, lambda view: VectorEvaluator(view).eval_bool(query)), np.bool_)
+        rows = np.flatnonzero(matches) if index.is_in_order else index.order[matches[index.order]]
     if order is not None:
-        by = _order_of(of_each(snapshot, lambda part: Vectors(part).of(order)))[rows]
-        rows = rows[np.argsort(-by if descending else by, kind="stable")]  # NaN last, either way
+        sort_keys = _sort_keys(map_fragments(snapshot, lambda view: VectorEvaluator(view).eval(order)))[rows]
+        # NaN (missing) is last in both directions, since its negative is NaN too.
+        rows = rows[np.argsort(-sort_keys if descending else sort_keys, kind="stable")]
     return rows
 
 
-def of_each(snapshot: Snapshot, evaluate: Callable[[Part], T]) -> list[T]:
-    """What every part gives."""
-    return several_at_once(evaluate, parts_of(snapshot))
+def map_fragments(snapshot: Snapshot, evaluate: Callable[[FragmentView], T]) -> list[T]:
+    """Call a function on the view of every fragment of a version, in parallel."""
+    return parallel_map(evaluate, fragment_views(snapshot))
 
 
-def several_at_once(evaluate: Callable[[S], T], parts: Sequence[S]) -> list[T]:
-    """What is made of each, in threads, since arrays let go of Python while they are read and compared."""
-    if len(parts) < 2:
-        return list(map(evaluate, parts))
-    with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as threads:
-        return list(threads.map(evaluate, parts))
+def parallel_map(evaluate: Callable[[S], T], values: Sequence[S]) -> list[T]:
+    """Call a function on each value in threads: numpy and Lance release the GIL in most of their work."""
+    if len(values) < 2:
+        return list(map(evaluate, values))
+    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as threads:
+        return list(threads.map(evaluate, values))
 
 
-def _order_of(values: list[Values]) -> Numbers:
-    """Numbers in the order of values, NaN for those that are missing."""
-    texts = [value for value in values if isinstance(value, Texts)]
+def _sort_keys(values: list[Values]) -> FloatArray:
+    """Return numbers that sort like the values, NaN if missing."""
+    texts = [array for array in values if isinstance(array, DictArray)]
     if not texts:
-        numbers: Numbers = _together(values, np.float64)
+        numbers: FloatArray = _concat(values, np.float64)
         return numbers
-    rank = {word: number for number, word in enumerate(sorted({word for one in texts for word in one.words}))}
-    found = _together([ranks(one, rank) for one in texts], np.float64)
-    return np.where(found < 0, np.nan, found)
+    categories = sorted({category for array in texts for category in array.categories})
+    ranks = {category: rank for rank, category in enumerate(categories)}
+    sort_keys = _concat([category_ranks(array, ranks) for array in texts], np.float64)
+    return np.where(sort_keys < 0, np.nan, sort_keys)
 
 
-def _together(values: Sequence[Any], dtype: type) -> Any:
-    return np.concatenate(values).astype(dtype, copy=False) if values else np.empty(0, dtype)
+def _concat(arrays: Sequence[Any], dtype: type) -> Any:
+    return np.concatenate(arrays).astype(dtype, copy=False) if arrays else np.empty(0, dtype)
 
 
-def _rows_by_sql(snapshot: Snapshot, query: Node | None, order: Node | None, descending: bool) -> Rows:
+def _select_with_sql(snapshot: Snapshot, query: Node | None, order: Node | None, descending: bool) -> Rows:
     condition = "true" if query is None else to_sql(query)
-    # As a column of its own: a constant behind ORDER BY would be the number of a column, or an error.
+    # Sort by a column of its own: ORDER BY takes a constant for the number of a column, or fails.
     value = "NULL" if order is None else to_sql(order)
-    columns = f'{quoted(KEY)}, {value} AS "#by"'
-    by = f'"#by" {"DESC" if descending else "ASC"} NULLS LAST, {quoted(POSITION)}'
-    with in_duckdb(snapshot) as connection:
-        found = connection.sql(
-            f'SELECT {columns} FROM "#items" WHERE {condition} ORDER BY {by}'  # noqa: S608
+    columns = f'{quote_identifier(KEY)}, {value} AS "#by"'
+    order_by = f'"#by" {"DESC" if descending else "ASC"} NULLS LAST, {quote_identifier(POSITION)}'
+    with duckdb_connection(snapshot) as connection:
+        table = connection.sql(
+            f'SELECT {columns} FROM "#items" WHERE {condition} ORDER BY {order_by}'  # noqa: S608
         ).to_arrow_table()
-    return snapshot.index.match(found.column(0).combine_chunks())
+    return snapshot.index.rows_for_keys(table.column(0).combine_chunks())

@@ -1,4 +1,4 @@
-"""How often values occur: counted on arrays in memory where they can be, otherwise on what DuckDB finds."""
+"""Histograms of expressions: on arrays in memory if possible, otherwise on values computed by DuckDB."""
 
 from __future__ import annotations
 
@@ -13,100 +13,119 @@ import pyarrow.compute as pc
 from saccade.core.query import Node
 from saccade.core.query.nodes import Type
 from saccade.core.schema import Column
-from saccade.store.query.column_cache import Counts, Numbers, Part, Texts, UnfitError
-from saccade.store.query.executor import in_duckdb, of_each, several_at_once
-from saccade.store.query.sql_compiler import quoted, to_sql
-from saccade.store.query.vectorized import Values, Vectors
+from saccade.store.query.column_cache import DictArray, FloatArray, FragmentView, IntArray, NotVectorizableError
+from saccade.store.query.executor import duckdb_connection, map_fragments, parallel_map
+from saccade.store.query.sql_compiler import quote_identifier, to_sql
+from saccade.store.query.vectorized import Values, VectorEvaluator
 from saccade.store.table.snapshot import Snapshot
 
-MOST_VALUES = 1000
-_NOTHING = pa.table({"v": pa.array([], pa.string()), "n": pa.array([], pa.int64())})
-_THING = '"#o"'  # no column of a user can have this name
-_HUGE = 1e280
-_TOGETHER = 1 << 16
-"""So many numbers at a time are put into bins: what is made of them on the way stays in the processor."""
+MAX_VALUES = 1000
+"""Maximum values that a histogram of texts lists, the most frequent ones."""
+_EMPTY_COUNTS = pa.table({"v": pa.array([], pa.string()), "n": pa.array([], pa.int64())})
+_OBJECT_ALIAS = '"#o"'  # users cannot name a column like this
+_RESCALE_ABOVE = 1e280
+"""Larger numbers are divided before they are summed, so that the sum stays finite."""
+_BINNING_CHUNK = 1 << 16
+"""Numbers that are binned at a time: the intermediate arrays then fit in the CPU cache."""
 
 
 def histogram(
     snapshot: Snapshot, expression: Node, *, where: Node | None, over: Column | None, bins: int
 ) -> dict[str, Any]:
-    """How often each value occurs: in equal bins for numbers, one by one for text and truth.
+    """Count the values of an expression: in bins of equal width for numbers, by value for texts and booleans.
 
-    ``missing`` counts the items or objects without a value, ``infinite`` the numbers that are not finite.
+    Args:
+        snapshot: the version.
+        expression: the expression.
+        where: condition on the items to count; None for all.
+        over: a column of objects to count the objects of, instead of items.
+        bins: number of bins, for numbers.
+
+    Returns:
+        ``type``, ``count``, ``missing`` (items or objects without a value) and, for numbers, ``infinite`` (numbers
+        that are not finite), ``min``, ``max``, ``mean`` and ``bins``; otherwise ``distinct`` and ``values``.
     """
 
-    def values(part: Part) -> Values:
-        return _values_of(part, expression, where, over)
+    def values(view: FragmentView) -> Values:
+        return _evaluate(view, expression, where, over)
 
     if expression.type is Type.NUMBER:
         try:
-            numbers = of_each(snapshot, lambda part: _numbers(values(part)))
-        except UnfitError:
-            found = _values_by_sql(snapshot, expression, where, over).cast(pa.float64())
-            numbers = [found.to_numpy(zero_copy_only=False)]
-        return {"type": "number", **_in_bins(numbers, bins)}
+            numbers = map_fragments(snapshot, lambda view: _as_float_array(values(view)))
+        except NotVectorizableError:
+            column = _evaluate_with_sql(snapshot, expression, where, over).cast(pa.float64())
+            numbers = [column.to_numpy(zero_copy_only=False)]
+        return {"type": "number", **_binned_result(numbers, bins)}
     try:
-        counted = of_each(snapshot, lambda part: _counted(values(part)))
-    except UnfitError:
-        pairs = pc.value_counts(_values_by_sql(snapshot, expression, where, over))
-        counted = [pa.table({"v": pairs.field("values"), "n": pairs.field("counts")})]
-    kind = "text" if expression.type is Type.TEXT else "truth"
-    return {"type": kind, **_one_by_one(pa.concat_tables(counted or [_NOTHING]))}
+        counts = map_fragments(snapshot, lambda view: _value_counts(values(view)))
+    except NotVectorizableError:
+        pairs = pc.value_counts(_evaluate_with_sql(snapshot, expression, where, over))
+        counts = [pa.table({"v": pairs.field("values"), "n": pairs.field("counts")})]
+    type_name = "text" if expression.type is Type.TEXT else "truth"
+    return {"type": type_name, **_categorical_result(pa.concat_tables(counts or [_EMPTY_COUNTS]))}
 
 
-def _values_of(part: Part, expression: Node, where: Node | None, over: Column | None) -> Values:
-    found = Vectors(part, over).of(expression)
+def _evaluate(view: FragmentView, expression: Node, where: Node | None, over: Column | None) -> Values:
+    values = VectorEvaluator(view, over).eval(expression)
     if where is None:
-        return found
-    chosen = Vectors(part).truths(where)
+        return values
+    matches = VectorEvaluator(view).eval_bool(where)
     if over is not None:
-        chosen = chosen.repeat(Vectors(part).lists(over).counts)
-    return Texts(found.codes[chosen], found.words) if isinstance(found, Texts) else found[chosen]
+        matches = matches.repeat(VectorEvaluator(view).list_lengths(over).lengths)
+    if isinstance(values, DictArray):
+        return DictArray(values.codes[matches], values.categories)
+    return values[matches]
 
 
-def _values_by_sql(snapshot: Snapshot, expression: Node, where: Node | None, over: Column | None) -> pa.Array:
+def _evaluate_with_sql(snapshot: Snapshot, expression: Node, where: Node | None, over: Column | None) -> pa.Array:
     condition = "true" if where is None else to_sql(where)
-    rows = f'SELECT *, unnest({quoted(over.name)}) AS {_THING} FROM "#items"' if over else 'SELECT * FROM "#items"'  # noqa: S608
-    # Objects can only be unnested beside the rows that stay, so the condition comes last in the same select.
-    query = f"SELECT {to_sql(expression, _THING if over else '')} AS v FROM ({rows} WHERE {condition})"  # noqa: S608
-    with in_duckdb(snapshot) as connection:
+    rows = (
+        f'SELECT *, unnest({quote_identifier(over.name)}) AS {_OBJECT_ALIAS} FROM "#items"'  # noqa: S608
+        if over
+        else 'SELECT * FROM "#items"'
+    )
+    # The condition is on items, so it must be in the select that still has their rows.
+    query = f"SELECT {to_sql(expression, _OBJECT_ALIAS if over else '')} AS v FROM ({rows} WHERE {condition})"  # noqa: S608
+    with duckdb_connection(snapshot) as connection:
         return connection.sql(query).to_arrow_table().column(0).combine_chunks()
 
 
-def _numbers(values: Values) -> Numbers:
+def _as_float_array(values: Values) -> FloatArray:
     assert isinstance(values, np.ndarray)
     return np.asarray(values, np.float64)
 
 
-def _counted(values: Values) -> pa.Table:
-    """Texts or truths, and how often they occur."""
-    if isinstance(values, Texts):
-        counts = np.bincount(values.codes.astype(np.int64) + 1, minlength=len(values.words) + 1)
-        return pa.table({"v": pa.array([None, *values.words], pa.string()), "n": pa.array(counts)})
-    true = np.count_nonzero(values)
-    return pa.table({"v": pa.array([False, True]), "n": pa.array([len(values) - true, true], pa.int64())})
+def _value_counts(values: Values) -> pa.Table:
+    """Count texts or booleans. Returns values ``v`` and counts ``n``."""
+    if isinstance(values, DictArray):
+        counts = np.bincount(values.codes.astype(np.int64) + 1, minlength=len(values.categories) + 1)
+        return pa.table({"v": pa.array([None, *values.categories], pa.string()), "n": pa.array(counts)})
+    true_count = np.count_nonzero(values)
+    counts = pa.array([len(values) - true_count, true_count], pa.int64())
+    return pa.table({"v": pa.array([False, True]), "n": counts})
 
 
-def _one_by_one(counted: pa.Table) -> dict[str, Any]:
-    there = counted.filter(pc.and_(pc.is_valid(counted["v"]), pc.greater(counted["n"], 0)))
-    each = there.group_by("v").aggregate([("n", "sum")])
-    each = each.sort_by([("n_sum", "descending"), ("v", "ascending")])
-    total, present = (int(pc.sum(table["n"]).as_py() or 0) for table in (counted, there))
-    most = each.slice(0, MOST_VALUES)
+def _categorical_result(counts: pa.Table) -> dict[str, Any]:
+    present_counts = counts.filter(pc.and_(pc.is_valid(counts["v"]), pc.greater(counts["n"], 0)))
+    by_value = present_counts.group_by("v").aggregate([("n", "sum")])
+    by_value = by_value.sort_by([("n_sum", "descending"), ("v", "ascending")])
+    total = int(pc.sum(counts["n"]).as_py() or 0)
+    present = int(pc.sum(present_counts["n"]).as_py() or 0)
+    top = by_value.slice(0, MAX_VALUES)
     values = [
         {"value": value, "count": count}
-        for value, count in zip(most["v"].to_pylist(), most["n_sum"].to_pylist(), strict=True)
+        for value, count in zip(top["v"].to_pylist(), top["n_sum"].to_pylist(), strict=True)
     ]
-    return {"count": total, "missing": total - present, "distinct": len(each), "values": values}
+    return {"count": total, "missing": total - present, "distinct": len(by_value), "values": values}
 
 
-def _in_bins(parts: Sequence[Numbers], bins: int) -> dict[str, Any]:
+def _binned_result(parts: Sequence[FloatArray], bins: int) -> dict[str, Any]:
     total = sum(map(len, parts))
-    found = several_at_once(_finite, parts)
-    missing = sum(count for _, count in found)
-    parts = [part for part, _ in found if len(part)]
+    finite_parts = parallel_map(_drop_non_finite, parts)
+    missing = sum(count for _, count in finite_parts)
+    parts = [numbers for numbers, _ in finite_parts if len(numbers)]
     finite = sum(map(len, parts))
-    facts: dict[str, Any] = {
+    result: dict[str, Any] = {
         "count": total,
         "missing": missing,
         "infinite": total - missing - finite,
@@ -116,55 +135,58 @@ def _in_bins(parts: Sequence[Numbers], bins: int) -> dict[str, Any]:
         "bins": [],
     }
     if not finite:
-        return facts
-    low, high = float(min(map(np.min, parts))), float(max(map(np.max, parts)))
+        return result
+    low = float(min(map(np.min, parts)))
+    high = float(max(map(np.max, parts)))
     bins = 1 if low == high else bins
-    counts = sum(several_at_once(lambda part: _counts_in_bins(part, low, high, bins), parts), np.zeros(bins, np.int64))
-    edges = _edges(low, high, bins)
-    facts |= {"min": low, "max": high, "mean": _mean(parts, finite, low, high)}
-    facts["bins"] = [
-        {"from": edges[at], "to": edges[at + 1], "count": count} for at, count in enumerate(counts.tolist())
+    counts = sum(parallel_map(lambda numbers: _bin_counts(numbers, low, high, bins), parts), np.zeros(bins, np.int64))
+    edges = _bin_edges(low, high, bins)
+    result |= {"min": low, "max": high, "mean": _mean(parts, finite, low, high)}
+    result["bins"] = [
+        {"from": edges[index], "to": edges[index + 1], "count": count} for index, count in enumerate(counts.tolist())
     ]
-    return facts
+    return result
 
 
-def _finite(numbers: Numbers) -> tuple[Numbers, int]:
-    """Those that are finite, and how many are missing."""
-    finite = np.isfinite(numbers)
-    return (numbers, 0) if finite.all() else (numbers[finite], int(np.count_nonzero(np.isnan(numbers))))
+def _drop_non_finite(numbers: FloatArray) -> tuple[FloatArray, int]:
+    """Return the finite numbers, and how many are NaN (missing)."""
+    is_finite = np.isfinite(numbers)
+    if is_finite.all():
+        return numbers, 0
+    return numbers[is_finite], int(np.count_nonzero(np.isnan(numbers)))
 
 
-def _mean(parts: Sequence[Numbers], count: int, low: float, high: float) -> float:
-    """The mean, between the lowest and the highest; huge numbers are made small first, so that no sum is infinite."""
+def _mean(parts: Sequence[FloatArray], count: int, low: float, high: float) -> float:
+    """Return the mean, clipped to [low, high]. Huge numbers are scaled down first, so that no sum overflows."""
     largest = max(abs(low), abs(high))
-    scale = largest if largest > _HUGE else 1.0
-    mean = math.fsum(float((part if scale == 1.0 else part / scale).sum()) / count for part in parts) * scale
-    return min(max(mean, low), high)
+    scale = largest if largest > _RESCALE_ABOVE else 1.0
+    shares = (float((numbers if scale == 1.0 else numbers / scale).sum()) / count for numbers in parts)
+    return min(max(math.fsum(shares) * scale, low), high)
 
 
-def _scaled(low: float, high: float) -> tuple[float, float, float]:
-    """By what to divide so that a difference of huge numbers is finite, and then the lowest one and that difference."""
+def _normalized_range(low: float, high: float) -> tuple[float, float, float]:
+    """Return a scale, and after division by it the lowest number and the range, which cannot overflow."""
     scale = max(abs(low), abs(high), 1.0)
     return scale, low / scale, high / scale - low / scale
 
 
-def _edges(low: float, high: float, bins: int) -> list[float]:
-    scale, first, width = _scaled(low, high)
-    inner = (scale * (first + width * (at / bins)) for at in range(1, bins))
+def _bin_edges(low: float, high: float, bins: int) -> list[float]:
+    scale, first, width = _normalized_range(low, high)
+    inner = (scale * (first + width * (index / bins)) for index in range(1, bins))
     return [low, *(min(max(edge, low), high) for edge in inner), high]
 
 
-def _counts_in_bins(numbers: Numbers, low: float, high: float, bins: int) -> Counts:
-    """How many of finite numbers are in each of equal bins."""
-    scale, first, width = _scaled(low, high)
+def _bin_counts(numbers: FloatArray, low: float, high: float, bins: int) -> IntArray:
+    """Count finite numbers in bins of equal width."""
+    scale, first, width = _normalized_range(low, high)
     counts = np.zeros(bins, np.int64)
     if bins == 1 or not width:
         counts[0] = len(numbers)
         return counts
-    for start in range(0, len(numbers), _TOGETHER):
-        some = numbers[start : start + _TOGETHER] / scale
-        some -= first
-        some /= width
-        some *= bins
-        counts += np.bincount(np.minimum(some.astype(np.int64), bins - 1), minlength=bins)
+    for start in range(0, len(numbers), _BINNING_CHUNK):
+        scaled = numbers[start : start + _BINNING_CHUNK] / scale
+        scaled -= first
+        scaled /= width
+        scaled *= bins
+        counts += np.bincount(np.minimum(scaled.astype(np.int64), bins - 1), minlength=bins)
     return counts

@@ -1,4 +1,4 @@
-"""What is kept beside the data of a version, so that the first who asks need not wait for it."""
+"""Builds the derived files of a version at commit, so that the first query does not wait for them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from saccade.core.schema import Kind, Schema
-from saccade.store.query.column_cache import UnfitError, keep_leaf
-from saccade.store.table.key_index import is_worth_it, note_keys
+from saccade.store.query.column_cache import NotVectorizableError, persist_leaf
+from saccade.store.table.key_index import build_key_indexes, should_index
 from saccade.store.table.snapshot import Snapshot
 
 
-def note_known(snapshot: Snapshot) -> None:
-    """Keep which keys each large data file has, and what filters and counts ask for first."""
+def build_indexes(snapshot: Snapshot) -> None:
+    """Build the key index of each large data file and persist the leaves that most filters and histograms use."""
     fragments = snapshot.table.get_fragments()
-    note_keys(snapshot.folder, fragments)
+    build_key_indexes(snapshot.folder, fragments)
     for fragment in fragments:
-        for steps in _asked_first(snapshot.schema) if is_worth_it(fragments, fragment) else ():
-            with suppress(UnfitError, OSError):  # texts that nearly all differ; a disk that is full
-                keep_leaf(snapshot, fragment, steps)
+        if not should_index(fragments, fragment):
+            continue
+        for path in _indexed_columns(snapshot.schema):
+            with suppress(NotVectorizableError, OSError):  # nearly all texts differ; or the disk is full
+                persist_leaf(snapshot, fragment, path)
 
 
-def _asked_first(schema: Schema) -> Iterator[tuple[str, ...]]:
+def _indexed_columns(schema: Schema) -> Iterator[tuple[str, ...]]:
     for column in schema.columns:
         match column.kind:
             case Kind.OBJECTS:

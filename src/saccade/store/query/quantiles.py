@@ -1,4 +1,4 @@
-"""How many numbers are spread: those that memory should not hold are put into a temporary file."""
+"""Exact quantiles of numbers that do not fit in memory, by radix selection over a temporary file."""
 
 from __future__ import annotations
 
@@ -10,128 +10,140 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-Numbers = npt.NDArray[np.float64]
-_HELD = 1 << 18
-"""So many numbers are held; also while the rest is looked through."""
+FloatArray = npt.NDArray[np.float64]
+_MAX_BUFFERED = 1 << 18
+"""Maximum numbers in memory, both while adding and while selecting."""
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _SIGN = np.uint64(1 << 63)
-_BITS = 16
+_RADIX_BITS = 16
 
 
-class Spread:
-    """Least, quartiles, greatest and mean of numbers that come bit by bit; exact, with linear interpolation."""
+class StreamingQuantiles:
+    """Five-number summary and mean of a stream of numbers; exact, with linear interpolation like ``np.quantile``."""
 
     def __init__(self) -> None:
-        self._held: list[Numbers] = []
-        self._count, self._in_file, self._sum = 0, 0, 0.0
+        self._buffer: list[FloatArray] = []
+        self._count = 0
+        self._spilled = 0
+        self._sum = 0.0
         self._file: IO[bytes] | None = None
 
-    def add(self, numbers: Numbers) -> None:
-        self._held.append(np.array(numbers, np.float64))  # a copy: a part of a table would keep all of it in memory
+    def add(self, numbers: FloatArray) -> None:
+        self._buffer.append(np.array(numbers, np.float64))  # a copy: a view would keep the whole table in memory
         self._count += len(numbers)
-        if self._count - self._in_file > _HELD:
+        if self._count - self._spilled > _MAX_BUFFERED:
             self._spill()
 
     def _spill(self) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it goes with this object)
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this object)
             weakref.finalize(self, self._file.close)
-        for numbers in self._held:
+        for numbers in self._buffer:
             self._sum += float(numbers.sum())
             self._file.write(numbers.data)
-        self._held, self._in_file = [], self._count
+        self._buffer = []
+        self._spilled = self._count
 
     def __len__(self) -> int:
         return self._count
 
     def result(self) -> dict[str, float] | None:
-        """min, q1, median, q3, max and mean; None where there are no numbers."""
+        """Return min, q1, median, q3, max and mean, or None if there are no numbers."""
         if not self._count:
             return None
         if self._file is None:
-            numbers = np.concatenate(self._held)
-            found, mean = np.quantile(numbers, _QUANTILES).tolist(), float(numbers.mean())
+            numbers = np.concatenate(self._buffer)
+            quantiles = np.quantile(numbers, _QUANTILES).tolist()
+            mean = float(numbers.mean())
         else:
             self._spill()
-            found, mean = self._quantiles(), self._sum / self._count
-        return {**dict(zip(("min", "q1", "median", "q3", "max"), found, strict=True)), "mean": mean}
+            quantiles = self._quantiles()
+            mean = self._sum / self._count
+        return {**dict(zip(("min", "q1", "median", "q3", "max"), quantiles, strict=True)), "mean": mean}
 
     def _quantiles(self) -> list[float]:
-        """Each quantile between the two numbers that stand beside its place when all are in order."""
-        places = [share * (self._count - 1) for share in _QUANTILES]
-        ranks = sorted({rank for place in places for rank in (int(place), min(int(place) + 1, self._count - 1))})
-        value = dict(zip(ranks, self._ranked(ranks), strict=True))
-        made = []
-        for place in places:
-            low, high = value[int(place)], value[min(int(place) + 1, self._count - 1)]
-            share = place - int(place)
-            apart = high - low
-            if not share or low == high:  # infinite ones too
-                made.append(low)
+        """Interpolate each quantile between the two numbers next to it in sorted order."""
+        last = self._count - 1
+        positions = [quantile * last for quantile in _QUANTILES]
+        ranks = sorted({rank for position in positions for rank in (int(position), min(int(position) + 1, last))})
+        number_at = dict(zip(ranks, self._select_ranks(ranks), strict=True))
+        quantiles = []
+        for position in positions:
+            low = number_at[int(position)]
+            high = number_at[min(int(position) + 1, last)]
+            fraction = position - int(position)
+            difference = high - low
+            if not fraction or low == high:  # the difference of two equal infinities would be NaN
+                quantiles.append(low)
+            elif fraction < 0.5:  # from the nearer end, as np.quantile does
+                quantiles.append(low + difference * fraction)
             else:
-                made.append(low + apart * share if share < 0.5 else high - apart * (1 - share))
-        return made
+                quantiles.append(high - difference * (1 - fraction))
+        return quantiles
 
-    def _ranked(self, ranks: list[int]) -> list[float]:
-        """The numbers at these places of the order.
+    def _select_ranks(self, ranks: list[int]) -> list[float]:
+        """Return the numbers at these ranks of the sorted order, by radix selection.
 
-        Keys in the order of the numbers are counted by their first bits, and looked at closer where a rank falls, until
-        what is left of them can be held (a radix selection).
+        The numbers are mapped to integer keys of the same order and counted by their leading bits. The buckets that
+        contain a rank are refined until the keys in them fit in memory.
         """
-        spans = [(0, rank) for rank in ranks]  # the first key of the span in which it lies, its place there
-        bits = 64
+        buckets = [(0, rank) for rank in ranks]  # smallest key of the bucket, and rank within the bucket
+        bits = 64  # bits of a key that are not fixed by its bucket
         while True:
-            firsts = sorted({first for first, _ in spans})
+            firsts = sorted({first for first, _ in buckets})
             if not bits:
-                return [_number(np.uint64(first)) for first, _ in spans]
-            held = self._keys_in(firsts, bits) if bits < 64 else None
-            if held is not None:
-                return [_number(held[first][place]) for first, place in spans]
-            bits -= _BITS
-            counts = {first: np.zeros(1 << _BITS, np.int64) for first in firsts}
-            for keys in self._keys():
+                return [_key_to_float(np.uint64(first)) for first, _ in buckets]
+            keys_of_bucket = self._sorted_keys(firsts, bits) if bits < 64 else None
+            if keys_of_bucket is not None:
+                return [_key_to_float(keys_of_bucket[first][rank]) for first, rank in buckets]
+            bits -= _RADIX_BITS
+            counts = {first: np.zeros(1 << _RADIX_BITS, np.int64) for first in firsts}
+            for keys in self._iter_keys():
                 for first in firsts:
-                    inside = _inside(keys, first, bits + _BITS)
+                    bucket_keys = _keys_with_prefix(keys, first, bits + _RADIX_BITS)
                     counts[first] += np.bincount(
-                        ((inside - np.uint64(first)) >> np.uint64(bits)).astype(np.int64), minlength=1 << _BITS
+                        ((bucket_keys - np.uint64(first)) >> np.uint64(bits)).astype(np.int64),
+                        minlength=1 << _RADIX_BITS,
                     )
-            spans = [_narrowed(counts[first], first, place, bits) for first, place in spans]
+            buckets = [_narrow(counts[first], first, rank, bits) for first, rank in buckets]
 
-    def _keys_in(self, firsts: list[int], bits: int) -> dict[int, npt.NDArray[np.uint64]] | None:
-        """The keys of these spans in order; None where they are too many to be held."""
+    def _sorted_keys(self, firsts: list[int], bits: int) -> dict[int, npt.NDArray[np.uint64]] | None:
+        """Return the sorted keys of each bucket, or None if they do not fit in memory."""
         parts: dict[int, list[npt.NDArray[np.uint64]]] = {first: [] for first in firsts}
         count = 0
-        for keys in self._keys():
+        for keys in self._iter_keys():
             for first in firsts:
-                inside = _inside(keys, first, bits)
-                count += len(inside)
-                parts[first].append(inside)
-            if count > _HELD:
+                bucket_keys = _keys_with_prefix(keys, first, bits)
+                count += len(bucket_keys)
+                parts[first].append(bucket_keys)
+            if count > _MAX_BUFFERED:
                 return None
-        return {first: np.sort(np.concatenate(found)) for first, found in parts.items()}
+        return {first: np.sort(np.concatenate(arrays)) for first, arrays in parts.items()}
 
-    def _keys(self) -> Iterator[npt.NDArray[np.uint64]]:
-        """All numbers as whole ones that have the same order."""
+    def _iter_keys(self) -> Iterator[npt.NDArray[np.uint64]]:
+        """Yield all numbers as unsigned integers that sort like the numbers."""
         assert self._file is not None
         self._file.seek(0)
-        while content := self._file.read(8 * max(1, _HELD // 4)):
-            keys = np.frombuffer(content, np.uint64)
-            yield np.where(keys & _SIGN, ~keys, keys | _SIGN)
+        while content := self._file.read(8 * max(1, _MAX_BUFFERED // 4)):
+            bits = np.frombuffer(content, np.uint64)
+            # IEEE 754: flip all bits of negative numbers, and the sign bit of the others.
+            yield np.where(bits & _SIGN, ~bits, bits | _SIGN)
 
 
-def _inside(keys: npt.NDArray[np.uint64], first: int, bits: int) -> npt.NDArray[np.uint64]:
+def _keys_with_prefix(keys: npt.NDArray[np.uint64], first: int, bits: int) -> npt.NDArray[np.uint64]:
     if bits == 64:
         return keys
-    found: npt.NDArray[np.uint64] = keys[(keys >> np.uint64(bits)) == np.uint64(first >> bits)]
-    return found
+    matching: npt.NDArray[np.uint64] = keys[(keys >> np.uint64(bits)) == np.uint64(first >> bits)]
+    return matching
 
 
-def _narrowed(counts: npt.NDArray[np.int64], first: int, place: int, bits: int) -> tuple[int, int]:
+def _narrow(counts: npt.NDArray[np.int64], first: int, rank: int, bits: int) -> tuple[int, int]:
+    """Return the sub-bucket that contains a rank, and the rank within it."""
     ends = np.cumsum(counts)
-    at = int(np.searchsorted(ends, place, "right"))
-    return first + (at << bits), place - int(ends[at] - counts[at])
+    index = int(np.searchsorted(ends, rank, "right"))
+    return first + (index << bits), rank - int(ends[index] - counts[index])
 
 
-def _number(key: np.uint64) -> float:
+def _key_to_float(key: np.uint64) -> float:
     bits = key ^ _SIGN if key & _SIGN else ~key
     return float(np.array([bits], np.uint64).view(np.float64)[0])

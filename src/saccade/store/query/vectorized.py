@@ -1,7 +1,8 @@
-"""A query evaluated on whole columns in memory; the same answers as item by item.
+"""Evaluates queries on whole columns in memory, with the same results as :mod:`saccade.core.query.evaluate`.
 
-Numbers are float64 with NaN for a missing one, as in the language itself. What is not held as arrays (JSON, keys,
-texts that all differ) raises UnfitError, and the question is one for DuckDB.
+Numbers are float64 with NaN for missing, as in the query language. Functions of texts are called once for each distinct
+text. Expressions on values that are not held as arrays (JSON, keys, texts that nearly all differ) raise
+NotVectorizableError; DuckDB evaluates those.
 """
 
 from __future__ import annotations
@@ -14,14 +15,23 @@ from typing import Any, cast
 import numpy as np
 
 from saccade.core.query import nodes
-from saccade.core.query.evaluate import lower, pattern
+from saccade.core.query.evaluate import glob_pattern, lower
 from saccade.core.query.nodes import Node, Type, walk
 from saccade.core.schema import Column, Kind
-from saccade.store.query.column_cache import Counts, Lists, Numbers, Part, Texts, Truths, UnfitError
+from saccade.store.query.column_cache import (
+    BoolArray,
+    DictArray,
+    FloatArray,
+    FragmentView,
+    IntArray,
+    ListLengths,
+    NotVectorizableError,
+)
 
-Values = Numbers | Texts | Truths
-_INNER = {Kind.OBJECTS: ("item", "class"), Kind.LABELS: ("item",)}
-_TEXTS_OF_OBJECTS = ("class", "type", "track")
+Values = FloatArray | DictArray | BoolArray
+_LIST_LEAVES = {Kind.OBJECTS: ("item", "class"), Kind.LABELS: ("item",)}
+"""For each kind of lists the leaf that is read to get the lengths of the lists."""
+_OBJECT_TEXT_FIELDS = ("class", "type", "track")
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -30,227 +40,249 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_FEW_WORDS = 4
-_FEW = 16
-"""Where fewer than one in so many elements is chosen, each is looked for among the rows."""
+_MAX_CODE_SCANS = 4
+"""Up to so many matching categories, one comparison of all codes for each is faster than a table lookup."""
+_SPARSE_FACTOR = 16
+"""If fewer than one in so many elements matches, the row of each is searched instead of summing over all elements."""
 
 
 @dataclass(frozen=True)
-class Vectors:
-    """Values of expressions for every row of a part of a version, or for every object of a column there."""
+class VectorEvaluator:
+    """Evaluates expressions for every row of a fragment.
 
-    part: Part
+    Attributes:
+        view: the fragment.
+        column: a column of objects, to evaluate expressions for each of its objects instead of each row.
+    """
+
+    view: FragmentView
     column: Column | None = None
 
-    def of(self, node: Node) -> Values:
-        """Float64 (N,), bool (N,), or texts, as the type of the node says."""
+    def eval(self, node: Node) -> Values:
+        """Evaluate an expression.
+
+        Returns:
+            float64 (N,), bool (N,) or a DictArray, depending on the type of the node.
+
+        Raises:
+            NotVectorizableError: if the expression cannot be evaluated on arrays.
+        """
         if isinstance(node, nodes.Constant):
             return _constant(self, node)
-        if self.column is not None and not any(isinstance(below, nodes.ObjectField) for below in _own(node)):
-            return self._for_each(Vectors(self.part).of(node))
+        if self.column is not None and not any(
+            isinstance(descendant, nodes.ObjectField) for descendant in _nodes_outside_aggregates(node)
+        ):
+            return self._repeat_per_object(VectorEvaluator(self.view).eval(node))
         try:
-            evaluate = _EVALUATE[type(node)]
+            evaluate = _EVALUATORS[type(node)]
         except KeyError:
-            raise UnfitError from None
-        found: Values = evaluate(self, node)
-        return found
+            raise NotVectorizableError from None
+        values: Values = evaluate(self, node)
+        return values
 
-    def numbers(self, node: Node) -> Numbers:
+    def eval_numbers(self, node: Node) -> FloatArray:
         if node.type is not Type.NUMBER:
-            raise UnfitError
-        return cast("Numbers", self.of(node))
+            raise NotVectorizableError
+        return cast("FloatArray", self.eval(node))
 
-    def texts(self, node: Node) -> Texts:
+    def eval_texts(self, node: Node) -> DictArray:
         if node.type is not Type.TEXT:
-            raise UnfitError
-        return cast("Texts", self.of(node))
+            raise NotVectorizableError
+        return cast("DictArray", self.eval(node))
 
-    def truths(self, node: Node) -> Truths:
-        if node.type is not Type.TRUTH:
-            raise UnfitError
-        return cast("Truths", self.of(node))
+    def eval_bool(self, node: Node) -> BoolArray:
+        if node.type is not Type.BOOLEAN:
+            raise NotVectorizableError
+        return cast("BoolArray", self.eval(node))
 
     @property
     def size(self) -> int:
-        return self.part.size if self.column is None else int(self.lists(self.column).counts.sum())
+        """Number of values of an expression."""
+        return self.view.size if self.column is None else int(self.list_lengths(self.column).lengths.sum())
 
-    def lists(self, column: Column) -> Lists:
-        """How many objects or labels every row has."""
-        if column.kind not in _INNER:
-            raise UnfitError
-        return self.part.lists(column.name, *_INNER[column.kind])
+    def list_lengths(self, column: Column) -> ListLengths:
+        """Return the number of objects or labels of every row."""
+        if column.kind not in _LIST_LEAVES:
+            raise NotVectorizableError
+        return self.view.list_lengths(column.name, *_LIST_LEAVES[column.kind])
 
-    def _for_each(self, values: Values) -> Values:
-        """Values of rows, for each of their objects."""
+    def _repeat_per_object(self, values: Values) -> Values:
+        """Repeat the value of each row for each of its objects."""
         assert self.column is not None
-        counts = self.lists(self.column).counts
-        if isinstance(values, Texts):
-            return Texts(np.repeat(values.codes, counts), values.words)
-        repeated: Numbers | Truths = values.repeat(counts)
+        lengths = self.list_lengths(self.column).lengths
+        if isinstance(values, DictArray):
+            return DictArray(np.repeat(values.codes, lengths), values.categories)
+        repeated: FloatArray | BoolArray = values.repeat(lengths)
         return repeated
 
 
-def _own(node: Node) -> list[Node]:
-    """The node and what is below it, but for what belongs to an aggregate inside of it."""
+def _nodes_outside_aggregates(node: Node) -> list[Node]:
+    """Return the node and its descendants, without those inside an aggregate."""
     if isinstance(node, nodes.Aggregate):
         return [node]
-    below = list(walk(node))
-    inner = {id(part) for one in below if isinstance(one, nodes.Aggregate) for part in walk(one)}
-    return [one for one in below if id(one) not in inner]
+    descendants = list(walk(node))
+    inside = {
+        id(inner) for aggregate in descendants if isinstance(aggregate, nodes.Aggregate) for inner in walk(aggregate)
+    }
+    return [descendant for descendant in descendants if id(descendant) not in inside]
 
 
-def _constant(at: Vectors, node: nodes.Constant) -> Values:
+def _constant(evaluator: VectorEvaluator, node: nodes.Constant) -> Values:
     if isinstance(node.value, str):
-        return Texts(np.broadcast_to(np.int8(0), at.size), [node.value])
+        return DictArray(np.broadcast_to(np.int8(0), evaluator.size), [node.value])
     if isinstance(node.value, bool):
-        return np.broadcast_to(np.bool_(node.value), at.size)
-    return np.broadcast_to(np.float64(node.value), at.size)
+        return np.broadcast_to(np.bool_(node.value), evaluator.size)
+    return np.broadcast_to(np.float64(node.value), evaluator.size)
 
 
-def _column(at: Vectors, node: nodes.ColumnValue) -> Values:
+def _column(evaluator: VectorEvaluator, node: nodes.ColumnValue) -> Values:
     match node.type:
         case Type.NUMBER:
-            return at.part.numbers(node.column.name)
+            return evaluator.view.numbers(node.column.name)
         case Type.TEXT:
-            return at.part.texts(node.column.name)
+            return evaluator.view.texts(node.column.name)
         case _:
-            raise UnfitError
+            raise NotVectorizableError
 
 
-def _media_field(at: Vectors, node: nodes.MediaField) -> Values:
-    read = at.part.numbers if node.type is Type.NUMBER else at.part.texts
+def _media_field(evaluator: VectorEvaluator, node: nodes.MediaField) -> Values:
+    read = evaluator.view.numbers if node.type is Type.NUMBER else evaluator.view.texts
     return read(node.column.name, node.field)
 
 
-def _object_field(at: Vectors, node: nodes.ObjectField) -> Values:
-    assert at.column is not None
-    name = at.column.name
+def _object_field(evaluator: VectorEvaluator, node: nodes.ObjectField) -> Values:
+    assert evaluator.column is not None
+    name = evaluator.column.name
     if node.type is not Type.NUMBER:
-        if node.field not in _TEXTS_OF_OBJECTS:
-            raise UnfitError
-        return at.part.texts(name, "item", node.field)
+        if node.field not in _OBJECT_TEXT_FIELDS:
+            raise NotVectorizableError
+        return evaluator.view.texts(name, "item", node.field)
 
-    def one(field: str) -> Numbers:
-        return at.part.numbers(name, "item", field)
+    def numbers(field: str) -> FloatArray:
+        return evaluator.view.numbers(name, "item", field)
 
     with np.errstate(all="ignore"):
         match node.field:
             case "width":
-                return one("x2") - one("x1")
+                return numbers("x2") - numbers("x1")
             case "height":
-                return one("y2") - one("y1")
+                return numbers("y2") - numbers("y1")
             case "cx":
-                return (one("x1") + one("x2")) / 2
+                return (numbers("x1") + numbers("x2")) / 2
             case "cy":
-                return (one("y1") + one("y2")) / 2
+                return (numbers("y1") + numbers("y2")) / 2
             case _:
-                return one(node.field)
+                return numbers(node.field)
 
 
-def _compare(at: Vectors, node: nodes.Compare) -> Truths:
+def _compare(evaluator: VectorEvaluator, node: nodes.Compare) -> BoolArray:
     left: Any
     right: Any
     if node.left.type is not node.right.type:
-        raise UnfitError
+        raise NotVectorizableError
+    compare = _COMPARE[node.op]
     match node.left.type:
         case Type.NUMBER:
-            left, right = at.numbers(node.left), at.numbers(node.right)
+            left = evaluator.eval_numbers(node.left)
+            right = evaluator.eval_numbers(node.right)
             if node.op not in ("==", "!="):
-                return np.asarray(_COMPARE[node.op](left, right), np.bool_)  # which NaN never is
-            missing = np.isnan(left), np.isnan(right)
+                return np.asarray(compare(left, right), np.bool_)  # false for NaN, as for missing
+            left_missing = np.isnan(left)
+            right_missing = np.isnan(right)
         case Type.TEXT:
             if isinstance(node.right, nodes.Constant):
-                return _compare_with(at.texts(node.left), node.op, str(node.right.value))
-            left, right = _ranked(at.texts(node.left), at.texts(node.right))
-            missing = left < 0, right < 0
-        case Type.TRUTH:
-            left, right = at.truths(node.left), at.truths(node.right)
-            return np.asarray(_COMPARE[node.op](left, right), np.bool_)
+                return _compare_constant(evaluator.eval_texts(node.left), node.op, str(node.right.value))
+            left, right = _comparable_ranks(evaluator.eval_texts(node.left), evaluator.eval_texts(node.right))
+            left_missing = left < 0
+            right_missing = right < 0
+        case Type.BOOLEAN:
+            return np.asarray(compare(evaluator.eval_bool(node.left), evaluator.eval_bool(node.right)), np.bool_)
         case _:
-            raise UnfitError
-    found = _COMPARE[node.op](left, right)
+            raise NotVectorizableError
+    result = compare(left, right)
     if node.op == "==":
-        return np.asarray(found | (missing[0] & missing[1]))
+        return np.asarray(result | (left_missing & right_missing))
     if node.op == "!=":
-        return np.asarray(found & ~(missing[0] & missing[1]))
-    return np.asarray(found & ~(missing[0] | missing[1]))
+        return np.asarray(result & ~(left_missing & right_missing))
+    return np.asarray(result & ~(left_missing | right_missing))
 
 
-def _compare_with(texts: Texts, op: str, constant: str) -> Truths:
-    if op == "!=":
-        return ~_holds(texts, constant.__eq__)
-    return _holds(texts, lambda word: bool(_COMPARE[op](word, constant)))
+def _compare_constant(texts: DictArray, op: str, constant: str) -> BoolArray:
+    if op == "!=":  # holds for missing texts too
+        return ~_match_categories(texts, constant.__eq__)
+    return _match_categories(texts, lambda category: bool(_COMPARE[op](category, constant)))
 
 
-def _ranked(left: Texts, right: Texts) -> tuple[Counts, Counts]:
-    """Numbers that are in the order of the texts; -1 for missing ones."""
-    rank = {word: number for number, word in enumerate(sorted({*left.words, *right.words}))}
-    return ranks(left, rank), ranks(right, rank)
+def _comparable_ranks(left: DictArray, right: DictArray) -> tuple[IntArray, IntArray]:
+    """Return numbers that compare like the texts, -1 if missing."""
+    ranks = {category: rank for rank, category in enumerate(sorted({*left.categories, *right.categories}))}
+    return category_ranks(left, ranks), category_ranks(right, ranks)
 
 
-def ranks(texts: Texts, rank: dict[str, int]) -> Counts:
-    """The number of each text; -1 for missing ones."""
-    table: Counts = np.array([*(rank[word] for word in texts.words), -1], np.int64)
+def category_ranks(texts: DictArray, ranks: dict[str, int]) -> IntArray:
+    """Return the rank of each text, -1 if missing."""
+    table: IntArray = np.array([*(ranks[category] for category in texts.categories), -1], np.int64)
     return np.asarray(table[texts.codes])
 
 
-def _holds(texts: Texts, condition: Callable[[str], bool]) -> Truths:
-    """Whether a condition holds for each text; it does not for a missing one."""
-    table: Truths = np.array([*map(condition, texts.words), False], np.bool_)
-    codes = np.flatnonzero(table)
-    if len(codes) > _FEW_WORDS:
-        return np.asarray(table[texts.codes])
-    found = np.zeros(len(texts.codes), np.bool_)
-    for code in codes.tolist():  # ten times as fast as looking each up
-        found |= texts.codes == code
-    return found
+def _match_categories(texts: DictArray, condition: Callable[[str], bool]) -> BoolArray:
+    """Evaluate a condition for each text, false if missing."""
+    matches: BoolArray = np.array([*map(condition, texts.categories), False], np.bool_)
+    matching_codes = np.flatnonzero(matches)
+    if len(matching_codes) > _MAX_CODE_SCANS:
+        return np.asarray(matches[texts.codes])
+    result = np.zeros(len(texts.codes), np.bool_)
+    for code in matching_codes.tolist():  # ten times as fast as the table lookup
+        result |= texts.codes == code
+    return result
 
 
-def _is_missing(at: Vectors, node: nodes.IsMissing) -> Truths:
-    of = node.of
-    match of.type:
+def _is_missing(evaluator: VectorEvaluator, node: nodes.IsMissing) -> BoolArray:
+    operand = node.operand
+    match operand.type:
         case Type.NUMBER:
-            return np.isnan(at.numbers(of))
+            return np.isnan(evaluator.eval_numbers(operand))
         case Type.TEXT:
-            return np.asarray(at.texts(of).codes < 0)
-        case Type.TRUTH:
-            return np.zeros(at.size, np.bool_)
-    if not isinstance(of, nodes.ColumnValue):
-        raise UnfitError
-    if of.type in (Type.IMAGE, Type.VIDEO, Type.FILE):
-        return np.isnan(at.part.numbers(of.column.name, "size"))
-    return ~at.lists(of.column).present
+            return np.asarray(evaluator.eval_texts(operand).codes < 0)
+        case Type.BOOLEAN:
+            return np.zeros(evaluator.size, np.bool_)
+    if not isinstance(operand, nodes.ColumnValue):
+        raise NotVectorizableError
+    if operand.type in (Type.IMAGE, Type.VIDEO, Type.FILE):
+        return np.isnan(evaluator.view.numbers(operand.column.name, "size"))
+    return ~evaluator.list_lengths(operand.column).is_valid
 
 
-def _among(at: Vectors, node: nodes.AmongConstants) -> Truths:
+def _in_constants(evaluator: VectorEvaluator, node: nodes.InConstants) -> BoolArray:
     if node.needle.type is Type.TEXT:
-        return _holds(at.texts(node.needle), set(node.values).__contains__)
-    values = at.numbers(node.needle)
+        return _match_categories(evaluator.eval_texts(node.needle), set(node.values).__contains__)
+    values = evaluator.eval_numbers(node.needle)
     return np.isin(values, np.array([value for value in node.values if isinstance(value, float)], np.float64))
 
 
-def _within(at: Vectors, node: nodes.Within) -> Truths:
+def _contains(evaluator: VectorEvaluator, node: nodes.Contains) -> BoolArray:
     if not isinstance(node.needle, nodes.Constant):
-        raise UnfitError
+        raise NotVectorizableError
     needle = str(node.needle.value)
-    if node.whole.type is Type.TEXT:
-        return _holds(at.texts(node.whole), lambda word: needle in word)
-    if not (isinstance(node.whole, nodes.ColumnValue) and node.whole.type is Type.LABELS):
-        raise UnfitError
-    found = _holds(at.part.texts(node.whole.column.name, "item"), needle.__eq__)
-    return _counted(found, at.lists(node.whole.column).counts) > 0
+    if node.container.type is Type.TEXT:
+        return _match_categories(evaluator.eval_texts(node.container), lambda category: needle in category)
+    if not (isinstance(node.container, nodes.ColumnValue) and node.container.type is Type.LABELS):
+        raise NotVectorizableError
+    matches = _match_categories(evaluator.view.texts(node.container.column.name, "item"), needle.__eq__)
+    return _count_per_row(matches, evaluator.list_lengths(node.container.column).lengths) > 0
 
 
-def _logic(at: Vectors, node: nodes.Logic) -> Truths:
-    together = np.logical_and if node.op == "and" else np.logical_or
-    found = at.truths(node.parts[0])
-    for part in node.parts[1:]:
-        found = together(found, at.truths(part))
-    return found
+def _bool_op(evaluator: VectorEvaluator, node: nodes.BoolOp) -> BoolArray:
+    combine = np.logical_and if node.op == "and" else np.logical_or
+    result = evaluator.eval_bool(node.operands[0])
+    for operand in node.operands[1:]:
+        result = combine(result, evaluator.eval_bool(operand))
+    return result
 
 
-def _arithmetic(at: Vectors, node: nodes.Arithmetic) -> Numbers:
-    left, right = at.numbers(node.left), at.numbers(node.right)
+def _arithmetic(evaluator: VectorEvaluator, node: nodes.Arithmetic) -> FloatArray:
+    left = evaluator.eval_numbers(node.left)
+    right = evaluator.eval_numbers(node.right)
     with np.errstate(all="ignore"):
         match node.op:
             case "+":
@@ -259,95 +291,102 @@ def _arithmetic(at: Vectors, node: nodes.Arithmetic) -> Numbers:
                 return left - right
             case "*":
                 return left * right
-        share = np.where(right == 0, np.nan, left / right)
+        quotient = np.where(right == 0, np.nan, left / right)
         if node.op == "/":
-            return share
-        return np.where(np.isfinite(share), left - right * np.floor(share), np.nan)
+            return quotient
+        return np.where(np.isfinite(quotient), left - right * np.floor(quotient), np.nan)
 
 
-def _call(at: Vectors, node: nodes.Call) -> Values:
-    of = node.args[0]
+def _call(evaluator: VectorEvaluator, node: nodes.Call) -> Values:
+    operand = node.args[0]
     match node.name:
         case "len":
-            return _length(at, of)
+            return _length(evaluator, operand)
         case "abs":
-            return np.abs(at.numbers(of))
+            return np.abs(evaluator.eval_numbers(operand))
         case "lower":
-            texts = at.texts(of)
-            return Texts(texts.codes, list(map(lower, texts.words)))
+            texts = evaluator.eval_texts(operand)
+            return DictArray(texts.codes, list(map(lower, texts.categories)))
     if not isinstance(node.args[1], nodes.Constant):
-        raise UnfitError
+        raise NotVectorizableError
     argument = str(node.args[1].value)
     match node.name:
         case "startswith":
-            return _holds(at.texts(of), lambda word: word.startswith(argument))
+            return _match_categories(evaluator.eval_texts(operand), lambda category: category.startswith(argument))
         case "endswith":
-            return _holds(at.texts(of), lambda word: word.endswith(argument))
+            return _match_categories(evaluator.eval_texts(operand), lambda category: category.endswith(argument))
         case _:
-            fits = pattern(argument).fullmatch
-            return _holds(at.texts(of), lambda word: fits(word) is not None)
+            fullmatch = glob_pattern(argument).fullmatch
+            return _match_categories(evaluator.eval_texts(operand), lambda category: fullmatch(category) is not None)
 
 
-def _length(at: Vectors, of: Node) -> Numbers:
-    if of.type is Type.TEXT:
-        texts = at.texts(of)
-        table: Numbers = np.array([*map(len, texts.words), np.nan], np.float64)
+def _length(evaluator: VectorEvaluator, operand: Node) -> FloatArray:
+    if operand.type is Type.TEXT:
+        texts = evaluator.eval_texts(operand)
+        table: FloatArray = np.array([*map(len, texts.categories), np.nan], np.float64)
         return np.asarray(table[texts.codes])
-    if not isinstance(of, nodes.ColumnValue):
-        raise UnfitError
-    lists = at.lists(of.column)
-    return np.where(lists.present, lists.counts, np.nan)
+    if not isinstance(operand, nodes.ColumnValue):
+        raise NotVectorizableError
+    lists = evaluator.list_lengths(operand.column)
+    return np.where(lists.is_valid, lists.lengths, np.nan)
 
 
-def _counted(chosen: Truths, counts: Counts) -> Counts:
-    """How many of each row's elements are chosen."""
-    ends = np.cumsum(counts)
-    if np.count_nonzero(chosen) < len(chosen) // _FEW:
-        rows = np.searchsorted(ends, np.flatnonzero(chosen), side="right")
-        return np.bincount(rows, minlength=len(counts)).astype(np.int64, copy=False)
-    before = np.concatenate([[0], np.cumsum(chosen, dtype=np.int32)])
-    return np.asarray(before[ends] - before[ends - counts], np.int64)
+def _count_per_row(matches: BoolArray, lengths: IntArray) -> IntArray:
+    """Count the matching elements of each row.
+
+    Args:
+        matches: bool (M,), for the elements of all rows.
+        lengths: int64 (N,), number of elements of each row.
+    """
+    ends = np.cumsum(lengths)
+    if np.count_nonzero(matches) < len(matches) // _SPARSE_FACTOR:
+        rows = np.searchsorted(ends, np.flatnonzero(matches), side="right")
+        return np.bincount(rows, minlength=len(lengths)).astype(np.int64, copy=False)
+    cumulative = np.concatenate([[0], np.cumsum(matches, dtype=np.int32)])
+    return np.asarray(cumulative[ends] - cumulative[ends - lengths], np.int64)
 
 
-def _aggregate(at: Vectors, node: nodes.Aggregate) -> Values:
-    inner = Vectors(at.part, node.column)
-    chosen = None if node.where is None else inner.truths(node.where)  # first, for it reads the lists on the way
-    lists = at.lists(node.column)
+def _aggregate(evaluator: VectorEvaluator, node: nodes.Aggregate) -> Values:
+    per_object = VectorEvaluator(evaluator.view, node.column)
+    # Evaluated before the list lengths are needed: reading a leaf of the objects caches them too.
+    matches = None if node.where is None else per_object.eval_bool(node.where)
+    lists = evaluator.list_lengths(node.column)
     match node.name:
         case "any":
-            return (lists.counts if chosen is None else _counted(chosen, lists.counts)) > 0
+            return (lists.lengths if matches is None else _count_per_row(matches, lists.lengths)) > 0
         case "all":
-            return lists.present & (True if chosen is None else _counted(~chosen, lists.counts) == 0)
+            return lists.is_valid & (True if matches is None else _count_per_row(~matches, lists.lengths) == 0)
         case "count":
-            found = lists.counts if chosen is None else _counted(chosen, lists.counts)
-            return np.where(lists.present, found, np.nan)
+            counts = lists.lengths if matches is None else _count_per_row(matches, lists.lengths)
+            return np.where(lists.is_valid, counts, np.nan)
     assert node.value is not None
-    values = inner.numbers(node.value)
-    taken = ~np.isnan(values) if chosen is None else chosen & ~np.isnan(values)
-    counts = _counted(taken, lists.counts)
-    some = counts > 0
-    starts = (np.cumsum(counts) - counts)[some]
-    made = np.where(lists.present, 0.0 if node.name == "sum" else np.nan, np.nan)
+    values = per_object.eval_numbers(node.value)
+    is_aggregated = ~np.isnan(values) if matches is None else matches & ~np.isnan(values)
+    counts = _count_per_row(is_aggregated, lists.lengths)
+    has_values = counts > 0
+    # reduceat returns an element of the next row for an empty range, so rows without values are left out.
+    starts = (np.cumsum(counts) - counts)[has_values]
+    result = np.where(lists.is_valid, 0.0 if node.name == "sum" else np.nan, np.nan)
     if len(starts):
-        together = {"min": np.minimum, "max": np.maximum}.get(node.name, np.add)
+        reduction = {"min": np.minimum, "max": np.maximum}.get(node.name, np.add)
         with np.errstate(all="ignore"):
-            made[some] = together.reduceat(values[taken], starts)
+            result[has_values] = reduction.reduceat(values[is_aggregated], starts)
             if node.name == "mean":
-                made[some] /= counts[some]
-    return made
+                result[has_values] /= counts[has_values]
+    return result
 
 
-_EVALUATE: dict[type[Node], Callable[[Vectors, Any], Values]] = {
+_EVALUATORS: dict[type[Node], Callable[[VectorEvaluator, Any], Values]] = {
     nodes.Constant: _constant,
     nodes.ColumnValue: _column,
     nodes.MediaField: _media_field,
     nodes.ObjectField: _object_field,
     nodes.Compare: _compare,
     nodes.IsMissing: _is_missing,
-    nodes.AmongConstants: _among,
-    nodes.Within: _within,
-    nodes.Logic: _logic,
-    nodes.Not: lambda at, node: ~at.truths(node.of),
+    nodes.InConstants: _in_constants,
+    nodes.Contains: _contains,
+    nodes.BoolOp: _bool_op,
+    nodes.Not: lambda evaluator, node: ~evaluator.eval_bool(node.operand),
     nodes.Arithmetic: _arithmetic,
     nodes.Call: _call,
     nodes.Aggregate: _aggregate,

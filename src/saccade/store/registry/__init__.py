@@ -1,1 +1,1 @@
-"""Models, evaluations, runs and their lineage."""
+"""The registry of models, evaluations and runs, and their lineage."""

@@ -1,4 +1,4 @@
-"""Models: versions of weights with what they are and where they come from."""
+"""The model registry: versions of models with their weights, metrics, aliases and lineage."""
 
 from __future__ import annotations
 
@@ -15,29 +15,37 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, WorkspaceError, nearest
-from saccade.core.webhooks.events import ModelAliasMoved, ModelVersionMade, numbers
-from saccade.store.blobs.blob_store import ObjectStore
-from saccade.store.catalog.names import check_name, check_selector, exact, split_ref
+from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, WorkspaceError, suggest
+from saccade.core.webhooks.events import ModelAliasMoved, ModelVersionCreated, finite_numbers
+from saccade.store.blobs.blob_store import BlobStore
+from saccade.store.catalog.names import check_name, check_selector, format_ref, split_ref
 from saccade.store.catalog.queries import (
-    check_run,
+    add_lineage,
     find_model,
     find_model_version,
-    plain_json,
     project_id,
-    record_uses,
+    require_run,
+    to_jsonable,
 )
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import AliasChangeRow, DatasetUseRow, ModelAliasRow, ModelRow, ModelVersionRow, now
-from saccade.store.io.atomic import sync_folder
-from saccade.store.webhooks.outbox_writer import tell
+from saccade.store.io.atomic import fsync_dir
+from saccade.store.webhooks.outbox_writer import publish_event
 
 MANIFEST = "manifest.json"
+_MAX_ADD_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class ModelFacts:
-    """An immutable version of a model; ``files`` maps names to digests, ``aliases`` are those that name it now."""
+class ModelVersionInfo:
+    """An immutable version of a model.
+
+    Attributes:
+        manifest: recipe, label map, preprocessing and other metadata.
+        files: digests of the files by name.
+        inputs: exact references of the dataset versions that the model was trained on.
+        aliases: the aliases that name this version now.
+    """
 
     name: str
     number: int
@@ -53,33 +61,37 @@ class ModelFacts:
     @property
     def ref(self) -> str:
         """The exact reference, as ``ships@3``."""
-        return exact(self.name, self.number)
+        return format_ref(self.name, self.number)
 
 
 @dataclass(frozen=True)
-class ModelVersion(ModelFacts):
-    """A version of a model on this machine."""
+class ModelVersion(ModelVersionInfo):
+    """A model version with access to its files."""
 
-    objects: ObjectStore
+    blobs: BlobStore
 
     def _digest(self, name: str) -> str:
         if name not in self.files:
-            raise NotFoundError(f"The model {self.ref} has no file '{name}'.", hint=nearest(name, self.files))
+            raise NotFoundError(f"The model {self.ref} has no file '{name}'.", hint=suggest(name, self.files))
         return self.files[name]
 
     def read_file(self, name: str) -> bytes:
-        """The bytes of one file."""
-        return self.objects.read(self._digest(name))
+        """Return the content of a file. Raises NotFoundError if the model has no such file."""
+        return self.blobs.read(self._digest(name))
 
     def open_file(self, name: str) -> BinaryIO:
-        """One file, open for reading."""
-        return self.objects.open(self._digest(name))
+        """Open a file for reading. Raises NotFoundError if the model has no such file."""
+        return self.blobs.open(self._digest(name))
 
     def path(self, name: str) -> Path:
-        """One file on this machine; its name is its digest. Do not change it."""
+        """Return the local path of a file, whose file name is its digest. Do not modify it.
+
+        Raises:
+            NotFoundError: the model has no such file, or the workspace stores it elsewhere.
+        """
         digest = self._digest(name)
-        if found := self.objects.open_path(digest):
-            return found
+        if path := self.blobs.local_path(digest):
+            return path
         raise NotFoundError(
             f"The file '{name}' of {self.ref} is not on this machine.", hint="Use read_file, or export the model."
         )
@@ -87,7 +99,7 @@ class ModelVersion(ModelFacts):
 
 @dataclass(frozen=True, slots=True)
 class AliasChange:
-    """One move of an alias; ``number`` is None where it was taken away."""
+    """One move of an alias; ``number`` is None if the alias was deleted."""
 
     alias: str
     previous: int | None
@@ -100,11 +112,11 @@ ModelList = list[ModelVersion]
 
 
 class Models:
-    """The models of a workspace."""
+    """The model registry of a project."""
 
-    def __init__(self, catalog: Catalog, objects: ObjectStore) -> None:
+    def __init__(self, catalog: Catalog, blobs: BlobStore) -> None:
         self._catalog = catalog
-        self._objects = objects
+        self._blobs = blobs
 
     def add(
         self,
@@ -117,16 +129,27 @@ class Models:
         inputs: Sequence[str] = (),
         licence: str = "",
     ) -> ModelVersion:
-        """The next version of a model, which begins with the first.
+        """Add a version to a model; the first version creates the model.
 
         Args:
-            files: relative names and their content.
-            inputs: the dataset versions it was trained on.
+            name: name of the model.
+            files: content of the files by relative name.
+            manifest: recipe, label map, preprocessing and other metadata.
+            metrics: metrics of the training.
+            run_id: the run that trained the model.
+            inputs: references of the dataset versions it was trained on.
+            licence: licence of the weights.
+
+        Raises:
+            InvalidValueError: the name of the model or of a file is not valid.
+            NotFoundError: the run or an input does not exist.
+            ConflictError: other processes kept adding versions at the same time.
         """
         check_name("model", name)
         for file in files:
             _check_file_name(file)
-        with self._objects.keeping():
+        # Until the row is committed nothing refers to the blobs.
+        with self._blobs.gc_guard():
             digests = {file: self._put(content) for file, content in files.items()}
             return self._add(name, digests, manifest, metrics, run_id, inputs, licence)
 
@@ -140,33 +163,35 @@ class Models:
         inputs: Sequence[str],
         licence: str,
     ) -> ModelVersion:
-        for _ in range(3):  # two processes may begin a model of one name at the same moment
+        for _ in range(_MAX_ADD_ATTEMPTS):  # two processes may create a model with the same name at the same time
             try:
-                with self._catalog.writing() as session:
-                    number = _next_number(session, name)
-                    check_run(session, run_id)
+                with self._catalog.write_tx() as session:
+                    number = _next_number(session, name)  # also after deletions, numbers are never reused
+                    require_run(session, run_id)
                     row = ModelVersionRow(
-                        model_id=_model_row(session, name).id,
+                        model_id=_get_or_create_model(session, name).id,
                         number=number,
-                        manifest=plain_json(manifest),
-                        metrics=plain_json(metrics),
+                        manifest=to_jsonable(manifest),
+                        metrics=to_jsonable(metrics),
                         files=dict(digests),
                         licence=licence,
                         run_id=run_id,
-                        inputs=record_uses(session, inputs, "model", exact(name, number)),
+                        inputs=add_lineage(session, inputs, "model", format_ref(name, number)),
                         created=now(),
                     )
                     session.add(row)
-                    _tell_version(session, name, row)
-                return self._version(name, row, ())
+                    _publish_version_created(session, name, row)
+                return self._to_version(name, row, ())
             except IntegrityError:
                 continue
-        raise ConflictError(f"Others keep adding to the model '{name}'.", hint="Nothing was added; try again.")
+        raise ConflictError(
+            f"Other processes keep adding versions to the model '{name}'.", hint="Nothing was added; try again."
+        )
 
     def _put(self, content: Path | bytes) -> str:
-        return self._objects.put_bytes(content) if isinstance(content, bytes) else self._objects.put_file(content)
+        return self._blobs.put_bytes(content) if isinstance(content, bytes) else self._blobs.put_file(content)
 
-    def _version(self, name: str, row: ModelVersionRow, aliases: Iterable[str]) -> ModelVersion:
+    def _to_version(self, name: str, row: ModelVersionRow, aliases: Iterable[str]) -> ModelVersion:
         return ModelVersion(
             name,
             row.number,
@@ -178,41 +203,58 @@ class Models:
             row.licence,
             row.created,
             tuple(sorted(aliases)),
-            self._objects,
+            self._blobs,
         )
 
     def open(self, ref: str) -> ModelVersion:
-        """The version of a reference: ``ships``, ``ships@3``, ``ships@latest`` or ``ships@alias``."""
+        """Return the model version of a reference: ``ships``, ``ships@3``, ``ships@latest`` or ``ships@alias``.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
         name, selector = split_ref(ref)
-        with self._catalog.reading() as session:
+        with self._catalog.read_tx() as session:
             model = find_model(session, name)
             row = find_model_version(session, model, selector)
-            return self._version(name, row, _aliases_of(session, model.id).get(row.number, ()))
+            return self._to_version(name, row, _aliases_by_number(session, model.id).get(row.number, ()))
 
     def versions(self, name: str) -> ModelList:
-        """All versions of a model, the newest first."""
-        with self._catalog.reading() as session:
+        """List all versions of a model, the newest first. Raises NotFoundError if there is no such model."""
+        with self._catalog.read_tx() as session:
             model = find_model(session, name)
-            aliases = _aliases_of(session, model.id)
+            aliases = _aliases_by_number(session, model.id)
             rows = session.scalars(
                 select(ModelVersionRow)
                 .where(ModelVersionRow.model_id == model.id)
                 .order_by(ModelVersionRow.number.desc())
             )
-            return [self._version(name, row, aliases.get(row.number, ())) for row in rows]
+            return [self._to_version(name, row, aliases.get(row.number, ())) for row in rows]
 
     def list(self) -> ModelList:
-        """The newest version of every model, by name."""
-        with self._catalog.reading() as session:
+        """List the newest version of every model, by name."""
+        with self._catalog.read_tx() as session:
             has_versions = select(ModelVersionRow.id).where(ModelVersionRow.model_id == ModelRow.id).exists()
             names = session.scalars(select(ModelRow.name).where(has_versions).order_by(ModelRow.name)).all()
         return [self.versions(name)[0] for name in names]
 
     def promote(self, ref: str, alias: str, *, author: str = "") -> int | None:
-        """Let an alias name a version; returns the number that it named before."""
+        """Set an alias to a version.
+
+        Args:
+            ref: the version.
+            alias: the alias; it is created if it does not exist.
+            author: the user who sets it, for the history.
+
+        Returns:
+            The number of the version that the alias named before, None if it is new.
+
+        Raises:
+            InvalidValueError: the alias is not a valid name.
+            NotFoundError: there is no such version.
+        """
         check_selector("alias", alias)
         name, selector = split_ref(ref)
-        with self._catalog.writing() as session:
+        with self._catalog.write_tx() as session:
             model = find_model(session, name)
             number = find_model_version(session, model, selector).number
             row = session.get(ModelAliasRow, (model.id, alias))
@@ -221,62 +263,74 @@ class Models:
             change = AliasChangeRow(subject="model", name=name, alias=alias, previous=previous, number=number)
             change.author = author
             session.add(change)
-            moved = ModelAliasMoved(name, alias, number, exact(name, number), previous, author)
-            tell(session, "model.alias", moved, model.project_id)
+            moved = ModelAliasMoved(name, alias, number, format_ref(name, number), previous, author)
+            publish_event(session, "model.alias", moved, model.project_id)
         return previous
 
     def alias_changes(self, name: str) -> tuple[AliasChange, ...]:
-        """Every move of the aliases of a model, the oldest first."""
-        wanted = select(AliasChangeRow).where(AliasChangeRow.subject == "model", AliasChangeRow.name == name)
-        with self._catalog.reading() as session:
-            rows = session.scalars(wanted.order_by(AliasChangeRow.id))
+        """List every move of the aliases of a model, the oldest first."""
+        query = select(AliasChangeRow).where(AliasChangeRow.subject == "model", AliasChangeRow.name == name)
+        with self._catalog.read_tx() as session:
+            rows = session.scalars(query.order_by(AliasChangeRow.id))
             return tuple(AliasChange(row.alias, row.previous, row.number, row.author, row.at) for row in rows)
 
     def export(self, ref: str, destination: Path) -> ModelVersion:
-        """Write the files and ``manifest.json`` into a new or empty folder, all or nothing."""
+        """Write the files and ``manifest.json`` of a version to a new or empty folder, all or nothing.
+
+        Raises:
+            NotFoundError: there is no such version.
+            ConflictError: the destination is not an empty folder.
+            WorkspaceError: the destination cannot be written.
+        """
         version = self.open(ref)
         if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
             raise ConflictError(f"'{destination}' is not an empty folder.", hint="Choose another destination.")
-        making = destination.resolve().with_name(f".{destination.name}.{uuid.uuid4().hex}")
+        temporary = destination.resolve().with_name(f".{destination.name}.{uuid.uuid4().hex}")
         try:
-            making.mkdir(parents=True)
+            temporary.mkdir(parents=True)
             for name in version.files:
-                (making / name).parent.mkdir(parents=True, exist_ok=True)
-                (making / name).write_bytes(version.read_file(name))
-            (making / MANIFEST).write_text(json.dumps(exported(version), indent=2) + "\n")
-            making.replace(destination)
-            sync_folder(destination.parent)
+                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+                (temporary / name).write_bytes(version.read_file(name))
+            (temporary / MANIFEST).write_text(json.dumps(export_manifest(version), indent=2) + "\n")
+            temporary.replace(destination)  # the rename makes the export all or nothing
+            fsync_dir(destination.parent)
         except OSError as error:
             raise WorkspaceError(f"'{destination}' cannot be written: {error}.") from error
         finally:
-            shutil.rmtree(making, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
         return version
 
     def remove(self, ref: str, *, force: bool = False) -> None:
-        """Remove one version (``ships@3``) or the whole model (``ships``).
+        """Delete one version (``ships@3``) or all versions of a model (``ships``). Numbers are never reused.
 
-        ConflictError where an alias names what would go, unless forced. Numbers are not given again.
+        Args:
+            ref: an exact reference or the name of a model.
+            force: also delete versions that an alias names, with the alias.
+
+        Raises:
+            NotFoundError: there is no such version or model.
+            ConflictError: an alias names a version, and ``force`` is not set.
         """
         name, selector = split_ref(ref)
-        with self._catalog.writing() as session:
+        with self._catalog.write_tx() as session:
             model = find_model(session, name)
-            gone = [find_model_version(session, model, selector).number] if "@" in ref else None
-            pointed = {
-                alias: number
-                for number, aliases in _aliases_of(session, model.id).items()
+            numbers = [find_model_version(session, model, selector).number] if "@" in ref else None
+            used_aliases = sorted(
+                alias
+                for number, aliases in _aliases_by_number(session, model.id).items()
                 for alias in aliases
-                if gone is None or number in gone
-            }
-            if pointed and not force:
+                if numbers is None or number in numbers
+            )
+            if used_aliases and not force:
                 raise ConflictError(
-                    f"{ref} is in use as {', '.join(f'{name}@{alias}' for alias in sorted(pointed))}.",
+                    f"{ref} is in use as {', '.join(f'{name}@{alias}' for alias in used_aliases)}.",
                     hint="Promote another version first, or remove it with force (--force).",
                 )
-            _remove_rows(session, model, gone)
+            _delete_versions(session, model, numbers)
 
 
-def exported(version: ModelVersion) -> dict[str, Any]:
-    """What the manifest of an exported version says."""
+def export_manifest(version: ModelVersion) -> dict[str, Any]:
+    """Build the content of ``manifest.json`` of an exported version."""
     return {
         "name": version.name,
         "version": version.number,
@@ -290,24 +344,24 @@ def exported(version: ModelVersion) -> dict[str, Any]:
     }
 
 
-def _tell_version(session: Session, name: str, row: ModelVersionRow) -> None:
-    made = ModelVersionMade(
-        name, row.number, exact(name, row.number), list(row.inputs), numbers(row.metrics), row.run_id
+def _publish_version_created(session: Session, name: str, row: ModelVersionRow) -> None:
+    created = ModelVersionCreated(
+        name, row.number, format_ref(name, row.number), list(row.inputs), finite_numbers(row.metrics), row.run_id
     )
-    tell(session, "model.version", made)
+    publish_event(session, "model.version", created)
 
 
 def _check_file_name(name: str) -> None:
     path = PurePosixPath(name)
     if not name or path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or name == MANIFEST:
         raise InvalidValueError(
-            f"A model may not hold a file called {name!r}.", hint=f"Use a relative name other than {MANIFEST}."
+            f"A model may not contain a file called {name!r}.", hint=f"Use a relative name other than {MANIFEST}."
         )
 
 
-def _model_row(session: Session, name: str) -> ModelRow:
-    wanted = select(ModelRow).where(ModelRow.project_id == project_id(session), ModelRow.name == name)
-    row = session.scalar(wanted)
+def _get_or_create_model(session: Session, name: str) -> ModelRow:
+    query = select(ModelRow).where(ModelRow.project_id == project_id(session), ModelRow.name == name)
+    row = session.scalar(query)
     if row is None:
         row = ModelRow(project_id=project_id(session), name=name, last_number=0)
         session.add(row)
@@ -316,25 +370,26 @@ def _model_row(session: Session, name: str) -> ModelRow:
 
 
 def _next_number(session: Session, name: str) -> int:
-    row = _model_row(session, name)
-    counted = update(ModelRow).where(ModelRow.id == row.id).values(last_number=ModelRow.last_number + 1)
-    return session.execute(counted.returning(ModelRow.last_number)).scalar_one()
+    row = _get_or_create_model(session, name)
+    increment = update(ModelRow).where(ModelRow.id == row.id).values(last_number=ModelRow.last_number + 1)
+    return session.execute(increment.returning(ModelRow.last_number)).scalar_one()
 
 
-def _aliases_of(session: Session, model_id: int) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
+def _aliases_by_number(session: Session, model_id: int) -> dict[int, list[str]]:
+    aliases: dict[int, list[str]] = {}
     for row in session.scalars(select(ModelAliasRow).where(ModelAliasRow.model_id == model_id)):
-        found.setdefault(row.number, []).append(row.name)
-    return found
+        aliases.setdefault(row.number, []).append(row.name)
+    return aliases
 
 
-def _remove_rows(session: Session, model: ModelRow, numbers: list[int] | None) -> None:
-    versions = select(ModelVersionRow.number).where(ModelVersionRow.model_id == model.id)
-    going = list(session.scalars(versions)) if numbers is None else numbers
-    here = (ModelAliasRow.model_id == model.id, ModelAliasRow.number.in_(going))
-    session.execute(delete(ModelAliasRow).where(*here))
+def _delete_versions(session: Session, model: ModelRow, numbers: list[int] | None) -> None:
+    """Delete versions with their aliases and lineage edges; ``numbers`` None means all versions."""
+    if numbers is None:
+        query = select(ModelVersionRow.number).where(ModelVersionRow.model_id == model.id)
+        numbers = list(session.scalars(query))
+    session.execute(delete(ModelAliasRow).where(ModelAliasRow.model_id == model.id, ModelAliasRow.number.in_(numbers)))
     session.execute(
-        delete(ModelVersionRow).where(ModelVersionRow.model_id == model.id, ModelVersionRow.number.in_(going))
+        delete(ModelVersionRow).where(ModelVersionRow.model_id == model.id, ModelVersionRow.number.in_(numbers))
     )
-    users = [exact(model.name, number) for number in going]
+    users = [format_ref(model.name, number) for number in numbers]
     session.execute(delete(DatasetUseRow).where(DatasetUseRow.user_kind == "model", DatasetUseRow.user_ref.in_(users)))

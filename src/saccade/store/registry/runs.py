@@ -1,4 +1,4 @@
-"""Runs: one execution each of a training, a pipeline, an import …, with what went in and what came out."""
+"""Runs: single executions of a training, pipeline, import …, with their inputs, outputs and metrics."""
 
 from __future__ import annotations
 
@@ -6,34 +6,36 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sqlalchemy import delete, select, update
 
-from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError, nearest
-from saccade.core.webhooks.events import RunEnded, moment, numbers
-from saccade.runtime.signals import interrupts_known
+from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError, suggest
+from saccade.core.webhooks.events import RunEnded, finite_numbers, to_iso8601
+from saccade.runtime.signals import reraise_interrupts
 from saccade.store.catalog.ids import new_id
-from saccade.store.catalog.names import exact
-from saccade.store.catalog.queries import made_by, plain_json, record_uses
+from saccade.store.catalog.leases import is_lease_expired
+from saccade.store.catalog.names import format_ref
+from saccade.store.catalog.queries import add_lineage, outputs_of_run, to_jsonable
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import DatasetRow, DatasetUseRow, RunRow, VersionRow, now
-from saccade.store.io.process import is_alive, process_identity
-from saccade.store.webhooks.outbox_writer import tell
+from saccade.store.io.process import lease_owner_id
+from saccade.store.webhooks.outbox_writer import publish_event
 
 State = Literal["running", "finished", "stopped", "failed", "interrupted"]
 EndState = Literal["finished", "stopped", "failed"]
-_SILENCE = timedelta(minutes=5)
-"""A run on another machine that has not been heard of for so long is taken to be dead."""
+_MAX_SUGGESTED_RUNS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class RunFacts:
-    """A run as it was when it was looked up. ``interrupted``: its process died before it could say how it ended.
+class RunInfo:
+    """A snapshot of a run.
 
-    ``job`` is the id of the job that began it.
+    Attributes:
+        state: "interrupted" if its process died before it recorded the end.
+        job: id of the job that started it, None if there is none.
     """
 
     id: str
@@ -51,22 +53,20 @@ class RunFacts:
 
 
 @dataclass(frozen=True)
-class Run(RunFacts):
+class Run(RunInfo):
     """A run on this machine, with the folder of its files."""
 
     folder: Path
 
 
 def _state(row: RunRow) -> State:
-    if row.state == "running":
-        alive = is_alive(row.process)
-        if alive is False or (alive is None and now() - row.heartbeat > _SILENCE):
-            return "interrupted"
-    found: State = row.state  # type: ignore[assignment]  # a string of the database, written by this module only
-    return found
+    if row.state == "running" and is_lease_expired(row.process, row.heartbeat):
+        return "interrupted"
+    state: State = row.state  # type: ignore[assignment]  # only this module writes it
+    return state
 
 
-def _ended(row: RunRow) -> RunEnded:
+def _run_ended_event(row: RunRow) -> RunEnded:
     return RunEnded(
         row.id,
         row.kind,
@@ -74,9 +74,9 @@ def _ended(row: RunRow) -> RunEnded:
         row.state,
         list(row.inputs),
         list(row.outputs),
-        numbers(row.metrics),
+        finite_numbers(row.metrics),
         row.error,
-        moment(row.created),
+        to_iso8601(row.created),
         row.job_id,
     )
 
@@ -85,18 +85,18 @@ RunList = list[Run]
 
 
 class Runs:
-    """The runs of a workspace, each with a folder of its own under ``runs/``.
+    """The runs of a project, each with a folder in ``runs/``.
 
     Attributes:
-        job: the job that this process works on; the runs that it starts are of that job.
+        job_id: the job that this process runs, None if there is none; runs started here are recorded as the job's.
     """
 
     def __init__(self, catalog: Catalog, folder: Path) -> None:
         self._catalog = catalog
         self._folder = folder
-        self.job: str | None = None
+        self.job_id: str | None = None
 
-    def _run(self, row: RunRow) -> Run:
+    def _to_run(self, row: RunRow) -> Run:
         return Run(
             row.id,
             row.kind,
@@ -114,51 +114,69 @@ class Runs:
         )
 
     def start(self, kind: str, name: str, config: Mapping[str, Any], inputs: Sequence[str] = ()) -> Run:
-        """Begin a run of this process; inputs are references, and are recorded as exact versions."""
+        """Start a run in this process.
+
+        Args:
+            kind: the type of run: "train", "import", "predict" …
+            name: what is run: the name of a recipe, pipeline, dataset …
+            config: its configuration.
+            inputs: references of the inputs; they are recorded as exact references.
+
+        Raises:
+            NotFoundError: an input does not exist.
+        """
         run_id = new_id()
         folder = self._folder / run_id
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True)  # before the row, so that every run in the catalog has a folder
         try:
-            with self._catalog.writing() as session:
+            with self._catalog.write_tx() as session:
                 row = RunRow(
                     id=run_id,
                     kind=kind,
                     name=name,
                     state="running",
-                    config=plain_json(config),
-                    inputs=record_uses(session, inputs, "run", run_id),
+                    config=to_jsonable(config),
+                    inputs=add_lineage(session, inputs, "run", run_id),
                     outputs=[],
                     metrics={},
                     error="",
-                    process=process_identity(),
+                    process=lease_owner_id(),
                     created=now(),
                     heartbeat=now(),
-                    job_id=self.job,
+                    job_id=self.job_id,
                 )
                 session.add(row)
         except SaccadeError:
             folder.rmdir()
             raise
-        return self._run(row)
+        return self._to_run(row)
 
     def resume(self, run_id: str) -> Run:
-        """Take up a run that was interrupted, stopped or failed; ConflictError where it still runs or is finished."""
-        with self._catalog.writing() as session:
+        """Continue an interrupted, stopped or failed run in this process.
+
+        Raises:
+            NotFoundError: there is no such run.
+            ConflictError: the run is running or finished.
+        """
+        with self._catalog.write_tx() as session:
             row = session.get(RunRow, run_id)
             if row is None:
-                raise self._unknown(run_id)
+                raise self._not_found(run_id)
             if _state(row) in ("running", "finished"):
                 raise ConflictError(f"The run {run_id} cannot be resumed: it is {_state(row)}.")
-            row.state, row.process, row.heartbeat = "running", process_identity(), now()
-            row.finished, row.error = None, ""
-        return self._run(row)
+            row.state = "running"
+            row.process = lease_owner_id()
+            row.heartbeat = now()
+            row.finished = None
+            row.error = ""
+        return self._to_run(row)
 
     def heartbeat(self, run_id: str, metrics: Mapping[str, Any] | None = None) -> None:
-        """Say that a run goes on, for other machines to know; with its metrics so far where given."""
+        """Extend the lease of a run, and record its metrics so far unless they are None."""
         values: dict[str, Any] = {"heartbeat": now()}
         if metrics is not None:
-            values["metrics"] = plain_json(metrics)
-        with self._catalog.writing() as session:
+            values["metrics"] = to_jsonable(metrics)
+        with self._catalog.write_tx() as session:
             session.execute(update(RunRow).where(RunRow.id == run_id).values(**values))
 
     def finish(
@@ -169,93 +187,128 @@ class Runs:
         outputs: Sequence[str] = (),
         error: str = "",
     ) -> Run:
-        """Record how a run ended; ConflictError where it had ended before."""
+        """Record the end of a run.
+
+        Args:
+            run_id: the run.
+            state: its final state.
+            metrics: its metrics; None keeps those of the last heartbeat.
+            outputs: exact references of its outputs.
+            error: why it failed or was stopped.
+
+        Raises:
+            InvalidValueError: ``state`` is not a final state.
+            NotFoundError: there is no such run.
+            ConflictError: the run has ended before.
+        """
         if state not in get_args(EndState):
             raise InvalidValueError(f"A run cannot end as {state!r}.", hint=f"States: {', '.join(get_args(EndState))}.")
-        with self._catalog.writing() as session:
+        with self._catalog.write_tx() as session:
             row = session.get(RunRow, run_id)
             if row is None:
-                raise self._unknown(run_id)
+                raise self._not_found(run_id)
             if row.state != "running":
-                raise ConflictError(f"The run {run_id} has ended already: it is {row.state}.")
-            row.state, row.finished, row.error = state, now(), error
+                raise ConflictError(f"The run {run_id} has already ended: it is {row.state}.")
+            row.state = state
+            row.finished = now()
+            row.error = error
             row.outputs = list(outputs)
             if metrics is not None:
-                row.metrics = plain_json(metrics)
-            tell(session, f"run.{state}", _ended(row))
-        return self._run(row)
+                row.metrics = to_jsonable(metrics)
+            publish_event(session, f"run.{state}", _run_ended_event(row))
+        return self._to_run(row)
 
     @contextmanager
-    def noting_failure(self, run_id: str) -> Iterator[None]:
-        """While this lasts, whatever is raised, also to cancel, ends the run as failed."""
+    def record_failure(self, run_id: str) -> Iterator[None]:
+        """Finish the run as failed if the block raises anything, including a cancellation."""
         try:
-            with interrupts_known():
+            with reraise_interrupts():
                 yield
         except BaseException as error:
             self.finish(run_id, "failed", error=str(error) or type(error).__name__)
             raise
 
     def get(self, run_id: str) -> Run:
-        """The run of that id; NotFoundError where there is none."""
-        with self._catalog.reading() as session:
-            row = session.get(RunRow, run_id)
-        if row is None:
-            raise self._unknown(run_id)
-        return self._run(row)
+        """Return a run by id.
 
-    def process_of(self, run_id: str) -> str:
-        """The identity of the process that runs or ran it, as :func:`saccade.store.io.process.is_alive` takes it."""
-        with self._catalog.reading() as session:
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        with self._catalog.read_tx() as session:
             row = session.get(RunRow, run_id)
         if row is None:
-            raise self._unknown(run_id)
+            raise self._not_found(run_id)
+        return self._to_run(row)
+
+    def get_process(self, run_id: str) -> str:
+        """Return the lease owner id of the process that executes or executed a run.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        with self._catalog.read_tx() as session:
+            row = session.get(RunRow, run_id)
+        if row is None:
+            raise self._not_found(run_id)
         return row.process
 
     def remove(self, run_id: str) -> None:
-        """Forget a run and remove its folder; ConflictError where it runs, or made a version that is still there."""
-        with self._catalog.writing() as session:
+        """Delete a run and its folder.
+
+        Raises:
+            NotFoundError: there is no such run.
+            ConflictError: the run is running, or one of its outputs still exists.
+        """
+        with self._catalog.write_tx() as session:
             row = session.get(RunRow, run_id)
             if row is None:
-                raise self._unknown(run_id)
+                raise self._not_found(run_id)
             if _state(row) == "running":
-                raise ConflictError(f"The run {run_id} still runs.", hint=f"Stop it: saccade runs cancel {run_id}")
-            if owned := made_by(session, run_id):
-                raise ConflictError(f"The run {run_id} made {owned}, whose history it is.")
+                raise ConflictError(f"The run {run_id} is running.", hint=f"Stop it: saccade runs cancel {run_id}")
+            if output := outputs_of_run(session, run_id):
+                raise ConflictError(f"The run {run_id} is the lineage of {output}.", hint="Remove that first.")
             session.execute(
                 delete(DatasetUseRow).where(DatasetUseRow.user_kind == "run", DatasetUseRow.user_ref == run_id)
             )
             session.delete(row)
         shutil.rmtree(self._folder / run_id, ignore_errors=True)
 
-    def _unknown(self, run_id: str) -> NotFoundError:
-        with self._catalog.reading() as session:
-            known = session.scalars(select(RunRow.id).order_by(RunRow.created.desc()).limit(1000)).all()
-        return NotFoundError(f"There is no run '{run_id}'.", hint=nearest(run_id, known))
+    def _not_found(self, run_id: str) -> NotFoundError:
+        newest = select(RunRow.id).order_by(RunRow.created.desc()).limit(_MAX_SUGGESTED_RUNS)
+        with self._catalog.read_tx() as session:
+            known = session.scalars(newest).all()
+        return NotFoundError(f"There is no run '{run_id}'.", hint=suggest(run_id, known))
 
     def list(self, kind: str | None = None, name: str | None = None) -> RunList:
-        """Runs, the newest first, of this kind and name where given."""
-        wanted = select(RunRow).order_by(RunRow.created.desc(), RunRow.id.desc())
+        """List runs, the newest first, optionally only those of a kind and name."""
+        query = select(RunRow).order_by(RunRow.created.desc(), RunRow.id.desc())
         if kind is not None:
-            wanted = wanted.where(RunRow.kind == kind)
+            query = query.where(RunRow.kind == kind)
         if name is not None:
-            wanted = wanted.where(RunRow.name == name)
-        with self._catalog.reading() as session:
-            return [self._run(row) for row in session.scalars(wanted)]
+            query = query.where(RunRow.name == name)
+        with self._catalog.read_tx() as session:
+            return [self._to_run(row) for row in session.scalars(query)]
 
-    def of_job(self, job: str) -> RunList:
-        """The runs that a job began, the newest first."""
-        wanted = select(RunRow).where(RunRow.job_id == job).order_by(RunRow.created.desc(), RunRow.id.desc())
-        with self._catalog.reading() as session:
-            return [self._run(row) for row in session.scalars(wanted)]
+    def list_for_job(self, job_id: str) -> RunList:
+        """List the runs that a job started, the newest first."""
+        query = select(RunRow).where(RunRow.job_id == job_id).order_by(RunRow.created.desc(), RunRow.id.desc())
+        with self._catalog.read_tx() as session:
+            return [self._to_run(row) for row in session.scalars(query)]
 
-    def version_made(self, run_id: str) -> str | None:
-        """The dataset version that a run made, also where the run died before it could say so."""
-        with self._catalog.reading() as session:
-            made = select(DatasetRow.name, VersionRow.number).join(VersionRow, VersionRow.dataset_id == DatasetRow.id)
-            found = session.execute(made.where(VersionRow.run_id == run_id)).first()
-        return None if found is None else exact(*found)
+    def output_version(self, run_id: str) -> str | None:
+        """Return the dataset version that a run created, even if it died before it recorded its outputs."""
+        query = select(DatasetRow.name, VersionRow.number).join(VersionRow, VersionRow.dataset_id == DatasetRow.id)
+        with self._catalog.read_tx() as session:
+            row = session.execute(query.where(VersionRow.run_id == run_id)).first()
+        return None if row is None else format_ref(*row)
 
     def latest(self, kind: str, name: str, states: Iterable[str] | None = None) -> Run | None:
-        """The newest run of this kind and name, in one of these states where given; None where there is none."""
-        wanted = None if states is None else set(states)
-        return next((run for run in self.list(kind, name) if wanted is None or run.state in wanted), None)
+        """Return the newest run of a kind and name, or None if there is none.
+
+        Args:
+            kind: the type of run.
+            name: its name.
+            states: only runs in one of these states; None for all.
+        """
+        allowed = None if states is None else set(states)
+        return next((run for run in self.list(kind, name) if allowed is None or run.state in allowed), None)

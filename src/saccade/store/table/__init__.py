@@ -1,1 +1,1 @@
-"""Lance tables: snapshots, indexes of keys, staged writes. Everything that knows Lance is here."""
+"""Lance tables: snapshots, key indexes and staged writes. The only package that depends on Lance's table format."""

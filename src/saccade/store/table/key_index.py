@@ -1,10 +1,10 @@
-"""Which keys a data file of a table has, and where: beside each, in ``_known/``, the CRC-32 of every key, sorted, and
-the place of its row.
+"""Hash index from item keys to row addresses, one index file beside each data file of a Lance table.
 
-Without them a key is looked for in all of every file. They are made when data is written and, where they are missing,
-when a key is first looked for; a data file never changes, so nor does what is known of it. A file has a checksum, which
-is looked at before it is believed that a key is not there: where one is found, the row itself says so. What is damaged
-is made again.
+An index file in ``_known/`` holds the CRC-32 of every key of a data file, sorted, then the row offset of each, then the
+CRC-32 of both. Without it a key lookup scans every data file. Index files are written with the data, or on the first
+lookup if they are missing; since a data file never changes, neither does its index. A hit needs no verification of the
+index file, because the row itself holds the key; before a key is reported as missing the checksum is verified, and a
+damaged index file is rebuilt.
 """
 
 from __future__ import annotations
@@ -21,114 +21,126 @@ from lance.fragment import LanceFragment
 
 from saccade.core.schema import KEY
 from saccade.store.arrow.columns import to_list
-from saccade.store.io.atomic import write_whole
+from saccade.store.io.atomic import atomic_write
 
-FOLDER = "_known"
-"""What is known of the data files of a table: it follows from them, and goes with them."""
-_DATA, _SUFFIX = ".lance", ".crc"
-_WORTH = 4096
-"""Data of fewer rows is looked through as soon as what is known of it is read."""
-_NUMBER = np.dtype("<u4")
-_BATCH = 1 << 16
-Numbers = npt.NDArray[np.uint32]
-
-
-def key_file(folder: Path, data: str) -> Path:
-    """Where that of a data file of the table in a folder is."""
-    return folder / FOLDER / f"{data}{_SUFFIX}"
+INDEX_FOLDER = "_known"
+"""Folder of a table for files derived from its data files; they are deleted together with the table."""
+_DATA_SUFFIX = ".lance"
+_INDEX_SUFFIX = ".crc"
+_MIN_INDEXED_ROWS = 4096
+"""Fragments with fewer rows are scanned: this is as fast as reading their index."""
+_DTYPE = np.dtype("<u4")
+_BATCH_SIZE = 1 << 16
+UInt32Array = npt.NDArray[np.uint32]
 
 
-def data_file(path: Path) -> Path:
-    """The data file of which something is known in a file."""
-    name, end, _ = path.name.partition(_DATA)
-    return path.parents[1] / "data" / f"{name}{end}"
+def key_index_path(folder: Path, data_file: str) -> Path:
+    """Return the path of the index of a data file."""
+    return folder / INDEX_FOLDER / f"{data_file}{_INDEX_SUFFIX}"
 
 
-def is_worth_it(fragments: Sequence[LanceFragment], fragment: LanceFragment) -> bool:
-    """Whether anything is to be kept beside the data of a fragment, one of those of a table."""
-    return len(fragments) > 1 and is_large(fragment)
+def indexed_data_file(path: Path) -> Path:
+    """Return the data file that a file in ``_known/`` belongs to."""
+    stem, suffix, _ = path.name.partition(_DATA_SUFFIX)
+    return path.parents[1] / "data" / f"{stem}{suffix}"
 
 
-def is_large(fragment: LanceFragment) -> bool:
-    """Whether a key is looked for in what is kept beside the data, not in the data."""
-    return fragment.physical_rows >= _WORTH
+def should_index(fragments: Sequence[LanceFragment], fragment: LanceFragment) -> bool:
+    """Check whether index files pay off for one of the fragments of a table."""
+    return len(fragments) > 1 and is_indexed_size(fragment)
 
 
-def addresses_of(
-    folder: Path, fragments: Sequence[LanceFragment], key: str, *, checked: bool = False
+def is_indexed_size(fragment: LanceFragment) -> bool:
+    """Check whether keys of a fragment are looked up in its index file rather than in its data."""
+    return fragment.physical_rows >= _MIN_INDEXED_ROWS
+
+
+def lookup_addresses(
+    folder: Path, fragments: Sequence[LanceFragment], key: str, *, verify: bool = False
 ) -> npt.NDArray[np.uint64]:
-    """The addresses of rows that may have a key, among them those that have it.
+    """Look up the row addresses of a key.
 
     Args:
-        checked: files are read whole, and made again where they are damaged; otherwise only what is missing is made.
+        folder: the folder of the table.
+        fragments: the fragments to search.
+        key: the key of an item.
+        verify: verify the checksums of the index files and rebuild damaged ones. Missing ones are always built.
+
+    Returns:
+        Candidate addresses; because of hash collisions they may include rows with another key.
     """
-    wanted, found = _check(key), []
+    crc = _crc32(key)
+    addresses: list[int] = []
     for fragment in fragments:
-        checks, places = _known_of(folder, fragment, checked)
-        begin, end = np.searchsorted(checks, wanted), np.searchsorted(checks, wanted, "right")
-        there = (place for place in places[begin:end].tolist() if place < fragment.physical_rows)
-        found += [fragment.fragment_id << 32 | place for place in there]
-    return np.array(found, np.uint64)
+        crcs, offsets = _load_or_build(folder, fragment, verify)
+        begin = np.searchsorted(crcs, crc)
+        end = np.searchsorted(crcs, crc, "right")
+        # An unverified file may hold any number: offsets beyond the data would make Lance fail.
+        valid = (offset for offset in offsets[begin:end].tolist() if offset < fragment.physical_rows)
+        addresses += [fragment.fragment_id << 32 | offset for offset in valid]
+    return np.array(addresses, np.uint64)
 
 
-def note_keys(folder: Path, fragments: Sequence[LanceFragment]) -> None:
-    """Make what is missing for these fragments."""
-    for one in fragments:
-        if is_worth_it(fragments, one) and not key_file(folder, _data_of(one)).exists():
-            _note(folder, _data_of(one))
+def build_key_indexes(folder: Path, fragments: Sequence[LanceFragment]) -> None:
+    """Build the missing index files of the fragments of a table that are worth one."""
+    for fragment in fragments:
+        data_file = _key_data_file(fragment)
+        if should_index(fragments, fragment) and not key_index_path(folder, data_file).exists():
+            _build(folder, data_file)
 
 
-def _data_of(fragment: LanceFragment) -> str:
-    """The name of the data file with the keys: the first, since later ones add columns."""
+def _key_data_file(fragment: LanceFragment) -> str:
+    # The first file has the key column: later files of a fragment only add columns.
     name: str = fragment.data_files()[0].path
     return name
 
 
-def _known_of(folder: Path, fragment: LanceFragment, checked: bool) -> tuple[Numbers, Numbers]:
-    """The checks of the keys of a fragment in order, and where in its data each is."""
-    data, rows = _data_of(fragment), fragment.physical_rows
-    kept = (_read if checked else _mapped)(key_file(folder, data), rows)
-    return _note(folder, data) if kept is None else (kept[:rows], kept[rows:])
+def _load_or_build(folder: Path, fragment: LanceFragment, verify: bool) -> tuple[UInt32Array, UInt32Array]:
+    """Return the sorted CRC-32 of the keys of a fragment, and the row offset of each."""
+    data_file = _key_data_file(fragment)
+    rows = fragment.physical_rows
+    read = _read_verified if verify else _memory_map
+    content = read(key_index_path(folder, data_file), rows)
+    return _build(folder, data_file) if content is None else (content[:rows], content[rows:])
 
 
-def _note(folder: Path, data: str) -> tuple[Numbers, Numbers]:
-    """Make what is known of a data file, and keep it where the disk permits."""
-    rows = LanceFileReader(str(folder / "data" / data), columns=[KEY]).read_all(batch_size=_BATCH)
-    checks = np.array([_check(key) for batch in rows.to_batches() for key in to_list(batch.column(0))], _NUMBER)
-    places = np.argsort(checks, kind="stable").astype(_NUMBER)
-    checks = checks[places]
-    path = key_file(folder, data)
-    with suppress(OSError):  # as on a disk that is only read
+def _build(folder: Path, data_file: str) -> tuple[UInt32Array, UInt32Array]:
+    rows = LanceFileReader(str(folder / "data" / data_file), columns=[KEY]).read_all(batch_size=_BATCH_SIZE)
+    crcs = np.array([_crc32(key) for batch in rows.to_batches() for key in to_list(batch.column(0))], _DTYPE)
+    offsets = np.argsort(crcs, kind="stable").astype(_DTYPE)
+    crcs = crcs[offsets]
+    path = key_index_path(folder, data_file)
+    with suppress(OSError):  # a read-only disk: the lookup works without the file
         path.parent.mkdir(exist_ok=True)
-        content = checks.tobytes() + places.tobytes()
-        write_whole(path, content + zlib.crc32(content).to_bytes(4, "little"))
-    return checks, places
+        content = crcs.tobytes() + offsets.tobytes()
+        atomic_write(path, content + zlib.crc32(content).to_bytes(4, "little"))
+    return crcs, offsets
 
 
-def _check(key: str) -> np.uint32:
+def _crc32(key: str) -> np.uint32:
     return np.uint32(zlib.crc32(key.encode("utf-8", "surrogatepass")))
 
 
-def _mapped(path: Path, rows: int) -> Numbers | None:
-    """What a file holds, of which only what is looked at is read; None where it is not there, or not as long."""
+def _memory_map(path: Path, rows: int) -> UInt32Array | None:
+    """Map an index file into memory, unverified. Returns None if it is missing or has the wrong size."""
     try:
-        if path.stat().st_size == _length(rows):
-            return np.memmap(path, _NUMBER, "r", shape=(2 * rows,))
+        if path.stat().st_size == _file_size(rows):
+            return np.memmap(path, _DTYPE, "r", shape=(2 * rows,))
     except OSError:
         pass
     return None
 
 
-def _read(path: Path, rows: int) -> Numbers | None:
-    """What a file holds; None where it is not there, or not whole."""
+def _read_verified(path: Path, rows: int) -> UInt32Array | None:
+    """Read an index file. Returns None if it is missing or its size or checksum is wrong."""
     try:
         content = path.read_bytes()
     except OSError:
         return None
-    if len(content) != _length(rows) or zlib.crc32(content[:-4]) != int.from_bytes(content[-4:], "little"):
+    if len(content) != _file_size(rows) or zlib.crc32(content[:-4]) != int.from_bytes(content[-4:], "little"):
         return None
-    return np.frombuffer(content, _NUMBER, 2 * rows)
+    return np.frombuffer(content, _DTYPE, 2 * rows)
 
 
-def _length(rows: int) -> int:
-    return 2 * _NUMBER.itemsize * rows + 4
+def _file_size(rows: int) -> int:
+    return 2 * _DTYPE.itemsize * rows + 4

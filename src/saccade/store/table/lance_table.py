@@ -1,8 +1,8 @@
-"""Lance tables, used in one way: every version is a commit of its own that only the catalog knows.
+"""Reads and commits Lance tables, in which every version is a detached commit that only the catalog knows.
 
-Lance calls such commits detached. They belong to no lineage of Lance's, so a version is made from exactly the
-version it should follow, two writers never disturb each other, branches cost nothing, and what a killed writer leaves
-behind is invisible. Lance's own clean-up must never run on such a table: it would see only its first version.
+Detached commits belong to no lineage of Lance's own. So each version is made from exactly the version that it follows,
+concurrent writers never interfere, branches cost nothing, and the leftovers of a killed writer are invisible. Lance's
+own clean-up must never run on these tables: it would see only the first version and delete the files of all others.
 """
 
 from __future__ import annotations
@@ -21,36 +21,38 @@ from lance.fragment import FragmentMetadata, LanceFragment, write_fragments
 from lance.schema import LanceSchema
 
 from saccade.core.errors import WorkspaceError
-from saccade.runtime.signals import interrupts_held
-from saccade.store.table.uncommitted import written_now
+from saccade.runtime.signals import deferred_interrupts
+from saccade.store.table.uncommitted import current_uncommitted
 
 ROWS_PER_FILE = 65_536
-_GATHERED = 1 << 20
-"""Bytes of each column, and of each part of a nested one, that are gathered before they are written."""
-
-
-_SPARING: dict[str, Any] = {
+_WRITE_BUFFER_BYTES = 1 << 20
+"""Buffer of each column, and of each leaf of a nested one, before it is written."""
+_LOW_MEMORY_SCAN: dict[str, Any] = {
     "batch_size": 2048,
     "batch_readahead": 2,
     "fragment_readahead": 1,
     "io_buffer_size": 1 << 23,
 }
-_NOTED = 1 << 24
-"""Bytes of what Lance keeps of where in its files things are; a gigabyte otherwise, which a look through fills."""
+_METADATA_CACHE_BYTES = 1 << 24
+"""Lance's metadata cache for low-memory scans. Its default is a gigabyte, which a full scan would fill."""
 
 
-def open_table(folder: Path, version: str, *, sparing: bool = False) -> LanceDataset:
-    """A table at one of its versions; WorkspaceError where it is not there or damaged.
+def open_table(folder: Path, version: str, *, low_memory: bool = False) -> LanceDataset:
+    """Open a table at one of its versions.
 
     Args:
-        sparing: whoever looks through it holds little of it at a time.
+        folder: the folder of the table.
+        version: the Lance version number.
+        low_memory: limit read-ahead and caches, for full scans.
+
+    Raises:
+        WorkspaceError: if the version is missing or damaged.
     """
+    options: dict[str, Any] = {}
+    if low_memory:
+        options = {"default_scan_options": _LOW_MEMORY_SCAN, "metadata_cache_size_bytes": _METADATA_CACHE_BYTES}
     try:
-        if sparing:
-            return lance.dataset(
-                str(folder), version=int(version), default_scan_options=_SPARING, metadata_cache_size_bytes=_NOTED
-            )
-        return lance.dataset(str(folder), version=int(version))
+        return lance.dataset(str(folder), version=int(version), **options)
     except (OSError, ValueError) as error:
         raise WorkspaceError(
             f"The table {folder.name} cannot be read at version {version}: {error}.", hint="Run: saccade doctor"
@@ -60,35 +62,43 @@ def open_table(folder: Path, version: str, *, sparing: bool = False) -> LanceDat
 def _write(
     rows: pa.RecordBatchReader, target: str | LanceDataset, schema: pa.Schema, mode: str
 ) -> list[FragmentMetadata]:
-    with interrupts_held() as check:
-        with _as_it_was(rows, check) as heard:
+    # Lance does not clean up if it is interrupted itself. So interrupts wait, and are raised by the producer of rows.
+    with deferred_interrupts() as raise_if_interrupted:
+        with _reraise_producer_error(rows, raise_if_interrupted) as guarded_rows:
             fragments: list[FragmentMetadata] = write_fragments(
-                heard, target, schema=schema, mode=mode, max_rows_per_file=ROWS_PER_FILE, data_cache_bytes=_GATHERED
+                guarded_rows,
+                target,
+                schema=schema,
+                mode=mode,
+                max_rows_per_file=ROWS_PER_FILE,
+                data_cache_bytes=_WRITE_BUFFER_BYTES,
             )
         folder = Path(target.uri if isinstance(target, LanceDataset) else target)
-        written_now().note(folder / "data" / file.path for fragment in fragments for file in fragment.files)
+        current_uncommitted().track(folder / "data" / file.path for fragment in fragments for file in fragment.files)
     return fragments
 
 
 @contextmanager
-def _as_it_was(rows: pa.RecordBatchReader, check: Callable[[], None]) -> Iterator[pa.RecordBatchReader]:
-    """The rows; an error on their way is raised as what it was, of which Lance makes an OSError: a cancellation too.
+def _reraise_producer_error(
+    rows: pa.RecordBatchReader, raise_if_interrupted: Callable[[], None]
+) -> Iterator[pa.RecordBatchReader]:
+    """Yield the rows; if producing them fails, raise the original error instead of the OSError that Lance makes of it.
 
-    Lance then removes what it wrote of them, which it does not where it is interrupted itself.
+    If the producer fails, cancellation included, Lance deletes what it has written so far.
     """
     errors: list[BaseException] = []
 
-    def heard() -> Iterator[pa.RecordBatch]:
+    def batches() -> Iterator[pa.RecordBatch]:
         try:
             for batch in rows:
-                check()
+                raise_if_interrupted()
                 yield batch
         except BaseException as error:
             errors.append(error)
             raise
 
     try:
-        yield pa.RecordBatchReader.from_batches(rows.schema, heard())
+        yield pa.RecordBatchReader.from_batches(rows.schema, batches())
     except OSError:
         if errors:
             raise errors[0] from None
@@ -96,26 +106,30 @@ def _as_it_was(rows: pa.RecordBatchReader, check: Callable[[], None]) -> Iterato
 
 
 def create_table(folder: Path, rows: pa.RecordBatchReader) -> LanceDataset:
-    """A new table, the only commit that Lance itself can find."""
-    written_now().note_table(folder)
+    """Create a table. This is its only commit that is not detached."""
+    current_uncommitted().track_table(folder)
     fragments = _write(rows, str(folder), rows.schema, "create")
     return LanceDataset.commit(str(folder), LanceOperation.Overwrite(rows.schema, fragments))
 
 
 def _commit(base: LanceDataset, operation: LanceOperation.BaseOperation) -> LanceDataset:
-    with interrupts_held():
-        made = LanceDataset.commit(base, operation, read_version=base.version, detached=True)
-        written_now().note([manifest_of(made, Path(base.uri))])
-    return lance.dataset(base.uri, version=made.version)
+    with deferred_interrupts():
+        table = LanceDataset.commit(base, operation, read_version=base.version, detached=True)
+        current_uncommitted().track([manifest_path(table, Path(base.uri))])
+    return lance.dataset(base.uri, version=table.version)
 
 
 def overwrite(base: LanceDataset, rows: pa.RecordBatchReader) -> LanceDataset:
-    """A version with these rows and their schema instead of all that was there."""
+    """Commit a version that has only these rows, with their schema."""
     return _commit(base, LanceOperation.Overwrite(rows.schema, _write(rows, base, rows.schema, "overwrite")))
 
 
-def with_schema(base: LanceDataset, schema: pa.Schema) -> LanceDataset:
-    """A version whose schema has more columns, null everywhere, or other metadata; the same one where it is equal."""
+def evolve_schema(base: LanceDataset, schema: pa.Schema) -> LanceDataset:
+    """Commit a version with additional columns, all null, or with other schema metadata.
+
+    Returns:
+        The new version, or ``base`` if its schema is equal.
+    """
     if base.schema.equals(schema, check_metadata=True):
         return base
     fragments = [fragment.metadata for fragment in base.get_fragments()]
@@ -126,105 +140,120 @@ def with_schema(base: LanceDataset, schema: pa.Schema) -> LanceDataset:
     return _commit(base, LanceOperation.Merge(fragments, LanceSchema.from_pyarrow(schema)))
 
 
-def update(
-    base: LanceDataset, delete: npt.NDArray[np.uint64], rows: pa.RecordBatchReader | None = None
+def commit_update(
+    base: LanceDataset, deleted_addresses: npt.NDArray[np.uint64], rows: pa.RecordBatchReader | None = None
 ) -> LanceDataset:
-    """A version without the rows at some addresses and with others at the end.
+    """Commit a version with some rows deleted and others appended.
 
     Args:
-        delete: row addresses (fragment << 32 | place in the fragment).
-        rows: all columns of the table.
+        base: the version to update.
+        deleted_addresses: row addresses (fragment << 32 | row offset in the fragment).
+        rows: the rows to append, with all columns of the table.
+
+    Returns:
+        The new version, or ``base`` if nothing changes.
     """
-    new = [] if rows is None else _write(rows, base, base.schema, "append")
-    kept, emptied = _without(base, delete)
-    if not (new or kept or emptied):
+    new_fragments = [] if rows is None else _write(rows, base, base.schema, "append")
+    updated, emptied = _delete_addresses(base, deleted_addresses)
+    if not (new_fragments or updated or emptied):
         return base
-    return _commit(base, LanceOperation.Update(removed_fragment_ids=emptied, updated_fragments=kept, new_fragments=new))
+    return _commit(
+        base,
+        LanceOperation.Update(removed_fragment_ids=emptied, updated_fragments=updated, new_fragments=new_fragments),
+    )
 
 
-def _without(base: LanceDataset, addresses: npt.NDArray[np.uint64]) -> tuple[list[FragmentMetadata], list[int]]:
-    kept, emptied = [], []
-    owners = (addresses >> np.uint64(32)).astype(np.int64)
-    places = (addresses & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    for owner in np.unique(owners).tolist():
-        fragment = base.get_fragment(owner)
+def _delete_addresses(
+    base: LanceDataset, addresses: npt.NDArray[np.uint64]
+) -> tuple[list[FragmentMetadata], list[int]]:
+    """Write deletion files. Returns the fragments that have rows left, and the ids of those that have none."""
+    updated: list[FragmentMetadata] = []
+    emptied: list[int] = []
+    fragment_ids = (addresses >> np.uint64(32)).astype(np.int64)
+    offsets = (addresses & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    for fragment_id in np.unique(fragment_ids).tolist():
+        fragment = base.get_fragment(fragment_id)
         if fragment is None:
-            raise WorkspaceError(f"The table {base.uri} has no fragment {owner}.", hint="Run: saccade doctor")
-        with interrupts_held():
-            rest = fragment.delete_rows(places[owners == owner].tolist())
-            if rest is not None:
-                written_now().note(_deletion_files(rest, Path(base.uri)))
-        if rest is None:
-            emptied.append(owner)
+            raise WorkspaceError(f"The table {base.uri} has no fragment {fragment_id}.", hint="Run: saccade doctor")
+        with deferred_interrupts():
+            remaining = fragment.delete_rows(offsets[fragment_ids == fragment_id].tolist())
+            if remaining is not None:
+                current_uncommitted().track(_deletion_files(remaining, Path(base.uri)))
+        if remaining is None:
+            emptied.append(fragment_id)
         else:
-            kept.append(rest)
-    return kept, emptied
+            updated.append(remaining)
+    return updated, emptied
 
 
 def take_rows(table: LanceDataset, addresses: npt.NDArray[np.uint64], columns: Sequence[str]) -> pa.Table:
-    """The rows at these addresses, in this order.
+    """Return the rows at these addresses, in this order.
 
-    ``LanceDataset.take`` counts rows without the deleted ones, and is several times slower for that. Lance's row ids
-    are addresses in tables that, as ours, do not ask for stable ones.
+    ``LanceDataset.take`` takes row numbers that skip deleted rows, which makes it several times slower. ``_take_rows``
+    takes row ids; these equal the addresses in tables that, like ours, do not enable stable row ids.
     """
     rows: pa.Table = table._take_rows(addresses.tolist(), columns=list(columns))
     return rows
 
 
 def scan_rows(
-    table: LanceDataset, columns: Sequence[str], size: int, *, with_row_address: bool = False
+    table: LanceDataset, columns: Sequence[str], batch_size: int, *, with_row_address: bool = False
 ) -> LanceScanner:
-    """All rows as they lie, ``size`` at a time, of which little is held at once."""
+    """Scan all rows in storage order with little memory."""
     return table.scanner(
-        columns=list(columns), with_row_address=with_row_address, scan_in_order=True, **{**_SPARING, "batch_size": size}
+        columns=list(columns),
+        with_row_address=with_row_address,
+        scan_in_order=True,
+        **{**_LOW_MEMORY_SCAN, "batch_size": batch_size},
     )
 
 
-def data_names(table: LanceDataset) -> dict[int, str]:
-    """For each fragment the name of its data, which no other table, version or branch gives to other data."""
-    return {fragment.fragment_id: _data_of(fragment) for fragment in table.get_fragments()}
+def data_file_ids(table: LanceDataset) -> dict[int, str]:
+    """Return for each fragment an id of its data, unique over all tables, versions and branches."""
+    return {fragment.fragment_id: _data_file_id(fragment) for fragment in table.get_fragments()}
 
 
-class LookedAt:
-    """Which fragments were looked at, a column at a time: rows that versions share need no second look.
+class VisitedFragments:
+    """Tracks which fragments were visited, per column, so that rows shared by versions are read once.
 
-    Later versions have no other rows in a fragment than the one that made it, only fewer.
+    Later versions have the same rows in a fragment as the version that created it, or fewer.
     """
 
     def __init__(self) -> None:
-        self._seen: set[tuple[str, str, str]] = set()
+        self._visited: set[tuple[str, str, str]] = set()
 
-    def is_new(self, fragment: LanceFragment, column: str) -> bool:
-        """Whether there are rows of a fragment that were not looked at yet; from here on they were."""
-        data, deletion = _data_of(fragment), fragment.metadata.deletion_file
-        what = column, data, "" if deletion is None else deletion.path(fragment.fragment_id)
-        if what in self._seen or (column, data, "") in self._seen:
+    def visit(self, fragment: LanceFragment, column: str) -> bool:
+        """Mark a column of a fragment as visited. Returns whether it had rows that were not visited before."""
+        data_file_id = _data_file_id(fragment)
+        deletion = fragment.metadata.deletion_file
+        deletion_path = "" if deletion is None else deletion.path(fragment.fragment_id)
+        if {(column, data_file_id, deletion_path), (column, data_file_id, "")} & self._visited:
             return False
-        self._seen.add(what)
+        self._visited.add((column, data_file_id, deletion_path))
         return True
 
 
-def _data_of(fragment: LanceFragment) -> str:
+def _data_file_id(fragment: LanceFragment) -> str:
     return "+".join(sorted(file.path for file in fragment.data_files()))
 
 
-def manifest_of(table: LanceDataset, folder: Path) -> Path:
-    """The file that makes a version, where it is one of ours."""
+def manifest_path(table: LanceDataset, folder: Path) -> Path:
+    """Return the manifest file of a detached version."""
     return folder / "_versions" / f"d{table.version}.manifest"
 
 
 def base_manifests(folder: Path) -> list[Path]:
-    """The manifests that Lance itself can find, which a table has from its beginning."""
+    """Return the manifests of the commits that are not detached, which a table has from its creation."""
     return [path for path in (folder / "_versions").glob("*.manifest") if not path.name.startswith("d")]
 
 
-def files_of(table: LanceDataset, folder: Path) -> set[Path]:
-    """The files that a version of a table is made of."""
-    found = {manifest_of(table, folder)}
+def version_files(table: LanceDataset, folder: Path) -> set[Path]:
+    """Return the files that a version consists of: manifest, data files and deletion files."""
+    paths = {manifest_path(table, folder)}
     for fragment in table.get_fragments():
-        found |= {folder / "data" / file.path for file in fragment.data_files()}
-        found |= set(_deletion_files(fragment.metadata, folder))
-    return {path for path in found if path.exists()}
+        paths |= {folder / "data" / file.path for file in fragment.data_files()}
+        paths |= set(_deletion_files(fragment.metadata, folder))
+    return {path for path in paths if path.exists()}
 
 
 def _deletion_files(fragment: FragmentMetadata, folder: Path) -> Iterable[Path]:

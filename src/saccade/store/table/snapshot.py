@@ -1,4 +1,4 @@
-"""One version of a table, as data: what reading, comparing and writing on top of it need."""
+"""Snapshot: one version of a table, with its schema and row index."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from lance import LanceDataset
 from lance.fragment import LanceFragment
 
 from saccade.core.schema import KEY, Schema
-from saccade.store.table.key_index import addresses_of, is_large
+from saccade.store.table.key_index import is_indexed_size, lookup_addresses
 from saccade.store.table.lance_table import open_table, scan_rows, take_rows
 from saccade.store.table.row_index import RowIndex, Rows
 
-_READING = threading.RLock()
+_INDEX_LOCK = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Snapshot:
         return self.folder.stem
 
     def reference(self) -> tuple[str, str, dict[str, Any]]:
-        """What :meth:`from_reference` makes the same snapshot of in another process."""
+        """Return picklable arguments for :meth:`from_reference`, to open the snapshot in another process."""
         return str(self.folder), self.version, self.schema.to_json()
 
     @classmethod
@@ -50,55 +50,65 @@ class Snapshot:
 
     @property
     def index(self) -> RowIndex:
-        """Where the rows are; read once, also where many threads come at once."""
-        kept: RowIndex | None = self.__dict__.get("_index")
-        if kept is None:
-            with _READING:  # which nobody waits for whose index is there
-                kept = self.__dict__.get("_index")
-                if kept is None:
-                    kept = self.__dict__["_index"] = RowIndex(self.table)
-        return kept
+        """The row index, read on first use; concurrent threads read it only once."""
+        index: RowIndex | None = self.__dict__.get("_index")
+        if index is None:
+            with _INDEX_LOCK:  # not needed once the index exists, so readers of other snapshots do not wait
+                index = self.__dict__.get("_index")
+                if index is None:
+                    index = RowIndex(self.table)
+                    self.__dict__["_index"] = index
+        return index
 
-    def find(self, key: str, columns: Sequence[str]) -> pa.Table:
-        """The row of a key, or none; builds no index of all rows where there is none yet."""
+    def find_by_key(self, key: str, columns: Sequence[str]) -> pa.Table:
+        """Return the row of a key, or an empty table. Does not load the row index."""
         fragments = self.table.get_fragments()
-        large = [one for one in fragments if is_large(one)] if len(fragments) > 1 else []
-        found = self._row_at(addresses_of(self.folder, large, key), key, columns)
-        if not len(found) and len(large) < len(fragments):
-            found = self._looked_for(key, columns, [one for one in fragments if not (large and is_large(one))])
-        return found if len(found) else self._row_at(addresses_of(self.folder, large, key, checked=True), key, columns)
+        indexed = [fragment for fragment in fragments if is_indexed_size(fragment)] if len(fragments) > 1 else []
+        rows = self._row_at_addresses(lookup_addresses(self.folder, indexed, key), key, columns)
+        if not len(rows) and len(indexed) < len(fragments):
+            unindexed = [fragment for fragment in fragments if not (indexed and is_indexed_size(fragment))]
+            rows = self._scan_key(key, columns, unindexed)
+        if len(rows):
+            return rows
+        # A damaged index file may have hidden the key.
+        return self._row_at_addresses(lookup_addresses(self.folder, indexed, key, verify=True), key, columns)
 
-    def _row_at(self, addresses: npt.NDArray[np.uint64], key: str, columns: Sequence[str]) -> pa.Table:
-        """The row of a key, where one of these addresses is its."""
+    def _row_at_addresses(self, addresses: npt.NDArray[np.uint64], key: str, columns: Sequence[str]) -> pa.Table:
         if not len(addresses):
             return pa.schema([self.table.schema.field(name) for name in columns]).empty_table()
         rows = take_rows(self.table, addresses, columns)
         return rows.filter(pc.equal(rows.column(KEY), key))
 
-    def _looked_for(self, key: str, columns: Sequence[str], fragments: list[LanceFragment]) -> pa.Table:
+    def _scan_key(self, key: str, columns: Sequence[str], fragments: list[LanceFragment]) -> pa.Table:
         if "_index" in self.__dict__:
-            rows = self.index.match(pa.array([key], pa.string()))
-            return self.index.take(rows[rows >= 0], columns)
-        text = key.replace("'", "''")
-        found: pa.Table = self.table.scanner(
-            columns=list(columns), filter=f"`{KEY}` = '{text}'", fragments=fragments
+            row_numbers = self.index.rows_for_keys(pa.array([key], pa.string()))
+            return self.index.take(row_numbers[row_numbers >= 0], columns)
+        escaped_key = key.replace("'", "''")
+        rows: pa.Table = self.table.scanner(
+            columns=list(columns), filter=f"`{KEY}` = '{escaped_key}'", fragments=fragments
         ).to_table()
-        return found
+        return rows
 
-    def batches(self, columns: Sequence[str], rows: Rows | None = None, size: int = 4096) -> Iterator[pa.Table]:
-        """Tables of up to ``size`` rows with these columns; all rows in the order of the items, or these."""
+    def batches(self, columns: Sequence[str], rows: Rows | None = None, batch_size: int = 4096) -> Iterator[pa.Table]:
+        """Read rows in batches.
+
+        Args:
+            columns: names of the columns to read.
+            rows: rows to read, in this order. Default: all rows in the order of the items.
+            batch_size: maximum rows of each batch.
+        """
         if rows is None and self.index.is_in_order:
-            for batch in scan_rows(self._looked_through, columns, size).to_batches():
+            for batch in scan_rows(self._scan_table, columns, batch_size).to_batches():
                 yield pa.table(batch)
             return
-        wanted = self.index.order if rows is None else rows
-        for start in range(0, len(wanted), size):
-            yield self.take(wanted[start : start + size], columns)
+        requested = self.index.order if rows is None else rows
+        for start in range(0, len(requested), batch_size):
+            yield self.take(requested[start : start + batch_size], columns)
 
     def take(self, rows: Rows, columns: Sequence[str]) -> pa.Table:
-        """These rows, in this order, for whoever goes through many: nothing is kept for the next look at them."""
-        return take_rows(self._looked_through, self.index.addresses[rows], columns)
+        """Return these rows, in this order. For scans of many rows: nothing is cached for later reads."""
+        return take_rows(self._scan_table, self.index.addresses[rows], columns)
 
     @cached_property
-    def _looked_through(self) -> LanceDataset:
-        return open_table(self.folder, self.version, sparing=True)
+    def _scan_table(self) -> LanceDataset:
+        return open_table(self.folder, self.version, low_memory=True)

@@ -1,4 +1,4 @@
-"""Items on their way in: encoded to a file first, so that nothing of the outside is left to fail during the commit."""
+"""Staged writes: items are encoded to a temporary file first, so that no error of their source can break a commit."""
 
 from __future__ import annotations
 
@@ -20,12 +20,16 @@ from saccade.core.schema import KEY, ClassInfo, Column, Kind, Schema
 from saccade.store.arrow.codec import arrow_schema, encode_items
 from saccade.store.arrow.columns import to_list
 
-BATCH = 1024
-_TOGETHER = 64
+BATCH_SIZE = 1024
+_BATCHES_PER_GROUP = 64
 
 
-class Spill:
-    """Record batches in a temporary file."""
+class SpillFile:
+    """Record batches in a temporary Arrow IPC file.
+
+    Attributes:
+        rows: number of rows written.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
@@ -43,73 +47,90 @@ class Spill:
             yield from stream
 
     def reader(self, schema: pa.Schema, align: Callable[[pa.RecordBatch], pa.RecordBatch]) -> pa.RecordBatchReader:
-        """The batches after ``align`` has given each of them ``schema``."""
+        """Return a reader of the batches, each converted to ``schema`` by ``align``."""
         return pa.RecordBatchReader.from_batches(schema, (align(batch) for batch in self.read()))
 
 
-class Staged:
-    """Items encoded under ``schema``, whose classes now include all that occurred."""
+class StagedItems:
+    """Items encoded to a spill file, with their keys checked.
+
+    Attributes:
+        spill: the encoded items.
+        schema: the requested schema plus all classes that occur in the items.
+    """
 
     def __init__(self, folder: Path, schema: Schema, items: Iterable[Item], progress: Progress) -> None:
-        self._seen: dict[str, dict[str, None]] = {
-            column.name: dict.fromkeys(column.class_names)
-            for column in schema.of_kind(Kind.LABEL, Kind.LABELS, Kind.OBJECTS)
-        }
-        self._hashes = array("q")
-        self.spill = Spill(folder / "staged.arrow", arrow_schema(schema, position=False))
-        self.spill.write(self._encoded(items, schema, progress))
-        self.schema = Schema(tuple(self._with_seen_classes(column) for column in schema.columns))
-        self._refuse_repeated_keys()
+        """Encode the items.
 
-    def keys_in_parts(self) -> Iterator[pa.Array]:
-        """The keys of all items, many at a time."""
-        waiting = self.spill.read()
-        while group := [batch.column(KEY) for batch in islice(waiting, _TOGETHER)]:
+        Args:
+            folder: where the spill file is created.
+            schema: the columns of the items.
+            items: the items to write.
+            progress: advanced by one for each item.
+
+        Raises:
+            InvalidValueError: if a value does not fit its column or a key occurs twice.
+        """
+        self._observed_classes: dict[str, dict[str, None]] = {
+            column.name: dict.fromkeys(column.class_names)
+            for column in schema.columns_of_kind(Kind.LABEL, Kind.LABELS, Kind.OBJECTS)
+        }
+        self._key_hashes = array("q")
+        self.spill = SpillFile(folder / "staged.arrow", arrow_schema(schema, position=False))
+        self.spill.write(self._encode(items, schema, progress))
+        self.schema = Schema(tuple(self._with_observed_classes(column) for column in schema.columns))
+        self._check_unique_keys()
+
+    def key_batches(self) -> Iterator[pa.Array]:
+        """Yield the keys of all items, in large batches."""
+        batches = self.spill.read()
+        while group := [batch.column(KEY) for batch in islice(batches, _BATCHES_PER_GROUP)]:
             yield pa.concat_arrays(group)
 
-    def _encoded(self, items: Iterable[Item], schema: Schema, progress: Progress) -> Iterator[pa.RecordBatch]:
-        waiting = iter(items)
-        while batch := list(islice(waiting, BATCH)):
+    def _encode(self, items: Iterable[Item], schema: Schema, progress: Progress) -> Iterator[pa.RecordBatch]:
+        remaining = iter(items)
+        while batch := list(islice(remaining, BATCH_SIZE)):
             encoded = encode_items(batch, schema)
-            self._hashes.extend(map(hash, to_list(encoded.column(KEY))))
-            for name, seen in self._seen.items():
-                seen.update(dict.fromkeys(_classes_in(encoded.column(name), schema[name].kind)))
+            self._key_hashes.extend(map(hash, to_list(encoded.column(KEY))))
+            for name, classes in self._observed_classes.items():
+                classes.update(dict.fromkeys(_class_names(encoded.column(name), schema[name].kind)))
             progress.advance(len(batch))
             yield encoded
 
-    def _with_seen_classes(self, column: Column) -> Column:
-        known = set(column.class_names)
-        new = [ClassInfo(name) for name in self._seen.get(column.name, ()) if name not in known]
+    def _with_observed_classes(self, column: Column) -> Column:
+        declared = set(column.class_names)
+        new = [ClassInfo(name) for name in self._observed_classes.get(column.name, ()) if name not in declared]
         return replace(column, classes=(*column.classes, *new)) if new else column
 
-    def _repeated(self) -> list[str]:
-        """The keys that occur more than once, in their order: among those whose hashes do."""
-        hashes = np.frombuffer(self._hashes, np.int64)
+    def _duplicate_keys(self) -> list[str]:
+        """Return the keys that occur more than once, sorted."""
+        # Eight bytes a key: only keys whose hashes collide are read again and compared.
+        hashes = np.frombuffer(self._key_hashes, np.int64)
         hashes.sort()
-        suspect = hashes[1:][hashes[1:] == hashes[:-1]]
-        self._hashes = array("q")
-        if not len(suspect):
+        duplicate_hashes = hashes[1:][hashes[1:] == hashes[:-1]]
+        self._key_hashes = array("q")
+        if not len(duplicate_hashes):
             return []
         counts: Counter[str] = Counter()
-        for keys in self.keys_in_parts():
-            listed = to_list(keys)
-            some = np.isin(np.fromiter(map(hash, listed), np.int64, len(listed)), suspect)
-            counts.update(compress(listed, some))
+        for batch in self.key_batches():
+            keys = to_list(batch)
+            is_candidate = np.isin(np.fromiter(map(hash, keys), np.int64, len(keys)), duplicate_hashes)
+            counts.update(compress(keys, is_candidate))
         return sorted(key for key, count in counts.items() if count > 1)
 
-    def _refuse_repeated_keys(self) -> None:
-        if repeated := self._repeated():
-            shown = f"{', '.join(repeated[:5])}{' …' if len(repeated) > 5 else ''}"
+    def _check_unique_keys(self) -> None:
+        if duplicates := self._duplicate_keys():
+            examples = f"{', '.join(duplicates[:5])}{' …' if len(duplicates) > 5 else ''}"
             raise InvalidValueError(
-                f"{len(repeated)} keys occur more than once: {shown}.", hint="Give every item a key of its own."
+                f"{len(duplicates)} keys occur more than once: {examples}.", hint="Give every item a unique key."
             )
 
 
-def _classes_in(array: pa.Array, kind: Kind) -> list[str]:
+def _class_names(column: pa.Array, kind: Kind) -> list[str]:
     if kind is Kind.LABEL:
-        names = array
+        names = column
     elif kind is Kind.LABELS:
-        names = array.flatten()
+        names = column.flatten()
     else:
-        names = array.flatten().field("class")
+        names = column.flatten().field("class")
     return [name for name in pc.unique(names).to_pylist() if name is not None]

@@ -1,4 +1,4 @@
-"""What is written to tables for a version that the catalog has not yet: on the disk before it has, or removed."""
+"""Table files of a version that is not in the catalog yet: fsynced before the commit, deleted if the write fails."""
 
 from __future__ import annotations
 
@@ -8,61 +8,66 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from saccade.runtime.signals import interrupts_known
-from saccade.store.io.atomic import sync_files, sync_folder
+from saccade.runtime.signals import reraise_interrupts
+from saccade.store.io.atomic import fsync_dir, fsync_files
 
 
-class Written:
-    """Files, and tables with all that is in them, that belong to nobody else yet."""
+class UncommittedFiles:
+    """The files and new tables that the current write has created."""
 
     def __init__(self) -> None:
         self._files: list[Path] = []
         self._tables: list[Path] = []
 
-    def note(self, files: Iterable[Path]) -> None:
+    def track(self, files: Iterable[Path]) -> None:
+        """Add files that were written to an existing table."""
         self._files += files
 
-    def note_table(self, folder: Path) -> None:
-        """A table that is about to be made."""
+    def track_table(self, folder: Path) -> None:
+        """Add a table that is about to be created, with everything in it."""
         self._tables.append(folder)
 
     def sync(self) -> None:
-        """Wait until all of it is on the disk, with the folders that name it."""
-        within = [path for table in self._tables for path in table.rglob("*")]
-        sync_files({path for path in (*self._files, *within) if path.is_file()})
-        for folder in {above for table in self._tables for above in (table, table.parent)}:
-            sync_folder(folder)
+        """Fsync all tracked files and the folders that contain them."""
+        table_files = [path for table in self._tables for path in table.rglob("*")]
+        fsync_files({path for path in (*self._files, *table_files) if path.is_file()})
+        for folder in {parent for table in self._tables for parent in (table, table.parent)}:
+            fsync_dir(folder)
 
-    def keep(self) -> None:
-        """From here on it may be a version's, whatever fails; what of it is not is doctor's to find."""
+    def commit(self) -> None:
+        """Stop tracking: the files may belong to a version now. ``doctor`` deletes leftovers."""
         self._files.clear()
         self._tables.clear()
 
-    def remove(self) -> None:
+    def delete(self) -> None:
+        """Delete all tracked files and tables."""
         for path in self._files:
             path.unlink(missing_ok=True)
         for folder in self._tables:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-_NOW: ContextVar[Written] = ContextVar("written")
+_CURRENT: ContextVar[UncommittedFiles] = ContextVar("uncommitted_files")
 
 
 @contextmanager
-def removed_unless_kept() -> Iterator[Written]:
-    """What is written to tables in here, and removed at an error that comes before it is kept."""
-    written = Written()
-    token = _NOW.set(written)
+def rollback_on_error() -> Iterator[UncommittedFiles]:
+    """Track the table files written in the block; delete them if an error occurs before they are committed.
+
+    Only the tracked files are deleted: a merge or restore may refer to files that belong to another version.
+    """
+    files = UncommittedFiles()
+    token = _CURRENT.set(files)
     try:
-        with interrupts_known():
-            yield written
+        with reraise_interrupts():
+            yield files
     except BaseException:
-        written.remove()
+        files.delete()
         raise
     finally:
-        _NOW.reset(token)
+        _CURRENT.reset(token)
 
 
-def written_now() -> Written:
-    """What this thread writes to."""
-    return _NOW.get()
+def current_uncommitted() -> UncommittedFiles:
+    """Return the tracker of the enclosing :func:`rollback_on_error` block."""
+    return _CURRENT.get()

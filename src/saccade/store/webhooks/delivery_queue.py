@@ -1,7 +1,7 @@
-"""Sending what webhooks are to be told: who sends what and when, how often it is tried, and when it is given up.
+"""The delivery queue of webhooks: claims, retries with backoff, and automatic disabling.
 
-A worker claims what is to be sent as it claims jobs; the row says who sends it. To one webhook one thing is sent at a
-time, in the order in which things happened; what failed several times is overtaken.
+Workers claim deliveries as they claim jobs; the row names the worker. Each webhook gets one delivery at a time, in the
+order of the events. A delivery that failed :data:`MAX_ORDERED_ATTEMPTS` times no longer blocks later ones.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from saccade.core.webhooks.events import PING, moment
+from saccade.core.webhooks.events import PING, to_iso8601
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import AuditRow, WebhookDeliveryRow, WebhookRow, now
 from saccade.store.io.process import is_alive
-from saccade.store.webhooks.webhooks import give_up_waiting
+from saccade.store.webhooks.webhooks import discard_pending
 
-WAITS = tuple(
-    timedelta(seconds=one)
-    for one in (
+RETRY_DELAYS = tuple(
+    timedelta(seconds=seconds)
+    for seconds in (
         5,
         30,
         120,
@@ -34,179 +34,206 @@ WAITS = tuple(
         8 * 3600,
     )
 )
-"""After each attempt that failed; the last one again and again."""
-TRIED_FOR = timedelta(hours=29)
-"""What fails after so long is given up."""
-IN_ORDER = 4
-"""What failed so often is overtaken by what happened later."""
-OUTAGE = timedelta(minutes=10)
-"""Whoever accepts something after failing for so long was away, and is sent what it has missed at once."""
-LONG = timedelta(days=1)
-"""A webhook of which something is given up, and that has accepted nothing for so long, is switched off."""
-KEPT = 1000
-"""So many deliveries of a webhook that are over can be looked up."""
-LONGEST_WAIT = timedelta(hours=8)
-"""Whoever asks to be left alone for longer is asked again after so long."""
-_LONGEST = timedelta(minutes=5)
-"""Nothing takes so long to be sent: whoever said that it sends it is dead or has lost it."""
+"""The delay after each failed attempt; the last one repeats."""
+RETRY_WINDOW = timedelta(hours=29)
+"""A delivery fails if this much time has passed since its first attempt.
+
+The limit is a time and not a number of attempts, because after an outage all waiting deliveries are attempted at once.
+"""
+MAX_ORDERED_ATTEMPTS = 4
+"""After this many failed attempts, later events may be delivered first."""
+OUTAGE_THRESHOLD = timedelta(minutes=10)
+"""A receiver that was unavailable for longer gets everything that is waiting as soon as it accepts a delivery."""
+DISABLE_AFTER = timedelta(days=1)
+"""A webhook is disabled if a delivery fails and it has accepted nothing for this long."""
+HISTORY_LIMIT = 1000
+"""Completed deliveries that are kept per webhook."""
+MAX_RETRY_AFTER = timedelta(hours=8)
+"""Upper limit for the delay that a receiver may ask for with ``Retry-After``."""
+_CLAIM_TIMEOUT = timedelta(minutes=5)
+"""No attempt takes this long: the worker that claimed it has died or lost it."""
 _PENDING = ("waiting", "sending")
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
-    """What a worker is to send; ``attempt`` and ``process`` say that it is still the worker's."""
+class ClaimedDelivery:
+    """A delivery that a worker has claimed; ``attempt`` and ``owner_id`` identify the claim."""
 
-    delivery: str
+    delivery_id: str
     event: str
     url: str
     body: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     attempt: int
-    process: str
+    owner_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt went.
+class DeliveryResult:
+    """The result of one attempt.
 
     Attributes:
-        status: of the answer, None where there was none.
-        error: what was wrong; "" where it was accepted.
-        took: milliseconds.
-        is_gone: the receiver says that it wants nothing more.
-        wait: for so long at least the receiver asks to be left alone.
+        status: HTTP status, None without a response.
+        error: what went wrong, "" if the receiver accepted the delivery.
+        duration_ms: duration in milliseconds.
+        is_gone: whether the receiver asked for no more deliveries (410 Gone).
+        retry_after: the minimum delay that the receiver asked for.
     """
 
     status: int | None
     error: str
-    took: int
+    duration_ms: int
     is_gone: bool = False
-    wait: timedelta = timedelta()
+    retry_after: timedelta = timedelta()
 
 
-class Outbox:
-    """What the webhooks of all projects are still to be told."""
+class DeliveryQueue:
+    """The pending deliveries of all projects."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog.whole
+        self._catalog = catalog.unscoped
 
-    def is_due(self) -> bool:
-        """Whether there may be anything to be sent now; looking takes no turn from those who write."""
-        waits = (WebhookDeliveryRow.state == "waiting") & (WebhookDeliveryRow.due <= now())
-        wanted = select(WebhookDeliveryRow.number).where(waits | (WebhookDeliveryRow.state == "sending"))
-        with self._catalog.reading() as session:
-            return session.scalar(wanted.limit(1)) is not None
+    def has_due(self) -> bool:
+        """Return whether a delivery may be due now. As a read transaction this does not block writers."""
+        is_due = (WebhookDeliveryRow.state == "waiting") & (WebhookDeliveryRow.next_attempt_at <= now())
+        query = select(WebhookDeliveryRow.number).where(is_due | (WebhookDeliveryRow.state == "sending"))
+        with self._catalog.read_tx() as session:
+            return session.scalar(query.limit(1)) is not None
 
-    def claim(self, process: str) -> Sending | None:
-        """What is due next for a webhook to which nothing is being sent, now this worker's; None for nothing."""
+    def claim(self, owner_id: str) -> ClaimedDelivery | None:
+        """Claim the next delivery that is due, of a webhook without a delivery in progress.
+
+        Args:
+            owner_id: the lease owner id of the worker.
+
+        Returns:
+            The delivery, or None if none is due.
+        """
         pending = select(WebhookDeliveryRow.webhook_id).where(WebhookDeliveryRow.state.in_(_PENDING)).distinct()
-        with self._catalog.writing() as session:
-            hooks = session.scalars(select(WebhookRow).where(WebhookRow.id.in_(pending)).order_by(WebhookRow.id)).all()
-            found = [(row, hook) for hook in hooks if (row := _next(session, hook)) is not None]
-            if not found:
+        with self._catalog.write_tx() as session:
+            webhooks = session.scalars(
+                select(WebhookRow).where(WebhookRow.id.in_(pending)).order_by(WebhookRow.id)
+            ).all()
+            candidates = [(row, webhook) for webhook in webhooks if (row := _next(session, webhook)) is not None]
+            if not candidates:
                 return None
-            # What has been due for the longest: no webhook that always has something keeps the others waiting.
-            row, hook = min(found, key=lambda pair: (pair[0].due, pair[0].number))
-            row.state, row.process, row.tried, row.attempts = "sending", process, now(), row.attempts + 1
-            row.began = row.began or row.tried
-            return Sending(row.id, row.event, hook.url, row.body, _secrets(hook), row.attempts, process)
+            # The one that has been due for the longest, so that a busy webhook does not starve the others.
+            row, webhook = min(candidates, key=lambda pair: (pair[0].next_attempt_at, pair[0].number))
+            row.state = "sending"
+            row.process = owner_id
+            row.last_attempt_at = now()
+            row.attempts += 1
+            row.first_attempt_at = row.first_attempt_at or row.last_attempt_at
+            return ClaimedDelivery(row.id, row.event, webhook.url, row.body, _secrets(webhook), row.attempts, owner_id)
 
-    def finish(self, sending: Sending, outcome: Outcome) -> bool:
-        """Record how an attempt went; whether it was still this worker's to record."""
-        with self._catalog.writing() as session:
-            row = session.scalar(select(WebhookDeliveryRow).where(WebhookDeliveryRow.id == sending.delivery))
-            claim = (sending.process, sending.attempt)
+    def finish(self, claimed: ClaimedDelivery, result: DeliveryResult) -> bool:
+        """Record the result of an attempt, and schedule the next one if it failed.
+
+        Returns:
+            Whether it was recorded: False if the delivery is now another worker's.
+        """
+        with self._catalog.write_tx() as session:
+            row = session.scalar(select(WebhookDeliveryRow).where(WebhookDeliveryRow.id == claimed.delivery_id))
+            # The worker may have been too slow, and another one may have claimed the delivery since.
+            claim = (claimed.owner_id, claimed.attempt)
             if row is None or row.state != "sending" or (row.process, row.attempts) != claim:
                 return False
-            hook = session.get_one(WebhookRow, row.webhook_id)
-            row.process, row.status, row.error, row.took = "", outcome.status, outcome.error, outcome.took
-            if not outcome.error:
+            webhook = session.get_one(WebhookRow, row.webhook_id)
+            row.process = ""
+            row.status = result.status
+            row.error = result.error
+            row.duration_ms = result.duration_ms
+            if not result.error:
                 row.state = "delivered"
-                _recovered(session, hook)
+                _mark_recovered(session, webhook)
             else:
-                _failed(session, hook, row, outcome)
+                _mark_failed(session, webhook, row, result)
             session.flush()
-            _forget_old(session, hook)
+            _delete_old(session, webhook)
         return True
 
 
-def _secrets(hook: WebhookRow) -> tuple[str, ...]:
-    if hook.previous is not None and hook.previous_until is not None and hook.previous_until > now():
-        return hook.secret, hook.previous
-    return (hook.secret,)
+def _secrets(webhook: WebhookRow) -> tuple[str, ...]:
+    if (
+        webhook.previous_secret is not None
+        and webhook.previous_secret_expires_at is not None
+        and webhook.previous_secret_expires_at > now()
+    ):
+        return webhook.secret, webhook.previous_secret
+    return (webhook.secret,)
 
 
-def _next(session: Session, hook: WebhookRow) -> WebhookDeliveryRow | None:
-    """What is to be sent to a webhook at this moment; None where it is to wait."""
-    rows = select(WebhookDeliveryRow).where(WebhookDeliveryRow.webhook_id == hook.id)
+def _next(session: Session, webhook: WebhookRow) -> WebhookDeliveryRow | None:
+    """Return the next delivery of a webhook, or None if it has to wait."""
+    rows = select(WebhookDeliveryRow).where(WebhookDeliveryRow.webhook_id == webhook.id)
     rows = rows.order_by(WebhookDeliveryRow.number)
     for row in session.scalars(rows.where(WebhookDeliveryRow.state == "sending")).all():
-        if not _is_left(row):
+        if not _is_abandoned(row):
             return None
-        row.state, row.due = "waiting", now()
-    if not hook.is_on:
-        give_up_waiting(session, hook)
+        row.state = "waiting"
+        row.next_attempt_at = now()
+    if not webhook.enabled:
+        discard_pending(session, webhook)
         return None
     waiting = rows.where(WebhookDeliveryRow.state == "waiting")
-    due = WebhookDeliveryRow.due <= now()
-    late = session.scalar(waiting.where(due, WebhookDeliveryRow.attempts >= IN_ORDER).limit(1))
-    first = session.scalar(waiting.where(WebhookDeliveryRow.attempts < IN_ORDER).limit(1))
-    test = session.scalar(waiting.where(WebhookDeliveryRow.event == PING).limit(1))
-    if first is not None and first.due > now():  # the others keep behind it
+    is_due = WebhookDeliveryRow.next_attempt_at <= now()
+    # A body that the receiver cannot handle must not hold up all later events.
+    unordered = session.scalar(waiting.where(is_due, WebhookDeliveryRow.attempts >= MAX_ORDERED_ATTEMPTS).limit(1))
+    first = session.scalar(waiting.where(WebhookDeliveryRow.attempts < MAX_ORDERED_ATTEMPTS).limit(1))
+    ping = session.scalar(waiting.where(WebhookDeliveryRow.event == PING).limit(1))
+    if first is not None and first.next_attempt_at > now():  # later events wait for it
         first = None
-    found = [row for row in (late, first) if row is not None]
-    return test or min(found, key=lambda row: row.number, default=None)
+    candidates = [row for row in (unordered, first) if row is not None]
+    return ping or min(candidates, key=lambda row: row.number, default=None)
 
 
-def _is_left(row: WebhookDeliveryRow) -> bool:
-    return row.tried is None or is_alive(row.process) is False or now() - row.tried > _LONGEST
+def _is_abandoned(row: WebhookDeliveryRow) -> bool:
+    return row.last_attempt_at is None or is_alive(row.process) is False or now() - row.last_attempt_at > _CLAIM_TIMEOUT
 
 
-def _recovered(session: Session, hook: WebhookRow) -> None:
-    since, hook.failing_since = hook.failing_since, None
-    if since is not None and now() - since >= OUTAGE:
-        waiting = (WebhookDeliveryRow.webhook_id == hook.id, WebhookDeliveryRow.state == "waiting")
-        session.execute(update(WebhookDeliveryRow).where(*waiting).values(due=now()))
+def _mark_recovered(session: Session, webhook: WebhookRow) -> None:
+    since = webhook.failing_since
+    webhook.failing_since = None
+    if since is not None and now() - since >= OUTAGE_THRESHOLD:
+        waiting = (WebhookDeliveryRow.webhook_id == webhook.id, WebhookDeliveryRow.state == "waiting")
+        session.execute(update(WebhookDeliveryRow).where(*waiting).values(next_attempt_at=now()))
 
 
-def _failed(session: Session, hook: WebhookRow, row: WebhookDeliveryRow, outcome: Outcome) -> None:
+def _mark_failed(session: Session, webhook: WebhookRow, row: WebhookDeliveryRow, result: DeliveryResult) -> None:
     row.state = "failed"
-    if row.event == PING or not hook.is_on:
-        return
-    since = hook.failing_since = hook.failing_since or row.tried or now()
-    if outcome.is_gone:
-        _switch_off(session, hook, f"it wants nothing more ({outcome.error})")
-    elif now() - (row.began or now()) < TRIED_FOR:
-        wait = max(WAITS[min(row.attempts, len(WAITS)) - 1], min(outcome.wait, LONGEST_WAIT))
-        row.state, row.due = "waiting", now() + wait
-    elif now() - since >= LONG:
-        _switch_off(session, hook, f"it has accepted nothing since {_shown(since)}; the last time: {outcome.error}")
+    if row.event == PING or not webhook.enabled:
+        return  # a ping is not retried, and says nothing about the events
+    since = webhook.failing_since or row.last_attempt_at or now()
+    webhook.failing_since = since
+    if result.is_gone:
+        _disable(session, webhook, f"the receiver asked for no more deliveries ({result.error})")
+    elif now() - (row.first_attempt_at or now()) < RETRY_WINDOW:
+        delay = RETRY_DELAYS[min(row.attempts, len(RETRY_DELAYS)) - 1]
+        row.state = "waiting"
+        row.next_attempt_at = now() + max(delay, min(result.retry_after, MAX_RETRY_AFTER))
+    elif now() - since >= DISABLE_AFTER:
+        _disable(session, webhook, f"no delivery was accepted since {_format_time(since)}; last error: {result.error}")
 
 
-def _switch_off(session: Session, hook: WebhookRow, why: str) -> None:
-    hook.is_on, hook.trouble = False, f"It was switched off: {why}"
-    give_up_waiting(session, hook)
+def _disable(session: Session, webhook: WebhookRow, reason: str) -> None:
+    webhook.enabled = False
+    webhook.disabled_reason = f"Disabled automatically: {reason}"
+    discard_pending(session, webhook)
     session.add(
         AuditRow(
-            project_id=hook.project_id, person_id=None, action="switched off a webhook", subject=hook.id, address=""
+            project_id=webhook.project_id, user_id=None, action="disabled a webhook", subject=webhook.id, address=""
         )
     )
 
 
-def _shown(at: datetime) -> str:
-    return moment(at.replace(microsecond=0))
+def _format_time(at: datetime) -> str:
+    return to_iso8601(at.replace(microsecond=0))
 
 
-def _forget_old(session: Session, hook: WebhookRow) -> None:
-    over = select(WebhookDeliveryRow.number).where(
-        WebhookDeliveryRow.webhook_id == hook.id, WebhookDeliveryRow.state.not_in(_PENDING)
-    )
-    last = session.scalar(over.order_by(WebhookDeliveryRow.number.desc()).offset(KEPT).limit(1))
+def _delete_old(session: Session, webhook: WebhookRow) -> None:
+    """Delete completed deliveries beyond :data:`HISTORY_LIMIT`."""
+    completed = (WebhookDeliveryRow.webhook_id == webhook.id, WebhookDeliveryRow.state.not_in(_PENDING))
+    numbers = select(WebhookDeliveryRow.number).where(*completed).order_by(WebhookDeliveryRow.number.desc())
+    last = session.scalar(numbers.offset(HISTORY_LIMIT).limit(1))
     if last is not None:
-        session.execute(
-            delete(WebhookDeliveryRow).where(
-                WebhookDeliveryRow.webhook_id == hook.id,
-                WebhookDeliveryRow.state.not_in(_PENDING),
-                WebhookDeliveryRow.number <= last,
-            )
-        )
+        session.execute(delete(WebhookDeliveryRow).where(*completed, WebhookDeliveryRow.number <= last))

@@ -1,6 +1,6 @@
-"""The outbox: what webhooks are to be told is written in the transaction of what happened, and sent afterwards.
+"""The transactional outbox: deliveries are written in the transaction of the change, and sent afterwards.
 
-So nothing is lost where a process dies in between, and nothing is told that did not come to be.
+No event is lost if a process dies in between, and none is sent for a change that was rolled back.
 """
 
 from __future__ import annotations
@@ -10,35 +10,48 @@ import secrets
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from saccade.core.webhooks.events import Data, body_of
+from saccade.core.webhooks.events import Data, serialize_event
 from saccade.store.catalog.queries import project_id
 from saccade.store.catalog.tables import ProjectRow, WebhookDeliveryRow, WebhookRow, now
 
 
-def tell(session: Session, name: str, data: Data, project: int | None = None) -> None:
-    """Note what happened for the webhooks of a project that ask for it; nothing is written where none does.
+def publish_event(session: Session, name: str, data: Data, project: int | None = None) -> None:
+    """Enqueue an event for the enabled webhooks of a project that subscribe to it.
 
     Args:
-        project: the id of the one in which it happened; that of the session where it is left out.
+        session: the write transaction of the change.
+        name: the name of the event.
+        data: its payload.
+        project: id of the project, None for that of the session.
     """
-    where = project_id(session) if project is None else project
-    hooks = session.scalars(select(WebhookRow).where(WebhookRow.project_id == where, WebhookRow.is_on)).all()
-    for hook in hooks:
-        if name in hook.events:
-            add_delivery(session, hook, name, data)
+    event_project = project_id(session) if project is None else project
+    webhooks = session.scalars(
+        select(WebhookRow).where(WebhookRow.project_id == event_project, WebhookRow.enabled)
+    ).all()
+    for webhook in webhooks:
+        if name in webhook.events:
+            enqueue_delivery(session, webhook, name, data)
 
 
-def add_delivery(session: Session, hook: WebhookRow, name: str, data: Data) -> WebhookDeliveryRow:
-    """The row with which a webhook will be told of an event."""
+def enqueue_delivery(session: Session, webhook: WebhookRow, name: str, data: Data) -> WebhookDeliveryRow:
+    """Add a delivery of an event to a webhook.
+
+    Args:
+        session: the write transaction of the change.
+        webhook: the webhook.
+        name: the name of the event.
+        data: its payload.
+    """
+    # Writers are serialised in both databases, so the order of the rows is the order of the events.
     at = now()
-    project = session.get_one(ProjectRow, hook.project_id).name
+    project = session.get_one(ProjectRow, webhook.project_id).name
     row = WebhookDeliveryRow(
         id=f"msg_{secrets.token_hex(12)}",
-        webhook_id=hook.id,
+        webhook_id=webhook.id,
         event=name,
-        body=body_of(name, at, project, data),
+        body=serialize_event(name, at, project, data),
         created=at,
-        due=at,
+        next_attempt_at=at,
         state="waiting",
         attempts=0,
         process="",

@@ -1,4 +1,4 @@
-"""Webhooks: addresses elsewhere that are told of what happens in a project."""
+"""Webhooks: endpoints outside of Saccade that receive the events of a project."""
 
 from __future__ import annotations
 
@@ -10,35 +10,37 @@ from typing import Any, Literal
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, nearest
+from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, suggest
 from saccade.core.webhooks.events import EVENTS, PING, Ping
 from saccade.core.webhooks.signing import new_secret
 from saccade.store.catalog.ids import new_id
 from saccade.store.catalog.queries import project_id
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import WebhookDeliveryRow, WebhookRow, now
-from saccade.store.webhooks.outbox_writer import add_delivery
+from saccade.store.webhooks.outbox_writer import enqueue_delivery
 
 State = Literal["waiting", "sending", "delivered", "failed"]
-MOST = 20
-"""So many webhooks a project may have: each of its events is written once for each."""
-OVERLAP = timedelta(days=1)
-"""For so long is signed with the secret before, too."""
-SWITCHED_OFF = "The webhook was switched off."
-_LONGEST_URL = 2000
+MAX_WEBHOOKS = 20
+"""Webhooks per project; every event is written once for each."""
+SECRET_OVERLAP = timedelta(days=1)
+"""After a rotation, deliveries are also signed with the previous secret for this long."""
+DISABLED_MESSAGE = "The webhook was disabled."
+_MAX_URL_LENGTH = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a webhook is told of one event, and how that went.
+    """A delivery of one event to a webhook.
 
     Attributes:
-        number: the order in which things happened.
-        id: what receivers know it by, the same whenever it is sent.
-        state: a failed one is not sent again unless somebody asks for it.
-        due: when it is sent next, where it waits.
-        tried, took, status, error: of the last attempt: when, how many milliseconds, the answer's number, and what was
-            wrong.
+        number: position in the order of events.
+        id: the delivery id that receivers see; all attempts have the same one.
+        state: a failed delivery is sent again only on request.
+        due: time of the next attempt, if it is waiting.
+        tried: time of the last attempt.
+        took: duration of the last attempt in milliseconds.
+        status: HTTP status of the last attempt.
+        error: error of the last attempt, "" if there was none.
     """
 
     number: int
@@ -57,13 +59,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """An address that is told of events; its secret is shown when it is made, and never again.
+    """A webhook, without its secret, which is shown only when it is created or rotated.
 
     Attributes:
-        trouble: why it is off, where nobody switched it off.
-        failing_since: when the first attempt failed after which none succeeded.
-        waiting: how much it has not been told yet.
-        last: what was sent last.
+        is_on: whether it is enabled.
+        trouble: why it was disabled automatically, "" if it was not.
+        failing_since: time of the first failed attempt since the last successful one.
+        waiting: number of pending deliveries.
+        last: the delivery that was attempted last.
     """
 
     id: str
@@ -83,133 +86,206 @@ DeliveryList = list[Delivery]
 
 
 class Webhooks:
-    """The webhooks of a project."""
+    """The webhooks of a project and their deliveries."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
     def list(self) -> WebhookList:
-        """All of them, the oldest first."""
-        with self._catalog.reading() as session:
-            rows = session.scalars(_of_project(session).order_by(WebhookRow.id)).all()
-            return [_webhook(session, row) for row in rows]
+        """List all webhooks, the oldest first."""
+        with self._catalog.read_tx() as session:
+            rows = session.scalars(_select_webhooks(session).order_by(WebhookRow.id)).all()
+            return [_to_webhook(session, row) for row in rows]
 
-    def get(self, webhook: str) -> Webhook:
-        """A webhook; NotFoundError where there is none of that id."""
-        with self._catalog.reading() as session:
-            return _webhook(session, _find(session, webhook))
+    def get(self, webhook_id: str) -> Webhook:
+        """Return a webhook by id.
+
+        Raises:
+            NotFoundError: there is no such webhook.
+        """
+        with self._catalog.read_tx() as session:
+            return _to_webhook(session, _find(session, webhook_id))
 
     def add(self, url: str, events: Iterable[str], author: str = "") -> tuple[Webhook, str]:
-        """Tell an address of events from now on; with the secret with which they are signed."""
-        secret = new_secret()
-        wanted, address = _checked_events(events), _checked_url(url)
-        with self._catalog.writing() as session:
-            if len(session.scalars(_of_project(session)).all()) >= MOST:
-                raise ConflictError(f"A project has at most {MOST} webhooks.", hint="Remove one, or change one.")
+        """Create a webhook.
+
+        Args:
+            url: address that events are posted to, at most 2000 characters.
+            events: names of the events to deliver.
+            author: the user who creates it.
+
+        Returns:
+            The webhook and the secret with which deliveries are signed.
+
+        Raises:
+            InvalidValueError: the URL or an event is not valid.
+            ConflictError: the project has :data:`MAX_WEBHOOKS` webhooks.
+        """
+        secret = new_secret()  # stored in plain text: signing needs it, and a key for it would lie in the same folder
+        event_names = _validate_events(events)
+        address = _validate_url(url)
+        with self._catalog.write_tx() as session:
+            if len(session.scalars(_select_webhooks(session)).all()) >= MAX_WEBHOOKS:
+                raise ConflictError(
+                    f"A project has at most {MAX_WEBHOOKS} webhooks.",
+                    hint="Remove or change an existing one.",
+                )
             row = WebhookRow(
                 id=new_id(),
                 project_id=project_id(session),
                 url=address,
-                events=wanted,
+                events=event_names,
                 secret=secret,
-                is_on=True,
-                trouble="",
+                enabled=True,
+                disabled_reason="",
                 author=author,
                 created=now(),
             )
             session.add(row)
             session.flush()
-            return _webhook(session, row), secret
+            return _to_webhook(session, row), secret
 
-    def change(
-        self, webhook: str, *, url: str | None = None, events: Iterable[str] | None = None, is_on: bool | None = None
+    def update(
+        self, webhook_id: str, *, url: str | None = None, events: Iterable[str] | None = None, is_on: bool | None = None
     ) -> Webhook:
-        """Change what is given. One that is switched off is told nothing, and what waits is not sent."""
-        with self._catalog.writing() as session:
-            row = _find(session, webhook)
-            if url is not None:
-                row.url = _checked_url(url)
-            if events is not None:
-                row.events = _checked_events(events)
-            if is_on is not None and is_on != row.is_on:
-                row.trouble, row.failing_since = "", None
-                row.is_on = is_on
-                if not is_on:
-                    give_up_waiting(session, row)
-            session.flush()
-            return _webhook(session, row)
+        """Change a webhook; None leaves a value as it is.
 
-    def remove(self, webhook: str) -> None:
-        """Let a webhook go, with what it was told."""
-        with self._catalog.writing() as session:
-            row = _find(session, webhook)
+        Args:
+            webhook_id: the webhook.
+            url: the new address.
+            events: the new events.
+            is_on: enable or disable it. A disabled webhook gets no events, and its pending deliveries are discarded.
+
+        Raises:
+            NotFoundError: there is no such webhook.
+            InvalidValueError: the URL or an event is not valid.
+        """
+        with self._catalog.write_tx() as session:
+            row = _find(session, webhook_id)
+            if url is not None:
+                row.url = _validate_url(url)
+            if events is not None:
+                row.events = _validate_events(events)
+            if is_on is not None and is_on != row.enabled:
+                row.disabled_reason = ""
+                row.failing_since = None
+                row.enabled = is_on
+                if not is_on:
+                    discard_pending(session, row)
+            session.flush()
+            return _to_webhook(session, row)
+
+    def remove(self, webhook_id: str) -> None:
+        """Delete a webhook and its deliveries. Raises NotFoundError if there is no such webhook."""
+        with self._catalog.write_tx() as session:
+            row = _find(session, webhook_id)
             session.execute(delete(WebhookDeliveryRow).where(WebhookDeliveryRow.webhook_id == row.id))
             session.delete(row)
 
-    def renew(self, webhook: str) -> tuple[Webhook, str]:
-        """Another secret; for a day what is sent is signed with the one before, too."""
+    def rotate_secret(self, webhook_id: str) -> tuple[Webhook, str]:
+        """Replace the secret; deliveries are signed with both for :data:`SECRET_OVERLAP`.
+
+        Returns:
+            The webhook and the new secret.
+
+        Raises:
+            NotFoundError: there is no such webhook.
+        """
         secret = new_secret()
-        with self._catalog.writing() as session:
-            row = _find(session, webhook)
-            row.previous, row.previous_until, row.secret = row.secret, now() + OVERLAP, secret
+        with self._catalog.write_tx() as session:
+            row = _find(session, webhook_id)
+            row.previous_secret = row.secret
+            row.previous_secret_expires_at = now() + SECRET_OVERLAP
+            row.secret = secret
             session.flush()
-            return _webhook(session, row), secret
+            return _to_webhook(session, row), secret
 
-    def test(self, webhook: str) -> Delivery:
-        """Send an event that says nothing; it is tried once. ConflictError where the webhook is off."""
-        with self._catalog.writing() as session:
-            row = _find_on(session, webhook)
-            made = add_delivery(session, row, PING, Ping(row.id))
+    def send_test(self, webhook_id: str) -> Delivery:
+        """Enqueue a ping, which is attempted once.
+
+        Raises:
+            NotFoundError: there is no such webhook.
+            ConflictError: the webhook is disabled.
+        """
+        with self._catalog.write_tx() as session:
+            row = _find_enabled(session, webhook_id)
+            delivery = enqueue_delivery(session, row, PING, Ping(row.id))
             session.flush()
-            return delivery_of(made)
+            return to_delivery(delivery)
 
-    def deliveries(self, webhook: str, before: int | None = None, limit: int = 100) -> DeliveryList:
-        """What it was told and will be, the newest first; what came before one of them by its number."""
-        with self._catalog.reading() as session:
-            row = _find(session, webhook)
-            wanted = select(WebhookDeliveryRow).where(WebhookDeliveryRow.webhook_id == row.id)
+    def list_deliveries(self, webhook_id: str, before: int | None = None, limit: int = 100) -> DeliveryList:
+        """List the deliveries of a webhook, the newest first.
+
+        Args:
+            webhook_id: the webhook.
+            before: number of a delivery to page from.
+            limit: how many at most.
+
+        Raises:
+            NotFoundError: there is no such webhook.
+        """
+        with self._catalog.read_tx() as session:
+            row = _find(session, webhook_id)
+            query = select(WebhookDeliveryRow).where(WebhookDeliveryRow.webhook_id == row.id)
             if before is not None:
-                wanted = wanted.where(WebhookDeliveryRow.number < before)
-            found = session.scalars(wanted.order_by(WebhookDeliveryRow.number.desc()).limit(limit))
-            return list(map(delivery_of, found))
+                query = query.where(WebhookDeliveryRow.number < before)
+            deliveries = session.scalars(query.order_by(WebhookDeliveryRow.number.desc()).limit(limit))
+            return list(map(to_delivery, deliveries))
 
-    def delivery(self, webhook: str, delivery: str) -> Delivery:
-        """One of them; NotFoundError where there is none of that id."""
-        with self._catalog.reading() as session:
-            return delivery_of(_find_delivery(session, _find(session, webhook), delivery))
+    def get_delivery(self, webhook_id: str, delivery_id: str) -> Delivery:
+        """Return a delivery of a webhook by id. Raises NotFoundError if there is no such webhook or delivery."""
+        with self._catalog.read_tx() as session:
+            return to_delivery(_find_delivery(session, _find(session, webhook_id), delivery_id))
 
-    def again(self, webhook: str, delivery: str) -> Delivery:
-        """Send once more what was sent or given up, as the same delivery. ConflictError where it is under way."""
-        with self._catalog.writing() as session:
-            found = _find_delivery(session, _find_on(session, webhook), delivery)
-            if found.state == "sending":
-                raise ConflictError("It is being sent at this moment.", hint="Look again in a few seconds.")
-            _wait_anew(found)
-            return delivery_of(found)
+    def redeliver(self, webhook_id: str, delivery_id: str) -> Delivery:
+        """Send a delivery again, with the same id.
 
-    def again_failed(self, webhook: str) -> int:
-        """Send once more, in order, all that was given up, but for tests; how many those are."""
-        with self._catalog.writing() as session:
-            row = _find_on(session, webhook)
-            rows = select(WebhookDeliveryRow).filter_by(webhook_id=row.id, state="failed")
-            failed = session.scalars(rows.where(WebhookDeliveryRow.event != PING)).all()
-            for one in failed:
-                _wait_anew(one)
+        Raises:
+            NotFoundError: there is no such webhook or delivery.
+            ConflictError: the webhook is disabled, or the delivery is being sent.
+        """
+        with self._catalog.write_tx() as session:
+            delivery = _find_delivery(session, _find_enabled(session, webhook_id), delivery_id)
+            if delivery.state == "sending":
+                raise ConflictError("This delivery is being sent.", hint="Try again in a few seconds.")
+            _reset(delivery)
+            return to_delivery(delivery)
+
+    def redeliver_failed(self, webhook_id: str) -> int:
+        """Send all failed deliveries except pings again, in order.
+
+        Returns:
+            How many there are.
+
+        Raises:
+            NotFoundError: there is no such webhook.
+            ConflictError: the webhook is disabled.
+        """
+        with self._catalog.write_tx() as session:
+            row = _find_enabled(session, webhook_id)
+            query = select(WebhookDeliveryRow).filter_by(webhook_id=row.id, state="failed")
+            failed = session.scalars(query.where(WebhookDeliveryRow.event != PING)).all()
+            for delivery in failed:
+                _reset(delivery)
             return len(failed)
 
 
-def give_up_waiting(session: Session, row: WebhookRow) -> None:
-    """Send nothing more of what waits for a webhook."""
+def discard_pending(session: Session, row: WebhookRow) -> None:
+    """Mark the waiting deliveries of a disabled webhook as failed."""
     waiting = (WebhookDeliveryRow.webhook_id == row.id, WebhookDeliveryRow.state == "waiting")
-    session.execute(update(WebhookDeliveryRow).where(*waiting).values(state="failed", error=SWITCHED_OFF))
+    session.execute(update(WebhookDeliveryRow).where(*waiting).values(state="failed", error=DISABLED_MESSAGE))
 
 
-def _wait_anew(row: WebhookDeliveryRow) -> None:
-    row.state, row.attempts, row.due, row.began = "waiting", 0, now(), None
+def _reset(row: WebhookDeliveryRow) -> None:
+    row.state = "waiting"
+    row.attempts = 0
+    row.next_attempt_at = now()
+    row.first_attempt_at = None
 
 
-def delivery_of(row: WebhookDeliveryRow) -> Delivery:
-    state: Any = row.state  # a string of the database, written by the store only
+def to_delivery(row: WebhookDeliveryRow) -> Delivery:
+    """Build the delivery of a row."""
+    state: Any = row.state  # only the store writes it
     return Delivery(
         row.number,
         row.id,
@@ -217,69 +293,71 @@ def delivery_of(row: WebhookDeliveryRow) -> Delivery:
         state,
         row.attempts,
         row.created,
-        row.due,
-        row.tried,
-        row.took,
+        row.next_attempt_at,
+        row.last_attempt_at,
+        row.duration_ms,
         row.status,
         row.error,
         row.body,
     )
 
 
-def _of_project(session: Session) -> Any:
+def _select_webhooks(session: Session) -> Any:
     return select(WebhookRow).where(WebhookRow.project_id == project_id(session))
 
 
-def _find(session: Session, webhook: str) -> WebhookRow:
-    row: WebhookRow | None = session.scalar(_of_project(session).where(WebhookRow.id == webhook))
+def _find(session: Session, webhook_id: str) -> WebhookRow:
+    row: WebhookRow | None = session.scalar(_select_webhooks(session).where(WebhookRow.id == webhook_id))
     if row is None:
-        raise NotFoundError(f"There is no webhook '{webhook[:80]}'.", hint="'saccade webhooks list' shows them.")
+        raise NotFoundError(f"There is no webhook '{webhook_id[:80]}'.", hint="List them: saccade webhooks list")
     return row
 
 
-def _find_on(session: Session, webhook: str) -> WebhookRow:
-    row = _find(session, webhook)
-    if not row.is_on:
-        raise ConflictError("The webhook is switched off.", hint="Switch it on first.")
+def _find_enabled(session: Session, webhook_id: str) -> WebhookRow:
+    row = _find(session, webhook_id)
+    if not row.enabled:
+        raise ConflictError("The webhook is disabled.", hint="Enable it first.")
     return row
 
 
-def _find_delivery(session: Session, row: WebhookRow, delivery: str) -> WebhookDeliveryRow:
-    found = session.scalar(select(WebhookDeliveryRow).filter_by(webhook_id=row.id, id=delivery))
-    if found is None:
-        raise NotFoundError(f"The webhook has no delivery '{delivery[:80]}'.")
-    return found
+def _find_delivery(session: Session, webhook: WebhookRow, delivery_id: str) -> WebhookDeliveryRow:
+    row = session.scalar(select(WebhookDeliveryRow).filter_by(webhook_id=webhook.id, id=delivery_id))
+    if row is None:
+        raise NotFoundError(f"The webhook has no delivery '{delivery_id[:80]}'.")
+    return row
 
 
-def _webhook(session: Session, row: WebhookRow) -> Webhook:
-    here = WebhookDeliveryRow.webhook_id == row.id
-    waiting = select(func.count()).where(here, WebhookDeliveryRow.state.in_(("waiting", "sending")))
-    tried = select(WebhookDeliveryRow).where(here, WebhookDeliveryRow.tried.is_not(None))
-    last = session.scalar(tried.order_by(WebhookDeliveryRow.tried.desc(), WebhookDeliveryRow.number.desc()).limit(1))
+def _to_webhook(session: Session, row: WebhookRow) -> Webhook:
+    own = WebhookDeliveryRow.webhook_id == row.id
+    pending = select(func.count()).where(own, WebhookDeliveryRow.state.in_(("waiting", "sending")))
+    tried = select(WebhookDeliveryRow).where(own, WebhookDeliveryRow.last_attempt_at.is_not(None))
+    last = session.scalar(
+        tried.order_by(WebhookDeliveryRow.last_attempt_at.desc(), WebhookDeliveryRow.number.desc()).limit(1)
+    )
     return Webhook(
         row.id,
         row.url,
         tuple(row.events),
-        row.is_on,
-        row.trouble,
+        row.enabled,
+        row.disabled_reason,
         row.failing_since,
         row.author,
         row.created,
-        session.scalar(waiting) or 0,
-        None if last is None else delivery_of(last),
+        session.scalar(pending) or 0,
+        None if last is None else to_delivery(last),
     )
 
 
-def _checked_events(events: Iterable[str]) -> list[str]:
-    wanted = set(events)
-    for name in sorted(wanted - set(EVENTS)):
-        raise InvalidValueError(f"There is no event '{name[:80]}'.", hint=nearest(name, EVENTS))
-    if not wanted:
-        raise InvalidValueError("A webhook is told of at least one event.", hint=f"Events: {', '.join(EVENTS)}.")
-    return [name for name in EVENTS if name in wanted]
+def _validate_events(events: Iterable[str]) -> list[str]:
+    requested = set(events)
+    for name in sorted(requested - set(EVENTS)):
+        raise InvalidValueError(f"There is no event '{name[:80]}'.", hint=suggest(name, EVENTS))
+    if not requested:
+        raise InvalidValueError("A webhook needs at least one event.", hint=f"Events: {', '.join(EVENTS)}.")
+    return [name for name in EVENTS if name in requested]
 
 
-def _checked_url(url: str) -> str:
-    if len(url) > _LONGEST_URL or "\x00" in url:
-        raise InvalidValueError(f"The address of a webhook has at most {_LONGEST_URL} characters.")
+def _validate_url(url: str) -> str:
+    if len(url) > _MAX_URL_LENGTH or "\x00" in url:
+        raise InvalidValueError(f"The URL of a webhook may have at most {_MAX_URL_LENGTH} characters.")
     return url

@@ -1,1 +1,1 @@
-"""Single sign-on by OpenID Connect: the settings, what is asked of the provider, and what it says of people."""
+"""OpenID Connect single sign-on: settings, the provider client and token verification."""

@@ -1,4 +1,4 @@
-"""The provider of single sign-on: where it sends people, and who comes back from there."""
+"""Client of an OpenID Connect provider: authorization code flow with PKCE (RFC 7636)."""
 
 from __future__ import annotations
 
@@ -14,174 +14,219 @@ from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
-from saccade.app.auth.oidc.http import ask
-from saccade.app.auth.oidc.settings import Settings, check_address
-from saccade.app.auth.oidc.tokens import Claims, UnknownKeyError, address_in, keys_of, name_in, read_token
+from saccade.app.auth.oidc.http import fetch_json
+from saccade.app.auth.oidc.settings import OidcSettings, validate_url
+from saccade.app.auth.oidc.tokens import (
+    Claims,
+    UnknownKeyError,
+    display_name,
+    parse_signing_keys,
+    verified_email,
+    verify_id_token,
+)
 from saccade.core.errors import InvalidValueError, ProviderError
 from saccade.store.auth.sso import Identity
 
 _SCOPE = "openid email profile"
-_FRESH, _PAUSE = 3600.0, 5.0
-"""Seconds for which what the provider says of itself is kept; and before it is asked again after it failed."""
+_METADATA_TTL_S = 3600.0
+_RETRY_PAUSE_S = 5.0
+"""Minimum time between two attempts to fetch the metadata after a failure."""
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a provider says of itself."""
+class ProviderMetadata:
+    """Discovery document of a provider (OpenID Connect Discovery 1.0), reduced to what is used.
 
-    authorization: str
-    token: str
-    keys: str
-    people: str
-    names_itself: bool
-    takes_post_only: bool
+    Attributes:
+        userinfo_endpoint: Empty if the provider has none.
+        sends_issuer: The provider adds ``iss`` to authorization responses (RFC 9207).
+        requires_post_auth: The token endpoint does not accept HTTP Basic authentication.
+    """
+
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str
+    sends_issuer: bool
+    requires_post_auth: bool
 
 
 class Provider:
-    """A provider by its settings. What it says of itself is asked for when it is needed, and kept."""
+    """An OpenID Connect provider. Metadata and signing keys are fetched on first use and cached."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: OidcSettings) -> None:
         self.settings = settings
-        self._facts: Facts | None = None
-        self._keys: list[Any] = []
-        self._asked = self._failed = -_FRESH
+        self._metadata: ProviderMetadata | None = None
+        self._signing_keys: list[Any] = []
+        self._fetched_at = -_METADATA_TTL_S
+        self._failed_at = -_METADATA_TTL_S
 
-    async def facts(self) -> Facts:
-        """What the provider says of itself; ProviderError where it cannot be asked, or it is not what it must be."""
-        moment = time.monotonic()
-        if self._facts is not None and moment - self._asked < _FRESH:
-            return self._facts
-        if self._facts is None and moment - self._failed < _PAUSE:
-            raise ProviderError(f"{self.settings.name} does not answer.", hint="Try again in a moment.")
+    async def metadata(self) -> ProviderMetadata:
+        """Return the provider's metadata.
+
+        Raises:
+            ProviderError: The metadata cannot be fetched or is invalid, and no earlier metadata is cached.
+        """
+        now = time.monotonic()
+        if self._metadata is not None and now - self._fetched_at < _METADATA_TTL_S:
+            return self._metadata
+        if self._metadata is None and now - self._failed_at < _RETRY_PAUSE_S:
+            raise ProviderError(f"{self.settings.name} does not respond.", hint="Try again in a moment.")
         try:
-            place = f"{self.settings.issuer.rstrip('/')}/.well-known/openid-configuration"
-            self._facts, self._asked = _facts(await ask(place), self.settings.issuer), moment
+            url = f"{self.settings.issuer.rstrip('/')}/.well-known/openid-configuration"
+            self._metadata = _parse_metadata(await fetch_json(url), self.settings.issuer)
+            self._fetched_at = now
         except ProviderError:
-            self._failed = moment
-            if self._facts is None:
+            self._failed_at = now
+            if self._metadata is None:
                 raise
-            self._asked = moment - _FRESH + _PAUSE  # what it said before may still hold
-        return self._facts
+            # The cached metadata is probably still valid: use it and retry after the pause.
+            self._fetched_at = now - _METADATA_TTL_S + _RETRY_PAUSE_S
+        return self._metadata
 
-    async def begin(self, secret: str, back: str) -> str:
-        """The address to which a browser is sent to sign in.
+    async def authorization_url(self, secret: str, redirect_uri: str) -> str:
+        """Build the URL to which a browser is redirected to sign in.
 
         Args:
-            secret: what the cookie of that browser holds; all that is to be guessed by nobody is made of it.
-            back: where the provider sends it back to.
+            secret: The value of the browser's sign-in cookie. State, nonce and PKCE verifier are derived from it.
+            redirect_uri: The URL to which the provider redirects the browser afterwards.
+
+        Raises:
+            ProviderError: The provider's metadata is not available.
         """
         from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
         from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
-        facts = await self.facts()
-        made: str = prepare_grant_uri(
-            facts.authorization,
-            self.settings.client,
+        metadata = await self.metadata()
+        url: str = prepare_grant_uri(
+            metadata.authorization_endpoint,
+            self.settings.client_id,
             "code",
-            back,
+            redirect_uri,
             _SCOPE,
-            derived(secret, "state"),
-            nonce=derived(secret, "nonce"),
-            code_challenge=create_s256_code_challenge(derived(secret, "verifier")),
+            derive(secret, "state"),
+            nonce=derive(secret, "nonce"),
+            code_challenge=create_s256_code_challenge(derive(secret, "verifier")),
             code_challenge_method="S256",
         )
-        return made
+        return url
 
-    async def finish(self, secret: str, code: str, back: str, issuer: str) -> Identity:
-        """Who came back with a code, to a browser that had begun with a secret.
+    async def complete(self, secret: str, code: str, redirect_uri: str, issuer: str) -> Identity:
+        """Exchange an authorization code for the user's verified identity.
 
         Args:
-            issuer: of whom the address says that it sent them, "" where it says nothing.
+            secret: The value of the browser's sign-in cookie, as given to :meth:`authorization_url`.
+            code: The authorization code of the response.
+            redirect_uri: The same URL as in the authorization request.
+            issuer: The ``iss`` parameter of the response, or "" if there is none.
 
         Raises:
-            ProviderError: the provider does not answer, or what it says cannot be trusted.
+            ProviderError: The provider does not respond, or its response cannot be trusted.
         """
-        facts = await self.facts()
-        if issuer != self.settings.issuer and (issuer or facts.names_itself):
-            raise ProviderError("Another provider sent this.")
-        given = await self._redeemed(facts, secret, code, back)
-        access = given.get("access_token")
-        claims = await self._claims(facts, given.get("id_token"), derived(secret, "nonce"), access)
-        if "email" not in claims and facts.people and isinstance(access, str) and access.isprintable():
-            claims = await _more(facts.people, claims, access)
-        return Identity(self.settings.issuer, claims["sub"], address_in(claims), name_in(claims))
+        metadata = await self.metadata()
+        # RFC 9207: protects against a response that another provider mixed in.
+        if issuer != self.settings.issuer and (issuer or metadata.sends_issuer):
+            raise ProviderError("The authorization response comes from another issuer.")
+        tokens = await self._exchange_code(metadata, secret, code, redirect_uri)
+        access_token = tokens.get("access_token")
+        claims = await self._verify_id_token(metadata, tokens.get("id_token"), derive(secret, "nonce"), access_token)
+        can_ask_userinfo = isinstance(access_token, str) and access_token.isprintable()
+        if "email" not in claims and metadata.userinfo_endpoint and can_ask_userinfo:
+            claims = await _add_userinfo(metadata.userinfo_endpoint, claims, str(access_token))
+        return Identity(self.settings.issuer, claims["sub"], verified_email(claims), display_name(claims))
 
-    async def _redeemed(self, facts: Facts, secret: str, code: str, back: str) -> dict[str, Any]:
-        """What the provider gives for a code."""
+    async def _exchange_code(
+        self, metadata: ProviderMetadata, secret: str, code: str, redirect_uri: str
+    ) -> dict[str, Any]:
         from authlib.oauth2.auth import ClientAuth
         from authlib.oauth2.rfc6749.parameters import prepare_token_request
 
         form = prepare_token_request(
-            "authorization_code", redirect_uri=back, code=code, code_verifier=derived(secret, "verifier")
+            "authorization_code", redirect_uri=redirect_uri, code=code, code_verifier=derive(secret, "verifier")
         )
-        client, own = self.settings.client, self.settings.secret
-        method = "none" if not own else "client_secret_post" if facts.takes_post_only else "client_secret_basic"
-        if method == "client_secret_basic":  # in which both are written as in a form
-            client, own = quote(client, safe=""), quote(own, safe="")
-        place, headers, body = ClientAuth(client, own, method).prepare("POST", facts.token, {}, form)
-        return await ask(place, headers, body)
+        client_id = self.settings.client_id
+        client_secret = self.settings.client_secret
+        if not client_secret:
+            method = "none"
+        elif metadata.requires_post_auth:
+            method = "client_secret_post"
+        else:
+            # RFC 6749, 2.3.1: both parts are form-encoded before they are joined.
+            method = "client_secret_basic"
+            client_id = quote(client_id, safe="")
+            client_secret = quote(client_secret, safe="")
+        auth = ClientAuth(client_id, client_secret, method)
+        url, headers, body = auth.prepare("POST", metadata.token_endpoint, {}, form)
+        return await fetch_json(url, headers, body)
 
-    async def _claims(self, facts: Facts, token: object, nonce: str, access: object) -> Claims:
-        """What an identity token says; the keys are asked for anew where it is signed with another one."""
-        read = partial(
-            read_token, token, issuer=self.settings.issuer, client=self.settings.client, nonce=nonce, access=access
+    async def _verify_id_token(
+        self, metadata: ProviderMetadata, token: object, nonce: str, access_token: object
+    ) -> Claims:
+        verify = partial(
+            verify_id_token,
+            token,
+            issuer=self.settings.issuer,
+            client_id=self.settings.client_id,
+            nonce=nonce,
+            access_token=access_token,
         )
         try:
-            return read(self._keys)
+            return verify(self._signing_keys)
         except UnknownKeyError:
-            self._keys = keys_of(await ask(facts.keys))
-            return read(self._keys)
+            # The provider may have rotated its keys since they were cached.
+            self._signing_keys = parse_signing_keys(await fetch_json(metadata.jwks_uri))
+            return verify(self._signing_keys)
 
 
-def _facts(found: Mapping[str, Any], issuer: str) -> Facts:
-    """What a provider says of itself, looked at."""
-    itself = found.get("issuer")
-    if itself != issuer:
+def _parse_metadata(document: Mapping[str, Any], expected_issuer: str) -> ProviderMetadata:
+    issuer = document.get("issuer")
+    if issuer != expected_issuer:
         raise ProviderError(
-            f"The provider at {issuer} calls itself {str(itself)[:100]!a}.", hint="Give --oidc what it calls itself."
+            f"The provider at {expected_issuer} has the issuer {str(issuer)[:100]!a}.",
+            hint="Set --oidc to exactly the issuer that the provider states.",
         )
-    challenges = found.get("code_challenge_methods_supported")
-    if isinstance(challenges, list) and "S256" not in challenges:
-        raise ProviderError("The provider knows no PKCE with S256.")
-    methods = found.get("token_endpoint_auth_methods_supported")
-    return Facts(
-        authorization=_place(found, "authorization_endpoint"),
-        token=_place(found, "token_endpoint"),
-        keys=_place(found, "jwks_uri"),
-        people=_place(found, "userinfo_endpoint") if found.get("userinfo_endpoint") else "",
-        names_itself=found.get("authorization_response_iss_parameter_supported") is True,
-        takes_post_only=isinstance(methods, list) and "client_secret_basic" not in methods,
+    challenge_methods = document.get("code_challenge_methods_supported")
+    if isinstance(challenge_methods, list) and "S256" not in challenge_methods:
+        raise ProviderError("The provider does not support PKCE with S256.")
+    auth_methods = document.get("token_endpoint_auth_methods_supported")
+    return ProviderMetadata(
+        authorization_endpoint=_endpoint(document, "authorization_endpoint"),
+        token_endpoint=_endpoint(document, "token_endpoint"),
+        jwks_uri=_endpoint(document, "jwks_uri"),
+        userinfo_endpoint=_endpoint(document, "userinfo_endpoint") if document.get("userinfo_endpoint") else "",
+        sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
+        requires_post_auth=isinstance(auth_methods, list) and "client_secret_basic" not in auth_methods,
     )
 
 
-def _place(found: Mapping[str, Any], name: str) -> str:
+def _endpoint(document: Mapping[str, Any], name: str) -> str:
     try:
-        return check_address(found.get(name), f"The provider's {name}")
+        return validate_url(document.get(name), f"The provider's {name}")
     except InvalidValueError as error:
         raise ProviderError(error.message) from None
 
 
-async def _more(place: str, claims: Claims, access: str) -> Claims:
-    """What the provider says of somebody beside the token; it must be of the same one."""
-    more = await ask(place, {"Authorization": f"Bearer {access}"})
-    if more.get("sub") != claims["sub"]:
-        raise ProviderError("The provider speaks of somebody else than its token.")
-    return {**{name: more.get(name) for name in ("email", "email_verified", "name")}, **claims}
+async def _add_userinfo(url: str, claims: Claims, access_token: str) -> Claims:
+    userinfo = await fetch_json(url, {"Authorization": f"Bearer {access_token}"})
+    # OpenID Connect Core 5.3.2: the subjects must match, or the response could be another user's.
+    if userinfo.get("sub") != claims["sub"]:
+        raise ProviderError("The UserInfo subject does not match the ID token.")
+    return {**{name: userinfo.get(name) for name in ("email", "email_verified", "name")}, **claims}
 
 
-def derived(secret: str, purpose: str) -> str:
-    """A value made of a secret, from which nobody finds the secret or another such value."""
-    made = hmac.digest(secret.encode("utf-8", "surrogatepass"), purpose.encode(), hashlib.sha256)
-    return urlsafe_b64encode(made).rstrip(b"=").decode()
+def derive(secret: str, purpose: str) -> str:
+    """Derive a value from a secret by HMAC-SHA256, such as the state or the nonce, in URL-safe base64."""
+    digest = hmac.digest(secret.encode("utf-8", "surrogatepass"), purpose.encode(), hashlib.sha256)
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def look_at(provider: Provider, tell: Callable[[str], None]) -> None:
-    """See in the background whether a provider answers, and tell where it does not."""
+def check_provider(provider: Provider, report: Callable[[str], None]) -> None:
+    """Check in a background thread that a provider responds, and report a failure."""
 
-    def look() -> None:
+    def check() -> None:
         try:
-            asyncio.run(provider.facts())
+            asyncio.run(provider.metadata())
         except ProviderError as error:
-            tell(f"Nobody can sign in with {provider.settings.name} yet: {error}")
+            report(f"Sign-in with {provider.settings.name} is not available: {error}")
 
-    Thread(target=look, name="saccade-oidc", daemon=True).start()
+    Thread(target=check, name="saccade-oidc", daemon=True).start()

@@ -1,4 +1,4 @@
-"""What a server is told about its provider of single sign-on."""
+"""Settings of the OpenID Connect provider of a server."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from urllib.parse import urlsplit
 from saccade.core.errors import InvalidValueError
 from saccade.core.roles import Role
 
-SECRET = "SACCADE_OIDC_SECRET"  # noqa: S105 (the name of a variable of the environment, not what is in it)
-_LONGEST = 255
+SECRET_VARIABLE = "SACCADE_OIDC_SECRET"  # noqa: S105 (the name of the environment variable, not a secret)
+_MAX_ISSUER_LENGTH = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """A provider of single sign-on, and whom it lets in besides members and those who are invited.
+class OidcSettings:
+    """A provider, and which of its users may sign in besides members and invited users.
 
     Attributes:
-        issuer: its address, exactly as it calls itself.
-        client: what it calls this server.
-        secret: what this server shows it, "" where it wants none.
-        name: what people know it by.
-        role: what everybody becomes whom it knows; None where nobody comes in uninvited.
-        domains: of the addresses for which that holds; all of them where it is empty.
+        issuer: The issuer URL, exactly as in the provider's metadata.
+        client_id: The id under which this server is registered with the provider.
+        client_secret: The client secret, or "" for a public client.
+        name: The name of the provider on the sign-in page.
+        default_role: The role of new users who were not invited; None if only invited users may sign in.
+        allowed_domains: E-mail domains to which ``default_role`` applies; all if empty.
     """
 
     issuer: str
-    client: str
-    secret: str = field(repr=False)
+    client_id: str
+    client_secret: str = field(repr=False)
     name: str
-    role: Role | None
-    domains: tuple[str, ...]
+    default_role: Role | None
+    allowed_domains: tuple[str, ...]
 
 
-def settings_of(
+def create_settings(
     issuer: str,
     client: str,
     *,
@@ -45,38 +45,61 @@ def settings_of(
     name: str = "",
     role: Role | None = None,
     domains: Sequence[str] = (),
-) -> Settings:
-    """The settings of a provider; InvalidValueError where they cannot be right."""
-    parts = urlsplit(check_address(issuer, "The provider"))
-    if len(issuer) > _LONGEST or parts.query or parts.fragment:
-        raise InvalidValueError(f"'{issuer[:100]}' is no issuer: it is too long, or has '?' or '#' in it.")
+) -> OidcSettings:
+    """Validate the command-line options of single sign-on.
+
+    Args:
+        issuer: The issuer URL (``https``, or ``http`` on this machine).
+        client: The client id.
+        secret_file: A file with the client secret; without it the secret is read from ``SACCADE_OIDC_SECRET``.
+        name: The display name; the host name of the issuer if empty.
+        role: The role of new users who were not invited.
+        domains: E-mail domains to which ``role`` is limited.
+
+    Raises:
+        InvalidValueError: An option is invalid, or the secret cannot be read.
+    """
+    parts = urlsplit(validate_url(issuer, "The issuer"))
+    if len(issuer) > _MAX_ISSUER_LENGTH or parts.query or parts.fragment:
+        raise InvalidValueError(
+            f"Invalid issuer '{issuer[:100]}': it must have no '?' or '#', and at most {_MAX_ISSUER_LENGTH} characters."
+        )
     if not client:
-        raise InvalidValueError("The provider has no name for this server.", hint="Give it: --oidc-client ID")
+        raise InvalidValueError("The client id is missing.", hint="Add --oidc-client ID.")
     if role is Role.OWNER:
-        raise InvalidValueError("Everybody of the provider would be an owner.", hint="Give a smaller --oidc-role.")
+        raise InvalidValueError("New users cannot become owners by --oidc-role.", hint="Choose a lesser --oidc-role.")
     if domains and role is None:
-        raise InvalidValueError("--oidc-domain says for whom --oidc-role is.", hint="Give --oidc-role too.")
-    wanted = tuple(one.strip().lower().lstrip("@") for one in domains)
-    if not all(one and one.isascii() and "@" not in one for one in wanted):
-        raise InvalidValueError(f"{', '.join(domains)}: a domain is as example.org.")
-    return Settings(issuer, client, _secret(secret_file), name.strip() or parts.hostname or issuer, role, wanted)
+        raise InvalidValueError("--oidc-domain has no effect without --oidc-role.", hint="Add --oidc-role.")
+    allowed_domains = tuple(domain.strip().lower().lstrip("@") for domain in domains)
+    if not all(domain and domain.isascii() and "@" not in domain for domain in allowed_domains):
+        raise InvalidValueError(f"Invalid --oidc-domain {', '.join(domains)}.", hint="Example: example.org.")
+    name = name.strip() or parts.hostname or issuer
+    return OidcSettings(issuer, client, _read_secret(secret_file), name, role, allowed_domains)
 
 
-def check_address(url: object, what: str) -> str:
-    """An address that may be asked: encrypted, or of this machine; InvalidValueError for any other."""
+def validate_url(url: object, name: str) -> str:
+    """Return a URL that may be requested: ``https``, or ``http`` on this machine.
+
+    Args:
+        url: The value to check.
+        name: What the URL is, for the error message.
+
+    Raises:
+        InvalidValueError: The value is not such a URL, or has a user name in it.
+    """
     try:
         parts = urlsplit(str(url))
-        is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_here(str(url)))
-        is_right = is_safe and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(str(url)))
+        is_valid = is_safe and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
     except ValueError:
-        is_right = False
-    if not isinstance(url, str) or not is_right or not url.isascii() or any(ord(char) <= 32 for char in url):
-        raise InvalidValueError(f"{what} is at no address with https://: {str(url)[:100]!a}.")
+        is_valid = False
+    if not isinstance(url, str) or not is_valid or not url.isascii() or any(ord(char) <= 32 for char in url):
+        raise InvalidValueError(f"{name} is not a valid https:// URL: {str(url)[:100]!a}.")
     return url
 
 
-def is_here(url: str) -> bool:
-    """Whether an address is one of this machine alone."""
+def is_loopback(url: str) -> bool:
+    """Return whether the host of a URL is this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -84,15 +107,15 @@ def is_here(url: str) -> bool:
         return False
 
 
-def _secret(file: Path | None) -> str:
-    """The secret, from a file or the environment; out of which it is taken, since jobs and their steps can read it."""
-    given = os.environ.pop(SECRET, "")
+def _read_secret(file: Path | None) -> str:
+    # Removed from the environment: jobs and pipeline steps, which inherit it, must not see the secret.
+    secret = os.environ.pop(SECRET_VARIABLE, "")
     if file is None:
-        return given.strip()
+        return secret.strip()
     try:
-        found = file.read_text("utf-8").strip()
+        secret = file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidValueError(f"The secret in '{file}' cannot be read: {error}.") from error
-    if not found:
-        raise InvalidValueError(f"There is no secret in '{file}'.")
-    return found
+        raise InvalidValueError(f"The client secret in '{file}' cannot be read: {error}.") from error
+    if not secret:
+        raise InvalidValueError(f"The client secret file '{file}' is empty.")
+    return secret

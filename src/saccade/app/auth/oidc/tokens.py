@@ -1,4 +1,4 @@
-"""What a provider says of somebody: its tokens, looked at with suspicion."""
+"""Verification of ID tokens (OpenID Connect Core 3.1.3.7). Nothing in a token is trusted before its check."""
 
 from __future__ import annotations
 
@@ -6,110 +6,118 @@ from collections.abc import Mapping
 from typing import Any
 
 from saccade.core.errors import InvalidValueError, ProviderError
-from saccade.store.auth.users import address_of
+from saccade.store.auth.users import normalize_email
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519")
-"""Signatures that are taken: those of which the provider alone has the key."""
-_KINDS = ("RSA", "EC", "OKP")
-_LEAST_BITS, _MOST_KEYS = 2048, 50
-_LEEWAY = 60
-"""Seconds that clocks may differ."""
-_LONGEST_TOKEN, _LONGEST = 1 << 16, 255
+# Asymmetric algorithms only: with HMAC, everyone who knows the client secret could sign a token.
+ALLOWED_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519")
+_KEY_TYPES = ("RSA", "EC", "OKP")
+_MIN_RSA_BITS = 2048
+_MAX_KEYS = 50
+_LEEWAY_S = 60
+"""Accepted difference between the clocks of the provider and this server."""
+_MAX_TOKEN_LENGTH = 1 << 16
+_MAX_SUBJECT_LENGTH = 255
 Claims = dict[str, Any]
 
 
 class UnknownKeyError(ProviderError):
-    """A token that is signed with none of the keys: the provider may have others by now."""
+    """No known key has signed the token; the provider may have rotated its keys."""
 
 
-def keys_of(found: Mapping[str, Any]) -> list[Any]:
-    """The keys for signatures among those that a provider names; those that cannot be used are passed over."""
+def parse_signing_keys(key_set: Mapping[str, Any]) -> list[Any]:
+    """Return the usable signing keys of a JSON Web Key Set. Other and invalid keys are skipped."""
     from joserfc.errors import JoseError
     from joserfc.jwk import JWKRegistry, RSAKey
 
-    made = []
-    named = found.get("keys")
-    for one in named[:_MOST_KEYS] if isinstance(named, list) else ():
-        if not isinstance(one, dict) or one.get("kty") not in _KINDS or one.get("use", "sig") != "sig":
+    keys = []
+    entries = key_set.get("keys")
+    for entry in entries[:_MAX_KEYS] if isinstance(entries, list) else ():
+        if not isinstance(entry, dict) or entry.get("kty") not in _KEY_TYPES or entry.get("use", "sig") != "sig":
             continue
         try:
-            key = JWKRegistry.import_key({name: value for name, value in one.items() if name != "key_ops"})
-            if not isinstance(key, RSAKey) or key.public_key.key_size >= _LEAST_BITS:
-                made.append(key)
+            key = JWKRegistry.import_key({name: value for name, value in entry.items() if name != "key_ops"})
+            if not isinstance(key, RSAKey) or key.public_key.key_size >= _MIN_RSA_BITS:
+                keys.append(key)
         except (JoseError, ValueError, TypeError, LookupError, ArithmeticError):
             continue
-    return made
+    return keys
 
 
-def read_token(token: object, keys: list[Any], *, issuer: str, client: str, nonce: str, access: object) -> Claims:
-    """What an identity token says.
+def verify_id_token(
+    token: object, keys: list[Any], *, issuer: str, client_id: str, nonce: str, access_token: object
+) -> Claims:
+    """Verify an ID token and return its claims.
 
     Args:
-        access: the access token that came along.
+        token: The ``id_token`` of the token response.
+        keys: The provider's signing keys.
+        issuer: The expected ``iss``.
+        client_id: The expected ``aud``.
+        nonce: The nonce of the authorization request.
+        access_token: The access token of the same response, checked against ``at_hash``.
 
     Raises:
-        UnknownKeyError: none of the keys signed it.
-        ProviderError: it is none, or is another one's, for somebody else, too old, or not of this sign-in.
+        UnknownKeyError: None of the keys has signed the token.
+        ProviderError: The token is missing, malformed, expired, or meant for another client or sign-in.
     """
     from authlib.oidc.core import CodeIDToken
     from joserfc.errors import JoseError
 
-    if not isinstance(token, str) or len(token) > _LONGEST_TOKEN:
-        raise ProviderError("The provider gave no identity token.")
-    wanted: Any = {"iss": {"essential": True, "value": issuer}, "aud": {"essential": True, "value": client}}
+    if not isinstance(token, str) or len(token) > _MAX_TOKEN_LENGTH:
+        raise ProviderError("The provider returned no ID token.")
+    options: Any = {"iss": {"essential": True, "value": issuer}, "aud": {"essential": True, "value": client_id}}
     try:
-        found = _verified(token, keys)
+        verified = _verify_signature(token, keys)
         claims = CodeIDToken(
-            found.claims, found.header, wanted, {"nonce": nonce, "client_id": client, "access_token": access}
+            verified.claims,
+            verified.header,
+            options,
+            {"nonce": nonce, "client_id": client_id, "access_token": access_token},
         )
-        claims.validate(leeway=_LEEWAY)
+        claims.validate(leeway=_LEEWAY_S)
     except (JoseError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
-        raise ProviderError(f"The identity token is not as it must be: {_reason(error)}.") from None
+        # The libraries' messages do not quote the token.
+        raise ProviderError(f"Invalid ID token: {str(error)[:200] or type(error).__name__}.") from None
     subject = claims["sub"]
-    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST or not subject.isprintable():
-        raise ProviderError("The identity token names nobody.")
+    if not isinstance(subject, str) or not 0 < len(subject) <= _MAX_SUBJECT_LENGTH or not subject.isprintable():
+        raise ProviderError("The ID token has no valid subject.")
     return dict(claims)
 
 
-def _verified(token: str, keys: list[Any]) -> Any:
+def _verify_signature(token: str, keys: list[Any]) -> Any:
     from joserfc import jws, jwt
     from joserfc.errors import BadSignatureError
 
     header = jws.extract_compact(token.encode()).headers()
-    if header.get("alg") not in ALGORITHMS:
-        raise ValueError(f"the signature is {str(header.get('alg'))[:20]!a}, which is not taken")
-    kid = header.get("kid")
+    if header.get("alg") not in ALLOWED_ALGORITHMS:
+        raise ValueError(f"unsupported signature algorithm {str(header.get('alg'))[:20]!a}")
+    key_id = header.get("kid")
     for key in keys:
-        if (kid is not None and key.kid != kid) or key.get("alg", header["alg"]) != header["alg"]:
+        if (key_id is not None and key.kid != key_id) or key.get("alg", header["alg"]) != header["alg"]:
             continue
         try:
-            return jwt.decode(token, key, algorithms=list(ALGORITHMS))
+            return jwt.decode(token, key, algorithms=list(ALLOWED_ALGORITHMS))
         except BadSignatureError:
             continue
-    raise UnknownKeyError("The identity token is signed with no key of the provider.")
+    raise UnknownKeyError("No key of the provider has signed the ID token.")
 
 
-def _reason(error: Exception) -> str:
-    """What a library says of a token, without what is in the token."""
-    return str(error)[:200] or type(error).__name__
+def verified_email(claims: Mapping[str, Any]) -> str:
+    """Return the e-mail address if the provider has verified it, else "".
 
-
-def address_in(claims: Mapping[str, Any]) -> str:
-    """The e-mail address that a provider has verified, "" where there is none.
-
-    Others than ASCII are not taken: small letters of some capital ones are those of other addresses.
+    Only ASCII is accepted: the lower case of some other letters is that of a different address.
     """
     email = claims.get("email")
     if claims.get("email_verified") is not True or not isinstance(email, str) or not email.isascii():
         return ""
     try:
-        return address_of(email)
+        return normalize_email(email)
     except InvalidValueError:
         return ""
 
 
-def name_in(claims: Mapping[str, Any]) -> str:
-    """What somebody is called, "" where the provider does not say."""
+def display_name(claims: Mapping[str, Any]) -> str:
+    """Return the user's name without control characters, at most 200 characters, or "" if unknown."""
     name = claims.get("name")
-    shown = "".join(char for char in name if char.isprintable()) if isinstance(name, str) else ""
-    return " ".join(shown.split())[:200]
+    printable = "".join(char for char in name if char.isprintable()) if isinstance(name, str) else ""
+    return " ".join(printable.split())[:200]

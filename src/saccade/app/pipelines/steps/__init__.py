@@ -1,1 +1,1 @@
-"""Operations of pipelines that work on the workspace: data in and out, training, evaluation, prediction."""
+"""Pipeline operations on the workspace: import and export, training, prediction and evaluation."""

@@ -1,4 +1,4 @@
-"""Run by Alembic: applies revisions through the connection it was given."""
+"""Entry point of Alembic: applies the revisions through the connection in its configuration."""
 
 from alembic import context
 

@@ -1,11 +1,12 @@
-"""Whole datasets on their way from one workspace to another: pushed to a folder, archive or URL, and pulled from it.
+"""Transfer of datasets between workspaces: push to a folder, archive or URL, and pull from it.
 
-A copy is a folder of files: ``objects/`` the media under their digests, ``tables/`` the pieces of the Lance tables,
-which never change, ``lists/`` the digests of the media, and ``datasets/NAME/NUMBER.json`` what there is, each with the
-digests of all files that it needs. The last is written when everything else is there. Several datasets may share one.
+A remote copy is a folder of files: ``objects/`` has the media by digest, ``tables/`` the files of the Lance tables,
+which never change, ``lists/`` the lists of media, and ``datasets/NAME/NUMBER.json`` the manifests, each with the
+digests of all files that it needs. A manifest is written after everything that it needs. Several datasets may share one
+copy.
 """
 
 from saccade.store.maintenance.transfer.pull import pull_dataset
-from saccade.store.maintenance.transfer.push import Copied, push_dataset
+from saccade.store.maintenance.transfer.push import TransferResult, push_dataset
 
-__all__ = ["Copied", "pull_dataset", "push_dataset"]
+__all__ = ["TransferResult", "pull_dataset", "push_dataset"]

@@ -1,4 +1,4 @@
-"""Where copies of datasets lie: a folder, a ZIP archive, or any URL that fsspec knows."""
+"""Remote stores for copies of datasets: a folder, a ZIP archive, or any URL that fsspec supports."""
 
 from __future__ import annotations
 
@@ -14,41 +14,43 @@ from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
 from saccade.core.errors import ConflictError, FormatError, NotFoundError
-from saccade.store.io.atomic import put_in_place, sync_folder
-from saccade.store.io.urls import filesystem_of, reached
+from saccade.store.io.atomic import atomic_replace, fsync_dir
+from saccade.store.io.urls import fsspec_errors, get_filesystem
 
-PIECE = 1 << 20
-_DAY = 86_400
+CHUNK_BYTES = 1 << 20
+_PARTIAL_DIR = "partial"
+_PARTIAL_MAX_AGE_S = 86_400
 
 
-class Place(Protocol):
-    """Files by name, with '/' between the parts; what has its name is whole.
+class RemoteStore(Protocol):
+    """Files by name, with '/' as the separator; a file with its final name is complete.
 
     Attributes:
-        threads: how many may use it at once.
+        url: the location, for messages.
+        threads: how many threads may use the store at the same time.
     """
 
     url: str
     threads: int
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder, none where it is not there."""
+        """List the names in a folder, none if it does not exist."""
         ...
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file, None where it is not there."""
+        """Return the size of a file in bytes, or None if it does not exist."""
         ...
 
     def open(self, name: str) -> IO[bytes]:
-        """A file's content; NotFoundError where it is not there."""
+        """Open a file for reading. Raises NotFoundError if it does not exist."""
         ...
 
     def put(self, name: str, path: Path) -> None:
-        """Keep a copy of a local file."""
+        """Store a copy of a local file."""
         ...
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write a file that is not there yet; whether it was not there."""
+        """Write a new file; returns False if it exists."""
         ...
 
     def remove(self, name: str) -> None: ...
@@ -60,9 +62,7 @@ class Place(Protocol):
     ) -> None: ...
 
 
-class _Place:
-    """What all places share: nothing to do at the end."""
-
+class _RemoteBase:
     url: str
     threads = 8
 
@@ -74,12 +74,12 @@ class _Place:
     ) -> None:
         return None
 
-    def _missing(self, name: str) -> NotFoundError:
-        return NotFoundError(f"'{self.url}' has no file '{name}'.", hint="The copy is not whole: push it again.")
+    def _not_found(self, name: str) -> NotFoundError:
+        return NotFoundError(f"'{self.url}' has no file '{name}'.", hint="The copy is incomplete: push it again.")
 
 
-class FolderPlace(_Place):
-    """A folder. Files are written to ``partial/`` first, forced to the disk, and then given their names."""
+class DirRemote(_RemoteBase):
+    """A folder. Files are written to ``partial/`` first, flushed to the disk, and then renamed."""
 
     def __init__(self, folder: Path) -> None:
         self.url = str(folder)
@@ -90,7 +90,7 @@ class FolderPlace(_Place):
 
     def names(self, folder: str) -> list[str]:
         path = self._path(folder)
-        return sorted(found.name for found in path.iterdir()) if path.is_dir() else []
+        return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
 
     def size(self, name: str) -> int | None:
         try:
@@ -102,39 +102,39 @@ class FolderPlace(_Place):
         try:
             return self._path(name).open("rb")
         except FileNotFoundError:
-            raise self._missing(name) from None
+            raise self._not_found(name) from None
 
     def put(self, name: str, path: Path) -> None:
         with self._partial() as partial:
             shutil.copyfile(path, partial)
-            put_in_place(partial, self._prepared(name))
+            atomic_replace(partial, self._prepare_path(name))
 
     def create(self, name: str, data: bytes) -> bool:
         with self._partial() as partial:
             partial.write_bytes(data)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
-            final = self._prepared(name)
+            final = self._prepare_path(name)
             try:
-                os.link(partial, final)  # unlike a rename, it never replaces
+                os.link(partial, final)  # unlike a rename, it never replaces a file
             except FileExistsError:
                 return False
-            sync_folder(final.parent)
+            fsync_dir(final.parent)
             return True
 
     def remove(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)
 
-    def _prepared(self, name: str) -> Path:
+    def _prepare_path(self, name: str) -> Path:
         final = self._path(name)
         if not final.parent.is_dir():
             final.parent.mkdir(parents=True, exist_ok=True)
-            sync_folder(final.parent.parent)
+            fsync_dir(final.parent.parent)
         return final
 
     @contextmanager
     def _partial(self) -> Iterator[Path]:
-        folder = self._folder / "partial"
+        folder = self._folder / _PARTIAL_DIR
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / uuid.uuid4().hex
         try:
@@ -145,73 +145,75 @@ class FolderPlace(_Place):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Clear what a killed push left more than a day ago."""
+        """Delete what killed pushes left more than a day ago; younger files may belong to a running push."""
         with suppress(OSError):
-            for path in (self._folder / "partial").glob("*"):
-                if time.time() - path.stat().st_mtime > _DAY:
+            for path in (self._folder / _PARTIAL_DIR).glob("*"):
+                if time.time() - path.stat().st_mtime > _PARTIAL_MAX_AGE_S:
                     path.unlink(missing_ok=True)
-            (self._folder / "partial").rmdir()
+            (self._folder / _PARTIAL_DIR).rmdir()
 
 
-class UrlPlace(_Place):
+class FsspecRemote(_RemoteBase):
     """A URL. A file is sent in one piece, which object stores make visible when it is complete."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._fs, self._root = filesystem_of(url)
+        self._fs, self._root = get_filesystem(url)
 
-    def _name(self, name: str) -> str:
+    def _full_name(self, name: str) -> str:
         return f"{self._root}/{name}"
 
     def names(self, folder: str) -> list[str]:
         try:
-            with reached(self.url):
+            with fsspec_errors(self.url):
                 self._fs.invalidate_cache()
-                found: list[str] = self._fs.ls(self._name(folder), detail=False)
+                paths: list[str] = self._fs.ls(self._full_name(folder), detail=False)
         except FileNotFoundError:
             return []
-        return sorted(PurePosixPath(path).name for path in found)
+        return sorted(PurePosixPath(path).name for path in paths)
 
     def size(self, name: str) -> int | None:
         try:
-            with reached(self.url):
-                return int(self._fs.info(self._name(name))["size"])
+            with fsspec_errors(self.url):
+                return int(self._fs.info(self._full_name(name))["size"])
         except FileNotFoundError:
             return None
 
     def open(self, name: str) -> IO[bytes]:
         try:
-            with reached(self.url):
-                opened: IO[bytes] = self._fs.open(self._name(name), "rb")
+            with fsspec_errors(self.url):
+                file: IO[bytes] = self._fs.open(self._full_name(name), "rb")
         except FileNotFoundError:
-            raise self._missing(name) from None
-        return opened
+            raise self._not_found(name) from None
+        return file
 
     def put(self, name: str, path: Path) -> None:
-        with reached(self.url):
-            self._fs.put_file(str(path), self._name(name))
+        with fsspec_errors(self.url):
+            self._fs.put_file(str(path), self._full_name(name))
 
     def create(self, name: str, data: bytes) -> bool:
         try:
-            with reached(self.url):
-                self._fs.pipe_file(self._name(name), data, mode="create")
+            with fsspec_errors(self.url):
+                self._fs.pipe_file(self._full_name(name), data, mode="create")
         except FileExistsError:
             return False
         return True
 
     def remove(self, name: str) -> None:
-        with suppress(FileNotFoundError), reached(self.url):
-            self._fs.rm_file(self._name(name))
+        with suppress(FileNotFoundError), fsspec_errors(self.url):
+            self._fs.rm_file(self._full_name(name))
 
 
-class NewZipPlace(_Place):
-    """A ZIP archive that is being written: in another file, which takes its name at the end."""
+class ZipRemoteWriter(_RemoteBase):
+    """A new ZIP archive, written to a temporary file that is renamed at the end."""
 
     threads = 1
 
     def __init__(self, path: Path) -> None:
         if path.exists():
-            raise ConflictError(f"'{path}' is there already.", hint="Choose another name; a folder can be added to.")
+            raise ConflictError(
+                f"'{path}' already exists.", hint="Choose another name; only a folder or URL can be updated."
+            )
         self.url = str(path)
         self._path = path
         self._partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
@@ -225,7 +227,7 @@ class NewZipPlace(_Place):
         return self._sizes.get(name)
 
     def open(self, name: str) -> IO[bytes]:
-        raise self._missing(name)
+        raise self._not_found(name)
 
     def put(self, name: str, path: Path) -> None:
         self._archive.write(path, name)
@@ -237,7 +239,7 @@ class NewZipPlace(_Place):
         return True
 
     def remove(self, name: str) -> None:
-        raise AssertionError("nothing is removed from a new archive")
+        raise AssertionError("a new archive has no files to remove")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -245,13 +247,13 @@ class NewZipPlace(_Place):
         try:
             self._archive.close()
             if error is None:
-                put_in_place(self._partial, self._path)
+                atomic_replace(self._partial, self._path)
         finally:
             self._partial.unlink(missing_ok=True)
 
 
-class ZipPlace(_Place):
-    """A ZIP archive that is read."""
+class ZipRemoteReader(_RemoteBase):
+    """A ZIP archive, for reading."""
 
     threads = 1
 
@@ -262,14 +264,12 @@ class ZipPlace(_Place):
         except FileNotFoundError:
             raise NotFoundError(f"There is no file '{path}'.") from None
         except zipfile.BadZipFile as error:
-            raise FormatError(f"'{path}' is no whole ZIP archive: {error}.") from error
+            raise FormatError(f"'{path}' is not a complete ZIP archive: {error}.") from error
         self._sizes = {info.filename: info.file_size for info in self._archive.infolist()}
 
     def names(self, folder: str) -> list[str]:
-        inside = (
-            PurePosixPath(name).relative_to(folder).parts[:1] for name in self._sizes if name.startswith(f"{folder}/")
-        )
-        return sorted({part for parts in inside for part in parts})
+        paths = (PurePosixPath(name) for name in self._sizes if name.startswith(f"{folder}/"))
+        return sorted({part for path in paths for part in path.relative_to(folder).parts[:1]})
 
     def size(self, name: str) -> int | None:
         return self._sizes.get(name)
@@ -278,18 +278,18 @@ class ZipPlace(_Place):
         try:
             return self._archive.open(name)
         except KeyError:
-            raise self._missing(name) from None
+            raise self._not_found(name) from None
         except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
             raise FormatError(f"'{name}' in '{self.url}' cannot be read: {error}.") from error
 
     def put(self, name: str, path: Path) -> None:
-        raise AssertionError("an archive that is read is not written")
+        raise AssertionError("the archive is read-only")
 
     def create(self, name: str, data: bytes) -> bool:
-        raise AssertionError("an archive that is read is not written")
+        raise AssertionError("the archive is read-only")
 
     def remove(self, name: str) -> None:
-        raise AssertionError("an archive that is read is not written")
+        raise AssertionError("the archive is read-only")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -297,36 +297,56 @@ class ZipPlace(_Place):
         self._archive.close()
 
 
-def place_to_write(where: str) -> Place:
-    """Where something is to be copied to."""
-    path = _local(where)
+def open_remote_for_writing(location: str) -> RemoteStore:
+    """Open a folder, a new ``.zip`` or a URL for a push.
+
+    Raises:
+        ConflictError: the archive exists.
+        NotFoundError: the URL is not valid.
+    """
+    path = _local_path(location)
     if path is None:
-        return UrlPlace(where)
-    return NewZipPlace(path) if path.suffix.lower() == ".zip" else FolderPlace(path)
+        return FsspecRemote(location)
+    return ZipRemoteWriter(path) if path.suffix.lower() == ".zip" else DirRemote(path)
 
 
-def place_to_read(where: str) -> Place:
-    """Where something is to be copied from; NotFoundError where a local one is not there."""
-    path = _local(where)
+def open_remote(location: str) -> RemoteStore:
+    """Open a folder, ``.zip`` or URL for a pull.
+
+    Raises:
+        NotFoundError: the folder or archive does not exist, or the URL is not valid.
+        FormatError: the archive is damaged.
+    """
+    path = _local_path(location)
     if path is None:
-        return UrlPlace(where)
+        return FsspecRemote(location)
     if path.suffix.lower() == ".zip" and not path.is_dir():
-        return ZipPlace(path)
+        return ZipRemoteReader(path)
     if not path.is_dir():
         raise NotFoundError(f"There is no folder '{path}'.", hint="Give the folder, .zip or URL that was pushed to.")
-    return FolderPlace(path)
+    return DirRemote(path)
 
 
-def _local(where: str) -> Path | None:
-    if where.startswith("file://"):
-        return Path(where.removeprefix("file://"))
-    return None if "://" in where else Path(where).expanduser()
+def _local_path(location: str) -> Path | None:
+    if location.startswith("file://"):
+        return Path(location.removeprefix("file://"))
+    return None if "://" in location else Path(location).expanduser()
 
 
-def read_whole(place: Place, name: str, most: int) -> bytes:
-    """A small file; FormatError where it is larger than ``most`` bytes."""
-    with place.open(name) as file:
-        data: Any = file.read(most + 1)
-    if len(data) > most:
-        raise FormatError(f"'{name}' in '{place.url}' is larger than {most:,} bytes.")
+def read_bounded(remote: RemoteStore, name: str, max_bytes: int) -> bytes:
+    """Read a file of limited size.
+
+    Args:
+        remote: the store.
+        name: the file.
+        max_bytes: the largest size that is accepted.
+
+    Raises:
+        NotFoundError: the file does not exist.
+        FormatError: the file is larger.
+    """
+    with remote.open(name) as file:
+        data: Any = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise FormatError(f"'{name}' in '{remote.url}' is larger than {max_bytes:,} bytes.")
     return bytes(data)

@@ -1,4 +1,4 @@
-"""Everything that the first version of the catalog holds."""
+"""The first catalog: projects, datasets, models, runs and evaluations."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Datasets with an identity of their own, versions that were merged or came from elsewhere, and aliases that stay."""
+"""Unique ids of datasets, merged and pulled versions, and tags."""
 
 import uuid
 
@@ -15,8 +15,8 @@ def upgrade() -> None:
     op.add_column("datasets", sa.Column("uid", sa.String(length=32), nullable=False, server_default=""))
     datasets = sa.table("datasets", sa.column("id", sa.Integer), sa.column("uid", sa.String))
     connection = op.get_bind()
-    for (found,) in connection.execute(sa.select(datasets.c.id)).all():
-        connection.execute(datasets.update().where(datasets.c.id == found).values(uid=uuid.uuid4().hex))
+    for (dataset_id,) in connection.execute(sa.select(datasets.c.id)).all():
+        connection.execute(datasets.update().where(datasets.c.id == dataset_id).values(uid=uuid.uuid4().hex))
     op.add_column("dataset_versions", sa.Column("merged", sa.Integer(), nullable=True))
     op.add_column("dataset_versions", sa.Column("origin", sa.JSON(), nullable=True))
     op.add_column("dataset_aliases", sa.Column("fixed", sa.Boolean(), nullable=False, server_default=sa.false()))

@@ -1,4 +1,4 @@
-"""People: accounts, roles in projects, invitations, sessions, tokens, and what everybody did."""
+"""Users: accounts, memberships, invitations, sessions, API tokens and the audit log."""
 
 import sqlalchemy as sa
 from alembic import op

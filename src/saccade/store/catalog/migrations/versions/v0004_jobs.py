@@ -1,4 +1,4 @@
-"""Jobs: work that people leave to the server; which job a run was made for; and views of datasets that are kept."""
+"""Background jobs, the job that started a run, and saved views of datasets."""
 
 import sqlalchemy as sa
 from alembic import op

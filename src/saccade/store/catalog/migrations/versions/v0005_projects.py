@@ -1,4 +1,4 @@
-"""Projects: which one runs, evaluations, moves of aliases, tokens and lines of the log belong to."""
+"""Assign runs, evaluations, alias changes, API tokens and audit entries to a project."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,10 +13,10 @@ _TABLES = ("runs", "evaluations", "alias_changes", "tokens", "audit")
 
 def upgrade() -> None:
     for table in _TABLES:
-        # Written out: SQLite takes a reference only together with its column.
+        # As plain SQL, because SQLite can add a foreign key only together with its column.
         key = f"CONSTRAINT fk_{table}_project_id_projects REFERENCES projects (id)"
         op.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN project_id INTEGER {key}"))
-        # All there was until now is of the one project that there was.
+        # Until this revision there was only one project.
         default = "SELECT id FROM projects WHERE name = 'default'"
         op.execute(sa.text(f"UPDATE {table} SET project_id = ({default})"))  # noqa: S608 (names from above)
         op.create_index(op.f(f"ix_{table}_project_id"), table, ["project_id"])

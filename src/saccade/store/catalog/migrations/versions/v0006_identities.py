@@ -1,4 +1,4 @@
-"""Single sign-on: whom providers know, sign-ins that are not finished, and the addresses that removed people had."""
+"""Single sign-on: federated identities, pending logins, and hashes of the e-mail addresses of removed users."""
 
 import sqlalchemy as sa
 from alembic import op

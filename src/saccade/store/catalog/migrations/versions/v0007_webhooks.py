@@ -1,4 +1,4 @@
-"""Webhooks: addresses that are told of events, and what they were told."""
+"""Webhooks and their deliveries."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Requests that somebody gave a name, and what was answered to them."""
+"""Idempotency keys and stored responses."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,1 +1,0 @@
-"""CSV tables of boxes: see :mod:`saccade.formats.csv_boxes` and :mod:`saccade.formats.openimages`."""

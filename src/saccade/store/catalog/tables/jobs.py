@@ -1,0 +1,61 @@
+"""Background jobs and idempotency keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from saccade.store.catalog.tables.base import Base, ProjectScoped, now
+
+
+class JobRow(ProjectScoped, Base):
+    """A background job.
+
+    ``request`` is the idempotency key of the client, prefixed with the project. ``process`` is the lease owner: the
+    worker that runs the job.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (UniqueConstraint("person_id", "request"),)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    user_id: Mapped[str | None] = mapped_column("person_id", ForeignKey("people.id"))
+    idempotency_key: Mapped[str | None] = mapped_column("request")
+    kind: Mapped[str] = mapped_column(String(32))
+    title: Mapped[str]
+    parameters: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    attempts: Mapped[int] = mapped_column(default=0)
+    is_cancelled: Mapped[bool] = mapped_column(default=False)
+    process: Mapped[str] = mapped_column(default="")
+    heartbeat: Mapped[datetime] = mapped_column(default=now)
+    progress: Mapped[dict[str, Any]]
+    result: Mapped[dict[str, Any]]
+    error: Mapped[str] = mapped_column(Text, default="")
+    hint: Mapped[str] = mapped_column(Text, default="")
+    created: Mapped[datetime] = mapped_column(default=now)
+    started: Mapped[datetime | None]
+    finished: Mapped[datetime | None]
+
+
+class IdempotentRequestRow(ProjectScoped, Base):
+    """A request with an idempotency key, and the stored response.
+
+    ``name`` is a hash of the key, ``asked`` a fingerprint of the request. ``process`` is the server that handles the
+    request, "" if its outcome is unknown. ``body`` is None if the response contained a secret.
+    """
+
+    __tablename__ = "requests"
+    __table_args__ = (UniqueConstraint("project_id", "person_id", "name"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column("person_id", ForeignKey("people.id"))
+    key_hash: Mapped[str] = mapped_column("name", String(64))
+    fingerprint: Mapped[str] = mapped_column("asked", String(64))
+    process: Mapped[str]
+    status: Mapped[int | None]
+    body: Mapped[str | None] = mapped_column(Text)
+    etag: Mapped[str] = mapped_column(default="")
+    created: Mapped[datetime] = mapped_column(default=now, index=True)

@@ -1,0 +1,22 @@
+/** The dataset version that the surrounding dataset screen shows; all of its tabs share it. */
+import { inject, type ComputedRef, type InjectionKey, type Ref } from 'vue'
+import type { Version } from '@/api/client'
+
+export interface DatasetContext {
+  /** The reference in the URL: NAME or NAME@VERSION. */
+  datasetRef: ComputedRef<string>
+  datasetName: ComputedRef<string>
+  version: Readonly<Ref<Version | null>>
+  isLatest: ComputedRef<boolean>
+  /** The ETag of the version, for edits that must fail if it is no longer the latest. */
+  etag: ComputedRef<string>
+  reload: () => Promise<void>
+}
+
+export const DATASET_CONTEXT: InjectionKey<DatasetContext> = Symbol('dataset')
+
+export function useDataset(): DatasetContext {
+  const context = inject(DATASET_CONTEXT)
+  if (!context) throw new Error('useDataset needs a DatasetScreen around the component.')
+  return context
+}

@@ -1,0 +1,49 @@
+/** The texts of the screens, and how numbers, times and sizes are written. */
+import { en } from './en'
+
+export const t = en
+
+const numberFormat = new Intl.NumberFormat('en')
+const dateTimeFormat = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' })
+const relativeTimeFormat = new Intl.RelativeTimeFormat('en')
+
+export const formatNumber = (value: number): string => numberFormat.format(value)
+export const formatDateTime = (value: string): string => dateTimeFormat.format(new Date(value))
+
+export function formatMetric(value: unknown): string {
+  if (typeof value !== 'number') return value === null || value === undefined ? '–' : String(value)
+  return Number.isInteger(value) ? formatNumber(value) : value.toFixed(Math.abs(value) < 10 ? 3 : 1)
+}
+
+/** A past time relative to now, such as "3 hours ago". */
+export function timeAgo(value: string, now: number = Date.now()): string {
+  const seconds = (now - new Date(value).getTime()) / 1000
+  if (seconds < 45) return t.common.justNow
+  const units: [number, Intl.RelativeTimeFormatUnit][] = [[60, 'second'], [60, 'minute'], [24, 'hour'], [30, 'day'], [12, 'month']]
+  let count = seconds
+  for (const [size, unit] of units) {
+    if (count < size) return relativeTimeFormat.format(-Math.round(count), unit)
+    count /= size
+  }
+  return relativeTimeFormat.format(-Math.round(count), 'year')
+}
+
+/** The time between two moments; until now if there is no end. */
+export function formatDuration(start: string | null, end: string | null): string {
+  if (!start) return ''
+  const endTime = end ? new Date(end).getTime() : Date.now()
+  const seconds = Math.max(0, (endTime - new Date(start).getTime()) / 1000)
+  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`
+  return seconds < 3600 ? `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s` : `${(seconds / 3600).toFixed(1)} h`
+}
+
+export function formatBytes(bytes: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB']
+  let value = bytes
+  let unit = 0
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000
+    unit += 1
+  }
+  return `${value.toFixed(unit && value < 100 ? 1 : 0)} ${units[unit]}`
+}
