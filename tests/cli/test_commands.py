@@ -15,6 +15,7 @@ from PIL import Image
 from tests.support.command import Command
 from tests.support.tiny_workspace import RECIPE
 
+from saccade.cli.commands import COMMANDS, LazyGroup
 from saccade.cli.main import app
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
@@ -54,6 +55,26 @@ def test_commands_and_options_have_help(path: tuple[str, ...], described: object
     assert getattr(described, "help", "").strip()
     for parameter in getattr(described, "params", ()):
         assert getattr(parameter, "help", "").strip(), f"{' '.join(path)}: {parameter.name}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_summaries_are_the_first_sentence_of_the_help(name: str) -> None:
+    """The root help prints summaries without importing the commands."""
+    root = typer.main.get_command(app)
+    assert isinstance(root, LazyGroup)
+    paragraph = (root.commands[name].help or "").split("\n\n")[0].replace("\n", " ")
+    assert paragraph.split(". ")[0].rstrip(".") + "." == COMMANDS[name].summary
+
+
+def test_root_help_lists_all_commands_and_imports_none() -> None:
+    program = (
+        "import sys\nsys.argv = ['saccade', '--help']\nfrom saccade.cli.main import main\n"
+        "try:\n    main()\nfinally:\n    print(','.join(sys.modules), file=sys.stderr)"
+    )
+    completed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert all(f"\n  {name} " in completed.stdout for name in COMMANDS)
+    loaded = set(completed.stderr.strip().splitlines()[-1].split(","))
+    assert loaded.isdisjoint({f"saccade.cli.{info.module}" for info in COMMANDS.values()} | {"rich.markdown"})
 
 
 def test_all_commands_exist() -> None:

@@ -4,45 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 from typing import Annotated
 
 import typer
 
+from saccade.cli.commands import LazyGroup
+
 app = typer.Typer(
     name="saccade",
+    cls=LazyGroup,
     help="The computer-vision loop in one program: import, version, train, evaluate, predict, and start over.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-COMMANDS = (
-    "demo",
-    "admin.init",
-    "datasets.import_",
-    "datasets.export",
-    "datasets",
-    "ml.train",
-    "ml.evaluate",
-    "ml.predict",
-    "pipelines.run",
-    "pipelines.explain",
-    "pipelines.operations",
-    "ml.models",
-    "pipelines.runs",
-    "server.jobs",
-    "server.serve",
-    "server.worker",
-    "server.panels",
-    "admin.users",
-    "admin.projects",
-    "server.webhooks",
-    "admin.doctor",
-    "admin.gc",
-    "admin.backup",
-)
-"""Modules of the commands, in the order of ``saccade --help``."""
 
 _EXIT_INTERRUPTED = 130
 _TRAIN_EXTRA_MODULES = ("torch", "torchvision", "timm", "safetensors", "accelerate", "tensorboard")
@@ -65,10 +40,6 @@ def _root(
 ) -> None:
     if project:
         os.environ["SACCADE_PROJECT"] = project  # child processes inherit it
-
-
-for _name in COMMANDS:
-    import_module(f"saccade.cli.{_name}").register(app)
 
 
 def main() -> None:
