@@ -36,6 +36,19 @@ def test_help_imports_nothing_heavy(args: list[str]) -> None:
     assert ran.stdout
 
 
+def test_listing_datasets_imports_no_table_engine(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path):
+        pass
+    program = (
+        f"import sys\nsys.argv = ['saccade', 'datasets', 'list', '--workspace', {str(tmp_path)!r}]\n"
+        "from saccade.cli.main import main\ntry:\n    main()\n"
+        "finally:\n    print(','.join(sys.modules), file=sys.stderr)"
+    )
+    completed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    loaded = set(completed.stderr.strip().splitlines()[-1].split(","))
+    assert loaded.isdisjoint({"lance", "numpy", "pyarrow", "duckdb", "torch", "PIL", "cv2"})
+
+
 def commands(group: object, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], object]]:
     """Return all commands with their names, including subcommands."""
     listed = []

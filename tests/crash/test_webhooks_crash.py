@@ -20,7 +20,7 @@ from tests.support.http_receiver import Receiver, answering, until
 import saccade
 from saccade.app.webhooks.webhooks import create_webhook
 from saccade.core.reader import Item
-from saccade.store.jobs.jobs import FINAL_STATES
+from saccade.core.records.jobs import FINAL_STATES
 from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 

@@ -17,7 +17,7 @@ from tests.store.conftest import SCHEMA, item
 from saccade.core.class_edits import RenameClass, plan_class_edits
 from saccade.core.errors import NotFoundError
 from saccade.core.progress import NullProgress
-from saccade.store.datasets.datasets import WriteMode
+from saccade.core.records.datasets import WriteMode
 from saccade.store.datasets.rows import check_head
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.maintenance.doctor import doctor

@@ -12,8 +12,8 @@ from tests.store.conftest import SCHEMA, item
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
+from saccade.core.records.datasets import ObjectsChange
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.store.datasets.diff import ObjectsChange
 from saccade.store.maintenance.doctor import doctor
 from saccade.store.table.row_index import RowIndex, Rows
 from saccade.store.table.snapshot import Snapshot

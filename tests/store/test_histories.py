@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from saccade.core.reader import Item
+from saccade.core.records.datasets import WriteMode
 from saccade.core.schema import Column, Kind, Schema
 from saccade.store.datasets import mutations
-from saccade.store.datasets.datasets import WriteMode
 from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 

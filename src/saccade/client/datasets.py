@@ -18,13 +18,17 @@ from saccade.core.errors import ConflictError, NotFoundError, SaccadeError, Stal
 from saccade.core.merge import Conflict, MergeConflictError, Merged, Resolver, Side
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
+from saccade.core.records.datasets import (
+    DatasetInfo,
+    ItemChange,
+    ObjectsChange,
+    SavedView,
+    SchemaChange,
+    VersionInfo,
+    WriteMode,
+)
+from saccade.core.refs import MAIN, check_name
 from saccade.core.schema import Schema
-from saccade.store.catalog.names import MAIN, check_name
-from saccade.store.datasets.datasets import WriteMode
-from saccade.store.datasets.diff import ItemChange, ObjectsChange, SchemaChange
-from saccade.store.datasets.refs import SavedView
-from saccade.store.datasets.rows import DatasetInfo
-from saccade.store.datasets.version import VersionInfo
 
 # Aliases, because within the class the name ``list`` is a method.
 DatasetList = list[DatasetInfo]

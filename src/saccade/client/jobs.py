@@ -10,7 +10,7 @@ from saccade.client.api import IDEMPOTENCY_HEADER, ApiClient, error_from_code
 from saccade.client.decoding import api_path, from_json
 from saccade.core.errors import WorkspaceError
 from saccade.core.progress import NullProgress, Progress
-from saccade.store.jobs.jobs import FINAL_STATES, Job
+from saccade.core.records.jobs import FINAL_STATES, Job
 
 _POLL_INTERVAL_S = 0.3
 _MAX_OUTAGE_S = 30.0

@@ -13,8 +13,7 @@ from typing import Any
 from saccade.client.api import ApiClient
 from saccade.client.decoding import api_path, from_json
 from saccade.core.errors import ConflictError, NotFoundError, WorkspaceError, suggest
-from saccade.store.registry.evaluations import EvaluationInfo
-from saccade.store.registry.models import AliasChange, ModelVersionInfo
+from saccade.core.records.models import AliasChange, EvaluationInfo, ModelVersionInfo
 
 _CHUNK_BYTES = 1 << 20
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from saccade.client.api import ApiClient
 from saccade.client.decoding import api_path, from_json
-from saccade.store.registry.runs import RunInfo
+from saccade.core.records.runs import RunInfo
 
 _PAGE_EVENTS = 1000
 

@@ -17,9 +17,9 @@ from saccade.client.api import ApiClient
 from saccade.client.decoding import api_path, from_json
 from saccade.core.errors import NotFoundError
 from saccade.core.reader import Item
+from saccade.core.records.datasets import VersionInfo
 from saccade.core.schema import KEY, FileRef, ImageRef, MediaRef, Schema, VideoRef
 from saccade.store.arrow.codec import SCHEMA_METADATA, decode_batch
-from saccade.store.datasets.version import VersionInfo
 
 _MAX_MEMORY_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 20

@@ -27,10 +27,10 @@ from saccade.core.class_edits import RenameClass
 from saccade.core.errors import InvalidValueError, NotFoundError, QueryError
 from saccade.core.progress import NullProgress
 from saccade.core.reader import Item
+from saccade.core.records.jobs import Job
 from saccade.core.roles import Role
 from saccade.core.schema import Column, Kind, Schema
 from saccade.store.io.process import is_alive, is_memory_exhausted
-from saccade.store.jobs.jobs import Job
 from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 

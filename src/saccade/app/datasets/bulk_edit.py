@@ -9,8 +9,8 @@ from saccade.app.datasets.splits import SPLIT
 from saccade.core.errors import InvalidValueError
 from saccade.core.progress import Progress
 from saccade.core.reader import Item
+from saccade.core.refs import MAIN
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store.catalog.names import MAIN
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
 

@@ -17,9 +17,9 @@ from saccade.core.class_edits import (
 )
 from saccade.core.errors import InvalidValueError
 from saccade.core.progress import Progress
+from saccade.core.refs import MAIN
 from saccade.core.schema import ClassInfo, Column, Schema
 from saccade.media.colors import COLORS, palette
-from saccade.store.catalog.names import MAIN
 from saccade.store.datasets.classes import class_counts
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace

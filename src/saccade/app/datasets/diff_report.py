@@ -10,10 +10,11 @@ from typing import Literal
 from saccade.core.errors import NotFoundError
 from saccade.core.objects import Object
 from saccade.core.reader import Item, Reader
+from saccade.core.records.datasets import ItemChange, ObjectsChange
 from saccade.core.schema import Kind
 from saccade.html_report.figures import Picture, Shape, draw_all
 from saccade.html_report.page import Card, Cell, Figure, Gallery, Note, Section, Table, render_page
-from saccade.store.datasets.diff import DatasetDiff, ItemChange, ObjectsChange
+from saccade.store.datasets.diff import DatasetDiff
 from saccade.store.datasets.version import DatasetVersion
 
 MAX_IMAGES = 48

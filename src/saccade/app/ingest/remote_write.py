@@ -13,11 +13,11 @@ from saccade.app.ingest.media import MediaIngestor
 from saccade.core.errors import InvalidValueError, SaccadeError
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
+from saccade.core.records.datasets import WriteMode
+from saccade.core.refs import MAIN
 from saccade.core.schema import FileRef, ImageRef, Kind, MediaRef, VideoRef
 from saccade.formats.base import LocalFile, Record
 from saccade.store.blobs.blob_batch import BlobBatch
-from saccade.store.catalog.names import MAIN
-from saccade.store.datasets.datasets import WriteMode
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.maintenance.blob_lookup import blob_id, existing_blobs
 from saccade.store.workspace import Workspace

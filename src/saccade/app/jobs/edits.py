@@ -16,7 +16,7 @@ from saccade.app.datasets.conflict_resolution import resolver_from_choices
 from saccade.app.jobs.job_type import JobContext, JobParameters, JobType
 from saccade.core.class_edits import AddClass, ClassEdit, MergeClass, RecolorClass, RemoveClass, RenameClass
 from saccade.core.merge import Resolver, Side
-from saccade.store.catalog.names import MAIN
+from saccade.core.refs import MAIN
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
 

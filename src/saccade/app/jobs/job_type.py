@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from saccade.core.progress import Progress
+from saccade.core.records.jobs import Job
 from saccade.core.roles import Role
-from saccade.store.jobs.jobs import Job
 from saccade.store.workspace import Workspace
 
 

@@ -23,12 +23,12 @@ from saccade.app.net.download import is_http_url
 from saccade.app.net.safe_http import redact_url
 from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError, SaccadeError, suggest
 from saccade.core.query import parse_query
+from saccade.core.records.jobs import Job
+from saccade.core.refs import check_name
 from saccade.core.report import ConversionReport
 from saccade.core.schema import Kind, Schema
 from saccade.formats.base import FORMATS, Record
-from saccade.store.catalog.names import check_name
 from saccade.store.datasets.rows import name_conflict
-from saccade.store.jobs.jobs import Job
 from saccade.store.workspace import Workspace
 
 _MAX_FINDINGS = 200

@@ -20,9 +20,10 @@ from typing import Any
 from saccade.app.jobs.job_type import JobContext
 from saccade.app.jobs.registry import JOB_TYPES
 from saccade.core.errors import SaccadeError
+from saccade.core.records.jobs import Job
+from saccade.core.records.jobs import JobState as State
 from saccade.runtime.signals import reraise_interrupts
 from saccade.store.io.process import limit_memory, wait_for_eof
-from saccade.store.jobs.jobs import Job, State
 from saccade.store.workspace import PROJECT_ENV, Workspace
 
 _HEARTBEAT_INTERVAL_S = 0.5

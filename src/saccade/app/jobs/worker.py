@@ -14,8 +14,8 @@ from typing import IO, Any
 from saccade.app.jobs.run_job import job_dir
 from saccade.app.webhooks.sender import WebhookSender
 from saccade.core.errors import SaccadeError
+from saccade.core.records.jobs import Job
 from saccade.store.io.process import is_memory_exhausted, lease_owner_id
-from saccade.store.jobs.jobs import Job
 from saccade.store.workspace import Workspace
 
 _POLL_INTERVAL_S = 0.25

@@ -19,12 +19,12 @@ from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError,
 from saccade.core.objects import Object, Objects
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
+from saccade.core.refs import check_name
 from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
 from saccade.inference.predictor import Prediction
 from saccade.media.draw import draw_objects
 from saccade.media.image import encode
 from saccade.media.loader import read_image
-from saccade.store.catalog.names import check_name
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
 

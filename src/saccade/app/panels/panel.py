@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict
 from saccade.app.panels.blocks import Block, build_field
 from saccade.core.errors import InvalidValueError
 from saccade.core.reader import Item
+from saccade.core.records.datasets import DatasetInfo
 from saccade.core.registry import Registry
 from saccade.core.roles import Role
-from saccade.store.datasets.rows import DatasetInfo
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.registry.models import ModelVersion
 from saccade.store.workspace import Workspace

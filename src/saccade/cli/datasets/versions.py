@@ -214,7 +214,7 @@ def delete_alias(
 ) -> None:
     """Delete an alias or a tag. The version is kept."""
     from saccade.cli.console import print_message
-    from saccade.store.catalog.names import split_ref
+    from saccade.core.refs import split_ref
     from saccade.store.workspace import Workspace
 
     name, alias = split_ref(ref)
@@ -263,7 +263,7 @@ def delete_branch(
 ) -> None:
     """Delete a branch. Its versions are kept, under their numbers."""
     from saccade.cli.console import print_message
-    from saccade.store.catalog.names import split_ref
+    from saccade.core.refs import split_ref
     from saccade.store.workspace import Workspace
 
     name, branch = split_ref(ref)

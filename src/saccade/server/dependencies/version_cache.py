@@ -17,8 +17,8 @@ from fastapi import Depends, Header, Request
 
 from saccade import __version__
 from saccade.core.errors import InvalidValueError, NotFoundError, SaccadeError, StaleVersionError
+from saccade.core.refs import MAIN
 from saccade.server.schemas.encoding import item_to_jsonable
-from saccade.store.catalog.names import MAIN
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
 

@@ -14,6 +14,7 @@ from saccade.app.ingest import uploads
 from saccade.app.jobs.registry import JOB_TYPES, enqueue
 from saccade.app.jobs.run_job import job_dir
 from saccade.core.errors import NotFoundError, PermissionDeniedError
+from saccade.core.records.jobs import FINAL_STATES, Job
 from saccade.core.roles import Role
 from saccade.core.schema import FileRef, ImageRef, MediaRef, VideoRef
 from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace, current_workspace
@@ -31,7 +32,6 @@ from saccade.server.schemas.jobs import (
     UploadResponse,
 )
 from saccade.store.auth.service import Principal
-from saccade.store.jobs.jobs import FINAL_STATES, Job
 from saccade.store.maintenance.blob_lookup import blob_id, existing_blobs
 
 router = APIRouter(prefix=API)

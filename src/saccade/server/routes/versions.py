@@ -16,6 +16,7 @@ from saccade.app.datasets.classes import edit_classes as apply_class_edits
 from saccade.app.datasets.classes import list_classes as summarize_classes
 from saccade.app.jobs.edits import ClassesEdit, ItemsEdit
 from saccade.core.merge import Merged
+from saccade.core.refs import MAIN
 from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
 from saccade.server.dependencies.version_cache import (
     BranchTargetDep,
@@ -40,7 +41,6 @@ from saccade.server.schemas.versions import (
     TagCreate,
     VersionCreated,
 )
-from saccade.store.catalog.names import MAIN
 from saccade.store.datasets.version import DatasetVersion
 
 router = APIRouter(prefix=API, tags=["datasets"])

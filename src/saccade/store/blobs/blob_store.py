@@ -10,19 +10,22 @@ import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
 
 from saccade.core.digest import digest_bytes, digest_file
 from saccade.core.errors import InvalidValueError, NotFoundError, WorkspaceError
-from saccade.store.blobs.blob_batch import BlobBatch, PendingFiles
-from saccade.store.blobs.packs import PackFolder
 from saccade.store.io.atomic import ScratchDir, atomic_replace, atomic_write, fsync_dir, fsync_many
 from saccade.store.io.urls import fsspec_errors, get_filesystem
+
+if TYPE_CHECKING:
+    from saccade.store.blobs.blob_batch import BlobBatch, PendingFiles
+    from saccade.store.blobs.packs import PackFolder
 
 _CHUNK_BYTES = 1 << 20
 _RELOCATION_SUFFIX = ".moved"
@@ -48,7 +51,12 @@ class BlobStore:
         # Without the listings cache, because other processes write too.
         self._fs, self._root = get_filesystem(url, **({"use_listings_cache": False} if "://" in url else {}))
         self._local = Path(self._root) if isinstance(self._fs, LocalFileSystem) else None
-        self._packs = None if self._local is None else PackFolder(self._local / _PACKS_DIR)
+
+    @cached_property
+    def _packs(self) -> PackFolder | None:
+        from saccade.store.blobs.packs import PackFolder  # imports NumPy, which many commands do not need
+
+        return None if self._local is None else PackFolder(self._local / _PACKS_DIR)
 
     @classmethod
     def reopen(cls, url: str, scratch_root: str) -> BlobStore:
@@ -96,6 +104,8 @@ class BlobStore:
         Args:
             packed: combine small blobs into packs, if the batch has many.
         """
+        from saccade.store.blobs.blob_batch import BlobBatch
+
         with self._scratch.shared() as folder, closing(BlobBatch(self, folder, packed=packed)) as batch:
             yield batch
 
@@ -297,6 +307,8 @@ class BlobStore:
         """
         for digest in digests:
             self._delete_file(self._name(digest))
+        from saccade.store.blobs.blob_batch import PendingFiles
+
         if self._packs is None:
             return
         with self._scratch.subfolder() as folder:

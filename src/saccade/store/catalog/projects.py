@@ -9,8 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from saccade.core.errors import ConflictError, NotFoundError
+from saccade.core.refs import check_name, format_ref
 from saccade.core.roles import Role
-from saccade.store.catalog.names import check_name, format_ref
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import DatasetRow, MemberRow, ProjectRow, VersionRow
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from saccade.core.errors import NotFoundError, suggest
-from saccade.store.catalog.names import (
+from saccade.core.refs import (
     DATASET_PREFIX,
     LATEST,
     MAIN,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, TypeAlias, get_args
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
@@ -19,11 +19,12 @@ from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.core.merge import Merged, Resolver
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
+from saccade.core.records.datasets import DatasetInfo, VersionInfo, WriteMode
+from saccade.core.refs import MAIN, check_name, format_ref, split_ref
 from saccade.core.schema import Schema
 from saccade.core.webhooks.events import DatasetRemoved
 from saccade.runtime.signals import deferred_interrupts
 from saccade.store.blobs.blob_store import BlobStore
-from saccade.store.catalog.names import MAIN, check_name, format_ref, split_ref
 from saccade.store.catalog.queries import (
     consumers,
     find_branch,
@@ -41,15 +42,9 @@ from saccade.store.catalog.tables import (
     VersionRow,
     now,
 )
-from saccade.store.datasets import mutations
-from saccade.store.datasets.classes import apply_class_plan
-from saccade.store.datasets.diff import DatasetDiff
-from saccade.store.datasets.mutations import Mutation
 from saccade.store.datasets.refs import DatasetRefs
-from saccade.store.datasets.row_diff import Comparison
 from saccade.store.datasets.rows import (
     CommitInfo,
-    DatasetInfo,
     advance_head,
     check_head,
     create_dataset,
@@ -58,19 +53,21 @@ from saccade.store.datasets.rows import (
     name_conflict,
     version_info,
 )
-from saccade.store.datasets.three_way_merge import MergeOperation, common_ancestor
-from saccade.store.datasets.version import DatasetVersion, VersionInfo
 from saccade.store.io.atomic import ScratchDir
-from saccade.store.query.index_warmup import build_indexes
-from saccade.store.table.snapshot import Snapshot
-from saccade.store.table.staging import StagedItems
-from saccade.store.table.uncommitted import UncommittedFiles, rollback_on_error
 from saccade.store.webhooks.outbox_writer import publish_event
 
-WriteMode = Literal["create", "append", "merge", "replace"]
+if TYPE_CHECKING:
+    # Lance, NumPy and pyarrow.compute take most of the start-up time, and listing datasets needs none of them.
+    from saccade.store.datasets.diff import DatasetDiff
+    from saccade.store.datasets.mutations import Mutation
+    from saccade.store.datasets.version import DatasetVersion
+    from saccade.store.table.snapshot import Snapshot
+    from saccade.store.table.staging import StagedItems
+    from saccade.store.table.uncommitted import UncommittedFiles
+
 _MAX_ATTEMPTS = 50
 Log = list[VersionInfo]
-BuildMutation = Callable[[Snapshot, int], Mutation]
+BuildMutation: TypeAlias = "Callable[[Snapshot, int], Mutation]"
 """Creates a mutation on top of a snapshot, the head of a branch, given also its version number."""
 
 
@@ -133,6 +130,8 @@ class Datasets(DatasetRefs):
         Raises:
             NotFoundError: if there is no such dataset or version.
         """
+        from saccade.store.datasets.version import DatasetVersion
+
         name, selector = split_ref(ref)
         with self._catalog.read_tx() as session:
             row = find_version(session, find_dataset(session, name), selector)
@@ -158,6 +157,9 @@ class Datasets(DatasetRefs):
 
     def diff(self, ref_a: str, ref_b: str) -> DatasetDiff:
         """Compare two versions, of one dataset or of two."""
+        from saccade.store.datasets.diff import DatasetDiff
+        from saccade.store.datasets.row_diff import Comparison
+
         before = self.open(ref_a)
         after = self.open(ref_b)
         return DatasetDiff(before.ref, after.ref, Comparison(before.snapshot, after.snapshot))
@@ -202,6 +204,8 @@ class Datasets(DatasetRefs):
             NotFoundError: if the dataset or branch does not exist (``append``, ``merge``).
             StaleVersionError: if the head of the branch is not ``expected_version``.
         """
+        from saccade.store.table.staging import StagedItems
+
         if mode not in get_args(WriteMode):
             raise InvalidValueError(f"Unknown write mode {mode!r}.", hint=f"Modes: {', '.join(get_args(WriteMode))}.")
         check_name("dataset", name)
@@ -230,6 +234,8 @@ class Datasets(DatasetRefs):
     def _write_staged(
         self, name: str, staged: StagedItems, mode: WriteMode, commit: CommitInfo, folder: Path
     ) -> DatasetVersion:
+        from saccade.store.datasets import mutations
+
         if mode == "create" or (mode == "replace" and not self.exists(name)):
             return self._create(name, staged, commit)
         return self._commit_on_head(
@@ -243,6 +249,11 @@ class Datasets(DatasetRefs):
         )
 
     def _create(self, name: str, staged: StagedItems, commit: CommitInfo) -> DatasetVersion:
+        from saccade.store.datasets import mutations
+        from saccade.store.datasets.version import DatasetVersion
+        from saccade.store.query.index_warmup import build_indexes
+        from saccade.store.table.uncommitted import rollback_on_error
+
         if commit.branch != MAIN:
             raise InvalidValueError(f"A new dataset starts on the branch '{MAIN}', not '{commit.branch}'.")
         try:
@@ -262,6 +273,10 @@ class Datasets(DatasetRefs):
 
     def _commit_on_head(self, name: str, commit: CommitInfo, build_mutation: BuildMutation) -> DatasetVersion:
         """Commit a mutation on top of the head of a branch; build it again each time another commit comes first."""
+        from saccade.store.datasets.version import DatasetVersion
+        from saccade.store.query.index_warmup import build_indexes
+        from saccade.store.table.uncommitted import rollback_on_error
+
         for attempt in range(_MAX_ATTEMPTS):
             with self._catalog.read_tx() as session:
                 dataset = find_dataset(session, name)
@@ -323,6 +338,8 @@ class Datasets(DatasetRefs):
             NotFoundError: if a key does not exist.
             StaleVersionError: if the head of the branch is not ``expected_version``.
         """
+        from saccade.store.datasets import mutations
+
         key_list = list(keys)  # read again at each attempt
         commit = CommitInfo(branch, message, author, run_id, expected_version=expected_version)
         with self._scratch.shared():
@@ -352,6 +369,8 @@ class Datasets(DatasetRefs):
             ConflictError: if a class that must be unused still has objects or labels.
             StaleVersionError: if the head of the branch is not ``expected_version``.
         """
+        from saccade.store.datasets.classes import apply_class_plan
+
         commit = CommitInfo(branch, message, author, run_id, expected_version=expected_version)
         progress = progress or NullProgress()
         with self._scratch.shared() as folder:
@@ -381,6 +400,8 @@ class Datasets(DatasetRefs):
         Raises:
             StaleVersionError: if the head of the branch is not ``expected_version``.
         """
+        from saccade.store.datasets import mutations
+
         commit = CommitInfo(branch, message or f"Restored version {number}.", author, expected_version=expected_version)
         # Open the version at each attempt: meanwhile the dataset may be removed and created again without it.
         return self._commit_on_head(
@@ -419,6 +440,9 @@ class Datasets(DatasetRefs):
             MergeConflictError: if conflicts are unresolved.
             StaleVersionError: if the head of ``into`` is not ``expected_version``.
         """
+        from saccade.store.datasets import mutations
+        from saccade.store.datasets.three_way_merge import MergeOperation
+
         progress = progress or NullProgress()
         resolver = resolver or (lambda conflict: None)
         source = self.open(ref)
@@ -466,6 +490,8 @@ class Datasets(DatasetRefs):
         return replace(results[-1], version=version, added=info.added, removed=info.removed, changed=info.changed)
 
     def _common_ancestor(self, name: str, first: int, second: int) -> int:
+        from saccade.store.datasets.three_way_merge import common_ancestor
+
         with self._catalog.read_tx() as session:
             dataset = find_dataset(session, name)
             rows = session.execute(
@@ -516,4 +542,6 @@ class Datasets(DatasetRefs):
             shutil.rmtree(self._folder / f"{table_id}.lance", ignore_errors=True)
 
     def _snapshot(self, row: VersionRow) -> Snapshot:
+        from saccade.store.table.snapshot import Snapshot
+
         return Snapshot(self._folder / f"{row.table_id}.lance", row.table_version, Schema.from_json(row.schema))

@@ -2,58 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from saccade.core.objects import Objects
+from saccade.core.records.datasets import ItemChange, ObjectsChange, SchemaChange
 from saccade.core.schema import KEY, Column, Kind, Schema
 from saccade.store.arrow.codec import decode_column
 from saccade.store.datasets.row_diff import ChangedRows, Comparison, column_as
 from saccade.store.table.row_index import Rows
 from saccade.store.table.snapshot import Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectsChange:
-    """Ids of the objects of one item that were added, removed or changed."""
-
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    changed: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ItemChange:
-    """A changed item.
-
-    Attributes:
-        key: the item.
-        columns: the columns that differ.
-        objects: for columns of objects, the objects that differ.
-    """
-
-    key: str
-    columns: tuple[str, ...]
-    objects: Mapping[str, ObjectsChange] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class SchemaChange:
-    """Added and removed columns, and for columns of both versions changed kinds (old, new) and classes."""
-
-    columns_added: tuple[str, ...]
-    columns_removed: tuple[str, ...]
-    kinds_changed: Mapping[str, tuple[str, str]]
-    classes_added: Mapping[str, tuple[str, ...]]
-    classes_removed: Mapping[str, tuple[str, ...]]
-
-    def __bool__(self) -> bool:
-        parts = (self.columns_added, self.columns_removed, self.kinds_changed, self.classes_added, self.classes_removed)
-        return any(parts)
 
 
 def diff_schemas(before: Schema, after: Schema) -> SchemaChange:

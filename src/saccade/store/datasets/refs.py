@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
-from saccade.store.catalog.names import MAIN, check_selector, split_ref
+from saccade.core.records.datasets import SavedView
+from saccade.core.refs import MAIN, check_selector, split_ref
 from saccade.store.catalog.queries import find_branch, find_dataset, find_version
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import BranchRow, DatasetAliasRow, DatasetViewRow, now
 from saccade.store.datasets.rows import check_head, check_selector_free, log_alias_move
-
-
-@dataclass(frozen=True, slots=True)
-class SavedView:
-    """A saved view of a dataset.
-
-    Attributes:
-        name: name of the view.
-        filters: the filters, as query parameters of the items screen.
-        author: who saved it.
-        created: when it was saved.
-    """
-
-    name: str
-    filters: Mapping[str, Any]
-    author: str
-    created: datetime
-
 
 _MAX_VIEW_NAME = 100
 _TAG_HINT = "Choose another name, or delete the tag first."

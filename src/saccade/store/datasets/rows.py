@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from saccade.core.errors import ConflictError, SaccadeError, StaleVersionError
+from saccade.core.records.datasets import DatasetInfo, VersionInfo
+from saccade.core.refs import MAIN, format_ref
 from saccade.core.schema import Schema
 from saccade.core.webhooks.events import DatasetVersionCreated
-from saccade.store.catalog.names import MAIN, format_ref
 from saccade.store.catalog.queries import add_lineage, find_branch, project_id, require_run
 from saccade.store.catalog.tables import (
     AliasChangeRow,
@@ -22,21 +23,10 @@ from saccade.store.catalog.tables import (
     new_uid,
     now,
 )
-from saccade.store.datasets.mutations import Mutation
-from saccade.store.datasets.version import VersionInfo
 from saccade.store.webhooks.outbox_writer import publish_event
 
-
-@dataclass(frozen=True, slots=True)
-class DatasetInfo:
-    """A dataset at its latest version; ``columns`` maps names to kinds."""
-
-    name: str
-    latest: int
-    items: int
-    created: datetime
-    updated: datetime
-    columns: dict[str, str]
+if TYPE_CHECKING:
+    from saccade.store.datasets.mutations import Mutation
 
 
 @dataclass(frozen=True, slots=True)

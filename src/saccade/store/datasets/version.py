@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any, BinaryIO
 
@@ -15,12 +13,13 @@ import pyarrow as pa
 from saccade.core.errors import InvalidValueError, NotFoundError
 from saccade.core.query import parse_query, parse_value
 from saccade.core.reader import Item
+from saccade.core.records.datasets import VersionInfo
+from saccade.core.refs import format_ref
 from saccade.core.schema import KEY, Kind, MediaRef, Schema
 from saccade.store.arrow.codec import SCHEMA_METADATA, decode_batch
 from saccade.store.arrow.columns import to_list
 from saccade.store.blobs.blob_store import BlobStore
 from saccade.store.blobs.media_resolver import open_media, read_media
-from saccade.store.catalog.names import format_ref
 from saccade.store.datasets.stats import statistics
 from saccade.store.query.executor import execute_sql, select_rows
 from saccade.store.query.histogram import histogram
@@ -29,36 +28,6 @@ from saccade.store.table.snapshot import Snapshot
 
 _FIRST_BATCH_SIZE = 64
 _BATCH_SIZE = 2048
-
-
-@dataclass(frozen=True, slots=True)
-class VersionInfo:
-    """Commit metadata of a version.
-
-    Attributes:
-        number: version number, counted over all branches of the dataset.
-        branch: the branch that it was committed to.
-        parent: number of the version that it follows; None for the first.
-        items: number of items.
-        added, removed, changed: numbers of items, compared with the parent.
-        run_id: the run that committed it.
-        inputs: exact references of the versions that it was made from.
-        merged: number of the version that was merged into the parent.
-    """
-
-    number: int
-    branch: str
-    parent: int | None
-    message: str
-    author: str
-    created: datetime
-    items: int
-    added: int
-    removed: int
-    changed: int
-    run_id: str | None
-    inputs: tuple[str, ...]
-    merged: int | None = None
 
 
 class DatasetVersion:

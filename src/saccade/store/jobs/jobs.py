@@ -8,15 +8,14 @@ run by two workers at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from saccade.core.errors import ConflictError, NotFoundError
+from saccade.core.records.jobs import FINAL_STATES, Job, JobState
 from saccade.core.webhooks.events import JobEnded, short_values, to_iso8601
 from saccade.store.catalog.ids import new_id
 from saccade.store.catalog.leases import is_lease_expired
@@ -25,40 +24,8 @@ from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import JobRow, now
 from saccade.store.webhooks.outbox_writer import publish_event
 
-State = Literal["queued", "running", "finished", "failed", "cancelled"]
-FINAL_STATES: tuple[State, ...] = ("finished", "failed", "cancelled")
 MAX_ATTEMPTS = 3
 """How many workers may die while they run a job before it fails."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A snapshot of a job.
-
-    Attributes:
-        person: id of the user who created it, None for the system.
-        attempts: how many workers have started it.
-        is_cancelled: whether cancellation was requested.
-        progress: ``what`` is being done, ``done`` of ``total``, and a ``note``.
-        project: id of its project.
-    """
-
-    id: str
-    person: str | None
-    kind: str
-    title: str
-    parameters: Mapping[str, Any]
-    state: State
-    attempts: int
-    is_cancelled: bool
-    progress: Mapping[str, Any]
-    result: Mapping[str, Any]
-    error: str
-    hint: str
-    created: datetime
-    started: datetime | None
-    finished: datetime | None
-    project: int
 
 
 JobList = list[Job]
@@ -241,7 +208,7 @@ class Jobs:
             return not row.is_cancelled
 
     def finish(
-        self, job_id: str, owner_id: str, state: State, result: Mapping[str, Any], error: str = "", hint: str = ""
+        self, job_id: str, owner_id: str, state: JobState, result: Mapping[str, Any], error: str = "", hint: str = ""
     ) -> bool:
         """Record the end of a job.
 
@@ -296,7 +263,7 @@ def _fail(session: Session, row: JobRow) -> None:
     _end(session, row, "failed", error, "See the log of the job; the machine may have too little memory.")
 
 
-def _end(session: Session, row: JobRow, state: State, error: str = "", hint: str = "") -> None:
+def _end(session: Session, row: JobRow, state: JobState, error: str = "", hint: str = "") -> None:
     row.state = state
     row.finished = now()
     row.error = error

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from saccade.core.refs import format_ref
 from saccade.core.schema import Column, ImageRef, Kind, MediaRef
 from saccade.store.arrow.codec import decode_column
-from saccade.store.catalog.names import format_ref
 from saccade.store.table.lance_table import VisitedFragments
 from saccade.store.table.snapshot import Snapshot
 from saccade.store.workspace import Workspace

@@ -4,37 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from saccade.core.errors import InvalidValueError, NotFoundError, suggest
+from saccade.core.records.models import EvaluationInfo
+from saccade.core.refs import MODEL_PREFIX
 from saccade.store.blobs.blob_store import BlobStore
 from saccade.store.catalog.ids import new_id
-from saccade.store.catalog.names import MODEL_PREFIX
 from saccade.store.catalog.queries import add_lineage, require_run, resolve_ref, to_jsonable
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import EvaluationRow, now
-
-
-@dataclass(frozen=True)
-class EvaluationInfo:
-    """The metrics of a model on a dataset; ``model`` and ``dataset`` are exact references.
-
-    Attributes:
-        model: None for predictions from elsewhere.
-        kind: what was evaluated: "boxes", "masks", "classification" …
-    """
-
-    id: str
-    model: str | None
-    dataset: str
-    split: str
-    kind: str
-    metrics: Mapping[str, Any]
-    created: datetime
 
 
 @dataclass(frozen=True)

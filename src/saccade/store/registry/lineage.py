@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from saccade.core.errors import ConflictError, NotFoundError
-from saccade.store.catalog.names import DATASET_PREFIX, MODEL_PREFIX, format_ref, split_ref
+from saccade.core.refs import DATASET_PREFIX, MODEL_PREFIX, format_ref, split_ref
 from saccade.store.catalog.queries import (
     find_dataset,
     find_model,

@@ -7,7 +7,6 @@ import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -16,9 +15,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, WorkspaceError, suggest
+from saccade.core.records.models import AliasChange, ModelVersionInfo
+from saccade.core.refs import check_name, check_selector, format_ref, split_ref
 from saccade.core.webhooks.events import ModelAliasMoved, ModelVersionCreated, finite_numbers
 from saccade.store.blobs.blob_store import BlobStore
-from saccade.store.catalog.names import check_name, check_selector, format_ref, split_ref
 from saccade.store.catalog.queries import (
     add_lineage,
     find_model,
@@ -34,34 +34,6 @@ from saccade.store.webhooks.outbox_writer import publish_event
 
 MANIFEST = "manifest.json"
 _MAX_ADD_ATTEMPTS = 3
-
-
-@dataclass(frozen=True)
-class ModelVersionInfo:
-    """An immutable version of a model.
-
-    Attributes:
-        manifest: recipe, label map, preprocessing and other metadata.
-        files: digests of the files by name.
-        inputs: exact references of the dataset versions that the model was trained on.
-        aliases: the aliases that name this version now.
-    """
-
-    name: str
-    number: int
-    manifest: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    files: Mapping[str, str]
-    run_id: str | None
-    inputs: tuple[str, ...]
-    licence: str
-    created: datetime
-    aliases: tuple[str, ...]
-
-    @property
-    def ref(self) -> str:
-        """The exact reference, as ``ships@3``."""
-        return format_ref(self.name, self.number)
 
 
 @dataclass(frozen=True)
@@ -95,17 +67,6 @@ class ModelVersion(ModelVersionInfo):
         raise NotFoundError(
             f"The file '{name}' of {self.ref} is not on this machine.", hint="Use read_file, or export the model."
         )
-
-
-@dataclass(frozen=True, slots=True)
-class AliasChange:
-    """One move of an alias; ``number`` is None if the alias was deleted."""
-
-    alias: str
-    previous: int | None
-    number: int | None
-    author: str
-    at: datetime
 
 
 ModelList = list[ModelVersion]

@@ -6,50 +6,25 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from sqlalchemy import delete, select, update
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError, suggest
+from saccade.core.records.runs import EndState, RunInfo, RunState
+from saccade.core.refs import format_ref
 from saccade.core.webhooks.events import RunEnded, finite_numbers, to_iso8601
 from saccade.runtime.signals import reraise_interrupts
 from saccade.store.catalog.ids import new_id
 from saccade.store.catalog.leases import is_lease_expired
-from saccade.store.catalog.names import format_ref
 from saccade.store.catalog.queries import add_lineage, outputs_of_run, to_jsonable
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import DatasetRow, DatasetUseRow, RunRow, VersionRow, now
 from saccade.store.io.process import lease_owner_id
 from saccade.store.webhooks.outbox_writer import publish_event
 
-State = Literal["running", "finished", "stopped", "failed", "interrupted"]
-EndState = Literal["finished", "stopped", "failed"]
 _MAX_SUGGESTED_RUNS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """A snapshot of a run.
-
-    Attributes:
-        state: "interrupted" if its process died before it recorded the end.
-        job: id of the job that started it, None if there is none.
-    """
-
-    id: str
-    kind: str
-    name: str
-    state: State
-    config: Mapping[str, Any]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    metrics: Mapping[str, Any]
-    created: datetime
-    finished: datetime | None
-    error: str
-    job: str | None
 
 
 @dataclass(frozen=True)
@@ -59,10 +34,10 @@ class Run(RunInfo):
     folder: Path
 
 
-def _state(row: RunRow) -> State:
+def _state(row: RunRow) -> RunState:
     if row.state == "running" and is_lease_expired(row.process, row.heartbeat):
         return "interrupted"
-    state: State = row.state  # type: ignore[assignment]  # only this module writes it
+    state: RunState = row.state  # type: ignore[assignment]  # only this module writes it
     return state
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from saccade.core.errors import FormatError
+from saccade.core.refs import MAIN
 from saccade.core.schema import Schema
-from saccade.store.catalog.names import MAIN
 
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _UniqueId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from saccade.core.errors import ConflictError, FormatError, MediaError, NotFoundError, WorkspaceError, suggest
 from saccade.core.progress import NullProgress, Progress
+from saccade.core.refs import check_name, format_ref
 from saccade.core.schema import Schema
 from saccade.store.blobs.blob_batch import BlobBatch
-from saccade.store.catalog.names import check_name, format_ref
 from saccade.store.catalog.queries import project_id
 from saccade.store.catalog.tables import BranchRow, DatasetAliasRow, DatasetRow, VersionRow
 from saccade.store.datasets.rows import publish_version_created

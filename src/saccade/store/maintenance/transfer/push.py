@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 from saccade.core.digest import digest_file
 from saccade.core.errors import ConflictError, MediaError
 from saccade.core.progress import NullProgress, Progress
+from saccade.core.refs import MAIN, check_name, format_ref, split_ref
 from saccade.core.schema import Schema
-from saccade.store.catalog.names import MAIN, check_name, format_ref, split_ref
 from saccade.store.catalog.queries import find_dataset, find_version
 from saccade.store.catalog.tables import BranchRow, DatasetAliasRow, DatasetRow, RunRow, VersionRow
 from saccade.store.io.urls import open_uri
