@@ -5,7 +5,7 @@ export OMP_NUM_THREADS ?= $(shell nproc)
 # Where compiled modules are not kept, every process compiles torch and the others anew, which takes most of its time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-fast check web web-check format bench lock docs clean
+.PHONY: help setup demo test test-fast test-long check web web-check format bench lock docs clean
 WEB := src/saccade/server/web/index.html
 
 help: ## Show the targets
@@ -30,7 +30,10 @@ $(WEB): web/node_modules/.ready web/index.html web/vite.config.ts $(shell find w
 
 web: $(WEB) ## Build the web app
 
-web-check: setup ## Types, lint and tests of the web app, and whether its client is up to date
+web-test-long: setup ## The long proofs: hundreds of kills, long fuzzing, many examples (hours)
+	SACCADE_KILLS=100 SACCADE_EXAMPLES=600 SACCADE_FUZZ=1500 $(BIN)/pytest -n 2 --dist worksteal tests/crash tests/property
+
+check: setup ## Types, lint and tests of the web app, and whether its client is up to date
 	$(BIN)/python tools/build_web.py run --silent check
 	$(BIN)/python tools/build_web.py run --silent test
 
