@@ -30,10 +30,7 @@ $(WEB): web/node_modules/.ready web/index.html web/vite.config.ts $(shell find w
 
 web: $(WEB) ## Build the web app
 
-web-test-long: setup ## The long proofs: hundreds of kills, long fuzzing, many examples (hours)
-	SACCADE_KILLS=100 SACCADE_EXAMPLES=600 SACCADE_FUZZ=1500 $(BIN)/pytest -n 2 --dist worksteal tests/crash tests/property
-
-check: setup ## Types, lint and tests of the web app, and whether its client is up to date
+web-check: setup ## Types, lint and tests of the web app, and whether its client is up to date
 	$(BIN)/python tools/build_web.py run --silent check
 	$(BIN)/python tools/build_web.py run --silent test
 
@@ -47,7 +44,10 @@ test: setup check web-check ## Everything: checks and all tests
 test-fast: setup ## The quick tests, for while you work
 	SACCADE_EXAMPLES=10 SACCADE_FUZZ=4 $(BIN)/pytest -n 2 --dist worksteal -m 'not slow' -q
 
-check: setup ## Formatting, lint, types and the layers of the house
+test-long: setup ## The long proofs: hundreds of kills, long fuzzing, many examples (hours)
+	SACCADE_KILLS=100 SACCADE_EXAMPLES=600 SACCADE_FUZZ=1500 $(BIN)/pytest -n 2 --dist worksteal tests/crash tests/property
+
+check: setup ## Formatting, lint, types and the import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
