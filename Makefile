@@ -1,17 +1,17 @@
-# Everything stands on `make setup`: a virtual environment in .venv with the locked dependencies, and Saccade in it.
+# Every target depends on `setup`: a virtual environment in .venv with the locked dependencies and Saccade.
 PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= $(shell nproc)
-# Where compiled modules are not kept, every process compiles torch and the others anew, which takes most of its time.
+# If this variable is set, no bytecode is cached, and every process spends most of its time compiling torch and other libraries.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test test-fast test-long check web web-check format bench lock docs clean
 WEB := src/saccade/server/web/index.html
 
-help: ## Show the targets
+help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: .venv/.ready $(WEB) ## Make .venv with everything that is needed, and build the web app
+setup: .venv/.ready $(WEB) ## Create .venv with all dependencies, and build the web app
 
 .venv/.ready: requirements.lock tools/setup.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || (echo "Saccade needs Python 3.11 or newer; set PYTHON=…"; exit 1)
@@ -30,42 +30,42 @@ $(WEB): web/node_modules/.ready web/index.html web/vite.config.ts $(shell find w
 
 web: $(WEB) ## Build the web app
 
-web-check: setup ## Types, lint and tests of the web app, and whether its client is up to date
+web-check: setup ## Check types, lint and the generated client of the web app, and run its tests
 	$(BIN)/python tools/build_web.py run --silent check
 	$(BIN)/python tools/build_web.py run --silent test
 
-demo: setup ## The whole loop on made data, then the server
+demo: setup ## Run the whole loop on synthetic data, then start the server
 	$(BIN)/saccade demo demo-workspace
 
-test: setup check web-check ## Everything: checks and all tests
+test: setup check web-check ## Run all checks and all tests
 	$(BIN)/python tools/chromium.py
 	$(BIN)/pytest -n 2 --dist worksteal
 
-test-fast: setup ## The quick tests, for while you work
+test-fast: setup ## Run the fast tests
 	SACCADE_EXAMPLES=10 SACCADE_FUZZ=4 $(BIN)/pytest -n 2 --dist worksteal -m 'not slow' -q
 
-test-long: setup ## The long proofs: hundreds of kills, long fuzzing, many examples (hours)
+test-long: setup ## Run the stress tests: hundreds of kills, long fuzzing, many examples (hours)
 	SACCADE_KILLS=100 SACCADE_EXAMPLES=600 SACCADE_FUZZ=1500 $(BIN)/pytest -n 2 --dist worksteal tests/crash tests/property
 
-check: setup ## Formatting, lint, types and the import contracts
+check: setup ## Check formatting, lint, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: setup ## Format and repair what can be repaired
+format: setup ## Format the code and apply automatic fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## The measurements in benchmarks/
+bench: setup ## Run the benchmarks
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-docs: setup ## Write the generated reference in docs/reference/
+docs: setup ## Regenerate docs/reference/
 	$(BIN)/python tools/reference.py
 
-lock: setup ## Resolve requirements.lock anew
+lock: setup ## Regenerate the lock files
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --all-extras pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements.lock tools/setup.in -o tools/setup.lock
 
-clean: ## Remove what the targets made
+clean: ## Delete everything that the targets created
 	rm -rf .venv web/node_modules src/saccade/server/web demo-workspace .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""The blood-cell recipe beside a tuned YOLO, in turns, on the same split and processor.
+"""Compare the blood-cell recipe with a tuned YOLO, alternating, on the same split and processor.
 
 usage: blood_cells.py BCCD_FOLDER [--seeds 3] [--peer PYTHON] [--minutes 10]
 
@@ -43,22 +43,22 @@ def saccade(workspace: Path, *args: str) -> Any:
 
 
 def run_ours(workspace: Path, seed: int) -> dict[str, float]:
-    """One training by the recipe, and its metrics on the test split."""
+    """Train with the recipe and return the metrics on the test split."""
     trained = saccade(workspace, "train", str(RECIPE), "--set", f"train.seed={seed}")
     metrics = saccade(workspace, "evaluate", trained["model"], "cells", "--split", "test")
     return {"ap": metrics["ap"], "ap50": metrics["ap50"], "seconds": trained["seconds"]}
 
 
 def run_peer(python: str, data: Path, minutes: float, seed: int) -> dict[str, float]:
-    """One training of the peer within a time budget, and its metrics on the test split."""
+    """Train the peer within a time budget and return the metrics on the test split."""
     command = [python, "-c", PEER, str(data), str(minutes), str(seed)]
     output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=data.parent).stdout
-    found: dict[str, float] = json.loads(output.strip().splitlines()[-1])
-    return found
+    metrics: dict[str, float] = json.loads(output.strip().splitlines()[-1])
+    return metrics
 
 
 def show(name: str, runs: list[dict[str, float]]) -> None:
-    """The figures of each run and their means."""
+    """Print the metrics of each run and their means."""
     for seed, run in enumerate(runs):
         print(f"{name:10} seed {seed}  AP {run['ap']:.4f}  AP50 {run['ap50']:.4f}  {run['seconds'] / 60:.1f} min")
     print(
@@ -68,7 +68,7 @@ def show(name: str, runs: list[dict[str, float]]) -> None:
 
 
 def main() -> None:
-    """Measure in turns, so that a machine whose speed drifts is fair to both."""
+    """Alternate the runs, so that a drift in the speed of the machine affects both sides equally."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bccd", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, default=3)

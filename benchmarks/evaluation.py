@@ -1,9 +1,9 @@
-"""Detection evaluation, ours beside pycocotools, on one made data set in one process.
+"""Compare detection evaluation with pycocotools on a synthetic dataset, in one process.
 
     python benchmarks/evaluation.py --images 2000
 
-Times what a user waits for: from files (reading included) and, for ours, from objects in memory. The figures of both
-must agree, otherwise it exits with an error.
+Times the evaluation from files (including reading) and, for Saccade, from objects in memory. Exits with an error if the
+metrics of both differ.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ PER_IMAGE = 10
 T = TypeVar("T")
 
 
-def made(images: int, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A ground truth of 10 boxes per image, and two jittered detections of each."""
+def make_dataset(images: int, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Create a ground truth of 10 boxes per image and two jittered detections of each box."""
     random = np.random.default_rng(seed)
     annotations: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
@@ -77,10 +77,10 @@ def as_objects(entries: list[dict[str, Any]], images: int) -> dict[str, tuple[Ob
     grouped: dict[str, list[Object]] = {str(image): [] for image in range(1, images + 1)}
     for entry in entries:
         x, y, width, height = entry["bbox"]
-        things = grouped[str(entry["image_id"])]
+        objects = grouped[str(entry["image_id"])]
         name = f"class {entry['category_id']:02}"
-        things.append(Object(str(len(things)), name, Box(x, y, x + width, y + height), score=entry.get("score")))
-    return {key: tuple(things) for key, things in grouped.items()}
+        objects.append(Object(str(len(objects)), name, Box(x, y, x + width, y + height), score=entry.get("score")))
+    return {key: tuple(objects) for key, objects in grouped.items()}
 
 
 def main() -> int:
@@ -88,15 +88,15 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    truth, results = made(options.images, options.seed)
-    true, guesses = as_objects(truth["annotations"], options.images), as_objects(results, options.images)
+    truth, results = make_dataset(options.images, options.seed)
+    ground_truth, predictions = as_objects(truth["annotations"], options.images), as_objects(results, options.images)
     with tempfile.TemporaryDirectory() as folder:
         truth_path, results_path = Path(folder, "truth.json"), Path(folder, "results.json")
         truth_path.write_text(json.dumps(truth))
         results_path.write_text(json.dumps(results))
         peer, expected = timed(lambda: with_pycocotools(truth_path, results_path))
         files, metrics = timed(lambda: evaluate_coco_files(truth_path, results_path, "boxes"))
-    memory, from_objects = timed(lambda: evaluate_objects(true, guesses, {}, kind="boxes"))
+    memory, from_objects = timed(lambda: evaluate_objects(ground_truth, predictions, {}, kind="boxes"))
     print(f"{options.images} images, {len(truth['annotations'])} objects, {len(results)} detections")
     print(f"pycocotools, from files   {peer:8.2f} s   AP {expected:.6f}")
     print(f"saccade, from files       {files:8.2f} s   AP {metrics.ap:.6f}   {peer / files:.1f} times as fast")

@@ -1,11 +1,10 @@
-"""How time and memory of import and export grow with the number of pictures; ten boxes each, COCO and other formats.
+"""Measure how time and memory of import and export scale with the number of images, in COCO and other formats.
 
 usage: import_scale.py [--items 1000 10000 100000] [--formats coco yolo voc] [--folder DIR] [--copy] [--json]
 
-The pictures are small and all different. Each step of each size is a process of its own. Printed are seconds,
-microseconds for a picture, and the most memory that the process and those that help it held together. Beside the
-import stands a bare loop that reads every picture and makes its digest, and loads the labels. What is exported in
-another format than COCO is imported again.
+The images are small, all different, and have ten boxes each. Each step of each size is a process of its own. Prints
+seconds, microseconds an image, and the peak memory of the process with its children. The baseline is a bare loop that
+reads and hashes every image and loads the labels. Exports in other formats than COCO are imported again.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from measured import run_measured
 
 BARE = """
 import hashlib, json, os, sys
-whole = json.load(open(sys.argv[1] + "/annotations/instances_train.json"))
-for image in whole["images"]:
+dataset = json.load(open(sys.argv[1] + "/annotations/instances_train.json"))
+for image in dataset["images"]:
     with open(sys.argv[1] + "/images/train/" + image["file_name"], "rb") as file:
         hashlib.sha256(file.read()).hexdigest()
 """
@@ -48,32 +47,32 @@ with Workspace.open(sys.argv[2]) as workspace:
 """
 TIMED = """
 import sys, time
-began = time.perf_counter()
+start = time.perf_counter()
 exec(sys.argv.pop(1))
-print(time.perf_counter() - began)
+print(time.perf_counter() - start)
 """
 
 
 def make(folder: Path, count: int) -> None:
-    """Pictures that differ in what follows their end, and their labels, written as they come."""
+    """Create images that differ only in trailing bytes, and stream their labels to a file."""
     import cv2
     import numpy as np
 
     images = folder / "images" / "train"
     images.mkdir(parents=True)
     (folder / "annotations").mkdir()
-    picture = cv2.imencode(".jpg", np.full((24, 32, 3), 128, np.uint8))[1].tobytes()
+    image = cv2.imencode(".jpg", np.full((24, 32, 3), 128, np.uint8))[1].tobytes()
     with (folder / "annotations" / "instances_train.json").open("w") as out:
         out.write('{"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}], "images": [')
         for number in range(count):
-            (images / f"{number:08}.jpg").write_bytes(picture + number.to_bytes(4))
+            (images / f"{number:08}.jpg").write_bytes(image + number.to_bytes(4))
             entry = {"id": number, "file_name": f"{number:08}.jpg", "width": 32, "height": 24}
             out.write((", " if number else "") + json.dumps(entry))
         out.write('], "annotations": [')
         for number in range(10 * count):
-            at = number % 10
-            entry = {"id": number, "image_id": number // 10, "category_id": at % 2 + 1, "area": 8, "iscrowd": 0}
-            out.write((", " if number else "") + json.dumps({**entry, "bbox": [at + 0.5, at + 1.25, 4, 2]}))
+            offset = number % 10
+            entry = {"id": number, "image_id": number // 10, "category_id": offset % 2 + 1, "area": 8, "iscrowd": 0}
+            out.write((", " if number else "") + json.dumps({**entry, "bbox": [offset + 0.5, offset + 1.25, 4, 2]}))
         out.write("]}")
 
 
@@ -86,34 +85,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--formats", nargs="+", default=["coco"])
-    parser.add_argument("--folder", type=Path, help="where to make the pictures and workspaces")
-    parser.add_argument("--copy", action="store_true", help="copy the pictures, else they are linked")
+    parser.add_argument("--folder", type=Path, help="folder for the images and workspaces")
+    parser.add_argument("--copy", action="store_true", help="copy the images instead of linking them")
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    options = parser.parse_args()
     results: list[dict[str, Any]] = []
-    for count in given.items:
-        with tempfile.TemporaryDirectory(dir=given.folder) as place:
-            source, home = Path(place) / "source", Path(place) / "home"
+    for count in options.items:
+        with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
+            source, home = Path(temporary) / "source", Path(temporary) / "home"
             make(source, count)
-            timed(BARE, str(source))  # so that every step finds the pictures in memory
+            timed(BARE, str(source))  # warm the page cache for all steps
             steps = {"bare loop": timed(BARE, str(source))}
-            media = "copy" if given.copy else "link"
+            media = "copy" if options.copy else "link"
             steps["import coco"] = timed(IMPORT, str(source), str(home), "coco", "auto", media, str(count))
-            for name in given.formats:
-                out = Path(place) / name
+            for name in options.formats:
+                out = Path(temporary) / name
                 steps[f"export {name}"] = timed(EXPORT, str(source), str(home), str(out), name)
                 if name != "coco":
                     steps[f"import {name}"] = timed(IMPORT, str(out), str(home), name, name, media, str(count))
                 shutil.rmtree(out) if out.is_dir() else out.unlink()
         results.append({"items": count, "steps": steps})
-        if given.json:
+        if options.json:
             continue
-        print(f"{count:,} pictures")
-        for name, found in steps.items():
-            each, ratio = found["seconds"] / count * 1e6, found["seconds"] / steps["bare loop"]["seconds"]
-            facts = f"{found['seconds']:8.2f} s {each:7.0f} us each {ratio:5.1f} bare loops"
-            print(f"  {name:18} {facts} {found['memory_mb']:6.0f} MB", flush=True)
-    if given.json:
+        print(f"{count:,} images")
+        for name, timings in steps.items():
+            microseconds = timings["seconds"] / count * 1e6
+            ratio = timings["seconds"] / steps["bare loop"]["seconds"]
+            facts = f"{timings['seconds']:8.2f} s {microseconds:7.0f} us an image {ratio:5.1f} bare loops"
+            print(f"  {name:18} {facts} {timings['memory_mb']:6.0f} MB", flush=True)
+    if options.json:
         print(json.dumps(results))
 
 

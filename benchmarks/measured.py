@@ -1,4 +1,4 @@
-"""A program run as processes of its own, with the most memory that all of them together held."""
+"""Run a program and measure the peak memory of its process tree."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def run_measured(command: list[str], env: Mapping[str, str] | None = None) -> tuple[str, float]:
-    """What it prints, and megabytes at the peak: pages that processes share are counted once (Linux's PSS).
+    """Run a command and return its output and the peak memory in megabytes; shared pages count once (Linux PSS).
 
-    The largest size that the system keeps for a process that has ended begins before its program is loaded, with that
-    of the process which made it, so it is asked for while they run.
+    Memory is sampled while the processes run: the maximum RSS that the system reports for a finished process includes
+    that of its parent before the exec.
     """
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
     peak = 0.0
@@ -26,19 +26,19 @@ def run_measured(command: list[str], env: Mapping[str, str] | None = None) -> tu
 
 
 def memory_mb(pid: int) -> float:
-    """Megabytes that a process and those that it has made hold now."""
-    return sum(_pss_kb(one) for one in _family(pid)) / 1024
+    """Return the current memory of a process and its descendants in megabytes."""
+    return sum(_pss_kb(process) for process in _process_tree(pid)) / 1024
 
 
-def _family(pid: int) -> list[int]:
-    """A process and those that it has made, as far as they are there."""
-    found = [pid]
-    for each in found:
+def _process_tree(pid: int) -> list[int]:
+    """Return the ids of a process and its running descendants."""
+    pids = [pid]
+    for parent in pids:
         try:
-            found += map(int, Path(f"/proc/{each}/task/{each}/children").read_text().split())
+            pids += map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
         except OSError:
             continue
-    return found
+    return pids
 
 
 def _pss_kb(pid: int) -> int:

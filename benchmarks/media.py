@@ -1,11 +1,11 @@
-"""Videos and giant images: our readers beside the bare loops of the libraries that they stand on.
+"""Compare reading of videos and gigapixel images with bare loops of the underlying libraries.
 
 usage: media.py [--frames 600] [--side 20000] [--rounds 3] [--json]
 
-A film of 1280 x 720 (H.264, a key frame in 250) is indexed, read from end to end, and read at random; beside it stand
-PyAV's own loop, which knows no numbers of frames, and OpenCV's. A JPEG of ``side`` x ``side`` pixels is checked as at
-an import and made into a pyramid, beside libvips' own passes over it; then parts are read from the pyramid. Printed
-are the least seconds of the rounds, and for each of ours the ratio to the loop beside it.
+A video of 1280 x 720 (H.264, a keyframe every 250 frames) is indexed, read from start to end, and read at random. The
+baselines are PyAV's own loop, which has no frame numbers, and OpenCV's. A JPEG of ``side`` x ``side`` pixels is
+verified as in an import and converted to a pyramid, compared with single passes of libvips; then regions are read from
+the pyramid. Prints the minimum seconds of the rounds and the ratio of each to its baseline.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ import cv2
 import numpy as np
 import pyvips
 
-from saccade.media.image import Limits, verify
-from saccade.media.pyramid import Giant, build_pyramid
+from saccade.media.image import ImageLimits, verify
+from saccade.media.pyramid import PyramidImage, build_pyramid
 from saccade.media.video import Video, probe_video
 
 WIDTH, HEIGHT = 1280, 720
 
 
-def make_film(path: Path, frames: int) -> None:
-    """A picture that wanders."""
-    ground = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8), (0, 0), 4)
+def make_video(path: Path, frames: int) -> None:
+    """Create a video of a moving texture."""
+    background = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8), (0, 0), 4)
     with av.open(str(path), "w") as output:
         stream: Any = output.add_stream("libx264", rate=30, options={"preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for number in range(frames):
             frame = av.VideoFrame.from_ndarray(
-                np.roll(ground, (number, 3 * number), (0, 1)).astype(np.uint8), format="rgb24"
+                np.roll(background, (number, 3 * number), (0, 1)).astype(np.uint8), format="rgb24"
             )
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
 
 
-def bare_film(path: Path) -> int:
+def bare_video(path: Path) -> int:
     count = 0
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
@@ -52,41 +52,41 @@ def bare_film(path: Path) -> int:
     return count
 
 
-def opencv_film(path: Path) -> int:
+def opencv_video(path: Path) -> int:
     capture, count = cv2.VideoCapture(str(path)), 0
     while capture.read()[0]:
         count += 1
     return count
 
 
-def ours_film(path: Path) -> int:
+def saccade_video(path: Path) -> int:
     with Video(path) as video:
         return sum(video.frame(number).shape[0] > 0 for number in range(len(video)))
 
 
 def bare_random(path: Path, numbers: list[int]) -> None:
-    """By the time at which a frame of a film of a fixed rate should be shown, which is right only for such ones."""
+    """Seek by frame number / rate, which is only correct for a constant frame rate."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.time_base is not None
         for number in numbers:
-            tick = round(number / 30 / stream.time_base)
-            container.seek(tick, stream=stream)
-            next(frame for frame in container.decode(stream) if frame.pts is not None and frame.pts >= tick).to_ndarray(
-                format="rgb24"
-            )
+            timestamp = round(number / 30 / stream.time_base)
+            container.seek(timestamp, stream=stream)
+            next(
+                frame for frame in container.decode(stream) if frame.pts is not None and frame.pts >= timestamp
+            ).to_ndarray(format="rgb24")
 
 
-def ours_random(path: Path, numbers: list[int]) -> None:
+def saccade_random(path: Path, numbers: list[int]) -> None:
     with Video(path) as video:
         for number in numbers:
             video.frame(number)
 
 
-def make_giant(path: Path, side: int) -> None:
-    place = pyvips.Image.xyz(side, side)
-    waves = ((place[0] * 0.01).sin() * 100 + (place[1] * 0.013).cos() * 100 + (place[0] + place[1]) % 50).cast("uchar")
-    waves.bandjoin([waves.invert(), (place[0] / 120).cast("uchar")]).copy(interpretation="srgb").jpegsave(str(path))
+def make_large_image(path: Path, side: int) -> None:
+    xy = pyvips.Image.xyz(side, side)
+    waves = ((xy[0] * 0.01).sin() * 100 + (xy[1] * 0.013).cos() * 100 + (xy[0] + xy[1]) % 50).cast("uchar")
+    waves.bandjoin([waves.invert(), (xy[0] / 120).cast("uchar")]).copy(interpretation="srgb").jpegsave(str(path))
 
 
 def bare_pyramid(path: Path, target: Path) -> None:
@@ -94,24 +94,24 @@ def bare_pyramid(path: Path, target: Path) -> None:
     image.dzsave(str(target), suffix=".png[compression=1]", tile_size=512, container="zip")
 
 
-def ours_parts(path: Path, side: int) -> None:
-    giant, chance = Giant(path), np.random.default_rng(0)
-    for x, y in chance.integers(0, side - 1024, (50, 2)).tolist():
-        giant.region((x, y, x + 1024, y + 1024))
+def saccade_regions(path: Path, side: int) -> None:
+    large_image, random = PyramidImage(path), np.random.default_rng(0)
+    for x, y in random.integers(0, side - 1024, (50, 2)).tolist():
+        large_image.read_region((x, y, x + 1024, y + 1024))
 
 
-def bare_parts(path: Path, side: int) -> None:
-    image, chance = pyvips.Image.tiffload(str(path)), np.random.default_rng(0)
-    for x, y in chance.integers(0, side - 1024, (50, 2)).tolist():
+def bare_regions(path: Path, side: int) -> None:
+    image, random = pyvips.Image.tiffload(str(path)), np.random.default_rng(0)
+    for x, y in random.integers(0, side - 1024, (50, 2)).tolist():
         image.crop(x, y, 1024, 1024).numpy()
 
 
-def least(work: Callable[[], object], rounds: int) -> float:
+def best_time(work: Callable[[], object], rounds: int) -> float:
     seconds = []
     for _ in range(rounds):
-        began = time.perf_counter()
+        start = time.perf_counter()
         work()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start)
     return min(seconds)
 
 
@@ -121,44 +121,49 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    options = parser.parse_args()
     pyvips.cache_set_max(0)
     rows: list[tuple[str, float, str, float]] = []
-    with tempfile.TemporaryDirectory() as place:
-        film, giant = Path(place) / "film.mp4", Path(place) / "giant.jpg"
-        make_film(film, given.frames)
-        numbers = np.random.default_rng(1).integers(0, given.frames, 40).tolist()
+    with tempfile.TemporaryDirectory() as temporary:
+        video, large_image = Path(temporary) / "video.mp4", Path(temporary) / "large_image.jpg"
+        make_video(video, options.frames)
+        numbers = np.random.default_rng(1).integers(0, options.frames, 40).tolist()
 
-        def measured(title: str, ours: Callable[[], object], beside: str, bare: Callable[[], object]) -> None:
-            rows.append((title, least(ours, given.rounds), beside, least(bare, given.rounds)))
+        def measured(title: str, ours: Callable[[], object], baseline: str, bare: Callable[[], object]) -> None:
+            rows.append((title, best_time(ours, options.rounds), baseline, best_time(bare, options.rounds)))
 
-        data = film.read_bytes()
-        measured("film: index", lambda: probe_video(data), "OpenCV, all frames", lambda: opencv_film(film))
-        measured("film: all frames", lambda: ours_film(film), "PyAV, all frames", lambda: bare_film(film))
-        measured("film: 40 frames", lambda: ours_random(film, numbers), "PyAV", lambda: bare_random(film, numbers))
-        make_giant(giant, given.side)
-        small = Limits(max_pixels=1_000_000)
+        data = video.read_bytes()
+        measured("video: index", lambda: probe_video(data), "OpenCV, all frames", lambda: opencv_video(video))
+        measured("video: all frames", lambda: saccade_video(video), "PyAV, all frames", lambda: bare_video(video))
         measured(
-            "giant: check",
-            lambda: verify(giant, limits=small),
+            "video: 40 frames", lambda: saccade_random(video, numbers), "PyAV", lambda: bare_random(video, numbers)
+        )
+        make_large_image(large_image, options.side)
+        small = ImageLimits(max_pixels=1_000_000)
+        measured(
+            "large image: check",
+            lambda: verify(large_image, limits=small),
             "libvips, one pass",
-            lambda: pyvips.Image.jpegload(str(giant), access="sequential").avg(),
+            lambda: pyvips.Image.jpegload(str(large_image), access="sequential").avg(),
         )
-        made = Path(place) / "pyramid.tif"
+        pyramid = Path(temporary) / "pyramid.tif"
         measured(
-            "giant: pyramid",
-            lambda: build_pyramid(giant, made),
+            "large image: pyramid",
+            lambda: build_pyramid(large_image, pyramid),
             "libvips dzsave",
-            lambda: bare_pyramid(giant, Path(place) / f"{time.monotonic_ns()}.zip"),
+            lambda: bare_pyramid(large_image, Path(temporary) / f"{time.monotonic_ns()}.zip"),
         )
         measured(
-            "giant: 50 parts", lambda: ours_parts(made, given.side), "libvips", lambda: bare_parts(made, given.side)
+            "large image: 50 regions",
+            lambda: saccade_regions(pyramid, options.side),
+            "libvips",
+            lambda: bare_regions(pyramid, options.side),
         )
-    if given.json:
+    if options.json:
         print(json.dumps([{"what": a, "seconds": b, "beside": c, "its_seconds": d} for a, b, c, d in rows]))
         return
-    for title, ours, beside, bare in rows:
-        print(f"{title:18} {ours:7.2f} s   {beside:20} {bare:7.2f} s   ratio {ours / bare:5.2f}")
+    for title, ours, baseline, bare in rows:
+        print(f"{title:18} {ours:7.2f} s   {baseline:20} {bare:7.2f} s   ratio {ours / bare:5.2f}")
 
 
 if __name__ == "__main__":

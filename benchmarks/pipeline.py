@@ -1,12 +1,12 @@
-"""Pipelines: ten steps over many items, run again with nothing, 1 % or one item changed; two processes beside one.
+"""Measure pipelines: ten steps over many items, rerun with no, 1 % or one changed item; two processes and one.
 
 usage: pipeline.py [--items 100000] [--large 1000000] [--pixeltable PYTHON] [--zenml PYTHON] [--folder DIR] [--json]
 
-Each of ten chained steps adds a column: the one before it plus one. Beside it, in virtual environments of their own,
-PYTHON with pixeltable does the same with ten computed columns, and PYTHON with zenml runs ten trivial steps that are
-all in its cache. Two processes and one do the same work on 120 items, in a loop of plain Python, and two and one bare
-ones half of it, three times by turns: the median counts. Printed are seconds, microseconds for an item and step,
-milliseconds for a step in which nothing is to be done, and ratios.
+Each of ten chained steps adds a column: the previous one plus one. As baselines, in virtual environments of their own,
+pixeltable does the same with ten computed columns, and zenml runs ten trivial steps that are all cached. Two processes
+and one do the same CPU-bound work on 120 items; two and one bare processes run half of the same loop, alternating three
+times: the median counts. Prints seconds, microseconds an item and step, milliseconds a step without changes, and
+ratios.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ folder, count, parts = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[
 schema = Schema((Column("c0", Kind.NUMBER),))
 steps = [Step("data", "dataset", {"name": "d"})]
 for number in range(1, 11):
-    given = {"column": f"c{number}", "value": f"c{number - 1} + 1"}
-    steps.append(Step(f"s{number}", "calculate", given, {"data": (f"s{number - 1}" if number > 1 else "data",)}))
+    parameters = {"column": f"c{number}", "value": f"c{number - 1} + 1"}
+    steps.append(Step(f"s{number}", "calculate", parameters, {"data": (f"s{number - 1}" if number > 1 else "data",)}))
 with Workspace.create(folder) as workspace:
     def change(keys, by):
         items = (Item(f"k{key:07}", {"c0": key + by}) for key in keys)
         workspace.datasets.write("d", schema, items, mode="merge" if workspace.datasets.exists("d") else "create")
     def run():
-        began = time.perf_counter()
+        start = time.perf_counter()
         outcome = Runner(workspace, Graph("bench", tuple(steps)), engine=LocalEngine(1)).run()
-        return time.perf_counter() - began, sum(step.worked for step in outcome.steps)
+        return time.perf_counter() - start, sum(step.worked for step in outcome.steps)
     change(range(count), 0.0)
-    found = {"full": run()}
+    timings = {"full": run()}
     for part in parts:
         if part == "nothing":
             run()
-            found[part] = run()
+            timings[part] = run()
         elif part == "1 %":
             change(range(0, count, 100), 0.5)
-            found[part] = run()
+            timings[part] = run()
         else:
             change([count // 2], 0.25)
-            found[part] = run()
-print(json.dumps(found))
+            timings[part] = run()
+print(json.dumps(timings))
 """
 PIXELTABLE = """
 import json, os, sys, time
@@ -74,12 +74,12 @@ table = pxt.create_table("bench.d", {"key": pxt.Int, "c0": pxt.Float})
 for number in range(1, 11):
     table.add_computed_column(**{f"c{number}": plus_one(getattr(table, f"c{number - 1}"))})
 rows = [{"key": key, "c0": float(key)} for key in range(count)]
-began = time.perf_counter()
+start = time.perf_counter()
 table.insert(rows)
-full = time.perf_counter() - began
-began = time.perf_counter()
+full = time.perf_counter() - start
+start = time.perf_counter()
 table.update({"c0": table.c0 + 0.5}, where=table.key < count // 100)
-print(json.dumps({"full": full, "1 %": time.perf_counter() - began}))
+print(json.dumps({"full": full, "1 %": time.perf_counter() - start}))
 """
 ZENML = """
 import json, logging, os, sys, time
@@ -95,9 +95,9 @@ def chain():
         value = plus_one(value)
 chain()
 chain()
-began = time.perf_counter()
+start = time.perf_counter()
 chain()
-print(json.dumps({"nothing": time.perf_counter() - began}))
+print(json.dumps({"nothing": time.perf_counter() - start}))
 """
 CPU = """
 import json, sys, time
@@ -125,9 +125,9 @@ with Workspace.create(folder) as workspace:
     workspace.datasets.write("d", schema, [Item(f"k{at}", {"x": at + 0.5}) for at in range(120)], mode="create")
     work = Step("work", f"{steps}:work", {}, {"data": ("data",)})
     graph = Graph("cpu", (Step("data", "dataset", {"name": "d"}), work))
-    began = time.perf_counter()
+    start = time.perf_counter()
     Runner(workspace, graph, engine=LocalEngine(processes)).run()
-    print(json.dumps({"seconds": time.perf_counter() - began}))
+    print(json.dumps({"seconds": time.perf_counter() - start}))
 """
 BARE = '''
 import json, subprocess, sys, time
@@ -141,28 +141,28 @@ for _ in range(int(sys.argv[1])):
     work()
 """
 processes = int(sys.argv[1])
-began = time.perf_counter()
+start = time.perf_counter()
 parts = [subprocess.Popen([sys.executable, "-c", LOOP, str(60 // processes)]) for _ in range(processes)]
 for part in parts:
     part.wait()
-print(json.dumps({"seconds": time.perf_counter() - began}))
+print(json.dumps({"seconds": time.perf_counter() - start}))
 '''
 PAIRS = 3
 
 
 def run(python: str, program: str, *arguments: str) -> dict[str, Any]:
-    """One measurement in a process of its own."""
-    quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    quiet.pop("PYTHONDONTWRITEBYTECODE", None)
+    """Run one measurement in its own process."""
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "measured.py"  # some peers look for the source of a step
+        file = Path(folder) / "measured.py"  # some peers read the source of a step
         file.write_text(program)
         command = [python, str(file), *arguments]
-        ran = subprocess.run(
-            command, env=quiet, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        completed = subprocess.run(
+            command, env=environment, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
-    found: dict[str, Any] = json.loads(ran.stdout.strip().splitlines()[-1])
-    return found
+    timings: dict[str, Any] = json.loads(completed.stdout.strip().splitlines()[-1])
+    return timings
 
 
 def main() -> None:
@@ -172,35 +172,41 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=1_000_000, help="items for a single change; 0 for none")
     parser.add_argument("--pixeltable", help="a Python with pixeltable")
     parser.add_argument("--zenml", help="a Python with zenml")
-    parser.add_argument("--folder", type=Path, help="where to work; a temporary folder otherwise")
+    parser.add_argument("--folder", type=Path, help="working folder; by default a temporary folder")
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    options = parser.parse_args()
     result: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(dir=given.folder) as place:
-        count, parts = str(given.items), json.dumps(["nothing", "1 %", "one item"])
-        result["ours"] = run(sys.executable, OURS, f"{place}/ours", count, parts)
-        if given.pixeltable:
-            result["pixeltable"] = run(given.pixeltable, PIXELTABLE, f"{place}/pixeltable", count)
-        if given.zenml:
-            (Path(place) / "zenml").mkdir()
-            result["zenml"] = run(given.zenml, ZENML, f"{place}/zenml")
+    with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
+        count, parts = str(options.items), json.dumps(["nothing", "1 %", "one item"])
+        result["ours"] = run(sys.executable, OURS, f"{temporary}/ours", count, parts)
+        if options.pixeltable:
+            result["pixeltable"] = run(options.pixeltable, PIXELTABLE, f"{temporary}/pixeltable", count)
+        if options.zenml:
+            (Path(temporary) / "zenml").mkdir()
+            result["zenml"] = run(options.zenml, ZENML, f"{temporary}/zenml")
         result["processes"], result["bare"] = [], []
         for pair in range(PAIRS):
             for name, program in (("processes", CPU), ("bare", BARE)):
-                folders = {number: f"{place}/cpu{pair}{number}" for number in ("1", "2")}
-                places = {number: (folders[number], number) if name == "processes" else (number,) for number in folders}
-                seconds = {number: run(sys.executable, program, *places[number])["seconds"] for number in folders}
+                folders = {number: f"{temporary}/cpu{pair}{number}" for number in ("1", "2")}
+                arguments_by_count = {
+                    number: (folders[number], number) if name == "processes" else (number,) for number in folders
+                }
+                seconds = {
+                    number: run(sys.executable, program, *arguments_by_count[number])["seconds"] for number in folders
+                }
                 result[name].append(seconds)
-        if given.large:
-            result["large"] = run(sys.executable, OURS, f"{place}/large", str(given.large), json.dumps(["one item"]))
-    if given.json:
+        if options.large:
+            result["large"] = run(
+                sys.executable, OURS, f"{temporary}/large", str(options.large), json.dumps(["one item"])
+            )
+    if options.json:
         print(json.dumps(result))
         return
-    show(result, given.items, given.large)
+    show(result, options.items, options.large)
 
 
 def show(result: dict[str, Any], count: int, large: int) -> None:
-    """Print the measurements as sentences."""
+    """Print the measurements."""
     ours = result["ours"]
     full = ours["full"][0]
     print(f"{count:,} items, {STEPS} steps: {full:.2f} s, {full / count / STEPS * 1e6:.1f} us an item and step")
@@ -221,8 +227,8 @@ def show(result: dict[str, Any], count: int, large: int) -> None:
     for name, what in (("processes", "CPU-bound"), ("bare", "  the same loop in bare processes")):
         ratios = sorted(pair["1"] / pair["2"] for pair in result[name])
         print(f"{what}: two processes {ratios[PAIRS // 2]:.2f} times one ({ratios[0]:.2f} to {ratios[-1]:.2f})")
-    if found := result.get("large"):
-        print(f"{large:,} items: full {found['full'][0]:.1f} s; one item changed: {found['one item'][0]:.2f} s")
+    if timings := result.get("large"):
+        print(f"{large:,} items: full {timings['full'][0]:.1f} s; one item changed: {timings['one item'][0]:.2f} s")
 
 
 if __name__ == "__main__":

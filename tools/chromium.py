@@ -1,4 +1,4 @@
-"""Sees to it that there is a Chromium for the tests of the web app: installs Debian's where that is possible."""
+"""Ensure that Chromium is available for the browser tests; install Debian's package if possible."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def chromium() -> str | None:
-    """The path of a Chromium on this machine."""
-    named = os.environ.get("SACCADE_CHROMIUM")
-    return named or next((path for name in NAMES if (path := shutil.which(name))), None)
+    """Return the path of an installed Chromium, or None."""
+    configured = os.environ.get("SACCADE_CHROMIUM")
+    return configured or next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
         subprocess.run(["apt-get", "update", "-qq"], check=False)
         subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], check=False)
     if chromium() is None:
-        sys.exit("There is no Chromium for the tests of the web app. Install it, or name one in SACCADE_CHROMIUM.")
+        sys.exit("Chromium, which the browser tests need, is not installed. Install it or set SACCADE_CHROMIUM.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write docs/reference/ from the program itself, or with --check say what is out of date.
+"""Generate docs/reference/ from the code, or with --check report which pages are out of date.
 
 usage: python tools/reference.py [--check]
 """
@@ -24,7 +24,7 @@ import saccade
 from saccade.app.jobs.job_type import JobType
 from saccade.app.jobs.registry import JOB_TYPES
 from saccade.cli.main import app
-from saccade.client.remote_workspace import RESOURCES as PARTS_OF_SITE
+from saccade.client.remote_workspace import RESOURCES
 from saccade.core import errors
 from saccade.core.registry import Registry
 from saccade.core.webhooks.events import EVENTS, PING, SAMPLES, serialize_event
@@ -40,7 +40,7 @@ _NOTE = "<!-- Written by tools/reference.py; change the program, then run `make 
 
 
 def table(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A Markdown table; bars in cells are escaped."""
+    """Build a Markdown table; pipes in cells are escaped."""
     heads = list(headings)
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     lines += [
@@ -50,36 +50,36 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def page(title: str, introduction: str, parts: Iterable[str]) -> str:
-    """A page of the reference."""
+    """Build a page of the reference."""
     return "\n\n".join([_NOTE, f"# {title}", introduction, *parts]) + "\n"
 
 
 def commands() -> str:
-    """Every command with its arguments and options."""
+    """Document all commands with their arguments and options."""
     root = typer.main.get_command(app)
     return page(
         "Commands",
         "Every command takes `--help`. Errors go to standard error with exit code 1, wrong usage with 2, Ctrl-C with "
         '130; with `--json` an error is `{"error": {"code", "message", "hint"}}` on standard output. See '
         "[errors](errors.md).",
-        (_command(path, found) for path, found in _walk(root, ("saccade",))),
+        (_command(path, command) for path, command in _walk_commands(root, ("saccade",))),
     )
 
 
-def _walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, found in sorted(getattr(command, "commands", {}).items()):
-        if hasattr(found, "commands"):
-            yield from _walk(found, (*path, name))
+def _walk_commands(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in sorted(getattr(group, "commands", {}).items()):
+        if hasattr(command, "commands"):
+            yield from _walk_commands(command, (*path, name))
         else:
-            yield (*path, name), found
+            yield (*path, name), command
 
 
 def _command(path: tuple[str, ...], command: Any) -> str:
     arguments, options = [], []
     for parameter in command.params:
         default = parameter.default
-        shown = "" if default in (None, "", False) or callable(default) else f" Default: `{default}`."
-        row = [f"{parameter.help or ''}{shown}"]
+        default_text = "" if default in (None, "", False) or callable(default) else f" Default: `{default}`."
+        row = [f"{parameter.help or ''}{default_text}"]
         if parameter.param_type_name == "argument":
             name = parameter.name.rstrip("_")
             arguments.append(f"<{name}>" if parameter.required else f"[{name}]")
@@ -93,7 +93,7 @@ def _command(path: tuple[str, ...], command: Any) -> str:
 
 
 def recipe() -> str:
-    """Every setting of a recipe."""
+    """Document all settings of a recipe."""
     return page(
         "Settings of a recipe",
         "A recipe is a YAML file; a misspelt setting is an error. `--set path=value` changes one from the command "
@@ -105,16 +105,16 @@ def recipe() -> str:
 
 def _settings(model: type[BaseModel], prefix: str) -> Iterator[list[str]]:
     for name, field in model.model_fields.items():
-        place = f"{prefix}{field.alias or name}"
-        inner = next((part for part in _parts(field.annotation) if _is_model(part)), None)
-        if inner is None or inner is ComponentSpec:
-            yield [f"`{place}`", _type(field.annotation), _default(field), _meaning(field)]
+        path = f"{prefix}{field.alias or name}"
+        group = next((member for member in _union_members(field.annotation) if _is_model(member)), None)
+        if group is None or group is ComponentSpec:
+            yield [f"`{path}`", _type_name(field.annotation), _default(field), _description(field)]
         else:
-            yield [f"`{place}`", "group", "" if field.is_required() else _default(field, group=True), _first(inner)]
-            yield from _settings(inner, f"{place}.")
+            yield [f"`{path}`", "group", "" if field.is_required() else _default(field, group=True), _summary(group)]
+            yield from _settings(group, f"{path}.")
 
 
-def _parts(annotation: Any) -> tuple[Any, ...]:
+def _union_members(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (UnionType, Union) else (annotation,)
 
 
@@ -122,7 +122,7 @@ def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-_WORDS: dict[Any, str] = {
+_TYPE_NAMES: dict[Any, str] = {
     str: "text",
     Path: "path",
     int: "whole number",
@@ -132,36 +132,34 @@ _WORDS: dict[Any, str] = {
 }
 
 
-def _type(annotation: Any) -> str:
-    """A type in words."""
+def _type_name(annotation: Any) -> str:
+    """Describe a type annotation in plain English."""
     arguments = get_args(annotation)
-    match get_origin(annotation):
-        case None:
-            words = _group(annotation) if _is_model(annotation) else _WORDS.get(annotation, "any value")
-        case found if found is Annotated:
-            words = _type(arguments[0])
-        case found if found is Literal:
-            words = ", ".join(f"`{value}`" for value in arguments)
-        case found if found in (UnionType, Union):
-            words = " or ".join("none" if part is type(None) else _type(part) for part in arguments)
-        case found if found is dict:
-            words = "mapping of names to components" if arguments[1] is ComponentSpec else "mapping"
-        case _:
-            inner = _type(arguments[0])
-            is_list = arguments[-1] is Ellipsis or get_origin(annotation) is list
-            several = inner if inner.endswith("`") else f"{inner}s"
-            words = f"list of {several}" if is_list else f"{len(arguments)} {several}"
-    return words
+    origin = get_origin(annotation)
+    if origin is None:
+        return _model_outline(annotation) if _is_model(annotation) else _TYPE_NAMES.get(annotation, "any value")
+    if origin is Annotated:
+        return _type_name(arguments[0])
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin in (UnionType, Union):
+        return " or ".join("none" if member is type(None) else _type_name(member) for member in arguments)
+    if origin is dict:
+        return "mapping of names to components" if arguments[1] is ComponentSpec else "mapping"
+    element = _type_name(arguments[0])
+    plural = element if element.endswith("`") else f"{element}s"
+    is_list = arguments[-1] is Ellipsis or origin is list
+    return f"list of {plural}" if is_list else f"{len(arguments)} {plural}"
 
 
-def _group(model: type[BaseModel]) -> str:
-    """The names of a group that is one of several; where it is told from the others by a word, that word."""
-    words = {name: get_args(field.annotation) for name, field in model.model_fields.items()}
+def _model_outline(model: type[BaseModel]) -> str:
+    """List the field names of a member of a union, its discriminator (a literal of one value) first."""
+    literals = {name: get_args(field.annotation) for name, field in model.model_fields.items()}
     names = [
-        f"{name}: {found[0]}"
-        if len(found) == 1 and isinstance(found[0], str)
+        f"{name}: {values[0]}"
+        if len(values) == 1 and isinstance(values[0], str)
         else model.model_fields[name].alias or name
-        for name, found in words.items()
+        for name, values in literals.items()
     ]
     return f"`{{{', '.join(sorted(names, key=lambda name: ':' not in name))}}}`"
 
@@ -181,33 +179,38 @@ def _default(field: FieldInfo, group: bool = False) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _meaning(field: FieldInfo) -> str:
-    limits = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-    said = [
-        f"{words} {getattr(limit, name):g}"
-        for limit in field.metadata
-        for name, words in limits.items()
-        if hasattr(limit, name)
+def _description(field: FieldInfo) -> str:
+    phrases = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+    bounds = [
+        f"{phrase} {getattr(constraint, name):g}"
+        for constraint in field.metadata
+        for name, phrase in phrases.items()
+        if hasattr(constraint, name)
     ]
-    return "; ".join(part for part in ((field.description or "").rstrip("." if said else ""), ", ".join(said)) if part)
+    description = (field.description or "").rstrip("." if bounds else "")
+    return "; ".join(text for text in (description, ", ".join(bounds)) if text)
 
 
-def _first(part: Any) -> str:
-    return (inspect.getdoc(part) or "").split("\n\n")[0].replace("\n", " ")
+def _summary(symbol: Any) -> str:
+    return (inspect.getdoc(symbol) or "").split("\n\n")[0].replace("\n", " ")
 
 
-def parameters_of(builder: Callable[..., Any]) -> type[BaseModel]:
-    """The model that a builder checks its parameters with, found among the names that its code uses."""
-    known = builder.__globals__
+def parameter_model(builder: Callable[..., Any]) -> type[BaseModel]:
+    """Return the model that a builder validates its parameters with: the first model that its code refers to.
+
+    Raises:
+        LookupError: the code refers to no model.
+    """
+    names = builder.__globals__
     for name in builder.__code__.co_names:
-        if _is_model(known.get(name)):
-            found: type[BaseModel] = known[name]
-            return found
-    raise LookupError(f"{builder.__qualname__} checks its parameters with no model")
+        if _is_model(names.get(name)):
+            model: type[BaseModel] = names[name]
+            return model
+    raise LookupError(f"{builder.__qualname__} does not validate its parameters with a model")
 
 
 def components() -> str:
-    """Every component that a recipe may name."""
+    """Document all components of recipes."""
     families: dict[str, tuple[Registry[Any], str]] = {
         "Encoders": (ENCODERS, "`model.encoder`: images in, feature maps out."),
         "Necks": (NECKS, "`model.neck`: mixes the maps of different scales."),
@@ -219,18 +222,18 @@ def components() -> str:
         parts.append(f"## {title}\n\n{use} A package adds one by the entry point `{registry.group}`.")
         for name in registry.names():
             builder = registry.get(name)
-            rows = list(_settings(parameters_of(builder), ""))
+            rows = list(_settings(parameter_model(builder), ""))
             settings = table(("Setting", "Type", "Default", "What"), rows) if rows else "No settings."
             parts.append(f"### {name}\n\n{inspect.getdoc(builder)}\n\n{settings}")
     return page("Components", "What `type` may be in a recipe, each with its own settings.", parts)
 
 
 def formats() -> str:
-    """Every format that is read and written."""
+    """Document all import and export formats."""
     parts = []
-    for found in FORMATS:
-        module = inspect.getdoc(inspect.getmodule(type(found))) or ""
-        parts.append(f"## {found.name}\n\n**{found.title}** supports {found.supports}.\n\n{module}")
+    for format in FORMATS:
+        description = inspect.getdoc(inspect.getmodule(type(format))) or ""
+        parts.append(f"## {format.name}\n\n**{format.title}** supports {format.supports}.\n\n{description}")
     introduction = (
         "`saccade import --format auto` tries each and says why it chose one. What a format cannot hold is listed by "
         "the export; see [formats](../formats.md)."
@@ -239,18 +242,20 @@ def formats() -> str:
 
 
 def operations() -> str:
-    """Every operation of pipelines."""
+    """Document all pipeline operations."""
     parts = []
     for name in OPERATIONS.names():
-        one = OPERATIONS.get(name)
+        operation = OPERATIONS.get(name)
         ports = []
-        for port in one.inputs:
-            more = f"{', any number' if port.multiple else ''}{', optional' if port.optional else ''}"
-            ports.append(f"`{port.name}` ({port.type}{more})")
-        facts = f"By {one.granularity}. Takes {', '.join(ports) or 'nothing'}; gives a {one.output}."
-        rows = list(_settings(one.parameters, ""))
+        for port in operation.inputs:
+            suffix = f"{', any number' if port.multiple else ''}{', optional' if port.optional else ''}"
+            ports.append(f"`{port.name}` ({port.type}{suffix})")
+        signature = (
+            f"Granularity: {operation.granularity}. Inputs: {', '.join(ports) or 'none'}. Output: {operation.output}."
+        )
+        rows = list(_settings(operation.parameters, ""))
         settings = table(("Parameter", "Type", "Default", "What"), rows) if rows else "No parameters."
-        parts.append(f"## {name}\n\n{one.help}\n\n{facts}\n\n{settings}")
+        parts.append(f"## {name}\n\n{operation.help}\n\n{signature}\n\n{settings}")
     return page(
         "Operations",
         "What `use:` may be in a pipeline; a Python file adds its own as `FILE.py:NAME`, a package by the entry point "
@@ -260,188 +265,209 @@ def operations() -> str:
 
 
 def panels() -> str:
-    """Every panel and every block."""
+    """Document all panels and blocks."""
     from saccade.app.panels import PANELS, blocks
 
     parts = ["## Panels"]
     for panel in PANELS:
         rows = list(_settings(panel.parameters, ""))
         settings = table(("Parameter", "Type", "Default", "What"), rows) if rows else "No parameters."
-        facts = f"On the page of: {panel.slot}. For {panel.role} and above."
-        parts.append(f"### {panel.name}\n\n**{panel.title}**: {panel.help} {facts}\n\n{settings}")
+        access = f"On the page of: {panel.slot}. Requires the role {panel.role} or above."
+        parts.append(f"### {panel.name}\n\n**{panel.title}**: {panel.help} {access}\n\n{settings}")
     parts.append("## Blocks\n\nfrom `saccade.app.panels`")
-    kinds: list[type[BaseModel]] = [*blocks.Block.__subclasses__(), blocks.Figure, blocks.Series]
-    for block in kinds:
+    block_types: list[type[BaseModel]] = [*blocks.Block.__subclasses__(), blocks.Figure, blocks.Series]
+    for block in block_types:
         rows = [
-            [f"`{name}`", "needed" if field.is_required() else _default(field)]
+            [f"`{name}`", "required" if field.is_required() else _default(field)]
             for name, field in block.model_fields.items()
             if name != "kind"
         ]
         parts.append(f"### {block.__name__}\n\n{inspect.getdoc(block)}\n\n{table(('Field', 'Default'), rows)}")
     return page(
         "Panels",
-        f"What the web app shows of packages; one adds a panel by the entry point `{PANELS.group}`. See "
+        f"Panels of packages in the web app. A package adds one by the entry point `{PANELS.group}`. See "
         "[panels](../guide/panels.md).",
         parts,
     )
 
 
 def api() -> str:
-    """Every route of the API, with who may call it and what it takes."""
+    """Document all routes of the API with their required roles and parameters."""
     from saccade.server.permissions import REQUIRED_ROLES, ROUTE_PERMISSIONS, Permission
 
     parts = []
-    for path, methods in described()["paths"].items():
-        for method, facts in methods.items():
+    access_without_role = {
+        Permission.PUBLIC: "Public: no sign-in is required.",
+        Permission.AUTHENTICATED: "Requires a signed-in user.",
+    }
+    for path, methods in openapi_schema()["paths"].items():
+        for method, route_schema in methods.items():
             route = f"{method.upper()} {path}"
-            action = ROUTE_PERMISSIONS[route]
-            of_all = {Permission.PUBLIC: "everybody", Permission.AUTHENTICATED: "whoever is signed in"}
-            who = of_all[action] if action in of_all else f"{REQUIRED_ROLES[action]} and above"
-            given = [
-                f"`{one['name']}`" + ("" if one.get("required") else " (optional)")
-                for one in facts.get("parameters", [])
+            permission = ROUTE_PERMISSIONS[route]
+            if permission in access_without_role:
+                access = access_without_role[permission]
+            else:
+                access = f"Requires the role {REQUIRED_ROLES[permission]} or above."
+            parameters = [
+                f"`{parameter['name']}`" + ("" if parameter.get("required") else " (optional)")
+                for parameter in route_schema.get("parameters", [])
             ]
-            body = facts.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            body = route_schema.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
             if body:
-                given.append(f"a body {body['$ref'].rpartition('/')[2]}")
-            takes = f"\n\nTakes {', '.join(given)}." if given else ""
-            parts.append(f"## {route}\n\n{facts['description']} For {who}.{takes}")
-    parts += [_job(name, kind) for name, kind in sorted(JOB_TYPES.items())]
+                parameters.append(f"a body {body['$ref'].rpartition('/')[2]}")
+            parameter_text = f"\n\nParameters: {', '.join(parameters)}." if parameters else ""
+            parts.append(f"## {route}\n\n{route_schema['description']} {access}{parameter_text}")
+    parts += [_job(name, job_type) for name, job_type in sorted(JOB_TYPES.items())]
     return page(
         "HTTP API",
-        "`saccade serve` serves it. Programs send `Authorization: Bearer TOKEN`; browsers have a cookie, and send the "
-        "header `X-Saccade-Guard` with whatever changes something. Every error is "
-        '`{"error": {"code", "message", "hint", "fields"}}`. See [the server](../guide/server.md).',
+        "The API of `saccade serve`. Programs authenticate with the header `Authorization: Bearer TOKEN`. Browsers use "
+        "a session cookie and send the CSRF token in the header `X-Saccade-Guard` with every request that changes "
+        'something. Every error has the body `{"error": {"code", "message", "hint", "fields"}}`. See '
+        "[the server](../guide/server.md).",
         parts,
     )
 
 
-def _job(name: str, kind: JobType) -> str:
-    """A kind of job with its parameters."""
-    rows = list(_settings(kind.parameters, ""))
-    given = "\n\n" + table(("Parameter", "Type", "Default", "What"), rows) if rows else ""
-    return f"## A job: {name}\n\n{inspect.getdoc(kind.run)} For {kind.required_role} and above.{given}"
+def _job(name: str, job_type: JobType) -> str:
+    rows = list(_settings(job_type.parameters, ""))
+    parameters = "\n\n" + table(("Parameter", "Type", "Default", "What"), rows) if rows else ""
+    access = f"Requires the role {job_type.required_role} or above."
+    return f"## Job: {name}\n\n{inspect.getdoc(job_type.run)} {access}{parameters}"
 
 
-def described() -> dict[str, Any]:
-    """The API in OpenAPI's words."""
+def openapi_schema() -> dict[str, Any]:
+    """Build the OpenAPI schema, without starting a server."""
     from fastapi import FastAPI
 
     from saccade import __version__
     from saccade.server.app import ERROR_RESPONSES, ROUTERS
     from saccade.server.middleware.idempotency import document_idempotency
 
-    served = FastAPI(title="Saccade", version=__version__, responses=ERROR_RESPONSES)
+    server = FastAPI(title="Saccade", version=__version__, responses=ERROR_RESPONSES)
     for router in ROUTERS:
-        served.include_router(router)
+        server.include_router(router)
     for name in (*EVENTS, PING):
-        served.webhooks.add_api_route(f"/{name}", _told(name), methods=["POST"], status_code=204)
-    found = served.openapi()
-    document_idempotency(found)
-    found["webhooks"] = {path.strip("/"): facts for path, facts in found["webhooks"].items()}
-    for facts in found["webhooks"].values():
-        facts["post"]["responses"] = {"2XX": {"description": "It was accepted."}}
-    return found
+        server.webhooks.add_api_route(f"/{name}", _webhook_route(name), methods=["POST"], status_code=204)
+    schema = server.openapi()
+    document_idempotency(schema)
+    schema["webhooks"] = {path.strip("/"): methods for path, methods in schema["webhooks"].items()}
+    for methods in schema["webhooks"].values():
+        methods["post"]["responses"] = {"2XX": {"description": "The delivery was accepted."}}
+    return schema
 
 
-def _told(name: str) -> Callable[..., None]:
-    """A route of receivers, of which the description of an event is made."""
-    kind = type(SAMPLES[name])
-    fields: dict[str, Any] = {"type": Literal[name], "timestamp": datetime, "project": str, "data": kind}
+def _webhook_route(name: str) -> Callable[..., None]:
+    """Create the route of a webhook receiver, from which FastAPI derives the schema of an event."""
+    data_type = type(SAMPLES[name])
+    fields: dict[str, Any] = {"type": Literal[name], "timestamp": datetime, "project": str, "data": data_type}
     body = create_model("".join(map(str.title, name.split("."))) + "Event", **fields)
 
-    def told(event: Any) -> None:
+    def receive(event: Any) -> None:
         pass
 
-    told.__annotations__["event"] = body
-    told.__name__, told.__doc__ = f"told_{name.replace('.', '_')}", inspect.getdoc(kind)
-    return told
+    receive.__annotations__["event"] = body
+    # The operation id and the summary in the schema come from the name, the description from the docstring.
+    receive.__name__ = f"told_{name.replace('.', '_')}"
+    receive.__doc__ = inspect.getdoc(data_type)
+    return receive
 
 
 def webhooks() -> str:
-    """Every event of webhooks with what it says."""
+    """Document all webhook events with their fields."""
     parts = []
     for name in (*EVENTS, PING):
         sample = SAMPLES[name]
         hints = get_type_hints(type(sample))
         fields = table(
-            ("In `data`", "Type"), [[f"`{one.name}`", _type(hints[one.name])] for one in dataclasses.fields(sample)]
+            ("In `data`", "Type"),
+            [[f"`{field.name}`", _type_name(hints[field.name])] for field in dataclasses.fields(sample)],
         )
-        told = json.loads(serialize_event(name, datetime(2026, 11, 5, 9, 30, tzinfo=UTC), "default", sample))
+        body = json.loads(serialize_event(name, datetime(2026, 11, 5, 9, 30, tzinfo=UTC), "default", sample))
         parts.append(
-            f"## {name}\n\n{inspect.getdoc(type(sample))}\n\n{fields}\n\n```json\n{json.dumps(told, indent=2)}\n```"
+            f"## {name}\n\n{inspect.getdoc(type(sample))}\n\n{fields}\n\n```json\n{json.dumps(body, indent=2)}\n```"
         )
     return page(
-        "Events of webhooks",
-        "What is sent, by its `type`. Each has the `timestamp` at which it happened, the `project`, and `data`; "
-        "more may be added to `data` in time. See [webhooks](../guide/webhooks.md).",
+        "Webhook events",
+        "Events by `type`. Each event has the `timestamp` at which it happened, the `project`, and `data`; later "
+        "versions may add fields to `data`. See [webhooks](../guide/webhooks.md).",
         parts,
     )
 
 
 def openapi() -> str:
-    """The API's description for programs, of which the web app's client is made."""
-    return json.dumps(described(), indent=1, sort_keys=True) + "\n"
+    """Serialize the OpenAPI schema, from which the web app's client is generated."""
+    return json.dumps(openapi_schema(), indent=1, sort_keys=True) + "\n"
 
 
 def error_codes() -> str:
-    """Every error with its code."""
-    found = [part for part in vars(errors).values() if isinstance(part, type) and issubclass(part, errors.SaccadeError)]
+    """Document all errors with their codes."""
+    classes = [
+        symbol
+        for symbol in vars(errors).values()
+        if isinstance(symbol, type) and issubclass(symbol, errors.SaccadeError)
+    ]
     meanings = dict(line.strip("├└─ ").split(None, 1) for line in (errors.__doc__ or "").splitlines() if "──" in line)
-    rows = [[f"`{error.code}`", f"`{error.__name__}`", meanings.get(error.__name__, _first(error))] for error in found]
+    rows = [
+        [f"`{error.code}`", f"`{error.__name__}`", meanings.get(error.__name__, _summary(error))] for error in classes
+    ]
     rows += [
-        ["`io`", "`OSError`", "the disk or the operating system refused something"],
+        ["`io`", "`OSError`", "the disk or the operating system reported an error"],
         ["`extra`", "`ModuleNotFoundError`", "an optional library is not installed"],
-        ["`stopped`", "`KeyboardInterrupt`", "Ctrl-C; what was not finished is as it was before"],
+        ["`stopped`", "`KeyboardInterrupt`", "Ctrl-C; unfinished changes were not applied"],
     ]
     return page(
         "Errors",
-        "The codes of `--json`, and the exceptions of Python. All but the last three are a `saccade.SaccadeError`. See "
+        "Error codes of `--json` and the Python exceptions. All but the last three are a `saccade.SaccadeError`. See "
         "[troubleshooting](../troubleshooting.md).",
         [table(("Code", "Exception", "When"), rows)],
     )
 
 
 def python() -> str:
-    """Every public name of the package."""
+    """Document all public names of the package."""
     parts = []
     for name in (name for name in saccade.__all__ if name != "__version__"):
-        part = getattr(saccade, name)
+        symbol = getattr(saccade, name)
         try:
-            signature = str(inspect.signature(part)) if inspect.isfunction(part) else ""
+            signature = str(inspect.signature(symbol)) if inspect.isfunction(symbol) else ""
         except ValueError:
             signature = ""
-        shown = f"```python\n{name}{signature}\n```\n\n" if signature else ""
-        methods = "" if inspect.isfunction(part) else _methods(part)
-        parts.append(f"## {name}\n\nfrom `{part.__module__}`\n\n{shown}{inspect.getdoc(part) or ''}{methods}")
-    parts += [_part_of_site(name, part) for name, part in PARTS_OF_SITE.items()]
-    return page("Python", "What `import saccade` offers. See [the guide](../guide/python.md).", parts)
+        code = f"```python\n{name}{signature}\n```\n\n" if signature else ""
+        methods = "" if inspect.isfunction(symbol) else _methods(symbol)
+        parts.append(f"## {name}\n\nfrom `{symbol.__module__}`\n\n{code}{inspect.getdoc(symbol) or ''}{methods}")
+    parts += [_remote_resource(name, resource) for name, resource in RESOURCES.items()]
+    return page("Python", "The public API of `import saccade`. See [the guide](../guide/python.md).", parts)
 
 
-def _part_of_site(name: str, part: type) -> str:
-    where = f"of a `Site`, `{part.__module__}.{part.__name__}`"
-    return f"## site.{name}\n\n{where}\n\n{inspect.getdoc(part)}{_methods(part, True)}"
+def _remote_resource(name: str, resource: type) -> str:
+    """Document an attribute of ``saccade.RemoteWorkspace``."""
+    heading = f"of a `RemoteWorkspace`, `{resource.__module__}.{resource.__name__}`"
+    methods = _methods(resource, with_arguments=True)
+    return f"## remote.{name}\n\n{heading}\n\n{inspect.getdoc(resource)}{methods}"
 
 
-def _methods(part: type, signed: bool = False) -> str:
+def _methods(cls: type, *, with_arguments: bool = False) -> str:
     rows = []
-    for name, found in vars(part).items():
+    for name, member in vars(cls).items():
         if name.startswith("_") or name.startswith("model_"):
             continue
-        function = found.__func__ if isinstance(found, classmethod | staticmethod) else found
+        function = member.__func__ if isinstance(member, classmethod | staticmethod) else member
         function = function.fget if isinstance(function, property) else function
         if inspect.isfunction(function) and function.__module__.startswith("saccade"):
-            rows.append([f"`{name}{_arguments(function) if signed else ''}`", _first(function)])
+            rows.append([f"`{name}{_arguments(function) if with_arguments else ''}`", _summary(function)])
     return "\n\n" + table(("Method", "What"), rows) if rows else ""
 
 
 def _arguments(function: Any) -> str:
-    """The arguments of a method by their names, as it is called."""
-    given = list(inspect.signature(function).parameters.values())[1:]
-    named = [
-        f"{one.name}=…" if one.default is not one.empty or one.kind is one.KEYWORD_ONLY else one.name for one in given
+    """List the arguments of a method as in a call."""
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    arguments = [
+        f"{parameter.name}=…"
+        if parameter.default is not parameter.empty or parameter.kind is parameter.KEYWORD_ONLY
+        else parameter.name
+        for parameter in parameters
     ]
-    return f"({', '.join(named)})"
+    return f"({', '.join(arguments)})"
 
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -460,23 +486,23 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def out_of_date(folder: Path = FOLDER) -> list[str]:
-    """Names of pages that differ from what the program is."""
+    """Return the names of the pages that differ from the code."""
     return [
         name
-        for name, make in PAGES.items()
-        if not (folder / name).exists() or (folder / name).read_text("utf-8") != make()
+        for name, build in PAGES.items()
+        if not (folder / name).exists() or (folder / name).read_text("utf-8") != build()
     ]
 
 
 def main() -> None:
     """Write the pages, or with --check only compare them."""
     if "--check" in sys.argv:
-        if wrong := out_of_date():
-            sys.exit(f"out of date: {', '.join(wrong)}; run `make docs`")
+        if outdated := out_of_date():
+            sys.exit(f"out of date: {', '.join(outdated)}; run `make docs`")
         return
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, make in PAGES.items():
-        (FOLDER / name).write_text(make(), encoding="utf-8")
+    for name, build in PAGES.items():
+        (FOLDER / name).write_text(build(), encoding="utf-8")
 
 
 if __name__ == "__main__":

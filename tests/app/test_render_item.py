@@ -20,7 +20,7 @@ from saccade.core.progress import NullProgress
 from saccade.core.reader import Item
 from saccade.core.report import FindingType
 from saccade.core.schema import ClassInfo, Column, ImageRef, Kind
-from saccade.media._pillow import Limits
+from saccade.media._pillow import ImageLimits
 from saccade.media.loader import read_image
 from saccade.store.maintenance.doctor import doctor
 from saccade.store.maintenance.gc import collect_garbage
@@ -36,7 +36,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Images of more than 100,000 pixels need a pyramid."""
-    monkeypatch.setattr(render_item, "LIMITS", Limits(max_pixels=100_000))
+    monkeypatch.setattr(render_item, "IMAGE_LIMITS", ImageLimits(max_pixels=100_000))
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from saccade.core.reader import Item
 from saccade.core.report import FindingType
 from saccade.core.schema import Column, ImageRef, Kind, Schema, VideoRef
 from saccade.media.image import decode
-from saccade.media.loader import frame_index, read_image
+from saccade.media.loader import read_frame_index, read_image
 from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
@@ -55,7 +55,7 @@ def test_every_frame_is_an_item(workspace: Workspace, films: Path) -> None:
         assert (ref.frame, ref.width, ref.height) == (int(key[-6:]), 64, 48)
         assert number_in(read_image(result.version, ref)) == ref.frame
     assert len(list(workspace.blobs.digests())) == 2  # each video once
-    assert len(frame_index(result.version, items["street/000000"]["image"])) == 30
+    assert len(read_frame_index(result.version, items["street/000000"]["image"])) == 30
     assert result.version.where("image.frame == 11") == ["inside/door/000011", "street/000011"]
     assert doctor(workspace) == []
 
@@ -117,7 +117,7 @@ def test_broken_video_is_skipped(workspace: Workspace, films: Path) -> None:
     aside = {finding.key: finding.detail for finding in result.report if finding.action is FindingType.SET_ASIDE}
     assert set(aside) == {"cut", "text"}
     assert "damaged or truncated" in aside["cut"]
-    assert "no video file" in aside["text"]
+    assert "not a video file" in aside["text"]
     videos = import_dataset(workspace, films, "whole", options={"frames": "none"})
     assert (len(videos.version), videos.skipped) == (2, 2)
 

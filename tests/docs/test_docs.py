@@ -1,4 +1,4 @@
-"""The documents are true: their samples run, their links lead somewhere, and nothing lacks its entry."""
+"""Tests of the documentation: code samples run, links resolve, and the reference is complete and up to date."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
 def samples(page: Path, language: str) -> list[str]:
-    """The fenced blocks of a language."""
+    """Return the fenced code blocks of a language."""
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
@@ -49,12 +49,12 @@ def console_lines() -> Iterator[tuple[str, str]]:
                     yield name, line[2:].split("  #")[0].strip()
 
 
-LINES = sorted(set(console_lines()))
+COMMANDS = sorted(set(console_lines()))
 
 
-@pytest.mark.parametrize(("page", "line"), LINES, ids=[line for _, line in LINES])
-def test_commands_in_the_documents_exist(page: str, line: str) -> None:
-    """Their names, options and numbers of arguments are right; nothing is run."""
+@pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[line for _, line in COMMANDS])
+def test_documented_commands_exist(page: str, line: str) -> None:
+    """Parse each command with its options and arguments, without running it."""
     words = shlex.split(line)
     if words[0] == "make":
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -63,43 +63,44 @@ def test_commands_in_the_documents_exist(page: str, line: str) -> None:
         return
     assert words[0].endswith("saccade"), f"{page}: {line}"
     command: Any = typer.main.get_command(app)
-    rest = words[1:]
+    arguments = words[1:]
     while hasattr(command, "commands"):
-        if rest[0] in ("--help", "--version"):
+        if arguments[0] in ("--help", "--version"):
             return
-        if rest[0] == "--project":
-            rest = rest[2:]
-        command = command.commands[rest[0]]
-        rest = rest[1:]
-    command.make_context(command.name, rest)
+        if arguments[0] == "--project":
+            arguments = arguments[2:]
+        command = command.commands[arguments[0]]
+        arguments = arguments[1:]
+    command.make_context(command.name, arguments)
 
 
 def slug(heading: str) -> str:
+    """Return the anchor that GitHub generates for a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
         if target.startswith(("http:", "https:")):
             continue
         name, _, anchor = target.partition("#")
-        found = (page.parent / name).resolve() if name else page
-        assert found.exists(), f"{page.name}: {target}"
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.exists(), f"{page.name}: {target}"
         if anchor:
-            headings = re.findall(r"^#+ (.*)$", found.read_text("utf-8"), re.MULTILINE)
+            headings = re.findall(r"^#+ (.*)$", linked.read_text("utf-8"), re.MULTILINE)
             assert anchor in {slug(heading) for heading in headings}, f"{page.name}: {target}"
 
 
-WITH_PYTHON = [
+PAGES_WITH_PYTHON = [
     name for page, name in zip(PAGES, NAMES, strict=True) if samples(page, "python") and "reference" not in name
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WITH_PYTHON)
+@pytest.mark.parametrize("name", PAGES_WITH_PYTHON)
 def test_python_samples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All samples of a page, one after another, in a folder with a small set of harbours."""
+    """Run all samples of a page in order and in one namespace, in a folder with a small synthetic dataset."""
     monkeypatch.chdir(tmp_path)
     write_dataset(tmp_path / "harbours", 10, 1, size_wh=(320, 320))
     if "demo-workspace" in "".join(samples(ROOT / name, "python")):
@@ -108,14 +109,14 @@ def test_python_samples_run(name: str, tmp_path: Path, monkeypatch: pytest.Monke
         make_workspace(tmp_path / "demo-workspace", tmp_path / "harbours")
         with saccade.Workspace.open(tmp_path / "demo-workspace") as workspace:
             workspace.models.promote("ships", "production")
-    space: dict[str, Any] = {}
+    namespace: dict[str, Any] = {}
     for sample in samples(ROOT / name, "python"):
-        exec(compile(ast.parse(sample), name, "exec"), space)
+        exec(compile(ast.parse(sample), name, "exec"), namespace)
 
 
 @pytest.mark.slow
-def test_the_package_of_the_guide_adds_its_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its files are what the guide shows, laid into a folder as pip would do it."""
+def test_example_package_adds_its_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write the files of the guide to a folder, as pip would install them, and render the panel."""
     from tests.support.tiny_workspace import make_workspace
 
     from saccade.app.panels import Figures, Pictures
@@ -123,27 +124,29 @@ def test_the_package_of_the_guide_adds_its_panel(tmp_path: Path, monkeypatch: py
     from saccade.core.roles import Role
 
     guide = ROOT / "docs" / "guide" / "panels.md"
-    facts = tomllib.loads(samples(guide, "toml")[0])["project"]
+    project = tomllib.loads(samples(guide, "toml")[0])["project"]
     packages = tmp_path / "packages"
-    described = packages / f"{facts['name'].replace('-', '_')}-{facts['version']}.dist-info"
-    described.mkdir(parents=True)
+    dist_info = packages / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    dist_info.mkdir(parents=True)
     (packages / "odd_boxes.py").write_text(samples(guide, "python")[0], "utf-8")
-    (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {facts['name']}\nVersion: {facts['version']}\n")
-    lines = [f"{name} = {place}" for name, place in facts["entry-points"]["saccade.panels"].items()]
-    (described / "entry_points.txt").write_text("\n".join(["[saccade.panels]", *lines]))
+    (dist_info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    lines = [f"{name} = {target}" for name, target in project["entry-points"]["saccade.panels"].items()]
+    (dist_info / "entry_points.txt").write_text("\n".join(["[saccade.panels]", *lines]))
     monkeypatch.syspath_prepend(str(packages))
     monkeypatch.setenv("PYTHONPATH", str(packages))
     write_dataset(tmp_path / "harbours", 10, 1, size_wh=(320, 320))
     make_workspace(tmp_path / "home", tmp_path / "harbours")
     with saccade.Workspace.open(tmp_path / "home") as workspace:
-        running = PanelHost(workspace)
-        assert [one.package for one in running.list(Role.VIEWER) if one.name == "odd_boxes"] == ["odd-boxes"]
+        host = PanelHost(workspace)
+        assert [panel.package for panel in host.list(Role.VIEWER) if panel.name == "odd_boxes"] == ["odd-boxes"]
         version = workspace.datasets.open("harbour")
-        blocks = running.render("odd_boxes", "default", Role.VIEWER, dataset=version.ref, parameters={"side": 12})
-        running.close()
+        blocks = host.render("odd_boxes", "default", Role.VIEWER, dataset=version.ref, parameters={"side": 12})
+        host.close()
     expected = version.where("any(objects, width < 12 or height < 12)")
-    assert [one.keys for one in blocks if isinstance(one, Pictures)] == [expected]
-    assert [one.figures[0].value for one in blocks if isinstance(one, Figures)] == [len(expected)]
+    assert [block.keys for block in blocks if isinstance(block, Pictures)] == [expected]
+    assert [block.figures[0].value for block in blocks if isinstance(block, Figures)] == [len(expected)]
 
 
 def recipes() -> Iterator[Any]:
@@ -157,7 +160,7 @@ def recipes() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("recipe", list(recipes()))
-def test_recipes_in_documents_and_examples_can_be_built(recipe: Recipe) -> None:
+def test_documented_recipes_build_a_model(recipe: Recipe) -> None:
     build_augmentations(recipe.augment)
     assert build_model(recipe.model, dict.fromkeys(recipe.model.heads, 3)).heads
 
@@ -171,16 +174,16 @@ def pipelines() -> Iterator[Any]:
         yield pytest.param(path.read_text("utf-8"), {"source": "BCCD"}, id=path.name)
 
 
-@pytest.mark.parametrize(("text", "given"), list(pipelines()))
-def test_pipelines_in_documents_and_examples_fit_together(text: str, given: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("text", "variables"), list(pipelines()))
+def test_documented_pipelines_load(text: str, variables: dict[str, str], tmp_path: Path) -> None:
     write_template(tmp_path / "steps.py", "item")
     (tmp_path / "pipeline.yaml").write_text(text, "utf-8")
-    assert load_graph(tmp_path / "pipeline.yaml", given).steps
+    assert load_graph(tmp_path / "pipeline.yaml", variables).steps
 
 
 @pytest.fixture(scope="module")
 def reference() -> ModuleType:
-    """The program that writes the reference."""
+    """Import ``tools/reference.py``, which generates the reference."""
     spec = importlib.util.spec_from_file_location("reference", ROOT / "tools" / "reference.py")
     assert spec is not None
     assert spec.loader is not None
@@ -189,12 +192,12 @@ def reference() -> ModuleType:
     return module
 
 
-def test_the_reference_is_up_to_date(reference: ModuleType) -> None:
+def test_reference_is_up_to_date(reference: ModuleType) -> None:
     assert reference.out_of_date() == [], "run `make docs`"
 
 
 @pytest.mark.slow
-def test_a_change_of_the_program_is_noticed(reference: ModuleType, tmp_path: Path) -> None:
+def test_outdated_reference_is_detected(reference: ModuleType, tmp_path: Path) -> None:
     for name in reference.PAGES:
         (tmp_path / name).write_text((reference.FOLDER / name).read_text("utf-8"), "utf-8")
     assert reference.out_of_date(tmp_path) == []
@@ -202,22 +205,22 @@ def test_a_change_of_the_program_is_noticed(reference: ModuleType, tmp_path: Pat
     assert reference.out_of_date(tmp_path) == ["cli.md"]
 
 
-def test_everything_has_its_entry(reference: ModuleType) -> None:
+def test_every_name_is_documented(reference: ModuleType) -> None:
     formats = (ROOT / "docs" / "formats.md").read_text("utf-8")
-    assert all(f"`{found.name}`" in formats for found in FORMATS)
-    trouble = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    assert all(f"`{format.name}`" in formats for format in FORMATS)
+    troubleshooting = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
     codes = {SaccadeError.code, *(error.code for error in SaccadeError.__subclasses__())}
-    assert all(f"`{code}`" in trouble for code in codes)
+    assert all(f"`{code}`" in troubleshooting for code in codes)
     operations = (ROOT / "docs" / "reference" / "operations.md").read_text("utf-8")
     assert all(f"\n## {name}\n" in operations for name in OPERATIONS.names())
-    assert all(one.help and one.parameters.model_fields is not None for one in OPERATIONS)
+    assert all(operation.help and operation.parameters.model_fields is not None for operation in OPERATIONS)
     panels = (ROOT / "docs" / "reference" / "panels.md").read_text("utf-8")
     assert all(f"\n### {panel.name}\n" in panels and panel.help for panel in PANELS)
     names = (ROOT / "docs" / "reference" / "python.md").read_text("utf-8")
     assert all(f"\n## {name}\n" in names for name in saccade.__all__ if name != "__version__")
 
 
-def test_every_setting_is_explained(reference: ModuleType) -> None:
+def test_every_setting_has_a_description(reference: ModuleType) -> None:
     for name in ("recipe.md", "components.md", "operations.md"):
         for line in (reference.FOLDER / name).read_text("utf-8").splitlines():
             if line.startswith("| `"):
@@ -226,19 +229,19 @@ def test_every_setting_is_explained(reference: ModuleType) -> None:
 
 def test_importing_the_package_is_light() -> None:
     program = "import sys, saccade; print(','.join(sys.modules))"
-    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert {"torch", "pyarrow", "lance", "sqlalchemy", "numpy"}.isdisjoint(ran.stdout.strip().split(","))
+    process = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert {"torch", "pyarrow", "lance", "sqlalchemy", "numpy"}.isdisjoint(process.stdout.strip().split(","))
 
 
-def test_public_names_are_there() -> None:
+def test_public_names_can_be_imported() -> None:
     for name in saccade.__all__:
         assert getattr(saccade, name) is not None
     assert set(saccade.__all__) <= set(dir(saccade))
     with pytest.raises(AttributeError):
-        saccade.no_such_name  # noqa: B018  # the access is what is tested
+        saccade.no_such_name  # noqa: B018  # the attribute access is under test
 
 
-def test_the_readme_begins_with_what_matters() -> None:
+def test_readme_begins_with_summary_picture_and_commands() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     assert text.index("Saccade is") < text.index("![") < text.index("$ make demo") < text.index("$ make test")
     makefile = (ROOT / "Makefile").read_text()
@@ -247,6 +250,6 @@ def test_the_readme_begins_with_what_matters() -> None:
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "tools/setup.lock", "web/package-lock.json"])
-def test_lock_files_name_no_host(name: str) -> None:
-    """They hold versions and hashes; where packages come from is for each machine to say."""
+def test_lock_files_contain_no_host(name: str) -> None:
+    """Lock files contain versions and hashes only; each machine configures its own package index."""
     assert "://" not in (ROOT / name).read_text("utf-8")

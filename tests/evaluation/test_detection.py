@@ -1,4 +1,4 @@
-"""Detection figures on real files, the rules about what counts, and what bad input is told."""
+"""Detection metrics on real files, rules of crowds and unlabelled items, errors of invalid input."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def test_coco_files_give_the_figures_of_pycocotools(
     shared_data: Path, kind: str, truth: str, results: str, expected: dict[str, float | None]
 ) -> None:
     metrics = evaluate_coco_files(shared_data / truth, shared_data / results, kind)
-    found = {name: getattr(metrics, name) for name in expected}
-    assert {name: None if value is None else round(value, 4) for name, value in found.items()} == expected
+    actual = {name: getattr(metrics, name) for name in expected}
+    assert {name: None if value is None else round(value, 4) for name, value in actual.items()} == expected
 
 
 def test_a_class_absent_from_the_truth_has_no_figures(shared_data: Path) -> None:
@@ -225,14 +225,14 @@ def test_regions_of_every_kind_become_pixels() -> None:
     ],
 )
 def test_wrong_objects_are_told(call: dict[str, Any], said: str) -> None:
-    given: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "truth": {"a": (true("t", (0, 0, 1, 1)),)},
         "predictions": {},
         "sizes_wh": {},
         "kind": "boxes",
     }
     with pytest.raises(InvalidValueError, match=said):
-        evaluate_objects(**(given | call))
+        evaluate_objects(**(arguments | call))
 
 
 GOOD_TRUTH: dict[str, Any] = {

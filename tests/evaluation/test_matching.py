@@ -1,4 +1,4 @@
-"""Matching at one threshold: outcomes, kinds of errors, confusions."""
+"""Matching at one IoU threshold: status, error kinds, confusion matrix."""
 
 from __future__ import annotations
 
@@ -16,28 +16,34 @@ from saccade.evaluation.matching import (
 )
 
 
-def thing(id: str, x: float, name: str = "cat", score: float | None = None, crowd: bool = False) -> Object:
+def make_object(id: str, x: float, name: str = "cat", score: float | None = None, crowd: bool = False) -> Object:
     """A box of 10 x 10 at ``x``."""
     return Object(id, name, Box(x, 0, x + 10, 10), score=score, attributes={"crowd": crowd})
 
 
 TRUTH = {
-    "a": (thing("t1", 0), thing("t2", 100, "dog"), thing("t3", 200), thing("t4", 300, crowd=True), thing("t5", 400)),
+    "a": (
+        make_object("t1", 0),
+        make_object("t2", 100, "dog"),
+        make_object("t3", 200),
+        make_object("t4", 300, crowd=True),
+        make_object("t5", 400),
+    ),
     "empty": (),
     "unlabelled": None,
 }
 PREDICTIONS = {
     "a": (
-        thing("weak", 0, score=0.05),
-        thing("found", 1, score=0.9),
-        thing("again", 0, score=0.8),
-        thing("confused", 100, score=0.7),
-        thing("loose", 206, score=0.6),
-        thing("nowhere", 600, score=0.5),
-        thing("crowded", 302, score=0.4),
+        make_object("weak", 0, score=0.05),
+        make_object("hit", 1, score=0.9),
+        make_object("duplicate", 0, score=0.8),
+        make_object("confused", 100, score=0.7),
+        make_object("loose", 206, score=0.6),
+        make_object("nowhere", 600, score=0.5),
+        make_object("crowded", 302, score=0.4),
     ),
-    "empty": (thing("alarm", 0, "dog", score=0.95),),
-    "unlabelled": (thing("any", 0, score=0.95),),
+    "empty": (make_object("alarm", 0, "dog", score=0.95),),
+    "unlabelled": (make_object("any", 0, score=0.95),),
 }
 
 
@@ -49,21 +55,21 @@ def by_id(matches: list[Match]) -> dict[str, Match]:
 
 def test_every_outcome_and_error() -> None:
     matches = match_objects(TRUTH, PREDICTIONS, {}, kind="boxes", score_threshold=0.1)
-    found = by_id(matches)
-    assert {id: (match.status, match.error) for id, match in found.items()} == {
-        "found": (MatchStatus.TP, None),
-        "again": (MatchStatus.FP, ErrorKind.DUPLICATE),
+    matched = by_id(matches)
+    assert {id: (match.status, match.error) for id, match in matched.items()} == {
+        "hit": (MatchStatus.TP, None),
+        "duplicate": (MatchStatus.FP, ErrorKind.DUPLICATE),
         "confused": (MatchStatus.FP, ErrorKind.WRONG_CLASS),
         "loose": (MatchStatus.FP, ErrorKind.LOCALISATION),
         "nowhere": (MatchStatus.FP, ErrorKind.BACKGROUND),
         "crowded": (MatchStatus.IGNORED, None),
         "alarm": (MatchStatus.FP, ErrorKind.BACKGROUND),
     }
-    assert found["found"].iou == pytest.approx(90 / 110)
-    assert (found["found"].truth_id, found["again"].truth_id, found["loose"].truth_id) == ("t1", "t1", "t3")
-    assert found["loose"].iou == pytest.approx(40 / 160)
-    assert found["nowhere"].truth_id is None
-    assert found["nowhere"].iou is None
+    assert matched["hit"].iou == pytest.approx(90 / 110)
+    assert (matched["hit"].truth_id, matched["duplicate"].truth_id, matched["loose"].truth_id) == ("t1", "t1", "t3")
+    assert matched["loose"].iou == pytest.approx(40 / 160)
+    assert matched["nowhere"].truth_id is None
+    assert matched["nowhere"].iou is None
     missed = {match.truth_id: match for match in matches if match.status is MatchStatus.FN}
     assert set(missed) == {"t2", "t3", "t5"}
     assert (missed["t2"].prediction_id, missed["t2"].predicted_class) == ("confused", "cat")
@@ -72,7 +78,7 @@ def test_every_outcome_and_error() -> None:
 
 def test_thresholds_change_the_outcome() -> None:
     strict = by_id(match_objects(TRUTH, PREDICTIONS, {}, kind="boxes", iou_threshold=0.9))
-    assert (strict["found"].error, strict["again"].status) == (ErrorKind.LOCALISATION, MatchStatus.TP)
+    assert (strict["hit"].error, strict["duplicate"].status) == (ErrorKind.LOCALISATION, MatchStatus.TP)
     assert "weak" in strict
     certain = match_objects(TRUTH, PREDICTIONS, {}, kind="boxes", score_threshold=0.99)
     assert [match.status for match in certain] == [MatchStatus.FN] * 4
@@ -81,8 +87,8 @@ def test_thresholds_change_the_outcome() -> None:
 
 
 def test_an_object_is_confused_with_one_prediction_only() -> None:
-    truth = {"a": (thing("t", 0, "dog"),)}
-    guesses = {"a": (thing("p", 0, score=0.9), thing("q", 0, "owl", score=0.8))}
+    truth = {"a": (make_object("t", 0, "dog"),)}
+    guesses = {"a": (make_object("p", 0, score=0.9), make_object("q", 0, "owl", score=0.8))}
     matches = match_objects(truth, guesses, {}, kind="boxes")
     assert [match.prediction_id for match in matches if match.status is MatchStatus.FN] == ["p"]
     matrix = confusion_matrix(matches)

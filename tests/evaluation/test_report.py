@@ -1,4 +1,4 @@
-"""Reports: well-formed, self-contained, hostile names escaped, empty states, images that cannot be read."""
+"""HTML reports: well-formed, self-contained, escaped names, empty states, unreadable images."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from saccade.evaluation.detection import evaluate_objects
 from saccade.evaluation.matching import ConfusionMatrix
 from saccade.evaluation.report import build_classification_report, build_detection_report
 from saccade.evaluation.report.detection import most_confused
-from saccade.html_report.charts import heat_map, histogram, line_chart, nice_ticks
-from saccade.html_report.figures import Picture, Shape, draw, window_xyxy
+from saccade.html_report.charts import histogram, line_chart, nice_ticks, render_confusion_matrix
+from saccade.html_report.figures import FigureSpec, OverlayShape, crop_window, render_figure
 from saccade.html_report.page import Card, Section, render_page
 
 HOSTILE = '<script>alert("x")</script>\'"&{{ 7*7 }}'
@@ -43,7 +43,7 @@ VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 
 class Checker(HTMLParser):
-    """Fails where tags do not nest; keeps tags, attributes and text."""
+    """Fails if tags do not nest; collects tags, attributes and text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,8 +67,8 @@ class Checker(HTMLParser):
         self.text += data
 
 
-def checked(html: str) -> Checker:
-    """The page parsed; asserts that it nests, loads nothing and runs nothing."""
+def parse_page(html: str) -> Checker:
+    """Parse a page; assert that it is well-formed, and without scripts and external resources."""
     page = Checker()
     page.feed(html)
     page.close()
@@ -88,11 +88,11 @@ def checked(html: str) -> Checker:
     return page
 
 
-def policy_of(page: Checker) -> str:
-    found = [attributes["content"] for tag, attributes in page.tags if tag == "meta" and "http-equiv" in attributes]
-    assert len(found) == 1
-    assert found[0] is not None
-    return found[0]
+def content_security_policy(page: Checker) -> str:
+    policies = [attributes["content"] for tag, attributes in page.tags if tag == "meta" and "http-equiv" in attributes]
+    assert len(policies) == 1
+    assert policies[0] is not None
+    return policies[0]
 
 
 def reader_of(keys: Mapping[str, bytes | None]) -> MemoryReader:
@@ -123,7 +123,7 @@ def detection_page(
         reader, "image", truth, guesses, metrics, title=HOSTILE, facts={"Model": HOSTILE, HOSTILE: "7"}
     )
     assert HOSTILE not in html
-    return checked(html)
+    return parse_page(html)
 
 
 def test_hostile_names_are_text_and_nothing_is_loaded() -> None:
@@ -145,7 +145,7 @@ def test_hostile_names_are_text_and_nothing_is_loaded() -> None:
 
 def test_the_policy_allows_the_style_sheet_and_inline_images_only() -> None:
     html = render_page("A", {}, [Card("AP", "0.5", fraction=0.5)], [Section("s", "S", "", [])], subtitle="Report")
-    policy = policy_of(checked(html))
+    policy = content_security_policy(parse_page(html))
     style = re.search(r"<style>(.*?)</style>", html, re.S)
     assert style is not None
     digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
@@ -158,7 +158,7 @@ def test_no_predictions_at_all() -> None:
     page = detection_page({"a": (box("t", 0),), "b": ()}, {}, reader_of({"a": picture(), "b": picture()}))
     assert "No false predictions at this confidence." in page.text
     assert "missed" in page.text
-    assert "nothing was found" in page.text
+    assert "no predictions" in page.text
 
 
 def test_nothing_wrong_and_nothing_there() -> None:
@@ -188,28 +188,28 @@ def test_masks_and_keypoints_are_reported_with_every_geometry_drawn() -> None:
     sizes = {"a": (120, 90)}
     metrics = evaluate_objects(truth, guesses, sizes, kind="masks")
     reader = reader_of({"a": picture()})
-    checked(build_detection_report(reader, "image", truth, guesses, metrics, title="masks"))
+    parse_page(build_detection_report(reader, "image", truth, guesses, metrics, title="masks"))
     points = Keypoints(((1, 1), (5, 5)), (2, 0))
     hands = {"a": (Object("t", "hand", points),)}
     metrics = evaluate_objects(hands, {"a": ()}, {}, kind="keypoints")
-    page = checked(build_detection_report(reader, "image", hands, {}, metrics, title="hands"))
+    page = parse_page(build_detection_report(reader, "image", hands, {}, metrics, title="hands"))
     assert "OKS" in page.text
     others: list[Geometry] = [Points(((3, 3),)), Polyline(((1, 1), (9, 9))), Mask(120, 90, (120 * 90,))]
-    shapes = [Shape(Object(f"o{index}", "z", geometry), "truth") for index, geometry in enumerate(others)]
-    drawn = draw(np.zeros((90, 120, 3), np.uint8), Picture("a", shapes), words="<b>")
+    shapes = [OverlayShape(Object(f"o{index}", "z", geometry), "truth") for index, geometry in enumerate(others)]
+    drawn = render_figure(np.zeros((90, 120, 3), np.uint8), FigureSpec("a", shapes), description="<b>")
     assert drawn.count("<circle") == 1
     assert "<b>" not in drawn
 
 
 def test_a_window_lies_inside_the_image_and_holds_its_focus() -> None:
     for focus in ((0, 0, 10, 10), (600, 440, 640, 480), (100, 20, 500, 470), (0, 0, 640, 480)):
-        left, top, right, bottom = window_xyxy(focus, (640, 480))
+        left, top, right, bottom = crop_window(focus, (640, 480))
         assert 0 <= left <= focus[0]
         assert 0 <= top <= focus[1]
         assert focus[2] <= right <= 640
         assert focus[3] <= bottom <= 480
-    assert window_xyxy(None, (7, 5)) == (0, 0, 7, 5)
-    assert window_xyxy((1, 1, 2, 2), (7, 5)) == (0, 0, 7, 5)
+    assert crop_window(None, (7, 5)) == (0, 0, 7, 5)
+    assert crop_window((1, 1, 2, 2), (7, 5)) == (0, 0, 7, 5)
 
 
 def test_charts_show_what_they_are_given() -> None:
@@ -217,13 +217,13 @@ def test_charts_show_what_they_are_given() -> None:
     assert "a: 2" in chart
     assert "a: 1" in chart
     assert "b (0)" in chart
-    matrix = heat_map(["p", "background"], [[3, 1], [2, 0]], title="t", background="background")
+    matrix = render_confusion_matrix(["p", "background"], [[3, 1], [2, 0]], title="t", background="background")
     assert "3 (75% of the row)" in matrix
     assert "1 (25% of the row)" in matrix
     assert isinstance(line_chart([], title=HOSTILE, x_title="x", y_title="y"), Markup)
     assert "<script" not in line_chart([], title=HOSTILE, x_title=HOSTILE, y_title="y")
     assert nice_ticks(0) == [0, 1]
-    assert nice_ticks(11, 4, whole=True) == [0, 5, 10, 15]
+    assert nice_ticks(11, 4, integers=True) == [0, 5, 10, 15]
 
 
 def test_of_many_classes_those_with_most_errors_are_shown() -> None:
@@ -244,8 +244,8 @@ def test_a_classification_report(correct: bool) -> None:
     reader = reader_of({HOSTILE: picture(), "b": picture(), "c": picture()})
     html = build_classification_report(reader, "image", truth, probabilities, metrics, title=HOSTILE)
     assert HOSTILE not in html
-    page = checked(html)
-    assert ("No item was given a wrong class." in page.text) is correct
+    page = parse_page(html)
+    assert ("No item was predicted wrongly." in page.text) is correct
     assert "Reliability" in page.text
     assert HOSTILE in page.text
 
@@ -257,6 +257,6 @@ def test_a_report_on_real_images(shared_data: Path) -> None:
     guesses = {path.stem: (box("p", 500, "RBC", score=0.7),) for path in paths}
     metrics = evaluate_objects(truth, guesses, {}, kind="boxes")
     html = build_detection_report(reader, "image", truth, guesses, metrics, title="cells", score_threshold=0.5)
-    page = checked(html)
+    page = parse_page(html)
     assert sum(tag == "image" for tag, _ in page.tags) == 6
     assert len(html) < 1_000_000

@@ -26,7 +26,7 @@ from saccade.core.objects import (
     RotatedBox,
 )
 from saccade.core.schema import ClassInfo
-from saccade.media.colors import COLORS, FIRST_COLORS, rgb_of, text_on
+from saccade.media.colors import COLORBLIND_SAFE_COLORS, COLORS, contrasting_text_color, hex_to_rgb
 from saccade.media.draw import class_color, crop_around, draw_objects, grid, palette, side_by_side
 
 Pixels = npt.NDArray[np.uint8]
@@ -201,8 +201,8 @@ def test_palette_gives_each_class_its_own_colour_in_order() -> None:
     colors = palette(names)
     assert list(colors) == names
     assert len(set(colors.values())) == 200
-    assert tuple(colors.values())[:10] == FIRST_COLORS
-    assert palette(["a", "b", "a"]) == {"a": FIRST_COLORS[0], "b": FIRST_COLORS[1]}
+    assert tuple(colors.values())[:10] == COLORBLIND_SAFE_COLORS
+    assert palette(["a", "b", "a"]) == {"a": COLORBLIND_SAFE_COLORS[0], "b": COLORBLIND_SAFE_COLORS[1]}
 
 
 # Machado, Oliveira and Fernandes, 2009, severity 1.0, for linear RGB.
@@ -216,7 +216,7 @@ SIGHT = {
 
 @pytest.mark.parametrize("sight", SIGHT)
 def test_first_colors_are_told_apart(sight: str) -> None:
-    color = np.array([rgb_of(color) for color in FIRST_COLORS]) / 255
+    color = np.array([hex_to_rgb(color) for color in COLORBLIND_SAFE_COLORS]) / 255
     linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ np.array(SIGHT[sight]).T, 0, 1)
     gamma = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
@@ -225,20 +225,20 @@ def test_first_colors_are_told_apart(sight: str) -> None:
 
 
 def test_text_is_black_or_white_by_contrast() -> None:
-    assert text_on((255, 255, 0)) == (0, 0, 0)
-    assert text_on((20, 20, 130)) == (255, 255, 255)
+    assert contrasting_text_color((255, 255, 0)) == (0, 0, 0)
+    assert contrasting_text_color((20, 20, 130)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("color", ["red", "#12", "123456", "#gggggg", "#+12345"])
 def test_wrong_colours_are_refused(color: str) -> None:
-    with pytest.raises(InvalidValueError, match="is written '#rrggbb'"):
+    with pytest.raises(InvalidValueError, match="must have the form '#rrggbb'"):
         draw_objects(ground(), [thing(SHAPES["box"])], {"thing": color})
 
 
 def test_wrong_images_are_refused() -> None:
-    with pytest.raises(InvalidValueError, match=r"not float64 of \(4, 4, 3\)"):
+    with pytest.raises(InvalidValueError, match=r"not float64 of shape \(4, 4, 3\)"):
         draw_objects(np.zeros((4, 4, 3)), [])  # type: ignore[arg-type]
-    with pytest.raises(InvalidValueError, match=r"not uint8 of \(4, 4\)"):
+    with pytest.raises(InvalidValueError, match=r"not uint8 of shape \(4, 4\)"):
         draw_objects(np.zeros((4, 4), np.uint8), [])
 
 

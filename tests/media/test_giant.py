@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from saccade.core.errors import InvalidValueError, MediaError
-from saccade.media.image import Limits, decode, probe, verify
-from saccade.media.pyramid import Giant, build_pyramid, needs_pyramid
+from saccade.media.image import ImageLimits, decode, probe, verify
+from saccade.media.pyramid import PyramidImage, build_pyramid, needs_pyramid
 
 HEIGHT, WIDTH = 1500, 1900
 
@@ -52,9 +52,9 @@ def test_a_pyramid_holds_the_same_pixels(name: str, files: Path, whole: npt.NDAr
     build_pyramid(files / name, tmp_path / "p.tif", progress=shares.append)
     assert shares == sorted(shares)
     assert shares[-1] > 0.9
-    giant = Giant(tmp_path / "p.tif")
+    giant = PyramidImage(tmp_path / "p.tif")
     assert giant.size_wh == (WIDTH, HEIGHT)
-    np.testing.assert_array_equal(giant.region((100, 200, 1500, 900)), whole[200:900, 100:1500])
+    np.testing.assert_array_equal(giant.read_region((100, 200, 1500, 900)), whole[200:900, 100:1500])
     assert probe(tmp_path / "p.tif").frames == 1
 
 
@@ -89,10 +89,10 @@ def test_parts_are_parts_of_the_whole(
     x1, y1 = max(0, int(np.floor(x))), max(0, int(np.floor(y)))
     x2, y2 = min(WIDTH, int(np.ceil(x + width))), min(HEIGHT, int(np.ceil(y + height)))
     if x1 >= x2 or y1 >= y2:
-        with pytest.raises(InvalidValueError, match="has no pixels"):
-            giant.region((x, y, x + width, y + height), max_size=max_size)
+        with pytest.raises(InvalidValueError, match="lies outside the image"):
+            giant.read_region((x, y, x + width, y + height), max_size=max_size)
         return
-    found = giant.region((x, y, x + width, y + height), max_size=max_size)
+    found = giant.read_region((x, y, x + width, y + height), max_size=max_size)
     expected: Any = whole[y1:y2, x1:x2]
     if max_size is None or max(expected.shape[:2]) <= max_size:
         np.testing.assert_array_equal(found, expected)
@@ -104,11 +104,11 @@ def test_parts_are_parts_of_the_whole(
     assert np.abs(found.astype(int) - small).mean() < (5 if min(size_wh) > 16 else 30)
 
 
-_OPEN: dict[Path, Giant] = {}
+_OPEN: dict[Path, PyramidImage] = {}
 
 
-def _open(path: Path) -> Giant:
-    return _OPEN.setdefault(path, Giant(path))
+def _open(path: Path) -> PyramidImage:
+    return _OPEN.setdefault(path, PyramidImage(path))
 
 
 @pytest.mark.slow
@@ -119,17 +119,17 @@ def test_turned_giants(orientation: int, whole: npt.NDArray[np.uint8], tmp_path:
     image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
     image.tiffsave(str(path), tile=True, pyramid=True, compression="deflate")
     upright = decode(path)
-    giant = Giant(path)
+    giant = PyramidImage(path)
     assert giant.size_wh == upright.shape[1::-1] == probe(path).size_wh
-    np.testing.assert_array_equal(giant.region((300, 700, 800, 1400)), upright[700:1400, 300:800])
-    small = giant.region((0, 0, *giant.size_wh), max_size=300)
+    np.testing.assert_array_equal(giant.read_region((300, 700, 800, 1400)), upright[700:1400, 300:800])
+    small = giant.read_region((0, 0, *giant.size_wh), max_size=300)
     expected = decode(path, max_size=300)
     assert small.shape == expected.shape
     assert np.abs(small.astype(int) - expected).mean() < 2
 
 
 def test_giants_are_checked_and_scaled_without_being_held(files: Path, whole: npt.NDArray[np.uint8]) -> None:
-    limits = Limits(max_pixels=1_000_000)
+    limits = ImageLimits(max_pixels=1_000_000)
     small = cv2.resize(whole, (190, 150), interpolation=cv2.INTER_AREA).astype(int)
     for name in ("plain.png", "plain.jpg", "strips.tif", "pages.tif"):
         assert verify(files / name, limits=limits).size_wh == (WIDTH, HEIGHT)
@@ -147,9 +147,9 @@ def test_giants_are_checked_and_scaled_without_being_held(files: Path, whole: np
 
 
 def test_more_than_may_be_held_is_refused(files: Path) -> None:
-    giant = Giant(files / "pages.tif", limits=Limits(max_pixels=1_000_000))
-    assert giant.region((0, 0, 900, 900)).shape == (900, 900, 3)
+    giant = PyramidImage(files / "pages.tif", limits=ImageLimits(max_pixels=1_000_000))
+    assert giant.read_region((0, 0, 900, 900)).shape == (900, 900, 3)
     with pytest.raises(MediaError, match="at most 1,000,000"):
-        giant.region((0, 0, 1400, 1200))
-    with pytest.raises(MediaError, match="no tiled TIFF"):
-        Giant(files / "plain.png")
+        giant.read_region((0, 0, 1400, 1200))
+    with pytest.raises(MediaError, match="not a pyramidal TIFF"):
+        PyramidImage(files / "plain.png")

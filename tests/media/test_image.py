@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageFile, ImageOps, features
 
 from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
-from saccade.media.image import Limits, Pixels, decode, encode, probe, thumbnail, verify
+from saccade.media.image import ImageLimits, Pixels, decode, encode, probe, thumbnail, verify
 
 WIDTH, HEIGHT = 61, 40
 
@@ -284,7 +284,7 @@ def test_a_giant_header_without_pixels_behind_it() -> None:
     with pytest.raises(MediaError, match="damaged or truncated"):
         decode(huge_png(), max_size=100)
     with pytest.raises(MediaError, match=r"at most 2,000,000,000"):
-        probe(huge_png(), limits=Limits(max_giant_pixels=2_000_000_000))
+        probe(huge_png(), limits=ImageLimits(max_streamed_pixels=2_000_000_000))
 
 
 @pytest.mark.parametrize("case", BAD_HEADERS)
@@ -357,7 +357,7 @@ def test_garbled_files_raise_nothing_but_media_errors(data: st.DataObject) -> No
     content = bytearray(file_of(Image.fromarray(smooth(20, 12)).convert(mode), format, **options))
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    small = Limits(max_pixels=1_000_000)
+    small = ImageLimits(max_pixels=1_000_000)
     for check in (probe, verify, decode):
         try:
             check(bytes(content), limits=small)
@@ -371,9 +371,9 @@ def test_limits_and_messages_name_the_file(tmp_path: Path) -> None:
     assert probe(path).size_wh == (WIDTH, HEIGHT)
     np.testing.assert_array_equal(decode(path), smooth())
     with pytest.raises(MediaError, match=r"'scene.png' has 61 x 40 = 2,440 pixels; at most 2,000"):
-        decode(path, limits=Limits(max_pixels=2000))
+        decode(path, limits=ImageLimits(max_pixels=2000))
     with pytest.raises(MediaError, match=r"'scene.png' has [\d,]+ bytes; at most 100"):
-        decode(path, limits=Limits(max_bytes=100))
+        decode(path, limits=ImageLimits(max_bytes=100))
     with pytest.raises(NotFoundError, match=r"'gone.png' cannot be opened"):
         probe(tmp_path / "gone.png")
 

@@ -42,7 +42,7 @@ def test_values_come_as_they_were_written(values: npt.NDArray[Any], tiled: bool,
     np.testing.assert_array_equal(found, values)
     facts = verify(data)
     assert (facts.width, facts.height, facts.channels) == (values.shape[1], values.shape[0], values.shape[2])
-    assert facts.has_open_range == (values.dtype not in (np.uint8, np.uint16))
+    assert facts.has_unknown_range == (values.dtype not in (np.uint8, np.uint16))
     pixels = decode(data)
     assert pixels.shape == (*values.shape[:2], 3)
     assert pixels.dtype == np.uint8
@@ -169,7 +169,7 @@ def test_pieces_that_are_too_large_are_refused() -> None:
         at = data.index(tag.to_bytes(2, "little"), len(data) - 400)
         data[at + 2 : at + 4] = (4).to_bytes(2, "little")
         data[at + 8 : at + 12] = (60_000).to_bytes(4, "little")
-    with pytest.raises(MediaError, match=r"stored in pieces of 60,000 x 60,000 pixels"):
+    with pytest.raises(MediaError, match=r"stored in blocks of 60,000 x 60,000 pixels"):
         verify(bytes(data))
     with pytest.raises(MediaError, match="at most 200,000,000"):
         decode(bytes(data))

@@ -19,8 +19,8 @@ from tests.support.video_clips import HEIGHT, WIDTH, make_clip, number_in
 
 from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
 from saccade.media.video import Video, VideoLimits, is_video, probe_video
-from saccade.media.video.container import opened_video
-from saccade.media.video.index import frames_of
+from saccade.media.video.container import open_video
+from saccade.media.video.index import decode_frames
 
 KINDS: dict[str, dict[str, Any]] = {
     "plain.mp4": {},
@@ -61,7 +61,7 @@ def test_every_frame_is_found_in_any_order(name: str, tmp_path: Path) -> None:
 def test_the_kinds_take_every_way_to_an_index(tmp_path: Path) -> None:
     def counted(name: str) -> bool:
         with Video(make_clip(tmp_path / name, **KINDS[name])) as video:
-            return video.index.counted
+            return video.index.is_counted
 
     assert counted("no-times.avi")
     assert not counted("b-frames.mkv")
@@ -88,8 +88,8 @@ def test_frames_and_their_times(
         assert len(video) == len(ticks)
         for number, tick in enumerate(ticks):
             seconds = float((tick - first) * unit)
-            assert video.index.time_of(number) == pytest.approx(seconds, abs=0.0011)
-            assert video.index.at(video.index.time_of(number)) == number
+            assert video.index.frame_time(number) == pytest.approx(seconds, abs=0.0011)
+            assert video.index.frame_at(video.index.frame_time(number)) == number
         for number in wanted.draw(st.lists(st.integers(0, len(ticks) - 1), min_size=1, max_size=8)):
             assert number_in(video.frame(number)) == number
 
@@ -118,12 +118,22 @@ def test_frames_of_different_length(tmp_path: Path) -> None:
     ticks = [0, 10, 20, 100, 110, 300]
     with Video(make_clip(tmp_path / "a.mp4", 6, ticks=ticks, unit=Fraction(1, 100))) as video:
         found = video.probe()
-        assert (found.frames, found.variable) == (6, True)
+        assert (found.frames, found.has_variable_rate) == (6, True)
         index = video.index
-        assert [index.at(seconds) for seconds in (-1, 0, 0.05, 0.2, 0.99, 1, 2.5, 3, 99)] == [0, 0, 0, 2, 2, 3, 4, 5, 5]
-        assert index.sampled(fps=1) == [0, 3, 4, 5][: len(index.sampled(fps=1))]
-        assert index.sampled(every=4) == [0, 4]
-    assert not probe_video(make_clip(tmp_path / "b.mkv", 50)).variable
+        assert [index.frame_at(seconds) for seconds in (-1, 0, 0.05, 0.2, 0.99, 1, 2.5, 3, 99)] == [
+            0,
+            0,
+            0,
+            2,
+            2,
+            3,
+            4,
+            5,
+            5,
+        ]
+        assert index.sample_frames(fps=1) == [0, 3, 4, 5][: len(index.sample_frames(fps=1))]
+        assert index.sample_frames(every=4) == [0, 4]
+    assert not probe_video(make_clip(tmp_path / "b.mkv", 50)).has_variable_rate
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, -90])
@@ -194,7 +204,7 @@ def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
     playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n"
     script = b"ffconcat version 1.0\nfile /etc/hostname\n"
     for content in (playlist, script, b"\x89PNG\r\n\x1a\n" + bytes(100), b"nothing" * 300, b"<svg/>"):
-        with pytest.raises(MediaError, match="it is no video file"):
+        with pytest.raises(MediaError, match="it is not a video file"):
             probe_video(content)
     with pytest.raises(MediaError, match="empty"):
         probe_video(b"")
@@ -202,7 +212,7 @@ def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
         probe_video(tmp_path / "none.mp4")
     # A playlist that calls itself something else.
     for disguise in (b"\0\0\0\x18ftypmp42", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI "):
-        with pytest.raises(MediaError, match=r"damaged or truncated|no pictures"):
+        with pytest.raises(MediaError, match=r"damaged or truncated|no video stream"):
             probe_video(disguise + playlist)
 
 
@@ -216,7 +226,7 @@ def test_a_video_without_pictures_is_refused(tmp_path: Path) -> None:
         frame.sample_rate = 8000
         output.mux(stream.encode(frame))
         output.mux(stream.encode())
-    with pytest.raises(MediaError, match="has no pictures in it"):
+    with pytest.raises(MediaError, match="has no video stream"):
         probe_video(path)
 
 
@@ -244,7 +254,7 @@ def test_damaged_videos_are_refused_or_read(data: st.DataObject, tmp_path: Path)
 
 
 def test_frames_come_in_order_from_the_decoder(tmp_path: Path) -> None:
-    with opened_video(make_clip(tmp_path / "a.mp4", 10), VideoLimits()) as container:
-        times = [frame.pts for frame in frames_of(container)]
+    with open_video(make_clip(tmp_path / "a.mp4", 10), VideoLimits()) as container:
+        times = [frame.pts for frame in decode_frames(container)]
     assert times == sorted(times)
     assert len(times) == 10

@@ -1,4 +1,4 @@
-"""Box arithmetic and the assignment of predictions to labelled boxes."""
+"""Box operations, and the assignment of ground-truth boxes to anchors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def assigned(seed: int, truths: int, top_k: int = 4) -> tuple[torch.Tensor, ...]
     scores = torch.rand(1, 100, 3, generator=random)
     truth = random_boxes(seed, truths)[None]
     classes = torch.randint(0, 3, (1, truths), generator=random)
-    found = assign_task_aligned(
+    assignment = assign_task_aligned(
         scores,
         boxes,
         anchors,
@@ -57,39 +57,41 @@ def assigned(seed: int, truths: int, top_k: int = 4) -> tuple[torch.Tensor, ...]
         score_power=0.5,
         iou_power=6.0,
     )
-    return found.box_index[0], found.quality[0], anchors, boxes[0], truth[0]
+    return assignment.box_index[0], assignment.quality[0], anchors, boxes[0], truth[0]
 
 
 @settings(max_examples=80, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 10))
 def test_assignment(seed: int, truths: int, top_k: int) -> None:
     index, quality, anchors, boxes, truth = assigned(seed, truths, top_k)
-    taken = index >= 0
-    assert ((quality > 0) <= taken).all()
+    is_assigned = index >= 0
+    assert ((quality > 0) <= is_assigned).all()
     assert (quality <= 1 + 1e-5).all()
-    centres, mine = anchors[taken], truth[index[taken]]
-    assert ((centres > mine[:, :2]) & (centres < mine[:, 2:])).all(), "an anchor lies in its box"
+    centres = anchors[is_assigned]
+    assigned_boxes = truth[index[is_assigned]]
+    assert ((centres > assigned_boxes[:, :2]) & (centres < assigned_boxes[:, 2:])).all(), "an anchor lies in its box"
     iou = box_iou(truth, boxes)
     for number in range(truths):
-        own = index == number
-        assert own.sum() <= top_k
-        if own.any() and iou[number, own].max() > 0.1:  # below, its sixth power is lost in rounding
-            assert quality[own].max() == pytest.approx(float(iou[number, own].max()), abs=1e-4)
+        anchors_of_box = index == number
+        assert anchors_of_box.sum() <= top_k
+        best_iou = float(iou[number, anchors_of_box].max()) if anchors_of_box.any() else 0.0
+        if best_iou > 0.1:  # below, its sixth power is lost in rounding
+            assert quality[anchors_of_box].max() == pytest.approx(best_iou, abs=1e-4)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.lists(st.integers(0, 5), min_size=2, max_size=4))
-def test_images_of_a_batch_are_assigned_as_if_alone(seed: int, counts: list[int]) -> None:
+def test_batched_assignment_equals_single_images(seed: int, counts: list[int]) -> None:
     random = torch.Generator().manual_seed(seed)
-    most = max(1, *counts)
+    max_boxes = max(1, *counts)
     anchors = torch.rand(60, 2, generator=random) * 100
     boxes = boxes_from_distances(anchors, torch.rand(len(counts), 60, 4, generator=random) * 30)
     scores = torch.rand(len(counts), 60, 3, generator=random)
-    truth = torch.stack([random_boxes(seed + number, most) for number in range(len(counts))])
-    classes = torch.randint(0, 3, (len(counts), most), generator=random)
-    present = torch.arange(most)[None] < torch.tensor(counts)[:, None]
+    truth = torch.stack([random_boxes(seed + number, max_boxes) for number in range(len(counts))])
+    classes = torch.randint(0, 3, (len(counts), max_boxes), generator=random)
+    present = torch.arange(max_boxes)[None] < torch.tensor(counts)[:, None]
 
-    def found(images: slice, width: int) -> Assignment:
+    def assign(images: slice, width: int) -> Assignment:
         return assign_task_aligned(
             scores[images],
             boxes[images],
@@ -102,16 +104,16 @@ def test_images_of_a_batch_are_assigned_as_if_alone(seed: int, counts: list[int]
             iou_power=6.0,
         )
 
-    together = found(slice(None), most)
+    batched = assign(slice(None), max_boxes)
     for number, count in enumerate(counts):
-        alone = found(slice(number, number + 1), max(1, count))
-        assert torch.equal(together.box_index[number], alone.box_index[0])
-        torch.testing.assert_close(together.quality[number], alone.quality[0])
-        assert count or (alone.box_index == -1).all()
+        single = assign(slice(number, number + 1), max(1, count))
+        assert torch.equal(batched.box_index[number], single.box_index[0])
+        torch.testing.assert_close(batched.quality[number], single.quality[0])
+        assert count or (single.box_index == -1).all()
 
 
-def test_nothing_to_assign() -> None:
-    nothing = assign_task_aligned(
+def test_images_without_boxes_are_background() -> None:
+    assignment = assign_task_aligned(
         torch.rand(2, 5, 3),
         torch.rand(2, 5, 4),
         torch.rand(5, 2),
@@ -122,5 +124,5 @@ def test_nothing_to_assign() -> None:
         score_power=0.5,
         iou_power=6.0,
     )
-    assert (nothing.box_index == -1).all()
-    assert (nothing.quality == 0).all()
+    assert (assignment.box_index == -1).all()
+    assert (assignment.quality == 0).all()

@@ -66,7 +66,7 @@ def test_backbones_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "says"),
+    ("changes", "error", "message"),
     [
         ({"encoder": {"type": "timm", "name": "resnet81"}}, RecipeError, "resnet"),
         ({"encoder": {"type": "timm", "name": "resnet18", "strides": [3]}}, RecipeError, "stride 3"),
@@ -88,8 +88,8 @@ def test_backbones_are_listed() -> None:
         ({"input": {"size": [5, 5]}}, RecipeError, "32 x 32"),
     ],
 )
-def test_wrong_parts_are_named(changes: dict[str, Any], error: type[SaccadeError], says: str) -> None:
-    with pytest.raises(error, match=says):
+def test_invalid_settings_are_named(changes: dict[str, Any], error: type[SaccadeError], message: str) -> None:
+    with pytest.raises(error, match=message):
         build_model(spec(**changes), {"objects": 3})
 
 
@@ -119,25 +119,28 @@ def test_losses_are_finite_with_and_without_objects() -> None:
 
 
 def learn(model: VisionModel, target: str, images: torch.Tensor, targets: Any, steps: int) -> tuple[float, float]:
-    """The loss before and after some steps on one batch, which get smaller; then batch statistics have settled."""
+    """Train on one batch with a falling learning rate; return the first and the last loss.
+
+    Afterwards the running statistics of batch norm are updated, so that evaluation mode gives the same outputs.
+    """
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)
-    found = []
+    losses = []
     for _ in range(steps):
         loss = sum(model.head(target).loss(model(images)[target], targets).values(), torch.zeros(()))
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
-        found.append(loss.item())
+        losses.append(loss.item())
     with torch.no_grad():
         for _ in range(100):
             model(images)
-    return found[0], found[-1]
+    return losses[0], losses[-1]
 
 
 @pytest.mark.slow
-def test_a_detector_learns_one_picture() -> None:
+def test_a_detector_learns_one_image() -> None:
     torch.manual_seed(0)
     model = build_model(detector().model, {"objects": 2})
     images = torch.full((2, 3, 96, 96), -0.2)
@@ -151,7 +154,7 @@ def test_a_detector_learns_one_picture() -> None:
     torch.testing.assert_close(best.boxes_xyxy[0], torch.tensor([30.0, 20, 70, 60]), atol=4, rtol=0)
 
 
-def test_a_classifier_learns_two_pictures() -> None:
+def test_a_classifier_learns_two_images() -> None:
     torch.manual_seed(0)
     model = build_model(classifier().model, {"label": 2})
     images = torch.stack([torch.full((3, 64, 64), -1.0), torch.full((3, 64, 64), 1.0)])
@@ -159,14 +162,14 @@ def test_a_classifier_learns_two_pictures() -> None:
     first, last = learn(model, "label", images, targets, 60)
     assert last < 0.5 * first
     model.eval()
-    found = model.head("label").predict(model(images)["label"])
-    probabilities = torch.stack([one.probabilities for one in found if one.probabilities is not None])
+    predictions = model.head("label").predict(model(images)["label"])
+    probabilities = torch.stack([entry.probabilities for entry in predictions if entry.probabilities is not None])
     torch.testing.assert_close(probabilities.sum(1), torch.ones(2))
     assert probabilities.argmax(1).tolist() == [0, 1]
 
 
-def test_a_box_survives_its_way_through_distances() -> None:
-    """The head's own code of a box gives that box, and is where the losses are least."""
+def test_an_encoded_box_decodes_to_itself() -> None:
+    """Logits that encode a box decode to it, and minimise the losses."""
     head = build_model(detector().model, {"objects": 2}).head("objects")
     outputs = build_model(detector().model, {"objects": 2}).eval()(torch.zeros(1, 3, 96, 96))["objects"]
     box = torch.tensor([[20.3, 11.9, 61.2, 70.7]])
@@ -177,11 +180,11 @@ def test_a_box_survives_its_way_through_distances() -> None:
     sure = torch.full_like(outputs.class_logits, -9)
     inside = ((outputs.anchors > box[:, :2]) & (outputs.anchors < box[:, 2:])).all(dim=1)
     sure[0, inside, 0] = 9.0
-    coded = DenseOutputs(sure, logits, outputs.anchors, outputs.strides)
-    (found,) = head.predict(coded)
-    assert found.boxes_xyxy is not None
-    torch.testing.assert_close(found.boxes_xyxy, box, atol=1e-3, rtol=0)
-    losses = head.loss(coded, [truth(box[0].tolist())])
+    encoded = DenseOutputs(sure, logits, outputs.anchors, outputs.strides)
+    (predictions,) = head.predict(encoded)
+    assert predictions.boxes_xyxy is not None
+    torch.testing.assert_close(predictions.boxes_xyxy, box, atol=1e-3, rtol=0)
+    losses = head.loss(encoded, [truth(box[0].tolist())])
     assert losses["box"].item() < 1e-3
     torch.autograd.backward(losses["distribution"])
     assert logits.grad is not None
@@ -196,9 +199,9 @@ def test_non_maximum_suppression_is_by_class() -> None:
     outputs.distance_logits[..., 3] = 20  # every cell of a level predicts a box of 6 strides
     outputs.class_logits[0, :2, 0] = torch.tensor([3.0, 2.0])  # neighbours of one class
     outputs.class_logits[0, 1, 1] = 1.0
-    (found,) = model.head("objects").predict(outputs)
-    assert found.classes is not None
-    assert found.classes.tolist() == [0, 1]
+    (predictions,) = model.head("objects").predict(outputs)
+    assert predictions.classes is not None
+    assert predictions.classes.tolist() == [0, 1]
 
 
 def test_an_artifact_predicts_the_same() -> None:
@@ -214,39 +217,39 @@ def test_an_artifact_predicts_the_same() -> None:
 @pytest.mark.parametrize(
     "weights", [b"", b"\x00" * 8, pickle.dumps({"a": 1}), save({"unknown": torch.zeros(1)})], ids=str
 )
-def test_other_weights_are_refused(weights: bytes) -> None:
+def test_invalid_weights_are_refused(weights: bytes) -> None:
     manifest = build_manifest(detector().model, {"objects": ["red", "blue"]}, "image")
     with pytest.raises(SaccadeError, match="do not fit"):
         load_model(manifest, weights)
 
 
-def headed(header: bytes, length: int | None = None) -> bytes:
-    """A safetensors file with any header, which may lie about its length."""
+def with_header(header: bytes, length: int | None = None) -> bytes:
+    """Return a safetensors file with any header; ``length`` overrides the stated length of the header."""
     return struct.pack("<Q", len(header) if length is None else length) + header + b"\0" * 16
 
 
 @pytest.mark.parametrize(
     "weights",
     [
-        headed(b"{}", 2**63),
-        headed(b"{}", 99),
-        headed(b"[]"),
-        headed(b'{"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 999]}}'),
-        headed(b'{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 16]}}'),
-        headed(b'{"a": {"dtype": "F32", "shape": [4611686018427387904, 4], "data_offsets": [0, 16]}}'),
-        headed(b'{"a": {"dtype": "__reduce__", "shape": [4], "data_offsets": [0, 16]}}'),
-        headed(b'{"a": ' * 5000),
+        with_header(b"{}", 2**63),
+        with_header(b"{}", 99),
+        with_header(b"[]"),
+        with_header(b'{"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 999]}}'),
+        with_header(b'{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 16]}}'),
+        with_header(b'{"a": {"dtype": "F32", "shape": [4611686018427387904, 4], "data_offsets": [0, 16]}}'),
+        with_header(b'{"a": {"dtype": "__reduce__", "shape": [4], "data_offsets": [0, 16]}}'),
+        with_header(b'{"a": ' * 5000),
     ],
     ids=lambda weights: weights[8:40],
 )
-def test_headers_that_lie_are_refused(weights: bytes) -> None:
+def test_invalid_safetensors_headers_are_refused(weights: bytes) -> None:
     manifest = build_manifest(detector().model, {"objects": ["red", "blue"]}, "image")
     with pytest.raises(SaccadeError, match="do not fit"):
         load_model(manifest, weights)
 
 
 @pytest.mark.parametrize(
-    ("changes", "classes", "says"),
+    ("changes", "classes", "message"),
     [
         ({"heads": {"objects": {"type": "dense_boxes", "bins": 2**62}}}, {"objects": ["a"]}, "cannot be built"),
         ({"encoder": {"type": "csp", "widths": [10**12], "depths": [1]}}, {"objects": ["a"]}, "widths"),
@@ -262,14 +265,14 @@ def test_headers_that_lie_are_refused(weights: bytes) -> None:
         ({}, {}, "'objects'"),
     ],
 )
-def test_manifests_that_ask_too_much_are_refused(changes: dict[str, Any], classes: Any, says: str) -> None:
+def test_hostile_manifests_are_refused(changes: dict[str, Any], classes: Any, message: str) -> None:
     manifest = build_manifest(spec(**changes), classes, "image")
-    with pytest.raises(SaccadeError, match=says):
+    with pytest.raises(SaccadeError, match=message):
         load_model(manifest, b"")
 
 
 @pytest.mark.parametrize("damage", [{"format": 99}, {"model": {}}, {"classes": None}, {"model": None}])
-def test_other_manifests_are_refused(damage: dict[str, Any]) -> None:
+def test_damaged_manifests_are_refused(damage: dict[str, Any]) -> None:
     manifest = {**build_manifest(detector().model, {"objects": ["red", "blue"]}, "image"), **damage}
     with pytest.raises(SaccadeError):
         load_model(manifest, b"")

@@ -1,4 +1,4 @@
-"""Augmentation moves boxes with pixels, for every step and any mixture of them."""
+"""Augmentation transforms boxes with pixels, for each step and for random combinations."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ SHARED: list[dict[str, object]] = [{"type": "color"}, {"type": "blur_noise", "pr
 
 
 def painted(seed: int) -> Sample:
-    """Up to three rectangles that do not touch, each of a colour of its own, with their boxes."""
-    random = np.random.default_rng(seed)
+    """Return an image of up to three separate rectangles of different colours, with their boxes."""
+    rng = np.random.default_rng(seed)
     width, height = SIDE_WH
     image = np.full((height, width, 3), GROUND, np.uint8)
     boxes = []
-    for number in range(int(random.integers(1, 4))):
+    for number in range(int(rng.integers(1, 4))):
         left = number * width // 3 + 3
-        x1, y1 = left + int(random.integers(0, 10)), int(random.integers(2, 50))
-        x2, y2 = x1 + int(random.integers(10, 22)), y1 + int(random.integers(12, 40))
+        x1, y1 = left + int(rng.integers(0, 10)), int(rng.integers(2, 50))
+        x2, y2 = x1 + int(rng.integers(10, 22)), y1 + int(rng.integers(12, 40))
         image[y1:y2, x1:x2] = PAINT[number]
         boxes.append([x1, y1, x2, y2])
     return Sample(image, IDENTITY, SIDE_WH, np.array(boxes, float), np.arange(len(boxes)))
 
 
 def augmented(steps: Sequence[dict[str, object]], seed: int) -> Sample:
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     sample = painted(seed)
-    for step in build_augmentations([ComponentSpec.model_validate(dict(each)) for each in steps]):
-        sample = step(sample, random, lambda generator: painted(int(generator.integers(1000))))
+    for augmentation in build_augmentations([ComponentSpec.model_validate(dict(step)) for step in steps]):
+        sample = augmentation(sample, rng, lambda generator: painted(int(generator.integers(1000))))
     return sample.render()
 
 
@@ -54,17 +54,17 @@ def bounds_of(mask: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=120, deadline=None)
 @given(st.lists(st.sampled_from(GEOMETRIC[:3]), min_size=1, max_size=4), st.integers(0, 100_000))
-def test_a_box_is_where_its_colour_went(steps: list[dict[str, object]], seed: int) -> None:
+def test_boxes_follow_their_pixels(steps: list[dict[str, object]], seed: int) -> None:
     sample = augmented(steps, seed)
     assert len(sample.classes) == len(sample.boxes_xyxy)
     for box, number in zip(sample.boxes_xyxy, sample.classes, strict=True):
-        seen = (np.abs(sample.image.astype(int) - PAINT[number]) < 110).all(axis=-1)
-        np.testing.assert_allclose(bounds_of(seen), box, atol=1.5)
+        visible = (np.abs(sample.image.astype(int) - PAINT[number]) < 110).all(axis=-1)
+        np.testing.assert_allclose(bounds_of(visible), box, atol=1.5)
 
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.sampled_from(GEOMETRIC), min_size=0, max_size=2), st.integers(0, 100_000))
-def test_a_mosaic_keeps_boxes_on_their_colours(steps: list[dict[str, object]], seed: int) -> None:
+def test_mosaic_boxes_follow_their_pixels(steps: list[dict[str, object]], seed: int) -> None:
     sample = augmented([GEOMETRIC[3], *steps], seed)
     for (x1, y1, x2, y2), number in zip(sample.boxes_xyxy, sample.classes, strict=True):
         inner = sample.image[int(np.ceil(y1)) + 1 : int(y2) - 1, int(np.ceil(x1)) + 1 : int(x2) - 1].reshape(-1, 3)
@@ -75,7 +75,7 @@ def test_a_mosaic_keeps_boxes_on_their_colours(steps: list[dict[str, object]], s
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.sampled_from(GEOMETRIC + SHARED), min_size=1, max_size=5), st.integers(0, 100_000))
-def test_boxes_stay_inside_and_the_seed_decides(steps: list[dict[str, object]], seed: int) -> None:
+def test_boxes_are_inside_and_reproducible(steps: list[dict[str, object]], seed: int) -> None:
     first, second = augmented(steps, seed), augmented(steps, seed)
     assert np.array_equal(first.image, second.image)
     assert np.array_equal(first.boxes_xyxy, second.boxes_xyxy)
@@ -90,14 +90,14 @@ def test_boxes_stay_inside_and_the_seed_decides(steps: list[dict[str, object]], 
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(SHARED), st.integers(0, 100_000))
-def test_colours_leave_boxes_alone(step: dict[str, object], seed: int) -> None:
+def test_color_steps_do_not_change_boxes(step: dict[str, object], seed: int) -> None:
     sample = augmented([step], seed)
     assert np.array_equal(sample.boxes_xyxy, painted(seed).boxes_xyxy)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 100_000), st.floats(0.05, 1))
-def test_what_is_mostly_gone_is_not_learned(seed: int, min_visible: float) -> None:
+def test_boxes_below_min_visible_are_dropped(seed: int, min_visible: float) -> None:
     step = {"type": "affine", "scale": [1, 1], "translate": 0.9, "min_visible": min_visible}
     before, after = painted(seed), augmented([step], seed)
     area = {
@@ -109,25 +109,25 @@ def test_what_is_mostly_gone_is_not_learned(seed: int, min_visible: float) -> No
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 100_000), st.floats(0.05, 0.8))
-def test_what_is_still_seen_is_learned(seed: int, min_visible: float) -> None:
+def test_boxes_above_min_visible_are_not_dropped(seed: int, min_visible: float) -> None:
     step = {"type": "affine", "scale": [1, 1], "translate": 0.5, "min_visible": min_visible}
     before, after = painted(seed), augmented([step], seed)
     for box, number in zip(before.boxes_xyxy, before.classes, strict=True):
-        seen = (np.abs(after.image.astype(int) - PAINT[number]) < 110).all(axis=-1)
-        if seen.sum() > (min_visible + 0.2) * np.prod(box[2:] - box[:2]):
+        visible = (np.abs(after.image.astype(int) - PAINT[number]) < 110).all(axis=-1)
+        if visible.sum() > (min_visible + 0.2) * np.prod(box[2:] - box[:2]):
             assert number in after.classes
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 100_000), st.floats(0, 45), st.floats(0, 20))
-def test_a_turned_box_holds_its_colour(seed: int, rotate: float, shear: float) -> None:
+def test_rotated_boxes_contain_their_pixels(seed: int, rotate: float, shear: float) -> None:
     step = {"type": "affine", "scale": [0.8, 1.2], "rotate": rotate, "shear": shear}
     after = augmented([step], seed)
     for box, number in zip(after.boxes_xyxy, after.classes, strict=True):
-        seen = bounds_of((np.abs(after.image.astype(int) - PAINT[number]) < 110).all(axis=-1))
-        assert (seen[:2] >= box[:2] - 1.5).all()
-        assert (seen[2:] <= box[2:] + 1.5).all()
-        assert (seen[2:] - seen[:2] >= 0.4 * (box[2:] - box[:2])).all(), "the box is not much larger either"
+        visible = bounds_of((np.abs(after.image.astype(int) - PAINT[number]) < 110).all(axis=-1))
+        assert (visible[:2] >= box[:2] - 1.5).all()
+        assert (visible[2:] <= box[2:] + 1.5).all()
+        assert (visible[2:] - visible[:2] >= 0.4 * (box[2:] - box[:2])).all(), "the box is not much larger either"
 
 
 def test_every_augmentation_is_tested_here() -> None:
@@ -135,6 +135,6 @@ def test_every_augmentation_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize("step", [{"type": "affine", "scale": [2, 1]}, {"type": "mosaic", "scale": [0, 1]}])
-def test_ranges_have_a_lower_and_an_upper_end(step: dict[str, object]) -> None:
+def test_invalid_ranges_are_refused(step: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="scale"):
         augmented([step], 0)

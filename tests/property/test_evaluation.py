@@ -58,11 +58,11 @@ def shaped(box: Box, kind: str, random: np.random.Generator) -> Any:
     return Keypoints(tuple(points), tuple(seen.tolist()), box=box)
 
 
-def moved(thing: Object, kind: str, random: np.random.Generator) -> Any:
-    if not isinstance(thing.geometry, Keypoints):
-        return shaped(jittered(Box(*thing.geometry.bounds_xyxy()), random), kind, random)
-    points = np.asarray(thing.geometry.points) + random.normal(0, 4, (5, 2))
-    box = jittered(Box(*thing.geometry.bounds_xyxy()), random)
+def moved(obj: Object, kind: str, random: np.random.Generator) -> Any:
+    if not isinstance(obj.geometry, Keypoints):
+        return shaped(jittered(Box(*obj.geometry.bounds_xyxy()), random), kind, random)
+    points = np.asarray(obj.geometry.points) + random.normal(0, 4, (5, 2))
+    box = jittered(Box(*obj.geometry.bounds_xyxy()), random)
     return Keypoints(tuple((x, y) for x, y in points.tolist()), (2,) * 5, box=box)
 
 
@@ -72,7 +72,7 @@ def random_problem(seed: int, images: int, kind: str) -> tuple[Truth, Truth]:
     predictions: Truth = {}
     for image in range(images):
         names = [str(random.choice(CLASSES[: 2 + image % 2])) for _ in range(random.integers(0, 6))]
-        things = [
+        objects = [
             Object(
                 f"t{index}",
                 name,
@@ -82,16 +82,16 @@ def random_problem(seed: int, images: int, kind: str) -> tuple[Truth, Truth]:
             for index, name in enumerate(names)
         ]
         guesses: list[Object] = []
-        for thing in things:
+        for obj in objects:
             for _ in range(random.integers(0, 3)):
-                name = thing.class_name if random.random() < 0.85 else str(random.choice(CLASSES))
+                name = obj.class_name if random.random() < 0.85 else str(random.choice(CLASSES))
                 score = float(np.round(random.uniform(0.05, 1), 1))  # one digit: many ties
-                guesses.append(Object(f"p{len(guesses)}", name, moved(thing, kind, random), score=score))
+                guesses.append(Object(f"p{len(guesses)}", name, moved(obj, kind, random), score=score))
         for _ in range(random.integers(0, 3)):
             score = float(np.round(random.uniform(0, 1), 1))
             box = shaped(random_box(random), kind, random)
             guesses.append(Object(f"p{len(guesses)}", str(random.choice(CLASSES)), box, score=score))
-        truth[f"image {image}"] = tuple(things)
+        truth[f"image {image}"] = tuple(objects)
         predictions[f"image {image}"] = tuple(guesses)
     return truth, predictions
 
@@ -106,28 +106,28 @@ def segmentation(geometry: Any) -> Any:
     )
 
 
-def oracle_entry(thing: Object, image: int, kind: str) -> dict[str, Any]:
-    x1, y1, x2, y2 = thing.geometry.bounds_xyxy()
-    entry: dict[str, Any] = {"image_id": image, "category_id": CLASSES.index(thing.class_name) + 1}
+def oracle_entry(obj: Object, image: int, kind: str) -> dict[str, Any]:
+    x1, y1, x2, y2 = obj.geometry.bounds_xyxy()
+    entry: dict[str, Any] = {"image_id": image, "category_id": CLASSES.index(obj.class_name) + 1}
     if kind == "masks":
-        entry["segmentation"] = segmentation(thing.geometry)
+        entry["segmentation"] = segmentation(obj.geometry)
     else:
         entry["bbox"] = [x1, y1, x2 - x1, y2 - y1]
-    if isinstance(thing.geometry, Keypoints):
-        marks = zip(thing.geometry.points, thing.geometry.visibility, strict=True)
+    if isinstance(obj.geometry, Keypoints):
+        marks = zip(obj.geometry.points, obj.geometry.visibility, strict=True)
         entry["keypoints"] = [n for (x, y), seen in marks for n in (x, y, seen)]
-        entry["num_keypoints"] = sum(seen > 0 for seen in thing.geometry.visibility)
+        entry["num_keypoints"] = sum(seen > 0 for seen in obj.geometry.visibility)
     return entry
 
 
 def pycocotools(truth: Truth, predictions: Truth, kind: str) -> COCOeval:
     annotations: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
-    for image, (key, things) in enumerate(truth.items(), start=1):
-        for thing in things:
-            extra = {"id": len(annotations) + 1, "iscrowd": int(thing.is_crowd), "area": thing.geometry.area()}
-            annotations.append(oracle_entry(thing, image, kind) | extra)
-        results += [oracle_entry(thing, image, kind) | {"score": thing.score} for thing in predictions[key]]
+    for image, (key, objects) in enumerate(truth.items(), start=1):
+        for obj in objects:
+            extra = {"id": len(annotations) + 1, "iscrowd": int(obj.is_crowd), "area": obj.geometry.area()}
+            annotations.append(oracle_entry(obj, image, kind) | extra)
+        results += [oracle_entry(obj, image, kind) | {"score": obj.score} for obj in predictions[key]]
     width, height = SIZE_WH
     with contextlib.redirect_stdout(io.StringIO()):
         dataset = COCO()
@@ -137,10 +137,10 @@ def pycocotools(truth: Truth, predictions: Truth, kind: str) -> COCOeval:
             "annotations": annotations,
         }
         dataset.createIndex()
-        found = COCO()
-        found.dataset = {**dataset.dataset, "annotations": []}
-        found.createIndex()
-        evaluator = COCOeval(dataset, dataset.loadRes(results) if results else found, IOU_TYPE[kind])
+        empty = COCO()
+        empty.dataset = {**dataset.dataset, "annotations": []}
+        empty.createIndex()
+        evaluator = COCOeval(dataset, dataset.loadRes(results) if results else empty, IOU_TYPE[kind])
         if kind == "keypoints":
             evaluator.params.kpt_oks_sigmas = np.full(5, 1 / 5)
         evaluator.evaluate()
@@ -150,8 +150,8 @@ def pycocotools(truth: Truth, predictions: Truth, kind: str) -> COCOeval:
 
 
 def said(values: np.ndarray[Any, Any]) -> float | None:
-    kept = values[values > -1]
-    return float(kept.mean()) if kept.size else None
+    valid = values[values > -1]
+    return float(valid.mean()) if valid.size else None
 
 
 def summary(metrics: DetectionMetrics) -> list[float | None]:
@@ -188,15 +188,15 @@ def test_figures_equal_pycocotools(kind: str, seed: int, images: int) -> None:
 def matches_of_pycocotools(theirs: COCOeval) -> tuple[int, int, int, int]:
     """Correct, false, ignored predictions and missed objects at 0.50, all areas."""
     area = theirs.params.areaRng[0]
-    images = [found for found in theirs.evalImgs if found is not None and found["aRng"] == area]
+    images = [result for result in theirs.evalImgs if result is not None and result["aRng"] == area]
     correct = false = ignored = missed = 0
-    for found in images:
-        out = found["dtIgnore"][0].astype(bool)
-        hit = found["dtMatches"][0] > 0
+    for result in images:
+        out = result["dtIgnore"][0].astype(bool)
+        hit = result["dtMatches"][0] > 0
         correct += int((hit & ~out).sum())
         false += int((~hit & ~out).sum())
         ignored += int(out.sum())
-        missed += int(((found["gtMatches"][0] == 0) & (found["gtIgnore"] == 0)).sum())
+        missed += int(((result["gtMatches"][0] == 0) & (result["gtIgnore"] == 0)).sum())
     return correct, false, ignored, missed
 
 
@@ -229,8 +229,8 @@ def test_matches_equal_pycocotools_and_the_confidence_curve(kind: str, seed: int
 @given(seed=st.integers(0, 2**32))
 def test_a_mask_keeps_its_area_as_runs(seed: int) -> None:
     random = np.random.default_rng(seed)
-    thing = Object("a", "cat", shaped(random_box(random), "masks", random))
-    made: Mapping[str, Any] = truth_annotation(thing, "masks", SIZE_WH)
-    pixels = pycoco_mask.area(made["segmentation"])
-    if isinstance(thing.geometry, Mask):
-        assert pixels == thing.geometry.area()
+    obj = Object("a", "cat", shaped(random_box(random), "masks", random))
+    annotation: Mapping[str, Any] = truth_annotation(obj, "masks", SIZE_WH)
+    pixels = pycoco_mask.area(annotation["segmentation"])
+    if isinstance(obj.geometry, Mask):
+        assert pixels == obj.geometry.area()

@@ -20,12 +20,12 @@ from PIL import Image
 from tests.support.video_clips import make_clip
 
 from saccade.core.errors import MediaError, NotFoundError
-from saccade.media.image import Limits, decode, probe, read_values, verify
-from saccade.media.pyramid import Giant, needs_pyramid
+from saccade.media.image import ImageLimits, decode, probe, read_values, verify
+from saccade.media.pyramid import PyramidImage, needs_pyramid
 from saccade.media.video import Video, VideoLimits
 
 ROUNDS = int(os.environ.get("SACCADE_FUZZ", "12"))
-LIMITS = Limits(max_pixels=4_000_000, max_giant_pixels=40_000_000)
+LIMITS = ImageLimits(max_pixels=4_000_000, max_streamed_pixels=40_000_000)
 VIDEO_LIMITS = VideoLimits(max_pixels=4_000_000, max_frames=10_000)
 
 
@@ -130,7 +130,7 @@ def test_damaged_images(kind: str, tmp_path: Path) -> None:
             path.write_bytes(data)
             with suppress(MediaError):
                 if not needs_pyramid(path):
-                    Giant(path, limits=LIMITS).region((0, 0, 90, 90), max_size=30)
+                    PyramidImage(path, limits=LIMITS).read_region((0, 0, 90, 90), max_size=30)
 
 
 @pytest.mark.parametrize("name", VIDEOS)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from saccade.core.errors import MediaError
-from saccade.media._jpeg import is_whole_baseline
+from saccade.media._jpeg import complete_jpeg_tables
 from saccade.media.image import verify
 
 
@@ -36,17 +36,17 @@ WHOLE = {
 @pytest.mark.parametrize("name", WHOLE)
 def test_whole_ones_are_known_and_cut_ones_are_not(name: str) -> None:
     data = WHOLE[name]
-    assert is_whole_baseline(data)
-    assert is_whole_baseline(data + b"what follows")
+    assert complete_jpeg_tables(data) is not None
+    assert complete_jpeg_tables(data + b"what follows") is not None
     for end in range(len(data) - 1):
-        assert not is_whole_baseline(data[:end])
+        assert complete_jpeg_tables(data[:end]) is None
     with pytest.raises(MediaError):
         verify(data[: len(data) * 2 // 3])
 
 
 def test_others_are_left_to_the_decoder() -> None:
-    assert not is_whole_baseline(jpeg(progressive=True))
-    assert not is_whole_baseline(b"")
+    assert complete_jpeg_tables(jpeg(progressive=True)) is None
+    assert complete_jpeg_tables(b"") is None
     assert verify(jpeg(progressive=True)).size_wh == (60, 40)
 
 
@@ -60,7 +60,7 @@ def test_the_decoder_agrees(name: str, draw: st.DataObject) -> None:
         data[at : at + length] = draw.draw(
             st.binary(max_size=4) | st.sampled_from([b"\xff\xc4", b"\xff\xd9", b"\xff\xd0"])
         )
-    if is_whole_baseline(bytes(data)):
+    if complete_jpeg_tables(bytes(data)) is not None:
         image = Image.open(BytesIO(bytes(data)))
         image.draft(None, (1, 1))
         image.load()
@@ -92,7 +92,7 @@ def test_what_is_known_of_others_is_true_of_this_one(draw: st.DataObject) -> Non
         Image.fromarray(pixels).convert(mode).save(out, "JPEG", **options)
         data = bytearray(out.getvalue())
         found = verify(bytes(data))
-    image._KNOWN_JPEGS.clear()
+    image._JPEG_PROBE_CACHE.clear()
     assert verify(bytes(data)) == found
     scan = data.index(b"\xff\xda")
     for _ in range(draw.draw(st.integers(1, 3))):
@@ -107,7 +107,7 @@ def test_what_is_known_of_others_is_true_of_this_one(draw: st.DataObject) -> Non
 
     verify(out.getvalue())
     known = outcome()
-    image._KNOWN_JPEGS.clear()
+    image._JPEG_PROBE_CACHE.clear()
     assert outcome() == known
 
 

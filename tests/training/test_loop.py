@@ -1,4 +1,4 @@
-"""The loop: exact resume, what is kept, when it ends, and who is told."""
+"""The training loop: exact resume, saved weights, stop reasons, hooks, schedules, checks."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def one_thread() -> None:
 def run(
     recipe: Recipe, folder: Path, *, stop_at: int | None = None, resume: bool = False, hooks: Any = ()
 ) -> FitResult:
-    """Train on drawn shapes; ``stop_at`` ends it after so many steps, as Ctrl-C would."""
+    """Train on drawn shapes; stop after ``stop_at`` steps, as Ctrl-C would."""
     folder.mkdir(exist_ok=True)
-    session = build_training(recipe, reader())
+    job = build_training(recipe, reader())
     counter = Counter()
 
     def stop() -> bool:
         return stop_at is not None and counter.steps >= stop_at
 
-    return session.run(folder, inputs=["shapes@1"], hooks=[counter, *hooks], resume=resume, should_stop=stop)
+    return job.run(folder, inputs=["shapes@1"], hooks=[counter, *hooks], resume=resume, should_stop=stop)
 
 
 class Counter(Hook):
@@ -57,6 +57,10 @@ class Counter(Hook):
 
     def on_step(self, step: int, losses: Mapping[str, float], rate: float) -> None:
         self.steps += 1
+
+
+def history_without_times(result: FitResult) -> list[dict[str, Any]]:
+    return [{name: value for name, value in record.items() if name != "seconds"} for record in result.state.history]
 
 
 def digest(path: Path) -> str:
@@ -68,10 +72,10 @@ def digest(path: Path) -> str:
 @pytest.mark.parametrize(
     "settings", [(), ("train.optimizer.type=SGD", "train.schedule.type=one_cycle", "train.ema=null")]
 )
-def test_stopped_and_resumed_is_the_same_bit_for_bit(make: Any, settings: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_resumed_training_is_bit_identical(make: Any, settings: tuple[str, ...], tmp_path: Path) -> None:
     recipe = make(*settings)
-    whole = run(recipe, tmp_path / "whole")
-    assert (whole.reason, whole.state.step) == ("epochs", 6)
+    uninterrupted = run(recipe, tmp_path / "uninterrupted")
+    assert (uninterrupted.reason, uninterrupted.state.step) == ("epochs", 6)
     for stop_at in (1, 3):
         folder = tmp_path / f"stopped{stop_at}"
         first = run(recipe, folder, stop_at=stop_at)
@@ -79,14 +83,12 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(make: Any, settings: tuple[
         last = run(recipe, folder, resume=True)
         assert last.state.step == 6
         for name in (LAST_FILE, BEST_FILE):
-            assert digest(folder / name) == digest(tmp_path / "whole" / name)
-        times = {"seconds"}
-        histories = [[{k: v for k, v in r.items() if k not in times} for r in o.state.history] for o in (whole, last)]
-        assert histories[0] == histories[1]
+            assert digest(folder / name) == digest(tmp_path / "uninterrupted" / name)
+        assert history_without_times(last) == history_without_times(uninterrupted)
 
 
 @pytest.mark.slow
-def test_the_seed_decides(tmp_path: Path) -> None:
+def test_the_seed_determines_the_weights(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         run(detector(f"train.seed={seed}", "train.epochs=1"), tmp_path / name)
     assert (
@@ -94,7 +96,7 @@ def test_the_seed_decides(tmp_path: Path) -> None:
     )
 
 
-def test_accumulated_parts_learn_too(tmp_path: Path) -> None:
+def test_gradient_accumulation(tmp_path: Path) -> None:
     outcome = run(detector("train.accumulate=2", "train.epochs=1"), tmp_path)
     assert all(np.isfinite(value) for value in outcome.state.history[0]["losses"].values())
 
@@ -115,7 +117,7 @@ def test_the_loss_falls(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_end_comes_early_without_progress(tmp_path: Path) -> None:
+def test_early_stop(tmp_path: Path) -> None:
     outcome = run(
         detector("train.epochs=40", "train.optimizer.lr=0.000001", "train.early_stop={patience: 2, min_delta: 0.5}"),
         tmp_path,
@@ -124,14 +126,14 @@ def test_the_end_comes_early_without_progress(tmp_path: Path) -> None:
     assert outcome.state.history[-1]["epoch"] == 3
 
 
-def test_the_end_comes_with_the_time(tmp_path: Path) -> None:
+def test_max_minutes(tmp_path: Path) -> None:
     outcome = run(detector("train.epochs=40", "train.max_minutes=0.0001"), tmp_path)
     assert (outcome.reason, outcome.state.history[-1]["epoch"]) == ("max_minutes", 1)
     assert "metrics" in outcome.state.history[-1]
 
 
 @pytest.mark.slow
-def test_another_training_does_not_go_on_from_it(tmp_path: Path) -> None:
+def test_another_training_does_not_resume_from_a_checkpoint(tmp_path: Path) -> None:
     run(detector(), tmp_path, stop_at=1)
     with pytest.raises(SaccadeError, match="another recipe"):
         run(detector("train.optimizer.lr=0.5"), tmp_path, resume=True)
@@ -146,39 +148,39 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
         run(detector(), tmp_path, resume=True)
 
 
-def test_a_loss_that_is_not_finite_ends_it(tmp_path: Path) -> None:
+def test_a_non_finite_loss_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SaccadeError, match=r"train\.optimizer\.lr"):
         run(detector("train.optimizer.lr=1e30", "train.optimizer.type=SGD", "train.schedule.warmup=0"), tmp_path)
 
 
-def test_hooks_are_told_in_order(tmp_path: Path) -> None:
-    told: list[str] = []
+def test_hooks_are_called_in_order(tmp_path: Path) -> None:
+    calls: list[str] = []
 
-    class Diary(Hook):
+    class RecordingHook(Hook):
         def on_start(self, step: int, total: int) -> None:
-            told.append(f"start {step}/{total}")
+            calls.append(f"start {step}/{total}")
 
         def on_step(self, step: int, losses: Mapping[str, float], rate: float) -> None:
-            told.append(f"step {step}")
+            calls.append(f"step {step}")
 
         def on_epoch(self, epoch: int, step: int, record: Mapping[str, Any]) -> None:
-            told.append(f"epoch {epoch}")
+            calls.append(f"epoch {epoch}")
 
         def on_end(self) -> None:
-            told.append("end")
+            calls.append("end")
 
     run(
         detector("train.epochs=2"),
         tmp_path,
-        hooks=[Diary(), MetricsLogHook(tmp_path), TensorBoardHook(tmp_path, every=1)],
+        hooks=[RecordingHook(), MetricsLogHook(tmp_path), TensorBoardHook(tmp_path, every=1)],
     )
-    assert told == ["start 0/4", "step 1", "step 2", "epoch 1", "step 3", "step 4", "epoch 2", "end"]
+    assert calls == ["start 0/4", "step 1", "step 2", "epoch 1", "step 3", "step 4", "epoch 2", "end"]
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in records] == [1, 2]
     assert len(list((tmp_path / "tensorboard").iterdir())) == 1
 
 
-def test_hooks_are_told_of_the_end_after_an_error(tmp_path: Path) -> None:
+def test_on_end_is_called_after_an_error(tmp_path: Path) -> None:
     ended = []
 
     class Faulty(Hook):
@@ -212,23 +214,23 @@ def test_biases_and_normalisation_are_not_decayed() -> None:
     assert [(group["weight_decay"], len(group["params"])) for group in (decayed, free)] == [(0.1, 1), (0.0, 3)]
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_atomic_write_leaves_no_temporary_file(tmp_path: Path) -> None:
     atomic_write(tmp_path / "file", b"old")
     atomic_write(tmp_path / "file", b"new")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"new")]
 
 
 @pytest.mark.slow
-def test_checks_see_a_model_that_can_learn(tmp_path: Path) -> None:
-    session = build_training(detector("augment=[]", "train.optimizer.lr=0.02"), reader(train=4))
-    checks = run_checks(session, tmp_path / "batch.jpg")
+def test_checks_pass_for_a_model_that_can_learn(tmp_path: Path) -> None:
+    job = build_training(detector("augment=[]", "train.optimizer.lr=0.02"), reader(train=4))
+    checks = run_checks(job, tmp_path / "batch.jpg")
     assert [check.name for check in checks if not check.passed] == []
     assert (tmp_path / "batch.jpg").stat().st_size > 1000
 
 
 @pytest.mark.slow
-def test_control_c_keeps_what_was_learned(workspace_copy: Path, tmp_path: Path) -> None:
-    """A real signal to a real process; the training can be resumed."""
+def test_interrupt_saves_the_weights(workspace_copy: Path, tmp_path: Path) -> None:
+    """SIGINT to a real process; the training can be resumed."""
     recipe = tmp_path / "ships.yaml"
     recipe.write_text(RECIPE.replace("name: ships", "name: long").replace("epochs: 2", "epochs: 400"))
     command = [sys.executable, "-m", "saccade", "train", str(recipe), "--workspace", str(workspace_copy), "--json"]
@@ -241,15 +243,15 @@ def test_control_c_keeps_what_was_learned(workspace_copy: Path, tmp_path: Path) 
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    told = json.loads(out)
-    assert (told["state"], told["reason"], told["model"]) == ("stopped", "stopped", "long@1")
+    result = json.loads(out)
+    assert (result["state"], result["reason"], result["model"]) == ("stopped", "stopped", "long@1")
     with Workspace.open(workspace_copy) as workspace:
-        (found,) = workspace.runs.list(name="long")
-        assert (found.state, (found.folder / CHECKPOINT_FILE).exists()) == ("stopped", True)
+        (run_record,) = workspace.runs.list(name="long")
+        assert (run_record.state, (run_record.folder / CHECKPOINT_FILE).exists()) == ("stopped", True)
     done = len(lines_of(runs))
     command[5:5] = ["--resume", "--set", f"train.epochs={done + 2}"]
-    told = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-    assert (told["state"], told["model"]) == ("finished", "long@2")
+    result = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    assert (result["state"], result["model"]) == ("finished", "long@2")
     assert [json.loads(line)["epoch"] for line in lines_of(runs)] == list(range(1, done + 3))
 
 

@@ -1,4 +1,4 @@
-"""Recipes: what is wrong is named, and settings can be changed from outside."""
+"""Recipes: errors name the setting, and overrides replace settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from saccade.training.recipe import parse_recipe
 PLAIN = detector().to_json()
 
 
-def test_a_recipe_with_all_defaults_written_out_is_the_same() -> None:
+def test_a_recipe_round_trips_through_json() -> None:
     assert parse_recipe(PLAIN) == detector()
 
 
@@ -32,14 +32,14 @@ def test_overrides(override: str, path: tuple[str | int, ...], value: object) ->
         with pytest.raises(RecipeError, match="description"):
             parse_recipe(PLAIN, [override])
         return
-    place: Any = parse_recipe({**PLAIN, "train": {**PLAIN["train"], "early_stop": {}}}, [override]).to_json()
-    for part in path:
-        place = place[part]
-    assert place == value
+    node: Any = parse_recipe({**PLAIN, "train": {**PLAIN["train"], "early_stop": {}}}, [override]).to_json()
+    for key in path:
+        node = node[key]
+    assert node == value
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("override", "message"),
     [
         ("train.epoch=7", "Did you mean epochs"),
         ("train.optimizer.learning_rate=1", "'train.optimizer.learning_rate' is not a setting"),
@@ -51,12 +51,12 @@ def test_overrides(override: str, path: tuple[str | int, ...], value: object) ->
         ("model.heads={}", "heads"),
     ],
 )
-def test_what_is_wrong_is_named(override: str, says: str) -> None:
-    with pytest.raises(RecipeError, match=says):
+def test_invalid_settings_are_named(override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
         parse_recipe(PLAIN, [override])
 
 
-def test_overrides_do_not_change_what_they_are_given() -> None:
+def test_overrides_do_not_modify_their_input() -> None:
     before = detector().to_json()
     parse_recipe(before, ["train.epochs=9", "augment.0.probability=0"])
     assert before == PLAIN

@@ -120,8 +120,8 @@ def _frames(files: list[tuple[str, Path]], every: int, fps: float | None, report
         except SaccadeError as error:
             report.add(FindingType.SET_ASIDE, "video that cannot be used", key=key, detail=str(error))
             continue
-        for number in index.sampled(every=every, fps=fps):
-            values = {"time": index.time_of(number)}
+        for number in index.sample_frames(every=every, fps=fps):
+            values = {"time": index.frame_time(number)}
             yield Record(f"{key}/{number:06}", LocalFile(path), values, frame=number, group=key)
 
 

@@ -1,4 +1,4 @@
-"""Pictures for a gallery: a crop of the image as JPEG, with objects drawn over it as SVG."""
+"""Render the figures of a gallery: a crop of an image as JPEG with an SVG overlay of objects."""
 
 from __future__ import annotations
 
@@ -30,45 +30,45 @@ from saccade.core.reader import Reader
 
 Pixels = NDArray[np.uint8]
 Role = Literal["truth", "predicted", "added", "removed", "changed", "changed was", "same"]
-"""What a shape stands for; the style sheet gives each its colour and line."""
+"""Meaning of a shape; the style sheet defines the colour and line of each role."""
 
-ASPECT = 4 / 3
-LEAST_SIDE = 96.0
-CONTEXT = 2.2
-PICTURE_SIDE = 520
-"""Longest side of an embedded JPEG in pixels: sharp on a card of 250 CSS pixels on a dense screen."""
+CROP_ASPECT = 4 / 3
+MIN_CROP_SIDE = 96.0
+CONTEXT_SCALE = 2.2
+MAX_JPEG_SIDE = 520
+"""Longest side of an embedded JPEG in pixels: sharp on a card of 250 CSS pixels on a high-density screen."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """An object to draw; ``faint`` for one that is only context."""
+class OverlayShape:
+    """An object to draw; ``faint`` marks one that is only context."""
 
-    thing: Object
+    obj: Object
     role: Role
     faint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """What to draw of one item: the shapes, and the part of the image to show (all where None)."""
+class FigureSpec:
+    """A figure to render: the item's key, the shapes, and the region of interest (the full image if None)."""
 
     key: str
-    shapes: Sequence[Shape]
+    shapes: Sequence[OverlayShape]
     focus_xyxy: BoundsXYXY | None = None
 
 
-def window_xyxy(focus_xyxy: BoundsXYXY | None, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The pixels to show: the focus with room around it, 4:3 where the image allows, moved to lie inside it."""
+def crop_window(focus_xyxy: BoundsXYXY | None, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the crop around a focus region, (x1, y1, x2, y2): with a margin, 4:3 if possible, inside the image."""
     width, height = size_wh
     if focus_xyxy is None:
         return 0, 0, width, height
     x1, y1, x2, y2 = focus_xyxy
-    high = max((y2 - y1) * CONTEXT, (x2 - x1) * CONTEXT / ASPECT, LEAST_SIDE / ASPECT)
-    wide = min(max(round(high * ASPECT), 1), width)
-    tall = min(max(round(high), 1), height)
-    left = min(max(round((x1 + x2 - wide) / 2), 0), width - wide)
-    top = min(max(round((y1 + y2 - tall) / 2), 0), height - tall)
-    return left, top, left + wide, top + tall
+    ideal_height = max((y2 - y1) * CONTEXT_SCALE, (x2 - x1) * CONTEXT_SCALE / CROP_ASPECT, MIN_CROP_SIDE / CROP_ASPECT)
+    crop_width = min(max(round(ideal_height * CROP_ASPECT), 1), width)
+    crop_height = min(max(round(ideal_height), 1), height)
+    left = min(max(round((x1 + x2 - crop_width) / 2), 0), width - crop_width)
+    top = min(max(round((y1 + y2 - crop_height) / 2), 0), height - crop_height)
+    return left, top, left + crop_width, top + crop_height
 
 
 def _rings_path(rings: Iterable[Iterable[Iterable[float]]]) -> str:
@@ -80,7 +80,7 @@ def _polygon_path(polygon: Polygon) -> str:
 
 
 def _outline(geometry: Geometry) -> str:
-    """Path data of a geometry, empty where it is only points."""
+    """Return the SVG path data of a geometry, empty for points."""
     match geometry:
         case Polygon():
             return _polygon_path(geometry)
@@ -98,41 +98,47 @@ def _outline(geometry: Geometry) -> str:
             return _rings_path([((x1, y1), (x2, y1), (x2, y2), (x1, y2))])
 
 
-def _dots(geometry: Geometry) -> list[tuple[float, float]]:
+def _point_markers(geometry: Geometry) -> list[tuple[float, float]]:
     if isinstance(geometry, Keypoints):
-        return [point for point, seen in zip(geometry.points, geometry.visibility, strict=True) if seen]
+        return [point for point, visible in zip(geometry.points, geometry.visibility, strict=True) if visible]
     return list(geometry.points) if isinstance(geometry, Points) else []
 
 
-def _drawn(shape: Shape, dot_radius: float) -> Markup:
-    outline = _outline(shape.thing.geometry)
+def _render_shape(shape: OverlayShape, dot_radius: float) -> Markup:
+    outline = _outline(shape.obj.geometry)
     style = f"shape {shape.role}{' faint' if shape.faint else ''}"
     parts = []
     if outline:
-        wash = " wash" if isinstance(shape.thing.geometry, Mask | Polygon) and not shape.faint else ""
+        wash = " wash" if isinstance(shape.obj.geometry, Mask | Polygon) and not shape.faint else ""
         if not shape.faint:
             parts.append(Markup('<path class="under" d="{}"/>').format(outline))
         parts.append(Markup('<path class="{}" fill-rule="evenodd" d="{}"/>').format(style + wash, outline))
     parts += [
         Markup('<circle class="{} dot" cx="{:.2f}" cy="{:.2f}" r="{:.2f}"/>').format(style, x, y, dot_radius)
-        for x, y in _dots(shape.thing.geometry)
+        for x, y in _point_markers(shape.obj.geometry)
     ]
     return Markup("").join(parts)
 
 
-def _touches(bounds: BoundsXYXY, window: tuple[int, int, int, int]) -> bool:
+def _intersects(bounds: BoundsXYXY, window: tuple[int, int, int, int]) -> bool:
     return bounds[0] < window[2] and bounds[2] > window[0] and bounds[1] < window[3] and bounds[3] > window[1]
 
 
-def draw(pixels: Pixels, picture: Picture, *, words: str) -> Markup:
-    """The picture as one SVG element; faint shapes lie under the others. ``words`` describe it to a screen reader."""
+def render_figure(pixels: Pixels, figure: FigureSpec, *, description: str) -> Markup:
+    """Render a figure as one SVG element; faint shapes lie below the others.
+
+    Args:
+        pixels: the full image, (height, width, 3) in RGB.
+        figure: the shapes and the region of interest.
+        description: text for screen readers.
+    """
     from saccade.media.image import encode
 
     height, width = pixels.shape[:2]
-    window = window_xyxy(picture.focus_xyxy, (width, height))
+    window = crop_window(figure.focus_xyxy, (width, height))
     left, top, right, bottom = window
     crop = pixels[top:bottom, left:right]
-    scale = min(1.0, PICTURE_SIDE / max(crop.shape[:2]))
+    scale = min(1.0, MAX_JPEG_SIDE / max(crop.shape[:2]))
     if scale < 1:
         size_wh = max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale))
         crop = cv2.resize(crop, size_wh, interpolation=cv2.INTER_AREA).astype(np.uint8)
@@ -140,41 +146,53 @@ def draw(pixels: Pixels, picture: Picture, *, words: str) -> Markup:
     head = Markup(
         '<svg viewBox="{0} {1} {2} {3}" role="img" aria-label="{4}">'
         '<image x="{0}" y="{1}" width="{2}" height="{3}" preserveAspectRatio="none" href="data:image/jpeg;base64,{5}"/>'
-    ).format(left, top, right - left, bottom - top, words, data)
-    shapes = [shape for shape in picture.shapes if _touches(shape.thing.geometry.bounds_xyxy(), window)]
+    ).format(left, top, right - left, bottom - top, description, data)
+    shapes = [shape for shape in figure.shapes if _intersects(shape.obj.geometry.bounds_xyxy(), window)]
     ordered = sorted(shapes, key=lambda shape: not shape.faint)
     radius = max(right - left, bottom - top) / 130
-    return head + Markup("").join(_drawn(shape, radius) for shape in ordered) + Markup("</svg>")
+    return head + Markup("").join(_render_shape(shape, radius) for shape in ordered) + Markup("</svg>")
 
 
 def placeholder(reason: str) -> Markup:
-    """What stands in for an image that cannot be shown."""
-    shown = reason if len(reason) <= 44 else reason[:43] + "…"
+    """Render a placeholder for an image that cannot be shown."""
+    short_reason = reason if len(reason) <= 44 else reason[:43] + "…"
     return Markup(
         '<svg viewBox="0 0 320 240" role="img" aria-label="{0}">'
         '<text class="missing" x="160" y="124" text-anchor="middle">{1}<title>{0}</title></text></svg>'
-    ).format(reason, shown)
+    ).format(reason, short_reason)
 
 
-def draw_all(
-    reader: Reader, image_column: str, pictures: Sequence[Picture], describe: Callable[[Picture], str]
+def render_figures(
+    reader: Reader, image_column: str, figures: Sequence[FigureSpec], describe: Callable[[FigureSpec], str]
 ) -> Mapping[int, Markup]:
-    """Every picture by its position; each image is read once, and one that cannot be read gives a placeholder."""
-    wanted: dict[str, list[int]] = {}
-    for position, picture in enumerate(pictures):
-        wanted.setdefault(picture.key, []).append(position)
-    drawn: dict[int, Markup] = {}
-    for key, pixels in _images(reader, image_column, wanted):
-        for position in wanted[key]:
-            picture = pictures[position]
-            drawn[position] = (
-                placeholder(pixels) if isinstance(pixels, str) else draw(pixels, picture, words=describe(picture))
+    """Render figures, reading each image once; an image that cannot be read gives a placeholder.
+
+    Args:
+        reader: reader of the items.
+        image_column: name of the image column.
+        figures: the figures to render.
+        describe: returns the text for screen readers.
+
+    Returns:
+        The SVG element of each figure by its index in ``figures``.
+    """
+    indices_by_key: dict[str, list[int]] = {}
+    for index, figure in enumerate(figures):
+        indices_by_key.setdefault(figure.key, []).append(index)
+    rendered: dict[int, Markup] = {}
+    for key, pixels in _load_images(reader, image_column, indices_by_key):
+        for index in indices_by_key[key]:
+            figure = figures[index]
+            rendered[index] = (
+                placeholder(pixels)
+                if isinstance(pixels, str)
+                else render_figure(pixels, figure, description=describe(figure))
             )
-    return drawn
+    return rendered
 
 
-def _images(reader: Reader, image_column: str, keys: Mapping[str, Any]) -> Iterator[tuple[str, Pixels | str]]:
-    """Keys with their pixels, or with the reason why there are none."""
+def _load_images(reader: Reader, image_column: str, keys: Mapping[str, Any]) -> Iterator[tuple[str, Pixels | str]]:
+    """Yield each key with its pixels, or with the reason why they are not available."""
     from saccade.media.loader import read_image
 
     if not keys:

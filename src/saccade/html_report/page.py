@@ -1,7 +1,7 @@
-"""A page for people: what it is made of, and how it becomes HTML.
+"""Building blocks of a report page, and their rendering to HTML.
 
-Every text may be hostile (class and file names come from outside): the template escapes all of it, and only markup
-made here and in the chart and figure modules, out of numbers and escaped text, is passed as :class:`Markup`.
+Every text may be hostile (class and file names are user input): the template escapes all of it. Only markup that this
+package builds from numbers and escaped text is passed as :class:`Markup`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A big number. ``fraction``, in 0 to 1, draws a bar beneath it; ``lead`` makes the card stand out."""
+    """A headline figure. ``fraction``, in 0 to 1, adds a bar below it; ``lead`` emphasises the card."""
 
     label: str
     value: str
@@ -30,15 +30,15 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A table cell; with ``fraction`` it carries a bar."""
+    """A table cell; ``fraction``, in 0 to 1, adds a bar."""
 
     text: str
     fraction: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """Rows of cells; the first column is text, the others are numbers. ``hints`` explain the headings."""
+class TableBlock:
+    """Rows of cells; the first column is text, the others are numbers. ``hints`` are tooltips of the headings."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -48,7 +48,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing with a title and a sentence on how to read it."""
+    """A chart with a title and a note on how to read it."""
 
     title: str
     svg: Markup
@@ -57,14 +57,14 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Charts:
+class ChartsBlock:
     charts: Sequence[Chart]
     kind: Literal["charts"] = "charts"
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A picture with its caption: a heading, a badge with its tone, and labelled facts."""
+    """An image with its caption: a heading, a badge in a tone, and labelled facts."""
 
     svg: Markup
     heading: str
@@ -74,10 +74,13 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Gallery:
-    """Pictures under a title; ``empty`` is said where there are none.
+class GalleryBlock:
+    """Figures under a title.
 
-    ``legend`` explains the lines: pairs of a style and what it stands for; ``large`` is for whole images.
+    Attributes:
+        empty: text shown if there are no figures.
+        legend: pairs of a line style and its meaning.
+        large: use wide cards, for full images instead of crops.
     """
 
     title: str
@@ -90,23 +93,23 @@ class Gallery:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class NoteBlock:
     text: str
     kind: Literal["note"] = "note"
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page. ``id`` is its anchor: letters and '-'."""
+    """A section of the page. ``id`` is its anchor: letters and '-'."""
 
     id: str
     title: str
     note: str
-    blocks: Sequence[Table | Charts | Gallery | Note]
+    blocks: Sequence[TableBlock | ChartsBlock | GalleryBlock | NoteBlock]
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """A figure, or a dash where it cannot be said."""
+def format_number(value: float | None, digits: int = 3) -> str:
+    """Format a number with fixed digits, or a dash for None."""
     return "\N{EN DASH}" if value is None else f"{value:.{digits}f}"
 
 
@@ -118,7 +121,7 @@ def _bar(fraction: float) -> Markup:
     ).format(width)
 
 
-def _resource(name: str) -> str:
+def _read_template(name: str) -> str:
     return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
 
 
@@ -130,20 +133,27 @@ def render_page(
     *,
     subtitle: str,
 ) -> str:
-    """One HTML page that needs no other file, no network and no script.
+    """Render a self-contained HTML page that needs no other file, no network and no script.
 
-    Its content security policy allows nothing but its own style sheet (by hash) and inline images.
+    Its content security policy only allows its own style sheet (by hash) and inline images.
+
+    Args:
+        title: heading and title of the document.
+        facts: labelled facts below the heading.
+        cards: headline figures.
+        sections: sections with tables, charts and galleries.
+        subtitle: text above the heading.
     """
-    style = _resource("page.css")
+    style = _read_template("page.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["bar"] = _bar
-    return environment.from_string(_resource("page.html.j2")).render(
+    return environment.from_string(_read_template("page.html.j2")).render(
         title=title,
         subtitle=subtitle,
         facts=facts,
         cards=cards,
         sections=sections,
-        style=Markup(style),  # noqa: S704  our own file, packaged with this module
+        style=Markup(style),  # noqa: S704  a trusted file of this package
         policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
     )

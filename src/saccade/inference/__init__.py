@@ -1,1 +1,1 @@
-"""Running models on new data."""
+"""Inference: running models on new images."""

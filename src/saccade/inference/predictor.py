@@ -1,4 +1,4 @@
-"""A model with its preprocessing and class names: images in, objects and labels out."""
+"""Inference: a model with its preprocessing and class names; images to objects and labels."""
 
 from __future__ import annotations
 
@@ -23,9 +23,14 @@ ReadImage = Callable[[], ImageArray]
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model says of one image: objects by target column, class probabilities by target column.
+    """Predictions for one image.
 
-    ``size_wh`` is the image's size; ``error`` is set, and the rest empty, where the image could not be read.
+    Attributes:
+        key: Key of the image.
+        size_wh: Size of the image in pixels.
+        objects: Objects by target column.
+        probabilities: Class probabilities by target column, in the order of the class names.
+        error: Why the image could not be read; the other attributes are empty then.
     """
 
     key: str
@@ -45,13 +50,15 @@ class _PreparedImage:
 
 
 class Predictor:
-    """Runs a model on images, decoding in parallel with the model.
+    """Runs a model on images; decodes further images in threads meanwhile.
 
     Args:
-        model: its weights are used as they are.
-        class_names: of each target, in the order of the head's outputs.
-        batch_size: images that pass the model together.
-        min_score: objects below are not given.
+        model: The model; moved to the device.
+        class_names: Class names by target, in the order of the head's outputs.
+        batch_size: Images in each forward pass.
+        min_score: Score threshold of objects.
+        precision: "fp32", "bf16", "fp16", or "auto" for the fastest of the device.
+        device: Where to run (None: the first CUDA device, else the CPU).
     """
 
     def __init__(
@@ -66,15 +73,21 @@ class Predictor:
     ) -> None:
         self.device = device or best_device()
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
-        self.class_names, self.batch_size, self.min_score = class_names, batch_size, min_score
+        self.class_names = class_names
+        self.batch_size = batch_size
+        self.min_score = min_score
         self.precision = best_precision(self.device) if precision == "auto" else precision
 
     def predict(self, images: Iterable[tuple[str, ReadImage]], *, workers: int = 2) -> Iterator[Prediction]:
-        """A prediction for each key and function that reads its image (H, W, 3), in order.
+        """Predict images, in order.
 
-        An image whose function raises SaccadeError gives a prediction with that error; the rest goes on.
+        Args:
+            images: Keys, each with a function that reads its image (H, W, 3), RGB. If the function raises a
+                SaccadeError, the prediction has that error, and the other images are not affected.
+            workers: Threads that read and preprocess images.
         """
         batch: list[_PreparedImage] = []
+        # Two batches ahead, so that the next one is ready when the model finishes the current one.
         for prepared in _map_in_order(images, self._prepare, workers, 2 * self.batch_size):
             batch.append(prepared)
             if len(batch) == self.batch_size:
@@ -87,32 +100,34 @@ class Predictor:
             image = read()
         except SaccadeError as error:
             return _PreparedImage(key, error=error)
-        fitted, placement = fit_image(self.model.spec.input, image)
+        fitted, transform = fit_image(self.model.spec.input, image)
         height, width = image.shape[:2]
-        return _PreparedImage(key, (width, height), torch.from_numpy(fitted), placement)
+        return _PreparedImage(key, (width, height), torch.from_numpy(fitted), transform)
 
     @torch.no_grad()
     def _predict_batch(self, batch: Sequence[_PreparedImage]) -> Iterator[Prediction]:
         tensors = [prepared.tensor for prepared in batch if prepared.tensor is not None]
-        results: dict[str, Iterator[Predictions]] = {}
+        raw_by_target: dict[str, Iterator[Predictions]] = {}
         if tensors:
+            # Restore the mode afterwards: validation runs on a model that is being trained.
             was_training = self.model.training
             self.model.eval()
             images = normalize(self.model.spec.input, torch.stack(tensors), self.device)
             with autocast(self.device, self.precision):
                 outputs = self.model(images)
-            results = {target: iter(self.model.head(target).predict(out)) for target, out in outputs.items()}
+            raw_by_target = {target: iter(self.model.head(target).predict(out)) for target, out in outputs.items()}
             self.model.train(was_training)
         for prepared in batch:
             if prepared.error is not None:
                 yield Prediction(prepared.key, error=prepared.error)
             else:
-                yield self._decode(prepared, {target: next(found) for target, found in results.items()})
+                yield self._decode(prepared, {target: next(raw) for target, raw in raw_by_target.items()})
 
-    def _decode(self, prepared: _PreparedImage, found: Mapping[str, Predictions]) -> Prediction:
+    def _decode(self, prepared: _PreparedImage, raw_by_target: Mapping[str, Predictions]) -> Prediction:
         assert prepared.transform is not None
-        objects, probabilities = {}, {}
-        for target, raw in found.items():
+        objects = {}
+        probabilities = {}
+        for target, raw in raw_by_target.items():
             if raw.probabilities is not None:
                 probabilities[target] = tuple(raw.probabilities.tolist())
             else:
@@ -120,19 +135,20 @@ class Predictor:
         return Prediction(prepared.key, prepared.size_wh, objects, probabilities)
 
     def _objects(
-        self, target: str, raw: Predictions, placement: LetterboxTransform, size_wh: tuple[int, int]
+        self, target: str, raw: Predictions, transform: LetterboxTransform, size_wh: tuple[int, int]
     ) -> Objects:
         assert raw.boxes_xyxy is not None
         assert raw.scores is not None
         assert raw.classes is not None
-        boxes = placement.boxes_to_image(raw.boxes_xyxy.double().numpy())
+        boxes = transform.boxes_to_image(raw.boxes_xyxy.double().numpy())
         boxes = np.clip(boxes, 0, np.array([*size_wh, *size_wh]))
         names = self.class_names[target]
         rows = zip(boxes.tolist(), raw.scores.tolist(), raw.classes.tolist(), strict=True)
-        kept = [(box, score, names[index]) for box, score, index in rows if score >= self.min_score]
+        scored = [(box, score, names[index]) for box, score, index in rows if score >= self.min_score]
+        # Clipping leaves no area of a box that lies entirely in the padding.
         return tuple(
             Object(str(number), name, Box(*box), score=score)
-            for number, (box, score, name) in enumerate(kept)
+            for number, (box, score, name) in enumerate(scored)
             if box[2] > box[0] and box[3] > box[1]
         )
 
@@ -141,17 +157,17 @@ def _map_in_order(
     images: Iterable[tuple[str, ReadImage]],
     prepare: Callable[[str, ReadImage], _PreparedImage],
     workers: int,
-    ahead: int,
+    prefetch: int,
 ) -> Iterator[_PreparedImage]:
-    """Results in order, computed by threads, at most ``ahead`` of them waiting."""
+    """Prepare images in threads and yield them in order, with at most ``prefetch`` pending."""
     with ThreadPoolExecutor(workers, thread_name_prefix="saccade-decode") as pool:
-        waiting: deque[Future[_PreparedImage]] = deque()
+        pending: deque[Future[_PreparedImage]] = deque()
         try:
             for key, read in images:
-                waiting.append(pool.submit(prepare, key, read))
-                if len(waiting) >= ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                pending.append(pool.submit(prepare, key, read))
+                if len(pending) >= prefetch:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

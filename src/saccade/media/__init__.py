@@ -1,1 +1,1 @@
-"""Decode and encode: images, drawing."""
+"""Decode, encode and draw images and videos."""

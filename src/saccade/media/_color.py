@@ -1,4 +1,4 @@
-"""Colours as a profile means them, as sRGB."""
+"""Convert colors of embedded ICC profiles to sRGB."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 
 from PIL import Image, ImageCms
 
-_MODES = ("RGB", "RGBA")
+_RGB_MODES = ("RGB", "RGBA")
 
 
 def needs_conversion(image: Image.Image) -> bool:
-    """Whether the image has a usable profile of other colours than sRGB."""
+    """Whether the image has a valid RGB profile other than sRGB."""
     profile = image.info.get("icc_profile")
-    return image.mode in _MODES and isinstance(profile, bytes) and _transform(profile, image.mode) is not None
+    return image.mode in _RGB_MODES and isinstance(profile, bytes) and _srgb_transform(profile, image.mode) is not None
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """The image in sRGB; as it is where it has no profile, or none that can be used."""
+    """Convert the image to sRGB. An image without a valid RGB profile is returned unchanged."""
     if not needs_conversion(image):
         return image
-    converted: Image.Image = _transform(image.info["icc_profile"], image.mode).apply(image)  # type: ignore[union-attr]
+    converted: Image.Image = _srgb_transform(image.info["icc_profile"], image.mode).apply(image)  # type: ignore[union-attr]
     return converted
 
 
 @lru_cache(maxsize=32)
-def _transform(profile: bytes, mode: str) -> Any | None:
-    """From a profile to sRGB, by relative colorimetry; None for sRGB itself and for what is no profile of RGB."""
+def _srgb_transform(profile: bytes, mode: str) -> Any | None:
+    """Build the transform to sRGB (relative colorimetric), or None if the profile is sRGB, invalid or not RGB."""
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         if source.profile.xcolor_space.strip() != "RGB" or "srgb" in ImageCms.getProfileDescription(source).lower():

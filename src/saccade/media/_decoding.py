@@ -1,4 +1,4 @@
-"""Pixels of an opened image in RGB of 8 bits: the fast way where it gives the same, else Pillow's."""
+"""Decode an opened image to 8-bit RGB, with OpenCV if it gives the same pixels as Pillow, else with Pillow."""
 
 from __future__ import annotations
 
@@ -14,68 +14,74 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from saccade.core.errors import MediaError
 from saccade.media._color import needs_conversion, to_srgb
-from saccade.media._orientation import turn
-from saccade.media._pillow import Opened, named, without_warnings
+from saccade.media._orientation import apply_orientation
+from saccade.media._pillow import OpenedImage, image_name, suppress_warnings
 
 Pixels = npt.NDArray[np.uint8]
-_REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
-# How a complete file ends. OpenCV fills what is missing with grey and says nothing; Pillow raises.
-_ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
+_REDUCED_FLAGS = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
+# The end of a complete file. OpenCV fills missing pixels of a truncated file with grey; Pillow raises an error.
+_END_MARKERS = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"}
 
 
-def bits_of(found: Opened) -> int:
-    """Bits of one channel as stored; Pillow silently cuts colours of 16 bits down to the upper 8."""
-    if found.format == "png":
-        return 16 if ";16" in str(found.image.tile[0].args) else 8
-    if isinstance(found.image, TiffImageFile):
-        return int(max(found.image.tag_v2.get(258, (1,))))
+def bit_depth(opened: OpenedImage) -> int:
+    """Return the stored bits per channel. Pillow silently truncates 16-bit colors to their upper 8 bits."""
+    if opened.format == "png":
+        return 16 if ";16" in str(opened.image.tile[0].args) else 8
+    if isinstance(opened.image, TiffImageFile):
+        return int(max(opened.image.tag_v2.get(258, (1,))))
     return 8
 
 
-def decode_plain(content: bytes, found: Opened, max_size: int | None) -> Pixels | None:
-    """The fast way, by OpenCV, for what it decodes to the same pixels as Pillow; None where it does not."""
-    image = found.image
-    plain = image.mode in ("L", "RGB") or (found.format == "png" and image.mode in ("1", "P"))
-    complete = found.format not in _ENDS or _ENDS[found.format] in content[-64:]
-    if found.format == "bmp":
-        plain = content[28:30] == b"\x18\0"
-    if found.format not in ("jpeg", "png", "bmp") or not plain or not complete or "transparency" in image.info:
+def decode_fast(content: bytes, opened: OpenedImage, max_size: int | None) -> Pixels | None:
+    """Decode with OpenCV, or return None if it would not give the same pixels as Pillow.
+
+    Args:
+        content: the bytes of the file.
+        opened: the opened image.
+        max_size: a JPEG may be decoded at a fraction of its size that keeps its longest side at or above this.
+    """
+    image = opened.image
+    is_plain = image.mode in ("L", "RGB") or (opened.format == "png" and image.mode in ("1", "P"))
+    is_complete = opened.format not in _END_MARKERS or _END_MARKERS[opened.format] in content[-64:]
+    if opened.format == "bmp":
+        is_plain = content[28:30] == b"\x18\0"  # 24 bits a pixel
+    if opened.format not in ("jpeg", "png", "bmp") or not is_plain or not is_complete or "transparency" in image.info:
         return None
     if needs_conversion(image):
         return None
-    reduced = _reduction(found, max_size) if found.format == "jpeg" else 1
-    flags = _REDUCED[reduced] if reduced > 1 else cv2.IMREAD_COLOR
+    denominator = _jpeg_scale_denominator(opened, max_size) if opened.format == "jpeg" else 1
+    flags = _REDUCED_FLAGS[denominator] if denominator > 1 else cv2.IMREAD_COLOR
     decoded = imdecode(content, flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    width, height = found.stored_wh
-    if decoded is None or decoded.shape != (-(-height // reduced), -(-width // reduced), 3):
+    width, height = opened.stored_wh
+    if decoded is None or decoded.shape != (-(-height // denominator), -(-width // denominator), 3):
         return None
-    return turn(as_pixels(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)), found.orientation)
+    return apply_orientation(as_pixels(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)), opened.orientation)
 
 
-def _reduction(found: Opened, max_size: int | None) -> int:
-    """The largest scale 1/n at which libjpeg can decode and still have at least ``max_size`` pixels."""
-    longest = max(found.stored_wh)
-    return next((n for n in (8, 4, 2) if max_size is not None and longest >= max_size * n), 1)
+def _jpeg_scale_denominator(opened: OpenedImage, max_size: int | None) -> int:
+    """Return the largest n for which libjpeg can decode at 1/n with a longest side of at least ``max_size``."""
+    longest_side = max(opened.stored_wh)
+    return next((n for n in (8, 4, 2) if max_size is not None and longest_side >= max_size * n), 1)
 
 
-def decode_deep(content: bytes, found: Opened) -> Pixels | None:
-    """Colours of more than 8 bits; None for those that are left to :func:`from_pillow`."""
-    if found.format == "tiff" and found.image.mode not in ("RGB", "RGBA", "RGBX"):
+def decode_16bit(content: bytes, opened: OpenedImage) -> Pixels | None:
+    """Decode colours of more than 8 bits to 8 bits, or return None for modes that are left to :func:`decode_pillow`."""
+    if opened.format == "tiff" and opened.image.mode not in ("RGB", "RGBA", "RGBX"):
         return None
     decoded = imdecode(content, cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16:
-        found.image.load()  # for Pillow's reason, which OpenCV does not give
-        raise ValueError("no pixels of 16 bits came out")
-    scaled = _scale(decoded, 65_535)
+        opened.image.load()  # raises Pillow's error, which has a reason; OpenCV gives none
+        raise ValueError("OpenCV decoded no 16-bit pixels")
+    scaled = _scale_to_uint8(decoded, 65_535)
     if scaled.ndim == 2:
         pixels = cv2.cvtColor(scaled, cv2.COLOR_GRAY2RGB)
     elif scaled.shape[2] == 3:
         pixels = cv2.cvtColor(scaled, cv2.COLOR_BGR2RGB)
     else:
-        with_alpha = Image.fromarray(as_pixels(cv2.cvtColor(scaled, cv2.COLOR_BGRA2RGBA)))
-        pixels = _over_white(with_alpha)
-    # OpenCV's TIFF reader turns the pixels by itself.
-    return as_pixels(pixels) if found.format == "tiff" else turn(as_pixels(pixels), found.orientation)
+        rgba = Image.fromarray(as_pixels(cv2.cvtColor(scaled, cv2.COLOR_BGRA2RGBA)))
+        pixels = _composite_on_white(rgba)
+    # OpenCV's TIFF reader has applied the orientation already.
+    return as_pixels(pixels) if opened.format == "tiff" else apply_orientation(as_pixels(pixels), opened.orientation)
 
 
 def imdecode(content: bytes, flags: int) -> npt.NDArray[np.integer[Any]] | None:
@@ -85,43 +91,43 @@ def imdecode(content: bytes, flags: int) -> npt.NDArray[np.integer[Any]] | None:
         return None
 
 
-def from_pillow(found: Opened) -> Pixels:
-    image = found.image
+def decode_pillow(opened: OpenedImage) -> Pixels:
+    image = opened.image
     image.load()
-    # Pillow's TIFF reader turns the pixels by itself.
-    orientation = 1 if found.format == "tiff" else found.orientation
+    # Pillow's TIFF reader has applied the orientation already.
+    orientation = 1 if opened.format == "tiff" else opened.orientation
     if image.mode.startswith("I;16"):
         values = np.asarray(image)
-        grey = _scale(values.astype(np.uint16), 2 ** max(9, bits_of(found)) - 1)
-        return turn(as_pixels(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)), orientation)
-    clear = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
-    shown = to_srgb(image)
-    pixels = _over_white(shown) if clear else np.asarray(shown.convert("RGB"))
-    return turn(as_pixels(pixels), orientation)
+        grey = _scale_to_uint8(values.astype(np.uint16), 2 ** max(9, bit_depth(opened)) - 1)
+        return apply_orientation(as_pixels(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)), orientation)
+    has_alpha = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
+    srgb = to_srgb(image)
+    pixels = _composite_on_white(srgb) if has_alpha else np.asarray(srgb.convert("RGB"))
+    return apply_orientation(as_pixels(pixels), orientation)
 
 
-def _over_white(image: Image.Image) -> npt.NDArray[np.uint8]:
+def _composite_on_white(image: Image.Image) -> npt.NDArray[np.uint8]:
     layer = image.convert("RGBA")
     white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
     return np.asarray(Image.alpha_composite(white, layer).convert("RGB"))
 
 
-def _scale(values: npt.NDArray[np.integer[Any]], largest: int) -> Pixels:
-    """Values from 0 to ``largest`` to 0 to 255, rounded."""
-    return as_pixels(cv2.convertScaleAbs(values, alpha=255 / largest))
+def _scale_to_uint8(values: npt.NDArray[np.integer[Any]], max_value: int) -> Pixels:
+    """Scale values from 0..``max_value`` to 0..255, rounded."""
+    return as_pixels(cv2.convertScaleAbs(values, alpha=255 / max_value))
 
 
-def refuse_open_range(data: bytes | Path, found: Opened) -> None:
-    if found.image.mode in ("I", "F"):
+def check_known_range(data: bytes | Path, opened: OpenedImage) -> None:
+    if opened.image.mode in ("I", "F"):
         raise MediaError(
-            f"{named(data)} has pixels of mode '{found.image.mode}' (32-bit or signed), whose range is not known.",
-            hint="Scale it to 8 or 16 bits first, with the range that it means.",
+            f"{image_name(data)} has pixels of mode '{opened.image.mode}' (32-bit or signed), whose range is unknown.",
+            hint="Scale its values to 8 or 16 bits first.",
         )
 
 
-def quiet_for(found: Opened) -> AbstractContextManager[None]:
-    """Pillow's TIFF reader alone reads metadata, and complains, while it decodes."""
-    return without_warnings() if found.format == "tiff" else nullcontext()
+def suppress_tiff_warnings(opened: OpenedImage) -> AbstractContextManager[None]:
+    """Suppress the warnings of Pillow's TIFF reader, the only one that reads metadata while it decodes."""
+    return suppress_warnings() if opened.format == "tiff" else nullcontext()
 
 
 def as_pixels(array: npt.ArrayLike) -> Pixels:

@@ -1,4 +1,4 @@
-"""Whether a JPEG is whole, by its markers alone.
+"""Check from its markers alone whether a JPEG is complete.
 
 Source: ITU-T T.81, annex B.
 """
@@ -9,45 +9,45 @@ import re
 
 _BASELINE = frozenset({0xC0, 0xC1})
 _SCAN, _END = 0xDA, 0xD9
-_TABLES = _BASELINE | {0xC4, 0xDB, 0xDD, _SCAN}
+_TABLE_SEGMENTS = _BASELINE | {0xC4, 0xDB, 0xDD, _SCAN}
 """Frame, Huffman and quantisation tables, restart interval, scan."""
-_NO_MATTER = frozenset({0xE0, 0xE2, 0xEE, 0xFE})
-"""JFIF, colour profiles, Adobe's marker and comments, which change neither size nor mode nor orientation."""
+_IRRELEVANT_SEGMENTS = frozenset({0xE0, 0xE2, 0xEE, 0xFE})
+"""JFIF, colour profiles, Adobe's marker and comments: they affect neither size nor mode nor orientation."""
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""What ends a scan: of all bytes after 0xff only 0 and the restart markers belong to it, and 0xff fills."""
+"""A marker that ends a scan. Within a scan, 0xff is only followed by 0 (stuffing), a restart marker or 0xff (fill)."""
 
 
-def is_whole_baseline(data: bytes) -> bool:
-    """Whether a JPEG of one scan has nothing but pixels between the beginning of the scan and the end of the image.
+def complete_jpeg_tables(data: bytes) -> bytes | None:
+    """Return the header segments that determine how a complete baseline JPEG is decoded: size, channels and tables.
 
-    Of such a one a decoder finds nothing wrong, whatever the pixels are. False says nothing: it may be progressive.
+    A JPEG is complete if its only scan contains nothing but entropy-coded data up to the end-of-image marker; a decoder
+    accepts it, whatever the pixels are. JPEGs with equal segments differ only in pixels and metadata.
+
+    Returns:
+        The segments; empty if the metadata may contain an orientation; None if the JPEG is not a complete baseline one,
+        such as a progressive one.
     """
-    return tables_of_whole(data) is not None
-
-
-def tables_of_whole(data: bytes) -> bytes | None:
-    """All that the header of such a JPEG tells a decoder: size, channels and tables; None for any other.
-
-    Two with the same tables differ in nothing but pixels and metadata. Where there may be an orientation in the
-    metadata, the result is empty.
-    """
-    at, is_baseline, tables, is_plain = 2, False, [], True
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # it fills
-            at += 1
+    offset = 2
+    is_baseline = False
+    tables: list[bytes] = []
+    only_known_segments = True
+    while offset + 4 <= len(data) and data[offset] == 0xFF:
+        marker = data[offset + 1]
+        if marker == 0xFF:  # fill byte
+            offset += 1
             continue
-        length = int.from_bytes(data[at + 2 : at + 4])
+        length = int.from_bytes(data[offset + 2 : offset + 4])
         if length < 2 or 0xD0 <= marker <= 0xD9:
             return None
         is_baseline = is_baseline or marker in _BASELINE
-        if marker in _TABLES:
-            tables.append(data[at : at + 2 + length])
-        is_plain = is_plain and (marker in _TABLES or marker in _NO_MATTER)
-        at += 2 + length
+        if marker in _TABLE_SEGMENTS:
+            tables.append(data[offset : offset + 2 + length])
+        elif marker not in _IRRELEVANT_SEGMENTS:
+            only_known_segments = False
+        offset += 2 + length
         if marker == _SCAN:
-            end = _MARKER_IN_SCAN.search(data, at)
-            if not is_baseline or end is None or end[0][1] != _END:
+            scan_end = _MARKER_IN_SCAN.search(data, offset)
+            if not is_baseline or scan_end is None or scan_end[0][1] != _END:
                 return None
-            return b"".join(tables) if is_plain else b""
+            return b"".join(tables) if only_known_segments else b""
     return None

@@ -1,4 +1,4 @@
-"""Text on images: label chips that stay inside and out of each other's way, titles, and a legend."""
+"""Draw text on images: label chips that avoid each other and the image border, titles and a legend."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from saccade.core.objects import BoundsXYXY
 from saccade.media._shapes import blend
-from saccade.media.colors import RGB, text_on
+from saccade.media.colors import RGB, contrasting_text_color
 
 Pixels = npt.NDArray[np.uint8]
-_LONGEST = 48
+_MAX_LABEL_LENGTH = 48
 
 
 @lru_cache(maxsize=64)
@@ -26,46 +26,47 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def font_size_for(size_wh: tuple[int, int]) -> int:
-    """Text height in pixels that reads well on an image of this size."""
+    """Return a legible text height in pixels for an image size."""
     return int(np.clip(round(0.02 * float(np.sqrt(size_wh[0] * size_wh[1]))), 10, 48))
 
 
-def printable(text: str) -> str:
-    """The text on one line and not too long, without control characters and without most accents.
+def printable_label(text: str) -> str:
+    """Shorten a text to one line, without control characters and accents.
 
-    Pillow's own font has few letters beyond ASCII; those of other scripts are drawn as empty boxes.
+    Pillow's built-in font has few letters beyond ASCII; letters of other scripts are drawn as empty boxes.
     """
-    words = _drawable(text)
-    return words if len(words) <= _LONGEST else words[: _LONGEST - 3] + "..."
+    line = _to_one_line(text)
+    return line if len(line) <= _MAX_LABEL_LENGTH else line[: _MAX_LABEL_LENGTH - 3] + "..."
 
 
-def _drawable(text: str) -> str:
-    kept = "".join(" " if unicodedata.category(letter)[0] in "CZ" else _plain(letter) for letter in text)
-    return " ".join(kept.split())
+def _to_one_line(text: str) -> str:
+    line = "".join(" " if unicodedata.category(letter)[0] in "CZ" else _strip_accent(letter) for letter in text)
+    return " ".join(line.split())
 
 
-def _plain(letter: str) -> str:
-    """The ASCII letter beneath an accent, or the letter itself."""
+def _strip_accent(letter: str) -> str:
+    """Return the ASCII base letter of an accented letter, or the letter itself if there is none."""
     base = unicodedata.normalize("NFKD", letter)[0]
     return base if base.isascii() else letter
 
 
 @lru_cache(maxsize=1024)
-def text_cover(text: str, size: int) -> Pixels:
-    """How much each pixel is covered by a line of text, 0 to 255, in a strip that fits it."""
+def text_coverage(text: str, size: int) -> Pixels:
+    """Render a line of text as a coverage mask, 0 to 255, of the size of the text."""
     font = _font(size)
-    probe = ImageDraw.Draw(Image.new("L", (1, 1)))
-    left, _, right, _ = probe.textbbox((0, 0), text, font=font)
-    top, bottom = probe.textbbox((0, 0), "Ágj", font=font)[1::2]
+    canvas = ImageDraw.Draw(Image.new("L", (1, 1)))
+    left, _, right, _ = canvas.textbbox((0, 0), text, font=font)
+    # Letters with an ascender and a descender, so that all lines have the same height.
+    top, bottom = canvas.textbbox((0, 0), "Ágj", font=font)[1::2]
     strip = Image.new("L", (max(1, round(right - left)), max(1, round(bottom - top))))
     ImageDraw.Draw(strip).text((-left, -top), text, fill=255, font=font)
     return np.array(strip)
 
 
 @lru_cache(maxsize=256)
-def rounded_cover(width: int, height: int, radius: int) -> Pixels:
-    """How much each pixel is covered by a rectangle with round corners, 0 to 255."""
-    scale = 4
+def rounded_rect_coverage(width: int, height: int, radius: int) -> Pixels:
+    """Render a rounded rectangle as a coverage mask, 0 to 255."""
+    scale = 4  # supersampling, for smooth corners
     large = Image.new("L", (width * scale, height * scale))
     ImageDraw.Draw(large).rounded_rectangle((0, 0, width * scale - 1, height * scale - 1), radius * scale, fill=255)
     return np.array(large.resize((width, height), Image.Resampling.BOX))
@@ -73,49 +74,58 @@ def rounded_cover(width: int, height: int, radius: int) -> Pixels:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A text that belongs to what lies within ``bounds``."""
+    """The label of an object with the bounds ``bounds_xyxy``."""
 
     text: str
     color: RGB
-    bounds: BoundsXYXY
+    bounds_xyxy: BoundsXYXY
 
 
 def draw_labels(image: Pixels, labels: Sequence[Label], font_size: int, gap: int) -> None:
-    """Draw a chip for each label in place, each where it hides least of the other chips and objects."""
+    """Draw a chip for each label into the image, at the position that hides least of the other chips and objects.
+
+    Args:
+        image: uint8 RGB, changed in place.
+        labels: the labels, placed in this order.
+        font_size: height of the text in pixels.
+        gap: distance between a chip and its object in pixels.
+    """
     height, width = image.shape[:2]
-    objects = np.array([label.bounds for label in labels], np.float64).reshape(-1, 4)
-    taken = np.zeros((0, 4))
+    objects = np.array([label.bounds_xyxy for label in labels], np.float64).reshape(-1, 4)
+    chips = np.zeros((0, 4))
     for index, label in enumerate(labels):
-        cover = _fitting_text(label.text, font_size, width)
+        coverage = _fit_text(label.text, font_size, width)
         padding = max(2, font_size // 4)
-        size_wh = cover.shape[1] + 2 * padding, cover.shape[0] + 2 * (padding // 2)
-        others = np.delete(objects, index, axis=0)
-        x, y = _place(label.bounds, size_wh, (width, height), taken=taken, others=others, gap=gap)
-        taken = np.vstack([taken, (x, y, x + size_wh[0], y + size_wh[1])])
-        _chip(image, (x, y), size_wh, cover, label.color)
+        size_wh = coverage.shape[1] + 2 * padding, coverage.shape[0] + 2 * (padding // 2)
+        other_objects = np.delete(objects, index, axis=0)
+        x, y = _choose_position(
+            label.bounds_xyxy, size_wh, (width, height), chips=chips, other_objects=other_objects, gap=gap
+        )
+        chips = np.vstack([chips, (x, y, x + size_wh[0], y + size_wh[1])])
+        _draw_chip(image, (x, y), size_wh, coverage, label.color)
 
 
-def _fitting_text(text: str, font_size: int, width: int) -> Pixels:
-    cover = text_cover(text, font_size)
-    while cover.shape[1] + font_size > width and len(text) > 4:
+def _fit_text(text: str, font_size: int, width: int) -> Pixels:
+    coverage = text_coverage(text, font_size)
+    while coverage.shape[1] + font_size > width and len(text) > 4:
         text = text[: max(1, len(text) * 3 // 4 - 3)] + "..."
-        cover = text_cover(text, font_size)
-    return cover
+        coverage = text_coverage(text, font_size)
+    return coverage
 
 
-def _place(
+def _choose_position(
     bounds: BoundsXYXY,
     size_wh: tuple[int, int],
     image_wh: tuple[int, int],
     *,
-    taken: npt.NDArray[np.float64],
-    others: npt.NDArray[np.float64],
+    chips: npt.NDArray[np.float64],
+    other_objects: npt.NDArray[np.float64],
     gap: int,
 ) -> tuple[int, int]:
-    """The top-left corner of a chip: the first of the usual places that covers least."""
+    """Return the top-left corner of a chip: the candidate around the object with the lowest cost."""
     x1, y1, x2, y2 = bounds
     w, h = size_wh
-    wanted = [
+    corners = [
         (x1 - gap, y1 - h - gap),
         (x1 - gap, y2 + gap),
         (x2 - w + gap, y1 - h - gap),
@@ -126,84 +136,111 @@ def _place(
         ((x1 + x2 - w) / 2, y1 - 2 * h - 2 * gap),
         ((x1 + x2 - w) / 2, y2 + h + 2 * gap),
     ]
-    places = np.array([(x, y, x + w, y + h) for x, y in wanted])
-    room = np.maximum(np.array([image_wh[0] - w, image_wh[1] - h]), 0)
-    moved = np.clip(places[:, :2], 0, room)
-    shifted = np.abs(moved - places[:, :2]).sum(axis=1)
-    places = np.hstack([moved, moved + np.array([w, h])])
-    own = _overlap(places, np.array([bounds], np.float64))
+    preferred = np.array(corners, np.float64)
+    max_corner = np.maximum(np.array([image_wh[0] - w, image_wh[1] - h]), 0)
+    clipped = np.clip(preferred, 0, max_corner)
+    shift = np.abs(clipped - preferred).sum(axis=1)
+    candidates = np.hstack([clipped, clipped + np.array([w, h])])
+    # Overlap with other chips costs most; the last term prefers the first candidates.
     cost = (
-        6 * _overlap(places, taken) + _overlap(places, others) + own + 0.3 * h * shifted + np.arange(9) * 0.01 * w * h
+        6 * _overlap_area(candidates, chips)
+        + _overlap_area(candidates, other_objects)
+        + _overlap_area(candidates, np.array([bounds], np.float64))
+        + 0.3 * h * shift
+        + np.arange(len(candidates)) * 0.01 * w * h
     )
-    x, y = moved[int(np.argmin(cost))]
+    x, y = clipped[int(np.argmin(cost))]
     return int(x), int(y)
 
 
-def _overlap(places: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The area in which each place is covered by the others."""
+def _overlap_area(boxes: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return for each box the summed area of its intersections with the other boxes."""
     if not len(others):
-        return np.zeros(len(places))
-    low = np.maximum(places[:, None, :2], others[None, :, :2])
-    high = np.minimum(places[:, None, 2:], others[None, :, 2:])
+        return np.zeros(len(boxes))
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     overlap: npt.NDArray[np.float64] = np.prod(np.clip(high - low, 0, None), axis=2).sum(axis=1)
     return overlap
 
 
-def _chip(image: Pixels, xy: tuple[int, int], size_wh: tuple[int, int], text: Pixels, color: RGB) -> None:
+def _draw_chip(image: Pixels, xy: tuple[int, int], size_wh: tuple[int, int], text: Pixels, color: RGB) -> None:
     (x, y), (w, h) = xy, size_wh
-    _lay(image, (x, y), rounded_cover(w, h, max(2, h // 5)), color, 0.92)
-    _lay(image, (x + (w - text.shape[1]) // 2, y + (h - text.shape[0]) // 2), text, text_on(color), 1.0)
+    _blend_at(image, (x, y), rounded_rect_coverage(w, h, max(2, h // 5)), color, 0.92)
+    _blend_at(
+        image, (x + (w - text.shape[1]) // 2, y + (h - text.shape[0]) // 2), text, contrasting_text_color(color), 1.0
+    )
 
 
-def _lay(image: Pixels, xy: tuple[int, int], cover: Pixels, color: RGB, opacity: float) -> None:
-    """Blend a colour through a cover whose top-left corner is at (x, y); what sticks out is cut off."""
+def _blend_at(image: Pixels, xy: tuple[int, int], coverage: Pixels, color: RGB, opacity: float) -> None:
+    """Blend a colour into the image through a mask at (x, y), clipped to the image."""
     x, y = xy
-    part = image[max(y, 0) : y + cover.shape[0], max(x, 0) : x + cover.shape[1]]
-    inside = cover[max(-y, 0) :, max(-x, 0) :][: part.shape[0], : part.shape[1]]
-    blend(part, inside, color, opacity)
+    region = image[max(y, 0) : y + coverage.shape[0], max(x, 0) : x + coverage.shape[1]]
+    clipped = coverage[max(-y, 0) :, max(-x, 0) :][: region.shape[0], : region.shape[1]]
+    blend(region, clipped, color, opacity)
 
 
 def draw_legend(
     image: Pixels, entries: Sequence[tuple[str, RGB]], objects: Sequence[BoundsXYXY], font_size: int
 ) -> None:
-    """Draw a panel with a swatch and text per entry, in the corner that covers least of the objects."""
-    covers = [text_cover(text, font_size) for text, _ in entries]
-    pad, row = font_size // 2 + 2, max(cover.shape[0] for cover in covers) + font_size // 3
-    size_wh = max(cover.shape[1] for cover in covers) + font_size + 3 * pad, row * len(entries) + 2 * pad
+    """Draw a legend into the image, in the corner where it covers least of the objects.
+
+    Args:
+        image: uint8 RGB, changed in place.
+        entries: text and colour of each row.
+        objects: bounds of the objects.
+        font_size: height of the text in pixels.
+    """
+    texts = [text_coverage(text, font_size) for text, _ in entries]
+    padding = font_size // 2 + 2
+    row_height = max(text.shape[0] for text in texts) + font_size // 3
+    size_wh = max(text.shape[1] for text in texts) + font_size + 3 * padding, row_height * len(entries) + 2 * padding
     height, width = image.shape[:2]
-    spare = max(0, width - size_wh[0] - pad), max(0, height - size_wh[1] - pad)
-    corners = np.array([(spare[0], pad), (pad, pad), (spare[0], spare[1]), (pad, spare[1])], np.float64)
-    covered = _overlap(np.hstack([corners, corners + size_wh]), np.array(objects, np.float64).reshape(-1, 4))
+    right = max(0, width - size_wh[0] - padding)
+    bottom = max(0, height - size_wh[1] - padding)
+    corners = np.array([(right, padding), (padding, padding), (right, bottom), (padding, bottom)], np.float64)
+    covered = _overlap_area(np.hstack([corners, corners + size_wh]), np.array(objects, np.float64).reshape(-1, 4))
     x, y = (int(value) for value in corners[int(np.argmin(covered))])
-    _lay(image, (x, y), rounded_cover(*size_wh, pad // 2 + 1), (24, 26, 30), 0.78)
-    for index, ((_, color), cover) in enumerate(zip(entries, covers, strict=True)):
-        top = y + pad + index * row
-        _lay(image, (x + pad, top + (row - font_size) // 2), rounded_cover(font_size, font_size, 2), color, 1.0)
-        _lay(image, (x + 2 * pad + font_size, top + (row - cover.shape[0]) // 2), cover, (245, 245, 245), 1.0)
+    _blend_at(image, (x, y), rounded_rect_coverage(*size_wh, padding // 2 + 1), (24, 26, 30), 0.78)
+    for index, ((_, color), text_mask) in enumerate(zip(entries, texts, strict=True)):
+        top = y + padding + index * row_height
+        _blend_at(
+            image,
+            (x + padding, top + (row_height - font_size) // 2),
+            rounded_rect_coverage(font_size, font_size, 2),
+            color,
+            1.0,
+        )
+        _blend_at(
+            image,
+            (x + 2 * padding + font_size, top + (row_height - text_mask.shape[0]) // 2),
+            text_mask,
+            (245, 245, 245),
+            1.0,
+        )
 
 
 def title_strip(text: str, width: int, font_size: int, ink: RGB, paper: RGB) -> Pixels:
-    """A line of text centred on a strip of ``width`` pixels."""
-    cover = _fitting_text(printable(text), font_size, width)
-    strip = np.full((cover.shape[0] + font_size, width, 3), paper, np.uint8)
-    _lay(strip, ((width - cover.shape[1]) // 2, font_size // 2), cover, ink, 1.0)
+    """Render a line of text, centred on a strip of ``width`` pixels."""
+    coverage = _fit_text(printable_label(text), font_size, width)
+    strip = np.full((coverage.shape[0] + font_size, width, 3), paper, np.uint8)
+    _blend_at(strip, ((width - coverage.shape[1]) // 2, font_size // 2), coverage, ink, 1.0)
     return strip
 
 
 def text_strip(text: str, width: int, font_size: int, ink: RGB, paper: RGB) -> Pixels:
-    """A line of text at the left of a strip of ``width`` pixels."""
-    cover = _fitting_text(_drawable(text), font_size, width)
-    strip = np.full((cover.shape[0] + font_size // 2, width, 3), paper, np.uint8)
-    _lay(strip, (font_size // 2, font_size // 4), cover, ink, 1.0)
+    """Render a line of text, left-aligned on a strip of ``width`` pixels."""
+    coverage = _fit_text(_to_one_line(text), font_size, width)
+    strip = np.full((coverage.shape[0] + font_size // 2, width, 3), paper, np.uint8)
+    _blend_at(strip, (font_size // 2, font_size // 4), coverage, ink, 1.0)
     return strip
 
 
 def resize_within(image: Pixels, size_wh: tuple[int, int]) -> Pixels:
-    """Scale an image to fit into a size, keeping its proportions."""
+    """Resize an image to fit into a size, keeping its aspect ratio."""
     height, width = image.shape[:2]
     scale = min(size_wh[0] / width, size_wh[1] / height)
     new_wh = max(1, round(width * scale)), max(1, round(height * scale))
     if new_wh == (width, height):
         return image
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(image, new_wh, interpolation=how), np.uint8)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, new_wh, interpolation=interpolation), np.uint8)

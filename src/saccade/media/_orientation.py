@@ -1,8 +1,8 @@
-"""Pixels turned upright, and scaled down."""
+"""Apply EXIF orientations and downscale."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -11,13 +11,11 @@ import numpy.typing as npt
 Pixels = npt.NDArray[np.uint8]
 
 
-def turn(pixels: Pixels, orientation: int) -> Pixels:
-    """Apply an EXIF orientation."""
-    return np.ascontiguousarray(turn_values(pixels, orientation), dtype=np.uint8)
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
-def turn_values(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """Apply an EXIF orientation to values of any type, (height, width, channels)."""
+def apply_orientation(values: npt.NDArray[_Scalar], orientation: int) -> npt.NDArray[_Scalar]:
+    """Apply an EXIF orientation, 1 to 8, to an array (height, width, channels)."""
     if orientation >= 5:
         values = values.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
@@ -27,8 +25,8 @@ def turn_values(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     return np.ascontiguousarray(values)
 
 
-def shrink(pixels: Pixels, max_size: int | None) -> Pixels:
-    """Scale down by area to a longest side; never up."""
+def downscale(pixels: Pixels, max_size: int | None) -> Pixels:
+    """Downscale by area so that the longest side is at most ``max_size``. Never upscales; None keeps the size."""
     if max_size is None or max(pixels.shape[:2]) <= max_size:
         return pixels
     height, width = pixels.shape[:2]

@@ -1,6 +1,6 @@
-"""libvips behind our own limits and errors: for images too large to be held, and for values that are no colours.
+"""Wrapper of libvips, for images that do not fit in memory and for samples that are not 8-bit colours.
 
-A loader is named, never guessed by libvips, which would also try formats that nobody asked for.
+The loader is always named explicitly: libvips would otherwise detect the format and try loaders that are not allowed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy.typing as npt
 from saccade.core.errors import MediaError
 
 LOADERS = {"tiff": "tiffload", "png": "pngload", "jpeg": "jpegload"}
-_CACHE = 1 << 26
-_TYPES = {
+_CACHE_BYTES = 1 << 26
+_DTYPES = {
     "uchar": "uint8",
     "char": "int8",
     "ushort": "uint16",
@@ -32,37 +32,39 @@ _TYPES = {
 
 @cache
 def vips() -> Any:
-    """The module, set up: nothing is remembered of files, which may change."""
+    """Return the pyvips module with its operation cache disabled, because files may change between reads."""
     import logging
 
     import pyvips
 
     pyvips.cache_set_max(0)
-    pyvips.cache_set_max_mem(_CACHE)
+    pyvips.cache_set_max_mem(_CACHE_BYTES)
     logging.getLogger("pyvips").setLevel(logging.CRITICAL)
     return pyvips
 
 
 @contextmanager
-def as_media_error(what: str) -> Iterator[None]:
-    """Whatever libvips raises in the block as a MediaError."""
+def as_media_error(subject: str) -> Iterator[None]:
+    """Convert errors of libvips in the block to MediaError; ``subject`` begins the message."""
     try:
         yield
     except vips().Error as error:
         reason = str(error.detail).strip().split("\n")[0].rstrip(".") or "its pixels cannot be decoded"
         raise MediaError(
-            f"{what} is damaged or truncated: {reason}.", hint="Copy the file again from its source."
+            f"{subject} is damaged or truncated: {reason}.", hint="Copy the file again from its source."
         ) from error
 
 
-def load(data: bytes | Path, format: str, *, in_order: bool = False, **options: Any) -> Any:
-    """An image of libvips; no pixel is decoded yet.
+def load(data: bytes | Path, format: str, *, sequential: bool = False, **options: Any) -> Any:
+    """Open a libvips image without decoding pixels.
 
     Args:
-        in_order: pixels will be asked for from top to bottom, once.
-        options: of the loader, such as ``page``.
+        data: the path or the content of the file.
+        format: a key of ``LOADERS``.
+        sequential: the pixels will be read once, from top to bottom.
+        options: options of the loader, such as ``page``.
     """
-    access = "sequential" if in_order else "random"
+    access = "sequential" if sequential else "random"
     loader = LOADERS[format]
     if isinstance(data, Path):
         return getattr(vips().Image, loader)(str(data), access=access, fail_on="error", **options)
@@ -70,52 +72,53 @@ def load(data: bytes | Path, format: str, *, in_order: bool = False, **options: 
 
 
 def decode_all(image: Any) -> None:
-    """Decode every pixel, a few rows at a time, and keep none."""
-    image.cast("uchar").avg()
+    """Decode every pixel, a few rows at a time, and discard them."""
+    image.cast("uchar").avg()  # any reduction makes libvips stream the whole image
 
 
-def values_of(image: Any) -> npt.NDArray[Any]:
-    """The values as they are stored, (height, width, channels)."""
-    values = np.frombuffer(image.write_to_memory(), _TYPES[image.format])
+def to_array(image: Any) -> npt.NDArray[Any]:
+    """Return the stored values as an array (height, width, channels)."""
+    values = np.frombuffer(image.write_to_memory(), _DTYPES[image.format])
     return values.reshape(image.height, image.width, image.bands)
 
 
-def to_eight_bits(image: Any, value_range: tuple[float, float] | None = None) -> Any:
-    """Red, green and blue of 8 bits each.
+def to_rgb8(image: Any, value_range: tuple[float, float] | None = None) -> Any:
+    """Convert an image to 8-bit RGB.
 
-    One or two channels are grey (with transparency), five and more show the first three. Transparency is over white.
+    One channel is grey, two are grey and alpha; of five or more channels the first three are used. Transparency is
+    composited over white.
 
     Args:
-        value_range: what becomes 0 and what becomes 255, for values without a fixed range.
+        image: a libvips image.
+        value_range: the values that map to 0 and 255, for samples without a fixed range.
     """
     if image.interpretation in ("cmyk", "lab", "labq", "xyz", "lch", "hsv", "yxy"):
         image = image.colourspace("srgb")
-    wide = image.bands > 4
-    alpha = image[image.bands - 1] if image.bands in (2, 4) and not wide else None
+    alpha = image[image.bands - 1] if image.bands in (2, 4) else None
     colors = image[0] if image.bands < 3 else image[0:3]
     if value_range is not None:
         low, high = value_range
         scale = 255 / (high - low) if high > low else 0.0
-        return _three(((colors.cast("double") - low) * scale).rint().cast("uchar"))
-    largest = 65_535 if image.format == "ushort" else 255
-    if largest != 255:
-        colors = (colors * (255 / largest)).rint()
+        return _to_three_bands(((colors.cast("double") - low) * scale).rint().cast("uchar"))
+    max_value = 65_535 if image.format == "ushort" else 255
+    if max_value != 255:
+        colors = (colors * (255 / max_value)).rint()
     if alpha is not None:
-        share = alpha.cast("float") / largest
-        colors = (colors * share + 255 * (1 - share)).rint()
-    return _three(colors.cast("uchar"))
+        opacity = alpha.cast("float") / max_value
+        colors = (colors * opacity + 255 * (1 - opacity)).rint()
+    return _to_three_bands(colors.cast("uchar"))
 
 
-def _three(image: Any) -> Any:
+def _to_three_bands(image: Any) -> Any:
     rgb = image.bandjoin([image, image]) if image.bands == 1 else image
     return rgb.copy(interpretation="srgb")
 
 
-def range_of(image: Any) -> tuple[float, float]:
-    """The lowest and the highest finite value of the channels that are shown; 0 and 1 where all lie between them."""
-    shown = image[0] if image.bands in (1, 2) else image[0:3]
-    if shown.format in ("float", "double"):
-        beyond = (shown.abs() < np.finfo(np.float32).max).ifthenelse(shown, shown * 0)
-        shown = (beyond == beyond).ifthenelse(beyond, 0)  # noqa: PLR0124 (what is not equal to itself is no number)
-    low, high = float(shown.min()), float(shown.max())
+def find_value_range(image: Any) -> tuple[float, float]:
+    """Return the lowest and the highest finite value of the color channels, or (0, 1) if floats all lie in 0 to 1."""
+    colors = image[0] if image.bands in (1, 2) else image[0:3]
+    if colors.format in ("float", "double"):
+        finite = (colors.abs() < np.finfo(np.float32).max).ifthenelse(colors, colors * 0)
+        colors = (finite == finite).ifthenelse(finite, 0)  # noqa: PLR0124 (NaN is not equal to itself)
+    low, high = float(colors.min()), float(colors.max())
     return (0.0, 1.0) if image.format in ("float", "double") and low >= 0 and high <= 1 else (low, high)

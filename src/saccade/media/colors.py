@@ -1,4 +1,4 @@
-"""Colours of classes: fixed, told apart well on photographs, and the same for a name wherever it appears."""
+"""Colours of classes: a fixed palette that is distinct on photographs, and a stable colour for each class name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from saccade.core.errors import InvalidValueError
 
 RGB = tuple[int, int, int]
 
-FIRST_COLORS = (
+COLORBLIND_SAFE_COLORS = (
     "#e69f00",
     "#56b4e9",
     "#009e73",
@@ -23,14 +23,14 @@ FIRST_COLORS = (
     "#13137f",
     "#cbffc3",
 )
-"""Told apart by people with any of the three kinds of colour blindness.
+"""Distinguishable with any of the three kinds of colour blindness.
 
-The first seven are those of Okabe and Ito ("Color Universal Design", 2008); the rest was chosen to lie farthest from
-them in CIELAB, as seen through the simulation of Machado et al. (2009).
+The first seven are from Okabe and Ito ("Color Universal Design", 2008); the others maximise the distance to them in
+CIELAB under the simulation of Machado et al. (2009).
 """
 
 COLORS = (
-    *FIRST_COLORS,
+    *COLORBLIND_SAFE_COLORS,
     "#4bff7b",
     "#ff1453",
     "#785c23",
@@ -49,38 +49,43 @@ COLORS = (
 
 
 def class_color(name: str) -> str:
-    """The colour of a class, "#rrggbb", by a digest of its name; two names may share one."""
+    """Return the colour of a class, "#rrggbb", from the hash of its name; two names may share a colour."""
     return COLORS[int(digest_bytes(name.encode("utf-8", "surrogatepass"))[:8], 16) % len(COLORS)]
 
 
 def palette(class_names: Iterable[str]) -> dict[str, str]:
-    """A colour for each class in order, "#rrggbb", all different for up to 200 names."""
+    """Assign each class a colour, "#rrggbb", in order; all are different for up to 200 names."""
     names = list(dict.fromkeys(class_names))
-    return {name: COLORS[index] if index < len(COLORS) else _further(index) for index, name in enumerate(names)}
+    return {name: COLORS[index] if index < len(COLORS) else _generated_color(index) for index, name in enumerate(names)}
 
 
-def _further(index: int) -> str:
-    """Hues one golden angle apart, in three steps of lightness."""
+def _generated_color(index: int) -> str:
+    """Return a colour beyond the fixed palette: hues one golden angle apart, in three lightnesses."""
     hue = index * 0.618_033_988_75 % 1.0
     red, green, blue = colorsys.hls_to_rgb(hue, (0.45, 0.65, 0.3)[index % 3], 0.85)
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 
-def rgb_of(color: str) -> RGB:
-    """Red, green and blue, 0 to 255, of "#rrggbb"."""
+def hex_to_rgb(color: str) -> RGB:
+    """Convert "#rrggbb" to red, green and blue, 0 to 255.
+
+    Raises:
+        InvalidValueError: the text is not a colour.
+    """
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", color):
-        raise InvalidValueError(f"A colour is written '#rrggbb', not {color!r}.")
+        raise InvalidValueError(f"A colour must have the form '#rrggbb', not {color!r}.")
     value = int(color[1:], 16)
     return value >> 16, value >> 8 & 255, value & 255
 
 
 def luminance(color: RGB) -> float:
     """Relative luminance, 0 (black) to 1 (white), as in WCAG 2."""
-    linear = [(c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4) for c in (part / 255 for part in color)]
+    srgb = [channel / 255 for channel in color]
+    linear = [(c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4) for c in srgb]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def text_on(color: RGB) -> RGB:
-    """Black or white, whichever contrasts more with ``color``."""
-    # The contrast with black, (L + 0.05) / 0.05, exceeds that with white, 1.05 / (L + 0.05), from this L on.
+def contrasting_text_color(color: RGB) -> RGB:
+    """Return black or white, whichever has the higher contrast with ``color``."""
+    # Above this luminance L, the contrast with black, (L + 0.05) / 0.05, exceeds the one with white, 1.05 / (L + 0.05).
     return (0, 0, 0) if luminance(color) > 0.179 else (255, 255, 255)

@@ -1,7 +1,7 @@
-"""Images: what a file holds without decoding it, its pixels as an array, and back to a file.
+"""Probe, verify, decode and encode images.
 
 Pixels are uint8 arrays of shape (height, width, 3) in RGB, or (height, width) in grey, with the EXIF orientation
-applied. Images of more pixels than may be held are checked and scaled down a few rows at a time.
+applied. Images beyond ``ImageLimits.max_pixels`` are verified and downscaled while they are streamed.
 """
 
 from __future__ import annotations
@@ -18,73 +18,77 @@ import numpy.typing as npt
 from saccade.core.errors import InvalidValueError, MediaError, NotFoundError
 from saccade.media._decoding import (
     as_pixels,
-    bits_of,
-    decode_deep,
-    decode_plain,
-    from_pillow,
+    bit_depth,
+    check_known_range,
+    decode_16bit,
+    decode_fast,
+    decode_pillow,
     imdecode,
-    quiet_for,
-    refuse_open_range,
+    suppress_tiff_warnings,
 )
-from saccade.media._jpeg import tables_of_whole
-from saccade.media._orientation import shrink, turn_values
+from saccade.media._jpeg import complete_jpeg_tables
+from saccade.media._orientation import apply_orientation, downscale
 from saccade.media._pillow import (
     IMAGE_FORMATS,
-    LIMITS,
-    Limits,
-    Opened,
+    IMAGE_LIMITS,
+    ImageLimits,
+    OpenedImage,
     check_pixels,
-    frames_of,
-    opened,
-    orientation_of,
+    count_frames,
+    exif_orientation,
+    open_image,
     read_bytes,
     stored_size_wh,
-    without_warnings,
+    suppress_warnings,
 )
 from saccade.media._raw_values import (
-    check_giant,
-    check_page,
-    giant_pixels,
-    is_beyond_screens,
-    mode_of,
-    page_of,
-    page_pixels,
-    page_values,
+    decode_downscaled,
+    decode_page,
+    get_page,
+    page_mode,
+    read_page_values,
+    requires_libvips,
     tiff_pages,
+    verify_page,
+    verify_streamed,
 )
-from saccade.media._tiff import Page
+from saccade.media._tiff import TiffPage
 
 __all__ = [
     "IMAGE_FORMATS",
-    "LIMITS",
-    "Limits",
+    "IMAGE_LIMITS",
+    "ImageLimits",
+    "ImageProbe",
     "Pixels",
-    "Probe",
     "decode",
+    "downscale",
     "encode",
     "probe",
     "read_values",
-    "shrink",
     "thumbnail",
     "verify",
 ]
 
 Pixels = npt.NDArray[np.uint8]
-_MOST_KNOWN = 512
-_KNOWN_JPEGS: dict[tuple[bytes, Limits], Probe] = {}
-"""What JPEGs with the same tables have in common; all but pixels and metadata."""
+_MAX_CACHED_PROBES = 512
+_JPEG_PROBE_CACHE: dict[tuple[bytes, ImageLimits], ImageProbe] = {}
+"""Probe results by JPEG header segments: JPEGs with equal segments differ only in pixels and metadata."""
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """What a header says: size in pixels after EXIF orientation, Pillow's format name in lower case and mode.
+class ImageProbe:
+    """Properties of an image, read from its header.
 
     Attributes:
-        mode: of a TIFF of values that are no colours, such as ``float32`` or ``uint16x12`` for twelve channels, those.
-        orientation: EXIF's, 1 to 8.
-        frames: how many pictures the file has (GIF, TIFF, WebP, APNG); the smaller copies of a pyramid do not count.
-        channels: of a TIFF; those beyond the third are not shown where there are more than four.
-        has_open_range: nothing says which values are black and white.
+        width: pixels, after the EXIF orientation is applied.
+        height: pixels, after the EXIF orientation is applied.
+        format: Pillow's format name in lower case.
+        mode: Pillow's mode; for a TIFF whose samples are not colours, its sample type and number of channels, such as
+            ``float32`` or ``uint16x12``.
+        orientation: EXIF orientation, 1 to 8.
+        frames: number of images in the file (GIF, TIFF, WebP, APNG), without pyramid levels.
+        channels: channels of a TIFF, 3 for other formats. If there are more than four, only the first three are shown.
+        has_unknown_range: the values of black and white are unknown.
     """
 
     width: int
@@ -94,99 +98,113 @@ class Probe:
     orientation: int = 1
     frames: int = 1
     channels: int = 3
-    has_open_range: bool = False
+    has_unknown_range: bool = False
 
     @property
     def size_wh(self) -> tuple[int, int]:
         return self.width, self.height
 
 
-def probe(data: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS) -> Probe:
-    """Read the header of an image; no pixel is decoded.
+def probe(data: bytes | Path, *, frame: int = 0, limits: ImageLimits = IMAGE_LIMITS) -> ImageProbe:
+    """Read the header of an image without decoding pixels.
+
+    Args:
+        data: the path or the content of the file.
+        frame: 0-based frame of a GIF, TIFF, WebP or APNG.
+        limits: limits of the image.
 
     Raises:
-        MediaError: not an image that can be read, broken, or larger than ``limits``. NotFoundError: no such file or
-            frame.
+        MediaError: the image is unsupported, broken or exceeds ``limits``.
+        NotFoundError: there is no such file or frame.
     """
     pages = tiff_pages(data)
-    if pages and is_beyond_screens(page := page_of(data, pages, frame)):
-        return _probe_of_page(data, page, len(pages), limits)
-    with opened(data, limits, giant=True) as found:
-        return _probe_of(found, pages, frame)
+    if pages and requires_libvips(page := get_page(data, pages, frame)):
+        return _probe_page(data, page, len(pages), limits)
+    with open_image(data, limits, streamed=True) as opened:
+        return _probe_image(opened, pages, frame)
 
 
-def _probe_of(found: Opened, pages: Sequence[Page], frame: int) -> Probe:
-    with without_warnings():
+def _probe_image(opened: OpenedImage, pages: Sequence[TiffPage], frame: int) -> ImageProbe:
+    with suppress_warnings():
         if pages:
-            found = _at_frame(found, pages[frame].number)
-            return _probe_with(found, len(pages), pages[frame].channels)
-        return _probe_with(_at_frame(found, frame), frames_of(found.image))
+            page = _seek_frame(opened, pages[frame].index)
+            return _to_probe(page, len(pages), pages[frame].channels)
+        return _to_probe(_seek_frame(opened, frame), count_frames(opened.image))
 
 
-def _probe_with(found: Opened, frames: int, channels: int = 3) -> Probe:
-    width, height = found.size_wh
-    return Probe(width, height, found.format, found.image.mode, found.orientation, frames, channels)
+def _to_probe(opened: OpenedImage, frames: int, channels: int = 3) -> ImageProbe:
+    width, height = opened.size_wh
+    return ImageProbe(width, height, opened.format, opened.image.mode, opened.orientation, frames, channels)
 
 
-def _probe_of_page(data: bytes | Path, page: Page, frames: int, limits: Limits) -> Probe:
+def _probe_page(data: bytes | Path, page: TiffPage, frames: int, limits: ImageLimits) -> ImageProbe:
     width, height = page.size_wh
-    check_pixels(data, page.size_wh, limits.max_giant_pixels)
+    check_pixels(data, page.size_wh, limits.max_streamed_pixels)
     if page.orientation >= 5:
         width, height = height, width
-    return Probe(width, height, "tiff", mode_of(page), page.orientation, frames, page.channels, page.has_open_range)
+    return ImageProbe(
+        width, height, "tiff", page_mode(page), page.orientation, frames, page.channels, page.has_unknown_range
+    )
 
 
-def verify(data: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS) -> Probe:
-    """Check that all pixels of a frame decode, and return what :func:`probe` does.
+def verify(data: bytes | Path, *, frame: int = 0, limits: ImageLimits = IMAGE_LIMITS) -> ImageProbe:
+    """Check that all pixels of a frame can be decoded, and return the same as :func:`probe`.
 
-    A JPEG whose markers show that it is whole needs no decoding, since a decoder would find nothing wrong with it
-    either, and its header is read once for all that have the same size and tables; any other is decoded at an eighth of
-    its size. MediaError as for :func:`probe`, and where pixels are missing or damaged beyond what the format's own
-    checks let pass.
+    A JPEG that is complete by its markers is not decoded, since a decoder would accept it; its header is parsed once
+    for all JPEGs with the same size and tables. Other JPEGs are decoded at an eighth of their size.
+
+    Args:
+        data: the path or the content of the file.
+        frame: 0-based frame of a GIF, TIFF, WebP or APNG.
+        limits: limits of the image.
+
+    Raises:
+        MediaError: as for :func:`probe`, and if pixels are missing or damaged beyond what the format's decoder accepts.
+        NotFoundError: there is no such file or frame.
     """
     content = data if isinstance(data, bytes) and not frame else b""
-    tables = tables_of_whole(content) if content.startswith(b"\xff\xd8") else None
-    if tables and len(content) <= limits.max_bytes and (known := _KNOWN_JPEGS.get((tables, limits))):
-        return known
+    tables = complete_jpeg_tables(content) if content.startswith(b"\xff\xd8") else None
+    if tables and len(content) <= limits.max_bytes and (cached := _JPEG_PROBE_CACHE.get((tables, limits))):
+        return cached
     pages = tiff_pages(data)
-    if pages and is_beyond_screens(page := page_of(data, pages, frame)):
-        found = _probe_of_page(data, page, len(pages), limits)
-        check_page(data, page)
-        return found
-    with opened(data, limits, giant=True) as source:
-        found = _probe_of(source, pages, frame)
-        if found.width * found.height > limits.max_pixels:
-            check_giant(data, found.format, found.size_wh, frame)
-            return found
-        if found.format == "jpeg" and tables is not None:
-            if tables and len(_KNOWN_JPEGS) < _MOST_KNOWN:
-                _KNOWN_JPEGS[tables, limits] = found
-            return found
-        if found.format != "png" or frame:
-            _load_all(data, source)
-            return found
-        source.image.verify()  # the checksums, which the decoder does not look at; the image is of no use after it
-    with opened(data, limits) as source:
-        _load_all(data, source)
-    return found
+    if pages and requires_libvips(page := get_page(data, pages, frame)):
+        result = _probe_page(data, page, len(pages), limits)
+        verify_page(data, page)
+        return result
+    with open_image(data, limits, streamed=True) as opened:
+        result = _probe_image(opened, pages, frame)
+        if result.width * result.height > limits.max_pixels:
+            verify_streamed(data, result.format, result.size_wh, frame)
+            return result
+        if result.format == "jpeg" and tables is not None:
+            if tables and len(_JPEG_PROBE_CACHE) < _MAX_CACHED_PROBES:
+                _JPEG_PROBE_CACHE[tables, limits] = result
+            return result
+        if result.format != "png" or frame:
+            _decode_all(data, opened)
+            return result
+        # Checks the checksums, which the decoder ignores. Pillow cannot decode the image afterwards: reopen it.
+        opened.image.verify()
+    with open_image(data, limits) as opened:
+        _decode_all(data, opened)
+    return result
 
 
-def _at_frame(found: Opened, frame: int) -> Opened:
-    """The same file at another frame."""
+def _seek_frame(opened: OpenedImage, frame: int) -> OpenedImage:
     if frame:
         try:
-            found.image.seek(frame)
+            opened.image.seek(frame)
         except EOFError:
             raise NotFoundError(f"There is no frame {frame} in the image.") from None
-        return replace(found, stored_wh=stored_size_wh(found.image), orientation=orientation_of(found.image))
-    return found
+        return replace(opened, stored_wh=stored_size_wh(opened.image), orientation=exif_orientation(opened.image))
+    return opened
 
 
-def _load_all(data: bytes | Path, source: Opened) -> None:
-    refuse_open_range(data, source)
-    source.image.draft(None, (1, 1))
-    with quiet_for(source):
-        source.image.load()
+def _decode_all(data: bytes | Path, opened: OpenedImage) -> None:
+    check_known_range(data, opened)
+    opened.image.draft(None, (1, 1))  # a JPEG is decoded at an eighth of its size
+    with suppress_tiff_warnings(opened):
+        opened.image.load()
 
 
 def decode(
@@ -195,98 +213,124 @@ def decode(
     mode: Literal["RGB", "L"] = "RGB",
     max_size: int | None = None,
     frame: int = 0,
-    limits: Limits = LIMITS,
+    limits: ImageLimits = IMAGE_LIMITS,
 ) -> Pixels:
-    """Decode an image, or one frame of a file that has several.
+    """Decode an image, or one frame of a file with several frames.
 
     - Transparency is composited over white.
-    - Pixels of 16 bits are scaled by 1/257 (of 9 to 15 bits by 255 over their largest value), so that their whole
-      range is kept. Those of 32 bits, with a sign or in floating point have no fixed range: the lowest value of the
-      image becomes 0 and the highest 255, but for floats that all lie between 0 and 1, which mean these.
-      :func:`read_values` gives the values themselves.
-    - Of more than four channels the first three are shown.
-    - CMYK becomes RGB by the plain formula, Adobe's inverted kind included.
-    - Colours of an embedded profile of RGB (ICC) become sRGB, as a browser shows them; not those of 16 bits.
+    - 16-bit values are scaled by 1/257, values of 9 to 15 bits by 255 over their maximum, so the full range is kept.
+      32-bit, signed and floating-point values have no fixed range: the lowest value of the image maps to 0 and the
+      highest to 255, except for floats that all lie in 0 to 1, whose range is 0 to 1. :func:`read_values` returns the
+      stored values.
+    - If there are more than four channels, the first three are used.
+    - CMYK, including Adobe's inverted variant, is converted to RGB without a profile.
+    - Colours with an embedded RGB profile (ICC) are converted to sRGB, as in a browser, except 16-bit ones.
 
     Args:
+        data: the path or the content of the file.
         mode: "RGB" for (height, width, 3), "L" for (height, width) with the weights of ITU-R BT.601.
-        max_size: the longest side in pixels; a larger image is scaled down to it by area. Never scales up. With it an
-            image may have more pixels than can be held.
-        frame: of a GIF, TIFF, WebP or APNG, from 0.
+        max_size: maximum of the longest side in pixels; a larger image is downscaled by area. If set, an image may
+            have up to ``limits.max_streamed_pixels`` pixels.
+        frame: 0-based frame of a GIF, TIFF, WebP or APNG.
+        limits: limits of the image.
 
     Raises:
-        MediaError: as for :func:`probe`, and where pixels are missing or damaged. NotFoundError: no such file or frame.
+        InvalidValueError: ``mode`` or ``max_size`` is invalid.
+        MediaError: as for :func:`probe`, and if pixels are missing or damaged.
+        NotFoundError: there is no such file or frame.
     """
     if mode not in ("RGB", "L"):
         raise InvalidValueError(f"Pixels can be decoded as 'RGB' or 'L', not as {mode!r}.")
     if max_size is not None and max_size < 1:
         raise InvalidValueError(f"The longest side must be at least 1 pixel, not {max_size}.")
-    pixels = _decoded(data, max_size, frame, limits)
+    pixels = _decode_rgb(data, max_size, frame, limits)
     return as_pixels(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) if mode == "L" else pixels
 
 
-def _decoded(data: bytes | Path, max_size: int | None, frame: int, limits: Limits) -> Pixels:
+def _decode_rgb(data: bytes | Path, max_size: int | None, frame: int, limits: ImageLimits) -> Pixels:
     pages = tiff_pages(data)
     if pages:
-        page = page_of(data, pages, frame)
-        if frame or is_beyond_screens(page):
+        page = get_page(data, pages, frame)
+        if frame or requires_libvips(page):
             check_pixels(data, page.size_wh, limits.max_pixels)
-            return page_pixels(data, page, max_size)
+            return decode_page(data, page, max_size)
     elif frame:
         return _decode_frame(data, max_size, frame, limits)
-    with opened(data, limits, giant=max_size is not None) as found:
-        width, height = found.stored_wh
+    with open_image(data, limits, streamed=max_size is not None) as opened:
+        width, height = opened.stored_wh
         if max_size is not None and width * height > limits.max_pixels:
-            return giant_pixels(data, found.format, found.orientation, max_size)
+            return decode_downscaled(data, opened.format, opened.orientation, max_size)
         content = read_bytes(data, limits)
-        pixels = decode_deep(content, found) if bits_of(found) > 8 else decode_plain(content, found, max_size)
+        pixels = decode_16bit(content, opened) if bit_depth(opened) > 8 else decode_fast(content, opened, max_size)
         if pixels is None:
-            refuse_open_range(data, found)
-            with quiet_for(found):
-                pixels = from_pillow(found)
-    return shrink(pixels, max_size)
+            check_known_range(data, opened)
+            with suppress_tiff_warnings(opened):
+                pixels = decode_pillow(opened)
+    return downscale(pixels, max_size)
 
 
-def _decode_frame(data: bytes | Path, max_size: int | None, frame: int, limits: Limits) -> Pixels:
-    with opened(data, limits) as found, quiet_for(found):
-        there = _at_frame(found, frame)
-        check_pixels(data, there.stored_wh, limits.max_pixels)
-        return shrink(from_pillow(there), max_size)
+def _decode_frame(data: bytes | Path, max_size: int | None, frame: int, limits: ImageLimits) -> Pixels:
+    with open_image(data, limits) as source, suppress_tiff_warnings(source):
+        opened = _seek_frame(source, frame)
+        check_pixels(data, opened.stored_wh, limits.max_pixels)
+        return downscale(decode_pillow(opened), max_size)
 
 
-def read_values(data: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS) -> npt.NDArray[Any]:
-    """The values of an image as they are stored, in their own type, (height, width, channels), turned upright.
+def read_values(data: bytes | Path, *, frame: int = 0, limits: ImageLimits = IMAGE_LIMITS) -> npt.NDArray[Any]:
+    """Read the stored values of an image in their own type, (height, width, channels), with the orientation applied.
 
-    A palette gives its colours. MediaError and NotFoundError as for :func:`decode`.
+    Palette indices are replaced by their colours.
+
+    Args:
+        data: the path or the content of the file.
+        frame: 0-based frame of a GIF, TIFF, WebP or APNG.
+        limits: limits of the image.
+
+    Raises:
+        MediaError: as for :func:`decode`.
+        NotFoundError: there is no such file or frame.
     """
     if pages := tiff_pages(data):
-        page = page_of(data, pages, frame)
+        page = get_page(data, pages, frame)
         check_pixels(data, page.size_wh, limits.max_pixels)
-        return page_values(data, page)
-    with opened(data, limits) as found, quiet_for(found):
-        there = _at_frame(found, frame)
-        if there.format == "png" and bits_of(there) > 8:
-            return _deep_values(read_bytes(data, limits), there)
-        there.image.load()
+        return read_page_values(data, page)
+    with open_image(data, limits) as source, suppress_tiff_warnings(source):
+        opened = _seek_frame(source, frame)
+        if opened.format == "png" and bit_depth(opened) > 8:
+            return _read_png16(read_bytes(data, limits), opened.orientation)
+        opened.image.load()
         image = (
-            there.image.convert("RGBA" if "transparency" in there.image.info else "RGB")
-            if there.image.mode in ("P", "PA", "1")
-            else there.image
+            opened.image.convert("RGBA" if "transparency" in opened.image.info else "RGB")
+            if opened.image.mode in ("P", "PA", "1")
+            else opened.image
         )
         values = np.asarray(image)
-        return turn_values(values if values.ndim == 3 else values[..., None], there.orientation)
+        return apply_orientation(values if values.ndim == 3 else values[..., None], opened.orientation)
 
 
-def _deep_values(content: bytes, found: Opened) -> npt.NDArray[Any]:
+def _read_png16(content: bytes, orientation: int) -> npt.NDArray[Any]:
     values = imdecode(content, cv2.IMREAD_UNCHANGED)
     if values is None:
         raise MediaError("The image is damaged or truncated.", hint="Copy the file again from its source.")
-    order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(values.shape[2] if values.ndim == 3 else 1, [0])
-    return turn_values((values if values.ndim == 3 else values[..., None])[..., order], found.orientation)
+    if values.ndim == 2:
+        values = values[..., None]
+    # OpenCV decodes to BGR or BGRA.
+    channel_order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(values.shape[2], [0])
+    return apply_orientation(values[..., channel_order], orientation)
 
 
 def encode(pixels: Pixels, format: Literal["jpeg", "png"] = "jpeg", quality: int = 90) -> bytes:
-    """Encode uint8 pixels, (height, width, 3) in RGB or (height, width) in grey; ``quality`` 1 to 100 is for JPEG."""
+    """Encode uint8 pixels.
+
+    Args:
+        pixels: (height, width, 3) in RGB or (height, width) in grey.
+        format: "jpeg" or "png".
+        quality: JPEG quality, 1 to 100.
+
+    Raises:
+        InvalidValueError: the array, the format or the quality is invalid.
+        MediaError: the image has no pixels or is too large for the format.
+    """
     if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
         raise InvalidValueError(
             f"Pixels to encode must be uint8 of shape (height, width, 3) or (height, width), "
@@ -301,8 +345,20 @@ def encode(pixels: Pixels, format: Literal["jpeg", "png"] = "jpeg", quality: int
     return bytes(cv2.imencode(f".{format}", stored, parameters)[1].tobytes())
 
 
-def thumbnail(data: bytes | Path, size: int, *, quality: int = 85, limits: Limits = LIMITS) -> bytes:
-    """A JPEG of the image whose longest side is at most ``size`` pixels; errors as for :func:`decode`."""
+def thumbnail(data: bytes | Path, size: int, *, quality: int = 85, limits: ImageLimits = IMAGE_LIMITS) -> bytes:
+    """Encode a downscaled image as JPEG.
+
+    Args:
+        data: the path or the content of the file.
+        size: maximum of the longest side in pixels.
+        quality: JPEG quality, 1 to 100.
+        limits: limits of the image.
+
+    Raises:
+        InvalidValueError: ``size`` is below 1.
+        MediaError: as for :func:`decode`.
+        NotFoundError: there is no such file.
+    """
     if size < 1:
         raise InvalidValueError(f"A thumbnail needs a size of at least 1 pixel, not {size}.")
     return encode(decode(data, max_size=size, limits=limits), "jpeg", quality)

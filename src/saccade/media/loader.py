@@ -1,4 +1,4 @@
-"""Images of a reader by their references: of files, and of frames of videos, which are opened once for many frames."""
+"""Read images and video frames by their references. Open videos are pooled and reused for further frames."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from saccade.core.schema import ImageRef, MediaRef, VideoRef
 from saccade.media.image import IMAGE_FORMATS, Pixels, decode
 from saccade.media.video import FrameIndex, Video
 
-_KEPT_OPEN = 4
-_KEPT_INDEXES = 64
+_MAX_IDLE_VIDEOS = 4
+_MAX_CACHED_INDEXES = 64
 
 
-class Files(Protocol):
-    """What gives files by their references, as every reader does."""
+class MediaSource(Protocol):
+    """Source of media files by reference. Every reader is one."""
 
     def read_media(self, ref: MediaRef) -> bytes: ...
 
@@ -27,29 +27,51 @@ class Files(Protocol):
 
 
 def read_image(
-    reader: Files, ref: ImageRef, *, mode: Literal["RGB", "L"] = "RGB", max_size: int | None = None
+    reader: MediaSource, ref: ImageRef, *, mode: Literal["RGB", "L"] = "RGB", max_size: int | None = None
 ) -> Pixels:
-    """The pixels of an image of a reader; see :func:`saccade.media.image.decode`, also for errors."""
+    """Decode an image of a reader.
+
+    Args:
+        reader: source of the file.
+        ref: an image file or a frame of a video.
+        mode: "RGB" or "L"; see :func:`saccade.media.image.decode`.
+        max_size: maximum of the longest side in pixels.
+
+    Raises:
+        MediaError: the image is broken or exceeds the limits.
+        NotFoundError: there is no such file or frame.
+    """
     if ref.frame is None or ref.format in IMAGE_FORMATS:
         return decode(reader.read_media(ref), mode=mode, max_size=max_size, frame=ref.frame or 0)
-    with _VIDEOS.borrowed(reader, ref, ref.frame) as video:
+    with _VIDEO_POOL.acquire(reader, ref, ref.frame) as video:
         return video.frame(ref.frame, mode=mode, max_size=max_size)
 
 
-def read_frame(reader: Files, ref: VideoRef, number: int, *, max_size: int | None = None) -> Pixels:
-    """The pixels of a frame of a video of a reader, by its number in the order of showing."""
-    with _VIDEOS.borrowed(reader, ref, number) as video:
+def read_frame(reader: MediaSource, ref: VideoRef, number: int, *, max_size: int | None = None) -> Pixels:
+    """Decode a frame of a video.
+
+    Args:
+        reader: source of the file.
+        ref: the video.
+        number: 0-based index in presentation order.
+        max_size: maximum of the longest side in pixels.
+
+    Raises:
+        MediaError: the video is broken or exceeds the limits.
+        NotFoundError: there is no such file or frame.
+    """
+    with _VIDEO_POOL.acquire(reader, ref, number) as video:
         return video.frame(number, max_size=max_size)
 
 
-def frame_index(reader: Files, ref: ImageRef | VideoRef) -> FrameIndex:
-    """The frames of a video of a reader."""
-    with _VIDEOS.borrowed(reader, ref, 0) as video:
+def read_frame_index(reader: MediaSource, ref: ImageRef | VideoRef) -> FrameIndex:
+    """Return the frame index of a video."""
+    with _VIDEO_POOL.acquire(reader, ref, 0) as video:
         return video.index
 
 
 @dataclass(slots=True)
-class _Open:
+class _PooledVideo:
     digest: str
     video: Video
     file: BinaryIO
@@ -59,36 +81,37 @@ class _Open:
         self.file.close()
 
 
-class _Videos:
-    """Open videos of which nobody reads at the moment, the latest last, and the indexes of more of them."""
+class _VideoPool:
+    """Pool of idle open videos, most recently used last, and a cache of frame indexes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: list[_Open] = []
+        self._idle: list[_PooledVideo] = []
         self._indexes: OrderedDict[str, FrameIndex] = OrderedDict()
 
     @contextmanager
-    def borrowed(self, reader: Files, ref: ImageRef | VideoRef, frame: int) -> Iterator[Video]:
-        """A video for the caller alone, the one whose decoder stands nearest before a frame if there are several."""
-        one = self._take(ref.digest, frame) or self._open(reader, ref)
+    def acquire(self, reader: MediaSource, ref: ImageRef | VideoRef, frame: int) -> Iterator[Video]:
+        """Acquire exclusive use of a video, preferably one whose decoder is positioned shortly before ``frame``."""
+        pooled = self._pop_idle(ref.digest, frame) or self._open(reader, ref)
         try:
-            yield one.video
+            yield pooled.video
         except BaseException:
-            one.close()
+            # The decoder may be in an undefined state: do not reuse it.
+            pooled.close()
             raise
-        self._give_back(one)
+        self._release(pooled)
 
-    def _take(self, digest: str, frame: int) -> _Open | None:
+    def _pop_idle(self, digest: str, frame: int) -> _PooledVideo | None:
         with self._lock:
-            same = [one for one in self._idle if one.digest == digest]
-            if not same:
+            candidates = [pooled for pooled in self._idle if pooled.digest == digest]
+            if not candidates:
                 return None
-            behind = [one for one in same if one.video.position <= frame]
-            best = max(behind or same, key=lambda one: one.video.position)
+            before = [pooled for pooled in candidates if pooled.video.position <= frame]
+            best = max(before or candidates, key=lambda pooled: pooled.video.position)
             self._idle.remove(best)
             return best
 
-    def _open(self, reader: Files, ref: ImageRef | VideoRef) -> _Open:
+    def _open(self, reader: MediaSource, ref: ImageRef | VideoRef) -> _PooledVideo:
         file = reader.open_media(ref)
         try:
             video = Video(file, index=self._indexes.get(ref.digest))
@@ -97,25 +120,26 @@ class _Videos:
             raise
         with self._lock:
             self._indexes[ref.digest] = video.index
-            while len(self._indexes) > _KEPT_INDEXES:
+            while len(self._indexes) > _MAX_CACHED_INDEXES:
                 self._indexes.popitem(last=False)
-        return _Open(ref.digest, video, file)
+        return _PooledVideo(ref.digest, video, file)
 
-    def _give_back(self, one: _Open) -> None:
+    def _release(self, pooled: _PooledVideo) -> None:
         with self._lock:
-            self._idle.append(one)
-            surplus = self._idle[:-_KEPT_OPEN]
-            self._idle = self._idle[-_KEPT_OPEN:]
-        for old in surplus:
-            old.close()
+            self._idle.append(pooled)
+            evicted = self._idle[:-_MAX_IDLE_VIDEOS]
+            self._idle = self._idle[-_MAX_IDLE_VIDEOS:]
+        for video in evicted:
+            video.close()
 
     def close(self) -> None:
-        """Close those of which nobody reads."""
+        """Close the idle videos."""
         with self._lock:
-            idle, self._idle = self._idle, []
-        for one in idle:
-            one.close()
+            idle = self._idle
+            self._idle = []
+        for pooled in idle:
+            pooled.close()
 
 
-_VIDEOS = _Videos()
-atexit.register(_VIDEOS.close)
+_VIDEO_POOL = _VideoPool()
+atexit.register(_VIDEO_POOL.close)

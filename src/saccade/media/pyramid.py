@@ -1,6 +1,6 @@
-"""Parts of images that are too large to be held: tiled TIFFs, with smaller copies of themselves for smaller sizes.
+"""Read regions of images too large for memory, from tiled pyramidal TIFFs.
 
-Any other giant is made into one, once, by :func:`build_pyramid`.
+:func:`build_pyramid` converts other large images to such a TIFF.
 """
 
 from __future__ import annotations
@@ -19,51 +19,54 @@ import numpy.typing as npt
 from saccade.core.errors import InvalidValueError, MediaError
 from saccade.core.objects import BoundsXYXY
 from saccade.media import _vips
-from saccade.media._orientation import turn
-from saccade.media._pillow import LIMITS, Limits, check_pixels, named, opened
-from saccade.media._raw_values import check_blocks, is_beyond_screens
-from saccade.media._tiff import Page, is_level_of, pages_of
+from saccade.media._orientation import apply_orientation
+from saccade.media._pillow import IMAGE_LIMITS, ImageLimits, check_pixels, image_name, open_image
+from saccade.media._raw_values import check_block_size, requires_libvips
+from saccade.media._tiff import TiffPage, is_pyramid_level, read_pages
 
 Pixels = npt.NDArray[np.uint8]
-TILE = 512
-_SMALL = 4096
+TILE_SIZE = 512
+_MAX_TOP_LEVEL_SIZE = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """One size of the image: the page (or the sub-image of the first page) that holds it, as it is stored."""
+class PyramidLevel:
+    """One resolution of the image: its stored size and the page (or the sub-IFD of the first page) that holds it."""
 
     size_wh: tuple[int, int]
     page: int
-    sub: int | None = None
+    subifd: int | None = None
 
 
 def needs_pyramid(path: Path) -> bool:
-    """Whether parts of an image can only be read through a pyramid: it is no tiled TIFF, or one without small levels.
+    """Whether an image must be converted by :func:`build_pyramid` before its regions can be read.
 
-    MediaError where it is a damaged one.
+    Raises:
+        MediaError: the image is a damaged tiled TIFF.
     """
-    return _levels(path) is None
+    return _read_levels(path) is None
 
 
-def _levels(path: Path) -> list[Level] | None:
-    """The sizes of a tiled TIFF from the largest on; None where it is none, or lacks the small ones."""
-    pages = pages_of(path)
-    if not pages or not pages[0].is_tiled or is_beyond_screens(pages[0]):
+def _read_levels(path: Path) -> list[PyramidLevel] | None:
+    """Return the levels of a pyramidal TIFF, largest first, or None if it is not tiled or lacks small levels."""
+    pages = read_pages(path)
+    if not pages or not pages[0].is_tiled or requires_libvips(pages[0]):
         return None
     first = pages[0]
-    levels = [Level(first.size_wh, 0)]
-    levels += [Level(page.size_wh, page.number) for page in pages[1:] if is_level_of(page, first) and page.is_tiled]
-    with _vips.as_media_error(named(path)):
-        whole = _vips.load(path, "tiff", page=0)
-        if "n-subifds" in whole.get_fields():
-            for sub in range(int(whole.get("n-subifds"))):
-                part = _vips.load(path, "tiff", page=0, subifd=sub)
-                levels.append(Level((part.width, part.height), 0, sub))
+    levels = [PyramidLevel(first.size_wh, 0)]
+    levels += [
+        PyramidLevel(page.size_wh, page.index) for page in pages[1:] if is_pyramid_level(page, first) and page.is_tiled
+    ]
+    with _vips.as_media_error(image_name(path)):
+        first_page = _vips.load(path, "tiff", page=0)
+        if "n-subifds" in first_page.get_fields():
+            for subifd in range(int(first_page.get("n-subifds"))):
+                level_image = _vips.load(path, "tiff", page=0, subifd=subifd)
+                levels.append(PyramidLevel((level_image.width, level_image.height), 0, subifd))
     levels.sort(key=lambda level: -level.size_wh[0])
-    steps = [large.size_wh[0] / small.size_wh[0] for large, small in pairwise(levels)]
-    is_whole = max(levels[-1].size_wh) <= _SMALL and all(step <= 8 for step in steps)
-    return levels if is_whole else None
+    scales = [large.size_wh[0] / small.size_wh[0] for large, small in pairwise(levels)]
+    is_complete = max(levels[-1].size_wh) <= _MAX_TOP_LEVEL_SIZE and all(scale <= 8 for scale in scales)
+    return levels if is_complete else None
 
 
 def build_pyramid(
@@ -71,28 +74,32 @@ def build_pyramid(
     target: Path,
     *,
     progress: Callable[[float], None] | None = None,
-    limits: Limits = LIMITS,
+    limits: ImageLimits = IMAGE_LIMITS,
 ) -> None:
-    """Write a TIFF in tiles with all smaller sizes, without loss, reading the source once from top to bottom.
-
-    Values without a fixed range are refused. The orientation stays what it is.
+    """Write a lossless tiled pyramidal TIFF in one pass over the source. The orientation tag is kept.
 
     Args:
-        target: a new file; what is there after an error is not whole.
-        progress: called with the share that is done; what it raises ends the work.
+        source: path of the image.
+        target: path of the new file; it is incomplete after an error.
+        progress: called with the completed fraction, 0 to 1; an exception from it cancels the conversion.
+        limits: limits of the source.
+
+    Raises:
+        MediaError: the source is unsupported, broken, exceeds ``limits`` or has values without a fixed range.
+        NotFoundError: the source cannot be opened.
     """
-    with opened(source, limits, giant=True) as found:
-        format, orientation = found.format, found.orientation
-    with _vips.as_media_error(named(source)):
-        image = _vips.load(source, format, in_order=True)
-        shown = _vips.to_eight_bits(image).copy()
-        shown.set_type(_vips.vips().GValue.gint_type, "orientation", orientation)
-        with _reported(shown, progress):
-            shown.tiffsave(
+    with open_image(source, limits, streamed=True) as opened:
+        format = opened.format
+        orientation = opened.orientation
+    with _vips.as_media_error(image_name(source)):
+        rgb = _vips.to_rgb8(_vips.load(source, format, sequential=True)).copy()
+        rgb.set_type(_vips.vips().GValue.gint_type, "orientation", orientation)
+        with _report_progress(rgb, progress):
+            rgb.tiffsave(
                 str(target),
                 tile=True,
-                tile_width=TILE,
-                tile_height=TILE,
+                tile_width=TILE_SIZE,
+                tile_height=TILE_SIZE,
                 pyramid=True,
                 bigtiff=True,
                 compression="deflate",
@@ -102,16 +109,16 @@ def build_pyramid(
 
 
 @contextmanager
-def _reported(image: Any, progress: Callable[[float], None] | None) -> Iterator[None]:
-    """Call ``progress`` while libvips works on an image; what it raises ends the work, and comes out of the block."""
-    raised: list[BaseException] = []
+def _report_progress(image: Any, progress: Callable[[float], None] | None) -> Iterator[None]:
+    """Call ``progress`` while libvips evaluates an image; an exception from it cancels and leaves the block."""
+    exceptions: list[BaseException] = []
 
     def on_step(_: Any, state: Any) -> None:
         try:
             assert progress is not None
             progress(min(1.0, state.percent / 100))
         except BaseException as error:  # libvips would only print it
-            raised.append(error)
+            exceptions.append(error)
             image.set_kill(True)
 
     if progress is not None:
@@ -120,82 +127,91 @@ def _reported(image: Any, progress: Callable[[float], None] | None) -> Iterator[
     try:
         yield
     except _vips.vips().Error:
-        if raised:
-            raise raised[0] from None
+        if exceptions:
+            raise exceptions[0] from None
         raise
-    if raised:
-        raise raised[0]
+    if exceptions:
+        raise exceptions[0]
     if progress is not None:
         progress(1.0)
 
 
-class Giant:
-    """A tiled TIFF of several sizes, open for reading parts of it; by several threads at once.
+class PyramidImage:
+    """A pyramidal TIFF, opened to read regions. Thread-safe.
 
     Args:
-        path: a TIFF for which :func:`needs_pyramid` is false, such as :func:`build_pyramid` writes.
+        path: a TIFF for which :func:`needs_pyramid` is false, such as the output of :func:`build_pyramid`.
+        limits: limits of the image and of the regions.
+
+    Raises:
+        MediaError: the file is not a pyramidal TIFF, is damaged or exceeds ``limits``.
     """
 
-    def __init__(self, path: Path, *, limits: Limits = LIMITS) -> None:
-        levels = _levels(path)
+    def __init__(self, path: Path, *, limits: ImageLimits = IMAGE_LIMITS) -> None:
+        levels = _read_levels(path)
         if levels is None:
-            raise MediaError(f"{named(path)} is no tiled TIFF of several sizes.", hint="Build its pyramid first.")
-        first: Page = pages_of(path)[0]
-        check_blocks(path, first)
-        check_pixels(path, first.size_wh, limits.max_giant_pixels)
-        self._path, self._limits, self._orientation, self.levels = path, limits, first.orientation, levels
-        self._images: dict[Level, Any] = {}
+            raise MediaError(f"{image_name(path)} is not a pyramidal TIFF.", hint="Build its pyramid first.")
+        first: TiffPage = read_pages(path)[0]
+        check_block_size(path, first)
+        check_pixels(path, first.size_wh, limits.max_streamed_pixels)
+        self._path = path
+        self._limits = limits
+        self._orientation = first.orientation
+        self.levels = levels
+        self._images: dict[PyramidLevel, Any] = {}
 
     @property
     def size_wh(self) -> tuple[int, int]:
-        """Width and height as it is shown."""
+        """Width and height after the orientation is applied."""
         width, height = self.levels[0].size_wh
         return (height, width) if self._orientation >= 5 else (width, height)
 
-    def region(self, box_xyxy: BoundsXYXY, *, max_size: int | None = None) -> Pixels:
-        """The pixels of a part, (height, width, 3) in RGB.
+    def read_region(self, box_xyxy: BoundsXYXY, *, max_size: int | None = None) -> Pixels:
+        """Read a region as RGB pixels, (height, width, 3).
 
         Args:
-            box_xyxy: in pixels of the whole image as it is shown; taken to whole pixels outward and cut to the image.
-            max_size: the longest side of what comes back; a larger part is scaled down to it.
+            box_xyxy: pixels of the full-resolution image after orientation; rounded outward and clipped to the image.
+            max_size: maximum of the longest side of the result; a larger region is downscaled.
 
-        InvalidValueError for a part without pixels; MediaError where it is damaged, or more than may be held.
+        Raises:
+            InvalidValueError: the region has no pixels.
+            MediaError: the region is damaged or exceeds the limits.
         """
         width, height = self.size_wh
         x1, y1 = max(0, math.floor(box_xyxy[0])), max(0, math.floor(box_xyxy[1]))
         x2, y2 = min(width, math.ceil(box_xyxy[2])), min(height, math.ceil(box_xyxy[3]))
         if x1 >= x2 or y1 >= y2:
-            raise InvalidValueError(f"The part {box_xyxy} has no pixels of the {width} x {height} of the image.")
+            raise InvalidValueError(f"The region {box_xyxy} lies outside the image of {width} x {height} pixels.")
         scale = 1.0 if max_size is None else min(1.0, max_size / max(x2 - x1, y2 - y1))
         out_wh = max(1, round((x2 - x1) * scale)), max(1, round((y2 - y1) * scale))
         check_pixels(self._path, out_wh, self._limits.max_pixels)
-        turned = self._orientation >= 5
-        box = _stored_box((x1, y1, x2, y2), self.size_wh, self._orientation)
-        pixels = self._stored(box, (out_wh[1], out_wh[0]) if turned else out_wh)
-        return turn(pixels, self._orientation)
+        is_transposed = self._orientation >= 5
+        stored_box = _to_stored_box((x1, y1, x2, y2), self.size_wh, self._orientation)
+        pixels = self._read_stored(stored_box, (out_wh[1], out_wh[0]) if is_transposed else out_wh)
+        return apply_orientation(pixels, self._orientation)
 
-    def _stored(self, box: tuple[int, int, int, int], out_wh: tuple[int, int]) -> Pixels:
-        """A part by its place in the image as it is stored, scaled to a size that is no larger."""
+    def _read_stored(self, box: tuple[int, int, int, int], out_wh: tuple[int, int]) -> Pixels:
+        """Read a box in stored (unoriented) coordinates, downscaled to ``out_wh``."""
         x1, y1, x2, y2 = box
-        whole = self.levels[0].size_wh
-        # Twice as many pixels as come out, so that those at the edge, which reach over it, weigh little.
-        wanted = 2 * max(out_wh[0] / (x2 - x1), out_wh[1] / (y2 - y1))
+        full_wh = self.levels[0].size_wh
+        # A level with twice the resolution of the result: pixels that cross the edge of the box then weigh little.
+        min_scale = 2 * max(out_wh[0] / (x2 - x1), out_wh[1] / (y2 - y1))
         level = next(
-            (level for level in reversed(self.levels) if level.size_wh[0] >= wanted * whole[0]), self.levels[0]
+            (level for level in reversed(self.levels) if level.size_wh[0] >= min_scale * full_wh[0]), self.levels[0]
         )
-        with _vips.as_media_error(named(self._path)):
-            image = self._image(level)
-            sx, sy = image.width / whole[0], image.height / whole[1]
+        with _vips.as_media_error(image_name(self._path)):
+            image = self._level_image(level)
+            sx, sy = image.width / full_wh[0], image.height / full_wh[1]
             left, top = min(math.floor(x1 * sx), image.width - 1), min(math.floor(y1 * sy), image.height - 1)
             right = min(image.width, max(left + 1, math.ceil(x2 * sx)))
             bottom = min(image.height, max(top + 1, math.ceil(y2 * sy)))
-            part = _vips.to_eight_bits(image.crop(left, top, right - left, bottom - top))
-            pixels = np.asarray(part.numpy(), np.uint8)
+            crop = _vips.to_rgb8(image.crop(left, top, right - left, bottom - top))
+            pixels = np.asarray(crop.numpy(), np.uint8)
         if pixels.shape[1::-1] == out_wh:
             return pixels
         import cv2
 
-        # Where the part begins and ends between pixels of the level, to the fraction.
+        # The edges of the box lie between pixels of the level: map them with subpixel precision.
         matrix = np.array(
             [[(x2 - x1) * sx / out_wh[0], 0, x1 * sx - left], [0, (y2 - y1) * sy / out_wh[1], y1 * sy - top]],
             np.float64,
@@ -208,17 +224,17 @@ class Giant:
             cv2.warpAffine(pixels, matrix, out_wh, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8
         )
 
-    def _image(self, level: Level) -> Any:
+    def _level_image(self, level: PyramidLevel) -> Any:
         if level not in self._images:
-            options: dict[str, Any] = {} if level.sub is None else {"subifd": level.sub}
+            options: dict[str, Any] = {} if level.subifd is None else {"subifd": level.subifd}
             self._images[level] = _vips.load(self._path, "tiff", page=level.page, **options)
         return self._images[level]
 
 
-def _stored_box(
+def _to_stored_box(
     box: tuple[int, int, int, int], size_wh: tuple[int, int], orientation: int
 ) -> tuple[int, int, int, int]:
-    """A part of the image as it is shown, by its place in the image as it is stored."""
+    """Convert a box from oriented to stored coordinates."""
     x1, y1, x2, y2 = box
     width, height = size_wh
     if orientation in (3, 4, 7, 8):

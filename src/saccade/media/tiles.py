@@ -1,4 +1,4 @@
-"""Images cut into tiles, from top to bottom, without ever holding the whole of a giant one."""
+"""Cut images into tiles; large images are streamed from top to bottom and never decoded as a whole."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ import numpy.typing as npt
 
 from saccade.core.schema import ImageRef
 from saccade.media import _vips
-from saccade.media.image import LIMITS, encode, read_values
-from saccade.media.loader import Files, read_image
+from saccade.media.image import IMAGE_LIMITS, encode, read_values
+from saccade.media.loader import MediaSource, read_image
 
-PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
-"""Modes of which nothing is lost when they are shown in 8 bits."""
-_STRIPS = frozenset({"tiff", "jpeg", "png", "webp", "jpeg2000", "ppm"})
-_EXACT = "tiff"
+LOSSLESS_8BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
+"""Pillow modes that are converted to 8-bit RGB without loss of precision."""
+_STREAMABLE_FORMATS = frozenset({"tiff", "jpeg", "png", "webp", "jpeg2000", "ppm"})
+_RAW_FORMAT = "tiff"
 
 
-def tile_starts(length: int, size: int, overlap: int) -> list[int]:
-    """Where tiles of ``size`` begin along a side, each sharing ``overlap`` with the next; the last ends at the edge.
+def tile_offsets(length: int, size: int, overlap: int) -> list[int]:
+    """Return the offsets of tiles along one side; neighbours overlap by ``overlap``, and the last ends at the edge.
 
-    A side that is no longer than a tile has one, at 0.
+    A side that is not longer than a tile has one tile, at 0.
 
     >>> tile_starts(100, 40, 10)
     [0, 30, 60]
@@ -44,7 +44,13 @@ def tile_starts(length: int, size: int, overlap: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A tile as a file, and where it was: ``x`` and ``y`` in pixels of the whole image."""
+    """An encoded tile.
+
+    Attributes:
+        x: left edge in pixels of the image.
+        y: top edge in pixels of the image.
+        data: content of the image file.
+    """
 
     x: int
     y: int
@@ -54,36 +60,42 @@ class Tile:
 
 
 def cut_tiles(
-    files: Files, ref: ImageRef, size: int, overlap: int, *, format: str = "auto", quality: int = 95
+    files: MediaSource, ref: ImageRef, size: int, overlap: int, *, format: str = "auto", quality: int = 95
 ) -> Iterator[Tile]:
-    """The tiles of an image, row after row, encoded.
+    """Cut an image into encoded tiles, row by row.
 
     Args:
-        format: ``jpeg``, ``png`` or ``tiff``; with ``auto`` JPEG for what is one, PNG for other images of 8 bits, and
-            TIFF with all channels and the type of the values for the rest.
+        files: source of the image file.
+        ref: the image.
+        size: side of a tile in pixels.
+        overlap: pixels that neighbouring tiles share at least.
+        format: ``jpeg``, ``png``, ``tiff`` (all channels in their own type) or ``auto``: JPEG for a JPEG, PNG for other
+            8-bit images, TIFF for all others.
+        quality: JPEG quality, 1 to 100.
 
-    MediaError for an image that cannot be read.
+    Raises:
+        MediaError: the image cannot be decoded.
     """
-    xs, ys = tile_starts(ref.width, size, overlap), tile_starts(ref.height, size, overlap)
+    xs, ys = tile_offsets(ref.width, size, overlap), tile_offsets(ref.height, size, overlap)
     width, height = min(size, ref.width), min(size, ref.height)
-    chosen = _format(ref) if format == "auto" else format
-    rows = _rows(files, ref, ys, height, exact=chosen == _EXACT)
+    chosen = _choose_format(ref) if format == "auto" else format
+    rows = _iter_strips(files, ref, ys, height, exact=chosen == _RAW_FORMAT)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for y, strip in zip(ys, rows, strict=True):
             parts = [strip[:, x : x + width] for x in xs]
-            encoded = pool.map(lambda part: _encoded(part, chosen, quality), parts)
+            encoded = pool.map(lambda part: _encode_tile(part, chosen, quality), parts)
             for x, data in zip(xs, encoded, strict=True):
                 yield Tile(x, y, width, height, data)
 
 
-def _format(ref: ImageRef) -> str:
-    if ref.mode not in PLAIN_MODES:
-        return _EXACT
+def _choose_format(ref: ImageRef) -> str:
+    if ref.mode not in LOSSLESS_8BIT_MODES:
+        return _RAW_FORMAT
     return "jpeg" if ref.format in ("jpeg", "mpo") else "png"
 
 
-def _encoded(part: npt.NDArray[Any], format: str, quality: int) -> bytes:
-    if format == _EXACT:
+def _encode_tile(part: npt.NDArray[Any], format: str, quality: int) -> bytes:
+    if format == _RAW_FORMAT:
         values = np.ascontiguousarray(part if part.ndim == 3 else part[..., None])
         image = _vips.vips().Image.new_from_array(values)
         content: bytes = image.tiffsave_buffer(compression="deflate", predictor="horizontal")
@@ -91,38 +103,46 @@ def _encoded(part: npt.NDArray[Any], format: str, quality: int) -> bytes:
     return encode(np.ascontiguousarray(part), "jpeg" if format == "jpeg" else "png", quality)
 
 
-def _rows(files: Files, ref: ImageRef, ys: Sequence[int], height: int, *, exact: bool) -> Iterator[npt.NDArray[Any]]:
-    """The strip of ``height`` rows that begins at each of ``ys``."""
-    is_giant = ref.width * ref.height > LIMITS.max_pixels
-    if not is_giant or ref.format not in _STRIPS or ref.orientation != 1:
-        whole = read_values(files.read_media(ref), frame=ref.frame or 0) if exact else read_image(files, ref)
-        yield from (whole[y : y + height] for y in ys)
+def _iter_strips(
+    files: MediaSource, ref: ImageRef, ys: Sequence[int], height: int, *, exact: bool
+) -> Iterator[npt.NDArray[Any]]:
+    """Yield the strip of ``height`` rows that begins at each of ``ys``."""
+    fits_in_memory = ref.width * ref.height <= IMAGE_LIMITS.max_pixels
+    if fits_in_memory or ref.format not in _STREAMABLE_FORMATS or ref.orientation != 1:
+        pixels = read_values(files.read_media(ref), frame=ref.frame or 0) if exact else read_image(files, ref)
+        yield from (pixels[y : y + height] for y in ys)
         return
-    with on_disk(files, ref) as path:
-        yield from _strips(path, ref, ys, height, exact=exact)
+    with local_path(files, ref) as path:
+        yield from _stream_strips(path, ref, ys, height, exact=exact)
 
 
-def _strips(path: Path, ref: ImageRef, ys: Sequence[int], height: int, *, exact: bool) -> Iterator[npt.NDArray[Any]]:
-    """Strips that are decoded once each; rows that two of them share are kept between them."""
+def _stream_strips(
+    path: Path, ref: ImageRef, ys: Sequence[int], height: int, *, exact: bool
+) -> Iterator[npt.NDArray[Any]]:
+    """Yield strips in one sequential pass; rows that two strips share are buffered between them."""
     options = {"page": ref.frame or 0} if ref.format == "tiff" else {}
     with _vips.as_media_error(ref.name):
-        image = _vips.load(path, ref.format, in_order=True, **options)
+        image = _vips.load(path, ref.format, sequential=True, **options)
         if not exact:
-            image = _vips.to_eight_bits(image)
-        kept: npt.NDArray[Any] | None = None
+            image = _vips.to_rgb8(image)
+        previous: npt.NDArray[Any] | None = None
         end = 0
         for y in ys:
-            new = _vips.values_of(image.crop(0, max(y, end), image.width, y + height - max(y, end)))
-            strip = new if kept is None or y >= end else np.concatenate([kept[len(kept) - (end - y) :], new])
-            kept, end = strip, y + height
+            new_rows = _vips.to_array(image.crop(0, max(y, end), image.width, y + height - max(y, end)))
+            if previous is None or y >= end:
+                strip = new_rows
+            else:
+                strip = np.concatenate([previous[len(previous) - (end - y) :], new_rows])
+            previous = strip
+            end = y + height
             yield strip
 
 
 @contextmanager
-def on_disk(files: Files, ref: ImageRef) -> Iterator[Path]:
-    """The path of an image's file; of a copy where it lies elsewhere."""
+def local_path(files: MediaSource, ref: ImageRef) -> Iterator[Path]:
+    """Yield the path of an image's file, or of a temporary copy if it is not a local file."""
     with files.open_media(ref) as file:
-        path = _path_of(file)
+        path = _file_path(file)
         if path is not None:
             yield path
             return
@@ -134,7 +154,7 @@ def on_disk(files: Files, ref: ImageRef) -> Iterator[Path]:
             Path(copy.name).unlink(missing_ok=True)
 
 
-def _path_of(file: BinaryIO) -> Path | None:
+def _file_path(file: BinaryIO) -> Path | None:
     name = getattr(file, "name", None)
     if not isinstance(name, str):
         return None

@@ -15,7 +15,7 @@ from saccade.core.geometry.tiling import clip_to_window
 from saccade.core.geometry.transforms import transform_geometry
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.media.colors import rgb_of
+from saccade.media.colors import hex_to_rgb
 from saccade.media.image import encode
 from saccade.media.loader import read_image
 from saccade.operations.base import (
@@ -215,7 +215,7 @@ def _resize_pixels(pixels: Pixels, parameters: ResizeParameters) -> tuple[Pixels
         left = (canvas_width - size_wh[0]) // 2
         top = (canvas_height - size_wh[1]) // 2
         canvas = np.empty((canvas_height, canvas_width, 3), np.uint8)
-        canvas[:] = rgb_of(parameters.color)
+        canvas[:] = hex_to_rgb(parameters.color)
         canvas[top : top + size_wh[1], left : left + size_wh[0]] = resized
         resized = canvas
     return resized, np.array([[sx, 0, left], [0, sy, top]])

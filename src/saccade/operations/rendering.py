@@ -10,7 +10,7 @@ from pydantic import Field
 
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
-from saccade.media.draw import draw_objects, grid, side_by_side, with_caption
+from saccade.media.draw import add_caption, draw_objects, grid, side_by_side
 from saccade.media.image import encode
 from saccade.media.loader import read_image
 from saccade.operations.base import Context, Parameters, per_item, resolve_column
@@ -95,7 +95,7 @@ def render(parameters: RenderParameters, schema: Schema) -> Any:
         else:
             canvas = side_by_side(panels, titles)
         captions = [_caption(name, item[name]) for name in parameters.texts]
-        canvas = with_caption(np.ascontiguousarray(canvas), captions)
+        canvas = add_caption(np.ascontiguousarray(canvas), captions)
         data = encode(np.ascontiguousarray(canvas), parameters.format)
         suffix = ".jpg" if parameters.format == "jpeg" else ".png"
         return {parameters.column: context.put_image(data, item.key.rpartition("/")[2] + suffix)}

@@ -1,4 +1,4 @@
-"""One training from a recipe and a reader: what the loop needs is put together here, and nothing else."""
+"""Builds a training from a recipe and a reader: model, data loader and validation, ready for the loop."""
 
 from __future__ import annotations
 
@@ -27,12 +27,22 @@ from saccade.training.loader import BatchLoader, TrainingDataset, split_keys
 from saccade.training.loop import FitResult, fit
 from saccade.training.recipe import Recipe
 
+# Settings of `train` that may differ in a resumed training, because they do not affect the weights of a step.
 _RESUMABLE_SETTINGS = {"epochs", "max_minutes", "early_stop", "workers", "checkpoint_every"}
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """Everything of a training but its folder: made and checked before anything runs."""
+    """A validated training, ready to run.
+
+    Attributes:
+        recipe: The recipe.
+        target: Column to learn.
+        class_names: Classes of the target, in the order of the head's outputs.
+        model: The model before training.
+        loader: Batches of the training split.
+        validate: Computes metrics of a model on the validation split.
+    """
 
     recipe: Recipe
     target: str
@@ -50,7 +60,15 @@ class TrainingJob:
         resume: bool = False,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> FitResult:
-        """Train; see :func:`saccade.training.loop.fit`. ``inputs`` are the dataset versions that identify it."""
+        """Train the model; see :func:`saccade.training.loop.fit`.
+
+        Args:
+            folder: Receives the weights and the checkpoint.
+            inputs: Dataset versions; part of what identifies the training on resume.
+            hooks: Observers of the training.
+            resume: Continue from the checkpoint in ``folder``.
+            should_stop: Polled after each step; True stops the training.
+        """
         tune_malloc()
         return fit(
             self.recipe.train,
@@ -66,18 +84,27 @@ class TrainingJob:
 
 
 def resume_fingerprint(recipe: Recipe, inputs: Sequence[str]) -> dict[str, Any]:
-    """What must be the same for one training to go on from another's checkpoint.
+    """Return what must be equal for a training to resume from the checkpoint of another.
 
-    How long it lasts and how it is loaded may change, so that a finished training can be made longer.
+    Settings of duration and loading are left out, so that a finished training can be extended.
+
+    Args:
+        recipe: The recipe.
+        inputs: Dataset versions.
     """
-    plain = recipe.to_json()
-    plain["train"] = {name: value for name, value in plain["train"].items() if name not in _RESUMABLE_SETTINGS}
-    plain.pop("description")
-    return {"recipe": plain, "inputs": list(inputs)}
+    config = recipe.to_json()
+    config["train"] = {name: value for name, value in config["train"].items() if name not in _RESUMABLE_SETTINGS}
+    config.pop("description")
+    return {"recipe": config, "inputs": list(inputs)}
 
 
 def build_training(recipe: Recipe, reader: Reader) -> TrainingJob:
-    """Check a recipe against its data and build everything; RecipeError says what does not fit."""
+    """Check a recipe against its data and build model, data loader and validation.
+
+    Raises:
+        RecipeError: The recipe does not fit the data.
+        NotFoundError: A component is not registered.
+    """
     target = _single_target(recipe)
     column = _require_column(reader, recipe, target)
     classes = column.class_names
@@ -87,12 +114,13 @@ def build_training(recipe: Recipe, reader: Reader) -> TrainingJob:
         raise RecipeError(f"'data.image' is '{recipe.data.image}', which is not a column of images.")
     train_keys = split_keys(reader, recipe.data, recipe.data.train)
     validate_keys = split_keys(reader, recipe.data, recipe.data.validate_split)
+    # Seed before the model is built: its random initial weights are part of a reproducible training.
     torch.manual_seed(recipe.train.seed)
     model = build_model(recipe.model, {target: len(classes)})
     if model.head(target).target_kind != column.kind:
         raise RecipeError(
             f"The head '{recipe.model.heads[target].type}' learns a column of kind {model.head(target).target_kind}, "
-            f"and '{target}' is of kind {column.kind}.",
+            f"but '{target}' is of kind {column.kind}.",
             hint=f"Registered heads: {', '.join(HEADS.names())}.",
         )
     dataset = TrainingDataset(
@@ -105,10 +133,10 @@ def build_training(recipe: Recipe, reader: Reader) -> TrainingJob:
         build_augmentations(recipe.augment),
         recipe.train.seed,
     )
-    batches = BatchLoader(dataset, recipe.train.batch_size, recipe.train.workers)
+    loader = BatchLoader(dataset, recipe.train.batch_size, recipe.train.workers)
     items = [item for item in reader.items([recipe.data.image, target], validate_keys) if item[target] is not None]
     validate = partial(_validate, recipe, reader, items, target, classes)
-    return TrainingJob(recipe, target, classes, model, batches, validate)
+    return TrainingJob(recipe, target, classes, model, loader, validate)
 
 
 def _require_column(reader: Reader, recipe: Recipe, name: str) -> Column:
@@ -129,10 +157,10 @@ def _single_target(recipe: Recipe) -> str:
 def _validate(
     recipe: Recipe, reader: Reader, items: Sequence[Item], target: str, classes: Sequence[str], model: VisionModel
 ) -> dict[str, float]:
-    """Metrics on the validation split, the one that chooses the best weights first."""
+    """Return metrics on the validation split; the first one selects the best weights."""
     predictor = Predictor(model, {target: classes}, precision=recipe.train.precision)
-    reads = ((item.key, partial(read_image, reader, item[recipe.data.image])) for item in items)
-    predictions = {found.key: found for found in predictor.predict(reads) if found.error is None}
+    images = ((item.key, partial(read_image, reader, item[recipe.data.image])) for item in items)
+    predictions = {prediction.key: prediction for prediction in predictor.predict(images) if prediction.error is None}
     if not predictions:
         raise SaccadeError("No image of the validation split can be decoded.", hint="Run `saccade doctor`.")
     if reader.schema[target].kind is Kind.LABEL:
@@ -144,9 +172,9 @@ def _object_metrics(
     items: Sequence[Item], target: str, classes: Sequence[str], predictions: Mapping[str, Prediction]
 ) -> dict[str, float]:
     truth: dict[str, Objects] = {item.key: item[target] for item in items if item.key in predictions}
-    found = {key: prediction.objects[target] for key, prediction in predictions.items()}
-    sizes = {key: prediction.size_wh for key, prediction in predictions.items()}
-    metrics = evaluate_objects(truth, found, sizes, kind="boxes", classes=classes)
+    predicted = {key: prediction.objects[target] for key, prediction in predictions.items()}
+    sizes_wh = {key: prediction.size_wh for key, prediction in predictions.items()}
+    metrics = evaluate_objects(truth, predicted, sizes_wh, kind="boxes", classes=classes)
     return {"ap": metrics.ap or 0.0, "ap50": metrics.ap50 or 0.0, "ap75": metrics.ap75 or 0.0}
 
 

@@ -1,4 +1,4 @@
-"""From a reader to batches of tensors, in an order that depends on the seed and the step alone."""
+"""Data loading: a reader to batches of tensors, in an order that depends only on the seed and the step."""
 
 from __future__ import annotations
 
@@ -24,46 +24,74 @@ from saccade.training.recipe import DataSpec
 from saccade.training.sample import Sample
 
 logger = logging.getLogger(__name__)
-AUGMENT_STREAM, ORDER_STREAM = 1, 2
+# Separate the random streams of augmentation and order, which share the recipe's seed.
+AUGMENT_STREAM = 1
+ORDER_STREAM = 2
+# Bytes of decoded images to cache; further images are decoded in each epoch.
 MAX_CACHE_BYTES = 4 << 30
-"""How much of decoded images is kept; the rest is decoded each time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Images (B, H, W, 3) of 0..255 uint8, and for each target column one mapping of tensors an image."""
+    """One batch.
+
+    Attributes:
+        images: (B, H, W, 3) uint8, RGB.
+        targets: By target column, one mapping of tensors for each image.
+    """
 
     images: Tensor
     targets: Mapping[str, Sequence[Mapping[str, Tensor]]]
 
     def micro_batches(self, count: int) -> Iterator[Batch]:
-        """The batch in ``count`` parts of nearly equal size, or in single images where there are fewer."""
+        """Split the batch into ``count`` batches of nearly equal size, or into fewer if it has fewer images."""
         size = -(-len(self.images) // count)
         for start in range(0, len(self.images), size):
-            cut = slice(start, start + size)
-            yield Batch(self.images[cut], {name: truth[cut] for name, truth in self.targets.items()})
+            rows = slice(start, start + size)
+            yield Batch(self.images[rows], {name: targets[rows] for name, targets in self.targets.items()})
 
 
 def split_keys(reader: Reader, data: DataSpec, split: str) -> list[str]:
-    """The keys of a split; RecipeError where there is no such column or split."""
+    """Return the keys of the items in a split.
+
+    Args:
+        reader: The dataset.
+        data: Names the column of splits.
+        split: The split, such as "train".
+
+    Raises:
+        RecipeError: The dataset has no such column or no items in the split.
+    """
     if data.split not in reader.schema:
         raise RecipeError(
-            f"'{data.dataset}' has no column '{data.split}' that says which items to train on.",
+            f"'{data.dataset}' has no column '{data.split}' that assigns items to splits.",
             hint="Import with --split, such as --split train=0.8,val=0.2.",
         )
-    splits: dict[str, list[str]] = {}
+    keys_by_split: dict[str, list[str]] = {}
     for item in reader.items([data.split]):
-        splits.setdefault(str(item[data.split]), []).append(item.key)
-    if split not in splits:
-        raise RecipeError(f"'{data.dataset}' has no items in the split '{split}'.", hint=suggest(split, splits))
-    return splits[split]
+        keys_by_split.setdefault(str(item[data.split]), []).append(item.key)
+    if split not in keys_by_split:
+        raise RecipeError(f"'{data.dataset}' has no items in the split '{split}'.", hint=suggest(split, keys_by_split))
+    return keys_by_split[split]
 
 
 class TrainingDataset:
-    """The samples of one split, decoded when first needed, reduced to the size of the input and kept up to a limit.
+    """The samples of one split, decoded on first use, downscaled to the input size and cached up to a limit.
 
-    Items whose target is not labelled are left out; an image that cannot be decoded is reported once and another
-    one is taken in its place.
+    Unlabelled items are left out. An image that cannot be decoded is logged once and replaced by the next sample.
+
+    Args:
+        reader: The dataset.
+        keys: Items of the split.
+        data: Names the columns.
+        target: Column to learn.
+        class_names: Classes of the target, in the order of the head's outputs.
+        spec: Input of the model.
+        augmentations: Applied in order.
+        seed: Seed of augmentation and order.
+
+    Raises:
+        RecipeError: No item of the split is labelled.
     """
 
     def __init__(
@@ -77,31 +105,39 @@ class TrainingDataset:
         augmentations: Sequence[Augmentation],
         seed: int,
     ) -> None:
-        self.reader, self.spec, self.image_column, self.target = reader, spec, data.image, target
+        self.reader = reader
+        self.spec = spec
+        self.image_column = data.image
+        self.target = target
         self.kind = reader.schema[target].kind
         self.class_index = {name: index for index, name in enumerate(class_names)}
-        found = reader.items([data.image, target], keys)
-        self.items = [item for item in found if item[target] is not None and item[data.image] is not None]
+        items = reader.items([data.image, target], keys)
+        self.items = [item for item in items if item[target] is not None and item[data.image] is not None]
         if not self.items:
             raise RecipeError(f"None of the {len(keys)} items to train on has a label in '{target}'.")
-        self.augmentations, self.seed = augmentations, seed
+        self.augmentations = augmentations
+        self.seed = seed
         self._cache: dict[int, Sample] = {}
         self._cached_bytes = 0
-        self._bad: set[int] = set()
+        self._unreadable: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.items)
 
     def load(self, index: int) -> Sample:
-        """The sample before augmentation."""
+        """Return a sample before augmentation; if its image cannot be decoded, the next one that can.
+
+        Raises:
+            MediaError: No image of the split can be decoded.
+        """
         for offset in range(len(self.items)):
             candidate = (index + offset) % len(self.items)
-            if candidate in self._bad:
+            if candidate in self._unreadable:
                 continue
             try:
                 return self._cache.get(candidate) or self._cache_sample(candidate, self._decode(self.items[candidate]))
             except SaccadeError as error:
-                self._bad.add(candidate)
+                self._unreadable.add(candidate)
                 logger.warning("%s is left out of training: %s", self.items[candidate].key, error)
         raise MediaError("No image of the training split can be decoded.", hint="Run `saccade doctor`.")
 
@@ -115,79 +151,88 @@ class TrainingDataset:
         ref: ImageRef = item[self.image_column]
         image: ImageArray = read_image(self.reader, ref)
         height, width = image.shape[:2]
-        placement = fit_transform_for(self.spec, (width, height))
-        small = downscale(image, max(placement.scale_x, placement.scale_y))
-        back = np.diag([width / small.shape[1], height / small.shape[0], 1.0])
+        transform = fit_transform_for(self.spec, (width, height))
+        small = downscale(image, max(transform.scale_x, transform.scale_y))
+        to_original = np.diag([width / small.shape[1], height / small.shape[0], 1.0])
         boxes, classes, label = self._labels(item)
         return Sample(
             image=small,
-            matrix=placement.matrix() @ back,
+            matrix=transform.matrix() @ to_original,
             size_wh=self.spec.size,
-            boxes_xyxy=_transform_boxes(boxes, placement.matrix()),
+            boxes_xyxy=_transform_boxes(boxes, transform.matrix()),
             classes=classes,
             label=label,
         )
 
     def _labels(self, item: Item) -> tuple[FloatArray, Any, int]:
+        """Return boxes (N, 4), class indices (N,) and the label index; -1 as label for objects."""
         value = item[self.target]
         if self.kind is Kind.LABEL:
             return np.zeros((0, 4)), np.zeros(0, dtype=np.int64), self.class_index[value]
-        objects = [object_ for object_ in value if not object_.is_crowd and object_.class_name in self.class_index]
-        boxes = np.array([object_.geometry.bounds_xyxy() for object_ in objects], dtype=np.float64).reshape(-1, 4)
-        classes = np.array([self.class_index[object_.class_name] for object_ in objects], dtype=np.int64)
+        objects = [obj for obj in value if not obj.is_crowd and obj.class_name in self.class_index]
+        boxes = np.array([obj.geometry.bounds_xyxy() for obj in objects], dtype=np.float64).reshape(-1, 4)
+        classes = np.array([self.class_index[obj.class_name] for obj in objects], dtype=np.int64)
         return boxes, classes, -1
 
     def sample(self, epoch: int, position: int, index: int) -> Sample:
-        """The augmented sample for one place in one epoch; the same arguments always give the same sample."""
-        random = np.random.default_rng([self.seed, AUGMENT_STREAM, epoch, position])
+        """Return an augmented sample; the same arguments always return the same sample.
+
+        Args:
+            epoch: The epoch.
+            position: Position in the order of the epoch.
+            index: Index of the sample.
+        """
+        rng = np.random.default_rng([self.seed, AUGMENT_STREAM, epoch, position])
         sample = self.load(index)
         for augmentation in self.augmentations:
-            sample = augmentation(sample, random, self._random_sample)
+            sample = augmentation(sample, rng, self._random_sample)
         return sample.render()
 
-    def _random_sample(self, random: np.random.Generator) -> Sample:
-        return self.load(int(random.integers(len(self.items))))
+    def _random_sample(self, rng: np.random.Generator) -> Sample:
+        return self.load(int(rng.integers(len(self.items))))
 
 
 def _transform_boxes(boxes: FloatArray, matrix: FloatArray) -> FloatArray:
+    """Apply the scale and the translation of a 2x3 matrix to boxes (N, 4)."""
     return boxes * matrix[[0, 1, 0, 1], [0, 1, 0, 1]] + matrix[[0, 1, 0, 1], 2]
 
 
 class BatchLoader:
-    """Endless batches from a step on, loaded ahead by threads.
+    """Loads batches ahead with threads, from any step.
 
-    Every epoch is a fresh seeded order of all samples; the last batch of an epoch is filled from its beginning.
+    Each epoch is a new seeded permutation of all samples; its last batch is filled up from its beginning.
     """
 
     def __init__(self, dataset: TrainingDataset, batch_size: int, workers: int) -> None:
-        self.dataset, self.batch_size, self.workers = dataset, batch_size, workers
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.workers = workers
         self.steps_per_epoch = -(-len(dataset) // batch_size)
 
     def indices(self, step: int) -> list[tuple[int, int, int]]:
-        """(epoch, position in it, index of the sample) for each sample of a step."""
-        epoch, within = divmod(step, self.steps_per_epoch)
+        """Return (epoch, position in the epoch, index of the sample) for each sample of a step."""
+        epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng([self.dataset.seed, ORDER_STREAM, epoch]).permutation(len(self.dataset))
-        positions = range(within * self.batch_size, (within + 1) * self.batch_size)
+        positions = range(step_of_epoch * self.batch_size, (step_of_epoch + 1) * self.batch_size)
         return [(epoch, position, int(order[position % len(order)])) for position in positions]
 
     def batch(self, step: int) -> Batch:
-        """The batch of one step."""
-        dataset = self.dataset
-        samples = [dataset.sample(*place_) for place_ in self.indices(step)]
+        """Return the batch of one step."""
+        samples = [self.dataset.sample(epoch, position, index) for epoch, position, index in self.indices(step)]
         images = torch.from_numpy(np.stack([sample.image for sample in samples]))
-        return Batch(images, {dataset.target: [_to_targets(sample) for sample in samples]})
+        return Batch(images, {self.dataset.target: [_to_targets(sample) for sample in samples]})
 
     def iter_from_step(self, step: int, end: int) -> Iterator[Batch]:
-        """The batches of the steps from ``step`` to before ``end``, in order."""
+        """Iterate over the batches of the steps from ``step`` to ``end`` (exclusive), in order."""
         with ThreadPoolExecutor(self.workers, thread_name_prefix="saccade-loader") as pool:
-            ahead = 2 * self.workers
-            waiting: deque[Future[Batch]] = deque()
-            waiting.extend(pool.submit(self.batch, first) for first in range(step, min(step + ahead, end)))
+            prefetch = 2 * self.workers
+            pending: deque[Future[Batch]] = deque()
+            pending.extend(pool.submit(self.batch, number) for number in range(step, min(step + prefetch, end)))
             try:
-                for following in range(step + ahead, end + ahead):
-                    batch = waiting.popleft().result()
-                    if following < end:
-                        waiting.append(pool.submit(self.batch, following))
+                for next_step in range(step + prefetch, end + prefetch):
+                    batch = pending.popleft().result()
+                    if next_step < end:
+                        pending.append(pool.submit(self.batch, next_step))
                     yield batch
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)

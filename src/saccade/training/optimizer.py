@@ -1,4 +1,4 @@
-"""The optimiser of a recipe."""
+"""Builds the optimiser of a recipe."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from saccade.training.recipe import OptimizerSpec
 
 
 def build_optimizer(spec: OptimizerSpec, model: nn.Module) -> torch.optim.Optimizer:
-    """An optimiser over all parameters; biases and normalisation (one-dimensional ones) are not decayed."""
+    """Build an optimiser over all trainable parameters, without weight decay on biases and normalisation.
+
+    Raises:
+        RecipeError: The optimiser does not take ``spec.args``.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    # Biases and parameters of normalisation are the ones with a single dimension.
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": spec.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": spec.weight_decay},
+        {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
     ]
     try:
         optimizer: torch.optim.Optimizer = getattr(torch.optim, spec.type)(groups, lr=spec.lr, **spec.args)

@@ -16,79 +16,87 @@ from saccade.models.spec import ComponentSpec, ModelSpec
 
 
 class DataSpec(StrictModel):
-    """Which items are learned from, and which columns."""
+    """The dataset, its splits and its columns."""
 
     dataset: str = Field(description="a dataset, such as cells, cells@3 or cells@latest")
-    train: str = Field("train", description="the split to learn from")
-    validate_split: str = Field("val", alias="validate", description="the split that chooses the best weights")
-    image: str = Field("image", description="the column of images")
-    split: str = Field("split", description="the column that names each item's split")
+    train: str = Field("train", description="split to train on")
+    validate_split: str = Field("val", alias="validate", description="split that selects the best weights")
+    image: str = Field("image", description="column of images")
+    split: str = Field("split", description="column with the split of each item")
 
 
 class OptimizerSpec(StrictModel):
-    """An optimiser of torch.optim by name."""
+    """The optimiser."""
 
-    type: Literal["AdamW", "Adam", "SGD", "RMSprop"] = Field("AdamW", description="a class of torch.optim")
-    lr: float = Field(0.001, gt=0, description="the highest learning rate")
+    type: Literal["AdamW", "Adam", "SGD", "RMSprop"] = Field("AdamW", description="class of torch.optim")
+    lr: float = Field(0.001, gt=0, description="peak learning rate")
     weight_decay: float = Field(0.05, ge=0, description="not applied to biases and normalisation")
     args: dict[str, Any] = Field(default_factory=dict, description="further arguments of the optimiser")
 
 
 class ScheduleSpec(StrictModel):
-    """How the learning rate moves from step to step."""
+    """The learning-rate schedule."""
 
-    type: Literal["one_cycle", "cosine", "constant"] = Field("cosine", description="the shape after the warm-up")
-    warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the rate rises to its highest")
-    final: float = Field(0.01, ge=0, le=1, description="the last rate, as a share of the highest")
+    type: Literal["one_cycle", "cosine", "constant"] = Field("cosine", description="shape after the warm-up")
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the rate rises to its peak")
+    final: float = Field(0.01, ge=0, le=1, description="final rate, as a share of the peak")
 
 
 class EarlyStopSpec(StrictModel):
     """Stop when validation no longer improves."""
 
-    patience: int = Field(10, ge=1, description="how many validations without improvement")
-    min_delta: float = Field(0.0, ge=0, description="what counts as an improvement")
+    patience: int = Field(10, ge=1, description="validations without improvement before stopping")
+    min_delta: float = Field(0.0, ge=0, description="minimum improvement of the metric")
 
 
 class TrainSpec(StrictModel):
-    """How the model is fitted."""
+    """The training loop."""
 
     epochs: int = Field(100, ge=1, description="passes through the training split")
-    batch_size: int = Field(16, ge=1, description="images in each step")
-    accumulate: int = Field(1, ge=1, description="parts in which a batch passes the model, to need less memory")
+    batch_size: int = Field(16, ge=1, description="images in each optimiser step")
+    accumulate: int = Field(1, ge=1, description="micro-batches of a batch (gradient accumulation); saves memory")
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()
-    clip_norm: float | None = Field(10.0, gt=0, description="gradients longer than this are shortened to it")
-    ema: float | None = Field(0.999, gt=0, lt=1, description="decay of the averaged weights, which are what is kept")
+    clip_norm: float | None = Field(10.0, gt=0, description="maximum norm of the gradients")
+    ema: float | None = Field(0.999, gt=0, lt=1, description="decay of the moving average of weights, which is saved")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="auto takes bf16 where the processor has fast bf16, else fp32"
+        "auto", description="auto selects bf16 if the device computes it in hardware, else fp32 (on CUDA fp16)"
     )
     validate_every: int = Field(1, ge=1, description="epochs between validations")
     early_stop: EarlyStopSpec | None = None
-    max_minutes: float | None = Field(None, gt=0, description="stop and keep the best when this time is over")
+    max_minutes: float | None = Field(None, gt=0, description="stop after this time, with the best weights so far")
     checkpoint_every: int = Field(1, ge=1, description="epochs between checkpoints")
-    workers: int = Field(2, ge=1, description="threads that load and augment")
+    workers: int = Field(2, ge=1, description="threads that load and augment images")
     seed: int = Field(0, ge=0, description="the same seed gives the same weights")
 
 
 class Recipe(StrictModel):
-    """A whole training."""
+    """The declarative description of a training."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$", description="the model's name")
-    description: str = Field("", description="what it is for, in words")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$", description="name of the model")
+    description: str = Field("", description="purpose of the model")
     data: DataSpec
     model: ModelSpec
-    augment: tuple[ComponentSpec, ...] = Field((), description="steps applied to each training sample, in order")
+    augment: tuple[ComponentSpec, ...] = Field((), description="augmentations of each training sample, in order")
     train: TrainSpec = TrainSpec()
 
     def to_json(self) -> dict[str, Any]:
-        """The recipe with every default written out."""
+        """Return the recipe as plain data, with all defaults."""
         return self.model_dump(mode="json", by_alias=True)
 
 
 def parse_recipe(data: Any, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe from plain data, after ``key.path=value`` overrides; RecipeError names what is wrong."""
+    """Parse a recipe from plain data.
+
+    Args:
+        data: The recipe as a mapping; not modified.
+        overrides: Settings to replace, as ``key.path=value`` with the value in YAML; applied in order.
+
+    Raises:
+        RecipeError: A setting is unknown, missing or invalid.
+    """
     if not isinstance(data, Mapping):
-        raise RecipeError("A recipe is a mapping of settings.", hint="See docs/recipes.md.")
+        raise RecipeError(f"A recipe must be a mapping, not {type(data).__name__}.", hint="See docs/recipes.md.")
     merged = copy.deepcopy(dict(data))
     for override in overrides:
         _apply_override(merged, override)
@@ -99,7 +107,15 @@ def parse_recipe(data: Any, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe from a YAML file; RecipeError where the file is missing, not YAML or not a recipe."""
+    """Load a recipe from a YAML file.
+
+    Args:
+        path: The file.
+        overrides: See :func:`parse_recipe`.
+
+    Raises:
+        RecipeError: The file is missing, is not YAML, or is not a valid recipe.
+    """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -116,13 +132,13 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
     *parents, last = path.split(".")
     try:
         value = yaml.safe_load(text)
-        place: Any = data
-        for part in parents:
-            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
-        place[int(last) if isinstance(place, list) else last] = value
+        node: Any = data
+        for key in parents:
+            node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
+        node[int(last) if isinstance(node, list) else last] = value
     except yaml.YAMLError:
-        raise RecipeError(f"'--set {override}': {text!r} is not a value in YAML.") from None
+        raise RecipeError(f"'--set {override}': {text!r} is not valid YAML.") from None
     except (ValueError, IndexError):
-        raise RecipeError(f"'--set {override}' names a place in a list that is not there; they count from 0.") from None
+        raise RecipeError(f"'--set {override}' names an index that a list does not have; indexes start at 0.") from None
     except (AttributeError, TypeError):
         raise RecipeError(f"'--set {override}': '{'.'.join(parents)}' is a value, not a group of settings.") from None

@@ -14120,7 +14120,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was accepted. */
+            /** @description The delivery was accepted. */
             "2XX": {
                 headers: {
                     [name: string]: unknown;
@@ -14142,7 +14142,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was accepted. */
+            /** @description The delivery was accepted. */
             "2XX": {
                 headers: {
                     [name: string]: unknown;
@@ -14164,7 +14164,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was accepted. */
+            /** @description The delivery was accepted. */
             "2XX": {
                 headers: {
                     [name: string]: unknown;
@@ -14186,7 +14186,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was accepted. */
+            /** @description The delivery was accepted. */
             "2XX": {
                 headers: {
                     [name: string]: unknown;
@@ -14208,7 +14208,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was accepted. */
+            /** @description The delivery was accepted. */
             "2XX": {
                 headers: {
                     [name: string]: unknown;
@@ -14230,7 +14230,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was accepted. */
+            /** @description The delivery was accepted. */
             "2XX": {
                 headers: {
                     [name: string]: unknown;
@@ -14252,7 +14252,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was accepted. */
+            /** @description The delivery was accepted. */
             "2XX": {
                 headers: {
                     [name: string]: unknown;
@@ -14274,7 +14274,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was accepted. */
+            /** @description The delivery was accepted. */
             "2XX": {
                 headers: {
                     [name: string]: unknown;
@@ -14296,7 +14296,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was accepted. */
+            /** @description The delivery was accepted. */
             "2XX": {
                 headers: {
                     [name: string]: unknown;
@@ -14318,7 +14318,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was accepted. */
+            /** @description The delivery was accepted. */
             "2XX": {
                 headers: {
                     [name: string]: unknown;
@@ -14340,7 +14340,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was accepted. */
+            /** @description The delivery was accepted. */
             "2XX": {
                 headers: {
                     [name: string]: unknown;
@@ -14362,7 +14362,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was accepted. */
+            /** @description The delivery was accepted. */
             "2XX": {
                 headers: {
                     [name: string]: unknown;
@@ -14384,7 +14384,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was accepted. */
+            /** @description The delivery was accepted. */
             "2XX": {
                 headers: {
                     [name: string]: unknown;

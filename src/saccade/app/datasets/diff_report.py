@@ -12,8 +12,8 @@ from saccade.core.objects import Object
 from saccade.core.reader import Item, Reader
 from saccade.core.records.datasets import ItemChange, ObjectsChange
 from saccade.core.schema import Kind
-from saccade.html_report.figures import Picture, Shape, draw_all
-from saccade.html_report.page import Card, Cell, Figure, Gallery, Note, Section, Table, render_page
+from saccade.html_report.figures import FigureSpec, OverlayShape, render_figures
+from saccade.html_report.page import Card, Cell, Figure, GalleryBlock, NoteBlock, Section, TableBlock, render_page
 from saccade.store.datasets.diff import DatasetDiff
 from saccade.store.datasets.version import DatasetVersion
 
@@ -74,7 +74,7 @@ def _summary_cards(diff: DatasetDiff) -> list[Card]:
     return cards + [Card(f"Objects {word}", f"{object_counts[word]:,}", note) for word in words]
 
 
-def _items_table(before: DatasetVersion, after: DatasetVersion) -> Table:
+def _items_table(before: DatasetVersion, after: DatasetVersion) -> TableBlock:
     def row(name: str, old: int, new: int) -> list[Cell]:
         return [Cell(name), Cell(f"{old:,}"), Cell(f"{new:,}"), Cell(f"{new - old:+,}" if new != old else "same")]
 
@@ -86,7 +86,7 @@ def _items_table(before: DatasetVersion, after: DatasetVersion) -> Table:
             row(f"{name}: {label}", *(side.get(label, 0) for side in counts))
             for label in dict.fromkeys((*counts[0], *counts[1]))
         ]
-    return Table(["", before.ref, after.ref, "Difference"], rows, {})
+    return TableBlock(["", before.ref, after.ref, "Difference"], rows, {})
 
 
 def _schema_section(diff: DatasetDiff) -> list[Section]:
@@ -100,7 +100,7 @@ def _schema_section(diff: DatasetDiff) -> list[Section]:
     rows += [
         [Cell(f"Classes removed from {name}"), Cell(", ".join(old))] for name, old in schema.classes_removed.items()
     ]
-    return [Section("schema", "Columns and classes", "", [Table(["Change", "Name"], rows, {})])]
+    return [Section("schema", "Columns and classes", "", [TableBlock(["Change", "Name"], rows, {})])]
 
 
 def _changed_items(before: Reader, after: Reader, diff: DatasetDiff) -> Iterator[_ChangedItem]:
@@ -127,8 +127,8 @@ def _objects_sections(
             continue
         affected.sort(key=lambda item: -_change_count(item.change.objects[column.name]))
         selected = affected[:max_images]
-        pictures = [Picture(item.after.key, list(_shapes(item, column.name))) for item in selected]
-        drawn = draw_all(after, image, pictures, lambda picture: f"Changes in {picture.key}")
+        pictures = [FigureSpec(item.after.key, list(_shapes(item, column.name))) for item in selected]
+        drawn = render_figures(after, image, pictures, lambda picture: f"Changes in {picture.key}")
         figures = [
             Figure(
                 drawn[index],
@@ -139,7 +139,7 @@ def _objects_sections(
             for index, item in enumerate(selected)
         ]
         note = f"The {len(figures)} items with the most changes, of {len(affected):,}."
-        gallery = Gallery("Images", note, figures, "No images.", legend=_LEGEND, large=True)
+        gallery = GalleryBlock("Images", note, figures, "No images.", legend=_LEGEND, large=True)
         yield Section(f"objects-{column.name}", f"Changed {column.name}", "", [gallery])
 
 
@@ -156,17 +156,17 @@ def _objects_by_id(item: Item, column: str) -> dict[str, Object]:
     return {obj.id: obj for obj in item.values.get(column) or ()}
 
 
-def _shapes(item: _ChangedItem, column: str) -> Iterator[Shape]:
+def _shapes(item: _ChangedItem, column: str) -> Iterator[OverlayShape]:
     """Yield the shapes in drawing order: unchanged objects below, added ones on top."""
     change = item.change.objects[column]
     old, new = _objects_by_id(item.before, column), _objects_by_id(item.after, column)
     for object_id, obj in new.items():
         if object_id not in change.added and object_id not in change.changed:
-            yield Shape(obj, "same", faint=True)
-    yield from (Shape(old[object_id], "changed was") for object_id in change.changed)
-    yield from (Shape(old[object_id], "removed") for object_id in change.removed)
-    yield from (Shape(new[object_id], "changed") for object_id in change.changed)
-    yield from (Shape(new[object_id], "added") for object_id in change.added)
+            yield OverlayShape(obj, "same", faint=True)
+    yield from (OverlayShape(old[object_id], "changed was") for object_id in change.changed)
+    yield from (OverlayShape(old[object_id], "removed") for object_id in change.removed)
+    yield from (OverlayShape(new[object_id], "changed") for object_id in change.changed)
+    yield from (OverlayShape(new[object_id], "added") for object_id in change.added)
 
 
 def _change_facts(item: _ChangedItem, column: str) -> Iterator[tuple[str, str]]:
@@ -203,16 +203,16 @@ def _added_and_removed_sections(
         columns = [column.name for column in version.schema.columns_of_kind(Kind.OBJECTS)]
         items = {item.key: item for item in version.items(columns, keys[:max_images])}
         pictures = [
-            Picture(key, [Shape(obj, word) for name in columns for obj in item[name] or ()])
+            FigureSpec(key, [OverlayShape(obj, word) for name in columns for obj in item[name] or ()])
             for key, item in items.items()
         ]
-        drawn = draw_all(version, image, pictures, lambda picture: f"Item {picture.key}")
+        drawn = render_figures(version, image, pictures, lambda picture: f"Item {picture.key}")
         figures = [
             Figure(drawn[index], key, facts=[("objects", _class_counts(item))])
             for index, (key, item) in enumerate(items.items())
         ]
         note = f"The first {len(figures)} of {len(keys):,}." if len(keys) > len(figures) else ""
-        gallery = Gallery("Images", note, figures, "No images.", large=True)
+        gallery = GalleryBlock("Images", note, figures, "No images.", large=True)
         yield Section(f"{word}-items", f"Items {word}", "", [gallery])
 
 
@@ -221,15 +221,15 @@ def _class_counts(item: Item) -> str:
     return _join_counts(obj.class_name for obj in objects) if objects else "none"
 
 
-def _change_list(diff: DatasetDiff) -> Table | Note:
+def _change_list(diff: DatasetDiff) -> TableBlock | NoteBlock:
     rows = [[Cell("added"), Cell(key), Cell("")] for key in diff.added]
     rows += [[Cell("removed"), Cell(key), Cell("")] for key in diff.removed]
     rows += [[Cell("changed"), Cell(key), Cell(_changed_columns(change))] for key, change in diff.changed.items()]
     if not rows:
-        return Note("The two versions are identical.")
+        return NoteBlock("The two versions are identical.")
     if len(rows) > _MAX_ROWS:
         rows = [*rows[:_MAX_ROWS], [Cell("…"), Cell(f"and {len(rows) - _MAX_ROWS:,} more"), Cell("")]]
-    return Table(["", "Item", "Changes"], rows, {})
+    return TableBlock(["", "Item", "Changes"], rows, {})
 
 
 def _changed_columns(change: ItemChange) -> str:

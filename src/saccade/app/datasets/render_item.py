@@ -15,9 +15,9 @@ from saccade.core.objects import BoundsXYXY, Object
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.schema import ImageRef, Kind
 from saccade.media.draw import draw_objects
-from saccade.media.image import LIMITS, shrink
+from saccade.media.image import IMAGE_LIMITS, downscale
 from saccade.media.loader import read_image
-from saccade.media.pyramid import Giant, build_pyramid, needs_pyramid
+from saccade.media.pyramid import PyramidImage, build_pyramid, needs_pyramid
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.io.atomic import atomic_replace
 from saccade.store.io.urls import local_path
@@ -62,9 +62,9 @@ def render_item(
     if max_size is not None and max_size < 1:
         raise InvalidValueError(f"The longest side must be at least 1 pixel, not {max_size}.")
     box = _to_pixel_box(region_xyxy or (0, 0, ref.width, ref.height), ref)
-    if ref.width * ref.height > LIMITS.max_pixels:
-        pyramid = Giant(get_or_build_pyramid(workspace, version, ref, progress or NullProgress()))
-        pixels = pyramid.region(box, max_size=max_size)
+    if ref.width * ref.height > IMAGE_LIMITS.max_pixels:
+        pyramid = PyramidImage(get_or_build_pyramid(workspace, version, ref, progress or NullProgress()))
+        pixels = pyramid.read_region(box, max_size=max_size)
     elif region_xyxy is None:
         pixels = read_image(version, ref, max_size=max_size)
     else:
@@ -95,7 +95,7 @@ def _to_pixel_box(box: BoundsXYXY, ref: ImageRef) -> tuple[int, int, int, int]:
 
 def _crop(pixels: Pixels, box: tuple[int, int, int, int], max_size: int | None) -> Pixels:
     x1, y1, x2, y2 = box
-    return shrink(pixels[y1:y2, x1:x2], max_size)
+    return downscale(pixels[y1:y2, x1:x2], max_size)
 
 
 def get_or_build_pyramid(workspace: Workspace, version: DatasetVersion, ref: ImageRef, progress: Progress) -> Path:

@@ -12,7 +12,7 @@ from saccade.core.digest import digest_bytes, digest_file
 from saccade.core.errors import MediaError, SaccadeError, WorkspaceError
 from saccade.core.schema import ImageRef, VideoRef
 from saccade.formats.base import Record
-from saccade.media.image import Probe, verify
+from saccade.media.image import ImageProbe, verify
 from saccade.store.blobs.blob_batch import BlobBatch
 
 _MAX_CHANNELS = 4
@@ -147,12 +147,12 @@ class MediaIngestor:
         return digest_file(path) if self._link else self._blobs.put_file(path)
 
 
-def _image_warnings(probe: Probe, frame: int | None) -> Iterator[tuple[str, str]]:
+def _image_warnings(probe: ImageProbe, frame: int | None) -> Iterator[tuple[str, str]]:
     if probe.frames > 1 and frame is None:
         yield "only the first frame of several is used", f"of {probe.frames}"
     if probe.channels > _MAX_CHANNELS:
         yield "only the first three channels of several are shown", f"of {probe.channels}"
-    if probe.has_open_range:
+    if probe.has_unknown_range:
         yield "values without a fixed range are shown from the lowest to the highest", probe.mode
 
 

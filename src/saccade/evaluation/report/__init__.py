@@ -1,4 +1,4 @@
-"""Reports of an evaluation: one self-contained HTML page, without scripts, that opens offline."""
+"""Evaluation reports: one self-contained HTML page without scripts, readable offline."""
 
 from saccade.evaluation.report.classification import build_classification_report
 from saccade.evaluation.report.detection import build_detection_report

@@ -1,10 +1,10 @@
-"""The galleries of a detection report: which objects to show, and their pictures and captions."""
+"""Galleries of a detection report: selects the objects to show, and builds their figures and captions."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from markupsafe import Markup
@@ -12,11 +12,11 @@ from markupsafe import Markup
 from saccade.core.objects import Object, Objects
 from saccade.core.reader import Reader
 from saccade.evaluation.matching import ErrorKind, Match, MatchStatus
-from saccade.html_report.figures import Picture, Shape, draw_all
-from saccade.html_report.page import Figure, Gallery
+from saccade.html_report.figures import FigureSpec, OverlayShape, render_figures
+from saccade.html_report.page import Figure, GalleryBlock
 
+# Limits the figures of one item in a gallery, so that one bad image does not fill it.
 MAX_PER_ITEM = 3
-"""At most so many pictures of one item in a gallery, so that one bad image does not fill it."""
 
 ERROR_LABELS = {
     ErrorKind.DUPLICATE: "duplicate",
@@ -25,12 +25,32 @@ ERROR_LABELS = {
     ErrorKind.BACKGROUND: "background",
 }
 LEGEND = (("truth", "truth"), ("predicted", "prediction"), ("predicted faint", "thin: others nearby"))
-_NOTHING = Markup("")  # the place of a picture that is drawn later
-_BADGE_STYLES: Mapping[str, Literal["good", "bad"]] = {"best": "good", "worst": "bad"}
+# Replaced once the images of all galleries have been rendered together.
+_EMPTY_SVG = Markup("")
+_BADGE_TONES: Mapping[str, Literal["good", "bad"]] = {"best": "good", "worst": "bad"}
+
+
+@dataclass(frozen=True, slots=True)
+class _ItemSummary:
+    """Counts of an item, and its rank by F1: "best", "typical" or "worst"."""
+
+    key: str
+    rank: str
+    correct: int
+    false: int
+    missed: int
 
 
 class GalleryBuilder:
-    """Chooses the objects to show and makes their pictures, reading every image once."""
+    """Builds the galleries of a detection report; each image is read once.
+
+    Args:
+        truth: True objects by key.
+        predictions: Predicted objects by key.
+        matches: Matches of the predictions at the threshold.
+        threshold: Score threshold of the predictions to draw.
+        similarity: Name of the similarity in captions, such as "IoU".
+    """
 
     def __init__(
         self,
@@ -41,48 +61,62 @@ class GalleryBuilder:
         similarity: str,
     ) -> None:
         self.truth = truth
-        self.shown_predictions = {
-            key: [thing for thing in things if (thing.score or 0.0) >= threshold] for key, things in predictions.items()
+        self.predictions = {
+            key: [obj for obj in objects if (obj.score or 0.0) >= threshold] for key, objects in predictions.items()
         }
         self.matches = matches
         self.similarity = similarity
 
-    def build(self, reader: Reader, image_column: str, samples: int) -> list[Gallery]:
+    def build(self, reader: Reader, image_column: str, samples: int) -> list[GalleryBlock]:
+        """Build the galleries.
+
+        Args:
+            reader: The dataset; only the displayed images are read.
+            image_column: Column of the images.
+            samples: Maximum figures in the galleries of false predictions and missed objects.
+        """
         false = _select_matches(
-            [m for m in self.matches if m.status is MatchStatus.FP], lambda m: -(m.score or 0.0), samples
+            [match for match in self.matches if match.status is MatchStatus.FP],
+            lambda match: -(match.score or 0.0),
+            samples,
         )
         missed = _select_matches(
-            [m for m in self.matches if m.status is MatchStatus.FN], lambda m: -self._area(m), samples
+            [match for match in self.matches if match.status is MatchStatus.FN],
+            lambda match: -self._area(match),
+            samples,
         )
-        wholes = self._representative_items()
-        pictures = [
-            *(self._match_picture(match) for match in (*false, *missed)),
-            *(Picture(key, self._context(key, "", "", faint=False)) for key, *_ in wholes),
+        items = self._representative_items()
+        specs = [
+            *(self._match_spec(match) for match in (*false, *missed)),
+            *(FigureSpec(item.key, self._shapes(item.key, "", "", faint=False)) for item in items),
         ]
-        drawn = draw_all(reader, image_column, pictures, lambda picture: f"Objects in {picture.key}")
-        figures = [self._match_figure(match) for match in (*false, *missed)]
-        figures += [self._item_figure(*whole) for whole in wholes]
-        figures = [replace(figure, svg=drawn[index]) for index, figure in enumerate(figures)]
-        first, second = len(false), len(false) + len(missed)
+        drawings = render_figures(reader, image_column, specs, lambda spec: f"Objects in {spec.key}")
+        figures = [
+            *(self._match_figure(match) for match in (*false, *missed)),
+            *(_item_figure(item) for item in items),
+        ]
+        figures = [replace(figure, svg=drawings[index]) for index, figure in enumerate(figures)]
+        missed_start = len(false)
+        items_start = len(false) + len(missed)
         return [
-            Gallery(
+            GalleryBlock(
                 "False predictions",
-                "The most confident ones first.",
-                figures[:first],
+                "Highest score first.",
+                figures[:missed_start],
                 "No false predictions at this confidence.",
                 legend=LEGEND,
             ),
-            Gallery(
+            GalleryBlock(
                 "Missed objects",
-                "The largest ones first.",
-                figures[first:second],
+                "Largest first.",
+                figures[missed_start:items_start],
                 "No missed objects at this confidence.",
                 legend=LEGEND,
             ),
-            Gallery(
-                "Whole images",
+            GalleryBlock(
+                "Full images",
                 "The best, a typical and the worst image by F1.",
-                figures[second:],
+                figures[items_start:],
                 "No image has an object or a prediction.",
                 legend=LEGEND[:2],
                 large=True,
@@ -90,42 +124,42 @@ class GalleryBuilder:
         ]
 
     def _truth_object(self, key: str, id: str | None) -> Object | None:
-        return next((thing for thing in self.truth[key] or () if thing.id == id), None)
+        return next((obj for obj in self.truth[key] or () if obj.id == id), None)
 
     def _predicted_object(self, key: str, id: str | None) -> Object | None:
-        return next((thing for thing in self.shown_predictions.get(key, ()) if thing.id == id), None)
+        return next((obj for obj in self.predictions.get(key, ()) if obj.id == id), None)
 
     def _area(self, match: Match) -> float:
-        thing = self._truth_object(match.key, match.truth_id)
-        return thing.geometry.area() if thing else 0.0
+        obj = self._truth_object(match.key, match.truth_id)
+        return obj.geometry.area() if obj else 0.0
 
-    def _context(self, key: str, truth_id: str | None, prediction_id: str | None, *, faint: bool = True) -> list[Shape]:
-        """All objects of an item; those named, or all where not ``faint``, stand out."""
-        true = [Shape(thing, "truth", faint and thing.id != truth_id) for thing in self.truth[key] or ()]
+    def _shapes(
+        self, key: str, truth_id: str | None, prediction_id: str | None, *, faint: bool = True
+    ) -> list[OverlayShape]:
+        """Return all objects of an item; if ``faint``, only the two named ones are emphasised."""
         return [
-            *true,
+            *(OverlayShape(obj, "truth", faint and obj.id != truth_id) for obj in self.truth[key] or ()),
             *(
-                Shape(thing, "predicted", faint and thing.id != prediction_id)
-                for thing in self.shown_predictions.get(key, ())
+                OverlayShape(obj, "predicted", faint and obj.id != prediction_id)
+                for obj in self.predictions.get(key, ())
             ),
         ]
 
-    def _match_picture(self, match: Match) -> Picture:
-        true, predicted = (
+    def _match_spec(self, match: Match) -> FigureSpec:
+        objects = (
             self._truth_object(match.key, match.truth_id),
             self._predicted_object(match.key, match.prediction_id),
         )
-        bounds = [thing.geometry.bounds_xyxy() for thing in (true, predicted) if thing is not None]
-        focus = (
-            min(b[0] for b in bounds),
-            min(b[1] for b in bounds),
-            max(b[2] for b in bounds),
-            max(b[3] for b in bounds),
+        bounds = [obj.geometry.bounds_xyxy() for obj in objects if obj is not None]
+        focus_xyxy = (
+            min(x1 for x1, _, _, _ in bounds),
+            min(y1 for _, y1, _, _ in bounds),
+            max(x2 for _, _, x2, _ in bounds),
+            max(y2 for _, _, _, y2 in bounds),
         )
-        return Picture(match.key, self._context(match.key, match.truth_id, match.prediction_id), focus)
+        return FigureSpec(match.key, self._shapes(match.key, match.truth_id, match.prediction_id), focus_xyxy)
 
     def _match_figure(self, match: Match) -> Figure:
-        true = self._truth_object(match.key, match.truth_id)
         facts = [("item", match.key)]
         if match.score is not None:
             facts.append(("score", f"{match.score:.3f}"))
@@ -133,39 +167,48 @@ class GalleryBuilder:
             facts.append((self.similarity, f"{match.iou:.3f}"))
         if match.status is MatchStatus.FN:
             facts.append(("area", f"{self._area(match):,.0f} px²"))
-            badge = f"seen as {match.predicted_class}" if match.predicted_class else "missed"
-            return Figure(_NOTHING, match.class_name, badge, "bad", facts)
-        if match.error is ErrorKind.WRONG_CLASS and true is not None:
-            facts.append(("truth", true.class_name))
-        return Figure(_NOTHING, match.class_name, ERROR_LABELS[match.error or ErrorKind.BACKGROUND], "bad", facts)
+            badge = f"predicted as {match.predicted_class}" if match.predicted_class else "missed"
+            return Figure(_EMPTY_SVG, match.class_name, badge, "bad", facts)
+        truth_object = self._truth_object(match.key, match.truth_id)
+        if match.error is ErrorKind.WRONG_CLASS and truth_object is not None:
+            facts.append(("truth", truth_object.class_name))
+        return Figure(_EMPTY_SVG, match.class_name, ERROR_LABELS[match.error or ErrorKind.BACKGROUND], "bad", facts)
 
-    def _representative_items(self) -> list[tuple[str, str, int, int, int]]:
-        """Best, middle and worst item by F1: (key, which, correct, false, missed)."""
-        counts: dict[str, Counter[MatchStatus]] = {}
+    def _representative_items(self) -> list[_ItemSummary]:
+        """Return the best, a typical and the worst item by F1."""
+        counts_by_key: dict[str, Counter[MatchStatus]] = {}
         for match in self.matches:
-            counts.setdefault(match.key, Counter())[match.status] += 1
+            counts_by_key.setdefault(match.key, Counter())[match.status] += 1
         scored = []
-        for key, found in counts.items():
-            correct, false, missed = found[MatchStatus.TP], found[MatchStatus.FP], found[MatchStatus.FN]
+        for key, counts in counts_by_key.items():
+            correct = counts[MatchStatus.TP]
+            false = counts[MatchStatus.FP]
+            missed = counts[MatchStatus.FN]
             if correct + false + missed:
                 scored.append((2 * correct / (2 * correct + false + missed), correct, key, false, missed))
+        if not scored:
+            return []
         ranked = sorted(scored, key=lambda entry: (-entry[0], -entry[1], entry[2]))
-        chosen = {0: "best", len(ranked) // 2: "typical", len(ranked) - 1: "worst"} if ranked else {}
-        picked = {ranked[place][2]: (ranked[place], which) for place, which in chosen.items()}
-        return [(key, which, entry[1], entry[3], entry[4]) for key, (entry, which) in picked.items()]
+        # With fewer than three items some positions coincide; the later name wins.
+        ranks = {0: "best", len(ranked) // 2: "typical", len(ranked) - 1: "worst"}
+        summaries = []
+        for position, rank in ranks.items():
+            _, correct, key, false, missed = ranked[position]
+            summaries.append(_ItemSummary(key, rank, correct, false, missed))
+        return summaries
 
-    def _item_figure(self, key: str, which: str, correct: int, false: int, missed: int) -> Figure:
-        facts = [("correct", f"{correct:,}"), ("false", f"{false:,}"), ("missed", f"{missed:,}")]
-        return Figure(_NOTHING, key, which, _BADGE_STYLES.get(which, "plain"), facts)
+
+def _item_figure(item: _ItemSummary) -> Figure:
+    facts = [("correct", f"{item.correct:,}"), ("false", f"{item.false:,}"), ("missed", f"{item.missed:,}")]
+    return Figure(_EMPTY_SVG, item.key, item.rank, _BADGE_TONES.get(item.rank, "plain"), facts)
 
 
-def _select_matches(matches: Sequence[Match], rank: Callable[[Match], float], samples: int) -> list[Match]:
-    """The first ``samples`` by rank, at most ``PER_ITEM`` of one item as long as there are others."""
-    ordered = sorted(matches, key=rank)
-    seen: Counter[str] = Counter()
-    first: list[Match] = []
-    later: list[Match] = []
-    for match in ordered:
-        seen[match.key] += 1
-        (first if seen[match.key] <= MAX_PER_ITEM else later).append(match)
-    return [*first, *later][:samples]
+def _select_matches(matches: Sequence[Match], sort_key: Callable[[Match], float], samples: int) -> list[Match]:
+    """Return the first ``samples`` matches; those beyond ``MAX_PER_ITEM`` of one item only fill what is left."""
+    count_by_item: Counter[str] = Counter()
+    preferred: list[Match] = []
+    excess: list[Match] = []
+    for match in sorted(matches, key=sort_key):
+        count_by_item[match.key] += 1
+        (preferred if count_by_item[match.key] <= MAX_PER_ITEM else excess).append(match)
+    return [*preferred, *excess][:samples]

@@ -1,6 +1,6 @@
-"""Video: what a file holds, the frames it has in the order in which they are shown, and the pixels of any of them.
+"""Probe videos and decode their frames.
 
-A frame is named by its place in one order, by presentation time, which :class:`FrameIndex` gives and everything uses.
+A frame is identified by its 0-based index in presentation order, which :class:`FrameIndex` defines.
 """
 
 from saccade.media.video.container import VIDEO_LIMITS, VideoLimits, VideoSource, is_video

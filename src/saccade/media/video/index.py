@@ -1,4 +1,4 @@
-"""The frames of a video in the order in which they are shown."""
+"""Index of the frames of a video in presentation order."""
 
 from __future__ import annotations
 
@@ -16,178 +16,194 @@ from saccade.core.errors import MediaError, NotFoundError
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-Ticks = npt.NDArray[np.int64]
-_LOOKED_AT = 64
-_LAST_GROUP = 600
-_SHOWN = 0x10
+Timestamps = npt.NDArray[np.int64]
+_VERIFIED_FRAMES = 64
+_MAX_VERIFIED_GOP = 600
+_VP8_SHOW_FRAME = 0x10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameIndex:
-    """When each frame of a video is shown, in that order.
+    """Presentation timestamps and keyframes of a video.
 
     Attributes:
-        ticks: presentation times in units of ``unit`` seconds, rising strictly, as the file has them; an index that is
-            ``counted`` has the numbers of the frames instead.
-        keys: the frames from which decoding can begin, by their place in ``ticks``.
-        end: when the last frame ends, in the same units.
-        counted: the file has no usable times, so frames are known only by counting them from the first.
+        timestamps: presentation timestamps (PTS) in units of ``time_base``, strictly increasing; frame numbers if
+            ``is_counted``.
+        keyframes: indices into ``timestamps`` of the frames at which decoding can start.
+        time_base: seconds a unit.
+        end: timestamp of the end of the last frame.
+        is_counted: the file has no usable timestamps, so a frame is only found by decoding from the first one.
     """
 
-    ticks: Ticks
-    keys: Ticks
-    unit: Fraction
+    timestamps: Timestamps
+    keyframes: Timestamps
+    time_base: Fraction
     end: int
-    counted: bool = False
+    is_counted: bool = False
 
     def __len__(self) -> int:
-        return len(self.ticks)
+        return len(self.timestamps)
 
     @property
     def duration(self) -> float:
-        """Seconds from when the first frame is shown to the end of the last."""
-        return float((self.end - int(self.ticks[0])) * self.unit)
+        """Seconds from the start of the first frame to the end of the last."""
+        return float((self.end - int(self.timestamps[0])) * self.time_base)
 
     @property
     def rate(self) -> float:
-        """Frames a second in the mean."""
+        """Mean frames per second."""
         return len(self) / self.duration
 
     @property
-    def is_variable(self) -> bool:
-        """Whether frames are shown for different times, by more than the rounding of their clock."""
-        steps = np.diff(self.ticks)
-        return bool(len(steps)) and int(steps.max() - steps.min()) > max(2, int(steps.mean() * 0.1))
+    def has_variable_rate(self) -> bool:
+        """Whether the frame rate is variable: durations differ by more than the rounding of timestamps."""
+        durations = np.diff(self.timestamps)
+        return bool(len(durations)) and int(durations.max() - durations.min()) > max(2, int(durations.mean() * 0.1))
 
-    def time_of(self, frame: int) -> float:
-        """Seconds from when the first frame is shown to when this one is."""
-        return float((int(self.ticks[self.checked(frame)]) - int(self.ticks[0])) * self.unit)
+    def frame_time(self, frame: int) -> float:
+        """Return the presentation time of a frame in seconds from the first frame.
 
-    def at(self, seconds: float) -> int:
-        """The frame that is shown at a time; the first or the last for times before or after all."""
-        tick = int(self.ticks[0]) + seconds / float(self.unit)
-        # Half a tick of grace, so that the time of a frame is a time at which it is shown.
-        return max(0, int(np.searchsorted(self.ticks, tick + 0.5, "right")) - 1)
+        Raises:
+            NotFoundError: there is no such frame.
+        """
+        return float((int(self.timestamps[self.check_frame(frame)]) - int(self.timestamps[0])) * self.time_base)
 
-    def sampled(self, *, every: int = 1, fps: float | None = None) -> list[int]:
-        """The numbers of one frame in ``every``, or with ``fps`` those shown at so many regular times a second."""
+    def frame_at(self, seconds: float) -> int:
+        """Return the frame shown at a time; times outside the video give the first or the last frame."""
+        timestamp = int(self.timestamps[0]) + seconds / float(self.time_base)
+        # Half a unit of tolerance against rounding, so that frame_at(frame_time(n)) is n.
+        return max(0, int(np.searchsorted(self.timestamps, timestamp + 0.5, "right")) - 1)
+
+    def sample_frames(self, *, every: int = 1, fps: float | None = None) -> list[int]:
+        """Return the indices of every n-th frame or, with ``fps``, of the frames at so many regular times a second."""
         if fps is None:
             return list(range(0, len(self), every))
         count = max(1, round(self.duration * fps))
-        return list(dict.fromkeys(self.at(number / fps) for number in range(count)))
+        return list(dict.fromkeys(self.frame_at(number / fps) for number in range(count)))
 
-    def checked(self, frame: int) -> int:
-        """The frame's number, where there is such a frame; NotFoundError where there is none."""
+    def check_frame(self, frame: int) -> int:
+        """Return ``frame`` unchanged.
+
+        Raises:
+            NotFoundError: there is no such frame.
+        """
         if not 0 <= frame < len(self):
             raise NotFoundError(f"There is no frame {frame}: the video has frames 0 to {len(self) - 1}.")
         return frame
 
-    def key_before(self, frame: int, skip: int = 0) -> int:
-        """The last frame at or before this one from which decoding can begin, ``skip`` of them left out; 0 if none."""
-        at = int(np.searchsorted(self.keys, frame, "right")) - 1 - skip
-        return int(self.keys[at]) if at >= 0 else 0
+    def keyframe_before(self, frame: int, skip: int = 0) -> int:
+        """Return the last keyframe at or before a frame, or the ``skip``-th before it; 0 if there is none."""
+        position = int(np.searchsorted(self.keyframes, frame, "right")) - 1 - skip
+        return int(self.keyframes[position]) if position >= 0 else 0
 
 
-def index_of(open_container: Any, max_frames: int, name: str) -> FrameIndex:
-    """The frames of a file.
+def build_index(open_container: Any, max_frames: int, name: str) -> FrameIndex:
+    """Build the frame index of a file.
 
-    Times come from the packets of the container, which takes one reading of the file; the first frames and the last
-    group are decoded to see whether they are what the packets say. Where they are not, or where packets have no times,
-    all frames are decoded.
+    Timestamps are read from the packets of the container in one pass over the file. The first frames and the last group
+    of pictures (GOP) are decoded to verify them. If they differ or packets have no timestamps, all frames are decoded.
 
     Args:
-        open_container: opens the file anew, as a context.
+        open_container: returns a context manager that opens the file.
+        max_frames: limit of the number of frames.
+        name: subject of error messages.
+
+    Raises:
+        MediaError: the video is broken, has no frame or more than ``max_frames``.
     """
     with open_container() as container:
-        index = _from_packets(container, max_frames, name)
+        index = _index_packets(container, max_frames, name)
     if index is not None:
         with open_container() as container:
-            if _agrees(container, index):
+            if _matches_decoder(container, index):
                 return index
     with open_container() as container:
-        return _from_frames(container, max_frames, name)
+        return _index_frames(container, max_frames, name)
 
 
-def _from_packets(container: InputContainer, max_frames: int, name: str) -> FrameIndex | None:
-    """None where packets do not tell."""
+def _index_packets(container: InputContainer, max_frames: int, name: str) -> FrameIndex | None:
+    """Index the packets, or return None if their timestamps are not usable."""
     stream = container.streams.video[0]
-    hides_frames = stream.codec_context.name in ("vp8", "libvpx")
-    ticks: list[int] = []
-    keys: list[int] = []
+    # VP8 has packets that are decoded but not shown; a bit of their first byte tells.
+    has_hidden_frames = stream.codec_context.name in ("vp8", "libvpx")
+    timestamps: list[int] = []
+    keyframes: list[int] = []
     end = 0
     for packet in container.demux(stream):
-        if not packet.size or packet.is_discard or (hides_frames and not bytes(packet)[0] & _SHOWN):
+        if not packet.size or packet.is_discard or (has_hidden_frames and not bytes(packet)[0] & _VP8_SHOW_FRAME):
             continue
         if packet.pts is None or packet.is_corrupt:
             return None
-        ticks.append(packet.pts)
+        timestamps.append(packet.pts)
         end = max(end, packet.pts + (packet.duration or 0))
         if packet.is_keyframe:
-            keys.append(packet.pts)
-        _check_count(ticks, max_frames, name)
-    times = np.unique(np.array(ticks, np.int64))
-    if not keys or len(times) != len(ticks) or min(keys) != times[0]:
+            keyframes.append(packet.pts)
+        _check_count(timestamps, max_frames, name)
+    times = np.unique(np.array(timestamps, np.int64))
+    if not keyframes or len(times) != len(timestamps) or min(keyframes) != times[0]:
         return None
-    places = np.searchsorted(times, np.array(sorted(set(keys)), np.int64))
-    return FrameIndex(times, places, Fraction(stream.time_base or 1), _end(times, end))
+    positions = np.searchsorted(times, np.array(sorted(set(keyframes)), np.int64))
+    return FrameIndex(times, positions, Fraction(stream.time_base or 1), _end_of_last_frame(times, end))
 
 
-def _agrees(container: InputContainer, index: FrameIndex) -> bool:
-    """Whether the first frames, and those of the last group, are what the index says."""
+def _matches_decoder(container: InputContainer, index: FrameIndex) -> bool:
+    """Decode the first frames and the last GOP, and compare their timestamps with the index."""
     stream = container.streams.video[0]
-    first = [frame.pts for frame in islice(frames_of(container), _LOOKED_AT)]
-    if first != index.ticks[: len(first)].tolist() or len(first) < min(_LOOKED_AT, len(index)):
+    first = [frame.pts for frame in islice(decode_frames(container), _VERIFIED_FRAMES)]
+    if first != index.timestamps[: len(first)].tolist() or len(first) < min(_VERIFIED_FRAMES, len(index)):
         return False
-    last = int(index.keys[-1])
-    if len(index) <= _LOOKED_AT or len(index) - last > _LAST_GROUP:
+    last_keyframe = int(index.keyframes[-1])
+    if len(index) <= _VERIFIED_FRAMES or len(index) - last_keyframe > _MAX_VERIFIED_GOP:
         return True
-    container.seek(int(index.ticks[last]), stream=stream)
-    begin = int(index.ticks[last])
-    found = [frame.pts for frame in frames_of(container) if frame.pts is None or frame.pts >= begin]
-    return bool(found == index.ticks[last:].tolist())
+    start = int(index.timestamps[last_keyframe])
+    container.seek(start, stream=stream)
+    decoded = [frame.pts for frame in decode_frames(container) if frame.pts is None or frame.pts >= start]
+    return bool(decoded == index.timestamps[last_keyframe:].tolist())
 
 
-def _from_frames(container: InputContainer, max_frames: int, name: str) -> FrameIndex:
+def _index_frames(container: InputContainer, max_frames: int, name: str) -> FrameIndex:
     stream = container.streams.video[0]
-    ticks: list[int | None] = []
-    keys: list[int] = []
+    timestamps: list[int | None] = []
+    keyframes: list[int] = []
     end = 0
-    for frame in frames_of(container):
+    for frame in decode_frames(container):
         if frame.key_frame:
-            keys.append(len(ticks))
-        ticks.append(frame.pts)
+            keyframes.append(len(timestamps))
+        timestamps.append(frame.pts)
         end = (frame.pts or 0) + (frame.duration or 0)
-        _check_count(ticks, max_frames, name)
-    if not ticks:
+        _check_count(timestamps, max_frames, name)
+    if not timestamps:
         raise MediaError(f"{name} has no frame that can be decoded.", hint="Copy the file again from its source.")
-    times = np.array([-1 if tick is None else tick for tick in ticks], np.int64)
-    if None in ticks or not (np.diff(times) > 0).all():
-        counted = np.arange(len(ticks), dtype=np.int64)
+    times = np.array([-1 if pts is None else pts for pts in timestamps], np.int64)
+    if None in timestamps or not (np.diff(times) > 0).all():
+        numbers = np.arange(len(timestamps), dtype=np.int64)
         unit = 1 / Fraction(stream.average_rate or stream.guessed_rate or 25)
-        return FrameIndex(counted, np.zeros(1, np.int64), unit, len(ticks), counted=True)
-    return FrameIndex(times, np.array(keys or [0], np.int64), Fraction(stream.time_base or 1), _end(times, end))
+        return FrameIndex(numbers, np.zeros(1, np.int64), unit, len(timestamps), is_counted=True)
+    return FrameIndex(
+        times, np.array(keyframes or [0], np.int64), Fraction(stream.time_base or 1), _end_of_last_frame(times, end)
+    )
 
 
-def _end(times: Ticks, end: int) -> int:
-    """The end of the last frame; where the file does not say it, the frame lasts as long as others do."""
+def _end_of_last_frame(times: Timestamps, end: int) -> int:
+    """Return the end of the last frame; if the file lacks it, assume the median duration."""
     if end > times[-1]:
         return end
     return int(times[-1]) + max(1, int(np.median(np.diff(times))) if len(times) > 1 else 1)
 
 
-def _check_count(ticks: list[Any], max_frames: int, name: str) -> None:
-    if len(ticks) > max_frames:
+def _check_count(timestamps: list[Any], max_frames: int, name: str) -> None:
+    if len(timestamps) > max_frames:
         raise MediaError(f"{name} has more than {max_frames:,} frames.", hint="Cut it into parts first.")
 
 
-def frames_of(container: InputContainer) -> Iterator[Any]:
-    """The frames from where the container stands, in order; packets that cannot be decoded are left out."""
+def decode_frames(container: InputContainer) -> Iterator[Any]:
+    """Decode frames from the current position of the container, in order. Undecodable packets are skipped."""
     import av
 
     stream = container.streams.video[0]
     for packet in container.demux(stream):
         try:
-            found = packet.decode()
+            frames = packet.decode()
         except (av.InvalidDataError, av.error.ExternalError):
             continue
-        yield from found
+        yield from frames

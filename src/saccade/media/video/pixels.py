@@ -1,4 +1,4 @@
-"""Frames as FFmpeg decodes them to arrays of RGB."""
+"""Convert decoded frames of FFmpeg to RGB arrays."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from saccade.media._orientation import shrink, turn
+from saccade.media._orientation import apply_orientation, downscale
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
 Pixels = npt.NDArray[np.uint8]
 _UNSPECIFIED = 2
-_STANDARD_LINES = 576
+_MAX_SD_HEIGHT = 576
 
 
-def orientation_of(frame: VideoFrame) -> int:
-    """The display matrix of a frame as an EXIF orientation, 1 to 8; angles between are taken to the nearest one."""
+def display_orientation(frame: VideoFrame) -> int:
+    """Convert the display matrix of a frame to the nearest EXIF orientation, 1 to 8."""
     from av.sidedata.sidedata import Type
 
-    extra = cast("Mapping[Any, Any]", frame.side_data)
-    if Type.DISPLAYMATRIX not in extra:
+    side_data = cast("Mapping[Any, Any]", frame.side_data)
+    if Type.DISPLAYMATRIX not in side_data:
         return 1
-    a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(extra[Type.DISPLAYMATRIX]), np.int32)[:5])
+    a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(side_data[Type.DISPLAYMATRIX]), np.int32)[:5])
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return {(True, True): 1, (False, True): 2, (False, False): 3, (True, False): 4}[a >= 0, d >= 0]
     return {(True, True): 5, (True, False): 6, (False, False): 7, (False, True): 8}[b >= 0, c >= 0]
 
 
-class ToPixels:
-    """Turns frames of one video into arrays; colours are converted as PyAV, OpenCV and others do by themselves."""
+class FrameConverter:
+    """Convert frames of one video to arrays, with the same colour conversion as PyAV and OpenCV do by default."""
 
     def __init__(self) -> None:
         from av.video.reformatter import VideoReformatter
@@ -41,12 +41,12 @@ class ToPixels:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: VideoFrame, mode: Literal["RGB", "L"], max_size: int | None) -> Pixels:
-        """A frame in RGB or grey, turned and scaled down."""
+        """Convert a frame to RGB or grey, apply its orientation and downscale it."""
         from av.video.reformatter import Colorspace
 
-        # Players take large pictures of which nothing is said for those of BT.709, small ones for BT.601.
-        guessed = Colorspace.ITU709 if frame.colorspace == _UNSPECIFIED and frame.height > _STANDARD_LINES else None
-        shown = self._reformatter.reformat(frame, format="rgb24", src_colorspace=guessed)
-        upright = turn(np.asarray(shown.to_ndarray(), np.uint8), orientation_of(frame))
-        pixels = shrink(upright, max_size)
+        # If the colour space is unspecified, players assume BT.709 for HD and BT.601 for SD frames.
+        colorspace = Colorspace.ITU709 if frame.colorspace == _UNSPECIFIED and frame.height > _MAX_SD_HEIGHT else None
+        rgb = self._reformatter.reformat(frame, format="rgb24", src_colorspace=colorspace)
+        oriented = apply_orientation(np.asarray(rgb.to_ndarray(), np.uint8), display_orientation(frame))
+        pixels = downscale(oriented, max_size)
         return np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8) if mode == "L" else pixels

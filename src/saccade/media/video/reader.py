@@ -1,4 +1,4 @@
-"""Frames of a video by their number."""
+"""Random access to the frames of a video."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from saccade.media.video.container import (
     VideoLimits,
     VideoSource,
     as_media_error,
-    check_size,
-    opened_video,
+    check_frame_size,
+    open_video,
     video_name,
 )
-from saccade.media.video.index import FrameIndex, frames_of, index_of
-from saccade.media.video.pixels import ToPixels, orientation_of
+from saccade.media.video.index import FrameIndex, build_index, decode_frames
+from saccade.media.video.pixels import FrameConverter, display_orientation
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -36,17 +36,19 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class VideoProbe:
-    """What a video holds.
+    """Properties of a video.
 
     Attributes:
-        width, height: pixels of a frame as it is shown, after the rotation that the file asks for.
-        frames: how many there are.
-        duration: in seconds, from when the first frame is shown to the end of the last.
-        rate: frames a second in the mean.
-        variable: whether frames are shown for different times.
-        codec, container: FFmpeg's names.
-        orientation: the rotation or reflection that was applied, as EXIF numbers them, 1 to 8.
-        pixel_aspect: width of a pixel over its height. Pixels are given as they are stored, also where this is not 1.
+        width: pixels of a frame, after the orientation is applied.
+        height: pixels of a frame, after the orientation is applied.
+        frames: number of frames.
+        duration: seconds from the start of the first frame to the end of the last.
+        rate: mean frames per second.
+        has_variable_rate: frames have different durations.
+        codec: FFmpeg's name of the codec.
+        container: FFmpeg's name of the container.
+        orientation: the display rotation or reflection as an EXIF orientation, 1 to 8.
+        pixel_aspect: width of a pixel divided by its height. Frames are not resampled to square pixels.
     """
 
     width: int
@@ -54,7 +56,7 @@ class VideoProbe:
     frames: int
     duration: float
     rate: float
-    variable: bool
+    has_variable_rate: bool
     codec: str
     container: str
     orientation: int = 1
@@ -66,53 +68,64 @@ class VideoProbe:
 
 
 def probe_video(source: VideoSource, *, limits: VideoLimits = VIDEO_LIMITS) -> VideoProbe:
-    """What a video holds, from its frames and not from what its header claims.
+    """Determine the properties of a video from its frames rather than from its header.
 
-    The file is read once; the first frames and the last group are decoded. MediaError: not a video that can be read,
-    broken, or larger than ``limits``. NotFoundError: no such file.
+    The file is read once; the first frames and the last GOP are decoded.
+
+    Raises:
+        MediaError: the video is unsupported, broken or exceeds ``limits``.
+        NotFoundError: there is no such file.
     """
     with Video(source, limits=limits) as video:
         return video.probe()
 
 
-def _index_of(source: VideoSource, limits: VideoLimits) -> FrameIndex:
+def _load_index(source: VideoSource, limits: VideoLimits) -> FrameIndex:
     if not isinstance(source, Path):
-        return index_of(partial(opened_video, source, limits), limits.max_frames, video_name(source))
+        return build_index(partial(open_video, source, limits), limits.max_frames, video_name(source))
     try:
-        facts = source.stat()
+        stat = source.stat()
     except OSError as error:
         reason = f"{video_name(source)} cannot be opened: {error.strerror}."
         raise NotFoundError(reason, hint="Check the path.") from error
-    return _index_of_file(source.absolute(), facts.st_mtime_ns, facts.st_size, limits)
+    return _cached_file_index(source.absolute(), stat.st_mtime_ns, stat.st_size, limits)
 
 
 @lru_cache(maxsize=64)
-def _index_of_file(path: Path, changed_ns: int, size: int, limits: VideoLimits) -> FrameIndex:
-    """As long as a file keeps its time and size, it is read once."""
-    return index_of(partial(opened_video, path, limits), limits.max_frames, video_name(path))
+def _cached_file_index(path: Path, mtime_ns: int, size: int, limits: VideoLimits) -> FrameIndex:
+    """Build the index of a file; the modification time and the size are part of the cache key."""
+    return build_index(partial(open_video, path, limits), limits.max_frames, video_name(path))
 
 
 class Video:
-    """A video file open for reading; one thread at a time.
+    """A video file, opened to decode frames. Not thread-safe.
 
-    Frames in rising order are decoded once; any other jump decodes from the nearest frame from which that can begin.
-    Every way to a frame gives the same pixels.
+    Frames in increasing order are decoded once; any other access decodes from the nearest keyframe. The pixels of a
+    frame do not depend on the order of access.
 
     Args:
-        index: the index of the same file, where it is known; else it is made.
+        source: the file.
+        index: the index of the same file; by default it is built.
+        limits: limits of the video.
+
+    Raises:
+        MediaError: the video is unsupported, broken or exceeds ``limits``.
+        NotFoundError: there is no such file.
     """
 
     def __init__(
         self, source: VideoSource, *, index: FrameIndex | None = None, limits: VideoLimits = VIDEO_LIMITS
     ) -> None:
-        self._source, self._limits, self._name = source, limits, video_name(source)
+        self._source = source
+        self._limits = limits
+        self._name = video_name(source)
         self._resources = ExitStack()
-        self._to_pixels = ToPixels()
-        self.index = _index_of(source, limits) if index is None else index
+        self._to_pixels = FrameConverter()
+        self.index = _load_index(source, limits) if index is None else index
         self._container: InputContainer | None = None
         self._frames: Iterator[VideoFrame] = iter(())
         self._next = 0
-        """The frame that comes next from the decoder, where the index is counted."""
+        """Index of the frame that the decoder returns next; only used if the index is counted."""
         self._last: tuple[int, VideoFrame] | None = None
 
     def __enter__(self) -> Video:
@@ -127,20 +140,22 @@ class Video:
         return len(self.index)
 
     def close(self) -> None:
-        self._frames, self._last, self._container = iter(()), None, None
+        self._frames = iter(())
+        self._last = None
+        self._container = None
         self._resources.close()
 
     @property
     def position(self) -> int:
-        """The frame that was decoded last; -1 before any."""
+        """Index of the last decoded frame, or -1 if none was decoded."""
         return -1 if self._last is None else self._last[0]
 
     def probe(self) -> VideoProbe:
-        """What the video holds."""
-        first = self._decoded(0)
-        container = self._opened()
+        """Return the properties of the video."""
+        first = self._decode(0)
+        container = self._open_container()
         stream = container.streams.video[0]
-        orientation = orientation_of(first)
+        orientation = display_orientation(first)
         width, height = (first.height, first.width) if orientation >= 5 else (first.width, first.height)
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         return VideoProbe(
@@ -149,7 +164,7 @@ class Video:
             len(self.index),
             self.index.duration,
             self.index.rate,
-            self.index.is_variable,
+            self.index.has_variable_rate,
             stream.codec_context.codec.canonical_name,
             container.format.name.partition(",")[0],
             orientation,
@@ -157,33 +172,42 @@ class Video:
         )
 
     def frame(self, number: int, *, mode: Literal["RGB", "L"] = "RGB", max_size: int | None = None) -> Pixels:
-        """The pixels of a frame, (height, width, 3) in RGB or (height, width) in grey, turned as the file asks.
+        """Decode a frame and apply its orientation.
 
         Args:
-            max_size: the longest side in pixels; a larger frame is scaled down to it by area.
+            number: 0-based index in presentation order.
+            mode: "RGB" for (height, width, 3), "L" for (height, width).
+            max_size: maximum of the longest side in pixels; a larger frame is downscaled by area.
 
-        NotFoundError: no such frame. MediaError: it is damaged.
+        Raises:
+            InvalidValueError: ``mode`` or ``max_size`` is invalid.
+            NotFoundError: there is no such frame.
+            MediaError: the frame is damaged.
         """
         if mode not in ("RGB", "L"):
             raise InvalidValueError(f"Pixels can be decoded as 'RGB' or 'L', not as {mode!r}.")
         if max_size is not None and max_size < 1:
             raise InvalidValueError(f"The longest side must be at least 1 pixel, not {max_size}.")
-        return self._to_pixels(self._decoded(number), mode, max_size)
+        return self._to_pixels(self._decode(number), mode, max_size)
 
-    def _decoded(self, number: int) -> VideoFrame:
-        self.index.checked(number)
+    def _decode(self, number: int) -> VideoFrame:
+        self.index.check_frame(number)
         if self._last is None or self._last[0] != number:
             with as_media_error(self._source):
-                found = self._counted(number) if self.index.counted else self._at(int(self.index.ticks[number]), number)
-            if found is None:
+                frame = (
+                    self._decode_counted(number)
+                    if self.index.is_counted
+                    else self._decode_at(int(self.index.timestamps[number]), number)
+                )
+            if frame is None:
                 raise MediaError(
                     f"Frame {number} of {self._name.lower()} is damaged.", hint="Copy the file again from its source."
                 )
-            check_size(self._source, found.width, found.height, self._limits)
-            self._last = number, found
+            check_frame_size(self._source, frame.width, frame.height, self._limits)
+            self._last = number, frame
         return self._last[1]
 
-    def _counted(self, number: int) -> VideoFrame | None:
+    def _decode_counted(self, number: int) -> VideoFrame | None:
         if self._container is None or number < self._next:
             self._restart()
         for frame in self._frames:
@@ -192,43 +216,41 @@ class Video:
                 return frame
         return None
 
-    def _at(self, tick: int, number: int) -> VideoFrame | None:
-        """The frame shown at a time, from where the decoder stands or from a place at which it can begin."""
-        key = self.index.key_before(number)
-        if self._last is not None and key <= self._last[0] < number:
-            found = self._run_to(tick)
-            if found is not None:
-                return found
-        back = 0
-        while True:
-            key = self.index.key_before(number, back)
-            if key == 0:
-                break
-            self._seek(int(self.index.ticks[key]))
-            found = self._run_to(tick)
-            if found is not None and not found.is_corrupt:
-                return found
-            back = 2 * back + 1
+    def _decode_at(self, timestamp: int, number: int) -> VideoFrame | None:
+        """Decode the frame with a timestamp, from the current position or from a keyframe."""
+        keyframe = self.index.keyframe_before(number)
+        if self._last is not None and keyframe <= self._last[0] < number:
+            frame = self._decode_until(timestamp)
+            if frame is not None:
+                return frame
+        # If the decoder does not return exactly this frame, retry from earlier keyframes, finally from the first frame.
+        skip = 0
+        while keyframe := self.index.keyframe_before(number, skip):
+            self._seek(int(self.index.timestamps[keyframe]))
+            frame = self._decode_until(timestamp)
+            if frame is not None and not frame.is_corrupt:
+                return frame
+            skip = 2 * skip + 1
         self._restart()
-        return self._run_to(tick)
+        return self._decode_until(timestamp)
 
-    def _run_to(self, tick: int) -> VideoFrame | None:
-        """The frame of that time; None where the decoder goes past it."""
+    def _decode_until(self, timestamp: int) -> VideoFrame | None:
+        """Decode up to the frame with a timestamp; None if there is no such frame."""
         for frame in self._frames:
-            if frame.pts is not None and frame.pts >= tick:
-                return frame if frame.pts == tick else None
+            if frame.pts is not None and frame.pts >= timestamp:
+                return frame if frame.pts == timestamp else None
         return None
 
-    def _seek(self, tick: int) -> None:
-        container = self._opened()
-        container.seek(tick, stream=container.streams.video[0])
-        self._frames = frames_of(container)
+    def _seek(self, timestamp: int) -> None:
+        container = self._open_container()
+        container.seek(timestamp, stream=container.streams.video[0])
+        self._frames = decode_frames(container)
 
     def _restart(self) -> None:
         self.close()
-        self._frames, self._next = frames_of(self._opened()), 0
+        self._frames, self._next = decode_frames(self._open_container()), 0
 
-    def _opened(self) -> InputContainer:
+    def _open_container(self) -> InputContainer:
         if self._container is None:
-            self._container = self._resources.enter_context(opened_video(self._source, self._limits))
+            self._container = self._resources.enter_context(open_video(self._source, self._limits))
         return self._container

@@ -1,4 +1,4 @@
-"""Going on: longer trainings, ended ones, damaged checkpoints; averages, parts of batches, and what lies on disk."""
+"""Resuming: extended, finished and killed trainings, damaged checkpoints; EMA, micro-batches, files of a training."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def digest(path: Path) -> str:
 
 
 @pytest.mark.slow
-def test_a_finished_training_can_be_made_longer(tmp_path: Path) -> None:
-    """With a constant rate it is then the same as one that was this long from the beginning."""
+def test_a_finished_training_can_be_extended(tmp_path: Path) -> None:
+    """With a constant learning rate it equals a training that was this long from the start."""
     fixed = ("train.schedule={type: constant, warmup: 0}", "train.checkpoint_every=4")
-    whole = run(detector("train.epochs=4", *fixed), tmp_path / "whole")
-    assert run(detector("train.epochs=1", *fixed), tmp_path / "grown").state.finished
-    grown = run(detector("train.epochs=4", *fixed), tmp_path / "grown", resume=True)
-    assert (grown.reason, grown.state.step) == ("epochs", whole.state.step) == ("epochs", 8)
+    uninterrupted = run(detector("train.epochs=4", *fixed), tmp_path / "uninterrupted")
+    assert run(detector("train.epochs=1", *fixed), tmp_path / "extended").state.finished
+    extended = run(detector("train.epochs=4", *fixed), tmp_path / "extended", resume=True)
+    assert (extended.reason, extended.state.step) == ("epochs", uninterrupted.state.step) == ("epochs", 8)
     for name in (LAST_FILE, BEST_FILE):
-        assert digest(tmp_path / "grown" / name) == digest(tmp_path / "whole" / name)
+        assert digest(tmp_path / "extended" / name) == digest(tmp_path / "uninterrupted" / name)
 
 
 @pytest.mark.slow
@@ -62,19 +62,19 @@ def test_a_finished_training_can_be_made_longer(tmp_path: Path) -> None:
         ("train.epochs=2", "train.epochs=3", "epochs"),
     ],
 )
-def test_an_ended_training_goes_on_only_when_told_to(setting: str, longer: str, reason: str, tmp_path: Path) -> None:
+def test_a_finished_training_resumes_only_if_extended(setting: str, longer: str, reason: str, tmp_path: Path) -> None:
     """A process killed after the last checkpoint, before its result was registered, ends with the same weights."""
     first = run(detector(setting), tmp_path)
     before = digest(tmp_path / LAST_FILE)
     (tmp_path / LAST_FILE).unlink()
-    again = run(detector(setting), tmp_path, resume=True)
-    assert (again.reason, again.state) == (reason, first.state)
+    resumed = run(detector(setting), tmp_path, resume=True)
+    assert (resumed.reason, resumed.state) == (reason, first.state)
     assert digest(tmp_path / LAST_FILE) == before
     assert run(detector(longer), tmp_path, resume=True).state.step > first.state.step
 
 
 class Killed(Exception):
-    """Ends a training as a kill would: at once, and without a checkpoint."""
+    """Ends a training as a kill would: immediately, without a checkpoint."""
 
 
 class Killer(Hook):
@@ -87,7 +87,7 @@ class Killer(Hook):
 
 
 @pytest.mark.slow
-def test_epochs_that_come_again_are_logged_once(tmp_path: Path) -> None:
+def test_repeated_epochs_are_logged_once(tmp_path: Path) -> None:
     recipe = detector("train.epochs=4", "train.checkpoint_every=2")
     with pytest.raises(Killed):
         run(recipe, tmp_path, MetricsLogHook(tmp_path), Killer(at=7))
@@ -99,8 +99,8 @@ def test_epochs_that_come_again_are_logged_once(tmp_path: Path) -> None:
     assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3, 4]
 
 
-def rewritten(path: Path, change: Callable[[Tensors, dict[str, str]], None]) -> None:
-    """A checkpoint with something changed in its tensors or its header."""
+def rewrite_checkpoint(path: Path, change: Callable[[Tensors, dict[str, str]], None]) -> None:
+    """Change the tensors or the header of a checkpoint."""
     with safe_open(path, framework="pt") as file:
         header = dict(file.metadata())
     tensors = load_file(path)
@@ -108,45 +108,43 @@ def rewritten(path: Path, change: Callable[[Tensors, dict[str, str]], None]) -> 
     save_file(tensors, path, metadata=header)
 
 
-def without_header(tensors: Tensors, header: dict[str, str]) -> None:
+def missing_header(tensors: Tensors, header: dict[str, str]) -> None:
     header.clear()
 
 
-def not_json(tensors: Tensors, header: dict[str, str]) -> None:
+def invalid_json(tensors: Tensors, header: dict[str, str]) -> None:
     header["state"] = "{"
 
 
-def other_state(tensors: Tensors, header: dict[str, str]) -> None:
+def unknown_state(tensors: Tensors, header: dict[str, str]) -> None:
     header["state"] = json.dumps({"pace": 3})
 
 
-def less_model(tensors: Tensors, header: dict[str, str]) -> None:
+def missing_tensor(tensors: Tensors, header: dict[str, str]) -> None:
     del tensors[min(name for name in tensors if name.startswith("model/"))]
 
 
-@pytest.mark.parametrize("change", [without_header, not_json, other_state, less_model])
-def test_a_checkpoint_that_does_not_fit_is_refused(
-    change: Callable[[Tensors, dict[str, str]], None], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("change", [missing_header, invalid_json, unknown_state, missing_tensor])
+def test_an_invalid_checkpoint_is_refused(change: Callable[[Tensors, dict[str, str]], None], tmp_path: Path) -> None:
     run(classifier("train.epochs=1"), tmp_path)
-    rewritten(tmp_path / CHECKPOINT_FILE, change)
+    rewrite_checkpoint(tmp_path / CHECKPOINT_FILE, change)
     with pytest.raises(SaccadeError, match=r"(?s)checkpoint.*without --resume"):
         run(classifier("train.epochs=2"), tmp_path, resume=True)
 
 
 @pytest.mark.slow
-def test_runs_of_an_older_saccade_are_passed_over(workspace_copy: Path) -> None:
+def test_runs_with_unknown_settings_are_skipped(workspace_copy: Path) -> None:
     with Workspace.open(workspace_copy) as workspace:
-        odd = workspace.runs.start("train", "ships", {"name": "ships", "no_longer": 1}, ["harbour@1"])
-        (odd.folder / CHECKPOINT_FILE).write_bytes(b"")
-        workspace.runs.finish(odd.id, "failed", error="killed")
+        unreadable = workspace.runs.start("train", "ships", {"name": "ships", "no_longer": 1}, ["harbour@1"])
+        (unreadable.folder / CHECKPOINT_FILE).write_bytes(b"")
+        workspace.runs.finish(unreadable.id, "failed", error="killed")
         (before,) = workspace.models.versions("ships")
         result = train(workspace, ships(), resume=True, tensorboard=False)
         assert result.model is not None
         assert result.model.read_file("weights.safetensors") == before.read_file("weights.safetensors")
 
 
-def test_only_safetensors_lie_in_the_folder(tmp_path: Path) -> None:
+def test_the_folder_has_only_safetensors_files(tmp_path: Path) -> None:
     run(classifier("train.epochs=1"), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([BEST_FILE, CHECKPOINT_FILE, LAST_FILE])
     for path in tmp_path.iterdir():
@@ -154,10 +152,10 @@ def test_only_safetensors_lie_in_the_folder(tmp_path: Path) -> None:
 
 
 class Recorder(Hook):
-    """All weights after each step."""
+    """Records all weights after each step."""
 
-    def __init__(self, session: TrainingJob) -> None:
-        self.model = session.model
+    def __init__(self, job: TrainingJob) -> None:
+        self.model = job.model
         self.states = [self._state()]
 
     def _state(self) -> Tensors:
@@ -168,30 +166,30 @@ class Recorder(Hook):
 
 
 @pytest.mark.slow
-def test_averaged_weights_follow_their_formula(tmp_path: Path) -> None:
-    """The average after step s is d * before + (1 - d) * weights with d = min(decay, 1 - s^(-2/3))."""
-    session = build_training(detector("train.ema=0.6", "train.epochs=4"), reader())
-    recorder = Recorder(session)
-    session.run(tmp_path, inputs=["shapes@1"], hooks=[recorder])
+def test_ema_weights_follow_their_formula(tmp_path: Path) -> None:
+    """The EMA after step s is d * previous + (1 - d) * weights, with d = min(decay, 1 - s^(-2/3))."""
+    job = build_training(detector("train.ema=0.6", "train.epochs=4"), reader())
+    recorder = Recorder(job)
+    job.run(tmp_path, inputs=["shapes@1"], hooks=[recorder])
     expected = {name: value for name, value in recorder.states[0].items() if value.is_floating_point()}
     for step, weights in enumerate(recorder.states[1:], 1):
         decay = min(0.6, 1 - step ** (-2 / 3))
         expected = {name: decay * value + (1 - decay) * weights[name] for name, value in expected.items()}
-    found = load_file(tmp_path / LAST_FILE)
-    torch.testing.assert_close({name: found[name] for name in expected}, expected, atol=1e-6, rtol=1e-5)
+    actual = load_file(tmp_path / LAST_FILE)
+    torch.testing.assert_close({name: actual[name] for name in expected}, expected, atol=1e-6, rtol=1e-5)
 
 
 def test_the_best_weights_are_those_of_the_best_validation(tmp_path: Path) -> None:
-    session = build_training(classifier("train.epochs=5", "train.optimizer.lr=0.02"), reader())
-    state = session.run(tmp_path, inputs=["shapes@1"]).state
+    job = build_training(classifier("train.epochs=5", "train.optimizer.lr=0.02"), reader())
+    state = job.run(tmp_path, inputs=["shapes@1"]).state
     scores = {record["step"]: next(iter(record["metrics"].values())) for record in state.history}
     assert state.best == max(scores.values()) == scores[state.best_step]
-    session.model.load_state_dict(load_file(tmp_path / BEST_FILE))
-    assert next(iter(session.validate(session.model).values())) == pytest.approx(state.best)
+    job.model.load_state_dict(load_file(tmp_path / BEST_FILE))
+    assert next(iter(job.validate(job.model).values())) == pytest.approx(state.best)
 
 
-def test_parts_of_a_batch_weigh_as_much_as_the_whole(tmp_path: Path) -> None:
-    """Four times the same picture in parts of 2 and 2 has the gradient of all four together."""
+def test_accumulated_gradients_equal_those_of_the_batch(tmp_path: Path) -> None:
+    """Four copies of one image in micro-batches of 2 have the gradient of all four together."""
     settings = (
         "augment=[]",
         "train.epochs=1",
@@ -201,14 +199,14 @@ def test_parts_of_a_batch_weigh_as_much_as_the_whole(tmp_path: Path) -> None:
         "train.optimizer={type: SGD, lr: 0.1}",
         "train.schedule.warmup=0",
     )
-    found: list[Tensors] = []
-    for parts in (1, 3):
-        run(classifier(f"train.accumulate={parts}", *settings), tmp_path / str(parts), train=1)
-        weights = load_file(tmp_path / str(parts) / LAST_FILE)
-        found.append(
+    weights_by_run: list[Tensors] = []
+    for accumulate in (1, 3):
+        run(classifier(f"train.accumulate={accumulate}", *settings), tmp_path / str(accumulate), train=1)
+        weights = load_file(tmp_path / str(accumulate) / LAST_FILE)
+        weights_by_run.append(
             {name: value for name, value in weights.items() if value.is_floating_point() and "running" not in name}
         )
-    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(*weights_by_run, atol=1e-5, rtol=1e-4)
 
 
 def test_images_beyond_the_cache_are_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,10 +219,10 @@ def test_images_beyond_the_cache_are_decoded_again(monkeypatch: pytest.MonkeyPat
         return read(ref)
 
     monkeypatch.setattr(source, "read_media", counted)
-    kept = build_training(classifier(), source).loader
-    expected = [kept.batch(step).images for step in range(4)]
+    cached = build_training(classifier(), source).loader
+    expected = [cached.batch(step).images for step in range(4)]
     assert len(reads) == 8
     monkeypatch.setattr(loader, "MAX_CACHE_BYTES", 1)
-    small = build_training(classifier(), source).loader
-    assert all(torch.equal(small.batch(step).images, images) for step, images in enumerate(expected))
-    assert len(reads) == 8 + 15, "the first is kept, and the rest read in each of two epochs"
+    uncached = build_training(classifier(), source).loader
+    assert all(torch.equal(uncached.batch(step).images, images) for step, images in enumerate(expected))
+    assert len(reads) == 8 + 15, "the first image is cached, the others are read in both epochs"
