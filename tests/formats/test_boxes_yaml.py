@@ -48,7 +48,7 @@ def test_names_in_use(write_source: WriteSource, kit: SimpleNamespace, formats: 
         ("dropped", "object without a class"): 1,
         ("dropped", "box with numbers that are not finite"): 1,
         ("dropped", "attribute that is not text, a number or a boolean"): 1,
-        ("set_aside", "image file missing"): 1,
+        ("skipped", "image file missing"): 1,
     }
 
 

@@ -56,7 +56,7 @@ def test_golden_file(golden: Path, write_source: WriteSource, kit: Any) -> None:
         ("dropped", "category that is its own supercategory"): 1,
         ("dropped", "field of images"): 4,
         ("dropped", "segmentation of an object with keypoints"): 1,
-        ("guessed", "image without annotations taken as reviewed and empty"): 1,
+        ("inferred", "image without annotations taken as reviewed and empty"): 1,
     }
 
 
@@ -111,10 +111,10 @@ def test_compressed_masks_match_pycocotools(write_source: WriteSource, kit: Any)
         ({"segmentation": [[1, 1, 3, 1, 5, 1]]}, ("dropped", "shape without area"), None),
         (
             {"bbox": [1, 1, 2, 2], "segmentation": [[1, 1, 6, 1, 6, 5]]},
-            ("noticed", "box and shape disagree"),
+            ("warning", "box and shape disagree"),
             (1, 1, 6, 5),
         ),
-        ({"segmentation": [[1, 1, 9, 1, 6, 5]]}, ("noticed", "shape over the edge of the image"), (1, 1, 9, 5)),
+        ({"segmentation": [[1, 1, 9, 1, 6, 5]]}, ("warning", "shape over the edge of the image"), (1, 1, 9, 5)),
         (
             {"segmentation": [[1, 1, 6, 1, 6, 5, 1, 1]]},
             ("repaired", "closing point of a polygon left out"),
@@ -122,7 +122,7 @@ def test_compressed_masks_match_pycocotools(write_source: WriteSource, kit: Any)
         ),
         (
             {"segmentation": {"size": [2, 2], "counts": [0, 4]}},
-            ("noticed", "mask of another size than the image"),
+            ("warning", "mask of another size than the image"),
             (0, 0, 2, 2),
         ),
         ({"keypoints": [1, 1], "bbox": [1, 1, 2, 2]}, ("dropped", "keypoints that cannot be read"), (1, 1, 3, 3)),
@@ -157,8 +157,8 @@ def test_duplicate_ids(write_source: WriteSource, kit: Any) -> None:
         ("repaired", "categories of the same name merged"): 1,
         ("dropped", "category without a name or id"): 2,
         ("dropped", "image id used twice"): 1,
-        ("set_aside", "image id used twice"): 1,
-        ("noticed", "annotation id used twice"): 1,
+        ("skipped", "image id used twice"): 1,
+        ("warning", "annotation id used twice"): 1,
         ("repaired", "id of an object made unique"): 1,
     }
 
@@ -196,11 +196,11 @@ def test_names_never_leave_the_source(write_source: WriteSource, kit: Any, tmp_p
         result = kit.read_all(FORMAT, source, **options)
         assert set(result.records) - {"x"} == {"sub/1"}
         reasons = result.reasons()
-        assert reasons["set_aside", "file name that leads outside the source"] == 3
-        assert reasons["set_aside", "link that leads outside the source"] == 4
-        assert reasons["set_aside", "name with control characters"] == 1
-    assert ("set_aside", "image file missing") not in reasons
-    assert reasons["noticed", "image file missing"] == 1
+        assert reasons["skipped", "file name that leads outside the source"] == 3
+        assert reasons["skipped", "link that leads outside the source"] == 4
+        assert reasons["skipped", "name with control characters"] == 1
+    assert ("skipped", "image file missing") not in reasons
+    assert reasons["warning", "image file missing"] == 1
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_options(write_source: WriteSource, kit: Any, tmp_path: Path) -> None:
     alone.write_text((source / "annotations.json").read_text())
     result = kit.read_all(FORMAT, alone, images_dir=source / "images")
     assert result.records["1"].media.path == source / "images" / "1.png"
-    assert result.reasons()["noticed", "image files without an entry"] == 1
+    assert result.reasons()["warning", "image files without an entry"] == 1
 
 
 def test_multiple_files(write_source: WriteSource, kit: Any) -> None:
@@ -255,7 +255,7 @@ def test_multiple_files(write_source: WriteSource, kit: Any) -> None:
     assert result.values("split") == {"1": "train", "val/1": "val"}
     assert [result.values("objects")[key][0].class_name for key in ("1", "val/1")] == ["cup", "plate"]
     assert result.total == 2
-    assert result.reasons()["noticed", "annotation file that was not read"] == 2
+    assert result.reasons()["warning", "annotation file that was not read"] == 2
     assert result.reasons()["repaired", "key made unique"] == 1
 
 
@@ -333,9 +333,9 @@ def test_unreadable_media(kit: Any, tmp_path: Path) -> None:
     ]
     report = kit.write_all(FORMAT, kit.dataset(records), tmp_path / "out")
     assert [(finding.action, finding.key) for finding in report] == [
-        ("set_aside", "gone"),
-        ("set_aside", "text"),
-        ("noticed", "none"),
+        ("skipped", "gone"),
+        ("skipped", "text"),
+        ("warning", "none"),
     ]
     assert set(kit.read_all(FORMAT, tmp_path / "out", media="optional").records) == {"unnamed", "none"}
     assert (tmp_path / "out/images/unnamed.png").read_bytes() == kit.png()
@@ -349,7 +349,7 @@ def test_real_ground_truth(shared_data: Path, kit: Any) -> None:
     assert sum(isinstance(obj.geometry, Mask) for obj in objects) == 9
     assert set(result.values("split").values()) == {"val"}
     assert all(record.media is None for record in result.records.values())
-    assert result.reasons()["noticed", "image file missing"] == 100
+    assert result.reasons()["warning", "image file missing"] == 100
 
 
 def test_real_results(shared_data: Path, kit: Any) -> None:

@@ -119,8 +119,8 @@ def test_classes_splits_tags_and_unlabelled_images(write_source: WriteSource, ki
     assert result.values("split") == {"a": "train", "sub/b": "val", "c": None}
     assert result.values("labels") == {"a": ("night",), "sub/b": (), "c": None}
     assert result.reasons() == {
-        ("set_aside", "image file missing"): 1,
-        ("guessed", "image without shapes, taken as reviewed and empty"): 1,
+        ("skipped", "image file missing"): 1,
+        ("inferred", "image without shapes, taken as reviewed and empty"): 1,
     }
 
 
@@ -192,7 +192,7 @@ def test_names_never_leave_the_folder(write_source: WriteSource, kit: SimpleName
     source = write_source({"annotations.xml": text, "images/a.png": None})
     result = kit.read_all(FORMAT, source)
     assert result.values("objects") == {"a": None}
-    assert result.reasons()[("set_aside", "image file missing")] == 2
+    assert result.reasons()[("skipped", "image file missing")] == 2
 
 
 def test_detection_distinguishes_voc_and_cvat(write_source: WriteSource) -> None:

@@ -71,7 +71,7 @@ def test_tracks_round_trip(video: list[tuple[str, tuple[Object, ...] | None]]) -
         assert FORMAT.detect(folder).matches
         results = [record.values["objects"] for record in FORMAT.read(folder, read_report).records]
     assert len(results) == len(video)
-    assert not [finding for finding in read_report if finding.action != "noticed"]
+    assert not [finding for finding in read_report if finding.action != "warning"]
     listed = {(finding.key, finding.object_id) for finding in write_report}
     by_id = {(key, obj.id): obj for key, objects in video for obj in objects or ()}
     renamed = {(key.partition("/")[0], by_id[key, number].track) for key, number in listed & by_id.keys()}

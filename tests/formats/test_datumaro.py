@@ -1,4 +1,4 @@
-"""Datumaro: files as version 1.13 writes them."""
+"""Datumaro, with files as version 1.13 writes them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ CATEGORIES = {
 }
 
 
-def annotation(kind: str, label: int | None = 0, number: int = 0, group: int = 0, **more: Any) -> dict[str, Any]:
-    return {"id": number, "type": kind, "attributes": {}, "group": group, "label_id": label, **more}
+def annotation(
+    type_name: str, label_id: int | None = 0, number: int = 0, group: int = 0, **fields: Any
+) -> dict[str, Any]:
+    return {"id": number, "type": type_name, "attributes": {}, "group": group, "label_id": label_id, **fields}
 
 
 def subset(*items: Mapping[str, Any]) -> str:
@@ -38,7 +40,7 @@ def subset(*items: Mapping[str, Any]) -> str:
     return json.dumps({**head, "items": items})
 
 
-def test_every_kind_of_annotation(write_source: WriteSource, kit: SimpleNamespace, formats: Registry[Format]) -> None:
+def test_all_types_of_annotation(write_source: WriteSource, kit: SimpleNamespace, formats: Registry[Format]) -> None:
     triangle = [1.0, 1.0, 5.0, 1.0, 5.0, 4.0]
     annotations = [
         {
@@ -74,9 +76,9 @@ def test_every_kind_of_annotation(write_source: WriteSource, kit: SimpleNamespac
         }
     )
     assert detect_format(source, formats)[0] == "datumaro"
-    found = kit.read_all(FORMAT, source)
+    result = kit.read_all(FORMAT, source)
     ring = ((1.0, 1.0), (5.0, 1.0), (5.0, 4.0))
-    assert found.values("objects") == {
+    assert result.values("objects") == {
         "a/1": (
             Object("7", "cat", Box(1, 1, 5, 4), 0.5, "4", {"n": 3}),
             Object("2", "cat", RotatedBox(4, 3, 4, 2, 30)),
@@ -91,27 +93,27 @@ def test_every_kind_of_annotation(write_source: WriteSource, kit: SimpleNamespac
         "2": (),
         "default/3": None,
     }
-    assert found.schema["objects"].classes == (
+    assert result.schema["objects"].classes == (
         ClassInfo("cat", "animal", keypoints=("a", "b"), skeleton=((0, 1),)),
         ClassInfo("dog"),
     )
-    record = found.records["a/1"].values
+    record = result.records["a/1"].values
     assert (record["labels"], record["caption"], record["attributes"], record["split"]) == (
         ("dog",),
         "hello",
         {"frame": 3},
         "train",
     )
-    assert found.reasons() == {
+    assert result.reasons() == {
         ("dropped", "attribute that is not text, a number or a boolean"): 1,
         ("dropped", "object without a class"): 1,
         ("dropped", "shape of a kind that is not known"): 1,
         ("dropped", "object without a usable shape"): 2,
-        ("set_aside", "image file missing"): 1,
+        ("skipped", "image file missing"): 1,
     }
 
 
-def test_no_datumaro(write_source: WriteSource, kit: SimpleNamespace) -> None:
+def test_json_that_is_not_datumaro(write_source: WriteSource, kit: SimpleNamespace) -> None:
     source = write_source({"annotations/train.json": '{"items": 3, "categories": {}}', "images/train/1.png": None})
     assert FORMAT.detect(source).reason == "annotations/train.json has no items and categories"
     with pytest.raises(FormatError, match="has items and categories"):

@@ -78,8 +78,8 @@ def test_exactly_one_format_matches(name: str, write_source: WriteSource, format
         ({"1.png": None, "1.txt": "a photo of a cat"}, "yolo", "no label text for an image"),
         ({"1.png": None}, "voc", "there is no XML file in it"),
         ({"1.png": None, "1.xml": "<svg/>"}, "voc", "1.xml is XML, but not an annotation"),
-        ({"1.png": None}, "folders", "there are images outside any class's folder"),
-        ({"a/1.png": None}, "folders", "fewer than two folders hold images: ['a']"),
+        ({"1.png": None}, "folders", "there are images outside the class folders"),
+        ({"a/1.png": None}, "folders", "fewer than two folders contain images: ['a']"),
         ({"a/1.png": None, "b/1.png": None, "labels/1.txt": ""}, "folders", "it has a folder 'labels' for labels"),
         ({"notes.txt": "x"}, "images", "there are no images in it"),
     ],
@@ -130,6 +130,6 @@ def test_unsupported_label_files_are_reported(
     assert detect_format(source, formats)[0] == "images"
     result = kit.read_all(images.FORMAT, source)
     assert [(str(finding.action), finding.reason, finding.detail) for finding in result.report] == [
-        ("dropped", "file that may hold labels, of no format that is known", "boxes.yaml"),
-        ("noticed", "file that is no image and is not read", "notes/read.me"),
+        ("dropped", "file that may contain labels, of an unknown format", "boxes.yaml"),
+        ("warning", "file that is not an image and is not read", "notes/read.me"),
     ]

@@ -1,4 +1,4 @@
-"""FiftyOne dataset folders, after its documentation."""
+"""FiftyOne dataset folders, with files as in its documentation."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from saccade.formats.fiftyone import FORMAT
 WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 
 
-def packed(array: Any, **options: Any) -> dict[str, Any]:
+def encoded_mask(array: Any, **options: Any) -> dict[str, Any]:
     out = io.BytesIO()
     np.save(out, array, **options)
     return {"$binary": {"base64": base64.b64encode(zlib.compress(out.getvalue())).decode(), "subType": "00"}}
 
 
-def detection(label: str | None, box: list[float], **more: Any) -> dict[str, Any]:
+def detection(label: str | None, bounding_box: list[float], **fields: Any) -> dict[str, Any]:
     return {
         "_id": {"$oid": "5f"},
         "_cls": "Detection",
         "attributes": {},
         "tags": [],
         "label": label,
-        "bounding_box": box,
-        **more,
+        "bounding_box": bounding_box,
+        **fields,
     }
 
 
-def samples(*found: Mapping[str, Any]) -> str:
-    return json.dumps({"samples": found})
+def samples_json(*samples: Mapping[str, Any]) -> str:
+    return json.dumps({"samples": samples})
 
 
 def test_samples(write_source: WriteSource, kit: SimpleNamespace, formats: Registry[Format]) -> None:
@@ -58,18 +58,18 @@ def test_samples(write_source: WriteSource, kit: SimpleNamespace, formats: Regis
             wet=True,
             attributes={"old": {"_cls": "BooleanAttribute", "value": False}},
         ),
-        detection("dog", [0.125, 0.5, 0.25, 0.5], mask=packed(np.array([[1, 0], [0, 1], [1, 1]], bool))),
+        detection("dog", [0.125, 0.5, 0.25, 0.5], mask=encoded_mask(np.array([[1, 0], [0, 1], [1, 1]], bool))),
         detection(None, [0, 0, 1, 1]),
         detection("dog", [0.125, 0.5, 0.25, 0.5], mask={"$binary": {"base64": "x"}}),
     ]
-    whole = {"_cls": "Detections", "detections": detections}
+    field = {"_cls": "Detections", "detections": detections}
     source = write_source(
         {
-            "samples.json": samples(
+            "samples.json": samples_json(
                 {
                     "filepath": "data/1.png",
                     "tags": ["validation", "hard"],
-                    "ground_truth": whole,
+                    "ground_truth": field,
                     "weather": {"_cls": "Classification", "label": "rain"},
                     "others": {"_cls": "Polylines", "polylines": []},
                 },
@@ -84,10 +84,10 @@ def test_samples(write_source: WriteSource, kit: SimpleNamespace, formats: Regis
         }
     )
     assert detect_format(source, formats)[0] == "fiftyone"
-    found = kit.read_all(FORMAT, source)
+    result = kit.read_all(FORMAT, source)
     pixels = np.zeros((6, 8), bool)
     pixels[3:6, 1:3] = [[1, 0], [0, 1], [1, 1]]
-    assert found.values("objects") == {
+    assert result.values("objects") == {
         "1": (
             Object("1", "cat", Box(1, 3, 5, 6), 0.5, "3", {"wet": True, "old": False}),
             Object("2", "dog", mask_from_array(pixels)),
@@ -95,25 +95,25 @@ def test_samples(write_source: WriteSource, kit: SimpleNamespace, formats: Regis
         "2": (),
         "3": None,
     }
-    assert found.values("weather") == {"1": "rain", "2": None, "3": None}
-    assert (found.values("tags")["1"], found.values("split")["1"]) == (("hard",), "val")
-    assert found.reasons() == {
+    assert result.values("weather") == {"1": "rain", "2": None, "3": None}
+    assert (result.values("tags")["1"], result.values("split")["1"]) == (("hard",), "val")
+    assert result.reasons() == {
         ("dropped", "object without a class"): 1,
         ("dropped", "object without a usable shape"): 1,
         ("dropped", "further field of objects"): 1,
-        ("set_aside", "image file missing"): 1,
+        ("skipped", "image file missing"): 1,
     }
 
 
 def test_lines_and_points(write_source: WriteSource, kit: SimpleNamespace) -> None:
     ring = [[0.125, 0.5], [0.5, 0.5], [0.5, 1]]
-    lines = [
+    polylines = [
         {"_cls": "Polyline", "label": "a", "points": [ring], "closed": True},
         {"_cls": "Polyline", "label": "b", "points": [ring], "closed": False},
     ]
-    first = {"filepath": "1.png", "p": {"_cls": "Polylines", "polylines": lines}}
+    first = {"filepath": "1.png", "p": {"_cls": "Polylines", "polylines": polylines}}
     second = {"filepath": "2.png", "k": {"_cls": "Keypoint", "label": "c", "points": [[0.5, 0.5]]}}
-    source = write_source({"samples.json": samples(first, second), "1.png": None, "2.png": None})
+    source = write_source({"samples.json": samples_json(first, second), "1.png": None, "2.png": None})
     corners = ((1.0, 3.0), (4.0, 3.0), (4.0, 6.0))
     assert kit.read_all(FORMAT, source).values("objects") == {
         "1": (Object("1", "a", Polygon.simple(corners)), Object("2", "b", Polyline(corners))),
@@ -126,22 +126,26 @@ def test_lines_and_points(write_source: WriteSource, kit: SimpleNamespace) -> No
 
 
 @pytest.mark.slow
-def test_a_mask_is_never_unpickled(write_source: WriteSource, kit: SimpleNamespace) -> None:
-    class Harm:
+def test_masks_are_never_unpickled(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    class Malicious:
         def __reduce__(self) -> tuple[Any, ...]:
             return pytest.fail, ("unpickled",)
 
-    arrays = [packed(np.array([[Harm()]], object)), packed(np.zeros((2, 2, 2))), packed(np.zeros((0, 2)))]
-    arrays.append({"$binary": {"base64": base64.b64encode(zlib.compress(pickle.dumps(Harm()))).decode()}})
+    arrays = [
+        encoded_mask(np.array([[Malicious()]], object)),
+        encoded_mask(np.zeros((2, 2, 2))),
+        encoded_mask(np.zeros((0, 2))),
+    ]
+    arrays.append({"$binary": {"base64": base64.b64encode(zlib.compress(pickle.dumps(Malicious()))).decode()}})
     arrays.append({"$binary": {"base64": base64.b64encode(zlib.compress(bytes(1 << 27))).decode()}})
     detections = [detection("x", [0, 0, 1, 1], mask=array) for array in arrays]
-    detections.append(detection("x", [0, 0, 1e309, 1], mask=packed(np.ones((2, 2), bool))))
+    detections.append(detection("x", [0, 0, 1e309, 1], mask=encoded_mask(np.ones((2, 2), bool))))
     source = write_source(
         {
-            "samples.json": samples({"filepath": "1.png", "f": {"_cls": "Detections", "detections": detections}}),
+            "samples.json": samples_json({"filepath": "1.png", "f": {"_cls": "Detections", "detections": detections}}),
             "1.png": None,
         }
     )
-    found = kit.read_all(FORMAT, source)
-    assert found.values("objects") == {"1": ()}
-    assert found.reasons() == {("dropped", "object without a usable shape"): len(detections)}
+    result = kit.read_all(FORMAT, source)
+    assert result.values("objects") == {"1": ()}
+    assert result.reasons() == {("dropped", "object without a usable shape"): len(detections)}

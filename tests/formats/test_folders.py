@@ -34,7 +34,7 @@ def test_class_folders(write_source: WriteSource, kit: Any) -> None:
     assert found.values("label") == {"1": "cat", "2": "cat", "indoors/2": "cat", "dog/1": "dog", "3": None}
     assert found.reasons() == {
         ("repaired", "key made unique"): 1,
-        ("set_aside", "image outside any class's folder"): 1,
+        ("skipped", "image outside the class folders"): 1,
     }
 
 
@@ -53,7 +53,7 @@ def test_links_that_lead_outside(write_source: WriteSource, kit: Any, tmp_path: 
     (source / "dog/3.png").symlink_to(source / "cat/1.png")
     found = kit.read_all(FOLDERS, source)
     assert set(found.records) == {"1", "dog/1", "3"}
-    assert found.reasons()["set_aside", "link that leads outside the source"] == 2
+    assert found.reasons()["skipped", "link that leads outside the source"] == 2
 
 
 @pytest.mark.parametrize("with_split", [False, True])
@@ -78,7 +78,7 @@ def test_written_and_read_again(with_split: bool, kit: Any, tmp_path: Path) -> N
 
 
 def test_objects_have_no_place_in_folders(kit: Any, tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="hold a column of kind label") as error:
+    with pytest.raises(FormatError, match="need a column of kind label") as error:
         kit.write_all(FOLDERS, kit.dataset([kit.record("a", objects=())], ["cup"]), tmp_path / "out")
     assert "coco" in error.value.hint
 

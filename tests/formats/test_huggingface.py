@@ -23,14 +23,14 @@ from saccade.formats.huggingface import FORMAT
 WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 
 
-def lines(*rows: Mapping[str, Any]) -> str:
+def json_lines(*rows: Mapping[str, Any]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def test_an_image_folder(write_source: WriteSource, kit: SimpleNamespace, formats: Registry[Format]) -> None:
+def test_image_folder(write_source: WriteSource, kit: SimpleNamespace, formats: Registry[Format]) -> None:
     source = write_source(
         {
-            "train/metadata.jsonl": lines(
+            "train/metadata.jsonl": json_lines(
                 {
                     "file_name": "1.png",
                     "objects": {"bbox": [[1, 1, 4, 3], [0, 0, 2, 2]], "categories": ["cat", "dog"]},
@@ -38,10 +38,12 @@ def test_an_image_folder(write_source: WriteSource, kit: SimpleNamespace, format
                 },
                 {"file_name": "2.png", "objects": {"bbox": [], "categories": []}},
                 {"file_name": "3.png", "objects": None},
-                {"file_name": "gone.png"},
+                {"file_name": "missing.png"},
             )
             + "not json\n",
-            "validation/metadata.jsonl": lines({"file_name": "4.png", "objects": [{"bbox": [1, 1, 4, 3], "label": 3}]}),
+            "validation/metadata.jsonl": json_lines(
+                {"file_name": "4.png", "objects": [{"bbox": [1, 1, 4, 3], "label": 3}]}
+            ),
             "train/1.png": None,
             "train/2.png": None,
             "train/3.png": None,
@@ -49,26 +51,26 @@ def test_an_image_folder(write_source: WriteSource, kit: SimpleNamespace, format
         }
     )
     assert detect_format(source, formats)[0] == "huggingface"
-    found = kit.read_all(FORMAT, source)
-    assert found.values("objects") == {
+    result = kit.read_all(FORMAT, source)
+    assert result.values("objects") == {
         "1": (Object("1", "cat", Box(1, 1, 5, 4)), Object("2", "dog", Box(0, 0, 2, 2))),
         "2": (),
         "3": None,
         "4": (Object("1", "class-3", Box(1, 1, 5, 4)),),
     }
-    assert found.values("split") == {"1": "train", "2": "train", "3": "train", "4": "val"}
-    assert found.values("metadata")["1"] == {"text": "two"}
-    assert found.reasons() == {
-        ("set_aside", "image file missing"): 1,
-        ("set_aside", "line that cannot be read"): 1,
+    assert result.values("split") == {"1": "train", "2": "train", "3": "train", "4": "val"}
+    assert result.values("metadata")["1"] == {"text": "two"}
+    assert result.reasons() == {
+        ("skipped", "image file missing"): 1,
+        ("skipped", "line that cannot be read"): 1,
     }
 
 
-def test_labels_in_csv(write_source: WriteSource, kit: SimpleNamespace) -> None:
+def test_csv_metadata(write_source: WriteSource, kit: SimpleNamespace) -> None:
     source = write_source({"metadata.csv": "file_name,label\n1.png,cat\n2.png,dog\n", "1.png": None, "2.png": None})
-    found = kit.read_all(FORMAT, source)
-    assert found.values("label") == {"1": "cat", "2": "dog"}
-    assert found.values("objects") == {"1": None, "2": None}
+    result = kit.read_all(FORMAT, source)
+    assert result.values("label") == {"1": "cat", "2": "dog"}
+    assert result.values("objects") == {"1": None, "2": None}
 
 
 def test_parquet_with_class_names(kit: SimpleNamespace, tmp_path: Path, formats: Registry[Format]) -> None:
@@ -95,35 +97,35 @@ def test_parquet_with_class_names(kit: SimpleNamespace, tmp_path: Path, formats:
     (tmp_path / "data").mkdir()
     parquet.write_table(table, tmp_path / "data" / "test-00000-of-00001.parquet")
     assert detect_format(tmp_path, formats)[0] == "huggingface"
-    found = kit.read_all(FORMAT, tmp_path)
+    result = kit.read_all(FORMAT, tmp_path)
     second = "test-00000-of-00001-2"
-    assert found.values("objects") == {"1": (Object("1", "dog", Box(1, 1, 5, 4)),), second: ()}
-    assert found.values("label") == {"1": "out", second: "in"}
-    assert found.values("metadata") == {"1": {"image_id": 7}, second: {"image_id": 8}}
-    assert found.values("split") == {"1": "test", second: "test"}
-    assert found.schema["objects"].class_names == ("cat", "dog")
-    assert found.reasons() == {("set_aside", "row without an image"): 1}
+    assert result.values("objects") == {"1": (Object("1", "dog", Box(1, 1, 5, 4)),), second: ()}
+    assert result.values("label") == {"1": "out", second: "in"}
+    assert result.values("metadata") == {"1": {"image_id": 7}, second: {"image_id": 8}}
+    assert result.values("split") == {"1": "test", second: "test"}
+    assert result.schema["objects"].class_names == ("cat", "dog")
+    assert result.reasons() == {("skipped", "row without an image"): 1}
 
 
-def test_parquet_both_ways(kit: SimpleNamespace, tmp_path: Path) -> None:
+def test_parquet_round_trip(kit: SimpleNamespace, tmp_path: Path) -> None:
     objects = (Object("x", "cat", Box(1.1, 1, 5, 4), 0.5, "t", {"wet": True}),)
     records = [
         kit.record("a/1", objects=objects, split="val"),
         kit.record("2", objects=None, split=None),
         kit.record("3", objects=(), split="odd"),
     ]
-    reading = kit.dataset(records, ("cat",), split=Kind.TEXT)
-    assert len(kit.write_all(FORMAT, reading, tmp_path / "out", layout="parquet")) == 0
+    dataset = kit.dataset(records, ("cat",), split=Kind.TEXT)
+    assert len(kit.write_all(FORMAT, dataset, tmp_path / "out", layout="parquet")) == 0
     assert sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file()) == [
         "all-00000-of-00001.parquet",
         "validation-00000-of-00001.parquet",
     ]
-    found = kit.read_all(FORMAT, tmp_path / "out")
-    assert found.values("objects") == {"a/1": objects, "2": None, "3": ()}
-    assert found.values("split") == {"a/1": "val", "2": None, "3": "odd"}
+    result = kit.read_all(FORMAT, tmp_path / "out")
+    assert result.values("objects") == {"a/1": objects, "2": None, "3": ()}
+    assert result.values("split") == {"a/1": "val", "2": None, "3": "odd"}
 
 
-def test_what_is_none_of_it(write_source: WriteSource, kit: SimpleNamespace) -> None:
+def test_other_sources_and_options(write_source: WriteSource, kit: SimpleNamespace) -> None:
     source = write_source({"metadata.jsonl": "[1]\n", "a.parquet": b"PAR1", "1.png": None})
     assert not FORMAT.detect(source).matches
     with pytest.raises(FormatError, match="layout"):

@@ -73,7 +73,7 @@ def test_published_layout(write_source: WriteSource, kit: SimpleNamespace, forma
     assert result.values("split") == {key: "val", unlabelled_key: "val"}
     assert result.reasons() == {
         ("dropped", "segment without a class"): 1,
-        ("set_aside", "image file missing"): 1,
+        ("skipped", "image file missing"): 1,
     }
 
 

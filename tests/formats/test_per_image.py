@@ -77,7 +77,7 @@ def test_via_2_with_every_shape(write_source: WriteSource, kit: SimpleNamespace,
         ("dropped", "shape of a kind that is not known"): 1,
         ("dropped", "object without a usable shape"): 1,
         ("dropped", "box with numbers that are not finite"): 1,
-        ("set_aside", "image file missing"): 1,
+        ("skipped", "image file missing"): 1,
     }
     named = kit.read_all(via.FORMAT, source, attribute="sure")
     assert [obj.class_name for obj in named.records["1"].values["objects"]] == ["no"]
@@ -202,7 +202,7 @@ def test_geojson_of_qupath(write_source: WriteSource, kit: SimpleNamespace, form
     assert result.reasons() == {
         ("dropped", "object without a usable shape"): 1,
         ("dropped", "shape of a kind that is not known"): 2,
-        ("set_aside", "image file missing"): 1,
+        ("skipped", "image file missing"): 1,
     }
 
 

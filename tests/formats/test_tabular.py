@@ -54,7 +54,7 @@ def test_attributes_splits_and_negatives(write_source: WriteSource, kit: SimpleN
     }
     assert found.values("split") == {"1": "train", "2": "train", "3": "val"}
     assert found.reasons() == {
-        ("set_aside", "image file missing"): 1,
+        ("skipped", "image file missing"): 1,
         ("dropped", "box with numbers that are not finite"): 1,
     }
 

@@ -1,4 +1,4 @@
-"""TFRecord: read by another package, and files that are damaged."""
+"""TFRecord: files as TensorFlow writes them, files read by another package, and damaged files."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from saccade.core.errors import FormatError
 from saccade.core.objects import Box, Object
 from saccade.core.schema import Kind
 from saccade.formats.tfrecord import FORMAT
-from saccade.formats.tfrecord.read import read_label_map
+from saccade.formats.tfrecord.label_map import parse_label_map
 from saccade.formats.tfrecord.records import decode_example, encode_example, write_record
 
 WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 BOX = Box(2, 1.5, 4, 3)
 
 
-def example(**more: Any) -> dict[str, Any]:
+def example(**features: Any) -> dict[str, Any]:
     png = BytesIO()
     Image.new("RGB", (8, 6)).save(png, "PNG")
     names = ("xmin", "ymin", "xmax", "ymax")
     corners = {f"image/object/bbox/{name}": [side] for name, side in zip(names, (0.25, 0.25, 0.5, 0.5), strict=True)}
-    return {"image/encoded": [png.getvalue()], "image/filename": [b"a/1.png"], **corners, **more}
+    return {"image/encoded": [png.getvalue()], "image/filename": [b"a/1.png"], **corners, **features}
 
 
 def shard(*examples: Mapping[str, Any]) -> bytes:
     out = BytesIO()
-    for one in examples:
-        write_record(out, encode_example(one))
+    for features in examples:
+        write_record(out, encode_example(features))
     return out.getvalue()
 
 
@@ -49,7 +49,7 @@ item {
 """
 
 
-def test_as_tensorflow_writes_it(write_source: WriteSource, kit: SimpleNamespace) -> None:
+def test_files_of_tensorflow(write_source: WriteSource, kit: SimpleNamespace) -> None:
     first = example(**{"image/object/class/label": [1], "image/object/is_crowd": [1], "image/object/score": [0.5]})
     second = example(**{"image/object/class/text": [b"dog"], "image/source_id": [b"7"], "image/object/difficult": [0]})
     source = write_source(
@@ -60,20 +60,20 @@ def test_as_tensorflow_writes_it(write_source: WriteSource, kit: SimpleNamespace
         }
     )
     assert FORMAT.detect(source).matches
-    found = kit.read_all(FORMAT, source)
-    assert found.values("objects") == {
+    result = kit.read_all(FORMAT, source)
+    assert result.values("objects") == {
         "a/1": (Object("1", "cat", BOX, 0.5, None, {"crowd": True}),),
         "7": (Object("1", "dog", BOX),),
         "a/1-2": (),
     }
-    assert found.values("split") == {"a/1": "train", "7": "val", "a/1-2": "val"}
-    assert found.schema["objects"].class_names[0] == "cat"
-    assert found.reasons() == {
+    assert result.values("split") == {"a/1": "train", "7": "val", "a/1-2": "val"}
+    assert result.schema["objects"].class_names[0] == "cat"
+    assert result.reasons() == {
         ("dropped", "object without a class"): 1,
-        ("set_aside", "example without an image"): 1,
+        ("skipped", "example without an image"): 1,
         ("repaired", "key made unique"): 1,
     }
-    assert read_label_map(LABEL_MAP)[1] == "cat"
+    assert parse_label_map(LABEL_MAP)[1] == "cat"
     assert kit.read_all(FORMAT, source / "val.tfrecord").values("objects").keys() == {"7", "a/1"}
 
 
@@ -94,14 +94,14 @@ def test_read_by_another_package(kit: SimpleNamespace, tmp_path: Path) -> None:
         "train-00001-of-00002.record",
         "val-00000-of-00001.record",
     ]
-    (read,) = loader.tfrecord_loader(str(tmp_path / "out" / files[1]), None)
-    assert bytes(read["image/source_id"]) == b"a/1"
-    assert read["image/object/bbox/xmin"].tolist() == [0.25, 0.0]
-    assert read["image/object/class/label"].tolist() == [1, 2]
-    assert read["image/object/is_crowd"].tolist() == [0, 1]
-    assert Image.open(BytesIO(bytes(read["image/encoded"]))).size == (8, 6)
-    again = kit.read_all(FORMAT, tmp_path / "out")
-    assert again.values("objects") == {"a/1": objects, "b": None, "c": ()}
+    (features,) = loader.tfrecord_loader(str(tmp_path / "out" / files[1]), None)
+    assert bytes(features["image/source_id"]) == b"a/1"
+    assert features["image/object/bbox/xmin"].tolist() == [0.25, 0.0]
+    assert features["image/object/class/label"].tolist() == [1, 2]
+    assert features["image/object/is_crowd"].tolist() == [0, 1]
+    assert Image.open(BytesIO(bytes(features["image/encoded"]))).size == (8, 6)
+    result = kit.read_all(FORMAT, tmp_path / "out")
+    assert result.values("objects") == {"a/1": objects, "b": None, "c": ()}
 
 
 @given(
@@ -115,24 +115,22 @@ def test_read_by_another_package(kit: SimpleNamespace, tmp_path: Path) -> None:
         max_size=5,
     )
 )
-def test_examples_are_what_they_were(features: dict[str, Any]) -> None:
+def test_example_round_trip(features: dict[str, Any]) -> None:
     assert decode_example(encode_example(features))[0] == features
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_an_example_or_an_error(data: bytes) -> None:
+def test_any_bytes_decode_or_raise(data: bytes) -> None:
     try:
         decode_example(data)
     except FormatError as error:
         assert str(error)  # noqa: PT017
 
 
-@pytest.mark.parametrize("harm", ["flip", "cut", "length"])
-def test_a_damaged_file_is_set_aside_from_the_damage_on(
-    harm: str, write_source: WriteSource, kit: SimpleNamespace
-) -> None:
-    good = shard(example(**{"image/source_id": [b"1"]}))
-    bad = {"flip": good[:-9] + b"x" + good[-8:], "cut": good[:-1], "length": b"\xff" * 8 + good[8:]}[harm]
-    found = kit.read_all(FORMAT, write_source({"a.record": good + bad + good}))
-    assert found.values("objects") == {"1": ()}
-    assert ("set_aside", "rest of a file that is damaged") in found.reasons()
+@pytest.mark.parametrize("damage", ["flip", "cut", "length"])
+def test_damaged_file_is_read_up_to_the_damage(damage: str, write_source: WriteSource, kit: SimpleNamespace) -> None:
+    valid = shard(example(**{"image/source_id": [b"1"]}))
+    damaged = {"flip": valid[:-9] + b"x" + valid[-8:], "cut": valid[:-1], "length": b"\xff" * 8 + valid[8:]}[damage]
+    result = kit.read_all(FORMAT, write_source({"a.record": valid + damaged + valid}))
+    assert result.values("objects") == {"1": ()}
+    assert ("skipped", "rest of a file that is damaged") in result.reasons()

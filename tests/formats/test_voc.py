@@ -52,7 +52,7 @@ def test_golden_file(golden: Path, write_source: WriteSource, kit: Any) -> None:
         "000003": None,
     }
     (guess,) = result.report
-    assert (guess.action, guess.detail) == ("guessed", "1, because no coordinate is below 1, as in the devkit")
+    assert (guess.action, guess.detail) == ("inferred", "1, because no coordinate is below 1, as in the devkit")
 
 
 LABELIMG = "<path>/home/a/1.png</path><source><database>Unknown</database></source>"
@@ -80,7 +80,7 @@ def test_pixel_origin(
     result = kit.read_all(FORMAT, write_source(files), **options)
     (obj,) = result.records["1"].values["objects"]
     assert obj.geometry.bounds_xyxy() == box
-    guesses = [finding.detail for finding in result.report if finding.action == "guessed"]
+    guesses = [finding.detail for finding in result.report if finding.action == "inferred"]
     assert [detail.startswith(guess) for detail in guesses] == ([True] if guess else [])
 
 
@@ -95,9 +95,9 @@ def test_pixel_origin(
         (object_xml("9 3 12 4"), ("dropped", "box outside the image"), None),
         (object_xml("5 3 12 4"), ("clipped", "box over the edge of the image"), (5, 3, 8, 4)),
         (object_xml("1 1 2 2", name=" "), ("dropped", "object without a class"), None),
-        (object_xml("0 0 5 5"), ("noticed", "duplicate box"), (0, 0, 5, 5)),
-        (object_xml("0 0 5 5.1"), ("noticed", "boxes that almost coincide"), (0, 0, 5, 5.1)),
-        (object_xml("1 1 1.1 1.1"), ("noticed", "tiny box"), (1, 1, 1.1, 1.1)),
+        (object_xml("0 0 5 5"), ("warning", "duplicate box"), (0, 0, 5, 5)),
+        (object_xml("0 0 5 5.1"), ("warning", "boxes that almost coincide"), (0, 0, 5, 5.1)),
+        (object_xml("1 1 1.1 1.1"), ("warning", "tiny box"), (1, 1, 1.1, 1.1)),
         (object_xml("1 1 2 2", more="<part><name>head</name></part>"), ("dropped", "field of objects"), (1, 1, 2, 2)),
     ],
 )
@@ -142,17 +142,17 @@ def test_mismatched_files(write_source: WriteSource, kit: Any) -> None:
     assert result.records["1"].size_wh == (8, 6)
     assert result.values("split")["1"] == "train"
     assert {(f.action, f.reason, f.key) for f in result.report} == {
-        ("set_aside", "annotation that cannot be read", "5"),
-        ("set_aside", "image file missing", "2"),
-        ("set_aside", "listed image that is not there", "9"),
-        ("set_aside", "second image of the same name", "6"),
-        ("noticed", "file name in the XML that differs", "1"),
-        ("noticed", "item in two splits", "1"),
-        ("noticed", "item in no split", "6"),
-        ("noticed", "item in no split", "7"),
-        ("noticed", "image that cannot be opened", "7"),
+        ("skipped", "annotation that cannot be read", "5"),
+        ("skipped", "image file missing", "2"),
+        ("skipped", "listed image that is not there", "9"),
+        ("skipped", "second image of the same name", "6"),
+        ("warning", "file name in the XML that differs", "1"),
+        ("warning", "item in two splits", "1"),
+        ("warning", "item in no split", "6"),
+        ("warning", "item in no split", "7"),
+        ("warning", "image that cannot be opened", "7"),
         ("repaired", "size of an image other than stated", "1"),
-        ("guessed", "number of the first pixel", ""),
+        ("inferred", "number of the first pixel", ""),
     }
 
 
@@ -182,7 +182,7 @@ def test_names_never_leave_the_source(write_source: WriteSource, kit: Any, tmp_p
     (source / "JPEGImages/3.png").symlink_to(tmp_path / "secret.png")
     result = kit.read_all(FORMAT, source)
     assert not result.records
-    assert {(f.reason, f.key) for f in result.report if f.action == "set_aside" and f.key} == {
+    assert {(f.reason, f.key) for f in result.report if f.action == "skipped" and f.key} == {
         ("image file missing", "1"),
         ("image file missing", "2"),
         ("link that leads outside the source", "3"),
@@ -267,11 +267,11 @@ def test_real_data(shared_data: Path, kit: Any) -> None:
     first = result.records["BloodImage_00007"].values["objects"][0]
     assert first == Object("1", "WBC", Box(193, 92, 387, 285))
     assert result.reasons() == {
-        ("guessed", "number of the first pixel"): 1,
+        ("inferred", "number of the first pixel"): 1,
         ("dropped", "box without area"): 2,
-        ("noticed", "tiny box"): 2,
-        ("noticed", "box far smaller than others of its class"): 1,
-        ("noticed", "boxes that almost coincide"): 7,
+        ("warning", "tiny box"): 2,
+        ("warning", "box far smaller than others of its class"): 1,
+        ("warning", "boxes that almost coincide"): 7,
     }
     where = {f.reason: sorted({g.key for g in result.report if g.reason == f.reason}) for f in result.report}
     assert where["box without area"] == ["BloodImage_00338", "BloodImage_00343"]
@@ -318,7 +318,7 @@ def test_devkit_masks(write_source: WriteSource, kit: Any) -> None:
     assert result.reasons() == {
         ("dropped", "mask that does not lie where its box is"): 1,
         ("dropped", "mask without an object"): 1,
-        ("guessed", "number of the first pixel"): 1,
+        ("inferred", "number of the first pixel"): 1,
     }
     boxes = kit.read_all(FORMAT, source, shapes="boxes")
     assert all(isinstance(obj.geometry, Box) for obj in boxes.values("objects")["a"])

@@ -55,7 +55,7 @@ def test_golden_file(golden: Path, write_source: WriteSource, kit: Any) -> None:
         ("0 0.5 0.5 0.5 -0.5", ("dropped", "coordinates that are not in 0 to 1"), None),
         ("0 0.5 0.5 0 1", ("dropped", "box without area"), None),
         ("0 1 0.5 0.5 1", ("clipped", "box over the edge of the image"), (6, 0, 8, 6)),
-        ("0 0.5 0.5 0.25 0.5", ("noticed", "duplicate box"), (3, 1.5, 5, 4.5)),
+        ("0 0.5 0.5 0.25 0.5", ("warning", "duplicate box"), (3, 1.5, 5, 4.5)),
         ("0 0 0 1 1 0.5 0.5", ("dropped", "shape without area"), None),
     ],
 )
@@ -146,7 +146,7 @@ def test_flat_layout_without_names(write_source: WriteSource, kit: Any) -> None:
     assert result.schema.names == ("image", "objects")
     assert result.schema["objects"].class_names == ("0", "1", "2")
     assert result.values("objects") == {"1": (Object("1", "2", Box(0, 0, 8, 6)),), "a/1": ()}
-    assert [finding.action for finding in result.report] == ["guessed"]
+    assert [finding.action for finding in result.report] == ["inferred"]
 
 
 def test_names(write_source: WriteSource, kit: Any) -> None:
@@ -155,8 +155,8 @@ def test_names(write_source: WriteSource, kit: Any) -> None:
     result = kit.read_all(FORMAT, write_source(source_files("", yaml)))
     assert result.schema["objects"].class_names == ("yes", "1.0", "class 2", "yes (3)", "class 4")
     assert result.reasons() == {
-        ("guessed", "name of a class that data.yaml leaves out"): 1,
-        ("noticed", "number of classes that disagrees"): 1,
+        ("inferred", "name of a class that data.yaml leaves out"): 1,
+        ("warning", "number of classes that disagrees"): 1,
         ("repaired", "name of a class that is empty or repeated"): 2,
     }
 
@@ -177,10 +177,10 @@ def test_splits_and_mismatched_files(write_source: WriteSource, kit: Any) -> Non
     )
     assert result.values("split") == {"a": "train", "b/a": "train"}
     assert {(f.action, f.reason, f.key or f.detail) for f in result.report} == {
-        ("noticed", "image in two splits", "a"),
-        ("set_aside", "folder of a split that is not in the source", "test: 'far'"),
-        ("set_aside", "label file without an image", "labels/lost.txt"),
-        ("set_aside", "image that cannot be opened", "broken"),
+        ("warning", "image in two splits", "a"),
+        ("skipped", "folder of a split that is not in the source", "test: 'far'"),
+        ("skipped", "label file without an image", "labels/lost.txt"),
+        ("skipped", "image that cannot be opened", "broken"),
     }
 
 
@@ -214,9 +214,9 @@ def test_names_never_leave_the_source(write_source: WriteSource, kit: Any, tmp_p
     result = kit.read_all(FORMAT, source)
     assert set(result.records) == {"1"}
     assert result.reasons() == {
-        ("set_aside", "folder of a split that is not in the source"): 2,
-        ("set_aside", "file name that leads outside the source"): 3,
-        ("set_aside", "link that leads outside the source"): 2,
+        ("skipped", "folder of a split that is not in the source"): 2,
+        ("skipped", "file name that leads outside the source"): 3,
+        ("skipped", "link that leads outside the source"): 2,
     }
 
 

@@ -168,7 +168,7 @@ class _Unpacker:
         if kind == "folder":
             return
         if reason := self._skip_reason(name, kind):
-            self._report.add(FindingType.SET_ASIDE, reason, detail=ascii(name)[:200])
+            self._report.add(FindingType.SKIPPED, reason, detail=ascii(name)[:200])
             return
         target = self._folder / normalize_path(name)
         try:
@@ -178,7 +178,7 @@ class _Unpacker:
                 self._copy(stream, out)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             reason = "second entry of a name in the archive"
-            self._report.add(FindingType.SET_ASIDE, reason, detail=ascii(name)[:200])
+            self._report.add(FindingType.SKIPPED, reason, detail=ascii(name)[:200])
 
     def _skip_reason(self, name: str, kind: EntryKind) -> str:
         if kind != "file":

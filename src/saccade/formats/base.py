@@ -71,6 +71,18 @@ class LocalFile:
 
 
 @dataclass(frozen=True, slots=True)
+class InMemoryFile:
+    """A media source whose bytes were read from inside another file."""
+
+    name: str
+    data: bytes
+    path: Path | None = None
+
+    def read(self) -> bytes:
+        return self.data
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One item, as it is read from or written to a format.
 

@@ -1,12 +1,12 @@
 """CSV: a table with a row for each box.
 
-Read: files with a heading whose names are among those in use for image (``image``, ``filename``, ``file``, ``path``
-…), class (``class``, ``label``, ``name``, ``category`` …), corners (``xmin``, ``ymin``, ``xmax``, ``ymax``, or ``x1``
-… or ``left`` … or ``x``, ``y``, ``w``, ``h``), and optionally split, score, id and track; any further column becomes
-an attribute. And files without a heading in the two usual orders: ``path,x1,y1,x2,y2,class`` (RetinaNet), where an
+Read: files with a header that has usual names for the image (``image``, ``filename``, ``file``, ``path`` …), the class
+(``class``, ``label``, ``name``, ``category`` …) and the corners (``xmin``, ``ymin``, ``xmax``, ``ymax``, or ``x1`` … or
+``left`` … or ``x``, ``y``, ``w``, ``h``), and optionally split, score, id and track; any further column becomes an
+attribute. Also files without a header in the two usual orders: ``path,x1,y1,x2,y2,class`` (RetinaNet), in which an
 image with empty cells is reviewed and empty, and ``set,path,label,x1,y1,,,x2,y2,,`` (AutoML, corners as shares of the
-sides). Several files are read together; one named train, val or test gives that split. An image in no row is not
-labelled.
+sides). Several files are read together; a file named after train, val or test gives that split. An image without a row
+is not labelled yet.
 
 Written: ``annotations.csv`` with the columns image, width, height, class, xmin, ymin, xmax, ymax, split, id, score,
 track and attributes (as JSON), and the images.
@@ -17,15 +17,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import starmap
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from saccade.core.errors import FormatError
-from saccade.core.objects import AttributeValue, Object
+from saccade.core.objects import AttributeValue, BoundsXYXY, Object
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Schema
-from saccade.formats._common.attributes import scalar_attributes
+from saccade.formats._common.attributes import claim_object_id, scalar_attributes
 from saccade.formats._common.boxes import fit_box
 from saccade.formats._common.losses import LossCounter
 from saccade.formats._common.options import NoOptions, parse_options
@@ -34,7 +35,7 @@ from saccade.formats._common.per_image import PerImageReader, PerImageWriter, Wr
 from saccade.formats._common.text import format_csv_row, parse_float, read_csv_rows
 from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 
-_NAMES: Mapping[str, tuple[str, ...]] = {
+_COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "image": ("image", "filename", "file_name", "file", "path", "image_path", "img_path", "image_id", "img"),
     "class": ("class", "label", "name", "category", "class_name", "labelname"),
     "split": ("split", "set", "subset", "ml_use"),
@@ -45,9 +46,14 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "width": ("width", "image_width", "img_width"),
     "height": ("height", "image_height", "img_height"),
 }
-_CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
-_SIZES = (("x", "y", "w", "h"), ("left", "top", "width", "height"), ("bbox_x", "bbox_y", "bbox_width", "bbox_height"))
-_AUTOML_SETS = {
+"""Names in use for each column, the preferred first."""
+_XYXY_NAMES = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
+_XYWH_NAMES = (
+    ("x", "y", "w", "h"),
+    ("left", "top", "width", "height"),
+    ("bbox_x", "bbox_y", "bbox_width", "bbox_height"),
+)
+_AUTOML_SPLITS = {
     "TRAIN": "train",
     "TRAINING": "train",
     "VALIDATE": "val",
@@ -55,7 +61,8 @@ _AUTOML_SETS = {
     "TEST": "test",
     "UNASSIGNED": None,
 }
-HEADING = (
+_AUTOML_CORNERS = (3, 4, 7, 8)
+_HEADER = (
     "image",
     "width",
     "height",
@@ -70,18 +77,49 @@ HEADING = (
     "track",
     "attributes",
 )
+# Between image, width and height in front, and the split: class, four corners and four fields of an object.
+_EMPTY_OBJECT: tuple[None, ...] = (None,) * 9
+_NAN_XYXY: BoundsXYXY = (math.nan, math.nan, math.nan, math.nan)
 
 
 class _Row(NamedTuple):
-    """A row: ``xyxy`` is empty for an image without objects; ``shares`` whether it is in shares of the sides."""
+    """A row of a table.
+
+    Attributes:
+        name: the class.
+        xyxy: the corners; empty for an image without objects.
+        location: line of the file, for the report.
+        is_relative: whether the corners are shares of the image's sides.
+        fields: score, id, track and attributes as text; under "" a JSON object of the further columns.
+    """
 
     image: str
     name: str
-    xyxy: tuple[float, ...]
-    place: str
+    xyxy: Sequence[float]
+    location: str
     split: str | None = None
-    shares: bool = False
-    more: Mapping[str, str] | None = None
+    is_relative: bool = False
+    fields: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Indices of the columns of a table with a header.
+
+    Attributes:
+        by_field: index by the keys of ``_COLUMN_NAMES``.
+        box: indices of the four columns of the box.
+        is_xywh: whether these are corner and size; otherwise two corners.
+        further: indices of the other columns by name.
+    """
+
+    by_field: Mapping[str, int]
+    box: Sequence[int]
+    is_xywh: bool
+    further: Mapping[str, int]
+
+
+_Layout = _Columns | Literal["retinanet", "automl"]
 
 
 class Csv(Format):
@@ -92,16 +130,15 @@ class Csv(Format):
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and CSV is read from a folder")
-        found = list(source_tree(source).files_below("", (".csv",)))
-        if not found:
+        files = list(source_tree(source).files_below("", (".csv",)))
+        if not files:
             return Detection(False, "there is no CSV file in it")
-        for file in found:
-            if _reader_of(source / file) is not None:
+        for file in files:
+            if _detect_layout(source / file) is not None:
                 return Detection(True, f"{file} has images, classes and corners")
-        return Detection(False, f"{found[0]} has no columns for image, class and corners")
+        return Detection(False, f"{files[0]} has no columns for image, class and corners")
 
     def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
-        """Open a folder."""
         parse_options(NoOptions, options, "CSV")
         return CsvReader(source, report)
 
@@ -113,18 +150,146 @@ class Csv(Format):
 class CsvReader(PerImageReader):
     def open(self) -> RecordStream:
         names: set[str] = set()
-        files = [file for file in self.tree.files_below("", (".csv",)) if _reader_of(self.tree.path(file))]
-        if not files:
+        layouts = {file: _detect_layout(self.tree.path(file)) for file in self.tree.files_below("", (".csv",))}
+        if not any(layouts.values()):
             raise FormatError(f"No CSV file below {self.tree.root} has columns for image, class and corners.")
-        for file in files:
-            for row in _rows(self.tree.path(file)):
-                entry = self.labels_for(row.image, file.rpartition("/")[0], location=f"{file}, {row.place}")
-                if entry is not None:
-                    entry.raw = entry.raw or []
-                    entry.raw += [row] if row.xyxy or row.name else []
-                    entry.split = entry.split or row.split or _split_of(file)
-                    names.update([row.name] if row.name else [])
-        return self.stream(sorted(names), lambda rows, key, size: _objects(rows, key, size, self.report))
+        for file, layout in layouts.items():
+            if layout is None:
+                continue
+            for row in _read_rows(self.tree.path(file), layout):
+                location = f"{file}, {row.location}"
+                labels = self.labels_for(row.image, file.rpartition("/")[0], location=location)
+                if labels is None:
+                    continue
+                labels.raw = labels.raw or []
+                if row.xyxy or row.name:
+                    labels.raw.append(row)
+                labels.split = labels.split or row.split or _split_of_file(file)
+                if row.name:
+                    names.add(row.name)
+        return self.stream(sorted(names), self._objects)
+
+    def _objects(self, rows: Sequence[Sequence[Any]], key: str, size_wh: SizeWH | None) -> Iterator[Object]:
+        used_ids: set[str] = set()
+        # Rows that were on disk come back as lists.
+        for position, row in enumerate(starmap(_Row, rows), 1):
+            fields = row.fields or {}
+            object_id = claim_object_id(fields.get("id") or str(position), used_ids)
+            if not row.name:
+                reason = "object without a class"
+                self.report.add(FindingType.DROPPED, reason, key=key, object_id=object_id, detail=row.location)
+                continue
+            xyxy = _to_pixels(row, size_wh)
+            box = fit_box(xyxy, size_wh, self.report, key=key, object_id=object_id)
+            if box is None:
+                continue
+            score = parse_float(fields.get("score"))
+            yield Object(
+                object_id,
+                row.name,
+                box,
+                score if math.isfinite(score) else None,
+                fields.get("track") or None,
+                self._attributes(fields, key, object_id),
+            )
+
+    def _attributes(self, fields: Mapping[str, str], key: str, object_id: str) -> dict[str, AttributeValue]:
+        further: dict[str, AttributeValue] = dict(json.loads(fields.get("", "{}")))
+        try:
+            attributes = json.loads(fields.get("attributes") or "{}")
+        except (ValueError, RecursionError):
+            attributes = None
+        if not isinstance(attributes, dict):
+            reason = "attributes that are no JSON object"
+            self.report.add(FindingType.DROPPED, reason, key=key, object_id=object_id)
+            return further
+        return further | scalar_attributes(attributes, self.report, key=key, object_id=object_id, finite=False)
+
+
+def _to_pixels(row: _Row, size_wh: SizeWH | None) -> BoundsXYXY:
+    x1, y1, x2, y2 = row.xyxy or _NAN_XYXY
+    if not row.is_relative:
+        return x1, y1, x2, y2
+    width, height = size_wh or (math.nan, math.nan)
+    return x1 * width, y1 * height, x2 * width, y2 * height
+
+
+def _split_of_file(file: str) -> str | None:
+    words = file.removesuffix(".csv").replace("_", "/").replace("-", "/").split("/")
+    return next((word for word in words if word in SPLIT_NAMES), None)
+
+
+def _detect_layout(path: Path) -> _Layout | None:
+    """Return the layout of a table, or None if it is not a table of boxes."""
+    try:
+        first_row = next(iter(read_csv_rows(path)), [])
+    except OSError:
+        return None
+    columns = _parse_header(first_row)
+    if columns is not None:
+        return columns
+    if len(first_row) == 6 and is_image_name(first_row[0]) and all(map(_is_number_or_empty, first_row[1:5])):
+        return "retinanet"
+    if len(first_row) >= 9 and first_row[0].upper() in _AUTOML_SPLITS and is_image_name(first_row[1]):
+        return "automl"
+    return None
+
+
+def _is_number_or_empty(cell: str) -> bool:
+    return not cell.strip() or math.isfinite(parse_float(cell))
+
+
+def _parse_header(header: Sequence[str]) -> _Columns | None:
+    """Return the columns of a table, or None if image, class or box is missing."""
+    # Reversed, so that the first of several columns of one name counts.
+    index_by_name = {name.strip().lower().replace(" ", "_"): index for index, name in reversed(list(enumerate(header)))}
+    by_field: dict[str, int] = {}
+    for field, names in _COLUMN_NAMES.items():
+        name = next((name for name in names if name in index_by_name), None)
+        if name is not None:
+            by_field[field] = index_by_name[name]
+    box_names = next((names for names in (*_XYXY_NAMES, *_XYWH_NAMES) if index_by_name.keys() >= set(names)), None)
+    if box_names is None or not {"image", "class"} <= by_field.keys():
+        return None
+    box = [index_by_name[name] for name in box_names]
+    used = {*by_field.values(), *box}
+    further = {name.strip(): index for index, name in enumerate(header) if index not in used and name.strip()}
+    return _Columns(by_field, box, box_names in _XYWH_NAMES, further)
+
+
+def _read_rows(path: Path, layout: _Layout) -> Iterator[_Row]:
+    for number, cells in enumerate(read_csv_rows(path), 1):
+        location = f"line {number}"
+        if layout == "retinanet":
+            if len(cells) >= 6:
+                corners = tuple(map(parse_float, cells[1:5])) if any(cells[1:5]) else ()
+                yield _Row(cells[0], cells[5].strip(), corners, location)
+        elif layout == "automl":
+            if len(cells) >= 9:
+                corners = tuple(parse_float(cells[index]) for index in _AUTOML_CORNERS) if any(cells[3:9]) else ()
+                split = _AUTOML_SPLITS.get(cells[0].upper())
+                yield _Row(cells[1], cells[2].strip(), corners, location, split, is_relative=True)
+        elif number > 1:
+            assert isinstance(layout, _Columns)
+            yield _parse_row(cells, layout, location)
+
+
+def _parse_row(cells: Sequence[str], columns: _Columns, location: str) -> _Row:
+    def cell(field: str) -> str:
+        index = columns.by_field.get(field)
+        return cells[index] if index is not None and index < len(cells) else ""
+
+    texts = [cells[index] if index < len(cells) else "" for index in columns.box]
+    corners: tuple[float, ...] = tuple(map(parse_float, texts)) if any(text.strip() for text in texts) else ()
+    if corners and columns.is_xywh:
+        x, y, width, height = corners
+        corners = (x, y, x + width, y + height)
+    further = {
+        name: cells[index] for name, index in columns.further.items() if index < len(cells) and cells[index] != ""
+    }
+    fields = {field: cell(field) for field in ("score", "id", "track", "attributes")}
+    fields[""] = json.dumps(further)
+    return _Row(cell("image"), cell("class"), corners, location, cell("split") or None, fields=fields)
 
 
 class CsvWriter(PerImageWriter):
@@ -133,145 +298,32 @@ class CsvWriter(PerImageWriter):
         self._losses = LossCounter(report, attributes=True, tracks=True, scores=True)
         path = destination / "annotations.csv"
         self._file = self._open_files.enter_context(path.open("w", encoding="utf-8", newline=""))
-        self._file.write(format_csv_row(list(HEADING)))
+        self._file.write(format_csv_row(list(_HEADER)))
 
     def write_labels(self, image: WrittenImage) -> None:
-        size = image.size_wh or (None, None)
+        size_wh = image.size_wh or (None, None)
         if image.objects is None:
             if image.split is not None:
                 self.report.add(FindingType.DROPPED, "split of an image that is not labelled", key=image.key)
             return
-        rows = list(_written(image.objects, image.key, self._losses, self))
-        for cells in rows or [[None] * 9]:
-            name, corners, rest = cells[0], cells[1:5], cells[5:]
-            self._file.write(format_csv_row([image.image_path, *size, name, *corners, image.split, *rest]))
+        rows = list(self._object_cells(image.objects, image.key)) or [_EMPTY_OBJECT]
+        for name, x1, y1, x2, y2, *rest in rows:
+            cells = [image.image_path, *size_wh, name, x1, y1, x2, y2, image.split, *rest]
+            self._file.write(format_csv_row(cells))
 
     def _finish(self) -> None:
         super()._finish()
         self.classes.report_unlisted(self.report)
 
-
-def _split_of(file: str) -> str | None:
-    words = file.removesuffix(".csv").replace("_", "/").replace("-", "/").split("/")
-    return next((word for word in words if word in SPLIT_NAMES), None)
-
-
-def _reader_of(path: Path) -> Any:
-    """What makes a row of cells a :class:`_Row`, or None for a file that is none of ours."""
-    try:
-        first = next(iter(read_csv_rows(path)), [])
-    except OSError:
-        return None
-    columns = _columns(first)
-    if columns is not None:
-        return columns
-    if len(first) == 6 and is_image_name(first[0]) and all(_numeric(cell) for cell in first[1:5]):
-        return "retinanet"
-    if len(first) >= 9 and first[0].upper() in _AUTOML_SETS and is_image_name(first[1]):
-        return "automl"
-    return None
-
-
-def _numeric(cell: str) -> bool:
-    return not cell.strip() or math.isfinite(parse_float(cell))
-
-
-def _columns(heading: Sequence[str]) -> dict[str, Any] | None:
-    """Which column holds what."""
-    at = {name.strip().lower().replace(" ", "_"): place for place, name in reversed(list(enumerate(heading)))}
-    found: dict[str, Any] = {what: at[name] for what, names in _NAMES.items() for name in reversed(names) if name in at}
-    for what, groups in (("corners", _CORNERS), ("sizes", _SIZES)):
-        for group in groups:
-            if all(name in at for name in group):
-                found.setdefault("place", (what, [at[name] for name in group]))
-    if not {"image", "class", "place"} <= found.keys():
-        return None
-    used = {value for value in found.values() if isinstance(value, int)} | set(found["place"][1])
-    found["more"] = {name.strip(): place for place, name in enumerate(heading) if place not in used and name.strip()}
-    return found
-
-
-def _rows(path: Path) -> Iterator[_Row]:
-    reader = _reader_of(path)
-    for number, cells in enumerate(read_csv_rows(path), 1):
-        place = f"line {number}"
-        if reader == "retinanet":
-            if len(cells) >= 6:
-                corners = tuple(map(parse_float, cells[1:5])) if any(cells[1:5]) else ()
-                yield _Row(cells[0], cells[5].strip(), corners, place)
-        elif reader == "automl":
-            if len(cells) >= 9:
-                corners = tuple(parse_float(cells[at]) for at in (3, 4, 7, 8)) if any(cells[3:9]) else ()
-                yield _Row(cells[1], cells[2].strip(), corners, place, _AUTOML_SETS.get(cells[0].upper()), shares=True)
-        elif number > 1:
-            yield _row(cells, reader, place)
-
-
-def _row(cells: Sequence[str], columns: Mapping[str, Any], place: str) -> _Row:
-    def cell(what: str) -> str:
-        at = columns.get(what)
-        return cells[at] if at is not None and at < len(cells) else ""
-
-    how, places = columns["place"]
-    texts = [cells[at] if at < len(cells) else "" for at in places]
-    corners: tuple[float, ...] = tuple(map(parse_float, texts)) if any(text.strip() for text in texts) else ()
-    if corners and how == "sizes":
-        corners = (corners[0], corners[1], corners[0] + corners[2], corners[1] + corners[3])
-    more = {name: cells[at] for name, at in columns["more"].items() if at < len(cells) and cells[at] != ""}
-    known = {what: cell(what) for what in ("score", "id", "track", "attributes")}
-    return _Row(
-        cell("image"), cell("class"), corners, place, cell("split") or None, False, {**known, "": json.dumps(more)}
-    )
-
-
-def _objects(
-    rows: Sequence[Sequence[Any]], key: str, size_wh: SizeWH | None, report: ConversionReport
-) -> Iterator[Object]:
-    used: set[str] = set()
-    for position, row in enumerate(starmap(_Row, rows), 1):
-        more = row.more or {}
-        object_id = more.get("id") or str(position)
-        while object_id in used:
-            object_id += "'"
-        used.add(object_id)
-        if not row.name:
-            report.add(FindingType.DROPPED, "object without a class", key=key, object_id=object_id, detail=row.place)
-            continue
-        xyxy = row.xyxy or (math.nan,) * 4
-        if row.shares:
-            width, height = size_wh or (math.nan, math.nan)
-            xyxy = (xyxy[0] * width, xyxy[1] * height, xyxy[2] * width, xyxy[3] * height)
-        box = fit_box((xyxy[0], xyxy[1], xyxy[2], xyxy[3]), size_wh, report, key=key, object_id=object_id)
-        if box is not None:
-            score = parse_float(more.get("score"))
-            attributes = _attributes(more, key, object_id, report)
-            track = more.get("track") or None
-            yield Object(object_id, row.name, box, score if math.isfinite(score) else None, track, attributes)
-
-
-def _attributes(
-    more: Mapping[str, str], key: str, object_id: str, report: ConversionReport
-) -> dict[str, AttributeValue]:
-    found: dict[str, AttributeValue] = dict(json.loads(more.get("", "{}")))
-    try:
-        given = json.loads(more.get("attributes") or "{}")
-    except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict):
-        report.add(FindingType.DROPPED, "attributes that are no JSON object", key=key, object_id=object_id)
-        return found
-    return found | scalar_attributes(given, report, key=key, object_id=object_id, finite=False)
-
-
-def _written(objects: Sequence[Object], key: str, losses: LossCounter, out: PerImageWriter) -> Iterator[list[object]]:
-    for position, found in enumerate(objects, 1):
-        losses.count(key, found, position)
-        bounds = losses.bounds_xyxy(key, found)
-        if bounds is None:
-            continue
-        out.classes.index_of(found.class_name)
-        attributes = json.dumps(dict(found.attributes), ensure_ascii=False) if found.attributes else None
-        yield [found.class_name, *bounds, found.id, found.score, found.track, attributes]
+    def _object_cells(self, objects: Sequence[Object], key: str) -> Iterator[Sequence[object]]:
+        for position, obj in enumerate(objects, 1):
+            self._losses.count(key, obj, position)
+            bounds = self._losses.bounds_xyxy(key, obj)
+            if bounds is None:
+                continue
+            self.classes.index_of(obj.class_name)
+            attributes = json.dumps(dict(obj.attributes), ensure_ascii=False) if obj.attributes else None
+            yield obj.class_name, *bounds, obj.id, obj.score, obj.track, attributes
 
 
 FORMAT = Csv()

@@ -1,7 +1,7 @@
-"""Class folders: one folder for each class, the images inside it; optionally a folder for each split around them.
+"""Class folders: one folder for each class with its images, optionally inside a folder for each split.
 
-Read: ``<class>/*.jpg``, or ``train|val|test/<class>/*.jpg``, with folders inside a class's folder. Images in
-``_unlabelled`` are not labelled yet. An image outside any class's folder is set aside.
+Read: ``<class>/*.jpg``, or ``train|val|test/<class>/*.jpg``; the folder of a class may have subfolders. Images in
+``_unlabelled`` are not labelled yet. An image outside the class folders is skipped.
 
 Written: the same, plus ``saccade.json``, which keeps the order of the classes and the names that could not be folders.
 
@@ -21,7 +21,7 @@ from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._common.columns import ClassIndex, SupportedColumns
 from saccade.formats._common.media import copy_media
-from saccade.formats._common.names import NO_SPLIT_FOLDER, FileNames, FolderNames
+from saccade.formats._common.names import NO_SPLIT_FOLDER, SPLIT, FileNames, FolderNames
 from saccade.formats._common.options import NoOptions, parse_options
 from saccade.formats._common.paths import (
     SPLIT_NAMES,
@@ -34,15 +34,21 @@ from saccade.formats._common.paths import (
 )
 from saccade.formats.base import Detection, Format, LocalFile, Reader, Record, RecordStream, Writer
 
-UNLABELLED = "_unlabelled"
-MARKER = "saccade.json"
+UNLABELLED_FOLDER = "_unlabelled"
+MARKER_FILE = "saccade.json"
 _LABEL_FOLDERS = frozenset({"annotations", "labels", "Annotations", "ImageSets", "masks", "SegmentationClass"})
-_LABEL_ENDINGS = (".json", ".yaml", ".yml", ".xml", ".data", ".names")
+_LABEL_EXTENSIONS = (".json", ".yaml", ".yml", ".xml", ".data", ".names")
 
 
 @dataclass
 class _Layout:
-    """What the folders mean: the split folder around classes, where there is one, and the class of each folder."""
+    """The meaning of the folders.
+
+    Attributes:
+        has_splits: whether the top folders are splits, with the class folders inside.
+        splits: split by top folder, if it is not the name of the folder.
+        classes: class by folder.
+    """
 
     has_splits: bool
     splits: dict[str, str | None] = field(default_factory=dict)
@@ -58,20 +64,19 @@ class Folders(Format):
         if source.is_file():
             return Detection(False, "it is a file, and class folders are folders")
         tree = source_tree(source)
-        if _marker(tree) is not None:
-            return Detection(True, f"{MARKER} says so")
-        if reason := _refusal(tree):
+        if _read_marker(tree) is not None:
+            return Detection(True, f"{MARKER_FILE} says so")
+        if reason := _mismatch_reason(tree):
             return Detection(False, reason)
-        layout = _infer(tree)
-        classes = sorted({_class_folder(image, layout.has_splits) for image in tree.iter_images()} - {""})
-        if not layout.has_splits and set(classes) <= SPLIT_NAMES:
-            return Detection(False, f"its folders are splits, without classes in them: {classes}")
-        if len(classes) < 2 and UNLABELLED not in classes:
-            return Detection(False, f"fewer than two folders hold images: {classes}")
-        return Detection(True, f"{len(classes)} folders hold images: {', '.join(classes[:5])}")
+        layout = _infer_layout(tree)
+        folders = sorted({_class_folder(image, layout.has_splits) for image in tree.iter_images()} - {""})
+        if not layout.has_splits and set(folders) <= SPLIT_NAMES:
+            return Detection(False, f"its folders are splits, without classes in them: {folders}")
+        if len(folders) < 2 and UNLABELLED_FOLDER not in folders:
+            return Detection(False, f"fewer than two folders contain images: {folders}")
+        return Detection(True, f"{len(folders)} folders contain images: {', '.join(folders[:5])}")
 
     def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
-        """Open a folder."""
         parse_options(NoOptions, options, "class folders")
         return FoldersReader(source, report)
 
@@ -86,130 +91,137 @@ class FoldersReader(Reader):
         self._report = report
 
     def open(self) -> RecordStream:
-        tree, report = self._tree, self._report
-        if not any(tree.iter_images()):
-            raise FormatError(f"There are no images below {tree.root}.", hint="Expected <class>/*.jpg.")
-        tree.report_skipped(report)
-        layout = _marker(tree) or _infer(tree)
-        for folder in _folders_of_classes(tree, layout.has_splits):
+        if not any(self._tree.iter_images()):
+            raise FormatError(f"There are no images below {self._tree.root}.", hint="Expected <class>/*.jpg.")
+        self._tree.report_skipped(self._report)
+        layout = _read_marker(self._tree) or _infer_layout(self._tree)
+        for folder in _class_folders(self._tree, layout.has_splits):
             layout.classes.setdefault(folder, folder)
         infos = tuple(ClassInfo(name) for name in dict.fromkeys(layout.classes.values()))
         columns = [Column("image", Kind.IMAGE), Column("label", Kind.LABEL, infos)]
         if layout.has_splits:
-            columns.append(Column("split", Kind.TEXT))
-        count = sum(bool(_class_folder(image, layout.has_splits)) for image in tree.iter_images())
-        return RecordStream(Schema(tuple(columns)), _entries(tree, layout, report), count)
+            columns.append(Column(SPLIT, Kind.TEXT))
+        count = sum(bool(_class_folder(image, layout.has_splits)) for image in self._tree.iter_images())
+        return RecordStream(Schema(tuple(columns)), self._records(layout), count)
+
+    def _records(self, layout: _Layout) -> Iterator[Record]:
+        keys = UniqueKeys(self._report)
+        for image in self._tree.iter_images():
+            folder = _class_folder(image, layout.has_splits)
+            if not folder:
+                self._report.add(FindingType.SKIPPED, "image outside the class folders", detail=image)
+                continue
+            parts = image.split("/")
+            inner = strip_extension("/".join(parts[1 + layout.has_splits :]))
+            values: dict[str, Any] = {"label": None if folder == UNLABELLED_FOLDER else layout.classes[folder]}
+            split = layout.splits.get(parts[0], parts[0]) if layout.has_splits else None
+            if split is not None:
+                values[SPLIT] = split
+            key = keys.claim(inner, f"{folder}/{inner}", strip_extension(image))
+            yield Record(key, LocalFile(self._tree.path(image)), values)
 
 
-def _refusal(tree: SourceTree) -> str:
-    """What speaks against class folders, or nothing."""
-    if named := next((name for name in tree.subfolders() if name in _LABEL_FOLDERS), None):
-        return f"it has a folder '{named}' for labels"
+def _mismatch_reason(tree: SourceTree) -> str:
+    """Return why a folder cannot be class folders, or "" if nothing speaks against it."""
+    if label_folder := next((name for name in tree.subfolders() if name in _LABEL_FOLDERS), None):
+        return f"it has a folder '{label_folder}' for labels"
     if frames := next((name for name in tree.folders if name.rpartition("/")[2] == "img1"), None):
-        return f"'{frames}' holds the frames of a sequence"
+        return f"'{frames}' contains the frames of a sequence"
     if any(is_image_name(file) for file in tree.files if "/" not in file):
-        return "there are images outside any class's folder"
-    if label := next((file for file in tree.files_below("", _LABEL_ENDINGS)), None):
-        return f"it has a file of labels, {label}"
+        return "there are images outside the class folders"
+    if label_file := next((file for file in tree.files_below("", _LABEL_EXTENSIONS)), None):
+        return f"it has a file of labels, {label_file}"
     return ""
 
 
 def _class_folder(image: str, has_splits: bool) -> str:
-    """The folder of the class, or nothing for an image outside any."""
+    """Return the class folder of an image, or "" if the image is outside of them."""
     parts = image.split("/")[:-1][int(has_splits) :]
     return parts[0] if parts else ""
 
 
-def _infer(tree: SourceTree) -> _Layout:
-    """Splits are there where every top folder with images is called like one and has its images in folders."""
-    tops = {image.partition("/")[0] for image in tree.iter_images() if "/" in image}
-    nested = all(image.count("/") >= 2 for image in tree.iter_images())
-    has_splits = bool(tops) and tops <= SPLIT_NAMES and nested
-    return _Layout(has_splits)
+def _infer_layout(tree: SourceTree) -> _Layout:
+    """Infer whether there are splits: all top folders with images have names of splits, and subfolders."""
+    top_folders = {image.partition("/")[0] for image in tree.iter_images() if "/" in image}
+    is_nested = all(image.count("/") >= 2 for image in tree.iter_images())
+    return _Layout(bool(top_folders) and top_folders <= SPLIT_NAMES and is_nested)
 
 
-def _folders_of_classes(tree: SourceTree, has_splits: bool) -> list[str]:
-    tops = tree.subfolders()
-    found = {name for top in tops for name in tree.subfolders(top)} if has_splits else set(tops)
-    return sorted(found - {UNLABELLED})
+def _class_folders(tree: SourceTree, has_splits: bool) -> list[str]:
+    top_folders = tree.subfolders()
+    folders = {name for top in top_folders for name in tree.subfolders(top)} if has_splits else set(top_folders)
+    return sorted(folders - {UNLABELLED_FOLDER})
 
 
-def _marker(tree: SourceTree) -> _Layout | None:
-    """The layout that our own writer noted, where it is there and sound."""
+def _read_marker(tree: SourceTree) -> _Layout | None:
+    """Return the layout that our own writer recorded, or None if there is none or it is damaged."""
     try:
-        data = json.loads(tree.path(MARKER).read_bytes()) if MARKER in tree.files else None
+        data = json.loads(tree.path(MARKER_FILE).read_bytes()) if MARKER_FILE in tree.files else None
     except (ValueError, RecursionError):
         return None
     if not isinstance(data, dict) or data.get("format") != "folders":
         return None
-    classes, splits = data.get("classes"), data.get("splits")
+    classes = data.get("classes")
+    splits = data.get("splits")
     if not isinstance(classes, dict) or not all(isinstance(name, str) and name for name in classes.values()):
         return None
     if splits is not None and not isinstance(splits, dict):
         return None
-    named = {folder: None if name is None else replace_surrogates(str(name)) for folder, name in (splits or {}).items()}
-    return _Layout(splits is not None, named, {folder: replace_surrogates(name) for folder, name in classes.items()})
-
-
-def _entries(tree: SourceTree, layout: _Layout, report: ConversionReport) -> Iterator[Record]:
-    keys = UniqueKeys(report)
-    for image in tree.iter_images():
-        folder = _class_folder(image, layout.has_splits)
-        if not folder:
-            report.add(FindingType.SET_ASIDE, "image outside any class's folder", detail=image)
-            continue
-        parts = image.split("/")
-        inner = strip_extension("/".join(parts[1 + layout.has_splits :]))
-        values: dict[str, Any] = {"label": None if folder == UNLABELLED else layout.classes[folder]}
-        split = layout.splits.get(parts[0], parts[0]) if layout.has_splits else None
-        if split is not None:
-            values["split"] = split
-        yield Record(
-            keys.claim(inner, f"{folder}/{inner}", strip_extension(image)), LocalFile(tree.path(image)), values
-        )
+    return _Layout(
+        splits is not None,
+        {folder: None if name is None else replace_surrogates(str(name)) for folder, name in (splits or {}).items()},
+        {folder: replace_surrogates(name) for folder, name in classes.items()},
+    )
 
 
 class FoldersWriter(Writer):
+    """Writes class folders.
+
+    Raises:
+        FormatError: if the schema has no column of kind label.
+    """
+
     def __init__(self, schema: Schema, destination: Path, report: ConversionReport) -> None:
         super().__init__()
         self._columns = SupportedColumns(schema, report, Kind.LABEL)
         if self._columns.labels is None:
             kinds = ", ".join(f"{column.name} ({column.kind})" for column in schema.columns)
             raise FormatError(
-                f"Class folders hold a column of kind label, and there is none among {kinds}.",
+                f"Class folders need a column of kind label; there is none among {kinds}.",
                 hint="Use another format, such as coco.",
             )
         self._columns.report_class_details("parent", "color", "keypoints", "skeleton")
         self._destination = destination
         self._report = report
-        self._files = FileNames(report)
-        self._splits = FolderNames(report, "split", reserved=(NO_SPLIT_FOLDER,))
-        self._folders = FolderNames(report, "class", reserved=(UNLABELLED,))
+        self._file_names = FileNames(report)
+        self._split_folders = FolderNames(report, SPLIT, reserved=(NO_SPLIT_FOLDER,))
+        self._class_folders = FolderNames(report, "class", reserved=(UNLABELLED_FOLDER,))
         self._classes = ClassIndex(self._columns.labels)
-        self._used_splits: dict[str, str | None] = {}
+        self._splits: dict[str, str | None] = {}
 
     def add(self, record: Record) -> None:
         self._columns.count_dropped(record)
-        assert self._columns.labels is not None
-        label = record.values.get(self._columns.labels.name)
+        label = self._columns.labels_of(record)
         split = self._columns.split_of(record)
-        top = ""
+        split_folder = ""
         if self._columns.has_split:
-            top = NO_SPLIT_FOLDER if split is None else self._splits.get(split)
-            self._used_splits[top] = split
+            split_folder = NO_SPLIT_FOLDER if split is None else self._split_folders.get(split)
+            self._splits[split_folder] = split
         if label is not None:
             self._classes.index_of(str(label))
-        folder = UNLABELLED if label is None else self._folders.get(str(label))
-        copy_media(record, self._destination / top / folder / self._files.claim(record.key), self._report)
+        class_folder = UNLABELLED_FOLDER if label is None else self._class_folders.get(str(label))
+        stem = self._file_names.claim(record.key)
+        copy_media(record, self._destination / split_folder / class_folder / stem, self._report)
 
     def _finish(self) -> None:
-        classes = {self._folders.get(name): name for name in self._classes.indices}
-        for top in self._used_splits or ("",):
-            for folder in classes:
-                (self._destination / top / folder).mkdir(parents=True, exist_ok=True)
-        splits = self._used_splits if self._columns.has_split else None
+        classes = {self._class_folders.get(name): name for name in self._classes.indices}
+        # A class without images in a split has an empty folder there.
+        for split_folder in self._splits or ("",):
+            for class_folder in classes:
+                (self._destination / split_folder / class_folder).mkdir(parents=True, exist_ok=True)
+        splits = self._splits if self._columns.has_split else None
         data = {"format": "folders", "splits": splits, "classes": classes}
-        (self._destination / MARKER).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        (self._destination / MARKER_FILE).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
         self._columns.report_dropped()
 
 

@@ -1,12 +1,12 @@
 """KITTI: a text file of objects for each image.
 
-Read: ``image_2`` with ``label_2`` (also ``images`` with ``labels``), below training and testing too, which become the
+Read: ``image_2`` with ``label_2`` (also ``images`` with ``labels``), also below training and testing, which become the
 splits train and test. A line is type, truncation, occlusion, alpha, the box, the object's height, width, length,
-place and rotation in metres and radians, and in results a score. What is not the box becomes attributes, unless it
-says that it is not known; ``DontCare`` is a class like any other. An image without a text file is not labelled; an
-empty file means reviewed and empty.
+location and rotation in metres and radians, and in results a score. All fields but the box become attributes, except
+those with the value for "unknown"; ``DontCare`` is a class like any other. An image without a text file is not labelled
+yet; one with an empty file is reviewed and empty.
 
-Written: the same. A class's spaces become '_', since a line is parted by spaces.
+Written: the same. Spaces in a class become '_', since spaces separate the fields of a line.
 
 Source of the format: Geiger et al., "Are we ready for autonomous driving?" (2012), and the development kit's readme.
 """
@@ -30,8 +30,9 @@ from saccade.formats._common.per_image import PerImageReader, PerImageWriter, Wr
 from saccade.formats._common.text import parse_float, read_text
 from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 
-_PAIRS = {"image_2": "label_2", "image_02": "label_02", "images": "labels"}
+_LABEL_FOLDERS = {"image_2": "label_2", "image_02": "label_02", "images": "labels"}
 _SPLITS = {"training": "train", "testing": "test"}
+_SPLIT_FOLDERS = {split: folder for folder, split in _SPLITS.items()}
 _FIELDS = {
     "truncated": (1, -1.0),
     "occluded": (2, -1.0),
@@ -44,33 +45,33 @@ _FIELDS = {
     "z_m": (13, -1000.0),
     "rotation_y": (14, -10.0),
 }
-"""Where a line holds each attribute, and the number that says that it is not known."""
+"""Index in a line of each attribute, and the value that means "unknown"."""
 
 
 class Kitti(Format):
     name: ClassVar[str] = "kitti"
     title: ClassVar[str] = "KITTI"
-    supports: ClassVar[str] = "boxes with truncation, occlusion and the place in space; scores; labelled or not"
+    supports: ClassVar[str] = "boxes with truncation, occlusion and the location in space; scores; labelled or not"
 
     def detect(self, source: Path) -> Detection:
         if source.is_file():
             return Detection(False, "it is a file, and KITTI is a folder")
         tree = source_tree(source)
-        first = ""
-        for label in map(_label_of, tree.iter_images()):
-            if label not in tree.files:
+        first_file = ""
+        for label_file in map(_label_file, tree.iter_images()):
+            if label_file not in tree.files:
                 continue
-            first = first or label
-            for line in read_text(source / label).split("\n"):
+            first_file = first_file or label_file
+            for line in read_text(source / label_file).split("\n"):
                 if line.strip():
-                    fits = _is_line(line.split())
-                    return Detection(fits, f"a line of {label} has {len(line.split())} parts")
-        if not first:
+                    fields = line.split()
+                    return Detection(_is_valid(fields), f"a line of {label_file} has {len(fields)} fields")
+        if not first_file:
             return Detection(False, "there is no text file in label_2 for an image in image_2")
-        return Detection("label_2" in first, f"the text files in {first.rpartition('/')[0]} are empty")
+        # Empty files in images/ and labels/ could be YOLO as well.
+        return Detection("label_2" in first_file, f"the text files in {first_file.rpartition('/')[0]} are empty")
 
     def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
-        """Open a folder."""
         parse_options(NoOptions, options, "KITTI")
         return KittiReader(source, report)
 
@@ -81,132 +82,141 @@ class Kitti(Format):
 
 class KittiReader(PerImageReader):
     def __init__(self, source: Path, report: ConversionReport) -> None:
-        super().__init__(source, report, containers=[*_PAIRS, "data"], split_folders=False)
+        super().__init__(source, report, containers=[*_LABEL_FOLDERS, "data"], split_folders=False)
 
     def open(self) -> RecordStream:
         names: set[str] = set()
-        count = 0
+        file_count = 0
         for image in self.index:
-            label = _label_of(image)
-            top, _, rest = image.partition("/")
-            entry = self.labels_for(image)
-            assert entry is not None
-            entry.split = _SPLITS.get(top)
-            if entry.split:
-                entry.key = _without_container(rest)
-            if label in self.tree.files:
-                count += 1
-                lines = read_text(self.tree.path(label)).split("\n")
-                entry.raw = [replace_surrogates(line) for line in lines if line.strip()]
-                names.update(line.split()[0] for line in entry.raw)
-        if not count:
+            label_file = _label_file(image)
+            top_folder, _, rest = image.partition("/")
+            labels = self.labels_for(image)
+            assert labels is not None
+            labels.split = _SPLITS.get(top_folder)
+            if labels.split:
+                labels.key = _strip_container(rest)
+            if label_file in self.tree.files:
+                file_count += 1
+                lines = read_text(self.tree.path(label_file)).split("\n")
+                labels.raw = [replace_surrogates(line) for line in lines if line.strip()]
+                names.update(line.split()[0] for line in labels.raw)
+        if not file_count:
             raise FormatError(f"There is no text file in label_2 for an image below {self.tree.root}.")
-        return self.stream(sorted(names), lambda lines, key, size: _objects(lines, key, size, self.report))
+        return self.stream(sorted(names), self._objects)
+
+    def _objects(self, lines: Sequence[str], key: str, size_wh: SizeWH | None) -> Iterator[Object]:
+        for position, line in enumerate(lines, 1):
+            fields = line.split()
+            object_id = str(position)
+            if not _is_valid(fields):
+                reason = "line that cannot be read"
+                self.report.add(FindingType.DROPPED, reason, key=key, object_id=object_id, detail=line[:100])
+                continue
+            x1, y1, x2, y2 = (parse_float(field) for field in fields[4:8])
+            box = fit_box((x1, y1, x2, y2), size_wh, self.report, key=key, object_id=object_id)
+            if box is None:
+                continue
+            attributes: dict[str, AttributeValue] = {}
+            for name, (index, unknown) in _FIELDS.items():
+                value = parse_float(fields[index])
+                if value != unknown:
+                    attributes[name] = int(value) if name == "occluded" and value.is_integer() else value
+            score = parse_float(fields[15]) if len(fields) == 16 else None
+            yield Object(object_id, fields[0], box, score, None, attributes)
 
 
-def _label_of(image: str) -> str:
-    """The text file of an image, "" where the image is in no folder that has such."""
+def _label_file(image: str) -> str:
+    """Return the path of an image's text file, or "" if the image is not in a folder of images."""
     parts = image.split("/")
-    for at, part in enumerate(parts[:-1]):
-        if part in _PAIRS:
-            return strip_extension("/".join([*parts[:at], _PAIRS[part], *parts[at + 1 :]])) + ".txt"
+    for index, part in enumerate(parts[:-1]):
+        if part in _LABEL_FOLDERS:
+            return strip_extension("/".join([*parts[:index], _LABEL_FOLDERS[part], *parts[index + 1 :]])) + ".txt"
     return ""
 
 
-def _without_container(path: str) -> str:
+def _strip_container(path: str) -> str:
     first, slash, rest = strip_extension(path).partition("/")
-    return rest if slash and first in _PAIRS else strip_extension(path)
+    return rest if slash and first in _LABEL_FOLDERS else strip_extension(path)
 
 
-def _is_line(parts: Sequence[str]) -> bool:
-    return len(parts) in (15, 16) and all(math.isfinite(parse_float(part)) for part in parts[1:])
-
-
-def _objects(lines: Sequence[str], key: str, size_wh: SizeWH | None, report: ConversionReport) -> Iterator[Object]:
-    for position, line in enumerate(lines, 1):
-        parts, object_id = line.split(), str(position)
-        if not _is_line(parts):
-            report.add(FindingType.DROPPED, "line that cannot be read", key=key, object_id=object_id, detail=line[:100])
-            continue
-        corners = [parse_float(part) for part in parts[4:8]]
-        box = fit_box((corners[0], corners[1], corners[2], corners[3]), size_wh, report, key=key, object_id=object_id)
-        if box is None:
-            continue
-        attributes: dict[str, AttributeValue] = {}
-        for name, (at, unknown) in _FIELDS.items():
-            value = parse_float(parts[at])
-            if value != unknown:
-                attributes[name] = int(value) if name == "occluded" and value.is_integer() else value
-        score = parse_float(parts[15]) if len(parts) == 16 else None
-        yield Object(object_id, parts[0], box, score, None, attributes)
+def _is_valid(fields: Sequence[str]) -> bool:
+    return len(fields) in (15, 16) and all(math.isfinite(parse_float(field)) for field in fields[1:])
 
 
 class KittiWriter(PerImageWriter):
     def __init__(self, schema: Schema, destination: Path, report: ConversionReport) -> None:
         # Only train and test have a folder in KITTI.
-        super().__init__(schema, destination, report, folder="", split_folders="custom", reserved=[*_PAIRS, *_SPLITS])
+        reserved = [*_LABEL_FOLDERS, *_SPLITS]
+        super().__init__(schema, destination, report, folder="", split_folders="custom", reserved=reserved)
         self._losses = LossCounter(report, attributes=True, scores=True)
-        self._names: dict[str, str] = {}
-        self._taken: set[str] = set()
+        self._written_names: dict[str, str] = {}
+        self._used_names: set[str] = set()
 
-    def write_labels(self, one: WrittenImage) -> None:
-        folder = {"train": "training", "test": "testing"}.get(one.split or "", "unsplit" if one.split else "")
-        if one.split is not None and folder == "unsplit":
-            self.report.add(FindingType.DROPPED, "split that is not train or test", key=one.key, detail=one.split)
-            folder = ""
+    def write_labels(self, image: WrittenImage) -> None:
+        folder = _SPLIT_FOLDERS.get(image.split or "", "")
+        if image.split and not folder:
+            self.report.add(FindingType.DROPPED, "split that is not train or test", key=image.key, detail=image.split)
         base = self.destination / folder
-        image = base / "image_2" / one.image_path
-        image.parent.mkdir(parents=True, exist_ok=True)
-        (self.destination / one.image_path).replace(image)
-        if one.objects is not None:
-            label = base / "label_2" / f"{one.stem}.txt"
-            label.parent.mkdir(parents=True, exist_ok=True)
-            lines = [line for at, found in enumerate(one.objects, 1) if (line := self._line(one.key, found, at))]
-            label.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        image_file = base / "image_2" / image.image_path
+        image_file.parent.mkdir(parents=True, exist_ok=True)
+        (self.destination / image.image_path).replace(image_file)
+        if image.objects is not None:
+            label_file = base / "label_2" / f"{image.stem}.txt"
+            label_file.parent.mkdir(parents=True, exist_ok=True)
+            lines = [
+                line
+                for position, obj in enumerate(image.objects, 1)
+                if (line := self._format_line(image.key, obj, position))
+            ]
+            label_file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def _finish(self) -> None:
         super()._finish()
-        for left in sorted((path for path in self.destination.rglob("*") if path.is_dir()), reverse=True):
-            if not any(left.iterdir()):
-                left.rmdir()
+        # The images were moved out of the folders that the base class created.
+        for folder in sorted((path for path in self.destination.rglob("*") if path.is_dir()), reverse=True):
+            if not any(folder.iterdir()):
+                folder.rmdir()
         (self.destination / "label_2").mkdir(exist_ok=True)
         self._losses.report()
         self.classes.report_unlisted(self.report)
 
-    def _line(self, key: str, found: Object, position: int) -> str | None:
-        self._losses.count(key, found, position)
-        bounds = self._losses.bounds_xyxy(key, found)
+    def _format_line(self, key: str, obj: Object, position: int) -> str | None:
+        self._losses.count(key, obj, position)
+        bounds = self._losses.bounds_xyxy(key, obj)
         if bounds is None:
             return None
-        self.classes.index_of(found.class_name)
+        self.classes.index_of(obj.class_name)
         fields: dict[str, float] = {name: unknown for name, (_, unknown) in _FIELDS.items()}
-        for name, value in found.attributes.items():
+        for name, value in obj.attributes.items():
             is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            # A value that means "unknown" cannot be written: it would be read back as no attribute.
             if is_number and value != fields.get(name, value):
                 fields[name] = float(value) if isinstance(value, float) else int(value)
             else:
                 detail = f"{name} = {value!r}"
-                self.report.add(FindingType.DROPPED, "attribute", key=key, object_id=found.id, detail=detail)
+                self.report.add(FindingType.DROPPED, "attribute", key=key, object_id=obj.id, detail=detail)
         values = list(fields.values())
-        parts = [*values[:3], *bounds, *values[3:], *([] if found.score is None else [found.score])]
-        return " ".join([self._name(key, found), *map(repr, parts)])
+        scores = [] if obj.score is None else [obj.score]
+        numbers = [*values[:3], *bounds, *values[3:], *scores]
+        return " ".join([self._class_name(key, obj), *map(repr, numbers)])
 
-    def _name(self, key: str, found: Object) -> str:
-        """The class without spaces; two classes never become one."""
-        if found.class_name not in self._names:
-            name = free = "_".join(found.class_name.split()) or "_"
+    def _class_name(self, key: str, obj: Object) -> str:
+        """Return the class without spaces; different classes keep different names."""
+        if obj.class_name not in self._written_names:
+            name = "_".join(obj.class_name.split()) or "_"
+            unique = name
             number = 2
-            while free in self._taken:
-                free, number = f"{name}-{number}", number + 1
-            self._names[found.class_name] = free
-            self._taken.add(free)
-        made = self._names[found.class_name]
-        if made != found.class_name:
-            detail = f"{found.class_name!r} to {made!r}"
-            self.report.add(
-                FindingType.REPAIRED, "class changed to have no spaces", key=key, object_id=found.id, detail=detail
-            )
-        return made
+            while unique in self._used_names:
+                unique = f"{name}-{number}"
+                number += 1
+            self._written_names[obj.class_name] = unique
+            self._used_names.add(unique)
+        written_name = self._written_names[obj.class_name]
+        if written_name != obj.class_name:
+            reason = "class changed to have no spaces"
+            detail = f"{obj.class_name!r} to {written_name!r}"
+            self.report.add(FindingType.REPAIRED, reason, key=key, object_id=obj.id, detail=detail)
+        return written_name
 
 
 FORMAT = Kitti()

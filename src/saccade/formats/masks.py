@@ -1,13 +1,13 @@
-"""Masks as PNGs: beside each image one whose pixels are numbers of classes, and one that tells objects apart.
+"""Mask PNGs: beside each image a PNG of class numbers, and one of object numbers.
 
 Read: ``images`` with ``masks``, or ``JPEGImages`` with ``SegmentationClass`` and ``SegmentationObject`` (Pascal VOC,
-and CVAT's segmentation mask); ``instances`` beside ``masks`` tells objects of one class apart. The classes stand in
+and CVAT's segmentation mask); ``instances`` beside ``masks`` separates objects of one class. The classes are in
 ``labelmap.txt`` (``name:r,g,b::``) or ``classes.txt`` (``number name``, or a name a line from 0); without either a
 class is called after its number. 0 and black are background, 255 in a mask of numbers is void. An image without a
-mask is not labelled; a mask of background alone means reviewed and empty.
+mask is not labelled yet; one whose mask is only background is reviewed and empty.
 
-Written: ``images``, ``masks`` (8 or 16 bits, numbers of classes), ``instances`` (16 bits, numbers of objects) and
-``classes.txt``. Every shape becomes a mask; where objects overlap, the later one is seen, and what it covers is
+Written: ``images``, ``masks`` (8 or 16 bits, class numbers), ``instances`` (16 bits, object numbers) and
+``classes.txt``. Every shape becomes a mask; if objects overlap, the later one is visible, and what it covers is
 reported.
 
 Source of the layouts: Everingham et al., "The Pascal Visual Object Classes Challenge" (2010); https://docs.cvat.ai.
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from saccade.core.errors import FormatError, MediaError
 from saccade.core.geometry import mask_from_array
@@ -36,10 +37,12 @@ from saccade.formats._common.per_image import PerImageReader, PerImageWriter, Wr
 from saccade.formats._common.text import read_text
 from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 
-_PAIRS = {"images": ("masks", "instances"), "JPEGImages": ("SegmentationClass", "SegmentationObject")}
+_MASK_FOLDERS = {"images": "masks", "JPEGImages": "SegmentationClass"}
+_INSTANCE_FOLDERS = {"images": "instances", "JPEGImages": "SegmentationObject"}
 _VOID = 255
-_MOST_OBJECTS = 65_535
-_COLOR = re.compile(r"(.*):(\d{1,3}),(\d{1,3}),(\d{1,3})(?::.*)?$")
+# Instances are written as 16-bit PNGs, with 0 for the background.
+_MAX_OBJECTS = 65_535
+_COLOR_LINE = re.compile(r"(.*):(\d{1,3}),(\d{1,3}),(\d{1,3})(?::.*)?$")
 
 
 class Masks(Format):
@@ -51,15 +54,15 @@ class Masks(Format):
         if source.is_file():
             return Detection(False, "it is a file, and masks are read from a folder")
         tree = source_tree(source)
-        found = next((mask for image in tree.iter_images() if (mask := _mask_of(image, tree, 0))), "")
-        if not found:
-            return Detection(False, "there is no folder of masks beside one of images")
+        first = next((mask for image in tree.iter_images() if (mask := _png_of(image, tree, _MASK_FOLDERS))), "")
+        if not first:
+            return Detection(False, "there is no folder of masks beside a folder of images")
+        # A Pascal VOC set also has masks, for some of its images.
         if "JPEGImages" in tree.folders and any(tree.files_below("Annotations", (".xml",))):
-            return Detection(False, f"there is {found}, but Annotations too: name the format to read the masks")
-        return Detection(True, f"there is {found}")
+            return Detection(False, f"there is {first}, but Annotations too: name the format to read the masks")
+        return Detection(True, f"there is {first}")
 
     def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
-        """Open a folder."""
         parse_options(NoOptions, options, "masks")
         return MasksReader(source, report)
 
@@ -70,158 +73,159 @@ class Masks(Format):
 
 class MasksReader(PerImageReader):
     def __init__(self, source: Path, report: ConversionReport) -> None:
-        super().__init__(source, report, containers=_PAIRS)
+        super().__init__(source, report, containers=_MASK_FOLDERS)
+        self._classes = _ClassTable(self.tree)
 
     def open(self) -> RecordStream:
-        table = _Classes(self.tree)
         names: set[str] = set()
-        count = 0
+        mask_count = 0
         for image in self.index:
-            mask = _mask_of(image, self.tree, 0)
-            entry = self.labels_for(image) if mask else None
-            if entry is not None:
-                count += 1
-                entry.raw = [mask, _mask_of(image, self.tree, 1)]
-                names.update(_names_in(self.tree.path(mask), table))
-        if not count:
-            raise FormatError(f"There is no folder of masks beside one of images below {self.tree.root}.")
-        listed = [name for name in table.names.values() if name] or sorted(names)
+            mask = _png_of(image, self.tree, _MASK_FOLDERS)
+            labels = self.labels_for(image) if mask else None
+            if labels is not None:
+                mask_count += 1
+                labels.raw = [mask, _png_of(image, self.tree, _INSTANCE_FOLDERS)]
+                names.update(self._class_names(mask))
+        if not mask_count:
+            raise FormatError(f"There is no folder of masks beside a folder of images below {self.tree.root}.")
+        listed = [name for name in self._classes.names.values() if name] or sorted(names)
         classes = [*listed, *sorted(names - set(listed))]
+        return self.stream(classes, self._objects, include=lambda image: bool(_image_folder(image)))
 
-        def build(raw: list[str], key: str, size_wh: SizeWH | None) -> Iterator[Object]:
-            mask, instances = self.tree.path(raw[0]), self.tree.path(raw[1]) if raw[1] else None
-            return _objects(mask, instances, key, size_wh, table, self.report)
+    def _class_names(self, mask: str) -> set[str]:
+        try:
+            pixels, is_color = read_index_png(self.tree.path(mask))
+        except MediaError:
+            # Reported when the objects are read.
+            return set()
+        names = {self._classes.name(code, is_color=is_color) for code in np.unique(pixels).tolist()}
+        return names - {""}
 
-        return self.stream(classes, build, include=lambda image: bool(_pair_of(image)))
+    def _objects(self, pngs: list[str], key: str, size_wh: SizeWH | None) -> Iterator[Object]:
+        mask, instances = pngs
+        try:
+            class_codes, is_color = read_index_png(self.tree.path(mask))
+            object_numbers = read_index_png(self.tree.path(instances))[0] if instances else np.zeros_like(class_codes)
+        except MediaError as error:
+            self.report.add(FindingType.DROPPED, "mask that cannot be read", key=key, detail=str(error))
+            return
+        shape = (size_wh[1], size_wh[0]) if size_wh else class_codes.shape
+        if class_codes.shape != shape or object_numbers.shape != shape:
+            detail = f"{class_codes.shape[1]} x {class_codes.shape[0]}"
+            self.report.add(FindingType.DROPPED, "mask of another size than its image", key=key, detail=detail)
+            return
+        # An instance number that occurs in two classes is two objects.
+        pairs = np.unique(np.stack([object_numbers.ravel(), class_codes.ravel()], axis=1), axis=0)
+        position = 0
+        for number, code in pairs.tolist():
+            name = self._classes.name(code, is_color=is_color)
+            if name:
+                position += 1
+                pixels = (object_numbers == number) & (class_codes == code)
+                yield Object(str(position), name, mask_from_array(pixels))
 
 
-def _pair_of(image: str) -> str:
-    return next((part for part in image.split("/")[:-1] if part in _PAIRS), "")
+def _image_folder(image: str) -> str:
+    """Return the name of the folder of images that an image is in, or "" if there is none."""
+    return next((part for part in image.split("/")[:-1] if part in _MASK_FOLDERS), "")
 
 
-def _mask_of(image: str, tree: SourceTree, which: int) -> str:
-    """The mask (0) or the instances (1) of an image; "" where there are none."""
-    folder = _pair_of(image)
+def _png_of(image: str, tree: SourceTree, folders: dict[str, str]) -> str:
+    """Return the PNG of an image in the folder beside its own, or "" if there is none.
+
+    Args:
+        folders: names of the folders by the name of the folder of images.
+    """
+    folder = _image_folder(image)
     if not folder:
         return ""
     parts = image.split("/")
-    at = parts.index(folder)
-    path = strip_extension("/".join([*parts[:at], _PAIRS[folder][which], *parts[at + 1 :]])) + ".png"
+    index = parts.index(folder)
+    path = strip_extension("/".join([*parts[:index], folders[folder], *parts[index + 1 :]])) + ".png"
     return path if path in tree.files else ""
 
 
-class _Classes:
-    """The names of classes by number, and by colour where there is a label map."""
+class _ClassTable:
+    """The names of classes by number, and by colour if there is a label map; the background has the name ""."""
 
     def __init__(self, tree: SourceTree) -> None:
         self.names: dict[int, str] = {}
-        self.colors: dict[int, str] = {}
-        for file in ("labelmap.txt", "classes.txt"):
-            found = next(tree.files_below("", (file,)), None)
-            if found is not None:
-                self._read(read_text(tree.path(found)), is_map=file == "labelmap.txt")
+        self._name_by_color: dict[int, str] = {}
+        for file_name in ("labelmap.txt", "classes.txt"):
+            file = next(tree.files_below("", (file_name,)), None)
+            if file is not None:
+                self._parse(read_text(tree.path(file)), is_label_map=file_name == "labelmap.txt")
                 break
 
-    def _read(self, text: str, *, is_map: bool) -> None:
+    def _parse(self, text: str, *, is_label_map: bool) -> None:
         lines = [replace_surrogates(line.rstrip("\r")) for line in text.split("\n")]
-        for at, line in enumerate(line for line in lines if line.strip() and not line.startswith("#")):
-            color = _COLOR.fullmatch(line) if is_map else None
-            number = re.match(r"(\d{1,5}) (.*)", line) if not is_map else None
-            if color:
-                code = int(color[2]) << 16 | int(color[3]) << 8 | int(color[4])
-                self.colors[code] = "" if code == 0 else color[1]
-                self.names[at] = "" if code == 0 else color[1]
-            elif number:
-                self.names[int(number[1])] = "" if number[1] == "0" else number[2]
-            elif not is_map:
-                self.names[at] = line if at or line.lower() not in ("background", "_background_") else ""
+        for index, line in enumerate(line for line in lines if line.strip() and not line.startswith("#")):
+            color_match = _COLOR_LINE.fullmatch(line) if is_label_map else None
+            number_match = re.match(r"(\d{1,5}) (.*)", line) if not is_label_map else None
+            if color_match:
+                color = int(color_match[2]) << 16 | int(color_match[3]) << 8 | int(color_match[4])
+                self._name_by_color[color] = "" if color == 0 else color_match[1]
+                self.names[index] = "" if color == 0 else color_match[1]
+            elif number_match:
+                self.names[int(number_match[1])] = "" if number_match[1] == "0" else number_match[2]
+            elif not is_label_map:
+                is_background = index == 0 and line.lower() in ("background", "_background_")
+                self.names[index] = "" if is_background else line
 
     def name(self, code: int, *, is_color: bool) -> str:
-        """The class of a number or colour; "" for the background."""
+        """Return the class of a number or colour, or "" for the background."""
         if is_color:
-            return self.colors.get(code, "" if code == 0 else f"#{code:06x}")
+            return self._name_by_color.get(code, "" if code == 0 else f"#{code:06x}")
         return self.names.get(code, "" if code in (0, _VOID) else f"class-{code}")
-
-
-def _names_in(path: Path, table: _Classes) -> set[str]:
-    try:
-        pixels, is_color = read_index_png(path)
-    except MediaError:
-        return set()  # reported when it is read
-    return {name for code in np.unique(pixels).tolist() if (name := table.name(code, is_color=is_color))}
-
-
-def _objects(
-    mask: Path, instances: Path | None, key: str, size_wh: SizeWH | None, table: _Classes, report: ConversionReport
-) -> Iterator[Object]:
-    try:
-        classes, is_color = read_index_png(mask)
-        things = read_index_png(instances)[0] if instances else np.zeros_like(classes)
-    except MediaError as error:
-        report.add(FindingType.DROPPED, "mask that cannot be read", key=key, detail=str(error))
-        return
-    shape = (size_wh[1], size_wh[0]) if size_wh else classes.shape
-    if classes.shape != shape or things.shape != shape:
-        detail = f"{classes.shape[1]} x {classes.shape[0]}"
-        report.add(FindingType.DROPPED, "mask of another size than its image", key=key, detail=detail)
-        return
-    # Instances of one number in two classes are two objects.
-    pairs = np.unique(np.stack([things.ravel(), classes.ravel()], axis=1), axis=0)
-    position = 0
-    for thing, code in pairs.tolist():
-        name = table.name(code, is_color=is_color)
-        if name:
-            position += 1
-            yield Object(str(position), name, mask_from_array((things == thing) & (classes == code)))
 
 
 class MasksWriter(PerImageWriter):
     def __init__(self, schema: Schema, destination: Path, report: ConversionReport) -> None:
-        super().__init__(schema, destination, report, reserved=_PAIRS)
-        self._ids = 0
+        super().__init__(schema, destination, report, reserved=_MASK_FOLDERS)
+        self._renumbered = 0
 
-    def write_labels(self, one: WrittenImage) -> None:
-        if one.objects is not None and one.size_wh is not None:
-            self._masks(one)
+    def write_labels(self, image: WrittenImage) -> None:
+        if image.objects is None or image.size_wh is None:
+            return
+        painter = IndexMaskPainter(image.size_wh, image.key, self.report)
+        for obj in image.objects:
+            painter.add(obj)
+        class_numbers = np.zeros(painter.object_numbers.shape, np.uint16)
+        instances = np.zeros(painter.object_numbers.shape, np.uint16)
+        for position, (number, obj) in enumerate(painter.visible_objects(), 1):
+            if position > _MAX_OBJECTS:
+                drop_object(obj, image.key, self.report, f"an image can have {_MAX_OBJECTS} objects")
+                continue
+            self._renumbered += obj.id != str(position)
+            report_dropped_fields(obj, image.key, self.report)
+            if _on_one_line(obj.class_name) != obj.class_name:
+                reason = "line breaks in a class"
+                detail = repr(obj.class_name)
+                self.report.add(FindingType.DROPPED, reason, key=image.key, object_id=obj.id, detail=detail)
+            pixels = painter.object_numbers == number
+            class_numbers[pixels] = self.classes.index_of(obj.class_name) + 1
+            instances[pixels] = position
+        # Tools expect 8 bits; 16 are needed only if a number would mean void.
+        fits_8_bits = class_numbers.max(initial=0) < _VOID
+        self._save_png("masks", image.stem, class_numbers.astype(np.uint8) if fits_8_bits else class_numbers)
+        self._save_png("instances", image.stem, instances)
+
+    def _save_png(self, folder: str, stem: str, numbers: npt.NDArray[Any]) -> None:
+        from PIL import Image
+
+        path = self.destination / folder / f"{stem}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(numbers).save(path)
 
     def _finish(self) -> None:
         super()._finish()
         (self.destination / "masks").mkdir(exist_ok=True)
-        report_renumbered(self.report, self._ids)
-        lines = (f"{number + 1} {_line(name)}\n" for name, number in self.classes.indices.items())
+        report_renumbered(self.report, self._renumbered)
+        lines = (f"{number + 1} {_on_one_line(name)}\n" for name, number in self.classes.indices.items())
         (self.destination / "classes.txt").write_text("".join(lines), encoding="utf-8")
 
-    def _masks(self, one: WrittenImage) -> None:
-        from PIL import Image
 
-        assert one.size_wh is not None
-        painting = IndexMaskPainter(one.size_wh, one.key, self.report)
-        for found in one.objects or ():
-            painting.add(found)
-        classes, things = np.zeros((2, *painting.object_numbers.shape), np.uint16)
-        for position, (number, found) in enumerate(painting.visible_objects(), 1):
-            if position > _MOST_OBJECTS:
-                drop_object(found, one.key, self.report, f"an image can have {_MOST_OBJECTS} objects")
-                continue
-            self._ids += found.id != str(position)
-            report_dropped_fields(found, one.key, self.report)
-            if _line(found.class_name) != found.class_name:
-                detail = repr(found.class_name)
-                self.report.add(
-                    FindingType.DROPPED, "line breaks in a class", key=one.key, object_id=found.id, detail=detail
-                )
-            pixels = painting.object_numbers == number
-            classes[pixels] = self.classes.index_of(found.class_name) + 1
-            things[pixels] = position
-        for folder, numbers in (("masks", classes), ("instances", things)):
-            path = self.destination / folder / f"{one.stem}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            small = folder == "masks" and numbers.max(initial=0) < _VOID
-            Image.fromarray(numbers.astype(np.uint8) if small else numbers).save(path)
-
-
-def _line(name: str) -> str:
-    """The name of a class on one line."""
+def _on_one_line(name: str) -> str:
     return name.replace("\n", " ").replace("\r", " ")
 
 

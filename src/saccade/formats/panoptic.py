@@ -157,7 +157,7 @@ class _AnnotationFile:
         paths = (f"{folder}/{name}".lstrip("/") for folder in folders)
         path = next((path for path in paths if path in self._reader.tree.files), None)
         if path is None:
-            self._reader.report.add(FindingType.SET_ASIDE, "mask file missing", key=key, detail=name[:200])
+            self._reader.report.add(FindingType.SKIPPED, "mask file missing", key=key, detail=name[:200])
             return None
         self._masks.add(path)
         segments: Segments = {}

@@ -1,4 +1,4 @@
-"""Attributes of objects, as they come from files."""
+"""Attributes and ids of objects, as they come from files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from typing import Any
 
 from saccade.core.objects import AttributeValue
 from saccade.core.report import ConversionReport, FindingType
+
+
+def claim_object_id(object_id: str, used_ids: set[str]) -> str:
+    """Return the id, with apostrophes appended if another object of the item has it, and add it to ``used_ids``."""
+    while object_id in used_ids:
+        object_id += "'"
+    used_ids.add(object_id)
+    return object_id
 
 
 def scalar_attributes(

@@ -122,10 +122,15 @@ def get_list(data: Mapping[str, Any], name: str) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def get_mapping(data: Mapping[str, Any], name: str) -> Json:
+    """Return the mapping under ``name``, or an empty one if there is no mapping."""
+    value = data.get(name)
+    return value if isinstance(value, dict) else {}
+
+
 def saccade_extra(entry: Mapping[str, Any]) -> Json:
     """Return what Saccade writes beside the fields of the format, under the key ``saccade``."""
-    value = entry.get("saccade")
-    return value if isinstance(value, dict) else {}
+    return get_mapping(entry, "saccade")
 
 
 def is_id(value: Any) -> bool:

@@ -56,12 +56,12 @@ def copy_media(record: Record, target_stem: Path, report: ConversionReport) -> P
         OSError: if the destination cannot be written.
     """
     if record.media is None:
-        report.add(FindingType.SET_ASIDE, "item without an image file", key=record.key)
+        report.add(FindingType.SKIPPED, "item without an image file", key=record.key)
         return None
     try:
         source = _open(record.media)
     except (OSError, SaccadeError) as error:
-        report.add(FindingType.SET_ASIDE, "image file that cannot be read", key=record.key, detail=str(error))
+        report.add(FindingType.SKIPPED, "image file that cannot be read", key=record.key, detail=str(error))
         return None
     with source:
         suffix = Path(record.media.name).suffix
@@ -69,7 +69,7 @@ def copy_media(record: Record, target_stem: Path, report: ConversionReport) -> P
         source.seek(0)
         if not extension:
             detail = repr(record.media.name)
-            report.add(FindingType.SET_ASIDE, "file that is not an image", key=record.key, detail=detail)
+            report.add(FindingType.SKIPPED, "file that is not an image", key=record.key, detail=detail)
             return None
         target = target_stem.with_name(target_stem.name + extension)
         with _create(target) as out:
@@ -105,11 +105,16 @@ def try_image_size_wh(image: Path | bytes) -> SizeWH | None:
         return None
 
 
+def media_size_wh(media: MediaSource) -> SizeWH | None:
+    """Read the size of an image, which may lie inside another file; None if it cannot be read."""
+    try:
+        return image_size_wh(media.path or media.read())
+    except (SaccadeError, OSError):
+        return None
+
+
 def record_size_wh(record: Record) -> SizeWH | None:
     """Return the size that the record states, or else that of its image file if it can be read."""
     if record.size_wh is not None or record.media is None:
         return record.size_wh
-    try:
-        return image_size_wh(record.media.path or record.media.read())
-    except (SaccadeError, OSError):
-        return None
+    return media_size_wh(record.media)

@@ -230,9 +230,9 @@ class SourceTree:
     def report_skipped(self, report: ConversionReport) -> None:
         """Report links that end outside, and names that cannot be used."""
         for relative in self.outside_links:
-            report.add(FindingType.SET_ASIDE, "link that leads outside the source", detail=repr(relative))
+            report.add(FindingType.SKIPPED, "link that leads outside the source", detail=repr(relative))
         for relative in self.bad_names:
-            report.add(FindingType.SET_ASIDE, "name with control characters", detail=ascii(relative))
+            report.add(FindingType.SKIPPED, "name with control characters", detail=ascii(relative))
 
 
 _cached_trees: ContextVar[dict[Path, SourceTree] | None] = ContextVar("cached trees", default=None)

@@ -193,7 +193,7 @@ class PerImageReader(Reader):
         image = self.index.find(name, folder)
         if image is None:
             key = strip_extension(name)[:200]
-            self.report.add(FindingType.SET_ASIDE, "image file missing", key=key, detail=location)
+            self.report.add(FindingType.SKIPPED, "image file missing", key=key, detail=location)
             return None
         labels = self.labels.get(image)
         if labels is None:

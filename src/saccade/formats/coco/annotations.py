@@ -243,12 +243,12 @@ def valid_images(
         name = fields.get("file_name")
         if not is_id(image_id) or not isinstance(name, str) or not name:
             detail = repr(entry)[:200]
-            report.add(FindingType.SET_ASIDE, "image entry without an id or a file name", detail=detail)
+            report.add(FindingType.SKIPPED, "image entry without an id or a file name", detail=detail)
             continue
         assert isinstance(image_id, (int, str))
         previous = names.setdefault(image_id, name)
         if previous is None:
             yield entry, position
         else:
-            action = FindingType.DROPPED if previous == name else FindingType.SET_ASIDE
+            action = FindingType.DROPPED if previous == name else FindingType.SKIPPED
             report.add(action, "image id used twice", detail=f"{image_id!r}: {name!r} after {previous!r}")

@@ -141,7 +141,7 @@ class ImageFinder:
             only if the name leads outside the source.
         """
         if escapes_root(name):
-            report.add(FindingType.SET_ASIDE, "file name that leads outside the source", detail=repr(name))
+            report.add(FindingType.SKIPPED, "file name that leads outside the source", detail=repr(name))
             return None
         for relative in dict.fromkeys((name, normalize_path(name))):
             for folder in (self._last_folder, *self._folders):
@@ -152,5 +152,5 @@ class ImageFinder:
                     return path, relative
         paths = (f"{folder}/{normalize_path(name)}".lstrip("/") for folder in self._folders)
         if any(map(self._tree.links_outside, paths)):
-            report.add(FindingType.SET_ASIDE, "link that leads outside the source", detail=repr(name))
+            report.add(FindingType.SKIPPED, "link that leads outside the source", detail=repr(name))
         return None

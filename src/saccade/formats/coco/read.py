@@ -148,7 +148,7 @@ class CocoReader(Reader):
             name = image["file_name"]
             dropped_fields.update(image.keys() & DROPPED_IMAGE_FIELDS)
             if not is_printable(name):
-                self._report.add(FindingType.SET_ASIDE, "name with control characters", detail=ascii(name))
+                self._report.add(FindingType.SKIPPED, "name with control characters", detail=ascii(name))
                 continue
             findings = len(self._report)
             paths = images.find(name, self._report)
@@ -167,7 +167,7 @@ class CocoReader(Reader):
         if is_reported:
             return False
         is_optional = self._options.media == "optional"
-        action = FindingType.WARNING if is_optional else FindingType.SET_ASIDE
+        action = FindingType.WARNING if is_optional else FindingType.SKIPPED
         self._report.add(action, "image file missing", detail=repr(name))
         return is_optional
 

@@ -117,7 +117,7 @@ class CvatReader(Reader):
             image = self._find_image(name)
             if image is None or image in used:
                 reason = "image file missing" if image is None else "second annotation of an image"
-                self._report.add(FindingType.SET_ASIDE, reason, detail=repr(name)[:200])
+                self._report.add(FindingType.SKIPPED, reason, detail=repr(name)[:200])
                 continue
             used.add(image)
             key = keys.claim(strip_extension(_key_path(image)), strip_extension(image))
@@ -162,7 +162,7 @@ class CvatReader(Reader):
         existing = {number for number, _ in frames}
         if missing := sum(number not in existing for number in range(frame_count)):
             detail = f"{missing} of {frame_count}"
-            self._report.add(FindingType.SET_ASIDE, "frame without a picture", detail=detail)
+            self._report.add(FindingType.SKIPPED, "frame without a picture", detail=detail)
         keys = UniqueKeys(self._report)
         for number, record in frames:
             key = keys.claim(record.key, record.key)

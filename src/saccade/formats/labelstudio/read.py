@@ -1,16 +1,4 @@
-"""Label Studio: the tasks of a project as JSON, with the regions that people and models drew.
-
-Read: rectangle (turned ones too), polygon, ellipse, key point and brush regions, and choices of the whole image, which
-become a column ``labels``. Of several annotations of a task the last that was not cancelled counts. What models drew
-becomes a column ``predictions``, with scores. A task without an annotation is not labelled yet; one whose annotation is
-empty is reviewed and empty. Pictures are looked for beside the file by the end of their address; those of uploads also
-without the eight characters that Label Studio puts in front.
-
-Written: ``tasks.json`` and ``images/``; import both into Label Studio with local file serving. Coordinates are shares
-of 100. Attributes and tracks stand in the ``meta`` of a region, which Label Studio keeps.
-
-Source of the format: https://labelstud.io/guide/export and https://labelstud.io/tags/.
-"""
+"""Reading Label Studio."""
 
 from __future__ import annotations
 
@@ -18,235 +6,212 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import unquote
 
 from saccade.core.errors import FormatError, InvalidValueError
 from saccade.core.objects import AttributeValue, Object, Objects
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.formats._common.attributes import claim_object_id
 from saccade.formats._common.boxes import report_duplicates
-from saccade.formats._common.json import Json, get_list, to_float
+from saccade.formats._common.json import Json, get_list, get_mapping, saccade_extra, to_float
 from saccade.formats._common.json_stream import load_with_list
 from saccade.formats._common.media import try_image_size_wh
-from saccade.formats._common.options import NoOptions, parse_options
 from saccade.formats._common.paths import SourceTree, UniqueKeys, is_image_name, normalize_path, strip_extension
 from saccade.formats._common.per_image import group_images
 from saccade.formats._common.spill import SpillSet
-from saccade.formats.base import Detection, Format, LocalFile, Reader, Record, RecordStream, Writer
-from saccade.formats.labelstudio.regions import KINDS, geometry_of
-from saccade.formats.labelstudio.write import LABELS, PREDICTIONS, LabelStudioWriter
+from saccade.formats.base import LocalFile, Reader, Record, RecordStream, SizeWH
+from saccade.formats.labelstudio.regions import REGION_TYPES, read_geometry
+from saccade.formats.labelstudio.write import LABELS, PREDICTIONS
 
-_UPLOAD = re.compile(r"^[0-9a-f]{8}-")
-
-
-class LabelStudio(Format):
-    name: ClassVar[str] = "labelstudio"
-    title: ClassVar[str] = "Label Studio"
-    supports: ClassVar[str] = (
-        "boxes, rotated boxes, polygons, masks, points, ellipses; labels of images; scores; attributes; predictions; "
-        "labelled or not"
-    )
-
-    def detect(self, source: Path) -> Detection:
-        try:
-            found = _file_of(source)
-        except FormatError as error:
-            return Detection(False, error.message)
-        return Detection(True, f"{found.name} is a list of tasks with data and annotations")
-
-    def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
-        """Open a folder or the JSON file."""
-        parse_options(NoOptions, options, "Label Studio")
-        return LabelStudioReader(_file_of(source), report)
-
-    def writer(self, schema: Schema, destination: Path, report: ConversionReport, **options: Any) -> Writer:
-        parse_options(NoOptions, options, "Label Studio")
-        return LabelStudioWriter(schema, destination, report)
-
-
-def _file_of(source: Path) -> Path:
-    """The JSON file of a source; FormatError where there is none."""
-    if source.is_file():
-        found = [source] if source.suffix.lower() == ".json" and _is_tasks(source) else []
-    else:
-        found = [path for path in sorted(source.glob("*.json")) if path.is_file() and _is_tasks(path)]
-    if not found:
-        raise FormatError("there is no JSON list of tasks in it", hint="Export the project as JSON.")
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise FormatError(f"There are several files of tasks: {names}.", hint="Name the one to import.")
-    return found[0]
-
-
-_STARTS = re.compile(rb'^\s*\[\s*\{(?=.*"data"\s*:)(?=.*"(annotations|predictions|completions)"\s*:)', re.DOTALL)
-
-
-def _is_tasks(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(1 << 16)
-    return bool(_STARTS.match(head))
+# Label Studio puts a random prefix in front of the names of uploaded files.
+_UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
 
 
 class LabelStudioReader(Reader):
-    """One opening of a source."""
+    """Reads the tasks of a file in two passes.
+
+    Raises:
+        FormatError: if the file is not a list.
+    """
 
     def __init__(self, path: Path, report: ConversionReport) -> None:
         self._report = report
         self._tree = SourceTree(path.parent)
         self._tree.report_skipped(report)
-        data, self._listed = load_with_list(path, "", report)
+        data, self._elements = load_with_list(path, "", report)
         if not isinstance(data, list):
             raise FormatError(f"{path.name} is not a list of tasks.", hint="Export the project as JSON.")
-        self._by_name = group_images(self._tree.iter_images(), lambda image: image.rpartition("/")[2])
-        self._further = 0
+        self._images_by_name = group_images(self._tree.iter_images(), lambda image: image.rpartition("/")[2])
 
     def _tasks(self) -> Iterator[Json]:
-        return (task for task in self._listed if isinstance(task, dict))
+        return (task for task in self._elements if isinstance(task, dict))
 
     def open(self) -> RecordStream:
-        classes: dict[str, None] = {}
-        labels: dict[str, None] = {}
-        guessed: dict[str, None] = {}
+        class_names: set[str] = set()
+        labels: set[str] = set()
+        predicted_names: set[str] = set()
         has_predictions = False
+        superseded = 0
         for task in self._tasks():
-            regions = self._regions(task) or []
-            classes.update(dict.fromkeys(name for region in regions if (name := _label_of(region))))
-            labels.update(dict.fromkeys(_choices(regions)))
-            drawn = _predicted(task)
-            has_predictions = has_predictions or drawn is not None
-            guessed.update(dict.fromkeys(name for region, _ in drawn or () if (name := _label_of(region))))
-        if self._further:
-            self._report.add(FindingType.DROPPED, "all but the last annotation of a task", detail=f"{self._further}")
-        columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, tuple(map(ClassInfo, sorted(classes))))]
-        columns += [Column(LABELS, Kind.LABELS, tuple(map(ClassInfo, sorted(labels))))] if labels else []
+            annotations = _annotations(task)
+            superseded += max(0, len(annotations) - 1)
+            regions = _annotated_regions(task) or []
+            class_names.update(filter(None, map(_class_name_of, regions)))
+            labels.update(_choices(regions))
+            predictions = _predicted_regions(task)
+            has_predictions = has_predictions or predictions is not None
+            predicted_names.update(filter(None, map(_class_name_of, predictions or ())))
+        if superseded:
+            self._report.add(FindingType.DROPPED, "all but the last annotation of a task", detail=f"{superseded}")
+        columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, _classes(class_names))]
+        if labels:
+            columns.append(Column(LABELS, Kind.LABELS, _classes(labels)))
         if has_predictions:
-            columns.append(Column(PREDICTIONS, Kind.OBJECTS, tuple(map(ClassInfo, sorted(guessed)))))
+            columns.append(Column(PREDICTIONS, Kind.OBJECTS, _classes(predicted_names)))
         return RecordStream(Schema(tuple(columns)), self._records(bool(labels), has_predictions), None)
 
-    def _regions(self, task: Json) -> list[Json] | None:
-        """The regions of the annotation that counts; None where there is none."""
-        made = [one for one in get_list(task, "annotations") + get_list(task, "completions") if isinstance(one, dict)]
-        made = [one for one in made if not one.get("was_cancelled")]
-        self._further += max(0, len(made) - 1)
-        return _results(made[-1]) if made else None
-
     def _records(self, has_labels: bool, has_predictions: bool) -> Iterator[Record]:
-        keys, used = UniqueKeys(self._report), SpillSet()
+        keys = UniqueKeys(self._report)
+        used = SpillSet()
         for task in self._tasks():
-            address = _image_of(task)
-            image = self._find(address)
+            url = _image_url(task)
+            image = self._find_image(url)
             if image is None or image in used:
                 reason = "image file missing" if image is None else "second task of an image"
-                self._report.add(FindingType.SET_ASIDE, reason, detail=repr(address)[:200])
+                self._report.add(FindingType.SKIPPED, reason, detail=repr(url)[:200])
                 continue
             used.add(image)
-            stem = strip_extension(image.removeprefix("images/"))
-            key = keys.claim(stem, strip_extension(image))
+            key = keys.claim(strip_extension(image.removeprefix("images/")), strip_extension(image))
             path = self._tree.path(image)
-            size = try_image_size_wh(path)
-            regions = self._regions(task)
-            values: dict[str, Any] = {"objects": None if regions is None else self._objects(regions, key, size)}
+            size_wh = try_image_size_wh(path)
+            regions = _annotated_regions(task)
+            values: dict[str, Any] = {"objects": None if regions is None else self._objects(regions, key, size_wh)}
             if has_labels and regions is not None:
                 values[LABELS] = tuple(dict.fromkeys(_choices(regions)))
-            if has_predictions and (drawn := _predicted(task)) is not None:
-                values[PREDICTIONS] = self._objects([_scored(*pair) for pair in drawn], key, size)
-            yield Record(key, LocalFile(path), values, size)
+            if has_predictions and (predictions := _predicted_regions(task)) is not None:
+                values[PREDICTIONS] = self._objects(predictions, key, size_wh)
+            yield Record(key, LocalFile(path), values, size_wh)
 
-    def _find(self, address: str) -> str | None:
-        """The picture beside the file that an address ends with."""
-        plain = normalize_path(unquote(address.rpartition("?d=")[2] if "?d=" in address else address.partition("?")[0]))
-        name = plain.rpartition("/")[2]
-        for wish in (name, _UPLOAD.sub("", name)):
-            near = self._by_name.get(wish) or []
-            whole = [image for image in near if f"/{plain}".endswith(f"/{image}") or f"/{image}".endswith(f"/{plain}")]
-            if len(whole or near) == 1:
-                return (whole or near)[0]
+    def _find_image(self, url: str) -> str | None:
+        """Return the image file that a URL ends with, if there is only one."""
+        # With local file serving, the path is a query parameter; otherwise the query is a signature or the like.
+        path = normalize_path(unquote(url.rpartition("?d=")[2] if "?d=" in url else url.partition("?")[0]))
+        name = path.rpartition("/")[2]
+        for candidate in (name, _UPLOAD_PREFIX.sub("", name)):
+            images = self._images_by_name.get(candidate) or []
+            # Of several images with this name, the one whose folders match too.
+            images = [image for image in images if _ends_with(path, image) or _ends_with(image, path)] or images
+            if len(images) == 1:
+                return images[0]
         return None
 
-    def _objects(self, regions: list[Json], key: str, size: tuple[int, int] | None) -> Objects:
-        made: dict[str, Object] = {}
+    def _objects(self, regions: list[Json], key: str, size_wh: SizeWH | None) -> Objects:
+        objects: list[Object] = []
+        used_ids: set[str] = set()
         shapes = [region for region in regions if region.get("type") != "choices"]
         for position, region in enumerate(shapes, 1):
-            given = region.get("id")
-            object_id = given if isinstance(given, str) and given and given not in made else str(position)
-            while object_id in made:
-                object_id += "'"
-            found = self._object(region, object_id, key, size)
-            if found is not None:
-                made[object_id] = found
-        report_duplicates(tuple(made.values()), key, self._report)
-        return tuple(made.values())
+            preferred = region.get("id")
+            if not isinstance(preferred, str) or not preferred or preferred in used_ids:
+                preferred = str(position)
+            object_id = claim_object_id(preferred, used_ids)
+            obj = self._object(region, object_id, key, size_wh)
+            if obj is None:
+                # The id of a dropped region is free again.
+                used_ids.remove(object_id)
+            else:
+                objects.append(obj)
+        report_duplicates(objects, key, self._report)
+        return tuple(objects)
 
-    def _object(self, region: Json, object_id: str, key: str, size: tuple[int, int] | None) -> Object | None:
-        def add(action: FindingType, reason: str, detail: str) -> None:
-            self._report.add(action, reason, key=key, object_id=object_id, detail=detail[:200])
+    def _object(self, region: Json, object_id: str, key: str, size_wh: SizeWH | None) -> Object | None:
+        def drop(reason: str, detail: str) -> None:
+            self._report.add(FindingType.DROPPED, reason, key=key, object_id=object_id, detail=detail[:200])
 
-        kind, name = str(region.get("type")), _label_of(region)
-        if kind not in KINDS:
-            add(FindingType.DROPPED, "region of a kind that is not known", kind)
+        type_name = str(region.get("type"))
+        class_name = _class_name_of(region)
+        if type_name not in REGION_TYPES:
+            drop("region of a kind that is not known", type_name)
             return None
-        if not name:
-            add(FindingType.DROPPED, "object without a class", kind)
+        if not class_name:
+            drop("object without a class", type_name)
             return None
         try:
-            geometry = geometry_of(region, size)
+            geometry = read_geometry(region, size_wh)
         except InvalidValueError as error:
-            add(FindingType.DROPPED, "object without a usable shape", str(error))
+            drop("object without a usable shape", str(error))
             return None
-        score, meta = to_float(region.get("score")), region.get("meta")
-        extra = meta.get("saccade") if isinstance(meta, dict) else None
-        extra = extra if isinstance(extra, dict) else {}
+        score = to_float(region.get("score"))
+        extra = saccade_extra(get_mapping(region, "meta"))
         track = extra.get("track")
         return Object(
             object_id,
-            name,
+            class_name,
             geometry,
             score if math.isfinite(score) else None,
             track if isinstance(track, str) else None,
-            _attributes(extra.get("attributes")),
+            _attributes(extra),
         )
 
 
-def _results(annotation: Json) -> list[Json]:
-    return [one for one in get_list(annotation, "result") if isinstance(one, dict)]
+def _classes(names: set[str]) -> tuple[ClassInfo, ...]:
+    return tuple(map(ClassInfo, sorted(names)))
 
 
-def _predicted(task: Json) -> list[tuple[Json, Any]] | None:
-    """The regions of the last prediction with its score; None where there is none."""
-    made = [one for one in get_list(task, "predictions") if isinstance(one, dict)]
-    return [(region, made[-1].get("score")) for region in _results(made[-1])] if made else None
+def _ends_with(path: str, end: str) -> bool:
+    return f"/{path}".endswith(f"/{end}")
 
 
-def _scored(region: Json, score: Any) -> Json:
-    return region if "score" in region else {**region, "score": score}
+def _annotations(task: Json) -> list[Json]:
+    """Return the annotations that were not cancelled; old versions call them completions."""
+    annotations = get_list(task, "annotations") + get_list(task, "completions")
+    return [entry for entry in annotations if isinstance(entry, dict) and not entry.get("was_cancelled")]
 
 
-def _label_of(region: Json) -> str:
-    value = region.get("value")
-    names = value.get(KINDS.get(str(region.get("type")), "")) if isinstance(value, dict) else None
-    return names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
+def _annotated_regions(task: Json) -> list[Json] | None:
+    """Return the regions of the last annotation; None if there is none."""
+    annotations = _annotations(task)
+    return _regions(annotations[-1]) if annotations else None
+
+
+def _predicted_regions(task: Json) -> list[Json] | None:
+    """Return the regions of the last prediction; those without a score get the prediction's. None if there is none."""
+    predictions = [entry for entry in get_list(task, "predictions") if isinstance(entry, dict)]
+    if not predictions:
+        return None
+    score = predictions[-1].get("score")
+    return [{"score": score, **region} for region in _regions(predictions[-1])]
+
+
+def _regions(annotation: Json) -> list[Json]:
+    return [region for region in get_list(annotation, "result") if isinstance(region, dict)]
+
+
+def _class_name_of(region: Json) -> str:
+    type_name = str(region.get("type"))
+    if type_name not in REGION_TYPES:
+        return ""
+    names = get_list(get_mapping(region, "value"), type_name)
+    return names[0] if names and isinstance(names[0], str) else ""
 
 
 def _choices(regions: list[Json]) -> Iterator[str]:
     for region in regions:
-        value = region.get("value")
-        if region.get("type") == "choices" and isinstance(value, dict):
-            yield from (name for name in get_list(value, "choices") if isinstance(name, str) and name)
+        if region.get("type") == "choices":
+            choices = get_list(get_mapping(region, "value"), "choices")
+            yield from (name for name in choices if isinstance(name, str) and name)
 
 
-def _image_of(task: Json) -> str:
-    """The address of a task's image: the first of its data that ends like one, else the first text."""
-    data = task.get("data")
-    texts = [value for value in data.values() if isinstance(value, str)] if isinstance(data, dict) else []
-    return next(
-        (text for text in texts if is_image_name(text.partition("?")[0]) or is_image_name(text)), "".join(texts[:1])
-    )
+def _image_url(task: Json) -> str:
+    """Return the URL of a task's image: the first text of its data that ends like one, or else the first text."""
+    texts = [value for value in get_mapping(task, "data").values() if isinstance(value, str)]
+    for text in texts:
+        if is_image_name(text.partition("?")[0]) or is_image_name(text):
+            return text
+    return texts[0] if texts else ""
 
 
-def _attributes(given: Any) -> Mapping[str, AttributeValue]:
-    pairs = given.items() if isinstance(given, dict) else ()
-    return {name: value for name, value in pairs if isinstance(value, str | bool | int | float)}
-
-
-FORMAT = LabelStudio()
+def _attributes(extra: Json) -> Mapping[str, AttributeValue]:
+    attributes = get_mapping(extra, "attributes")
+    return {name: value for name, value in attributes.items() if isinstance(value, str | bool | int | float)}

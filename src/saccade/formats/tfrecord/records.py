@@ -16,161 +16,231 @@ import numpy as np
 
 from saccade.core.errors import FormatError
 
-MOST_BYTES = 1 << 30
-_MASK = 0xA282EAD8
-Feature = Sequence[bytes] | Sequence[float] | Sequence[int]
-Example = dict[str, list[bytes] | list[float] | list[int]]
+Features = dict[str, list[bytes] | list[float] | list[int]]
+"""Features of an example by name."""
+ByteRange = tuple[int, int]
+"""First byte, and the one after the last."""
+
+FeatureValues = Sequence[bytes] | Sequence[float] | Sequence[int]
+
+_MAX_RECORD_BYTES = 1 << 30
+# Longer values, which are images, are not copied by decode_example.
+_MAX_COPIED_BYTES = 1 << 16
+# TFRecord masks checksums, since the CRC of data that contains CRCs is problematic (LevelDB, util/crc32c.h).
+_CRC_MASK = 0xA282EAD8
+# Length of the data (8 bytes) and its checksum (4 bytes).
+_HEADER_BYTES = 12
+
+# Types of fields in protobuf.
+_VARINT = 0
+_FIXED_64 = 1
+_LENGTH_DELIMITED = 2
+_FIXED_32 = 5
+
+# Numbers of the fields of tf.train.Feature.
+_BYTES_LIST = 1
+_FLOAT_LIST = 2
+_INT64_LIST = 3
 
 
-def masked_crc(data: bytes) -> int:
-    """CRC-32C as TFRecord writes it."""
+def _masked_crc(data: bytes) -> int:
     crc = int(google_crc32c.value(data))
-    return ((crc >> 15 | crc << 17) + _MASK) & 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + _CRC_MASK) & 0xFFFFFFFF
 
 
 def write_record(file: IO[bytes], data: bytes) -> None:
-    head = struct.pack("<Q", len(data))
-    file.write(head + struct.pack("<I", masked_crc(head)) + data + struct.pack("<I", masked_crc(data)))
+    length = struct.pack("<Q", len(data))
+    file.write(length + struct.pack("<I", _masked_crc(length)) + data + struct.pack("<I", _masked_crc(data)))
 
 
 def read_records(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The records of a file with the places of their data; FormatError where the file is damaged."""
+    """Iterate over the records of a file: the offset of the data in the file, and the data.
+
+    Raises:
+        FormatError: if the file is damaged.
+    """
     with path.open("rb") as file:
-        while head := file.read(12):
-            length, crc = struct.unpack("<QI", head) if len(head) == 12 else (MOST_BYTES + 1, 0)
-            if length > MOST_BYTES or masked_crc(head[:8]) != crc:
-                raise FormatError(f"{path.name} is damaged at byte {file.tell() - len(head)}.")
-            place = file.tell()
-            data, end = file.read(length), file.read(4)
-            if len(data) != length or len(end) != 4 or struct.unpack("<I", end)[0] != masked_crc(data):
-                raise FormatError(f"{path.name} is damaged at byte {place}.")
-            yield place, data
+        while header := file.read(_HEADER_BYTES):
+            offset = file.tell()
+            if not _is_header(header):
+                raise FormatError(f"{path.name} is damaged at byte {offset - len(header)}.")
+            (length,) = struct.unpack("<Q", header[:8])
+            # Checked before reading, since a damaged length could be enormous.
+            if length > _MAX_RECORD_BYTES:
+                raise FormatError(f"{path.name} is damaged at byte {offset - len(header)}.")
+            data = file.read(length)
+            checksum = file.read(4)
+            is_complete = len(data) == length and len(checksum) == 4
+            if not is_complete or struct.unpack("<I", checksum)[0] != _masked_crc(data):
+                raise FormatError(f"{path.name} is damaged at byte {offset}.")
+            yield offset, data
 
 
 def is_tfrecord(path: Path) -> bool:
-    """Whether a file begins with a record, or has none and says by its name that it could."""
+    """Whether a file begins with a record, or is empty and has the extension of a TFRecord."""
     try:
         with path.open("rb") as file:
-            head = file.read(12)
+            header = file.read(_HEADER_BYTES)
     except OSError:
         return False
-    if not head:
+    if not header:
         return path.suffix in (".record", ".tfrecord")
-    return len(head) == 12 and masked_crc(head[:8]) == struct.unpack("<I", head[8:])[0]
+    return _is_header(header)
 
 
-def _varint(value: int) -> bytes:
-    value &= 0xFFFFFFFFFFFFFFFF
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+def _is_header(header: bytes) -> bool:
+    return len(header) == _HEADER_BYTES and struct.unpack("<I", header[8:])[0] == _masked_crc(header[:8])
 
 
-def _field(number: int, data: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
+def encode_example(features: Mapping[str, FeatureValues]) -> bytes:
+    """Encode a ``tf.train.Example`` with a list of bytes, floats or integers for each feature."""
+    entries = (
+        _encode_field(1, _encode_field(1, name.encode()) + _encode_field(2, _encode_feature(values)))
+        for name, values in features.items()
+    )
+    return _encode_field(1, b"".join(entries))
 
 
-def _feature(values: Feature) -> bytes:
+def _encode_feature(values: FeatureValues) -> bytes:
     if values and isinstance(values[0], bytes):
-        return _field(1, b"".join(_field(1, bytes(value)) for value in values))  # type: ignore[arg-type]
+        elements = b"".join(_encode_field(1, bytes(value)) for value in values)  # type: ignore[arg-type]
+        return _encode_field(_BYTES_LIST, elements)
     if values and isinstance(values[0], float):
-        return _field(2, _field(1, np.asarray(values, "<f4").tobytes()))
-    return _field(3, _field(1, b"".join(_varint(int(value)) for value in values)))
+        return _encode_field(_FLOAT_LIST, _encode_field(1, np.asarray(values, "<f4").tobytes()))
+    integers = b"".join(_encode_varint(int(value)) for value in values)
+    return _encode_field(_INT64_LIST, _encode_field(1, integers))
 
 
-def encode_example(features: Mapping[str, Feature]) -> bytes:
-    """A ``tf.train.Example``; a list of bytes, floats or integers under each name."""
-    entries = (_field(1, _field(1, name.encode()) + _field(2, _feature(values))) for name, values in features.items())
-    return _field(1, b"".join(entries))
+def _encode_field(number: int, data: bytes) -> bytes:
+    return _encode_varint(number << 3 | _LENGTH_DELIMITED) + _encode_varint(len(data)) + data
 
 
-class _Wire:
-    """Reads the fields of a message; FormatError where there is none."""
+def _encode_varint(value: int) -> bytes:
+    value &= 0xFFFFFFFFFFFFFFFF
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+class _MessageReader:
+    """Reads a protobuf message, which is a range of bytes.
+
+    Raises:
+        FormatError: by all methods, if the bytes are not a message.
+    """
 
     def __init__(self, data: bytes, start: int, end: int) -> None:
-        self._data, self._at, self._end = data, start, end
+        self._data = data
+        self._position = start
+        self._end = end
 
     def varint(self) -> int:
-        value = shift = 0
+        value = 0
+        shift = 0
         while True:
-            if self._at >= self._end or shift > 63:
+            # A varint has at most 64 bits.
+            if self._position >= self._end or shift > 63:
                 raise FormatError("A message ends in the middle of a number.")
-            byte = self._data[self._at]
-            self._at += 1
+            byte = self._data[self._position]
+            self._position += 1
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
                 return value
             shift += 7
 
+    def varints(self) -> Iterator[int]:
+        """Iterate over a packed list of varints."""
+        while self._position < self._end:
+            yield self.varint()
+
     def fields(self) -> Iterator[tuple[int, int, int, int]]:
-        """Number, type, start and end of each field; for a varint the start is its value."""
-        while self._at < self._end:
+        """Iterate over the fields: number, type, start and end. A varint has its value as the start."""
+        while self._position < self._end:
             tag = self.varint()
-            number, kind = tag >> 3, tag & 7
-            if kind == 0:
-                yield number, kind, self.varint(), 0
+            number = tag >> 3
+            field_type = tag & 7
+            if field_type == _VARINT:
+                yield number, field_type, self.varint(), 0
                 continue
-            sizes = {1: 8, 5: 4}
-            length = self.varint() if kind == 2 else sizes.get(kind, -1)
-            if length < 0 or self._at + length > self._end:
-                raise FormatError("A message has a field that is longer than it.")
-            yield number, kind, self._at, self._at + length
-            self._at += length
+            if field_type == _LENGTH_DELIMITED:
+                length = self.varint()
+            else:
+                length = {_FIXED_64: 8, _FIXED_32: 4}.get(field_type, -1)
+            if length < 0 or self._position + length > self._end:
+                raise FormatError("A field of a message has an unknown type, or is longer than the message.")
+            yield number, field_type, self._position, self._position + length
+            self._position += length
+
+    def submessages(self, number: int) -> Iterator[ByteRange]:
+        """Iterate over the ranges of the length-delimited fields with this number."""
+        for field_number, field_type, start, end in self.fields():
+            if (field_number, field_type) == (number, _LENGTH_DELIMITED):
+                yield start, end
 
 
-def decode_example(data: bytes) -> tuple[Example, dict[str, list[tuple[int, int]]]]:
-    """The features of a ``tf.train.Example``, and for lists of bytes where each begins and ends."""
-    found: Example = {}
-    places: dict[str, list[tuple[int, int]]] = {}
-    for number, kind, start, end in _Wire(data, 0, len(data)).fields():
-        if (number, kind) == (1, 2):
-            for inner, inner_kind, first, last in _Wire(data, start, end).fields():
-                if (inner, inner_kind) == (1, 2):
-                    _entry(data, first, last, found, places)
-    return found, places
+def decode_example(data: bytes) -> tuple[Features, dict[str, list[ByteRange]]]:
+    """Decode a ``tf.train.Example``.
+
+    Returns:
+        The features, and for lists of bytes the ranges of their values in ``data``. Values of 64 KiB or more are empty
+        in the features.
+
+    Raises:
+        FormatError: if the data are not such a message.
+    """
+    features: Features = {}
+    byte_ranges: dict[str, list[ByteRange]] = {}
+    for start, end in _MessageReader(data, 0, len(data)).submessages(1):
+        for entry_start, entry_end in _MessageReader(data, start, end).submessages(1):
+            _decode_entry(data, entry_start, entry_end, features, byte_ranges)
+    return features, byte_ranges
 
 
-def _entry(data: bytes, start: int, end: int, found: Example, places: dict[str, list[tuple[int, int]]]) -> None:
-    name, value = "", (0, 0)
-    for number, kind, first, last in _Wire(data, start, end).fields():
-        if (number, kind) == (1, 2):
+def _decode_entry(
+    data: bytes, start: int, end: int, features: Features, byte_ranges: dict[str, list[ByteRange]]
+) -> None:
+    name = ""
+    feature_range = (0, 0)
+    for number, field_type, first, last in _MessageReader(data, start, end).fields():
+        if (number, field_type) == (1, _LENGTH_DELIMITED):
             name = data[first:last].decode(errors="replace")
-        elif (number, kind) == (2, 2):
-            value = first, last
-    for number, kind, first, last in _Wire(data, *value).fields():
-        if kind != 2:
+        elif (number, field_type) == (2, _LENGTH_DELIMITED):
+            feature_range = (first, last)
+    for number, field_type, first, last in _MessageReader(data, *feature_range).fields():
+        if field_type != _LENGTH_DELIMITED:
             continue
-        if number == 1:
-            places[name] = [(at, to) for one, how, at, to in _Wire(data, first, last).fields() if (one, how) == (1, 2)]
-            found[name] = [data[at:to] if to - at < 1 << 16 else b"" for at, to in places[name]]
-        elif number == 2:
-            found[name] = _floats(data, first, last)
-        elif number == 3:
-            found[name] = _integers(data, first, last)
+        if number == _BYTES_LIST:
+            ranges = list(_MessageReader(data, first, last).submessages(1))
+            byte_ranges[name] = ranges
+            features[name] = [data[low:high] if high - low < _MAX_COPIED_BYTES else b"" for low, high in ranges]
+        elif number == _FLOAT_LIST:
+            features[name] = _decode_floats(data, first, last)
+        elif number == _INT64_LIST:
+            features[name] = _decode_integers(data, first, last)
 
 
-def _floats(data: bytes, start: int, end: int) -> list[float]:
-    found: list[float] = []
-    for number, kind, first, last in _Wire(data, start, end).fields():
-        if number == 1 and kind in (2, 5) and (last - first) % 4 == 0:
-            found += np.frombuffer(data[first:last], "<f4").astype(float).tolist()
-    return found
+def _decode_floats(data: bytes, start: int, end: int) -> list[float]:
+    """Decode a list of floats, packed or as single fields."""
+    floats: list[float] = []
+    for number, field_type, first, last in _MessageReader(data, start, end).fields():
+        if number == 1 and field_type in (_LENGTH_DELIMITED, _FIXED_32) and (last - first) % 4 == 0:
+            floats += np.frombuffer(data[first:last], "<f4").astype(float).tolist()
+    return floats
 
 
-def _integers(data: bytes, start: int, end: int) -> list[int]:
-    found: list[int] = []
-    for number, kind, first, last in _Wire(data, start, end).fields():
-        if (number, kind) == (1, 0):
-            found.append(_signed(first))
-        elif (number, kind) == (1, 2):
-            wire = _Wire(data, first, last)
-            while wire._at < last:
-                found.append(_signed(wire.varint()))
-    return found
+def _decode_integers(data: bytes, start: int, end: int) -> list[int]:
+    """Decode a list of integers, packed or as single fields."""
+    integers: list[int] = []
+    for number, field_type, first, last in _MessageReader(data, start, end).fields():
+        if (number, field_type) == (1, _VARINT):
+            integers.append(_to_signed(first))
+        elif (number, field_type) == (1, _LENGTH_DELIMITED):
+            integers += map(_to_signed, _MessageReader(data, first, last).varints())
+    return integers
 
 
-def _signed(value: int) -> int:
+def _to_signed(value: int) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value

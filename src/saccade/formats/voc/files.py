@@ -105,7 +105,7 @@ def read_splits(tree: SourceTree, stems: Container[str], report: ConversionRepor
                 detail = f"{first} and {name}; {first} is kept"
                 report.add(FindingType.WARNING, "item in two splits", key=stem, detail=detail)
     for stem, name in missing.items():
-        report.add(FindingType.SET_ASIDE, "listed image that is not there", key=stem, detail=name)
+        report.add(FindingType.SKIPPED, "listed image that is not there", key=stem, detail=name)
     return splits
 
 

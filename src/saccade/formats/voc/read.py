@@ -85,7 +85,7 @@ class VocReader(Reader):
                 self._statistics.add(annotation)
             except (FormatError, OSError) as error:
                 reason = "annotation that cannot be read"
-                self._report.add(FindingType.SET_ASIDE, reason, key=stem, detail=str(error))
+                self._report.add(FindingType.SKIPPED, reason, key=stem, detail=str(error))
                 self._broken_stems.add(stem)
 
     def _choose_origin(self, origin: str) -> int:
@@ -131,16 +131,16 @@ class VocReader(Reader):
         image = pick_image(self._files, stem, name)
         if image is None:
             reason = "link that leads outside the source" if self._links_outside(stem) else "image file missing"
-            self._report.add(FindingType.SET_ASIDE, reason, key=stem, detail=repr(name))
+            self._report.add(FindingType.SKIPPED, reason, key=stem, detail=repr(name))
             return None
         if image in used_images:
             if annotation is not None:
-                self._report.add(FindingType.SET_ASIDE, "second annotation of an image", key=stem, detail=image)
+                self._report.add(FindingType.SKIPPED, "second annotation of an image", key=stem, detail=image)
             return None
         used_images.add(image)
         for other in self._files.images.get(stem) or ():
             if other not in used_images:
-                self._report.add(FindingType.SET_ASIDE, "second image of the same name", key=stem, detail=other)
+                self._report.add(FindingType.SKIPPED, "second image of the same name", key=stem, detail=other)
         if name and image.rsplit("/", 1)[-1].strip() != name:
             detail = f"{name!r} for {image}"
             self._report.add(FindingType.WARNING, "file name in the XML that differs", key=stem, detail=detail)

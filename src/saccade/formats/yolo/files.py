@@ -238,7 +238,7 @@ class _SplitFinder:
                     self._add_list(images, path)
                 return
         reason = "folder of a split that is not in the source"
-        self._report.add(FindingType.SET_ASIDE, reason, detail=f"{images.split}: {value!r}")
+        self._report.add(FindingType.SKIPPED, reason, detail=f"{images.split}: {value!r}")
 
     def _interpretations(self, value: str, base: str) -> list[str]:
         """Return what a path may mean: below ``path:``, below the source, or below it without a leading '..'."""
@@ -263,7 +263,7 @@ class _SplitFinder:
             else:
                 is_outside = escapes_root(line) or self._tree.links_outside(normalize_path(f"{folder}/{line}"))
                 reason = "file name that leads outside the source" if is_outside else "image file missing"
-                self._report.add(FindingType.SET_ASIDE, reason, detail=repr(line))
+                self._report.add(FindingType.SKIPPED, reason, detail=repr(line))
 
 
 def key_path(image: str, split: str | None) -> str:

@@ -57,7 +57,7 @@ class YoloReader(Reader):
         for item in self._iter_items():
             expected.add(label_path(item.image))
         for orphan in orphan_label_files(self._tree, expected):
-            self._report.add(FindingType.SET_ASIDE, "label file without an image", detail=orphan)
+            self._report.add(FindingType.SKIPPED, "label file without an image", detail=orphan)
         names = self._layout.names or self._infer_names()
         classes = tuple(ClassInfo(name, keypoints=self._layout.keypoint_names) for name in names)
         columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, classes)]
@@ -102,7 +102,7 @@ class YoloReader(Reader):
                 yield self._record(item, labels)
             except (SaccadeError, OSError) as error:
                 reason = "image that cannot be opened"
-                self._report.add(FindingType.SET_ASIDE, reason, key=item.key, detail=str(error))
+                self._report.add(FindingType.SKIPPED, reason, key=item.key, detail=str(error))
 
     def _record(self, item: _ItemRow, labels: LabelReader) -> Record:
         path = self._tree.path(item.image)

@@ -54,7 +54,7 @@ class YoloWriter(Writer):
         objects = self._columns.labels_of(record)
         size = record_size_wh(record)
         if objects and size is None:
-            self._report.add(FindingType.SET_ASIDE, "image of unknown size", key=record.key)
+            self._report.add(FindingType.SKIPPED, "image of unknown size", key=record.key)
             return
         stem = self._file_names.claim(record.key)
         if copy_media(record, self._destination / "images" / folder / stem, self._report) is None:
