@@ -43,7 +43,7 @@ with Workspace.create(folder) as workspace:
     def run():
         start = time.perf_counter()
         outcome = Runner(workspace, Graph("bench", tuple(steps)), engine=LocalEngine(1)).run()
-        return time.perf_counter() - start, sum(step.worked for step in outcome.steps)
+        return time.perf_counter() - start, sum(step.computed for step in outcome.steps)
     change(range(count), 0.0)
     timings = {"full": run()}
     for part in parts:

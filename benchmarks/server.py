@@ -112,7 +112,7 @@ def measure(folder: Path, count: int, users: int) -> dict[str, Any]:
                 return client.get("/datasets/d/items", params={"limit": 100, "where": where})
 
             def histogram(number: int) -> httpx.Response:
-                return client.get("/datasets/d/histogram", params={"value": "score", "over": "objects"})
+                return client.get("/datasets/d/histogram", params={"expression": "score", "objects_column": "objects"})
 
             timings: dict[str, Any] = {"start": seconds, "page": timed(page), "filter": timed(filtered)}
             timings["histogram"] = timed(histogram, 4)

@@ -321,7 +321,7 @@ def api() -> str:
     return page(
         "HTTP API",
         "The API of `saccade serve`. Programs authenticate with the header `Authorization: Bearer TOKEN`. Browsers use "
-        "a session cookie and send the CSRF token in the header `X-Saccade-Guard` with every request that changes "
+        "a session cookie and send the CSRF token in the header `X-CSRF-Token` with every request that changes "
         'something. Every error has the body `{"error": {"code", "message", "hint", "fields"}}`. See '
         "[the server](../guide/server.md).",
         parts,

@@ -83,7 +83,9 @@ def test_list_classes_counts_each_column(workspace: Workspace) -> None:
 
 def test_rename_changes_only_the_name(workspace: Workspace) -> None:
     before = colors(workspace)
-    version = edit_classes(workspace, "d", [RenameClass(name="car", to="auto"), RenameClass(name="person", to="人")])
+    version = edit_classes(
+        workspace, "d", [RenameClass(name="car", new_name="auto"), RenameClass(name="person", new_name="人")]
+    )
     infos = {info.name: info for info in version.schema["objects"].classes}
     assert list(infos) == ["vehicle", "auto", "taxi", "人", "dog", "cat"]
     assert infos["auto"].parent == "vehicle"
@@ -100,7 +102,7 @@ def test_rename_changes_only_the_name(workspace: Workspace) -> None:
 
 
 def test_edit_of_one_column(workspace: Workspace) -> None:
-    version = edit_classes(workspace, "d", [RenameClass(name="dog", to="hound", column="tags")])
+    version = edit_classes(workspace, "d", [RenameClass(name="dog", new_name="hound", column="tags")])
     items = {item.key: item for item in version.items()}
     assert items["a"]["tags"] == ("hound", "night")
     assert [obj.class_name for obj in items["b"]["objects"]] == ["dog"]
@@ -108,7 +110,7 @@ def test_edit_of_one_column(workspace: Workspace) -> None:
 
 
 def test_merge_reparents_child_classes(workspace: Workspace) -> None:
-    acts = [MergeClass(name="car", into="taxi"), MergeClass(name="dog", into="cat", column="objects")]
+    acts = [MergeClass(name="car", target="taxi"), MergeClass(name="dog", target="cat", column="objects")]
     version = edit_classes(workspace, "d", acts)
     infos = {info.name: info for info in version.schema["objects"].classes}
     assert list(infos) == ["vehicle", "taxi", "person", "cat"]
@@ -139,12 +141,16 @@ def test_remove_class(workspace: Workspace) -> None:
 
 def test_remove_counts_merged_objects(workspace: Workspace) -> None:
     with pytest.raises(ConflictError, match="'cat' cannot be removed: 2 objects or labels in 2"):
-        edit_classes(workspace, "d", [MergeClass(name="dog", into="cat", column="objects"), RemoveClass(name="cat")])
+        edit_classes(workspace, "d", [MergeClass(name="dog", target="cat", column="objects"), RemoveClass(name="cat")])
 
 
 def test_swap_names(workspace: Workspace) -> None:
     before = colors(workspace)
-    acts = [RenameClass(name="dog", to="x"), RenameClass(name="cat", to="dog"), RenameClass(name="x", to="cat")]
+    acts = [
+        RenameClass(name="dog", new_name="x"),
+        RenameClass(name="cat", new_name="dog"),
+        RenameClass(name="x", new_name="cat"),
+    ]
     version = edit_classes(workspace, "d", [replace(act, column="objects") for act in acts])
     assert version.schema["objects"].class_names[-2:] == ("cat", "dog")
     assert [obj.class_name for obj in next(version.items(keys=["b"]))["objects"]] == ["cat"]
@@ -162,12 +168,16 @@ def test_new_class_gets_an_unused_color(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("act", "error", "words"),
     [
-        (RenameClass(name="dgo", to="x"), NotFoundError, "Did you mean dog"),
-        (RenameClass(name="dog", to="cat", column="objects"), ConflictError, "already has a class 'cat'. Merge 'dog'"),
+        (RenameClass(name="dgo", new_name="x"), NotFoundError, "Did you mean dog"),
+        (
+            RenameClass(name="dog", new_name="cat", column="objects"),
+            ConflictError,
+            "already has a class 'cat'. Merge 'dog'",
+        ),
         (AddClass(name="dog"), ConflictError, "already"),
         (AddClass(name="x", column="note"), NotFoundError, "no column 'note' with classes"),
-        (MergeClass(name="dog", into="wolf"), NotFoundError, "no class 'wolf' to merge into"),
-        (RenameClass(name="dog", to="dog"), InvalidValueError, "Nothing would change"),
+        (MergeClass(name="dog", target="wolf"), NotFoundError, "no class 'wolf' to merge into"),
+        (RenameClass(name="dog", new_name="dog"), InvalidValueError, "Nothing would change"),
         (RecolorClass(name="taxi", color="#FFCC00"), InvalidValueError, "Nothing would change"),
     ],
 )
@@ -187,7 +197,7 @@ def test_invalid_names(name: str) -> None:
     with pytest.raises(InvalidValueError):
         AddClass(name=name)
     with pytest.raises(InvalidValueError):
-        RenameClass(name="dog", to=name)
+        RenameClass(name="dog", new_name=name)
 
 
 @pytest.mark.parametrize("color", ["", "red", "#12345", "#1234567", "url(#a)", "#12345g"])
@@ -198,24 +208,24 @@ def test_invalid_colors(color: str) -> None:
 
 def test_invalid_merges() -> None:
     with pytest.raises(InvalidValueError, match="into itself"):
-        MergeClass(name="dog", into="dog")
+        MergeClass(name="dog", target="dog")
     column = Column("o", Kind.OBJECTS, (*CLASSES, ClassInfo("hand", None, None, ("thumb",))))
     with pytest.raises(InvalidValueError, match="different keypoints"):
-        plan_class_edits(Schema((column,)), [MergeClass(name="hand", into="person")])
-    plan = plan_class_edits(Schema((column,)), [MergeClass(name="person", into="dog")])
+        plan_class_edits(Schema((column,)), [MergeClass(name="hand", target="person")])
+    plan = plan_class_edits(Schema((column,)), [MergeClass(name="person", target="dog")])
     assert next(info for info in plan.schema["o"].classes if info.name == "dog").keypoints == ("head", "foot")
 
 
 def test_parent_cycles_terminate() -> None:
     column = Column("o", Kind.OBJECTS, (ClassInfo("a", "b"), ClassInfo("b", "a"), ClassInfo("c", "a")))
-    plan = plan_class_edits(Schema((column,)), [MergeClass(name="c", into="a"), RemoveClass(name="a")])
+    plan = plan_class_edits(Schema((column,)), [MergeClass(name="c", target="a"), RemoveClass(name="a")])
     assert plan.schema["o"].classes == (ClassInfo("b"),)
 
 
 def test_stale_expected_version(workspace: Workspace) -> None:
-    edit_classes(workspace, "d", [RenameClass(name="dog", to="hound")], expected_version=1)
+    edit_classes(workspace, "d", [RenameClass(name="dog", new_name="hound")], expected_version=1)
     with pytest.raises(StaleVersionError, match="no longer version 1, but 2"):
-        edit_classes(workspace, "d", [RenameClass(name="cat", to="kitten")], expected_version=1)
+        edit_classes(workspace, "d", [RenameClass(name="cat", new_name="kitten")], expected_version=1)
     assert len(workspace.datasets.log("d")) == 2
 
 
@@ -224,7 +234,7 @@ def test_concurrent_edits_with_expected_version(workspace: Workspace) -> None:
 
     def rename(number: int) -> None:
         try:
-            edit_classes(workspace, "d", [RenameClass(name="cat", to=f"cat {number}")], expected_version=1)
+            edit_classes(workspace, "d", [RenameClass(name="cat", new_name=f"cat {number}")], expected_version=1)
         except StaleVersionError as error:
             errors.append(error)
 
@@ -257,7 +267,9 @@ def test_more_classes_than_fit_in_the_column_cache(workspace: Workspace, monkeyp
         for n in range(9)
     ]
     workspace.datasets.write("many", Schema(SCHEMA.columns[:3]), items, mode="create")
-    version = edit_classes(workspace, "many", [MergeClass(name="t3", into="all"), RenameClass(name="c4", to="four")])
+    version = edit_classes(
+        workspace, "many", [MergeClass(name="t3", target="all"), RenameClass(name="c4", new_name="four")]
+    )
     counts = {(summary.column, summary.name): summary.objects for summary in list_classes(version)}
     assert counts[("tags", "all")] == 9
     assert counts[("objects", "four")] == 1

@@ -247,7 +247,7 @@ def test_url_list(site: str, tmp_path: Path, workspace: Workspace) -> None:
     path.write_text("\n".join(lines), "utf-8")
     result = import_dataset(workspace, path, "web", private_network=True)
     assert [item.key for item in result.version.items()] == ["a", "b ü", "sub/second", "third"]
-    aside = {each.key: each.detail for each in result.report if each.action is FindingType.SET_ASIDE}
+    aside = {each.key: each.detail for each in result.report if each.action is FindingType.SKIPPED}
     assert set(aside) == {f"{site}/nothing?…", redact_url("no")}
     assert "404" in aside[f"{site}/nothing?…"]
     with pytest.raises(FormatError, match=r"None of the 6 URLs .* is not a public internet address"):

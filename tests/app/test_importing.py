@@ -211,7 +211,7 @@ def test_polyglot_files(workspace: Workspace, pictures: Path, tmp_path: Path) ->
     assert set(items) == {"both", "page", "name"}
     assert result.version.read_media(items["both"]) == both
     assert items["name"].format == "jpeg"
-    assert {each.key for each in result.report if each.action is FindingType.SET_ASIDE} == {"script"}
+    assert {each.key for each in result.report if each.action is FindingType.SKIPPED} == {"script"}
     (tmp_path / "both.zip").write_bytes(both)
     unpacked = import_dataset(workspace, tmp_path / "both.zip", "unpacked")
     assert [item.key for item in unpacked.version.items()] == ["inside"]

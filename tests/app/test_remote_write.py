@@ -93,7 +93,7 @@ def test_stated_properties_of_files_are_ignored(workspace: Workspace, tmp_path: 
     assert image == ImageRef(digest_bytes(data), len(data), "a.png", 12, 8, "png", "RGB", 1)
     assert version.read_media(image) == data
     [run] = workspace.runs.list()
-    assert (run.kind, run.state, run.outputs) == ("write", "finished", ("d@1",))
+    assert (run.kind, run.state, run.outputs) == ("write-items", "finished", ("d@1",))
 
 
 def test_bad_file_fails_the_write(workspace: Workspace, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_broken_video_is_skipped(workspace: Workspace, films: Path) -> None:
     (films / "cut.mp4").write_bytes((films / "street.mp4").read_bytes()[:900])
     (films / "text.avi").write_text("not a video")
     result = import_dataset(workspace, films, "clips", options={"fps": "1"})
-    aside = {finding.key: finding.detail for finding in result.report if finding.action is FindingType.SET_ASIDE}
+    aside = {finding.key: finding.detail for finding in result.report if finding.action is FindingType.SKIPPED}
     assert set(aside) == {"cut", "text"}
     assert "damaged or truncated" in aside["cut"]
     assert "not a video file" in aside["text"]

@@ -296,11 +296,11 @@ def test_retries_until_the_receiver_recovers(workspace: Workspace, receiver: Rec
     for number in range(4):
         workspace.datasets.write("d", SCHEMA, [item(f"k{number}")], mode="create" if number == 0 else "append")
     until(lambda: len(receiver.got) == 1)
-    until(lambda: workspace.webhooks.list_deliveries(hook.id)[-1].state == "waiting")
+    until(lambda: workspace.webhooks.list_deliveries(hook.id)[-1].state == "pending")
     assert workspace.webhooks.get(hook.id).failing_since is not None
     until(lambda: len(receiver.got) == 2, 20)
     until(lambda: workspace.webhooks.list_deliveries(hook.id)[-1].attempts == 2)
-    until(lambda: workspace.webhooks.list_deliveries(hook.id)[-1].state == "waiting")
+    until(lambda: workspace.webhooks.list_deliveries(hook.id)[-1].state == "pending")
     workspace.webhooks.redeliver(hook.id, receiver.got[0].id)  # without waiting for the retry
     until(lambda: len(receiver.got) == 6)
     assert len({(request.id, request.body) for request in receiver.got[:3]}) == 1
@@ -342,7 +342,7 @@ def test_send_test(workspace: Workspace, receiver: Receiver) -> None:
         receiver.usual = answering(404)
         with pytest.raises(SaccadeError, match=r"not accepted\. The response was 404"):
             send_test(workspace, hook.id, 30)
-        workspace.webhooks.update(hook.id, is_on=False)
+        workspace.webhooks.update(hook.id, enabled=False)
         with pytest.raises(ConflictError, match="is disabled"):
             send_test(workspace, hook.id, 30)
     finally:

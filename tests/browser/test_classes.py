@@ -173,7 +173,7 @@ def test_saved_view_follows_a_renamed_class(open_page: OpenPage, server: Server)
     create_dataset(server, "viewed", ["car", "truck", "bus"])
     with Workspace.open(server.workspace) as workspace:
         workspace.datasets.save_view("viewed", "with a truck", {"classes": '["truck"]'})
-        edit_classes(workspace, "viewed", [RenameClass(name="truck", to="lorry")])
+        edit_classes(workspace, "viewed", [RenameClass(name="truck", new_name="lorry")])
     page = open_page(Role.VIEWER, path="/datasets/viewed")
     page.get_by_role("link", name="with a truck").click()
     expect(page.locator("[data-test=total]")).to_have_text(re.compile(r"^\s*6\s+of\s+12"))

@@ -54,7 +54,7 @@ def test_every_kind_of_block(open_page: OpenPage, theme: str, width: int) -> Non
     expect(everything.locator("svg text", has_text="<img").first).to_be_visible()
     expect(everything.locator("dd", has_text="1,234,567")).to_be_visible()
     expect(everything.locator("td", has_text="yes")).to_be_visible()
-    expect(everything.locator(".picture img").first).to_be_visible()
+    expect(everything.locator(".image img").first).to_be_visible()
     expect(page.locator(".v-alert", has_text="broken")).to_contain_text("ModuleNotFoundError")
     take_screenshot(page, f"panel-everything-{theme}-{width}")
     for chart in everything.locator("[role=img]").all():
@@ -113,7 +113,7 @@ def test_forms_buttons_and_links(open_page: OpenPage, server: Server) -> None:
     expect(page.locator("[data-test=total]")).to_contain_text("of 10")
     assert "query=" in page.url
     page.goto("/datasets/harbour/panels?panel=everything")
-    everything.locator(".picture").nth(2).click()
+    everything.locator(".image").nth(2).click()
     expect(page.locator("header strong")).to_have_text(keys[2])
 
 

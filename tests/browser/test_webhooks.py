@@ -116,7 +116,7 @@ def test_webhook_screens_open(open_page: OpenPage, server: Server, receiver: Rec
         healthy, _ = workspace.webhooks.add(receiver.url, events, "Ann")
         failing, _ = workspace.webhooks.add(failing_receiver.url, ["dataset.version"], "Ann")
         disabled, _ = workspace.webhooks.add(unused_url, ["job.failed"])
-        workspace.webhooks.update(disabled.id, is_on=False)
+        workspace.webhooks.update(disabled.id, enabled=False)
         workspace.datasets.restore("large", 1)
         workspace.webhooks.send_test(healthy.id)
         until(lambda: len(receiver.got) == 2)

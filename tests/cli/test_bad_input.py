@@ -43,9 +43,9 @@ def test_images_that_cannot_be_used_are_set_aside(command: Command, pictures: Pa
     (folder / "huge.png").write_bytes(png_header(60_000, 60_000))
     (folder / "text.png").write_text("this is not an image")
     result = command.json("import", folder, "--dataset", "photos")
-    assert (result["items"], result["set_aside"]) == (3, 4)
+    assert (result["items"], result["skipped"]) == (3, 4)
     findings = result["report"]["findings"]
-    details = {finding["key"]: finding["detail"] for finding in findings if finding["action"] == "set_aside"}
+    details = {finding["key"]: finding["detail"] for finding in findings if finding["action"] == "skipped"}
     assert set(details) == {"truncated", "empty", "huge", "text"}
     assert "60000" in details["huge"].replace(",", "").replace(" ", "")
     assert all(details.values())

@@ -353,7 +353,7 @@ def test_merge(command: Command, tmp_path: Path) -> None:
     assert planned["conflicts"] == listed.data["conflicts"]
     assert (planned["version"], planned["added"], planned["changed"]) == (None, 1, 0)
     assert "would change: 1 added" in command("datasets", "merge", "d@trial", "--dry-run").text
-    planned["conflicts"][0]["take"] = "theirs"
+    planned["conflicts"][0]["resolution"] = "theirs"
     file = tmp_path / "resolved.json"
     file.write_text(json.dumps(planned))
     command.fails("datasets", "merge", "d@trial", "--resolve", file, code="merge-conflict")
@@ -368,7 +368,7 @@ def test_merge(command: Command, tmp_path: Path) -> None:
     assert "Already up to date: d@4 contains d@3" in command("datasets", "merge", "d@trial").text
     assert "first (tag)" in command("datasets", "log", "d").text
     command.fails("datasets", "alias", "d@2", "first", code="conflict")
-    assert "was d@1" in command("datasets", "unalias", "d@first").text
+    assert "was d@1" in command("datasets", "delete-alias", "d@first").text
     assert command("datasets", "alias", "d@2", "first").code == 0
 
 
@@ -406,10 +406,10 @@ def test_picture_of_an_item(trained_command: Command, tmp_path: Path) -> None:
 
     run = trained_command
     key = run.json("datasets", "show", "harbour")["first"][0]
-    assert "pixels" in run("datasets", "picture", "harbour", key, str(tmp_path / "a.png"), "--max-size", "80").text
+    assert "pixels" in run("datasets", "image", "harbour", key, str(tmp_path / "a.png"), "--max-size", "80").text
     assert max(probe(tmp_path / "a.png").size_wh) == 80
     part = ["--part", "10,20,60,50", "--no-objects"]
-    assert run("datasets", "picture", "harbour", key, str(tmp_path / "b.jpg"), *part).code == 0
+    assert run("datasets", "image", "harbour", key, str(tmp_path / "b.jpg"), *part).code == 0
     assert probe(tmp_path / "b.jpg").size_wh == (50, 30)
     for wrong, message in (
         ([key, "c.gif"], "Unsupported file type 'c.gif'"),
@@ -417,7 +417,7 @@ def test_picture_of_an_item(trained_command: Command, tmp_path: Path) -> None:
         ([key, str(tmp_path / "c.png"), "--part", "1,2,3"], "is not a box"),
         (["missing", str(tmp_path / "c.png")], "There is no item"),
     ):
-        refused = run("datasets", "picture", "harbour", *wrong)
+        refused = run("datasets", "image", "harbour", *wrong)
         assert refused.code == 1
         assert message in refused.text
     assert not (tmp_path / "c.png").exists()

@@ -88,11 +88,11 @@ def test_subsets(command: Command, pipeline: Path, tmp_path: Path) -> None:
     sampled = events(command("run", pipeline, "--sample", 3, "--json").out)
     steps = {event["step"]: event for event in sampled if event["event"] == "step"}
     assert steps["tiles"]["items"] == 12
-    assert steps["out"]["action"] == "leave"
+    assert steps["out"]["action"] == "omit"
     assert not (tmp_path / "out").exists()
     only = events(command("run", pipeline, "--only", "tiles", "--json").out)
     assert [event["step"] for event in only if event["event"] == "step"] == ["harbour", "tiles"]
-    assert next(event for event in only if event.get("step") == "tiles" and event["event"] == "step")["worked"] == 7
+    assert next(event for event in only if event.get("step") == "tiles" and event["event"] == "step")["computed"] == 7
 
 
 @pytest.mark.slow
@@ -140,7 +140,7 @@ def test_operations_and_templates(command: Command, tmp_path: Path, pictures: Pa
     command.fails("operations", "show", "tiel", code="not-found")
     command.fails("operations", "template", tmp_path / "x.py", "--kind", "tensor", code="not-found")
     command("import", pictures, "--dataset", "harbour")
-    uses = {"item": "brightness", "filter": "labelled", "many": "copies", "group": "count", "whole": "newest"}
+    uses = {"item": "brightness", "filter": "labelled", "many": "copies", "group": "count", "dataset": "newest"}
     for kind, name in uses.items():
         file = tmp_path / f"{kind}.py"
         assert name in command("operations", "template", file, "--kind", kind).out

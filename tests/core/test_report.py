@@ -51,11 +51,9 @@ def test_findings_are_what_they_were_however_many(
 
 def test_json() -> None:
     report = ConversionReport()
-    report.add(FindingType.SET_ASIDE, "unreadable", key="a", detail="truncated")
+    report.add(FindingType.SKIPPED, "unreadable", key="a", detail="truncated")
     assert json.loads(json.dumps(report.to_json())) == {
-        "counts": [{"action": "set_aside", "reason": "unreadable", "count": 1}],
-        "findings": [
-            {"action": "set_aside", "reason": "unreadable", "key": "a", "object_id": "", "detail": "truncated"}
-        ],
+        "counts": [{"action": "skipped", "reason": "unreadable", "count": 1}],
+        "findings": [{"action": "skipped", "reason": "unreadable", "key": "a", "object_id": "", "detail": "truncated"}],
     }
     assert ConversionReport().to_json() == {"counts": [], "findings": []}

@@ -68,8 +68,8 @@ def test_repeated_requests_are_executed_once(tmp_path: Path) -> None:
 
 def _send(server: Server, name: str) -> httpx.Response:
     # The message in the dataset's log shows how often the request was executed.
-    body = {"keys": ["k1"], "act": "tag", "value": name, "message": name}
-    return server.http.post("/datasets/d/change", json=body, headers={"Idempotency-Key": name})
+    body = {"keys": ["k1"], "action": "tag", "target": name, "message": name}
+    return server.http.post("/datasets/d/items/bulk", json=body, headers={"Idempotency-Key": name})
 
 
 def _tag(server: Server, name: str) -> int:

@@ -77,12 +77,14 @@ class RestartedServer(Server):
         self.files_of[dataset] = self.uploads.pop(upload_id, self.files_of.get(dataset, {}))
 
     def tag_item(self, key: str, tag: str) -> None:
-        version = self.post("/datasets/base/change", json={"keys": [key], "act": "tag", "value": tag}).json()
+        version = self.post("/datasets/base/items/bulk", json={"keys": [key], "action": "tag", "target": tag}).json()
         self.changes[int(version["number"])] = (key, tag)
 
     def submit_tagging(self, keys: list[str], tag: str) -> None:
-        parameters = {"dataset": "base", "act": "tag", "value": tag, "keys": keys}
-        job = self.post("/jobs", json={"kind": "change", "parameters": parameters}, headers={"Idempotency-Key": tag})
+        parameters = {"dataset": "base", "action": "tag", "target": tag, "keys": keys}
+        job = self.post(
+            "/jobs", json={"kind": "edit-items", "parameters": parameters}, headers={"Idempotency-Key": tag}
+        )
         self.tags[str(job.json()["id"])] = tag
 
     def post(self, path: str, **arguments: object) -> httpx.Response:
@@ -161,7 +163,7 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, pictures: Path) -> None:
             upload_id = ""
             attempts = 0
             files = {f"{index}.jpg": images[index] for index in range(rng.randrange(1, len(images)))}
-            kind = ("import", "write")[number % 2]
+            kind = ("import", "write-items")[number % 2]
             files = files if kind == "import" else with_items(files)
             while True:
                 try:

@@ -69,7 +69,7 @@ def is_idle(workspace: Workspace) -> bool:
     """Whether all jobs have ended (a worker may start one before it is cancelled) and all events are delivered."""
     jobs = workspace.jobs.list(limit=100_000)
     has_jobs = any(job.state not in FINAL_STATES for job in jobs)
-    return not has_jobs and not any(webhook.waiting for webhook in workspace.webhooks.list())
+    return not has_jobs and not any(webhook.pending for webhook in workspace.webhooks.list())
 
 
 def has_received_more(receiver: Receiver, than: int) -> bool:
@@ -106,7 +106,7 @@ def test_events_of_a_killed_writer_match_its_commits(workspace: Workspace) -> No
             saccade.verify_webhook(request.body, request.headers, secret)
         numbers = [number for name, number in received_events(receiver) if name == "dataset.version"]
         assert numbers == list(range(2, len(numbers) + 2)), "in order"
-        assert workspace.webhooks.get(hook.id).waiting == 0
+        assert workspace.webhooks.get(hook.id).pending == 0
         assert [issue for issue in doctor(workspace) if issue.level == "error"] == []
 
 
@@ -129,7 +129,7 @@ def test_a_worker_killed_while_it_sends(workspace: Workspace) -> None:
         stop(first, signal.SIGKILL)
         assert workspace.webhooks.list_deliveries(hook.id)[-1].state == "sending"
         second = start_worker(workspace)
-        until(lambda: not any(webhook.waiting for webhook in workspace.webhooks.list()))
+        until(lambda: not any(webhook.pending for webhook in workspace.webhooks.list()))
         may_answer.set()
         stop(second)
         assert [request.event["data"]["number"] for request in receiver.got] == [2, 2, 3, 4]
@@ -153,7 +153,7 @@ def test_workers_killed_repeatedly(workspace: Workspace) -> None:
         while not stopped.is_set():
             number += 1
             workspace.datasets.write("d", SCHEMA, [Item(f"k{number}", {"number": 1.0})], mode="append")
-            workspace.jobs.cancel(workspace.jobs.add("look", "Look", {}).id)
+            workspace.jobs.cancel(workspace.jobs.add("inspect-source", "Look", {}).id)
             time.sleep(0.05)
 
     with Receiver(usual=slowly) as first, Receiver(usual=slowly) as second:

@@ -19,7 +19,7 @@ def main(location: str) -> None:
             number += 1
             workspace.datasets.write("d", SCHEMA, [Item(f"k{number}", {"number": float(number)})], mode="append")
             for _ in range(2):
-                workspace.jobs.cancel(workspace.jobs.add("look", "Look", {}).id)
+                workspace.jobs.cancel(workspace.jobs.add("inspect-source", "Look", {}).id)
 
 
 if __name__ == "__main__":

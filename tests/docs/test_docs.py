@@ -119,7 +119,7 @@ def test_example_package_adds_its_panel(tmp_path: Path, monkeypatch: pytest.Monk
     """Write the files of the guide to a folder, as pip would install them, and render the panel."""
     from tests.support.tiny_workspace import make_workspace
 
-    from saccade.app.panels import Figures, Pictures
+    from saccade.app.panels import Figures, Images
     from saccade.app.panels.host import PanelHost
     from saccade.core.roles import Role
 
@@ -145,7 +145,7 @@ def test_example_package_adds_its_panel(tmp_path: Path, monkeypatch: pytest.Monk
         blocks = host.render("odd_boxes", "default", Role.VIEWER, dataset=version.ref, parameters={"side": 12})
         host.close()
     expected = version.where("any(objects, width < 12 or height < 12)")
-    assert [block.keys for block in blocks if isinstance(block, Pictures)] == [expected]
+    assert [block.keys for block in blocks if isinstance(block, Images)] == [expected]
     assert [block.figures[0].value for block in blocks if isinstance(block, Figures)] == [len(expected)]
 
 

@@ -70,7 +70,7 @@ def test_from_images_to_predictions(command: Command, pictures: Path, tmp_path: 
 @pytest.mark.slow
 def test_import_of_blood_cells(command: Command, shared_data: Path) -> None:
     imported = command.json("import", shared_data / "bccd", "--dataset", "cells")
-    assert (imported["format"], imported["items"], imported["set_aside"]) == ("voc", 364, 0)
+    assert (imported["format"], imported["items"], imported["skipped"]) == ("voc", 364, 0)
     assert imported["splits"] == {"train": 205, "val": 87, "test": 72}
     counts = command.json("datasets", "stats", "cells")["columns"]["objects"]["classes"]
     assert set(counts) == {"RBC", "WBC", "Platelets"}

@@ -75,9 +75,9 @@ def test_pipeline_on_blood_cells(command: Command, shared_data: Path, tmp_path: 
         "measured": again["measured"]["action"],
         "shown": again["shown"]["action"],
     }
-    assert again["tiles"]["worked"] == 1
-    assert again["found"]["worked"] == 10 * 6, "there is another model"
-    assert again["whole"]["worked"] <= 10
+    assert again["tiles"]["computed"] == 1
+    assert again["found"]["computed"] == 10 * 6, "there is another model"
+    assert again["whole"]["computed"] <= 10
     assert again["tiles"]["reasons"] == ["input 'data': column objects changed"]
     assert "input 'data': column objects changed" in again["model"]["reasons"]
     assert again["found"]["reasons"] == ["input 'model': the value changed"]

@@ -139,7 +139,7 @@ def test_unchanged_output_stops_the_change(harness: Harness) -> None:
     )
     assert len(harness.computed_keys(graph)) == ALL
     harness.merge(Item("k03", {"x": 77.0}), columns=("x",))
-    assert harness.run(graph).steps[1].worked == ONE
+    assert harness.run(graph).steps[1].computed == ONE
     assert len(harness.computed_keys(graph)) == NONE
     assert [step.action for step in harness.run(graph).steps][2] == "skip"
 

@@ -216,7 +216,7 @@ def test_subsets(harness: Harness) -> None:
     assert not harness.workspace.datasets.exists("out")
     assert len(harness.computed_keys(graph, subset=ItemSubset(sample=4, seed=1))) in (2, 3, 4)
     outcome = harness.run(graph, subset=ItemSubset(sample=4, seed=1))
-    assert [str(step.action) for step in outcome.steps] == ["skip", "skip", "leave"]
+    assert [str(step.action) for step in outcome.steps] == ["skip", "skip", "omit"]
     harness.computed_keys(graph)
     assert harness.workspace.datasets.open("out").keys() == harness.workspace.datasets.open("d").keys()
     assert harness.workspace.datasets.open("out").schema["y"].kind == "number"
@@ -265,7 +265,7 @@ def test_the_plan_matches_the_run(harness: Harness) -> None:
     planned = Runner(harness.workspace, graph).plan().steps[1]
     assert (str(planned.action), planned.items, planned.todo) == ("partial", COUNT, 1)
     assert planned.reasons == ("input 'data': column x changed",)
-    assert harness.run(graph).steps[1].worked == 1
+    assert harness.run(graph).steps[1].computed == 1
 
 
 @pytest.mark.slow
@@ -336,7 +336,7 @@ def test_progress_events(harness: Harness) -> None:
         run_pipeline(harness.workspace, load_graph(slow_run(harness, 100)[1]), listener=listener, processes=2)
     assert [event["event"] for event in events] == ["start", "begin", "step", "begin", "progress", "end"]
     progress = events[-2]
-    assert progress["what"] == "made"
+    assert progress["phase"] == "made"
     assert 0 < progress["done"] < progress["total"] == 100
     assert progress["seconds_left"] == pytest.approx((100 - progress["done"]) / progress["rate"], rel=0.1)
 

@@ -44,7 +44,7 @@ acts = st.one_of(
     st.builds(RecolorClass, name=names, color=st.sampled_from(["#AABBCC", "#001122"]), column=columns),
     st.tuples(names, names, columns)
     .filter(lambda found: found[0] != found[1])
-    .map(lambda found: MergeClass(name=found[0], into=found[1], column=found[2])),
+    .map(lambda found: MergeClass(name=found[0], target=found[1], column=found[2])),
     st.builds(RemoveClass, name=names, column=columns, with_objects=st.booleans()),
 )
 
@@ -79,13 +79,13 @@ class Plain:
         found = [one for one in self.classes if act.name in self.classes[one] and act.column in (None, one)]
         if not found:
             raise NotFoundError(act.name)
-        if isinstance(act, MergeClass) and not any(act.into in self.classes[one] for one in found):
-            raise NotFoundError(act.into)
+        if isinstance(act, MergeClass) and not any(act.target in self.classes[one] for one in found):
+            raise NotFoundError(act.target)
         for column in found:
             if isinstance(act, RenameClass):
-                self.rename(column, act.name, act.to)
+                self.rename(column, act.name, act.new_name)
             elif isinstance(act, MergeClass):
-                self.merge(column, act.name, act.into)
+                self.merge(column, act.name, act.target)
             elif isinstance(act, RemoveClass):
                 self.remove(column, act.name, act.with_objects)
 

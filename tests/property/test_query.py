@@ -297,7 +297,7 @@ def test_histograms_count_every_object(workspace: Workspace, engine: str, items:
             for text in texts:
                 node = parse_value(text, SCHEMA, SCHEMA["objects"])
                 expected = [evaluate(node, item, obj) for item, obj in pairs]
-                histogram = version.histogram(text, over="objects", bins=4)
+                histogram = version.histogram(text, objects_column="objects", bins=4)
                 assert histogram["count"] == len(pairs)
                 assert histogram["missing"] == sum(value is None for value in expected)
                 if histogram["type"] == "number":

@@ -178,7 +178,7 @@ def test_a_class_renamed_by_one_side_is_the_same_class(
     schema = Schema(
         tuple(replace(column, classes=tuple(map(ClassInfo, class_names[column.name]))) for column in SCHEMA.columns)
     )
-    edits_of_classes = [RenameClass(name="ship", to="vessel"), RenameClass(name="p", to="z")]
+    edits_of_classes = [RenameClass(name="ship", new_name="vessel"), RenameClass(name="p", new_name="z")]
     with tempfile.TemporaryDirectory() as folder, Workspace.create(folder) as workspace:
         diverge(workspace, *history, schema)
         for branch in branches:
@@ -204,7 +204,9 @@ def test_merged_classes_stay_merged(tmp_path: Any) -> None:
         datasets = workspace.datasets
         datasets.write("d", schema, [Item("a", {"label": "tug"}), Item("b", {"label": "ship"})], mode="create")
         datasets.branch("d", "trial", "d@1")
-        edit_classes(workspace, "d", [MergeClass(name="tug", into="ship"), RenameClass(name="ship", to="vessel")])
+        edit_classes(
+            workspace, "d", [MergeClass(name="tug", target="ship"), RenameClass(name="ship", new_name="vessel")]
+        )
         edit_classes(workspace, "d", [RecolorClass(name="tug", color="#00ff00")], branch="trial")
         child_schema = Schema((Column("label", Kind.LABEL, (ClassInfo("pusher", parent="tug"),)),))
         datasets.write("d", child_schema, [Item("c", {"label": "tug"})], mode="append", branch="trial")
@@ -230,7 +232,7 @@ def test_a_reused_class_name_is_another_class(tmp_path: Any) -> None:
         datasets = workspace.datasets
         datasets.write("d", schema, [Item("a", {"label": "tug"})], mode="create")
         datasets.branch("d", "trial", "d@1")
-        edit_classes(workspace, "d", [RenameClass(name="tug", to="boat"), AddClass(name="tug")])
+        edit_classes(workspace, "d", [RenameClass(name="tug", new_name="boat"), AddClass(name="tug")])
         datasets.write("d", schema, [Item("b", {"label": "tug"})], mode="append", branch="trial")
         merged = datasets.merge("d@trial").version
         assert merged is not None
@@ -289,7 +291,7 @@ def test_columns_and_classes_of_both_sides(tmp_path: Any) -> None:
                 "class": "ship",
                 "ours": "changed",
                 "theirs": "changed",
-                "take": "theirs",
+                "resolution": "theirs",
             }
         ]
         classes = result.version.schema["label"].classes

@@ -61,7 +61,7 @@ class ServerHarness:
         client = self.client()
         response = client.post("/api/v1/session", json={"email": address, "password": PASSWORD})
         assert response.status_code == 200, response.text
-        client.headers[CSRF_HEADER] = response.json()["guard"]
+        client.headers[CSRF_HEADER] = response.json()["csrf_token"]
         return client
 
 

@@ -44,12 +44,12 @@ def test_every_route_with_every_role(server: ServerHarness, role: Role | None) -
             assert answer.status_code in (200, 404 if "/oidc" in route else 200, 422), route
         elif role is None:
             assert answer.status_code == 401, route
-            assert error_of(answer) == "not-signed-in"
+            assert error_of(answer) == "unauthenticated"
         elif permission is Permission.AUTHENTICATED or role.covers(REQUIRED_ROLES[permission]):
             assert answer.status_code in (200, 201, 204, 404, 422), (route, answer.text)
         else:
             assert answer.status_code == 403, route
-            assert error_of(answer) == "not-allowed"
+            assert error_of(answer) == "permission-denied"
 
 
 def test_a_route_without_a_permission_is_refused(server: ServerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,10 +110,14 @@ def test_signing_out_and_a_new_password_end_sessions(server: ServerHarness) -> N
     thief = server.client()
     thief.cookies.set(SESSION_COOKIE, secret, domain="127.0.0.1", path="/")
     assert thief.get(f"{API}/session").status_code == 401
-    wrong = second.put(f"{API}/session/password", json={"old": "guess guess", "new": "another long one"})
+    wrong = second.put(
+        f"{API}/session/password", json={"current_password": "guess guess", "new_password": "another long one"}
+    )
     assert wrong.status_code == 401
     third = server.signed_in(Role.VIEWER)
-    changed = second.put(f"{API}/session/password", json={"old": PASSWORD, "new": "another long one"})
+    changed = second.put(
+        f"{API}/session/password", json={"current_password": PASSWORD, "new_password": "another long one"}
+    )
     assert changed.status_code == 200
     assert third.get(f"{API}/session").status_code == 401
     assert second.get(f"{API}/session").status_code == 200
@@ -170,15 +174,15 @@ def test_large_and_endless_requests_are_refused(server: ServerHarness) -> None:
 
 def test_audit_log(server: ServerHarness) -> None:
     owner, viewer = server.signed_in(Role.OWNER), server.signed_in(Role.VIEWER)
-    viewer.get(f"{API}/people")
+    viewer.get(f"{API}/members")
     owner.post(f"{API}/invitations", json={"email": "new@example.org", "role": "annotator"})
-    entries = owner.get(f"{API}/audit").json()["deeds"]
-    actions = [(entry["person"], entry["action"]) for entry in entries]
+    entries = owner.get(f"{API}/audit").json()["entries"]
+    actions = [(entry["user"], entry["action"]) for entry in entries]
     assert actions[0] == ("Owner", f"POST {API}/invitations")
-    assert actions[1] == ("Viewer", f"refused GET {API}/people")
+    assert actions[1] == ("Viewer", f"refused GET {API}/members")
     first = owner.get(f"{API}/audit", params={"limit": 2}).json()
     rest = owner.get(f"{API}/audit", params={"before": first["next"]}).json()
-    assert first["deeds"] + rest["deeds"] == entries
+    assert first["entries"] + rest["entries"] == entries
 
 
 @pytest.mark.slow
@@ -192,7 +196,14 @@ def test_invalid_values_cause_no_server_error(server: ServerHarness) -> None:
             continue
         for value in odd:
             url = "/".join(value.replace("\x00", "%00") if part[:1] == "{" else part for part in path.split("/"))
-            params = {"key": value, "where": value, "cursor": value, "value": value, "column": value, "size": value}
+            params = {
+                "key": value,
+                "where": value,
+                "cursor": value,
+                "expression": value,
+                "column": value,
+                "size": value,
+            }
             for query in ({}, params):
                 answer = owner.request(method, url, params=query, json=None if method == "GET" else {"name": value})
                 assert answer.status_code < 500, (route, value, answer.text)

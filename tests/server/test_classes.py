@@ -26,13 +26,13 @@ def test_classes_are_counted_and_edited_together(server: ServerHarness) -> None:
     assert counts["tug"] == sum(entry.class_name == "tug" for item in version.items() for entry in item["objects"])
     manager = server.signed_in(Role.MANAGER)
     edits: list[dict[str, Any]] = [
-        {"act": "rename", "name": "tug", "to": "<b>tug</b> 拖船"},
-        {"act": "merge", "name": "ferry", "into": "sailboat"},
-        {"act": "recolor", "name": "sailboat", "color": "#123456"},
-        {"act": "add", "name": "buoy", "column": "objects"},
-        {"act": "remove", "name": "tanker", "with_objects": True},
+        {"action": "rename", "name": "tug", "new_name": "<b>tug</b> 拖船"},
+        {"action": "merge", "name": "ferry", "target": "sailboat"},
+        {"action": "recolor", "name": "sailboat", "color": "#123456"},
+        {"action": "add", "name": "buoy", "column": "objects"},
+        {"action": "remove", "name": "tanker", "with_objects": True},
     ]
-    created = manager.post(C, json={"acts": edits})
+    created = manager.post(C, json={"edits": edits})
     assert created.json() == {"ref": "harbour@2", "number": 2, "items": len(version)}
     after = list_classes(server)
     assert set(after) == {*before, "<b>tug</b> 拖船", "buoy"} - {"tug", "ferry", "tanker"}
@@ -40,7 +40,7 @@ def test_classes_are_counted_and_edited_together(server: ServerHarness) -> None:
     assert after["sailboat"]["objects"] == counts["sailboat"] + counts["ferry"]
     assert after["sailboat"]["color"] == "#123456"
     assert list_classes(server, ref="harbour@1") == before
-    [entry, *_] = manager.get(f"{API}/datasets/harbour/log").json()
+    [entry, *_] = manager.get(f"{API}/datasets/harbour/versions").json()
     assert entry["author"] == "Manager"
     assert entry["message"].startswith("Classes: renamed tug to <b>tug</b>")
     manager.post(f"{API}/datasets/harbour/restore", json={"number": 1})
@@ -50,44 +50,44 @@ def test_classes_are_counted_and_edited_together(server: ServerHarness) -> None:
 def test_concurrent_edits_conflict(server: ServerHarness) -> None:
     first, second = server.signed_in(Role.MANAGER), server.signed_in(Role.OWNER, "owner@example.org")
     if_match = {"If-Match": first.get(C).headers["ETag"]}
-    assert first.post(C, json={"acts": [{"act": "add", "name": "buoy"}]}, headers=if_match).status_code == 201
-    late = second.post(C, json={"acts": [{"act": "add", "name": "pier"}]}, headers=if_match)
-    assert (late.status_code, error_of(late)) == (412, "moved")
+    assert first.post(C, json={"edits": [{"action": "add", "name": "buoy"}]}, headers=if_match).status_code == 201
+    late = second.post(C, json={"edits": [{"action": "add", "name": "pier"}]}, headers=if_match)
+    assert (late.status_code, error_of(late)) == (412, "stale-version")
     assert "its head is now version 2" in late.json()["error"]["message"]
     if_match = {"If-Match": second.get(C).headers["ETag"]}
-    assert second.post(C, json={"acts": [{"act": "add", "name": "pier"}]}, headers=if_match).status_code == 201
+    assert second.post(C, json={"edits": [{"action": "add", "name": "pier"}]}, headers=if_match).status_code == 201
 
 
 @pytest.mark.parametrize(
-    ("acts", "status"),
+    ("edits", "status"),
     [
         ([], 422),
-        ([{"act": "rename", "name": "tug"}], 422),
-        ([{"act": "paint", "name": "tug"}], 422),
-        ([{"act": "rename", "name": "tug", "to": "ferry"}], 409),
-        ([{"act": "remove", "name": "sailboat"}], 409),
-        ([{"act": "rename", "name": "missing", "to": "x"}], 404),
-        ([{"act": "add", "name": "\ud800"}], 422),
-        ([{"act": "add", "name": " "}], 422),
-        ([{"act": "recolor", "name": "tug", "color": "red"}], 422),
-        ([{"act": "merge", "name": "tug", "into": "tug"}], 422),
-        ([{"act": "add", "name": "fine"}, {"act": "remove", "name": "missing"}], 404),
+        ([{"action": "rename", "name": "tug"}], 422),
+        ([{"action": "paint", "name": "tug"}], 422),
+        ([{"action": "rename", "name": "tug", "new_name": "ferry"}], 409),
+        ([{"action": "remove", "name": "sailboat"}], 409),
+        ([{"action": "rename", "name": "missing", "new_name": "x"}], 404),
+        ([{"action": "add", "name": "\ud800"}], 422),
+        ([{"action": "add", "name": " "}], 422),
+        ([{"action": "recolor", "name": "tug", "color": "red"}], 422),
+        ([{"action": "merge", "name": "tug", "target": "tug"}], 422),
+        ([{"action": "add", "name": "fine"}, {"action": "remove", "name": "missing"}], 404),
     ],
 )
-def test_invalid_edits_change_nothing(server: ServerHarness, acts: list[Any], status: int) -> None:
+def test_invalid_edits_change_nothing(server: ServerHarness, edits: list[Any], status: int) -> None:
     import json
 
     manager = server.signed_in(Role.MANAGER)
-    body = json.dumps({"acts": acts})
+    body = json.dumps({"edits": edits})
     answer = manager.post(C, content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == status, answer.text
     assert len(server.workspace.datasets.log("harbour")) == 1
-    old = manager.post(f"{API}/datasets/harbour@1/classes", json={"acts": [{"act": "add", "name": "x"}]})
+    old = manager.post(f"{API}/datasets/harbour@1/classes", json={"edits": [{"action": "add", "name": "x"}]})
     assert error_of(old) == "invalid-value"
 
 
 def test_editing_requires_a_manager(server: ServerHarness) -> None:
-    body = {"acts": [{"act": "add", "name": "x"}]}
+    body = {"edits": [{"action": "add", "name": "x"}]}
     for role in (Role.VIEWER, Role.ANNOTATOR, Role.REVIEWER):
         assert server.signed_in(role).post(C, json=body).status_code == 403
     assert len(server.workspace.datasets.log("harbour")) == 1

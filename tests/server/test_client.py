@@ -73,7 +73,9 @@ def test_remote_versions_equal_local_ones(
     assert remote_version.where(None, "len(objects)", descending=True) == local.where(
         None, "len(objects)", descending=True
     )
-    assert remote_version.histogram("area", over="objects") == local.histogram("area", over="objects")
+    assert remote_version.histogram("area", objects_column="objects") == local.histogram(
+        "area", objects_column="objects"
+    )
     first = next(remote_version.items())
     assert remote_version.read_media(first["image"]) == local.read_media(first["image"])
     assert saccade.read_image(remote_version, first["image"]).shape == saccade.read_image(local, first["image"]).shape
@@ -138,10 +140,10 @@ def test_import_edit_and_export(
     remote.datasets.remove("sent")
     with pytest.raises(NotFoundError):
         remote.datasets.open("sent")
-    job = remote.jobs.submit("look", {"source": {"url": "https://example.org/x.zip"}}, "one")
-    assert remote.jobs.submit("look", {"source": {"url": "https://example.org/x.zip"}}, "one").id == job.id
+    job = remote.jobs.submit("inspect-source", {"source": {"url": "https://example.org/x.zip"}}, "one")
+    assert remote.jobs.submit("inspect-source", {"source": {"url": "https://example.org/x.zip"}}, "one").id == job.id
     with pytest.raises(ConflictError):
-        remote.jobs.submit("look", {"source": {"url": "https://example.org/y.zip"}}, "one")
+        remote.jobs.submit("inspect-source", {"source": {"url": "https://example.org/y.zip"}}, "one")
 
 
 def test_lost_responses_do_not_repeat_writes(served: tuple[Workspace, str, dict[str, str]]) -> None:

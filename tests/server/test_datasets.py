@@ -58,7 +58,9 @@ def test_queries_and_counts(server: ServerHarness) -> None:
     wrong = viewer.get(f"{API}/datasets/harbour/items", params={"where": "len(objcts) > 2"})
     assert (wrong.status_code, error_of(wrong)) == (422, "query")
     assert viewer.get(f"{API}/datasets/harbour/stats").json()["items"] == len(version)
-    histogram = viewer.get(f"{API}/datasets/harbour/histogram", params={"value": "area", "over": "objects"}).json()
+    histogram = viewer.get(
+        f"{API}/datasets/harbour/histogram", params={"expression": "area", "objects_column": "objects"}
+    ).json()
     assert histogram["count"] == sum(len(item["objects"]) for item in version.items())
     missing = viewer.get(f"{API}/datasets/harbor")
     assert missing.status_code == 404
@@ -73,18 +75,18 @@ def test_new_versions_appear_and_old_ones_stay(server: ServerHarness) -> None:
     after = viewer.get(f"{API}/datasets/harbour/items").json()
     assert after["total"] == before["total"] - 1
     assert viewer.get(f"{API}/datasets/harbour@1/items").json() == before
-    assert [entry["number"] for entry in viewer.get(f"{API}/datasets/harbour/log").json()] == [2, 1]
+    assert [entry["number"] for entry in viewer.get(f"{API}/datasets/harbour/versions").json()] == [2, 1]
 
 
 def test_images_and_files(server: ServerHarness) -> None:
     viewer = server.signed_in(Role.VIEWER)
     version = server.workspace.datasets.open("harbour")
     key = version.keys()[0]
-    answer = viewer.get(f"{API}/datasets/harbour@1/picture", params={"key": key, "size": 64})
+    answer = viewer.get(f"{API}/datasets/harbour@1/image", params={"key": key, "size": 64})
     assert answer.headers["content-type"] == "image/jpeg"
     assert "immutable" in answer.headers["Cache-Control"]
     assert max(Image.open(BytesIO(answer.content)).size) == 64
-    drawn = viewer.get(f"{API}/datasets/harbour/picture", params={"key": key, "size": 64, "objects": True})
+    drawn = viewer.get(f"{API}/datasets/harbour/image", params={"key": key, "size": 64, "objects": True})
     assert drawn.content != answer.content
     assert "immutable" not in drawn.headers["Cache-Control"]
     file = viewer.get(f"{API}/datasets/harbour/file", params={"key": key, "column": "image"})
@@ -124,10 +126,10 @@ def test_not_modified(server: ServerHarness) -> None:
         "harbour",
         "harbour/items?limit=3",
         f"harbour/item?key={key}",
-        f"harbour/picture?key={key}",
+        f"harbour/image?key={key}",
         "harbour/arrow",
         "harbour/stats",
-        "harbour/histogram?value=image.width",
+        "harbour/histogram?expression=image.width",
         "harbour@1/items",
     ]
     first = {path: viewer.get(f"{API}/datasets/{path}") for path in paths}

@@ -26,22 +26,22 @@ def with_key(key: str) -> dict[str, str]:
 
 def deletion(server: ServerHarness, count: int) -> dict[str, Any]:
     """Return the body of a write that fails if it is done twice."""
-    return {"keys": server.workspace.datasets.open("harbour").keys()[:count], "act": "delete"}
+    return {"keys": server.workspace.datasets.open("harbour").keys()[:count], "action": "delete"}
 
 
 def test_responses_are_replayed(server: ServerHarness) -> None:
     manager, body = server.signed_in(Role.MANAGER), deletion(server, 2)
-    first = manager.post(f"{D}/change", json=body, headers=with_key("one"))
-    again = manager.post(f"{D}/change", json=body, headers=with_key("one"))
+    first = manager.post(f"{D}/items/bulk", json=body, headers=with_key("one"))
+    again = manager.post(f"{D}/items/bulk", json=body, headers=with_key("one"))
     assert (first.status_code, first.json()["ref"], REPLAYED_HEADER in first.headers) == (201, "harbour@2", False)
     assert (again.status_code, again.json(), again.headers["ETag"]) == (201, first.json(), first.headers["ETag"])
     assert again.headers[REPLAYED_HEADER] == "true"
     assert again.headers["Content-Type"] == first.headers["Content-Type"]
     assert manager.get(D).json()["number"] == 2
     owner = server.signed_in(Role.OWNER, "owner@example.org")
-    actions = [entry["action"] for entry in owner.get(f"{API}/audit").json()["deeds"]]
-    assert actions.count(f"POST {API}/datasets/{{ref}}/change") == 1, "it was done once"
-    assert manager.post(f"{D}/change", json=body).status_code == 404, "without a key, the request is done again"
+    actions = [entry["action"] for entry in owner.get(f"{API}/audit").json()["entries"]]
+    assert actions.count(f"POST {API}/datasets/{{ref}}/items/bulk") == 1, "it was done once"
+    assert manager.post(f"{D}/items/bulk", json=body).status_code == 404, "without a key, the request is done again"
     manager.post(f"{D}/tags", json={"name": "gold", "number": 1})
     assert [manager.delete(f"{D}/tags/gold", headers=with_key("two")).status_code for _ in range(2)] == [204, 204]
     assert manager.delete(f"{D}/tags/gold").status_code == 404
@@ -60,13 +60,13 @@ def test_responses_that_cannot_be_stored_are_sent(server: ServerHarness, monkeyp
         end(*given, **named)
 
     monkeypatch.setattr(idempotency.IdempotencyStore, "complete", full)
-    first = manager.post(f"{D}/change", json=body, headers=with_key("one"))
+    first = manager.post(f"{D}/items/bulk", json=body, headers=with_key("one"))
     assert (first.status_code, first.json()["ref"]) == (201, "harbour@2")
-    early = manager.post(f"{D}/change", json=body, headers=with_key("one"))
+    early = manager.post(f"{D}/items/bulk", json=body, headers=with_key("one"))
     assert (early.status_code, error_of(early)) == (409, "conflict"), (
         "the key is reserved, but the response is not stored yet"
     )
-    again = manager.post(f"{D}/change", json=body, headers=with_key("one"))
+    again = manager.post(f"{D}/items/bulk", json=body, headers=with_key("one"))
     assert (again.status_code, again.json(), again.headers[REPLAYED_HEADER]) == (201, first.json(), "true")
     assert manager.get(D).json()["number"] == 2
 
@@ -83,7 +83,7 @@ def test_a_key_cannot_be_used_for_another_request(server: ServerHarness) -> None
     ):
         answer = manager.request(method, path, json=body, headers=with_key("one"))
         assert (answer.status_code, error_of(answer)) == (409, "conflict"), path
-    assert manager.get(f"{D}/names").json()["tags"] == {"gold": 1}
+    assert manager.get(f"{D}/refs").json()["tags"] == {"gold": 1}
     for wrong in ("", "x" * (MAX_KEY_LENGTH + 1)):
         assert manager.post(f"{D}/tags", json=tag, headers=with_key(wrong)).status_code == 422
 
@@ -93,7 +93,7 @@ def test_refused_requests_release_the_key(server: ServerHarness) -> None:
     tag = {"name": "gold", "number": 2}
     assert manager.post(f"{D}/tags", json=tag, headers=with_key("one")).status_code == 404
     assert manager.post(f"{D}/tags", json={"name": 7}, headers=with_key("one")).status_code == 422
-    manager.post(f"{D}/change", json=deletion(server, 1))
+    manager.post(f"{D}/items/bulk", json=deletion(server, 1))
     assert manager.post(f"{D}/tags", json=tag, headers=with_key("one")).status_code == 201
     viewer = server.signed_in(Role.VIEWER)
     assert viewer.post(f"{D}/tags", json=tag, headers=with_key("two")).status_code == 403
@@ -108,7 +108,7 @@ def test_keys_belong_to_a_user_and_project(server: ServerHarness) -> None:
     assert owner.post(f"{API}/projects", json={"name": "night"}, headers=with_key("two")).status_code == 201
     night = owner.post(f"{API}/projects/night/webhooks", json={}, headers=with_key("two"))
     assert night.status_code == 422, "keys of other projects are independent"
-    assert manager.get(f"{D}/names").json()["tags"] == {"mine": 1, "yours": 1}
+    assert manager.get(f"{D}/refs").json()["tags"] == {"mine": 1, "yours": 1}
 
 
 def test_secrets_are_not_stored(server: ServerHarness) -> None:
@@ -121,7 +121,7 @@ def test_secrets_are_not_stored(server: ServerHarness) -> None:
     assert "secret" in again.json()["error"]["message"]
     assert len(manager.get(f"{API}/tokens").json()) == 1
     with sqlite3.connect(server.workspace.location / "catalog.db") as catalog:
-        assert first.json()["token"] not in str(catalog.execute("SELECT * FROM requests").fetchall())
+        assert first.json()["token"] not in str(catalog.execute("SELECT * FROM idempotent_requests").fetchall())
 
 
 def test_secret_responses_are_complete(server: ServerHarness) -> None:
@@ -149,7 +149,7 @@ def test_concurrent_requests_are_done_once(server: ServerHarness) -> None:
     manager, body = server.signed_in(Role.MANAGER), deletion(server, 1)
 
     def send(_: int) -> Any:
-        return manager.post(f"{D}/change", json=body, headers=with_key("one"))
+        return manager.post(f"{D}/items/bulk", json=body, headers=with_key("one"))
 
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(send, range(16)))
@@ -168,18 +168,18 @@ def test_unexpected_errors_leave_the_outcome_unknown(server: ServerHarness, monk
 
     with monkeypatch.context() as patched:
         patched.setattr(Datasets, "delete_items", fail)
-        assert manager.post(f"{D}/change", json=body, headers=with_key("one")).status_code == 500
-    answer = manager.post(f"{D}/change", json=body, headers=with_key("one"))
+        assert manager.post(f"{D}/items/bulk", json=body, headers=with_key("one")).status_code == 500
+    answer = manager.post(f"{D}/items/bulk", json=body, headers=with_key("one"))
     assert (answer.status_code, error_of(answer)) == (409, "conflict")
     assert "outcome is unknown" in answer.json()["error"]["message"]
-    assert manager.post(f"{D}/change", json=body, headers=with_key("two")).status_code == 201
+    assert manager.post(f"{D}/items/bulk", json=body, headers=with_key("two")).status_code == 201
 
 
 def test_keys_expire_after_a_day(server: ServerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     manager, body = server.signed_in(Role.MANAGER), deletion(server, 1)
-    assert manager.post(f"{D}/change", json=body, headers=with_key("one")).status_code == 201
+    assert manager.post(f"{D}/items/bulk", json=body, headers=with_key("one")).status_code == 201
     monkeypatch.setattr(idempotency, "RETENTION", timedelta(seconds=-1))
-    assert manager.post(f"{D}/change", json=body, headers=with_key("one")).status_code == 404
+    assert manager.post(f"{D}/items/bulk", json=body, headers=with_key("one")).status_code == 404
 
 
 def test_reads_and_file_uploads_ignore_keys(server: ServerHarness) -> None:

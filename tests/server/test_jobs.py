@@ -49,7 +49,7 @@ def test_uploaded_files_are_imported(server: ServerHarness, pictures: Path) -> N
     first = manager.post(f"{API}/jobs", json=body, headers={"Idempotency-Key": "one"})
     again = manager.post(f"{API}/jobs", json=body, headers={"Idempotency-Key": "one"})
     assert first.json()["id"] == again.json()["id"]
-    other = manager.post(f"{API}/jobs", json={**body, "kind": "look"}, headers={"Idempotency-Key": "one"})
+    other = manager.post(f"{API}/jobs", json={**body, "kind": "inspect-source"}, headers={"Idempotency-Key": "one"})
     assert other.status_code in (409, 422)
     process_jobs(server)
     job = manager.get(f"{API}/jobs/{first.json()['id']}").json()
@@ -144,7 +144,7 @@ def test_uploads_belong_to_their_user(server: ServerHarness) -> None:
     assert other.get(f"{API}/uploads/{upload}").status_code == 404
     assert send(other, upload, pack({"a.jpg": b"y"})).status_code == 404
     assert other.delete(f"{API}/uploads/{upload}").status_code == 404
-    body = {"kind": "look", "parameters": {"source": {"upload": upload}}}
+    body = {"kind": "inspect-source", "parameters": {"source": {"upload": upload}}}
     assert other.post(f"{API}/jobs", json=body).status_code == 404
     assert upload_source(server.workspace, upload).joinpath("a.jpg").read_bytes() == b"x"
     for wrong in ("x" * 32, "%2e%2e", "0" * 31):
@@ -166,7 +166,7 @@ def test_only_allowed_folders_are_read(server: ServerHarness, pictures: Path, tm
         assert manager.get(f"{API}/folders", params={"path": wrong}).status_code == 403, wrong
         body = {"kind": "import", "parameters": {"source": {"folder": wrong}, "dataset": "d"}}
         assert manager.post(f"{API}/jobs", json=body).status_code == 403, wrong
-    good = {"kind": "look", "parameters": {"source": {"folder": str(allowed / "photos")}}}
+    good = {"kind": "inspect-source", "parameters": {"source": {"folder": str(allowed / "photos")}}}
     assert manager.post(f"{API}/jobs", json=good).status_code == 201
 
 
@@ -245,8 +245,8 @@ def test_private_addresses_are_not_downloaded(server: ServerHarness) -> None:
             f"http://a@127.0.0.1:{port}/a.zip",
         ]
         for address in addresses:
-            for kind in ("look", "import"):
-                into = {} if kind == "look" else {"dataset": "inside"}
+            for kind in ("inspect-source", "import"):
+                into = {} if kind == "inspect-source" else {"dataset": "inside"}
                 body = {"kind": kind, "parameters": {"source": {"url": address}, **into}}
                 created = manager.post(f"{API}/jobs", json=body)
                 assert created.status_code in (201, 422), (address, created.text)
@@ -257,7 +257,7 @@ def test_private_addresses_are_not_downloaded(server: ServerHarness) -> None:
     assert all(entry["error"] and "secret" not in json.dumps(entry) for entry in jobs)
     assert InternalServer.requested == []
     for wrong in ("file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/", "/etc/passwd"):
-        body = {"kind": "look", "parameters": {"source": {"url": wrong}}}
+        body = {"kind": "inspect-source", "parameters": {"source": {"url": wrong}}}
         assert manager.post(f"{API}/jobs", json=body).status_code == 422
 
 

@@ -40,14 +40,18 @@ def test_invite_and_join(server: ServerHarness) -> None:
     start, _, secret = invitation["link"].partition("#")
     assert start == "http://127.0.0.1:8080/join"
     guest = server.client()
-    assert guest.post(f"{API}/join/look", json={"secret": secret}).json()["email"] == "new@example.org"
-    short = guest.post(f"{API}/join", json={"secret": secret, "name": "New", "password": "short"})
+    assert guest.post(f"{API}/invitations/lookup", json={"secret": secret}).json()["email"] == "new@example.org"
+    short = guest.post(f"{API}/invitations/accept", json={"secret": secret, "name": "New", "password": "short"})
     assert short.status_code == 422
-    joined = guest.post(f"{API}/join", json={"secret": secret, "name": "New", "password": PASSWORD, "email": "x@y.z"})
+    joined = guest.post(
+        f"{API}/invitations/accept", json={"secret": secret, "name": "New", "password": PASSWORD, "email": "x@y.z"}
+    )
     assert joined.status_code == 201
-    assert joined.json()["person"]["email"] == "new@example.org", "the address is that of the invitation"
+    assert joined.json()["user"]["email"] == "new@example.org", "the address is that of the invitation"
     assert guest.get(f"{API}/session").json()["role"] == "annotator"
-    again = server.client().post(f"{API}/join", json={"secret": secret, "name": "Two", "password": PASSWORD})
+    again = server.client().post(
+        f"{API}/invitations/accept", json={"secret": secret, "name": "Two", "password": PASSWORD}
+    )
     assert again.status_code == 404
     assert manager.post(f"{API}/invitations", json={"email": "new@example.org"}).status_code == 409
 
@@ -55,28 +59,28 @@ def test_invite_and_join(server: ServerHarness) -> None:
 def test_roles_cannot_be_exceeded(server: ServerHarness) -> None:
     manager = server.signed_in(Role.MANAGER)
     answer = manager.post(f"{API}/invitations", json={"email": "n@example.org", "role": "owner"})
-    assert (answer.status_code, error_of(answer)) == (403, "not-allowed")
+    assert (answer.status_code, error_of(answer)) == (403, "permission-denied")
     viewer = server.signed_in(Role.VIEWER)
     token = viewer.post(f"{API}/tokens", json={"name": "t", "role": "owner"}).json()
     assert token["role"] == "viewer"
     with pytest.raises(PermissionDeniedError):
-        server.workspace.users.create_token(viewer.get(f"{API}/session").json()["person"]["id"], "t", Role.OWNER)
+        server.workspace.users.create_token(viewer.get(f"{API}/session").json()["user"]["id"], "t", Role.OWNER)
 
 
 def test_the_last_owner_cannot_be_removed(server: ServerHarness) -> None:
     owner = server.signed_in(Role.OWNER)
-    me = owner.get(f"{API}/session").json()["person"]["id"]
-    assert owner.patch(f"{API}/people/{me}", json={"role": "viewer"}).status_code == 409
-    assert owner.delete(f"{API}/people/{me}").status_code == 409
+    me = owner.get(f"{API}/session").json()["user"]["id"]
+    assert owner.patch(f"{API}/members/{me}", json={"role": "viewer"}).status_code == 409
+    assert owner.delete(f"{API}/members/{me}").status_code == 409
     other = server.workspace.users.get(server.create_user(Role.OWNER, "second@example.org"))
-    assert owner.patch(f"{API}/people/{other.id}", json={"role": "viewer"}).json()["role"] == "viewer"
+    assert owner.patch(f"{API}/members/{other.id}", json={"role": "viewer"}).json()["role"] == "viewer"
 
 
 def test_removal_ends_sessions_and_tokens(server: ServerHarness) -> None:
     owner, viewer = server.signed_in(Role.OWNER), server.signed_in(Role.VIEWER)
     token = viewer.post(f"{API}/tokens", json={"name": "t"}).json()["token"]
-    person = viewer.get(f"{API}/session").json()["person"]["id"]
-    assert owner.delete(f"{API}/people/{person}").status_code == 204
+    person = viewer.get(f"{API}/session").json()["user"]["id"]
+    assert owner.delete(f"{API}/members/{person}").status_code == 204
     assert viewer.get(f"{API}/session").status_code == 401
     program = server.client()
     assert program.get(f"{API}/datasets", headers={"Authorization": f"Bearer {token}"}).status_code == 401
@@ -93,10 +97,12 @@ def test_tokens_have_a_role_and_expire(server: ServerHarness) -> None:
     program = server.client()
     program.headers["Authorization"] = f"Bearer {token['token']}"
     assert program.get(f"{API}/datasets").status_code == 200
-    assert program.get(f"{API}/people").status_code == 403, "a token has the permissions of its role"
+    assert program.get(f"{API}/members").status_code == 403, "a token has the permissions of its role"
     more = program.post(f"{API}/tokens", json={"name": "more", "role": "owner"}).json()
     assert more["role"] == "viewer", "it cannot create a token with a higher role"
-    password = program.put(f"{API}/session/password", json={"old": PASSWORD, "new": "another long one"})
+    password = program.put(
+        f"{API}/session/password", json={"current_password": PASSWORD, "new_password": "another long one"}
+    )
     assert password.status_code == 403
     with server.workspace.catalog.write_tx() as session:
         session.execute(update(TokenRow).values(expires=now() - timedelta(seconds=1)))
@@ -118,7 +124,7 @@ def test_expired_links_and_sessions_are_refused(server: ServerHarness) -> None:
         session.execute(update(InvitationRow).values(expires=now() - timedelta(seconds=1)))
         session.execute(update(SessionRow).values(expires=now() - timedelta(seconds=1)))
     assert viewer.get(f"{API}/session").status_code == 401
-    assert server.client().post(f"{API}/join/look", json={"secret": secret}).status_code == 404
+    assert server.client().post(f"{API}/invitations/lookup", json={"secret": secret}).status_code == 404
 
 
 def test_an_address_can_join_only_once(server: ServerHarness) -> None:
@@ -148,13 +154,13 @@ def test_concurrent_sign_ins_in_postgresql(tmp_path: Path, postgresql: str) -> N
         (user,) = users.list()
         with ThreadPoolExecutor(8) as pool:
             failures = list(pool.map(lambda _: _failure(workspace, user.email), range(12)))
-        assert failures.count("not-signed-in") == 5, "concurrent attempts are counted one by one"
-        assert failures.count("too-many") == 7
+        assert failures.count("unauthenticated") == 5, "concurrent attempts are counted one by one"
+        assert failures.count("rate-limited") == 7
         token, secret = users.create_token(user.id, "t", Role.VIEWER)
         principal = users.authenticate_token(secret)
         assert principal is not None
         users.record_audit(user.id, "viewed", "it")
-        assert [entry.person for entry in users.audit_log()] == ["A"]
+        assert [entry.user for entry in users.audit_log()] == ["A"]
         users.revoke_token(user.id, token.id)
         assert users.authenticate_token(secret) is None
 

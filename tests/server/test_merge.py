@@ -40,7 +40,7 @@ def test_conflicts_are_listed_and_resolved(server: ServerHarness) -> None:
         "notes@2",
         "notes@3",
     )
-    assert (preview["total"], preview["open"], preview["changed"]) == (2, 2, 1)
+    assert (preview["total"], preview["unresolved"], preview["changed"]) == (2, 2, 1)
     assert [entry["key"] for entry in preview["conflicts"]] == ["a", "b"]
     assert preview["conflicts"][0] == {
         "key": "a",
@@ -49,22 +49,24 @@ def test_conflicts_are_listed_and_resolved(server: ServerHarness) -> None:
         "class": None,
         "ours": "changed",
         "theirs": "changed",
-        "take": None,
+        "resolution": None,
     }
     page = manager.post(f"{API}/datasets/notes@trial/merge", json={"dry_run": True, "start": 1, "limit": 1}).json()
     assert ([entry["key"] for entry in page["conflicts"]], page["total"]) == (["b"], 2)
     refused = manager.post(f"{API}/datasets/notes@trial/merge", json={})
     assert (refused.status_code, error_of(refused)) == (409, "merge-conflict")
-    choice = {name: preview["conflicts"][0][name] for name in ("key", "column", "object", "class")} | {"take": "theirs"}
+    choice = {name: preview["conflicts"][0][name] for name in ("key", "column", "object", "class")} | {
+        "resolution": "theirs"
+    }
     partial = manager.post(f"{API}/datasets/notes@trial/merge", json={"choices": [choice]})
     assert error_of(partial) == "merge-conflict"
     assert notes(server) == {"a": "mine", "b": "mine", "c": "mine", "d": "old"}
-    body = {"choices": [choice], "take": "ours", "message": "both"}
+    body = {"choices": [choice], "resolution": "ours", "message": "both"}
     merged = manager.post(f"{API}/datasets/notes@trial/merge", json=body, headers={"If-Match": dry.headers["ETag"]})
     assert (merged.status_code, merged.json()["version"]) == (200, "notes@4")
-    assert [entry["take"] for entry in merged.json()["conflicts"]] == ["theirs", "ours"]
+    assert [entry["resolution"] for entry in merged.json()["conflicts"]] == ["theirs", "ours"]
     assert notes(server) == {"a": "theirs", "b": "mine", "c": "mine", "d": "theirs"}
-    newest = manager.get(f"{D}/log").json()[0]
+    newest = manager.get(f"{D}/versions").json()[0]
     assert (newest["merged"], newest["message"], newest["author"]) == (3, "both", "Manager")
     again = manager.post(f"{API}/datasets/notes@trial/merge", json={}).json()
     assert (again["version"], again["total"]) == ("notes@4", 0)
@@ -77,9 +79,9 @@ def test_invalid_merges(server: ServerHarness) -> None:
     assert annotator.post(path, json={"dry_run": True}).status_code == 403
     for body, status in (
         ({"into": "nowhere"}, 404),
-        ({"take": "mine"}, 422),
+        ({"resolution": "mine"}, 422),
         ({"choices": [{"column": "note"}]}, 422),
-        ({"choices": [{"key": "a", "take": "both"}]}, 422),
+        ({"choices": [{"key": "a", "resolution": "both"}]}, 422),
         ({"message": "x" * 2001}, 422),
         ({"limit": -1}, 422),
     ):
@@ -92,25 +94,25 @@ def test_stale_writes_are_refused(server: ServerHarness) -> None:
     create_two_branches(server)
     manager = server.signed_in(Role.MANAGER)
     if_match = {"If-Match": manager.get(D).headers["ETag"]}
-    first = manager.post(f"{D}/change", json={"keys": ["c"], "act": "delete"}, headers=if_match)
+    first = manager.post(f"{D}/items/bulk", json={"keys": ["c"], "action": "delete"}, headers=if_match)
     assert first.status_code == 201
     calls: list[tuple[str, str, Any]] = [
-        ("POST", f"{D}/change", {"keys": ["a"], "act": "delete"}),
+        ("POST", f"{D}/items/bulk", {"keys": ["a"], "action": "delete"}),
         ("POST", f"{D}/restore", {"number": 1}),
-        ("POST", f"{D}/change", {"keys": ["a"], "act": "tag", "value": "x"}),
-        ("POST", f"{API}/datasets/notes@trial/merge", {"take": "ours"}),
+        ("POST", f"{D}/items/bulk", {"keys": ["a"], "action": "tag", "target": "x"}),
+        ("POST", f"{API}/datasets/notes@trial/merge", {"resolution": "ours"}),
         ("POST", f"{D}/tags", {"name": "t", "number": 1}),
         ("POST", f"{D}/aliases", {"name": "a", "number": 1}),
         ("POST", f"{D}/branches", {"name": "b", "number": 1}),
         ("DELETE", D, None),
         ("DELETE", f"{D}/branches/trial", None),
     ]
-    before = manager.get(f"{D}/log").json(), manager.get(f"{D}/names").json()
+    before = manager.get(f"{D}/versions").json(), manager.get(f"{D}/refs").json()
     for method, path, body in calls:
         for header in (if_match, {"If-Match": f"W/{if_match['If-Match']}"}, {"If-Match": '"nothing", "at all"'}):
             late = manager.request(method, path, json=body, headers=header)
-            assert (late.status_code, error_of(late)) == (412, "moved"), (path, late.text)
-    assert (manager.get(f"{D}/log").json(), manager.get(f"{D}/names").json()) == before
+            assert (late.status_code, error_of(late)) == (412, "stale-version"), (path, late.text)
+    assert (manager.get(f"{D}/versions").json(), manager.get(f"{D}/refs").json()) == before
     chained = manager.post(f"{D}/restore", json={"number": 1}, headers={"If-Match": first.headers["ETag"]})
     assert chained.json()["number"] == 5
     several = f'"other", {chained.headers["ETag"]}'
@@ -123,7 +125,7 @@ def test_restored_versions_have_their_own_etag(server: ServerHarness) -> None:
     create_two_branches(server)
     manager = server.signed_in(Role.MANAGER)
     old = manager.get(f"{API}/datasets/notes@2").headers["ETag"]
-    manager.post(f"{D}/change", json={"keys": ["c"], "act": "delete"})
+    manager.post(f"{D}/items/bulk", json={"keys": ["c"], "action": "delete"})
     manager.post(f"{D}/restore", json={"number": 2})
     now = manager.get(D, headers={"If-None-Match": old})
     assert (now.status_code, now.json()["number"]) == (200, 5)
@@ -136,7 +138,9 @@ def test_branches_are_edited_by_name(server: ServerHarness) -> None:
     manager = server.signed_in(Role.MANAGER)
     if_match = {"If-Match": manager.get(f"{API}/datasets/notes@trial").headers["ETag"]}
     edited = manager.post(
-        f"{API}/datasets/notes@trial/change", json={"where": 'note == "theirs"', "act": "delete"}, headers=if_match
+        f"{API}/datasets/notes@trial/items/bulk",
+        json={"where": 'note == "theirs"', "action": "delete"},
+        headers=if_match,
     )
     assert edited.json()["items"] == 1
     assert manager.get(f"{API}/datasets/notes@trial/keys").json() == {"keys": ["c"], "total": 1, "next": None}
@@ -144,7 +148,7 @@ def test_branches_are_edited_by_name(server: ServerHarness) -> None:
     assert manager.get(f"{D}/keys", params={"start": 1, "limit": 2}).json()["next"] == "3"
     late = manager.post(f"{API}/datasets/notes@trial/restore", json={"number": 1}, headers=if_match)
     assert late.status_code == 412
-    assert [entry["number"] for entry in manager.get(f"{D}/log", params={"branch": "trial"}).json()] == [4, 3, 1]
+    assert [entry["number"] for entry in manager.get(f"{D}/versions", params={"branch": "trial"}).json()] == [4, 3, 1]
     for odd in ("notes@2", "notes@missing"):
         answer = manager.post(f"{API}/datasets/{odd}/restore", json={"number": 1})
         assert (answer.status_code, error_of(answer)) == (422, "invalid-value")
@@ -162,7 +166,7 @@ def test_refs_are_moved_and_deleted(server: ServerHarness) -> None:
     assert (main.status_code, error_of(main)) == (422, "invalid-value")
     assert manager.delete(f"{D}/branches/trial").status_code == 204
     assert manager.delete(f"{D}/branches/trial").status_code == 404
-    assert manager.get(f"{D}/names").json() == {"branches": {"main": 2}, "tags": {}, "aliases": {}}
+    assert manager.get(f"{D}/refs").json() == {"branches": {"main": 2}, "tags": {}, "aliases": {}}
     assert manager.get(f"{API}/datasets/notes@3").json()["branch"] == "trial", "its versions are kept"
     assert manager.post(f"{D}/branches", json={"name": "trial", "number": 3}).status_code == 201
 

@@ -22,22 +22,22 @@ from saccade.server.permissions import API
 def test_invited_users_sign_in_without_a_password(sso: SsoHarness) -> None:
     sso.invite()
     client = sso.server.client()
-    assert client.get(f"{API}/session/ways").json() == {"provider": "Company", "connecting": None}
+    assert client.get(f"{API}/auth/methods").json() == {"provider": "Company", "link_email": None}
     answer = sso.sign_in(client, "/datasets/harbour?query=x")
     assert answer.headers["location"] == "/datasets/harbour?query=x"
     session = client.get(f"{API}/session").json()
-    assert (session["person"]["email"], session["person"]["name"]) == ("ann@example.org", "Ann")
-    assert (session["role"], session["person"]["has_password"]) == ("annotator", False)
+    assert (session["user"]["email"], session["user"]["name"]) == ("ann@example.org", "Ann")
+    assert (session["role"], session["user"]["has_password"]) == ("annotator", False)
     assert sso.server.workspace.users.list_invitations() == []
     cookies = answer.headers.get_list("set-cookie")
     (cookie,) = (entry for entry in cookies if entry.startswith(SESSION_COOKIE))
     assert all(part in cookie for part in ("HttpOnly", "SameSite=lax", "Path=/"))
     assert any(entry.startswith(f'{LOGIN_COOKIE}=""') for entry in cookies), "the login cookie is deleted"
     (first,) = sso.server.workspace.users.audit_log(limit=1)
-    assert (first.person, first.action) == ("Ann", "signed in")
+    assert (first.user, first.action) == ("Ann", "signed in")
     again = sso.server.client()
     sso.sign_in(again)
-    assert again.get(f"{API}/session").json()["person"]["id"] == session["person"]["id"]
+    assert again.get(f"{API}/session").json()["user"]["id"] == session["user"]["id"]
 
 
 def test_requests_to_the_provider(sso: SsoHarness) -> None:
@@ -104,9 +104,9 @@ def test_sessions_start_with_a_new_secret(sso: SsoHarness) -> None:
 
 def test_uninvited_users_are_denied(sso: SsoHarness) -> None:
     assert sso.fail_sign_in() == "not-invited"
-    assert sso.server.workspace.users.list() == [sso.server.owner.person]
+    assert sso.server.workspace.users.list() == [sso.server.owner.user]
     entry = sso.server.workspace.users.audit_log()[0]
-    assert (entry.person, entry.action) == (None, "failed to sign in")
+    assert (entry.user, entry.action) == (None, "failed to sign in")
     assert "ann@example.org" in entry.subject
     sso.invite(email="other@example.org")
     assert sso.fail_sign_in() == "not-invited"
@@ -121,7 +121,7 @@ def test_default_role_for_a_domain(sso: SsoHarness) -> None:
     client = sso.server.client()
     sso.sign_in(client)
     session = client.get(f"{API}/session").json()
-    assert (session["role"], session["person"]["name"]) == ("viewer", "ann@example.org")
+    assert (session["role"], session["user"]["name"]) == ("viewer", "ann@example.org")
 
 
 def test_default_role_does_not_create_the_first_user(sso: SsoHarness, tmp_path: Path) -> None:
@@ -145,8 +145,8 @@ def test_accounts_with_a_password_are_linked_with_it(sso: SsoHarness) -> None:
     assert failure_reason(answer) == ""
     assert parse_qs(urlsplit(answer.headers["location"]).query)["next"] == ["/jobs"]
     assert client.get(f"{API}/session").status_code == 401
-    assert client.get(f"{API}/session/ways").json()["connecting"] == address
-    assert sso.server.client().get(f"{API}/session/ways").json()["connecting"] is None
+    assert client.get(f"{API}/auth/methods").json()["link_email"] == address
+    assert sso.server.client().get(f"{API}/auth/methods").json()["link_email"] is None
     wrong = client.post(f"{API}/session", json={"email": address, "password": "guess guess"})
     assert wrong.status_code == 401
     other = sso.server.workspace.scoped_to_project("other").users
@@ -154,7 +154,7 @@ def test_accounts_with_a_password_are_linked_with_it(sso: SsoHarness) -> None:
     assert secret
     right = client.post(f"{API}/session", json={"email": address, "password": PASSWORD})
     assert (right.status_code, right.json()["role"]) == (200, "manager")
-    assert client.get(f"{API}/session/ways").json()["connecting"] is None
+    assert client.get(f"{API}/auth/methods").json()["link_email"] is None
     assert [entry.email for entry in other.list()] == [address], "pending invitations of the address are accepted"
     again = sso.server.client()
     sso.sign_in(again)
@@ -182,7 +182,7 @@ def test_a_reassigned_address_is_denied(sso: SsoHarness) -> None:
     sso.provider.configure(user={**ANN, "email": "married@example.org"})
     client = sso.server.client()
     sso.sign_in(client)
-    assert client.get(f"{API}/session").json()["person"]["email"] == "ann@example.org", (
+    assert client.get(f"{API}/session").json()["user"]["email"] == "ann@example.org", (
         "the subject identifies the account"
     )
 
@@ -220,7 +220,9 @@ def test_removal_revokes_other_invitations(sso: SsoHarness) -> None:
     users.accept_invitation(first, "Ann", PASSWORD)
     users.remove("ann@example.org")
     assert users.list_invitations() == []
-    answer = sso.server.client().post(f"{API}/join", json={"secret": second, "name": "Ann", "password": PASSWORD})
+    answer = sso.server.client().post(
+        f"{API}/invitations/accept", json={"secret": second, "name": "Ann", "password": PASSWORD}
+    )
     assert answer.status_code == 404
     assert sso.fail_sign_in() == "removed"
 
@@ -229,8 +231,10 @@ def test_users_without_a_password_cannot_set_one(sso: SsoHarness) -> None:
     sso.invite()
     client = sso.server.client()
     sso.sign_in(client)
-    client.headers[CSRF_HEADER] = client.get(f"{API}/session").json()["guard"]
-    answer = client.put(f"{API}/session/password", json={"old": PASSWORD, "new": "another long one"})
+    client.headers[CSRF_HEADER] = client.get(f"{API}/session").json()["csrf_token"]
+    answer = client.put(
+        f"{API}/session/password", json={"current_password": PASSWORD, "new_password": "another long one"}
+    )
     assert (answer.status_code, error_of(answer)) == (409, "conflict")
     assert "no password" in answer.json()["error"]["message"]
     wrong = sso.server.client().post(f"{API}/session", json={"email": "ann@example.org", "password": ""})
@@ -243,8 +247,8 @@ def test_signing_in_accepts_further_invitations(sso: SsoHarness) -> None:
     sso.server.workspace.projects.add("night-shift")
     other = sso.server.workspace.scoped_to_project("night-shift").users
     link = other.invite("ann@example.org", Role.MANAGER, sso.server.owner)[1]
-    invitation = sso.server.client().post(f"{API}/join/look", json={"secret": link}).json()
-    assert (invitation["is_known"], invitation["has_password"]) == (True, False)
+    invitation = sso.server.client().post(f"{API}/invitations/lookup", json={"secret": link}).json()
+    assert (invitation["has_account"], invitation["has_password"]) == (True, False)
     sso.sign_in(sso.server.client())
     assert [(entry.email, entry.role) for entry in other.list()] == [("ann@example.org", Role.MANAGER)]
 
@@ -269,7 +273,7 @@ def test_missing_claims_are_fetched_from_userinfo(sso: SsoHarness) -> None:
     sso.provider.configure(claims=no_claims, userinfo=ANN)
     client = sso.server.client()
     sso.sign_in(client)
-    assert client.get(f"{API}/session").json()["person"]["name"] == "Ann"
+    assert client.get(f"{API}/session").json()["user"]["name"] == "Ann"
 
 
 @pytest.mark.parametrize(

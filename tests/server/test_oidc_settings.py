@@ -20,7 +20,7 @@ from saccade.server.routes.oidc import CALLBACK_PATH
 
 def test_a_server_without_a_provider(server: ServerHarness) -> None:
     client = server.client()
-    assert client.get(f"{API}/session/ways").json() == {"provider": None, "connecting": None}
+    assert client.get(f"{API}/auth/methods").json() == {"provider": None, "link_email": None}
     assert client.post(f"{API}/session/oidc", json={}).status_code == 404
     assert client.get(CALLBACK_PATH).status_code == 404
 

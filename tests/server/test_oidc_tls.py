@@ -87,7 +87,7 @@ def test_only_trusted_certificates_are_accepted(
         if is_trusted and address == "127.0.0.1":
             provider.configure()
             assert sso.sign_in(client).headers["location"] == "/"
-            assert client.get(f"{API}/session").json()["person"]["email"] == "ann@example.org"
+            assert client.get(f"{API}/session").json()["user"]["email"] == "ann@example.org"
         else:
             answer = client.post(f"{API}/session/oidc", json={"next": "/"})
             assert answer.status_code == 502

@@ -26,7 +26,7 @@ schema = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "re
 
 @pytest.fixture
 def headers(server: ServerHarness) -> dict[str, str]:
-    _, secret = server.workspace.users.create_token(server.owner.person.id, "test", Role.OWNER)
+    _, secret = server.workspace.users.create_token(server.owner.user.id, "test", Role.OWNER)
     return {"Authorization": f"Bearer {secret}", "Host": "127.0.0.1"}
 
 

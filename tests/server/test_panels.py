@@ -53,7 +53,7 @@ def test_listed_panels_depend_on_the_role(with_plugin: ServerHarness) -> None:
     assert {"class_balance", "everything", "about", "overview"} <= set(viewers)
     assert "for_managers" not in viewers
     assert not any(entry["error"] for entry in viewers.values())
-    assert (viewers["everything"]["place"], viewers["everything"]["package"]) == ("dataset", "street-panels")
+    assert (viewers["everything"]["slot"], viewers["everything"]["package"]) == ("dataset", "street-panels")
     assert viewers["about"]["help"] == "What an item has."
     manager = with_plugin.signed_in(Role.MANAGER)
     while "sleepy" not in (managers := {entry["name"]: entry for entry in manager.get(P).json()}):
@@ -83,7 +83,7 @@ def test_every_block(with_plugin: ServerHarness) -> None:
         "table",
         "plot",
         "plot",
-        "pictures",
+        "images",
         "link",
         "button",
         "button",
@@ -91,16 +91,16 @@ def test_every_block(with_plugin: ServerHarness) -> None:
     fields = {entry["name"]: entry for entry in blocks[0]["fields"]}
     assert [entry["type"] for entry in fields.values()] == [
         "text",
-        "whole",
+        "integer",
         "number",
-        "truth",
+        "boolean",
         "choice",
         "choice",
-        "texts",
+        "strings",
         "number",
-        "truth",
+        "boolean",
     ]
-    assert (fields["count"]["low"], fields["count"]["high"], fields["count"]["value"]) == (1, 100, 3)
+    assert (fields["count"]["minimum"], fields["count"]["maximum"], fields["count"]["value"]) == (1, 100, 3)
     assert (fields["size"]["options"], fields["size"]["value"]) == (["small", "large"], "small")
     assert blocks[3]["figures"][1]["value"] == 1234567
     assert blocks[4]["rows"][2][:2] == ["x", None], "NaN becomes null"
@@ -149,7 +149,7 @@ def test_invalid_requests(with_plugin: ServerHarness, path: str, query: dict[str
 def test_roles(with_plugin: ServerHarness) -> None:
     for role in (Role.VIEWER, Role.ANNOTATOR, Role.REVIEWER):
         answer = with_plugin.signed_in(role).get(f"{P}/for_managers")
-        assert (answer.status_code, error_of(answer)) == (403, "not-allowed")
+        assert (answer.status_code, error_of(answer)) == (403, "permission-denied")
     assert texts(render(with_plugin, "for_managers", Role.MANAGER)) == "seen by a manager"
     assert with_plugin.client().get(f"{P}/overview").status_code == 401
     assert with_plugin.client().get(P).status_code == 401
@@ -169,8 +169,10 @@ def test_a_panel_sees_one_project(with_plugin: ServerHarness) -> None:
     assert ours.get(f"{P}/class_balance", params={"dataset": "hidden"}).status_code == 404
     assert ours.get(f"{API}/projects/theirs/panels/overview").status_code == 404
     theirs = with_plugin.client()
-    guard = theirs.post(f"{API}/session", json={"email": "them@example.org", "password": PASSWORD}).json()["guard"]
-    theirs.headers[CSRF_HEADER] = guard
+    csrf_token = theirs.post(f"{API}/session", json={"email": "them@example.org", "password": PASSWORD}).json()[
+        "csrf_token"
+    ]
+    theirs.headers[CSRF_HEADER] = csrf_token
     assert texts(theirs.get(f"{API}/projects/theirs/panels/overview").json()) == "theirs: hidden"
     assert theirs.get(f"{P}/overview").status_code == 404
 
@@ -245,8 +247,8 @@ def test_class_balance(server: ServerHarness, pictures: Path) -> None:
             counts = expected[item["split"]]
             counts[obj.class_name] = counts.get(obj.class_name, 0) + 1
     for series in plot["series"]:
-        assert series["values"] == [expected[series["name"]].get(name, 0) for name in plot["along"]]
-    assert set(plot["along"]) == {name for counts in expected.values() for name in counts}
+        assert series["values"] == [expected[series["name"]].get(name, 0) for name in plot["categories"]]
+    assert set(plot["categories"]) == {name for counts in expected.values() for name in counts}
     table = next(entry for entry in answer["blocks"] if entry["kind"] == "table")
     for name, split, count, share, average, link in table["rows"]:
         assert count == expected[split].get(name, 0)

@@ -49,7 +49,7 @@ def create_project(server: ServerHarness, project: str) -> ProjectFixture:
     client = server.client()
     answer = client.post(f"{API}/session", json={"email": email, "password": PASSWORD})
     assert answer.json()["role"] is None, "no role in the default project"
-    client.headers[CSRF_HEADER] = answer.json()["guard"]
+    client.headers[CSRF_HEADER] = answer.json()["csrf_token"]
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8), (len(project), 2, 3)).save(buffer, "png")
     digest = workspace.blobs.put_bytes(buffer.getvalue())
@@ -65,7 +65,9 @@ def create_project(server: ServerHarness, project: str) -> ProjectFixture:
     workspace.runs.finish(run.id, "finished")
     workspace.models.add("finder", manifest={"note": note}, metrics={}, files={"weights": note.encode()})
     evaluation = workspace.evaluations.add("finder@1", "cells@1", "test", "boxes", {"map": 0.5})
-    job = workspace.jobs.add("look", f"Look at {note}", {"source": {"url": "https://example.org/a"}}, person.id)
+    job = workspace.jobs.add(
+        "inspect-source", f"Look at {note}", {"source": {"url": "https://example.org/a"}}, person.id
+    )
     upload = client.post(f"{API}/projects/{project}/uploads").json()["id"]
     invitation = client.post(
         f"{API}/projects/{project}/invitations", json={"email": f"new@{project}.example", "role": "viewer"}
@@ -79,7 +81,7 @@ def create_project(server: ServerHarness, project: str) -> ProjectFixture:
         "ref": "cells",
         "job": job.id,
         "upload": upload,
-        "person": person.id,
+        "user": person.id,
         "invitation": invitation["id"],
         "token": token["id"],
         "run": run.id,
@@ -115,7 +117,7 @@ def state_of(project: ProjectFixture) -> Any:
             [(entry.email, entry.role) for entry in w.users.list()],
             [entry.id for entry in w.users.list_invitations()],
             [entry.name for entry in w.models.list()],
-            [(entry.id, entry.url, entry.is_on) for entry in w.webhooks.list()],
+            [(entry.id, entry.url, entry.enabled) for entry in w.webhooks.list()],
             [[(d.id, d.state) for d in w.webhooks.list_deliveries(entry.id)] for entry in w.webhooks.list()],
         ]
     )
@@ -133,20 +135,20 @@ def paths(project: ProjectFixture) -> list[tuple[str, str]]:
 
 
 BODIES = {
-    "/change": {"keys": ["k"], "act": "delete"},
+    "/items/bulk": {"keys": ["k"], "action": "delete"},
     "/restore": {"number": 1},
     "/tags": {"name": "x", "number": 1},
     "/branches": {"name": "x", "number": 1},
     "/aliases": {"name": "x", "number": 1},
     "/merge": {"dry_run": True},
-    "/classes": {"acts": [{"act": "add", "name": "x"}]},
+    "/classes": {"edits": [{"action": "add", "name": "x"}]},
 }
 
 
 def body_for(method: str, path: str) -> Any:
     """Return a valid body for a route that writes."""
     if method == "PATCH":
-        return {"is_on": False} if "/webhooks/" in path else {"role": "viewer"}
+        return {"enabled": False} if "/webhooks/" in path else {"role": "viewer"}
     body = next((body for suffix, body in BODIES.items() if path.endswith(suffix)), None)
     return {"filters": {}} if method == "PUT" else body
 
@@ -161,7 +163,7 @@ def test_other_projects_are_invisible(projects: tuple[ProjectFixture, ProjectFix
         "level": 0,
         "x": 0,
         "y": 0,
-        "value": "note",
+        "expression": "note",
         "against": "cells@1",
         "other": "x",
     }
@@ -191,7 +193,7 @@ def test_ids_of_other_projects_are_not_found(projects: tuple[ProjectFixture, Pro
     for path in (
         "/datasets",
         "/datasets/cells",
-        "/datasets/cells/log",
+        "/datasets/cells/versions",
         "/datasets/cells/items",
         "/models",
         "/models/finder",
@@ -199,7 +201,7 @@ def test_ids_of_other_projects_are_not_found(projects: tuple[ProjectFixture, Pro
         "/runs",
         "/jobs",
         "/evaluations",
-        "/people",
+        "/members",
         "/tokens",
         "/invitations",
         "/audit",
@@ -210,11 +212,12 @@ def test_ids_of_other_projects_are_not_found(projects: tuple[ProjectFixture, Pro
         answer = ours.client.get(ours.api + path)
         assert answer.status_code == 200, path
         assert "theirs" not in answer.text, path
-    assert ours.client.post(f"{ours.api}/datasets/cells/change", json=BODIES["/change"]).status_code == 201
+    assert ours.client.post(f"{ours.api}/datasets/cells/items/bulk", json=BODIES["/items/bulk"]).status_code == 201
     assert ours.client.delete(f"{ours.api}/datasets/cells/tags/good").status_code == 204
     assert state_of(theirs) == before
     response = ours.client.post(
-        f"{ours.api}/jobs", json={"kind": "look", "parameters": {"source": {"upload": theirs.names["upload"]}}}
+        f"{ours.api}/jobs",
+        json={"kind": "inspect-source", "parameters": {"source": {"upload": theirs.names["upload"]}}},
     )
     assert (response.status_code, error_of(response)) == (404, "not-found")
 
@@ -239,17 +242,21 @@ def test_a_user_can_join_another_project(
     body = {"email": "owner@ours.example", "role": "viewer"}
     link = theirs.client.post(f"{theirs.api}/invitations", json=body).json()["link"]
     secret = link.partition("#")[2]
-    invitation = server.client().post(f"{API}/join/look", json={"secret": secret}).json()
-    assert (invitation["project"], invitation["is_known"]) == ("theirs", True)
-    wrong = server.client().post(f"{API}/join", json={"secret": secret, "name": "", "password": "not the password"})
+    invitation = server.client().post(f"{API}/invitations/lookup", json={"secret": secret}).json()
+    assert (invitation["project"], invitation["has_account"]) == ("theirs", True)
+    wrong = server.client().post(
+        f"{API}/invitations/accept", json={"secret": secret, "name": "", "password": "not the password"}
+    )
     assert wrong.status_code == 401
-    joined = server.client().post(f"{API}/join", json={"secret": secret, "name": "", "password": PASSWORD})
+    joined = server.client().post(
+        f"{API}/invitations/accept", json={"secret": secret, "name": "", "password": PASSWORD}
+    )
     assert joined.status_code == 201, joined.text
     roles = {entry["name"]: entry["role"] for entry in ours.client.get(f"{API}/projects").json()}
     assert roles == {"ours": "owner", "theirs": "viewer"}
     assert ours.client.get(f"{theirs.api}/datasets/cells").status_code == 200
     assert ours.client.delete(f"{theirs.api}/datasets/cells").status_code == 403
-    assert theirs.client.delete(f"{theirs.api}/people/{ours.names['person']}").status_code == 204
+    assert theirs.client.delete(f"{theirs.api}/members/{ours.names['user']}").status_code == 204
     assert ours.client.get(f"{theirs.api}/datasets/cells").status_code == 404
     assert ours.client.get(f"{ours.api}/datasets/cells").status_code == 200, "the own project is unaffected"
 
@@ -269,7 +276,7 @@ def test_jobs_run_in_their_project(server: ServerHarness, projects: tuple[Projec
     assert ours.client.get(f"{ours.api}/jobs/{job['id']}").json()["state"] == "finished"
     assert {entry["name"] for entry in ours.client.get(f"{ours.api}/datasets").json()} == {"cells", "new"}
     assert {entry["name"] for entry in theirs.client.get(f"{theirs.api}/datasets").json()} == {"cells"}
-    again = {"kind": "look", "parameters": {"source": {"url": "https://example.org"}}}
+    again = {"kind": "inspect-source", "parameters": {"source": {"url": "https://example.org"}}}
     assert theirs.client.post(f"{theirs.api}/jobs", json=again, headers={"Idempotency-Key": "one"}).status_code == 201
 
 

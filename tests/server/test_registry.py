@@ -104,11 +104,11 @@ def test_pipelines_are_planned_explained_and_inspected(server: ServerHarness) ->
         ("inner/kept", "wait"),
     ]
     assert plan["steps"][0]["reasons"] == ["it has not run yet"]
-    assert [(entry["from"], entry["to"]) for entry in plan["drawing"]["lines"]] == [
+    assert [(entry["from"], entry["to"]) for entry in plan["graph"]["edges"]] == [
         ("data", "some"),
         ("some", "inner/kept"),
     ]
-    assert plan["drawing"]["lines"][0]["path"].startswith("M")
+    assert plan["graph"]["edges"][0]["path"].startswith("M")
     ran = run_job(server, manager, "pipeline", **parameters)
     again = run_job(server, manager, "plan", **parameters)["result"]
     assert {step["action"] for step in again["steps"]} == {"skip"}
@@ -121,18 +121,18 @@ def test_pipelines_are_planned_explained_and_inspected(server: ServerHarness) ->
     run = viewer.get(f"{API}/runs/{ran['result']['run']}").json()
     assert (run["job"], run["config"]["pipeline"]) == (ran["id"], PIPELINE)
     details = viewer.get(f"{API}/runs/{run['id']}/pipeline").json()
-    assert details["drawing"] == plan["drawing"]
+    assert details["graph"] == plan["graph"]
     assert [(step["step"], step["state"], step["action"]) for step in details["steps"]] == [
         ("data", "done", "run"),
         ("some", "done", "run"),
         ("inner/kept", "done", "run"),
     ]
-    assert (details["steps"][1]["worked"], details["steps"][1]["reasons"]) == (10, ["it has not run yet"])
+    assert (details["steps"][1]["computed"], details["steps"][1]["reasons"]) == (10, ["it has not run yet"])
     events = viewer.get(f"{API}/runs/{run['id']}/events", params={"step": "some"}).json()
     assert ([entry["event"] for entry in events["events"]], events["total"]) == (["begin", "step"], 2)
     assert viewer.get(f"{API}/runs/{run['id']}/events", params={"start": 3, "limit": 1}).json()["events"]
     imported = next(entry for entry in viewer.get(f"{API}/runs", params={"kind": "import"}).json())
-    assert viewer.get(f"{API}/runs/{imported['id']}/pipeline").json() == {"drawing": None, "steps": []}
+    assert viewer.get(f"{API}/runs/{imported['id']}/pipeline").json() == {"graph": None, "steps": []}
     bad = manager.post(f"{API}/jobs", json={"kind": "plan", "parameters": {"pipeline": "steps: {a: {use: b.py:c}}"}})
     assert error_of(bad) == "pipeline"
 
@@ -144,14 +144,14 @@ def test_runs_are_cancelled_and_deleted(server: ServerHarness) -> None:
     owned = manager.delete(f"{API}/runs/{imported.id}")
     assert (owned.status_code, "is the lineage of" in owned.json()["error"]["message"]) == (409, True)
     assert manager.post(f"{API}/runs/{imported.id}/cancel").status_code == 409
-    job = server.workspace.jobs.add("look", "x", {}, None)
+    job = server.workspace.jobs.add("inspect-source", "x", {}, None)
     runs.job_id = job.id
     of_job = runs.start("pipeline", "p", {})
     runs.job_id = None
     mine = runs.start("pipeline", "q", {})
     assert viewer.post(f"{API}/runs/{of_job.id}/cancel").status_code == 403
     assert manager.post(f"{API}/runs/{of_job.id}/cancel").status_code == 202
-    assert server.workspace.jobs.get(job.id).is_cancelled
+    assert server.workspace.jobs.get(job.id).cancel_requested
     itself = manager.post(f"{API}/runs/{mine.id}/cancel")
     assert itself.status_code == 409, "the server does not stop itself"
     assert manager.delete(f"{API}/runs/{mine.id}").status_code == 409
@@ -177,7 +177,7 @@ def test_maintenance_jobs_require_an_owner_of_the_default_project(server: Server
     orphan = server.workspace.blobs.put_bytes(b"not referenced")
     for kind in ("doctor", "gc"):
         refused = manager.post(f"{API}/jobs", json={"kind": kind, "parameters": {}})
-        assert (refused.status_code, error_of(refused)) == (403, "not-allowed")
+        assert (refused.status_code, error_of(refused)) == (403, "permission-denied")
     check = run_job(server, owner, "doctor", deep=True)
     assert (check["state"], check["result"]["sound"], check["result"]["total"]) == ("finished", True, 0), check
     preview = run_job(server, owner, "gc", dry_run=True)
@@ -199,10 +199,10 @@ def test_maintenance_jobs_require_an_owner_of_the_default_project(server: Server
     workspace.users.add("boss@example.org", Role.OWNER, "Boss", PASSWORD)
     boss = server.client()
     answer = boss.post(f"{API}/session", json={"email": "boss@example.org", "password": PASSWORD})
-    boss.headers[CSRF_HEADER] = answer.json()["guard"]
+    boss.headers[CSRF_HEADER] = answer.json()["csrf_token"]
     for kind in ("doctor", "gc"):
         refused = boss.post(f"{API}/projects/other/jobs", json={"kind": kind, "parameters": {}})
-        assert (refused.status_code, error_of(refused)) == (403, "not-allowed"), "an owner of another project"
+        assert (refused.status_code, error_of(refused)) == (403, "permission-denied"), "an owner of another project"
 
 
 def test_existing_blobs(server: ServerHarness) -> None:
@@ -214,15 +214,17 @@ def test_existing_blobs(server: ServerHarness) -> None:
         {"kind": "image", "digest": image.digest, "frame": 3},
         {"kind": "image", "digest": "0" * 64},
     ]
-    assert manager.post(f"{API}/files/held", json={"files": files}).json() == {"held": [True, False, False, False]}
+    assert manager.post(f"{API}/blobs/exists", json={"files": files}).json() == {
+        "existing": [True, False, False, False]
+    }
     other = server.workspace.scoped_to_project(server.workspace.projects.add("other").name)
     person = other.users.add("boss@example.org", Role.OWNER, "Boss", PASSWORD)
     token = other.users.create_token(person.id, "t", Role.OWNER)[1]
     program = server.client()
     program.headers["Authorization"] = f"Bearer {token}"
-    held = program.post(f"{API}/projects/other/files/held", json={"files": files}).json()["held"]
-    assert held == [False] * 4, "blobs of other projects are not revealed"
-    assert manager.post(f"{API}/files/held", json={"files": [{"kind": "image", "digest": "x"}]}).status_code == 422
+    existing = program.post(f"{API}/projects/other/blobs/exists", json={"files": files}).json()["existing"]
+    assert existing == [False] * 4, "blobs of other projects are not revealed"
+    assert manager.post(f"{API}/blobs/exists", json={"files": [{"kind": "image", "digest": "x"}]}).status_code == 422
 
 
 @pytest.mark.slow
@@ -230,12 +232,12 @@ def test_recipe_checks_and_backbones(server: ServerHarness) -> None:
     manager = server.signed_in(Role.MANAGER)
     keys = server.workspace.datasets.open("harbour").keys()
     for split, part in (("train", keys[:6]), ("val", keys[6:])):
-        manager.post(f"{API}/datasets/harbour/change", json={"keys": part, "act": "split", "value": split})
-    recipe = manager.get(f"{API}/recipe", params={"dataset": "harbour"}).json()["recipe"]
+        manager.post(f"{API}/datasets/harbour/items/bulk", json={"keys": part, "action": "split", "target": split})
+    recipe = manager.get(f"{API}/recipes/suggested", params={"dataset": "harbour"}).json()["recipe"]
     checked = run_job(server, manager, "train", recipe=recipe, check=True)
     assert checked["title"].startswith("Check "), checked
     assert all(entry["passed"] for entry in checked["result"]["checks"]), checked
     assert server.workspace.models.list() == []
-    names = run_job(server, manager, "backbones", containing="resnet18")["result"]["names"]
+    names = run_job(server, manager, "list-backbones", containing="resnet18")["result"]["names"]
     assert "timm/resnet18" in names
     assert all("resnet18" in name for name in names)

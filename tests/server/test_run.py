@@ -46,16 +46,16 @@ def home(tmp_path: Path) -> Path:
 def test_first_owner_and_token(home: Path) -> None:
     process, info = start(home)
     try:
-        address, _, secret = info["first_link"].partition("/join#")
+        address, _, secret = info["invitation_link"].partition("/join#")
         assert address == info["address"]
         with httpx.Client(base_url=info["api"]) as browser:
             assert browser.get("/health").json()["status"] == "ok"
             assert browser.get("/datasets").status_code == 401
             owner = {"secret": secret, "name": "Ann", "email": "ann@example.org", "password": PASSWORD}
-            joined = browser.post("/join", json=owner)
+            joined = browser.post("/invitations/accept", json=owner)
             assert joined.status_code == 201
-            guard = {"X-Saccade-Guard": joined.json()["guard"]}
-            token = browser.post("/tokens", json={"name": "program", "role": "viewer"}, headers=guard).json()
+            csrf_header = {"X-CSRF-Token": joined.json()["csrf_token"]}
+            token = browser.post("/tokens", json={"name": "program", "role": "viewer"}, headers=csrf_header).json()
         with httpx.Client(base_url=info["api"], headers={"Authorization": f"Bearer {token['token']}"}) as program:
             assert program.get("/datasets").json() == []
     finally:
@@ -67,7 +67,7 @@ def test_first_owner_and_token(home: Path) -> None:
     second.terminate()
     _, errors = second.communicate(timeout=300)
     assert errors == "", "neither the server nor its worker prints errors at the end"
-    assert info["first_link"] is None, "there is an owner"
+    assert info["invitation_link"] is None, "there is an owner"
 
 
 @pytest.mark.slow
@@ -130,7 +130,7 @@ def test_users_commands(home: Path, command: Command, monkeypatch: pytest.Monkey
     with Workspace.open(home) as workspace:
         principal = workspace.users.authenticate_token(token)
         assert principal is not None
-        assert (principal.person.email, principal.role) == ("bob@example.org", "viewer")
+        assert (principal.user.email, principal.role) == ("bob@example.org", "viewer")
     command.fails("users", "rm", "ann@example.org", *workspace_option, code="conflict")
     command("users", "rm", "bob@example.org", *workspace_option)
     assert len(command.json("users", "list", *workspace_option)) == 1

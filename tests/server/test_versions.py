@@ -13,37 +13,37 @@ D = f"{API}/datasets/harbour"
 def test_bulk_edits_create_versions(server: ServerHarness) -> None:
     manager = server.signed_in(Role.MANAGER)
     keys = server.workspace.datasets.open("harbour").keys()
-    created = manager.post(f"{D}/change", json={"keys": keys[:3], "act": "tag", "value": "night"})
+    created = manager.post(f"{D}/items/bulk", json={"keys": keys[:3], "action": "tag", "target": "night"})
     assert created.json() == {"ref": "harbour@2", "number": 2, "items": len(keys)}
-    manager.post(f"{D}/change", json={"keys": keys[2:4], "act": "tag", "value": "rain"})
+    manager.post(f"{D}/items/bulk", json={"keys": keys[2:4], "action": "tag", "target": "rain"})
     tags = {item.key: item["tags"] for item in server.workspace.datasets.open("harbour").items(["tags"])}
     assert tags[keys[0]] == ("night",)
     assert tags[keys[2]] == ("night", "rain")
     assert not tags[keys[5]]
     assert manager.get(f"{D}/items", params={"where": '"night" in tags'}).json()["total"] == 3
-    manager.post(f"{D}/change", json={"where": '"night" in tags', "act": "untag", "value": "night"})
+    manager.post(f"{D}/items/bulk", json={"where": '"night" in tags', "action": "untag", "target": "night"})
     assert manager.get(f"{D}/items", params={"where": '"night" in tags'}).json()["total"] == 0
-    manager.post(f"{D}/change", json={"keys": keys[:2], "act": "split", "value": "val"})
+    manager.post(f"{D}/items/bulk", json={"keys": keys[:2], "action": "split", "target": "val"})
     assert manager.get(f"{D}/items", params={"where": 'split == "val"'}).json()["total"] == 2
-    manager.post(f"{D}/change", json={"where": 'split == "val"', "act": "delete"})
+    manager.post(f"{D}/items/bulk", json={"where": 'split == "val"', "action": "delete"})
     assert manager.get(f"{D}/items").json()["total"] == len(keys) - 2
-    assert [entry["author"] for entry in manager.get(f"{D}/log").json()][:5] == ["Manager"] * 5
+    assert [entry["author"] for entry in manager.get(f"{D}/versions").json()][:5] == ["Manager"] * 5
     assert manager.get(f"{API}/datasets/harbour@1/items").json()["total"] == len(keys)
     for wrong in (
-        {"keys": [], "act": "tag", "value": "x"},
-        {"keys": keys[:1], "act": "tag", "value": " "},
-        {"keys": keys[:1], "act": "paint"},
-        {"keys": ["missing"], "act": "delete"},
+        {"keys": [], "action": "tag", "target": "x"},
+        {"keys": keys[:1], "action": "tag", "target": " "},
+        {"keys": keys[:1], "action": "paint"},
+        {"keys": ["missing"], "action": "delete"},
     ):
-        assert manager.post(f"{D}/change", json=wrong).status_code in (404, 422), wrong
-    old = manager.post(f"{API}/datasets/harbour@1/change", json={"keys": keys[:1], "act": "delete"})
+        assert manager.post(f"{D}/items/bulk", json=wrong).status_code in (404, 422), wrong
+    old = manager.post(f"{API}/datasets/harbour@1/items/bulk", json={"keys": keys[:1], "action": "delete"})
     assert error_of(old) == "invalid-value"
 
 
 def test_diff_restore_and_refs(server: ServerHarness) -> None:
     manager = server.signed_in(Role.MANAGER)
     keys = server.workspace.datasets.open("harbour").keys()
-    manager.post(f"{D}/change", json={"keys": keys[:2], "act": "delete"})
+    manager.post(f"{D}/items/bulk", json={"keys": keys[:2], "action": "delete"})
     diff = manager.get(f"{D}/diff", params={"against": "harbour@1"}).json()
     assert (diff["counts"]["removed"], diff["removed"]) == (2, keys[:2])
     assert manager.post(f"{D}/restore", json={"number": 1}).json()["ref"] == "harbour@3"
@@ -54,7 +54,7 @@ def test_diff_restore_and_refs(server: ServerHarness) -> None:
     assert manager.get(f"{API}/datasets/harbour@first").json()["number"] == 1
     assert manager.post(f"{D}/branches", json={"name": "trial", "number": 2}).json()["branches"]["trial"] == 2
     assert manager.delete(f"{D}/tags/first").status_code == 204
-    assert manager.get(f"{D}/names").json()["tags"] == {}
+    assert manager.get(f"{D}/refs").json()["tags"] == {}
     assert manager.delete(D).status_code == 204
     assert manager.get(f"{API}/datasets").json() == []
 
@@ -109,7 +109,7 @@ def test_models_runs_and_suggested_recipe(server: ServerHarness) -> None:
     assert (run["kind"], run["state"]) == ("import", "finished")
     assert viewer.get(f"{API}/runs/{run['id']}").json()["config"]["format"] == "coco"
     assert viewer.get(f"{API}/runs/{run['id']}/metrics").json() == []
-    unsplit = viewer.get(f"{API}/recipe", params={"dataset": "harbour"})
+    unsplit = viewer.get(f"{API}/recipes/suggested", params={"dataset": "harbour"})
     assert (unsplit.status_code, "no training and validation splits" in unsplit.json()["error"]["message"]) == (
         422,
         True,
@@ -117,8 +117,8 @@ def test_models_runs_and_suggested_recipe(server: ServerHarness) -> None:
     keys = server.workspace.datasets.open("harbour").keys()
     manager = server.signed_in(Role.MANAGER)
     for split, part in (("train", keys[:6]), ("val", keys[6:])):
-        manager.post(f"{D}/change", json={"keys": part, "act": "split", "value": split})
-    text = viewer.get(f"{API}/recipe", params={"dataset": "harbour"}).json()["recipe"]
+        manager.post(f"{D}/items/bulk", json={"keys": part, "action": "split", "target": split})
+    text = viewer.get(f"{API}/recipes/suggested", params={"dataset": "harbour"}).json()["recipe"]
     import yaml
 
     from saccade.training.recipe import parse_recipe

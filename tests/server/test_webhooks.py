@@ -40,12 +40,12 @@ def receiver(server: ServerHarness) -> Iterator[Receiver]:
 
 
 def test_lifecycle(server: ServerHarness, owner: TestClient, receiver: Receiver) -> None:
-    body = {"url": receiver.url, "events": ["person.joined", "dataset.version"]}
+    body = {"url": receiver.url, "events": ["member.joined", "dataset.version"]}
     webhook = owner.post(f"{API}/webhooks", json=body).json()
     secret = webhook.pop("secret")
     path = f"{API}/webhooks/{webhook['id']}"
-    assert (webhook["events"], webhook["is_on"], webhook["author"]) == (
-        ["dataset.version", "person.joined"],
+    assert (webhook["events"], webhook["enabled"], webhook["author"]) == (
+        ["dataset.version", "member.joined"],
         True,
         "Owner",
     )
@@ -57,24 +57,24 @@ def test_lifecycle(server: ServerHarness, owner: TestClient, receiver: Receiver)
     until(lambda: len(receiver.got) == 2)
     first, second = (saccade.verify_webhook(entry.body, entry.headers, secret) for entry in receiver.got)
     assert (first["type"], first["data"]["ref"], first["data"]["author"]) == ("dataset.version", "harbour@2", "Owner")
-    assert (second["type"], second["data"]["email"]) == ("person.joined", "viewer@example.org")
-    until(lambda: owner.get(path).json()["waiting"] == 0)
+    assert (second["type"], second["data"]["email"]) == ("member.joined", "viewer@example.org")
+    until(lambda: owner.get(path).json()["pending"] == 0)
     page = owner.get(f"{path}/deliveries", params={"limit": 1}).json()
-    assert [entry["event"] for entry in page["deliveries"]] == ["person.joined"]
+    assert [entry["event"] for entry in page["deliveries"]] == ["member.joined"]
     rest = owner.get(f"{path}/deliveries", params={"before": page["next"]}).json()
     (delivery,) = rest["deliveries"]
     assert (delivery["state"], delivery["status"], delivery["attempts"]) == ("delivered", 204, 1)
     assert (delivery["id"], delivery["body"].encode()) == (receiver.got[0].id, receiver.got[0].body)
-    assert owner.post(f"{path}/deliveries/{delivery['id']}/again").json()["state"] == "waiting"
-    assert owner.post(f"{path}/deliveries/again").json() == {"count": 0}
+    assert owner.post(f"{path}/deliveries/{delivery['id']}/retry").json()["state"] == "pending"
+    assert owner.post(f"{path}/deliveries/retry").json() == {"count": 0}
     until(lambda: len(receiver.got) == 3)
     assert receiver.got[2].id == receiver.got[0].id
     receiver.usual = answering(404)
     sent = owner.post(f"{path}/test")
     assert (sent.status_code, sent.json()["event"]) == (201, "ping")
     until(lambda: owner.get(f"{path}/deliveries").json()["deliveries"][0]["state"] == "failed")
-    off = owner.patch(path, json={"is_on": False, "events": ["job.failed"]}).json()
-    assert (off["is_on"], off["events"], off["url"]) == (False, ["job.failed"], receiver.url)
+    off = owner.patch(path, json={"enabled": False, "events": ["job.failed"]}).json()
+    assert (off["enabled"], off["events"], off["url"]) == (False, ["job.failed"], receiver.url)
     assert error_of(owner.post(f"{path}/test")) == "conflict"
     assert owner.delete(path).status_code == 204
     assert owner.get(f"{API}/webhooks").json() == []
@@ -106,7 +106,7 @@ def test_secrets_are_shown_once_and_not_logged(
         rotated = owner.post(f"{path}/secret").json()
         owner.post(f"{path}/test")
         until(lambda: receiver.got)
-        owner.patch(path, json={"is_on": False})
+        owner.patch(path, json={"enabled": False})
         answers = [owner.get(url).text for url in (f"{API}/webhooks", path, f"{path}/deliveries", f"{API}/audit")]
     secrets = [webhook["secret"], rotated["secret"]]
     assert len(set(secrets)) == 2
@@ -160,17 +160,17 @@ def test_commands(command: Command) -> None:
         (delivery,) = command.json("webhooks", "deliveries", webhook["id"])
         assert (delivery["state"], delivery["status"]) == ("delivered", 204)
         assert delivery["id"] in command("webhooks", "deliveries", webhook["id"]).text
-        assert command.json("webhooks", "again", webhook["id"], delivery["id"])["state"] == "waiting"
-        assert command.json("webhooks", "again", webhook["id"], "--failed") == {"count": 0}
+        assert command.json("webhooks", "redeliver", webhook["id"], delivery["id"])["state"] == "pending"
+        assert command.json("webhooks", "redeliver", webhook["id"], "--failed") == {"count": 0}
         until(lambda: len(receiver.got) == 2)
-        rotated = command("webhooks", "renew", webhook["id"]).out.strip()
+        rotated = command("webhooks", "rotate-secret", webhook["id"]).out.strip()
         assert rotated.startswith("whsec_")
         receiver.usual = answering(500)
         command.fails("webhooks", "test", webhook["id"], code="error")
-        assert command.json("webhooks", "set", webhook["id"], "--off")["is_on"] is False
+        assert command.json("webhooks", "set", webhook["id"], "--off")["enabled"] is False
         command.fails("webhooks", "test", webhook["id"], code="conflict")
         changed = command.json("webhooks", "set", webhook["id"], "--on", "--event", "run.failed")
-        assert (changed["is_on"], changed["events"]) == (True, ["run.failed"])
+        assert (changed["enabled"], changed["events"]) == (True, ["run.failed"])
         command.fails("webhooks", "set", webhook["id"], "--event", "run.done", code="invalid-value")
         command.fails("webhooks", "deliveries", "nothing", code="not-found")
         assert command("webhooks", "rm", webhook["id"]).code == 0

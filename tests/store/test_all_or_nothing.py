@@ -107,7 +107,7 @@ def test_an_interrupt_leaves_no_files(workspace: Workspace, operation: str) -> N
 
     def commit(progress: NullProgress) -> None:
         if operation == "relabel":
-            acts = [RenameClass(name="cell", to="nucleus")]
+            acts = [RenameClass(name="cell", new_name="nucleus")]
             datasets.relabel("d", lambda schema: plan_class_edits(schema, acts), progress=progress)
         elif operation == "create":
             datasets.write("e", SCHEMA, changed, mode="create", progress=progress)

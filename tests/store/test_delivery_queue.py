@@ -66,7 +66,7 @@ def test_concurrent_workers_send_each_delivery_once_in_order(workspace: Workspac
 
     def work() -> None:
         start.wait()
-        while any(webhook.waiting for webhook in workspace.webhooks.list()):
+        while any(webhook.pending for webhook in workspace.webhooks.list()):
             claimed = workspace.delivery_queue.claim(THIS_PROCESS)
             if claimed is not None:
                 with lock:
@@ -107,9 +107,9 @@ def test_failures_are_retried_with_backoff_and_block_later_events_at_first(works
         assert json.loads(claimed.body)["data"]["number"] == 1
         assert workspace.delivery_queue.finish(claimed, REJECTED)
         row = workspace.webhooks.list_deliveries(webhook_id)[1]
-        assert (row.state, row.attempts, row.status, row.error) == ("waiting", attempt + 1, 500, REJECTED.error)
-        assert row.tried is not None
-        assert abs((row.due - row.tried) - RETRY_DELAYS[attempt]) < timedelta(seconds=5)
+        assert (row.state, row.attempts, row.status, row.error) == ("pending", attempt + 1, 500, REJECTED.error)
+        assert row.last_attempt_at is not None
+        assert abs((row.next_attempt_at - row.last_attempt_at) - RETRY_DELAYS[attempt]) < timedelta(seconds=5)
         if attempt + 1 < MAX_ORDERED_ATTEMPTS:
             assert workspace.delivery_queue.claim(THIS_PROCESS) is None, "later events wait for it"
             advance_time(workspace, RETRY_DELAYS[attempt])
@@ -140,29 +140,29 @@ def test_a_webhook_is_disabled_after_more_than_a_day_of_failures(workspace: Work
     workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
     passed = timedelta()
     attempts = 0
-    while workspace.webhooks.get(webhook_id).is_on:
+    while workspace.webhooks.get(webhook_id).enabled:
         claimed = claim(workspace)
         assert workspace.delivery_queue.finish(claimed, REJECTED)
         attempts += 1
         (row,) = workspace.webhooks.list_deliveries(webhook_id)
-        if row.state == "waiting":
-            passed += row.due - now()
-            advance_time(workspace, row.due - now())
+        if row.state == "pending":
+            passed += row.next_attempt_at - now()
+            advance_time(workspace, row.next_attempt_at - now())
     assert attempts == 12
     assert timedelta(days=1) < RETRY_WINDOW < passed
     (row,) = workspace.webhooks.list_deliveries(webhook_id)
     assert row.state == "failed"
     disabled = workspace.webhooks.get(webhook_id)
-    assert disabled.trouble.startswith("Disabled automatically: no delivery was accepted since ")
-    assert disabled.trouble.endswith("last error: The answer was 500.")
+    assert disabled.disabled_reason.startswith("Disabled automatically: no delivery was accepted since ")
+    assert disabled.disabled_reason.endswith("last error: The answer was 500.")
     assert [entry.action for entry in workspace.users.audit_log()] == ["disabled a webhook"]
     workspace.datasets.write("d", SCHEMA, [item("b")], mode="append")
     assert len(workspace.webhooks.list_deliveries(webhook_id)) == 1
     assert workspace.delivery_queue.claim(THIS_PROCESS) is None
     with pytest.raises(ConflictError, match="is disabled"):
         workspace.webhooks.redeliver(webhook_id, row.id)
-    enabled = workspace.webhooks.update(webhook_id, is_on=True)
-    assert (enabled.is_on, enabled.trouble, enabled.failing_since) == (True, "", None)
+    enabled = workspace.webhooks.update(webhook_id, enabled=True)
+    assert (enabled.enabled, enabled.disabled_reason, enabled.failing_since) == (True, "", None)
     workspace.webhooks.redeliver(webhook_id, row.id)
     claimed = claim(workspace)
     assert (claimed.delivery_id, claimed.attempt) == (row.id, 1)
@@ -180,8 +180,8 @@ def test_retry_after_is_respected_up_to_a_limit(workspace: Workspace) -> None:
         busy = DeliveryResult(503, "The answer was 503.", 5, retry_after=retry_after)
         assert workspace.delivery_queue.finish(claim(workspace), busy)
         (row,) = workspace.webhooks.list_deliveries(webhook_id)
-        assert row.tried is not None
-        assert abs((row.due - row.tried) - delay) < timedelta(seconds=5)
+        assert row.last_attempt_at is not None
+        assert abs((row.next_attempt_at - row.last_attempt_at) - delay) < timedelta(seconds=5)
         advance_time(workspace, delay)
 
 
@@ -190,11 +190,11 @@ def test_failed_deliveries_are_redelivered_in_order(workspace: Workspace) -> Non
     for number in range(3):
         workspace.datasets.write("d", SCHEMA, [item(f"k{number}")], mode="create" if number == 0 else "append")
     assert workspace.delivery_queue.finish(claim(workspace), ACCEPTED)
-    workspace.webhooks.update(webhook_id, is_on=False)
+    workspace.webhooks.update(webhook_id, enabled=False)
     assert workspace.delivery_queue.claim(THIS_PROCESS) is None
     with pytest.raises(ConflictError, match="is disabled"):
         workspace.webhooks.redeliver_failed(webhook_id)
-    workspace.webhooks.update(webhook_id, is_on=True)
+    workspace.webhooks.update(webhook_id, enabled=True)
     workspace.webhooks.send_test(webhook_id)
     assert workspace.delivery_queue.finish(claim(workspace), REJECTED)
     assert workspace.webhooks.redeliver_failed(webhook_id) == 2
@@ -219,7 +219,7 @@ def test_a_rejected_delivery_fails_and_the_others_are_delivered(workspace: Works
     states = {delivery.id: delivery.state for delivery in workspace.webhooks.list_deliveries(webhook_id, limit=1000)}
     assert states.pop(poison) == "failed"
     assert set(states.values()) == {"delivered"}
-    assert workspace.webhooks.get(webhook_id).is_on
+    assert workspace.webhooks.get(webhook_id).enabled
 
 
 def test_410_gone_disables_the_webhook(workspace: Workspace) -> None:
@@ -230,8 +230,8 @@ def test_410_gone_disables_the_webhook(workspace: Workspace) -> None:
         claim(workspace), DeliveryResult(410, "The answer was 410 Gone.", 5, is_gone=True)
     )
     disabled = workspace.webhooks.get(webhook_id)
-    assert (disabled.is_on, disabled.waiting) == (False, 0)
-    assert "410" in disabled.trouble
+    assert (disabled.enabled, disabled.pending) == (False, 0)
+    assert "410" in disabled.disabled_reason
     second, first = workspace.webhooks.list_deliveries(webhook_id)
     assert (first.state, second.state, second.error) == ("failed", "failed", DISABLED_MESSAGE)
 
@@ -254,16 +254,16 @@ def test_disabling_a_webhook_while_a_delivery_is_sent(workspace: Workspace) -> N
     claimed = claim(workspace)
     with pytest.raises(ConflictError, match="is being sent"):
         workspace.webhooks.redeliver(webhook_id, claimed.delivery_id)
-    workspace.webhooks.update(webhook_id, is_on=False)
+    workspace.webhooks.update(webhook_id, enabled=False)
     assert workspace.delivery_queue.finish(claimed, REJECTED)
     assert [delivery.state for delivery in workspace.webhooks.list_deliveries(webhook_id)] == ["failed"]
-    workspace.webhooks.update(webhook_id, is_on=True)
+    workspace.webhooks.update(webhook_id, enabled=True)
     workspace.datasets.write("d", SCHEMA, [item("b")], mode="append")
     lost = claim(workspace, DEAD_PROCESS)
-    workspace.webhooks.update(webhook_id, is_on=False)
+    workspace.webhooks.update(webhook_id, enabled=False)
     assert workspace.delivery_queue.claim(THIS_PROCESS) is None
     assert workspace.webhooks.get_delivery(webhook_id, lost.delivery_id).state == "failed"
-    assert not any(webhook.waiting for webhook in workspace.webhooks.list())
+    assert not any(webhook.pending for webhook in workspace.webhooks.list())
 
 
 def test_removing_a_webhook_while_a_delivery_is_sent(workspace: Workspace) -> None:

@@ -99,7 +99,7 @@ def test_users_are_members_of_projects(workspace: Workspace, other: Workspace) -
     ann = workspace.users.add("ann@example.org", Role.OWNER, "Ann", PASSWORD)
     assert other.users.list() == []
     _, principal = other.users.sign_in("ann@example.org", PASSWORD)
-    assert (principal.person.id, principal.role) == (ann.id, None)
+    assert (principal.user.id, principal.role) == (ann.id, None)
     added = other.users.add("ann@example.org", Role.VIEWER, "Another name", "another password")
     assert (added.id, added.name, added.role) == (ann.id, "Ann", Role.VIEWER)
     with pytest.raises(ConflictError):

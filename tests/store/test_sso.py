@@ -42,12 +42,12 @@ def denial_reason(workspace: Workspace, identity: Identity, role: Role | None = 
 def test_first_and_later_logins(workspace: Workspace, owner: Principal) -> None:
     workspace.users.invite("ann@example.org", Role.ANNOTATOR, owner)
     first = log_in(workspace, ANN)
-    assert (first.person.name, first.role, first.person.has_password) == ("Ann", Role.ANNOTATOR, False)
-    assert log_in(workspace, Identity(ANN.issuer, ANN.subject, "", "")).person.id == first.person.id
+    assert (first.user.name, first.role, first.user.has_password) == ("Ann", Role.ANNOTATOR, False)
+    assert log_in(workspace, Identity(ANN.issuer, ANN.subject, "", "")).user.id == first.user.id
     assert denial_reason(workspace, Identity(ANN.issuer, "2", ANN.email, "Ann")) is DenialReason.TAKEN
     assert denial_reason(workspace, Identity(ANN.issuer, "2", "", "Ann")) is DenialReason.UNVERIFIED
     moved = log_in(workspace, Identity("https://new.example.org", "7", ANN.email, "Ann"))
-    assert moved.person.id == first.person.id, "without a password the account is linked by its address"
+    assert moved.user.id == first.user.id, "without a password the account is linked by its address"
 
 
 def test_subjects_are_case_sensitive_and_per_provider(workspace: Workspace, owner: Principal) -> None:
@@ -57,7 +57,7 @@ def test_subjects_are_case_sensitive_and_per_provider(workspace: Workspace, owne
         log_in(workspace, Identity(ANN.issuer, "abc", "b@example.org", "B"), Role.VIEWER),
         log_in(workspace, Identity("https://new.example.org", "Abc", "c@example.org", "C"), Role.VIEWER),
     )
-    assert [principal.person.email for principal in others] == ["b@example.org", "c@example.org"]
+    assert [principal.user.email for principal in others] == ["b@example.org", "c@example.org"]
 
 
 def test_an_account_with_a_password_is_linked_after_entering_it(workspace: Workspace, owner: Principal) -> None:
@@ -69,14 +69,14 @@ def test_an_account_with_a_password_is_linked_after_entering_it(workspace: Works
     assert workspace.sso.pop_pending(challenge.secret) is None, "it is not a login that waits for the provider"
     other = workspace.users.add("eve@example.org", Role.VIEWER, "Eve", PASSWORD)
     assert not workspace.sso.link_account(challenge.secret, other.id)
-    assert not workspace.sso.link_account(challenge.secret, owner.person.id), "a challenge can be used once"
+    assert not workspace.sso.link_account(challenge.secret, owner.user.id), "a challenge can be used once"
     again = workspace.sso.complete_login(identity)
     assert isinstance(again, LinkChallenge)
-    assert workspace.sso.link_account(again.secret, owner.person.id)
-    assert log_in(workspace, identity).person.name == "Owner"
+    assert workspace.sso.link_account(again.secret, owner.user.id)
+    assert log_in(workspace, identity).user.name == "Owner"
     login_secret = workspace.sso.start_login("default", "/jobs")
     assert workspace.sso.pending_link(login_secret) is None
-    assert not workspace.sso.link_account(login_secret, owner.person.id)
+    assert not workspace.sso.link_account(login_secret, owner.user.id)
     assert workspace.sso.pop_pending(login_secret) == PendingLogin("default", "/jobs")
 
 
@@ -84,7 +84,7 @@ def test_concurrent_logins_create_one_account(workspace: Workspace, owner: Princ
     workspace.users.invite("ann@example.org", Role.ANNOTATOR, owner)
     login_secret = workspace.sso.start_login("default", "/")
     with ThreadPoolExecutor(8) as pool:
-        user_ids = {principal.person.id for principal in pool.map(lambda _: log_in(workspace, ANN), range(8))}
+        user_ids = {principal.user.id for principal in pool.map(lambda _: log_in(workspace, ANN), range(8))}
         popped = list(pool.map(lambda _: workspace.sso.pop_pending(login_secret), range(8)))
     assert len(user_ids) == 1
     assert len(workspace.users.list()) == 2
@@ -102,4 +102,4 @@ def test_backups_contain_identities_but_no_pending_logins(
         with copy.catalog.read_tx() as session:
             assert [row.subject for row in session.scalars(select(IdentityRow))] == ["1"]
             assert session.scalars(select(PendingLoginRow)).all() == []
-        assert log_in(copy, ANN).person.name == "Ann"
+        assert log_in(copy, ANN).user.name == "Ann"

@@ -52,11 +52,11 @@ def test_every_change_publishes_its_event(workspace: Workspace, tmp_path: Path) 
     person = workspace.users.add("a@example.org", Role.OWNER, "A", "correct horse battery")
     workspace.users.add("b@example.org", Role.VIEWER, "B", "correct horse battery")
     workspace.users.remove("b@example.org")
-    job = workspace.jobs.add("look", "Look", {}, person.id)
+    job = workspace.jobs.add("inspect-source", "Look", {}, person.id)
     workspace.jobs.claim(THIS_PROCESS)
     workspace.jobs.finish(job.id, THIS_PROCESS, "finished", {"dataset": "d@1", "report": {"long": []}, "items": 3})
-    workspace.jobs.cancel(workspace.jobs.add("look", "Look", {}).id)
-    failing = workspace.jobs.add("look", "Look", {})
+    workspace.jobs.cancel(workspace.jobs.add("inspect-source", "Look", {}).id)
+    failing = workspace.jobs.add("inspect-source", "Look", {})
     for _ in range(3):
         workspace.jobs.claim(DEAD_PROCESS)
     assert workspace.jobs.claim(THIS_PROCESS) is None
@@ -70,8 +70,8 @@ def test_every_change_publishes_its_event(workspace: Workspace, tmp_path: Path) 
             "run.finished": 1,
             "run.stopped": 1,
             "run.failed": 1,
-            "person.joined": 2,
-            "person.removed": 1,
+            "member.joined": 2,
+            "member.removed": 1,
             "job.finished": 1,
             "job.cancelled": 1,
             "job.failed": 1,
@@ -98,7 +98,7 @@ def test_every_change_publishes_its_event(workspace: Workspace, tmp_path: Path) 
         "previous": None,
         "author": "Ann",
     }
-    assert by_name["person.removed"]["email"] == "b@example.org"
+    assert by_name["member.removed"]["email"] == "b@example.org"
 
 
 def test_a_pull_publishes_its_versions(workspace: Workspace, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_events_without_a_subscriber_are_not_written(workspace: Workspace) -> No
     assert count_deliveries(workspace) == 0
     models = add_webhook(workspace, "model.version")
     disabled = add_webhook(workspace)
-    workspace.webhooks.update(disabled, is_on=False)
+    workspace.webhooks.update(disabled, enabled=False)
     workspace.projects.add("other")
     other = workspace.scoped_to_project("other")
     other_id = add_webhook(other)

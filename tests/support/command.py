@@ -79,7 +79,7 @@ def _takes_json(args: tuple[object, ...]) -> bool:
         ("datasets", "restore"),
         ("datasets", "rm"),
         ("datasets", "tag"),
-        ("datasets", "unalias"),
+        ("datasets", "delete-alias"),
     }
     silent |= {("models", "export"), ("models", "rm"), ("users", "rm"), ("webhooks", "rm")}
     return tuple(map(str, args[:2])) not in silent

@@ -106,4 +106,4 @@ def failure_reason(response: Any) -> str:
     url = urlsplit(response.headers["location"])
     assert url.path == "/sign-in"
     assert url.netloc == ""
-    return str(parse_qs(url.query).get("trouble", [""])[0])
+    return str(parse_qs(url.query).get("error", [""])[0])

@@ -18,8 +18,8 @@ import numpy as np
 from pydantic import Field
 
 from saccade.app.panels import (
-    Button, Figure, Figures, Link, PanelParameters, Pictures, Plot, Series, Table, Text, dataset_panel, build_form,
-    home_panel, item_panel,
+    Button, Figure, Figures, Link, PanelParameters, Images, Plot, Series, Table, Text, dataset_panel, build_form,
+    dashboard_panel, item_panel,
 )
 from saccade.core.errors import NotFoundError, SaccadeError
 from saccade.core.roles import Role
@@ -51,7 +51,7 @@ def everything(context, parameters):
         raise ValueError("the secret of the server")
     print("a word to standard output, which is no answer")
     keys = context.version.keys()
-    yield build_form(parameters, go="Again")
+    yield build_form(parameters, submit_label="Again")
     yield Text(text=f"count {{parameters.count}} share {{parameters.share}} tags {{parameters.tags}} {{HARM}}")
     yield Text(text="two\\nlines", tone="warning")
     yield Figures(figures=[Figure(name=HARM, value=HARM, note=HARM), Figure(name="n", value=np.int64(1234567))])
@@ -64,13 +64,14 @@ def everything(context, parameters):
         ],
     )
     yield Plot(
-        title=HARM, along=[HARM, "b", "c"], stacked=True,
+        title=HARM, categories=[HARM, "b", "c"], stacked=True,
         series=[
             Series(name=HARM, values=np.array([1, 2, np.nan]), color="#aa3377"), Series(name="other", values=[3, 1, 2]),
         ],
     )
-    yield Plot(title="a line", type="lines", along=np.arange(5), series=[Series(name="s", values=np.arange(5) ** 2)])
-    yield Pictures(title=HARM, keys=keys[:3], notes=[HARM, "b", "c"])
+    lines = [Series(name="s", values=np.arange(5) ** 2)]
+    yield Plot(title="a line", type="lines", categories=np.arange(5), series=lines)
+    yield Images(title=HARM, keys=keys[:3], notes=[HARM, "b", "c"])
     yield Link(text="filtered " + HARM, query="len(objects) > 0")
     yield Button(text="Seven " + HARM, parameters={{"count": 7, "word": "pressed"}})
     yield Button(text="Fail", parameters={{"fail": True}})
@@ -83,14 +84,14 @@ def about(context, parameters):
     return Text(text=f"{{context.item.key}} of {{context.version.ref}} has {{count}} objects")
 
 
-@home_panel("overview", "Overview")
+@dashboard_panel("overview", "Overview")
 def overview(context, parameters):
     names = [one.name for one in context.datasets()]
     said = f"{{context.project}}: {{', '.join(names)}}"
     return [Figures(figures=[Figure(name="Datasets", value=len(names))]), Text(text=said)]
 
 
-@home_panel("for_managers", "For managers", role=Role.MANAGER)
+@dashboard_panel("for_managers", "For managers", role=Role.MANAGER)
 def for_managers(context, parameters):
     return Text(text=f"seen by a {{context.role}}")
 
@@ -99,65 +100,65 @@ class Other(PanelParameters):
     ref: str = "harbour"
 
 
-@home_panel("opens", "Opens", parameters=Other)
+@dashboard_panel("opens", "Opens", parameters=Other)
 def opens(context, parameters):
     return Text(text=context.open(parameters.ref).ref)
 
 
-@home_panel("slow", "Slow")
+@dashboard_panel("slow", "Slow")
 def slow(context, parameters):
     while True:
         time.sleep(0.01)
 
 
-@home_panel("busy", "Busy")
+@dashboard_panel("busy", "Busy")
 def busy(context, parameters):
     while True:
         pass
 
 
-@home_panel("raises", "Raises")
+@dashboard_panel("raises", "Raises")
 def raises(context, parameters):
     raise RuntimeError("the secret of the server")
 
 
-@home_panel("tells", "Tells")
+@dashboard_panel("tells", "Tells")
 def tells(context, parameters):
     raise SaccadeError("There is too little to see.", hint="Import more.")
 
 
-@home_panel("ends", "Ends")
+@dashboard_panel("ends", "Ends")
 def ends(context, parameters):
     sys.exit(3)
 
 
-@home_panel("dies", "Dies")
+@dashboard_panel("dies", "Dies")
 def dies(context, parameters):
     os._exit(7)
 
 
-@home_panel("html", "Gives a text")
+@dashboard_panel("html", "Gives a text")
 def html(context, parameters):
     return "<b>no block</b>"
 
 
-@home_panel("huge", "Huge")
+@dashboard_panel("huge", "Huge")
 def huge(context, parameters):
     return [Text(text="x" * 20_000) for _ in range(200)] + [Table(columns=["a"], rows=[["y" * 2000]] * 1000)] * 3
 
 
-@home_panel("surrogate", "Surrogate")
+@dashboard_panel("surrogate", "Surrogate")
 def surrogate(context, parameters):
     return Text(text="\\ud800")
 
 
-@home_panel("endless", "Endless")
+@dashboard_panel("endless", "Endless")
 def endless(context, parameters):
     while True:
         yield Text(text="more")
 
 
-@home_panel("closes", "Closes its output")
+@dashboard_panel("closes", "Closes its output")
 def closes(context, parameters):
     os.close(1)
     sys.stdin.read()

@@ -90,12 +90,8 @@ def print_warning(text: str) -> None:
     err.print(f"[yellow]{text}[/]")
 
 
-_FINDING_STYLES = {
-    "guessed": ("inferred", "yellow"),
-    "noticed": ("warning", "cyan"),
-    "set_aside": ("skipped", "red"),
-}
-"""Label and color of actions of a conversion report; others are shown by their own name in yellow."""
+_FINDING_COLORS = {"warning": "cyan", "skipped": "red"}
+"""Colors of the types of findings in a conversion report; others are yellow."""
 
 
 def print_report(report: ConversionReport, examples: int = 3) -> None:
@@ -108,8 +104,8 @@ def print_report(report: ConversionReport, examples: int = 3) -> None:
     for (action, reason), count in report.counts().items():
         listed = ", ".join(locations[action, reason])
         more = f" and {count - examples} more" if count > examples else ""
-        label, color = _FINDING_STYLES.get(str(action), (str(action), "yellow"))
-        print_message(f"  [{color}]{label}[/] {escape(reason)} × {count}: [dim]{escape(listed)}{more}[/]")
+        color = _FINDING_COLORS.get(str(action), "yellow")
+        print_message(f"  [{color}]{action}[/] {escape(reason)} × {count}: [dim]{escape(listed)}{more}[/]")
 
 
 def _location(finding: Any) -> str:
@@ -134,13 +130,13 @@ class TerminalProgress:
         )
         self._task: TaskID | None = None
 
-    def start(self, what: str, total: int | None = None) -> None:
+    def start(self, phase: str, total: int | None = None) -> None:
         self._bar.start()
-        self._task = self._bar.add_task(what, total=total, note="")
+        self._task = self._bar.add_task(phase, total=total, note="")
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, message: str = "") -> None:
         if self._task is not None:
-            self._bar.update(self._task, advance=count, note=escape(note))
+            self._bar.update(self._task, advance=count, note=escape(message))
 
     def finish(self) -> None:
         self._bar.stop()

@@ -90,9 +90,9 @@ class RemoteWriter:
         for start in range(0, len(blob_ids), _MAX_LOOKUP_FILES):
             batch = blob_ids[start : start + _MAX_LOOKUP_FILES]
             body = {"files": [dict(zip(("kind", "digest", "frame"), blob_id, strict=True)) for blob_id in batch]}
-            held = self._api.post("/files/held", body)["held"]
-            for blob_id, is_held in zip(batch, held, strict=True):
-                if is_held:
+            existing = self._api.post("/blobs/exists", body)["existing"]
+            for blob_id, exists in zip(batch, existing, strict=True):
+                if exists:
                     new.pop(blob_id)
         missing = {ref.digest: ref for ref in new.values() if ref.digest not in self._uploaded_digests}
         self._upload(FileUpload(f"files/{digest}", self._local_path(ref)) for digest, ref in missing.items())

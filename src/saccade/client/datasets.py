@@ -38,6 +38,8 @@ ClassList = list[dict[str, Any]]
 _PAGE_ITEMS = 1000
 _PAGE_CONFLICTS = 10_000
 _MAX_MERGE_ATTEMPTS = 10
+_JOB_KINDS = {"items/bulk": "edit-items", "classes": "edit-classes"}
+"""Kinds of jobs by the route that makes the same edit without a job."""
 
 
 class RemoteDatasets:
@@ -70,7 +72,7 @@ class RemoteDatasets:
 
     def log(self, name: str, branch: str | None = None) -> VersionList:
         """List the versions, newest first; with ``branch``, only that branch and its ancestors."""
-        versions = self._api.get(api_path("datasets", name, "log"), branch=branch)
+        versions = self._api.get(api_path("datasets", name, "versions"), branch=branch)
         return [from_json(VersionInfo, version) for version in versions]
 
     def diff(self, before: str, after: str) -> RemoteDiff:
@@ -79,7 +81,7 @@ class RemoteDatasets:
 
     def refs(self, name: str) -> dict[str, dict[str, int]]:
         """Return the version numbers of the ``branches``, ``tags`` and movable ``aliases`` of a dataset."""
-        refs: dict[str, dict[str, int]] = self._api.get(api_path("datasets", name, "names"))
+        refs: dict[str, dict[str, int]] = self._api.get(api_path("datasets", name, "refs"))
         return refs
 
     def branches(self, name: str) -> dict[str, int]:
@@ -148,16 +150,16 @@ class RemoteDatasets:
             "message": message,
             "inputs": [*inputs],
             "branch": branch,
-            "follows": expected_version,
+            "expected_version": expected_version,
         }
-        job = self._jobs.run("write", parameters, progress)
+        job = self._jobs.run("write-items", parameters, progress)
         return self.open(job.result["dataset"])
 
     def bulk_edit(
         self,
         name: str,
         action: Literal["delete", "split", "tag", "untag"],
-        value: str = "",
+        target: str = "",
         *,
         keys: Iterable[str] | None = None,
         where: str | None = None,
@@ -171,7 +173,7 @@ class RemoteDatasets:
         Args:
             name: Name of the dataset.
             action: What to do.
-            value: The tag or the split.
+            target: The tag or the split.
             keys: Keys of the items.
             where: Instead of keys, a query for the items.
             message: Message of the version.
@@ -183,13 +185,13 @@ class RemoteDatasets:
             StaleVersionError: The branch ends at another version than ``expected_version``.
         """
         body = {
-            "act": action,
-            "value": value,
+            "action": action,
+            "target": target,
             "keys": None if keys is None else [*keys],
             "where": where,
             "message": message,
         }
-        return self._write(name, "change", body, branch, expected_version, progress)
+        return self._write(name, "items/bulk", body, branch, expected_version, progress)
 
     def classes(self, ref: str) -> ClassList:
         """List the classes of a version with their colors and counts, by column."""
@@ -210,7 +212,7 @@ class RemoteDatasets:
 
         Args:
             name: Name of the dataset.
-            edits: Edits such as ``{"act": "rename", "name": "boat", "to": "ship"}``.
+            edits: Edits such as ``{"action": "rename", "name": "boat", "new_name": "ship"}``.
             message: Message of the version.
             branch: The branch to write to.
             expected_version: Number of the version that the branch must end at.
@@ -219,7 +221,7 @@ class RemoteDatasets:
         Raises:
             StaleVersionError: The branch ends at another version than ``expected_version``.
         """
-        body = {"acts": [dict(edit) for edit in edits], "message": message}
+        body = {"edits": [dict(edit) for edit in edits], "message": message}
         return self._write(name, "classes", body, branch, expected_version, progress)
 
     def delete_items(
@@ -319,16 +321,16 @@ class RemoteDatasets:
         sides = [conflict.resolution for conflict in preview.conflicts]
         default: Side = "ours" if sides.count("ours") >= sides.count("theirs") else "theirs"
         choices = [conflict.to_json() for conflict in preview.conflicts if conflict.resolution != default]
-        fields = ("key", "column", "object", "class", "take")
+        fields = ("key", "column", "object", "class", "resolution")
         body = {
             "into": into,
-            "take": default,
+            "resolution": default,
             "message": message,
             "choices": [{name: choice[name] for name in fields} for choice in choices],
         }
         if progress is not None:
             head = int(preview.ours.rpartition("@")[2])
-            parameters = {**body, "dataset": preview.theirs, "follows": head}
+            parameters = {**body, "dataset": preview.theirs, "expected_version": head}
             result = self._jobs.run("merge", parameters, progress).result
             counts = {name: result[name] for name in ("added", "removed", "changed")}
             return replace(preview, version=self.open(result["dataset"]), **counts)
@@ -412,17 +414,26 @@ class RemoteDatasets:
     def _write(
         self,
         name: str,
-        operation: str,
+        route: str,
         body: Mapping[str, Any],
         branch: str,
         expected_version: int | None,
         progress: Progress | None = None,
     ) -> RemoteVersion:
-        """Create a version by a request, or by a job if there is a ``progress``. Both have the same name."""
+        """Create a version by a request, or by a job if there is a ``progress``.
+
+        Args:
+            name: Name of the dataset.
+            route: Path of the route below the dataset.
+            body: Body of the request, or parameters of the job.
+            branch: The branch to write to.
+            expected_version: Number of the version that the branch must end at.
+            progress: Reports the progress of the job.
+        """
         if progress is not None:
-            parameters = {**body, "dataset": name, "branch": branch, "follows": expected_version}
-            return self.open(self._jobs.run(operation, parameters, progress).result["dataset"])
-        path = api_path("datasets", name if branch == MAIN else f"{name}@{branch}", operation)
+            parameters = {**body, "dataset": name, "branch": branch, "expected_version": expected_version}
+            return self.open(self._jobs.run(_JOB_KINDS[route], parameters, progress).result["dataset"])
+        path = f"{api_path('datasets', name if branch == MAIN else f'{name}@{branch}')}/{route}"
         return self.open(self._api.post(path, body, headers=self._if_match(name, expected_version))["ref"])
 
     def _set_ref(self, name: str, collection: str, ref: str, number: int, expected_version: int | None) -> None:
@@ -510,5 +521,5 @@ def _decode_item_change(data: Mapping[str, Any]) -> ItemChange:
 
 def _decode_conflict(data: Mapping[str, Any]) -> Conflict:
     return Conflict(
-        data["key"], data["column"], data["object"], data["class"], data["ours"], data["theirs"], data["take"]
+        data["key"], data["column"], data["object"], data["class"], data["ours"], data["theirs"], data["resolution"]
     )

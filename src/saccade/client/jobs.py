@@ -69,12 +69,12 @@ class RemoteJobs:
         done = 0
         while (current := self._get_with_retries(job)).state not in FINAL_STATES:
             reported = current.progress
-            if reported.get("what") and reported["what"] != phase:
-                phase = str(reported["what"])
+            if reported.get("phase") and reported["phase"] != phase:
+                phase = str(reported["phase"])
                 done = 0
                 progress.start(phase, reported.get("total"))
             if int(reported.get("done") or 0) > done:
-                progress.advance(int(reported["done"]) - done, str(reported.get("note") or ""))
+                progress.advance(int(reported["done"]) - done, str(reported.get("message") or ""))
                 done = int(reported["done"])
             time.sleep(_POLL_INTERVAL_S)
         progress.finish()

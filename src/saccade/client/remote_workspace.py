@@ -105,7 +105,7 @@ class RemoteWorkspace:
 
     def backbones(self, containing: str = "") -> tuple[str, ...]:
         """List the encoders that recipes can use, optionally only those whose name contains a text."""
-        return tuple(self.jobs.run("backbones", {"containing": containing}).result["names"])
+        return tuple(self.jobs.run("list-backbones", {"containing": containing}).result["names"])
 
     def recipe(self, dataset: str) -> str:
         """Return a starter recipe for training on a dataset, as YAML."""

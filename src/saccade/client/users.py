@@ -32,7 +32,7 @@ class RemoteUsers:
 
     def list(self) -> UserList:
         """List the members by name."""
-        return [from_json(RemoteUser, user) for user in self._api.get("/people")]
+        return [from_json(RemoteUser, user) for user in self._api.get("/members")]
 
     def invite(self, email: str, role: str = "annotator") -> str:
         """Invite someone; returns the invitation link, which is shown only once."""
@@ -40,15 +40,15 @@ class RemoteUsers:
 
     def set_role(self, user: str, role: str) -> None:
         """Change a member's role."""
-        self._api.send("PATCH", api_path("people", user), json={"role": role})
+        self._api.send("PATCH", api_path("members", user), json={"role": role})
 
     def remove(self, user: str) -> None:
         """Remove a member. Their history is kept."""
-        self._api.send("DELETE", api_path("people", user))
+        self._api.send("DELETE", api_path("members", user))
 
     def audit_log(self, limit: int = 50) -> tuple[dict[str, Any], ...]:
         """Return the latest entries of the audit log, newest first."""
-        return tuple(self._api.get("/audit", limit=limit)["deeds"])
+        return tuple(self._api.get("/audit", limit=limit)["entries"])
 
 
 class RemoteProjects:

@@ -115,18 +115,18 @@ class RemoteVersion:
         return statistics
 
     def histogram(
-        self, expression: str, *, over: str | None = None, where: str | None = None, bins: int = 20
+        self, expression: str, *, objects_column: str | None = None, where: str | None = None, bins: int = 20
     ) -> dict[str, Any]:
         """Compute the histogram of an expression.
 
         Args:
             expression: A number, text or condition.
-            over: Column of objects: count the objects instead of the items.
+            objects_column: Column of objects: count the objects instead of the items.
             where: Only the items that match this query.
             bins: Number of bins for numbers.
         """
         histogram: dict[str, Any] = self._api.get(
-            f"{self._path}/histogram", value=expression, over=over, where=where, bins=bins
+            f"{self._path}/histogram", expression=expression, objects_column=objects_column, where=where, bins=bins
         )
         return histogram
 

@@ -38,10 +38,10 @@ class AddClass(ClassEdit):
 class RenameClass(ClassEdit):
     """Rename a class to an unused name; its position and everything else stays."""
 
-    to: str
+    new_name: str
 
     def __post_init__(self) -> None:
-        check_class_name(self.to)
+        check_class_name(self.new_name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +56,12 @@ class RecolorClass(ClassEdit):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeClass(ClassEdit):
-    """Relabel everything of the class as ``into``; a column without that class renames the class instead."""
+    """Relabel everything of the class as ``target``; a column without that class renames the class instead."""
 
-    into: str
+    target: str
 
     def __post_init__(self) -> None:
-        if self.into == self.name:
+        if self.target == self.name:
             raise InvalidValueError(f"The class '{self.name}' cannot be merged into itself.")
 
 
@@ -258,7 +258,7 @@ def _add(columns: _Columns, edit: AddClass) -> None:
 
 def _rename(columns: _Columns, edit: RenameClass) -> None:
     for column in _columns_with_class(columns, edit, edit.name):
-        column.rename(edit.name, edit.to)
+        column.rename(edit.name, edit.new_name)
 
 
 def _recolor(columns: _Columns, edit: RecolorClass) -> None:
@@ -268,11 +268,11 @@ def _recolor(columns: _Columns, edit: RecolorClass) -> None:
 
 def _merge(columns: _Columns, edit: MergeClass) -> None:
     matching = _columns_with_class(columns, edit, edit.name)
-    if not any(edit.into in column.infos for column in matching):
+    if not any(edit.target in column.infos for column in matching):
         known = {name for column in matching for name in column.infos if name != edit.name}
-        raise NotFoundError(f"There is no class '{edit.into}' to merge into.", hint=suggest(edit.into, known))
+        raise NotFoundError(f"There is no class '{edit.target}' to merge into.", hint=suggest(edit.target, known))
     for column in matching:
-        (column.merge if edit.into in column.infos else column.rename)(edit.name, edit.into)
+        (column.merge if edit.target in column.infos else column.rename)(edit.name, edit.target)
 
 
 def _remove(columns: _Columns, edit: RemoveClass) -> None:

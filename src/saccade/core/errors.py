@@ -60,7 +60,7 @@ class ConflictError(SaccadeError):
 
 
 class StaleVersionError(ConflictError):
-    code = "moved"
+    code = "stale-version"
 
 
 class MediaError(SaccadeError):
@@ -94,11 +94,11 @@ class PanelError(SaccadeError):
 
 
 class AuthenticationError(SaccadeError):
-    code = "not-signed-in"
+    code = "unauthenticated"
 
 
 class PermissionDeniedError(SaccadeError):
-    code = "not-allowed"
+    code = "permission-denied"
 
 
 class SignatureError(SaccadeError):
@@ -112,7 +112,7 @@ class RateLimitedError(SaccadeError):
         seconds: wait before the next attempt.
     """
 
-    code = "too-many"
+    code = "rate-limited"
 
     def __init__(self, message: str, *, seconds: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)

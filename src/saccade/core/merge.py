@@ -51,7 +51,7 @@ class Conflict:
             "class": self.class_name,
             "ours": self.ours,
             "theirs": self.theirs,
-            "take": self.resolution,
+            "resolution": self.resolution,
         }
 
 

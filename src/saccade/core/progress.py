@@ -11,9 +11,9 @@ class Progress(Protocol):
     ``advance`` may raise KeyboardInterrupt (or a subclass) to cancel; the work then leaves the previous state intact.
     """
 
-    def start(self, what: str, total: int | None = None) -> None: ...
+    def start(self, phase: str, total: int | None = None) -> None: ...
 
-    def advance(self, count: int = 1, note: str = "") -> None: ...
+    def advance(self, count: int = 1, message: str = "") -> None: ...
 
     def finish(self) -> None: ...
 
@@ -21,10 +21,10 @@ class Progress(Protocol):
 class NullProgress:
     """Progress that is not displayed."""
 
-    def start(self, what: str, total: int | None = None) -> None:
+    def start(self, phase: str, total: int | None = None) -> None:
         pass
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, message: str = "") -> None:
         pass
 
     def finish(self) -> None:

@@ -5,26 +5,28 @@ from __future__ import annotations
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from itertools import islice
 from typing import Any, NamedTuple
 
 _CHUNK_SIZE = 4096
+_FORMER_TYPES = {"guessed": "inferred", "noticed": "warning", "set_aside": "skipped"}
+"""Types of findings in the reports of version 0.1.0."""
 
 
 class FindingType(StrEnum):
     """What a conversion did.
 
-    ``warning`` changed nothing; ``set_aside`` skipped a whole item, which can be retried.
+    ``warning`` changed nothing; ``skipped`` left out a whole item, which can be retried.
     """
 
     DROPPED = "dropped"
     REPAIRED = "repaired"
     CLIPPED = "clipped"
-    INFERRED = "guessed"
-    WARNING = "noticed"
-    SET_ASIDE = "set_aside"
+    INFERRED = "inferred"
+    WARNING = "warning"
+    SKIPPED = "skipped"
 
 
 class Finding(NamedTuple):
@@ -94,3 +96,11 @@ class ConversionReport:
         for index, finding in enumerate(self):
             yield f"{',' if index else ''}\n{encode(finding._asdict())}"
         yield "]}\n"
+
+
+def current_report(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename the types of findings in the JSON of a report to today's."""
+    return {
+        part: [{**entry, "action": _FORMER_TYPES.get(entry["action"], entry["action"])} for entry in entries]
+        for part, entries in report.items()
+    }

@@ -46,7 +46,7 @@ class Granularity(StrEnum):
     FILTER = "filter"
     MANY = "many"
     GROUP = "group"
-    DATASET = "whole"
+    DATASET = "dataset"
     TRAINING = "training"
 
 
@@ -347,7 +347,7 @@ def describe_operation(operation: Operation) -> dict[str, Any]:
             {
                 "name": port.name,
                 "type": str(port.type),
-                "several": port.multiple,
+                "multiple": port.multiple,
                 "optional": port.optional,
                 "help": port.help,
             }

@@ -178,7 +178,7 @@ async def _handle_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 400:  # malformed JSON: the same error as JSON of the wrong shape
         return error_response(422, "invalid-value", f"{error.detail}.")
-    code = {404: "not-found", 405: "not-allowed"}.get(error.status_code, "error")
+    code = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "error")
     return error_response(error.status_code, code, str(error.detail))
 
 

@@ -81,7 +81,7 @@ def many(pictures: Path, folder: Path, copies: int) -> Path:
 
 def test_inspect_import_and_export(workspace: Workspace, pictures: Path) -> None:
     with working(workspace):
-        looked = ended(workspace, enqueue(workspace, "look", {"source": {"folder": str(pictures)}}))
+        looked = ended(workspace, enqueue(workspace, "inspect-source", {"source": {"folder": str(pictures)}}))
         assert looked.state == "finished", looked.error
         assert looked.result["format"] == "coco"
         assert (job_dir(workspace, looked.id) / "files" / looked.result["preview"][0]["file"]).exists()
@@ -171,21 +171,29 @@ def test_edit_jobs(workspace: Workspace) -> None:
     items = [Item(f"{at}", {"label": "car" if at % 2 else "bus", "note": ""}) for at in range(10)]
     workspace.datasets.write("d", schema, items, mode="create")
     person = workspace.users.add("a@example.org", Role.OWNER, "Ann", "a password of mine").id
-    acts = [{"act": "rename", "name": "car", "to": "lorry"}, {"act": "add", "name": "tram"}]
+    edits = [{"action": "rename", "name": "car", "new_name": "lorry"}, {"action": "add", "name": "tram"}]
     with working(workspace):
-        renamed = ended(workspace, enqueue(workspace, "classes", {"dataset": "d", "acts": acts, "follows": 1}, person))
+        renamed = ended(
+            workspace,
+            enqueue(workspace, "edit-classes", {"dataset": "d", "edits": edits, "expected_version": 1}, person),
+        )
         assert renamed.state == "finished", renamed.error
         counts = {"added": 0, "removed": 0, "changed": 5}
         assert renamed.result == {"dataset": "d@2", "number": 2, "items": 10, **counts}
-        late = ended(workspace, enqueue(workspace, "classes", {"dataset": "d", "acts": acts, "follows": 1}, person))
-        assert (late.state, late.result["code"]) == ("failed", "moved")
+        late = ended(
+            workspace,
+            enqueue(workspace, "edit-classes", {"dataset": "d", "edits": edits, "expected_version": 1}, person),
+        )
+        assert (late.state, late.result["code"]) == ("failed", "stale-version")
         workspace.datasets.branch("d", "side", "1")
-        query = {"dataset": "d", "branch": "side", "act": "tag", "value": "big", "where": 'label == "bus"'}
-        tagged = ended(workspace, enqueue(workspace, "change", query, person))
+        query = {"dataset": "d", "branch": "side", "action": "tag", "target": "big", "where": 'label == "bus"'}
+        tagged = ended(workspace, enqueue(workspace, "edit-items", query, person))
         assert (tagged.result["dataset"], tagged.result["changed"]) == ("d@3", 5), tagged.error
-        gone = ended(workspace, enqueue(workspace, "change", {"dataset": "d", "act": "delete", "keys": ["0"]}, person))
+        gone = ended(
+            workspace, enqueue(workspace, "edit-items", {"dataset": "d", "action": "delete", "keys": ["0"]}, person)
+        )
         assert (gone.result["dataset"], gone.result["removed"]) == ("d@4", 1), gone.error
-        choice = {"key": "0", "column": None, "object": None, "class": None, "take": "theirs"}
+        choice = {"key": "0", "column": None, "object": None, "class": None, "resolution": "theirs"}
         params = {"dataset": "d@side", "choices": [choice], "message": "both"}
         merged = ended(workspace, enqueue(workspace, "merge", params, person))
         assert (merged.result["dataset"], merged.result["items"]) == ("d@5", 10), merged.error
@@ -201,9 +209,11 @@ def test_edit_jobs(workspace: Workspace) -> None:
 def test_edit_is_not_repeated_after_a_crash(workspace: Workspace) -> None:
     """The worker died after creating the version and before recording it."""
     workspace.datasets.write("d", Schema((Column("note", Kind.TEXT),)), [Item("a", {"note": ""})], mode="create")
-    job = enqueue(workspace, "change", {"dataset": "d", "act": "tag", "value": "x", "keys": ["a"], "follows": 1})
+    job = enqueue(
+        workspace, "edit-items", {"dataset": "d", "action": "tag", "target": "x", "keys": ["a"], "expected_version": 1}
+    )
     workspace.runs.job_id = job.id
-    run = workspace.runs.start("change", "d", {})
+    run = workspace.runs.start("edit-items", "d", {})
     bulk_edit(workspace, "d", ["a"], "tag", "x", run_id=run.id)
     workspace.runs.job_id = None
     with working(workspace):
@@ -218,7 +228,7 @@ class _Unwanted(NullProgress):
     def __init__(self, after: int) -> None:
         self.left = after
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, message: str = "") -> None:
         self.left -= 1
         if self.left < 0:
             raise KeyboardInterrupt
@@ -233,7 +243,7 @@ def test_cancelled_edit_changes_nothing(workspace: Workspace, after: int) -> Non
     for branch, key in (("main", "a"), ("side", "b")):
         new = [Item(f"{key}{at}", {"label": "bus"}) for at in range(2500)]
         workspace.datasets.write("d", schema, new, mode="append", branch=branch)
-    rename = [RenameClass(name="car", to="lorry")]
+    rename = [RenameClass(name="car", new_name="lorry")]
     acts: list[Callable[[], object]] = [
         lambda: edit_classes(workspace, "d", rename, progress=_Unwanted(after)),
         lambda: workspace.datasets.merge("d@side", progress=_Unwanted(after)),
@@ -350,10 +360,18 @@ def test_uploads_of_other_users_and_deleted_uploads_are_not_found(workspace: Wor
 
 def test_worker_stops_without_output(workspace: Workspace, pictures: Path) -> None:
     """Regression: the thread that reads standard input must not produce an error at exit."""
-    command = [sys.executable, "-m", "saccade", "worker", "--workspace", str(workspace.location), "--until-input-ends"]
+    command = [
+        sys.executable,
+        "-m",
+        "saccade",
+        "worker",
+        "--workspace",
+        str(workspace.location),
+        "--exit-on-stdin-close",
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        ended(workspace, enqueue(workspace, "look", {"source": {"folder": str(pictures)}}))  # it is up
+        ended(workspace, enqueue(workspace, "inspect-source", {"source": {"folder": str(pictures)}}))  # it is up
         process.send_signal(signal.SIGTERM)
         errors = process.stderr.read()  # while its input is still open
     assert (process.returncode, errors) == (0, "")

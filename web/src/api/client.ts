@@ -39,7 +39,7 @@ export function setCsrfToken(token: string | null | undefined): void {
 }
 
 export function csrfHeaders(): Record<string, string> {
-  return csrfToken ? { 'X-Saccade-Guard': csrfToken } : {}
+  return csrfToken ? { 'X-CSRF-Token': csrfToken } : {}
 }
 
 /** Registers what happens when a request fails because the session has ended. */
@@ -114,5 +114,5 @@ export function apiUrl(path: string, query: Record<string, QueryValue> = {}): st
 
 /** The URL of an item's image, scaled to at most `size` pixels. */
 export function imageUrl(ref: string, key: string, size: number): string {
-  return apiUrl(`/datasets/${encodeURIComponent(ref)}/picture`, { key, size })
+  return apiUrl(`/datasets/${encodeURIComponent(ref)}/image`, { key, size })
 }

@@ -24,6 +24,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/methods": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Sign In Methods
+         * @description Get the sign-in methods besides the password.
+         */
+        get: operations["get_sign_in_methods_api_v1_auth_methods_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/blobs/exists": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check Blobs
+         * @description Check which media files the project has already, in any version of its datasets.
+         */
+        post: operations["check_blobs_api_v1_blobs_exists_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/components": {
         parameters: {
             query?: never;
@@ -188,26 +228,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/datasets/{ref}/change": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Edit Items
-         * @description Edit items in bulk: delete them, assign them to a split, or add or remove a tag. Creates the next version.
-         */
-        post: operations["edit_items_api_v1_datasets__ref__change_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/datasets/{ref}/classes": {
         parameters: {
             query?: never;
@@ -306,9 +326,31 @@ export interface paths {
         };
         /**
          * Get Histogram
-         * @description Compute the histogram of an expression over the items, or over the objects of a column (``over``).
+         * @description Compute the histogram of an expression over the items, or over the objects of a column (``objects_column``).
          */
         get: operations["get_histogram_api_v1_datasets__ref__histogram_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{ref}/image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Image
+         * @description Get the image of an item as a JPEG, scaled down to at most ``size`` pixels a side.
+         *
+         *     With ``objects`` the objects are drawn on it. For a video, the first frame is returned.
+         */
+        get: operations["get_image_api_v1_datasets__ref__image_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -357,6 +399,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/datasets/{ref}/items/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Edit Items
+         * @description Edit items in bulk: delete them, assign them to a split, or add or remove a tag. Creates the next version.
+         */
+        post: operations["edit_items_api_v1_datasets__ref__items_bulk_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/datasets/{ref}/keys": {
         parameters: {
             query?: never;
@@ -369,26 +431,6 @@ export interface paths {
          * @description List a page of item keys; like ``items``, without the values. With ``limit=0`` only the total is returned.
          */
         get: operations["list_keys_api_v1_datasets__ref__keys_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/datasets/{ref}/log": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List Versions
-         * @description List the versions of a dataset, newest first; with ``branch``, only that branch and its ancestors.
-         */
-        get: operations["list_versions_api_v1_datasets__ref__log_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -420,7 +462,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/datasets/{ref}/names": {
+    "/api/v1/datasets/{ref}/refs": {
         parameters: {
             query?: never;
             header?: never;
@@ -431,29 +473,7 @@ export interface paths {
          * List Refs
          * @description List the branches, tags and aliases of a dataset with the version numbers that they name.
          */
-        get: operations["list_refs_api_v1_datasets__ref__names_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/datasets/{ref}/picture": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get Image
-         * @description Get the image of an item as a JPEG, scaled down to at most ``size`` pixels a side.
-         *
-         *     With ``objects`` the objects are drawn on it. For a video, the first frame is returned.
-         */
-        get: operations["get_image_api_v1_datasets__ref__picture_get"];
+        get: operations["list_refs_api_v1_datasets__ref__refs_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -556,6 +576,26 @@ export interface paths {
          *     Level 0 has the full resolution; each further level has half of that before it. ``x`` and ``y`` count tiles.
          */
         get: operations["get_tile_api_v1_datasets__ref__tile_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{ref}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Versions
+         * @description List the versions of a dataset, newest first; with ``branch``, only that branch and its ancestors.
+         */
+        get: operations["list_versions_api_v1_datasets__ref__versions_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -688,26 +728,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/files/held": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Check Blobs
-         * @description Check which media files the project has already, in any version of its datasets.
-         */
-        post: operations["check_blobs_api_v1_files_held_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/folders": {
         parameters: {
             query?: never;
@@ -786,6 +806,46 @@ export interface paths {
          * @description Invite someone to the project. The response contains the invitation link, which is shown only once.
          */
         post: operations["create_invitation_api_v1_invitations_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accept Invitation
+         * @description Accept an invitation: create the account and sign in.
+         */
+        post: operations["accept_invitation_api_v1_invitations_accept_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/lookup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Get Invitation
+         * @description Get the invitation that belongs to the secret of a link.
+         */
+        post: operations["get_invitation_api_v1_invitations_lookup_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -956,27 +1016,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/join": {
+    "/api/v1/members": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get?: never;
-        put?: never;
         /**
-         * Accept Invitation
-         * @description Accept an invitation: create the account and sign in.
+         * List Members
+         * @description List the members of the project with their roles.
          */
-        post: operations["accept_invitation_api_v1_join_post"];
+        get: operations["list_members_api_v1_members_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/v1/join/look": {
+    "/api/v1/members/{user}": {
         parameters: {
             query?: never;
             header?: never;
@@ -985,15 +1045,19 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        post?: never;
         /**
-         * Get Invitation
-         * @description Get the invitation that belongs to the secret of a link.
+         * Remove Member
+         * @description Remove a member from the project. Their history is kept.
          */
-        post: operations["get_invitation_api_v1_join_look_post"];
-        delete?: never;
+        delete: operations["remove_member_api_v1_members__user__delete"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Set Role
+         * @description Change a member's role.
+         */
+        patch: operations["set_role_api_v1_members__user__patch"];
         trace?: never;
     };
     "/api/v1/models": {
@@ -1220,50 +1284,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/people": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List Members
-         * @description List the members of the project with their roles.
-         */
-        get: operations["list_members_api_v1_people_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/people/{person}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /**
-         * Remove Member
-         * @description Remove a member from the project. Their history is kept.
-         */
-        delete: operations["remove_member_api_v1_people__person__delete"];
-        options?: never;
-        head?: never;
-        /**
-         * Set Role
-         * @description Change a member's role.
-         */
-        patch: operations["set_role_api_v1_people__person__patch"];
-        trace?: never;
-    };
     "/api/v1/projects": {
         parameters: {
             query?: never;
@@ -1288,7 +1308,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/recipe": {
+    "/api/v1/recipes/suggested": {
         parameters: {
             query?: never;
             header?: never;
@@ -1299,7 +1319,7 @@ export interface paths {
          * Get Suggested Recipe
          * @description Get a starter recipe for training on a dataset, as YAML.
          */
-        get: operations["get_suggested_recipe_api_v1_recipe_get"];
+        get: operations["get_suggested_recipe_api_v1_recipes_suggested_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1524,26 +1544,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/session/ways": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get Sign In Methods
-         * @description Get the sign-in methods besides the password.
-         */
-        get: operations["get_sign_in_methods_api_v1_session_ways_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -1726,7 +1726,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/webhooks/{webhook}/deliveries/again": {
+    "/api/v1/webhooks/{webhook}/deliveries/retry": {
         parameters: {
             query?: never;
             header?: never;
@@ -1739,14 +1739,14 @@ export interface paths {
          * Redeliver Failed
          * @description Queue all failed deliveries again, in their original order.
          */
-        post: operations["redeliver_failed_api_v1_webhooks__webhook__deliveries_again_post"];
+        post: operations["redeliver_failed_api_v1_webhooks__webhook__deliveries_retry_post"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/v1/webhooks/{webhook}/deliveries/{delivery}/again": {
+    "/api/v1/webhooks/{webhook}/deliveries/{delivery}/retry": {
         parameters: {
             query?: never;
             header?: never;
@@ -1759,7 +1759,7 @@ export interface paths {
          * Redeliver
          * @description Queue a delivery again, with the same id.
          */
-        post: operations["redeliver_api_v1_webhooks__webhook__deliveries__delivery__again_post"];
+        post: operations["redeliver_api_v1_webhooks__webhook__deliveries__delivery__retry_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1911,6 +1911,46 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    "member.joined": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Member Joined
+         * @description A member joined or left the project; ``role`` is the current or last role.
+         */
+        post: operations["told_member_joined_member_joined_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "member.removed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Told Member Removed
+         * @description A member joined or left the project; ``role`` is the current or last role.
+         */
+        post: operations["told_member_removed_member_removed_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "model.alias": {
         parameters: {
             query?: never;
@@ -1945,46 +1985,6 @@ export interface webhooks {
          * @description A model has a new version; ``inputs`` are the dataset versions that it was trained on.
          */
         post: operations["told_model_version_model_version_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "person.joined": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Told Person Joined
-         * @description A member joined or left the project; ``role`` is the current or last role.
-         */
-        post: operations["told_person_joined_person_joined_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "person.removed": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Told Person Removed
-         * @description A member joined or left the project; ``role`` is the current or last role.
-         */
-        post: operations["told_person_removed_person_removed_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2097,7 +2097,7 @@ export interface components {
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
-            act: "add";
+            action: "add";
             /** Color */
             color?: string | null;
             /** Column */
@@ -2150,18 +2150,18 @@ export interface components {
             at: string;
             /** Id */
             id: number;
-            /** Person */
-            person: string | null;
             /** Subject */
             subject: string;
+            /** User */
+            user: string | null;
         };
         /**
          * AuditPage
          * @description A page of the audit log, newest first. Pass ``next`` as ``before`` for the next page.
          */
         AuditPage: {
-            /** Deeds */
-            deeds: components["schemas"]["AuditEntryResponse"][];
+            /** Entries */
+            entries: components["schemas"]["AuditEntryResponse"][];
             /** Next */
             next: number | null;
         };
@@ -2193,8 +2193,8 @@ export interface components {
          * @description For each requested file, whether the project has it already and the client need not upload it.
          */
         BlobsResponse: {
-            /** Held */
-            held: boolean[];
+            /** Existing */
+            existing: boolean[];
         };
         /**
          * BranchCreate
@@ -2251,8 +2251,8 @@ export interface components {
          * @description Class edits that are applied in order, all or none.
          */
         ClassesEdit: {
-            /** Acts */
-            acts: (components["schemas"]["AddClassRequest"] | components["schemas"]["RenameClassRequest"] | components["schemas"]["RecolorClassRequest"] | components["schemas"]["MergeClassRequest"] | components["schemas"]["RemoveClassRequest"])[];
+            /** Edits */
+            edits: (components["schemas"]["AddClassRequest"] | components["schemas"]["RenameClassRequest"] | components["schemas"]["RecolorClassRequest"] | components["schemas"]["MergeClassRequest"] | components["schemas"]["RemoveClassRequest"])[];
             /**
              * Message
              * @default
@@ -2303,7 +2303,7 @@ export interface components {
         };
         /**
          * ConflictChoice
-         * @description A conflict, as listed by a dry run, and the side to take; unresolved without one.
+         * @description A conflict, as listed by a dry run, and its resolution: a side, or none.
          */
         ConflictChoice: {
             /** Class */
@@ -2314,16 +2314,16 @@ export interface components {
             key: string;
             /** Object */
             object?: string | null;
-            /** Take */
-            take?: ("ours" | "theirs") | null;
+            /** Resolution */
+            resolution?: ("ours" | "theirs") | null;
         };
         /**
          * ConflictResponse
          * @description A merge conflict: both sides changed the same thing differently.
          *
          *     ``column`` is null if one side removed the item and the other changed it. ``object`` is null if the conflict is
-         *     about the whole value. ``class`` is set if it is about a class definition. ``take`` is the chosen side, null if the
-         *     conflict is unresolved.
+         *     about the whole value. ``class`` is set if it is about a class definition. ``resolution`` is the chosen side, null
+         *     if the conflict is unresolved.
          */
         ConflictResponse: {
             /** Class */
@@ -2339,8 +2339,8 @@ export interface components {
              * @enum {string}
              */
             ours: "added" | "changed" | "removed";
-            /** Take */
-            take: ("ours" | "theirs") | null;
+            /** Resolution */
+            resolution: ("ours" | "theirs") | null;
             /**
              * Theirs
              * @enum {string}
@@ -2464,7 +2464,7 @@ export interface components {
          * DeliveryResponse
          * @description A delivery of one event, with the result of the last attempt.
          *
-         *     ``tried`` and ``took`` (milliseconds) describe the last attempt, ``due`` is the time of the next one.
+         *     ``last_attempt_at`` and ``duration_ms`` describe the last attempt, ``next_attempt_at`` is the time of the next one.
          */
         DeliveryResponse: {
             /** Attempts */
@@ -2476,30 +2476,30 @@ export interface components {
              * Format: date-time
              */
             created: string;
-            /**
-             * Due
-             * Format: date-time
-             */
-            due: string;
+            /** Duration Ms */
+            duration_ms: number | null;
             /** Error */
             error: string;
             /** Event */
             event: string;
             /** Id */
             id: string;
+            /** Last Attempt At */
+            last_attempt_at: string | null;
+            /**
+             * Next Attempt At
+             * Format: date-time
+             */
+            next_attempt_at: string;
             /** Number */
             number: number;
             /**
              * State
              * @enum {string}
              */
-            state: "waiting" | "sending" | "delivered" | "failed";
+            state: "pending" | "sending" | "delivered" | "failed";
             /** Status */
             status: number | null;
-            /** Took */
-            took: number | null;
-            /** Tried */
-            tried: string | null;
         };
         /**
          * ErrorDetail
@@ -2623,25 +2623,25 @@ export interface components {
             /** Fields */
             fields: components["schemas"]["FormField"][];
             /**
-             * Go
-             * @default Show
-             */
-            go: string;
-            /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             kind: "form";
+            /**
+             * Submit Label
+             * @default Show
+             */
+            submit_label: string;
         };
         /**
          * FormField
          * @description A parameter as a field of a form.
          *
          *     Attributes:
-         *         type: "whole" is an integer, "truth" a check box, "choices" a multiple choice, and "texts" a list of texts.
+         *         type: "boolean" is a check box, "choices" a multiple choice, and "strings" a list of texts.
          *         options: The options of a choice.
-         *         low: The minimum of a number.
-         *         high: The maximum of a number.
+         *         minimum: The least value of a number.
+         *         maximum: The greatest value of a number.
          */
         FormField: {
             /**
@@ -2649,10 +2649,10 @@ export interface components {
              * @default
              */
             help: string;
-            /** High */
-            high?: number | null;
-            /** Low */
-            low?: number | null;
+            /** Maximum */
+            maximum?: number | null;
+            /** Minimum */
+            minimum?: number | null;
             /** Name */
             name: string;
             /**
@@ -2666,21 +2666,21 @@ export interface components {
              * Type
              * @enum {string}
              */
-            type: "text" | "number" | "whole" | "truth" | "choice" | "choices" | "texts";
+            type: "text" | "number" | "integer" | "boolean" | "choice" | "choices" | "strings";
             /** Value */
             value?: string | number | boolean | string[] | null;
         };
         /**
          * FormatResponse
-         * @description A dataset format; ``holds`` describes what it supports.
+         * @description A dataset format; ``supports`` describes what it can hold.
          */
         FormatResponse: {
             /** Can Write */
             can_write: boolean;
-            /** Holds */
-            holds: string;
             /** Name */
             name: string;
+            /** Supports */
+            supports: string;
         };
         /**
          * GraphEdge
@@ -2696,7 +2696,7 @@ export interface components {
         };
         /**
          * GraphNode
-         * @description Position of a step in the drawing.
+         * @description Position of a step in the drawing of the graph.
          */
         GraphNode: {
             /** Operation */
@@ -2715,14 +2715,14 @@ export interface components {
         GraphResponse: {
             /** Box */
             box: number[];
-            /** Boxes */
-            boxes: components["schemas"]["GraphNode"][];
+            /** Edges */
+            edges: components["schemas"]["GraphEdge"][];
             /** Height */
             height: number;
-            /** Lines */
-            lines: components["schemas"]["GraphEdge"][];
             /** Name */
             name: string;
+            /** Nodes */
+            nodes: components["schemas"]["GraphNode"][];
             /** Width */
             width: number;
         };
@@ -2740,6 +2740,36 @@ export interface components {
             status: string;
             /** Version */
             version: string;
+        };
+        /**
+         * Images
+         * @description Images of items, each a link to its item.
+         *
+         *     Attributes:
+         *         keys: The keys of the items.
+         *         notes: A caption for each image, or none at all.
+         *         dataset: NAME or NAME@NUMBER; by default the version of the panel.
+         */
+        Images: {
+            /** Dataset */
+            dataset?: string | null;
+            /** Keys */
+            keys: string[];
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "images";
+            /**
+             * Notes
+             * @default []
+             */
+            notes: string[];
+            /**
+             * Title
+             * @default
+             */
+            title: string;
         };
         /**
          * InvitationCreate
@@ -2768,12 +2798,12 @@ export interface components {
              * Format: date-time
              */
             expires: string;
+            /** Has Account */
+            has_account: boolean;
             /** Has Password */
             has_password: boolean;
             /** Id */
             id: string;
-            /** Is Known */
-            is_known: boolean;
             /** Link */
             link: string;
             /** Project */
@@ -2792,8 +2822,8 @@ export interface components {
          * InvitationResponse
          * @description An invitation.
          *
-         *     ``project``, ``is_known`` (an account with this address exists) and ``has_password`` (that account has a password)
-         *     are set only in lookups by the secret of the link.
+         *     ``project``, ``has_account`` (an account with this address exists) and ``has_password`` (that account has a
+         *     password) are set only in lookups by the secret of the link.
          */
         InvitationResponse: {
             /**
@@ -2808,12 +2838,12 @@ export interface components {
              * Format: date-time
              */
             expires: string;
+            /** Has Account */
+            has_account: boolean;
             /** Has Password */
             has_password: boolean;
             /** Id */
             id: string;
-            /** Is Known */
-            is_known: boolean;
             /** Project */
             project: string;
             role: components["schemas"]["Role"];
@@ -2848,10 +2878,10 @@ export interface components {
          */
         ItemsEdit: {
             /**
-             * Act
+             * Action
              * @enum {string}
              */
-            act: "delete" | "split" | "tag" | "untag";
+            action: "delete" | "split" | "tag" | "untag";
             /**
              * Keys
              * @description The keys of the items.
@@ -2863,11 +2893,11 @@ export interface components {
              */
             message: string;
             /**
-             * Value
+             * Target
              * @description The name of the tag or of the split.
              * @default
              */
-            value: string;
+            target: string;
             /**
              * Where
              * @description A query that selects the items, instead of keys.
@@ -2907,10 +2937,10 @@ export interface components {
          * @description A job ended; ``result`` contains its results that are short strings, numbers or booleans.
          */
         JobEnded: {
-            /** Asked */
-            asked: string;
             /** Attempts */
             attempts: number;
+            /** Created */
+            created: string;
             /** Error */
             error: string;
             /** Hint */
@@ -2919,8 +2949,6 @@ export interface components {
             id: string;
             /** Kind */
             kind: string;
-            /** Person */
-            person: string | null;
             /** Result */
             result: {
                 [key: string]: string | number | boolean;
@@ -2929,6 +2957,8 @@ export interface components {
             state: string;
             /** Title */
             title: string;
+            /** User */
+            user: string | null;
         };
         /** JobFailedEvent */
         JobFailedEvent: {
@@ -2974,7 +3004,7 @@ export interface components {
         };
         /**
          * JobProgress
-         * @description Progress of a job: ``what`` is the current phase, ``note`` the last item.
+         * @description Progress of a job: the current phase, and as ``message`` the last item.
          */
         JobProgress: {
             /**
@@ -2983,25 +3013,27 @@ export interface components {
              */
             done: number;
             /**
-             * Note
+             * Message
              * @default
              */
-            note: string;
+            message: string;
+            /**
+             * Phase
+             * @default
+             */
+            phase: string;
             /** Total */
             total?: number | null;
-            /**
-             * What
-             * @default
-             */
-            what: string;
         };
         /**
          * JobResponse
-         * @description A job with its progress, and its result or error; ``is_cancelled``: cancellation was requested.
+         * @description A job with its progress, and its result or error; ``cancel_requested``: cancellation was requested.
          */
         JobResponse: {
             /** Attempts */
             attempts: number;
+            /** Cancel Requested */
+            cancel_requested: boolean;
             /**
              * Created
              * Format: date-time
@@ -3015,16 +3047,12 @@ export interface components {
             hint: string;
             /** Id */
             id: string;
-            /** Is Cancelled */
-            is_cancelled: boolean;
             /** Kind */
             kind: string;
             /** Parameters */
             parameters: {
                 [key: string]: unknown;
             };
-            /** Person */
-            person: string | null;
             progress: components["schemas"]["JobProgress"];
             /** Result */
             result: {
@@ -3039,6 +3067,8 @@ export interface components {
             state: "queued" | "running" | "finished" | "failed" | "cancelled";
             /** Title */
             title: string;
+            /** User */
+            user: string | null;
         };
         /**
          * KeyPage
@@ -3088,6 +3118,38 @@ export interface components {
             /** Text */
             text: string;
         };
+        /** MemberJoinedEvent */
+        MemberJoinedEvent: {
+            data: components["schemas"]["MembershipChanged"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "member.joined";
+        };
+        /** MemberRemovedEvent */
+        MemberRemovedEvent: {
+            data: components["schemas"]["MembershipChanged"];
+            /** Project */
+            project: string;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "member.removed";
+        };
         /**
          * MemberResponse
          * @description A user and their role in the project.
@@ -3128,17 +3190,17 @@ export interface components {
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
-            act: "merge";
+            action: "merge";
             /** Column */
             column?: string | null;
-            /** Into */
-            into: string;
             /** Name */
             name: string;
+            /** Target */
+            target: string;
         };
         /**
          * MergeRequest
-         * @description Target branch, and the resolution of conflicts: ``choices`` for single ones, ``take`` for all others.
+         * @description Target branch, and the resolution of conflicts: ``choices`` for single ones, ``resolution`` for all others.
          *
          *     With ``dry_run`` nothing is written. ``start`` and ``limit`` select the page of conflicts in the response.
          */
@@ -3168,20 +3230,21 @@ export interface components {
              * @default
              */
             message: string;
+            /** Resolution */
+            resolution?: ("ours" | "theirs") | null;
             /**
              * Start
              * @default 0
              */
             start: number;
-            /** Take */
-            take?: ("ours" | "theirs") | null;
         };
         /**
          * MergeResponse
          * @description Result of a merge or a dry run.
          *
          *     ``base`` (the common ancestor), ``ours`` and ``theirs`` are exact references. ``added``, ``removed`` and ``changed``
-         *     count items. ``total`` counts all conflicts, ``open`` the unresolved ones. ``version`` is null for a dry run.
+         *     count items. ``total`` counts all conflicts, ``unresolved`` those without a resolution. ``version`` is null for a
+         *     dry run.
          */
         MergeResponse: {
             /** Added */
@@ -3192,8 +3255,6 @@ export interface components {
             changed: number;
             /** Conflicts */
             conflicts: components["schemas"]["ConflictResponse"][];
-            /** Open */
-            open: number;
             /** Ours */
             ours: string;
             /** Removed */
@@ -3202,6 +3263,8 @@ export interface components {
             theirs: string;
             /** Total */
             total: number;
+            /** Unresolved */
+            unresolved: number;
             /** Version */
             version: string | null;
         };
@@ -3383,12 +3446,12 @@ export interface components {
          */
         PanelContent: {
             /** Blocks */
-            blocks: (components["schemas"]["Text"] | components["schemas"]["Figures"] | components["schemas"]["Table"] | components["schemas"]["Plot"] | components["schemas"]["Pictures"] | components["schemas"]["Link"] | components["schemas"]["Button"] | components["schemas"]["Form"])[];
+            blocks: (components["schemas"]["Text"] | components["schemas"]["Figures"] | components["schemas"]["Table"] | components["schemas"]["Plot"] | components["schemas"]["Images"] | components["schemas"]["Link"] | components["schemas"]["Button"] | components["schemas"]["Form"])[];
             error: components["schemas"]["ErrorDetail"] | null;
         };
         /**
          * PanelResponse
-         * @description A panel. If its package fails to load, ``error`` says why, and ``place`` is null.
+         * @description A panel. If its package fails to load, ``error`` says why, and ``slot`` is null.
          */
         PanelResponse: {
             /** Error */
@@ -3399,8 +3462,8 @@ export interface components {
             name: string;
             /** Package */
             package: string;
-            place: components["schemas"]["PanelSlot"] | null;
             role: components["schemas"]["Role"];
+            slot: components["schemas"]["PanelSlot"] | null;
             /** Title */
             title: string;
         };
@@ -3409,78 +3472,16 @@ export interface components {
          * @description Where a panel is displayed: on the page of a dataset, beside an item, or on the dashboard.
          * @enum {string}
          */
-        PanelSlot: "dataset" | "item" | "home";
+        PanelSlot: "dataset" | "item" | "dashboard";
         /**
          * PasswordChange
          * @description Current and new password.
          */
         PasswordChange: {
-            /** New */
-            new: string;
-            /** Old */
-            old: string;
-        };
-        /** PersonJoinedEvent */
-        PersonJoinedEvent: {
-            data: components["schemas"]["MembershipChanged"];
-            /** Project */
-            project: string;
-            /**
-             * Timestamp
-             * Format: date-time
-             */
-            timestamp: string;
-            /**
-             * Type
-             * @constant
-             */
-            type: "person.joined";
-        };
-        /** PersonRemovedEvent */
-        PersonRemovedEvent: {
-            data: components["schemas"]["MembershipChanged"];
-            /** Project */
-            project: string;
-            /**
-             * Timestamp
-             * Format: date-time
-             */
-            timestamp: string;
-            /**
-             * Type
-             * @constant
-             */
-            type: "person.removed";
-        };
-        /**
-         * Pictures
-         * @description Images of items, each a link to its item.
-         *
-         *     Attributes:
-         *         keys: The keys of the items.
-         *         notes: A caption for each image, or none at all.
-         *         dataset: NAME or NAME@NUMBER; by default the version of the panel.
-         */
-        Pictures: {
-            /** Dataset */
-            dataset?: string | null;
-            /** Keys */
-            keys: string[];
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            kind: "pictures";
-            /**
-             * Notes
-             * @default []
-             */
-            notes: string[];
-            /**
-             * Title
-             * @default
-             */
-            title: string;
+            /** Current Password */
+            current_password: string;
+            /** New Password */
+            new_password: string;
         };
         /**
          * Ping
@@ -3511,7 +3512,7 @@ export interface components {
          * @description Graph and steps of a pipeline run; the graph is null for other runs.
          */
         PipelineRunResponse: {
-            drawing: components["schemas"]["GraphResponse"] | null;
+            graph: components["schemas"]["GraphResponse"] | null;
             /** Steps */
             steps: components["schemas"]["StepResponse"][];
         };
@@ -3520,14 +3521,19 @@ export interface components {
          * @description A bar or line chart over an axis of names or numbers.
          *
          *     Attributes:
-         *         along: The names or numbers along the axis.
+         *         categories: The names or numbers along the axis.
          *         series: The values, as many in each series as there are positions on the axis.
          *         stacked: Stack the bars of each position.
-         *         sideways: Draw horizontal bars, which leaves room for long names.
+         *         horizontal: Draw horizontal bars, which leaves room for long names.
          */
         Plot: {
-            /** Along */
-            along: (string | number)[];
+            /** Categories */
+            categories: (string | number)[];
+            /**
+             * Horizontal
+             * @default false
+             */
+            horizontal: boolean;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -3535,11 +3541,6 @@ export interface components {
             kind: "plot";
             /** Series */
             series: components["schemas"]["Series"][];
-            /**
-             * Sideways
-             * @default false
-             */
-            sideways: boolean;
             /**
              * Stacked
              * @default false
@@ -3559,17 +3560,17 @@ export interface components {
         };
         /**
          * PortResponse
-         * @description An input of an operation; ``several``: it accepts any number of inputs.
+         * @description An input of an operation; ``multiple``: it accepts any number of inputs.
          */
         PortResponse: {
             /** Help */
             help: string;
+            /** Multiple */
+            multiple: boolean;
             /** Name */
             name: string;
             /** Optional */
             optional: boolean;
-            /** Several */
-            several: boolean;
             /** Type */
             type: string;
         };
@@ -3609,7 +3610,7 @@ export interface components {
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
-            act: "recolor";
+            action: "recolor";
             /** Color */
             color: string;
             /** Column */
@@ -3652,7 +3653,7 @@ export interface components {
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
-            act: "remove";
+            action: "remove";
             /** Column */
             column?: string | null;
             /** Name */
@@ -3669,13 +3670,13 @@ export interface components {
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
-            act: "rename";
+            action: "rename";
             /** Column */
             column?: string | null;
             /** Name */
             name: string;
-            /** To */
-            to: string;
+            /** New Name */
+            new_name: string;
         };
         /**
          * RestoreRequest
@@ -3841,26 +3842,26 @@ export interface components {
          * SessionResponse
          * @description The current user.
          *
-         *     ``guard`` is the CSRF token, to be sent as the header ``X-Saccade-Guard`` with every write; null for API tokens.
+         *     ``csrf_token`` is to be sent as the header ``X-CSRF-Token`` with every write; null for API tokens.
          *     ``role`` is the role in the project, null if the user is not a member.
          */
         SessionResponse: {
-            /** Guard */
-            guard: string | null;
-            person: components["schemas"]["MemberResponse"];
+            /** Csrf Token */
+            csrf_token: string | null;
             role: components["schemas"]["Role"] | null;
+            user: components["schemas"]["MemberResponse"];
         };
         /**
          * SignInMethodsResponse
          * @description Sign-in methods besides the password.
          *
-         *     ``provider`` is the display name of the single sign-on provider, null if none is configured. ``connecting`` is the
+         *     ``provider`` is the display name of the single sign-on provider, null if none is configured. ``link_email`` is the
          *     e-mail address of an account that a single sign-on login of this browser matched; it is linked once the user signs
          *     in with its password.
          */
         SignInMethodsResponse: {
-            /** Connecting */
-            connecting: string | null;
+            /** Link Email */
+            link_email: string | null;
             /** Provider */
             provider: string | null;
         };
@@ -3897,8 +3898,8 @@ export interface components {
          * StepResponse
          * @description A step of a pipeline run; the fields from ``action`` on are set once it is done.
          *
-         *     ``worked`` counts the items that were computed; the rest of ``items`` came from the cache. ``failures`` are pairs of
-         *     item key and reason.
+         *     ``computed`` counts the items that were computed; the rest of ``items`` came from the cache. ``failures`` are pairs
+         *     of item key and reason.
          */
         StepResponse: {
             /**
@@ -3906,6 +3907,11 @@ export interface components {
              * @default
              */
             action: string;
+            /**
+             * Computed
+             * @default 0
+             */
+            computed: number;
             /**
              * Failed
              * @default 0
@@ -3942,11 +3948,6 @@ export interface components {
             step: string;
             /** Value */
             value?: unknown;
-            /**
-             * Worked
-             * @default 0
-             */
-            worked: number;
         };
         /**
          * Table
@@ -3995,7 +3996,7 @@ export interface components {
              * @default plain
              * @enum {string}
              */
-            tone: "plain" | "quiet" | "good" | "warning" | "bad";
+            tone: "plain" | "muted" | "good" | "warning" | "bad";
         };
         /**
          * TokenCreate
@@ -4206,7 +4207,7 @@ export interface components {
          */
         WebhookCreate: {
             /** Events */
-            events?: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "person.joined" | "person.removed")[] | null;
+            events?: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "member.joined" | "member.removed")[] | null;
             /** Url */
             url: string;
         };
@@ -4222,29 +4223,29 @@ export interface components {
              * Format: date-time
              */
             created: string;
+            /** Disabled Reason */
+            disabled_reason: string;
+            /** Enabled */
+            enabled: boolean;
             /** Events */
-            events: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "person.joined" | "person.removed")[];
+            events: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "member.joined" | "member.removed")[];
             /** Failing Since */
             failing_since: string | null;
             /** Id */
             id: string;
-            /** Is On */
-            is_on: boolean;
             last: components["schemas"]["DeliveryResponse"] | null;
+            /** Pending */
+            pending: number;
             /** Secret */
             secret: string;
-            /** Trouble */
-            trouble: string;
             /** Url */
             url: string;
-            /** Waiting */
-            waiting: number;
         };
         /**
          * WebhookResponse
          * @description A webhook.
          *
-         *     ``trouble`` says why Saccade disabled it; empty if a user did. ``waiting`` counts pending deliveries.
+         *     ``disabled_reason`` says why Saccade disabled it; empty if a user did. ``pending`` counts pending deliveries.
          */
         WebhookResponse: {
             /** Author */
@@ -4254,31 +4255,31 @@ export interface components {
              * Format: date-time
              */
             created: string;
+            /** Disabled Reason */
+            disabled_reason: string;
+            /** Enabled */
+            enabled: boolean;
             /** Events */
-            events: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "person.joined" | "person.removed")[];
+            events: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "member.joined" | "member.removed")[];
             /** Failing Since */
             failing_since: string | null;
             /** Id */
             id: string;
-            /** Is On */
-            is_on: boolean;
             last: components["schemas"]["DeliveryResponse"] | null;
-            /** Trouble */
-            trouble: string;
+            /** Pending */
+            pending: number;
             /** Url */
             url: string;
-            /** Waiting */
-            waiting: number;
         };
         /**
          * WebhookUpdate
          * @description Changes to a webhook; null fields stay as they are.
          */
         WebhookUpdate: {
+            /** Enabled */
+            enabled?: boolean | null;
             /** Events */
-            events?: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "person.joined" | "person.removed")[] | null;
-            /** Is On */
-            is_on?: boolean | null;
+            events?: ("dataset.version" | "dataset.removed" | "model.version" | "model.alias" | "run.finished" | "run.stopped" | "run.failed" | "job.finished" | "job.cancelled" | "job.failed" | "member.joined" | "member.removed")[] | null;
             /** Url */
             url?: string | null;
         };
@@ -4310,6 +4311,197 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    get_sign_in_methods_api_v1_auth_methods_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInMethodsResponse"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    check_blobs_api_v1_blobs_exists_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BlobsQuery"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlobsResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -5265,109 +5457,6 @@ export interface operations {
             };
         };
     };
-    edit_items_api_v1_datasets__ref__change_post: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description ETag of the version that the write is based on; 412 if there is a newer one. */
-                "if-match"?: string | null;
-                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
-                "idempotency-key"?: string;
-            };
-            path: {
-                ref: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ItemsEdit"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["VersionCreated"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Request Entity Too Large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Too Many Requests */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-        };
-    };
     list_classes_api_v1_datasets__ref__classes_get: {
         parameters: {
             query?: never;
@@ -5859,8 +5948,8 @@ export interface operations {
     get_histogram_api_v1_datasets__ref__histogram_get: {
         parameters: {
             query: {
-                value: string;
-                over?: string | null;
+                expression: string;
+                objects_column?: string | null;
                 where?: string | null;
                 bins?: number;
             };
@@ -5882,6 +5971,102 @@ export interface operations {
                         [key: string]: unknown;
                     };
                 };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    get_image_api_v1_datasets__ref__image_get: {
+        parameters: {
+            query: {
+                key: string;
+                size?: number;
+                objects?: boolean;
+            };
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Unauthorized */
             401: {
@@ -6154,31 +6339,33 @@ export interface operations {
             };
         };
     };
-    list_keys_api_v1_datasets__ref__keys_get: {
+    edit_items_api_v1_datasets__ref__items_bulk_post: {
         parameters: {
-            query?: {
-                where?: string | null;
-                cursor?: string | null;
-                start?: number;
-                order?: string | null;
-                descending?: boolean;
-                limit?: number;
+            query?: never;
+            header?: {
+                /** @description ETag of the version that the write is based on; 412 if there is a newer one. */
+                "if-match"?: string | null;
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
+                "idempotency-key"?: string;
             };
-            header?: never;
             path: {
                 ref: string;
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ItemsEdit"];
+            };
+        };
         responses: {
             /** @description Successful Response */
-            200: {
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["KeyPage"];
+                    "application/json": components["schemas"]["VersionCreated"];
                 };
             };
             /** @description Unauthorized */
@@ -6255,10 +6442,15 @@ export interface operations {
             };
         };
     };
-    list_versions_api_v1_datasets__ref__log_get: {
+    list_keys_api_v1_datasets__ref__keys_get: {
         parameters: {
             query?: {
-                branch?: string | null;
+                where?: string | null;
+                cursor?: string | null;
+                start?: number;
+                order?: string | null;
+                descending?: boolean;
+                limit?: number;
             };
             header?: never;
             path: {
@@ -6274,7 +6466,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["VersionSummary"][];
+                    "application/json": components["schemas"]["KeyPage"];
                 };
             };
             /** @description Unauthorized */
@@ -6454,7 +6646,7 @@ export interface operations {
             };
         };
     };
-    list_refs_api_v1_datasets__ref__names_get: {
+    list_refs_api_v1_datasets__ref__refs_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -6473,102 +6665,6 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["RefsResponse"];
                 };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Request Entity Too Large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Too Many Requests */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-        };
-    };
-    get_image_api_v1_datasets__ref__picture_get: {
-        parameters: {
-            query: {
-                key: string;
-                size?: number;
-                objects?: boolean;
-            };
-            header?: never;
-            path: {
-                ref: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description Unauthorized */
             401: {
@@ -7066,6 +7162,102 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    list_versions_api_v1_datasets__ref__versions_get: {
+        parameters: {
+            query?: {
+                branch?: string | null;
+            };
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionSummary"][];
+                };
             };
             /** @description Unauthorized */
             401: {
@@ -7810,105 +8002,6 @@ export interface operations {
             };
         };
     };
-    check_blobs_api_v1_files_held_post: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
-                "idempotency-key"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["BlobsQuery"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["BlobsResponse"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Request Entity Too Large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Too Many Requests */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-        };
-    };
     list_folder_api_v1_folders_get: {
         parameters: {
             query?: {
@@ -8302,6 +8395,198 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvitationCreated"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    accept_invitation_api_v1_invitations_accept_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AcceptInvitation"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionResponse"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    get_invitation_api_v1_invitations_lookup_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvitationLookup"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -9231,26 +9516,22 @@ export interface operations {
             };
         };
     };
-    accept_invitation_api_v1_join_post: {
+    list_members_api_v1_members_get: {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["AcceptInvitation"];
-            };
-        };
+        requestBody?: never;
         responses: {
             /** @description Successful Response */
-            201: {
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionResponse"];
+                    "application/json": components["schemas"]["MemberResponse"][];
                 };
             };
             /** @description Unauthorized */
@@ -9327,16 +9608,116 @@ export interface operations {
             };
         };
     };
-    get_invitation_api_v1_join_look_post: {
+    remove_member_api_v1_members__user__delete: {
         parameters: {
             query?: never;
-            header?: never;
-            path?: never;
+            header?: {
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    set_role_api_v1_members__user__patch: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                user: string;
+            };
             cookie?: never;
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["InvitationLookup"];
+                "application/json": components["schemas"]["RoleUpdate"];
             };
         };
         responses: {
@@ -9346,7 +9727,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["InvitationResponse"];
+                    "application/json": components["schemas"]["MemberResponse"];
                 };
             };
             /** @description Unauthorized */
@@ -10564,294 +10945,6 @@ export interface operations {
             };
         };
     };
-    list_members_api_v1_people_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["MemberResponse"][];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Request Entity Too Large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Too Many Requests */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-        };
-    };
-    remove_member_api_v1_people__person__delete: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
-                "idempotency-key"?: string;
-            };
-            path: {
-                person: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Request Entity Too Large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Too Many Requests */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-        };
-    };
-    set_role_api_v1_people__person__patch: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
-                "idempotency-key"?: string;
-            };
-            path: {
-                person: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RoleUpdate"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["MemberResponse"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Request Entity Too Large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Too Many Requests */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-        };
-    };
     list_projects_api_v1_projects_get: {
         parameters: {
             query?: never;
@@ -11043,7 +11136,7 @@ export interface operations {
             };
         };
     };
-    get_suggested_recipe_api_v1_recipe_get: {
+    get_suggested_recipe_api_v1_recipes_suggested_get: {
         parameters: {
             query: {
                 dataset: string;
@@ -12380,98 +12473,6 @@ export interface operations {
             };
         };
     };
-    get_sign_in_methods_api_v1_session_ways_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SignInMethodsResponse"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Precondition Failed */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Request Entity Too Large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Too Many Requests */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-        };
-    };
     list_tokens_api_v1_tokens_get: {
         parameters: {
             query?: never;
@@ -13718,7 +13719,7 @@ export interface operations {
             };
         };
     };
-    redeliver_failed_api_v1_webhooks__webhook__deliveries_again_post: {
+    redeliver_failed_api_v1_webhooks__webhook__deliveries_retry_post: {
         parameters: {
             query?: never;
             header?: {
@@ -13815,7 +13816,7 @@ export interface operations {
             };
         };
     };
-    redeliver_api_v1_webhooks__webhook__deliveries__delivery__again_post: {
+    redeliver_api_v1_webhooks__webhook__deliveries__delivery__retry_post: {
         parameters: {
             query?: never;
             header?: {
@@ -14217,6 +14218,50 @@ export interface operations {
             };
         };
     };
+    told_member_joined_member_joined_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberJoinedEvent"];
+            };
+        };
+        responses: {
+            /** @description The delivery was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    told_member_removed_member_removed_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberRemovedEvent"];
+            };
+        };
+        responses: {
+            /** @description The delivery was accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     told_model_alias_model_alias_post: {
         parameters: {
             query?: never;
@@ -14249,50 +14294,6 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["ModelVersionEvent"];
-            };
-        };
-        responses: {
-            /** @description The delivery was accepted. */
-            "2XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-        };
-    };
-    told_person_joined_person_joined_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["PersonJoinedEvent"];
-            };
-        };
-        responses: {
-            /** @description The delivery was accepted. */
-            "2XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-        };
-    };
-    told_person_removed_person_removed_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["PersonRemovedEvent"];
             };
         };
         responses: {

@@ -24,7 +24,7 @@ def bulk_edit(
     name: str,
     keys: Sequence[str],
     action: BulkAction,
-    value: str = "",
+    target: str = "",
     *,
     author: str = "",
     message: str = "",
@@ -40,7 +40,7 @@ def bulk_edit(
         name: The dataset.
         keys: The keys of the items.
         action: Delete the items, assign them to a split, or add or remove a tag.
-        value: The name of the split or tag. Tags are in the column ``tags`` of kind labels.
+        target: The name of the split or tag. Tags are in the column ``tags`` of kind labels.
         author: The author of the version.
         message: The message of the version; a description of the edit if empty.
         branch: The branch to edit.
@@ -69,25 +69,25 @@ def bulk_edit(
             expected_version=expected_version,
             run_id=run_id,
         )
-    value = value.strip()
-    if not value or len(value) > _MAX_NAME_LENGTH:
+    target = target.strip()
+    if not target or len(target) > _MAX_NAME_LENGTH:
         raise InvalidValueError(
-            f"A {action} needs a name of 1 to {_MAX_NAME_LENGTH} characters, not '{value[:_MAX_NAME_LENGTH]}'."
+            f"A {action} needs a name of 1 to {_MAX_NAME_LENGTH} characters, not '{target[:_MAX_NAME_LENGTH]}'."
         )
     version = workspace.datasets.open(f"{name}@{branch}")
     if action == "split":
         column = Column(SPLIT, Kind.TEXT)
-        description = f"Assigned {count} to the split {value}."
+        description = f"Assigned {count} to the split {target}."
     else:
         column = Column(TAGS_COLUMN, Kind.LABELS)
-        description = f"Tagged {count} as {value}." if action == "tag" else f"Removed the tag {value} from {count}."
+        description = f"Tagged {count} as {target}." if action == "tag" else f"Removed the tag {target} from {count}."
     if column.name in version.schema:
         if version.schema[column.name].kind is not column.kind:
             raise InvalidValueError(
                 f"The column '{column.name}' is of kind {version.schema[column.name].kind}, not {column.kind}."
             )
         column = version.schema[column.name]
-    items = _edited_items(version, keys, column.name, action, value)
+    items = _edited_items(version, keys, column.name, action, target)
     return workspace.datasets.write(
         name,
         Schema((column,)),

@@ -153,9 +153,9 @@ def _keep_colors(before: Column, after: Column, previous_names: Mapping[str, str
 
 _DESCRIPTIONS: Mapping[type[ClassEdit], Callable[..., str]] = {
     AddClass: lambda edit: f"added {edit.name}",
-    RenameClass: lambda edit: f"renamed {edit.name} to {edit.to}",
+    RenameClass: lambda edit: f"renamed {edit.name} to {edit.new_name}",
     RecolorClass: lambda edit: f"set the color of {edit.name} to {edit.color}",
-    MergeClass: lambda edit: f"merged {edit.name} into {edit.into}",
+    MergeClass: lambda edit: f"merged {edit.name} into {edit.target}",
     RemoveClass: lambda edit: f"removed {edit.name}{' with its objects' if edit.with_objects else ''}",
 }
 

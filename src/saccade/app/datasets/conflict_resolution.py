@@ -10,7 +10,7 @@ from typing import Any
 from saccade.core.errors import InvalidValueError
 from saccade.core.merge import Conflict, Resolver, Side
 
-_HINT = "Print the conflicts with --json, and give each a 'take' of 'ours' or 'theirs'."
+_HINT = "Print the conflicts with --json, and give each a 'resolution': 'ours' or 'theirs'."
 _Location = tuple[str, str | None, str | None, str | None]
 
 
@@ -19,7 +19,7 @@ def resolver_from_file(default_side: str | None, path: Path | None) -> Resolver:
 
     Args:
         default_side: "ours" or "theirs" for conflicts without a choice; None leaves them unresolved.
-        path: A JSON file with ``conflicts``: a list of objects with key, column, object, class and take.
+        path: A JSON file with ``conflicts``: a list of objects with key, column, object, class and resolution.
 
     Raises:
         InvalidValueError: The file cannot be read, or a side is neither "ours" nor "theirs".
@@ -61,7 +61,7 @@ def _parse_choices(choices: Iterable[Mapping[str, Any]]) -> dict[_Location, Side
     return {
         Conflict(
             choice["key"], choice["column"], choice["object"], choice["class"], "changed", "changed"
-        ).location: _parse_side(choice["take"])
+        ).location: _parse_side(choice["resolution"])
         for choice in choices
-        if choice.get("take") is not None
+        if choice.get("resolution") is not None
     }

@@ -119,7 +119,7 @@ def fetch_url_list(
                 if error:
                     failed += 1
                     report.add(
-                        FindingType.SET_ASIDE, "URL that cannot be fetched", key=redact_url(url), detail=error[:300]
+                        FindingType.SKIPPED, "URL that cannot be fetched", key=redact_url(url), detail=error[:300]
                     )
         except BaseException:
             executor.shutdown(wait=True, cancel_futures=True)
@@ -175,7 +175,7 @@ def _safe_names(entries: dict[str, dict[str, Any]], root: str, report: Conversio
     for path in sorted(entries):
         name = path.removeprefix(root).lstrip("/") or PurePosixPath(path).name
         if escapes_root(name) or not is_printable(name):
-            report.add(FindingType.SET_ASIDE, "file name that leads outside the source", detail=ascii(name)[:200])
+            report.add(FindingType.SKIPPED, "file name that leads outside the source", detail=ascii(name)[:200])
         else:
             yield path, name
 

@@ -312,7 +312,7 @@ class _ImportSession:
             if isinstance(ref, SaccadeError):
                 self.skipped += 1
                 reason = f"{column.kind} that cannot be used"
-                self.report.add(FindingType.SET_ASIDE, reason, key=record.key, detail=str(ref))
+                self.report.add(FindingType.SKIPPED, reason, key=record.key, detail=str(ref))
                 continue
             self._compare_size(record, ref)
             values = {column.name: ref, **record.values}
@@ -335,4 +335,4 @@ class _ImportSession:
 
 
 def _first_skipped(report: ConversionReport) -> str:
-    return next(f"{finding.key}: {finding.detail}" for finding in report if finding.action is FindingType.SET_ASIDE)
+    return next(f"{finding.key}: {finding.detail}" for finding in report if finding.action is FindingType.SKIPPED)

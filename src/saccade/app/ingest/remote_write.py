@@ -26,7 +26,7 @@ FILES_DIR = "files"
 """The folder of an upload with media files, each named by its digest."""
 ITEMS_PATTERN = "items-*.arrow"
 """The files of an upload with items."""
-RUN_KIND = "write"
+RUN_KIND = "write-items"
 _BATCH_SIZE = 512
 _THREADS = 4
 

@@ -43,7 +43,7 @@ def create_upload(workspace: Workspace, user: str) -> Upload:
     upload = secrets.token_hex(16)
     folder = _upload_folder(workspace, upload)
     (folder / "files").mkdir(parents=True)
-    atomic_write(folder / "upload.json", json.dumps({"person": user}).encode())
+    atomic_write(folder / "upload.json", json.dumps({"user": user}).encode())
     return Upload(upload, user, 0, 0)
 
 
@@ -217,9 +217,10 @@ def _upload_folder(workspace: Workspace, upload: str) -> Path:
 
 def _read_owner(workspace: Workspace, upload: str) -> str:
     try:
-        return str(json.loads((_upload_folder(workspace, upload) / "upload.json").read_bytes())["person"])
+        info = json.loads((_upload_folder(workspace, upload) / "upload.json").read_bytes())
     except OSError:
         raise _not_found(upload) from None
+    return str(info["user"] if "user" in info else info["person"])  # version 0.1.0 wrote "person"
 
 
 def _not_found(upload: str) -> NotFoundError:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from saccade.app.datasets.bulk_edit import bulk_edit
 from saccade.app.datasets.classes import edit_classes
 from saccade.app.datasets.conflict_resolution import resolver_from_choices
+from saccade.app.jobs.former_names import current_parameters
 from saccade.app.jobs.job_type import JobContext, JobParameters, JobType
 from saccade.core.class_edits import AddClass, ClassEdit, MergeClass, RecolorClass, RemoveClass, RenameClass
 from saccade.core.merge import Resolver, Side
@@ -33,8 +34,8 @@ class ItemsEdit(JobParameters):
 
     keys: list[str] | None = Field(None, max_length=100_000, description="The keys of the items.")
     where: str | None = Field(None, max_length=4000, description="A query that selects the items, instead of keys.")
-    act: Literal["delete", "split", "tag", "untag"]
-    value: str = Field("", max_length=200, description="The name of the tag or of the split.")
+    action: Literal["delete", "split", "tag", "untag"]
+    target: str = Field("", max_length=200, description="The name of the tag or of the split.")
     message: str = Field("", max_length=MAX_MESSAGE_LENGTH)
 
     def resolve_keys(self, open_version: Callable[[str], DatasetVersion], ref: str) -> Sequence[str]:
@@ -53,58 +54,60 @@ class _ClassEditRequest(JobParameters):
     column: str | None = Field(None, max_length=200)
 
     def to_edit(self) -> ClassEdit:
-        return self.edit_type(**self.model_dump(exclude={"act"}))
+        return self.edit_type(**self.model_dump(exclude={"action"}))
 
 
 class AddClassRequest(_ClassEditRequest):
     edit_type = AddClass
-    act: Literal["add"]
+    action: Literal["add"]
     color: str | None = Field(None, max_length=20)
 
 
 class RenameClassRequest(_ClassEditRequest):
     edit_type = RenameClass
-    act: Literal["rename"]
-    to: _ClassName
+    action: Literal["rename"]
+    new_name: _ClassName
 
 
 class RecolorClassRequest(_ClassEditRequest):
     edit_type = RecolorClass
-    act: Literal["recolor"]
+    action: Literal["recolor"]
     color: str = Field(max_length=20)
 
 
 class MergeClassRequest(_ClassEditRequest):
     edit_type = MergeClass
-    act: Literal["merge"]
-    into: _ClassName
+    action: Literal["merge"]
+    target: _ClassName
 
 
 class RemoveClassRequest(_ClassEditRequest):
     """Remove a class. With ``with_objects`` its objects and labels are removed too; else it must have none."""
 
     edit_type = RemoveClass
-    act: Literal["remove"]
+    action: Literal["remove"]
     with_objects: bool = False
 
 
 class ClassesEdit(JobParameters):
     """Class edits that are applied in order, all or none."""
 
-    acts: list[
+    edits: list[
         Annotated[
             AddClassRequest | RenameClassRequest | RecolorClassRequest | MergeClassRequest | RemoveClassRequest,
-            Field(discriminator="act"),
+            Field(discriminator="action"),
+            # The discriminator is read before the validator of the base class runs.
+            BeforeValidator(lambda edit: current_parameters(edit, ("action",))),
         ]
     ] = Field(min_length=1, max_length=1000)
     message: str = Field("", max_length=1000)
 
     def to_edits(self) -> list[ClassEdit]:
-        return [request.to_edit() for request in self.acts]
+        return [request.to_edit() for request in self.edits]
 
 
 class ConflictChoice(JobParameters):
-    """A conflict, as listed by a dry run, and the side to take; unresolved without one."""
+    """A conflict, as listed by a dry run, and its resolution: a side, or none."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -112,19 +115,19 @@ class ConflictChoice(JobParameters):
     column: str | None = Field(None, max_length=200)
     object: str | None = Field(None, max_length=2000)
     class_: str | None = Field(None, alias="class", max_length=2000)
-    take: Side | None = None
+    resolution: Side | None = None
 
 
 class MergeOptions(JobParameters):
-    """The target branch of a merge, and how conflicts are resolved: by ``choices``, or else by ``take``."""
+    """The target branch of a merge, and how conflicts are resolved: by ``choices``, or else by ``resolution``."""
 
     into: _Branch = MAIN
-    take: Side | None = None
+    resolution: Side | None = None
     choices: list[ConflictChoice] = Field([], max_length=10_000)
     message: str = Field("", max_length=MAX_MESSAGE_LENGTH)
 
     def resolver(self) -> Resolver:
-        return resolver_from_choices(self.take, [choice.model_dump(by_alias=True) for choice in self.choices])
+        return resolver_from_choices(self.resolution, [choice.model_dump(by_alias=True) for choice in self.choices])
 
 
 class _BranchTarget(JobParameters):
@@ -132,7 +135,7 @@ class _BranchTarget(JobParameters):
 
     dataset: str = Field(max_length=100)
     branch: _Branch = MAIN
-    follows: _ExpectedVersion = None
+    expected_version: _ExpectedVersion = None
 
 
 class ItemsEditParameters(ItemsEdit, _BranchTarget):
@@ -145,7 +148,7 @@ class ClassesEditParameters(ClassesEdit, _BranchTarget):
 
 class MergeParameters(MergeOptions):
     dataset: str = Field(max_length=200, description="The branch or version to merge: NAME@BRANCH or NAME@VERSION.")
-    follows: _ExpectedVersion = None
+    expected_version: _ExpectedVersion = None
 
 
 def run_items_edit(context: JobContext, params: ItemsEditParameters) -> dict[str, Any]:
@@ -157,12 +160,12 @@ def run_items_edit(context: JobContext, params: ItemsEditParameters) -> dict[str
             context.workspace,
             params.dataset,
             keys,
-            params.act,
-            params.value,
+            params.action,
+            params.target,
             message=params.message,
             branch=params.branch,
             author=author,
-            expected_version=params.follows,
+            expected_version=params.expected_version,
             run_id=run_id,
             progress=context.progress,
         )
@@ -172,8 +175,8 @@ def run_items_edit(context: JobContext, params: ItemsEditParameters) -> dict[str
         context,
         params.dataset,
         create_version,
-        act=params.act,
-        value=params.value,
+        action=params.action,
+        target=params.target,
         items=selection,
         branch=params.branch,
     )
@@ -190,13 +193,13 @@ def run_classes_edit(context: JobContext, params: ClassesEditParameters) -> dict
             message=params.message,
             branch=params.branch,
             author=author,
-            expected_version=params.follows,
+            expected_version=params.expected_version,
             run_id=run_id,
             progress=context.progress,
         )
 
-    acts = [request.model_dump(mode="json", exclude_none=True) for request in params.acts]
-    return _run_edit(context, params.dataset, create_version, acts=acts, branch=params.branch)
+    edits = [request.model_dump(mode="json", exclude_none=True) for request in params.edits]
+    return _run_edit(context, params.dataset, create_version, edits=edits, branch=params.branch)
 
 
 def run_merge(context: JobContext, params: MergeParameters) -> dict[str, Any]:
@@ -209,7 +212,7 @@ def run_merge(context: JobContext, params: MergeParameters) -> dict[str, Any]:
             resolver=params.resolver(),
             message=params.message,
             author=author,
-            expected_version=params.follows,
+            expected_version=params.expected_version,
             run_id=run_id,
             progress=context.progress,
         )
@@ -217,7 +220,7 @@ def run_merge(context: JobContext, params: MergeParameters) -> dict[str, Any]:
         return merged.version
 
     name = params.dataset.partition("@")[0]
-    return _run_edit(context, name, create_version, [params.dataset], into=params.into, take=params.take)
+    return _run_edit(context, name, create_version, [params.dataset], into=params.into, resolution=params.resolution)
 
 
 def previous_output(context: JobContext) -> str | None:
@@ -229,7 +232,7 @@ def previous_output(context: JobContext) -> str | None:
 
 def author_name(context: JobContext) -> str:
     """Return the name of the user who enqueued the job, or "" if there is none."""
-    user = context.job.person
+    user = context.job.user
     return "" if user is None else context.workspace.users.get(user).name
 
 
@@ -280,10 +283,10 @@ _TITLES = {
 }
 
 EDIT_JOB_TYPES: Mapping[str, JobType] = {
-    "change": JobType(
-        ItemsEditParameters, lambda params: _TITLES[params.act].format(params.dataset), run_items_edit, _check_branch
+    "edit-items": JobType(
+        ItemsEditParameters, lambda params: _TITLES[params.action].format(params.dataset), run_items_edit, _check_branch
     ),
-    "classes": JobType(
+    "edit-classes": JobType(
         ClassesEditParameters, lambda params: f"Edit the classes of {params.dataset}", run_classes_edit, _check_branch
     ),
     "merge": JobType(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from saccade.app.jobs.former_names import current_parameters
 from saccade.core.progress import Progress
 from saccade.core.records.jobs import Job
 from saccade.core.roles import Role
@@ -36,6 +37,11 @@ class JobParameters(BaseModel):
     """Base of the parameters of job types. Unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_former_names(cls, parameters: Any) -> Any:
+        return current_parameters(parameters, cls.model_fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def run_doctor(context: JobContext, params: DoctorParameters) -> dict[str, Any]:
     context.progress.start("Checking")
     problems = doctor(context.workspace, repair=params.repair, deep=params.deep)
     return {
-        "installation": environment_report(),
+        "environment": environment_report(),
         "problems": [asdict(problem) for problem in problems[:_MAX_PROBLEMS]],
         "total": len(problems),
         "sound": not any(problem.level == "error" and not problem.repaired for problem in problems),

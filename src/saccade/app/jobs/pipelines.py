@@ -81,7 +81,7 @@ def plan_pipeline_job(context: JobContext, params: PlanParameters) -> dict[str, 
     causes = []
     if params.item is not None:
         causes = [cause.to_json() for cause in explain(context.workspace, graph, params.item)]
-    return {**plan.to_json(), "drawing": layout_graph(graph).to_json(), "causes": causes}
+    return {**plan.to_json(), "graph": layout_graph(graph).to_json(), "causes": causes}
 
 
 def validate_pipeline(files: Mapping[str, str]) -> str:

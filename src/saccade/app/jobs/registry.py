@@ -99,7 +99,7 @@ class WriteParameters(JobParameters):
     message: str = Field("", max_length=2000)
     branch: str = Field("main", max_length=200)
     inputs: list[str] = Field([], max_length=100, description="The dataset versions that the items were made from.")
-    follows: int | None = Field(
+    expected_version: int | None = Field(
         None, ge=1, description="The number of the version that is expected to be the head of the branch."
     )
 
@@ -248,7 +248,7 @@ def run_import(context: JobContext, params: ImportParameters) -> dict[str, Any]:
         "items": len(result.version),
         "format": result.format,
         "reason": result.reason,
-        "set_aside": result.skipped,
+        "skipped": result.skipped,
         "splits": dict(result.splits),
         "report": result.report.to_json(_MAX_FINDINGS),
     }
@@ -269,7 +269,7 @@ def run_write(context: JobContext, params: WriteParameters) -> dict[str, Any]:
             message=params.message,
             branch=params.branch,
             inputs=params.inputs,
-            expected_version=params.follows,
+            expected_version=params.expected_version,
             progress=context.progress,
             author=author_name(context),
         ).ref
@@ -424,14 +424,16 @@ def _check_model_and_dataset(workspace: Workspace, params: EvaluateParameters) -
 
 
 JOB_TYPES: Mapping[str, JobType] = {
-    "look": JobType(InspectParameters, lambda params: f"Inspect {params.source.display_name()}", inspect_source),
+    "inspect-source": JobType(
+        InspectParameters, lambda params: f"Inspect {params.source.display_name()}", inspect_source
+    ),
     "import": JobType(
         ImportParameters,
         lambda params: f"Import {params.source.display_name()} as {params.dataset}",
         run_import,
         _check_import,
     ),
-    "write": JobType(
+    "write-items": JobType(
         WriteParameters, lambda params: f"Write {params.dataset} ({params.mode})", run_write, _check_write
     ),
     **EDIT_JOB_TYPES,
@@ -463,7 +465,7 @@ JOB_TYPES: Mapping[str, JobType] = {
         lambda params: f"Evaluate {params.predictions} against {params.truth}",
         run_evaluate_files,
     ),
-    "backbones": JobType(BackbonesParameters, lambda params: "List the backbones", list_backbones),
+    "list-backbones": JobType(BackbonesParameters, lambda params: "List the backbones", list_backbones),
     "doctor": DOCTOR,
     "gc": GC,
 }

@@ -55,16 +55,16 @@ class HeartbeatProgress:
         self._thread = threading.Thread(target=self._heartbeat, name="saccade-job", daemon=True)
         self._thread.start()
 
-    def start(self, what: str, total: int | None = None) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {what}{'' if total is None else f' ({total:,})'}", flush=True)
-        self._state = {"what": what, "done": 0, "total": total, "note": ""}
+    def start(self, phase: str, total: int | None = None) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {phase}{'' if total is None else f' ({total:,})'}", flush=True)
+        self._state = {"phase": phase, "done": 0, "total": total, "message": ""}
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, message: str = "") -> None:
         if self.cancel_requested and threading.current_thread() is threading.main_thread():
             raise KeyboardInterrupt  # again: the first one may be lost in code that catches all exceptions
         self._state["done"] = self._state.get("done", 0) + count
-        if note:
-            self._state["note"] = note[:200]
+        if message:
+            self._state["message"] = message[:200]
 
     def finish(self) -> None:
         pass
@@ -125,7 +125,7 @@ def run(workspace: Workspace, job: Job, owner_id: str) -> None:
         progress.close()
     if state == "finished" and result.get("stopped"):
         state = "cancelled"
-    if state == "cancelled" and not workspace.jobs.get(job.id).is_cancelled:
+    if state == "cancelled" and not workspace.jobs.get(job.id).cancel_requested:
         return  # the worker is shutting down; another worker will take over the job
     workspace.jobs.finish(job.id, owner_id, state, result, error, hint)
 

@@ -43,10 +43,10 @@ class WorkerSupervisor:
             "worker",
             "--workspace",
             str(workspace.location.parent),
-            "--at-once",
+            "--concurrency",
             "1",
             *([] if memory is None else ["--memory", str(memory >> 20)]),
-            "--until-input-ends",
+            "--exit-on-stdin-close",
             *(["--private-network"] if allow_private else []),
         ]
         self._jobs = workspace.jobs

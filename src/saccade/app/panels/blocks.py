@@ -63,7 +63,7 @@ class Text(Block):
 
     kind: Literal["text"] = "text"
     text: LongText
-    tone: Literal["plain", "quiet", "good", "warning", "bad"] = "plain"
+    tone: Literal["plain", "muted", "good", "warning", "bad"] = "plain"
 
 
 class Figure(BlockModel):
@@ -112,31 +112,33 @@ class Plot(Block):
     """A bar or line chart over an axis of names or numbers.
 
     Attributes:
-        along: The names or numbers along the axis.
+        categories: The names or numbers along the axis.
         series: The values, as many in each series as there are positions on the axis.
         stacked: Stack the bars of each position.
-        sideways: Draw horizontal bars, which leaves room for long names.
+        horizontal: Draw horizontal bars, which leaves room for long names.
     """
 
     kind: Literal["plot"] = "plot"
     type: Literal["bars", "lines"] = "bars"
     title: Name = ""
-    along: Annotated[list[Annotated[Name | int | float, BeforeValidator(_to_plain)]], BeforeValidator(_to_plain)] = (
-        Field(max_length=2000)
-    )
+    categories: Annotated[
+        list[Annotated[Name | int | float, BeforeValidator(_to_plain)]], BeforeValidator(_to_plain)
+    ] = Field(max_length=2000)
     series: list[Series] = Field(min_length=1, max_length=50)
     stacked: bool = False
-    sideways: bool = False
+    horizontal: bool = False
 
     @model_validator(mode="after")
     def _check_series_lengths(self) -> Self:
         for series in self.series:
-            if len(series.values) != len(self.along):
-                raise ValueError(f"'{series.name}' has {len(series.values)} values for {len(self.along)} positions")
+            if len(series.values) != len(self.categories):
+                raise ValueError(
+                    f"'{series.name}' has {len(series.values)} values for {len(self.categories)} positions"
+                )
         return self
 
 
-class Pictures(Block):
+class Images(Block):
     """Images of items, each a link to its item.
 
     Attributes:
@@ -145,7 +147,7 @@ class Pictures(Block):
         dataset: NAME or NAME@NUMBER; by default the version of the panel.
     """
 
-    kind: Literal["pictures"] = "pictures"
+    kind: Literal["images"] = "images"
     title: Name = ""
     keys: list[Annotated[str, Field(max_length=1000)]] = Field(max_length=200)
     notes: list[Name] = Field([], max_length=200)
@@ -170,19 +172,19 @@ class FormField(BlockModel):
     """A parameter as a field of a form.
 
     Attributes:
-        type: "whole" is an integer, "truth" a check box, "choices" a multiple choice, and "texts" a list of texts.
+        type: "boolean" is a check box, "choices" a multiple choice, and "strings" a list of texts.
         options: The options of a choice.
-        low: The minimum of a number.
-        high: The maximum of a number.
+        minimum: The least value of a number.
+        maximum: The greatest value of a number.
     """
 
     name: Name
     title: Name
     help: LongText = ""
-    type: Literal["text", "number", "whole", "truth", "choice", "choices", "texts"]
+    type: Literal["text", "number", "integer", "boolean", "choice", "choices", "strings"]
     options: list[Name] = Field([], max_length=1000)
-    low: float | None = None
-    high: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     value: ParameterValue = None
 
 
@@ -191,19 +193,21 @@ class Form(Block):
 
     kind: Literal["form"] = "form"
     fields: list[FormField] = Field(max_length=50)
-    go: Name = "Show"
+    submit_label: Name = "Show"
 
 
-AnyBlock = Annotated[Text | Figures | Table | Plot | Pictures | Link | Button | Form, Field(discriminator="kind")]
+AnyBlock = Annotated[Text | Figures | Table | Plot | Images | Link | Button | Form, Field(discriminator="kind")]
 """Union of all blocks, discriminated by ``kind``."""
 
 
-def build_form(parameters: BaseModel, go: str = "Show", choices: Mapping[str, Sequence[str]] | None = None) -> Form:
+def build_form(
+    parameters: BaseModel, submit_label: str = "Show", choices: Mapping[str, Sequence[str]] | None = None
+) -> Form:
     """Build a form from parameters, filled in with their values.
 
     Args:
         parameters: The parameters.
-        go: The label of the submit button.
+        submit_label: The label of the submit button.
         choices: Options for fields of text by name, such as the names of columns.
 
     Raises:
@@ -213,10 +217,10 @@ def build_form(parameters: BaseModel, go: str = "Show", choices: Mapping[str, Se
         build_field(name, field, getattr(parameters, name), (choices or {}).get(name))
         for name, field in type(parameters).model_fields.items()
     ]
-    return Form(fields=fields, go=go)
+    return Form(fields=fields, submit_label=submit_label)
 
 
-_FIELD_TYPES: Mapping[Any, str] = {str: "text", float: "number", int: "whole", bool: "truth"}
+_FIELD_TYPES: Mapping[Any, str] = {str: "text", float: "number", int: "integer", bool: "boolean"}
 
 
 def build_field(name: str, field: FieldInfo, value: Any = None, choices: Sequence[str] | None = None) -> FormField:
@@ -241,7 +245,7 @@ def build_field(name: str, field: FieldInfo, value: Any = None, choices: Sequenc
             f"The parameter '{name}' has the type {field.annotation}, which forms do not support.",
             hint="Supported: str, int, float, bool, Literal, Enum, lists of text, and these or None.",
         )
-    if choices is not None and type_ in ("text", "texts"):
+    if choices is not None and type_ in ("text", "strings"):
         type_ = "choice" if type_ == "text" else "choices"
         options = list(choices)
     limits = {
@@ -256,8 +260,8 @@ def build_field(name: str, field: FieldInfo, value: Any = None, choices: Sequenc
         help=field.description or "",
         type=type_,
         options=options,
-        low=limits.get("ge", limits.get("gt")),
-        high=limits.get("le", limits.get("lt")),
+        minimum=limits.get("ge", limits.get("gt")),
+        maximum=limits.get("le", limits.get("lt")),
         value=value.value if isinstance(value, Enum) else value,
     )
 
@@ -274,5 +278,5 @@ def _field_type(annotation: Any) -> tuple[Any, list[str]]:
             return "choice", values
     if get_origin(annotation) is list:
         element_type, options = _field_type(get_args(annotation)[0])
-        return {"text": "texts", "choice": "choices"}.get(element_type), options
+        return {"text": "strings", "choice": "choices"}.get(element_type), options
     return None, []

@@ -49,14 +49,14 @@ class PanelInfo:
     """An installed panel.
 
     Attributes:
-        place: Where it is displayed; None if its package is broken.
+        slot: Where it is displayed; None if its package is broken.
         role: The least role that may see it.
         error: Why it cannot be loaded, or "".
     """
 
     name: str
     title: str
-    place: PanelSlot | None
+    slot: PanelSlot | None
     role: Role
     help: str
     package: str

@@ -43,10 +43,10 @@ class PanelSlot(StrEnum):
 
     DATASET = "dataset"
     ITEM = "item"
-    HOME = "home"
+    DASHBOARD = "dashboard"
 
 
-class HomeContext:
+class DashboardContext:
     """Read access to the datasets and models of one project.
 
     Attributes:
@@ -72,7 +72,7 @@ class HomeContext:
         return self._workspace.models.list()
 
 
-class DatasetContext(HomeContext):
+class DatasetContext(DashboardContext):
     """Context of a panel on the page of a dataset.
 
     Attributes:
@@ -101,7 +101,7 @@ PanelOutput = Block | Iterable[Block]
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A panel. Use :func:`dataset_panel`, :func:`item_panel` or :func:`home_panel` to make one from a function.
+    """A panel. Use :func:`dataset_panel`, :func:`item_panel` or :func:`dashboard_panel` to make one from a function.
 
     Attributes:
         name: The identifier, of small letters, digits and '_'.
@@ -164,11 +164,11 @@ def item_panel(
     return lambda render: Panel(name, title, PanelSlot.ITEM, render, parameters, role, _summary(render))
 
 
-def home_panel(
+def dashboard_panel(
     name: str, title: str, *, parameters: type[PanelParameters] = NoParameters, role: Role = Role.VIEWER
-) -> Callable[[Callable[[HomeContext, Any], PanelOutput]], Panel]:
+) -> Callable[[Callable[[DashboardContext, Any], PanelOutput]], Panel]:
     """Decorate a function as a panel on the dashboard; see :func:`dataset_panel`."""
-    return lambda render: Panel(name, title, PanelSlot.HOME, render, parameters, role, _summary(render))
+    return lambda render: Panel(name, title, PanelSlot.DASHBOARD, render, parameters, role, _summary(render))
 
 
 def _summary(render: Callable[..., Any]) -> str:

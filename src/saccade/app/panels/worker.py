@@ -19,7 +19,7 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from saccade.app.panels.blocks import Block
-from saccade.app.panels.panel import PANELS, DatasetContext, HomeContext, ItemContext, Panel, PanelSlot
+from saccade.app.panels.panel import PANELS, DashboardContext, DatasetContext, ItemContext, Panel, PanelSlot
 from saccade.core.errors import InvalidValueError, SaccadeError
 from saccade.core.roles import Role
 from saccade.store.io.process import limit_memory
@@ -88,10 +88,10 @@ def render(workspace: Workspace, request: Mapping[str, Any]) -> str:
     return text
 
 
-def _context(slot: PanelSlot, project: Workspace, request: Mapping[str, Any]) -> HomeContext:
+def _context(slot: PanelSlot, project: Workspace, request: Mapping[str, Any]) -> DashboardContext:
     role = Role(request["role"])
-    if slot is PanelSlot.HOME:
-        return HomeContext(project, role)
+    if slot is PanelSlot.DASHBOARD:
+        return DashboardContext(project, role)
     if request["dataset"] is None:
         raise InvalidValueError(f"The panel '{request['panel']}' needs a dataset.", hint="Name the dataset.")
     version = project.datasets.open(request["dataset"])

@@ -193,7 +193,7 @@ def _metrics(outcome: RunOutcome) -> dict[str, Any]:
     counts = {f"steps_{action}": sum(step.action is action for step in outcome.steps) for action in StepAction}
     return {
         **{name: count for name, count in counts.items() if count},
-        "items_worked": sum(step.worked for step in outcome.steps),
+        "items_worked": sum(step.computed for step in outcome.steps),
         "items_failed": sum(step.failed for step in outcome.steps),
         "seconds": round(sum(step.seconds for step in outcome.steps), 3),
     }
@@ -210,7 +210,7 @@ class _EventProgress:
         self._progress = progress
         self._emit = emit
         self._stop = stop
-        self._what = ""
+        self._phase = ""
         self._done = 0
         self._total: int | None = None
         self._started_at = monotonic()
@@ -220,16 +220,16 @@ class _EventProgress:
         if self._stop.is_set():
             raise KeyboardInterrupt
 
-    def start(self, what: str, total: int | None = None) -> None:
+    def start(self, phase: str, total: int | None = None) -> None:
         self._check_stop()
-        self._what = what
+        self._phase = phase
         self._done = 0
         self._total = total
         self._started_at = monotonic()
         self._emitted_at = self._started_at
-        self._progress.start(what, total)
+        self._progress.start(phase, total)
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, message: str = "") -> None:
         self._check_stop()
         self._done += count
         now = monotonic()
@@ -240,15 +240,15 @@ class _EventProgress:
             self._emit(
                 {
                     "event": "progress",
-                    "what": self._what,
+                    "phase": self._phase,
                     "done": self._done,
                     "total": self._total,
                     "rate": round(rate, 2),
                     "seconds_left": remaining,
-                    "note": note,
+                    "message": message,
                 }
             )
-        self._progress.advance(count, note)
+        self._progress.advance(count, message)
 
     def finish(self) -> None:
         self._progress.finish()
@@ -291,14 +291,28 @@ def read_events(run: Run) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     # The last line may be incomplete while the run writes it.
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [current_step(json.loads(line)) for line in lines if line.endswith("}")]
 
 
 def read_graph(run: Run) -> dict[str, Any] | None:
     """Return the graph of a pipeline run, laid out for drawing, or None for a run that recorded none."""
     path = run.folder / GRAPH
-    graph: dict[str, Any] | None = json.loads(path.read_bytes()) if path.exists() else None
-    return graph
+    return current_graph(json.loads(path.read_bytes())) if path.exists() else None
+
+
+def current_graph(graph: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename the fields of a graph's layout that version 0.1.0 wrote to today's."""
+    names = {"boxes": "nodes", "lines": "edges"}
+    return {names.get(name, name): value for name, value in graph.items()}
+
+
+def current_step(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename the fields and the action of a planned or computed step that version 0.1.0 wrote to today's."""
+    renamed = {("computed" if name == "worked" else name): value for name, value in step.items()}
+    if renamed.get("action") == "leave":
+        renamed["action"] = str(StepAction.OMIT)
+    return renamed
 
 
 def list_steps(run: Run) -> list[dict[str, Any]]:

@@ -83,7 +83,7 @@ _TEMPLATES = {
         'by: str = Field("group", description="The column that defines the groups.")',
         _GROUP,
     ),
-    "whole": (
+    "dataset": (
         "newest",
         "Selection, Context, Parameters, dataset_op",
         'most: int = Field(100, ge=1, description="The maximal number of items.")',
@@ -97,7 +97,7 @@ def write_template(file: Path, kind: str) -> str:
 
     Args:
         file: The file to create.
-        kind: The granularity of the operation: item, filter, many, group or whole.
+        kind: The granularity of the operation: item, filter, many, group or dataset.
 
     Returns:
         The name of the operation.
@@ -114,7 +114,7 @@ def write_template(file: Path, kind: str) -> str:
     head = _HEADER.format(what="A pipeline operation.", names=names, setting=setting)
     if kind == "item":
         head = head.replace("\n\n\nclass", "\nfrom saccade.media.loader import read_image\n\n\nclass", 1)
-    if kind == "whole":
+    if kind == "dataset":
         head = head.replace("from pydantic", "import numpy as np\nfrom pydantic", 1)
     file.write_text(head + body, encoding="utf-8")
     return name

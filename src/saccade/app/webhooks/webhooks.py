@@ -66,7 +66,7 @@ def update_webhook(
     """
     if url is not None:
         validate_webhook_url(url, allow_private=allow_private)
-    return workspace.webhooks.update(webhook, url=url, events=events, is_on=enabled)
+    return workspace.webhooks.update(webhook, url=url, events=events, enabled=enabled)
 
 
 def send_test(workspace: Workspace, webhook: str, timeout_s: float) -> Delivery:
@@ -83,7 +83,7 @@ def send_test(workspace: Workspace, webhook: str, timeout_s: float) -> Delivery:
     """
     delivery = workspace.webhooks.send_test(webhook)
     deadline = time.monotonic() + timeout_s
-    while delivery.state in ("waiting", "sending"):
+    while delivery.state in ("pending", "sending"):
         if time.monotonic() > deadline:
             raise ConflictError(
                 f"No worker has sent the test event within {timeout_s:g} seconds.",

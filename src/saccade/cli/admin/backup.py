@@ -63,7 +63,7 @@ def _print_summary(result: BackupResult, as_json: bool, what: str) -> None:
                 "workspace": str(result.location),
                 "files": result.files,
                 "bytes": result.bytes,
-                "there": result.unchanged,
+                "unchanged": result.unchanged,
                 "removed": result.removed,
             }
         )

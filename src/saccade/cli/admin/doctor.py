@@ -41,7 +41,7 @@ def doctor(
     if as_json:
         report = {
             "workspace": location,
-            "installation": environment,
+            "environment": environment,
             "problems": [asdict(issue) for issue in issues],
         }
         print_json(report if relinked is None else {**report, "relinked": asdict(relinked)})

@@ -134,7 +134,7 @@ def list_audit_entries(
         print_message("The audit log is empty.")
     else:
         rows = [
-            [f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.person, entry.action, entry.subject, entry.address]
+            [f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.user, entry.action, entry.subject, entry.address]
             for entry in entries
         ]
         print_table(["Time", "User", "Action", "Subject", "Address"], rows)

@@ -83,8 +83,8 @@ def _parse_edits(
     colors = [_split_pair(text, names, "--color") for text in color or ()]
     return [
         *(AddClass(name=name, column=column) for name in add or ()),
-        *(RenameClass(name=name, to=new, column=column) for name, new in renames),
-        *(MergeClass(name=name, into=into, column=column) for name, into in merges),
+        *(RenameClass(name=name, new_name=new, column=column) for name, new in renames),
+        *(MergeClass(name=name, target=into, column=column) for name, into in merges),
         *(RecolorClass(name=name, color=value, column=column) for name, value in colors),
         *(RemoveClass(name=name, with_objects=with_objects, column=column) for name in remove or ()),
     ]

@@ -1,4 +1,4 @@
-"""``saccade datasets picture``: write an item's image to a file."""
+"""``saccade datasets image``: write an item's image to a file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from saccade.cli.datasets.app import RefArgument, datasets
 from saccade.cli.options import WorkspaceOption
 
 
-@datasets.command("picture")
-def picture(
+@datasets.command("image")
+def image(
     ref: RefArgument,
     key: Annotated[str, typer.Argument(help="Key of the item.")],
     out: Annotated[Path, typer.Argument(help="File to write, .png or .jpg.")],

@@ -79,7 +79,7 @@ def _to_json(result: ImportResult) -> dict[str, object]:
         "format": result.format,
         "reason": result.reason,
         "items": len(result.version),
-        "set_aside": result.skipped,
+        "skipped": result.skipped,
         "splits": dict(result.splits),
         "report": result.report.to_json(),
     }

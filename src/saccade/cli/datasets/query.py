@@ -83,9 +83,9 @@ def histogram(
 
     with Workspace.find(workspace_path) as workspace:
         version = workspace.datasets.open(ref)
-        result = version.histogram(expression, over=over, where=where, bins=bins)
+        result = version.histogram(expression, objects_column=over, where=where, bins=bins)
     if as_json:
-        print_json({"dataset": version.ref, "expression": expression, "over": over, "where": where, **result})
+        print_json({"dataset": version.ref, "expression": expression, "objects_column": over, "where": where, **result})
         return
     rows = _bin_rows(result) if result["type"] == "number" else _value_rows(result)
     if rows:

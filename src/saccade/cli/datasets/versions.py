@@ -1,4 +1,4 @@
-"""``saccade datasets log|diff|merge|tag|alias|unalias|branch|unbranch|restore``."""
+"""``saccade datasets log|diff|merge|tag|alias|delete-alias|branch|delete-branch|restore``."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def merge(
     resolve: Annotated[
         Path | None,
         typer.Option(
-            help="JSON file with the conflicts as --json prints them, each with a 'take'.", show_default=False
+            help="JSON file with the conflicts as --json prints them, each with a 'resolution'.", show_default=False
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
@@ -207,7 +207,7 @@ def tag(
     print_message(f"Tagged {version.ref} as {version.name}@{name}.")
 
 
-@datasets.command("unalias")
+@datasets.command("delete-alias")
 def delete_alias(
     ref: Annotated[str, typer.Argument(help="NAME@ALIAS or NAME@TAG.", show_default=False)],
     workspace_path: WorkspaceOption = None,
@@ -256,7 +256,7 @@ def branch(
     print_message(f"Created the branch {version.name}@{name} at {version.ref}.")
 
 
-@datasets.command("unbranch")
+@datasets.command("delete-branch")
 def delete_branch(
     ref: Annotated[str, typer.Argument(help="NAME@BRANCH.", show_default=False)],
     workspace_path: WorkspaceOption = None,

@@ -63,7 +63,7 @@ def show(
 @app.command("template")
 def template(
     file: Annotated[Path, typer.Argument(help="Python file to create.", show_default=False)],
-    kind: Annotated[str, typer.Option(help="item, filter, many, group or whole.")] = "item",
+    kind: Annotated[str, typer.Option(help="item, filter, many, group or dataset.")] = "item",
     as_json: JsonOption = False,
 ) -> None:
     """Create a Python file with an example operation to edit."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from saccade.app.pipelines.run import PipelineResult
     from saccade.pipeline.definition.plan import Plan
 
-_ACTION_COLORS = {"skip": "green", "run": "yellow", "partial": "yellow", "wait": "dim", "leave": "dim"}
+_ACTION_COLORS = {"skip": "green", "run": "yellow", "partial": "yellow", "wait": "dim", "omit": "dim"}
 _MAX_SHOWN_FAILURES = 3
 _MAX_VALUE_LENGTH = 400
 
@@ -118,7 +118,7 @@ def _print_result(result: PipelineResult) -> None:
     from saccade.cli.console import print_message, print_table
 
     rows = [
-        [step.step, str(step.action), step.items, step.worked or None, step.failed or None, f"{step.seconds:.2f} s"]
+        [step.step, str(step.action), step.items, step.computed or None, step.failed or None, f"{step.seconds:.2f} s"]
         for step in result.outcome.steps
     ]
     print_table(["Step", "Action", "Items", "Computed", "Failed", "Time"], rows)

@@ -107,7 +107,7 @@ def cancel(run: RunArgument, workspace_path: WorkspaceOption = None, as_json: Js
     with Workspace.find(workspace_path) as workspace:
         cancel_run(workspace, run)
     if as_json:
-        print_json({"run": run, "asked": "to stop"})
+        print_json({"run": run, "stop_requested": True})
     else:
         print_message(f"Requested run {run} to stop.")
 

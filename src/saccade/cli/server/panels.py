@@ -33,7 +33,7 @@ def list_(workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -
     print_table(
         ["Panel", "Title", "Page", "Role", "Package", "Description"],
         [
-            [panel.name, panel.title, panel.place or "–", panel.role, panel.package, panel.error or panel.help]
+            [panel.name, panel.title, panel.slot or "–", panel.role, panel.package, panel.error or panel.help]
             for panel in panels
         ],
     )

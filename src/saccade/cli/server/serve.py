@@ -158,7 +158,7 @@ def serve_workspace(
 
     def print_url() -> None:
         if as_json:
-            print_json({"address": url, "api": f"{url}/api/v1", "first_link": link})
+            print_json({"address": url, "api": f"{url}/api/v1", "invitation_link": link})
             return
         print_message(f"Saccade runs at [bold]{escape(url)}[/], its API at {escape(url)}/api/v1. Press Ctrl-C to stop.")
         if link is not None:

@@ -41,15 +41,15 @@ def list_(workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -
         print_message("There are no webhooks yet. Next: [bold]saccade webhooks add https://…[/]")
     else:
         rows = [
-            [webhook.id, webhook.url, _state(webhook), webhook.waiting, ", ".join(webhook.events)]
+            [webhook.id, webhook.url, _state(webhook), webhook.pending, ", ".join(webhook.events)]
             for webhook in webhooks
         ]
         print_table(["Webhook", "URL", "State", "Pending", "Events"], rows)
 
 
 def _state(webhook: Webhook) -> str:
-    if not webhook.is_on:
-        return f"disabled: {webhook.trouble}" if webhook.trouble else "disabled"
+    if not webhook.enabled:
+        return f"disabled: {webhook.disabled_reason}" if webhook.disabled_reason else "disabled"
     if webhook.failing_since is not None:
         return f"failing since {webhook.failing_since:%Y-%m-%d %H:%M} UTC"
     return "enabled"
@@ -117,7 +117,7 @@ def remove(webhook: WebhookArgument, workspace_path: WorkspaceOption = None) -> 
     print_message(f"Webhook {webhook} is deleted.")
 
 
-@app.command("renew")
+@app.command("rotate-secret")
 def rotate_secret(
     webhook: WebhookArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False
 ) -> None:
@@ -154,7 +154,7 @@ def send_ping(
     if as_json:
         print_json(asdict(delivery))
     else:
-        print_message(f"Delivered: status {delivery.status} after {delivery.took} ms.")
+        print_message(f"Delivered: status {delivery.status} after {delivery.duration_ms} ms.")
 
 
 @app.command("deliveries")
@@ -192,7 +192,7 @@ def list_deliveries(
         print_table(["Delivery", "Created", "Event", "State", "Attempts", "Status", "Error"], rows)
 
 
-@app.command("again")
+@app.command("redeliver")
 def redeliver(
     webhook: WebhookArgument,
     delivery: Annotated[str | None, typer.Argument(help="Id of the delivery.", show_default=False)] = None,

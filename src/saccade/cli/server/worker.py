@@ -14,12 +14,12 @@ def register(app: typer.Typer) -> None:
 
 
 def worker(
-    at_once: Annotated[int, typer.Option(min=1, max=64, help="Number of jobs to run concurrently.")] = 1,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Number of jobs to run concurrently.")] = 1,
     memory: Annotated[
         int | None, typer.Option(min=64, help="Memory limit of a job in MiB.", show_default="no limit")
     ] = None,
     private_network: PrivateWebhooksOption = False,
-    until_input_ends: Annotated[
+    exit_on_stdin_close: Annotated[
         bool, typer.Option(help="Stop when standard input closes, which is when the parent process ends.")
     ] = False,
     workspace_path: WorkspaceOption = None,
@@ -39,10 +39,10 @@ def worker(
 
     with Workspace.find(workspace_path) as workspace:
         limit_bytes = None if memory is None else memory << 20
-        process = Worker(workspace, concurrency=at_once, memory=limit_bytes, allow_private=private_network)
+        process = Worker(workspace, concurrency=concurrency, memory=limit_bytes, allow_private=private_network)
         signal.signal(signal.SIGTERM, process.stop)
         signal.signal(signal.SIGINT, process.stop)
-        if until_input_ends:
+        if exit_on_stdin_close:
 
             def stop_at_eof() -> None:
                 wait_for_eof(sys.stdin.fileno())

@@ -16,21 +16,21 @@ class Job:
     """A snapshot of a job.
 
     Attributes:
-        person: id of the user who created it, None for the system.
+        user: id of the user who created it, None for the system.
         attempts: how many workers have started it.
-        is_cancelled: whether cancellation was requested.
-        progress: ``what`` is being done, ``done`` of ``total``, and a ``note``.
+        cancel_requested: whether cancellation was requested.
+        progress: the current ``phase``, ``done`` of ``total``, and a ``message``.
         project: id of its project.
     """
 
     id: str
-    person: str | None
+    user: str | None
     kind: str
     title: str
     parameters: Mapping[str, Any]
     state: JobState
     attempts: int
-    is_cancelled: bool
+    cancel_requested: bool
     progress: Mapping[str, Any]
     result: Mapping[str, Any]
     error: str

@@ -22,8 +22,8 @@ EventName = Literal[
     "job.finished",
     "job.cancelled",
     "job.failed",
-    "person.joined",
-    "person.removed",
+    "member.joined",
+    "member.removed",
 ]
 PING = "ping"
 """The test event; it is sent regardless of the events to which a webhook is subscribed."""
@@ -113,8 +113,8 @@ class JobEnded:
     result: dict[str, str | int | float | bool]
     error: str
     hint: str
-    person: str | None
-    asked: str
+    user: str | None
+    created: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ _JOB = JobEnded(
     "1m7zz0q4k2hd",
     "2026-11-05T09:12:40Z",
 )
-_PERSON = MembershipChanged("1m7zz0q4k2hd", "Ann", "ann@example.org", "annotator")
+_MEMBER = MembershipChanged("1m7zz0q4k2hd", "Ann", "ann@example.org", "annotator")
 
 SAMPLES: Mapping[str, Data] = {
     "dataset.version": DatasetVersionCreated(
@@ -189,8 +189,8 @@ SAMPLES: Mapping[str, Data] = {
         **asdict(_JOB)
         | {"state": "failed", "result": {}, "error": "photos.zip is no archive.", "hint": "Send it once more."}
     ),
-    "person.joined": _PERSON,
-    "person.removed": _PERSON,
+    "member.joined": _MEMBER,
+    "member.removed": _MEMBER,
     PING: Ping("1m802y0a8kqv"),
 }
 """A sample payload of every event, for the documentation and for type checks."""

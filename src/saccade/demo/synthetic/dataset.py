@@ -80,7 +80,7 @@ def write_dataset(
                 entry = {"id": len(images) + 1, "file_name": name, "width": size_wh[0], "height": size_wh[1]}
                 images.append({**entry, "scene": name.partition("_")[0]})
                 annotations += _annotations(objects, len(images), len(annotations) + 1)
-                progress.advance(note=name)
+                progress.advance(message=name)
         except BaseException:
             executor.shutdown(cancel_futures=True)
             raise

@@ -18,7 +18,7 @@ class StepAction(StrEnum):
     PARTIAL = "partial"
     SKIP = "skip"
     WAIT = "wait"
-    OMIT = "leave"
+    OMIT = "omit"
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class StepOutcome:
 
     Attributes:
         items: the number of output items, if the output is a dataset.
-        worked: the number of items that were computed.
+        computed: the number of items that were computed.
         failed: the number of failed items.
         failures: keys and error texts of the first failed items.
         seconds: the duration in seconds.
@@ -66,7 +66,7 @@ class StepOutcome:
     action: StepAction
     reasons: tuple[str, ...] = ()
     items: int | None = None
-    worked: int = 0
+    computed: int = 0
     failed: int = 0
     failures: tuple[tuple[str, str], ...] = ()
     seconds: float = 0.0
@@ -79,7 +79,7 @@ class StepOutcome:
             "action": str(self.action),
             "reasons": list(self.reasons),
             "items": self.items,
-            "worked": self.worked,
+            "computed": self.computed,
             "failed": self.failed,
             "failures": [list(failure) for failure in self.failures],
             "seconds": round(self.seconds, 4),
@@ -296,10 +296,10 @@ class Runner:
         if cached is None or (self._retry and cached.failed):
             outcome.reasons = self.explain_miss(bound, is_cached=cached is not None)
             self._publish({"event": "begin", "step": step.name, "reasons": list(outcome.reasons)})
-            cached, outcome.worked = self._execute(step, bound)
+            cached, outcome.computed = self._execute(step, bound)
             self.cache.put_entry("steps", bound.key, cached.to_json())
             total = len(bound) if bound.operation.is_per_item else None
-            is_full_run = total is None or outcome.worked == total
+            is_full_run = total is None or outcome.computed == total
             outcome.action = StepAction.RUN if is_full_run else StepAction.PARTIAL
             self._record_history(step, bound)
         elif self._subset.is_all and self.cache.last_run_differs(self.history_key(step), bound.key):

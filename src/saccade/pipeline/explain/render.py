@@ -81,7 +81,7 @@ class GraphLayout:
         name: the name of the pipeline.
         width: the width of the drawing.
         height: the height of the drawing.
-        boxes: the position of each step's box.
+        nodes: the position of each step's box.
         operations: the displayed operation of each step.
         edges: pairs of source step and target step.
     """
@@ -89,18 +89,18 @@ class GraphLayout:
     name: str
     width: float
     height: float
-    boxes: Mapping[str, Point]
+    nodes: Mapping[str, Point]
     operations: Mapping[str, str]
     edges: tuple[tuple[str, str], ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the layout as JSON; each edge has its curve as the data of an SVG path."""
-        boxes = [
+        nodes = [
             {"step": step, "operation": self.operations[step], "x": point.x, "y": point.y}
-            for step, point in self.boxes.items()
+            for step, point in self.nodes.items()
         ]
-        lines = [
-            {"from": source, "to": target, "path": _edge_path(self.boxes[source], self.boxes[target])}
+        edges = [
+            {"from": source, "to": target, "path": _edge_path(self.nodes[source], self.nodes[target])}
             for source, target in self.edges
         ]
         return {
@@ -108,8 +108,8 @@ class GraphLayout:
             "width": self.width,
             "height": self.height,
             "box": [_WIDTH, _HEIGHT],
-            "boxes": boxes,
-            "lines": lines,
+            "nodes": nodes,
+            "edges": edges,
         }
 
 
@@ -132,8 +132,8 @@ def to_svg(graph: Graph, plan: Plan | None = None) -> str:
     """
     layout = layout_graph(graph)
     actions = {} if plan is None else {step.step: step.action for step in plan.steps}
-    parts = [_edge_svg(layout.boxes[source], layout.boxes[target]) for source, target in layout.edges]
-    parts += [_box_svg(step, layout.boxes[step.name], actions.get(step.name)) for step in graph]
+    parts = [_edge_svg(layout.nodes[source], layout.nodes[target]) for source, target in layout.edges]
+    parts += [_box_svg(step, layout.nodes[step.name], actions.get(step.name)) for step in graph]
     # Markup.format escapes the names.
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}" '

@@ -21,7 +21,7 @@ from saccade.store.workspace import Workspace
 SESSION_COOKIE = "saccade_session"
 LOGIN_COOKIE = "saccade_sign_in"
 """Cookie of a pending single sign-on login."""
-CSRF_HEADER = "X-Saccade-Guard"
+CSRF_HEADER = "X-CSRF-Token"
 _SESSION_SECONDS = 14 * 24 * 3600
 
 
@@ -95,9 +95,9 @@ def _check_csrf(request: Request, principal: Principal) -> None:
     Another site can make a browser send the session cookie, but it can neither read the CSRF token nor set a header.
     """
     header = request.headers.get(CSRF_HEADER, "").encode()
-    if principal.guard is not None and not hmac.compare_digest(header, principal.guard.encode()):
+    if principal.csrf_token is not None and not hmac.compare_digest(header, principal.csrf_token.encode()):
         raise PermissionDeniedError(
-            f"The header {CSRF_HEADER} is missing or wrong.", hint="Send the value of 'guard' from GET /session."
+            f"The header {CSRF_HEADER} is missing or wrong.", hint="Send the value of 'csrf_token' from GET /session."
         )
 
 
@@ -122,7 +122,7 @@ def _check_origin(request: Request) -> None:
 def audit(request: Request, action: str, subject: str) -> None:
     """Add an entry to the audit log of the requested project."""
     principal: Principal | None = request.state.principal
-    user_id = None if principal is None else principal.person.id
+    user_id = None if principal is None else principal.user.id
     current_workspace(request).users.record_audit(user_id, action, subject, client_address(request))
 
 

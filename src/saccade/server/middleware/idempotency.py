@@ -89,10 +89,10 @@ def begin_idempotent(request: Request, store: IdempotencyStore, principal: Princ
         return
     if not 1 <= len(fingerprint.key) <= MAX_KEY_LENGTH:
         raise InvalidValueError(f"The {IDEMPOTENCY_HEADER} must have 1 to {MAX_KEY_LENGTH} characters.")
-    response = store.begin(principal.person.id, fingerprint.key, fingerprint.digest)
+    response = store.begin(principal.user.id, fingerprint.key, fingerprint.digest)
     if response is not None:
         raise ReplayedResponseError(response)
-    request.state.in_flight = _InFlight(store, principal.person.id, fingerprint.key, route in SECRET_RESPONSES)
+    request.state.in_flight = _InFlight(store, principal.user.id, fingerprint.key, route in SECRET_RESPONSES)
 
 
 async def replay_response(request: Request, error: Exception) -> Response:

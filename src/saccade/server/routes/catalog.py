@@ -21,7 +21,7 @@ def list_formats() -> list[FormatResponse]:
     from saccade.formats.base import FORMATS
 
     return [
-        FormatResponse(name=format.name, holds=format.supports, can_write=hasattr(format, "write"))
+        FormatResponse(name=format.name, supports=format.supports, can_write=hasattr(format, "write"))
         for format in FORMATS
     ]
 

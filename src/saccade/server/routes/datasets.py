@@ -72,7 +72,7 @@ def get_dataset(ref: str, request: Request) -> VersionResponse:
     )
 
 
-@router.get("/datasets/{ref}/log", tags=["datasets"])
+@router.get("/datasets/{ref}/versions", tags=["datasets"])
 def list_versions(
     ref: str, workspace: CurrentWorkspace, branch: Annotated[str | None, Query(max_length=200)] = None
 ) -> list[VersionSummary]:
@@ -92,14 +92,16 @@ def get_statistics(ref: str, request: Request) -> dict[str, Any]:
 def get_histogram(
     ref: str,
     request: Request,
-    value: Annotated[str, Query(max_length=2000)],
-    over: Annotated[str | None, Query(max_length=200)] = None,
+    expression: Annotated[str, Query(max_length=2000)],
+    objects_column: Annotated[str | None, Query(max_length=200)] = None,
     where: Annotated[str | None, Query(max_length=4000)] = None,
     bins: Annotated[int, Query(ge=1, le=500)] = 20,
 ) -> dict[str, Any]:
-    """Compute the histogram of an expression over the items, or over the objects of a column (``over``)."""
+    """Compute the histogram of an expression over the items, or over the objects of a column (``objects_column``)."""
     version = get_version_conditional(request, ref)
-    histogram: dict[str, Any] = to_jsonable(version.histogram(value, over=over, where=where, bins=bins))
+    histogram: dict[str, Any] = to_jsonable(
+        version.histogram(expression, objects_column=objects_column, where=where, bins=bins)
+    )
     return histogram
 
 
@@ -167,7 +169,7 @@ def get_item(ref: str, request: Request, key: Annotated[str, Query(max_length=10
     return orjson_response(item_to_jsonable(get_version_conditional(request, ref).get(key)))
 
 
-@router.get("/datasets/{ref}/picture", tags=["datasets"], response_class=Response)
+@router.get("/datasets/{ref}/image", tags=["datasets"], response_class=Response)
 def get_image(
     ref: str,
     request: Request,

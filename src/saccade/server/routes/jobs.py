@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from saccade.app.ingest import uploads
+from saccade.app.jobs.former_names import current_result
 from saccade.app.jobs.registry import JOB_TYPES, enqueue
 from saccade.app.jobs.run_job import job_dir
 from saccade.core.errors import NotFoundError, PermissionDeniedError
@@ -52,7 +54,7 @@ def _is_hidden(job: Job, principal: Principal) -> bool:
 
 
 def _job_response(job: Job, principal: Principal) -> JobResponse:
-    response = JobResponse.model_validate(job)
+    response = JobResponse.model_validate(replace(job, result=current_result(job.result)))
     if _is_hidden(job, principal):
         return response.model_copy(update={"result": {}, "error": "", "hint": "", "progress": JobProgress()})
     return response
@@ -108,7 +110,7 @@ def create_job(
     source = body.parameters.get("source")
     if isinstance(source, dict) and isinstance(source.get("folder"), str):
         source["folder"] = str(_resolve_import_path(request, source["folder"]))
-    job = enqueue(workspace, body.kind, body.parameters, principal.person.id, idempotency_key)
+    job = enqueue(workspace, body.kind, body.parameters, principal.user.id, idempotency_key)
     return _job_response(job, principal)
 
 
@@ -171,19 +173,19 @@ def cancel_job(job: VisibleJob, workspace: CurrentWorkspace, principal: CurrentU
 @router.post("/jobs/{job}/retry", tags=["jobs"], status_code=201)
 def retry_job(job: VisibleJob, workspace: CurrentWorkspace, principal: CurrentUser) -> JobResponse:
     """Enqueue a failed or cancelled job again, as a new job."""
-    return _job_response(workspace.jobs.retry(job.id, principal.person.id), principal)
+    return _job_response(workspace.jobs.retry(job.id, principal.user.id), principal)
 
 
 @router.post("/uploads", tags=["uploads"], status_code=201)
 def create_upload(workspace: CurrentWorkspace, principal: CurrentUser) -> UploadResponse:
     """Start an upload."""
-    return UploadResponse.model_validate(uploads.create_upload(workspace, principal.person.id))
+    return UploadResponse.model_validate(uploads.create_upload(workspace, principal.user.id))
 
 
 @router.get("/uploads/{upload}", tags=["uploads"])
 def get_upload(upload: str, workspace: CurrentWorkspace, principal: CurrentUser) -> UploadResponse:
     """Get the number of files and bytes that an upload has received."""
-    return UploadResponse.model_validate(uploads.get_upload(workspace, upload, principal.person.id))
+    return UploadResponse.model_validate(uploads.get_upload(workspace, upload, principal.user.id))
 
 
 @router.post(
@@ -203,23 +205,23 @@ async def upload_files(
 
     All files are stored durably before the response is sent.
     """
-    await asyncio.to_thread(uploads.get_upload, workspace, upload, principal.person.id)
+    await asyncio.to_thread(uploads.get_upload, workspace, upload, principal.user.id)
     return FilesReceived(files=await uploads.receive_files(workspace, upload, request.stream()))
 
 
 @router.delete("/uploads/{upload}", tags=["uploads"], status_code=204)
 def delete_upload(upload: str, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
     """Delete an upload and its files."""
-    uploads.get_upload(workspace, upload, principal.person.id)
+    uploads.get_upload(workspace, upload, principal.user.id)
     uploads.delete_upload(workspace, upload)
 
 
-@router.post("/files/held", tags=["uploads"])
+@router.post("/blobs/exists", tags=["uploads"])
 def check_blobs(body: BlobsQuery, workspace: CurrentWorkspace) -> BlobsResponse:
     """Check which media files the project has already, in any version of its datasets."""
     refs = [_media_ref(file) for file in body.files]
     existing = existing_blobs(workspace, refs)
-    return BlobsResponse(held=[blob_id(ref) in existing for ref in refs])
+    return BlobsResponse(existing=[blob_id(ref) in existing for ref in refs])
 
 
 def _media_ref(file: BlobReference) -> MediaRef:

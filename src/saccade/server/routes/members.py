@@ -43,8 +43,8 @@ router = APIRouter(prefix=API, tags=["members"])
 
 
 def _session_response(principal: Principal) -> SessionResponse:
-    person = MemberResponse.model_validate(principal.person)
-    return SessionResponse(person=person, role=principal.role, guard=principal.guard)
+    user = MemberResponse.model_validate(principal.user)
+    return SessionResponse(user=user, role=principal.role, csrf_token=principal.csrf_token)
 
 
 @router.post("/session")
@@ -63,10 +63,10 @@ def sign_in(body: SignInRequest, request: Request, response: Response, workspace
     limiter.remove_attempt(client_address(request))
     end_previous_session(request)
     request.state.principal = principal
-    audit(request, "signed in", principal.person.email)
+    audit(request, "signed in", principal.user.email)
     login_secret = login_cookie(request)
-    if login_secret and workspace.sso.link_account(login_secret, principal.person.id):
-        audit(request, "connected with single sign-on", principal.person.email)
+    if login_secret and workspace.sso.link_account(login_secret, principal.user.id):
+        audit(request, "connected with single sign-on", principal.user.email)
         clear_login_cookie(response)
     set_session_cookie(response, request, secret)
     # Authenticate again: linking the account may have accepted an invitation, which changes the role.
@@ -91,23 +91,23 @@ def change_password(
     body: PasswordChange, request: Request, response: Response, workspace: CurrentWorkspace, principal: CurrentUser
 ) -> SessionResponse:
     """Change the password. All other sessions of the user end."""
-    if principal.guard is None:
+    if principal.csrf_token is None:
         raise PermissionDeniedError("An API token cannot change the password.", hint="Sign in with the password.")
     limiter = request.app.state.password_limiter
     limiter.record_attempt(client_address(request))
-    secret, principal = workspace.users.change_password(principal.person.id, body.old, body.new)
+    secret, principal = workspace.users.change_password(principal.user.id, body.current_password, body.new_password)
     limiter.remove_attempt(client_address(request))
     set_session_cookie(response, request, secret)
     return _session_response(principal)
 
 
-@router.post("/join/look")
+@router.post("/invitations/lookup")
 def get_invitation(body: InvitationLookup, workspace: CurrentWorkspace) -> InvitationResponse:
     """Get the invitation that belongs to the secret of a link."""
     return InvitationResponse.model_validate(workspace.users.get_invitation(body.secret))
 
 
-@router.post("/join", status_code=201)
+@router.post("/invitations/accept", status_code=201)
 def accept_invitation(
     body: AcceptInvitation, request: Request, response: Response, workspace: CurrentWorkspace
 ) -> SessionResponse:
@@ -120,22 +120,22 @@ def accept_invitation(
     return _session_response(principal)
 
 
-@router.get("/people")
+@router.get("/members")
 def list_members(workspace: CurrentWorkspace) -> list[MemberResponse]:
     """List the members of the project with their roles."""
     return [MemberResponse.model_validate(user) for user in workspace.users.list()]
 
 
-@router.patch("/people/{person}")
-def set_role(person: str, body: RoleUpdate, workspace: CurrentWorkspace) -> MemberResponse:
+@router.patch("/members/{user}")
+def set_role(user: str, body: RoleUpdate, workspace: CurrentWorkspace) -> MemberResponse:
     """Change a member's role."""
-    return MemberResponse.model_validate(workspace.users.set_role(person, body.role))
+    return MemberResponse.model_validate(workspace.users.set_role(user, body.role))
 
 
-@router.delete("/people/{person}", status_code=204)
-def remove_member(person: str, workspace: CurrentWorkspace) -> None:
+@router.delete("/members/{user}", status_code=204)
+def remove_member(user: str, workspace: CurrentWorkspace) -> None:
     """Remove a member from the project. Their history is kept."""
-    workspace.users.remove(person)
+    workspace.users.remove(user)
 
 
 @router.get("/invitations")
@@ -163,7 +163,7 @@ def revoke_invitation(invitation: str, workspace: CurrentWorkspace) -> None:
 @router.get("/tokens")
 def list_tokens(workspace: CurrentWorkspace, principal: CurrentUser) -> list[TokenResponse]:
     """List the API tokens of the current user."""
-    return [TokenResponse.model_validate(token) for token in workspace.users.list_tokens(principal.person.id)]
+    return [TokenResponse.model_validate(token) for token in workspace.users.list_tokens(principal.user.id)]
 
 
 @router.post("/tokens", status_code=201)
@@ -171,14 +171,14 @@ def create_token(body: TokenCreate, workspace: CurrentWorkspace, principal: Curr
     """Create an API token for the current user. Its role is at most that of the user; it is shown only once."""
     assert principal.role is not None, "the permission of this route requires a role"
     role = body.role if principal.role.covers(body.role) else principal.role
-    token, secret = workspace.users.create_token(principal.person.id, body.name, role, body.days)
+    token, secret = workspace.users.create_token(principal.user.id, body.name, role, body.days)
     return TokenCreated(**TokenResponse.model_validate(token).model_dump(), token=secret)
 
 
 @router.delete("/tokens/{token}", status_code=204)
 def revoke_token(token: str, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
     """Revoke an API token of the current user."""
-    workspace.users.revoke_token(principal.person.id, token)
+    workspace.users.revoke_token(principal.user.id, token)
 
 
 @router.get("/audit")
@@ -190,4 +190,4 @@ def list_audit_entries(
     """List the audit log, newest first: sign-ins, writes and refused requests."""
     entries = workspace.users.audit_log(before, limit)
     next_cursor = entries[-1].id if len(entries) == limit else None
-    return AuditPage(deeds=[AuditEntryResponse.model_validate(entry) for entry in entries], next=next_cursor)
+    return AuditPage(entries=[AuditEntryResponse.model_validate(entry) for entry in entries], next=next_cursor)

@@ -90,7 +90,7 @@ def get_lineage(ref: str, workspace: CurrentWorkspace) -> dict[str, Any]:
 @router.post("/models/{ref}/aliases", status_code=201)
 def promote(ref: str, body: ModelAliasUpdate, workspace: CurrentWorkspace, principal: CurrentUser) -> ModelResponse:
     """Point an alias, such as staging or production, to this version."""
-    workspace.models.promote(ref, body.name, author=principal.person.name)
+    workspace.models.promote(ref, body.name, author=principal.user.name)
     return _model_response(workspace.models.open(ref))
 
 
@@ -131,7 +131,7 @@ def remove_model(ref: str, workspace: CurrentWorkspace, force: bool = False) -> 
     workspace.models.remove(ref, force=force)
 
 
-@router.get("/recipe")
+@router.get("/recipes/suggested")
 def get_suggested_recipe(request: Request, dataset: Annotated[str, Query(max_length=200)]) -> RecipeResponse:
     """Get a starter recipe for training on a dataset, as YAML."""
     return RecipeResponse(recipe=suggest_recipe(version_cache(request).get(dataset)))

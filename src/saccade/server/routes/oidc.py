@@ -54,13 +54,13 @@ def _provider(request: Request) -> Provider:
     return provider
 
 
-@router.get("/session/ways", tags=["members"])
+@router.get("/auth/methods", tags=["members"])
 def get_sign_in_methods(request: Request, workspace: CurrentWorkspace) -> SignInMethodsResponse:
     """Get the sign-in methods besides the password."""
     provider: Provider | None = request.app.state.provider
     secret = login_cookie(request)
-    connecting = workspace.sso.pending_link(secret) if provider is not None and secret else None
-    return SignInMethodsResponse(provider=None if provider is None else provider.settings.name, connecting=connecting)
+    link_email = workspace.sso.pending_link(secret) if provider is not None and secret else None
+    return SignInMethodsResponse(provider=None if provider is None else provider.settings.name, link_email=link_email)
 
 
 @router.post("/session/oidc", tags=["members"], responses={502: {"model": ErrorResponse}})
@@ -100,7 +100,7 @@ async def login_callback(
     secret = login_cookie(request)
     pending = await run_in_threadpool(workspace.sso.pop_pending, secret) if secret else None
     if secret is None or pending is None:
-        return RedirectResponse(_sign_in_url(None, trouble="expired"), 303)
+        return RedirectResponse(_sign_in_url(None, error="expired"), 303)
     try:
         if not hmac.compare_digest(derive(secret, "state").encode(), state.encode()):
             raise _LoginFailedError("expired")
@@ -110,7 +110,7 @@ async def login_callback(
         result = await _complete_login(provider, workspace, secret, code, redirect_uri, iss)
     except _LoginFailedError as failure:
         await run_in_threadpool(_audit_failure, request, pending, failure)
-        response = RedirectResponse(_sign_in_url(pending, trouble=failure.reason), 303)
+        response = RedirectResponse(_sign_in_url(pending, error=failure.reason), 303)
         clear_login_cookie(response)
         return response
     return await run_in_threadpool(_login_response, request, pending, result)
@@ -143,7 +143,7 @@ def _login_response(request: Request, pending: PendingLogin, result: LoginResult
     end_previous_session(request)
     set_session_cookie(response, request, result.secret)
     clear_login_cookie(response)
-    user = result.principal.person
+    user = result.principal.user
     issuer = request.app.state.provider.settings.issuer
     _audit(request, pending, user.id, "signed in", f"{user.email}, by {issuer}")
     return response

@@ -18,8 +18,8 @@ router = APIRouter(prefix=API, tags=["projects"])
 @router.get("/projects")
 def list_projects(workspace: CurrentWorkspace, principal: CurrentUser) -> list[ProjectResponse]:
     """List the projects of the current user with their role in each; for an API token, only its own project."""
-    projects = workspace.projects.list_for_user(principal.person.id)
-    if principal.guard is None:  # an API token
+    projects = workspace.projects.list_for_user(principal.user.id)
+    if principal.csrf_token is None:  # an API token
         projects = [project for project in projects if project.name == workspace.project]
     return [ProjectResponse.model_validate(project) for project in projects]
 
@@ -27,4 +27,4 @@ def list_projects(workspace: CurrentWorkspace, principal: CurrentUser) -> list[P
 @router.post("/projects", status_code=201)
 def create_project(body: ProjectCreate, workspace: CurrentWorkspace, principal: CurrentUser) -> ProjectResponse:
     """Create a project; the current user becomes its owner. Requires the role of owner in the requested project."""
-    return ProjectResponse.model_validate(workspace.projects.add(body.name, principal.person.id))
+    return ProjectResponse.model_validate(workspace.projects.add(body.name, principal.user.id))

@@ -80,7 +80,7 @@ def get_pipeline_run(run: str, workspace: CurrentWorkspace) -> PipelineRunRespon
     """Get the graph of a pipeline run and the current state of its steps; both are empty for other runs."""
     record = workspace.runs.get(run)
     steps = [to_jsonable(step) for step in list_steps(record)]
-    return PipelineRunResponse(drawing=to_jsonable(read_graph(record)), steps=steps)
+    return PipelineRunResponse(graph=to_jsonable(read_graph(record)), steps=steps)
 
 
 @router.post("/runs/{run}/cancel", status_code=202)

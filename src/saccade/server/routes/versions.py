@@ -51,7 +51,7 @@ def _version_created(request: Request, version: DatasetVersion) -> VersionCreate
     return VersionCreated(ref=version.ref, number=version.number, items=len(version))
 
 
-@router.get("/datasets/{ref}/names")
+@router.get("/datasets/{ref}/refs")
 def list_refs(ref: str, workspace: CurrentWorkspace) -> RefsResponse:
     """List the branches, tags and aliases of a dataset with the version numbers that they name."""
     name = ref.partition("@")[0]
@@ -104,7 +104,7 @@ def restore_version(
         body.number,
         body.message,
         branch=target.branch,
-        author=principal.person.name,
+        author=principal.user.name,
         expected_version=target.expected_version,
     )
     return _version_created(request, version)
@@ -130,7 +130,7 @@ def merge_branch(
         into=body.into,
         resolver=body.resolver(),
         message=body.message,
-        author=principal.person.name,
+        author=principal.user.name,
         dry_run=body.dry_run,
         expected_version=check_if_match(request, name, body.into, if_match),
     )
@@ -151,7 +151,7 @@ def _merge_response(request: Request, merged: Merged[DatasetVersion], body: Merg
         changed=merged.changed,
         conflicts=[ConflictResponse.model_validate(conflict.to_json()) for conflict in page],
         total=len(merged.conflicts),
-        open=sum(conflict.resolution is None for conflict in merged.conflicts),
+        unresolved=sum(conflict.resolution is None for conflict in merged.conflicts),
     )
 
 
@@ -165,7 +165,7 @@ def create_tag(
         body.name,
         body.number,
         fixed=True,
-        author=principal.person.name,
+        author=principal.user.name,
         expected_version=target.expected_version,
     )
     return list_refs(target.name, workspace)
@@ -175,7 +175,7 @@ def create_tag(
 def delete_tag(target: BranchTargetDep, tag: str, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
     """Delete a tag. The version is kept."""
     workspace.datasets.delete_alias(
-        target.name, tag, author=principal.person.name, expected_version=target.expected_version
+        target.name, tag, author=principal.user.name, expected_version=target.expected_version
     )
 
 
@@ -188,7 +188,7 @@ def set_alias(
         target.name,
         body.name,
         body.number,
-        author=principal.person.name,
+        author=principal.user.name,
         expected_version=target.expected_version,
     )
     return list_refs(target.name, workspace)
@@ -198,7 +198,7 @@ def set_alias(
 def delete_alias(target: BranchTargetDep, alias: str, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
     """Delete an alias. The version is kept."""
     workspace.datasets.delete_alias(
-        target.name, alias, author=principal.person.name, expected_version=target.expected_version
+        target.name, alias, author=principal.user.name, expected_version=target.expected_version
     )
 
 
@@ -228,7 +228,7 @@ def list_views(ref: str, workspace: CurrentWorkspace) -> list[ViewResponse]:
 @router.put("/datasets/{ref}/views/{name}", status_code=204)
 def save_view(ref: str, name: str, body: ViewCreate, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
     """Save a view, replacing one with the same name."""
-    workspace.datasets.save_view(ref, name, body.filters, author=principal.person.name)
+    workspace.datasets.save_view(ref, name, body.filters, author=principal.user.name)
 
 
 @router.delete("/datasets/{ref}/views/{name}", status_code=204)
@@ -237,7 +237,7 @@ def delete_view(ref: str, name: str, workspace: CurrentWorkspace) -> None:
     workspace.datasets.delete_view(ref, name)
 
 
-@router.post("/datasets/{ref}/change", status_code=201)
+@router.post("/datasets/{ref}/items/bulk", status_code=201)
 def edit_items(
     target: BranchTargetDep,
     body: ItemsEdit,
@@ -250,9 +250,9 @@ def edit_items(
         workspace,
         target.name,
         body.resolve_keys(version_cache(request).get, f"{target.name}@{target.branch}"),
-        body.act,
-        body.value,
-        author=principal.person.name,
+        body.action,
+        body.target,
+        author=principal.user.name,
         message=body.message,
         branch=target.branch,
         expected_version=target.expected_version,
@@ -282,7 +282,7 @@ def edit_classes(
         target.name,
         body.to_edits(),
         message=body.message,
-        author=principal.person.name,
+        author=principal.user.name,
         branch=target.branch,
         expected_version=target.expected_version,
     )

@@ -40,7 +40,7 @@ def create_webhook(
     """Create a webhook. The response contains the signing secret, which is shown only once."""
     allow_private = bool(request.app.state.allow_private)
     webhook, secret = use_cases.create_webhook(
-        workspace, body.url, body.events, author=principal.person.name, allow_private=allow_private
+        workspace, body.url, body.events, author=principal.user.name, allow_private=allow_private
     )
     return _webhook_created(webhook, secret)
 
@@ -59,7 +59,7 @@ def update_webhook(webhook: str, body: WebhookUpdate, request: Request, workspac
         webhook,
         url=body.url,
         events=body.events,
-        enabled=body.is_on,
+        enabled=body.enabled,
         allow_private=bool(request.app.state.allow_private),
     )
     return WebhookResponse.model_validate(updated)
@@ -98,13 +98,13 @@ def list_deliveries(
     )
 
 
-@router.post("/webhooks/{webhook}/deliveries/again", status_code=201)
+@router.post("/webhooks/{webhook}/deliveries/retry", status_code=201)
 def redeliver_failed(webhook: str, workspace: CurrentWorkspace) -> RedeliveryResponse:
     """Queue all failed deliveries again, in their original order."""
     return RedeliveryResponse(count=workspace.webhooks.redeliver_failed(webhook))
 
 
-@router.post("/webhooks/{webhook}/deliveries/{delivery}/again", status_code=201)
+@router.post("/webhooks/{webhook}/deliveries/{delivery}/retry", status_code=201)
 def redeliver(webhook: str, delivery: str, workspace: CurrentWorkspace) -> DeliveryResponse:
     """Queue a delivery again, with the same id."""
     return DeliveryResponse.model_validate(workspace.webhooks.redeliver(webhook, delivery))

@@ -8,19 +8,19 @@ from saccade.server.schemas.base import ResponseModel
 
 
 class FormatResponse(ResponseModel):
-    """A dataset format; ``holds`` describes what it supports."""
+    """A dataset format; ``supports`` describes what it can hold."""
 
     name: str
-    holds: str
+    supports: str
     can_write: bool
 
 
 class PortResponse(ResponseModel):
-    """An input of an operation; ``several``: it accepts any number of inputs."""
+    """An input of an operation; ``multiple``: it accepts any number of inputs."""
 
     name: str
     type: str
-    several: bool
+    multiple: bool
     optional: bool
     help: str
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from saccade.server.schemas.base import RequestModel, ResponseModel
 
@@ -18,25 +18,26 @@ class JobCreate(RequestModel):
 
 
 class JobProgress(ResponseModel):
-    """Progress of a job: ``what`` is the current phase, ``note`` the last item."""
+    """Progress of a job: the current phase, and as ``message`` the last item."""
 
-    what: str = ""
+    # Jobs of version 0.1.0 have the names "what" and "note".
+    phase: str = Field("", validation_alias=AliasChoices("phase", "what"))
     done: int = 0
     total: int | None = None
-    note: str = ""
+    message: str = Field("", validation_alias=AliasChoices("message", "note"))
 
 
 class JobResponse(ResponseModel):
-    """A job with its progress, and its result or error; ``is_cancelled``: cancellation was requested."""
+    """A job with its progress, and its result or error; ``cancel_requested``: cancellation was requested."""
 
     id: str
-    person: str | None
+    user: str | None
     kind: str
     title: str
     parameters: dict[str, Any]
     state: Literal["queued", "running", "finished", "failed", "cancelled"]
     attempts: int
-    is_cancelled: bool
+    cancel_requested: bool
     progress: JobProgress
     result: dict[str, Any]
     error: str
@@ -70,7 +71,7 @@ class BlobsQuery(RequestModel):
 class BlobsResponse(ResponseModel):
     """For each requested file, whether the project has it already and the client need not upload it."""
 
-    held: list[bool]
+    existing: list[bool]
 
 
 class UploadResponse(ResponseModel):

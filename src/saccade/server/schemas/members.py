@@ -21,13 +21,13 @@ class SignInRequest(RequestModel):
 class SignInMethodsResponse(ResponseModel):
     """Sign-in methods besides the password.
 
-    ``provider`` is the display name of the single sign-on provider, null if none is configured. ``connecting`` is the
+    ``provider`` is the display name of the single sign-on provider, null if none is configured. ``link_email`` is the
     e-mail address of an account that a single sign-on login of this browser matched; it is linked once the user signs
     in with its password.
     """
 
     provider: str | None
-    connecting: str | None
+    link_email: str | None
 
 
 class SsoStart(RequestModel):
@@ -45,8 +45,8 @@ class SsoRedirect(ResponseModel):
 class PasswordChange(RequestModel):
     """Current and new password."""
 
-    old: str = Field(max_length=MAX_PASSWORD_LENGTH)
-    new: str = Field(max_length=MAX_PASSWORD_LENGTH)
+    current_password: str = Field(max_length=MAX_PASSWORD_LENGTH)
+    new_password: str = Field(max_length=MAX_PASSWORD_LENGTH)
 
 
 class MemberResponse(ResponseModel):
@@ -63,13 +63,13 @@ class MemberResponse(ResponseModel):
 class SessionResponse(ResponseModel):
     """The current user.
 
-    ``guard`` is the CSRF token, to be sent as the header ``X-Saccade-Guard`` with every write; null for API tokens.
+    ``csrf_token`` is to be sent as the header ``X-CSRF-Token`` with every write; null for API tokens.
     ``role`` is the role in the project, null if the user is not a member.
     """
 
-    person: MemberResponse
+    user: MemberResponse
     role: Role | None
-    guard: str | None
+    csrf_token: str | None
 
 
 class RoleUpdate(RequestModel):
@@ -88,8 +88,8 @@ class InvitationCreate(RequestModel):
 class InvitationResponse(ResponseModel):
     """An invitation.
 
-    ``project``, ``is_known`` (an account with this address exists) and ``has_password`` (that account has a password)
-    are set only in lookups by the secret of the link.
+    ``project``, ``has_account`` (an account with this address exists) and ``has_password`` (that account has a
+    password) are set only in lookups by the secret of the link.
     """
 
     id: str
@@ -98,7 +98,7 @@ class InvitationResponse(ResponseModel):
     created: datetime
     expires: datetime
     project: str
-    is_known: bool
+    has_account: bool
     has_password: bool
 
 
@@ -152,7 +152,7 @@ class AuditEntryResponse(ResponseModel):
 
     id: int
     at: datetime
-    person: str | None
+    user: str | None
     action: str
     subject: str
     address: str
@@ -161,7 +161,7 @@ class AuditEntryResponse(ResponseModel):
 class AuditPage(ResponseModel):
     """A page of the audit log, newest first. Pass ``next`` as ``before`` for the next page."""
 
-    deeds: list[AuditEntryResponse]
+    entries: list[AuditEntryResponse]
     next: int | None
 
 

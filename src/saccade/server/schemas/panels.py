@@ -9,11 +9,11 @@ from saccade.server.schemas.base import ErrorDetail, ResponseModel
 
 
 class PanelResponse(ResponseModel):
-    """A panel. If its package fails to load, ``error`` says why, and ``place`` is null."""
+    """A panel. If its package fails to load, ``error`` says why, and ``slot`` is null."""
 
     name: str
     title: str
-    place: PanelSlot | None
+    slot: PanelSlot | None
     role: Role
     help: str
     package: str

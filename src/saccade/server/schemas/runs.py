@@ -37,8 +37,8 @@ class EventPage(ResponseModel):
 class StepResponse(ResponseModel):
     """A step of a pipeline run; the fields from ``action`` on are set once it is done.
 
-    ``worked`` counts the items that were computed; the rest of ``items`` came from the cache. ``failures`` are pairs of
-    item key and reason.
+    ``computed`` counts the items that were computed; the rest of ``items`` came from the cache. ``failures`` are pairs
+    of item key and reason.
     """
 
     step: str
@@ -47,7 +47,7 @@ class StepResponse(ResponseModel):
     action: str = ""
     reasons: list[str] = Field([])
     items: int | None = None
-    worked: int = 0
+    computed: int = 0
     failed: int = 0
     failures: list[list[str]] = Field([])
     seconds: float = 0.0
@@ -55,7 +55,7 @@ class StepResponse(ResponseModel):
 
 
 class GraphNode(ResponseModel):
-    """Position of a step in the drawing."""
+    """Position of a step in the drawing of the graph."""
 
     step: str
     operation: str
@@ -80,12 +80,12 @@ class GraphResponse(ResponseModel):
     width: float
     height: float
     box: list[float]
-    boxes: list[GraphNode]
-    lines: list[GraphEdge]
+    nodes: list[GraphNode]
+    edges: list[GraphEdge]
 
 
 class PipelineRunResponse(ResponseModel):
     """Graph and steps of a pipeline run; the graph is null for other runs."""
 
-    drawing: GraphResponse | None
+    graph: GraphResponse | None
     steps: list[StepResponse]

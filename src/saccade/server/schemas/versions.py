@@ -46,7 +46,7 @@ class AliasUpdate(TagCreate):
 
 
 class MergeRequest(MergeOptions):
-    """Target branch, and the resolution of conflicts: ``choices`` for single ones, ``take`` for all others.
+    """Target branch, and the resolution of conflicts: ``choices`` for single ones, ``resolution`` for all others.
 
     With ``dry_run`` nothing is written. ``start`` and ``limit`` select the page of conflicts in the response.
     """
@@ -60,8 +60,8 @@ class ConflictResponse(ResponseModel):
     """A merge conflict: both sides changed the same thing differently.
 
     ``column`` is null if one side removed the item and the other changed it. ``object`` is null if the conflict is
-    about the whole value. ``class`` is set if it is about a class definition. ``take`` is the chosen side, null if the
-    conflict is unresolved.
+    about the whole value. ``class`` is set if it is about a class definition. ``resolution`` is the chosen side, null
+    if the conflict is unresolved.
     """
 
     model_config = ConfigDict(from_attributes=True, populate_by_name=True)
@@ -72,14 +72,15 @@ class ConflictResponse(ResponseModel):
     class_: str | None = Field(alias="class")
     ours: Literal["added", "changed", "removed"]
     theirs: Literal["added", "changed", "removed"]
-    take: Side | None
+    resolution: Side | None
 
 
 class MergeResponse(ResponseModel):
     """Result of a merge or a dry run.
 
     ``base`` (the common ancestor), ``ours`` and ``theirs`` are exact references. ``added``, ``removed`` and ``changed``
-    count items. ``total`` counts all conflicts, ``open`` the unresolved ones. ``version`` is null for a dry run.
+    count items. ``total`` counts all conflicts, ``unresolved`` those without a resolution. ``version`` is null for a
+    dry run.
     """
 
     version: str | None
@@ -91,7 +92,7 @@ class MergeResponse(ResponseModel):
     changed: int
     conflicts: list[ConflictResponse]
     total: int
-    open: int
+    unresolved: int
 
 
 class ModelAliasUpdate(RequestModel):

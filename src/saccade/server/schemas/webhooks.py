@@ -14,18 +14,18 @@ from saccade.server.schemas.base import RequestModel, ResponseModel
 class DeliveryResponse(ResponseModel):
     """A delivery of one event, with the result of the last attempt.
 
-    ``tried`` and ``took`` (milliseconds) describe the last attempt, ``due`` is the time of the next one.
+    ``last_attempt_at`` and ``duration_ms`` describe the last attempt, ``next_attempt_at`` is the time of the next one.
     """
 
     number: int
     id: str
     event: str
-    state: Literal["waiting", "sending", "delivered", "failed"]
+    state: Literal["pending", "sending", "delivered", "failed"]
     attempts: int
     created: datetime
-    due: datetime
-    tried: datetime | None
-    took: int | None
+    next_attempt_at: datetime
+    last_attempt_at: datetime | None
+    duration_ms: int | None
     status: int | None
     error: str
     body: str
@@ -56,24 +56,24 @@ class WebhookUpdate(RequestModel):
 
     url: str | None = Field(None, max_length=2000)
     events: list[EventName] | None = Field(None, max_length=100)
-    is_on: bool | None = None
+    enabled: bool | None = None
 
 
 class WebhookResponse(ResponseModel):
     """A webhook.
 
-    ``trouble`` says why Saccade disabled it; empty if a user did. ``waiting`` counts pending deliveries.
+    ``disabled_reason`` says why Saccade disabled it; empty if a user did. ``pending`` counts pending deliveries.
     """
 
     id: str
     url: str
     events: list[EventName]
-    is_on: bool
-    trouble: str
+    enabled: bool
+    disabled_reason: str
     failing_since: datetime | None
     author: str
     created: datetime
-    waiting: int
+    pending: int
     last: DeliveryResponse | None
 
 

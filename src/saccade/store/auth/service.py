@@ -64,12 +64,12 @@ class Principal:
     Attributes:
         role: the effective role. For a token it may be lower than the user's own; None for a signed-in user who is not
             a member of the project.
-        guard: the anti-CSRF token of a session, which modifying requests must send; None for an API token.
+        csrf_token: the anti-CSRF token of a session, which modifying requests must send; None for an API token.
     """
 
-    person: User
+    user: User
     role: Role | None
-    guard: str | None = None
+    csrf_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

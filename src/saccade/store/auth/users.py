@@ -47,7 +47,7 @@ class Invitation:
 
     Attributes:
         invited_by: the id of the user who sent it, None for the first owner's.
-        is_known: whether an account with this e-mail address exists.
+        has_account: whether an account with this e-mail address exists.
         has_password: whether that account has a password.
     """
 
@@ -59,17 +59,17 @@ class Invitation:
     expires: datetime
     accepted: datetime | None
     project: str = ""
-    is_known: bool = False
+    has_account: bool = False
     has_password: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """An entry of the audit log; ``person`` is the name of the user, ``address`` the IP address of the request."""
+    """An entry of the audit log; ``user`` is the name of the user, ``address`` the IP address of the request."""
 
     id: int
     at: datetime
-    person: str | None
+    user: str | None
     action: str
     subject: str
     address: str
@@ -143,7 +143,7 @@ class UserStore(AuthService):
             row, member = find_member(session, user)
             _require_another_owner(session, member)
             removed = to_user(row, member)
-            publish_event(session, "person.removed", _membership_event(row, member), member.project_id)
+            publish_event(session, "member.removed", _membership_event(row, member), member.project_id)
             session.delete(member)
             session.execute(delete(TokenRow).where(TokenRow.user_id == row.id))
             session.execute(delete(InvitationRow).where(InvitationRow.email == row.email, _is_pending()))
@@ -197,7 +197,7 @@ class UserStore(AuthService):
         with self._catalog.write_tx() as session:
             if session.scalar(select_members(session).where(UserRow.email == address)):
                 raise ConflictError(f"{address} is already a member.", hint="Change the role instead.")
-            row = _add_invitation(session, secret, address, role, inviter.person.id, hours)
+            row = _add_invitation(session, secret, address, role, inviter.user.id, hours)
             session.flush()
             return _to_invitation(row), secret
 
@@ -219,7 +219,7 @@ class UserStore(AuthService):
             return replace(
                 _to_invitation(row),
                 project=session.get_one(ProjectRow, row.project_id).name,
-                is_known=account is not None,
+                has_account=account is not None,
                 has_password=account is not None and account.password_hash is not None,
             )
 
@@ -254,9 +254,9 @@ class UserStore(AuthService):
             RateLimitedError: too many wrong passwords.
         """
         invitation = self.get_invitation(secret)
-        if invitation.is_known:
+        if invitation.has_account:
             self.sign_in(invitation.email, password)
-        hashed = "" if invitation.is_known else _hash_new_account(name, password)
+        hashed = "" if invitation.has_account else _hash_new_account(name, password)
         # Unscoped, because the link may be for another project than the one in the request.
         with self._catalog.unscoped.write_tx() as session:
             row = _find_pending_invitation(session, secret)
@@ -318,7 +318,7 @@ def find_user_by_email(session: Session, address: str) -> UserRow | None:
 def _count_memberships(session: Session, user_id: str) -> int:
     # On the table instead of the class: this bypasses the filter that limits a session to its project.
     table = MemberRow.__table__
-    return session.scalar(select(func.count()).select_from(table).where(table.c.person_id == user_id)) or 0
+    return session.scalar(select(func.count()).select_from(table).where(table.c.user_id == user_id)) or 0
 
 
 def _require_another_owner(session: Session, member: MemberRow) -> None:
@@ -359,7 +359,7 @@ def create_membership(session: Session, address: str, role: Role, name: str, has
     member = MemberRow(project_id=project, user_id=row.id, role=str(role), since=now())
     session.add(member)
     session.flush()
-    publish_event(session, "person.joined", _membership_event(row, member), project)
+    publish_event(session, "member.joined", _membership_event(row, member), project)
     return to_user(row, member)
 
 

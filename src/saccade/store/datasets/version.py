@@ -168,28 +168,30 @@ class DatasetVersion:
         return select_rows(self.snapshot, condition, value, descending=descending)
 
     def histogram(
-        self, expression: str, *, over: str | None = None, where: str | None = None, bins: int = 20
+        self, expression: str, *, objects_column: str | None = None, where: str | None = None, bins: int = 20
     ) -> dict[str, Any]:
         """Count the values of an expression; see :func:`saccade.store.query.histogram.histogram`.
 
         Args:
-            expression: a number, text or condition, such as ``image.width`` or, with ``over``, ``area``.
-            over: a column of objects, to count its objects instead of items.
+            expression: a number, text or condition, such as ``image.width`` or, with ``objects_column``, ``area``.
+            objects_column: a column of objects, to count its objects instead of items.
             where: condition on the items to count; None for all.
             bins: number of bins, for numbers.
 
         Raises:
-            InvalidValueError: if ``over`` is not a column of objects or ``bins`` is less than 1.
+            InvalidValueError: if ``objects_column`` is not a column of objects or ``bins`` is less than 1.
             QueryError: if an expression is invalid.
         """
-        column = None if over is None else self.schema[over]
+        column = None if objects_column is None else self.schema[objects_column]
         if column is not None and column.kind is not Kind.OBJECTS:
-            raise InvalidValueError(f"The column '{over}' is of kind {column.kind}.", hint="Name a column of objects.")
+            raise InvalidValueError(
+                f"The column '{objects_column}' is of kind {column.kind}.", hint="Name a column of objects."
+            )
         if bins < 1:
             raise InvalidValueError(f"A histogram needs at least one bin, not {bins}.")
         condition = None if where is None else parse_query(where, self.schema)
         value = parse_value(expression, self.schema, column)
-        return histogram(self.snapshot, value, where=condition, over=column, bins=bins)
+        return histogram(self.snapshot, value, where=condition, objects_column=column, bins=bins)
 
     def sql(self, query: str) -> pa.Table:
         """Execute a DuckDB query over the table ``items``, without access to files or the network.

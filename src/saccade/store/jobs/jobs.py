@@ -132,7 +132,7 @@ class Jobs:
             row = _find(session, job_id)
             if row.state in FINAL_STATES:
                 raise ConflictError(f"The job {job_id} has already ended: it is {row.state}.")
-            row.is_cancelled = True
+            row.cancel_requested = True
             if row.state == "queued":
                 _end(session, row, "cancelled")
             return _to_job(row)
@@ -179,7 +179,7 @@ class Jobs:
                 # On this machine a dead worker is recognised at once; on others the lease has to expire.
                 if row.state == "running" and not is_lease_expired(row.process, row.heartbeat):
                     continue
-                if row.is_cancelled:
+                if row.cancel_requested:
                     _end(session, row, "cancelled")
                 elif row.attempts >= MAX_ATTEMPTS:
                     _fail(session, row)
@@ -205,7 +205,7 @@ class Jobs:
             row.heartbeat = now()
             if progress:
                 row.progress = to_jsonable(progress)
-            return not row.is_cancelled
+            return not row.cancel_requested
 
     def finish(
         self, job_id: str, owner_id: str, state: JobState, result: Mapping[str, Any], error: str = "", hint: str = ""
@@ -243,7 +243,7 @@ class Jobs:
             row = _find_claimed(session, job_id, owner_id)
             if row is None:
                 return
-            if row.is_cancelled:
+            if row.cancel_requested:
                 _end(session, row, "cancelled")
             elif count_attempt and row.attempts >= MAX_ATTEMPTS:
                 _fail(session, row)
@@ -305,7 +305,7 @@ def _to_job(row: JobRow) -> Job:
         row.parameters,
         state,
         row.attempts or 0,
-        bool(row.is_cancelled),
+        bool(row.cancel_requested),
         row.progress,
         row.result,
         row.error or "",

@@ -30,7 +30,7 @@ _BINNING_CHUNK = 1 << 16
 
 
 def histogram(
-    snapshot: Snapshot, expression: Node, *, where: Node | None, over: Column | None, bins: int
+    snapshot: Snapshot, expression: Node, *, where: Node | None, objects_column: Column | None, bins: int
 ) -> dict[str, Any]:
     """Count the values of an expression: in bins of equal width for numbers, by value for texts and booleans.
 
@@ -38,7 +38,7 @@ def histogram(
         snapshot: the version.
         expression: the expression.
         where: condition on the items to count; None for all.
-        over: a column of objects to count the objects of, instead of items.
+        objects_column: a column of objects to count the objects of, instead of items.
         bins: number of bins, for numbers.
 
     Returns:
@@ -47,45 +47,47 @@ def histogram(
     """
 
     def values(view: FragmentView) -> Values:
-        return _evaluate(view, expression, where, over)
+        return _evaluate(view, expression, where, objects_column)
 
     if expression.type is Type.NUMBER:
         try:
             numbers = map_fragments(snapshot, lambda view: _as_float_array(values(view)))
         except NotVectorizableError:
-            column = _evaluate_with_sql(snapshot, expression, where, over).cast(pa.float64())
+            column = _evaluate_with_sql(snapshot, expression, where, objects_column).cast(pa.float64())
             numbers = [column.to_numpy(zero_copy_only=False)]
         return {"type": "number", **_binned_result(numbers, bins)}
     try:
         counts = map_fragments(snapshot, lambda view: _value_counts(values(view)))
     except NotVectorizableError:
-        pairs = pc.value_counts(_evaluate_with_sql(snapshot, expression, where, over))
+        pairs = pc.value_counts(_evaluate_with_sql(snapshot, expression, where, objects_column))
         counts = [pa.table({"v": pairs.field("values"), "n": pairs.field("counts")})]
-    type_name = "text" if expression.type is Type.TEXT else "truth"
+    type_name = "text" if expression.type is Type.TEXT else "boolean"
     return {"type": type_name, **_categorical_result(pa.concat_tables(counts or [_EMPTY_COUNTS]))}
 
 
-def _evaluate(view: FragmentView, expression: Node, where: Node | None, over: Column | None) -> Values:
-    values = VectorEvaluator(view, over).eval(expression)
+def _evaluate(view: FragmentView, expression: Node, where: Node | None, objects_column: Column | None) -> Values:
+    values = VectorEvaluator(view, objects_column).eval(expression)
     if where is None:
         return values
     matches = VectorEvaluator(view).eval_bool(where)
-    if over is not None:
-        matches = matches.repeat(VectorEvaluator(view).list_lengths(over).lengths)
+    if objects_column is not None:
+        matches = matches.repeat(VectorEvaluator(view).list_lengths(objects_column).lengths)
     if isinstance(values, DictArray):
         return DictArray(values.codes[matches], values.categories)
     return values[matches]
 
 
-def _evaluate_with_sql(snapshot: Snapshot, expression: Node, where: Node | None, over: Column | None) -> pa.Array:
+def _evaluate_with_sql(
+    snapshot: Snapshot, expression: Node, where: Node | None, objects_column: Column | None
+) -> pa.Array:
     condition = "true" if where is None else to_sql(where)
     rows = (
-        f'SELECT *, unnest({quote_identifier(over.name)}) AS {_OBJECT_ALIAS} FROM "#items"'  # noqa: S608
-        if over
+        f'SELECT *, unnest({quote_identifier(objects_column.name)}) AS {_OBJECT_ALIAS} FROM "#items"'  # noqa: S608
+        if objects_column
         else 'SELECT * FROM "#items"'
     )
     # The condition is on items, so it must be in the select that still has their rows.
-    query = f"SELECT {to_sql(expression, _OBJECT_ALIAS if over else '')} AS v FROM ({rows} WHERE {condition})"  # noqa: S608
+    query = f"SELECT {to_sql(expression, _OBJECT_ALIAS if objects_column else '')} AS v FROM ({rows} WHERE {condition})"  # noqa: S608
     with duckdb_connection(snapshot) as connection:
         return connection.sql(query).to_arrow_table().column(0).combine_chunks()
 

@@ -38,7 +38,7 @@ RETRY_DELAYS = tuple(
 RETRY_WINDOW = timedelta(hours=29)
 """A delivery fails if this much time has passed since its first attempt.
 
-The limit is a time and not a number of attempts, because after an outage all waiting deliveries are attempted at once.
+The limit is a time and not a number of attempts, because after an outage all pending deliveries are attempted at once.
 """
 MAX_ORDERED_ATTEMPTS = 4
 """After this many failed attempts, later events may be delivered first."""
@@ -52,7 +52,7 @@ MAX_RETRY_AFTER = timedelta(hours=8)
 """Upper limit for the delay that a receiver may ask for with ``Retry-After``."""
 _CLAIM_TIMEOUT = timedelta(minutes=5)
 """No attempt takes this long: the worker that claimed it has died or lost it."""
-_PENDING = ("waiting", "sending")
+_PENDING = ("pending", "sending")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class DeliveryQueue:
 
     def has_due(self) -> bool:
         """Return whether a delivery may be due now. As a read transaction this does not block writers."""
-        is_due = (WebhookDeliveryRow.state == "waiting") & (WebhookDeliveryRow.next_attempt_at <= now())
+        is_due = (WebhookDeliveryRow.state == "pending") & (WebhookDeliveryRow.next_attempt_at <= now())
         query = select(WebhookDeliveryRow.number).where(is_due | (WebhookDeliveryRow.state == "sending"))
         with self._catalog.read_tx() as session:
             return session.scalar(query.limit(1)) is not None
@@ -170,17 +170,17 @@ def _next(session: Session, webhook: WebhookRow) -> WebhookDeliveryRow | None:
     for row in session.scalars(rows.where(WebhookDeliveryRow.state == "sending")).all():
         if not _is_abandoned(row):
             return None
-        row.state = "waiting"
+        row.state = "pending"
         row.next_attempt_at = now()
     if not webhook.enabled:
         discard_pending(session, webhook)
         return None
-    waiting = rows.where(WebhookDeliveryRow.state == "waiting")
+    pending = rows.where(WebhookDeliveryRow.state == "pending")
     is_due = WebhookDeliveryRow.next_attempt_at <= now()
     # A body that the receiver cannot handle must not hold up all later events.
-    unordered = session.scalar(waiting.where(is_due, WebhookDeliveryRow.attempts >= MAX_ORDERED_ATTEMPTS).limit(1))
-    first = session.scalar(waiting.where(WebhookDeliveryRow.attempts < MAX_ORDERED_ATTEMPTS).limit(1))
-    ping = session.scalar(waiting.where(WebhookDeliveryRow.event == PING).limit(1))
+    unordered = session.scalar(pending.where(is_due, WebhookDeliveryRow.attempts >= MAX_ORDERED_ATTEMPTS).limit(1))
+    first = session.scalar(pending.where(WebhookDeliveryRow.attempts < MAX_ORDERED_ATTEMPTS).limit(1))
+    ping = session.scalar(pending.where(WebhookDeliveryRow.event == PING).limit(1))
     if first is not None and first.next_attempt_at > now():  # later events wait for it
         first = None
     candidates = [row for row in (unordered, first) if row is not None]
@@ -195,8 +195,8 @@ def _mark_recovered(session: Session, webhook: WebhookRow) -> None:
     since = webhook.failing_since
     webhook.failing_since = None
     if since is not None and now() - since >= OUTAGE_THRESHOLD:
-        waiting = (WebhookDeliveryRow.webhook_id == webhook.id, WebhookDeliveryRow.state == "waiting")
-        session.execute(update(WebhookDeliveryRow).where(*waiting).values(next_attempt_at=now()))
+        pending = (WebhookDeliveryRow.webhook_id == webhook.id, WebhookDeliveryRow.state == "pending")
+        session.execute(update(WebhookDeliveryRow).where(*pending).values(next_attempt_at=now()))
 
 
 def _mark_failed(session: Session, webhook: WebhookRow, row: WebhookDeliveryRow, result: DeliveryResult) -> None:
@@ -209,7 +209,7 @@ def _mark_failed(session: Session, webhook: WebhookRow, row: WebhookDeliveryRow,
         _disable(session, webhook, f"the receiver asked for no more deliveries ({result.error})")
     elif now() - (row.first_attempt_at or now()) < RETRY_WINDOW:
         delay = RETRY_DELAYS[min(row.attempts, len(RETRY_DELAYS)) - 1]
-        row.state = "waiting"
+        row.state = "pending"
         row.next_attempt_at = now() + max(delay, min(result.retry_after, MAX_RETRY_AFTER))
     elif now() - since >= DISABLE_AFTER:
         _disable(session, webhook, f"no delivery was accepted since {_format_time(since)}; last error: {result.error}")

@@ -52,7 +52,7 @@ def enqueue_delivery(session: Session, webhook: WebhookRow, name: str, data: Dat
         body=serialize_event(name, at, project, data),
         created=at,
         next_attempt_at=at,
-        state="waiting",
+        state="pending",
         attempts=0,
         process="",
         error="",

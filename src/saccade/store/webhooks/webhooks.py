@@ -19,7 +19,7 @@ from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import WebhookDeliveryRow, WebhookRow, now
 from saccade.store.webhooks.outbox_writer import enqueue_delivery
 
-State = Literal["waiting", "sending", "delivered", "failed"]
+State = Literal["pending", "sending", "delivered", "failed"]
 MAX_WEBHOOKS = 20
 """Webhooks per project; every event is written once for each."""
 SECRET_OVERLAP = timedelta(days=1)
@@ -36,9 +36,9 @@ class Delivery:
         number: position in the order of events.
         id: the delivery id that receivers see; all attempts have the same one.
         state: a failed delivery is sent again only on request.
-        due: time of the next attempt, if it is waiting.
-        tried: time of the last attempt.
-        took: duration of the last attempt in milliseconds.
+        next_attempt_at: time of the next attempt, if it is pending.
+        last_attempt_at: time of the last attempt.
+        duration_ms: duration of the last attempt in milliseconds.
         status: HTTP status of the last attempt.
         error: error of the last attempt, "" if there was none.
     """
@@ -49,9 +49,9 @@ class Delivery:
     state: State
     attempts: int
     created: datetime
-    due: datetime
-    tried: datetime | None
-    took: int | None
+    next_attempt_at: datetime
+    last_attempt_at: datetime | None
+    duration_ms: int | None
     status: int | None
     error: str
     body: str = field(repr=False)
@@ -62,22 +62,22 @@ class Webhook:
     """A webhook, without its secret, which is shown only when it is created or rotated.
 
     Attributes:
-        is_on: whether it is enabled.
-        trouble: why it was disabled automatically, "" if it was not.
+        enabled: False if it gets no events.
+        disabled_reason: why it was disabled automatically, "" if it was not.
         failing_since: time of the first failed attempt since the last successful one.
-        waiting: number of pending deliveries.
+        pending: number of pending deliveries.
         last: the delivery that was attempted last.
     """
 
     id: str
     url: str
     events: tuple[str, ...]
-    is_on: bool
-    trouble: str
+    enabled: bool
+    disabled_reason: str
     failing_since: datetime | None
     author: str
     created: datetime
-    waiting: int
+    pending: int
     last: Delivery | None
 
 
@@ -146,7 +146,12 @@ class Webhooks:
             return _to_webhook(session, row), secret
 
     def update(
-        self, webhook_id: str, *, url: str | None = None, events: Iterable[str] | None = None, is_on: bool | None = None
+        self,
+        webhook_id: str,
+        *,
+        url: str | None = None,
+        events: Iterable[str] | None = None,
+        enabled: bool | None = None,
     ) -> Webhook:
         """Change a webhook; None leaves a value as it is.
 
@@ -154,7 +159,7 @@ class Webhooks:
             webhook_id: the webhook.
             url: the new address.
             events: the new events.
-            is_on: enable or disable it. A disabled webhook gets no events, and its pending deliveries are discarded.
+            enabled: enable or disable it. A disabled webhook gets no events, and its pending deliveries are discarded.
 
         Raises:
             NotFoundError: there is no such webhook.
@@ -166,11 +171,11 @@ class Webhooks:
                 row.url = _validate_url(url)
             if events is not None:
                 row.events = _validate_events(events)
-            if is_on is not None and is_on != row.enabled:
+            if enabled is not None and enabled != row.enabled:
                 row.disabled_reason = ""
                 row.failing_since = None
-                row.enabled = is_on
-                if not is_on:
+                row.enabled = enabled
+                if not enabled:
                     discard_pending(session, row)
             session.flush()
             return _to_webhook(session, row)
@@ -271,13 +276,13 @@ class Webhooks:
 
 
 def discard_pending(session: Session, row: WebhookRow) -> None:
-    """Mark the waiting deliveries of a disabled webhook as failed."""
-    waiting = (WebhookDeliveryRow.webhook_id == row.id, WebhookDeliveryRow.state == "waiting")
-    session.execute(update(WebhookDeliveryRow).where(*waiting).values(state="failed", error=DISABLED_MESSAGE))
+    """Mark the pending deliveries of a disabled webhook as failed."""
+    pending = (WebhookDeliveryRow.webhook_id == row.id, WebhookDeliveryRow.state == "pending")
+    session.execute(update(WebhookDeliveryRow).where(*pending).values(state="failed", error=DISABLED_MESSAGE))
 
 
 def _reset(row: WebhookDeliveryRow) -> None:
-    row.state = "waiting"
+    row.state = "pending"
     row.attempts = 0
     row.next_attempt_at = now()
     row.first_attempt_at = None
@@ -329,7 +334,7 @@ def _find_delivery(session: Session, webhook: WebhookRow, delivery_id: str) -> W
 
 def _to_webhook(session: Session, row: WebhookRow) -> Webhook:
     own = WebhookDeliveryRow.webhook_id == row.id
-    pending = select(func.count()).where(own, WebhookDeliveryRow.state.in_(("waiting", "sending")))
+    pending = select(func.count()).where(own, WebhookDeliveryRow.state.in_(("pending", "sending")))
     tried = select(WebhookDeliveryRow).where(own, WebhookDeliveryRow.last_attempt_at.is_not(None))
     last = session.scalar(
         tried.order_by(WebhookDeliveryRow.last_attempt_at.desc(), WebhookDeliveryRow.number.desc()).limit(1)

@@ -14,7 +14,7 @@ export const useSession = defineStore('session', () => {
   function setSession(session: Session | null): void {
     current.value = session
     isLoaded.value = true
-    setCsrfToken(session?.guard)
+    setCsrfToken(session?.csrf_token)
     clearPanels()
   }
 
@@ -42,7 +42,7 @@ export const useSession = defineStore('session', () => {
     setSession(null)
   }
 
-  const user = computed(() => current.value?.person ?? null)
+  const user = computed(() => current.value?.user ?? null)
   const hasRole = (role: string): boolean => ROLES.indexOf(current.value?.role ?? '') >= ROLES.indexOf(role)
   return { current, user, isLoaded, projects, setSession, load, loadProjects, signIn, signOut, hasRole }
 })

@@ -16,9 +16,9 @@ export function useSignInMethods(): SignInMethods {
   const linkEmail = ref<string | null>(null)
 
   async function load(): Promise<void> {
-    const methods = await unwrap(client.GET('/api/v1/session/ways'))
+    const methods = await unwrap(client.GET('/api/v1/auth/methods'))
     provider.value = methods.provider
-    linkEmail.value = methods.connecting
+    linkEmail.value = methods.link_email
   }
 
   /** Leaves the app for the provider, which redirects back to the page `next`. */

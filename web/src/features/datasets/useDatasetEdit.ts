@@ -10,7 +10,7 @@ const MAX_INLINE_ITEMS = 20_000
 
 export interface DatasetEdit {
   /** Kind and parameters of the job. */
-  kind: 'change' | 'classes' | 'merge'
+  kind: 'edit-items' | 'edit-classes' | 'merge'
   parameters: Record<string, unknown>
   /** Does the same in the request. Returns the new version. */
   runInline: () => Promise<string | null>

@@ -38,9 +38,9 @@ const shorten = (name: string): string => (name.length > 28 ? `${name.slice(0, 2
 /** A plot as ECharts options. Texts of a panel are only data: none becomes a format string or a function. */
 export function chartOption(plot: PlotBlock): Record<string, unknown> {
   const isBarChart = plot.type === 'bars'
-  const isHorizontal = isBarChart && plot.sideways
+  const isHorizontal = isBarChart && plot.horizontal
   const hasLegend = plot.series.length > 1
-  const categoryAxis = { type: 'category', data: plot.along.map(String), ...AXIS_STYLE, inverse: isHorizontal }
+  const categoryAxis = { type: 'category', data: plot.categories.map(String), ...AXIS_STYLE, inverse: isHorizontal }
   const valueAxis = { type: 'value', ...AXIS_STYLE }
   return {
     grid: { left: 12, right: 24, top: hasLegend ? 44 : 16, bottom: 8, containLabel: true },
@@ -54,7 +54,7 @@ export function chartOption(plot: PlotBlock): Record<string, unknown> {
       data: series.values,
       stack: plot.stacked ? 'all' : undefined,
       barMaxWidth: 26,
-      showSymbol: plot.along.length < 60,
+      showSymbol: plot.categories.length < 60,
       itemStyle: { color: series.color ?? COLORS[index % COLORS.length] },
     })),
   }
@@ -62,17 +62,17 @@ export function chartOption(plot: PlotBlock): Record<string, unknown> {
 
 /** The height of a plot in pixels. Horizontal bars need space for each category. */
 export function chartHeight(plot: PlotBlock): number {
-  if (!plot.sideways) return 280
+  if (!plot.horizontal) return 280
   const categoryHeight = plot.stacked ? 28 : 14 + 12 * plot.series.length
-  return Math.max(180, plot.along.length * categoryHeight + 70)
+  return Math.max(180, plot.categories.length * categoryHeight + 70)
 }
 
 /** Converts the content of a form field to the type of its parameter; an empty number becomes null. */
 export function fieldValue(field: FormField, input: unknown): ParameterValue {
   const isEmpty = input === null || input === undefined
-  if (field.type === 'truth') return input === true
-  if (field.type === 'texts' || field.type === 'choices') return Array.isArray(input) ? input.map(String) : []
-  if (field.type === 'number' || field.type === 'whole') return isEmpty || input === '' ? null : Number(input)
+  if (field.type === 'boolean') return input === true
+  if (field.type === 'strings' || field.type === 'choices') return Array.isArray(input) ? input.map(String) : []
+  if (field.type === 'number' || field.type === 'integer') return isEmpty || input === '' ? null : Number(input)
   return isEmpty ? '' : String(input)
 }
 

@@ -33,7 +33,7 @@ export interface ItemExplanation {
 export interface Plan {
   pipeline: string
   steps: PlannedStep[]
-  drawing: Graph
+  graph: Graph
   causes: ItemExplanation[]
 }
 
@@ -53,7 +53,7 @@ const PLANNED_KINDS: Record<string, StepStatus['kind']> = {
   run: 'todo',
   partial: 'partial',
   wait: 'waiting',
-  leave: 'skipped',
+  omit: 'skipped',
 }
 
 export function plannedStatus(step: PlannedStep): StepStatus {
@@ -64,7 +64,7 @@ export function plannedStatus(step: PlannedStep): StepStatus {
 
 export function runStatus(step: Step): StepStatus {
   if (step.state !== 'done') return { kind: step.state === 'stopped' ? 'partial' : step.state, note: '' }
-  if (step.action === 'leave') return { kind: 'skipped', note: '' }
+  if (step.action === 'omit') return { kind: 'skipped', note: '' }
   const note = step.items === null || step.items === undefined ? '' : formatNumber(step.items)
   return { kind: step.action === 'skip' ? 'cached' : 'done', note }
 }
@@ -76,10 +76,10 @@ export function stepLabel(step: Step): string {
 
 /** How many items a step processed and how many results came from the cache; null if it does not apply. */
 export function itemCounts(step: Step): { processed: number | null; cached: number | null } {
-  if (step.state !== 'done' || step.items === null || step.items === undefined) return { processed: step.worked || null, cached: null }
+  if (step.state !== 'done' || step.items === null || step.items === undefined) return { processed: step.computed || null, cached: null }
   if (step.action === 'skip') return { processed: 0, cached: step.items }
-  if (step.action === 'run' && !step.worked) return { processed: null, cached: null } // the step does not run by item
-  return { processed: step.worked, cached: step.action === 'partial' ? Math.max(0, step.items - step.worked) : 0 }
+  if (step.action === 'run' && !step.computed) return { processed: null, cached: null } // the step does not run by item
+  return { processed: step.computed, cached: step.action === 'partial' ? Math.max(0, step.items - step.computed) : 0 }
 }
 
 /** Counts of steps and items from the metrics of a pipeline run. */

@@ -61,7 +61,7 @@ export const integrations = {
     showPayload: 'Show payload',
     hidePayload: 'Hide payload',
     deliveryStates: {
-      waiting: 'Queued',
+      pending: 'Queued',
       sending: 'Sending',
       delivered: 'Delivered',
       failed: 'Failed',
@@ -71,7 +71,7 @@ export const integrations = {
       model: 'Models',
       run: 'Runs',
       job: 'Jobs',
-      person: 'Members',
+      member: 'Members',
     } as Record<string, string>,
     eventNames: {
       'dataset.version': 'New version',
@@ -84,8 +84,8 @@ export const integrations = {
       'job.finished': 'Finished',
       'job.cancelled': 'Cancelled',
       'job.failed': 'Failed',
-      'person.joined': 'Joined',
-      'person.removed': 'Removed',
+      'member.joined': 'Joined',
+      'member.removed': 'Removed',
     },
   },
 }

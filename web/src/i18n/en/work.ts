@@ -39,12 +39,12 @@ export const work = {
     title: 'Conversion report',
     empty: 'No data was lost, changed or skipped.',
     actions: {
-      set_aside: 'skipped',
+      skipped: 'skipped',
       dropped: 'dropped',
       repaired: 'repaired',
       clipped: 'clipped',
-      guessed: 'inferred',
-      noticed: 'warning',
+      inferred: 'inferred',
+      warning: 'warning',
     } as Record<string, string>,
   },
   jobs: {
@@ -152,14 +152,14 @@ export const work = {
       run: 'Run',
       partial: 'Run partly',
       wait: 'Waiting for inputs',
-      leave: 'Skipped',
+      omit: 'Skipped',
     } as Record<string, string>,
     finishedActions: {
       skip: 'Cached',
       run: 'Done',
       partial: 'Partly cached',
       wait: 'Waiting',
-      leave: 'Skipped',
+      omit: 'Skipped',
     } as Record<string, string>,
     stepStates: {
       waiting: 'Waiting',

@@ -3,7 +3,7 @@ import {
   chosenSide, emptyResolution, resolve, resolveAll, resolvedCount, toApiChoices, type Conflict,
 } from '@/features/datasets/merge/conflictResolution'
 
-const createConflict = (key: string): Conflict => ({ key, column: 'note', object: null, class: null, ours: 'changed', theirs: 'removed', take: null })
+const createConflict = (key: string): Conflict => ({ key, column: 'note', object: null, class: null, ours: 'changed', theirs: 'removed', resolution: null })
 const a = createConflict('a')
 const b = createConflict('b')
 
@@ -12,7 +12,7 @@ it('resolves single conflicts', () => {
   expect(chosenSide(resolution, a)).toBe('theirs')
   expect(chosenSide(resolution, b)).toBeNull()
   expect(resolvedCount(resolution, 9)).toBe(1)
-  expect(toApiChoices(resolution)).toEqual([{ key: 'a', column: 'note', object: null, class: null, take: 'theirs' }])
+  expect(toApiChoices(resolution)).toEqual([{ key: 'a', column: 'note', object: null, class: null, resolution: 'theirs' }])
   expect(chosenSide(resolution, createConflict('a'))).toBe('theirs')
 })
 

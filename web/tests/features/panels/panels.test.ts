@@ -7,9 +7,9 @@ describe('panels', () => {
       kind: 'plot',
       type: 'bars',
       title: '',
-      along: ['<b>', 'b'],
+      categories: ['<b>', 'b'],
       stacked: false,
-      sideways: true,
+      horizontal: true,
       series: [{ name: '{a|x}', values: [1, null] }, { name: 'y', values: [2, 3], color: '#aa0000' }],
     }) as { yAxis: { data: string[] }; series: { name: string; itemStyle: { color: string } }[] }
     expect(option.yAxis.data).toEqual(['<b>', 'b'])
@@ -29,13 +29,13 @@ describe('panels', () => {
     })
     const fields = [
       createField('a', 'text', 'x'),
-      createField('b', 'whole', 1),
+      createField('b', 'integer', 1),
       createField('c', 'number'),
-      createField('d', 'truth'),
-      createField('e', 'texts'),
+      createField('d', 'boolean'),
+      createField('e', 'strings'),
       createField('f', 'text'),
     ]
-    const form = { kind: 'form' as const, go: 'Show', fields }
+    const form = { kind: 'form' as const, submit_label: 'Show', fields }
     expect(formParameters(form, { a: '', b: '7', c: '', d: null, e: null, f: null })).toEqual({ a: '', b: 7, d: false, e: [] })
     expect(formParameters(form, { a: 'y', b: 2, c: '0.5', d: true, e: ['p'], f: 'z' })).toEqual({ a: 'y', b: 2, c: 0.5, d: true, e: ['p'], f: 'z' })
   })

@@ -8,7 +8,7 @@ const createStep = (values: Partial<Step>): Step => ({
   action: 'run',
   reasons: [],
   items: null,
-  worked: 0,
+  computed: 0,
   failed: 0,
   failures: [],
   seconds: 0,
@@ -19,8 +19,8 @@ const createStep = (values: Partial<Step>): Step => ({
 describe('pipeline steps', () => {
   it('count processed and cached items', () => {
     expect(itemCounts(createStep({ action: 'skip', items: 9 }))).toEqual({ processed: 0, cached: 9 })
-    expect(itemCounts(createStep({ action: 'partial', items: 9, worked: 2 }))).toEqual({ processed: 2, cached: 7 })
-    expect(itemCounts(createStep({ action: 'run', items: 3, worked: 10 }))).toEqual({ processed: 10, cached: 0 })
+    expect(itemCounts(createStep({ action: 'partial', items: 9, computed: 2 }))).toEqual({ processed: 2, cached: 7 })
+    expect(itemCounts(createStep({ action: 'run', items: 3, computed: 10 }))).toEqual({ processed: 10, cached: 0 })
     expect(itemCounts(createStep({ state: 'running' }))).toEqual({ processed: null, cached: null })
   })
 
@@ -29,7 +29,7 @@ describe('pipeline steps', () => {
     [{ action: 'skip' }, 'cached'],
     [{ state: 'failed' }, 'failed'],
     [{ state: 'stopped' }, 'partial'],
-    [{ action: 'leave' }, 'skipped'],
+    [{ action: 'omit' }, 'skipped'],
   ] as [Partial<Step>, string][])('with %o have the status %s', (values, kind) => {
     expect(runStatus(createStep(values)).kind).toBe(kind)
   })

@@ -46,11 +46,11 @@ def class_balance(context: DatasetContext, parameters: BalanceParameters) -> Ite
     label_columns = version.schema.columns_of_kind(*LABEL_KINDS)
     split_columns = [column.name for column in version.schema.columns_of_kind(Kind.TEXT, Kind.LABEL)]
     if not label_columns:
-        yield Text(text="This dataset has no objects and no labels.", tone="quiet")
+        yield Text(text="This dataset has no objects and no labels.", tone="muted")
         return
     column = _find_column(label_columns, parameters.column)
     if not split_columns:
-        yield Text(text="This dataset has no splits: it has no column of text.", tone="quiet")
+        yield Text(text="This dataset has no splits: it has no column of text.", tone="muted")
         return
     split = parameters.split if parameters.split in split_columns else split_columns[0]
     effective = parameters.model_copy(update={"column": column.name, "split": split})
@@ -72,7 +72,7 @@ def class_balance(context: DatasetContext, parameters: BalanceParameters) -> Ite
     names = [*sorted(value["value"] for value in splits["values"]), *([""] if splits["missing"] else [])]
     counts = {name: count_classes(version, column, split, name) for name in names}
     if not any(sum(class_counts.values()) for class_counts in counts.values()):
-        yield Text(text="No item is labelled yet.", tone="quiet")
+        yield Text(text="No item is labelled yet.", tone="muted")
         return
     yield from _balance_blocks(column, split, counts, parameters)
 
@@ -103,7 +103,7 @@ def count_classes(version: DatasetVersion, column: Column, split_column: str, sp
     is_objects = column.kind is Kind.OBJECTS
     histogram = version.histogram(
         "class" if is_objects else column.name,
-        over=column.name if is_objects else None,
+        objects_column=column.name if is_objects else None,
         where=_split_query(split_column, split),
     )
     counts.update({value["value"]: value["count"] for value in histogram["values"]})
@@ -143,7 +143,7 @@ def _balance_blocks(
     title = "Share of each class in its split, %" if is_share else "Count of each class"
     yield Plot(
         title=f"{title} (the {_MAX_CLASSES} most frequent)" if len(by_frequency) > _MAX_CLASSES else title,
-        along=displayed,
+        categories=displayed,
         series=[
             Series(
                 name=_split_label(split),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from saccade.store.catalog.tables.base import Base, ProjectScoped, now
@@ -17,14 +17,16 @@ class UserRow(Base):
     the e-mail address that a removed user had, so that single sign-on recognises and denies them.
     """
 
-    __tablename__ = "people"
+    __tablename__ = "users"
+    # The name of the constraint before the table was renamed: SQLite cannot recreate a table that others reference.
+    __table_args__ = (UniqueConstraint("email", name="uq_people_email"),)
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    email: Mapped[str] = mapped_column(unique=True)
+    email: Mapped[str]
     name: Mapped[str]
-    password_hash: Mapped[str | None] = mapped_column("password")
+    password_hash: Mapped[str | None]
     created: Mapped[datetime] = mapped_column(default=now)
     removed: Mapped[datetime | None]
-    former_email_hash: Mapped[str | None] = mapped_column("former", String(64), index=True)
+    former_email_hash: Mapped[str | None] = mapped_column(String(64), index=True)
 
 
 class IdentityRow(Base):
@@ -33,7 +35,7 @@ class IdentityRow(Base):
     __tablename__ = "identities"
     issuer: Mapped[str] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(primary_key=True)
-    user_id: Mapped[str] = mapped_column("person_id", ForeignKey("people.id"), index=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     created: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -44,7 +46,7 @@ class PendingLoginRow(Base):
     the identity is linked.
     """
 
-    __tablename__ = "sign_ins"
+    __tablename__ = "pending_logins"
     secret: Mapped[str] = mapped_column(String(64), primary_key=True)
     project: Mapped[str] = mapped_column(default="")
     path: Mapped[str] = mapped_column(Text, default="")
@@ -57,7 +59,7 @@ class PendingLoginRow(Base):
 class LoginFailureRow(Base):
     """Failed sign-ins by a hash of the e-mail address, whether or not a user with that address exists."""
 
-    __tablename__ = "sign_in_failures"
+    __tablename__ = "login_failures"
     email: Mapped[str] = mapped_column(String(64), primary_key=True)
     count: Mapped[int] = mapped_column(default=0)
     last: Mapped[datetime] = mapped_column(default=now)
@@ -68,7 +70,7 @@ class MemberRow(ProjectScoped, Base):
 
     __tablename__ = "members"
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"), primary_key=True)
-    user_id: Mapped[str] = mapped_column("person_id", ForeignKey("people.id"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
     role: Mapped[str] = mapped_column(String(16))
     since: Mapped[datetime] = mapped_column(default=now)
 
@@ -82,21 +84,21 @@ class InvitationRow(ProjectScoped, Base):
     secret: Mapped[str] = mapped_column(String(64), unique=True)
     email: Mapped[str]
     role: Mapped[str] = mapped_column(String(16))
-    invited_by: Mapped[str | None] = mapped_column(ForeignKey("people.id"))
+    invited_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     created: Mapped[datetime] = mapped_column(default=now)
     expires: Mapped[datetime]
     accepted: Mapped[datetime | None]
 
 
 class SessionRow(Base):
-    """A browser session. ``secret`` is a hash of the cookie's secret, ``guard`` the anti-CSRF token."""
+    """A browser session. ``secret`` is a hash of the cookie's secret, ``csrf_token`` the anti-CSRF token."""
 
     __tablename__ = "sessions"
     secret: Mapped[str] = mapped_column(String(64), primary_key=True)
-    user_id: Mapped[str] = mapped_column("person_id", ForeignKey("people.id"), index=True)
-    csrf_token: Mapped[str] = mapped_column("guard", String(64))
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    csrf_token: Mapped[str] = mapped_column(String(64))
     created: Mapped[datetime] = mapped_column(default=now)
-    last_seen: Mapped[datetime] = mapped_column("seen", default=now)
+    last_seen: Mapped[datetime] = mapped_column(default=now)
     expires: Mapped[datetime]
 
 
@@ -105,12 +107,12 @@ class TokenRow(ProjectScoped, Base):
 
     __tablename__ = "tokens"
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    user_id: Mapped[str] = mapped_column("person_id", ForeignKey("people.id"), index=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     name: Mapped[str]
     secret: Mapped[str] = mapped_column(String(64), unique=True)
     role: Mapped[str] = mapped_column(String(16))
     created: Mapped[datetime] = mapped_column(default=now)
-    last_used: Mapped[datetime | None] = mapped_column("used")
+    last_used: Mapped[datetime | None]
     expires: Mapped[datetime]
 
 
@@ -120,7 +122,7 @@ class AuditRow(ProjectScoped, Base):
     __tablename__ = "audit"
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(default=now, index=True)
-    user_id: Mapped[str | None] = mapped_column("person_id", ForeignKey("people.id"))
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     action: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str]
     address: Mapped[str] = mapped_column(String(64), default="")

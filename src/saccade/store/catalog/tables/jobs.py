@@ -14,22 +14,22 @@ from saccade.store.catalog.tables.base import Base, ProjectScoped, now
 class JobRow(ProjectScoped, Base):
     """A background job.
 
-    ``request`` is the idempotency key of the client, prefixed with the project. ``process`` is the lease owner: the
-    worker that runs the job.
+    ``idempotency_key`` is the client's, prefixed with the project. ``process`` is the lease owner: the worker that runs
+    the job.
     """
 
     __tablename__ = "jobs"
-    __table_args__ = (UniqueConstraint("person_id", "request"),)
+    __table_args__ = (UniqueConstraint("user_id", "idempotency_key"),)
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
-    user_id: Mapped[str | None] = mapped_column("person_id", ForeignKey("people.id"))
-    idempotency_key: Mapped[str | None] = mapped_column("request")
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    idempotency_key: Mapped[str | None]
     kind: Mapped[str] = mapped_column(String(32))
     title: Mapped[str]
     parameters: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(String(16), index=True)
     attempts: Mapped[int] = mapped_column(default=0)
-    is_cancelled: Mapped[bool] = mapped_column(default=False)
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
     process: Mapped[str] = mapped_column(default="")
     heartbeat: Mapped[datetime] = mapped_column(default=now)
     progress: Mapped[dict[str, Any]]
@@ -44,16 +44,16 @@ class JobRow(ProjectScoped, Base):
 class IdempotentRequestRow(ProjectScoped, Base):
     """A request with an idempotency key, and the stored response.
 
-    ``name`` is a hash of the key, ``asked`` a fingerprint of the request. ``process`` is the server that handles the
-    request, "" if its outcome is unknown. ``body`` is None if the response contained a secret.
+    ``fingerprint`` identifies the content of the request. ``process`` is the server that handles the request, "" if its
+    outcome is unknown. ``body`` is None if the response contained a secret.
     """
 
-    __tablename__ = "requests"
-    __table_args__ = (UniqueConstraint("project_id", "person_id", "name"),)
+    __tablename__ = "idempotent_requests"
+    __table_args__ = (UniqueConstraint("project_id", "user_id", "key_hash"),)
     id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[str] = mapped_column("person_id", ForeignKey("people.id"))
-    key_hash: Mapped[str] = mapped_column("name", String(64))
-    fingerprint: Mapped[str] = mapped_column("asked", String(64))
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    key_hash: Mapped[str] = mapped_column(String(64))
+    fingerprint: Mapped[str] = mapped_column(String(64))
     process: Mapped[str]
     status: Mapped[int | None]
     body: Mapped[str | None] = mapped_column(Text)

@@ -2,7 +2,7 @@
 import { reactive } from 'vue'
 import type { Schemas } from '@/api/client'
 
-export type ClassEdit = Schemas['ClassesEdit']['acts'][number]
+export type ClassEdit = Schemas['ClassesEdit']['edits'][number]
 
 /** A class after the edits. `originalName` is its name in the saved version; null for a new class. */
 export interface ClassRow {
@@ -60,24 +60,24 @@ export function applyEdit(rows: ClassRow[], edit: ClassEdit): ClassRow[] {
   const isEdited = (row: ClassRow): boolean => row.column === edit.column && row.name === edit.name
   const exists = (name: string): boolean => rows.some((row) => row.column === edit.column && row.name === name)
   const editedRow = rows.find(isEdited)
-  if (edit.act === 'add') {
+  if (edit.action === 'add') {
     if (!edit.name.trim()) throw new ClassEditError('empty')
     if (editedRow) throw new ClassEditError('taken')
     return insertRow(rows, edit.column ?? '', edit.name, edit.color ?? unusedColor(rows))
   }
   if (!editedRow) throw new ClassEditError('missing')
-  switch (edit.act) {
+  switch (edit.action) {
     case 'recolor':
       return rows.map((row) => (isEdited(row) ? { ...row, color: edit.color } : row))
     case 'rename':
-      if (!edit.to.trim()) throw new ClassEditError('empty')
-      if (edit.to !== edit.name && exists(edit.to)) throw new ClassEditError('taken')
-      return replaceParent(rows, editedRow, edit.to).map((row) => (isEdited(row) ? { ...row, name: edit.to } : row))
+      if (!edit.new_name.trim()) throw new ClassEditError('empty')
+      if (edit.new_name !== edit.name && exists(edit.new_name)) throw new ClassEditError('taken')
+      return replaceParent(rows, editedRow, edit.new_name).map((row) => (isEdited(row) ? { ...row, name: edit.new_name } : row))
     case 'merge':
-      if (!exists(edit.into) || edit.into === edit.name) throw new ClassEditError('missing')
-      return replaceParent(rows, editedRow, edit.into)
+      if (!exists(edit.target) || edit.target === edit.name) throw new ClassEditError('missing')
+      return replaceParent(rows, editedRow, edit.target)
         .filter((row) => !isEdited(row))
-        .map((row) => (row.column === edit.column && row.name === edit.into ? addCounts(row, editedRow) : row))
+        .map((row) => (row.column === edit.column && row.name === edit.target ? addCounts(row, editedRow) : row))
     case 'remove':
       return replaceParent(rows, editedRow, editedRow.parent).filter((row) => !isEdited(row))
   }
@@ -127,6 +127,6 @@ export function replayEdits(rows: ClassRow[], edits: ClassEdit[]): { rows: Class
 /** Adds an edit. Of successive colours of the same class only the last one is kept. */
 export function appendEdit(edits: ClassEdit[], edit: ClassEdit): ClassEdit[] {
   const last = edits[edits.length - 1]
-  const replacesLast = edit.act === 'recolor' && last?.act === 'recolor' && last.name === edit.name && last.column === edit.column
+  const replacesLast = edit.action === 'recolor' && last?.action === 'recolor' && last.name === edit.name && last.column === edit.column
   return [...(replacesLast ? edits.slice(0, -1) : edits), edit]
 }

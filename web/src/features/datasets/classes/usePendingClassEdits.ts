@@ -76,12 +76,12 @@ export function usePendingClassEdits(response: ComputedRef<Schemas['ClassesRespo
     isSaving.value = true
     saveError.value = ''
     const dataset = datasetName.value
-    const body = { acts: saving.edits, message: message.trim() }
+    const body = { edits: saving.edits, message: message.trim() }
     const params = { path: { ref: dataset }, header: { 'if-match': saving.etag } }
     try {
       const result = await datasetEdit.run(changedItemCount(), {
-        kind: 'classes',
-        parameters: { ...body, dataset, follows: saving.baseVersion },
+        kind: 'edit-classes',
+        parameters: { ...body, dataset, expected_version: saving.baseVersion },
         runInline: async () => (await unwrap(client.POST('/api/v1/datasets/{ref}/classes', { params, body }))).ref,
       })
       if (result.status === 'cancelled') return false
@@ -94,7 +94,7 @@ export function usePendingClassEdits(response: ComputedRef<Schemas['ClassesRespo
       return true
     } catch (error) {
       saveError.value = errorMessage(error)
-      if (error instanceof ApiError && error.code === 'moved') await reload() // another user has created a version
+      if (error instanceof ApiError && error.code === 'stale-version') await reload() // another user has created a version
       return false
     } finally {
       isSaving.value = false

@@ -34,6 +34,6 @@ export function toApiChoices(resolution: Resolution): Schemas['ConflictChoice'][
     column,
     object,
     class: className,
-    take: side,
+    resolution: side,
   }))
 }
