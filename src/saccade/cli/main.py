@@ -45,8 +45,10 @@ def _root(
 def main() -> None:
     """Run the program. Errors print a message and exit with status 1, Ctrl-C with 130."""
     from saccade.core.errors import SaccadeError
+    from saccade.runtime.permissions import make_new_files_private
     from saccade.runtime.signals import reraise_interrupts
 
+    make_new_files_private()
     try:
         with reraise_interrupts():
             app()

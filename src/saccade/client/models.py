@@ -14,6 +14,7 @@ from saccade.client.api import ApiClient
 from saccade.client.decoding import api_path, from_json
 from saccade.core.errors import ConflictError, NotFoundError, WorkspaceError, suggest
 from saccade.core.records.models import AliasChange, EvaluationInfo, ModelVersionInfo
+from saccade.runtime.permissions import apply_user_umask
 
 _CHUNK_BYTES = 1 << 20
 
@@ -100,6 +101,7 @@ class RemoteModels:
                 with zipfile.ZipFile(archive) as zip_file:
                     zip_file.extractall(temporary)
             target.parent.mkdir(parents=True, exist_ok=True)
+            apply_user_umask(temporary)
             (temporary / f"{version.name}-{version.number}").replace(target)
         except OSError as error:
             raise WorkspaceError(f"Cannot write '{target}': {error}.") from error

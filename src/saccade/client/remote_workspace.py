@@ -20,6 +20,7 @@ from saccade.client.users import RemoteProjects, RemoteUsers
 from saccade.client.version import RemoteVersion
 from saccade.core.errors import NotFoundError
 from saccade.core.progress import NullProgress, Progress
+from saccade.runtime.permissions import apply_user_umask
 
 _CHUNK_BYTES = 1 << 20
 
@@ -263,6 +264,7 @@ class RemoteWorkspace:
             with self.api.stream(f"/jobs/{job.id}/files/{quote(name)}") as response, temporary.open("xb") as file:
                 for chunk in response.iter_bytes(_CHUNK_BYTES):
                     file.write(chunk)
+            apply_user_umask(temporary)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from saccade.app.ml.predict import predict
 from saccade.app.ml.train import train
 from saccade.core.progress import Progress
 from saccade.demo.synthetic import write_dataset
+from saccade.runtime.permissions import apply_user_umask
 from saccade.store.workspace import Workspace
 from saccade.training.recipe import load_recipe
 
@@ -67,6 +68,7 @@ def run_demo(
         dataset = result.evaluation.dataset
         report = folder / "report.html"
         report.write_text(result.report, encoding="utf-8")
+        apply_user_umask(report)
         metrics = result.metrics.to_json()
         log(f"      AP50 [bold green]{metrics['ap50']:.3f}[/], AP {metrics['ap']:.3f} ({dataset}, test)")
         log("[bold]5/6[/] Promoting it to production")
@@ -115,6 +117,7 @@ def _train_model(
     path = folder / f"{MODEL}.yaml"
     if not path.exists():
         path.write_text(files("saccade.demo").joinpath("harbour.yaml").read_text("utf-8"), encoding="utf-8")
+        apply_user_umask(path)
     if any(version.name == MODEL for version in workspace.models.list()):
         ref = workspace.models.open(MODEL).ref
         log(f"[bold]3/6[/] {ref} already exists")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import uuid
+from contextlib import suppress
 from copy import copy
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +22,13 @@ from saccade.core.errors import InvalidValueError, MissingExtraError, WorkspaceE
 from saccade.store.auth.sso import SsoStore
 from saccade.store.auth.users import UserStore
 from saccade.store.blobs.blob_store import BlobStore
+from saccade.store.catalog.copies import CatalogCopies
+from saccade.store.catalog.identity import (
+    check_identity,
+    lost_catalog_error,
+    require_latest_catalog,
+    write_identity,
+)
 from saccade.store.catalog.projects import Projects
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import DEFAULT_PROJECT
@@ -43,6 +52,7 @@ PIPELINE_CACHE_PREFIX = "pipelines"
 """Prefix of the folders with the pipeline caches of the projects."""
 CONFIG_FILE = "workspace.json"
 CATALOG_FILE = "catalog.db"
+COPIES_DIR = "catalog-copies"
 _FOLDERS = ("objects", "datasets", "runs", "tmp")
 
 
@@ -71,9 +81,10 @@ class Workspace:
         pipeline_cache: folder with the pipeline cache of the project.
         pyramid_cache: folder with the pyramids of giant images.
         is_read_only: whether the disk of the workspace cannot be written.
+        catalog_copies: the copies of the catalog; None for a catalog in PostgreSQL and for a read-only workspace.
     """
 
-    def __init__(self, folder: Path, catalog: str = "", objects: str = "") -> None:
+    def __init__(self, folder: Path, catalog: str = "", objects: str = "", *, create: bool = False) -> None:
         self.location = folder
         self.id = ""
         self.scratch = ScratchDir(folder / "tmp")
@@ -88,7 +99,8 @@ class Workspace:
         self.blobs = BlobStore(objects or str(folder / "objects"), self.scratch)
         self.jobs_dir = folder / "jobs"
         self._is_scoped_copy = False
-        self._bind(Catalog(database, read_only=self.is_read_only), DEFAULT_PROJECT)
+        self.catalog_copies = None if catalog or self.is_read_only else catalog_copies(folder)
+        self._bind(Catalog(database, read_only=self.is_read_only, must_exist=not create), DEFAULT_PROJECT)
 
     def _bind(self, catalog: Catalog, project: str) -> None:
         self.catalog = catalog
@@ -136,11 +148,15 @@ class Workspace:
         folder = resolve_folder(location)
         try:
             if not (folder / CONFIG_FILE).exists():
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 for name in _FOLDERS:
-                    (folder / name).mkdir(parents=True, exist_ok=True)
+                    (folder / name).mkdir(mode=0o700, exist_ok=True)
+                if not catalog:  # SQLite gives its log the permissions of the catalog
+                    os.close(os.open(folder / CATALOG_FILE, os.O_WRONLY | os.O_CREAT, 0o600))
                 config = build_config(uuid.uuid4().hex, catalog, objects)
-                with cls(folder, catalog, str(config.get("objects", ""))) as workspace:
+                with cls(folder, catalog, str(config.get("objects", "")), create=True) as workspace:
                     workspace.catalog.migrate()
+                    write_identity(workspace.catalog, str(config["id"]))
                     if objects:
                         # Fail now rather than at the first import if the URL cannot be written.
                         workspace.blobs.delete(workspace.blobs.put_bytes(b"Saccade\n"))
@@ -161,15 +177,22 @@ class Workspace:
             project: name of the project, by default that of $SACCADE_PROJECT or the default project.
 
         Raises:
-            WorkspaceError: there is no workspace, it is damaged, or a newer Saccade has written it.
+            WorkspaceError: there is no workspace, it is damaged, its catalog is lost, or a newer Saccade wrote it.
             NotFoundError: there is no such project.
         """
         folder = resolve_folder(location)
         config = load_config(folder)
-        workspace = cls(folder, str(config.get("catalog", "")), str(config.get("objects", "")))
+        catalog = str(config.get("catalog", ""))
+        if not catalog and not (folder / CATALOG_FILE).exists():
+            raise lost_catalog_error(folder, catalog_copies(folder))
+        _make_private(folder)
+        workspace = cls(folder, catalog, str(config.get("objects", "")))
         workspace.id = str(config.get("id", ""))
         try:
-            workspace.catalog.migrate()
+            if not workspace.catalog.migrate(create=False):
+                raise lost_catalog_error(folder, catalog_copies(folder))
+            if not workspace.is_read_only:
+                check_identity(workspace.catalog, workspace.id, folder / "datasets")
             name = project or os.environ.get(PROJECT_ENV) or DEFAULT_PROJECT
             workspace._bind(workspace.catalog.scoped(workspace.projects.get(name).id), name)
         except BaseException:  # also an interrupt, or the catalog would stay open
@@ -188,16 +211,7 @@ class Workspace:
         Raises:
             WorkspaceError: there is no workspace, it is damaged, or a newer Saccade has written it.
         """
-        location = explicit or os.environ.get(WORKSPACE_ENV)
-        if location:
-            return cls.open(location)
-        first = (start or Path.cwd()).absolute()
-        for folder in (first, *first.parents):
-            if (folder / WORKSPACE_DIR / CONFIG_FILE).is_file():
-                return cls.open(folder)
-        raise WorkspaceError(
-            f"There is no workspace in '{first}' or its parent folders.", hint="Create one: saccade init ."
-        )
+        return cls.open(find_folder(explicit, start))
 
     @property
     def open_args(self) -> tuple[str, str]:
@@ -208,9 +222,30 @@ class Workspace:
         """Return the lineage tree of a version; see :func:`saccade.store.registry.lineage.lineage`."""
         return lineage(self.catalog, ref)
 
+    def require_latest_catalog(self) -> None:
+        """Check that files that the catalog does not refer to may be deleted.
+
+        Raises:
+            WorkspaceError: the catalog was restored, or replaced by an older one, and no user has accepted that.
+        """
+        if self.catalog_copies is not None:
+            require_latest_catalog(self.catalog, self.catalog_copies)
+
+    def copy_catalog(self) -> None:
+        """Copy the catalog if that is due; see :class:`saccade.store.catalog.copies.CatalogCopies`.
+
+        A copy that fails is tried again later. Doctor reports if the last one is old.
+        """
+        if self.catalog_copies is not None:
+            with suppress(OSError, sqlite3.Error):
+                if self.catalog_copies.is_due():
+                    self.catalog_copies.add()
+
     def close(self) -> None:
         if self._is_scoped_copy:
             return
+        if self.id and self.catalog.unscoped.has_written:
+            self.copy_catalog()
         self.catalog.close()
         if self._copy is not None:
             self._copy.cleanup()
@@ -224,6 +259,24 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def find_folder(explicit: Path | str | None = None, start: Path | None = None) -> Path:
+    """Find the folder of a workspace without opening it; see :meth:`Workspace.find`.
+
+    Raises:
+        WorkspaceError: there is no workspace.
+    """
+    location = explicit or os.environ.get(WORKSPACE_ENV)
+    if location:
+        return resolve_folder(location)
+    first = (start or Path.cwd()).absolute()
+    for folder in (first, *first.parents):
+        if (folder / WORKSPACE_DIR / CONFIG_FILE).is_file():
+            return folder / WORKSPACE_DIR
+    raise WorkspaceError(
+        f"There is no workspace in '{first}' or its parent folders.", hint="Create one: saccade init ."
+    )
 
 
 def build_config(workspace_id: str, catalog: str, objects: str) -> dict[str, Any]:
@@ -272,6 +325,19 @@ def parse_catalog_url(text: str) -> URL:
     if find_spec("psycopg") is None:
         raise MissingExtraError("A catalog in PostgreSQL", "postgres")
     return url.set(drivername="postgresql+psycopg")
+
+
+def _make_private(folder: Path) -> None:
+    """Deny other users access to a workspace folder; version 0.1.0 created it with the permissions of the umask."""
+    if os.name != "nt":
+        with suppress(OSError):  # a read-only disk, or a folder of another user
+            if folder.stat().st_mode & 0o077:
+                folder.chmod(0o700)
+
+
+def catalog_copies(folder: Path) -> CatalogCopies:
+    """Return the copies of the SQLite catalog of a workspace folder."""
+    return CatalogCopies(folder / CATALOG_FILE, folder / COPIES_DIR)
 
 
 def _copy_catalog(folder: Path, destination: Path) -> Path:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from saccade.core.errors import ConflictError
+from saccade.runtime.permissions import apply_user_umask
 
 
 @contextmanager
@@ -29,9 +30,11 @@ def atomic_output_dir(destination: Path) -> Iterator[Path]:
         yield temporary
         if exists:
             for path in list(temporary.iterdir()):
+                apply_user_umask(path)
                 path.replace(destination / path.name)
         else:
-            temporary.chmod(0o755)
+            temporary.chmod(0o755)  # a temporary folder is private
+            apply_user_umask(temporary)
             temporary.replace(destination)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -19,6 +19,7 @@ from saccade.store.io.process import is_memory_exhausted, lease_owner_id
 from saccade.store.workspace import Workspace
 
 _POLL_INTERVAL_S = 0.25
+_COPY_CHECK_INTERVAL_S = 60.0
 _SHUTDOWN_TIMEOUT_S = 15.0
 _OOM_TIMEOUT_S = 5.0
 """A process whose memory has been used up for this long is killed: it could stay that slow for hours."""
@@ -58,6 +59,7 @@ class Worker:
         self._owner_id = lease_owner_id()
         self._running: list[_RunningJob] = []
         self._stop = threading.Event()
+        self._copy_checked_at = 0.0
 
     def stop(self, *_: Any) -> None:
         """Stop the worker. The signature fits a signal handler."""
@@ -70,12 +72,19 @@ class Worker:
             while not self._stop.wait(_POLL_INTERVAL_S):
                 with suppress(SaccadeError):  # the database may be busy or unreachable for a moment
                     self._poll()
+                    self._copy_catalog()
                     while len(self._running) < self._concurrency and (
                         job := self._workspace.jobs.claim(self._owner_id)
                     ):
                         self._start_job(job)
         finally:
             self._shut_down()
+
+    def _copy_catalog(self) -> None:
+        """Copy the catalog if that is due; checked once a minute."""
+        if time.monotonic() - self._copy_checked_at >= _COPY_CHECK_INTERVAL_S:
+            self._copy_checked_at = time.monotonic()
+            self._workspace.copy_catalog()
 
     def _start_job(self, job: Job) -> None:
         folder = job_dir(self._workspace, job.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from saccade.core.errors import ConflictError, NotFoundError, suggest
+from saccade.runtime.permissions import apply_user_umask
 
 _HEADER = '''"""{what}"""
 
@@ -117,4 +118,5 @@ def write_template(file: Path, kind: str) -> str:
     if kind == "dataset":
         head = head.replace("from pydantic", "import numpy as np\nfrom pydantic", 1)
     file.write_text(head + body, encoding="utf-8")
+    apply_user_umask(file)
     return name

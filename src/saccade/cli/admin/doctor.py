@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +21,19 @@ def doctor(
         Path | None,
         typer.Option(help="Search this folder for linked files that moved, by their content.", show_default=False),
     ] = None,
+    restore_catalog: Annotated[
+        bool,
+        typer.Option(
+            "--restore-catalog", help="Restore a lost or damaged catalog from its newest copy, before all else."
+        ),
+    ] = False,
+    accept_catalog: Annotated[
+        bool,
+        typer.Option(
+            "--accept-catalog",
+            help="Accept a restored or older catalog: files that it does not refer to may be deleted from now on.",
+        ),
+    ] = False,
     workspace_path: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -29,25 +42,39 @@ def doctor(
 
     from saccade.app.diagnostics import environment_report
     from saccade.cli.console import print_json, print_message, print_table
+    from saccade.store.catalog.identity import accept_catalog as accept
+    from saccade.store.maintenance.catalog_recovery import restore_catalog as recover
     from saccade.store.maintenance.doctor import doctor as check_workspace
     from saccade.store.maintenance.doctor import relocate_files
-    from saccade.store.workspace import Workspace
+    from saccade.store.workspace import Workspace, find_folder
 
     environment = environment_report()
-    with Workspace.find(workspace_path) as workspace:
+    folder = find_folder(workspace_path)
+    recovery = recover(folder) if restore_catalog else None
+    with Workspace.open(folder) as workspace:
         relinked = None if relink is None else relocate_files(workspace, relink)
+        if accept_catalog and workspace.catalog_copies is not None:
+            accept(workspace.catalog, workspace.catalog_copies)
         issues = check_workspace(workspace, repair=repair, deep=deep)
         location = str(workspace.location)
     if as_json:
-        report = {
+        report: dict[str, Any] = {
             "workspace": location,
             "environment": environment,
             "problems": [asdict(issue) for issue in issues],
         }
-        print_json(report if relinked is None else {**report, "relinked": asdict(relinked)})
+        if relinked is not None:
+            report["relinked"] = asdict(relinked)
+        if recovery is not None:
+            report["restored_from"] = {"path": recovery.copy.path, "created": recovery.copy.created}
+        print_json(report)
     else:
         print_table(["Package", "Version"], list(environment.items()))
         print_message(f"\nWorkspace {location}")
+        if recovery is not None:
+            print_message(f"The catalog was restored from a copy of {recovery.copy.created:%Y-%m-%d %H:%M} UTC.")
+            if recovery.previous_files is not None:
+                print_message(f"The old catalog is in {recovery.previous_files}.")
         if relinked is not None:
             print_message(f"{len(relinked.found):,} linked files relocated, {len(relinked.lost):,} still missing.")
         if issues:

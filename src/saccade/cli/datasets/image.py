@@ -28,6 +28,7 @@ def image(
     from saccade.cli.console import print_message, progress_bar
     from saccade.core.errors import ConflictError, InvalidValueError
     from saccade.media.image import encode
+    from saccade.runtime.permissions import apply_user_umask
     from saccade.store.workspace import Workspace
 
     suffix = out.suffix.lower()
@@ -48,6 +49,7 @@ def image(
             progress=progress,
         )
     out.write_bytes(encode(pixels, "png" if suffix == ".png" else "jpeg"))
+    apply_user_umask(out)
     print_message(f"Wrote {out}: {pixels.shape[1]} x {pixels.shape[0]} pixels.")
 
 

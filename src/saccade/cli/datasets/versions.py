@@ -68,10 +68,12 @@ def diff(
         changes = difference.to_json()
         if html is not None:
             from saccade.app.datasets.diff_report import render_diff_report
+            from saccade.runtime.permissions import apply_user_umask
 
             before = workspace.datasets.open(first)
             after = workspace.datasets.open(second)
             html.write_text(render_diff_report(before, after, difference), encoding="utf-8")
+            apply_user_umask(html)
             if not as_json:
                 print_message(f"Report: {escape(str(html))}")
     if as_json:

@@ -64,6 +64,7 @@ def _evaluate_model(
 
     from saccade.app.ml.evaluate import evaluate_model
     from saccade.cli.console import print_json, print_message, progress_bar
+    from saccade.runtime.permissions import apply_user_umask
     from saccade.store.workspace import Workspace
 
     if report is not None:  # before the work, so that an impossible path fails at once
@@ -72,6 +73,7 @@ def _evaluate_model(
         result = evaluate_model(workspace, model, dataset, split=split, progress=progress)
     if report is not None:
         report.write_text(result.report, encoding="utf-8")
+        apply_user_umask(report)
     metrics = result.metrics.to_json()
     evaluation = result.evaluation
     if as_json:

@@ -20,7 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from saccade.core.digest import digest_bytes, digest_file
 from saccade.core.errors import InvalidValueError, NotFoundError, WorkspaceError
-from saccade.store.io.atomic import ScratchDir, atomic_replace, atomic_write, fsync_dir, fsync_many
+from saccade.store.io.atomic import ScratchDir, atomic_replace, atomic_write, create_file, fsync_dir, fsync_many
 from saccade.store.io.urls import fsspec_errors, get_filesystem
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class BlobStore:
             return digest
         try:
             with self._scratch.path() as temporary:
-                temporary.write_bytes(data)
+                create_file(temporary, data)
                 self._commit(temporary, digest)
         except OSError as error:
             raise WorkspaceError(f"A blob cannot be written: {error}.", hint="Is the disk full?") from error

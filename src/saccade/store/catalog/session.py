@@ -6,10 +6,12 @@ project, whichever code wrote it, and new rows are assigned to the project.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, create_engine, event, inspect, text
 from sqlalchemy.exc import DatabaseError, OperationalError
@@ -29,6 +31,11 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy begins transactions, not the driver
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _connect_to_existing_file(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
+    """Connect without creating the file: a catalog that was deleted must not come back as an empty one."""
+    return sqlite3.connect(f"file:{quote(str(arguments[0]))}?mode=rw", uri=True, **options)
 
 
 def _make_read_only(connection: Any, _record: Any) -> None:
@@ -74,13 +81,15 @@ class Catalog:
     Args:
         url: SQLAlchemy URL of the database.
         read_only: refuse all changes.
+        must_exist: fail instead of creating the file of an SQLite database.
 
     Attributes:
         project: id of the project that the catalog is scoped to, None if it is unscoped.
+        has_written: whether a write transaction was committed.
         unscoped: the same database with all projects.
     """
 
-    def __init__(self, url: str | URL, *, read_only: bool = False) -> None:
+    def __init__(self, url: str | URL, *, read_only: bool = False, must_exist: bool = False) -> None:
         self.engine = create_engine(url)
         self._reader = self.engine
         if self.engine.dialect.name == "postgresql":
@@ -92,8 +101,11 @@ class Catalog:
             if read_only:
                 event.listen(self.engine, "connect", _make_read_only)
             event.listen(self.engine, "begin", _begin_sqlite)
+            if must_exist:
+                event.listen(self.engine, "do_connect", _connect_to_existing_file)
         self._writer = self.engine.execution_options(**{_WRITE_OPTION: True})
         self.project: int | None = None
+        self.has_written = False
         self.unscoped = self
 
     def scoped(self, project: int) -> Catalog:
@@ -118,12 +130,19 @@ class Catalog:
         """Open a write transaction, which is committed at the end and rolled back on an exception."""
         with self._translate_errors(), self._session(self._writer) as session, session.begin():
             yield session
+        self.unscoped.has_written = True
 
     def _session(self, engine: Any) -> Session:
         return _Session(engine, expire_on_commit=False, info={"project": self.project})
 
-    def migrate(self) -> None:
+    def migrate(self, *, create: bool = True) -> bool:
         """Create the tables or upgrade them to the current revision.
+
+        Args:
+            create: create the tables if the database is empty.
+
+        Returns:
+            Whether the database has the tables now: False if it is empty and may not be changed.
 
         Raises:
             WorkspaceError: the catalog has a newer revision than this code.
@@ -132,7 +151,9 @@ class Catalog:
             with self.engine.connect() as connection:
                 current = _revision(connection)
             if current == HEAD:
-                return
+                return True
+            if current is None and not create:
+                return False
             if current is not None and not knows_revision(current):
                 raise WorkspaceError(
                     f"The workspace was made by a newer Saccade (catalog revision {current}, this code knows {HEAD}).",
@@ -140,6 +161,7 @@ class Catalog:
                 )
             with self._writer.begin() as connection:
                 upgrade(connection)
+        return True
 
     def close(self) -> None:
         self.engine.dispose()

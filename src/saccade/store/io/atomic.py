@@ -87,12 +87,12 @@ def _syncfs_reports_errors() -> bool:
 
 
 def create_file(path: Path, data: bytes) -> None:
-    """Write a new file with as few system calls as possible.
+    """Write a new file, which only its owner can read, with as few system calls as possible.
 
     Raises:
         FileExistsError: the file exists.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         rest = memoryview(data)
         while rest:
@@ -112,7 +112,7 @@ def atomic_write(path: Path, data: bytes) -> None:
     """Write a file durably; readers see the old content or the new, never a part."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        temporary.write_bytes(data)  # in the same folder, because a rename works only within a file system
+        create_file(temporary, data)  # in the same folder, because a rename works only within a file system
         atomic_replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -190,7 +190,7 @@ class ScratchDir:
         Yields whether the lock was acquired. Only the shared lock waits. Systems without locks count as acquired.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.root.with_name(_LOCK_FILE), os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(self.root.with_name(_LOCK_FILE), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             yield _flock(descriptor, exclusive=exclusive)
         finally:

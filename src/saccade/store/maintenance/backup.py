@@ -22,8 +22,9 @@ from sqlalchemy import URL, Connection, Integer, delete, func, insert, select, t
 from saccade.core.errors import ConflictError, WorkspaceError
 from saccade.core.progress import NullProgress, Progress
 from saccade.store.blobs.blob_store import BlobStore
+from saccade.store.catalog.identity import copy_count, write_identity
 from saccade.store.catalog.session import Catalog
-from saccade.store.catalog.tables import Base, PendingLoginRow, SessionRow, VersionRow
+from saccade.store.catalog.tables import DEFAULT_PROJECT, Base, PendingLoginRow, SessionRow, VersionRow
 from saccade.store.io.atomic import ScratchDir, atomic_replace, atomic_write, fsync_many
 from saccade.store.table import key_index
 from saccade.store.workspace import (
@@ -76,12 +77,31 @@ def back_up(workspace: Workspace, target: Path | str, progress: Progress | None 
         progress: reports the progress.
 
     Raises:
-        ConflictError: the folder contains another workspace; or data was deleted from this one in the meantime.
+        ConflictError: the folder contains another workspace, or a newer backup; or data was deleted from this
+            workspace in the meantime.
+        WorkspaceError: the catalog may not be the latest one of the workspace.
     """
     folder = resolve_folder(target)
-    if (folder / CONFIG_FILE).exists() and load_config(folder).get("id") != workspace.id:
-        raise ConflictError(f"'{folder.parent}' contains another workspace.", hint="Choose an empty folder.")
+    workspace.require_latest_catalog()
+    if (folder / CONFIG_FILE).exists():
+        if load_config(folder).get("id") != workspace.id:
+            raise ConflictError(f"'{folder.parent}' contains another workspace.", hint="Choose an empty folder.")
+        _require_older_backup(workspace, folder)
     return _copy_workspace(workspace, folder, "", "", progress or NullProgress())
+
+
+def _require_older_backup(workspace: Workspace, folder: Path) -> None:
+    """Check that a backup is not newer than the workspace, for example because the workspace's catalog was lost."""
+    try:
+        with Workspace.open(folder, DEFAULT_PROJECT) as backup:
+            is_newer = copy_count(backup.catalog) > copy_count(workspace.catalog)
+    except WorkspaceError:
+        return  # an incomplete or damaged backup can be replaced
+    if is_newer:
+        raise ConflictError(
+            f"The backup in '{folder.parent}' is newer than the workspace.",
+            hint="Choose an empty folder, or restore the workspace from the backup.",
+        )
 
 
 def restore(
@@ -112,8 +132,9 @@ def _copy_workspace(source: Workspace, folder: Path, catalog: str, objects: str,
     # collections of two workspaces with the same folder would delete each other's blobs.
     config = build_config(uuid.uuid4().hex if objects else source.id, catalog, objects)
     with source.scratch.shared():  # no garbage collection until the end
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in (*_FOLDERS, "tmp"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name).mkdir(mode=0o700, exist_ok=True)
         new_catalog = folder / f".{CATALOG_FILE}.{uuid.uuid4().hex}"
         try:
             database = parse_catalog_url(catalog) if catalog else URL.create("sqlite", database=str(new_catalog))
@@ -121,6 +142,7 @@ def _copy_workspace(source: Workspace, folder: Path, catalog: str, objects: str,
             try:
                 destination.migrate()
                 table_ids = _copy_rows(source.catalog.unscoped, destination)
+                write_identity(destination, str(config["id"]))
             finally:
                 destination.close()
             counts = _copy_files(source.location, folder, progress, excluded="objects" if objects else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from typing import Literal
 
 from sqlalchemy import select, text
 
-from saccade.core.errors import SaccadeError
+from saccade.core.errors import SaccadeError, WorkspaceError
 from saccade.core.schema import Schema
 from saccade.store.blobs.blob_store import BlobStore
+from saccade.store.catalog.identity import require_latest_catalog
 from saccade.store.catalog.tables import DEFAULT_PROJECT, DatasetRow, ProjectRow, VersionRow
 from saccade.store.maintenance.orphans import OrphanFiles, OrphanScanner
 from saccade.store.maintenance.reachability import BlobReference, iter_references
@@ -23,6 +25,7 @@ from saccade.store.workspace import Workspace
 
 _MIN_FREE_BYTES = 500_000_000
 _MAX_LISTED_FILES = 3
+_MAX_COPY_AGE_S = 7 * 86400
 _RELINK_HINT = "Put them back, or run: saccade doctor --relink FOLDER"
 _RESTORE_TABLES_HINT = "Restore the datasets of the workspace from a backup."
 
@@ -45,18 +48,21 @@ def doctor(workspace: Workspace, *, repair: bool = False, deep: bool = False) ->
 
     Args:
         workspace: the workspace.
-        repair: delete orphans, if there are no writers.
+        repair: delete orphans, if there are no writers and the catalog is the latest one of the workspace.
         deep: read every file and compare its digest.
     """
     scanner = OrphanScanner(workspace)  # first: files that are written from here on are no orphans
     versions = list_all_versions(workspace)
+    catalog_issues = list(_check_copies(workspace))
+    is_latest = not any(issue.level == "error" for issue in catalog_issues)
     issues = [
         *_check_space(workspace),
+        *catalog_issues,
         *_check_catalog(workspace),
         *_check_tables(versions),
         *_check_files(workspace, versions, deep),
     ]
-    if repair:
+    if is_latest and repair:
         return issues + _repair(workspace)
     return issues + _to_issues(scanner.scan(snapshot for _, snapshot, _ in versions), repaired=False)
 
@@ -118,6 +124,20 @@ def _check_catalog(workspace: Workspace) -> Iterator[Issue]:
     yield from (Issue("error", f"The catalog is damaged: {message}.", hint) for message in messages if message != "ok")
     if violations:
         yield Issue("error", f"{len(violations)} rows of the catalog refer to missing rows.", hint)
+
+
+def _check_copies(workspace: Workspace) -> Iterator[Issue]:
+    """Check that the catalog is the latest one, and has a recent copy."""
+    copies = workspace.catalog_copies
+    if copies is None:
+        return
+    try:
+        require_latest_catalog(workspace.catalog, copies)
+    except WorkspaceError as error:
+        yield Issue("error", error.message, error.hint)
+    if copies.list() and copies.is_due() and time.time() - copies.list()[0].created.timestamp() > _MAX_COPY_AGE_S:
+        what = f"The last copy of the catalog was made {copies.list()[0].created:%Y-%m-%d}."
+        yield Issue("warning", what, f"Check that '{copies.folder}' can be written.")
 
 
 def _check_tables(versions: VersionList) -> Iterator[Issue]:

@@ -43,8 +43,10 @@ def collect_garbage(workspace: Workspace, *, dry_run: bool = False, cache: bool 
 
     Raises:
         ConflictError: another process is writing to the workspace.
-        WorkspaceError: a version cannot be read; then it is not known what can be deleted.
+        WorkspaceError: a version cannot be read, or the catalog may not be the latest one of the workspace; then it is
+            not known what can be deleted.
     """
+    workspace.require_latest_catalog()
     with workspace.scratch.exclusive() as is_exclusive:
         if not is_exclusive:
             raise ConflictError(

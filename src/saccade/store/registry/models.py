@@ -18,6 +18,7 @@ from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError,
 from saccade.core.records.models import AliasChange, ModelVersionInfo
 from saccade.core.refs import check_name, check_selector, format_ref, split_ref
 from saccade.core.webhooks.events import ModelAliasMoved, ModelVersionCreated, finite_numbers
+from saccade.runtime.permissions import apply_user_umask
 from saccade.store.blobs.blob_store import BlobStore
 from saccade.store.catalog.queries import (
     add_lineage,
@@ -253,6 +254,7 @@ class Models:
                 (temporary / name).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / name).write_bytes(version.read_file(name))
             (temporary / MANIFEST).write_text(json.dumps(export_manifest(version), indent=2) + "\n")
+            apply_user_umask(temporary)
             temporary.replace(destination)  # the rename makes the export all or nothing
             fsync_dir(destination.parent)
         except OSError as error:

@@ -20,6 +20,7 @@ from saccade.store.catalog.tables.datasets import (
     DatasetViewRow,
     VersionRow,
 )
+from saccade.store.catalog.tables.info import CatalogInfoRow
 from saccade.store.catalog.tables.jobs import IdempotentRequestRow, JobRow
 from saccade.store.catalog.tables.models import (
     AliasChangeRow,
@@ -37,6 +38,7 @@ __all__ = [
     "AuditRow",
     "Base",
     "BranchRow",
+    "CatalogInfoRow",
     "DatasetAliasRow",
     "DatasetRow",
     "DatasetUseRow",

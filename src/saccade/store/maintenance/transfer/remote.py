@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
 from saccade.core.errors import ConflictError, FormatError, NotFoundError
+from saccade.runtime.permissions import apply_user_umask
 from saccade.store.io.atomic import atomic_replace, fsync_dir
 from saccade.store.io.urls import fsspec_errors, get_filesystem
 
@@ -107,11 +108,13 @@ class DirRemote(_RemoteBase):
     def put(self, name: str, path: Path) -> None:
         with self._partial() as partial:
             shutil.copyfile(path, partial)
+            apply_user_umask(partial)
             atomic_replace(partial, self._prepare_path(name))
 
     def create(self, name: str, data: bytes) -> bool:
         with self._partial() as partial:
             partial.write_bytes(data)
+            apply_user_umask(partial)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
             final = self._prepare_path(name)
@@ -128,14 +131,21 @@ class DirRemote(_RemoteBase):
     def _prepare_path(self, name: str) -> Path:
         final = self._path(name)
         if not final.parent.is_dir():
-            final.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder(final.parent)
             fsync_dir(final.parent.parent)
         return final
+
+    def _make_folder(self, folder: Path) -> None:
+        """Create a folder and its parents; other users may be allowed to read the remote."""
+        if not folder.is_dir():
+            self._make_folder(folder.parent)
+            folder.mkdir(exist_ok=True)
+            apply_user_umask(folder)
 
     @contextmanager
     def _partial(self) -> Iterator[Path]:
         folder = self._folder / _PARTIAL_DIR
-        folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder(folder)
         path = folder / uuid.uuid4().hex
         try:
             yield path
