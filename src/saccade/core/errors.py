@@ -17,6 +17,7 @@ SaccadeError
 ├── RateLimitedError       too many attempts; says when to try again
 ├── ProviderError          the single sign-on provider does not answer, or answers wrongly
 ├── WorkspaceError         the workspace is missing, damaged or not writable
+│   └── StorageFullError   the disk of the workspace is full
 └── MissingExtraError      an optional dependency is not installed
 """
 
@@ -163,6 +164,22 @@ def _underlined(text: str, start: int, end: int) -> str:
 
 class WorkspaceError(SaccadeError):
     code = "workspace"
+
+
+class StorageFullError(WorkspaceError):
+    """The disk of the workspace is full.
+
+    Args:
+        where: which disk.
+    """
+
+    code = "storage-full"
+
+    def __init__(self, where: str = "the disk of the workspace") -> None:
+        super().__init__(
+            f"{where[0].upper()}{where[1:]} is full.",
+            hint="Delete datasets that are not needed and run 'saccade gc', or enlarge the disk.",
+        )
 
 
 class MissingExtraError(SaccadeError, ImportError):

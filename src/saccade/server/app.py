@@ -26,6 +26,7 @@ from saccade.core.errors import (
     RateLimitedError,
     SaccadeError,
     StaleVersionError,
+    StorageFullError,
     WorkspaceError,
 )
 from saccade.server.dependencies.auth import Authorize
@@ -51,6 +52,7 @@ from saccade.server.routes import (
 from saccade.server.schemas.base import ErrorResponse
 from saccade.server.schemas.encoding import error_response
 from saccade.server.static import WEB_DIR, SpaStaticFiles
+from saccade.store.io.disk_space import is_disk_full
 from saccade.store.workspace import Workspace
 
 ROUTERS = (
@@ -68,7 +70,7 @@ ROUTERS = (
     panels.router,
 )
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorResponse} for status in (401, 403, 404, 409, 412, 413, 422, 429)
+    status: {"model": ErrorResponse} for status in (401, 403, 404, 409, 412, 413, 422, 429, 507)
 }
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 # Checked in order: StaleVersionError is a ConflictError and must come first.
@@ -80,6 +82,7 @@ _ERROR_STATUS: tuple[tuple[type[SaccadeError], int], ...] = (
     (ConflictError, 409),
     (RateLimitedError, 429),
     (ProviderError, 502),
+    (StorageFullError, 507),
     (WorkspaceError, 503),
 )
 _log = logging.getLogger("saccade.server")
@@ -152,6 +155,8 @@ def create_app(
 
 async def _handle_domain_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, SaccadeError)
+    if is_disk_full(error):
+        error = StorageFullError()
     status = next((status for error_type, status in _ERROR_STATUS if isinstance(error, error_type)), 422)
     response = error_response(status, error.code, error.message, error.hint)
     if isinstance(error, RateLimitedError):
@@ -184,6 +189,8 @@ async def _handle_http_error(request: Request, error: Exception) -> Response:
 
 async def _handle_unexpected(request: Request, error: Exception) -> Response:
     """Log an unexpected error under an id, and return the id only: the message may contain internal details."""
+    if is_disk_full(error):
+        return await _handle_domain_error(request, StorageFullError())
     error_id = uuid.uuid4().hex[:12]
     _log.error("error %s at %s %s", error_id, request.method, request.url.path, exc_info=error)
     return error_response(500, "error", f"Internal server error. See the server log for error {error_id}.")

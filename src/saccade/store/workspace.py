@@ -34,6 +34,7 @@ from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import DEFAULT_PROJECT
 from saccade.store.datasets.datasets import Datasets
 from saccade.store.io.atomic import ScratchDir, atomic_write
+from saccade.store.io.disk_space import SpaceReserve
 from saccade.store.jobs.idempotency import IdempotencyStore
 from saccade.store.jobs.jobs import Jobs
 from saccade.store.registry.evaluations import Evaluations
@@ -100,7 +101,10 @@ class Workspace:
         self.jobs_dir = folder / "jobs"
         self._is_scoped_copy = False
         self.catalog_copies = None if catalog or self.is_read_only else catalog_copies(folder)
-        self._bind(Catalog(database, read_only=self.is_read_only, must_exist=not create), DEFAULT_PROJECT)
+        database_catalog = Catalog(database, read_only=self.is_read_only, must_exist=not create)
+        if self.catalog_copies is not None:
+            database_catalog.reserve = SpaceReserve(folder / "reserve")
+        self._bind(database_catalog, DEFAULT_PROJECT)
 
     def _bind(self, catalog: Catalog, project: str) -> None:
         self.catalog = catalog
@@ -191,6 +195,8 @@ class Workspace:
         try:
             if not workspace.catalog.migrate(create=False):
                 raise lost_catalog_error(folder, catalog_copies(folder))
+            if workspace.catalog.reserve is not None:
+                workspace.catalog.reserve.create()
             if not workspace.is_read_only:
                 check_identity(workspace.catalog, workspace.id, folder / "datasets")
             name = project or os.environ.get(PROJECT_ENV) or DEFAULT_PROJECT

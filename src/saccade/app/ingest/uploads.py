@@ -15,10 +15,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from saccade.core.errors import InvalidValueError, NotFoundError
+from saccade.core.errors import InvalidValueError, NotFoundError, StorageFullError
 from saccade.formats._common.paths import normalize_path
 from saccade.formats.archives import check_entry_name, is_archive
 from saccade.store.io.atomic import atomic_write, fsync_many
+from saccade.store.io.disk_space import is_disk_full
 from saccade.store.workspace import Workspace
 
 MAX_REQUEST_BYTES = 1 << 40
@@ -146,6 +147,8 @@ def _publish_files(received: list[tuple[Path, Path]], folder: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(target)
         except OSError as error:
+            if is_disk_full(error):
+                raise StorageFullError from error
             raise InvalidValueError(
                 f"'{target.relative_to(folder)}' is both a file and a folder in this upload."
             ) from error

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from saccade.core.errors import ConflictError
 from saccade.runtime.permissions import apply_user_umask
+from saccade.store.io.process import is_alive, lease_owner_id
 
 
 @contextmanager
 def atomic_output_dir(destination: Path) -> Iterator[Path]:
     """Provide a temporary folder whose content becomes ``destination`` at the end, and is deleted on an exception.
+
+    A process that is killed leaves its temporary folder, which the next export to the same destination deletes.
 
     Raises:
         ConflictError: The destination exists and is not an empty folder.
@@ -25,7 +28,8 @@ def atomic_output_dir(destination: Path) -> Iterator[Path]:
     # An existing folder may be the current directory or a mount point, which cannot be replaced: fill it instead.
     parent = destination if exists else destination.parent
     parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=parent))
+    _delete_leftovers(destination.name, parent)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}-{lease_owner_id()}-", dir=parent))
     try:
         yield temporary
         if exists:
@@ -38,3 +42,12 @@ def atomic_output_dir(destination: Path) -> Iterator[Path]:
             temporary.replace(destination)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _delete_leftovers(name: str, parent: Path) -> None:
+    """Delete the temporary folders that killed processes left of the same destination."""
+    prefix = f".{name}-"
+    for path in parent.iterdir():
+        owner_id, _, suffix = path.name.removeprefix(prefix).rpartition("-")
+        if path.name.startswith(prefix) and suffix and owner_id.count("~") == 2 and is_alive(owner_id) is False:
+            shutil.rmtree(path, ignore_errors=True)

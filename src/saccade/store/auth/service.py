@@ -7,6 +7,7 @@ hashes.
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -23,6 +24,7 @@ from saccade.core.errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitedError,
+    WorkspaceError,
 )
 from saccade.core.roles import Role
 from saccade.store.catalog.ids import new_id
@@ -146,7 +148,7 @@ class AuthService:
         """
         address = email.strip().lower()[:255]
         # The attempt is counted before the password is verified: parallel attempts must not get around the limit.
-        with self._catalog.write_tx() as session:
+        with self._catalog.essential_tx() as session:
             failure = session.get(LoginFailureRow, hash_secret(address)) or LoginFailureRow(
                 email=hash_secret(address), count=0
             )
@@ -164,7 +166,7 @@ class AuthService:
         is_valid, updated_hash = _password_hasher().verify_and_update(password[: MAX_PASSWORD_LENGTH + 1], hashed)
         if not is_valid or row is None or row.password_hash is None:
             raise AuthenticationError("Wrong e-mail address or password.")
-        with self._catalog.write_tx() as session:
+        with self._catalog.essential_tx() as session:
             session.execute(delete(LoginFailureRow).where(LoginFailureRow.email == hash_secret(address)))
             session.execute(delete(SessionRow).where(SessionRow.expires < now()))
             if updated_hash:  # the hashing parameters have been strengthened since the password was set
@@ -280,7 +282,8 @@ class AuthService:
         if user is None or user.role is None:
             return None
         if not is_recorded:  # at most once a minute, so that most requests with a token need no write transaction
-            with self._catalog.write_tx() as session:
+            # The request must not fail only because its time cannot be recorded, for example on a full disk.
+            with suppress(WorkspaceError), self._catalog.write_tx() as session:
                 session.execute(update(TokenRow).where(TokenRow.id == token_id).values(last_used=now()))
         # The user's role may have been lowered since the token was created.
         return Principal(user, role if user.role.covers(role) else user.role)

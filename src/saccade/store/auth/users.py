@@ -297,7 +297,8 @@ class UserStore(AuthService):
             subject: what it was done to, up to 255 characters.
             address: IP address of the request.
         """
-        with self._catalog.write_tx() as session:
+        is_deletion = action.startswith("DELETE ")
+        with self._catalog.essential_tx() if is_deletion else self._catalog.write_tx() as session:
             session.add(AuditRow(user_id=user_id, action=action[:64], subject=subject[:255], address=address[:64]))
 
     def audit_log(self, before: int | None = None, limit: int = 100) -> AuditEntryList:

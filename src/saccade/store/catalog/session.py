@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from typing import Any
 from urllib.parse import quote
@@ -17,9 +17,10 @@ from sqlalchemy import URL, Connection, create_engine, event, inspect, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
-from saccade.core.errors import WorkspaceError
+from saccade.core.errors import StorageFullError, WorkspaceError
 from saccade.store.catalog.migrations import HEAD, knows_revision, upgrade
 from saccade.store.catalog.tables import ProjectScoped
+from saccade.store.io.disk_space import SpaceReserve, is_disk_full
 
 _WRITE_OPTION = "saccade_write"
 _WRITE_LOCK_ID = 0x5ACCADE
@@ -86,6 +87,7 @@ class Catalog:
     Attributes:
         project: id of the project that the catalog is scoped to, None if it is unscoped.
         has_written: whether a write transaction was committed.
+        reserve: space on the disk of the database for deleting data; None if it is not on a disk of the workspace.
         unscoped: the same database with all projects.
     """
 
@@ -106,6 +108,7 @@ class Catalog:
         self._writer = self.engine.execution_options(**{_WRITE_OPTION: True})
         self.project: int | None = None
         self.has_written = False
+        self.reserve: SpaceReserve | None = None
         self.unscoped = self
 
     def scoped(self, project: int) -> Catalog:
@@ -131,6 +134,12 @@ class Catalog:
         with self._translate_errors(), self._session(self._writer) as session, session.begin():
             yield session
         self.unscoped.has_written = True
+
+    @contextmanager
+    def essential_tx(self) -> Iterator[Session]:
+        """Open a write transaction that is possible on a full disk, too: to delete data, or to sign in for that."""
+        with nullcontext() if self.reserve is None else self.reserve.released(), self.write_tx() as session:
+            yield session
 
     def _session(self, engine: Any) -> Session:
         return _Session(engine, expire_on_commit=False, info={"project": self.project})
@@ -171,6 +180,8 @@ class Catalog:
         try:
             yield
         except OperationalError as error:
+            if is_disk_full(error):
+                raise StorageFullError from error
             hint = "Check that the disk of the workspace has free space and that you may write to it."
             if not self.is_sqlite:
                 hint = f"Check that {self.engine.url.render_as_string()} is running and accepts your credentials."

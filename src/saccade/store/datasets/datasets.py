@@ -513,7 +513,7 @@ class Datasets(DatasetRefs):
             ConflictError: if a run, model or other dataset was made from it.
             StaleVersionError: if there is a newer version than ``expected_version``.
         """
-        with self._catalog.write_tx() as session:
+        with self._catalog.essential_tx() as session:
             dataset = find_dataset(session, name)
             check_head(session, dataset, MAIN, expected_version)
             users = [f"{use.user_kind} {use.user_ref}" for use in consumers(session, dataset)]

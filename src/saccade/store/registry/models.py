@@ -216,7 +216,7 @@ class Models:
         """
         check_selector("alias", alias)
         name, selector = split_ref(ref)
-        with self._catalog.write_tx() as session:
+        with self._catalog.essential_tx() as session:
             model = find_model(session, name)
             number = find_model_version(session, model, selector).number
             row = session.get(ModelAliasRow, (model.id, alias))
