@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from saccade.app.io.atomic_dir import atomic_output_dir
+from saccade.io.atomic import atomic_output_dir
 
 KILLED_EXPORT = """
 import os, signal, sys
 from pathlib import Path
-from saccade.app.io.atomic_dir import atomic_output_dir
+from saccade.io.atomic import atomic_output_dir
 with atomic_output_dir(Path(sys.argv[1])) as folder:
     (folder / "half.txt").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -18,7 +18,7 @@ from saccade.app.jobs.run_job import run
 from saccade.core.roles import Role
 from saccade.server.app import create_app
 from saccade.server.permissions import API
-from saccade.store.io.process import lease_owner_id
+from saccade.runtime.process import lease_owner_id
 
 
 def pack(files: dict[str, bytes]) -> bytes:

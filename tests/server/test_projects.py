@@ -19,7 +19,7 @@ from saccade.core.roles import Role
 from saccade.core.schema import Column, ImageRef, Kind, Schema
 from saccade.server.dependencies.auth import CSRF_HEADER
 from saccade.server.permissions import API, ROUTE_PERMISSIONS, Permission
-from saccade.store.io.process import lease_owner_id
+from saccade.runtime.process import lease_owner_id
 from saccade.store.workspace import Workspace
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 
 from saccade.core.errors import InvalidValueError, NotFoundError, WorkspaceError
 from saccade.store.blobs.blob_store import BlobStore
-from saccade.store.io.atomic import ScratchDir
+from saccade.store.io.scratch import ScratchDir
 
 
 @pytest.fixture(params=["local", "remote"])

@@ -11,7 +11,7 @@ from tests.contract.reader_contract import CONTRACT_CONTENT, CONTRACT_SCHEMA, co
 from tests.store.conftest import SCHEMA, item
 
 from saccade.store.catalog.tables import VersionRow
-from saccade.store.io.process import host_name
+from saccade.runtime.process import host_name
 from saccade.store.maintenance.doctor import Issue, doctor, relocate_files
 from saccade.store.workspace import Workspace
 

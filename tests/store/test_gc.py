@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.store.test_transfer import SCHEMA, content, item
 
 from saccade.core.errors import ConflictError, MediaError, NotFoundError, WorkspaceError
-from saccade.store.io.atomic import ScratchDir
+from saccade.store.io.scratch import ScratchDir
 from saccade.store.maintenance.doctor import doctor, relocate_files
 from saccade.store.maintenance.gc import collect_garbage
 from saccade.store.maintenance.reachability import MediaScanner
@@ -108,7 +108,7 @@ def test_a_writer_waits_for_the_collection(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
 def test_a_killed_collection_releases_its_lock(tmp_path: Path) -> None:
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom saccade.store.io.atomic import ScratchDir\n"
+        "import sys, time\nfrom pathlib import Path\nfrom saccade.store.io.scratch import ScratchDir\n"
         "with ScratchDir(Path(sys.argv[1])).exclusive() as acquired:\n"
         "    print(acquired, flush=True)\n    time.sleep(60)\n"
     )

@@ -52,7 +52,7 @@ from saccade.store.auth.service import hash_secret
 from saccade.store.auth.sso import Identity, LoginResult
 from saccade.store.catalog.queries import consumers, find_dataset
 from saccade.store.catalog.tables import Base, JobRow, UserRow
-from saccade.store.io.process import lease_owner_id
+from saccade.runtime.process import lease_owner_id
 from saccade.store.maintenance.doctor import doctor, relocate_files
 from saccade.store.maintenance.gc import collect_garbage
 from saccade.store.maintenance.transfer import pull_dataset

@@ -17,7 +17,7 @@ from saccade.store.blobs import blob_batch, packs
 from saccade.store.blobs.blob_batch import BlobBatch
 from saccade.store.blobs.blob_store import BlobStore
 from saccade.store.blobs.packs import Pack, PackFolder, PackWriter, finalize_pack, recover_partial
-from saccade.store.io.atomic import ScratchDir
+from saccade.store.io.scratch import ScratchDir
 from saccade.store.maintenance.backup import back_up, restore
 from saccade.store.maintenance.gc import collect_garbage
 from saccade.store.workspace import Workspace

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from saccade.core.webhooks.events import EVENTS, EventName
 from saccade.store.catalog.tables import WebhookDeliveryRow, WebhookRow
-from saccade.store.io.process import host_name, lease_owner_id
+from saccade.runtime.process import host_name, lease_owner_id
 from saccade.store.webhooks.delivery_queue import ClaimedDelivery, DeliveryResult
 from saccade.store.workspace import Workspace
 

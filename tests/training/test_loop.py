@@ -22,7 +22,6 @@ from tests.support.tiny_workspace import RECIPE
 
 from saccade.core.errors import SaccadeError
 from saccade.store.workspace import Workspace
-from saccade.training.checkpoint import atomic_write
 from saccade.training.checks import run_checks
 from saccade.training.hooks import Hook, MetricsLogHook, TensorBoardHook
 from saccade.training.job import build_training
@@ -212,12 +211,6 @@ def test_biases_and_normalisation_are_not_decayed() -> None:
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     decayed, free = build_optimizer(OptimizerSpec(weight_decay=0.1), model).param_groups
     assert [(group["weight_decay"], len(group["params"])) for group in (decayed, free)] == [(0.1, 1), (0.0, 3)]
-
-
-def test_atomic_write_leaves_no_temporary_file(tmp_path: Path) -> None:
-    atomic_write(tmp_path / "file", b"old")
-    atomic_write(tmp_path / "file", b"new")
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"new")]
 
 
 @pytest.mark.slow

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-import uuid
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +10,9 @@ from typing import Any
 
 from saccade.client.api import ApiClient
 from saccade.client.decoding import api_path, from_json
-from saccade.core.errors import ConflictError, NotFoundError, WorkspaceError, suggest
+from saccade.core.errors import NotFoundError, WorkspaceError, suggest
 from saccade.core.records.models import AliasChange, EvaluationInfo, ModelVersionInfo
-from saccade.runtime.permissions import apply_user_umask
+from saccade.io.atomic import atomic_output_dir
 
 _CHUNK_BYTES = 1 << 20
 
@@ -89,24 +87,19 @@ class RemoteModels:
         """
         version = self.open(ref)
         target = Path(destination)
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise ConflictError(f"'{target}' is not an empty folder.", hint="Choose another destination.")
-        # Extracted beside the destination and renamed at the end, which is atomic within a file system.
-        temporary = target.resolve().with_name(f".{target.name}.{uuid.uuid4().hex}")
         try:
-            with tempfile.TemporaryFile() as archive:
+            with atomic_output_dir(target) as folder, tempfile.TemporaryFile() as archive:
                 with self._api.stream(api_path("models", version.ref, "export")) as response:
                     for chunk in response.iter_bytes(_CHUNK_BYTES):
                         archive.write(chunk)
                 with zipfile.ZipFile(archive) as zip_file:
-                    zip_file.extractall(temporary)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            apply_user_umask(temporary)
-            (temporary / f"{version.name}-{version.number}").replace(target)
+                    zip_file.extractall(folder)
+                root = folder / f"{version.name}-{version.number}"
+                for path in list(root.iterdir()):
+                    path.replace(folder / path.name)
+                root.rmdir()
         except OSError as error:
             raise WorkspaceError(f"Cannot write '{target}': {error}.") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
         return version
 
     def remove(self, ref: str, *, force: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +19,7 @@ from saccade.client.users import RemoteProjects, RemoteUsers
 from saccade.client.version import RemoteVersion
 from saccade.core.errors import NotFoundError
 from saccade.core.progress import NullProgress, Progress
-from saccade.runtime.permissions import apply_user_umask
+from saccade.io.atomic import PUBLIC_FILE_MODE, atomic_file
 
 _CHUNK_BYTES = 1 << 20
 
@@ -258,14 +257,10 @@ class RemoteWorkspace:
         name = str(job.result["file"])
         target = Path(folder) / Path(name).name
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed at the end, so that an interrupted download leaves no partial archive.
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        try:
-            with self.api.stream(f"/jobs/{job.id}/files/{quote(name)}") as response, temporary.open("xb") as file:
-                for chunk in response.iter_bytes(_CHUNK_BYTES):
-                    file.write(chunk)
-            apply_user_umask(temporary)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with (
+            self.api.stream(f"/jobs/{job.id}/files/{quote(name)}") as response,
+            atomic_file(target, mode=PUBLIC_FILE_MODE) as file,
+        ):
+            for chunk in response.iter_bytes(_CHUNK_BYTES):
+                file.write(chunk)
         return target

@@ -19,6 +19,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from saccade.core.errors import InvalidValueError, MissingExtraError, WorkspaceError
+from saccade.io.atomic import PRIVATE_FILE_MODE, atomic_write, make_private_dir
 from saccade.store.auth.sso import SsoStore
 from saccade.store.auth.users import UserStore
 from saccade.store.blobs.blob_store import BlobStore
@@ -33,8 +34,8 @@ from saccade.store.catalog.projects import Projects
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import DEFAULT_PROJECT
 from saccade.store.datasets.datasets import Datasets
-from saccade.store.io.atomic import ScratchDir, atomic_write
 from saccade.store.io.disk_space import SpaceReserve
+from saccade.store.io.scratch import ScratchDir
 from saccade.store.jobs.idempotency import IdempotencyStore
 from saccade.store.jobs.jobs import Jobs
 from saccade.store.registry.evaluations import Evaluations
@@ -152,11 +153,11 @@ class Workspace:
         folder = resolve_folder(location)
         try:
             if not (folder / CONFIG_FILE).exists():
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder.parent.mkdir(parents=True, exist_ok=True)
                 for name in _FOLDERS:
-                    (folder / name).mkdir(mode=0o700, exist_ok=True)
+                    make_private_dir(folder / name)
                 if not catalog:  # SQLite gives its log the permissions of the catalog
-                    os.close(os.open(folder / CATALOG_FILE, os.O_WRONLY | os.O_CREAT, 0o600))
+                    os.close(os.open(folder / CATALOG_FILE, os.O_WRONLY | os.O_CREAT, PRIVATE_FILE_MODE))
                 config = build_config(uuid.uuid4().hex, catalog, objects)
                 with cls(folder, catalog, str(config.get("objects", "")), create=True) as workspace:
                     workspace.catalog.migrate()

@@ -6,7 +6,6 @@ A checkpoint is written to a temporary file and renamed, so that a kill at any m
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from saccade.core.errors import SaccadeError
+from saccade.io.atomic import atomic_write
 
 _HEADER_KEYS = {"state", "identity", "optimizer", "scaler"}
 _RETRAIN_HINT = "Train without --resume."
@@ -46,22 +46,6 @@ class TrainState:
     finished: bool = False
     loss_sums: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
-
-
-def atomic_write(path: Path, data: bytes) -> None:
-    """Replace a file durably and atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    # The rename is durable only after its folder is synced, too.
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def save_checkpoint(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from saccade.core.progress import Progress
-from saccade.training.checkpoint import atomic_write
+from saccade.io.atomic import atomic_write
 
 
 class Hook:

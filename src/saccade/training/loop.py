@@ -17,10 +17,11 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from saccade.core.errors import SaccadeError
+from saccade.io.atomic import atomic_write
 from saccade.models.device import autocast, best_precision
 from saccade.models.factory import VisionModel
 from saccade.models.preprocess import normalize
-from saccade.training.checkpoint import TrainState, atomic_write, load_checkpoint, save_checkpoint
+from saccade.training.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from saccade.training.hooks import Hook
 from saccade.training.loader import Batch, BatchLoader
 from saccade.training.optimizer import build_optimizer

@@ -30,7 +30,7 @@ from saccade.core.reader import Item
 from saccade.core.records.jobs import Job
 from saccade.core.roles import Role
 from saccade.core.schema import Column, Kind, Schema
-from saccade.store.io.process import is_alive, is_memory_exhausted
+from saccade.runtime.process import is_alive, is_memory_exhausted
 from saccade.store.maintenance.doctor import doctor
 from saccade.store.workspace import Workspace
 
@@ -270,7 +270,7 @@ def test_memory_limit_fails_only_the_job(workspace: Workspace, pictures: Path) -
 
 
 FILLING = """
-from saccade.store.io.process import limit_memory
+from saccade.runtime.process import limit_memory
 limit_memory({limit})
 held = []
 try:

@@ -14,12 +14,12 @@ from saccade.core.geometry import transform_geometry
 from saccade.core.objects import BoundsXYXY, Object
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.schema import ImageRef, Kind
+from saccade.io.atomic import atomic_replace, make_private_dir
 from saccade.media.draw import draw_objects
 from saccade.media.image import IMAGE_LIMITS, downscale
 from saccade.media.loader import read_image
 from saccade.media.pyramid import PyramidImage, build_pyramid, needs_pyramid
 from saccade.store.datasets.version import DatasetVersion
-from saccade.store.io.atomic import atomic_replace
 from saccade.store.io.urls import local_path
 from saccade.store.workspace import Workspace
 
@@ -129,7 +129,7 @@ def get_or_build_pyramid(workspace: Workspace, version: DatasetVersion, ref: Ima
             build_pyramid(path, temporary, progress=report)
         else:
             temporary = path
-        cached.parent.mkdir(parents=True, exist_ok=True)
+        make_private_dir(cached.parent)
         atomic_replace(temporary, cached)
         progress.finish()
     return cached

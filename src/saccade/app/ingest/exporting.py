@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from saccade.app.datasets.splits import SPLIT, check_split
-from saccade.app.io.atomic_dir import atomic_output_dir
 from saccade.core.errors import FormatError
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Reader
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ImageRef, Kind
 from saccade.formats.base import FORMATS, Record, RecordStream
+from saccade.io.atomic import atomic_output_dir
 from saccade.media.image import IMAGE_FORMATS, encode
 from saccade.media.loader import read_image
 from saccade.store.workspace import Workspace

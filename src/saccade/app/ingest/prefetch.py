@@ -27,7 +27,7 @@ from saccade.core.schema import ImageRef
 from saccade.formats.base import LocalFile, Record
 from saccade.store.blobs.blob_batch import BlobBatch
 from saccade.store.blobs.blob_store import BlobStore
-from saccade.store.io.process import available_cores
+from saccade.runtime.process import available_cores
 
 MIN_ITEMS_FOR_PROCESSES = 1500
 """Below this number of records, starting processes costs more than it saves."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from saccade.core.errors import InvalidValueError, NotFoundError, StorageFullError
 from saccade.formats._common.paths import normalize_path
 from saccade.formats.archives import check_entry_name, is_archive
-from saccade.store.io.atomic import atomic_write, fsync_many
+from saccade.io.atomic import atomic_write, fsync_many, make_private_dir
 from saccade.store.io.disk_space import is_disk_full
 from saccade.store.workspace import Workspace
 
@@ -43,7 +43,7 @@ def create_upload(workspace: Workspace, user: str) -> Upload:
     _delete_expired(workspace)
     upload = secrets.token_hex(16)
     folder = _upload_folder(workspace, upload)
-    (folder / "files").mkdir(parents=True)
+    make_private_dir(folder / "files")
     atomic_write(folder / "upload.json", json.dumps({"user": user}).encode())
     return Upload(upload, user, 0, 0)
 
@@ -144,7 +144,7 @@ def _publish_files(received: list[tuple[Path, Path]], folder: Path) -> None:
     """Move complete files from their temporary paths into the upload, and sync them."""
     for temporary, target in received:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_private_dir(target.parent)
             temporary.replace(target)
         except OSError as error:
             if is_disk_full(error):

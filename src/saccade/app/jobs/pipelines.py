@@ -17,6 +17,7 @@ from pydantic import Field
 from saccade.app.jobs.job_type import JobContext, JobParameters, JobType
 from saccade.app.pipelines.run import create_subset, explain, plan_pipeline, run_pipeline
 from saccade.core.errors import InvalidValueError, PipelineError
+from saccade.io.atomic import make_private_dir
 from saccade.operations import OPERATIONS
 from saccade.pipeline.definition.graph import Graph
 from saccade.pipeline.definition.yaml_loader import load_graph
@@ -123,7 +124,7 @@ def build_graph(files: Mapping[str, str], variables: Mapping[str, Any], folder: 
         PipelineError: As in :func:`validate_pipeline`, or a parameter is a path of another file.
     """
     validate_pipeline(files)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_dir(folder)
     for name, text in files.items():
         (folder / name).write_text(text, "utf-8")
     graph = load_graph(folder / MAIN_FILE, variables)

@@ -22,8 +22,9 @@ from saccade.app.jobs.registry import JOB_TYPES
 from saccade.core.errors import SaccadeError
 from saccade.core.records.jobs import Job
 from saccade.core.records.jobs import JobState as State
+from saccade.io.atomic import make_private_dir
 from saccade.runtime.signals import reraise_interrupts
-from saccade.store.io.process import limit_memory, wait_for_eof
+from saccade.runtime.process import limit_memory, wait_for_eof
 from saccade.store.workspace import PROJECT_ENV, Workspace
 
 _HEARTBEAT_INTERVAL_S = 0.5
@@ -96,7 +97,7 @@ def run(workspace: Workspace, job: Job, owner_id: str) -> None:
         owner_id: The worker that has claimed it.
     """
     output_dir = job_dir(workspace, job.id) / "files"
-    output_dir.mkdir(parents=True, exist_ok=True)
+    make_private_dir(output_dir)
     progress = HeartbeatProgress(workspace, job.id, owner_id)
     state: State = "finished"
     error = ""

@@ -15,7 +15,8 @@ from saccade.app.jobs.run_job import job_dir
 from saccade.app.webhooks.sender import WebhookSender
 from saccade.core.errors import SaccadeError
 from saccade.core.records.jobs import Job
-from saccade.store.io.process import is_memory_exhausted, lease_owner_id
+from saccade.io.atomic import make_private_dir
+from saccade.runtime.process import is_memory_exhausted, lease_owner_id
 from saccade.store.workspace import Workspace
 
 _POLL_INTERVAL_S = 0.25
@@ -88,7 +89,7 @@ class Worker:
 
     def _start_job(self, job: Job) -> None:
         folder = job_dir(self._workspace, job.id)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_dir(folder)
         log = (folder / "log.txt").open("ab")
         log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {job.title} (attempt {job.attempts})\n".encode())
         log.flush()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from saccade.app.datasets.splits import SPLIT, check_split
-from saccade.app.io.atomic_dir import atomic_output_dir
 from saccade.app.ml.image_sources import ImageInput, list_images, list_media_files
 from saccade.app.ml.model_loader import LoadedPredictor, load_predictor, require_some_readable
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError
@@ -22,6 +21,7 @@ from saccade.core.reader import Item
 from saccade.core.refs import check_name
 from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
 from saccade.inference.predictor import Prediction
+from saccade.io.atomic import atomic_output_dir
 from saccade.media.draw import draw_objects
 from saccade.media.image import encode
 from saccade.media.loader import read_image

@@ -22,7 +22,7 @@ from saccade.app.panels.blocks import Block
 from saccade.app.panels.panel import PANELS, DashboardContext, DatasetContext, ItemContext, Panel, PanelSlot
 from saccade.core.errors import InvalidValueError, SaccadeError
 from saccade.core.roles import Role
-from saccade.store.io.process import limit_memory
+from saccade.runtime.process import limit_memory
 from saccade.store.workspace import Workspace
 
 MAX_BLOCKS = 200

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult
 from saccade.app.net.safe_http import connect, parse_http_url, request_target
 from saccade.core.errors import SaccadeError
 from saccade.core.webhooks.signing import signature_headers
-from saccade.store.io.process import lease_owner_id
+from saccade.runtime.process import lease_owner_id
 from saccade.store.webhooks.delivery_queue import ClaimedDelivery, DeliveryResult
 from saccade.store.workspace import Workspace
 

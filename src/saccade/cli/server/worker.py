@@ -34,7 +34,7 @@ def worker(
     import threading
 
     from saccade.app.jobs.worker import Worker
-    from saccade.store.io.process import wait_for_eof
+    from saccade.runtime.process import wait_for_eof
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:

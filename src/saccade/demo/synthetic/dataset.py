@@ -8,12 +8,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from saccade.app.io.atomic_dir import atomic_output_dir
 from saccade.core.errors import InvalidValueError
 from saccade.core.objects import Objects, Polygon
 from saccade.core.progress import NullProgress, Progress
 from saccade.demo.synthetic.scene import THREADS, generate_scene
 from saccade.demo.synthetic.ship_classes import CLASS_NAMES
+from saccade.io.atomic import atomic_output_dir
 from saccade.media.image import encode
 
 _JPEG_QUALITY = 92

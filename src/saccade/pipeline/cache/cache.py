@@ -8,7 +8,6 @@ digests. Neither names nor contents depend on the location of the workspace or o
 from __future__ import annotations
 
 import json
-import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from saccade.core.digest import digest_json
+from saccade.io.atomic import atomic_write, make_private_dir
 from saccade.pipeline.cache.column import LazyColumn, Rows, ValueLocations, prune_sources, with_changes
 from saccade.pipeline.cache.column_file import ColumnFile, serialize_column
 from saccade.pipeline.cache.memo import SUFFIX, Memo
@@ -69,7 +69,7 @@ class Cache:
     def prepare(self) -> None:
         """Create the folders of the cache."""
         for name in ("columns", "memos", "steps", "last", PINNED_DIR):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+            make_private_dir(self.folder / name)
 
     # Columns
 
@@ -87,7 +87,7 @@ class Cache:
         if not path.exists() or not self._is_intact(path):
             if column.delta is not None:  # a delta cannot be read without its base
                 self.put_column(column.delta.base)
-            _atomic_write(path, serialize_column(column))
+            atomic_write(path, serialize_column(column), durable=False)
         self._verified.add(path)
 
     def _is_intact(self, path: Path) -> bool:
@@ -132,7 +132,7 @@ class Cache:
         """Record the media files that a column refers to, so that garbage collection keeps them."""
         path = self.folder / PINNED_DIR / f"{id}.files"
         if not path.exists():
-            _atomic_write(path, b"".join(bytes.fromhex(digest) for digest in sorted(set(digests))))
+            atomic_write(path, b"".join(bytes.fromhex(digest) for digest in sorted(set(digests))), durable=False)
 
     def file_digests(self, id: str) -> list[str] | None:
         """Return the digests of a column's media files, or None if they were not recorded."""
@@ -200,9 +200,9 @@ class Cache:
             content: the JSON object.
         """
         path = self.folder / kind / f"{key}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_dir(path.parent)
         body = json.dumps({"digest": digest_json(content), "content": content}, ensure_ascii=False)
-        _atomic_write(path, body.encode())
+        atomic_write(path, body.encode(), durable=False)
 
     # History: the key components of a step's last run
 
@@ -287,13 +287,3 @@ def row_column(rows: Rows) -> LazyColumn:
     numbers = np.ascontiguousarray(rows, np.int64)
     digests = np.stack([numbers.view(np.uint64), np.zeros(len(numbers), np.uint64)], axis=1)
     return LazyColumn.from_locations(ValueLocations(digests, ("rows",), np.zeros(len(numbers), np.int32), numbers))
-
-
-def _atomic_write(path: Path, content: bytes) -> None:
-    """Write a file atomically but not durably: a file that is lost in a power cut is detected on reading."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from saccade.io.atomic import atomic_write, make_private_dir
 from saccade.pipeline.cache.column import Rows, ValueLocations
 from saccade.pipeline.cache.segments import CorruptCacheError, Segment, SegmentBatch, serialize_batch
 from saccade.pipeline.hashing.columns import Digests
-from saccade.store.io.atomic import atomic_write
 
 SUFFIX = ".segment"
 _SMALL_FRACTION = 8
@@ -50,7 +50,7 @@ class Memo:
     def add_serialized(self, content: bytes) -> SegmentBatch:
         """Store the content of a segment durably, and return the batch in it."""
         # Durable, unlike the rest of the cache, which can be derived from segments.
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private_dir(self.folder)
         # Names sort by time: of several results of an item, the last one counts.
         name = f"{time.time_ns():020}-{secrets.token_hex(4)}{SUFFIX}"
         atomic_write(self.folder / name, content)

@@ -19,7 +19,7 @@ from saccade.operations.base import Operation
 from saccade.pipeline.cache.segments import serialize_batch
 from saccade.pipeline.execution.task import StepSpec, TaskBatch, TaskRunner, TaskSupplier
 from saccade.pipeline.execution.worker import read_message, write_message
-from saccade.store.io.process import available_cores
+from saccade.runtime.process import available_cores
 
 _INITIAL_BATCH = 16
 _MAX_BATCH = 16_384

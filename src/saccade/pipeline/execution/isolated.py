@@ -21,7 +21,7 @@ from saccade.pipeline.data.results import CachedResult, Result, put_columns
 from saccade.pipeline.data.table import Table
 from saccade.pipeline.definition.graph import Step
 from saccade.pipeline.definition.loader import load_operation
-from saccade.store.io.process import limit_memory
+from saccade.runtime.process import limit_memory
 from saccade.store.workspace import Workspace
 
 if TYPE_CHECKING:

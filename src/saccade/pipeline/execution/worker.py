@@ -15,7 +15,7 @@ from typing import IO
 
 from saccade.pipeline.cache.segments import serialize_batch
 from saccade.pipeline.execution.task import StepSpec, TaskBatch, TaskRunner
-from saccade.store.io.process import limit_memory
+from saccade.runtime.process import limit_memory
 
 _LENGTH_PREFIX = struct.Struct("<Q")
 

@@ -11,8 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from saccade.core.digest import digest_bytes, digest_file
 from saccade.core.errors import MediaError, WorkspaceError
+from saccade.io.atomic import create_file, make_private_dir
 from saccade.store.blobs.packs import MAX_PACKED_BYTES, PackWriter, count_partial, finalize_pack, recover_partial
-from saccade.store.io.atomic import create_file
 
 if TYPE_CHECKING:
     from saccade.store.blobs.blob_store import BlobStore
@@ -79,7 +79,7 @@ class BlobBatch:
         Each process gets a folder because processes that create files in the same one block each other.
         """
         folder = self._folder / uuid.uuid4().hex
-        folder.mkdir()
+        make_private_dir(folder)
         return {
             "url": self._store.url,
             "scratch": self._store.scratch_root,

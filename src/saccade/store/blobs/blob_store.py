@@ -20,7 +20,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from saccade.core.digest import digest_bytes, digest_file
 from saccade.core.errors import InvalidValueError, NotFoundError, WorkspaceError
-from saccade.store.io.atomic import ScratchDir, atomic_replace, atomic_write, create_file, fsync_dir, fsync_many
+from saccade.io.atomic import atomic_replace, atomic_write, create_file, fsync_dir, fsync_many, make_private_dir
+from saccade.store.io.scratch import ScratchDir
 from saccade.store.io.urls import fsspec_errors, get_filesystem
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class BlobStore:
         """Return the path of a file, and create its folder durably."""
         path = Path(self._root, folder, name)
         if not path.parent.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_dir(path.parent)
             fsync_dir(path.parent.parent)
         return path
 
@@ -253,7 +254,7 @@ class BlobStore:
                 self._fs.pipe_file(name, uri.encode())
             return
         path = Path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_dir(path.parent)
         atomic_write(path, uri.encode())
 
     def candidate_uris(self, digest: str, uri: str | None) -> list[str]:

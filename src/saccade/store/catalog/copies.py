@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from saccade.store.io.atomic import atomic_replace
+from saccade.io.atomic import atomic_replace, make_private_dir
 
 _MIN_INTERVAL_S = 600
 """A copy is made at most this often, so at most the last ten minutes of changes are in no copy."""
@@ -93,7 +93,7 @@ class CatalogCopies:
             OSError: the copy cannot be written.
             sqlite3.Error: the catalog cannot be read, or the copy is damaged.
         """
-        self.folder.mkdir(mode=0o700, exist_ok=True)
+        make_private_dir(self.folder)
         copies = self.list()
         with _connect(self.catalog) as connection:
             connection.execute("PRAGMA busy_timeout=30000")
@@ -143,7 +143,7 @@ class CatalogCopies:
         if not files:
             return None
         folder = self.folder / f"damaged-{datetime.now(UTC).strftime(_TIME_FORMAT)}-{uuid.uuid4().hex[:6]}"
-        folder.mkdir(mode=0o700, parents=True)
+        make_private_dir(folder)
         for path in files:
             path.rename(folder / path.name)
         return folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from saccade.store.catalog.tables import now
-from saccade.store.io.process import is_alive
+from saccade.runtime.process import is_alive
 
 LEASE_TIMEOUT = timedelta(minutes=5)
 """Without a heartbeat for this long, a process on another machine counts as dead."""

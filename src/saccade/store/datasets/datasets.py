@@ -53,7 +53,7 @@ from saccade.store.datasets.rows import (
     name_conflict,
     version_info,
 )
-from saccade.store.io.atomic import ScratchDir
+from saccade.store.io.scratch import ScratchDir
 from saccade.store.webhooks.outbox_writer import publish_event
 
 if TYPE_CHECKING:

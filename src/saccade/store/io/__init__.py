@@ -1,1 +1,1 @@
-"""Files and processes: atomic writes, fsspec URLs, lease owner ids and memory limits."""
+"""Files and processes: scratch folders, fsspec URLs, lease owner ids and memory limits."""

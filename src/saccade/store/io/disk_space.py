@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from saccade.store.io.atomic import create_file
+from saccade.io.atomic import create_file
 
 _RESERVE_BYTES = 1 << 20
 _MIN_FREE_BYTES = 16 << 20

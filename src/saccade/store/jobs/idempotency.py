@@ -15,7 +15,7 @@ from saccade.core.errors import ConflictError
 from saccade.store.catalog.queries import project_id
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import IdempotentRequestRow, now
-from saccade.store.io.process import is_alive, lease_owner_id
+from saccade.runtime.process import is_alive, lease_owner_id
 
 RETENTION = timedelta(days=1)
 

@@ -21,11 +21,12 @@ from sqlalchemy import URL, Connection, Integer, delete, func, insert, select, t
 
 from saccade.core.errors import ConflictError, WorkspaceError
 from saccade.core.progress import NullProgress, Progress
+from saccade.io.atomic import atomic_replace, atomic_write, fsync_many, make_private_dir
 from saccade.store.blobs.blob_store import BlobStore
 from saccade.store.catalog.identity import copy_count, write_identity
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import DEFAULT_PROJECT, Base, PendingLoginRow, SessionRow, VersionRow
-from saccade.store.io.atomic import ScratchDir, atomic_replace, atomic_write, fsync_many
+from saccade.store.io.scratch import ScratchDir
 from saccade.store.table import key_index
 from saccade.store.workspace import (
     CATALOG_FILE,
@@ -132,9 +133,9 @@ def _copy_workspace(source: Workspace, folder: Path, catalog: str, objects: str,
     # collections of two workspaces with the same folder would delete each other's blobs.
     config = build_config(uuid.uuid4().hex if objects else source.id, catalog, objects)
     with source.scratch.shared():  # no garbage collection until the end
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         for name in (*_FOLDERS, "tmp"):
-            (folder / name).mkdir(mode=0o700, exist_ok=True)
+            make_private_dir(folder / name)
         new_catalog = folder / f".{CATALOG_FILE}.{uuid.uuid4().hex}"
         try:
             database = parse_catalog_url(catalog) if catalog else URL.create("sqlite", database=str(new_catalog))
@@ -213,7 +214,7 @@ def _copy_files(source: Path, folder: Path, progress: Progress, excluded: str) -
             if _is_unchanged(target, stat, is_immutable):
                 unchanged += 1
             else:
-                target.parent.mkdir(parents=True, exist_ok=True)
+                make_private_dir(target.parent)
                 temporary = target.with_name(f".{target.name}.copy")
                 shutil.copyfile(path, temporary)
                 os.utime(temporary, ns=(stat.st_atime_ns, stat.st_mtime_ns))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from saccade.store.io.atomic import atomic_write
+from saccade.io.atomic import atomic_write, make_private_dir
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
@@ -36,7 +36,7 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     """Write named arrays; OSError if the file cannot be written."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
-    path.parent.mkdir(exist_ok=True)
+    make_private_dir(path.parent)
     atomic_write(path, buffer.getvalue())
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,7 +16,7 @@ from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError,
 from saccade.core.records.models import AliasChange, ModelVersionInfo
 from saccade.core.refs import check_name, check_selector, format_ref, split_ref
 from saccade.core.webhooks.events import ModelAliasMoved, ModelVersionCreated, finite_numbers
-from saccade.runtime.permissions import apply_user_umask
+from saccade.io.atomic import atomic_output_dir
 from saccade.store.blobs.blob_store import BlobStore
 from saccade.store.catalog.queries import (
     add_lineage,
@@ -30,7 +28,6 @@ from saccade.store.catalog.queries import (
 )
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import AliasChangeRow, DatasetUseRow, ModelAliasRow, ModelRow, ModelVersionRow, now
-from saccade.store.io.atomic import fsync_dir
 from saccade.store.webhooks.outbox_writer import publish_event
 
 MANIFEST = "manifest.json"
@@ -216,7 +213,7 @@ class Models:
         """
         check_selector("alias", alias)
         name, selector = split_ref(ref)
-        with self._catalog.essential_tx() as session:
+        with self._catalog.write_tx() as session:
             model = find_model(session, name)
             number = find_model_version(session, model, selector).number
             row = session.get(ModelAliasRow, (model.id, alias))
@@ -245,22 +242,14 @@ class Models:
             WorkspaceError: the destination cannot be written.
         """
         version = self.open(ref)
-        if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-            raise ConflictError(f"'{destination}' is not an empty folder.", hint="Choose another destination.")
-        temporary = destination.resolve().with_name(f".{destination.name}.{uuid.uuid4().hex}")
         try:
-            temporary.mkdir(parents=True)
-            for name in version.files:
-                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-                (temporary / name).write_bytes(version.read_file(name))
-            (temporary / MANIFEST).write_text(json.dumps(export_manifest(version), indent=2) + "\n")
-            apply_user_umask(temporary)
-            temporary.replace(destination)  # the rename makes the export all or nothing
-            fsync_dir(destination.parent)
+            with atomic_output_dir(destination) as folder:
+                for name in version.files:
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    (folder / name).write_bytes(version.read_file(name))
+                (folder / MANIFEST).write_text(json.dumps(export_manifest(version), indent=2) + "\n")
         except OSError as error:
             raise WorkspaceError(f"'{destination}' cannot be written: {error}.") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
         return version
 
     def remove(self, ref: str, *, force: bool = False) -> None:

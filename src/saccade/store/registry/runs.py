@@ -15,13 +15,14 @@ from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError,
 from saccade.core.records.runs import EndState, RunInfo, RunState
 from saccade.core.refs import format_ref
 from saccade.core.webhooks.events import RunEnded, finite_numbers, to_iso8601
+from saccade.io.atomic import make_private_dir
 from saccade.runtime.signals import reraise_interrupts
 from saccade.store.catalog.ids import new_id
 from saccade.store.catalog.leases import is_lease_expired
 from saccade.store.catalog.queries import add_lineage, outputs_of_run, to_jsonable
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import DatasetRow, DatasetUseRow, RunRow, VersionRow, now
-from saccade.store.io.process import lease_owner_id
+from saccade.runtime.process import lease_owner_id
 from saccade.store.webhooks.outbox_writer import publish_event
 
 _MAX_SUGGESTED_RUNS = 1000
@@ -102,7 +103,7 @@ class Runs:
         """
         run_id = new_id()
         folder = self._folder / run_id
-        folder.mkdir(parents=True)  # before the row, so that every run in the catalog has a folder
+        make_private_dir(folder)  # before the row, so that every run in the catalog has a folder
         try:
             with self._catalog.write_tx() as session:
                 row = RunRow(

@@ -20,8 +20,8 @@ from lance.file import LanceFileReader
 from lance.fragment import LanceFragment
 
 from saccade.core.schema import KEY
+from saccade.io.atomic import atomic_write, make_private_dir
 from saccade.store.arrow.columns import to_list
-from saccade.store.io.atomic import atomic_write
 
 INDEX_FOLDER = "_known"
 """Folder of a table for files derived from its data files; they are deleted together with the table."""
@@ -111,7 +111,7 @@ def _build(folder: Path, data_file: str) -> tuple[UInt32Array, UInt32Array]:
     crcs = crcs[offsets]
     path = key_index_path(folder, data_file)
     with suppress(OSError):  # a read-only disk: the lookup works without the file
-        path.parent.mkdir(exist_ok=True)
+        make_private_dir(path.parent)
         content = crcs.tobytes() + offsets.tobytes()
         atomic_write(path, content + zlib.crc32(content).to_bytes(4, "little"))
     return crcs, offsets

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from saccade.io.atomic import fsync_dir, fsync_files
 from saccade.runtime.signals import reraise_interrupts
-from saccade.store.io.atomic import fsync_dir, fsync_files
 
 
 class UncommittedFiles:

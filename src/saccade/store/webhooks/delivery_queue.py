@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from saccade.core.webhooks.events import PING, to_iso8601
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import AuditRow, WebhookDeliveryRow, WebhookRow, now
-from saccade.store.io.process import is_alive
+from saccade.runtime.process import is_alive
 from saccade.store.webhooks.webhooks import discard_pending
 
 RETRY_DELAYS = tuple(

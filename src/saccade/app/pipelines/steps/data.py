@@ -12,12 +12,12 @@ from pydantic import Field
 
 from saccade.app.ingest.exporting import open_records
 from saccade.app.ingest.importing import import_dataset
-from saccade.app.io.atomic_dir import atomic_output_dir
 from saccade.app.pipelines.steps.external import fingerprint_path
 from saccade.core.errors import ConflictError
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Schema
 from saccade.formats.base import FORMATS
+from saccade.io.atomic import atomic_output_dir
 from saccade.operations.base import Context, ExistingVersion, Inputs, Parameters, PortType, dataset_op, single_dataset
 from saccade.pipeline.data.sources import DatasetSources
 from saccade.pipeline.data.table import TableReader

@@ -14,11 +14,11 @@ from saccade.core.errors import ConflictError, FormatError, MediaError, NotFound
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.refs import check_name, format_ref
 from saccade.core.schema import Schema
+from saccade.io.atomic import fsync_dir, fsync_files, make_private_dir
 from saccade.store.blobs.blob_batch import BlobBatch
 from saccade.store.catalog.queries import project_id
 from saccade.store.catalog.tables import BranchRow, DatasetAliasRow, DatasetRow, VersionRow
 from saccade.store.datasets.rows import publish_version_created
-from saccade.store.io.atomic import fsync_dir, fsync_files
 from saccade.store.maintenance.transfer.manifest import FileInfo, Manifest, VersionEntry
 from saccade.store.maintenance.transfer.push import (
     TransferResult,
@@ -159,7 +159,7 @@ class _Pull:
 
     def _fetch_file(self, name: str, info: FileInfo) -> None:
         path = self._folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_dir(path.parent)
         if not _copy(self._remote, f"tables/{name}", path, info):
             raise FormatError(f"The file tables/{name} in '{self._remote.url}' is damaged.", hint=_DAMAGED_HINT)
         self._progress.advance(1, path.name)
@@ -168,7 +168,7 @@ class _Pull:
         """Move the table files to their folders. Until the catalog refers to them they are orphans."""
         for name in files:
             final = self._path(name)
-            final.parent.mkdir(parents=True, exist_ok=True)
+            make_private_dir(final.parent)
             (self._folder / name).replace(final)
         fsync_files(self._path(name) for name in files)
         for table_folder in {self._path(name).parent.parent for name in files}:

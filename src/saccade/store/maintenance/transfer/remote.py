@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
 from saccade.core.errors import ConflictError, FormatError, NotFoundError
+from saccade.io.atomic import atomic_replace, fsync_dir, fsync_file
 from saccade.runtime.permissions import apply_user_umask
-from saccade.store.io.atomic import atomic_replace, fsync_dir
 from saccade.store.io.urls import fsspec_errors, get_filesystem
 
 CHUNK_BYTES = 1 << 20
@@ -115,8 +115,7 @@ class DirRemote(_RemoteBase):
         with self._partial() as partial:
             partial.write_bytes(data)
             apply_user_umask(partial)
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
+            fsync_file(partial)
             final = self._prepare_path(name)
             try:
                 os.link(partial, final)  # unlike a rename, it never replaces a file

@@ -1,1 +1,0 @@
-"""Output folders that are written atomically."""

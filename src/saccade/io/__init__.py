@@ -1,0 +1,1 @@
+"""Files: atomic and durable writes."""
