@@ -1,1 +1,1 @@
-"""Process-wide concerns: signals and garbage-collector control."""
+"""Process-wide concerns: signals, child processes and garbage-collector control."""

@@ -1,14 +1,13 @@
 """Ingest the media of records ahead of their consumer, by threads or, for many files, by worker processes.
 
 Decoding an image takes about as long as parsing its labels, and Python runs one thread at a time. A worker process
-receives file paths as lines of JSON on its standard input, and writes the results in the same way.
+receives file paths as messages in JSON, and sends the results in the same way.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,13 @@ from saccade.app.ingest.media import IngestResult, MediaIngestor
 from saccade.core.errors import SaccadeError, WorkspaceError
 from saccade.core.schema import ImageRef
 from saccade.formats.base import LocalFile, Record
+from saccade.runtime.child_process import (
+    ChildProcess,
+    open_message_streams,
+    read_message,
+    worker_command,
+    write_message,
+)
 from saccade.store.blobs.blob_batch import BlobBatch
 from saccade.store.blobs.blob_store import BlobStore
 from saccade.runtime.process import available_cores
@@ -36,9 +42,6 @@ _BATCH_SIZE = 16
 _BATCHES_AHEAD = 4
 _MAX_PROCESSES = 8
 _FIELDS = tuple(field.name for field in fields(ImageRef))
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from saccade.app.ingest.prefetch import serve; serve()"
-)
 
 
 class IngestPool:
@@ -53,7 +56,7 @@ class IngestPool:
 
     def __init__(self, enabled: bool) -> None:
         self._enabled = enabled and bool(sys.executable) and not getattr(sys, "frozen", False)
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[ChildProcess] = []
 
     @classmethod
     def for_source(cls, source: Path) -> IngestPool:
@@ -61,13 +64,8 @@ class IngestPool:
         return cls(_has_many_files(source))
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)]
-        for _ in range(min(_MAX_PROCESSES, available_cores()) if self._enabled else 0):
-            # A session of its own: Ctrl-C must end only this process, which then ends the workers.
-            process = subprocess.Popen(  # noqa: S603 (this interpreter with a fixed program)
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-            )
-            self.processes.append(process)
+        count = min(_MAX_PROCESSES, available_cores()) if self._enabled else 0
+        self.processes += [ChildProcess(worker_command("saccade.app.ingest.prefetch")) for _ in range(count)]
         return self
 
     def __exit__(
@@ -76,7 +74,7 @@ class IngestPool:
         for process in self.processes:
             process.kill()
         for process in self.processes:
-            process.communicate()
+            process.close()
 
 
 def _has_many_files(folder: Path) -> bool:
@@ -143,9 +141,9 @@ class _ProcessBackend:
         self._ingestor = ingestor
         self._blobs = blobs
         self.concurrency = len(pool.processes)
-        self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+        self._idle: SimpleQueue[ChildProcess] = SimpleQueue()
         for process in pool.processes:
-            _send(process, {**blobs.worker_settings(), "link": ingestor.is_linking})
+            process.send(json.dumps({**blobs.worker_settings(), "link": ingestor.is_linking}).encode())
             self._idle.put(process)
 
     def ingest(self, batch: Sequence[Record]) -> list[IngestResult]:
@@ -155,31 +153,20 @@ class _ProcessBackend:
             return [self._ingestor.ingest(record) for record in batch]
         process = self._idle.get()
         try:
-            _send(process, [[str(path), record.frame] for path, record in zip(paths, batch, strict=True)])
-            assert process.stdout is not None
-            response = json.loads(process.stdout.readline() or b"null")
+            request = [[str(path), record.frame] for path, record in zip(paths, batch, strict=True)]
+            process.send(json.dumps(request).encode())
+            response = json.loads(process.receive() or b"null")
         finally:
             self._idle.put(process)
         if response is None:
             raise SaccadeError(
-                f"A worker process of the import exited with code {process.poll()}, near {paths[0]}.",
+                f"A worker process of the import exited with code {process.exit_code}, near {paths[0]}.",
                 hint="It may have run out of memory. Run the import again.",
             )
         if "failed" in response:
             raise WorkspaceError(response["failed"], hint=response["hint"])
         self._blobs.attach(response["blobs"])
         return [_result_from_json(result) for result in response["results"]]
-
-
-def _send(process: subprocess.Popen[bytes], value: Any) -> None:
-    assert process.stdin is not None
-    with suppress(BrokenPipeError):  # the process has exited; reading its response reports that
-        process.stdin.write(_encode_line(value))
-        process.stdin.flush()
-
-
-def _encode_line(value: Any) -> bytes:
-    return json.dumps(value).encode() + b"\n"
 
 
 def _result_from_json(result: Any) -> IngestResult:
@@ -194,21 +181,21 @@ def _result_to_json(result: IngestResult) -> dict[str, Any]:
     return {"ref": [getattr(result.ref, name) for name in _FIELDS], "warnings": result.warnings}
 
 
-def serve() -> None:
-    """Run a worker process: answer each line of paths with a line of results, until standard input ends."""
-    requests = sys.stdin.buffer
-    responses = sys.stdout.buffer
-    settings = json.loads(requests.readline())
+def main() -> None:
+    """Run a worker process: answer each list of paths with a list of results, until the messages end."""
+    requests, responses = open_message_streams()
+    settings = json.loads(read_message(requests) or b"null")
+    if settings is None:
+        return
     store = BlobStore.reopen(settings["url"], settings["scratch"])
     blobs = BlobBatch(store, Path(settings["folder"]), packed=settings["packed"])
     ingestor = MediaIngestor(blobs, link=settings["link"], keep_video=False)
-    for line in requests:
+    while (message := read_message(requests)) is not None:
         try:
             results = [
-                ingestor.ingest(Record("", LocalFile(Path(path)), frame=frame)) for path, frame in json.loads(line)
+                ingestor.ingest(Record("", LocalFile(Path(path)), frame=frame)) for path, frame in json.loads(message)
             ]
             response = {"results": [_result_to_json(result) for result in results], "blobs": blobs.detach()}
         except WorkspaceError as error:
             response = {"failed": error.args[0], "hint": error.hint}
-        responses.write(_encode_line(response))
-        responses.flush()
+        write_message(responses, json.dumps(response).encode())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
 import sys
 import threading
 import time
 from contextlib import suppress
 
 from saccade.core.errors import SaccadeError
+from saccade.runtime.child_process import ChildProcess
 from saccade.store.workspace import Workspace
 
 _START_DELAY_S = 4.0
@@ -52,7 +51,7 @@ class WorkerSupervisor:
         self._jobs = workspace.jobs
         self._delivery_queue = workspace.delivery_queue
         self._count = count
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[ChildProcess] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="saccade-workers", daemon=True)
 
@@ -64,15 +63,12 @@ class WorkerSupervisor:
         self._wait_for_work()
         pause = 0.0
         while not self._stopped.wait(pause):
-            dead = [process for process in self._processes if process.poll() is not None]
+            dead = [process for process in self._processes if process.exit_code is not None]
             for process in dead:
-                _close_stdin(process)
+                process.close()
                 self._processes.remove(process)
             while len(self._processes) < self._count:
-                process = subprocess.Popen(  # noqa: S603 (this program itself)
-                    self._command, stdin=subprocess.PIPE, start_new_session=True
-                )
-                self._processes.append(process)
+                self._processes.append(ChildProcess(self._command, has_messages=False))
             pause = _RESTART_PAUSE_S if dead else _POLL_INTERVAL_S
 
     def _wait_for_work(self) -> None:
@@ -88,16 +84,7 @@ class WorkerSupervisor:
         if self._thread.is_alive():
             self._thread.join()
         for process in self._processes:
-            process.send_signal(signal.SIGTERM)
+            process.terminate()
         for process in self._processes:
-            try:
-                process.wait(_SHUTDOWN_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            _close_stdin(process)
-
-
-def _close_stdin(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
+            process.wait(_SHUTDOWN_TIMEOUT_S)
+            process.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ from saccade.app.webhooks.sender import WebhookSender
 from saccade.core.errors import SaccadeError
 from saccade.core.records.jobs import Job
 from saccade.io.atomic import make_private_dir
+from saccade.runtime.child_process import ChildProcess
 from saccade.runtime.process import is_memory_exhausted, lease_owner_id
 from saccade.store.workspace import Workspace
 
@@ -30,7 +30,7 @@ _OOM_MARGIN_BYTES = 1 << 20
 @dataclass(slots=True)
 class _RunningJob:
     job: Job
-    process: subprocess.Popen[bytes]
+    process: ChildProcess
     log: IO[bytes]
     exhausted_since: float | None = None
 
@@ -102,14 +102,11 @@ class Worker:
             self._owner_id,
             str(self._memory or 0),
         ]
-        process = subprocess.Popen(  # noqa: S603 (this program itself)
-            command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
-        )
-        self._running.append(_RunningJob(job, process, log))
+        self._running.append(_RunningJob(job, ChildProcess(command, log=log), log))
 
     def _poll(self) -> None:
         for running in list(self._running):
-            if running.process.poll() is not None:
+            if running.process.exit_code is not None:
                 self._reap(running)
             elif self._memory is not None and _is_oom_stuck(running):
                 running.log.write(f"{time.strftime('%H:%M:%S')} Out of memory.\n".encode())
@@ -124,20 +121,16 @@ class Worker:
         count_attempt = bool(code) and not self._stop.is_set()
         self._workspace.jobs.requeue(running.job.id, self._owner_id, count_attempt=count_attempt)
         running.log.close()
-        assert running.process.stdin is not None
-        running.process.stdin.close()
+        running.process.close()
         self._running.remove(running)
 
     def _shut_down(self) -> None:
         self._sender.stop()
         for running in self._running:
-            running.process.send_signal(signal.SIGTERM)
+            running.process.terminate()
         deadline = time.monotonic() + _SHUTDOWN_TIMEOUT_S
         for running in list(self._running):
-            try:
-                running.process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                running.process.kill()
+            running.process.wait(max(0.1, deadline - time.monotonic()))
             with suppress(SaccadeError):
                 self._reap(running)
         self._sender.join(deadline - time.monotonic())

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -32,6 +29,7 @@ from saccade.core.errors import (
     suggest,
 )
 from saccade.core.roles import Role
+from saccade.runtime.child_process import ChildProcess
 from saccade.store.workspace import Workspace
 
 TIMEOUT_S = 20.0
@@ -73,61 +71,20 @@ class _PanelProcess:
 
     def __init__(self, command: list[str]) -> None:
         self.is_fresh = True
-        self._process = subprocess.Popen(  # noqa: S603 (this program itself)
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True, encoding="utf-8"
-        )
-        self._finalizer = weakref.finalize(self, _kill_and_wait, self._process)
-        if self._read_line(_START_TIMEOUT_S) is None:
+        self._process = ChildProcess(command)
+        self.close = weakref.finalize(self, self._process.close)
+        try:
+            ready = self._process.receive(_START_TIMEOUT_S)
+        except TimeoutError:
+            ready = None
+        if ready is None:
             self.close()
             raise PanelError("The panel process did not start.", hint="See the server's log.")
 
-    def request(self, request: Mapping[str, Any], timeout_s: float) -> str | None:
+    def request(self, request: Mapping[str, Any], timeout_s: float) -> bytes | None:
         """Send a request and return the answer, or None if the process exited. Raises TimeoutError."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-        except OSError:
-            return None
-        return self._read_line(timeout_s)
-
-    def _read_line(self, timeout_s: float) -> str | None:
-        assert self._process.stdout is not None
-        timed_out = threading.Event()
-
-        def expire() -> None:
-            timed_out.set()
-            _kill_group(self._process)
-
-        timer = threading.Timer(timeout_s, expire)
-        timer.daemon = True
-        timer.start()
-        try:
-            line = self._process.stdout.readline(2 * MAX_BYTES)
-        finally:
-            timer.cancel()
-        if timed_out.is_set():
-            raise TimeoutError
-        return line if line.endswith("\n") else None
-
-    def close(self) -> None:
-        self._finalizer()
-
-
-def _kill_group(process: subprocess.Popen[str]) -> None:
-    """Kill a process and its children."""
-    if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
-
-
-def _kill_and_wait(process: subprocess.Popen[str]) -> None:
-    _kill_group(process)
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with suppress(OSError):
-                pipe.close()
+        self._process.send(json.dumps(request).encode())
+        return self._process.receive(timeout_s, 2 * MAX_BYTES)
 
 
 class PanelHost:
@@ -288,14 +245,14 @@ class PanelHost:
             process.is_fresh = False
             started = time.monotonic()
             try:
-                line = process.request(request, self._timeout_s)
+                answer_json = process.request(request, self._timeout_s)
             except TimeoutError:
                 process.close()
                 raise PanelError(
                     f"The panel '{name}' took more than {self._timeout_s:g} seconds and was stopped.",
                     hint="Choose parameters with less work, or allow more time: saccade serve --panel-seconds.",
                 ) from None
-            answer: dict[str, Any] = {} if line is None else json.loads(line)
+            answer: dict[str, Any] = json.loads(answer_json or b"{}")
             if not answer.get("error", {}).get("trace") and answer:
                 with self._lock:
                     self._idle.append(process)

@@ -1,8 +1,6 @@
 """The process that renders panels: ``python -m saccade.app.panels.worker WORKSPACE MEMORY``.
 
-It reads requests as lines of JSON from standard input, and writes a line of JSON for each to its original standard
-output; whatever panels print goes to standard error. It ends with its parent process, and after 10 minutes without a
-request.
+It answers requests in JSON, and ends with its parent process or after 10 minutes without a request.
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ from saccade.app.panels.blocks import Block
 from saccade.app.panels.panel import PANELS, DashboardContext, DatasetContext, ItemContext, Panel, PanelSlot
 from saccade.core.errors import InvalidValueError, SaccadeError
 from saccade.core.roles import Role
+from saccade.runtime.child_process import open_message_streams, read_message, write_message
 from saccade.runtime.process import limit_memory
 from saccade.store.workspace import Workspace
 
@@ -107,7 +106,7 @@ def _format_errors(error: ValidationError) -> str:
 
 
 def handle(workspace: Workspace, request: Mapping[str, Any]) -> str:
-    """Answer a request with a line of JSON. Every error becomes an answer too."""
+    """Answer a request in JSON. Every error becomes an answer too."""
     try:
         if "describe" in request:
             return json.dumps({"described": describe(request["describe"])})
@@ -122,28 +121,25 @@ def handle(workspace: Workspace, request: Mapping[str, Any]) -> str:
     return json.dumps({"error": detail})
 
 
-def _read_requests(lines: IO[str], requests: queue.Queue[str]) -> None:
-    for line in lines:
-        requests.put(line)
+def _read_requests(stream: IO[bytes], requests: queue.Queue[bytes]) -> None:
+    while (message := read_message(stream)) is not None:
+        requests.put(message)
     os._exit(0)  # the parent process has ended: exit at once, even while a panel runs
 
 
 def main() -> None:
-    # Panels may print: their output goes to standard error, and only answers go to the original standard output.
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    requests: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_read_requests, args=(sys.stdin, requests), daemon=True).start()
-    sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123 (panels must not read the requests)
+    stream, answers = open_message_streams()
+    requests: queue.Queue[bytes] = queue.Queue()
+    threading.Thread(target=_read_requests, args=(stream, requests), daemon=True).start()
     limit_memory(int(sys.argv[2]) or None)
     with Workspace.open(sys.argv[1]) as workspace:
-        print(json.dumps(READY), file=out, flush=True)
+        write_message(answers, json.dumps(READY).encode())
         while True:
             try:
-                line = requests.get(timeout=_IDLE_TIMEOUT_S)
+                message = requests.get(timeout=_IDLE_TIMEOUT_S)
             except queue.Empty:
                 return
-            print(handle(workspace, json.loads(line)), file=out, flush=True)
+            write_message(answers, handle(workspace, json.loads(message)).encode())
 
 
 if __name__ == "__main__":

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import selectors
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +14,7 @@ from saccade.core.errors import SaccadeError
 from saccade.operations.base import Operation
 from saccade.pipeline.cache.segments import serialize_batch
 from saccade.pipeline.execution.task import StepSpec, TaskBatch, TaskRunner, TaskSupplier
-from saccade.pipeline.execution.worker import read_message, write_message
+from saccade.runtime.child_process import ChildProcess, worker_command
 from saccade.runtime.process import available_cores
 
 _INITIAL_BATCH = 16
@@ -29,10 +25,8 @@ _TARGET_BATCH_S = 0.5
 """The computing time that the batch size aims at, in seconds."""
 _MIN_PARALLEL_S = 2.0
 """The remaining computing time, in seconds, that justifies the start of worker processes."""
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from saccade.pipeline.execution.worker import main; main()"
-)
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1"}
+"""One thread per process: the processes use all cores already."""
 
 
 class Engine(Protocol):
@@ -107,8 +101,7 @@ class _WorkerProcess:
 
     def __init__(self, spec: StepSpec) -> None:
         self._spec = spec
-        self._process: subprocess.Popen[bytes] | None = None
-        self._timed_out = False
+        self._process: ChildProcess | None = None
         self._lock = threading.Lock()
         self._closed = False
 
@@ -120,28 +113,22 @@ class _WorkerProcess:
             SaccadeError: the process cannot run the step at all.
         """
         process = self._ensure_started()
-        assert process.stdin is not None
         limit = None if self._spec.seconds is None else self._spec.seconds * len(task)
-        self._timed_out = False
+        process.send(task.serialize())
         try:
-            write_message(process.stdin, task.serialize())
-            response = self._read_response(process, limit)
-        except BrokenPipeError:
-            response = None
+            response = process.receive(limit)
+        except TimeoutError:
+            self.kill()
+            raise _WorkerLostError(f"It exceeded the time limit of {self._spec.seconds:g} seconds.") from None
         if response is None:
             self.kill()
-            raise _WorkerLostError(self._exit_reason(process))
+            raise _WorkerLostError(f"The worker process exited unexpectedly (code {process.exit_code}).")
         return _unwrap_response(response)
 
-    def _exit_reason(self, process: subprocess.Popen[bytes]) -> str:
-        if self._timed_out:
-            return f"It exceeded the time limit of {self._spec.seconds:g} seconds."
-        return f"The worker process exited unexpectedly (code {process.poll()})."
-
-    def _ensure_started(self) -> subprocess.Popen[bytes]:
+    def _ensure_started(self) -> ChildProcess:
         if self._process is None:
             process = self._start()
-            response = self._read_response(process, None)
+            response = process.receive()
             if response is None:
                 self.kill()
                 raise SaccadeError("A worker process exited on start.", hint="Is there enough memory?")
@@ -149,37 +136,16 @@ class _WorkerProcess:
             return process
         return self._process
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> ChildProcess:
         """Start a process and send it the step; raise _WorkerLostError if the pool is closed."""
-        # One thread per process: the processes use all cores already.
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1"}
         with self._lock:
             if self._closed:
                 raise _WorkerLostError
-            # In a session of its own: Ctrl-C interrupts this process only, which then stops the worker.
-            process = self._process = subprocess.Popen(  # noqa: S603 (this interpreter with our own program)
-                [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                start_new_session=True,
-                env=environment,
+            process = self._process = ChildProcess(
+                worker_command("saccade.pipeline.execution.worker"), environment=_ONE_THREAD
             )
-        assert process.stdin is not None
-        with suppress(BrokenPipeError):
-            write_message(process.stdin, json.dumps(self._spec.to_json()).encode())
+        process.send(json.dumps(self._spec.to_json()).encode())
         return process
-
-    def _read_response(self, process: subprocess.Popen[bytes], limit: float | None) -> bytes | None:
-        assert process.stdout is not None
-        if limit is not None:
-            with selectors.DefaultSelector() as selector:
-                selector.register(process.stdout, selectors.EVENT_READ)
-                if not selector.select(limit):
-                    process.kill()
-                    process.wait()
-                    self._timed_out = True
-                    return None
-        return read_message(process.stdout)
 
     def close(self) -> None:
         """Kill the process and prevent a restart; safe to call while another thread waits for a response."""
@@ -195,12 +161,7 @@ class _WorkerProcess:
             process = self._process
             self._process = None
         if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with suppress(OSError):
-                        pipe.close()
+            process.close()
 
 
 def _unwrap_response(response: bytes) -> bytes:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -21,16 +18,18 @@ from saccade.pipeline.data.results import CachedResult, Result, put_columns
 from saccade.pipeline.data.table import Table
 from saccade.pipeline.definition.graph import Step
 from saccade.pipeline.definition.loader import load_operation
+from saccade.runtime.child_process import (
+    ChildProcess,
+    open_message_streams,
+    read_message,
+    worker_command,
+    write_message,
+)
 from saccade.runtime.process import limit_memory
 from saccade.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from saccade.pipeline.execution.bound_step import BoundStep
-
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from saccade.pipeline.execution.isolated import main; main()"
-)
 
 
 def run_isolated(step: BoundStep, folder: Path) -> CachedResult:
@@ -55,26 +54,19 @@ def run_isolated(step: BoundStep, folder: Path) -> CachedResult:
         "folder": str(folder),
     }
     limit = step.step.seconds
-    # In a session of its own: Ctrl-C interrupts this process only, which then stops the worker.
-    process = subprocess.Popen(  # noqa: S603 (this interpreter with our own program)
-        [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
+    items = sum(len(table) for table in step.tables)
+    process = ChildProcess(worker_command("saccade.pipeline.execution.isolated"))
     try:
-        items = sum(len(table) for table in step.tables)
-        out, _ = process.communicate(json.dumps(request).encode(), None if limit is None else limit * max(1, items))
-    except subprocess.TimeoutExpired:
+        process.send(json.dumps(request).encode())
+        response = json.loads(process.receive(None if limit is None else limit * max(1, items)) or b"{}")
+    except TimeoutError:
         raise PipelineError(f"it exceeded the time limit of {limit:g} seconds per item.", step=name) from None
     finally:
-        process.kill()
-        process.communicate()
-    response = json.loads(out or b"{}")
+        process.close()
     if "error" in response:
         raise PipelineError(response["error"], step=name, hint=response["hint"])
     if "result" not in response:
-        raise PipelineError(f"its process exited unexpectedly (code {process.returncode}).", step=name)
+        raise PipelineError(f"its process exited unexpectedly (code {process.exit_code}).", step=name)
     return CachedResult.from_json(response["result"])
 
 
@@ -99,15 +91,13 @@ def _decode_input(cache: Cache, data: Mapping[str, Any]) -> Result:
 
 
 def main() -> None:
-    """Execute the request on standard input and write the response to standard output."""
+    """Execute one request and write the response."""
     from saccade.pipeline.execution.bound_step import BoundStep
     from saccade.pipeline.execution.dataset_step import DatasetStepExecutor
     from saccade.pipeline.execution.environment import create_environment, open_cache
 
-    request = json.loads(sys.stdin.buffer.read())
-    # Output of the operation must not mix with the response: standard output becomes standard error.
-    response_stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    requests, responses = open_message_streams()
+    request = json.loads(read_message(requests) or b"{}")
     step_data = request["step"]
     step = Step(**{**step_data, "folder": Path(step_data["folder"])})
     try:
@@ -130,5 +120,4 @@ def main() -> None:
     except MemoryError:
         response = {"error": f"It exceeded the memory limit of {step.memory} bytes.", "hint": ""}
     with suppress(BrokenPipeError):
-        response_stream.write(json.dumps(response).encode())
-        response_stream.close()
+        write_message(responses, json.dumps(response).encode())
