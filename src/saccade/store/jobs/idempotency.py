@@ -12,10 +12,11 @@ from sqlalchemy import Select, delete, select
 
 from saccade.core.digest import digest_bytes
 from saccade.core.errors import ConflictError
+from saccade.store.catalog.leases import is_lease_expired
 from saccade.store.catalog.queries import project_id
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import IdempotentRequestRow, now
-from saccade.runtime.process import is_alive, lease_owner_id
+from saccade.runtime.process import lease_owner_id
 
 RETENTION = timedelta(days=1)
 
@@ -70,7 +71,7 @@ class IdempotencyStore:
                 "This Idempotency-Key was used for a different request.", hint="Use a new key for a new request."
             )
         if row.status is None:
-            if row.process and is_alive(row.process):
+            if not is_lease_expired(row.process, row.created):
                 raise ConflictError("This request is still being processed.", hint="Try again in a moment.")
             raise ConflictError(
                 "The server was interrupted during this request; its outcome is unknown.",

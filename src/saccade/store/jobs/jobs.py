@@ -18,7 +18,7 @@ from saccade.core.errors import ConflictError, NotFoundError
 from saccade.core.records.jobs import FINAL_STATES, Job, JobState
 from saccade.core.webhooks.events import JobEnded, short_values, to_iso8601
 from saccade.store.catalog.ids import new_id
-from saccade.store.catalog.leases import is_lease_expired
+from saccade.store.catalog.leases import claim_lease, is_lease_expired
 from saccade.store.catalog.queries import project_id, to_jsonable
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import JobRow, now
@@ -185,8 +185,7 @@ class Jobs:
                     _fail(session, row)
                 else:
                     row.state = "running"
-                    row.process = owner_id
-                    row.heartbeat = now()
+                    claim_lease(row, owner_id)
                     row.started = now()
                     row.attempts += 1
                     return _to_job(row)

@@ -18,7 +18,7 @@ from saccade.core.webhooks.events import RunEnded, finite_numbers, to_iso8601
 from saccade.io.atomic import make_private_dir
 from saccade.runtime.signals import reraise_interrupts
 from saccade.store.catalog.ids import new_id
-from saccade.store.catalog.leases import is_lease_expired
+from saccade.store.catalog.leases import claim_lease, is_lease_expired
 from saccade.store.catalog.queries import add_lineage, outputs_of_run, to_jsonable
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import DatasetRow, DatasetUseRow, RunRow, VersionRow, now
@@ -141,8 +141,7 @@ class Runs:
             if _state(row) in ("running", "finished"):
                 raise ConflictError(f"The run {run_id} cannot be resumed: it is {_state(row)}.")
             row.state = "running"
-            row.process = lease_owner_id()
-            row.heartbeat = now()
+            claim_lease(row, lease_owner_id())
             row.finished = None
             row.error = ""
         return self._to_run(row)

@@ -13,9 +13,9 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from saccade.core.webhooks.events import PING, to_iso8601
+from saccade.store.catalog.leases import is_lease_expired
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import AuditRow, WebhookDeliveryRow, WebhookRow, now
-from saccade.runtime.process import is_alive
 from saccade.store.webhooks.webhooks import discard_pending
 
 RETRY_DELAYS = tuple(
@@ -51,7 +51,7 @@ HISTORY_LIMIT = 1000
 MAX_RETRY_AFTER = timedelta(hours=8)
 """Upper limit for the delay that a receiver may ask for with ``Retry-After``."""
 _CLAIM_TIMEOUT = timedelta(minutes=5)
-"""No attempt takes this long: the worker that claimed it has died or lost it."""
+"""No attempt takes this long: the worker has died, or could not record the result."""
 _PENDING = ("pending", "sending")
 
 
@@ -168,7 +168,7 @@ def _next(session: Session, webhook: WebhookRow) -> WebhookDeliveryRow | None:
     rows = select(WebhookDeliveryRow).where(WebhookDeliveryRow.webhook_id == webhook.id)
     rows = rows.order_by(WebhookDeliveryRow.number)
     for row in session.scalars(rows.where(WebhookDeliveryRow.state == "sending")).all():
-        if not _is_abandoned(row):
+        if not is_lease_expired(row.process, row.last_attempt_at, max_age=_CLAIM_TIMEOUT):
             return None
         row.state = "pending"
         row.next_attempt_at = now()
@@ -185,10 +185,6 @@ def _next(session: Session, webhook: WebhookRow) -> WebhookDeliveryRow | None:
         first = None
     candidates = [row for row in (unordered, first) if row is not None]
     return ping or min(candidates, key=lambda row: row.number, default=None)
-
-
-def _is_abandoned(row: WebhookDeliveryRow) -> bool:
-    return row.last_attempt_at is None or is_alive(row.process) is False or now() - row.last_attempt_at > _CLAIM_TIMEOUT
 
 
 def _mark_recovered(session: Session, webhook: WebhookRow) -> None:

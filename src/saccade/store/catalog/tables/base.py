@@ -66,3 +66,13 @@ class ProjectScoped:
     """
 
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"), index=True, nullable=True)
+
+
+class Leased:
+    """Mixin of rows that one process at a time works on; see :mod:`saccade.store.catalog.leases`.
+
+    ``process`` is the lease owner id of the process, ``heartbeat`` the time at which it last renewed the lease.
+    """
+
+    process: Mapped[str] = mapped_column(default="")
+    heartbeat: Mapped[datetime] = mapped_column(default=now)

@@ -8,14 +8,13 @@ from typing import Any
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from saccade.store.catalog.tables.base import Base, ProjectScoped, now
+from saccade.store.catalog.tables.base import Base, Leased, ProjectScoped, now
 
 
-class JobRow(ProjectScoped, Base):
+class JobRow(Leased, ProjectScoped, Base):
     """A background job.
 
-    ``idempotency_key`` is the client's, prefixed with the project. ``process`` is the lease owner: the worker that runs
-    the job.
+    ``idempotency_key`` is the client's, prefixed with the project. A worker owns the lease.
     """
 
     __tablename__ = "jobs"
@@ -30,8 +29,6 @@ class JobRow(ProjectScoped, Base):
     state: Mapped[str] = mapped_column(String(16), index=True)
     attempts: Mapped[int] = mapped_column(default=0)
     cancel_requested: Mapped[bool] = mapped_column(default=False)
-    process: Mapped[str] = mapped_column(default="")
-    heartbeat: Mapped[datetime] = mapped_column(default=now)
     progress: Mapped[dict[str, Any]]
     result: Mapped[dict[str, Any]]
     error: Mapped[str] = mapped_column(Text, default="")

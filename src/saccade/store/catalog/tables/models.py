@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from saccade.store.catalog.tables.base import Base, ProjectScoped, now
+from saccade.store.catalog.tables.base import Base, Leased, ProjectScoped, now
 
 
-class RunRow(ProjectScoped, Base):
-    """A run; ``process`` is the lease owner: the process that executes it."""
+class RunRow(Leased, ProjectScoped, Base):
+    """A run. The process that executes it owns the lease."""
 
     __tablename__ = "runs"
     __table_args__ = (Index(None, "kind", "name"),)
@@ -25,8 +25,6 @@ class RunRow(ProjectScoped, Base):
     outputs: Mapped[list[str]]
     metrics: Mapped[dict[str, Any]]
     error: Mapped[str] = mapped_column(Text, default="")
-    process: Mapped[str]
-    heartbeat: Mapped[datetime] = mapped_column(default=now)
     created: Mapped[datetime] = mapped_column(default=now)
     finished: Mapped[datetime | None]
     job_id: Mapped[str | None] = mapped_column(String(32), index=True)
