@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +15,7 @@ from saccade.models.components.base import Predictions
 from saccade.models.device import autocast, best_device, best_precision
 from saccade.models.factory import VisionModel
 from saccade.models.preprocess import ImageArray, LetterboxTransform, fit_image, normalize
+from saccade.runtime.threads import map_ahead
 
 ReadImage = Callable[[], ImageArray]
 
@@ -88,7 +87,13 @@ class Predictor:
         """
         batch: list[_PreparedImage] = []
         # Two batches ahead, so that the next one is ready when the model finishes the current one.
-        for prepared in _map_in_order(images, self._prepare, workers, 2 * self.batch_size):
+        for prepared in map_ahead(
+            lambda image: self._prepare(*image),
+            images,
+            threads=workers,
+            ahead=2 * self.batch_size,
+            name="saccade-decode",
+        ):
             batch.append(prepared)
             if len(batch) == self.batch_size:
                 yield from self._predict_batch(batch)
@@ -151,23 +156,3 @@ class Predictor:
             for number, (box, score, name) in enumerate(scored)
             if box[2] > box[0] and box[3] > box[1]
         )
-
-
-def _map_in_order(
-    images: Iterable[tuple[str, ReadImage]],
-    prepare: Callable[[str, ReadImage], _PreparedImage],
-    workers: int,
-    prefetch: int,
-) -> Iterator[_PreparedImage]:
-    """Prepare images in threads and yield them in order, with at most ``prefetch`` pending."""
-    with ThreadPoolExecutor(workers, thread_name_prefix="saccade-decode") as pool:
-        pending: deque[Future[_PreparedImage]] = deque()
-        try:
-            for key, read in images:
-                pending.append(pool.submit(prepare, key, read))
-                if len(pending) >= prefetch:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

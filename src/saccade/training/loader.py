@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +17,7 @@ from saccade.core.schema import ImageRef, Kind
 from saccade.media.loader import read_image
 from saccade.models.preprocess import FloatArray, ImageArray, downscale, fit_transform_for
 from saccade.models.spec import InputSpec
+from saccade.runtime.threads import map_ahead
 from saccade.training.augment import Augmentation
 from saccade.training.recipe import DataSpec
 from saccade.training.sample import Sample
@@ -224,18 +223,9 @@ class BatchLoader:
 
     def iter_from_step(self, step: int, end: int) -> Iterator[Batch]:
         """Iterate over the batches of the steps from ``step`` to ``end`` (exclusive), in order."""
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="saccade-loader") as pool:
-            prefetch = 2 * self.workers
-            pending: deque[Future[Batch]] = deque()
-            pending.extend(pool.submit(self.batch, number) for number in range(step, min(step + prefetch, end)))
-            try:
-                for next_step in range(step + prefetch, end + prefetch):
-                    batch = pending.popleft().result()
-                    if next_step < end:
-                        pending.append(pool.submit(self.batch, next_step))
-                    yield batch
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        # While the model uses one batch, two for each thread are being prepared.
+        ahead = 2 * self.workers + 1
+        return map_ahead(self.batch, range(step, end), threads=self.workers, ahead=ahead, name="saccade-loader")
 
 
 def _to_targets(sample: Sample) -> dict[str, Tensor]:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import fields
 from itertools import islice
 from pathlib import Path
@@ -31,6 +29,7 @@ from saccade.runtime.child_process import (
     worker_command,
     write_message,
 )
+from saccade.runtime.threads import map_ahead
 from saccade.store.blobs.blob_batch import BlobBatch
 from saccade.store.blobs.blob_store import BlobStore
 from saccade.runtime.process import available_cores
@@ -112,18 +111,18 @@ def ingest_prefetched(
     backend: _Backend = _ThreadBackend(ingestor)
     if pool.processes and (total or 0) >= MIN_ITEMS_FOR_PROCESSES and ingestor.ingests_images and blobs.is_local:
         backend = _ProcessBackend(pool, ingestor, blobs)
-    with ExitStack() as stack:
-        executor = ThreadPoolExecutor(backend.concurrency, thread_name_prefix="saccade-import")
-        stack.callback(executor.shutdown, wait=True, cancel_futures=True)
-        pending: deque[tuple[list[Record], Future[list[IngestResult]]]] = deque()
-        while batch := list(islice(records, _BATCH_SIZE)):
-            pending.append((batch, executor.submit(backend.ingest, batch)))
-            if len(pending) >= _BATCHES_AHEAD * backend.concurrency:
-                oldest, future = pending.popleft()
-                yield from zip(oldest, future.result(), strict=True)
-        while pending:
-            oldest, future = pending.popleft()
-            yield from zip(oldest, future.result(), strict=True)
+
+    def ingest(batch: list[Record]) -> list[tuple[Record, IngestResult]]:
+        return list(zip(batch, backend.ingest(batch), strict=True))
+
+    for pairs in map_ahead(
+        ingest,
+        iter(lambda: list(islice(records, _BATCH_SIZE)), []),
+        threads=backend.concurrency,
+        ahead=_BATCHES_AHEAD * backend.concurrency,
+        name="saccade-import",
+    ):
+        yield from pairs
 
 
 class _ThreadBackend:
