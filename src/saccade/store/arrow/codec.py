@@ -20,7 +20,14 @@ from saccade.core.reader import Item
 from saccade.core.schema import KEY, Column, FileRef, ImageRef, Kind, Schema, Value, VideoRef
 from saccade.runtime.gc_control import gc_paused
 from saccade.store.arrow.codec_objects import OBJECTS, decode_objects, encode_objects
-from saccade.store.arrow.columns import fast_init, list_array, split_by_offsets, to_list, to_list_dictionary
+from saccade.store.arrow.columns import (
+    fast_init,
+    list_array,
+    single_chunk,
+    split_by_offsets,
+    to_list,
+    to_list_dictionary,
+)
 
 POSITION = "#position"
 """Hidden column with the position of an item in the order of the dataset. Users cannot name a column like this."""
@@ -232,7 +239,7 @@ def encode_items(items: Sequence[Item], schema: Schema) -> pa.RecordBatch:
 def decode_batch(batch: pa.RecordBatch | pa.Table, columns: Sequence[Column]) -> list[Item]:
     """Decode the items of a record batch that has the key and these columns."""
     with gc_paused():
-        keys = to_list(_single_chunk(batch.column(KEY)))
+        keys = to_list(single_chunk(batch.column(KEY)))
         names = [column.name for column in columns]
         values = [decode_column(column, batch.column(column.name)) for column in columns]
         rows: Iterable[tuple[Value, ...]] = zip(*values, strict=True) if values else repeat((), len(keys))
@@ -241,8 +248,4 @@ def decode_batch(batch: pa.RecordBatch | pa.Table, columns: Sequence[Column]) ->
 
 def decode_column(column: Column, array: pa.Array | pa.ChunkedArray) -> list[Value]:
     """Decode the values of one column, None if missing."""
-    return _DECODERS[column.kind](_single_chunk(array))
-
-
-def _single_chunk(array: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return _DECODERS[column.kind](single_chunk(array))

@@ -49,6 +49,18 @@ def to_list_dictionary(array: pa.Array) -> list[Any]:
     return [None if code is None else categories[code] for code in to_list(encoded.indices)]
 
 
+def single_chunk(array: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array; copies only if it has several chunks."""
+    if isinstance(array, pa.Array):
+        return array
+    return array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
+
+
+def list_lengths(array: pa.Array) -> npt.NDArray[np.int64]:
+    """Return the length of each list in a list array, 0 for null."""
+    return np.asarray(array.value_lengths().fill_null(0), np.int64)
+
+
 def list_offsets(lengths: Iterable[int], count: int) -> npt.NDArray[np.int32]:
     """Return the Arrow offsets of ``count`` lists, int32 (count + 1,).
 

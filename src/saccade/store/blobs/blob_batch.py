@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from saccade.core.digest import digest_bytes, digest_file
+from saccade.core.digest import copy_with_digest, digest_bytes, digest_file
 from saccade.core.errors import MediaError, WorkspaceError
 from saccade.io.atomic import create_file, make_private_dir
 from saccade.store.blobs.packs import MAX_PACKED_BYTES, PackWriter, count_partial, finalize_pack, recover_partial
@@ -17,7 +16,6 @@ from saccade.store.blobs.packs import MAX_PACKED_BYTES, PackWriter, count_partia
 if TYPE_CHECKING:
     from saccade.store.blobs.blob_store import BlobStore
 
-_CHUNK_BYTES = 1 << 20
 _MIN_PACKED_BLOBS = 256
 """A pack is not worth it for fewer small blobs than this."""
 
@@ -176,15 +174,10 @@ class BlobBatch:
         path = self._folder / f"{digest}.{uuid.uuid4().hex}"
         try:
             with path.open("xb") as file:
-                hasher = hashlib.sha256()
-                rest = size + 1  # one byte more, to notice a stream that is too long
-                while rest and (chunk := stream.read(min(rest, _CHUNK_BYTES))):
-                    file.write(chunk)
-                    hasher.update(chunk)
-                    rest -= len(chunk)
+                matches = copy_with_digest(stream, file, size) == digest
         except OSError as error:
             raise WorkspaceError(f"A blob cannot be written: {error}.", hint="Is the disk full?") from error
-        if hasher.hexdigest() != digest or rest != 1:
+        if not matches:
             path.unlink()
             return False
         if self._store.is_local:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import io
 import os
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
 
-from saccade.core.digest import digest_bytes, digest_file
+from saccade.core.digest import digest_bytes, digest_file, digest_stream
 from saccade.core.errors import InvalidValueError, NotFoundError, WorkspaceError
 from saccade.io.atomic import atomic_replace, atomic_write, create_file, fsync_dir, fsync_many, make_private_dir
 from saccade.store.io.scratch import ScratchDir
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from saccade.store.blobs.blob_batch import BlobBatch, PendingFiles
     from saccade.store.blobs.packs import PackFolder
 
-_CHUNK_BYTES = 1 << 20
 _RELOCATION_SUFFIX = ".moved"
 _PACKS_DIR = "packs"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -331,11 +329,8 @@ class BlobStore:
 
     def verify(self, digest: str) -> bool:
         """Read a blob and return whether its content matches its digest. Raises NotFoundError if there is none."""
-        hasher = hashlib.sha256()
         with self.open(digest) as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                hasher.update(chunk)
-        return hasher.hexdigest() == digest
+            return digest_stream(file) == digest
 
     def _not_found(self, digest: str) -> NotFoundError:
         return NotFoundError(f"There is no blob {digest}.", hint="'saccade doctor' lists missing blobs.")

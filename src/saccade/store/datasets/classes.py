@@ -19,7 +19,7 @@ from saccade.core.class_edits import LABEL_KINDS, ClassPlan
 from saccade.core.errors import ConflictError
 from saccade.core.progress import Progress
 from saccade.core.schema import KEY, Column, Kind, Schema
-from saccade.store.arrow.columns import list_offsets, to_list
+from saccade.store.arrow.columns import list_lengths, list_offsets, to_list
 from saccade.store.datasets.mutations import Mutation, upsert
 from saccade.store.query.column_cache import FragmentView, IntArray, NotVectorizableError, fragment_views
 from saccade.store.table.row_index import Rows
@@ -133,7 +133,7 @@ def _scan_occurrences(snapshot: Snapshot, column: Column) -> Iterator[_ClassOccu
         batch_rows = np.arange(start, min(start + _BATCH_SIZE, size))
         array = snapshot.take(batch_rows, [column.name]).column(0).combine_chunks()
         encoded = _class_values(column, array).dictionary_encode()
-        rows = batch_rows if column.kind is Kind.LABEL else np.repeat(batch_rows, _list_lengths(array))
+        rows = batch_rows if column.kind is Kind.LABEL else np.repeat(batch_rows, list_lengths(array))
         codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         yield _without_missing(rows, codes.astype(np.int64), to_list(encoded.dictionary))
 
@@ -179,7 +179,7 @@ def _rename_column(column: Column, array: pa.Array, names: Mapping[str, str | No
     texts = _rename_values(_class_values(column, array), names)
     if column.kind is Kind.LABEL:
         return texts
-    list_indices = np.repeat(np.arange(len(array)), _list_lengths(array))
+    list_indices = np.repeat(np.arange(len(array)), list_lengths(array))
     is_retained = np.asarray(texts.is_valid())
     if column.kind is Kind.LABELS:
         new_names = {name for name in names.values() if name is not None}
@@ -204,10 +204,6 @@ def _class_values(column: Column, array: pa.Array) -> pa.Array:
         return array
     elements = array.flatten()
     return elements if column.kind is Kind.LABELS else elements.field("class")
-
-
-def _list_lengths(array: pa.Array) -> IntArray:
-    return np.asarray(array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), np.int64)
 
 
 def _rename_values(texts: pa.Array, names: Mapping[str, str | None]) -> pa.Array:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from saccade.core.digest import digest_file
+from saccade.core.digest import digest_file, digest_stream
 from saccade.core.errors import NotFoundError
 from saccade.store.blobs.blob_store import BlobStore
 from saccade.store.io.urls import open_uri
 from saccade.store.maintenance.reachability import BlobReference
-
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +51,11 @@ def _check_uri(uri: str, reference: BlobReference, deep: bool) -> str | None:
             if reference.size is not None and file.seek(0, os.SEEK_END) != reference.size:
                 return "changed"
             file.seek(0)
-            if deep and _digest(file) != reference.digest:
+            if deep and digest_stream(file) != reference.digest:
                 return "changed"
     except OSError:
         return "missing"
     return None
-
-
-def _digest(file: BinaryIO) -> str:
-    hasher = hashlib.sha256()
-    while chunk := file.read(_CHUNK_BYTES):
-        hasher.update(chunk)
-    return hasher.hexdigest()
 
 
 def relocate(blobs: BlobStore, references: Iterable[BlobReference], folder: Path) -> RelocateResult:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from lance.file import LanceFileReader
 from lance.fragment import LanceFragment
 
-from saccade.store.arrow.columns import to_list
+from saccade.store.arrow.columns import list_lengths, single_chunk, to_list
 from saccade.store.query.column_cache_files import decode_strings, encode_strings, leaf_path, read_arrays, write_arrays
 from saccade.store.table.key_index import INDEX_FOLDER
 from saccade.store.table.snapshot import Snapshot
@@ -215,13 +215,11 @@ class FragmentView:
 
     def _extract_leaf(self, data_file: str, path: tuple[str, ...]) -> tuple[LeafArray, ListLengths | None]:
         reader = LanceFileReader(str(self.snapshot.folder / "data" / data_file), columns=[".".join(path)])
-        array = _single_chunk(reader.read_all(batch_size=1 << 17).to_table().column(0))
+        array = single_chunk(reader.read_all(batch_size=1 << 17).to_table().column(0))
         lists = None
         for name in path[1:]:
             if name == _LIST_ELEMENT:
-                is_valid = np.asarray(array.is_valid())
-                lengths = np.where(is_valid, array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), 0)
-                lists = ListLengths(lengths.astype(np.int64), is_valid)
+                lists = ListLengths(list_lengths(array), np.asarray(array.is_valid()))
                 array = array.flatten()
             else:
                 array = pc.struct_field(array, name)
@@ -292,10 +290,6 @@ def fragment_views(snapshot: Snapshot) -> list[FragmentView]:
         assert fragment is not None, "a version's rows lie in its fragments"
         views.append(FragmentView(snapshot, fragment, rows))
     return views
-
-
-def _single_chunk(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 
 def _to_leaf(array: pa.Array) -> LeafArray:

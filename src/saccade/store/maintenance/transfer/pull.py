@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from saccade.core.digest import copy_with_digest
 from saccade.core.errors import ConflictError, FormatError, MediaError, NotFoundError, WorkspaceError, suggest
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.refs import check_name, format_ref
@@ -29,7 +29,7 @@ from saccade.store.maintenance.transfer.push import (
     parallel_for_each,
     read_media_list,
 )
-from saccade.store.maintenance.transfer.remote import CHUNK_BYTES, RemoteStore, open_remote
+from saccade.store.maintenance.transfer.remote import RemoteStore, open_remote
 from saccade.store.table.snapshot import Snapshot
 from saccade.store.workspace import Workspace
 
@@ -196,14 +196,8 @@ def _exists(path: Path, info: FileInfo) -> bool:
 
 def _copy(remote: RemoteStore, name: str, path: Path, info: FileInfo) -> bool:
     """Copy a file; returns whether its digest and size match."""
-    hasher = hashlib.sha256()
-    rest = info.size + 1  # one byte more, to notice a file that is too long
     with remote.open(name) as stream, path.open("wb") as file:
-        while rest and (chunk := stream.read(min(rest, CHUNK_BYTES))):
-            file.write(chunk)
-            hasher.update(chunk)
-            rest -= len(chunk)
-    return rest == 1 and hasher.hexdigest() == info.sha256
+        return copy_with_digest(stream, file, info.size) == info.sha256
 
 
 def _find_row(session: Session, name: str) -> DatasetRow | None:

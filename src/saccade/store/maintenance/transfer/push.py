@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from saccade.core.digest import digest_file
+from saccade.core.digest import digest_bytes, digest_file
 from saccade.core.errors import ConflictError, MediaError
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.refs import MAIN, check_name, format_ref, split_ref
@@ -383,8 +383,7 @@ def _fetch(uri: str, path: Path, digest: str) -> str | None:
     """Copy a linked file and check its digest; returns the problem, or None if there is none."""
     try:
         with open_uri(uri) as source, path.open("wb") as file:
-            while chunk := source.read(CHUNK_BYTES):
-                file.write(chunk)
+            shutil.copyfileobj(source, file, CHUNK_BYTES)
     except OSError as error:
         return f"'{uri}' is missing" if isinstance(error, FileNotFoundError) else f"'{uri}' cannot be read: {error}"
     return None if digest_file(path) == digest else f"'{uri}' has changed"
@@ -411,7 +410,7 @@ def read_media_list(remote: RemoteStore, digest: str, info: FileInfo) -> list[tu
         FormatError: a line is not a digest and a size.
     """
     data = read_bounded(remote, f"lists/{digest}", min(info.size, MAX_MANIFEST_BYTES))
-    if hashlib.sha256(data).hexdigest() != digest:
+    if digest_bytes(data) != digest:
         raise MediaError(f"The list of media {digest} in '{remote.url}' is damaged.", hint="Push the dataset again.")
     return parse_media_lines(data, f"{remote.url}/lists/{digest}")
 
