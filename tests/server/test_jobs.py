@@ -16,9 +16,9 @@ from tests.server.conftest import ServerHarness, error_of
 from saccade.app.ingest.uploads import upload_source
 from saccade.app.jobs.run_job import run
 from saccade.core.roles import Role
+from saccade.runtime.process import lease_owner_id
 from saccade.server.app import create_app
 from saccade.server.permissions import API
-from saccade.runtime.process import lease_owner_id
 
 
 def pack(files: dict[str, bytes]) -> bytes:

@@ -17,9 +17,9 @@ from saccade.app.jobs.run_job import run
 from saccade.core.reader import Item
 from saccade.core.roles import Role
 from saccade.core.schema import Column, ImageRef, Kind, Schema
+from saccade.runtime.process import lease_owner_id
 from saccade.server.dependencies.auth import CSRF_HEADER
 from saccade.server.permissions import API, ROUTE_PERMISSIONS, Permission
-from saccade.runtime.process import lease_owner_id
 from saccade.store.workspace import Workspace
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ from sqlalchemy import update
 from tests.contract.reader_contract import CONTRACT_CONTENT, CONTRACT_SCHEMA, contract_items
 from tests.store.conftest import SCHEMA, item
 
-from saccade.store.catalog.tables import VersionRow
 from saccade.runtime.process import host_name
+from saccade.store.catalog.tables import VersionRow
 from saccade.store.maintenance.doctor import Issue, doctor, relocate_files
 from saccade.store.workspace import Workspace
 

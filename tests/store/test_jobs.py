@@ -10,8 +10,8 @@ from sqlalchemy import update
 
 from saccade.core.errors import ConflictError, NotFoundError
 from saccade.core.records.jobs import Job
-from saccade.store.catalog.tables import JobRow, now
 from saccade.runtime.process import host_name, lease_owner_id
+from saccade.store.catalog.tables import JobRow, now
 from saccade.store.jobs.jobs import MAX_ATTEMPTS
 from saccade.store.workspace import Workspace
 

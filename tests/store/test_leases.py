@@ -8,9 +8,9 @@ import pytest
 
 from saccade.core.errors import ConflictError
 from saccade.core.roles import Role
+from saccade.runtime.process import host_name, lease_owner_id
 from saccade.store.catalog.leases import LEASE_TIMEOUT, is_lease_expired
 from saccade.store.catalog.tables import IdempotentRequestRow, now
-from saccade.runtime.process import host_name, lease_owner_id
 from saccade.store.workspace import Workspace
 
 DEAD_PROCESS = f"{host_name()}~{2**22 + 1}~1"

@@ -46,13 +46,13 @@ from saccade.pipeline.data.results import CachedResult
 from saccade.pipeline.definition.yaml_loader import load_graph
 from saccade.pipeline.execution.engine import LocalEngine
 from saccade.pipeline.execution.runner import Runner
+from saccade.runtime.process import lease_owner_id
 from saccade.server.app import create_app
 from saccade.store.arrow.codec import ARROW_TYPES, decode_column
 from saccade.store.auth.service import hash_secret
 from saccade.store.auth.sso import Identity, LoginResult
 from saccade.store.catalog.queries import consumers, find_dataset
 from saccade.store.catalog.tables import Base, JobRow, UserRow
-from saccade.runtime.process import lease_owner_id
 from saccade.store.maintenance.doctor import doctor, relocate_files
 from saccade.store.maintenance.gc import collect_garbage
 from saccade.store.maintenance.transfer import pull_dataset

@@ -13,9 +13,9 @@ from sqlalchemy import update
 from tests.store.conftest import SCHEMA, item
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
+from saccade.runtime.process import is_alive, lease_owner_id
 from saccade.store.catalog.ids import new_id
 from saccade.store.catalog.tables import RunRow, now
-from saccade.runtime.process import is_alive, lease_owner_id
 from saccade.store.workspace import Workspace
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import func, select
 
 from saccade.core.webhooks.events import EVENTS, EventName
-from saccade.store.catalog.tables import WebhookDeliveryRow, WebhookRow
 from saccade.runtime.process import host_name, lease_owner_id
+from saccade.store.catalog.tables import WebhookDeliveryRow, WebhookRow
 from saccade.store.webhooks.delivery_queue import ClaimedDelivery, DeliveryResult
 from saccade.store.workspace import Workspace
 

@@ -29,10 +29,10 @@ from saccade.runtime.child_process import (
     worker_command,
     write_message,
 )
+from saccade.runtime.process import available_cores
 from saccade.runtime.threads import map_ahead
 from saccade.store.blobs.blob_batch import BlobBatch
 from saccade.store.blobs.blob_store import BlobStore
-from saccade.runtime.process import available_cores
 
 MIN_ITEMS_FOR_PROCESSES = 1500
 """Below this number of records, starting processes costs more than it saves."""

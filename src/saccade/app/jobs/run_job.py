@@ -23,8 +23,8 @@ from saccade.core.errors import SaccadeError
 from saccade.core.records.jobs import Job
 from saccade.core.records.jobs import JobState as State
 from saccade.io.atomic import make_private_dir
-from saccade.runtime.signals import reraise_interrupts
 from saccade.runtime.process import limit_memory, wait_for_eof
+from saccade.runtime.signals import reraise_interrupts
 from saccade.store.workspace import PROJECT_ENV, Workspace
 
 _HEARTBEAT_INTERVAL_S = 0.5

@@ -24,8 +24,8 @@ from saccade.pipeline.execution.engine import Engine, create_engine
 from saccade.pipeline.execution.runner import ItemSubset, Listener, Runner, RunOutcome
 from saccade.pipeline.explain.item import ItemExplanation, explain_item
 from saccade.pipeline.explain.render import layout_graph
-from saccade.runtime.signals import signal_handlers
 from saccade.runtime.process import is_alive, pid_of
+from saccade.runtime.signals import signal_handlers
 from saccade.store.registry.runs import Run
 from saccade.store.workspace import Workspace
 

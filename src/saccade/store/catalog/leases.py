@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from saccade.runtime.process import is_alive
 from saccade.store.catalog.tables import now
 from saccade.store.catalog.tables.base import Leased
-from saccade.runtime.process import is_alive
 
 LEASE_TIMEOUT = timedelta(minutes=5)
 """Without a heartbeat for this long, a process on another machine counts as dead."""

@@ -12,11 +12,11 @@ from sqlalchemy import Select, delete, select
 
 from saccade.core.digest import digest_bytes
 from saccade.core.errors import ConflictError
+from saccade.runtime.process import lease_owner_id
 from saccade.store.catalog.leases import is_lease_expired
 from saccade.store.catalog.queries import project_id
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import IdempotentRequestRow, now
-from saccade.runtime.process import lease_owner_id
 
 RETENTION = timedelta(days=1)
 

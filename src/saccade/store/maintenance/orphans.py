@@ -11,8 +11,8 @@ from pathlib import Path
 from sqlalchemy import select
 
 from saccade.core.errors import SaccadeError
-from saccade.store.catalog.tables import RunRow
 from saccade.runtime.process import is_alive
+from saccade.store.catalog.tables import RunRow
 from saccade.store.table import key_index
 from saccade.store.table.lance_table import version_files
 from saccade.store.table.snapshot import Snapshot

@@ -16,13 +16,13 @@ from saccade.core.records.runs import EndState, RunInfo, RunState
 from saccade.core.refs import format_ref
 from saccade.core.webhooks.events import RunEnded, finite_numbers, to_iso8601
 from saccade.io.atomic import make_private_dir
+from saccade.runtime.process import lease_owner_id
 from saccade.runtime.signals import reraise_interrupts
 from saccade.store.catalog.ids import new_id
 from saccade.store.catalog.leases import claim_lease, is_lease_expired
 from saccade.store.catalog.queries import add_lineage, outputs_of_run, to_jsonable
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import DatasetRow, DatasetUseRow, RunRow, VersionRow, now
-from saccade.runtime.process import lease_owner_id
 from saccade.store.webhooks.outbox_writer import publish_event
 
 _MAX_SUGGESTED_RUNS = 1000
