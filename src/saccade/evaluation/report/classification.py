@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from saccade.core.reader import Reader
 from saccade.evaluation.classification import ClassificationMetrics, LabelClassMetrics
-from saccade.evaluation.report.detection import MAX_CONFUSION_CLASSES
+from saccade.evaluation.report.detection import MAX_CONFUSION_CLASSES, most_confused_classes
 from saccade.html_report.charts import WIDE_MATRIX_CLASSES, histogram, reliability_diagram, render_confusion_matrix
 from saccade.html_report.figures import FigureSpec, render_figures
 from saccade.html_report.page import (
@@ -175,9 +175,7 @@ def _shown_confusions(metrics: ClassificationMetrics) -> tuple[Sequence[str], Se
     counts = metrics.confusion
     if len(counts) <= MAX_CONFUSION_CLASSES:
         return metrics.classes, counts, ""
-    indexes = range(len(counts))
-    errors = [sum(counts[index]) + sum(row[index] for row in counts) - 2 * counts[index][index] for index in indexes]
-    selected = sorted(sorted(indexes, key=lambda index: -errors[index])[:MAX_CONFUSION_CLASSES])
+    selected = most_confused_classes(counts, len(counts), MAX_CONFUSION_CLASSES)
     names = [metrics.classes[index] for index in selected]
     reduced = [[counts[row][column] for column in selected] for row in selected]
     return names, reduced, f" The {MAX_CONFUSION_CLASSES} classes with most errors."

@@ -272,6 +272,21 @@ def _errors_section(metrics: DetectionMetrics, matches: Sequence[Match], conditi
     return Section("errors", "Errors", f"At {conditions}.", [ChartsBlock(charts)])
 
 
+def most_confused_classes(counts: Sequence[Sequence[int]], classes: int, limit: int) -> list[int]:
+    """Return the indexes of the ``limit`` classes with most errors in row and column, in ascending order.
+
+    Args:
+        counts: Confusion matrix, by true and predicted class.
+        classes: How many of its first rows are classes.
+        limit: The number of classes to select.
+    """
+
+    def errors(index: int) -> int:
+        return sum(counts[index]) + sum(row[index] for row in counts) - 2 * counts[index][index]
+
+    return sorted(sorted(range(classes), key=errors, reverse=True)[:limit])
+
+
 def most_confused(matrix: ConfusionMatrix, limit: int) -> ConfusionMatrix:
     """Reduce a confusion matrix to the ``limit`` classes with most errors in row and column, and the background.
 
@@ -281,11 +296,7 @@ def most_confused(matrix: ConfusionMatrix, limit: int) -> ConfusionMatrix:
     if background <= limit:
         return matrix
     counts = matrix.counts
-    errors = [
-        sum(counts[index]) + sum(row[index] for row in counts) - 2 * counts[index][index] for index in range(background)
-    ]
-    selected = sorted(sorted(range(background), key=lambda index: -errors[index])[:limit])
-    selected.append(background)
+    selected = [*most_confused_classes(counts, background, limit), background]
     return ConfusionMatrix(
         tuple(matrix.names[index] for index in selected),
         tuple(tuple(counts[row][column] for column in selected) for row in selected),
