@@ -12,7 +12,7 @@ import pytest
 from saccade.core.errors import FormatError
 from saccade.core.objects import Box, Ellipse, Keypoints, Mask, Object, Points, Polygon, Polyline, RotatedBox
 from saccade.core.schema import ClassInfo, Kind
-from saccade.formats.coco import FORMAT, read_results
+from saccade.formats.coco import FORMAT
 
 WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
 
@@ -350,28 +350,6 @@ def test_real_ground_truth(shared_data: Path, kit: Any) -> None:
     assert set(result.values("split").values()) == {"val"}
     assert all(record.media is None for record in result.records.values())
     assert result.reasons()["warning", "image file missing"] == 100
-
-
-def test_real_results(shared_data: Path, kit: Any) -> None:
-    from saccade.core.report import ConversionReport
-
-    truth = shared_data / "coco-eval" / "instances_val2014_100.json"
-    for name, shape in (("bbox", Box), ("segm", Mask)):
-        report = ConversionReport()
-        results = read_results(
-            shared_data / "coco-eval" / f"instances_val2014_fake{name}100_results.json", truth, report
-        )
-        objects = [obj for image_objects in results.values() for obj in image_objects]
-        assert (len(results), len(objects), len(report)) == (100, 734, 0)
-        assert all(isinstance(obj.geometry, shape) and obj.score is not None for obj in objects)
-    keypoints = shared_data / "coco-keypoints"
-    (detections,) = read_results(
-        keypoints / "dt_dataset.json", keypoints / "gt_dataset.json", ConversionReport()
-    ).values()
-    assert len(detections) == 128
-    assert all(isinstance(obj.geometry, Keypoints) for obj in detections)
-    with pytest.raises(FormatError, match="not a list of detections"):
-        read_results(truth, truth, ConversionReport())
 
 
 def test_real_masks_round_trip(shared_data: Path, kit: Any, tmp_path: Path) -> None:

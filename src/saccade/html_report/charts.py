@@ -8,9 +8,6 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-SERIES_COLORS = 8
-"""Number of series colours in the style sheet: classes ``l0`` to ``l7`` for lines, ``f0`` to ``f7`` for areas."""
-
 NARROW_WIDTH, WIDE_WIDTH = 480, 1040
 """Widths of charts in SVG units, for half and for the full width of the page."""
 WIDE_MATRIX_CLASSES = 12

@@ -26,6 +26,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from saccade.core.errors import MediaError, NotFoundError
+from saccade.media import _vips
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,6 @@ _READERS: dict[str, type[ImageFile]] = {
 }
 IMAGE_FORMATS = frozenset(_READERS)
 """Format names of image references (``ImageRef.format``)."""
-STREAMABLE_FORMATS = frozenset({"tiff", "png", "jpeg"})
-"""Formats that can be read in regions or downscaled without decoding the full image into memory."""
 _HEADER_BYTES = 64
 _AVIF_BRANDS = (b"avif", b"avis")
 _SIGNATURES = (
@@ -262,7 +261,7 @@ def open_image(data: bytes | Path, limits: ImageLimits, *, streamed: bool = Fals
     size = _file_size(data)
     with _open_stream(data) as stream:
         name = _detect_format(data, stream.read(_HEADER_BYTES))
-        streamed = streamed and name in STREAMABLE_FORMATS
+        streamed = streamed and name in _vips.LOADERS
         if not streamed:
             _check_file_size(data, size, limits)
         stream.seek(0)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from saccade.core.errors import MediaError
 
 LOADERS = {"tiff": "tiffload", "png": "pngload", "jpeg": "jpegload"}
+"""Loaders of the formats that can be read in regions or downscaled without decoding the full image into memory."""
 _CACHE_BYTES = 1 << 26
 _DTYPES = {
     "uchar": "uint8",

@@ -64,12 +64,6 @@ def read_frame(reader: MediaSource, ref: VideoRef, number: int, *, max_size: int
         return video.frame(number, max_size=max_size)
 
 
-def read_frame_index(reader: MediaSource, ref: ImageRef | VideoRef) -> FrameIndex:
-    """Return the frame index of a video."""
-    with _VIDEO_POOL.acquire(reader, ref, 0) as video:
-        return video.index
-
-
 @dataclass(slots=True)
 class _PooledVideo:
     digest: str

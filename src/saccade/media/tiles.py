@@ -22,7 +22,6 @@ from saccade.media.loader import MediaSource, read_image
 
 LOSSLESS_8BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 """Pillow modes that are converted to 8-bit RGB without loss of precision."""
-_STREAMABLE_FORMATS = frozenset({"tiff", "jpeg", "png", "webp", "jpeg2000", "ppm"})
 _RAW_FORMAT = "tiff"
 
 
@@ -108,7 +107,7 @@ def _iter_strips(
 ) -> Iterator[npt.NDArray[Any]]:
     """Yield the strip of ``height`` rows that begins at each of ``ys``."""
     fits_in_memory = ref.width * ref.height <= IMAGE_LIMITS.max_pixels
-    if fits_in_memory or ref.format not in _STREAMABLE_FORMATS or ref.orientation != 1:
+    if fits_in_memory or ref.format not in _vips.LOADERS or ref.orientation != 1:
         pixels = read_values(files.read_media(ref), frame=ref.frame or 0) if exact else read_image(files, ref)
         yield from (pixels[y : y + height] for y in ys)
         return

@@ -22,10 +22,10 @@ from saccade.core.schema import Schema
 from saccade.formats._common.options import NoOptions, check_choice, parse_options
 from saccade.formats.base import Detection, Format, Reader, Writer
 from saccade.formats.coco.detect import detect
-from saccade.formats.coco.read import CocoReader, CocoReadOptions, read_results
+from saccade.formats.coco.read import CocoReader, CocoReadOptions
 from saccade.formats.coco.write import CocoWriter
 
-__all__ = ["FORMAT", "read_results"]
+__all__ = ["FORMAT"]
 
 
 class Coco(Format):

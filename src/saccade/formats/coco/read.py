@@ -1,4 +1,4 @@
-"""Reading COCO, and detections in COCO's results files."""
+"""Reading COCO."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from saccade.core.errors import FormatError
-from saccade.core.objects import Object, Objects
+from saccade.core.objects import Objects
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Column, Kind, Schema
 from saccade.formats._common.json import Json, get_list, load_json, saccade_extra
 from saccade.formats._common.json_stream import is_large
 from saccade.formats._common.names import SPLIT
-from saccade.formats._common.options import parse_options
 from saccade.formats._common.paths import SourceTree, UniqueKeys, is_printable, normalize_path, strip_extension
 from saccade.formats._common.spill import SpillNames, SpillSet
 from saccade.formats.base import LocalFile, Reader, Record, RecordStream, SizeWH
@@ -116,18 +115,6 @@ class CocoReader(Reader):
             columns.append(Column(METADATA, Kind.TABLE))
         total = sum(len(loaded.entries) for loaded in self._loaded_files)
         return RecordStream(Schema(tuple(columns)), self._records(), total)
-
-    def read_detections(self, detections: list[Any], report: ConversionReport) -> dict[str, Objects]:
-        """Return the objects of a results file by key; to be called after :meth:`open`."""
-        objects: dict[str, tuple[Object, ...]] = {}
-        for loaded in self._loaded_files:
-            image_ids = {entry.image_id for entry in loaded.entries}
-            groups = group_annotations(map(_detection_to_annotation, detections), image_ids, report)
-            reader = AnnotationReader(loaded.categories.by_id, report)
-            for entry in loaded.entries:
-                objects[entry.key] = reader.read(groups.get(entry.image_id, []), entry.key, None)
-            reader.report_dropped()
-        return objects
 
     def _load(self, file: AnnotationFile) -> _LoadedFile:
         indexed = IndexedFile(file.path, self._report) if is_large(file.path) else None
@@ -245,39 +232,3 @@ def _image_root(source: Path, options: CocoReadOptions) -> Path:
     if source.is_file():
         return source.parent.parent if source.parent.name == "annotations" else source.parent
     return source
-
-
-def read_results(path: Path, truth: Path, report: ConversionReport, **options: Any) -> dict[str, Objects]:
-    """Read detections from a COCO results file.
-
-    Args:
-        path: a list of detections with image_id, category_id, score, and bbox, segmentation or keypoints.
-        truth: the annotation file (or folder) that defines the images and categories.
-        options: those of reading ``truth``, see :class:`CocoReadOptions`; ``media`` is "optional" by default.
-
-    Returns:
-        The detections of each image, by the key that the image has when ``truth`` is read.
-
-    Raises:
-        FormatError: if a file cannot be read, or the results are no list.
-    """
-    detections = load_json(path, report)
-    if not isinstance(detections, list):
-        raise FormatError(f"{path} is not a list of detections.", hint="Is it a dataset rather than results?")
-    parsed = parse_options(CocoReadOptions, {"media": "optional", **options}, "COCO")
-    reader = CocoReader(truth, parsed, ConversionReport())
-    reader.open()
-    return reader.read_detections(detections, report)
-
-
-def _detection_to_annotation(entry: Any) -> Any:
-    """Convert a detection to an annotation: without its id, and with all keypoints visible.
-
-    The third number of a detected keypoint is no visibility.
-    """
-    if not isinstance(entry, dict):
-        return entry
-    annotation = {name: value for name, value in entry.items() if name != "id"}
-    if isinstance(keypoints := annotation.get("keypoints"), list):
-        annotation["keypoints"] = [2 if index % 3 == 2 else value for index, value in enumerate(keypoints)]
-    return annotation
