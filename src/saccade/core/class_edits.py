@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, suggest
-from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.core.schema import ClassInfo, Column, Kind, Schema, is_hex_color
 
 LABEL_KINDS = (Kind.OBJECTS, Kind.LABEL, Kind.LABELS)
 MAX_NAME_LENGTH = 200
-_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +132,7 @@ def check_class_name(name: str) -> None:
 
 
 def _check_color(color: str | None) -> None:
-    if color is not None and not _COLOR.fullmatch(color):
+    if color is not None and not is_hex_color(color):
         raise InvalidValueError(f"A colour is written as '#rrggbb', not {color!r}.")
 
 

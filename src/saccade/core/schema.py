@@ -11,6 +11,8 @@ from typing import Any
 from saccade.core.errors import InvalidValueError, NotFoundError, suggest
 
 KEY = "key"
+HEX_COLOR = "^#[0-9a-fA-F]{6}$"
+"""Pattern of a colour, "#rrggbb"."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*")
 
 
@@ -110,6 +112,11 @@ MediaRef = ImageRef | VideoRef | FileRef
 
 Value = Any
 """A value of one of the kinds; see :class:`Kind`."""
+
+
+def is_hex_color(text: str | None) -> bool:
+    """Return whether a text is a colour, "#rrggbb"."""
+    return text is not None and re.fullmatch(HEX_COLOR, text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from saccade.core.errors import FormatError, MediaError
 from saccade.core.geometry import mask_from_array
 from saccade.core.objects import AttributeValue, Object
 from saccade.core.report import ConversionReport, FindingType
-from saccade.core.schema import ClassInfo, Schema
+from saccade.core.schema import ClassInfo, Schema, is_hex_color
 from saccade.formats._common.index_mask import IndexMaskPainter, read_index_png, report_dropped_fields
 from saccade.formats._common.json import Json, JsonArrayWriter, contains_tokens, get_list, load_json
 from saccade.formats._common.json_stream import is_large
@@ -36,8 +36,8 @@ from saccade.formats._common.per_image import ImageIndex, PerImageReader, PerIma
 from saccade.formats._common.spill import SpillSet
 from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 from saccade.formats.coco.indexed_file import IndexedFile
+from saccade.media.colors import hex_to_rgb
 
-_COLOR = re.compile("#[0-9a-fA-F]{6}")
 _NO_SPLIT = "all"
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -289,9 +289,8 @@ class PanopticWriter(PerImageWriter):
         labels = self.columns.labels
         info = next((info for info in (labels.classes if labels else ()) if info.name == name), ClassInfo(name))
         category: Json = {"id": index + 1, "name": name, "supercategory": info.parent or "", "isthing": 1}
-        if _COLOR.fullmatch(info.color or ""):
-            assert info.color is not None
-            category["color"] = [int(info.color[start : start + 2], 16) for start in (1, 3, 5)]
+        if info.color and is_hex_color(info.color):
+            category["color"] = list(hex_to_rgb(info.color))
         return category
 
 

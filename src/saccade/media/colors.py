@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import colorsys
-import re
 from collections.abc import Iterable
 
 from saccade.core.digest import digest_bytes
 from saccade.core.errors import InvalidValueError
+from saccade.core.schema import is_hex_color
 
 RGB = tuple[int, int, int]
 
@@ -72,7 +72,7 @@ def hex_to_rgb(color: str) -> RGB:
     Raises:
         InvalidValueError: the text is not a colour.
     """
-    if not re.fullmatch(r"#[0-9a-fA-F]{6}", color):
+    if not is_hex_color(color):
         raise InvalidValueError(f"A colour must have the form '#rrggbb', not {color!r}.")
     value = int(color[1:], 16)
     return value >> 16, value >> 8 & 255, value & 255

@@ -14,7 +14,7 @@ from saccade.core.errors import NotFoundError
 from saccade.core.geometry.tiling import clip_to_window
 from saccade.core.geometry.transforms import transform_geometry
 from saccade.core.reader import Item
-from saccade.core.schema import Column, Kind, Schema
+from saccade.core.schema import HEX_COLOR, Column, Kind, Schema
 from saccade.media.colors import hex_to_rgb
 from saccade.media.image import encode
 from saccade.media.loader import read_image
@@ -30,7 +30,7 @@ from saccade.operations.base import (
     single_dataset,
 )
 
-_LIBRARIES = ("numpy", "opencv-python-headless", "pillow")
+IMAGE_LIBRARIES = ("numpy", "opencv-python-headless", "pillow")
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -87,7 +87,7 @@ class CropParameters(ImageParameters):
     parameters=CropParameters,
     input_columns=_input_columns,
     output_columns=_output_columns,
-    libraries=_LIBRARIES,
+    libraries=IMAGE_LIBRARIES,
     prepared=True,
 )
 def crop(parameters: CropParameters, schema: Schema) -> Any:
@@ -140,7 +140,7 @@ class ResizeParameters(ImageParameters):
         " then padded to that size.",
     )
     enlarge: bool = Field(True, description="Enlarge images that are smaller.")
-    color: str = Field("#808080", pattern="^#[0-9a-fA-F]{6}$", description="The padding colour.")
+    color: str = Field("#808080", pattern=HEX_COLOR, description="The padding colour.")
 
 
 @per_item(
@@ -148,7 +148,7 @@ class ResizeParameters(ImageParameters):
     parameters=ResizeParameters,
     input_columns=_input_columns,
     output_columns=_output_columns,
-    libraries=_LIBRARIES,
+    libraries=IMAGE_LIBRARIES,
     prepared=True,
 )
 def resize(parameters: ResizeParameters, schema: Schema) -> Any:
@@ -231,7 +231,7 @@ class PhashParameters(Parameters):
     parameters=PhashParameters,
     input_columns=lambda parameters, schema: [resolve_column(schema, parameters.image, Kind.IMAGE).name],
     output_columns=lambda parameters, schema: [Column(parameters.column, Kind.TEXT)],
-    libraries=_LIBRARIES,
+    libraries=IMAGE_LIBRARIES,
     prepared=True,
 )
 def phash(parameters: PhashParameters, schema: Schema) -> Any:
@@ -273,7 +273,7 @@ def _pixel_columns(parameters: PixelStatisticsParameters, schema: Schema) -> Seq
     parameters=PixelStatisticsParameters,
     output=PortType.VALUE,
     input_columns=_pixel_columns,
-    libraries=_LIBRARIES,
+    libraries=IMAGE_LIBRARIES,
 )
 def pixel_statistics(inputs: Inputs, parameters: PixelStatisticsParameters, context: Context) -> dict[str, Any]:
     """Compute the mean and standard deviation of each RGB channel, from 0 to 1, for a recipe's `model.input`.

@@ -14,9 +14,9 @@ from saccade.media.draw import add_caption, draw_objects, grid, side_by_side
 from saccade.media.image import encode
 from saccade.media.loader import read_image
 from saccade.operations.base import Context, Parameters, per_item, resolve_column
+from saccade.operations.images import IMAGE_LIBRARIES
 
 _CAPTION_KINDS = (Kind.TEXT, Kind.LABEL, Kind.LABELS, Kind.NUMBER, Kind.TABLE)
-_LIBRARIES = ("numpy", "opencv-python-headless", "pillow")
 
 
 class RenderParameters(Parameters):
@@ -59,7 +59,7 @@ def _caption_columns(parameters: RenderParameters, schema: Schema) -> list[str]:
     parameters=RenderParameters,
     input_columns=_input_columns,
     output_columns=lambda parameters, schema: [Column(parameters.column, Kind.IMAGE)],
-    libraries=_LIBRARIES,
+    libraries=IMAGE_LIBRARIES,
     prepared=True,
 )
 def render(parameters: RenderParameters, schema: Schema) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version as library_version
 from types import FrameType
 
+from saccade.app.ml import MODEL_LIBRARIES
 from saccade.core.errors import NotFoundError, RecipeError
 from saccade.core.progress import NullProgress, Progress
 from saccade.models.artifact import WEIGHTS_FILE, build_manifest
@@ -24,8 +25,6 @@ from saccade.training.hooks import Hook, MetricsLogHook, ProgressHook, TensorBoa
 from saccade.training.job import TrainingJob, build_training, resume_fingerprint
 from saccade.training.loop import BEST_FILE, CHECKPOINT_FILE, LAST_FILE, FitResult
 from saccade.training.recipe import Recipe, parse_recipe
-
-_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +152,7 @@ def _register_model(workspace: Workspace, session: TrainingJob, run: Run, outcom
         **build_manifest(recipe.model, {session.target: session.class_names}, recipe.data.image),
         "recipe": recipe.to_json(),
         "dataset": dataset.ref,
-        "libraries": {"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},
+        "libraries": {"python": platform.python_version(), **{name: library_version(name) for name in MODEL_LIBRARIES}},
         "training": {
             "reason": outcome.reason,
             "steps": outcome.state.step,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic.fields import FieldInfo
 
 from saccade.core.errors import InvalidValueError
+from saccade.core.schema import HEX_COLOR
 
 
 class BlockModel(BaseModel):
@@ -35,7 +36,7 @@ def _to_plain(value: Any) -> Any:
 Name = Annotated[str, Field(max_length=300)]
 LongText = Annotated[str, Field(max_length=20_000)]
 Reference = Annotated[str, Field(min_length=1, max_length=300)]
-Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
+Color = Annotated[str, Field(pattern=HEX_COLOR)]
 Number = Annotated[float | None, BeforeValidator(_to_plain)]
 ParameterValue = str | int | float | bool | list[str] | None
 ParameterValues = dict[str, ParameterValue]

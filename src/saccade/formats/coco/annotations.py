@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any, Protocol
 
 from saccade.core.objects import Object, Objects
 from saccade.core.report import ConversionReport, FindingType
-from saccade.core.schema import ClassInfo
+from saccade.core.schema import ClassInfo, is_hex_color
 from saccade.formats._common.boxes import report_duplicates
 from saccade.formats._common.json import Json, get_list, is_id, saccade_extra, to_float
 from saccade.formats.base import SizeWH
@@ -94,7 +93,7 @@ def _is_pair(value: Any) -> bool:
 
 def _color(value: Any) -> str | None:
     """Parse ``#rrggbb`` or a list of three integers."""
-    if isinstance(value, str) and re.fullmatch("#[0-9a-fA-F]{6}", value):
+    if isinstance(value, str) and is_hex_color(value):
         return value
     if isinstance(value, list) and len(value) == 3 and all(type(part) is int and 0 <= part < 256 for part in value):
         return "#" + "".join(f"{part:02x}" for part in value)

@@ -14,7 +14,7 @@ from typing import Any
 from saccade.core.geometry import counts_to_coco_string, ellipse_to_polygon, polygon_to_mask
 from saccade.core.objects import BoundsXYXY, Box, Ellipse, Keypoints, Mask, Object, Objects, Polygon, Ring, RotatedBox
 from saccade.core.report import ConversionReport, FindingType
-from saccade.core.schema import ClassInfo, Kind, Schema
+from saccade.core.schema import ClassInfo, Kind, Schema, is_hex_color
 from saccade.formats._common.columns import ClassIndex, SupportedColumns
 from saccade.formats._common.json import Json, JsonArrayWriter
 from saccade.formats._common.media import copy_media, record_size_wh
@@ -22,6 +22,7 @@ from saccade.formats._common.names import NO_SPLIT_FOLDER, SPLIT, FileNames, Fol
 from saccade.formats._common.spill import IntSet
 from saccade.formats.base import Record, SizeWH, Writer
 from saccade.formats.coco.annotations import DROPPED_IMAGE_FIELDS, READ_IMAGE_FIELDS
+from saccade.media.colors import hex_to_rgb
 
 METADATA = "metadata"
 _RESERVED_FIELDS = READ_IMAGE_FIELDS | DROPPED_IMAGE_FIELDS
@@ -153,8 +154,8 @@ def _category(info: ClassInfo, category_id: int, report: ConversionReport) -> Js
     if info.keypoints or info.skeleton:
         row["keypoints"] = list(info.keypoints)
         row["skeleton"] = [[first + 1, second + 1] for first, second in info.skeleton]
-    if info.color and re.fullmatch("#[0-9a-fA-F]{6}", info.color):
-        row["color"] = [int(info.color[start : start + 2], 16) for start in (1, 3, 5)]
+    if info.color and is_hex_color(info.color):
+        row["color"] = list(hex_to_rgb(info.color))
     elif info.color:
         report.add(FindingType.DROPPED, "colour that is not #rrggbb", detail=f"'{info.name}': {info.color!r}")
     return row

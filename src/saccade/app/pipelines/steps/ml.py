@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
+from saccade.app.ml import MODEL_LIBRARIES
 from saccade.app.pipelines.steps.data import write_if_changed
 from saccade.core.digest import digest_json
 from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError
@@ -33,7 +34,6 @@ from saccade.store.workspace import Workspace
 
 _MIN_STD = 1e-3
 """Lower bound of the standard deviation, since the pixels of uniform images have none."""
-_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless")
 
 
 class TrainParameters(Parameters):
@@ -106,7 +106,7 @@ def model_digest(version: ModelVersion) -> str:
     input_columns=_training_columns,
     fingerprint=_recipe_fingerprint,
     exists=_model_exists,
-    libraries=_LIBRARIES,
+    libraries=MODEL_LIBRARIES,
 )
 def train(inputs: Inputs, parameters: TrainParameters, context: Context) -> ModelInput:
     """Train a model from a recipe, or resume an interrupted training."""
@@ -178,7 +178,7 @@ def _predicted_columns(parameters: PredictParameters, schema: Schema) -> Sequenc
     inputs=(Port("data", help="The items."), Port("model", PortType.MODEL, help="The model.")),
     input_columns=lambda parameters, schema: [resolve_column(schema, parameters.image, Kind.IMAGE).name],
     output_columns=_predicted_columns,
-    libraries=_LIBRARIES,
+    libraries=MODEL_LIBRARIES,
     prepared=True,
     needs_workspace=True,
 )
