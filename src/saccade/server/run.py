@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from types import FrameType
 from typing import Any
 
+from saccade.app.auth.members import create_bootstrap_invitation
 from saccade.core.errors import ConflictError, InvalidValueError
 from saccade.store.workspace import Workspace
 
@@ -20,7 +21,7 @@ _WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 (compared with only; the defau
 
 def bootstrap_link(workspace: Workspace, origin: str) -> str | None:
     """Create the invitation link for the first owner, valid once and for a day. None if the workspace has users."""
-    secret = workspace.users.create_bootstrap_invitation()
+    secret = create_bootstrap_invitation(workspace)
     return None if secret is None else f"{origin}/join#{secret}"
 
 

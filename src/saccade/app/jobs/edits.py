@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from saccade.app.datasets.bulk_edit import bulk_edit
 from saccade.app.datasets.classes import edit_classes
 from saccade.app.datasets.conflict_resolution import resolver_from_choices
+from saccade.app.datasets.versions import merge_branch
 from saccade.app.jobs.former_names import current_parameters
 from saccade.app.jobs.job_type import JobContext, JobParameters, JobType
 from saccade.core.class_edits import AddClass, ClassEdit, MergeClass, RecolorClass, RemoveClass, RenameClass
@@ -206,7 +207,8 @@ def run_merge(context: JobContext, params: MergeParameters) -> dict[str, Any]:
     """Merge a branch or version into a branch. If there is nothing to merge, the result is the branch's head."""
 
     def create_version(run_id: str, author: str) -> DatasetVersion:
-        merged = context.workspace.datasets.merge(
+        merged = merge_branch(
+            context.workspace,
             params.dataset,
             into=params.into,
             resolver=params.resolver(),

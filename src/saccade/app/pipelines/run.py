@@ -285,6 +285,16 @@ def cancel_run(workspace: Workspace, run_id: str) -> None:
     os.kill(pid_of(process), signal.SIGINT if run.kind != "train" else signal.SIGTERM)
 
 
+def delete_run(workspace: Workspace, run_id: str) -> None:
+    """Delete a run and its folder.
+
+    Raises:
+        NotFoundError: There is no such run.
+        ConflictError: The run is running, or a version that it created still exists.
+    """
+    workspace.runs.remove(run_id)
+
+
 def read_events(run: Run) -> list[dict[str, Any]]:
     """Return the events of a pipeline run so far."""
     path = run.folder / EVENTS

@@ -1,4 +1,4 @@
-"""Create, update and test webhooks. Their URLs are validated before anything is sent."""
+"""Create, update, test and delete webhooks. Their URLs are validated before anything is sent."""
 
 from __future__ import annotations
 
@@ -69,6 +69,57 @@ def update_webhook(
     return workspace.webhooks.update(webhook, url=url, events=events, enabled=enabled)
 
 
+def delete_webhook(workspace: Workspace, webhook: str) -> None:
+    """Delete a webhook and its deliveries.
+
+    Raises:
+        NotFoundError: There is no such webhook.
+    """
+    workspace.webhooks.remove(webhook)
+
+
+def rotate_secret(workspace: Workspace, webhook: str) -> tuple[Webhook, str]:
+    """Replace the signing secret. For a day, events are signed with the previous one as well.
+
+    Returns:
+        The webhook and the new secret, which cannot be read again.
+
+    Raises:
+        NotFoundError: There is no such webhook.
+    """
+    return workspace.webhooks.rotate_secret(webhook)
+
+
+def redeliver(workspace: Workspace, webhook: str, delivery: str) -> Delivery:
+    """Queue a delivery again, with the same id.
+
+    Raises:
+        NotFoundError: There is no such webhook or delivery.
+        ConflictError: The webhook is disabled, or the delivery is being sent.
+    """
+    return workspace.webhooks.redeliver(webhook, delivery)
+
+
+def redeliver_failed(workspace: Workspace, webhook: str) -> int:
+    """Queue all failed deliveries again, in their original order; returns their number.
+
+    Raises:
+        NotFoundError: There is no such webhook.
+        ConflictError: The webhook is disabled.
+    """
+    return workspace.webhooks.redeliver_failed(webhook)
+
+
+def enqueue_test(workspace: Workspace, webhook: str) -> Delivery:
+    """Queue a test event, which is sent without retries.
+
+    Raises:
+        NotFoundError: There is no such webhook.
+        ConflictError: The webhook is disabled.
+    """
+    return workspace.webhooks.send_test(webhook)
+
+
 def send_test(workspace: Workspace, webhook: str, timeout_s: float) -> Delivery:
     """Send a test event and wait for its delivery.
 
@@ -81,7 +132,7 @@ def send_test(workspace: Workspace, webhook: str, timeout_s: float) -> Delivery:
         ConflictError: The webhook is disabled, or no worker has sent the event in time.
         SaccadeError: The receiver did not accept the event.
     """
-    delivery = workspace.webhooks.send_test(webhook)
+    delivery = enqueue_test(workspace, webhook)
     deadline = time.monotonic() + timeout_s
     while delivery.state in ("pending", "sending"):
         if time.monotonic() > deadline:

@@ -41,12 +41,13 @@ def add(
     """Create a project. To work in it, use `saccade --project NAME …`."""
     from rich.markup import escape
 
+    from saccade.app.auth.projects import create_project
     from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
         user = None if owner is None else workspace.users.get(owner)
-        project = workspace.projects.add(name, None if user is None else user.id)
+        project = create_project(workspace, name, None if user is None else user.id)
     if as_json:
         print_json({"name": project.name, "created": project.created})
         return

@@ -71,11 +71,12 @@ def set_role(
     """Change a member's role."""
     from dataclasses import asdict
 
+    from saccade.app.auth import members
     from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
-        updated = workspace.users.set_role(user, role)
+        updated = members.set_role(workspace, user, role)
     if as_json:
         print_json(asdict(updated))
     else:
@@ -85,11 +86,12 @@ def set_role(
 @app.command("rm")
 def remove(user: UserArgument, workspace_path: WorkspaceOption = None) -> None:
     """Remove a member. Their history is kept."""
+    from saccade.app.auth.members import remove_member
     from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
-        removed = workspace.users.remove(user)
+        removed = remove_member(workspace, user)
     print_message(f"Removed {removed.email} from the project.")
 
 
@@ -103,11 +105,12 @@ def create_token(
     as_json: JsonOption = False,
 ) -> None:
     """Create an API token for a user; it is shown only once."""
+    from saccade.app.auth import members
     from saccade.cli.console import print_json
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
-        token, secret = workspace.users.create_token(workspace.users.get(user).id, name, role, days)
+        token, secret = members.create_token(workspace, user, name, role, days)
     if as_json:
         print_json({"id": token.id, "token": secret, "expires": token.expires})
     else:

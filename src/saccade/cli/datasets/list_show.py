@@ -102,6 +102,7 @@ def remove(
     workspace_path: WorkspaceOption = None,
 ) -> None:
     """Delete a dataset with all its versions."""
+    from saccade.app.datasets.versions import delete_dataset
     from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
@@ -109,5 +110,5 @@ def remove(
         workspace.datasets.open(name)  # report a wrong name before asking
         if not yes:
             typer.confirm(f"Delete '{name}' and all its versions?", abort=True)
-        workspace.datasets.remove(name, force=force)
+        delete_dataset(workspace, name, force=force)
     print_message(f"Deleted '{name}'.")

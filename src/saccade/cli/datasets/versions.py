@@ -122,6 +122,7 @@ def merge(
 ) -> None:
     """Merge a branch or version into a branch. If conflicts are unresolved, they are listed and nothing is merged."""
     from saccade.app.datasets.conflict_resolution import resolver_from_file
+    from saccade.app.datasets.versions import merge_branch
     from saccade.cli.console import print_json, print_message, progress_bar
     from saccade.core.merge import MergeConflictError
     from saccade.store.workspace import Workspace
@@ -130,8 +131,14 @@ def merge(
     with Workspace.find(workspace_path) as workspace:
         try:
             with progress_bar(as_json) as progress:
-                merged = workspace.datasets.merge(
-                    ref, into=into, resolver=resolver, message=message, dry_run=dry_run, progress=progress
+                merged = merge_branch(
+                    workspace,
+                    ref,
+                    into=into,
+                    resolver=resolver,
+                    message=message,
+                    dry_run=dry_run,
+                    progress=progress,
                 )
         except MergeConflictError as error:
             _fail_with_conflicts(error, as_json)
@@ -200,12 +207,13 @@ def tag(
     workspace_path: WorkspaceOption = None,
 ) -> None:
     """Create a tag for a version: an alias that cannot be moved."""
+    from saccade.app.datasets.refs import create_tag
     from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
         version = workspace.datasets.open(ref)
-        workspace.datasets.alias(version.name, name, version.number, fixed=True)
+        create_tag(workspace, version.name, name, version.number)
     print_message(f"Tagged {version.ref} as {version.name}@{name}.")
 
 
@@ -215,6 +223,7 @@ def delete_alias(
     workspace_path: WorkspaceOption = None,
 ) -> None:
     """Delete an alias or a tag. The version is kept."""
+    from saccade.app.datasets import refs
     from saccade.cli.console import print_message
     from saccade.core.refs import split_ref
     from saccade.store.workspace import Workspace
@@ -222,7 +231,7 @@ def delete_alias(
     name, alias = split_ref(ref)
     with Workspace.find(workspace_path) as workspace:
         number = workspace.datasets.aliases(name).get(alias)
-        workspace.datasets.delete_alias(name, alias)
+        refs.delete_alias(workspace, name, alias)
     print_message(f"Deleted {name}@{alias} (was {name}@{number}).")
 
 
@@ -233,12 +242,13 @@ def alias(
     workspace_path: WorkspaceOption = None,
 ) -> None:
     """Create an alias for a version, or move it."""
+    from saccade.app.datasets.refs import set_alias
     from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
         version = workspace.datasets.open(ref)
-        workspace.datasets.alias(version.name, name, version.number)
+        set_alias(workspace, version.name, name, version.number)
     print_message(f"{version.name}@{name} is now {version.ref}.")
 
 
@@ -249,12 +259,13 @@ def branch(
     workspace_path: WorkspaceOption = None,
 ) -> None:
     """Create a branch that starts at a version."""
+    from saccade.app.datasets.refs import create_branch
     from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
         version = workspace.datasets.open(ref)
-        workspace.datasets.branch(version.name, name, version.ref)
+        create_branch(workspace, version.name, name, version.number)
     print_message(f"Created the branch {version.name}@{name} at {version.ref}.")
 
 
@@ -264,6 +275,7 @@ def delete_branch(
     workspace_path: WorkspaceOption = None,
 ) -> None:
     """Delete a branch. Its versions are kept, under their numbers."""
+    from saccade.app.datasets import refs
     from saccade.cli.console import print_message
     from saccade.core.refs import split_ref
     from saccade.store.workspace import Workspace
@@ -271,7 +283,7 @@ def delete_branch(
     name, branch = split_ref(ref)
     with Workspace.find(workspace_path) as workspace:
         number = workspace.datasets.branches(name).get(branch)
-        workspace.datasets.delete_branch(name, branch)
+        refs.delete_branch(workspace, name, branch)
     print_message(f"Deleted the branch {name}@{branch} (head was {name}@{number}).")
 
 
@@ -282,10 +294,11 @@ def restore(
     workspace_path: WorkspaceOption = None,
 ) -> None:
     """Restore an old version: create a new version with the same content."""
+    from saccade.app.datasets.versions import restore_version
     from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
         old = workspace.datasets.open(ref)
-        new = workspace.datasets.restore(old.name, old.number, message or f"restore version {old.number}")
+        new = restore_version(workspace, old.name, old.number, message=message)
     print_message(f"Restored {old.ref} as {new.ref}.")

@@ -167,12 +167,13 @@ def promote(
     as_json: JsonOption = False,
 ) -> None:
     """Point an alias such as production to a version; the history of the alias is kept."""
+    from saccade.app.ml.models import promote_model
     from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
         version = workspace.models.open(ref)
-        previous = workspace.models.promote(version.ref, alias)
+        previous = promote_model(workspace, version.ref, alias)
     if as_json:
         print_json({"model": version.ref, "alias": alias, "previous": previous})
     else:
@@ -205,6 +206,7 @@ def remove(
     workspace_path: WorkspaceOption = None,
 ) -> None:
     """Delete a version (NAME@3) or a whole model (NAME)."""
+    from saccade.app.ml.models import delete_model
     from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
@@ -212,7 +214,7 @@ def remove(
         workspace.models.open(ref)  # report a wrong reference before asking
         if not yes:
             typer.confirm(f"Delete '{ref}'?", abort=True)
-        workspace.models.remove(ref, force=force)
+        delete_model(workspace, ref, force=force)
     print_message(f"Deleted '{ref}'.")
 
 

@@ -115,11 +115,12 @@ def cancel(run: RunArgument, workspace_path: WorkspaceOption = None, as_json: Js
 @app.command("rm")
 def remove(run: RunArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Delete a run and its folder. A run that created an existing version cannot be deleted."""
+    from saccade.app.pipelines.run import delete_run
     from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
-        workspace.runs.remove(run)
+        delete_run(workspace, run)
     if as_json:
         print_json({"run": run, "removed": True})
     else:

@@ -69,11 +69,12 @@ def show(job: JobArgument, workspace_path: WorkspaceOption = None, as_json: Json
 @app.command()
 def cancel(job: JobArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Cancel a queued or running job."""
+    from saccade.app.jobs.queue import cancel_job
     from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
-        cancelled = workspace.jobs.cancel(job)
+        cancelled = cancel_job(workspace, job)
     if as_json:
         print_json(asdict(cancelled))
         return
@@ -84,11 +85,12 @@ def cancel(job: JobArgument, workspace_path: WorkspaceOption = None, as_json: Js
 @app.command()
 def retry(job: JobArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Enqueue a failed or cancelled job again, as a new job."""
+    from saccade.app.jobs.queue import retry_job
     from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
-        queued = workspace.jobs.retry(job)
+        queued = retry_job(workspace, job)
     if as_json:
         print_json(asdict(queued))
         return

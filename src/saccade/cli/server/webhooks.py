@@ -109,11 +109,12 @@ def set_(
 @app.command("rm")
 def remove(webhook: WebhookArgument, workspace_path: WorkspaceOption = None) -> None:
     """Delete a webhook and its deliveries."""
+    from saccade.app.webhooks.webhooks import delete_webhook
     from saccade.cli.console import print_message
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
-        workspace.webhooks.remove(webhook)
+        delete_webhook(workspace, webhook)
     print_message(f"Webhook {webhook} is deleted.")
 
 
@@ -124,11 +125,12 @@ def rotate_secret(
     """Create a new signing secret, shown only once. For a day, events are signed with the previous one as well."""
     from dataclasses import asdict
 
+    from saccade.app.webhooks import webhooks
     from saccade.cli.console import print_json
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
-        updated, secret = workspace.webhooks.rotate_secret(webhook)
+        updated, secret = webhooks.rotate_secret(workspace, webhook)
     if as_json:
         print_json(asdict(updated) | {"secret": secret})
     else:
@@ -203,6 +205,7 @@ def redeliver(
     """Queue a delivery again, with the same id, or all failed ones."""
     from dataclasses import asdict
 
+    from saccade.app.webhooks import webhooks
     from saccade.cli.console import print_json, print_message
     from saccade.store.workspace import Workspace
 
@@ -210,13 +213,13 @@ def redeliver(
         raise typer.BadParameter("Specify either a delivery or --failed.")
     with Workspace.find(workspace_path) as workspace:
         if delivery is None:
-            count = workspace.webhooks.redeliver_failed(webhook)
+            count = webhooks.redeliver_failed(workspace, webhook)
             if as_json:
                 print_json({"count": count})
             else:
                 print_message(f"{count} failed deliveries are queued again.")
             return
-        queued = workspace.webhooks.redeliver(webhook, delivery)
+        queued = webhooks.redeliver(workspace, webhook, delivery)
     if as_json:
         print_json(asdict(queued))
     else:

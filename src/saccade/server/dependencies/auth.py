@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 
+from saccade.app.auth.sessions import authenticate_token, record_audit, sign_out
 from saccade.core.errors import AuthenticationError, NotFoundError, PermissionDeniedError
 from saccade.server.dependencies.version_cache import ProjectRegistry
 from saccade.server.middleware.idempotency import begin_idempotent
@@ -14,7 +15,6 @@ from saccade.server.middleware.project_prefix import PROJECT_SCOPE_KEY
 from saccade.server.permissions import API, REQUIRED_ROLES, ROUTE_PERMISSIONS, SAFE_METHODS, Permission
 from saccade.store.auth.service import Principal
 from saccade.store.auth.sso import LOGIN_TIMEOUT
-from saccade.store.auth.users import UserStore
 from saccade.store.catalog.tables import DEFAULT_PROJECT
 from saccade.store.workspace import Workspace
 
@@ -80,7 +80,7 @@ def authorize(request: Request) -> None:
         raise NotFoundError(f"There is no project '{project_name[:100]}' that you are a member of.")
     is_allowed = principal.role.covers(REQUIRED_ROLES[permission])
     if is_write and is_allowed:
-        begin_idempotent(request, project.workspace.idempotency, principal, route)
+        begin_idempotent(request, project.workspace, principal, route)
     if is_write or not is_allowed:
         audit(request, route if is_allowed else f"refused {route}", request.url.path)
     if not is_allowed:
@@ -102,12 +102,12 @@ def _check_csrf(request: Request, principal: Principal) -> None:
 
 
 def _authenticate(request: Request) -> Principal | None:
-    users: UserStore = current_workspace(request).users
+    workspace = current_workspace(request)
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return users.authenticate_token(secret.strip())
+        return authenticate_token(workspace, secret.strip())
     cookie = request.cookies.get(SESSION_COOKIE)
-    return users.authenticate_session(cookie) if cookie else None
+    return workspace.users.authenticate_session(cookie) if cookie else None
 
 
 def _check_origin(request: Request) -> None:
@@ -123,7 +123,7 @@ def audit(request: Request, action: str, subject: str) -> None:
     """Add an entry to the audit log of the requested project."""
     principal: Principal | None = request.state.principal
     user_id = None if principal is None else principal.user.id
-    current_workspace(request).users.record_audit(user_id, action, subject, client_address(request))
+    record_audit(current_workspace(request), user_id, action, subject, client_address(request))
 
 
 def public_origin(request: Request) -> str:
@@ -165,7 +165,7 @@ def end_previous_session(request: Request) -> None:
     """End the session that the request's cookie belongs to, if any."""
     secret = request.cookies.get(SESSION_COOKIE)
     if secret:
-        current_workspace(request).users.sign_out(secret)
+        sign_out(current_workspace(request), secret)
 
 
 def _current_user(request: Request) -> Principal:

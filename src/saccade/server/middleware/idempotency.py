@@ -18,6 +18,7 @@ from fastapi import Request, Response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from saccade.app.jobs.idempotency import IdempotentRequest, begin_request
 from saccade.core.digest import digest_bytes
 from saccade.core.errors import InvalidValueError, SaccadeError
 from saccade.server.permissions import (
@@ -29,7 +30,8 @@ from saccade.server.permissions import (
     UPLOAD_PATHS,
 )
 from saccade.store.auth.service import Principal
-from saccade.store.jobs.idempotency import IdempotencyStore, StoredResponse
+from saccade.store.jobs.idempotency import StoredResponse
+from saccade.store.workspace import Workspace
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 MAX_KEY_LENGTH = 200
@@ -54,29 +56,7 @@ class _Fingerprint:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class _InFlight:
-    """A request in progress whose key is reserved."""
-
-    store: IdempotencyStore
-    user_id: str
-    key: str
-    is_secret: bool
-
-    def complete(self, status: int, body: bytes, etag: str) -> None:
-        """Store the response, or release the key if the request was refused and so changed nothing."""
-        if 400 <= status < 500 or status == 503:
-            self.store.release(self.user_id, self.key)
-        else:
-            response = StoredResponse(status, body.decode(), etag)
-            self.store.complete(self.user_id, self.key, response, is_secret=self.is_secret)
-
-    def mark_unknown(self) -> None:
-        """Record that the outcome is unknown."""
-        self.store.mark_unknown(self.user_id, self.key)
-
-
-def begin_idempotent(request: Request, store: IdempotencyStore, principal: Principal, route: str) -> None:
+def begin_idempotent(request: Request, workspace: Workspace, principal: Principal, route: str) -> None:
     """Reserve the idempotency key of an authorized request; does nothing for a request without one.
 
     Raises:
@@ -89,10 +69,16 @@ def begin_idempotent(request: Request, store: IdempotencyStore, principal: Princ
         return
     if not 1 <= len(fingerprint.key) <= MAX_KEY_LENGTH:
         raise InvalidValueError(f"The {IDEMPOTENCY_HEADER} must have 1 to {MAX_KEY_LENGTH} characters.")
-    response = store.begin(principal.user.id, fingerprint.key, fingerprint.digest)
-    if response is not None:
-        raise ReplayedResponseError(response)
-    request.state.in_flight = _InFlight(store, principal.user.id, fingerprint.key, route in SECRET_RESPONSES)
+    result = begin_request(
+        workspace,
+        principal.user.id,
+        fingerprint.key,
+        fingerprint.digest,
+        is_secret=route in SECRET_RESPONSES,
+    )
+    if not isinstance(result, IdempotentRequest):
+        raise ReplayedResponseError(result)
+    request.state.in_flight = result
 
 
 async def replay_response(request: Request, error: Exception) -> Response:

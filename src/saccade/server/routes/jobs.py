@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from saccade.app.ingest import uploads
+from saccade.app.jobs import queue
 from saccade.app.jobs.former_names import current_result
 from saccade.app.jobs.registry import JOB_TYPES, enqueue
 from saccade.app.jobs.run_job import job_dir
@@ -167,13 +168,13 @@ def download_job_file(job: VisibleJob, name: str, workspace: CurrentWorkspace) -
 @router.post("/jobs/{job}/cancel", tags=["jobs"])
 def cancel_job(job: VisibleJob, workspace: CurrentWorkspace, principal: CurrentUser) -> JobResponse:
     """Cancel a job. A running job stops within a second or two, and leaves no partial result."""
-    return _job_response(workspace.jobs.cancel(job.id), principal)
+    return _job_response(queue.cancel_job(workspace, job.id), principal)
 
 
 @router.post("/jobs/{job}/retry", tags=["jobs"], status_code=201)
 def retry_job(job: VisibleJob, workspace: CurrentWorkspace, principal: CurrentUser) -> JobResponse:
     """Enqueue a failed or cancelled job again, as a new job."""
-    return _job_response(workspace.jobs.retry(job.id, principal.user.id), principal)
+    return _job_response(queue.retry_job(workspace, job.id, principal.user.id), principal)
 
 
 @router.post("/uploads", tags=["uploads"], status_code=201)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from saccade.app.auth import members, sessions
+from saccade.app.auth.oidc.login import link_account
 from saccade.core.errors import AuthenticationError, PermissionDeniedError
 from saccade.server.dependencies.auth import (
     CurrentUser,
@@ -56,7 +58,7 @@ def sign_in(body: SignInRequest, request: Request, response: Response, workspace
     limiter = request.app.state.password_limiter
     limiter.record_attempt(client_address(request))
     try:
-        secret, principal = workspace.users.sign_in(body.email, body.password)
+        secret, principal = sessions.sign_in(workspace, body.email, body.password)
     except AuthenticationError:
         audit(request, "failed to sign in", body.email.strip().lower())
         raise
@@ -65,7 +67,7 @@ def sign_in(body: SignInRequest, request: Request, response: Response, workspace
     request.state.principal = principal
     audit(request, "signed in", principal.user.email)
     login_secret = login_cookie(request)
-    if login_secret and workspace.sso.link_account(login_secret, principal.user.id):
+    if login_secret and link_account(workspace, login_secret, principal.user.id):
         audit(request, "connected with single sign-on", principal.user.email)
         clear_login_cookie(response)
     set_session_cookie(response, request, secret)
@@ -95,7 +97,7 @@ def change_password(
         raise PermissionDeniedError("An API token cannot change the password.", hint="Sign in with the password.")
     limiter = request.app.state.password_limiter
     limiter.record_attempt(client_address(request))
-    secret, principal = workspace.users.change_password(principal.user.id, body.current_password, body.new_password)
+    secret, principal = sessions.change_password(workspace, principal.user.id, body.current_password, body.new_password)
     limiter.remove_attempt(client_address(request))
     set_session_cookie(response, request, secret)
     return _session_response(principal)
@@ -112,10 +114,9 @@ def accept_invitation(
     body: AcceptInvitation, request: Request, response: Response, workspace: CurrentWorkspace
 ) -> SessionResponse:
     """Accept an invitation: create the account and sign in."""
-    user = workspace.users.accept_invitation(body.secret, body.name, body.password, body.email)
-    secret, principal = workspace.users.sign_in(user.email, body.password)
+    secret, principal = sessions.accept_invitation(workspace, body.secret, body.name, body.password, body.email)
     request.state.principal = principal
-    audit(request, "joined", user.email)
+    audit(request, "joined", principal.user.email)
     set_session_cookie(response, request, secret)
     return _session_response(principal)
 
@@ -129,13 +130,13 @@ def list_members(workspace: CurrentWorkspace) -> list[MemberResponse]:
 @router.patch("/members/{user}")
 def set_role(user: str, body: RoleUpdate, workspace: CurrentWorkspace) -> MemberResponse:
     """Change a member's role."""
-    return MemberResponse.model_validate(workspace.users.set_role(user, body.role))
+    return MemberResponse.model_validate(members.set_role(workspace, user, body.role))
 
 
 @router.delete("/members/{user}", status_code=204)
 def remove_member(user: str, workspace: CurrentWorkspace) -> None:
     """Remove a member from the project. Their history is kept."""
-    workspace.users.remove(user)
+    members.remove_member(workspace, user)
 
 
 @router.get("/invitations")
@@ -149,7 +150,7 @@ def create_invitation(
     body: InvitationCreate, request: Request, workspace: CurrentWorkspace, principal: CurrentUser
 ) -> InvitationCreated:
     """Invite someone to the project. The response contains the invitation link, which is shown only once."""
-    invitation, secret = workspace.users.invite(body.email, body.role, principal)
+    invitation, secret = members.create_invitation(workspace, body.email, body.role, principal)
     link = f"{public_origin(request)}/join#{secret}"
     return InvitationCreated(**InvitationResponse.model_validate(invitation).model_dump(), link=link)
 
@@ -157,7 +158,7 @@ def create_invitation(
 @router.delete("/invitations/{invitation}", status_code=204)
 def revoke_invitation(invitation: str, workspace: CurrentWorkspace) -> None:
     """Revoke a pending invitation."""
-    workspace.users.revoke_invitation(invitation)
+    members.revoke_invitation(workspace, invitation)
 
 
 @router.get("/tokens")
@@ -171,14 +172,14 @@ def create_token(body: TokenCreate, workspace: CurrentWorkspace, principal: Curr
     """Create an API token for the current user. Its role is at most that of the user; it is shown only once."""
     assert principal.role is not None, "the permission of this route requires a role"
     role = body.role if principal.role.covers(body.role) else principal.role
-    token, secret = workspace.users.create_token(principal.user.id, body.name, role, body.days)
+    token, secret = members.create_token(workspace, principal.user.id, body.name, role, body.days)
     return TokenCreated(**TokenResponse.model_validate(token).model_dump(), token=secret)
 
 
 @router.delete("/tokens/{token}", status_code=204)
 def revoke_token(token: str, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
     """Revoke an API token of the current user."""
-    workspace.users.revoke_token(principal.user.id, token)
+    members.revoke_token(workspace, principal.user.id, token)
 
 
 @router.get("/audit")

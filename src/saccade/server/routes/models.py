@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from saccade.app.ml.compare import compare_models
+from saccade.app.ml.models import delete_model, promote_model
 from saccade.app.ml.recipe_template import suggest_recipe
 from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
 from saccade.server.dependencies.version_cache import version_cache
@@ -90,7 +91,7 @@ def get_lineage(ref: str, workspace: CurrentWorkspace) -> dict[str, Any]:
 @router.post("/models/{ref}/aliases", status_code=201)
 def promote(ref: str, body: ModelAliasUpdate, workspace: CurrentWorkspace, principal: CurrentUser) -> ModelResponse:
     """Point an alias, such as staging or production, to this version."""
-    workspace.models.promote(ref, body.name, author=principal.user.name)
+    promote_model(workspace, ref, body.name, author=principal.user.name)
     return _model_response(workspace.models.open(ref))
 
 
@@ -128,7 +129,7 @@ def export_model(ref: str, workspace: CurrentWorkspace) -> StreamingResponse:
 @router.delete("/models/{ref}", status_code=204)
 def remove_model(ref: str, workspace: CurrentWorkspace, force: bool = False) -> None:
     """Delete a version (NAME@3) or a whole model (NAME). Versions with an alias are deleted only with ``force``."""
-    workspace.models.remove(ref, force=force)
+    delete_model(workspace, ref, force=force)
 
 
 @router.get("/recipes/suggested")

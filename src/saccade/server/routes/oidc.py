@@ -11,7 +11,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
+from saccade.app.auth.oidc.login import complete_login, pop_pending
+from saccade.app.auth.oidc.login import start_login as record_login
 from saccade.app.auth.oidc.provider import Provider, derive
+from saccade.app.auth.sessions import record_audit
 from saccade.core.errors import ConflictError, NotFoundError, ProviderError
 from saccade.server.dependencies.auth import (
     CurrentWorkspace,
@@ -83,7 +86,7 @@ async def start_login(body: SsoStart, request: Request, response: Response, work
             hint="Try again later, or sign in with a password.",
         ) from None
     next_path = safe_redirect_path(body.next)
-    secret = await run_in_threadpool(workspace.sso.start_login, requested_project(request), next_path)
+    secret = await run_in_threadpool(record_login, workspace, requested_project(request), next_path)
     set_login_cookie(response, request, secret)
     return SsoRedirect(address=await provider.authorization_url(secret, f"{origin}{CALLBACK_PATH}"))
 
@@ -98,7 +101,7 @@ async def login_callback(
     """
     provider = _provider(request)
     secret = login_cookie(request)
-    pending = await run_in_threadpool(workspace.sso.pop_pending, secret) if secret else None
+    pending = await run_in_threadpool(pop_pending, workspace, secret) if secret else None
     if secret is None or pending is None:
         return RedirectResponse(_sign_in_url(None, error="expired"), 303)
     try:
@@ -119,12 +122,9 @@ async def login_callback(
 async def _complete_login(
     provider: Provider, workspace: Workspace, secret: str, code: str, redirect_uri: str, issuer: str
 ) -> LoginResult | LinkChallenge:
-    settings = provider.settings
     try:
         identity = await provider.complete(secret, code, redirect_uri, issuer)
-        return await run_in_threadpool(
-            workspace.sso.complete_login, identity, settings.default_role, settings.allowed_domains
-        )
+        return await run_in_threadpool(complete_login, workspace, identity, provider.settings)
     except LoginDeniedError as error:
         raise _LoginFailedError(str(error.reason), identity.email or identity.subject) from None
     except ProviderError as error:
@@ -159,7 +159,7 @@ def _audit(request: Request, pending: PendingLogin, user_id: str | None, action:
     registry: ProjectRegistry = request.app.state.projects
     project = registry.get(pending.project)
     workspace = registry.workspace if project is None else project.workspace
-    workspace.users.record_audit(user_id, action, subject, client_address(request))
+    record_audit(workspace, user_id, action, subject, client_address(request))
 
 
 def safe_redirect_path(path: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from saccade.app.pipelines.run import cancel_run as request_cancel
-from saccade.app.pipelines.run import list_steps, read_events, read_graph
+from saccade.app.pipelines.run import delete_run, list_steps, read_events, read_graph
 from saccade.server.dependencies.auth import CurrentWorkspace
 from saccade.server.permissions import API
 from saccade.server.schemas.encoding import to_jsonable
@@ -93,4 +93,4 @@ def cancel_run(run: str, workspace: CurrentWorkspace) -> RunResponse:
 @router.delete("/runs/{run}", status_code=204)
 def remove_run(run: str, workspace: CurrentWorkspace) -> None:
     """Delete a run. A run that created an existing version cannot be deleted."""
-    workspace.runs.remove(run)
+    delete_run(workspace, run)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
+from saccade.app.datasets import refs, versions
 from saccade.app.datasets.bulk_edit import bulk_edit
 from saccade.app.datasets.classes import edit_classes as apply_class_edits
 from saccade.app.datasets.classes import list_classes as summarize_classes
@@ -99,10 +100,11 @@ def restore_version(
     principal: CurrentUser,
 ) -> VersionCreated:
     """Restore an old version: create a new version with the same content."""
-    version = workspace.datasets.restore(
+    version = versions.restore_version(
+        workspace,
         target.name,
         body.number,
-        body.message,
+        message=body.message,
         branch=target.branch,
         author=principal.user.name,
         expected_version=target.expected_version,
@@ -125,7 +127,8 @@ def merge_branch(
     ``If-Match`` is the ETag of the target branch.
     """
     name = ref.partition("@")[0]
-    merged = workspace.datasets.merge(
+    merged = versions.merge_branch(
+        workspace,
         ref,
         into=body.into,
         resolver=body.resolver(),
@@ -160,11 +163,11 @@ def create_tag(
     target: BranchTargetDep, body: TagCreate, workspace: CurrentWorkspace, principal: CurrentUser
 ) -> RefsResponse:
     """Create a tag: an alias that cannot be moved."""
-    workspace.datasets.alias(
+    refs.create_tag(
+        workspace,
         target.name,
         body.name,
         body.number,
-        fixed=True,
         author=principal.user.name,
         expected_version=target.expected_version,
     )
@@ -174,9 +177,7 @@ def create_tag(
 @router.delete("/datasets/{ref}/tags/{tag}", status_code=204)
 def delete_tag(target: BranchTargetDep, tag: str, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
     """Delete a tag. The version is kept."""
-    workspace.datasets.delete_alias(
-        target.name, tag, author=principal.user.name, expected_version=target.expected_version
-    )
+    refs.delete_alias(workspace, target.name, tag, author=principal.user.name, expected_version=target.expected_version)
 
 
 @router.post("/datasets/{ref}/aliases", status_code=201)
@@ -184,7 +185,8 @@ def set_alias(
     target: BranchTargetDep, body: AliasUpdate, workspace: CurrentWorkspace, principal: CurrentUser
 ) -> RefsResponse:
     """Create an alias, or move it to another version."""
-    workspace.datasets.alias(
+    refs.set_alias(
+        workspace,
         target.name,
         body.name,
         body.number,
@@ -197,15 +199,15 @@ def set_alias(
 @router.delete("/datasets/{ref}/aliases/{alias}", status_code=204)
 def delete_alias(target: BranchTargetDep, alias: str, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
     """Delete an alias. The version is kept."""
-    workspace.datasets.delete_alias(
-        target.name, alias, author=principal.user.name, expected_version=target.expected_version
+    refs.delete_alias(
+        workspace, target.name, alias, author=principal.user.name, expected_version=target.expected_version
     )
 
 
 @router.post("/datasets/{ref}/branches", status_code=201)
 def create_branch(target: BranchTargetDep, body: BranchCreate, workspace: CurrentWorkspace) -> RefsResponse:
     """Create a branch that starts at a version."""
-    workspace.datasets.branch(target.name, body.name, str(body.number), expected_version=target.expected_version)
+    refs.create_branch(workspace, target.name, body.name, body.number, expected_version=target.expected_version)
     return list_refs(target.name, workspace)
 
 
@@ -216,7 +218,7 @@ def delete_branch(
     """Delete a branch. Its versions are kept. ``If-Match`` is the ETag of the branch."""
     name = ref.partition("@")[0]
     expected_version = check_if_match(request, name, branch, if_match)
-    workspace.datasets.delete_branch(name, branch, expected_version=expected_version)
+    refs.delete_branch(workspace, name, branch, expected_version=expected_version)
 
 
 @router.get("/datasets/{ref}/views")
@@ -228,13 +230,13 @@ def list_views(ref: str, workspace: CurrentWorkspace) -> list[ViewResponse]:
 @router.put("/datasets/{ref}/views/{name}", status_code=204)
 def save_view(ref: str, name: str, body: ViewCreate, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
     """Save a view, replacing one with the same name."""
-    workspace.datasets.save_view(ref, name, body.filters, author=principal.user.name)
+    versions.save_view(workspace, ref, name, body.filters, author=principal.user.name)
 
 
 @router.delete("/datasets/{ref}/views/{name}", status_code=204)
 def delete_view(ref: str, name: str, workspace: CurrentWorkspace) -> None:
     """Delete a saved view."""
-    workspace.datasets.delete_view(ref, name)
+    versions.delete_view(workspace, ref, name)
 
 
 @router.post("/datasets/{ref}/items/bulk", status_code=201)
@@ -295,4 +297,4 @@ def remove_dataset(
 ) -> None:
     """Delete a dataset with all its versions. Datasets that others were made from are deleted only with ``force``."""
     expected_version = None if "@" in ref else check_if_match(request, ref, MAIN, if_match)
-    workspace.datasets.remove(ref, force=force, expected_version=expected_version)
+    versions.delete_dataset(workspace, ref, force=force, expected_version=expected_version)

@@ -68,19 +68,19 @@ def update_webhook(webhook: str, body: WebhookUpdate, request: Request, workspac
 @router.delete("/webhooks/{webhook}", status_code=204)
 def remove_webhook(webhook: str, workspace: CurrentWorkspace) -> None:
     """Delete a webhook and its deliveries."""
-    workspace.webhooks.remove(webhook)
+    use_cases.delete_webhook(workspace, webhook)
 
 
 @router.post("/webhooks/{webhook}/secret", status_code=201)
 def rotate_secret(webhook: str, workspace: CurrentWorkspace) -> WebhookCreated:
     """Create a new signing secret, shown only once. For a day, requests are signed with the previous one as well."""
-    return _webhook_created(*workspace.webhooks.rotate_secret(webhook))
+    return _webhook_created(*use_cases.rotate_secret(workspace, webhook))
 
 
 @router.post("/webhooks/{webhook}/test", status_code=201)
 def send_test(webhook: str, workspace: CurrentWorkspace) -> DeliveryResponse:
     """Send a ``ping`` event without retries. Poll its delivery for the result."""
-    return DeliveryResponse.model_validate(workspace.webhooks.send_test(webhook))
+    return DeliveryResponse.model_validate(use_cases.enqueue_test(workspace, webhook))
 
 
 @router.get("/webhooks/{webhook}/deliveries")
@@ -101,10 +101,10 @@ def list_deliveries(
 @router.post("/webhooks/{webhook}/deliveries/retry", status_code=201)
 def redeliver_failed(webhook: str, workspace: CurrentWorkspace) -> RedeliveryResponse:
     """Queue all failed deliveries again, in their original order."""
-    return RedeliveryResponse(count=workspace.webhooks.redeliver_failed(webhook))
+    return RedeliveryResponse(count=use_cases.redeliver_failed(workspace, webhook))
 
 
 @router.post("/webhooks/{webhook}/deliveries/{delivery}/retry", status_code=201)
 def redeliver(webhook: str, delivery: str, workspace: CurrentWorkspace) -> DeliveryResponse:
     """Queue a delivery again, with the same id."""
-    return DeliveryResponse.model_validate(workspace.webhooks.redeliver(webhook, delivery))
+    return DeliveryResponse.model_validate(use_cases.redeliver(workspace, webhook, delivery))

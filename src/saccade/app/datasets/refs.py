@@ -1,0 +1,101 @@
+"""Create, move and delete the names of a dataset's versions: tags, aliases and branches."""
+
+from __future__ import annotations
+
+from saccade.store.workspace import Workspace
+
+
+def create_tag(
+    workspace: Workspace,
+    name: str,
+    tag: str,
+    number: int,
+    *,
+    author: str = "",
+    expected_version: int | None = None,
+) -> None:
+    """Create a tag for a version: an alias that cannot be moved.
+
+    Args:
+        workspace: The workspace.
+        name: The dataset.
+        tag: The name of the tag. An alias of the same version becomes the tag.
+        number: The number of the version.
+        author: The name of the user, for the alias history.
+        expected_version: The number of the version that the caller has seen as the head of the main branch.
+
+    Raises:
+        NotFoundError: There is no such version.
+        ConflictError: A branch has this name, or it is a tag of another version.
+        StaleVersionError: The head of the main branch is not ``expected_version``.
+    """
+    workspace.datasets.alias(name, tag, number, fixed=True, author=author, expected_version=expected_version)
+
+
+def set_alias(
+    workspace: Workspace,
+    name: str,
+    alias: str,
+    number: int,
+    *,
+    author: str = "",
+    expected_version: int | None = None,
+) -> None:
+    """Create an alias for a version, or move it there; arguments and errors as for :func:`create_tag`."""
+    workspace.datasets.alias(name, alias, number, author=author, expected_version=expected_version)
+
+
+def delete_alias(
+    workspace: Workspace, name: str, alias: str, *, author: str = "", expected_version: int | None = None
+) -> None:
+    """Delete an alias or a tag. The version is kept.
+
+    Args:
+        workspace: The workspace.
+        name: The dataset.
+        alias: The alias or tag.
+        author: The name of the user, for the alias history.
+        expected_version: The number of the version that the caller has seen as the head of the main branch.
+
+    Raises:
+        NotFoundError: There is no such alias.
+        StaleVersionError: The head of the main branch is not ``expected_version``.
+    """
+    workspace.datasets.delete_alias(name, alias, author=author, expected_version=expected_version)
+
+
+def create_branch(
+    workspace: Workspace, name: str, branch: str, number: int, *, expected_version: int | None = None
+) -> None:
+    """Create a branch that starts at a version.
+
+    Args:
+        workspace: The workspace.
+        name: The dataset.
+        branch: The name of the branch.
+        number: The number of the version.
+        expected_version: The number of the version that the caller has seen as the head of the main branch.
+
+    Raises:
+        NotFoundError: There is no such version.
+        ConflictError: A branch or alias has this name.
+        StaleVersionError: The head of the main branch is not ``expected_version``.
+    """
+    workspace.datasets.branch(name, branch, str(number), expected_version=expected_version)
+
+
+def delete_branch(workspace: Workspace, name: str, branch: str, *, expected_version: int | None = None) -> None:
+    """Delete a branch. Its versions are kept, under their numbers.
+
+    Args:
+        workspace: The workspace.
+        name: The dataset.
+        branch: The branch.
+        expected_version: The number of the version that the caller has seen as the head of the branch.
+
+    Raises:
+        InvalidValueError: It is the main branch.
+        NotFoundError: There is no such branch.
+        StaleVersionError: The head of the branch is not ``expected_version``.
+    """
+    workspace.datasets.delete_branch(name, branch, expected_version=expected_version)
