@@ -168,6 +168,16 @@ def test_private_addresses_are_rejected(site: str, tmp_path: Path) -> None:
         ("2002:a00:1::", False),
         ("ff02::1", False),
         ("240.0.0.1", False),
+        ("fec0::1", False),
+        ("fec0::a00:1%eth0", False),
+        ("feff:ffff::1", False),
+        ("192.88.99.1", False),
+        ("192.88.99.255", False),
+        ("::ffff:192.88.99.1", False),
+        ("64:ff9b::c058:6301", False),
+        ("2002:c058:6301::", False),
+        ("192.88.98.255", True),
+        ("192.88.100.0", True),
     ],
 )
 def test_is_global(address: str, public: bool) -> None:

@@ -19,6 +19,8 @@ from saccade.core.errors import InvalidValueError, SaccadeError
 
 _SAFE_CHARACTERS = "/%:@!$&'()*+,;=~-._"
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Deprecated ranges that ``ipaddress`` counts as global: relays of 6to4 (RFC 7526) and site-local addresses (RFC 3879).
+_DEPRECATED = (ipaddress.ip_network("192.88.99.0/24"), ipaddress.ip_network("fec0::/10"))
 
 
 class ConnectionFailedError(SaccadeError):
@@ -65,7 +67,8 @@ def is_global(address: str) -> bool:
             embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if embedded is not None:
             ip = embedded
-    return bool(ip.is_global and not ip.is_multicast and not ip.is_reserved)
+    is_deprecated = any(ip in network for network in _DEPRECATED)
+    return bool(ip.is_global and not ip.is_multicast and not ip.is_reserved and not is_deprecated)
 
 
 def resolve_allowed(parts: SplitResult, allow_private: bool) -> list[str]:
