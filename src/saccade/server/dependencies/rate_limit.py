@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+
+from cachetools import LRUCache
 
 from saccade.core.errors import RateLimitedError
 
@@ -19,7 +20,7 @@ class RateLimiter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._attempts: OrderedDict[str, list[float]] = OrderedDict()
+        self._attempts: LRUCache[str, list[float]] = LRUCache(_MAX_ADDRESSES)
 
     def record_attempt(self, address: str) -> None:
         """Count an attempt.
@@ -35,8 +36,6 @@ class RateLimiter:
                 wait_s = max(1, round(_WINDOW_S - (now - times[0])))
                 raise RateLimitedError("Too many attempts from this address.", seconds=wait_s)
             self._attempts[address] = [*times, now]
-            while len(self._attempts) > _MAX_ADDRESSES:
-                self._attempts.popitem(last=False)
 
     def remove_attempt(self, address: str) -> None:
         """Remove the last attempt, after a success: only failures count."""

@@ -6,13 +6,13 @@ Versions are immutable, so cached versions and query results never become stale.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 from fastapi import Depends, Header, Request
 
 from saccade import __version__
@@ -36,19 +36,15 @@ class VersionCache:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._lock = threading.Lock()
-        self._versions: OrderedDict[tuple[str, str], DatasetVersion] = OrderedDict()
-        self._query_rows: OrderedDict[tuple[str, str, str | None, str | None, bool], Rows] = OrderedDict()
+        self._versions: LRUCache[tuple[str, str], DatasetVersion] = LRUCache(_MAX_VERSIONS)
+        self._query_rows: LRUCache[tuple[str, str, str | None, str | None, bool], Rows] = LRUCache(_MAX_QUERIES)
 
     def get(self, ref: str) -> DatasetVersion:
         """Open a version; the same object for the same version."""
         version = self._workspace.datasets.open(ref)
         key = version.ref, version.snapshot.table_id + version.snapshot.version
         with self._lock:
-            version = self._versions.setdefault(key, version)
-            self._versions.move_to_end(key)
-            while len(self._versions) > _MAX_VERSIONS:
-                self._versions.popitem(last=False)
-        return version
+            return self._versions.setdefault(key, version)
 
     def select_rows(
         self,
@@ -82,14 +78,11 @@ class VersionCache:
     def _select_all(self, version: DatasetVersion, where: str | None, order: str | None, descending: bool) -> Rows:
         key = version.snapshot.table_id, version.snapshot.version, where, order, descending
         with self._lock:
-            if key in self._query_rows:
-                self._query_rows.move_to_end(key)
-                return self._query_rows[key]
-        rows = version.positions_where(where, order, descending=descending)
-        with self._lock:
-            self._query_rows[key] = rows
-            while len(self._query_rows) > _MAX_QUERIES:
-                self._query_rows.popitem(last=False)
+            rows = self._query_rows.get(key)
+        if rows is None:
+            rows = version.positions_where(where, order, descending=descending)
+            with self._lock:
+                self._query_rows[key] = rows
         return rows
 
 

@@ -7,7 +7,6 @@ single leaf. A data file never changes, so its leaves are cached, up to a memory
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachetools import LRUCache
 from lance.file import LanceFileReader
 from lance.fragment import LanceFragment
 
@@ -85,25 +85,17 @@ class _LruCache:
     """Thread-safe LRU cache of leaf arrays, limited by their bytes."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
         self._lock = threading.Lock()
-        self._leaves: OrderedDict[CacheKey, LeafArray] = OrderedDict()
+        # A leaf that is larger than the cache is cached alone.
+        self._leaves: LRUCache[CacheKey, LeafArray] = LRUCache(max_bytes, lambda leaf: min(leaf.nbytes, max_bytes))
 
     def get(self, key: CacheKey) -> LeafArray | None:
         with self._lock:
-            if key in self._leaves:
-                self._leaves.move_to_end(key)
             return self._leaves.get(key)
 
     def put(self, key: CacheKey, leaf: LeafArray) -> None:
         with self._lock:
-            if key in self._leaves:
-                return
             self._leaves[key] = leaf
-            self._bytes += leaf.nbytes
-            while self._bytes > self._max_bytes and len(self._leaves) > 1:
-                self._bytes -= self._leaves.popitem(last=False)[1].nbytes
 
 
 _cache = _LruCache(_CACHE_BYTES)
