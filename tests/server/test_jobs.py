@@ -209,7 +209,7 @@ def test_export_jobs_with_an_invalid_query_are_refused(server: ServerHarness) ->
 @pytest.mark.slow
 def test_body_limit_does_not_apply_to_uploads(server: ServerHarness) -> None:
     manager = server.signed_in(Role.MANAGER)
-    large = b"x" * (1 << 20) + b"xx"
+    large = b"x" * (4 << 20) + b"xx"
     assert manager.post(f"{API}/jobs", content=large).status_code == 413
     upload = manager.post(f"{API}/uploads").json()["id"]
     assert send(manager, upload, pack({"large.bin": large})).json() == {"files": 1}

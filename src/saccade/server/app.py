@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 
 from saccade import __version__
 from saccade.app.auth.oidc.provider import Provider
@@ -30,6 +31,7 @@ from saccade.core.errors import (
     WorkspaceError,
 )
 from saccade.server.dependencies.auth import Authorize
+from saccade.server.dependencies.json_body import MAX_LISTED_ERRORS, InvalidBodyError
 from saccade.server.dependencies.rate_limit import RateLimiter
 from saccade.server.dependencies.version_cache import NotModifiedError, ProjectRegistry
 from saccade.server.middleware.idempotency import IdempotencyMiddleware, ReplayedResponseError, replay_response
@@ -85,6 +87,7 @@ _ERROR_STATUS: tuple[tuple[type[SaccadeError], int], ...] = (
     (StorageFullError, 507),
     (WorkspaceError, 503),
 )
+_MAX_FIELD_NAME = 200
 _log = logging.getLogger("saccade.server")
 
 
@@ -144,6 +147,7 @@ def create_app(
     app.add_exception_handler(ReplayedResponseError, replay_response)
     app.add_exception_handler(RequestValidationError, _handle_validation_error)
     app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(ClientDisconnect, _handle_disconnect)
     app.add_exception_handler(Exception, _handle_unexpected)
     # The middleware that is added last runs first: the host is checked before anything else.
     app.add_middleware(IdempotencyMiddleware)
@@ -173,10 +177,18 @@ async def _handle_not_modified(request: Request, error: Exception) -> Response:
 async def _handle_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     # The rejected values are not echoed: one of them may be a password.
-    fields = {
-        ".".join(map(str, detail["loc"][1:])) or str(detail["loc"][0]): str(detail["msg"]) for detail in error.errors()
-    }
-    return error_response(422, "invalid-value", "The request is invalid.", fields=fields)
+    fields = {_field_name(detail["loc"]): str(detail["msg"]) for detail in error.errors()[:MAX_LISTED_ERRORS]}
+    count = error.count if isinstance(error, InvalidBodyError) else len(error.errors())
+    message = "The request is invalid."
+    if count > MAX_LISTED_ERRORS:
+        message = f"The request is invalid: it has {count:,} errors, of which the first {MAX_LISTED_ERRORS} are listed."
+    return error_response(422, "invalid-value", message, fields=fields)
+
+
+def _field_name(location: Sequence[Any]) -> str:
+    """Return the path of a field, such as ``files.0.digest``; cut, because the client chooses the names."""
+    name = ".".join(map(str, location[1:])) or str(location[0])
+    return name[:_MAX_FIELD_NAME].encode("utf-8", "replace").decode()
 
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:
@@ -185,6 +197,12 @@ async def _handle_http_error(request: Request, error: Exception) -> Response:
         return error_response(422, "invalid-value", f"{error.detail}.")
     code = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "error")
     return error_response(error.status_code, code, str(error.detail))
+
+
+async def _handle_disconnect(request: Request, error: Exception) -> Response:
+    return error_response(
+        400, "error", "The client closed the connection."
+    )  # for the ASGI server; not logged as an error
 
 
 async def _handle_unexpected(request: Request, error: Exception) -> Response:

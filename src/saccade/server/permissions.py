@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from typing import NamedTuple
 
 from saccade.core.roles import Role
 
 API = "/api/v1"
+
+
+class BodyLimits(NamedTuple):
+    """Limits of a JSON request body: its size in bytes, and the number of its values on all levels."""
+
+    size: int
+    values: int
+
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """HTTP methods that change nothing."""
 UPLOAD_PATHS = re.compile(rf"{API}/uploads/[^/]+/files")
@@ -161,3 +171,20 @@ SECRET_RESPONSES = frozenset(
 """Routes whose responses contain a secret. The idempotency store must not keep these responses."""
 IDEMPOTENT_BY_ROUTE = frozenset({f"POST {API}/jobs"})
 """Routes that handle the idempotency key themselves. ``POST /jobs`` remembers it for as long as the job exists."""
+
+PUBLIC_BODY_LIMITS = BodyLimits(16 << 10, 100)
+"""Limits of routes that need no authentication: their bodies are a few short texts."""
+DEFAULT_BODY_LIMITS = BodyLimits(1 << 20, 25_000)
+LARGE_BODY_LIMITS = BodyLimits(4 << 20, 110_000)
+"""Limits of routes whose bodies may have up to 100,000 item keys, or 10,000 resolutions of conflicts."""
+_LARGE_BODY_PATHS = re.compile(rf"{API}/(jobs|datasets/[^/]+/(items/bulk|merge))")
+_PUBLIC_PATHS = frozenset(
+    route.partition(" ")[2] for route, permission in ROUTE_PERMISSIONS.items() if permission is Permission.PUBLIC
+)
+
+
+def body_limits(path: str) -> BodyLimits:
+    """Return the limits of the JSON bodies of a path, without the prefix of a project."""
+    if path in _PUBLIC_PATHS:
+        return PUBLIC_BODY_LIMITS
+    return LARGE_BODY_LIMITS if _LARGE_BODY_PATHS.fullmatch(path) else DEFAULT_BODY_LIMITS

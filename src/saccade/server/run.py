@@ -6,6 +6,7 @@ import asyncio
 import gc
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from types import FrameType
@@ -16,6 +17,8 @@ from saccade.core.errors import ConflictError, InvalidValueError
 from saccade.store.workspace import Workspace
 
 DEFAULT_HOST = "127.0.0.1"
+# Python's default is 5 ms. The event loop waits this long whenever a thread computes, several times for each request.
+_SWITCH_INTERVAL_S = 0.001
 _WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 (compared with only; the default host is local)
 
 
@@ -111,11 +114,14 @@ def run(
     )
     # uvicorn raises the signal again after its shutdown; as SystemExit it lets the caller clean up.
     previous_handler = signal.signal(signal.SIGTERM, _exit)
+    previous_interval = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:
         with closing(listener):
             _Server(config).run(sockets=[listener])
     finally:
         gc.unfreeze()  # otherwise native bindings report leaks of uncollected objects at exit
+        sys.setswitchinterval(previous_interval)
         signal.signal(signal.SIGTERM, previous_handler)
 
 

@@ -6,13 +6,17 @@ complete or not at all, and is synced to disk before it is acknowledged. A file 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import secrets
 import shutil
 import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from saccade.core.errors import InvalidValueError, NotFoundError, StorageFullError
@@ -24,6 +28,8 @@ from saccade.store.workspace import Workspace
 
 MAX_REQUEST_BYTES = 1 << 40
 _MAX_HEADER_BYTES = 8192
+_BATCH_BYTES = 1 << 20
+_BATCH_WRITES = 64
 _ID = re.compile(r"[0-9a-f]{32}")
 _RETENTION_S = 7 * 24 * 3600.0
 
@@ -125,19 +131,54 @@ async def receive_files(workspace: Workspace, upload: str, body: AsyncIterator[b
     """
     folder = _upload_folder(workspace, upload) / "files"
     stream = _UploadStream(body)
-    with workspace.scratch.shared() as scratch:
-        received: list[tuple[Path, Path]] = []
-        try:
-            while header := await stream.read_line():
-                name, size = _parse_header(header)
-                temporary = scratch / str(len(received))
-                with temporary.open("xb") as out:
-                    async for chunk in stream.iter_bytes(size):
-                        out.write(chunk)
-                received.append((temporary, folder / name))
-        finally:
-            _publish_files(received, folder)
+    shared = workspace.scratch.shared()
+    scratch = await asyncio.to_thread(shared.__enter__)  # may wait for a garbage collection
+    received: list[tuple[Path, Path]] = []
+    writer = _BatchedWriter()
+    try:
+        while header := await stream.read_line():
+            name, size = _parse_header(header)
+            temporary = scratch / str(len(received))
+            await writer.append(temporary, b"")  # creates the file, also if it is empty
+            async for chunk in stream.iter_bytes(size):
+                await writer.append(temporary, chunk)
+            received.append((temporary, folder / name))
+    finally:
+        await asyncio.to_thread(_end_upload, shared, writer, received, folder)
     return len(received)
+
+
+def _end_upload(
+    shared: AbstractContextManager[Path], writer: _BatchedWriter, received: list[tuple[Path, Path]], folder: Path
+) -> None:
+    try:
+        writer.flush()
+        _publish_files(received, folder)
+    finally:
+        shared.__exit__(None, None, None)
+
+
+class _BatchedWriter:
+    """Appends to files in a worker thread, about 1 MiB at a time: a slow disk must not stop the event loop."""
+
+    def __init__(self) -> None:
+        self._pending: list[tuple[Path, bytes]] = []
+        self._size = 0
+
+    async def append(self, path: Path, data: bytes) -> None:
+        self._pending.append((path, data))
+        self._size += len(data)
+        if self._size >= _BATCH_BYTES or len(self._pending) >= _BATCH_WRITES:
+            await asyncio.to_thread(self.flush)
+
+    def flush(self) -> None:
+        """Write what was appended, with one open file at a time."""
+        pending = self._pending
+        self._pending = []
+        self._size = 0
+        for path, writes in groupby(pending, key=itemgetter(0)):
+            with path.open("ab") as file:
+                file.writelines(data for _, data in writes)
 
 
 def _publish_files(received: list[tuple[Path, Path]], folder: Path) -> None:

@@ -33,7 +33,7 @@ _ExpectedVersion = Annotated[
 class ItemsEdit(JobParameters):
     """An edit of items, selected by their keys or by a query; of all items if neither is given."""
 
-    keys: list[str] | None = Field(None, max_length=100_000, description="The keys of the items.")
+    keys: list[str] | None = Field(None, max_length=100_000, fail_fast=True, description="The keys of the items.")
     where: str | None = Field(None, max_length=4000, description="A query that selects the items, instead of keys.")
     action: Literal["delete", "split", "tag", "untag"]
     target: str = Field("", max_length=200, description="The name of the tag or of the split.")
@@ -100,7 +100,7 @@ class ClassesEdit(JobParameters):
             # The discriminator is read before the validator of the base class runs.
             BeforeValidator(lambda edit: current_parameters(edit, ("action",))),
         ]
-    ] = Field(min_length=1, max_length=1000)
+    ] = Field(min_length=1, max_length=1000, fail_fast=True)
     message: str = Field("", max_length=1000)
 
     def to_edits(self) -> list[ClassEdit]:
@@ -124,7 +124,7 @@ class MergeOptions(JobParameters):
 
     into: _Branch = MAIN
     resolution: Side | None = None
-    choices: list[ConflictChoice] = Field([], max_length=10_000)
+    choices: list[ConflictChoice] = Field([], max_length=10_000, fail_fast=True)
     message: str = Field("", max_length=MAX_MESSAGE_LENGTH)
 
     def resolver(self) -> Resolver:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field
@@ -31,13 +31,17 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.ya?ml")
 
 class PlanParameters(JobParameters):
     pipeline: str = Field(max_length=100_000, description="The pipeline as YAML, of installed operations.")
-    files: dict[str, str] = Field(
+    files: dict[str, Annotated[str, Field(max_length=100_000)]] = Field(
         {}, max_length=20, description="Files that the pipeline refers to, such as a recipe: .yaml name to content."
     )
     variables: dict[str, str | int | float | bool] = Field({}, max_length=100)
-    only: list[str] = Field([], max_length=1000, description="Only these steps and those that they depend on.")
+    only: list[str] = Field(
+        [], max_length=1000, fail_fast=True, description="Only these steps and those that they depend on."
+    )
     sample: int | None = Field(None, ge=1, description="Only this number of random items.")
-    keys: list[str] | None = Field(None, max_length=10_000, description="Only the items with these keys.")
+    keys: list[str] | None = Field(
+        None, max_length=10_000, fail_fast=True, description="Only the items with these keys."
+    )
     keys_of: str | None = Field(None, max_length=200, description="Only the items with the keys of this dataset.")
     retry: bool = Field(False, description="Retry items that failed before.")
     item: str | None = Field(None, max_length=2000, description="The key of an item to explain.")

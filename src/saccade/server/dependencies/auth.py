@@ -45,6 +45,7 @@ def authorize(request: Request) -> None:
     """Authenticate a request and check its permission. Every route depends on this.
 
     Sets ``workspace``, ``versions`` and ``principal`` of ``request.state``. Writes and refusals go to the audit log.
+    Does nothing if the request is authorized already: requests with a body are, before the body is read.
 
     Raises:
         AuthenticationError: The route needs authentication, and there is no valid session or token.
@@ -53,6 +54,12 @@ def authorize(request: Request) -> None:
         ReplayedResponseError: The request was done before with the same idempotency key.
         ConflictError: The idempotency key cannot be replayed.
     """
+    if not getattr(request.state, "is_authorized", False):
+        _authorize_route(request)
+        request.state.is_authorized = True
+
+
+def _authorize_route(request: Request) -> None:
     route = f"{request.method} {request.scope['route'].path}"
     permission = ROUTE_PERMISSIONS.get(route)
     if permission is None:

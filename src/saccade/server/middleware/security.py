@@ -5,10 +5,9 @@ from __future__ import annotations
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from saccade.server.permissions import UPLOAD_PATHS
+from saccade.server.permissions import UPLOAD_PATHS, body_limits
 from saccade.server.schemas.encoding import error_response
 
-MAX_BODY_BYTES = 1 << 20
 MAX_UPLOAD_BYTES = 1 << 40
 _SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -41,7 +40,8 @@ class SecurityMiddleware:
 
         headers = Headers(scope=scope)
         length = headers.get("Content-Length", "0")
-        limit = MAX_UPLOAD_BYTES if UPLOAD_PATHS.fullmatch(scope["path"]) else MAX_BODY_BYTES
+        path = scope["path"]
+        limit = MAX_UPLOAD_BYTES if UPLOAD_PATHS.fullmatch(path) else body_limits(path).size
         if "Transfer-Encoding" in headers or not length.isdigit() or int(length) > limit:
             message = f"The request body must have a Content-Length of at most {limit:,} bytes."
             await error_response(413, "too-large", message)(scope, receive, send)

@@ -8,11 +8,12 @@ from fastapi import APIRouter
 
 from saccade.core.registry import entry_point_names
 from saccade.operations.base import OPERATIONS, describe_operation
+from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.permissions import API
 from saccade.server.schemas.catalog import ComponentsResponse, FormatResponse, OperationResponse
 from saccade.server.schemas.encoding import to_jsonable
 
-router = APIRouter(prefix=API, tags=["catalog"])
+router = APIRouter(prefix=API, route_class=JsonRoute, tags=["catalog"])
 
 
 @router.get("/formats")

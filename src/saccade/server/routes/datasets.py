@@ -12,6 +12,7 @@ from saccade.core.errors import InvalidValueError, NotFoundError
 from saccade.core.schema import Kind
 from saccade.server.dependencies.auth import CurrentWorkspace
 from saccade.server.dependencies.concurrency import limit_concurrency
+from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.dependencies.version_cache import Rows, get_version_conditional, version_cache
 from saccade.server.permissions import API
 from saccade.server.schemas.base import HealthResponse
@@ -31,7 +32,7 @@ from saccade.server.streaming.arrow import stream_arrow
 from saccade.server.streaming.files import iter_chunks
 from saccade.store.datasets.version import DatasetVersion
 
-router = APIRouter(prefix=API)
+router = APIRouter(prefix=API, route_class=JsonRoute)
 TILE_SIZE = 512
 _IMMUTABLE = "private, max-age=31536000, immutable"
 

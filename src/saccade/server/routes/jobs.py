@@ -21,6 +21,7 @@ from saccade.core.records.jobs import FINAL_STATES, Job
 from saccade.core.roles import Role
 from saccade.core.schema import FileRef, ImageRef, MediaRef, VideoRef
 from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace, current_workspace
+from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.permissions import API
 from saccade.server.schemas.jobs import (
     BlobReference,
@@ -37,7 +38,7 @@ from saccade.server.schemas.jobs import (
 from saccade.store.auth.service import Principal
 from saccade.store.maintenance.blob_lookup import blob_id, existing_blobs
 
-router = APIRouter(prefix=API)
+router = APIRouter(prefix=API, route_class=JsonRoute)
 _POLL_INTERVAL_S = 0.5
 _LOG_TAIL_BYTES = 1 << 20
 _MAX_FOLDER_ENTRIES = 1000

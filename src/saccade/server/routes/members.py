@@ -21,6 +21,7 @@ from saccade.server.dependencies.auth import (
     public_origin,
     set_session_cookie,
 )
+from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.permissions import API
 from saccade.server.schemas.members import (
     AcceptInvitation,
@@ -41,7 +42,7 @@ from saccade.server.schemas.members import (
 )
 from saccade.store.auth.service import Principal
 
-router = APIRouter(prefix=API, tags=["members"])
+router = APIRouter(prefix=API, route_class=JsonRoute, tags=["members"])
 
 
 def _session_response(principal: Principal) -> SessionResponse:

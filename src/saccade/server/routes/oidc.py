@@ -27,6 +27,7 @@ from saccade.server.dependencies.auth import (
     set_login_cookie,
     set_session_cookie,
 )
+from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.dependencies.version_cache import ProjectRegistry
 from saccade.server.permissions import API
 from saccade.server.schemas.base import ErrorResponse
@@ -35,7 +36,7 @@ from saccade.store.auth.sso import LinkChallenge, LoginDeniedError, LoginResult,
 from saccade.store.catalog.tables import DEFAULT_PROJECT
 from saccade.store.workspace import Workspace
 
-router = APIRouter(prefix=API)
+router = APIRouter(prefix=API, route_class=JsonRoute)
 CALLBACK_PATH = f"{API}/session/oidc/callback"
 _MAX_CODE_LENGTH = 4096
 _log = logging.getLogger("saccade.server")

@@ -11,12 +11,13 @@ from saccade.app.panels.host import PanelHost
 from saccade.core.errors import InvalidValueError, PanelError
 from saccade.core.roles import Role
 from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
+from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.permissions import API
 from saccade.server.schemas.base import ErrorDetail
 from saccade.server.schemas.panels import PanelContent, PanelResponse
 from saccade.store.auth.service import Principal
 
-router = APIRouter(prefix=API, tags=["panels"])
+router = APIRouter(prefix=API, route_class=JsonRoute, tags=["panels"])
 
 
 def _host(request: Request) -> PanelHost:

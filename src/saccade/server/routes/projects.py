@@ -10,10 +10,11 @@ from fastapi import APIRouter
 
 from saccade.app.auth import projects
 from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
+from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.permissions import API
 from saccade.server.schemas.members import ProjectCreate, ProjectResponse
 
-router = APIRouter(prefix=API, tags=["projects"])
+router = APIRouter(prefix=API, route_class=JsonRoute, tags=["projects"])
 
 
 @router.get("/projects")

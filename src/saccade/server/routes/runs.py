@@ -10,12 +10,13 @@ from fastapi import APIRouter, Query
 from saccade.app.pipelines.run import cancel_run as request_cancel
 from saccade.app.pipelines.run import delete_run, list_steps, read_events, read_graph
 from saccade.server.dependencies.auth import CurrentWorkspace
+from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.permissions import API
 from saccade.server.schemas.encoding import to_jsonable
 from saccade.server.schemas.runs import EventPage, PipelineRunResponse, RunResponse
 from saccade.store.registry.runs import Run
 
-router = APIRouter(prefix=API, tags=["runs"])
+router = APIRouter(prefix=API, route_class=JsonRoute, tags=["runs"])
 _MAX_RUNS = 1000
 
 

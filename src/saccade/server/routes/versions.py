@@ -19,6 +19,7 @@ from saccade.app.jobs.edits import ClassesEdit, ItemsEdit
 from saccade.core.merge import Merged
 from saccade.core.refs import MAIN
 from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
+from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.dependencies.version_cache import (
     BranchTargetDep,
     IfMatch,
@@ -44,7 +45,7 @@ from saccade.server.schemas.versions import (
 )
 from saccade.store.datasets.version import DatasetVersion
 
-router = APIRouter(prefix=API, tags=["datasets"])
+router = APIRouter(prefix=API, route_class=JsonRoute, tags=["datasets"])
 
 
 def _version_created(request: Request, version: DatasetVersion) -> VersionCreated:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from saccade.app.webhooks import webhooks as use_cases
 from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
+from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.permissions import API
 from saccade.server.schemas.webhooks import (
     DeliveryPage,
@@ -20,7 +21,7 @@ from saccade.server.schemas.webhooks import (
 )
 from saccade.store.webhooks.webhooks import Webhook
 
-router = APIRouter(prefix=API, tags=["webhooks"])
+router = APIRouter(prefix=API, route_class=JsonRoute, tags=["webhooks"])
 
 
 def _webhook_created(webhook: Webhook, secret: str) -> WebhookCreated:

@@ -65,7 +65,7 @@ class BlobReference(RequestModel):
 class BlobsQuery(RequestModel):
     """Media files to look up."""
 
-    files: list[BlobReference] = Field(max_length=5000)
+    files: list[BlobReference] = Field(max_length=5000, fail_fast=True)
 
 
 class BlobsResponse(ResponseModel):
