@@ -18,9 +18,10 @@ from PIL import Image
 from saccade.app.ingest.importing import import_dataset
 from saccade.app.net import safe_http
 from saccade.app.net.download import DownloadLimits, download, url_file_name
-from saccade.app.net.safe_http import is_global, redact_url
+from saccade.app.net.safe_http import is_global
 from saccade.core.errors import FormatError, InvalidValueError, NotFoundError, SaccadeError
 from saccade.core.report import FindingType
+from saccade.core.urls import redact_url
 from saccade.store.workspace import Workspace
 
 LIMITS = DownloadLimits(

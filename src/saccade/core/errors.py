@@ -27,9 +27,13 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from saccade.core.urls import redact_text
+
 
 class SaccadeError(Exception):
     """An error for the user: what failed, with which value, and what to do next.
+
+    URLs in the texts are redacted: errors are logged, stored and shown to users who must not learn their credentials.
 
     Attributes:
         code: stable identifier in ``--json`` output and in the HTTP API.
@@ -40,9 +44,9 @@ class SaccadeError(Exception):
     code = "error"
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = redact_text(message)
+        self.hint = redact_text(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from saccade.app.net.download import download, is_http_url, url_file_name
-from saccade.app.net.safe_http import redact_url
 from saccade.core.errors import FormatError, NotFoundError, SaccadeError
 from saccade.core.progress import Progress
 from saccade.core.report import ConversionReport, FindingType
+from saccade.core.urls import redact_url
 from saccade.formats._common.media import media_extension
 from saccade.formats._common.names import FileNames, safe_component
 from saccade.formats._common.paths import escapes_root, is_image_name, is_printable, is_video_name

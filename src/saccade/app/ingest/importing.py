@@ -22,13 +22,13 @@ from saccade.app.ingest.fetch import (
 from saccade.app.ingest.media import MediaIngestor
 from saccade.app.ingest.prefetch import IngestPool, ingest_prefetched
 from saccade.app.net.download import is_http_url
-from saccade.app.net.safe_http import redact_url
 from saccade.core.errors import ConflictError, FormatError, InvalidValueError, NotFoundError, SaccadeError
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Column, ImageRef, Kind, Schema, VideoRef
 from saccade.core.splits import GroupSplits
+from saccade.core.urls import redact_url
 from saccade.formats.archives import is_archive, unpack
 from saccade.formats.base import FORMATS, Record, RecordStream
 from saccade.formats.detect import detect_format
@@ -157,7 +157,7 @@ def import_dataset(
                 FORMATS.get(format_name).read(path, ConversionReport(), **format_options).records
             )
         stream = FORMATS.get(format_name).read(path, report, **format_options)
-        source_name = display_name or (redact_url(str(source)) if is_http_url(str(source)) else str(source))
+        source_name = display_name or (redact_url(str(source)) if is_remote_url(source) else str(source))
         config = {"source": source_name, "format": format_name, "link": link, "options": format_options}
         if split is not None:
             config["split"] = {"shares": dict(split.shares), "group": split.group_pattern, "seed": split.seed}
@@ -214,8 +214,7 @@ def materialize_source(
             yield path
         return
     if link:
-        name = redact_url(str(source)) if is_http_url(str(source)) else source
-        raise InvalidValueError(f"The images at a URL cannot be linked: {name}.", hint="Import it without --link.")
+        raise InvalidValueError(f"The images at a URL cannot be linked: {source}.", hint="Import it without --link.")
     with workspace.scratch.shared() as folder:
         if is_list:
             yield fetch_url_list(local_source_path(source), folder, report, progress, allow_private=allow_private)

@@ -26,6 +26,8 @@ from saccade.pipeline.explain.render import layout_graph
 from saccade.store.workspace import Workspace
 
 MAIN_FILE = "pipeline.yaml"
+PIPELINE_DIR = "pipeline"
+"""Subfolder of a job's folder with the files of its pipeline."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.ya?ml")
 
 
@@ -55,7 +57,7 @@ class PipelineParameters(PlanParameters):
 
 
 def _load_graph(context: JobContext, params: PlanParameters) -> Graph:
-    graph = build_graph(params.all_files(), params.variables, context.output_dir.parent / "pipeline")
+    graph = build_graph(params.all_files(), params.variables, context.output_dir.parent / PIPELINE_DIR)
     return graph.subgraph(params.only) if params.only else graph
 
 

@@ -20,13 +20,13 @@ from saccade.app.jobs.job_type import JobContext, JobParameters, JobType
 from saccade.app.jobs.maintenance import DOCTOR, GC
 from saccade.app.jobs.pipelines import PIPELINE, PLAN
 from saccade.app.net.download import is_http_url
-from saccade.app.net.safe_http import redact_url
 from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError, SaccadeError, suggest
 from saccade.core.query import parse_query
 from saccade.core.records.jobs import Job
 from saccade.core.refs import check_name
 from saccade.core.report import ConversionReport
 from saccade.core.schema import Kind, Schema
+from saccade.core.urls import redact_url
 from saccade.formats.base import FORMATS, Record
 from saccade.store.datasets.rows import name_conflict
 from saccade.store.workspace import Workspace

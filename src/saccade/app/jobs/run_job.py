@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -18,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from saccade.app.jobs.job_type import JobContext
+from saccade.app.jobs.pipelines import PIPELINE_DIR
 from saccade.app.jobs.registry import JOB_TYPES
 from saccade.core.errors import SaccadeError
 from saccade.core.records.jobs import Job
 from saccade.core.records.jobs import JobState as State
+from saccade.core.urls import redact_text
 from saccade.io.atomic import make_private_dir
 from saccade.runtime.process import limit_memory, wait_for_eof
 from saccade.runtime.signals import reraise_interrupts
@@ -118,9 +121,10 @@ def run(workspace: Workspace, job: Job, owner_id: str) -> None:
         result = {"code": failure.code}
         print(f"{time.strftime('%H:%M:%S')} {error} {hint}", flush=True)
     except Exception as failure:
-        traceback.print_exc()
+        # Users who may not see the credentials of a URL may read the log and the error.
+        print(redact_text(traceback.format_exc()), file=sys.stderr, flush=True)
         state = "failed"
-        error = f"Unexpected error: {failure}"
+        error = redact_text(f"Unexpected error: {failure}")
         hint = "See the log of the job."
     finally:
         progress.close()
@@ -128,6 +132,8 @@ def run(workspace: Workspace, job: Job, owner_id: str) -> None:
         state = "cancelled"
     if state == "cancelled" and not workspace.jobs.get(job.id).cancel_requested:
         return  # the worker is shutting down; another worker will take over the job
+    if job.has_secrets:
+        shutil.rmtree(job_dir(workspace, job.id) / PIPELINE_DIR, ignore_errors=True)
     workspace.jobs.finish(job.id, owner_id, state, result, error, hint)
 
 

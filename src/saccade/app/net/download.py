@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-from saccade.app.net.safe_http import ConnectionFailedError, connect, parse_http_url, redact_url, request_target
+from saccade.app.net.safe_http import ConnectionFailedError, connect, parse_http_url, request_target
 from saccade.core.errors import FormatError, InvalidValueError, NotFoundError, SaccadeError
+from saccade.core.urls import redact_url
 
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)

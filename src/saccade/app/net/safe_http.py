@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
 from saccade.core.errors import InvalidValueError, SaccadeError
+from saccade.core.urls import redact_url
 
 _SAFE_CHARACTERS = "/%:@!$&'()*+,;=~-._"
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -25,14 +26,6 @@ _DEPRECATED = (ipaddress.ip_network("192.88.99.0/24"), ipaddress.ip_network("fec
 
 class ConnectionFailedError(SaccadeError):
     """No address of the host accepts connections at present."""
-
-
-def redact_url(url: str) -> str:
-    """Return a URL for messages and logs, without credentials and without the query, which may hold a signature."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{host}{port}{parts.path}{'?…' if parts.query else ''}"
 
 
 def parse_http_url(url: str) -> SplitResult:

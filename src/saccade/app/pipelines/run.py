@@ -18,6 +18,7 @@ from typing import Any
 
 from saccade.core.errors import ConflictError, InvalidValueError
 from saccade.core.progress import NullProgress, Progress
+from saccade.core.urls import redact_values
 from saccade.pipeline.definition.graph import Graph
 from saccade.pipeline.definition.plan import Plan, StepAction
 from saccade.pipeline.execution.engine import Engine, create_engine
@@ -129,13 +130,15 @@ def run_pipeline(
     run = workspace.runs.start(KIND, graph.name, dict(config or {}), _input_refs(workspace, graph))
     run_engine = create_engine(engine, processes=processes) if isinstance(engine, str) else engine
     stop = threading.Event()
-    (run.folder / GRAPH).write_text(json.dumps(layout_graph(graph).to_json(), ensure_ascii=False), "utf-8")
+    (run.folder / GRAPH).write_text(
+        json.dumps(redact_values(layout_graph(graph).to_json()), ensure_ascii=False), "utf-8"
+    )
     with (run.folder / EVENTS).open("a", encoding="utf-8") as log:
 
         def emit(event: Mapping[str, Any]) -> None:
             full_event = {"time": round(time(), 3), "run": run.id, **event}
             if event["event"] != "progress":
-                log.write(json.dumps(full_event, ensure_ascii=False, default=str) + "\n")
+                log.write(json.dumps(redact_values(full_event), ensure_ascii=False, default=str) + "\n")
                 log.flush()
             if listener is not None:
                 listener(full_event)
@@ -165,7 +168,7 @@ def run_pipeline(
             emit({"event": "end", "state": "failed", "error": str(error)})
             workspace.runs.finish(run.id, "failed", error=str(error) or type(error).__name__)
             raise
-        steps = [step.to_json() for step in outcome.steps]
+        steps = [redact_values(step.to_json()) for step in outcome.steps]
         (run.folder / STEPS).write_text(json.dumps(steps, ensure_ascii=False, indent=1, default=str), "utf-8")
         emit({"event": "end", "state": "finished"})
     run = workspace.runs.finish(run.id, "finished", metrics=_metrics(outcome), outputs=_output_refs(outcome))

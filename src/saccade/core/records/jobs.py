@@ -21,6 +21,7 @@ class Job:
         cancel_requested: whether cancellation was requested.
         progress: the current ``phase``, ``done`` of ``total``, and a ``message``.
         project: id of its project.
+        has_secrets: whether URLs in the parameters had credentials. Only the worker gets the full parameters.
     """
 
     id: str
@@ -39,3 +40,4 @@ class Job:
     started: datetime | None
     finished: datetime | None
     project: int
+    has_secrets: bool = False

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from saccade.core.errors import ConflictError, NotFoundError
 from saccade.core.records.jobs import FINAL_STATES, Job, JobState
+from saccade.core.urls import redact_text, redact_values
 from saccade.core.webhooks.events import JobEnded, short_values, to_iso8601
 from saccade.store.catalog.ids import new_id
 from saccade.store.catalog.leases import claim_lease, is_lease_expired
@@ -58,6 +59,7 @@ class Jobs:
             ConflictError: the key was used for a different job.
         """
         plain = to_jsonable(parameters)
+        shown = redact_values(plain)
         try:
             with self._catalog.write_tx() as session:
                 row = JobRow(
@@ -66,8 +68,10 @@ class Jobs:
                     user_id=user_id,
                     idempotency_key=_scoped_key(session, idempotency_key),
                     kind=kind,
-                    title=title[:255],
-                    parameters=plain,
+                    title=redact_text(title)[:255],
+                    parameters=shown,
+                    secret_parameters=None if shown == plain else plain,
+                    has_secrets=shown != plain,
                     state="queued",
                     progress={},
                     result={},
@@ -98,7 +102,8 @@ class Jobs:
         with self._catalog.read_tx() as session:
             query = select(JobRow).filter_by(user_id=user_id, idempotency_key=_scoped_key(session, idempotency_key))
             earlier = session.scalar(query)
-        if earlier is not None and (earlier.kind, earlier.parameters) != (kind, to_jsonable(parameters)):
+        # Credentials are not compared: those of the earlier job are deleted when it ends.
+        if earlier is not None and (earlier.kind, earlier.parameters) != (kind, redact_values(to_jsonable(parameters))):
             raise ConflictError(
                 f"The key '{idempotency_key}' was used for a different job.", hint="Use a new key for a new request."
             )
@@ -142,19 +147,24 @@ class Jobs:
 
         Raises:
             NotFoundError: there is no such job.
-            ConflictError: the job is in another state.
+            ConflictError: the job is in another state, or its URL had credentials, which are deleted by now.
         """
         earlier = self.get(job_id)
         if earlier.state not in ("failed", "cancelled"):
             raise ConflictError(f"The job {job_id} cannot be retried: it is {earlier.state}.")
+        if earlier.has_secrets:
+            raise ConflictError(
+                f"The job {job_id} cannot be retried: the credentials in its URL were deleted when it ended.",
+                hint="Start it again with the full URL.",
+            )
         return self.add(earlier.kind, earlier.title, earlier.parameters, user_id)
 
     # For workers, in all projects
 
     def get_unscoped(self, job_id: str) -> Job:
-        """Return a job of any project, which must exist."""
+        """Return a job of any project, which must exist, with its full parameters."""
         with self._catalog.unscoped.read_tx() as session:
-            return _to_job(session.get_one(JobRow, job_id))
+            return _to_job(session.get_one(JobRow, job_id), with_secrets=True)
 
     def has_pending(self) -> bool:
         """Return whether any project has a queued or running job."""
@@ -171,7 +181,7 @@ class Jobs:
             owner_id: the lease owner id of the worker.
 
         Returns:
-            The job, or None if there is none to run.
+            The job with its full parameters, or None if there is none to run.
         """
         with self._catalog.unscoped.write_tx() as session:
             pending = select(JobRow).where(JobRow.state.in_(("queued", "running"))).order_by(JobRow.id)
@@ -188,7 +198,7 @@ class Jobs:
                     claim_lease(row, owner_id)
                     row.started = now()
                     row.attempts += 1
-                    return _to_job(row)
+                    return _to_job(row, with_secrets=True)
         return None
 
     def heartbeat(self, job_id: str, owner_id: str, progress: Mapping[str, Any]) -> bool:
@@ -203,7 +213,7 @@ class Jobs:
                 return False
             row.heartbeat = now()
             if progress:
-                row.progress = to_jsonable(progress)
+                row.progress = redact_values(to_jsonable(progress))
             return not row.cancel_requested
 
     def finish(
@@ -226,7 +236,7 @@ class Jobs:
             row = _find_claimed(session, job_id, owner_id)
             if row is None:
                 return False
-            row.result = to_jsonable(result)
+            row.result = redact_values(to_jsonable(result))
             _end(session, row, state, error, hint)
         return True
 
@@ -265,7 +275,8 @@ def _fail(session: Session, row: JobRow) -> None:
 def _end(session: Session, row: JobRow, state: JobState, error: str = "", hint: str = "") -> None:
     row.state = state
     row.finished = now()
-    row.error = error
+    row.secret_parameters = None
+    row.error = redact_text(error)
     row.hint = hint
     ended = JobEnded(
         row.id,
@@ -274,7 +285,7 @@ def _end(session: Session, row: JobRow, state: JobState, error: str = "", hint: 
         state,
         row.attempts or 0,
         short_values(row.result),
-        error,
+        row.error,
         hint,
         row.user_id,
         to_iso8601(row.created),
@@ -294,14 +305,17 @@ def _find_claimed(session: Session, job_id: str, owner_id: str) -> JobRow | None
     return row if row is not None and row.state == "running" and row.process == owner_id else None
 
 
-def _to_job(row: JobRow) -> Job:
+def _to_job(row: JobRow, *, with_secrets: bool = False) -> Job:
     state: Any = row.state  # only this module writes it
+    parameters = redact_values(row.parameters)  # earlier versions stored the full ones
+    if with_secrets:
+        parameters = row.parameters if row.secret_parameters is None else row.secret_parameters
     return Job(
         row.id,
         row.user_id,
         row.kind,
         row.title,
-        row.parameters,
+        parameters,
         state,
         row.attempts or 0,
         bool(row.cancel_requested),
@@ -313,4 +327,5 @@ def _to_job(row: JobRow) -> Job:
         row.started,
         row.finished,
         row.project_id,
+        bool(row.has_secrets) or parameters != row.parameters,
     )

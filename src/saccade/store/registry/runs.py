@@ -14,6 +14,7 @@ from sqlalchemy import delete, select, update
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError, suggest
 from saccade.core.records.runs import EndState, RunInfo, RunState
 from saccade.core.refs import format_ref
+from saccade.core.urls import redact_text, redact_values
 from saccade.core.webhooks.events import RunEnded, finite_numbers, to_iso8601
 from saccade.io.atomic import make_private_dir
 from saccade.runtime.process import lease_owner_id
@@ -95,7 +96,7 @@ class Runs:
         Args:
             kind: the type of run: "train", "import", "predict" …
             name: what is run: the name of a recipe, pipeline, dataset …
-            config: its configuration.
+            config: its configuration; stored with redacted URLs.
             inputs: references of the inputs; they are recorded as exact references.
 
         Raises:
@@ -111,7 +112,7 @@ class Runs:
                     kind=kind,
                     name=name,
                     state="running",
-                    config=to_jsonable(config),
+                    config=redact_values(to_jsonable(config)),
                     inputs=add_lineage(session, inputs, "run", run_id),
                     outputs=[],
                     metrics={},
@@ -186,7 +187,7 @@ class Runs:
                 raise ConflictError(f"The run {run_id} has already ended: it is {row.state}.")
             row.state = state
             row.finished = now()
-            row.error = error
+            row.error = redact_text(error)
             row.outputs = list(outputs)
             if metrics is not None:
                 row.metrics = to_jsonable(metrics)

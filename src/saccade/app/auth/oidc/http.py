@@ -11,8 +11,8 @@ from functools import cache
 from typing import Any
 
 from saccade.app.auth.oidc.settings import is_loopback
-from saccade.app.net.safe_http import redact_url
 from saccade.core.errors import ProviderError
+from saccade.core.urls import redact_url
 
 MAX_RESPONSE_BYTES = 1 << 18
 TIMEOUT_S = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from saccade.store.catalog.tables.base import Base, Leased, ProjectScoped, now
@@ -14,6 +14,8 @@ from saccade.store.catalog.tables.base import Base, Leased, ProjectScoped, now
 class JobRow(Leased, ProjectScoped, Base):
     """A background job.
 
+    ``parameters`` are for display, with redacted URLs. ``secret_parameters`` are the full ones if they differ: only the
+    worker reads them, and they are deleted when the job ends. ``has_secrets`` stays.
     ``idempotency_key`` is the client's, prefixed with the project. A worker owns the lease.
     """
 
@@ -26,6 +28,8 @@ class JobRow(Leased, ProjectScoped, Base):
     kind: Mapped[str] = mapped_column(String(32))
     title: Mapped[str]
     parameters: Mapped[dict[str, Any]]
+    secret_parameters: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    has_secrets: Mapped[bool] = mapped_column(default=False)
     state: Mapped[str] = mapped_column(String(16), index=True)
     attempts: Mapped[int] = mapped_column(default=0)
     cancel_requested: Mapped[bool] = mapped_column(default=False)
