@@ -136,6 +136,33 @@ def test_password_guesses_are_limited(server: ServerHarness) -> None:
     assert right.status_code == 429, "even with the correct password"
 
 
+def sign_in_from(server: ServerHarness, address: str, email: str, password: str) -> int:
+    client = TestClient(server.app, base_url="http://127.0.0.1:8080", client=(address, 50_000))
+    return client.post(f"{API}/session", json={"email": email, "password": password}).status_code
+
+
+def test_wrong_passwords_do_not_lock_out_the_owner_of_the_account(server: ServerHarness) -> None:
+    email = server.create_user(Role.OWNER, "boss@example.org")
+    guesses = [sign_in_from(server, "203.0.113.5", email, f"guess {n}") for n in range(7)]
+    assert guesses == [401] * 5 + [429] * 2
+    assert sign_in_from(server, "203.0.113.5", email, PASSWORD) == 429, "even with the correct password"
+    assert sign_in_from(server, "198.51.100.7", email, PASSWORD) == 200
+    assert sign_in_from(server, "203.0.113.5", email, PASSWORD) == 429, "the success of another address does not count"
+    own = [sign_in_from(server, f"2001:db8::{n}", email, "guess guess") for n in range(6)]
+    assert own == [401] * 5 + [429], "a network of IPv6 is one client"
+    assert sign_in_from(server, "2001:db8:0:1::1", email, PASSWORD) == 200
+
+
+@pytest.mark.slow
+def test_guesses_from_many_addresses_are_limited(server: ServerHarness) -> None:
+    email = server.create_user(Role.OWNER, "boss@example.org")
+    assert sign_in_from(server, "198.51.100.7", email, PASSWORD) == 200
+    guesses = [sign_in_from(server, f"10.0.{n}.1", email, "guess guess") for n in range(103)]
+    assert guesses == [401] * 100 + [429] * 3
+    assert sign_in_from(server, "10.1.0.1", email, PASSWORD) == 429
+    assert sign_in_from(server, "198.51.100.7", email, PASSWORD) == 200, "an address of the owner"
+
+
 @pytest.mark.slow
 def test_attempts_are_limited_by_client_address(server: ServerHarness) -> None:
     client = server.client()

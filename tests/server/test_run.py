@@ -16,7 +16,8 @@ import pytest
 from tests.server.conftest import PASSWORD
 from tests.support.command import Command
 
-from saccade.server.run import bind_socket
+from saccade.core.errors import InvalidValueError
+from saccade.server.run import bind_socket, parse_networks
 from saccade.store.workspace import Workspace
 
 _MODULE = ("-m", "saccade")
@@ -135,3 +136,34 @@ def test_users_commands(home: Path, command: Command, monkeypatch: pytest.Monkey
     command("users", "rm", "bob@example.org", *workspace_option)
     assert len(command.json("users", "list", *workspace_option)) == 1
     assert command.json("users", "audit", *workspace_option) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), "127.0.0.1"),
+        (("--trusted-proxy", "192.0.2.0/24"), "127.0.0.1"),
+        (("--trusted-proxy", "127.0.0.0/8"), "203.0.113.9"),
+    ],
+)
+def test_forwarded_addresses_count_only_behind_a_trusted_proxy(
+    home: Path, options: tuple[str, ...], expected: str
+) -> None:
+    process, info = start(home, "--workers", "0", *options)
+    try:
+        body = {"email": "a@example.org", "password": "wrong password"}
+        headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+        assert httpx.post(f"{info['api']}/session", json=body, headers=headers).status_code == 401
+    finally:
+        process.terminate()
+        process.communicate(timeout=300)
+    with Workspace.open(home) as workspace:
+        assert workspace.users.audit_log()[0].address == expected
+
+
+def test_invalid_trusted_proxies_are_refused() -> None:
+    assert parse_networks(["10.0.0.0/8", "::1", " 127.0.0.1"]) == ("10.0.0.0/8", "::1/128", "127.0.0.1/32")
+    for text in ("*", "", "proxy", "10.0.0.1/8"):
+        with pytest.raises(InvalidValueError, match="is not an IP address or network"):
+            parse_networks([text])

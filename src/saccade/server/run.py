@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from types import FrameType
 from typing import Any
@@ -67,6 +68,23 @@ def is_port_free(host: str, port: int) -> bool:
     return True
 
 
+def parse_networks(texts: Sequence[str]) -> tuple[str, ...]:
+    """Parse IP addresses and networks in CIDR notation.
+
+    Raises:
+        InvalidValueError: A text is neither.
+    """
+    networks = []
+    for text in texts:
+        try:
+            networks.append(str(ipaddress.ip_network(text.strip())))
+        except ValueError as error:
+            raise InvalidValueError(
+                f"'{text}' is not an IP address or network: {error}.", hint="Example: --trusted-proxy 10.0.0.0/8"
+            ) from None
+    return tuple(networks)
+
+
 def display_url(listener: socket.socket) -> str:
     """Return the URL of a listening socket for a browser on this machine."""
     host, port = listener.getsockname()[:2]
@@ -81,6 +99,7 @@ def run(
     on_ready: Callable[[], None],
     warm_up_path: str,
     warm_up: Callable[[], None],
+    trusted_proxies: Sequence[str] = (),
 ) -> None:
     """Serve an ASGI application until SIGINT or SIGTERM. Requests in progress are completed first.
 
@@ -90,6 +109,7 @@ def run(
         on_ready: Called once the server is warm and accepts requests.
         warm_up_path: Requested once before ``on_ready``, so that the first user does not wait for lazy set-up.
         warm_up: Called in a thread before ``on_ready``.
+        trusted_proxies: Networks of reverse proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` headers count.
     """
     import uvicorn
 
@@ -111,6 +131,9 @@ def run(
         server_header=False,
         timeout_graceful_shutdown=10,
         lifespan="off",
+        # By default uvicorn trusts these headers of every local client, which could then choose its address.
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
     )
     # uvicorn raises the signal again after its shutdown; as SystemExit it lets the caller clean up.
     previous_handler = signal.signal(signal.SIGTERM, _exit)

@@ -6,17 +6,23 @@ from saccade.store.auth.service import Principal
 from saccade.store.workspace import Workspace
 
 
-def sign_in(workspace: Workspace, email: str, password: str) -> tuple[str, Principal]:
+def sign_in(workspace: Workspace, email: str, password: str, client_address: str = "") -> tuple[str, Principal]:
     """Verify a password and create a session.
+
+    Args:
+        workspace: The workspace.
+        email: The e-mail address of the account.
+        password: The password.
+        client_address: The IP address of the client, for the limit of failed attempts.
 
     Returns:
         The secret for the session cookie, and the principal.
 
     Raises:
         AuthenticationError: The e-mail address or the password is wrong.
-        RateLimitedError: There were too many failed attempts with this e-mail address.
+        RateLimitedError: There were too many failed attempts from this address, or with this e-mail address.
     """
-    return workspace.users.sign_in(email, password)
+    return workspace.users.sign_in(email, password, client_address)
 
 
 def sign_out(workspace: Workspace, secret: str) -> None:
@@ -52,7 +58,7 @@ def change_password(
 
 
 def accept_invitation(
-    workspace: Workspace, secret: str, name: str, password: str, email: str = ""
+    workspace: Workspace, secret: str, name: str, password: str, email: str = "", client_address: str = ""
 ) -> tuple[str, Principal]:
     """Accept an invitation and sign in. Creates the account if there is none.
 
@@ -62,6 +68,7 @@ def accept_invitation(
         name: The name of a new account.
         password: The password of the new or existing account.
         email: The e-mail address of the first owner, whose invitation has none.
+        client_address: The IP address of the client, for the limit of failed attempts.
 
     Returns:
         The secret for the session cookie, and the principal.
@@ -73,8 +80,8 @@ def accept_invitation(
         AuthenticationError: The password of the existing account is wrong.
         RateLimitedError: There were too many wrong passwords.
     """
-    user = workspace.users.accept_invitation(secret, name, password, email)
-    return workspace.users.sign_in(user.email, password)
+    user = workspace.users.accept_invitation(secret, name, password, email, client_address)
+    return workspace.users.sign_in(user.email, password, client_address)
 
 
 def record_audit(workspace: Workspace, user_id: str | None, action: str, subject: str, address: str = "") -> None:

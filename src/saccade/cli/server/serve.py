@@ -31,6 +31,13 @@ def serve(
     origin: Annotated[
         str, typer.Option(help="Public origin for links, such as https://labels.example.org.", show_default=False)
     ] = "",
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address or network (CIDR) of a reverse proxy whose X-Forwarded-For header counts; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     folder: Annotated[
         list[Path] | None,
         typer.Option(help="Folder of this machine that imports may read; repeatable.", show_default=False),
@@ -86,6 +93,7 @@ def serve(
             port,
             names=name or (),
             origin=origin,
+            trusted_proxies=trusted_proxy or (),
             import_roots=folder or (),
             workers=workers,
             memory=None if memory is None else memory << 20,
@@ -103,6 +111,7 @@ def serve_workspace(
     *,
     names: Sequence[str] = (),
     origin: str = "",
+    trusted_proxies: Sequence[str] = (),
     import_roots: Sequence[Path] = (),
     workers: int = 1,
     memory: int | None = None,
@@ -119,6 +128,7 @@ def serve_workspace(
         port: Port to listen on; 0 for any free port.
         names: Host names that clients use, besides ``host`` and the local ones.
         origin: Public origin for links; empty for that of each request.
+        trusted_proxies: Addresses and networks of reverse proxies whose ``X-Forwarded-For`` header counts.
         import_roots: Folders of this machine that imports may read.
         workers: Number of worker processes.
         memory: Memory limit of a job or panel in bytes; None for no limit.
@@ -129,7 +139,8 @@ def serve_workspace(
 
     Raises:
         ConflictError: The port is in use.
-        InvalidValueError: ``host`` is not an address of this machine, or single sign-on needs an origin.
+        InvalidValueError: ``host`` is not an address of this machine, a trusted proxy is not an address or network, or
+            single sign-on needs an origin.
     """
     from rich.markup import escape
 
@@ -139,8 +150,9 @@ def serve_workspace(
     from saccade.cli.console import print_json, print_message, print_warning
     from saccade.server.app import create_app
     from saccade.server.permissions import API
-    from saccade.server.run import bind_socket, bootstrap_link, display_url, host_names, run
+    from saccade.server.run import bind_socket, bootstrap_link, display_url, host_names, parse_networks, run
 
+    networks = parse_networks(trusted_proxies)
     provider = None if oidc is None else Provider(oidc)
     panel_host = PanelHost(workspace, timeout_s=panel_timeout_s, memory=memory)
     application = create_app(
@@ -174,7 +186,7 @@ def serve_workspace(
     panel_host.start()
     try:
         # The list of datasets is requested once, and refused: this initializes the routes.
-        run(application, listener, print_url, f"{API}/datasets", application.state.projects.warm_up)
+        run(application, listener, print_url, f"{API}/datasets", application.state.projects.warm_up, networks)
     finally:
         panel_host.close()
         supervisor.close()

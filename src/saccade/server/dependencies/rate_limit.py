@@ -8,6 +8,7 @@ import time
 from cachetools import LRUCache
 
 from saccade.core.errors import RateLimitedError
+from saccade.store.auth.service import client_network
 
 _MAX_ATTEMPTS = 30
 _WINDOW_S = 600.0
@@ -28,6 +29,7 @@ class RateLimiter:
         Raises:
             RateLimitedError: Too many attempts; it says when the next one is allowed.
         """
+        address = client_network(address)
         with self._lock:
             now = time.monotonic()
             times = [attempt for attempt in self._attempts.pop(address, []) if now - attempt < _WINDOW_S]
@@ -39,6 +41,7 @@ class RateLimiter:
 
     def remove_attempt(self, address: str) -> None:
         """Remove the last attempt, after a success: only failures count."""
+        address = client_network(address)
         with self._lock:
             if self._attempts.get(address):
                 self._attempts[address].pop()

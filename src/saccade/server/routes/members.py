@@ -59,7 +59,7 @@ def sign_in(body: SignInRequest, request: Request, response: Response, workspace
     limiter = request.app.state.password_limiter
     limiter.record_attempt(client_address(request))
     try:
-        secret, principal = sessions.sign_in(workspace, body.email, body.password)
+        secret, principal = sessions.sign_in(workspace, body.email, body.password, client_address(request))
     except AuthenticationError:
         audit(request, "failed to sign in", body.email.strip().lower())
         raise
@@ -115,7 +115,9 @@ def accept_invitation(
     body: AcceptInvitation, request: Request, response: Response, workspace: CurrentWorkspace
 ) -> SessionResponse:
     """Accept an invitation: create the account and sign in."""
-    secret, principal = sessions.accept_invitation(workspace, body.secret, body.name, body.password, body.email)
+    secret, principal = sessions.accept_invitation(
+        workspace, body.secret, body.name, body.password, body.email, client_address(request)
+    )
     request.state.principal = principal
     audit(request, "joined", principal.user.email)
     set_session_cookie(response, request, secret)

@@ -6,6 +6,7 @@ hashes.
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,9 +38,23 @@ MAX_PASSWORD_LENGTH = 256
 TOKEN_PREFIX = "sct_"  # noqa: S105 (a fixed prefix, so that secret scanners recognise a leaked token)
 _SESSION_LIFETIME = timedelta(days=14)
 _TOKEN_USE_RESOLUTION = timedelta(minutes=1)
-_MAX_FREE_ATTEMPTS = 5
+_FAILURE_MEMORY = timedelta(days=1)
+_FAILURE_RETENTION = timedelta(days=30)
 _INITIAL_BACKOFF_S = 15
-_MAX_BACKOFF_S = 900
+
+
+@dataclass(frozen=True, slots=True)
+class _FailureLimit:
+    """How many failed sign-ins are free, and the longest wait after each further one."""
+
+    free: int
+    max_wait_s: int
+
+
+_ADDRESS_LIMIT = _FailureLimit(5, 900)
+"""For an account from one client address."""
+_ACCOUNT_LIMIT = _FailureLimit(100, 60)
+"""For an account from all addresses together: against guesses from many addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,20 @@ def _dummy_password_hash() -> str:
     return dummy
 
 
+def client_network(address: str) -> str:
+    """Return the network that limits apply to: an IPv4 address, or the /64 network of an IPv6 address.
+
+    A client with IPv6 usually has all addresses of such a network. Other texts are returned as they are.
+    """
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((int(ip), 64), strict=False))
+
+
 def hash_secret(secret: str) -> str:
     """Return the hash under which the secret of a link, cookie or token is stored."""
     return digest_bytes(secret.encode("utf-8", "surrogatepass"))
@@ -136,38 +165,56 @@ class AuthService:
 
     # Passwords and sessions
 
-    def sign_in(self, email: str, password: str) -> tuple[str, Principal]:
+    def sign_in(self, email: str, password: str, address: str = "") -> tuple[str, Principal]:
         """Verify a password and create a session.
+
+        Failures are counted by account and client address, so that wrong passwords do not lock out the owner of the
+        account, and with a much higher limit by account.
+
+        Args:
+            email: the e-mail address of the account.
+            password: the password.
+            address: IP address of the client.
 
         Returns:
             The secret for the session cookie, and the principal.
 
         Raises:
             AuthenticationError: the e-mail address or the password is wrong.
-            RateLimitedError: too many failed attempts with this e-mail address.
+            RateLimitedError: too many failed attempts from this client address, or with this e-mail address.
         """
-        address = email.strip().lower()[:255]
+        account = email.strip().lower()[:255]
+        account_key = hash_secret(account)
+        address_key = hash_secret(f"{account}\n{client_network(address)}")
         # The attempt is counted before the password is verified: parallel attempts must not get around the limit.
         with self._catalog.essential_tx() as session:
-            failure = session.get(LoginFailureRow, hash_secret(address)) or LoginFailureRow(
-                email=hash_secret(address), count=0
-            )
-            wait = _backoff_seconds(failure)
+            by_address = session.get(LoginFailureRow, address_key)
+            # A row without failures is of an address from which the account was signed in to before.
+            is_known = by_address is not None and by_address.count == 0
+            by_address = by_address or LoginFailureRow(email=address_key, count=0, last=now())
+            by_account = session.get(LoginFailureRow, account_key)
+            by_account = by_account or LoginFailureRow(email=account_key, count=0, last=now())
+            wait = _backoff_seconds(by_address, _ADDRESS_LIMIT)
+            if not is_known:
+                wait = max(wait, _backoff_seconds(by_account, _ACCOUNT_LIMIT))
             if wait:
                 raise RateLimitedError(
                     "Too many failed sign-in attempts.", seconds=wait, hint=f"Try again in {wait} seconds."
                 )
-            failure.count += 1
-            failure.last = now()
-            session.add(failure)
-            row = session.scalar(select(UserRow).where(UserRow.email == address, UserRow.removed.is_(None)))
+            for failure in (by_address, by_account):
+                failure.count = _recent_failures(failure) + 1
+                failure.last = now()
+                session.add(failure)
+            row = session.scalar(select(UserRow).where(UserRow.email == account, UserRow.removed.is_(None)))
         hashed = row.password_hash if row is not None and row.password_hash else _dummy_password_hash()
         # The cut bounds the time for hashing; one character more than allowed cannot match a valid password.
         is_valid, updated_hash = _password_hasher().verify_and_update(password[: MAX_PASSWORD_LENGTH + 1], hashed)
         if not is_valid or row is None or row.password_hash is None:
             raise AuthenticationError("Wrong e-mail address or password.")
         with self._catalog.essential_tx() as session:
-            session.execute(delete(LoginFailureRow).where(LoginFailureRow.email == hash_secret(address)))
+            session.execute(delete(LoginFailureRow).where(LoginFailureRow.email == account_key))
+            session.execute(update(LoginFailureRow).where(LoginFailureRow.email == address_key).values(count=0))
+            session.execute(delete(LoginFailureRow).where(LoginFailureRow.last < now() - _FAILURE_RETENTION))
             session.execute(delete(SessionRow).where(SessionRow.expires < now()))
             if updated_hash:  # the hashing parameters have been strengthened since the password was set
                 session.execute(update(UserRow).where(UserRow.id == row.id).values(password_hash=updated_hash))
@@ -358,13 +405,17 @@ def create_session(session: Session, user_id: str) -> tuple[str, Principal]:
     return secret, Principal(user, user.role, csrf_token)
 
 
-def _backoff_seconds(failure: LoginFailureRow) -> int:
+def _recent_failures(failure: LoginFailureRow) -> int:
+    return failure.count if now() - failure.last < _FAILURE_MEMORY else 0
+
+
+def _backoff_seconds(failure: LoginFailureRow, limit: _FailureLimit) -> int:
     """Return how many seconds the next attempt has to wait.
 
-    The first attempts are free; then the wait doubles with each failure, up to :data:`_MAX_BACKOFF_S`.
+    The first attempts are free; then the wait doubles with each failure, up to that of the limit.
     """
-    excess = failure.count - _MAX_FREE_ATTEMPTS
+    excess = _recent_failures(failure) - limit.free
     if excess < 0:
         return 0
-    wait = min(_INITIAL_BACKOFF_S << min(excess, 10), _MAX_BACKOFF_S)
+    wait = min(_INITIAL_BACKOFF_S << min(excess, 10), limit.max_wait_s)
     return max(0, round(wait - (now() - failure.last).total_seconds()))

@@ -235,7 +235,9 @@ class UserStore(AuthService):
                 raise NotFoundError("There is no such invitation.")
             session.delete(row)
 
-    def accept_invitation(self, secret: str, name: str, password: str, email: str = "") -> User:
+    def accept_invitation(
+        self, secret: str, name: str, password: str, email: str = "", client_address: str = ""
+    ) -> User:
         """Accept an invitation to any project: create the account and the membership.
 
         An existing account only gets the membership; ``password`` must then be its password.
@@ -245,6 +247,7 @@ class UserStore(AuthService):
             name: name of a new account.
             password: password of the new or existing account.
             email: e-mail address of the first owner, whose invitation has none.
+            client_address: IP address of the client, for the limit of failed attempts.
 
         Raises:
             NotFoundError: the link is unknown, used or expired.
@@ -255,7 +258,7 @@ class UserStore(AuthService):
         """
         invitation = self.get_invitation(secret)
         if invitation.has_account:
-            self.sign_in(invitation.email, password)
+            self.sign_in(invitation.email, password, client_address)
         hashed = "" if invitation.has_account else _hash_new_account(name, password)
         # Unscoped, because the link may be for another project than the one in the request.
         with self._catalog.unscoped.write_tx() as session:

@@ -57,7 +57,11 @@ class PendingLoginRow(Base):
 
 
 class LoginFailureRow(Base):
-    """Failed sign-ins by a hash of the e-mail address, whether or not a user with that address exists."""
+    """Failed sign-ins of an account, whether or not it exists.
+
+    ``email`` is a hash of the e-mail address, or of that and the client's network. A row of the second kind without
+    failures records that the account was signed in to from there.
+    """
 
     __tablename__ = "login_failures"
     email: Mapped[str] = mapped_column(String(64), primary_key=True)
