@@ -154,12 +154,17 @@ class _ColumnClasses:
         )
 
     def _with_former_names(self, info: ClassInfo, renamed: Mapping[str, str]) -> ClassInfo:
-        # A former name that is in use again, or that another class took over, no longer identifies this class.
+        # A former name that is in use again, or that another class took over, no longer identifies this class. A name
+        # that this edit changed is recorded even if it is in use again: it tells a swap of names from an unused edit.
         names = (
-            *(name for name in info.was if name not in renamed),
+            *(
+                name
+                for name in info.was
+                if name not in renamed and name not in self._new_names and name not in self.infos
+            ),
             *(old for old, new in renamed.items() if new == info.name),
         )
-        return replace(info, was=tuple(name for name in dict.fromkeys(names) if name not in self.infos))
+        return replace(info, was=tuple(dict.fromkeys(names)))
 
     def renamed(self) -> dict[str, str | None]:
         return {name: new for name, new in self._new_names.items() if new != name}

@@ -281,7 +281,9 @@ class Schema:
 def union_classes(old: Iterable[ClassInfo], new: Iterable[ClassInfo]) -> tuple[ClassInfo, ...]:
     """Return the classes of both in order; a definition with a name only is replaced by a fuller one."""
     classes = {info.name: info for info in old}
-    for info in new:
+    # A class that exists here was not renamed here, whatever it is called elsewhere.
+    foreign = [replace(info, was=tuple(name for name in info.was if name not in classes)) for info in new]
+    for info in foreign:
         existing = classes.get(info.name, info)
         if existing == ClassInfo(info.name, was=existing.was):
             classes[info.name] = replace(info, was=existing.was or info.was)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -87,7 +87,11 @@ class ClassificationMetrics:
 
 
 def evaluate_labels(
-    truth: Mapping[str, str | None], probabilities: Mapping[str, Sequence[float]], classes: Sequence[str]
+    truth: Mapping[str, str | None],
+    probabilities: Mapping[str, Sequence[float]],
+    classes: Sequence[str],
+    *,
+    unknown: Collection[str] = (),
 ) -> ClassificationMetrics:
     """Compare the true class of each item with predicted probabilities.
 
@@ -95,6 +99,7 @@ def evaluate_labels(
         truth: true class by key; items with None are left out and counted.
         probabilities: by key, one probability for each class; they add up to 1 (within 0.01) and are normalised.
         classes: class names in the order of the probabilities.
+        unknown: classes that the model does not know: their probabilities are 0, and their items are always missed.
 
     Raises:
         InvalidValueError: unknown keys or classes, or missing or invalid probabilities.
@@ -113,12 +118,13 @@ def evaluate_labels(
     auroc = [_auroc(true == number, table[:, number]) for number in range(len(classes))]
     per_class = _per_class(classes, scores, np.bincount(predicted, minlength=len(classes)), auroc)
     bins = calibration_bins(confidence, correct)
-    top_k = min(5, len(classes))
+    is_known = np.asarray([name not in unknown for name in classes])
+    top_k = min(5, int(is_known.sum()))
     true_probability = table[np.arange(len(true)), true]
     return ClassificationMetrics(
         accuracy=float(correct.mean()),
         top_k=top_k,
-        top_k_accuracy=_top_k(true, table, top_k),
+        top_k_accuracy=_top_k(true, table, top_k, is_known),
         balanced_accuracy=_mean([metrics.recall for metrics in per_class if metrics.support]) or 0.0,
         macro=_average(true, predicted, "macro"),
         weighted=_average(true, predicted, "weighted"),
@@ -195,13 +201,15 @@ def _auroc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float | N
     return float(roc_auc_score(positive, score)) if 0 < positive.sum() < len(positive) else None
 
 
-def _top_k(true: NDArray[np.int_], table: NDArray[np.float64], top_k: int) -> float:
+def _top_k(true: NDArray[np.int_], table: NDArray[np.float64], top_k: int, is_known: NDArray[np.bool_]) -> float:
     width = table.shape[1]
     if top_k >= width:
         return 1.0
     from sklearn.metrics import top_k_accuracy_score
 
-    return float(top_k_accuracy_score(true, table, k=top_k, labels=range(width)))
+    # Below all probabilities, so that a class that the model does not know is never among the first.
+    ranked = np.where(is_known, table, -1.0)
+    return float(top_k_accuracy_score(true, ranked, k=top_k, labels=range(width)))
 
 
 def _confusion(true: NDArray[np.int_], predicted: NDArray[np.int_], width: int) -> tuple[tuple[int, ...], ...]:

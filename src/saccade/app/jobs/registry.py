@@ -339,7 +339,12 @@ def run_evaluate(context: JobContext, params: EvaluateParameters) -> dict[str, A
         context.workspace, params.model, params.dataset, split=params.split, progress=context.progress
     )
     (context.output_dir / "report.html").write_text(result.report, "utf-8")
-    return {"evaluation": result.evaluation.id, "metrics": dict(result.metrics.to_json()), "file": "report.html"}
+    return {
+        "evaluation": result.evaluation.id,
+        "metrics": dict(result.metrics.to_json()),
+        "warnings": list(result.warnings),
+        "file": "report.html",
+    }
 
 
 def run_evaluate_files(context: JobContext, params: EvaluateFilesParameters) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from saccade.store.registry.evaluations import Evaluation
 from saccade.store.workspace import Workspace
 
 
@@ -20,8 +21,8 @@ def compare_models(workspace: Workspace, first_ref: str, second_ref: str) -> dic
         second_ref: The second model version.
 
     Returns:
-        JSON with the resolved references, the pairs of metrics for each shared evaluation, and the recipe settings
-        that differ.
+        JSON with the resolved references, the pairs of metrics and the warnings of each shared evaluation, and the
+        recipe settings that differ.
     """
     first, second = workspace.models.open(first_ref), workspace.models.open(second_ref)
     # The list begins with the newest: reversed, so that the newest evaluation of the same data replaces older ones.
@@ -37,7 +38,8 @@ def compare_models(workspace: Workspace, first_ref: str, second_ref: str) -> dic
         {
             "dataset": key[0],
             "split": key[1],
-            "metrics": _pair_metrics(evaluation.metrics, second_evaluations[key].metrics),
+            "metrics": _pair_metrics(evaluation, second_evaluations[key]),
+            "warnings": [*_warnings(evaluation), *_warnings(second_evaluations[key])],
         }
         for key, evaluation in first_evaluations.items()
         if key in second_evaluations
@@ -60,25 +62,43 @@ def compare_evaluations(workspace: Workspace, first_id: str, second_id: str) -> 
         second_id: The second evaluation.
 
     Returns:
-        JSON; ``comparable`` is whether both are of the same dataset version, split and kind.
+        JSON; ``comparable`` is whether both are of the same dataset version, split and kind, over all its objects.
     """
     first, second = workspace.evaluations.get(first_id), workspace.evaluations.get(second_id)
-    is_comparable = (first.dataset, first.split, first.kind) == (second.dataset, second.split, second.kind)
+    same_data = (first.dataset, first.split, first.kind) == (second.dataset, second.split, second.kind)
+    is_comparable = same_data and not _excluded_objects(first) and not _excluded_objects(second)
     return {
         "first": first.id,
         "second": second.id,
         "models": [first.model, second.model],
         "comparable": is_comparable,
-        "metrics": _pair_metrics(first.metrics, second.metrics),
+        "metrics": _pair_metrics(first, second),
+        "warnings": [*_warnings(first), *_warnings(second)],
     }
 
 
-def _pair_metrics(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+def _pair_metrics(first: Evaluation, second: Evaluation) -> dict[str, tuple[float, float]]:
+    if _excluded_objects(first) or _excluded_objects(second):
+        return {}
     return {
-        name: (value, second[name])
-        for name, value in first.items()
-        if isinstance(value, float) and isinstance(second.get(name), float)
+        name: (value, second.metrics[name])
+        for name, value in first.metrics.items()
+        if isinstance(value, float) and isinstance(second.metrics.get(name), float)
     }
+
+
+def _excluded_objects(evaluation: Evaluation) -> int:
+    """Return the number of true objects that the metrics do not include, which only earlier evaluations have."""
+    return int(evaluation.metrics.get("other_truths") or 0)
+
+
+def _warnings(evaluation: Evaluation) -> list[str]:
+    if count := _excluded_objects(evaluation):
+        return [
+            f"{evaluation.model}: its evaluation left out {count:,} objects of classes that the model does not know. "
+            "Evaluate it again to compare it."
+        ]
+    return [f"{evaluation.model}: {warning}" for warning in evaluation.metrics.get("warnings", ())]
 
 
 def _pair_settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from saccade.app.datasets.splits import SPLIT, check_split
+from saccade.app.ml.class_alignment import align_model_classes, class_warnings
 from saccade.app.ml.model_loader import LoadedPredictor, load_predictor, require_some_readable
+from saccade.core.class_history import ClassAlignment
 from saccade.core.errors import InvalidValueError, NotFoundError, suggest
+from saccade.core.objects import Objects
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
 from saccade.evaluation.classification import ClassificationMetrics, evaluate_labels
@@ -32,12 +34,14 @@ class EvaluationResult:
         evaluation: The evaluation as stored in the workspace.
         report: The report as HTML.
         unreadable: The keys of items whose image could not be read.
+        warnings: Classes that only the model or only the dataset has.
     """
 
     metrics: DetectionMetrics | ClassificationMetrics
     evaluation: Evaluation
     report: str
     unreadable: Sequence[str]
+    warnings: Sequence[str] = ()
 
 
 def evaluate_model(
@@ -50,7 +54,9 @@ def evaluate_model(
 ) -> EvaluationResult:
     """Predict on the labelled items of a dataset version and compare the predictions with the labels.
 
-    Images that cannot be read are skipped and listed in the result.
+    Images that cannot be read are skipped and listed in the result. Classes that were renamed or merged since the
+    training, or before it, are matched through the history of the dataset. Objects of a class that the model does not
+    know are missed: the class has AP 0 and is part of the mean.
 
     Args:
         workspace: The workspace.
@@ -71,18 +77,19 @@ def evaluate_model(
     predictions = _predict(loaded, dataset, items, image, progress or NullProgress())
     require_some_readable(list(predictions.values()))
     readable = [item for item in items if predictions[item.key].error is None]
+    alignment = align_model_classes(workspace, loaded, dataset)
     evaluate = _evaluate_detector if loaded.is_detector else _evaluate_classifier
-    metrics, report = evaluate(loaded, dataset, readable, predictions, split)
+    metrics, report, warnings = evaluate(loaded, dataset, readable, predictions, split, alignment)
     evaluation = workspace.evaluations.add(
         loaded.version.ref,
         dataset.ref,
         split or "",
         "boxes" if loaded.is_detector else "labels",
-        metrics.to_json(),
+        {**metrics.to_json(), "warnings": warnings},
         report.encode(),
     )
     unreadable = [item.key for item in items if predictions[item.key].error]
-    return EvaluationResult(metrics, evaluation, report, unreadable)
+    return EvaluationResult(metrics, evaluation, report, unreadable, warnings)
 
 
 def _labelled_items(dataset: DatasetVersion, loaded: LoadedPredictor, image: str, split: str | None) -> list[Item]:
@@ -114,13 +121,16 @@ def _predict(
     return predictions
 
 
-def _report_facts(loaded: LoadedPredictor, dataset: DatasetVersion, count: int, split: str | None) -> dict[str, str]:
+def _report_facts(
+    loaded: LoadedPredictor, dataset: DatasetVersion, count: int, split: str | None, warnings: Sequence[str]
+) -> dict[str, str]:
     return {
         "Model": loaded.version.ref,
         "Dataset": dataset.ref,
         "Split": split or "all items",
         "Images": str(count),
         "Trained on": str(loaded.version.manifest.get("dataset", "")),
+        **({"Warning": " ".join(warnings)} if warnings else {}),
     }
 
 
@@ -130,11 +140,16 @@ def _evaluate_detector(
     items: Sequence[Item],
     predictions: Mapping[str, Prediction],
     split: str | None,
-) -> tuple[DetectionMetrics, str]:
-    truth = {item.key: item[loaded.target] for item in items}
-    objects = {item.key: predictions[item.key].objects[loaded.target] for item in items}
+    alignment: ClassAlignment,
+) -> tuple[DetectionMetrics, str, list[str]]:
+    truth = {item.key: _rename_classes(item[loaded.target], alignment.truth) for item in items}
+    objects = {
+        item.key: _rename_classes(predictions[item.key].objects[loaded.target], alignment.model) for item in items
+    }
+    true_classes = [obj.class_name for true_objects in truth.values() for obj in true_objects]
+    warnings = class_warnings(alignment, true_classes)
     sizes = {item.key: predictions[item.key].size_wh for item in items}
-    metrics = evaluate_objects(truth, objects, sizes, kind="boxes", classes=loaded.class_names)
+    metrics = evaluate_objects(truth, objects, sizes, kind="boxes", classes=_common_classes(alignment, true_classes))
     report = build_detection_report(
         dataset,
         loaded.version.manifest["image_column"],
@@ -142,9 +157,9 @@ def _evaluate_detector(
         objects,
         metrics,
         title=f"{loaded.version.name} on {dataset.name}",
-        facts=_report_facts(loaded, dataset, len(items), split),
+        facts=_report_facts(loaded, dataset, len(items), split, warnings),
     )
-    return metrics, report
+    return metrics, report, warnings
 
 
 def _evaluate_classifier(
@@ -153,10 +168,18 @@ def _evaluate_classifier(
     items: Sequence[Item],
     predictions: Mapping[str, Prediction],
     split: str | None,
-) -> tuple[ClassificationMetrics, str]:
-    truth: dict[str, Any] = {item.key: item[loaded.target] for item in items}
-    probabilities = {item.key: predictions[item.key].probabilities[loaded.target] for item in items}
-    metrics = evaluate_labels(truth, probabilities, loaded.class_names)
+    alignment: ClassAlignment,
+) -> tuple[ClassificationMetrics, str, list[str]]:
+    truth = {item.key: alignment.truth.get(item[loaded.target], item[loaded.target]) for item in items}
+    classes = _common_classes(alignment, truth.values())
+    columns = [classes.index(alignment.model[name]) for name in loaded.class_names]
+    probabilities = {
+        item.key: _merge_probabilities(predictions[item.key].probabilities[loaded.target], columns, len(classes))
+        for item in items
+    }
+    warnings = class_warnings(alignment, truth.values())
+    unknown = [name for name in classes if name not in alignment.model.values()]
+    metrics = evaluate_labels(truth, probabilities, classes, unknown=unknown)
     report = build_classification_report(
         dataset,
         loaded.version.manifest["image_column"],
@@ -164,6 +187,28 @@ def _evaluate_classifier(
         probabilities,
         metrics,
         title=f"{loaded.version.name} on {dataset.name}",
-        facts=_report_facts(loaded, dataset, len(items), split),
+        facts=_report_facts(loaded, dataset, len(items), split, warnings),
     )
-    return metrics, report
+    return metrics, report, warnings
+
+
+def _common_classes(alignment: ClassAlignment, true_classes: Iterable[str]) -> list[str]:
+    """Return the classes of the model in its order, then those that occur in the ground truth only."""
+    return list(dict.fromkeys([*alignment.model.values(), *sorted(set(true_classes))]))
+
+
+def _rename_classes(objects: Objects, names: Mapping[str, str]) -> Objects:
+    return tuple(
+        replace(obj, class_name=names[obj.class_name])
+        if names.get(obj.class_name, obj.class_name) != obj.class_name
+        else obj
+        for obj in objects
+    )
+
+
+def _merge_probabilities(values: Sequence[float], columns: Sequence[int], width: int) -> tuple[float, ...]:
+    """Add up the probabilities of merged classes; ``columns`` has the position of each value in the result."""
+    merged = [0.0] * width
+    for value, column in zip(values, columns, strict=True):
+        merged[column] += value
+    return tuple(merged)

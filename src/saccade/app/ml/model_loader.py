@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 
 from saccade.core.errors import MediaError
 from saccade.inference.predictor import Prediction, Predictor
@@ -30,11 +31,20 @@ class LoadedPredictor:
     def class_names(self) -> Sequence[str]:
         return self.predictor.class_names[self.target]
 
+    def with_class_names(self, names: Mapping[str, str]) -> LoadedPredictor:
+        """Return the predictor with its classes renamed; several may have the same new name."""
+        predictor = copy(self.predictor)
+        predictor.class_names = {self.target: [names[name] for name in self.class_names]}
+        return replace(self, predictor=predictor)
+
     def top_label(self, prediction: Prediction) -> tuple[str, float]:
         """Return the most probable class of a classifier's prediction, and its probability."""
         probabilities = prediction.probabilities[self.target]
-        best = max(range(len(probabilities)), key=probabilities.__getitem__)
-        return self.class_names[best], probabilities[best]
+        merged: dict[str, float] = {}
+        for name, probability in zip(self.class_names, probabilities, strict=True):
+            merged[name] = merged.get(name, 0.0) + probability
+        best = max(merged, key=merged.__getitem__)
+        return best, merged[best]
 
 
 def load_predictor(workspace: Workspace, ref: str, *, min_score: float = 0.0) -> LoadedPredictor:

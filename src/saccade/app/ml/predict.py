@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from saccade.app.datasets.splits import SPLIT, check_split
+from saccade.app.ml.class_alignment import align_model_classes
 from saccade.app.ml.image_sources import ImageInput, list_images, list_media_files
 from saccade.app.ml.model_loader import LoadedPredictor, load_predictor, require_some_readable
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError
@@ -88,7 +89,11 @@ def predict(
     if dataset is not None and workspace.datasets.exists(check_name("dataset", dataset)):
         raise ConflictError(f"There is already a dataset '{dataset}'.", hint="Choose another name with --dataset.")
     loaded = load_predictor(workspace, model_ref, min_score=min_score)
-    images, inputs = _resolve_images(workspace, source, loaded, split)
+    images, version = _resolve_images(workspace, source, loaded, split)
+    inputs = [] if version is None else [version.ref]
+    if version is not None and loaded.target in version.schema:
+        # Predictions have the current names of classes that were renamed or merged since the training.
+        loaded = loaded.with_class_names(align_model_classes(workspace, loaded, version).model)
     with nullcontext() if out is None else atomic_output_dir(out) as folder:
         writer = _PredictionWriter(loaded, folder, render)
         predictions = _predict_images(loaded, images, writer, progress or NullProgress())
@@ -114,20 +119,20 @@ def _predict_images(
 
 def _resolve_images(
     workspace: Workspace, source: str, loaded: LoadedPredictor, split: str | None
-) -> tuple[list[ImageInput], list[str]]:
-    """Return the images of a source, and the dataset versions they come from."""
+) -> tuple[list[ImageInput], DatasetVersion | None]:
+    """Return the images of a source, and the dataset version they come from."""
     version = _find_dataset(workspace, source)
     if version is None:
         if split is not None:
             raise InvalidValueError(f"'{source}' is not a dataset and has no splits.", hint="Leave out --split.")
-        return list_images(list_media_files(source), Path(source)), []
+        return list_images(list_media_files(source), Path(source)), None
     check_split(version, split)
     image = loaded.version.manifest["image_column"]
     items = version.items([image] if split is None else [image, SPLIT])
     selected = [item for item in items if item[image] is not None and split in (None, item.values.get(SPLIT))]
     if not selected:
         raise NotFoundError(f"'{version.ref}' has no images in '{image}'.", hint="Choose another dataset or split.")
-    return [_item_image(version, item, image) for item in selected], [version.ref]
+    return [_item_image(version, item, image) for item in selected], version
 
 
 def _find_dataset(workspace: Workspace, source: str) -> DatasetVersion | None:
@@ -154,7 +159,7 @@ class _PredictionWriter:
         self.loaded = loaded
         self.folder = folder
         self.render = render
-        self.class_names = list(loaded.class_names)
+        self.class_names = list(dict.fromkeys(loaded.class_names))
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
 
@@ -172,7 +177,10 @@ class _PredictionWriter:
                 self._render(image, objects)
         else:
             probabilities = prediction.probabilities[self.loaded.target]
-            entry["labels"] = dict(zip(self.class_names, probabilities, strict=True))
+            labels = dict.fromkeys(self.class_names, 0.0)
+            for name, probability in zip(self.loaded.class_names, probabilities, strict=True):
+                labels[name] += probability
+            entry["labels"] = labels
         self.images.append(entry)
 
     def _annotation(self, image_id: int, annotation_id: int, obj: Object) -> dict[str, Any]:
@@ -213,7 +221,7 @@ def _write_dataset(
     predictions: Sequence[Prediction],
     inputs: Sequence[str],
 ) -> str:
-    classes = tuple(ClassInfo(class_name) for class_name in loaded.class_names)
+    classes = tuple(ClassInfo(class_name) for class_name in dict.fromkeys(loaded.class_names))
     kind = Kind.OBJECTS if loaded.is_detector else Kind.LABEL
     columns = [Column("image", Kind.IMAGE), Column(loaded.target, kind, classes)]
     if not loaded.is_detector:

@@ -78,11 +78,15 @@ def _evaluate_model(
     evaluation = result.evaluation
     if as_json:
         ids = {"evaluation": evaluation.id, "model": evaluation.model, "dataset": evaluation.dataset}
-        print_json({**ids, "split": split, **metrics, "unreadable": list(result.unreadable)})
+        print_json(
+            {**ids, "split": split, **metrics, "warnings": list(result.warnings), "unreadable": list(result.unreadable)}
+        )
         return
     of_split = f" split {split}" if split else ""
     print_message(f"[bold]{evaluation.model}[/] on [bold]{evaluation.dataset}[/]{of_split}")
     print_metrics(metrics)
+    for warning in result.warnings:
+        print_message(f"[yellow]Warning:[/] {escape(warning)}")
     if result.unreadable:
         keys = ", ".join(result.unreadable[:_MAX_SHOWN_UNREADABLE])
         print_message(f"[red]{len(result.unreadable)} images could not be read[/]: {escape(keys)}")

@@ -136,6 +136,8 @@ def compare(
     first: RefArgument, second: RefArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False
 ) -> None:
     """Compare two versions: metrics on the dataset versions both were evaluated on, and settings that differ."""
+    from rich.markup import escape
+
     from saccade.app.ml.compare import compare_models
     from saccade.cli.console import print_json, print_message, print_table
     from saccade.store.workspace import Workspace
@@ -153,6 +155,8 @@ def compare(
         print_message(f"\nOn [bold]{evaluation['dataset']}[/] {evaluation['split']}")
         rows = [[name, a, b, b - a] for name, (a, b) in evaluation["metrics"].items()]
         print_table(["Metric", comparison["first"], comparison["second"], "Difference"], rows)
+        for warning in evaluation["warnings"]:
+            print_message(f"[yellow]Warning:[/] {escape(warning)}")
     if comparison["settings"]:
         print_message("\n[bold]Different settings[/]")
         settings = [[name, str(a), str(b)] for name, (a, b) in comparison["settings"].items()]

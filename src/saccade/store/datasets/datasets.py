@@ -21,7 +21,7 @@ from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
 from saccade.core.records.datasets import DatasetInfo, VersionInfo, WriteMode
 from saccade.core.refs import MAIN, check_name, format_ref, split_ref
-from saccade.core.schema import Schema
+from saccade.core.schema import Column, Schema
 from saccade.core.webhooks.events import DatasetRemoved
 from saccade.runtime.signals import deferred_interrupts
 from saccade.store.blobs.blob_store import BlobStore
@@ -154,6 +154,40 @@ class Datasets(DatasetRefs):
                 history.append(info)
                 number = info.parent
         return history
+
+    def column_history(self, name: str, column: str, first: int, last: int) -> Sequence[Column]:
+        """Return a column in each version from ``first`` to ``last``, along the parents of ``last``.
+
+        Args:
+            name: name of the dataset.
+            column: name of the column.
+            first, last: version numbers.
+
+        Returns:
+            The columns, the oldest first; empty if ``last`` does not descend from ``first`` or a version between them
+            does not have the column.
+
+        Raises:
+            NotFoundError: if there is no such dataset.
+        """
+        with self._catalog.read_tx() as session:
+            dataset = find_dataset(session, name)
+            query = select(VersionRow.number, VersionRow.parent, VersionRow.schema).where(
+                VersionRow.dataset_id == dataset.id, VersionRow.number >= first, VersionRow.number <= last
+            )
+            versions = {number: (parent, schema) for number, parent, schema in session.execute(query)}
+        columns = []
+        number: int | None = last
+        while number in versions:
+            parent, schema = versions[number]
+            version_schema = Schema.from_json(schema)
+            if column not in version_schema:
+                return []
+            columns.append(version_schema[column])
+            if number == first:
+                return columns[::-1]
+            number = parent
+        return []
 
     def diff(self, ref_a: str, ref_b: str) -> DatasetDiff:
         """Compare two versions, of one dataset or of two."""

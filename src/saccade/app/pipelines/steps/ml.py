@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -254,6 +255,15 @@ def evaluate(inputs: Inputs, parameters: EvaluateParameters, context: Context) -
         if image is not None and item[image] is not None
     }
     truth = {item.key: item[parameters.truth] for item in items}
-    predictions = {item.key: item[parameters.predicted] or () for item in items if item[parameters.truth] is not None}
+    resolve_class = reader.schema[parameters.truth].resolve_class
+    predictions = {
+        # A model that was trained before a class was renamed predicts its former name.
+        item.key: tuple(
+            replace(obj, class_name=resolve_class(obj.class_name) or obj.class_name)
+            for obj in item[parameters.predicted] or ()
+        )
+        for item in items
+        if item[parameters.truth] is not None
+    }
     metrics = evaluate_objects(truth, predictions, sizes, kind=parameters.kind)
     return {"items": len(items), **metrics.to_json()}
