@@ -40,7 +40,7 @@ rows = st.fixed_dictionaries(
 columns = st.none() | st.sampled_from([*COLUMNS, "note"])
 acts = st.one_of(
     st.builds(AddClass, name=names, column=columns),
-    st.builds(RenameClass, name=names, to=names, column=columns),
+    st.builds(RenameClass, name=names, new_name=names, column=columns),
     st.builds(RecolorClass, name=names, color=st.sampled_from(["#AABBCC", "#001122"]), column=columns),
     st.tuples(names, names, columns)
     .filter(lambda found: found[0] != found[1])
