@@ -23,7 +23,7 @@ from tests.support.tiny_workspace import RECIPE
 from saccade.core.errors import SaccadeError
 from saccade.store.workspace import Workspace
 from saccade.training.checks import run_checks
-from saccade.training.hooks import Hook, MetricsLogHook, TensorBoardHook
+from saccade.training.hooks import Hook, LineHook, MetricsLogHook, TensorBoardHook
 from saccade.training.job import build_training
 from saccade.training.loop import BEST_FILE, CHECKPOINT_FILE, LAST_FILE, FitResult
 from saccade.training.optimizer import build_optimizer
@@ -125,10 +125,95 @@ def test_early_stop(tmp_path: Path) -> None:
     assert outcome.state.history[-1]["epoch"] == 3
 
 
-def test_max_minutes(tmp_path: Path) -> None:
-    outcome = run(detector("train.epochs=40", "train.max_minutes=0.0001"), tmp_path)
-    assert (outcome.reason, outcome.state.history[-1]["epoch"]) == ("max_minutes", 1)
+class Slow(Hook):
+    """Makes each step take a while, so that times can be compared with it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.times: list[float] = []
+
+    def on_step(self, step: int, losses: Mapping[str, float], rate: float) -> None:
+        time.sleep(self.seconds)
+        self.times.append(time.monotonic())
+
+
+def test_max_minutes_holds_within_one_step(tmp_path: Path) -> None:
+    """The first epoch would take eight seconds."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    job = build_training(detector("train.epochs=40", "train.batch_size=1", "train.max_minutes=0.04"), reader())
+    slow = Slow(1.0)
+    outcome = job.run(folder, inputs=["shapes@1"], hooks=[slow])
+    assert outcome.reason == "max_minutes"
+    assert outcome.state.step < 8
+    assert outcome.state.finished
+    assert (folder / LAST_FILE).exists()
+    # Neither a step nor a validation was begun after the limit.
+    assert slow.times[-1] - slow.times[0] < 0.04 * 60
+
+
+def test_max_minutes_keeps_time_for_the_last_validation(tmp_path: Path) -> None:
+    job = build_training(detector("train.epochs=400", "train.batch_size=1", "train.max_minutes=0.1"), reader())
+    slow = Slow(0.3)
+    outcome = job.run(tmp_path, inputs=["shapes@1"], hooks=[slow])
+    assert outcome.reason == "max_minutes"
     assert "metrics" in outcome.state.history[-1]
+    assert outcome.state.history[-1]["step"] == outcome.state.step
+    assert outcome.state.seconds < 0.1 * 60 + 0.3
+
+
+class Interrupter(Hook):
+    """Raises KeyboardInterrupt, as the progress of a cancelled job does."""
+
+    def __init__(self, at_step: int | None = None, at_image: int | None = None) -> None:
+        self.at_step = at_step
+        self.at_image = at_image
+        self.images = 0
+
+    def on_step(self, step: int, losses: Mapping[str, float], rate: float) -> None:
+        if step == self.at_step:
+            raise KeyboardInterrupt
+
+    def on_validation_image(self) -> None:
+        self.images += 1
+        if self.images == self.at_image:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interrupter", [{"at_step": 3}, {"at_step": 4}, {"at_image": 6}])
+def test_a_cancelled_training_keeps_its_weights(interrupter: dict[str, int], tmp_path: Path) -> None:
+    """Also in the middle of a validation, which a resumed training repeats."""
+    uninterrupted = run(detector(), tmp_path / "uninterrupted")
+    folder = tmp_path / "cancelled"
+    outcome = run(detector(), folder, hooks=[Interrupter(**interrupter)])
+    assert outcome.reason == "stopped"
+    assert (folder / BEST_FILE).exists()
+    resumed = run(detector(), folder, resume=True)
+    assert (resumed.reason, resumed.state.step) == ("epochs", 6)
+    assert history_without_times(resumed) == history_without_times(uninterrupted)
+    for name in (LAST_FILE, BEST_FILE):
+        assert digest(folder / name) == digest(tmp_path / "uninterrupted" / name)
+
+
+def test_lines_of_a_training(tmp_path: Path) -> None:
+    """A line for each epoch, and one at least for each interval."""
+    recipe = detector("train.epochs=2", "train.max_minutes=30")
+    lines: list[str] = []
+    run(recipe, tmp_path / "epochs", hooks=[LineHook(lines.append, recipe.train)])
+    assert [line.split("  ")[:2] for line in lines] == [["step 2/4", "epoch 1/2"], ["step 4/4", "epoch 2/2"]]
+    assert all("loss " in line and "ap " in line and line.endswith(" left") for line in lines)
+    lines.clear()
+    run(recipe, tmp_path / "always", hooks=[LineHook(lines.append, recipe.train, interval=0)])
+    assert sum("validating" in line for line in lines) == 2 * 4
+    assert [line.split("  ")[0] for line in lines if "validating" not in line] == [
+        "step 1/4",
+        "step 2/4",
+        "step 2/4",
+        "step 3/4",
+        "step 4/4",
+        "step 4/4",
+    ]
 
 
 @pytest.mark.slow

@@ -85,6 +85,11 @@ def print_message(text: str) -> None:
     out.print(text)
 
 
+def print_line(text: str) -> None:
+    """Print a line of progress to standard error as it is, without markup or wrapping."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def print_warning(text: str) -> None:
     """Print a warning to standard error; user data in it must be escaped."""
     err.print(f"[yellow]{text}[/]")

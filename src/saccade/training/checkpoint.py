@@ -35,7 +35,8 @@ class TrainState:
         seconds: Training time over all resumed runs.
         finished: The training ended by itself (not stopped or interrupted).
         loss_sums: Sum of each loss over the steps of the current epoch.
-        history: One record of losses and metrics for each completed epoch.
+        history: One record of losses and metrics for each completed epoch, and of an epoch that ``max_minutes`` cut.
+        stopped_at_minutes: The ``max_minutes`` that ended the training, or None.
     """
 
     step: int = 0
@@ -46,6 +47,7 @@ class TrainState:
     finished: bool = False
     loss_sums: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    stopped_at_minutes: float | None = None
 
 
 def save_checkpoint(
@@ -131,6 +133,19 @@ def load_checkpoint(
         return TrainState(**header["state"])
     except (RuntimeError, ValueError, TypeError, KeyError) as error:  # such as one of an older Saccade
         raise SaccadeError(f"The checkpoint {path} does not fit this training: {error}", hint=_RETRAIN_HINT) from None
+
+
+def read_state(path: Path) -> TrainState:
+    """Read the progress of a training from its checkpoint, without the weights.
+
+    Raises:
+        SaccadeError: The checkpoint is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return TrainState(**json.loads((file.metadata() or {})["state"]))
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise SaccadeError(f"The checkpoint {path} cannot be read: {error}.", hint=_RETRAIN_HINT) from None
 
 
 def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from saccade.core.progress import Progress
 from saccade.io.atomic import atomic_write
+from saccade.training.recipe import TrainSpec
 
 
 class Hook:
@@ -22,6 +24,9 @@ class Hook:
 
     def on_epoch(self, epoch: int, step: int, record: Mapping[str, Any]) -> None:
         """Called after each epoch, with the mean losses, and the metrics if the epoch was validated."""
+
+    def on_validation_image(self) -> None:
+        """Called before each image of a validation."""
 
     def on_end(self) -> None:
         """Called when the training ends, also after an error."""
@@ -54,6 +59,60 @@ class ProgressHook(Hook):
 
     def on_end(self) -> None:
         self.progress.finish()
+
+
+class LineHook(Hook):
+    """Writes a line for each epoch and at least one a minute, for output that is not a terminal.
+
+    Args:
+        write: Receives each line.
+        spec: Settings of the training.
+        interval: Maximum seconds between two lines.
+    """
+
+    def __init__(self, write: Callable[[str], None], spec: TrainSpec, interval: float = 60) -> None:
+        self.write = write
+        self.spec = spec
+        self.interval = interval
+        self.first_step = self.step = self.total = 0
+        self.loss = 0.0
+        self.start = self.last_line = time.monotonic()
+
+    def on_start(self, step: int, total: int) -> None:
+        self.first_step = self.step = step
+        self.total = total
+        self.start = self.last_line = time.monotonic()
+
+    def on_step(self, step: int, losses: Mapping[str, float], rate: float) -> None:
+        self.step = step
+        self.loss = sum(losses.values())
+        if time.monotonic() - self.last_line >= self.interval:
+            self._write_line(f"loss {self.loss:.3f}")
+
+    def on_validation_image(self) -> None:
+        if time.monotonic() - self.last_line >= self.interval:
+            self._write_line(f"loss {self.loss:.3f}  validating")
+
+    def on_epoch(self, epoch: int, step: int, record: Mapping[str, Any]) -> None:
+        values = [f"epoch {epoch}/{self.spec.epochs}", f"loss {sum(record['losses'].values()):.3f}"]
+        values += [f"{name} {value:.3f}" for name, value in record.get("metrics", {}).items()]
+        self._write_line("  ".join(values))
+
+    def _write_line(self, text: str) -> None:
+        self.last_line = time.monotonic()
+        elapsed = self.last_line - self.start
+        left = elapsed / max(self.step - self.first_step, 1) * (self.total - self.step)
+        if self.spec.max_minutes is not None:
+            left = min(left, max(0.0, 60 * self.spec.max_minutes - elapsed))
+        self.write(f"step {self.step:,}/{self.total:,}  {text}  {format_duration(left)} left")
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration, such as "40 s", "5 min" or "2 h 10 min"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 class MetricsLogHook(Hook):

@@ -24,7 +24,7 @@ from saccade.models.factory import VisionModel, build_model
 from saccade.training.augment import build_augmentations
 from saccade.training.hooks import Hook
 from saccade.training.loader import BatchLoader, TrainingDataset, split_keys
-from saccade.training.loop import FitResult, fit
+from saccade.training.loop import FitResult, Validate, fit
 from saccade.training.recipe import Recipe
 
 # Settings of `train` that may differ in a resumed training, because they do not affect the weights of a step.
@@ -42,6 +42,7 @@ class TrainingJob:
         model: The model before training.
         loader: Batches of the training split.
         validate: Computes metrics of a model on the validation split.
+        validation_images: Number of images of the validation split.
     """
 
     recipe: Recipe
@@ -49,7 +50,8 @@ class TrainingJob:
     class_names: tuple[str, ...]
     model: VisionModel
     loader: BatchLoader
-    validate: Callable[[VisionModel], Mapping[str, float]]
+    validate: Validate
+    validation_images: int = 0
 
     def run(
         self,
@@ -80,6 +82,7 @@ class TrainingJob:
             hooks=hooks,
             resume=resume,
             should_stop=should_stop,
+            validation_steps=self.validation_images / self.recipe.train.batch_size,
         )
 
 
@@ -136,7 +139,7 @@ def build_training(recipe: Recipe, reader: Reader) -> TrainingJob:
     loader = BatchLoader(dataset, recipe.train.batch_size, recipe.train.workers)
     items = [item for item in reader.items([recipe.data.image, target], validate_keys) if item[target] is not None]
     validate = partial(_validate, recipe, reader, items, target, classes)
-    return TrainingJob(recipe, target, classes, model, loader, validate)
+    return TrainingJob(recipe, target, classes, model, loader, validate, len(items))
 
 
 def _require_column(reader: Reader, recipe: Recipe, name: str) -> Column:
@@ -155,12 +158,23 @@ def _single_target(recipe: Recipe) -> str:
 
 
 def _validate(
-    recipe: Recipe, reader: Reader, items: Sequence[Item], target: str, classes: Sequence[str], model: VisionModel
-) -> dict[str, float]:
-    """Return metrics on the validation split; the first one selects the best weights."""
+    recipe: Recipe,
+    reader: Reader,
+    items: Sequence[Item],
+    target: str,
+    classes: Sequence[str],
+    model: VisionModel,
+    should_stop: Callable[[], bool],
+) -> dict[str, float] | None:
+    """Return metrics on the validation split, or None if it was stopped; the first one selects the best weights."""
     predictor = Predictor(model, {target: classes}, precision=recipe.train.precision)
     images = ((item.key, partial(read_image, reader, item[recipe.data.image])) for item in items)
-    predictions = {prediction.key: prediction for prediction in predictor.predict(images) if prediction.error is None}
+    predictions = {}
+    for prediction in predictor.predict(images):
+        if prediction.error is None:
+            predictions[prediction.key] = prediction
+        if should_stop():
+            return None
     if not predictions:
         raise SaccadeError("No image of the validation split can be decoded.", hint="Run `saccade doctor`.")
     if reader.schema[target].kind is Kind.LABEL:

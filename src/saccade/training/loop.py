@@ -31,7 +31,9 @@ from saccade.training.schedule import learning_rate, momentum
 CHECKPOINT_FILE = "checkpoint.safetensors"
 BEST_FILE = "best.safetensors"
 LAST_FILE = "last.safetensors"
-Validate = Callable[[VisionModel], Mapping[str, float]]
+_VALIDATION_MARGIN = 1.2  # one validation may take longer than another
+Validate = Callable[[VisionModel, Callable[[], bool]], Mapping[str, float] | None]
+"""Returns the metrics of a model, or None if the callback, polled between images, returned True."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ def fit(
     hooks: Sequence[Hook] = (),
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
+    validation_steps: float = 0,
 ) -> FitResult:
     """Train a model; write its best and last weights and a checkpoint into ``folder``.
 
@@ -66,12 +69,14 @@ def fit(
         model: The model; trained in place.
         loader: Batches of the training split.
         validate: Returns metrics of a model; the first one selects the best weights, higher is better.
+        validation_steps: Batches of a validation, to estimate the time of the first one.
         folder: Receives the files.
         fingerprint: Identifies the training; a checkpoint with another one is refused.
         hooks: Observers.
         resume: Continue from the checkpoint in ``folder``. On a CPU the final weights equal, bit for bit, those of an
             uninterrupted training.
-        should_stop: Polled after each step; True saves a checkpoint and ends the training.
+        should_stop: Polled after each step and during validation; True saves a checkpoint and ends the training, as
+            does a KeyboardInterrupt of a hook.
 
     Raises:
         SaccadeError: A loss is not finite, or the checkpoint cannot be used.
@@ -91,14 +96,72 @@ def fit(
 
     base_momentum = _base_momentum(optimizer)
     total = spec.epochs * loader.steps_per_epoch
-    start = time.monotonic() - state.seconds
+    clock = _Clock(state, spec, validation_steps)
+    stop = _StopRequest(should_stop, hooks)
     # A finished training goes on if the recipe was extended since, such as by more epochs.
     reason = _stop_reason(state, spec, total) if state.finished else None
     state.finished = reason is not None
-    for hook in hooks:
-        hook.on_start(state.step, total)
+
+    def validate_in_time() -> Mapping[str, float] | None:
+        start = time.monotonic()
+        metrics = validate(eval_model, lambda: stop.poll(during_validation=True) or clock.is_over())
+        if metrics is not None:
+            clock.validation_seconds = time.monotonic() - start
+        return metrics
+
+    def epoch_record(epoch: int, steps: int) -> dict[str, Any]:
+        mean_losses = {name: value / steps for name, value in state.loss_sums.items()}
+        rate = learning_rate(spec.schedule, spec.optimizer.lr, state.step - 1, total)
+        return {"epoch": epoch, "step": state.step, "rate": rate, "losses": mean_losses}
+
+    def add_record(record: dict[str, Any]) -> None:
+        state.seconds = clock.seconds()
+        record["seconds"] = state.seconds
+        state.history.append(record)
+        stop.notify(lambda hook: hook.on_epoch(record["epoch"], state.step, record))
+
+    def end_epoch() -> str | None:
+        """Validate and record a complete epoch; return why the training ends."""
+        epoch = state.step // loader.steps_per_epoch
+        is_last_chance = clock.is_over_after_validation()
+        record = epoch_record(epoch, loader.steps_per_epoch)
+        if epoch % spec.validate_every == 0 or epoch == spec.epochs or is_last_chance:
+            metrics = None if stop.poll() else validate_in_time()
+            if metrics is None:  # ``loss_sums`` is kept: a resumed training ends this epoch first
+                return "stopped" if stop.poll() else "max_minutes"
+            record["metrics"] = dict(metrics)
+            _save_if_best(state, record["metrics"], eval_model, folder / BEST_FILE, spec)
+        state.loss_sums = {}
+        add_record(record)
+        return _stop_reason(state, spec, total) or ("max_minutes" if is_last_chance else None)
+
+    def end_within_epoch() -> str:
+        """Validate the weights in the middle of an epoch, because the time is over."""
+        metrics = validate_in_time()
+        if metrics is not None:
+            steps = state.step % loader.steps_per_epoch
+            record = epoch_record(state.step // loader.steps_per_epoch + 1, steps) | {"metrics": dict(metrics)}
+            since_best = state.since_best
+            _save_if_best(state, record["metrics"], eval_model, folder / BEST_FILE, spec)
+            state.since_best = min(state.since_best, since_best)  # this validation is not one of an epoch
+            add_record(record)
+        return "stopped" if stop.poll() else "max_minutes"
+
+    def end(end_reason: str | None) -> None:
+        nonlocal reason
+        reason = end_reason
+        state.finished = reason not in (None, "stopped")
+        state.stopped_at_minutes = spec.max_minutes if reason == "max_minutes" else None
+        state.seconds = clock.seconds()
+        at_checkpoint = state.step // loader.steps_per_epoch % spec.checkpoint_every == 0
+        if reason is not None or at_checkpoint:
+            save_checkpoint(checkpoint, state, modules, optimizer, scaler, fingerprint)
+
+    stop.notify(lambda hook: hook.on_start(state.step, total))
     try:
-        for batch in loader.iter_from_step(state.step, state.step if state.finished else total):
+        if not state.finished and state.loss_sums and state.step % loader.steps_per_epoch == 0:
+            end(end_epoch())  # its validation was stopped
+        for batch in loader.iter_from_step(state.step, state.step if reason else total):
             # Seed each step, so that a resumed training draws the same random numbers, such as for dropout.
             torch.manual_seed(_step_seed(spec.seed, state.step))
             rate = learning_rate(spec.schedule, spec.optimizer.lr, state.step, total)
@@ -128,38 +191,80 @@ def fit(
 
             for name, value in losses.items():
                 state.loss_sums[name] = state.loss_sums.get(name, 0.0) + value
-            for hook in hooks:
-                hook.on_step(state.step, losses, rate)
-            state.seconds = time.monotonic() - start
+            stop.notify(_step_callback(state.step, losses, rate))
+            clock.count_step()
             if state.step % loader.steps_per_epoch == 0:
-                epoch = state.step // loader.steps_per_epoch
-                time_exceeded = _time_exceeded(state, spec)
-                mean_losses = {name: value / loader.steps_per_epoch for name, value in state.loss_sums.items()}
-                state.loss_sums = {}
-                record: dict[str, Any] = {"epoch": epoch, "step": state.step, "rate": rate, "losses": mean_losses}
-                if epoch % spec.validate_every == 0 or epoch == spec.epochs or time_exceeded:
-                    record["metrics"] = dict(validate(eval_model))
-                    _save_if_best(state, record["metrics"], eval_model, folder / BEST_FILE, spec)
-                state.seconds = time.monotonic() - start
-                record["seconds"] = state.seconds
-                state.history.append(record)
-                for hook in hooks:
-                    hook.on_epoch(epoch, state.step, record)
-                reason = _stop_reason(state, spec, total)
-                state.finished = reason is not None
-                if state.finished or epoch % spec.checkpoint_every == 0:
-                    save_checkpoint(checkpoint, state, modules, optimizer, scaler, fingerprint)
-                if state.finished:
-                    break
-            if should_stop():
-                reason = "stopped"
-                save_checkpoint(checkpoint, state, modules, optimizer, scaler, fingerprint)
+                end(end_epoch())
+            elif stop.poll():
+                end("stopped")
+            elif clock.is_over_after_validation():
+                end(end_within_epoch())
+            if reason is None and stop.poll():
+                end("stopped")
+            if reason is not None:
                 break
     finally:
         for hook in hooks:
             hook.on_end()
     save_weights(folder / LAST_FILE, eval_model)
     return FitResult(reason or "epochs", state)
+
+
+class _Clock:
+    """The time of a training, and what is left of ``max_minutes``."""
+
+    def __init__(self, state: TrainState, spec: TrainSpec, validation_steps: float) -> None:
+        self.validation_seconds: float | None = None
+        self._limit = None if spec.max_minutes is None else 60 * spec.max_minutes
+        self._validation_steps = validation_steps
+        self._resumed_at = time.monotonic()
+        self._start = self._resumed_at - state.seconds
+        self._steps = 0
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+    def count_step(self) -> None:
+        self._steps += 1
+
+    def is_over(self) -> bool:
+        return self._limit is not None and self.seconds() >= self._limit
+
+    def is_over_after_validation(self) -> bool:
+        """Return whether another step would leave too little time for a last validation."""
+        if self._limit is None:
+            return False
+        step_seconds = (time.monotonic() - self._resumed_at) / max(self._steps, 1)
+        validation_seconds = self.validation_seconds
+        if validation_seconds is None:  # a forward pass takes less time than a step
+            validation_seconds = self._validation_steps * step_seconds
+        return self.seconds() + step_seconds + _VALIDATION_MARGIN * validation_seconds >= self._limit
+
+
+class _StopRequest:
+    """Calls the hooks, and remembers a request to stop: of ``should_stop``, or a KeyboardInterrupt of a hook."""
+
+    def __init__(self, should_stop: Callable[[], bool], hooks: Sequence[Hook]) -> None:
+        self._should_stop = should_stop
+        self._hooks = hooks
+        self._requested = False
+
+    def poll(self, *, during_validation: bool = False) -> bool:
+        if during_validation:
+            self.notify(lambda hook: hook.on_validation_image())
+        self._requested = self._requested or self._should_stop()
+        return self._requested
+
+    def notify(self, call: Callable[[Hook], None]) -> None:
+        for hook in self._hooks:
+            try:
+                call(hook)
+            except KeyboardInterrupt:  # a progress raises it to cancel; the weights so far are worth keeping
+                self._requested = True
+
+
+def _step_callback(step: int, losses: Mapping[str, float], rate: float) -> Callable[[Hook], None]:
+    return lambda hook: hook.on_step(step, losses, rate)
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
@@ -216,8 +321,13 @@ def _save_if_best(
         state.since_best += 1
 
 
+def stop_reason(state: TrainState, spec: TrainSpec, steps_per_epoch: int) -> str | None:
+    """Return why a training with this progress has nothing left to do, or None if it would continue."""
+    return _stop_reason(state, spec, spec.epochs * steps_per_epoch) if state.finished else None
+
+
 def _stop_reason(state: TrainState, spec: TrainSpec, total: int) -> str | None:
-    """Return why a training ends after an epoch, or None if it continues."""
+    """Return why a training ends, or None if it continues."""
     if _time_exceeded(state, spec):
         return "max_minutes"
     if _patience_exhausted(state, spec):
@@ -226,7 +336,11 @@ def _stop_reason(state: TrainState, spec: TrainSpec, total: int) -> str | None:
 
 
 def _time_exceeded(state: TrainState, spec: TrainSpec) -> bool:
-    return spec.max_minutes is not None and state.seconds > 60 * spec.max_minutes
+    if spec.max_minutes is None:
+        return False
+    # A training that kept time for its last validation ended a little before its limit.
+    was_over = state.stopped_at_minutes is not None and spec.max_minutes <= state.stopped_at_minutes
+    return was_over or state.seconds >= 60 * spec.max_minutes
 
 
 def _patience_exhausted(state: TrainState, spec: TrainSpec) -> bool:

@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -314,6 +315,7 @@ def run_export(context: JobContext, params: ExportParameters) -> dict[str, Any]:
 def run_train(context: JobContext, params: TrainParameters) -> dict[str, Any]:
     """Train a recipe, or resume the training of an earlier attempt of the job."""
     from saccade.app.ml.train import check_recipe, train
+    from saccade.training.hooks import LineHook
 
     recipe = _parse_recipe(params.recipe)
     if params.check:
@@ -322,7 +324,14 @@ def run_train(context: JobContext, params: TrainParameters) -> dict[str, Any]:
     if earlier is not None and earlier.state == "finished":
         return {"run": earlier.id, "model": _model_ref(earlier.outputs), "metrics": dict(earlier.metrics)}
     resume = earlier is not None and earlier.state in ("interrupted", "stopped")
-    result = train(context.workspace, recipe, resume=resume, progress=context.progress, tensorboard=False)
+    result = train(
+        context.workspace,
+        recipe,
+        resume=resume,
+        progress=context.progress,
+        hooks=[LineHook(partial(print, flush=True), recipe.train)],  # to the log of the job
+        tensorboard=False,
+    )
     return {
         "run": result.run.id,
         "model": None if result.model is None else result.model.ref,

@@ -34,7 +34,8 @@ class TrainResult:
     Attributes:
         run: The run.
         outcome: How the training ended.
-        model: The new model version; None if the training was stopped before its first validation.
+        model: The new model version with the best weights, or the last ones if there was no validation yet; None if the
+            training was stopped before its first step.
     """
 
     run: Run
@@ -53,8 +54,8 @@ def train(
 ) -> TrainResult:
     """Train a recipe and register the best weights as the next version of the model ``recipe.name``.
 
-    SIGINT and SIGTERM stop the training after the current step. Its checkpoint is kept, and also after a kill
-    ``resume`` continues from the last checkpoint.
+    SIGINT, SIGTERM and a progress that raises KeyboardInterrupt stop the training after the current step. Its best
+    weights so far and its checkpoint are kept, and also after a kill ``resume`` continues from the last checkpoint.
 
     Args:
         workspace: The workspace.
@@ -144,7 +145,7 @@ def _resume_or_copy(workspace: Workspace, earlier: Run, recipe: Recipe, inputs: 
 def _register_model(workspace: Workspace, session: TrainingJob, run: Run, outcome: FitResult) -> ModelVersion | None:
     """Register the best weights, or the last ones if there was no validation."""
     weights = run.folder / (BEST_FILE if (run.folder / BEST_FILE).exists() else LAST_FILE)
-    if outcome.state.best is None and outcome.reason == "stopped":
+    if outcome.state.step == 0:
         return None
     recipe = session.recipe
     dataset = workspace.datasets.open(run.inputs[0])

@@ -34,8 +34,9 @@ def train(
 
     from saccade.app.ml.train import check_recipe
     from saccade.app.ml.train import train as run_training
-    from saccade.cli.console import metric_rows, print_json, print_message, print_table, progress_bar
+    from saccade.cli.console import metric_rows, print_json, print_line, print_message, print_table, progress_bar
     from saccade.store.workspace import Workspace
+    from saccade.training.hooks import LineHook
     from saccade.training.recipe import load_recipe
 
     loaded = load_recipe(recipe, set_ or [])
@@ -49,7 +50,11 @@ def train(
                 print_table(["Check", "Result", "Details"], rows)
             raise typer.Exit(0 if all(entry.passed for entry in checks) else 1)
         with progress_bar(quiet or as_json) as progress:
-            result = run_training(workspace, loaded, resume=resume, progress=progress, tensorboard=tensorboard)
+            # Without a terminal there is no progress bar.
+            hooks = [] if quiet or as_json or progress else [LineHook(print_line, loaded.train)]
+            result = run_training(
+                workspace, loaded, resume=resume, progress=progress, hooks=hooks, tensorboard=tensorboard
+            )
     model = result.model
     state = result.outcome.state
     if as_json:
