@@ -122,8 +122,13 @@ def test_compressed_masks_match_pycocotools(write_source: WriteSource, kit: Any)
         ),
         (
             {"segmentation": {"size": [2, 2], "counts": [0, 4]}},
-            ("warning", "mask of another size than the image"),
-            (0, 0, 2, 2),
+            ("dropped", "mask of another size than its image"),
+            None,
+        ),
+        (
+            {"segmentation": {"size": [3, 4], "counts": [0, 3, 9]}},
+            ("repaired", "mask of another size than its image, turned or scaled to it"),
+            (0, 0, 2, 6),
         ),
         ({"keypoints": [1, 1], "bbox": [1, 1, 2, 2]}, ("dropped", "keypoints that cannot be read"), (1, 1, 3, 3)),
         (

@@ -151,7 +151,6 @@ def test_mismatched_files(write_source: WriteSource, kit: Any) -> None:
         ("warning", "item in no split", "6"),
         ("warning", "item in no split", "7"),
         ("warning", "image that cannot be opened", "7"),
-        ("repaired", "size of an image other than stated", "1"),
         ("inferred", "number of the first pixel", ""),
     }
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageOps
 from pycocotools import mask as coco_mask
 
 from saccade.core.errors import InvalidValueError
@@ -25,6 +26,7 @@ from saccade.core.geometry import (
     convert,
     counts_to_coco_string,
     cxcywh_to_xyxy,
+    distinct_values,
     ellipse_to_polygon,
     flip_matrix,
     invert_matrix,
@@ -32,8 +34,10 @@ from saccade.core.geometry import (
     mask_iou,
     mask_to_array,
     mask_to_polygon,
+    masks_from_labels,
     masks_iou,
     min_area_rotated_box,
+    orientation_matrix,
     polygon_to_mask,
     resize_frame,
     rotated_boxes_array,
@@ -627,3 +631,75 @@ def test_a_mask_fits_in_what_it_becomes(mask: Mask) -> None:
             assert exact_again
         if exact and target_type != "rotated_box":
             assert again == mask
+
+
+@given(pixels(), st.integers(1, 8))
+def test_orientations_move_masks_as_pillow_does(array: BoolArray, orientation: int) -> None:
+    image = Image.fromarray(array.astype(np.uint8) * 255)
+    image.getexif()[0x0112] = orientation
+    displayed = np.asarray(ImageOps.exif_transpose(image)) > 0
+    height, width = displayed.shape
+    matrix = orientation_matrix(orientation, image.size)
+    mask = mask_from_array(array)
+    turned = transform_geometry(mask, matrix, (width, height))
+    assert turned == mask_from_array(displayed)
+    assert transform_geometry(turned, invert_matrix(matrix), image.size) == mask
+    box = Box(0, 0, *image.size)
+    assert transform_geometry(box, matrix) == Box(0, 0, width, height)
+
+
+@given(
+    st.one_of(boxes, rotated_boxes, polygons(), keypoints(), ellipses),
+    st.integers(1, 8),
+    st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
+)
+def test_orientations_have_an_inverse(geometry: Geometry, orientation: int, size_wh: tuple[int, int]) -> None:
+    matrix = orientation_matrix(orientation, size_wh)
+    turned = transform_geometry(geometry, matrix)
+    back = transform_geometry(turned, invert_matrix(matrix))
+    assert type(back) is type(geometry)
+    assert back.bounds_xyxy() == pytest.approx(geometry.bounds_xyxy(), abs=1e-6)
+    assert turned.area() == pytest.approx(geometry.area())
+    for point in np.array(_points_of(geometry)) @ matrix[:, :2].T + matrix[:, 2]:
+        assert _distance_to_nearest(point, _points_of(turned)) < 1e-6
+
+
+def _points_of(geometry: Geometry) -> list[tuple[float, float]]:
+    match geometry:
+        case Box():
+            x1, y1, x2, y2 = geometry.bounds_xyxy()
+            return [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
+        case RotatedBox():
+            return list(geometry.corners())
+        case Polygon():
+            return [point for part in geometry.parts for ring in part for point in ring]
+        case Ellipse():
+            return [(geometry.cx, geometry.cy)]
+        case _:
+            assert isinstance(geometry, Keypoints)
+            return list(geometry.points)
+
+
+def _distance_to_nearest(point: FloatArray, others: list[tuple[float, float]]) -> float:
+    return min(math.dist(point.tolist(), other) for other in others)
+
+
+def test_an_orientation_must_be_known() -> None:
+    with pytest.raises(InvalidValueError, match="1 to 8, not 9"):
+        orientation_matrix(9, (4, 3))
+
+
+@given(st.data())
+def test_masks_from_labels_equal_masks_of_each_value(data: st.DataObject) -> None:
+    height, width, count = (data.draw(st.integers(low, 12)) for low in (0, 0, 1))
+    dtype = data.draw(st.sampled_from([np.uint8, np.uint16, np.int32, np.int64]))
+    seed = data.draw(st.integers(0, 2**16))
+    labels = np.random.default_rng(seed).integers(0, count, (height, width)).astype(dtype)
+    masks = dict(masks_from_labels(labels))
+    assert masks == {value: mask_from_array(labels == value) for value in np.unique(labels).tolist()}
+    assert list(masks) == distinct_values(labels) == np.unique(labels).tolist()
+
+
+def test_labels_of_pixels_have_two_dimensions() -> None:
+    with pytest.raises(InvalidValueError, match=r"not \(1, 2, 3\)"):
+        list(masks_from_labels(np.zeros((1, 2, 3), np.uint8)))

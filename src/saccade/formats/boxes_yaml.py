@@ -25,6 +25,7 @@ from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Schema
 from saccade.formats._common.attributes import claim_object_id, scalar_attributes
 from saccade.formats._common.boxes import fit_box
+from saccade.formats._common.frames import to_size_wh
 from saccade.formats._common.json import Json, to_float
 from saccade.formats._common.losses import LossCounter
 from saccade.formats._common.options import NoOptions, parse_options
@@ -85,6 +86,7 @@ class BoxesYamlReader(PerImageReader):
                     names.update(name for box in json_boxes if (name := _class_of(box)))
                 if isinstance(entry.get("split"), str):
                     labels.split = entry["split"]
+                labels.stated_wh = labels.stated_wh or to_size_wh(entry.get("width"), entry.get("height"))
         if not file_count:
             raise FormatError(f"No YAML file below {self.tree.root} has a list of images with files.")
         return self.stream(sorted(names), self._objects)

@@ -22,6 +22,7 @@ from saccade.core.errors import FormatError, InvalidValueError
 from saccade.core.objects import AttributeValue, Object, Polygon
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Schema
+from saccade.formats._common.frames import to_size_wh
 from saccade.formats._common.geometry import coerce_geometry, drop_object, is_single_ring
 from saccade.formats._common.index_mask import report_dropped_fields
 from saccade.formats._common.json import Json, get_list, load_json, to_float
@@ -84,20 +85,24 @@ class CityscapesReader(PerImageReader):
             candidates = (label_files.get(stem + suffix) for suffix in _LABEL_SUFFIXES)
             label_file = next((file for file in candidates if file is not None), None)
             if label_file is not None:
-                labels.raw = self._load(label_file)
+                labels.raw, labels.stated_wh = self._load(label_file)
                 names.update(name for entry in labels.raw or () if (name := _class_and_crowd(entry)[0]))
         return self.stream(sorted(names), self._objects, include=_is_photo)
 
-    def _load(self, file: str) -> list[Json] | None:
+    def _load(self, file: str) -> tuple[list[Json] | None, SizeWH | None]:
+        """Return the entries of a file, or None if it cannot be read, and the size that it states."""
         path = self.tree.path(file)
         try:
             data = load_json(path, self.report)
         except (FormatError, OSError) as error:
             reason = "annotation that cannot be read"
             self.report.add(FindingType.SKIPPED, reason, key=path.name, detail=str(error))
-            return None
-        entries = get_list(data, "objects") if isinstance(data, dict) else []
-        return [entry for entry in entries if isinstance(entry, dict) and not entry.get("deleted")]
+            return None, None
+        if not isinstance(data, dict):
+            return [], None
+        entries = [entry for entry in get_list(data, "objects") if isinstance(entry, dict)]
+        stated_wh = to_size_wh(data.get("imgWidth"), data.get("imgHeight"))
+        return [entry for entry in entries if not entry.get("deleted")], stated_wh
 
     def _objects(self, entries: Sequence[Json], key: str, _size_wh: SizeWH | None) -> Iterator[Object]:
         for position, entry in enumerate(entries, 1):

@@ -28,6 +28,7 @@ from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Schema
 from saccade.formats._common.attributes import claim_object_id, scalar_attributes
 from saccade.formats._common.boxes import fit_box
+from saccade.formats._common.frames import to_size_wh
 from saccade.formats._common.losses import LossCounter
 from saccade.formats._common.options import NoOptions, parse_options
 from saccade.formats._common.paths import SPLIT_NAMES, is_image_name, source_tree
@@ -91,6 +92,7 @@ class _Row(NamedTuple):
         location: line of the file, for the report.
         is_relative: whether the corners are shares of the image's sides.
         fields: score, id, track and attributes as text; under "" a JSON object of the further columns.
+        stated_wh: size of the image that the row states, if any.
     """
 
     image: str
@@ -100,6 +102,7 @@ class _Row(NamedTuple):
     split: str | None = None
     is_relative: bool = False
     fields: Mapping[str, str] | None = None
+    stated_wh: SizeWH | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,7 @@ class CsvReader(PerImageReader):
                 if row.xyxy or row.name:
                     labels.raw.append(row)
                 labels.split = labels.split or row.split or _split_of_file(file)
+                labels.stated_wh = labels.stated_wh or row.stated_wh
                 if row.name:
                     names.add(row.name)
         return self.stream(sorted(names), self._objects)
@@ -252,6 +256,8 @@ def _parse_header(header: Sequence[str]) -> _Columns | None:
     if box_names is None or not {"image", "class"} <= by_field.keys():
         return None
     box = [index_by_name[name] for name in box_names]
+    # "width" and "height" may be those of the box.
+    by_field = {field: index for field, index in by_field.items() if index not in box}
     used = {*by_field.values(), *box}
     further = {name.strip(): index for index, name in enumerate(header) if index not in used and name.strip()}
     return _Columns(by_field, box, box_names in _XYWH_NAMES, further)
@@ -289,7 +295,10 @@ def _parse_row(cells: Sequence[str], columns: _Columns, location: str) -> _Row:
     }
     fields = {field: cell(field) for field in ("score", "id", "track", "attributes")}
     fields[""] = json.dumps(further)
-    return _Row(cell("image"), cell("class"), corners, location, cell("split") or None, fields=fields)
+    stated_wh = to_size_wh(cell("width"), cell("height"))
+    return _Row(
+        cell("image"), cell("class"), corners, location, cell("split") or None, fields=fields, stated_wh=stated_wh
+    )
 
 
 class CsvWriter(PerImageWriter):

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saccade.core.errors import FormatError, MediaError
-from saccade.core.geometry import mask_from_array
+from saccade.core.geometry import distinct_values, masks_from_labels
 from saccade.core.objects import Object
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Schema
@@ -40,6 +40,8 @@ from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH
 _MASK_FOLDERS = {"images": "masks", "JPEGImages": "SegmentationClass"}
 _INSTANCE_FOLDERS = {"images": "instances", "JPEGImages": "SegmentationObject"}
 _VOID = 255
+# Class numbers have up to 16 bits, and colours 24.
+_CODE_BITS = 24
 # Instances are written as 16-bit PNGs, with 0 for the background.
 _MAX_OBJECTS = 65_535
 _COLOR_LINE = re.compile(r"(.*):(\d{1,3}),(\d{1,3}),(\d{1,3})(?::.*)?$")
@@ -98,31 +100,32 @@ class MasksReader(PerImageReader):
         except MediaError:
             # Reported when the objects are read.
             return set()
-        names = {self._classes.name(code, is_color=is_color) for code in np.unique(pixels).tolist()}
+        names = {self._classes.name(code, is_color=is_color) for code in distinct_values(pixels)}
         return names - {""}
 
-    def _objects(self, pngs: list[str], key: str, size_wh: SizeWH | None) -> Iterator[Object]:
-        mask, instances = pngs
+    def _objects(self, pngs: list[str], key: str, _size_wh: SizeWH | None) -> Iterator[Object]:
+        class_mask, instances = pngs
         try:
-            class_codes, is_color = read_index_png(self.tree.path(mask))
-            object_numbers = read_index_png(self.tree.path(instances))[0] if instances else np.zeros_like(class_codes)
+            class_codes, is_color = read_index_png(self.tree.path(class_mask))
+            object_numbers = read_index_png(self.tree.path(instances))[0] if instances else None
         except MediaError as error:
             self.report.add(FindingType.DROPPED, "mask that cannot be read", key=key, detail=str(error))
             return
-        shape = (size_wh[1], size_wh[0]) if size_wh else class_codes.shape
-        if class_codes.shape != shape or object_numbers.shape != shape:
-            detail = f"{class_codes.shape[1]} x {class_codes.shape[0]}"
-            self.report.add(FindingType.DROPPED, "mask of another size than its image", key=key, detail=detail)
-            return
-        # An instance number that occurs in two classes is two objects.
-        pairs = np.unique(np.stack([object_numbers.ravel(), class_codes.ravel()], axis=1), axis=0)
+        numbers = class_codes
+        if object_numbers is not None:
+            if object_numbers.shape != class_codes.shape:
+                detail = f"{object_numbers.shape[1]} x {object_numbers.shape[0]}"
+                reason = "instances of another size than the mask"
+                self.report.add(FindingType.DROPPED, reason, key=key, detail=detail)
+                return
+            # An instance number that occurs in two classes is two objects.
+            numbers = object_numbers.astype(np.int64) << _CODE_BITS | class_codes
         position = 0
-        for number, code in pairs.tolist():
-            name = self._classes.name(code, is_color=is_color)
+        for number, mask in masks_from_labels(numbers):
+            name = self._classes.name(number & (1 << _CODE_BITS) - 1, is_color=is_color)
             if name:
                 position += 1
-                pixels = (object_numbers == number) & (class_codes == code)
-                yield Object(str(position), name, mask_from_array(pixels))
+                yield Object(str(position), name, mask)
 
 
 def _image_folder(image: str) -> str:

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from saccade.core.errors import FormatError, InvalidValueError
+from saccade.core.errors import FormatError
 from saccade.core.geometry import coco_string_to_counts, counts_to_coco_string, mask_from_array
 from saccade.core.objects import Mask, Object, Objects
 from saccade.core.report import ConversionReport, FindingType
@@ -130,8 +130,6 @@ class MotsReader(PerImageReader):
                 self.report.add(FindingType.DROPPED, reason, key=key, object_id=object_id, detail=location)
                 continue
             try:
-                if size_wh is not None and (width, height) != size_wh:
-                    raise InvalidValueError(f"The mask is for an image of {width} x {height}.")
                 mask = Mask(width, height, coco_string_to_counts(rle))
             except ValueError as error:
                 reason = "object without a usable shape"

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from saccade.core.errors import FormatError, MediaError
-from saccade.core.geometry import mask_from_array
+from saccade.core.geometry import masks_from_labels
 from saccade.core.objects import AttributeValue, Object
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Schema, is_hex_color
@@ -87,10 +87,10 @@ class PanopticReader(PerImageReader):
             _AnnotationFile(self, file, classes, masks).fill_labels()
         return self.stream(classes.values(), self._objects, include=lambda image: image not in masks)
 
-    def _objects(self, raw: Any, key: str, size_wh: SizeWH | None) -> Iterator[Object]:
+    def _objects(self, raw: Any, key: str, _size_wh: SizeWH | None) -> Iterator[Object]:
         file, rows = raw
         segments = {number: (name, is_crowd) for number, name, is_crowd in rows}
-        return _read_objects(self.tree.path(file), segments, key, size_wh, self.report)
+        return _read_objects(self.tree.path(file), segments, key, self.report)
 
 
 class _AnnotationFile:
@@ -188,21 +188,15 @@ def _class_info(category: Json) -> ClassInfo | None:
     return ClassInfo(name, parent if has_parent else None, hex_color)
 
 
-def _read_objects(
-    path: Path, segments: Segments, key: str, size_wh: SizeWH | None, report: ConversionReport
-) -> Iterator[Object]:
+def _read_objects(path: Path, segments: Segments, key: str, report: ConversionReport) -> Iterator[Object]:
     try:
         numbers, is_color = read_index_png(path)
     except MediaError as error:
         report.add(FindingType.DROPPED, "mask that cannot be read", key=key, detail=str(error))
         return
-    if size_wh is not None and numbers.shape != (size_wh[1], size_wh[0]):
-        detail = f"{numbers.shape[1]} x {numbers.shape[0]}"
-        report.add(FindingType.DROPPED, "mask of another size than its image", key=key, detail=detail)
-        return
     if is_color:  # red is the lowest byte here
         numbers = (numbers & 0xFF) << 16 | (numbers & 0xFF00) | numbers >> 16
-    for number in np.unique(numbers).tolist():
+    for number, mask in masks_from_labels(numbers):
         if number == 0:
             continue
         class_name, is_crowd = segments.get(number, ("", False))
@@ -210,7 +204,7 @@ def _read_objects(
             report.add(FindingType.DROPPED, "segment without a class", key=key, object_id=str(number))
             continue
         attributes: dict[str, AttributeValue] = {"crowd": True} if is_crowd else {}
-        yield Object(str(number), class_name, mask_from_array(numbers == number), None, None, attributes)
+        yield Object(str(number), class_name, mask, None, None, attributes)
 
 
 class PanopticWriter(PerImageWriter):

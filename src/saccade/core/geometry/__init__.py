@@ -19,7 +19,14 @@ from saccade.core.geometry.contours import mask_to_polygon
 from saccade.core.geometry.convert import ELLIPSE_POINTS, convert, ellipse_to_polygon
 from saccade.core.geometry.masks import mask_iou, masks_iou, resize_frame, subtract_masks, union_masks
 from saccade.core.geometry.rasterize import polygon_to_mask
-from saccade.core.geometry.rle import coco_string_to_counts, counts_to_coco_string, mask_from_array, mask_to_array
+from saccade.core.geometry.rle import (
+    coco_string_to_counts,
+    counts_to_coco_string,
+    distinct_values,
+    mask_from_array,
+    mask_to_array,
+    masks_from_labels,
+)
 from saccade.core.geometry.rotated import (
     min_area_rotated_box,
     rotated_box_from_corners,
@@ -27,7 +34,7 @@ from saccade.core.geometry.rotated import (
     rotated_corners,
     rotated_iou,
 )
-from saccade.core.geometry.transforms import flip_matrix, invert_matrix, transform_geometry
+from saccade.core.geometry.transforms import flip_matrix, invert_matrix, orientation_matrix, transform_geometry
 
 __all__ = [
     "ELLIPSE_POINTS",
@@ -41,6 +48,7 @@ __all__ = [
     "convert",
     "counts_to_coco_string",
     "cxcywh_to_xyxy",
+    "distinct_values",
     "ellipse_to_polygon",
     "flip_matrix",
     "invert_matrix",
@@ -48,8 +56,10 @@ __all__ = [
     "mask_iou",
     "mask_to_array",
     "mask_to_polygon",
+    "masks_from_labels",
     "masks_iou",
     "min_area_rotated_box",
+    "orientation_matrix",
     "polygon_to_mask",
     "resize_frame",
     "rotated_box_from_corners",

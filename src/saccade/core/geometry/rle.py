@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -27,6 +30,40 @@ def mask_from_array(array: npt.ArrayLike) -> Mask:
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     first = [0] if flat.size and flat[0] else []
     return mask_from_changes(np.concatenate([np.array(first, dtype=np.int64), changes]), (width, height))
+
+
+def masks_from_labels(labels: npt.NDArray[Any]) -> Iterator[tuple[int, Mask]]:
+    """Yield each value of an array (H, W) of whole numbers, in ascending order, with the mask of its pixels.
+
+    All masks are found in one pass over the pixels, so that the time does not grow with the number of values.
+
+    Raises:
+        InvalidValueError: the array is not two-dimensional.
+    """
+    if labels.ndim != 2:
+        raise InvalidValueError(f"Labels of pixels need an array of shape (H, W), not {labels.shape}.")
+    height, width = labels.shape
+    flat = np.ascontiguousarray(labels.T).reshape(-1)
+    if not flat.size:
+        return
+    starts = np.concatenate([np.zeros(1, np.int64), np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    ends = np.append(starts[1:], flat.size)
+    values, inverse = np.unique(flat[starts], return_inverse=True)
+    # Runs in the order of their values; a stable sort keeps those of one value ascending.
+    order = np.argsort(inverse, kind="stable")
+    firsts = np.searchsorted(inverse[order], np.arange(len(values) + 1))
+    for index, value in enumerate(values.tolist()):
+        runs = order[firsts[index] : firsts[index + 1]]
+        yield value, mask_from_runs(starts[runs], ends[runs], (width, height))
+
+
+def distinct_values(labels: npt.NDArray[Any]) -> list[int]:
+    """Return the values of an array of whole numbers in ascending order, faster than sorting all of them."""
+    flat = labels.reshape(-1)
+    is_first = np.ones(flat.size, np.bool_)
+    np.not_equal(flat[1:], flat[:-1], out=is_first[1:])
+    values: list[int] = np.unique(flat[is_first]).tolist()
+    return values
 
 
 def mask_from_changes(changes: IntArray, size_wh: tuple[int, int]) -> Mask:

@@ -77,6 +77,28 @@ def flip_matrix(size_wh: tuple[int, int], *, horizontal: bool = False, vertical:
     return np.array([x, y])
 
 
+def orientation_matrix(orientation: int, stored_wh: tuple[int, int]) -> FloatArray:
+    """Return the affine matrix (2, 3) from the stored pixels of an image to its pixels as displayed.
+
+    Args:
+        orientation: EXIF orientation, 1 to 8.
+        stored_wh: size of the image before the orientation is applied.
+
+    Raises:
+        InvalidValueError: the orientation is not in 1 to 8.
+    """
+    if orientation not in range(1, 9):
+        raise InvalidValueError(f"An EXIF orientation lies in 1 to 8, not {orientation}.")
+    # As for pixels: transpose, then flip horizontally, then vertically.
+    matrix = np.array([(0.0, 1.0, 0.0), (1.0, 0.0, 0.0)] if orientation >= 5 else [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)])
+    width, height = stored_wh[::-1] if orientation >= 5 else stored_wh
+    if orientation in (2, 3, 6, 7):
+        matrix[0] = np.array([0.0, 0.0, float(width)]) - matrix[0]
+    if orientation in (3, 4, 7, 8):
+        matrix[1] = np.array([0.0, 0.0, float(height)]) - matrix[1]
+    return matrix
+
+
 def _affine(matrix: npt.ArrayLike) -> FloatArray:
     affine = np.asarray(matrix, dtype=np.float64)
     if affine.shape != (2, 3) or not np.isfinite(affine).all() or np.linalg.det(affine[:, :2]) == 0:

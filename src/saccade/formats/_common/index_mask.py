@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +17,14 @@ from saccade.formats._common.geometry import coerce_geometry, drop_object
 from saccade.formats.base import SizeWH
 
 _MAX_PIXELS = 1 << 28
-IndexArray = npt.NDArray[np.int64]
+IndexArray = npt.NDArray[Any]
 
 
 def read_index_png(path: Path) -> tuple[IndexArray, bool]:
     """Read a PNG whose pixels are numbers or colours.
 
     Returns:
-        int64 (height, width), and whether the pixels are colours; a colour is ``red << 16 | green << 8 | blue``.
+        Whole numbers (height, width), and whether they are colours; a colour is ``red << 16 | green << 8 | blue``.
 
     Raises:
         MediaError: if it is no PNG, or too large.
@@ -35,9 +36,11 @@ def read_index_png(path: Path) -> tuple[IndexArray, bool]:
             if image.width * image.height > _MAX_PIXELS:
                 raise MediaError(f"The mask '{path.name}' of {image.width} x {image.height} pixels is too large.")
             if image.mode in ("RGB", "RGBA"):
-                colors = np.asarray(image.convert("RGB"), np.int64)
-                return colors[..., 0] << 16 | colors[..., 1] << 8 | colors[..., 2], True
-            return np.asarray(image.convert("L") if image.mode in ("1", "LA") else image).astype(np.int64), False
+                # Read as one number for each pixel, instead of combining three arrays.
+                red_first = np.asarray(image.convert("RGBA")).view(">u4")[..., 0]
+                return (red_first >> 8).astype(np.int32), True
+            # Unsigned numbers would overflow in sums and shifts of their users.
+            return np.asarray(image.convert("L") if image.mode in ("1", "LA") else image), False
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise MediaError(f"The mask '{path.name}' cannot be read: {error}.") from None
 

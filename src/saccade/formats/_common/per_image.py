@@ -14,7 +14,8 @@ from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema, Value
 from saccade.formats._common.boxes import report_duplicates
 from saccade.formats._common.columns import ClassIndex, SupportedColumns
-from saccade.formats._common.media import copy_media, record_size_wh, try_image_size_wh
+from saccade.formats._common.frames import LabelFrame, read_image_size
+from saccade.formats._common.media import copy_media, record_size_wh
 from saccade.formats._common.names import NO_SPLIT_FOLDER, SPLIT, FileNames, FolderNames
 from saccade.formats._common.paths import (
     SPLIT_NAMES,
@@ -135,12 +136,14 @@ class ImageLabels:
     Attributes:
         raw: in the format's own representation, as JSON values; None if the image is unlabelled.
         values: further columns, as JSON values or tuples of them.
+        stated_wh: size of the image that the label file states, if any.
     """
 
     raw: Any = None
     split: str | None = None
     key: str | None = None
     values: dict[str, Value] = field(default_factory=dict)
+    stated_wh: SizeWH | None = None
 
 
 ObjectBuilder = Callable[[Any, str, SizeWH | None], Iterable[Object]]
@@ -155,6 +158,7 @@ class PerImageReader(Reader):
         containers: names of folders that are left out of keys, such as ``images``.
         split_folders: whether top folders named train, val … are splits.
         split_aliases: names of splits by the words that the format uses for them.
+        relative: whether the format's coordinates are shares of the image's sides.
 
     Attributes:
         labels: the labels of images; those used last are in memory, the others on disk.
@@ -168,6 +172,7 @@ class PerImageReader(Reader):
         containers: Iterable[str] = ("images",),
         split_folders: bool = True,
         split_aliases: Mapping[str, str] | None = None,
+        relative: bool = False,
     ) -> None:
         self.report = report
         self.tree = SourceTree(source)
@@ -178,6 +183,7 @@ class PerImageReader(Reader):
         self._containers = frozenset(containers)
         self._split_folders = split_folders
         self._split_aliases = split_aliases or {}
+        self._relative = relative
 
     def labels_for(self, name: str, folder: str = "", *, location: str = "") -> ImageLabels | None:
         """Return the labels of an image, to be filled in.
@@ -212,7 +218,8 @@ class PerImageReader(Reader):
         """Return the stream of records once all labels are collected.
 
         Args:
-            build_objects: makes objects from the raw labels of an image, its key, and its size if it can be read.
+            build_objects: makes objects from the raw labels of an image, its key, and the size that its labels refer
+                to, if it is known.
             columns: further columns that the labels have values for.
             include: which images become records; None for all.
         """
@@ -241,7 +248,7 @@ class PerImageReader(Reader):
     def _pack(self, labels: ImageLabels) -> list[Any]:
         # Noted here because `stream` does not read labels on disk again to find out.
         self._has_split = self._has_split or labels.split is not None
-        return [labels.raw, labels.split, labels.key, labels.values]
+        return [labels.raw, labels.split, labels.key, labels.values, labels.stated_wh]
 
     def _strip_container(self, image: str) -> str:
         first, slash, rest = strip_extension(image).partition("/")
@@ -258,22 +265,24 @@ class PerImageReader(Reader):
 
     def _records(self, keyed: Iterable[tuple[str, str, ImageLabels]], build_objects: ObjectBuilder) -> Iterator[Record]:
         for image, key, labels in keyed:
-            path = self.tree.path(image)
-            size = try_image_size_wh(path)
+            media = LocalFile(self.tree.path(image))
+            frame = LabelFrame.create(
+                read_image_size(media), labels.stated_wh, self.report, key, relative=self._relative
+            )
             values: dict[str, Any] = {**labels.values, "objects": None}
             if labels.raw is not None:
-                objects = tuple(build_objects(labels.raw, key, size))
-                report_duplicates(objects, key, self.report)
+                objects = frame.to_image(tuple(build_objects(labels.raw, key, frame.size_wh)))
+                report_duplicates(objects or (), key, self.report)
                 values["objects"] = objects
             if labels.split is not None:
                 values[SPLIT] = labels.split
-            yield Record(key, LocalFile(path), values, size)
+            yield Record(key, media, values, frame.image_wh)
 
 
 def _unpack(packed: list[Any]) -> ImageLabels:
-    raw, split, key, values = packed
+    raw, split, key, values, stated_wh = packed
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    return ImageLabels(raw, split, key, tuples)
+    return ImageLabels(raw, split, key, tuples, tuple(stated_wh) if stated_wh else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,18 @@ from pathlib import Path
 
 from saccade.core.objects import Object
 from saccade.core.report import ConversionReport, FindingType
+from saccade.formats._common.frames import to_size_wh
 from saccade.formats._common.media import copy_media, record_size_wh
 from saccade.formats._common.names import safe_component
 from saccade.formats._common.paths import SPLIT_NAMES, SourceTree
 from saccade.formats._common.spill import IntSet, SpillTable, temporary_database
+from saccade.formats._common.text import read_lines
 from saccade.formats.base import Record, SizeWH
 
 IMAGES = "img1"
 GROUND_TRUTH = "gt/gt.txt"
 LABELS = "gt/labels.txt"
+SEQUENCE_INFO = "seqinfo.ini"
 _MAX_NUMBER_DIGITS = 9
 
 
@@ -33,6 +36,16 @@ def ground_truth_file(tree: SourceTree, folder: str) -> str:
     """Return the label file of a sequence, or ""."""
     path = join_path(folder, GROUND_TRUTH)
     return path if path in tree.files else ""
+
+
+def read_sequence_size(tree: SourceTree, folder: str) -> SizeWH | None:
+    """Return the size of the frames that the ``seqinfo.ini`` of a sequence states, if any."""
+    path = join_path(folder, SEQUENCE_INFO)
+    if path not in tree.files:
+        return None
+    pairs = (line.partition("=") for line in read_lines(tree.path(path)))
+    fields = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    return to_size_wh(fields.get("imwidth"), fields.get("imheight"))
 
 
 def is_mots_file(path: Path) -> bool:

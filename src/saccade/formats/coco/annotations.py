@@ -12,6 +12,7 @@ from saccade.core.objects import Object, Objects
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, is_hex_color
 from saccade.formats._common.boxes import report_duplicates
+from saccade.formats._common.frames import to_size_wh
 from saccade.formats._common.json import Json, get_list, is_id, saccade_extra, to_float
 from saccade.formats.base import SizeWH
 from saccade.formats.coco.shapes import ShapeReader
@@ -221,11 +222,7 @@ class InMemoryNames:
 
 def stated_size_wh(entry: Json) -> SizeWH | None:
     """Return the size that an image entry states, or None."""
-    width = entry.get("width")
-    height = entry.get("height")
-    if type(width) is int and type(height) is int and width > 0 and height > 0:
-        return width, height
-    return None
+    return to_size_wh(entry.get("width"), entry.get("height"))
 
 
 def valid_images(

@@ -13,6 +13,7 @@ from saccade.core.errors import FormatError
 from saccade.core.objects import Objects
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Column, Kind, Schema
+from saccade.formats._common.frames import LabelFrame, read_image_size
 from saccade.formats._common.json import Json, get_list, load_json, saccade_extra
 from saccade.formats._common.json_stream import is_large
 from saccade.formats._common.names import SPLIT
@@ -185,14 +186,16 @@ class CocoReader(Reader):
             reader.report_dropped()
 
     def _record(self, entry: ImageEntry, annotations: list[Json], reader: AnnotationReader) -> Record:
-        size = stated_size_wh(entry.image)
-        values: dict[str, Any] = {"objects": self._objects(entry, annotations, reader, size)}
+        media = LocalFile(self._tree.path(entry.file)) if entry.file is not None else None
+        image = read_image_size(media) if media is not None else None
+        frame = LabelFrame.create(image, stated_size_wh(entry.image), self._report, entry.key)
+        objects = frame.to_image(self._objects(entry, annotations, reader, frame.size_wh))
+        values: dict[str, Any] = {"objects": objects}
         if entry.split is not None:
             values[SPLIT] = entry.split
         if self._has_metadata and (metadata := self._metadata(entry)):
             values[METADATA] = metadata
-        media = LocalFile(self._tree.path(entry.file)) if entry.file is not None else None
-        return Record(entry.key, media, values, size)
+        return Record(entry.key, media, values, frame.image_wh)
 
     def _objects(
         self, entry: ImageEntry, annotations: list[Json], reader: AnnotationReader, size: SizeWH | None

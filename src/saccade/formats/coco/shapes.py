@@ -88,9 +88,9 @@ class ShapeReader:
                 self._add(FindingType.WARNING, "box and shape disagree", object_id, detail)
         if self._size_wh is not None:
             width, height = self._size_wh
-            if isinstance(shape, Mask) and (shape.width, shape.height) != self._size_wh:
-                self._add(FindingType.WARNING, "mask of another size than the image", object_id)
-            elif bounds[0] < 0 or bounds[1] < 0 or bounds[2] > width or bounds[3] > height:
+            # A mask of another size is mapped, or dropped, when the labels are mapped to the image.
+            is_polygon = isinstance(shape, Polygon)
+            if is_polygon and (bounds[0] < 0 or bounds[1] < 0 or bounds[2] > width or bounds[3] > height):
                 self._add(FindingType.WARNING, "shape over the edge of the image", object_id, f"bounds {bounds}")
         return shape
 

@@ -17,12 +17,13 @@ from saccade.core.objects import Object
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._common.boxes import report_duplicates
+from saccade.formats._common.frames import ImageSize, LabelFrame, read_image_size, to_size_wh
 from saccade.formats._common.media import try_image_size_wh
 from saccade.formats._common.names import SPLIT
 from saccade.formats._common.paths import SourceTree, UniqueKeys, is_video_name, normalize_path, strip_extension
 from saccade.formats._common.per_image import ImageIndex
 from saccade.formats._common.spill import SpillSet
-from saccade.formats.base import LocalFile, Reader, Record, RecordStream, SizeWH
+from saccade.formats.base import LocalFile, Reader, Record, RecordStream
 from saccade.formats.cvat.shapes import SHAPES, CvatLabels, ShapeReader, Track, read_track
 from saccade.formats.cvat.write import LABELS
 
@@ -122,7 +123,7 @@ class CvatReader(Reader):
             used.add(image)
             key = keys.claim(strip_extension(_key_path(image)), strip_extension(image))
             record = self._image_record(element, image, key)
-            empty_images += not record.values["objects"] and not record.values.get(LABELS)
+            empty_images += record.values["objects"] == () and not record.values.get(LABELS)
             yield record
         if empty_images:
             reason = "image without shapes, taken as reviewed and empty"
@@ -133,18 +134,19 @@ class CvatReader(Reader):
                 yield Record(key, LocalFile(self._tree.path(image)), {"objects": None})
 
     def _image_record(self, element: Element, image: str, key: str) -> Record:
-        path = self._tree.path(image)
-        size = try_image_size_wh(path) or _stated_size_wh(element)
-        reader = ShapeReader(self._report, key, size, self._header.labels)
+        media = LocalFile(self._tree.path(image))
+        stated_wh = to_size_wh(element.get("width"), element.get("height"))
+        frame = LabelFrame.create(read_image_size(media), stated_wh, self._report, key)
+        reader = ShapeReader(self._report, key, frame.size_wh, self._header.labels)
         shapes = enumerate(_shapes(element), 1)
         objects = [obj for position, shape in shapes if (obj := reader.read(shape, str(position)))]
         report_duplicates(objects, key, self._report)
-        values: dict[str, Any] = {"objects": tuple(objects)}
+        values: dict[str, Any] = {"objects": frame.to_image(tuple(objects))}
         if self._header.tags:
             values[LABELS] = tuple(dict.fromkeys(tag.get("label") or "" for tag in element.iter("tag")))
         if subset := element.get("subset"):
             values[SPLIT] = subset
-        return Record(key, LocalFile(path), values, size)
+        return Record(key, media, values, frame.image_wh)
 
     def _frame_records(self) -> Iterator[Record]:
         """Iterate over the frames of a video, which are numbered pictures or a video file beside the XML file."""
@@ -164,20 +166,31 @@ class CvatReader(Reader):
             detail = f"{missing} of {frame_count}"
             self._report.add(FindingType.SKIPPED, "frame without a picture", detail=detail)
         keys = UniqueKeys(self._report)
+        labels = self._header.labels
         for number, record in frames:
             key = keys.claim(record.key, record.key)
-            reader = ShapeReader(self._report, key, record.size_wh, self._header.labels)
+            frame = LabelFrame.create(self._frame_size(record), labels.stated_wh, self._report, key)
+            reader = ShapeReader(self._report, key, frame.size_wh, labels)
             objects: list[Object] = []
             for track in self._header.tracks:
                 shape = track.shape_at(number)
                 if shape is not None and (obj := reader.read(shape, track.id, track.id)):
                     objects.append(obj)
-            yield replace(record, key=key, values={"objects": tuple(objects)})
+            yield replace(record, key=key, values={"objects": frame.to_image(tuple(objects))})
+
+    @staticmethod
+    def _frame_size(record: Record) -> ImageSize | None:
+        """Return the sizes of a picture; or that of a video, whose frames are decoded as displayed."""
+        if record.frame is not None:
+            return None if record.size_wh is None else ImageSize(record.size_wh)
+        assert record.media is not None
+        return read_image_size(record.media)
 
     def _picture_record(self, image: str) -> Record:
         path = self._tree.path(image)
         key = strip_extension(_key_path(image))
-        return Record(key, LocalFile(path), size_wh=try_image_size_wh(path), group=key.rpartition("/")[0] or "video")
+        size_wh = try_image_size_wh(path)
+        return Record(key, LocalFile(path), size_wh=size_wh, group=key.rpartition("/")[0] or "video")
 
     def _find_video(self) -> Path | None:
         """Return the only video beside the file, or of several the one that the file names."""
@@ -185,12 +198,6 @@ class CvatReader(Reader):
         named = [name for name in videos if name.rpartition("/")[2] == self._header.labels.source]
         candidates = named or videos
         return self._tree.path(candidates[0]) if len(candidates) == 1 else None
-
-
-def _stated_size_wh(element: Element) -> SizeWH | None:
-    width = element.get("width") or ""
-    height = element.get("height") or ""
-    return (int(width), int(height)) if width.isdecimal() and height.isdecimal() else None
 
 
 def _iter_video_frames(path: Path) -> Iterator[tuple[int, Record]]:

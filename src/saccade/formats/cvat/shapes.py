@@ -27,6 +27,7 @@ from saccade.core.objects import (
 )
 from saccade.core.report import ConversionReport, FindingType
 from saccade.formats._common.boxes import fit_box
+from saccade.formats._common.frames import to_size_wh
 from saccade.formats.base import SizeWH
 
 SHAPES = frozenset({"box", "polygon", "polyline", "points", "ellipse", "mask", "skeleton", "cuboid"})
@@ -47,6 +48,7 @@ class CvatLabels:
         keypoints: names of the points of skeletons, by class.
         source: file name of the video that was labelled.
         of_video: whether the task was made for a video.
+        stated_wh: size of the frames of a video.
     """
 
     classes: list[str] = field(default_factory=list)
@@ -55,12 +57,15 @@ class CvatLabels:
     keypoints: dict[str, list[str]] = field(default_factory=dict)
     source: str = ""
     of_video: bool = False
+    stated_wh: SizeWH | None = None
 
     @classmethod
     def from_meta(cls, meta: Element) -> CvatLabels:
         """Read the labels of any task, job or project in the header."""
         source = _first_text(meta, "source")
         result = cls(source=source, of_video=_first_text(meta, "mode") == "interpolation")
+        for size in meta.iter("original_size"):
+            result.stated_wh = to_size_wh(size.findtext("width"), size.findtext("height"))
         for label in meta.iter("label"):
             name = (label.findtext("name") or "").strip()
             parent = (label.findtext("parent") or "").strip()

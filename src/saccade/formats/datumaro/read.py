@@ -12,6 +12,7 @@ from saccade.core.objects import Object
 from saccade.core.report import ConversionReport
 from saccade.core.schema import ClassInfo, Column, Kind
 from saccade.formats._common.attributes import claim_object_id
+from saccade.formats._common.frames import to_size_wh
 from saccade.formats._common.json import Json, get_list, get_mapping, saccade_extra
 from saccade.formats._common.per_image import ImageLabels, PerImageReader
 from saccade.formats.base import RecordStream, SizeWH
@@ -74,6 +75,8 @@ class DatumaroReader(PerImageReader):
     def _fill(self, labels: ImageLabels, item: Json, subset: str) -> None:
         labels.key = str(item.get("id")) or None
         labels.split = None if subset == DEFAULT_SUBSET else subset
+        size = get_list(get_mapping(item, "image"), "size")
+        labels.stated_wh = to_size_wh(size[1], size[0]) if len(size) == 2 else None
         shapes = []
         image_labels: dict[str, None] = {}
         captions = []

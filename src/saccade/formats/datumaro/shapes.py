@@ -95,8 +95,6 @@ class ShapeReader:
     def _read_mask(self, annotation: Json, object_id: str) -> Geometry:
         rle = get_mapping(annotation, "rle")
         height, width = (int(to_float(side)) for side in rle.get("size", (0, 0)))
-        if self._size_wh is not None and (width, height) != self._size_wh:
-            raise InvalidValueError(f"The mask is for an image of {width} x {height}.")
         counts = rle.get("counts")
         return Mask(width, height, coco_string_to_counts(counts) if isinstance(counts, str) else tuple(counts or ()))
 

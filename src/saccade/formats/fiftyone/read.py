@@ -13,6 +13,7 @@ from saccade.core.objects import AttributeValue, Object
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind
 from saccade.formats._common.attributes import claim_object_id, scalar_attributes
+from saccade.formats._common.frames import to_size_wh
 from saccade.formats._common.json import Json, get_list, get_mapping, to_float
 from saccade.formats._common.paths import SPLIT_NAMES
 from saccade.formats._common.per_image import ImageLabels, PerImageReader
@@ -51,7 +52,7 @@ class FiftyOneReader(PerImageReader):
         samples = load_samples(path, report) if path.is_file() else None
         if samples is None:
             raise FormatError(f"There is no samples.json with samples in {source}.")
-        super().__init__(source, report, containers=("data", "images"), split_folders=False)
+        super().__init__(source, report, containers=("data", "images"), split_folders=False, relative=True)
         self._samples = samples
         types = self._field_types()
         fields = [name for name, type_name in types.items() if type_name in _LIST_NAMES or type_name in _SINGLE_TYPES]
@@ -85,6 +86,8 @@ class FiftyOneReader(PerImageReader):
             if labels is None:
                 continue
             labels.raw = _objects_of_field(sample.get(self._field))
+            metadata = get_mapping(sample, "metadata")
+            labels.stated_wh = to_size_wh(metadata.get("width"), metadata.get("height"))
             class_names.update(str(entry["label"]) for entry in labels.raw or () if entry.get("label"))
             tags = [str(tag) for tag in get_list(sample, "tags")]
             labels.split = next((_SPLIT_ALIASES.get(tag, tag) for tag in tags if tag in SPLIT_NAMES), None)

@@ -11,8 +11,8 @@ from saccade.core.errors import FormatError
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._common.boxes import report_duplicates
+from saccade.formats._common.frames import LabelFrame, read_image_size, to_size_wh
 from saccade.formats._common.json import Json
-from saccade.formats._common.media import try_image_size_wh
 from saccade.formats._common.names import SPLIT
 from saccade.formats._common.paths import UniqueKeys, replace_surrogates, strip_extension
 from saccade.formats._common.per_image import PerImageReader
@@ -42,6 +42,7 @@ class ImageFolderReader(PerImageReader):
                 if labels is None:
                     continue
                 labels.raw, values = row_reader.read(row)
+                labels.stated_wh = to_size_wh(row.get("width"), row.get("height"))
                 labels.values.update(values)
                 if isinstance(row.get(SPLIT), str):
                     labels.split = row[SPLIT]
@@ -103,17 +104,20 @@ class ParquetReader(Reader):
                 name = str(image.get("path") or fallback_key)
                 raw_objects, values = row_reader.read(row, class_names, label_names)
                 key = keys.claim(strip_extension(replace_surrogates(name.replace("\\", "/"))), fallback_key)
-                size_wh = try_image_size_wh(data)
+                media = InMemoryFile(name.rpartition("/")[2], data)
+                stated_wh = to_size_wh(row.get("width"), row.get("height"))
+                frame = LabelFrame.create(read_image_size(media), stated_wh, self._report, key)
                 values["objects"] = None
                 if raw_objects is not None:
-                    values["objects"] = tuple(row_reader.objects(raw_objects, key, size_wh))
-                    report_duplicates(values["objects"], key, self._report)
+                    objects = frame.to_image(tuple(row_reader.objects(raw_objects, key, frame.size_wh)))
+                    report_duplicates(objects or (), key, self._report)
+                    values["objects"] = objects
                 split = row.get(SPLIT)
                 if not isinstance(split, str):
                     split = file_split
                 if split is not None:
                     values[SPLIT] = split
-                yield Record(key, InMemoryFile(name.rpartition("/")[2], data), values, size_wh)
+                yield Record(key, media, values, frame.image_wh)
 
 
 def _iter_rows(table: Any, columns: list[str]) -> Iterator[Json]:

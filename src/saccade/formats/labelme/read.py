@@ -16,8 +16,8 @@ from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._common.attributes import claim_object_id
 from saccade.formats._common.boxes import report_duplicates
+from saccade.formats._common.frames import LabelFrame, read_image_size, to_size_wh
 from saccade.formats._common.json import Json, get_list, get_mapping, load_json, saccade_extra
-from saccade.formats._common.media import media_size_wh
 from saccade.formats._common.names import SPLIT
 from saccade.formats._common.paths import (
     SPLIT_NAMES,
@@ -30,7 +30,7 @@ from saccade.formats._common.paths import (
 )
 from saccade.formats._common.per_image import group_images
 from saccade.formats._common.spill import SpillSet, SpillTable, temporary_database
-from saccade.formats.base import InMemoryFile, LocalFile, MediaSource, Reader, Record, RecordStream, SizeWH
+from saccade.formats.base import InMemoryFile, LocalFile, MediaSource, Reader, Record, RecordStream
 from saccade.formats.labelme.shapes import ShapeReader, class_name_of
 from saccade.formats.labelme.write import FLAGS
 
@@ -145,13 +145,14 @@ class LabelMeReader(Reader):
             media = self._media(entry, data or {})
             if media is None:
                 continue
-            size_wh = media_size_wh(media) or _stated_size_wh(data or {})
-            values: dict[str, Any] = {"objects": None if data is None else self._objects(data, entry.key, size_wh)}
+            stated_wh = to_size_wh(data.get("imageWidth"), data.get("imageHeight")) if data is not None else None
+            frame = LabelFrame.create(read_image_size(media), stated_wh, self._report, entry.key)
+            values: dict[str, Any] = {"objects": None if data is None else self._objects(data, entry.key, frame)}
             if self._has_flags and data is not None and (flags := _set_flags(data)):
                 values[FLAGS] = flags
             if entry.split is not None:
                 values[SPLIT] = entry.split
-            yield Record(entry.key, media, values, size_wh)
+            yield Record(entry.key, media, values, frame.image_wh)
 
     def _media(self, entry: _Entry, data: Json) -> MediaSource | None:
         if entry.image:
@@ -164,7 +165,7 @@ class LabelMeReader(Reader):
         name = str(data.get("imagePath") or entry.key).replace("\\", "/").rpartition("/")[2]
         return InMemoryFile(replace_surrogates(name), content)
 
-    def _objects(self, data: Json, key: str, size_wh: SizeWH | None) -> Objects:
+    def _objects(self, data: Json, key: str, frame: LabelFrame) -> Objects | None:
         objects: list[Object] = []
         used_ids: set[str] = set()
         for position, shape in enumerate(get_list(data, "shapes"), 1):
@@ -172,23 +173,15 @@ class LabelMeReader(Reader):
             if not isinstance(preferred, str) or not preferred or preferred in used_ids:
                 preferred = str(position)
             object_id = claim_object_id(preferred, used_ids)
-            obj = ShapeReader(self._report, key, object_id, size_wh).read(shape)
+            obj = ShapeReader(self._report, key, object_id, frame.size_wh).read(shape)
             if obj is None:
                 # The id of a dropped shape is free again.
                 used_ids.remove(object_id)
             else:
                 objects.append(obj)
         report_duplicates(objects, key, self._report)
-        return tuple(objects)
+        return frame.to_image(tuple(objects))
 
 
 def _set_flags(data: Json) -> Json:
     return {name: value for name, value in get_mapping(data, "flags").items() if value}
-
-
-def _stated_size_wh(data: Json) -> SizeWH | None:
-    width = data.get("imageWidth")
-    height = data.get("imageHeight")
-    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
-        return width, height
-    return None

@@ -15,9 +15,9 @@ from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._common.attributes import claim_object_id
 from saccade.formats._common.boxes import report_duplicates
+from saccade.formats._common.frames import LabelFrame, read_image_size, to_size_wh
 from saccade.formats._common.json import Json, get_list, get_mapping, saccade_extra, to_float
 from saccade.formats._common.json_stream import load_with_list
-from saccade.formats._common.media import try_image_size_wh
 from saccade.formats._common.paths import SourceTree, UniqueKeys, is_image_name, normalize_path, strip_extension
 from saccade.formats._common.per_image import group_images
 from saccade.formats._common.spill import SpillSet
@@ -85,14 +85,17 @@ class LabelStudioReader(Reader):
             used.add(image)
             key = keys.claim(strip_extension(image.removeprefix("images/")), strip_extension(image))
             path = self._tree.path(image)
-            size_wh = try_image_size_wh(path)
+            media = LocalFile(path)
             regions = _annotated_regions(task)
-            values: dict[str, Any] = {"objects": None if regions is None else self._objects(regions, key, size_wh)}
+            predictions = _predicted_regions(task) if has_predictions else None
+            stated_wh = _stated_size_wh([*(regions or ()), *(predictions or ())])
+            frame = LabelFrame.create(read_image_size(media), stated_wh, self._report, key, relative=True)
+            values: dict[str, Any] = {"objects": None if regions is None else self._objects(regions, key, frame)}
             if has_labels and regions is not None:
                 values[LABELS] = tuple(dict.fromkeys(_choices(regions)))
-            if has_predictions and (predictions := _predicted_regions(task)) is not None:
-                values[PREDICTIONS] = self._objects(predictions, key, size_wh)
-            yield Record(key, LocalFile(path), values, size_wh)
+            if predictions is not None:
+                values[PREDICTIONS] = self._objects(predictions, key, frame)
+            yield Record(key, media, values, frame.image_wh)
 
     def _find_image(self, url: str) -> str | None:
         """Return the image file that a URL ends with, if there is only one."""
@@ -107,7 +110,7 @@ class LabelStudioReader(Reader):
                 return images[0]
         return None
 
-    def _objects(self, regions: list[Json], key: str, size_wh: SizeWH | None) -> Objects:
+    def _objects(self, regions: list[Json], key: str, frame: LabelFrame) -> Objects | None:
         objects: list[Object] = []
         used_ids: set[str] = set()
         shapes = [region for region in regions if region.get("type") != "choices"]
@@ -116,14 +119,14 @@ class LabelStudioReader(Reader):
             if not isinstance(preferred, str) or not preferred or preferred in used_ids:
                 preferred = str(position)
             object_id = claim_object_id(preferred, used_ids)
-            obj = self._object(region, object_id, key, size_wh)
+            obj = self._object(region, object_id, key, frame.size_wh)
             if obj is None:
                 # The id of a dropped region is free again.
                 used_ids.remove(object_id)
             else:
                 objects.append(obj)
         report_duplicates(objects, key, self._report)
-        return tuple(objects)
+        return frame.to_image(tuple(objects))
 
     def _object(self, region: Json, object_id: str, key: str, size_wh: SizeWH | None) -> Object | None:
         def drop(reason: str, detail: str) -> None:
@@ -186,6 +189,12 @@ def _predicted_regions(task: Json) -> list[Json] | None:
 
 def _regions(annotation: Json) -> list[Json]:
     return [region for region in get_list(annotation, "result") if isinstance(region, dict)]
+
+
+def _stated_size_wh(regions: list[Json]) -> SizeWH | None:
+    """Return the size of the image that the first region with one states."""
+    sizes = (to_size_wh(region.get("original_width"), region.get("original_height")) for region in regions)
+    return next((size_wh for size_wh in sizes if size_wh is not None), None)
 
 
 def _class_name_of(region: Json) -> str:

@@ -9,13 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from saccade.core.errors import FormatError
-from saccade.core.objects import AttributeValue, Box, Object
+from saccade.core.objects import AttributeValue, Box, Object, Objects
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats._common.media import try_image_size_wh
+from saccade.formats._common.frames import LabelFrame, read_image_size
 from saccade.formats._common.names import SPLIT
 from saccade.formats._common.paths import SPLIT_NAMES, SourceTree, UniqueKeys, replace_surrogates, strip_extension
-from saccade.formats._common.sequences import IMAGES, LABELS, find_sequences, ground_truth_file, join_path
+from saccade.formats._common.sequences import (
+    IMAGES,
+    LABELS,
+    find_sequences,
+    ground_truth_file,
+    join_path,
+    read_sequence_size,
+)
 from saccade.formats._common.text import read_text
 from saccade.formats.base import LocalFile, Reader, Record, RecordStream
 
@@ -83,23 +90,25 @@ class MotReader(Reader):
             file = ground_truth_file(self._tree, sequence)
             # None if the sequence is not labelled; frames without lines are labelled as empty.
             lines_by_frame = self._read_lines(file, sequence) if file else None
+            stated_wh = read_sequence_size(self._tree, sequence)
             for image in self._tree.iter_images(join_path(sequence, IMAGES)):
                 stem = strip_extension(image.rpartition("/")[2])
                 key = keys.claim(join_path(name, stem), join_path(sequence, stem))
-                objects = None
+                media = LocalFile(self._tree.path(image))
+                frame = LabelFrame.create(read_image_size(media), stated_wh, self._report, key)
+                objects: Objects | None = None
                 if lines_by_frame is not None:
                     match = _FRAME_NUMBER.search(stem)
                     lines = lines_by_frame.pop(int(match.group(1)), []) if match else []
-                    objects = self._objects(lines, key, self._class_names[sequence])
+                    objects = frame.to_image(self._objects(lines, key, self._class_names[sequence]))
                 values: dict[str, Any] = {"objects": objects}
                 if split:
                     values[SPLIT] = split
-                path = self._tree.path(image)
-                yield Record(key, LocalFile(path), values, try_image_size_wh(path), group=name or "sequence")
+                yield Record(key, media, values, frame.image_wh, group=name or "sequence")
             # Lines that remain belong to frames without an image.
-            for frame, lines in sorted((lines_by_frame or {}).items()):
+            for number, lines in sorted((lines_by_frame or {}).items()):
                 reason = "boxes of a frame without a picture"
-                self._report.add(FindingType.DROPPED, reason, key=name, detail=f"{len(lines)} of {frame}")
+                self._report.add(FindingType.DROPPED, reason, key=name, detail=f"{len(lines)} of {number}")
 
     def _read_lines(self, path: str, sequence: str) -> LinesByFrame:
         """Read the numbers of each line, by frame; bad lines are reported."""

@@ -14,7 +14,7 @@ from saccade.core.objects import AttributeValue, Object
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._common.boxes import fit_box, report_duplicates
-from saccade.formats._common.media import media_size_wh
+from saccade.formats._common.frames import LabelFrame, read_image_size, to_size_wh
 from saccade.formats._common.names import SPLIT
 from saccade.formats._common.paths import (
     SPLIT_NAMES,
@@ -129,15 +129,17 @@ class TfRecordReader(Reader):
 
     def _records(self) -> Iterator[Record]:
         for example in self._examples(self._report):
-            size_wh = media_size_wh(example.image)
+            sides = [next(iter(_numbers(example.features, name)), None) for name in ("image/width", "image/height")]
+            image = read_image_size(example.image)
+            frame = LabelFrame.create(image, to_size_wh(*sides), self._report, example.key, relative=True)
             values: dict[str, Any] = {"objects": None}
             if example.features.get(LABELLED, [1]) != [0]:
-                objects = tuple(self._objects(example.features, example.key, size_wh))
-                report_duplicates(objects, example.key, self._report)
+                objects = frame.to_image(tuple(self._objects(example.features, example.key, frame.size_wh)))
+                report_duplicates(objects or (), example.key, self._report)
                 values["objects"] = objects
             if example.split is not None:
                 values[SPLIT] = example.split
-            yield Record(example.key, example.image, values, size_wh)
+            yield Record(example.key, example.image, values, frame.image_wh)
 
     def _objects(self, features: Features, key: str, size_wh: SizeWH | None) -> Iterator[Object]:
         names = self._class_names(features)

@@ -13,6 +13,7 @@ from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Column, Kind
 from saccade.formats._common.attributes import scalar_attributes
 from saccade.formats._common.boxes import fit_box
+from saccade.formats._common.frames import to_size_wh
 from saccade.formats._common.json import Json, get_mapping, to_float
 from saccade.formats._common.per_image import PerImageReader
 from saccade.formats.base import RecordStream, SizeWH
@@ -56,6 +57,7 @@ class ViaReader(PerImageReader):
                 # Several files may name the same image.
                 labels.raw = [*(labels.raw or []), *regions_of(entry)]
                 fields = get_mapping(entry, "file_attributes")
+                labels.stated_wh = labels.stated_wh or to_size_wh(fields.get("width"), fields.get("height"))
                 file_attributes = {name: value for name, value in fields.items() if value not in ("", {})}
                 if file_attributes:
                     labels.values[FILE_ATTRIBUTES] = file_attributes

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from saccade.core.errors import FormatError, SaccadeError
+from saccade.core.errors import FormatError
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
-from saccade.formats._common.media import image_size_wh
+from saccade.formats._common.frames import LabelFrame, read_image_size
 from saccade.formats._common.names import SPLIT
 from saccade.formats._common.paths import SourceTree, UniqueKeys, strip_extension
 from saccade.formats._common.spill import SpillDict, SpillSet, SpillTable, temporary_database
-from saccade.formats.base import LocalFile, Reader, Record, RecordStream, SizeWH
+from saccade.formats.base import LocalFile, Reader, Record, RecordStream
 from saccade.formats.voc.annotations import Annotation, ObjectReader, SetStatistics, pack, parse_annotation, unpack
 from saccade.formats.voc.files import list_files, pick_image, read_splits
 from saccade.formats.voc.segmentation import CLASSES, OBJECTS, apply_masks
@@ -153,28 +153,22 @@ class VocReader(Reader):
         for item in (_ItemRow(*row) for _, *row in self._items):
             path = self._tree.path(item.image)
             annotation = self._annotations.get(item.stem)
-            size = self._size_wh(item.key, annotation, path)
-            objects = None if annotation is None else reader.read(annotation, item.key, size)
+            frame = self._frame(item.key, annotation, path)
+            objects = None if annotation is None else reader.read(annotation, item.key, frame.size_wh)
             if self._read_masks and objects is not None and (png := self._mask_png(item.image)) is not None:
-                objects = apply_masks(objects, png, item.key, size, self._report)
+                objects = apply_masks(objects, png, item.key, frame.size_wh, self._report)
+            objects = frame.to_image(objects)
             values: dict[str, Any] = {"objects": objects}
             if item.split is not None:
                 values[SPLIT] = item.split
-            yield Record(item.key, LocalFile(path), values, size)
+            yield Record(item.key, LocalFile(path), values, frame.image_wh)
 
     def _mask_png(self, image: str) -> Path | None:
         name = f"{OBJECTS}/{strip_extension(image.removeprefix('JPEGImages/'))}.png"
         return self._tree.path(name) if name in self._tree.files else None
 
-    def _size_wh(self, key: str, annotation: Annotation | None, path: Path) -> SizeWH | None:
-        """Return the size of the image, or the stated one if the image cannot be opened; report differences."""
-        stated = annotation.size_wh if annotation else None
-        try:
-            actual = image_size_wh(path)
-        except (SaccadeError, OSError) as error:
-            self._report.add(FindingType.WARNING, "image that cannot be opened", key=key, detail=str(error))
-            return stated
-        if annotation is not None and stated != actual:
-            detail = f"the file says {stated}, the image is {actual}"
-            self._report.add(FindingType.REPAIRED, "size of an image other than stated", key=key, detail=detail)
-        return actual
+    def _frame(self, key: str, annotation: Annotation | None, path: Path) -> LabelFrame:
+        image = read_image_size(LocalFile(path))
+        if image is None:
+            self._report.add(FindingType.WARNING, "image that cannot be opened", key=key, detail=path.name)
+        return LabelFrame.create(image, annotation.size_wh if annotation else None, self._report, key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saccade.core.errors import InvalidValueError, MediaError
-from saccade.core.geometry import convert, mask_from_array, mask_to_array
+from saccade.core.geometry import convert, mask_to_array, masks_from_labels
 from saccade.core.objects import Box, Mask, Object, Objects, Polygon
 from saccade.core.report import ConversionReport, FindingType
 from saccade.formats._common.index_mask import read_index_png
@@ -120,12 +120,13 @@ def apply_masks(objects: Objects, path: Path, key: str, size_wh: SizeWH | None, 
         return objects
     by_id = {obj.id: obj for obj in objects}
     masked: dict[str, Object] = {}
-    for number in _object_numbers(numbers):
+    for number, mask in masks_from_labels(numbers):
+        if number in (0, _VOID):
+            continue
         obj = by_id.get(str(number))
         if obj is None:
             add(FindingType.DROPPED, "mask without an object", f"number {number}")
             continue
-        mask = mask_from_array(numbers == number)
         box = obj.geometry
         assert isinstance(box, Box)
         if not _overlaps(mask, box):
@@ -138,10 +139,6 @@ def apply_masks(objects: Objects, path: Path, key: str, size_wh: SizeWH | None, 
             add(FindingType.WARNING, "box and mask disagree, the mask is taken", detail, obj.id)
         masked[obj.id] = replace(obj, geometry=mask)
     return tuple(masked.get(obj.id, obj) for obj in objects)
-
-
-def _object_numbers(pixels: npt.NDArray[np.int64]) -> Iterable[int]:
-    return [number for number in np.unique(pixels).tolist() if number not in (0, _VOID)]
 
 
 def _overlaps(mask: Mask, box: Box) -> bool:
