@@ -695,11 +695,18 @@ def test_masks_from_labels_equal_masks_of_each_value(data: st.DataObject) -> Non
     dtype = data.draw(st.sampled_from([np.uint8, np.uint16, np.int32, np.int64]))
     seed = data.draw(st.integers(0, 2**16))
     labels = np.random.default_rng(seed).integers(0, count, (height, width)).astype(dtype)
-    masks = dict(masks_from_labels(labels))
+    masks = {value: mask for (value,), mask in masks_from_labels(labels)}
     assert masks == {value: mask_from_array(labels == value) for value in np.unique(labels).tolist()}
     assert list(masks) == distinct_values(labels) == np.unique(labels).tolist()
+    others = np.random.default_rng(seed + 1).integers(0, 3, (height, width))
+    pairs = np.unique(np.stack([labels.ravel(), others.ravel()], axis=1), axis=0).tolist()
+    assert dict(masks_from_labels(labels, others)) == {
+        (value, other): mask_from_array((labels == value) & (others == other)) for value, other in pairs
+    }
 
 
 def test_labels_of_pixels_have_two_dimensions() -> None:
     with pytest.raises(InvalidValueError, match=r"not \(1, 2, 3\)"):
         list(masks_from_labels(np.zeros((1, 2, 3), np.uint8)))
+    with pytest.raises(InvalidValueError, match=r"not \(1, 2\), \(2, 1\)"):
+        list(masks_from_labels(np.zeros((1, 2), np.uint8), np.zeros((2, 1), np.uint8)))

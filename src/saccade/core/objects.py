@@ -66,8 +66,9 @@ def _ring_area(ring: Ring) -> float:
 
 
 def _merged_runs(counts: list[int]) -> tuple[int, ...]:
-    if 0 not in counts:
-        return tuple(counts)
+    # A first run of background may be empty.
+    if 0 not in counts[1:]:
+        return () if counts == [0] else tuple(counts)
     merged: list[int] = []
     for index, count in enumerate(counts):
         if index and not count:

@@ -40,8 +40,6 @@ from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH
 _MASK_FOLDERS = {"images": "masks", "JPEGImages": "SegmentationClass"}
 _INSTANCE_FOLDERS = {"images": "instances", "JPEGImages": "SegmentationObject"}
 _VOID = 255
-# Class numbers have up to 16 bits, and colours 24.
-_CODE_BITS = 24
 # Instances are written as 16-bit PNGs, with 0 for the background.
 _MAX_OBJECTS = 65_535
 _COLOR_LINE = re.compile(r"(.*):(\d{1,3}),(\d{1,3}),(\d{1,3})(?::.*)?$")
@@ -111,18 +109,16 @@ class MasksReader(PerImageReader):
         except MediaError as error:
             self.report.add(FindingType.DROPPED, "mask that cannot be read", key=key, detail=str(error))
             return
-        numbers = class_codes
-        if object_numbers is not None:
-            if object_numbers.shape != class_codes.shape:
-                detail = f"{object_numbers.shape[1]} x {object_numbers.shape[0]}"
-                reason = "instances of another size than the mask"
-                self.report.add(FindingType.DROPPED, reason, key=key, detail=detail)
-                return
-            # An instance number that occurs in two classes is two objects.
-            numbers = object_numbers.astype(np.int64) << _CODE_BITS | class_codes
+        if object_numbers is not None and object_numbers.shape != class_codes.shape:
+            detail = f"{object_numbers.shape[1]} x {object_numbers.shape[0]}"
+            reason = "instances of another size than the mask"
+            self.report.add(FindingType.DROPPED, reason, key=key, detail=detail)
+            return
+        # An instance number that occurs in two classes is two objects.
+        labels = [class_codes] if object_numbers is None else [object_numbers, class_codes]
         position = 0
-        for number, mask in masks_from_labels(numbers):
-            name = self._classes.name(number & (1 << _CODE_BITS) - 1, is_color=is_color)
+        for numbers, mask in masks_from_labels(*labels):
+            name = self._classes.name(numbers[-1], is_color=is_color)
             if name:
                 position += 1
                 yield Object(str(position), name, mask)

@@ -196,7 +196,7 @@ def _read_objects(path: Path, segments: Segments, key: str, report: ConversionRe
         return
     if is_color:  # red is the lowest byte here
         numbers = (numbers & 0xFF) << 16 | (numbers & 0xFF00) | numbers >> 16
-    for number, mask in masks_from_labels(numbers):
+    for (number,), mask in masks_from_labels(numbers):
         if number == 0:
             continue
         class_name, is_crowd = segments.get(number, ("", False))

@@ -32,29 +32,41 @@ def mask_from_array(array: npt.ArrayLike) -> Mask:
     return mask_from_changes(np.concatenate([np.array(first, dtype=np.int64), changes]), (width, height))
 
 
-def masks_from_labels(labels: npt.NDArray[Any]) -> Iterator[tuple[int, Mask]]:
-    """Yield each value of an array (H, W) of whole numbers, in ascending order, with the mask of its pixels.
+def masks_from_labels(*labels: npt.NDArray[Any]) -> Iterator[tuple[tuple[int, ...], Mask]]:
+    """Yield each combination of values that pixels have, in ascending order, with the mask of these pixels.
 
     All masks are found in one pass over the pixels, so that the time does not grow with the number of values.
 
+    Args:
+        labels: arrays (H, W) of whole numbers, such as classes and instances.
+
     Raises:
-        InvalidValueError: the array is not two-dimensional.
+        InvalidValueError: the arrays are not two-dimensional, or of different shapes.
     """
-    if labels.ndim != 2:
-        raise InvalidValueError(f"Labels of pixels need an array of shape (H, W), not {labels.shape}.")
-    height, width = labels.shape
-    flat = np.ascontiguousarray(labels.T).reshape(-1)
-    if not flat.size:
+    if len({array.shape for array in labels}) != 1 or labels[0].ndim != 2:
+        shapes = ", ".join(str(array.shape) for array in labels)
+        raise InvalidValueError(f"Labels of pixels need arrays of one shape (H, W), not {shapes}.")
+    height, width = labels[0].shape
+    if not height * width:
         return
-    starts = np.concatenate([np.zeros(1, np.int64), np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    ends = np.append(starts[1:], flat.size)
-    values, inverse = np.unique(flat[starts], return_inverse=True)
-    # Runs in the order of their values; a stable sort keeps those of one value ascending.
-    order = np.argsort(inverse, kind="stable")
-    firsts = np.searchsorted(inverse[order], np.arange(len(values) + 1))
-    for index, value in enumerate(values.tolist()):
-        runs = order[firsts[index] : firsts[index + 1]]
-        yield value, mask_from_runs(starts[runs], ends[runs], (width, height))
+    columns = [np.ascontiguousarray(array.T).reshape(-1) for array in labels]
+    is_first = np.ones(height * width, np.bool_)
+    np.not_equal(columns[0][1:], columns[0][:-1], out=is_first[1:])
+    for column in columns[1:]:
+        is_first[1:] |= column[1:] != column[:-1]
+    starts = np.flatnonzero(is_first)
+    ends = np.append(starts[1:], height * width)
+    values = np.stack([column[starts] for column in columns])
+    # Runs in the order of their values; a stable sort keeps those of one combination ascending.
+    order = np.lexsort(values[::-1])
+    values = values[:, order]
+    is_new = np.ones(len(starts), np.bool_)
+    is_new[1:] = (values[:, 1:] != values[:, :-1]).any(axis=0)
+    firsts = np.flatnonzero(is_new)
+    for first, last in zip(firsts.tolist(), [*firsts[1:].tolist(), len(starts)], strict=True):
+        runs = order[first:last]
+        combination = tuple(values[:, first].tolist())
+        yield combination, mask_from_runs(starts[runs], ends[runs], (width, height))
 
 
 def distinct_values(labels: npt.NDArray[Any]) -> list[int]:
@@ -69,6 +81,8 @@ def distinct_values(labels: npt.NDArray[Any]) -> list[int]:
 def mask_from_changes(changes: IntArray, size_wh: tuple[int, int]) -> Mask:
     """Create a mask from the ascending column-major positions at which its value changes, starting with background."""
     width, height = size_wh
+    if len(changes) and changes[-1] == width * height:
+        changes = changes[:-1]
     return Mask(width, height, tuple(np.diff(changes, prepend=0, append=width * height).tolist()))
 
 

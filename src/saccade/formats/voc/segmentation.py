@@ -120,7 +120,7 @@ def apply_masks(objects: Objects, path: Path, key: str, size_wh: SizeWH | None, 
         return objects
     by_id = {obj.id: obj for obj in objects}
     masked: dict[str, Object] = {}
-    for number, mask in masks_from_labels(numbers):
+    for (number,), mask in masks_from_labels(numbers):
         if number in (0, _VOID):
             continue
         obj = by_id.get(str(number))
