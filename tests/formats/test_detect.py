@@ -97,8 +97,29 @@ def test_single_files(write_source: WriteSource, formats: Registry[Format]) -> N
     assert detect_format(source / "a.json", formats)[0] == "coco"
     assert detect_format(source / "data.yaml", formats)[0] == "yolo"
     assert detect_format(source / "1.png", formats)[0] == "images"
-    with pytest.raises(FormatError, match="it is a file, and VOC is a folder"):
+    with pytest.raises(FormatError, match=r"No format matches the file .*x\.bin") as error:
         detect_format(source / "x.bin", formats)
+    assert "voc: " not in error.value.message
+    assert "folder with the images" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "format_name"),
+    [
+        ("1.xml", VOC, "voc"),
+        ("boxes.csv", "image,class,xmin,ymin,xmax,ymax\n1.png,a,1,1,2,2\n", "csv"),
+        ("via.json", '{"a": {"filename": "1.png", "regions": []}}', "via"),
+        ("1.json", '{"shapes": [], "imagePath": "1.png"}', "labelme"),
+    ],
+)
+def test_a_label_file_of_a_folder_names_the_folder(
+    name: str, content: str, format_name: str, write_source: WriteSource, formats: Registry[Format]
+) -> None:
+    source = write_source({name: content, "1.png": None})
+    with pytest.raises(FormatError, match=rf"{name} has labels of .* \({format_name}\)") as error:
+        detect_format(source / name, formats)
+    assert error.value.hint == f"Import the folder: saccade import {source.resolve()}"
+    assert "\n" not in error.value.message
 
 
 def test_empty_and_missing_sources(tmp_path: Path, formats: Registry[Format]) -> None:

@@ -64,7 +64,12 @@ LABELIMG = "<path>/home/a/1.png</path><source><database>Unknown</database></sour
         (source_files(object_xml("1 2 4 6")), {}, (0, 1, 4, 6), "1, because no coordinate is below 1"),
         (source_files(object_xml("0 2 4 6")), {}, (0, 2, 4, 6), "0, because a coordinate is below 1"),
         (source_files(object_xml("1 2 4 6"), head=LABELIMG), {}, (1, 2, 4, 6), "0, because the files are by labelImg"),
-        (source_files(object_xml("1.25 2.5 4 6")), {}, (1.25, 2.5, 4, 6), "0, because most coordinates have fractions"),
+        (
+            source_files(object_xml("1.25 2.5 4 6")),
+            {},
+            (1.25, 2.5, 4, 6),
+            "0, because most coordinates are written as decimals",
+        ),
         (source_files(object_xml("1 2 4 6")), {"origin": 0}, (1, 2, 4, 6), ""),
         (source_files(object_xml("1 2 4 6"), head=LABELIMG), {"origin": "1"}, (0, 1, 4, 6), ""),
     ],

@@ -94,7 +94,7 @@ def test_keypoints(kit: SimpleNamespace, shapes: list[Keypoints]) -> None:
         ("segment", Ellipse(80, 60, 20, 10, 30), "shape of a ellipse, written as its polygon"),
         ("segment", Box(-10, 10, 50, 50), "polygon over the edge of the image"),
         ("segment", Points(((5, 5),)), "shape that cannot become a polygon"),
-        ("segment", Polygon(((((10, 10), (60, 10), (60, 60)), ((40, 20), (50, 20), (50, 30))),)), "holes and all"),
+        ("segment", Polygon(((((10, 10), (60, 10), (60, 60)), ((40, 20), (50, 20), (50, 30))),)), "holes of a polygon"),
         ("obb", RotatedBox(5, 60, 40, 20, 10), "corners over the edge of the image moved onto it"),
         ("obb", RotatedBox(500, 60, 40, 20, 10), "object without area in the image"),
         ("obb", Box(10, 10, 50, 40), "shape of a box, written as its rotated box"),

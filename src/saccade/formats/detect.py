@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 from saccade.core.errors import FormatError, NotFoundError, SaccadeError, WorkspaceError
 from saccade.core.registry import Registry
 from saccade.formats._common.paths import tree_cache
 from saccade.formats.base import FORMATS, Detection, Format
+
+_MAX_REASON = 100
+# A larger file is not examined as a part of a folder.
+_MAX_COPIED_BYTES = 1 << 28
 
 
 def detect_format(source: Path, formats: Registry[Format] = FORMATS) -> tuple[str, list[tuple[str, Detection]]]:
@@ -37,9 +44,41 @@ def detect_format(source: Path, formats: Registry[Format] = FORMATS) -> tuple[st
         raise FormatError(
             f"{source} could be {' or '.join(names)}: {reasons}.", hint=f"Choose with --format {names[0]}."
         )
+    if source.is_file():
+        _raise_for_file(source, by_name, formats)
+    reasons = "".join(f"\n  {name}: {_shorten(detection.reason)}" for name, detection in by_name)
+    raise FormatError(f"No format matches {source}:{reasons}", hint="Choose one with --format.")
+
+
+def _raise_for_file(source: Path, by_name: list[tuple[str, Detection]], formats: Registry[Format]) -> NoReturn:
+    """Raise the error for a file of no format: name the folder to import if the file belongs to a format of folders."""
+    matching = _formats_of_folder_with(source, formats)
+    if matching:
+        titles = " or ".join(f"{format.title} ({format.name})" for format in matching)
+        raise FormatError(
+            f"{source.name} has labels of {titles}, which are read from the folder with their images.",
+            hint=f"Import the folder: saccade import {source.resolve().parent}",
+        )
+    # Formats of folders need not say that a file is none.
+    readers = [(name, detection) for name, detection in by_name if "a file" not in detection.reason]
+    reasons = "".join(f"\n  {name}: {_shorten(detection.reason)}" for name, detection in readers)
     raise FormatError(
-        f"The format of {source} is not supported: {_join_reasons(by_name)}.", hint="Choose one with --format."
+        f"No format matches the file {source}:{reasons}", hint="Import the folder with the images and their labels."
     )
+
+
+def _formats_of_folder_with(file: Path, formats: Registry[Format]) -> list[Format]:
+    """Return the formats that a folder with only this file would be of; the folder around it may be huge."""
+    if file.stat().st_size > _MAX_COPIED_BYTES:
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copyfile(file, Path(folder) / file.name)
+        matching = [format for format in formats if _detect(format, Path(folder)).matches]
+    return [format for format in matching if not format.fallback] or matching
+
+
+def _shorten(reason: str) -> str:
+    return reason if len(reason) <= _MAX_REASON else f"{reason[: _MAX_REASON - 1]}…"
 
 
 def _detect(format: Format, source: Path) -> Detection:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ from saccade.runtime.gc_control import collect_periodically, gc_paused
 from saccade.store.blobs.blob_batch import BlobBatch
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
+
+# Reasons that the error for a source without images lists.
+_MAX_CAUSES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,8 @@ def import_dataset(
 
     Raises:
         ConflictError: The dataset exists and ``replace`` is not set.
-        FormatError: The source cannot be read, no image can be used, or ``strict`` is set and data would be lost.
+        FormatError: The source cannot be read or has no image that can be used, or ``strict`` is set and data would
+            be lost.
         NotFoundError: The source or the format does not exist.
         InvalidValueError: The source cannot be linked, or the split is invalid.
     """
@@ -324,6 +329,11 @@ class _ImportSession:
                 f"None of the {self.skipped} images can be used; the first: {_first_skipped(self.report)}",
                 hint="Check that the files are complete and really images.",
             )
+        if not self.split_counts:
+            raise FormatError(
+                f"The source has no {column.kind}s{_causes(self.report)}.",
+                hint="Import the folder that has both the labels and their images.",
+            )
         self.blobs.finish()  # make the files durable before the version that refers to them
 
     def _compare_size(self, record: Record, ref: ImageRef | VideoRef | None) -> None:
@@ -331,6 +341,20 @@ class _ImportSession:
             return
         sizes = f"{record.size_wh[0]} x {record.size_wh[1]} stated, {ref.width} x {ref.height} actual"
         self.report.add(FindingType.WARNING, "image size differs from the labels", key=record.key, detail=sizes)
+
+
+def _causes(report: ConversionReport) -> str:
+    """Return why a source has no images, as the end of a sentence: what was skipped, with the first case of each."""
+    first_details: dict[str, str] = {}
+    for finding in report:
+        if finding.action is FindingType.SKIPPED:
+            first_details.setdefault(finding.reason, finding.detail or finding.key)
+    counts = report.counts()
+    causes = [
+        f"{reason} ({counts[FindingType.SKIPPED, reason]}, the first: {detail})"
+        for reason, detail in islice(first_details.items(), _MAX_CAUSES)
+    ]
+    return f": {'; '.join(causes)}" if causes else ""
 
 
 def _first_skipped(report: ConversionReport) -> str:

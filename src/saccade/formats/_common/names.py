@@ -12,6 +12,8 @@ from saccade.formats._common.spill import SpillSet
 
 SPLIT = "split"
 NO_SPLIT_FOLDER = "_no_split"
+DEFAULT_SUBSET = "default"
+"""The subset that CVAT and Datumaro give to items without a split."""
 _LABEL_EXTENSIONS = (".txt", ".xml", ".json")
 # File systems allow 255 bytes, and an extension and a number may be appended.
 _MAX_NAME_BYTES = 200

@@ -10,6 +10,7 @@ from pathlib import Path
 from saccade.core.errors import FormatError
 from saccade.core.report import ConversionReport, FindingType
 from saccade.formats._common.json import Json, find_tokens, saccade_extra
+from saccade.formats._common.names import DEFAULT_SUBSET
 from saccade.formats._common.paths import SPLIT_NAMES, SourceTree, escapes_root, normalize_path
 from saccade.formats._common.spill import SpillSet
 
@@ -74,7 +75,9 @@ def parse_file_name(path: Path) -> AnnotationFile:
         if stem.startswith(f"{task}_"):
             rest = stem[len(task) + 1 :]
             match = _SPLIT.fullmatch(rest)
-            return AnnotationFile(path, task, match[1] if match else rest, rest)
+            split = match[1] if match else rest
+            # The name that CVAT and Datumaro give to the items without a subset.
+            return AnnotationFile(path, task, None if split == DEFAULT_SUBSET else split, rest)
     words = [word.lower() for word in _WORD.findall(stem)]
     split = next((word for word in words if word in SPLIT_NAMES), None)
     if split is None and path.parent.name in SPLIT_NAMES:

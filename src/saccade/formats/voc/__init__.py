@@ -9,7 +9,8 @@ the object's mask, in place of its box. With ``shapes=boxes`` the boxes stay.
 Pixels: the devkit counts them from 1 and includes both ends, so a box there is ``x1 = xmin - 1``, ``x2 = xmax`` here
 (option ``origin=1``). Many tools write plain coordinates from 0 (``origin=0``: nothing is subtracted). ``auto``
 decides for the whole set, and reports the choice: 0 if any xmin or ymin is below 1, if all files are by labelImg
-(which counts from 0 but writes 1 for 0), or if most coordinates have fractions; else 1.
+(which counts from 0 but writes 1 for 0), CVAT, Datumaro or labelme2voc, or if most coordinates are written as
+decimals; else 1.
 
 Written: the three folders, and for masks and polygons ``SegmentationObject`` and ``SegmentationClass``, in which the
 later of two objects covers the earlier, which is reported. Coordinates keep all their digits; integers have no decimal

@@ -55,6 +55,7 @@ class Annotation:
 
     Attributes:
         origin: "0" or "1" in our own files, else None.
+        tool: the tool that wrote the file, if it counts from 0 and can be recognised; else "".
         unread_fields: how often objects have fields that are not read.
     """
 
@@ -62,7 +63,7 @@ class Annotation:
     size_wh: SizeWH | None
     objects: tuple[RawObject, ...]
     origin: str | None = None
-    is_labelimg: bool = False
+    tool: str = ""
     unread_fields: Counter[str] = field(default_factory=Counter)
 
 
@@ -86,12 +87,25 @@ def parse_annotation(path: Path) -> Annotation:
         size_wh=_size_wh(root),
         objects=tuple(map(_raw_object, elements)),
         origin=note[-1] if database == DATABASE and note in ("origin 0", "origin 1") else None,
-        # labelImg always writes a path and this database.
-        is_labelimg=database == "Unknown" and root.find("path") is not None,
+        tool=_tool_of(root),
         unread_fields=Counter(
             child.tag for element in elements for child in element if child.tag not in _OBJECT_FIELDS
         ),
     )
+
+
+def _tool_of(root: Element) -> str:
+    """Return the tool that wrote a file, of those that count from 0; "" if it is another or unknown."""
+    # labelme2voc leaves out the element <source> around these.
+    if root.find("source") is None and root.find("database") is not None and root.find("annotation") is not None:
+        return "labelme2voc"
+    if _text(root, "source/database") != "Unknown":
+        return ""
+    # labelImg always writes a path. CVAT exports by Datumaro, which writes none.
+    if root.find("path") is not None:
+        return "labelImg"
+    is_datumaro = _text(root, "source/annotation") == "Unknown" and _text(root, "source/image") == "Unknown"
+    return "CVAT or Datumaro" if is_datumaro else ""
 
 
 def _text(element: Element, path: str) -> str:
@@ -169,10 +183,10 @@ class SetStatistics:
         self.unread_fields: Counter[str] = Counter()
         self.areas: dict[str, array[float]] = {}
         self._origins: set[str | None] = set()
-        self._all_labelimg = True
+        self._tools: set[str] = set()
         self._has_below_1 = False
         self._coordinates = 0
-        self._fractional_coordinates = 0
+        self._decimal_coordinates = 0
 
     def add(self, annotation: Annotation) -> None:
         self.unread_fields.update(annotation.unread_fields)
@@ -181,31 +195,32 @@ class SetStatistics:
             xyxy = _corners_xyxy(obj.corners, 0)
             if xyxy is not None and len(areas) < _MAX_AREAS:
                 areas.append(abs((xyxy[2] - xyxy[0]) * (xyxy[3] - xyxy[1])))
-            for coordinate in map(parse_decimal, obj.corners[:2]):
+            for text in obj.corners[:2]:
+                coordinate = parse_decimal(text)
                 if coordinate is not None:
                     self._coordinates += 1
-                    self._fractional_coordinates += coordinate != coordinate.to_integral_value()
+                    self._decimal_coordinates += not text.lstrip("+-").isdecimal()
                     self._has_below_1 = self._has_below_1 or coordinate < 1
         if annotation.objects:
             self._origins.add(annotation.origin)
-            self._all_labelimg = self._all_labelimg and annotation.is_labelimg
+            self._tools.add(annotation.tool)
 
     def infer_origin(self) -> tuple[str, str]:
         """Return the origin of the set, "0" or "1", and the reason; the reason is "" if the files state the origin.
 
-        The devkit's pixels count from 1, both ends included, so no coordinate can be less than 1. labelImg counts from
-        0 but raises 0 to 1 when it saves, so its sets have no 0 either; it is known by its ``path`` element and its
-        database 'Unknown'.
+        The devkit's pixels count from 1, both ends included, so no coordinate can be less than 1, and its numbers are
+        whole. Tools that count from 0 may write no 0 either: labelImg raises it to 1 when it saves. They are known by
+        their elements ``source`` and ``path``.
         """
         stated = next(iter(self._origins), None)
         if stated is not None and len(self._origins) == 1:
             return stated, ""
         if self._has_below_1:
             return "0", "a coordinate is below 1"
-        if self._origins and self._all_labelimg:
-            return "0", "the files are by labelImg, which counts from 0 and writes 1 for 0"
-        if self._fractional_coordinates * 2 > self._coordinates:
-            return "0", "most coordinates have fractions, and the devkit's are whole"
+        if self._tools and "" not in self._tools:
+            return "0", f"the files are by {' and '.join(sorted(self._tools))}, which counts from 0"
+        if self._decimal_coordinates * 2 > self._coordinates:
+            return "0", "most coordinates are written as decimals, and the devkit's are whole"
         return "1", "no coordinate is below 1, as in the devkit"
 
     def min_areas(self) -> dict[str, float]:

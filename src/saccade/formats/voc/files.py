@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from saccade.core.report import ConversionReport, FindingType
+from saccade.formats._common.names import DEFAULT_SUBSET
 from saccade.formats._common.paths import SPLIT_NAMES, SourceTree, strip_extension
 from saccade.formats._common.per_image import group_images
 from saccade.formats._common.spill import SpillDict
@@ -85,11 +86,15 @@ def read_splits(tree: SourceTree, stems: Container[str], report: ConversionRepor
         stems: stems of the items that exist; others in the lists are reported.
 
     Returns:
-        None if there is no such folder.
+        None if there is no such folder, or no list of a split in it.
     """
     if SETS not in tree.folders:
         return None
     lists = {strip_extension(file.rsplit("/", 1)[-1]): tree.path(file) for file in tree.files_below(SETS, (".txt",))}
+    # CVAT lists the items without a subset under this name.
+    lists.pop(DEFAULT_SUBSET, None)
+    if not lists:
+        return None
     splits: SpillDict[str] = SpillDict()
     missing: SpillDict[str] = SpillDict()
     for name in sorted(lists, key=lambda name: (_ORDER.get(name, _OTHER_LISTS), name)):

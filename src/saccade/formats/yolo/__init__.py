@@ -9,7 +9,8 @@ yet; one with an empty file is reviewed and empty. The size in pixels comes from
 
 Written: ``data.yaml``, ``images/<split>`` and ``labels/<split>``, with all digits of the numbers. The option ``task``
 sets what a line holds: ``detect`` (boxes, clipped to the image; other shapes become their bounding box), ``segment``
-(polygons of one ring), ``obb`` (corners of rotated boxes) or ``pose`` (boxes with keypoints). The extra key ``saccade``
+(polygons; several parts are joined to one outline by
+lines of no width), ``obb`` (corners of rotated boxes) or ``pose`` (boxes with keypoints). The extra key ``saccade``
 in data.yaml has the names of splits and the task.
 
 Source of the format: https://docs.ultralytics.com/datasets/ (detect, segment, obb, pose).

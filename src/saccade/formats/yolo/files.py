@@ -144,7 +144,8 @@ def _yaml_layout(path: Path, tree: SourceTree, report: ConversionReport) -> Yolo
     else:
         split_values = [(split, data.get(split) or data.get(alias)) for split, alias in _YAML_SPLITS]
     base = data["path"] if isinstance(data.get("path"), str) else ""
-    finder = _SplitFinder(tree, report)
+    findings = ConversionReport()
+    finder = _SplitFinder(tree, findings)
     for split, values in split_values:
         images = SplitImages(split)
         for value in values if isinstance(values, list) else [values]:
@@ -152,6 +153,18 @@ def _yaml_layout(path: Path, tree: SourceTree, report: ConversionReport) -> Yolo
                 finder.add(images, value, base)
         if images.images or isinstance(extra, dict):
             layout.splits.append(images)
+    if not any(images.images for images in layout.splits) and not isinstance(extra, dict):
+        by_folder = _folder_layout(tree, layout.names)
+        if any(images.images for images in by_folder.splits):
+            for finding in findings:
+                report.add(FindingType.WARNING, "split of data.yaml that is not in the source", detail=finding.detail)
+            reason = "images that data.yaml does not name, found by their folders"
+            report.add(FindingType.WARNING, reason, detail=path.name)
+            layout.splits = by_folder.splits
+            layout.has_splits = by_folder.has_splits
+            return layout
+    for finding in findings:
+        report.add(*finding[:2], key=finding.key, object_id=finding.object_id, detail=finding.detail)
     return layout
 
 
@@ -241,10 +254,18 @@ class _SplitFinder:
         self._report.add(FindingType.SKIPPED, reason, detail=f"{images.split}: {value!r}")
 
     def _interpretations(self, value: str, base: str) -> list[str]:
-        """Return what a path may mean: below ``path:``, below the source, or below it without a leading '..'."""
+        """Return what a path may mean.
+
+        It lies below ``path:``, below the source, or below it without a leading '..'. An absolute path, or one below an
+        absolute ``path:``, is that of another computer: its longest end that exists here counts.
+        """
         without_parents = re.sub(r"^(\.\./)+", "", value.replace("\\", "/"))
         below_base = [f"{base}/{value}"] if base and not escapes_root(base) else []
-        paths = (*below_base, value, without_parents)
+        paths = [*below_base, value, without_parents]
+        absolute = value if escapes_root(value) else f"{base}/{value}"
+        if ".." not in absolute.replace("\\", "/").split("/"):
+            parts = normalize_path(absolute).split("/")
+            paths += ["/".join(parts[start:]) for start in range(1, len(parts))]
         return [normalize_path(path) for path in paths if not escapes_root(path) and is_printable(path)]
 
     def _add_folder(self, images: SplitImages, folder: str) -> None:
@@ -254,16 +275,28 @@ class _SplitFinder:
     def _add_list(self, images: SplitImages, file: str) -> None:
         folder = file.rpartition("/")[0]
         for line in _non_empty_lines(self._tree.path(file)):
-            without_first_part = normalize_path(line).partition("/")[2]
-            for candidate in (f"{folder}/{line}", line, without_first_part):
-                path = normalize_path(candidate)
-                if not escapes_root(line) and path in self._tree.files and is_image_name(path):
-                    images.add(path, key_path(path, images.split))
-                    break
+            path = next((path for path in _line_paths(line, folder) if path in self._tree.files), None)
+            if path is not None and is_image_name(path):
+                images.add(path, key_path(path, images.split))
             else:
                 is_outside = escapes_root(line) or self._tree.links_outside(normalize_path(f"{folder}/{line}"))
                 reason = "file name that leads outside the source" if is_outside else "image file missing"
                 self._report.add(FindingType.SKIPPED, reason, detail=repr(line))
+
+
+def _line_paths(line: str, folder: str) -> Iterator[str]:
+    """Iterate over what a line of a list of images may mean: of an absolute path, its ends, the longest first."""
+    unified = line.replace("\\", "/")
+    if ".." in unified.split("/"):
+        return
+    parts = normalize_path(unified).split("/")
+    if escapes_root(line):
+        # One part alone, the name, would match an image of any folder.
+        yield from ("/".join(parts[start:]) for start in range(1, len(parts) - 1))
+        return
+    yield normalize_path(f"{folder}/{line}")
+    yield "/".join(parts)
+    yield "/".join(parts[1:])
 
 
 def key_path(image: str, split: str | None) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from saccade.core.errors import InvalidValueError
 from saccade.core.geometry import clip_geometry, convert
-from saccade.core.objects import Box, Keypoints, Object, Point, Polygon, RotatedBox
+from saccade.core.objects import Box, Keypoints, Object, Point, Polygon, Ring, RotatedBox
 from saccade.core.report import ConversionReport, FindingType
 from saccade.formats._common.boxes import fit_box
 from saccade.formats.base import SizeWH
 
 TASKS = ("detect", "segment", "obb", "pose")
+_MAX_DISTANCES = 1 << 20
 GEOMETRY_TYPES = {"detect": "box", "segment": "polygon", "obb": "rotated_box", "pose": "keypoints"}
 """The geometry type that the lines of a task express."""
 
@@ -76,10 +78,12 @@ class ShapeWriter:
             return None
         if clipped != polygon:
             self._add(FindingType.CLIPPED, "polygon over the edge of the image", key, obj)
-        largest = max((part[0] for part in clipped.parts), key=lambda ring: Polygon.simple(ring).area())
-        if len(clipped.parts) > 1 or len(clipped.parts[0]) > 1:
-            self._add(FindingType.DROPPED, "holes and all but the largest part of a polygon", key, obj)
-        return _point_shares(largest, size_wh)
+        if any(len(part) > 1 for part in clipped.parts):
+            self._add(FindingType.DROPPED, "holes of a polygon", key, obj)
+        if len(clipped.parts) > 1:
+            reason = "parts of a polygon joined to one outline"
+            self._add(FindingType.REPAIRED, reason, key, obj, f"{len(clipped.parts)} parts")
+        return _point_shares(join_rings([part[0] for part in clipped.parts]), size_wh)
 
     def _oriented_box(self, key: str, obj: Object, size_wh: SizeWH) -> list[float] | None:
         try:
@@ -118,6 +122,41 @@ class ShapeWriter:
                 visible = 0
             numbers += [x / width, y / height, float(visible)] if visible else [0.0, 0.0, 0.0]
         return numbers
+
+
+def join_rings(rings: Sequence[Ring]) -> Ring:
+    """Join rings to one that covers the same area: each is entered and left by a line of no width.
+
+    The line connects the nearest points of the ring and of those before it. Ultralytics converts the segmentations of
+    COCO in this way.
+    """
+    if len(rings) == 1:
+        return rings[0]
+    joined = _clockwise(rings[0])
+    for ring in map(_clockwise, rings[1:]):
+        start, entry = _nearest_points(joined, ring)
+        around = np.roll(ring, -entry, axis=0)
+        joined = np.concatenate([joined[: start + 1], around, around[:1], joined[start:]])
+    return tuple((x, y) for x, y in joined.tolist())
+
+
+def _nearest_points(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> tuple[int, int]:
+    """Return the indices of the nearest pair of points, in bounded memory."""
+    step = max(1, _MAX_DISTANCES // len(first))
+    nearest = (np.inf, 0, 0)
+    for offset in range(0, len(second), step):
+        distances = ((first[:, None] - second[offset : offset + step]) ** 2).sum(axis=2)
+        row, column = divmod(int(distances.argmin()), distances.shape[1])
+        nearest = min(nearest, (float(distances[row, column]), row, offset + column))
+    return nearest[1], nearest[2]
+
+
+def _clockwise(ring: Ring) -> npt.NDArray[np.float64]:
+    """Return the points of a ring in one direction, so that areas add up when rings are joined."""
+    points = np.array(ring)
+    following = np.roll(points, -1, axis=0)
+    signed_area = (points[:, 0] * following[:, 1] - following[:, 0] * points[:, 1]).sum()
+    return points if signed_area >= 0 else points[::-1]
 
 
 def _box_shares(box: Box, size_wh: SizeWH) -> list[float]:

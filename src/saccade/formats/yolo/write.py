@@ -62,6 +62,10 @@ class YoloWriter(Writer):
         if objects is not None:
             lines: list[str] = []
             for obj in objects:
+                if obj.is_crowd:
+                    reason = "crowd region, which would be an ordinary object in YOLO"
+                    self._report.add(FindingType.DROPPED, reason, key=record.key, object_id=obj.id)
+                    continue
                 line = self._line(record.key, obj, len(lines) + 1, size)
                 lines += [line] if line else []
             path = self._destination / "labels" / folder / f"{stem}.txt"
