@@ -239,3 +239,48 @@ def test_unknown_encoding(write_source: WriteSource, kit: SimpleNamespace) -> No
     source = write_source({"annotations.xml": text, "images/1.png": None})
     with pytest.raises(FormatError, match=r"annotations\.xml cannot be read: unknown encoding"):
         kit.read_all(FORMAT, source)
+
+
+def test_splits_are_subsets_of_a_project(tmp_path: Path, kit: SimpleNamespace) -> None:
+    records = [
+        kit.record("a", objects=(), split="train"),
+        kit.record("train/a", objects=(), split="train"),
+        kit.record("b", objects=(), split="val"),
+        kit.record("c", objects=()),
+        kit.record("d", objects=None),
+    ]
+    stream = kit.dataset(records, split=Kind.TEXT)
+    assert ("dropped", "split whose name means none in CVAT") not in kit.write_all(FORMAT, stream, tmp_path).counts()
+    root = parse(tmp_path / "annotations.xml").getroot()
+    # Datumaro reads a project once for each <subset> in its header, and images from the folder of the subset.
+    assert root.find("meta/project") is not None
+    assert [subset.text for subset in root.iterfind("meta//subset")] == ["train", "val", "default"]
+    assert [(image.get("subset"), image.get("name")) for image in root.iterfind("image")] == [
+        ("train", "a.png"),
+        ("train", "train/a.png"),
+        ("val", "b.png"),
+        ("default", "c.png"),
+    ]
+    assert sorted(path.relative_to(tmp_path / "images").as_posix() for path in tmp_path.rglob("*.png")) == [
+        "default/c.png",
+        "default/d.png",
+        "train/a.png",
+        "train/train/a.png",
+        "val/b.png",
+    ]
+    result = kit.read_all(FORMAT, tmp_path)
+    assert result.values("split") == {"a": "train", "train/a": "train", "b": "val", "c": None, "d": None}
+
+
+def test_a_split_called_default_is_reported(tmp_path: Path, kit: SimpleNamespace) -> None:
+    stream = kit.dataset([kit.record("a", objects=(), split="default")], split=Kind.TEXT)
+    report = kit.write_all(FORMAT, stream, tmp_path)
+    assert report.counts()["dropped", "split whose name means none in CVAT"] == 1
+    assert "split" not in kit.read_all(FORMAT, tmp_path).schema
+
+
+def test_names_without_the_folder_of_their_subset(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    images = '<image id="0" name="a.png" subset="train"/><image id="1" name="a.png" subset="val"/>'
+    xml = f"<annotations><meta><project/></meta>{images}</annotations>"
+    source = write_source({"annotations.xml": xml, "images/train/a.png": None, "images/val/a.png": None})
+    assert kit.read_all(FORMAT, source).values("split") == {"a": "train", "val/a": "val"}

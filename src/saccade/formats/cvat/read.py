@@ -19,7 +19,7 @@ from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._common.boxes import report_duplicates
 from saccade.formats._common.frames import ImageSize, LabelFrame, read_image_size, to_size_wh
 from saccade.formats._common.media import try_image_size_wh
-from saccade.formats._common.names import SPLIT
+from saccade.formats._common.names import DEFAULT_SUBSET, SPLIT, safe_component
 from saccade.formats._common.paths import SourceTree, UniqueKeys, is_video_name, normalize_path, strip_extension
 from saccade.formats._common.per_image import ImageIndex
 from saccade.formats._common.spill import SpillSet
@@ -35,7 +35,7 @@ class _Header:
     """What a first pass over the file finds."""
 
     labels: CvatLabels
-    has_splits: bool = False
+    subsets: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
     has_images: bool = False
     classes: set[str] = field(default_factory=set)
@@ -52,6 +52,8 @@ class CvatReader(Reader):
         self._tree.report_skipped(report)
         self._images = ImageIndex(self._tree)
         self._header = self._scan_header()
+        subsets = self._header.subsets | ({DEFAULT_SUBSET} if self._header.subsets else set())
+        self._subset_folders = {safe_component(subset) for subset in subsets}
 
     def open(self) -> RecordStream:
         header = self._header
@@ -61,7 +63,7 @@ class CvatReader(Reader):
         columns = [Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, classes)]
         if header.tags:
             columns.append(Column(LABELS, Kind.LABELS, tuple(map(ClassInfo, sorted(header.tags)))))
-        if header.has_splits:
+        if header.subsets - {DEFAULT_SUBSET}:
             columns.append(Column(SPLIT, Kind.TEXT))
         schema = Schema(tuple(columns))
         if header.tracks or (labels.of_video and not header.has_images):
@@ -78,7 +80,8 @@ class CvatReader(Reader):
                 header.classes.add(element.get("label") or "")
             else:
                 header.has_images = True
-                header.has_splits = header.has_splits or bool(element.get("subset"))
+                if subset := element.get("subset"):
+                    header.subsets.add(subset)
                 header.tags.update(tag.get("label") or "" for tag in element.iter("tag"))
                 header.classes.update(shape.get("label") or "" for shape in _shapes(element))
         header.tags.discard("")
@@ -101,10 +104,13 @@ class CvatReader(Reader):
         except (ParseError, DefusedXmlException, ValueError, LookupError, RecursionError) as error:
             raise FormatError(f"{self._path.name} cannot be read: {error or type(error).__name__}.") from None
 
-    def _find_image(self, name: str) -> str | None:
+    def _find_image(self, name: str, subset: str) -> str | None:
         """Return the image file of a name in the XML file."""
         path = normalize_path(name)
-        exact = next((candidate for candidate in (f"images/{path}", path) if candidate in self._images), None)
+        # An image without a subset lies in no folder of one.
+        below_subset = (normalize_path(f"images/{subset}/{path}"),) if subset else ()
+        candidates = (*below_subset, f"images/{path}", path)
+        exact = next((candidate for candidate in candidates if candidate in self._images), None)
         return exact or self._images.find_by_suffix(path) or None
 
     def _image_records(self) -> Iterator[Record]:
@@ -115,13 +121,14 @@ class CvatReader(Reader):
             if element.tag != "image":
                 continue
             name = element.get("name") or ""
-            image = self._find_image(name)
+            image = self._find_image(name, element.get("subset") or "")
             if image is None or image in used:
                 reason = "image file missing" if image is None else "second annotation of an image"
                 self._report.add(FindingType.SKIPPED, reason, detail=repr(name)[:200])
                 continue
             used.add(image)
-            key = keys.claim(strip_extension(_key_path(image)), strip_extension(image))
+            key_path = self._key_path(image, normalize_path(name) if element.get("subset") else "")
+            key = keys.claim(strip_extension(key_path), strip_extension(_below_images(image)))
             record = self._image_record(element, image, key)
             empty_images += record.values["objects"] == () and not record.values.get(LABELS)
             yield record
@@ -130,8 +137,20 @@ class CvatReader(Reader):
             self._report.add(FindingType.INFERRED, reason, detail=f"{empty_images} images")
         for image in self._images:
             if image not in used:
-                key = keys.claim(strip_extension(_key_path(image)), strip_extension(image))
+                key = keys.claim(strip_extension(self._key_path(image)), strip_extension(_below_images(image)))
                 yield Record(key, LocalFile(self._tree.path(image)), {"objects": None})
+
+    def _key_path(self, image: str, name: str = "") -> str:
+        """Return the path of an image without the folder of its subset.
+
+        Args:
+            name: its name in the XML file if that has a subset, and so states the path below its folder.
+        """
+        path = _below_images(image)
+        if name and f"/{path}".endswith(f"/{name}"):
+            return name
+        folder, slash, rest = path.partition("/")
+        return rest if slash and folder in self._subset_folders else path
 
     def _image_record(self, element: Element, image: str, key: str) -> Record:
         media = LocalFile(self._tree.path(image))
@@ -144,7 +163,7 @@ class CvatReader(Reader):
         values: dict[str, Any] = {"objects": frame.to_image(tuple(objects))}
         if self._header.tags:
             values[LABELS] = tuple(dict.fromkeys(tag.get("label") or "" for tag in element.iter("tag")))
-        if subset := element.get("subset"):
+        if (subset := element.get("subset")) and subset != DEFAULT_SUBSET:
             values[SPLIT] = subset
         return Record(key, media, values, frame.image_wh)
 
@@ -188,7 +207,7 @@ class CvatReader(Reader):
 
     def _picture_record(self, image: str) -> Record:
         path = self._tree.path(image)
-        key = strip_extension(_key_path(image))
+        key = strip_extension(_below_images(image))
         size_wh = try_image_size_wh(path)
         return Record(key, LocalFile(path), size_wh=size_wh, group=key.rpartition("/")[0] or "video")
 
@@ -210,7 +229,7 @@ def _iter_video_frames(path: Path) -> Iterator[tuple[int, Record]]:
         yield frame, Record(f"{path.stem}/{frame:06}", LocalFile(path), {}, size_wh, frame, path.stem)
 
 
-def _key_path(image: str) -> str:
+def _below_images(image: str) -> str:
     return image.removeprefix("images/")
 
 

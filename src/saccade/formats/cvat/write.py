@@ -34,7 +34,7 @@ from saccade.formats._common.columns import ClassIndex, SupportedColumns
 from saccade.formats._common.geometry import coerce_geometry, is_single_ring
 from saccade.formats._common.losses import report_renumbered
 from saccade.formats._common.media import copy_media, record_size_wh
-from saccade.formats._common.names import FileNames
+from saccade.formats._common.names import DEFAULT_SUBSET, SPLIT, FileNames, FolderNames
 from saccade.formats._common.paths import is_printable
 from saccade.formats.base import Record, SizeWH, Writer
 
@@ -84,6 +84,8 @@ class CvatWriter(Writer):
         self._infos = {info.name: info for info in columns.labels.classes} if columns.labels else {}
         self._attribute_types: dict[tuple[str, str], str] = {}
         self._renumbered = 0
+        # Names of the subsets, in order.
+        self._subsets: dict[str, None] = {}
         (destination / "images").mkdir()
 
     def _add(self, action: FindingType, reason: str, key: str, obj: Object, detail: str = "") -> None:
@@ -182,12 +184,21 @@ class CvatWriter(Writer):
             )
 
     def _meta(self) -> Element:
-        """Build the header: the labels with their colours, attributes and keypoints."""
+        """Build the header: the labels with their colours, attributes and keypoints.
+
+        As in CVAT, several subsets are those of a project, each with a task.
+        """
         report_renumbered(self._report, self._renumbered)
         meta = Element("meta")
-        labels = SubElement(SubElement(meta, "task"), "labels")
+        parent = SubElement(meta, "project" if self._subsets else "task")
+        labels = SubElement(parent, "labels")
         for name in self._classes.indices:
             self._add_label(labels, name, self._infos.get(name, ClassInfo(name)))
+        if self._subsets:
+            SubElement(parent, "subsets").text = "\n".join(self._subsets)
+            tasks = SubElement(parent, "tasks")
+            for subset in self._subsets:
+                SubElement(SubElement(tasks, "task"), "subset").text = subset
         return meta
 
     def _add_label(self, labels: Element, name: str, info: ClassInfo) -> None:
@@ -217,28 +228,39 @@ class CvatImagesWriter(CvatWriter):
         columns = SupportedColumns(schema, report, Kind.OBJECTS, extra={LABELS: Kind.LABELS})
         super().__init__(columns, destination, report)
         self._file_names = FileNames(report)
+        self._subset_folders = FolderNames(report, SPLIT)
         self._image_count = 0
         self._body = self._open_files.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))  # noqa: SIM115
 
     def add(self, record: Record) -> None:
         self._columns.count_dropped(record)
-        images = self._destination / "images"
-        path = copy_media(record, images / self._file_names.claim(record.key), self._report)
+        objects = self._columns.labels_of(record)
+        split = self._columns.split_of(record)
+        folder = self._destination / "images"
+        subset = ""
+        if self._columns.has_split:
+            # In a project, CVAT keeps the images of each subset in its folder.
+            subset = DEFAULT_SUBSET if split is None or objects is None else self._xml_text(split, record.key)
+            if split == DEFAULT_SUBSET and objects is not None:
+                self._report.add(
+                    FindingType.DROPPED, "split whose name means none in CVAT", key=record.key, detail=split
+                )
+            folder /= self._subset_folders.get(subset)
+        path = copy_media(record, folder / self._file_names.claim(record.key), self._report)
         if path is None:
             return
-        objects = self._columns.labels_of(record)
         tags = record.values.get(LABELS) if LABELS in self._columns.extra else None
-        split = self._columns.split_of(record)
         if objects is None:
             # An image that is not labelled has no element.
             if split or tags:
                 reason = "split or labels of an image without labelled objects"
                 self._report.add(FindingType.DROPPED, reason, key=record.key)
             return
-        element = Element("image", id=str(self._image_count), name=path.relative_to(images).as_posix())
+        element = Element("image", id=str(self._image_count), name=path.relative_to(folder).as_posix())
         self._image_count += 1
-        if split:
-            element.set("subset", self._xml_text(split, record.key))
+        if subset:
+            element.set("subset", subset)
+            self._subsets[subset] = None
         size = record_size_wh(record)
         if size is not None:
             element.set("width", str(size[0]))
