@@ -233,3 +233,26 @@ def test_items_without_split_are_counted(workspace: Workspace, pictures: Path, t
     workspace.datasets.write("d", schema, [Item(key, {"split": "train"}) for key in keys[:4]], mode="merge")
     export_dataset(workspace, "d", tmp_path / "out", "coco")
     assert import_dataset(workspace, tmp_path / "out", "e").splits == {"train": 4, "": 6}
+
+
+def test_a_source_without_images_fails_with_its_causes(workspace: Workspace, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "Annotations").mkdir(parents=True)
+    for name in ("a", "b"):
+        xml = f"<annotation><filename>{name}.jpg</filename></annotation>"
+        (source / f"Annotations/{name}.xml").write_text(xml)
+    (source / "JPEGImages").symlink_to(tmp_path)
+    with pytest.raises(FormatError) as error:
+        import_dataset(workspace, source, "none")
+    assert error.value.message == (
+        "The source has no images: link that leads outside the source (1, the first: 'JPEGImages'); "
+        "image file missing (2, the first: 'a.jpg')."
+    )
+    assert not workspace.datasets.exists("none")
+
+
+def test_a_split_of_yolo_that_is_missing_is_named(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/data.yaml").write_text("train: images\nnames: [a]\n")
+    with pytest.raises(FormatError, match=r"no images: folder of a split .* the first: train: 'images'\)"):
+        import_dataset(workspace, tmp_path / "source", "none")

@@ -365,3 +365,12 @@ def test_real_masks_round_trip(shared_data: Path, kit: Any, tmp_path: Path) -> N
     result = kit.read_all(FORMAT, tmp_path / "out", media="optional")
     assert result.values("objects") == first.values("objects")
     assert result.schema == first.schema
+
+
+@pytest.mark.parametrize("name", ["instances_default", "person_keypoints_default"])
+def test_the_default_subset_is_no_split(name: str, write_source: WriteSource, kit: Any) -> None:
+    files = source_files({"bbox": [0, 0, 1, 1]})
+    data = files.pop("annotations.json")
+    result = kit.read_all(FORMAT, write_source({**files, f"annotations/{name}.json": data}))
+    assert "split" not in result.schema
+    assert len(result.records) == 1

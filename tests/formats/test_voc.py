@@ -56,6 +56,8 @@ def test_golden_file(golden: Path, write_source: WriteSource, kit: Any) -> None:
 
 
 LABELIMG = "<path>/home/a/1.png</path><source><database>Unknown</database></source>"
+CVAT = "<source><database>Unknown</database><annotation>Unknown</annotation><image>Unknown</image></source>"
+LABELME2VOC = "<database/><annotation/><image/>"
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,14 @@ LABELIMG = "<path>/home/a/1.png</path><source><database>Unknown</database></sour
         (source_files(object_xml("1 2 4 6")), {}, (0, 1, 4, 6), "1, because no coordinate is below 1"),
         (source_files(object_xml("0 2 4 6")), {}, (0, 2, 4, 6), "0, because a coordinate is below 1"),
         (source_files(object_xml("1 2 4 6"), head=LABELIMG), {}, (1, 2, 4, 6), "0, because the files are by labelImg"),
+        (source_files(object_xml("1 2 4 6"), head=CVAT), {}, (1, 2, 4, 6), "0, because the files are by CVAT"),
+        (
+            source_files(object_xml("1 2 4 6"), head=LABELME2VOC),
+            {},
+            (1, 2, 4, 6),
+            "0, because the files are by labelme",
+        ),
+        (source_files(object_xml("1.0 2.0 4.0 6.0")), {}, (1, 2, 4, 6), "0, because most coordinates are written as"),
         (
             source_files(object_xml("1.25 2.5 4 6")),
             {},
@@ -331,3 +341,10 @@ def test_devkit_masks(write_source: WriteSource, kit: Any) -> None:
     assert ("dropped", "masks that do not fit their image") in kit.read_all(FORMAT, source).reasons()
     (source / "SegmentationObject" / "a.png").write_bytes(b"no picture")
     assert ("dropped", "mask that cannot be read") in kit.read_all(FORMAT, source).reasons()
+
+
+def test_the_list_of_cvat_without_subsets_is_no_split(write_source: WriteSource, kit: Any) -> None:
+    source = write_source({**source_files(object_xml("1 2 4 6")), "ImageSets/Main/default.txt": "1\n"})
+    result = kit.read_all(FORMAT, source)
+    assert "split" not in result.schema
+    assert {finding.action for finding in result.report} == {"inferred"}

@@ -275,3 +275,60 @@ def test_losses_are_reported(kit: Any, tmp_path: Path) -> None:
         pytest.approx((4 - 2**0.5, 3 - 2**0.5, 4 + 2**0.5, 3 + 2**0.5)),
         pytest.approx((0, 0, 2, 2)),
     ]
+
+
+LINE = "0 .5 .5 .5 .5\n"
+
+
+@pytest.mark.parametrize(
+    ("yaml", "more", "split"),
+    [
+        ("names: [a]", {}, None),
+        ("names: [a]\npath: /home/me/data", {}, None),
+        ("names: [a]\npath: /home/me/data\ntrain: images/", {}, "train"),
+        ("names: [a]\ntrain: /home/me/data/images", {}, "train"),
+        ("names: [a]\npath: C:\\me\\data\nval: train.txt", {"train.txt": "C:\\me\\data\\images\\1.png\n"}, "val"),
+        ("names: [a]\ntrain: list.txt", {"list.txt": "/home/me/data/images/1.png\n"}, "train"),
+        ("names: [a]\ntrain: ../elsewhere/photos", {}, None),
+    ],
+)
+def test_images_of_another_computer(
+    yaml: str, more: dict[str, str], split: str | None, write_source: WriteSource, kit: Any
+) -> None:
+    source = write_source({"data.yaml": yaml, "images/1.png": None, "labels/1.txt": LINE, **more})
+    result = kit.read_all(FORMAT, source)
+    assert [obj.class_name for obj in result.records["1"].values["objects"]] == ["a"]
+    assert result.records["1"].values.get("split") == split
+    assert result.report.losses()[0] == 0
+
+
+def test_images_are_found_by_split_folders(write_source: WriteSource, kit: Any) -> None:
+    files = {f"{split}/{name}" for split in ("train", "valid") for name in ("images/1.png", "labels/1.txt")}
+    contents = {file: LINE if file.endswith(".txt") else None for file in files}
+    result = kit.read_all(FORMAT, write_source({"data.yaml": "names: [a]\ntrain: /x/y", **contents}))
+    assert sorted(result.values("split").values()) == ["train", "valid"]
+    assert result.reasons() == {
+        ("repaired", "key made unique"): 1,
+        ("warning", "split of data.yaml that is not in the source"): 1,
+        ("warning", "images that data.yaml does not name, found by their folders"): 1,
+    }
+
+
+def test_a_linked_folder_of_images_counts_once(write_source: WriteSource, kit: Any) -> None:
+    source = write_source({"data.yaml": "names: [a]", "photos/1.png": None, "labels/1.txt": LINE})
+    (source / "images").symlink_to("photos")
+    result = kit.read_all(FORMAT, source)
+    assert [len(objects) for objects in result.values("objects").values()] == [1]
+
+
+def test_crowd_regions_are_left_out(kit: Any, tmp_path: Path) -> None:
+    objects = (
+        Object("1", "a", Box(0, 0, 4, 3)),
+        Object("2", "a", Box(0, 0, 8, 6), attributes={"crowd": True}),
+        Object("3", "a", Box(2, 2, 5, 5)),
+    )
+    report = kit.write_all(FORMAT, kit.dataset([kit.record("1", objects=objects)], ["a"]), tmp_path)
+    assert len((tmp_path / "labels/1.txt").read_text().splitlines()) == 2
+    counts = {reason: count for (action, reason), count in report.counts().items() if action == "dropped"}
+    assert counts["crowd region, which would be an ordinary object in YOLO"] == 1
+    assert "attribute" not in counts

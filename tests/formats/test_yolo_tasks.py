@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saccade.core.errors import FormatError
-from saccade.core.geometry import rotated_box_from_corners
-from saccade.core.objects import Box, Ellipse, Geometry, Keypoints, Object, Points, Polygon, RotatedBox
+from saccade.core.geometry import polygon_to_mask, rotated_box_from_corners
+from saccade.core.objects import Box, Ellipse, Geometry, Keypoints, Object, Points, Polygon, Ring, RotatedBox
 from saccade.core.schema import ClassInfo
 from saccade.formats import yolo
+from saccade.formats.yolo.shapes import join_rings
 
 SIZE_WH = (160, 120)
 WriteSource = Callable[[Mapping[str, str | bytes | None]], Path]
@@ -56,6 +57,44 @@ def test_polygons(kit: SimpleNamespace, shapes: list[Polygon]) -> None:
     assert len(report) == 0, list(report)
     for before, after in zip(shapes, read.records["a"].values["objects"], strict=True):
         np.testing.assert_allclose(after.geometry.parts[0][0], before.parts[0][0], atol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(polygons, min_size=2, max_size=4))
+def test_parts_are_joined(shapes: list[Polygon]) -> None:
+    """The outline has the area of the parts, all their points, and goes from part to part and back."""
+    rings = [shape.parts[0][0] for shape in shapes]
+    joined = join_rings(rings)
+    assert len(joined) == sum(map(len, rings)) + 2 * (len(rings) - 1)
+    assert set(joined) == {point for ring in rings for point in ring}
+    signed_areas = [abs(_signed_area(ring)) for ring in rings]
+    assert abs(_signed_area(joined)) == pytest.approx(sum(signed_areas))
+
+
+def _signed_area(ring: Ring) -> float:
+    following = (*ring[1:], ring[0])
+    return sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in zip(ring, following, strict=True)) / 2
+
+
+def test_joined_parts_cover_the_same_pixels(kit: SimpleNamespace, tmp_path: Path) -> None:
+    first = ((10.0, 10.0), (40.0, 10.0), (40.0, 40.0), (10.0, 40.0))
+    second = ((60.0, 50.0), (60.0, 90.0), (100.0, 90.0), (100.0, 50.0))
+    third = ((110.0, 5.0), (130.0, 5.0), (120.0, 30.0))
+    shape = Polygon(((first,), (second,), (third,)))
+    read, report = round_trip(kit, [shape], tmp_path, "segment")
+    (obj,) = read.records["a"].values["objects"]
+    assert polygon_to_mask(obj.geometry, (160, 120)) == polygon_to_mask(shape, (160, 120))
+    assert [(finding.action, finding.reason, finding.detail) for finding in report] == [
+        ("repaired", "parts of a polygon joined to one outline", "3 parts")
+    ]
+
+
+def test_the_nearest_points_of_large_rings() -> None:
+    first = (*((float(index), 0.0) for index in range(3000)), (0.0, -1.0))
+    second = (*((float(index), 5.0) for index in range(2000, 4000)), (2999.0, 2.0))
+    joined = join_rings([first, second])
+    index = joined.index((2999.0, 2.0))
+    assert (2999.0, 0.0) in (joined[index - 1], joined[index + 1])
 
 
 def canonical(box: RotatedBox) -> np.ndarray:

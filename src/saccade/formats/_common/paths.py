@@ -142,7 +142,9 @@ class SourceTree:
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
-            raise FormatError(f"{root} is not a folder.", hint="Check the path.")
+            is_file = root.is_file()
+            hint = f"Give the folder with the images and the labels, such as {root.parent}." if is_file else ""
+            raise FormatError(f"{root} is {'a file' if is_file else 'not a folder'}.", hint=hint or "Check the path.")
         self.root = root
         self._real_root = os.path.realpath(root)
         self.files = PathList()
@@ -199,6 +201,11 @@ class SourceTree:
     def path(self, relative: str) -> Path:
         """Return the local path of a file."""
         return self.root / relative
+
+    def linked_folders(self) -> set[str]:
+        """Return the folders that links to folders lead to, whose files are listed twice."""
+        links = (self.root / folder for folder in self.folders if (self.root / folder).is_symlink())
+        return {Path(os.path.relpath(os.path.realpath(link), self._real_root)).as_posix() for link in links}
 
     def links_outside(self, relative: str) -> bool:
         """Whether the path, or a folder on it, is a link that ends outside."""

@@ -332,7 +332,11 @@ def _darknet_layout(tree: SourceTree, file: str, report: ConversionReport) -> Yo
 
 def _folder_layout(tree: SourceTree, names: list[str] | None) -> YoloLayout:
     splits: dict[str | None, SplitImages] = {}
+    # Images that a link also leads to, such as from images/, are those below the link.
+    linked = tuple(f"{folder}/" for folder in tree.linked_folders())
     for image in tree.iter_images():
+        if image.startswith(linked):
+            continue
         folders = image.split("/")[:-1]
         split = next((folder for folder in folders[:2] if folder in SPLIT_NAMES), None)
         if split not in splits:
