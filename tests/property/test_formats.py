@@ -77,6 +77,14 @@ class InMemory:
         return png()
 
 
+@dataclass(frozen=True)
+class Unreadable(InMemory):
+    """A file that is named like an image, but is none."""
+
+    def read(self) -> bytes:
+        return b"no image"
+
+
 def _not_empty(text: str) -> bool:
     return bool(text.strip())
 
@@ -200,7 +208,7 @@ def round_trip(
         assert stream.total == len(results)
         for record in results.values():
             assert record.media is not None
-            assert record.media.read() == png()
+            assert record.media.read() in (png(), Unreadable().read())
         check_same_with_small_limits(format, Path(folder))
     return stream.schema, results, write_report, read_report
 
@@ -219,7 +227,9 @@ HARMLESS = {"duplicate box", "boxes that almost coincide", "tiny box", "item in 
 @EXAMPLES
 @given(datasets(boxes(1e9, 1e9), plain=True, size_wh=(10**9, 10**9)))
 def test_coco_is_exact(dataset: tuple[Schema, list[Record]]) -> None:
+    """Floats of any size are kept; the images cannot be read, so that only their stated size counts."""
     schema, records = dataset
+    records = [replace(record, media=Unreadable()) for record in records]
     result_schema, results, write_report, read_report = round_trip(coco.FORMAT, schema, records)
     assert result_schema == schema
     assert {key: dict(record.values) for key, record in results.items()} == {

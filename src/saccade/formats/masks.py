@@ -4,7 +4,8 @@ Read: ``images`` with ``masks``, or ``JPEGImages`` with ``SegmentationClass`` an
 and CVAT's segmentation mask); ``instances`` beside ``masks`` separates objects of one class. The classes are in
 ``labelmap.txt`` (``name:r,g,b::``) or ``classes.txt`` (``number name``, or a name a line from 0); without either a
 class is called after its number. 0 and black are background, 255 in a mask of numbers is void. An image without a
-mask is not labelled yet; one whose mask is only background is reviewed and empty.
+mask is not labelled yet; one whose mask is only background is reviewed and empty. A mask of another size than its
+image is turned by the EXIF orientation or scaled, if the sizes leave no doubt.
 
 Written: ``images``, ``masks`` (8 or 16 bits, class numbers), ``instances`` (16 bits, object numbers) and
 ``classes.txt``. Every shape becomes a mask; if objects overlap, the later one is visible, and what it covers is

@@ -6,6 +6,8 @@ extra fields of images as the column ``metadata``. One object has one geometry: 
 a segmentation before a box. COCO cannot say that an image is not labelled yet, so an image without annotations is
 taken as reviewed and empty, and reported as inferred.
 
+``instances_default.json``, as CVAT writes it, is no split. Boxes are clipped to the image, also if no size is stated.
+
 Written: ``annotations.json`` or, with splits, ``annotations/instances_<split>.json``, and ``images/``. What COCO has no
 field for is kept under the extra key ``saccade``, which other readers ignore and with which our own reader is exact.
 

@@ -7,9 +7,10 @@ between its key frames. Attributes have the types that the file's header states.
 split. CVAT does not tell a reviewed and empty image from one that is not labelled yet, so an image of the file without
 shapes is taken as reviewed and empty, which is reported; an image that is not in the file is not labelled yet.
 
-Written: ``annotations.xml`` for images, and ``images/``. Polygons with holes or several parts become masks. With
-``--option layout=video`` the items are the frames of one video, in their order, and the objects with the same track and
-folder form a track; every shape is a key frame, so nothing is interpolated.
+Written: ``annotations.xml`` for images, and ``images/``; with splits, those are the subsets of a project, whose images
+lie in ``images/<subset>/``. Polygons with holes or several parts become masks. With ``--option layout=video`` the items
+are the frames of one video, in their order, and the objects with the same track and folder form a track; every shape is
+a key frame, so nothing is interpolated.
 
 Source of the format: https://docs.cvat.ai/docs/manual/advanced/xml_format/.
 """

@@ -2,16 +2,17 @@
 
 Read: ``data.yaml`` (names as a list or by number; train, val and test as a folder, a list of folders or a text file of
 images), darknet's ``obj.data`` and ``obj.names``, or ``classes.txt`` with the text files in ``labels/`` or beside the
-images. A line is ``class cx cy w h``, with a sixth number as the score; ``class x y x y …`` is a polygon. If data.yaml
-has ``kpt_shape``, a line is a box with keypoints. With the option ``task=obb`` four points are the corners of a rotated
-box (a dataset does not say so itself, except for those that we write). An image without a label file is not labelled
-yet; one with an empty file is reviewed and empty. The size in pixels comes from the image's header.
+images. If data.yaml leads to no images, they are found by their folders. A line is ``class cx cy w h``, with a sixth
+number as the score; ``class x y x y …`` is a polygon. If data.yaml has ``kpt_shape``, a line is a box with keypoints.
+With the option ``task=obb`` four points are the corners of a rotated box (a dataset does not say so itself, except for
+those that we write). An image without a label file is not labelled yet; one with an empty file is reviewed and empty.
+The size in pixels comes from the image's header.
 
 Written: ``data.yaml``, ``images/<split>`` and ``labels/<split>``, with all digits of the numbers. The option ``task``
 sets what a line holds: ``detect`` (boxes, clipped to the image; other shapes become their bounding box), ``segment``
-(polygons; several parts are joined to one outline by
-lines of no width), ``obb`` (corners of rotated boxes) or ``pose`` (boxes with keypoints). The extra key ``saccade``
-in data.yaml has the names of splits and the task.
+(polygons; several parts are joined to one outline by lines of no width, as Ultralytics does), ``obb`` (corners of
+rotated boxes) or ``pose`` (boxes with keypoints). Crowd regions are left out. The extra key ``saccade`` in data.yaml
+has the names of splits and the task.
 
 Source of the format: https://docs.ultralytics.com/datasets/ (detect, segment, obb, pose).
 """
