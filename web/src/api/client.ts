@@ -64,7 +64,7 @@ async function withUrl(url: URL, request: Request): Promise<Request> {
   return new Request(url, { method, headers, signal, body: request.body ? await request.blob() : null })
 }
 
-interface FetchResult<T> {
+export interface FetchResult<T> {
   data?: T
   error?: unknown
   response: Response

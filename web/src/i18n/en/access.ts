@@ -93,6 +93,7 @@ export const access = {
   },
   auditLog: {
     title: 'Audit log',
+    empty: 'No entries',
     time: 'Time',
     user: 'User',
     action: 'Action',

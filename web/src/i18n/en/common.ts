@@ -21,6 +21,7 @@ export const common = {
   },
   common: {
     back: 'Back',
+    backTo: (title: string) => `Back to ${title}`,
     cancel: 'Cancel',
     close: 'Close',
     copied: 'Copied',
