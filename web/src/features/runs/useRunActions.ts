@@ -1,5 +1,6 @@
 import { useRouter } from 'vue-router'
-import { client, unwrap } from '@/api/client'
+import { client } from '@/api/client'
+import { change, remove } from '@/api/queries'
 import { useToasts } from '@/composables/useToasts'
 import { t } from '@/i18n'
 
@@ -11,7 +12,7 @@ export function useRunActions(runId: () => string, listRoute: 'runs' | 'pipeline
 
   async function stopRun(): Promise<void> {
     try {
-      await unwrap(client.POST('/api/v1/runs/{run}/cancel', { params: params() }))
+      await change(client.POST('/api/v1/runs/{run}/cancel', { params: params() }))
       toasts.show(t.runs.stopping)
     } catch (error) {
       toasts.showError(error)
@@ -19,7 +20,7 @@ export function useRunActions(runId: () => string, listRoute: 'runs' | 'pipeline
   }
   async function deleteRun(): Promise<void> {
     try {
-      await unwrap(client.DELETE('/api/v1/runs/{run}', { params: params() }))
+      await remove(client.DELETE('/api/v1/runs/{run}', { params: params() }))
       await router.push({ name: listRoute })
     } catch (error) {
       toasts.showError(error)
