@@ -1,5 +1,6 @@
 import { createRouter, createWebHistory } from 'vue-router'
 import { currentProject, onSignedOut } from '@/api/client'
+import { get, queryClient } from '@/api/queries'
 import { projectBasePath } from '@/composables/projectUrls'
 import { useSession } from '@/features/auth/useSession'
 
@@ -64,7 +65,7 @@ router.beforeEach(async (to) => {
   if (!session.current) return { name: 'sign-in', query: { next: to.fullPath } }
   if (session.current.role === null) {
     // Not a member of this project: go to the first of the user's own, if there is one.
-    const [firstProject] = await session.loadProjects()
+    const [firstProject] = await queryClient.fetchQuery(get('/api/v1/projects'))
     if (firstProject) {
       location.assign(projectBasePath(firstProject.name))
       return false

@@ -1,21 +1,20 @@
 import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
-import { ApiError, client, setCsrfToken, unwrap, type Project, type Session } from '@/api/client'
-import { clearPanels } from '@/features/panels/panels'
+import { ApiError, client, setCsrfToken, unwrap, type Session } from '@/api/client'
+import { queryClient } from '@/api/queries'
 
 const ROLES = ['viewer', 'annotator', 'reviewer', 'manager', 'owner'] // each includes the permissions of those before it
 
-/** The signed-in user, their role in the current project, and their projects. */
+/** The signed-in user and their role in the current project. */
 export const useSession = defineStore('session', () => {
   const current = ref<Session | null>(null)
   const isLoaded = ref(false)
-  const projects = ref<Project[]>([])
 
   function setSession(session: Session | null): void {
+    if (session?.user.id !== current.value?.user.id) queryClient.clear() // another user may see other things
     current.value = session
     isLoaded.value = true
     setCsrfToken(session?.csrf_token)
-    clearPanels()
   }
 
   async function load(): Promise<void> {
@@ -26,11 +25,6 @@ export const useSession = defineStore('session', () => {
       if (!(error instanceof ApiError) || error.status !== 401) throw error
       setSession(null)
     }
-  }
-
-  async function loadProjects(): Promise<Project[]> {
-    projects.value = await unwrap(client.GET('/api/v1/projects'))
-    return projects.value
   }
 
   async function signIn(email: string, password: string): Promise<void> {
@@ -44,5 +38,5 @@ export const useSession = defineStore('session', () => {
 
   const user = computed(() => current.value?.user ?? null)
   const hasRole = (role: string): boolean => ROLES.indexOf(current.value?.role ?? '') >= ROLES.indexOf(role)
-  return { current, user, isLoaded, projects, setSession, load, loadProjects, signIn, signOut, hasRole }
+  return { current, user, isLoaded, setSession, load, signIn, signOut, hasRole }
 })

@@ -1,6 +1,7 @@
 /** The panels that installed packages provide, and their charts as ECharts options. */
-import { ref, type Ref } from 'vue'
-import { client, unwrap, type Schemas } from '@/api/client'
+import { computed, type ComputedRef } from 'vue'
+import type { Schemas } from '@/api/client'
+import { get, useApiQuery } from '@/api/queries'
 
 export type PanelInfo = Schemas['PanelResponse']
 export type Block = Schemas['PanelContent']['blocks'][number]
@@ -11,22 +12,10 @@ export type FormField = Schemas['FormField']
 export type ParameterValue = string | number | boolean | string[] | null
 export type PanelParameters = Record<string, ParameterValue>
 
-const panels: Ref<PanelInfo[]> = ref([])
-let request: Promise<void> | null = null
-
-/** The panels that the user may see. They are fetched once for all screens. */
-export function usePanels(): Ref<PanelInfo[]> {
-  request ??= unwrap(client.GET('/api/v1/panels')).then(
-    (response) => void (panels.value = response),
-    () => void (request = null), // the screens work without panels; the next one tries again
-  )
-  return panels
-}
-
-/** Drops the fetched panels: another user may see others. */
-export function clearPanels(): void {
-  request = null
-  panels.value = []
+/** The panels that the user may see; none if they cannot be fetched, because the screens work without them. */
+export function usePanels(): ComputedRef<PanelInfo[]> {
+  const query = useApiQuery(() => get('/api/v1/panels'))
+  return computed(() => query.data ?? [])
 }
 
 const COLORS = ['#3b82f6', '#e69f00', '#009e73', '#cc79a7', '#d55e00', '#56b4e9', '#9114ff', '#785c23']
