@@ -1,6 +1,7 @@
 /** The dataset version that the surrounding dataset screen shows; all of its tabs share it. */
 import { inject, type ComputedRef, type InjectionKey, type Ref } from 'vue'
-import type { Version } from '@/api/client'
+import { client, unwrapWithETag, type Version } from '@/api/client'
+import type { ApiQuery } from '@/api/queries'
 
 export interface DatasetContext {
   /** The reference in the URL: NAME or NAME@VERSION. */
@@ -10,7 +11,12 @@ export interface DatasetContext {
   isLatest: ComputedRef<boolean>
   /** The ETag of the version, for edits that must fail if it is no longer the latest. */
   etag: ComputedRef<string>
-  reload: () => Promise<void>
+}
+
+export function versionQuery(ref: string): ApiQuery<{ data: Version; etag: string }> {
+  const path = '/api/v1/datasets/{ref}'
+  const params = { path: { ref } }
+  return { queryKey: [path, params], queryFn: ({ signal }) => unwrapWithETag(client.GET(path, { params, signal })) }
 }
 
 export const DATASET_CONTEXT: InjectionKey<DatasetContext> = Symbol('dataset')

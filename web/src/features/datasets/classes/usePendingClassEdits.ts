@@ -1,5 +1,6 @@
 import { computed, onBeforeUnmount, onMounted, ref, watch, type ComputedRef } from 'vue'
 import { ApiError, client, unwrap, type Schemas } from '@/api/client'
+import { refresh } from '@/api/queries'
 import { errorMessage, useToasts } from '@/composables/useToasts'
 import {
   appendEdit, applyEdit, ClassEditError, pendingEdits, replayEdits, toClassRows, type ClassEdit, type ClassRow,
@@ -10,7 +11,7 @@ import { t } from '@/i18n'
 
 /** The unsaved edits of a dataset's classes: adding, undoing, rebasing and saving them. */
 export function usePendingClassEdits(response: ComputedRef<Schemas['ClassesResponse'] | null>, canEdit: ComputedRef<boolean>) {
-  const { datasetName, etag, reload } = useDataset()
+  const { datasetName, etag } = useDataset()
   const toasts = useToasts()
   const datasetEdit = useDatasetEdit()
 
@@ -89,12 +90,12 @@ export function usePendingClassEdits(response: ComputedRef<Schemas['ClassesRespo
       if (result.status === 'done') {
         justSaved.value = { baseVersion: saving.baseVersion, edits: saving.edits }
         toasts.show(`${t.common.created} ${result.ref}`)
-        await reload()
+        await refresh()
       }
       return true
     } catch (error) {
       saveError.value = errorMessage(error)
-      if (error instanceof ApiError && error.code === 'stale-version') await reload() // another user has created a version
+      if (error instanceof ApiError && error.code === 'stale-version') await refresh() // another user has created a version
       return false
     } finally {
       isSaving.value = false

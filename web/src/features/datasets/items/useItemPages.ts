@@ -1,6 +1,8 @@
-/** The items of a query. They are fetched in pages as they become visible; old pages are dropped. */
-import { ref, shallowReactive, type Ref } from 'vue'
-import { client, unwrap, type Item } from '@/api/client'
+/** The items of a query, in pages. Only pages in the visible range are fetched; others leave the cache after a while. */
+import { useQueries } from '@tanstack/vue-query'
+import { computed, ref, watch, type Ref } from 'vue'
+import type { Item } from '@/api/client'
+import { get, queryClient, type QueryProgress } from '@/api/queries'
 
 export interface ItemQuery {
   ref: string
@@ -9,81 +11,73 @@ export interface ItemQuery {
   descending: boolean
 }
 
-export interface ItemPages {
+export interface ItemPages extends QueryProgress {
   total: Ref<number | null>
-  error: Ref<unknown>
-  /** Drops all pages and starts a new query. */
-  reset: (query: ItemQuery) => void
   /** The item at an index; null if its page is not loaded. */
   item: (index: number) => Item | null
-  /** Starts loading the pages of a half-open range. */
+  /** Sets the half-open range of items to load. */
   loadRange: (first: number, end: number) => void
+  /** Null if there is no such item. */
   fetchItem: (index: number) => Promise<Item | null>
 }
 
 const PAGE_SIZE = 60
-const MAX_PAGES = 60
+const GC_TIME_MS = 60_000 // scrolling through a large dataset must not fill the memory
 
-export function useItemPages(): ItemPages {
+/** The pages of a query; null as long as the query is not known. */
+export function useItemPages(query: () => ItemQuery | null): ItemPages {
   const total = ref<number | null>(null)
-  const error = ref<unknown>(null)
-  const pages = shallowReactive(new Map<number, Item[]>())
-  const requests = new Map<number, Promise<void>>()
-  let currentQuery: ItemQuery | null = null
+  const firstPage = ref(0)
+  const endPage = ref(1)
 
-  function reset(query: ItemQuery): void {
-    currentQuery = query
-    pages.clear()
-    requests.clear()
-    error.value = null
-    void loadPage(0)
+  function pageQuery({ ref, where, order, descending }: ItemQuery, page: number) {
+    const parameters = { start: page * PAGE_SIZE, limit: PAGE_SIZE, where: where ?? undefined, order: order || undefined, descending }
+    const { queryKey, queryFn } = get('/api/v1/datasets/{ref}/items', { path: { ref }, query: parameters })
+    return {
+      queryKey,
+      queryFn: async (context: { signal: AbortSignal }) => ({ page, ...(await queryFn(context)) }),
+      gcTime: GC_TIME_MS,
+      placeholderData: undefined, // not the items of another page
+    }
   }
-
-  function item(index: number): Item | null {
-    return pages.get(Math.floor(index / PAGE_SIZE))?.[index % PAGE_SIZE] ?? null
-  }
+  const pages = useQueries({
+    queries: () => {
+      const current = query()
+      if (!current) return []
+      return Array.from({ length: endPage.value - firstPage.value }, (_, position) => pageQuery(current, firstPage.value + position))
+    },
+    shallow: true,
+  }, queryClient)
+  const itemsByPage = computed(() => new Map(pages.value.map(({ data }) => [data?.page, data?.items])))
+  watch(pages, (all) => (total.value = all.find(({ data }) => data)?.data?.total ?? total.value), { immediate: true })
 
   function loadRange(first: number, end: number): void {
-    for (let page = Math.floor(first / PAGE_SIZE); page * PAGE_SIZE < end; page += 1) void loadPage(page)
+    firstPage.value = Math.floor(first / PAGE_SIZE)
+    endPage.value = Math.max(firstPage.value + 1, Math.ceil(end / PAGE_SIZE))
   }
-
+  const item = (index: number): Item | null => itemsByPage.value.get(Math.floor(index / PAGE_SIZE))?.[index % PAGE_SIZE] ?? null
   async function fetchItem(index: number): Promise<Item | null> {
-    if (index < 0) return null
-    await loadPage(Math.floor(index / PAGE_SIZE))
-    return item(index)
-  }
-
-  function loadPage(page: number): Promise<void> {
-    if (!currentQuery || pages.has(page)) return Promise.resolve()
-    const request = requests.get(page) ?? fetchPage(page, currentQuery)
-    requests.set(page, request)
-    return request
-  }
-
-  async function fetchPage(page: number, query: ItemQuery): Promise<void> {
-    const { where, order, descending } = query
-    const parameters = { start: page * PAGE_SIZE, limit: PAGE_SIZE, where: where ?? undefined, order: order || undefined, descending }
+    const current = query()
+    if (!current || index < 0) return null
     try {
-      const response = await unwrap(
-        client.GET('/api/v1/datasets/{ref}/items', { params: { path: { ref: query.ref }, query: parameters } }),
-      )
-      if (query !== currentQuery) return
+      const response = await queryClient.fetchQuery(pageQuery(current, Math.floor(index / PAGE_SIZE)))
       total.value = response.total
-      pages.set(page, response.items)
-      dropOldPages(page)
-    } catch (failure) {
-      if (query === currentQuery) error.value = failure
-    } finally {
-      if (query === currentQuery) requests.delete(page)
+      return response.items[index % PAGE_SIZE] ?? null
+    } catch {
+      return null // the page reports the error when it is visible
     }
   }
-
-  function dropOldPages(newPage: number): void {
-    for (const page of pages.keys()) {
-      if (pages.size <= MAX_PAGES) break
-      if (page !== newPage) pages.delete(page)
-    }
+  return {
+    total,
+    item,
+    loadRange,
+    fetchItem,
+    get error() {
+      return pages.value.find(({ error }) => error)?.error ?? null
+    },
+    get isLoading() {
+      return pages.value.some(({ isPending }) => isPending)
+    },
+    reload: () => Promise.all(pages.value.map(({ refetch }) => refetch())),
   }
-
-  return { total, error, reset, item, loadRange, fetchItem }
 }
