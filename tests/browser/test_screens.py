@@ -47,6 +47,19 @@ SCREENS = {
     "audit-log": ("/audit-log", "signed in"),
     "not-found": ("/nowhere", "Page not found"),
 }
+MISSING = {
+    "/datasets/nowhere": "Datasets",
+    "/datasets/nowhere/classes": "Datasets",
+    "/datasets/harbour@99": "Datasets",
+    "/datasets/nowhere/item?key=x": "Datasets",
+    "/datasets/harbour/item?key=nothing&index=0": "harbour",
+    "/models/nowhere": "Models",
+    "/runs/nowhere": "Runs",
+    "/pipelines/nowhere": "Pipelines",
+    "/jobs/nowhere": "Jobs",
+    "/webhooks/nowhere": "Webhooks",
+}
+"""Paths of resources that do not exist, and the title of the screen that their link leads back to."""
 
 
 @pytest.mark.parametrize(
@@ -60,6 +73,40 @@ def test_every_screen_opens(open_page: OpenPage, theme: str, width: int) -> None
         expect(page.get_by_text(text).first).to_be_visible()
         assert_accessible(page)
         take_screenshot(page, f"{name}-{theme}-{width}")
+
+
+@ON_SQLITE
+def test_a_missing_resource_shows_a_link_back(open_page: OpenPage) -> None:
+    page = open_page(Role.OWNER)
+    for path, title in MISSING.items():
+        page.goto(path)
+        expect(page.get_by_role("alert")).to_have_count(1)
+        expect(page.get_by_role("alert")).to_contain_text(re.compile("nowhere|nothing|99"))
+        expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+        expect(page.get_by_role("tab")).to_have_count(0)
+        assert_accessible(page)
+        take_screenshot(page, f"missing-{path}")
+        page.get_by_role("link", name=f"Back to {title}").click()
+        expect(page).not_to_have_url(re.compile("nowhere|nothing|99"))
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+
+@ON_SQLITE
+def test_the_next_user_sees_nothing_of_the_last_one(open_page: OpenPage, server: Server) -> None:
+    with Workspace.open(server.workspace) as workspace:
+        workspace.users.add("next@example.org", Role.VIEWER, "Next", PASSWORD)
+    page = open_page(Role.OWNER, path="/account")
+    page.get_by_label("Token name").fill("of the owner")
+    page.get_by_role("button", name="Create token").click()
+    expect(page.get_by_role("cell", name="of the owner")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("E-mail").fill("next@example.org")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.route("**/api/v1/tokens", lambda _: None)  # no answer: only the cache could show something
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name="Your account").click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.get_by_role("cell", name="of the owner")).to_have_count(0)
 
 
 def test_sign_in_and_out(open_page: OpenPage) -> None:
