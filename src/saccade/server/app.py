@@ -30,6 +30,7 @@ from saccade.core.errors import (
     StorageFullError,
     WorkspaceError,
 )
+from saccade.io.disk_space import is_disk_full
 from saccade.server.dependencies.auth import Authorize
 from saccade.server.dependencies.json_body import MAX_LISTED_ERRORS, InvalidBodyError
 from saccade.server.dependencies.rate_limit import RateLimiter
@@ -54,7 +55,6 @@ from saccade.server.routes import (
 from saccade.server.schemas.base import ErrorResponse
 from saccade.server.schemas.encoding import error_response
 from saccade.server.static import WEB_DIR, SpaStaticFiles
-from saccade.store.io.disk_space import is_disk_full
 from saccade.store.workspace import Workspace
 
 ROUTERS = (

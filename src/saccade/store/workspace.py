@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 from saccade.core.errors import InvalidValueError, MissingExtraError, WorkspaceError
 from saccade.io.atomic import PRIVATE_FILE_MODE, atomic_write, make_private_dir
+from saccade.io.disk_space import SpaceReserve
 from saccade.store.auth.sso import SsoStore
 from saccade.store.auth.users import UserStore
 from saccade.store.blobs.blob_store import BlobStore
@@ -34,7 +35,6 @@ from saccade.store.catalog.projects import Projects
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import DEFAULT_PROJECT
 from saccade.store.datasets.datasets import Datasets
-from saccade.store.io.disk_space import SpaceReserve
 from saccade.store.io.scratch import ScratchDir
 from saccade.store.jobs.idempotency import IdempotencyStore
 from saccade.store.jobs.jobs import Jobs

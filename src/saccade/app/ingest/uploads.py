@@ -23,7 +23,7 @@ from saccade.core.errors import InvalidValueError, NotFoundError, StorageFullErr
 from saccade.formats._common.paths import normalize_path
 from saccade.formats.archives import check_entry_name, is_archive
 from saccade.io.atomic import atomic_write, fsync_many, make_private_dir
-from saccade.store.io.disk_space import is_disk_full
+from saccade.io.disk_space import is_disk_full
 from saccade.store.workspace import Workspace
 
 MAX_REQUEST_BYTES = 1 << 40

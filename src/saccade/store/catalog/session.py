@@ -18,9 +18,9 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
 from saccade.core.errors import StorageFullError, WorkspaceError
+from saccade.io.disk_space import SpaceReserve, is_disk_full
 from saccade.store.catalog.migrations import HEAD, knows_revision, upgrade
 from saccade.store.catalog.tables import ProjectScoped
-from saccade.store.io.disk_space import SpaceReserve, is_disk_full
 
 _WRITE_OPTION = "saccade_write"
 _WRITE_LOCK_ID = 0x5ACCADE
