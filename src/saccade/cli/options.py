@@ -17,6 +17,7 @@ WorkspaceOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+MessageOption = Annotated[str, typer.Option("--message", "-m", help="Message of the new version.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Do not show progress.")]
 FormatOption = Annotated[
     list[str] | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from saccade.cli.datasets.app import RefArgument, datasets
-from saccade.cli.options import JsonOption, WorkspaceOption
+from saccade.cli.options import JsonOption, MessageOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from saccade.core.class_edits import ClassEdit
@@ -36,7 +36,7 @@ def classes(
     column: Annotated[
         str | None, typer.Option(help="Edit only this column; by default all with the class.", show_default=False)
     ] = None,
-    message: Annotated[str, typer.Option("--message", "-m", help="Message of the new version.")] = "",
+    message: MessageOption = "",
     workspace_path: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:

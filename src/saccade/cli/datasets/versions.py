@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from saccade.cli.datasets.app import NameArgument, RefArgument, datasets
-from saccade.cli.options import JsonOption, WorkspaceOption
+from saccade.cli.options import JsonOption, MessageOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from saccade.store.datasets.version import DatasetVersion
 
 _MAX_ROWS = 50
 
@@ -116,7 +119,7 @@ def merge(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
-    message: Annotated[str, typer.Option("--message", "-m", help="Message of the new version.")] = "",
+    message: MessageOption = "",
     workspace_path: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -207,13 +210,9 @@ def tag(
     workspace_path: WorkspaceOption = None,
 ) -> None:
     """Create a tag for a version: an alias that cannot be moved."""
-    from saccade.app.datasets.refs import create_tag
     from saccade.cli.console import print_message
-    from saccade.store.workspace import Workspace
 
-    with Workspace.find(workspace_path) as workspace:
-        version = workspace.datasets.open(ref)
-        create_tag(workspace, version.name, name, version.number)
+    version = _set_alias(workspace_path, ref, name, fixed=True)
     print_message(f"Tagged {version.ref} as {version.name}@{name}.")
 
 
@@ -242,14 +241,23 @@ def alias(
     workspace_path: WorkspaceOption = None,
 ) -> None:
     """Create an alias for a version, or move it."""
-    from saccade.app.datasets.refs import set_alias
     from saccade.cli.console import print_message
+
+    version = _set_alias(workspace_path, ref, name, fixed=False)
+    print_message(f"{version.name}@{name} is now {version.ref}.")
+
+
+def _set_alias(workspace_path: Path | None, ref: str, name: str, *, fixed: bool) -> DatasetVersion:
+    from saccade.app.datasets import refs
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
         version = workspace.datasets.open(ref)
-        set_alias(workspace, version.name, name, version.number)
-    print_message(f"{version.name}@{name} is now {version.ref}.")
+        if fixed:
+            refs.create_tag(workspace, version.name, name, version.number)
+        else:
+            refs.set_alias(workspace, version.name, name, version.number)
+    return version
 
 
 @datasets.command("branch")
@@ -290,7 +298,7 @@ def delete_branch(
 @datasets.command("restore")
 def restore(
     ref: RefArgument,
-    message: Annotated[str, typer.Option("--message", "-m", help="Message of the new version.")] = "",
+    message: MessageOption = "",
     workspace_path: WorkspaceOption = None,
 ) -> None:
     """Restore an old version: create a new version with the same content."""

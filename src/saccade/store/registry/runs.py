@@ -210,11 +210,7 @@ class Runs:
         Raises:
             NotFoundError: there is no such run.
         """
-        with self._catalog.read_tx() as session:
-            row = session.get(RunRow, run_id)
-        if row is None:
-            raise self._not_found(run_id)
-        return self._to_run(row)
+        return self._to_run(self._row(run_id))
 
     def get_process(self, run_id: str) -> str:
         """Return the lease owner id of the process that executes or executed a run.
@@ -222,11 +218,14 @@ class Runs:
         Raises:
             NotFoundError: there is no such run.
         """
+        return self._row(run_id).process
+
+    def _row(self, run_id: str) -> RunRow:
         with self._catalog.read_tx() as session:
             row = session.get(RunRow, run_id)
         if row is None:
             raise self._not_found(run_id)
-        return row.process
+        return row
 
     def remove(self, run_id: str) -> None:
         """Delete a run and its folder.
