@@ -28,12 +28,13 @@ class Permission(StrEnum):
     """What a route needs from its caller.
 
     ``PUBLIC`` routes need no authentication. ``AUTHENTICATED`` routes need a session or a token, but no membership of
-    the project. All others need the role of :data:`REQUIRED_ROLES`.
+    the project. All others need the role of :data:`REQUIRED_ROLES`. An API token has ``MANAGE_TOKENS`` only if it was
+    created with this right.
     """
 
     PUBLIC = "public"
     AUTHENTICATED = "authenticated"
-    OWN_ACCOUNT = "own account"
+    MANAGE_TOKENS = "manage tokens"
     READ = "read"
     SAVE_VIEWS = "save views"
     WRITE = "write"
@@ -44,7 +45,7 @@ class Permission(StrEnum):
 
 
 REQUIRED_ROLES = {
-    Permission.OWN_ACCOUNT: Role.VIEWER,
+    Permission.MANAGE_TOKENS: Role.VIEWER,
     Permission.READ: Role.VIEWER,
     Permission.SAVE_VIEWS: Role.ANNOTATOR,
     Permission.WRITE: Role.MANAGER,
@@ -66,9 +67,9 @@ ROUTE_PERMISSIONS = {
     f"GET {API}/session/oidc/callback": Permission.PUBLIC,
     f"GET {API}/projects": Permission.AUTHENTICATED,
     f"POST {API}/projects": Permission.ADMIN,
-    f"GET {API}/tokens": Permission.OWN_ACCOUNT,
-    f"POST {API}/tokens": Permission.OWN_ACCOUNT,
-    f"DELETE {API}/tokens/{{token}}": Permission.OWN_ACCOUNT,
+    f"GET {API}/tokens": Permission.MANAGE_TOKENS,
+    f"POST {API}/tokens": Permission.MANAGE_TOKENS,
+    f"DELETE {API}/tokens/{{token}}": Permission.MANAGE_TOKENS,
     f"POST {API}/invitations/lookup": Permission.PUBLIC,
     f"POST {API}/invitations/accept": Permission.PUBLIC,
     f"GET {API}/members": Permission.READ_MEMBERS,

@@ -67,7 +67,16 @@ def revoke_invitation(workspace: Workspace, invitation: str) -> None:
     workspace.users.revoke_invitation(invitation)
 
 
-def create_token(workspace: Workspace, user: str, name: str, role: Role, days: int) -> tuple[Token, str]:
+def create_token(
+    workspace: Workspace,
+    user: str,
+    name: str,
+    role: Role,
+    days: int,
+    *,
+    can_manage_tokens: bool = False,
+    creator: Token | None = None,
+) -> tuple[Token, str]:
     """Create an API token.
 
     Args:
@@ -76,6 +85,9 @@ def create_token(workspace: Workspace, user: str, name: str, role: Role, days: i
         name: The name of the token, such as its purpose.
         role: The role of the token, at most that of the member.
         days: The lifetime in days.
+        can_manage_tokens: Whether it may create, list and revoke tokens of the member.
+        creator: The token that creates it, None for the member. The new token expires and is revoked with it at the
+            latest.
 
     Returns:
         The token and its secret, which is not stored.
@@ -83,9 +95,13 @@ def create_token(workspace: Workspace, user: str, name: str, role: Role, days: i
     Raises:
         NotFoundError: There is no such member.
         InvalidValueError: The name or the lifetime is out of range.
-        PermissionDeniedError: The role is higher than that of the member.
+        PermissionDeniedError: The role is higher than that of the member or ``creator``, or ``creator`` has no right to
+            create tokens, or was revoked.
     """
-    return workspace.users.create_token(user, name, role, days)
+    user_id = workspace.users.get(user).id
+    return workspace.users.create_token(
+        user_id, name, role, days, can_manage_tokens=can_manage_tokens, creator=creator
+    )
 
 
 def revoke_token(workspace: Workspace, user_id: str, token: str) -> None:

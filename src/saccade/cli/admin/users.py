@@ -101,6 +101,9 @@ def create_token(
     name: Annotated[str, typer.Option(help="Name of the token, such as its purpose.")] = "command line",
     role: Annotated[Role, typer.Option(help="Role of the token, at most that of the user.")] = Role.VIEWER,
     days: Annotated[int, typer.Option(min=1, max=3660, help="Lifetime in days.")] = 90,
+    manage_tokens: Annotated[
+        bool, typer.Option("--manage-tokens", help="Let the token create, list and revoke tokens of the user.")
+    ] = False,
     workspace_path: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -110,7 +113,7 @@ def create_token(
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
-        token, secret = members.create_token(workspace, user, name, role, days)
+        token, secret = members.create_token(workspace, user, name, role, days, can_manage_tokens=manage_tokens)
     if as_json:
         print_json({"id": token.id, "token": secret, "expires": token.expires})
     else:

@@ -85,11 +85,17 @@ def _authorize_route(request: Request) -> None:
         return
     if project is None or principal.role is None:
         raise NotFoundError(f"There is no project '{project_name[:100]}' that you are a member of.")
-    is_allowed = principal.role.covers(REQUIRED_ROLES[permission])
+    has_right = principal.can_manage_tokens or permission is not Permission.MANAGE_TOKENS
+    is_allowed = has_right and principal.role.covers(REQUIRED_ROLES[permission])
     if is_write and is_allowed:
         begin_idempotent(request, project.workspace, principal, route)
     if is_write or not is_allowed:
         audit(request, route if is_allowed else f"refused {route}", request.url.path)
+    if not has_right:
+        raise PermissionDeniedError(
+            "This API token may not manage API tokens.",
+            hint="Use the browser, in the menu under your name, or a token with the right to manage tokens.",
+        )
     if not is_allowed:
         raise PermissionDeniedError(
             f"The role '{principal.role}' does not permit this.", hint=f"It requires '{REQUIRED_ROLES[permission]}'."

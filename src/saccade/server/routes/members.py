@@ -172,16 +172,27 @@ def list_tokens(workspace: CurrentWorkspace, principal: CurrentUser) -> list[Tok
 
 @router.post("/tokens", status_code=201)
 def create_token(body: TokenCreate, workspace: CurrentWorkspace, principal: CurrentUser) -> TokenCreated:
-    """Create an API token for the current user. Its role is at most that of the user; it is shown only once."""
+    """Create an API token for the current user; it is shown only once.
+
+    Its role is at most that of the caller. If the caller is a token, the new one expires and is revoked with it.
+    """
     assert principal.role is not None, "the permission of this route requires a role"
     role = body.role if principal.role.covers(body.role) else principal.role
-    token, secret = members.create_token(workspace, principal.user.id, body.name, role, body.days)
+    token, secret = members.create_token(
+        workspace,
+        principal.user.id,
+        body.name,
+        role,
+        body.days,
+        can_manage_tokens=body.can_manage_tokens,
+        creator=principal.token,
+    )
     return TokenCreated(**TokenResponse.model_validate(token).model_dump(), token=secret)
 
 
 @router.delete("/tokens/{token}", status_code=204)
 def revoke_token(token: str, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
-    """Revoke an API token of the current user."""
+    """Revoke an API token of the current user, and the tokens that were created with it."""
     members.revoke_token(workspace, principal.user.id, token)
 
 

@@ -123,11 +123,15 @@ class AcceptInvitation(InvitationLookup):
 
 
 class TokenCreate(RequestModel):
-    """Name, role and lifetime of a new API token."""
+    """Name, role and lifetime of a new API token.
+
+    ``can_manage_tokens``: whether it may create, list and revoke tokens of the user.
+    """
 
     name: str = Field(max_length=200)
     role: Role = Role.VIEWER
     days: int = Field(90, ge=1, le=3660)
+    can_manage_tokens: bool = False
 
 
 class TokenResponse(ResponseModel):
@@ -139,6 +143,7 @@ class TokenResponse(ResponseModel):
     created: datetime
     used: datetime | None
     expires: datetime
+    can_manage_tokens: bool
 
 
 class TokenCreated(TokenResponse):

@@ -82,16 +82,23 @@ class Principal:
         role: the effective role. For a token it may be lower than the user's own; None for a signed-in user who is not
             a member of the project.
         csrf_token: the anti-CSRF token of a session, which modifying requests must send; None for an API token.
+        token: the API token, None for a session.
     """
 
     user: User
     role: Role | None
     csrf_token: str | None = None
+    token: Token | None = None
+
+    @property
+    def can_manage_tokens(self) -> bool:
+        """Whether it may create, list and revoke API tokens: a session may, a token only with that right."""
+        return self.token is None or self.token.can_manage_tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An API token, without its secret."""
+    """An API token, without its secret. ``can_manage_tokens``: whether it may create, list and revoke tokens."""
 
     id: str
     name: str
@@ -99,6 +106,7 @@ class Token:
     created: datetime
     used: datetime | None
     expires: datetime
+    can_manage_tokens: bool
 
 
 TokenList = list[Token]
@@ -261,7 +269,16 @@ class AuthService:
 
     # API tokens
 
-    def create_token(self, user_id: str, name: str, role: Role, days: int = 90) -> tuple[Token, str]:
+    def create_token(
+        self,
+        user_id: str,
+        name: str,
+        role: Role,
+        days: int = 90,
+        *,
+        can_manage_tokens: bool = False,
+        creator: Token | None = None,
+    ) -> tuple[Token, str]:
         """Create an API token.
 
         Args:
@@ -269,13 +286,17 @@ class AuthService:
             name: 1 to 200 characters.
             role: at most the role of the user.
             days: lifetime, 1 to 3660 days.
+            can_manage_tokens: whether it may create, list and revoke tokens of the user.
+            creator: the token that creates it, None for the user. The new token expires and is revoked with it at the
+                latest.
 
         Returns:
             The token and its secret, which is not stored.
 
         Raises:
             InvalidValueError: the name or the lifetime is out of range.
-            PermissionDeniedError: the role is higher than the user's.
+            PermissionDeniedError: the role is higher than that of the user or ``creator``, or ``creator`` has no right
+                to create tokens, or was revoked.
         """
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         if not name.strip() or len(name) > 200 or not 1 <= days <= 3660:
@@ -286,6 +307,10 @@ class AuthService:
                 raise PermissionDeniedError(
                     f"A user with the role '{member.role}' cannot create a token with the role '{role}'."
                 )
+            expires = now() + timedelta(days=days)
+            if creator is not None:
+                _check_creator(session, creator, row.id, role)
+                expires = min(expires, creator.expires)
             token = TokenRow(
                 id=new_id(),
                 user_id=row.id,
@@ -293,7 +318,9 @@ class AuthService:
                 secret=hash_secret(secret),
                 role=str(role),
                 created=now(),
-                expires=now() + timedelta(days=days),
+                expires=expires,
+                can_manage_tokens=can_manage_tokens,
+                parent_id=None if creator is None else creator.id,
             )
             session.add(token)
             return _to_token(token), secret
@@ -305,7 +332,7 @@ class AuthService:
             return [_to_token(row) for row in session.scalars(query)]
 
     def revoke_token(self, user_id: str, token_id: str) -> None:
-        """Delete an API token of a user.
+        """Delete an API token of a user, and the tokens that were created with it.
 
         Raises:
             NotFoundError: the user has no token with this id.
@@ -314,7 +341,11 @@ class AuthService:
             row = session.get(TokenRow, token_id)
             if row is None or row.user_id != user_id:
                 raise NotFoundError("There is no such token.")
-            session.delete(row)
+            revoked = [token_id]
+            while revoked:
+                children = list(session.scalars(select(TokenRow.id).where(TokenRow.parent_id.in_(revoked))))
+                session.execute(delete(TokenRow).where(TokenRow.id.in_(revoked)))
+                revoked = children
 
     def authenticate_token(self, secret: str) -> Principal | None:
         """Return the principal of an API token, or None if the token expired or was revoked."""
@@ -324,16 +355,15 @@ class AuthService:
                 return None
             user = _find_member_user(session, row.user_id)
             is_recorded = row.last_used is not None and now() - row.last_used < _TOKEN_USE_RESOLUTION
-            token_id = row.id
-            role = Role(row.role)
+            token = _to_token(row)
         if user is None or user.role is None:
             return None
         if not is_recorded:  # at most once a minute, so that most requests with a token need no write transaction
             # The request must not fail only because its time cannot be recorded, for example on a full disk.
             with suppress(WorkspaceError), self._catalog.write_tx() as session:
-                session.execute(update(TokenRow).where(TokenRow.id == token_id).values(last_used=now()))
+                session.execute(update(TokenRow).where(TokenRow.id == token.id).values(last_used=now()))
         # The user's role may have been lowered since the token was created.
-        return Principal(user, role if user.role.covers(role) else user.role)
+        return Principal(user, token.role if user.role.covers(token.role) else user.role, token=token)
 
 
 def select_members(session: Session) -> Any:
@@ -379,7 +409,16 @@ def to_user(row: UserRow, member: MemberRow | None) -> User:
 
 
 def _to_token(row: TokenRow) -> Token:
-    return Token(row.id, row.name, Role(row.role), row.created, row.last_used, row.expires)
+    return Token(row.id, row.name, Role(row.role), row.created, row.last_used, row.expires, row.can_manage_tokens)
+
+
+def _check_creator(session: Session, creator: Token, user_id: str, role: Role) -> None:
+    row = session.get(TokenRow, creator.id)
+    if row is None or row.user_id != user_id or not row.can_manage_tokens or not Role(row.role).covers(role):
+        raise PermissionDeniedError(
+            f"The API token '{creator.name}' may not create a token with the role '{role}'.",
+            hint="Create it in the browser, in the menu under your name.",
+        )
 
 
 def create_session(session: Session, user_id: str) -> tuple[str, Principal]:

@@ -51,6 +51,8 @@ export const access = {
     noTokens: 'No tokens yet.',
     create: 'Create token',
     tokenName: 'Token name',
+    canManageTokens: 'May manage tokens',
+    managesTokens: 'manages tokens',
     days: 'Days valid',
     shownOnce: 'Copy this token now. It is shown only once.',
     lastUsed: 'last used',

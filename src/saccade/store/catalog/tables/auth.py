@@ -107,7 +107,11 @@ class SessionRow(Base):
 
 
 class TokenRow(ProjectScoped, Base):
-    """An API token. ``secret`` is its hash; ``role`` limits what it may do."""
+    """An API token. ``secret`` is its hash; ``role`` limits what it may do.
+
+    ``can_manage_tokens``: whether it may create, list and revoke tokens. ``parent_id`` is the token that created it,
+    None if the user did.
+    """
 
     __tablename__ = "tokens"
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -118,6 +122,8 @@ class TokenRow(ProjectScoped, Base):
     created: Mapped[datetime] = mapped_column(default=now)
     last_used: Mapped[datetime | None]
     expires: Mapped[datetime]
+    can_manage_tokens: Mapped[bool] = mapped_column(default=False)
+    parent_id: Mapped[str | None] = mapped_column(String(32))
 
 
 class AuditRow(ProjectScoped, Base):
