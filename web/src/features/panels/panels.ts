@@ -1,7 +1,7 @@
 /** The panels that installed packages provide, and their charts as ECharts options. */
 import { computed, type ComputedRef } from 'vue'
 import type { Schemas } from '@/api/client'
-import { get, useApiQuery } from '@/api/queries'
+import { get, useApiQuery, type QueryResult } from '@/api/queries'
 
 export type PanelInfo = Schemas['PanelResponse']
 export type Block = Schemas['PanelContent']['blocks'][number]
@@ -12,9 +12,12 @@ export type FormField = Schemas['FormField']
 export type ParameterValue = string | number | boolean | string[] | null
 export type PanelParameters = Record<string, ParameterValue>
 
-/** The panels that the user may see; none if they cannot be fetched, because the screens work without them. */
+/** The panels that the user may see. */
+export const usePanelList = (): QueryResult<PanelInfo[]> => useApiQuery(() => get('/api/v1/panels'))
+
+/** These panels; none if they cannot be fetched, because most screens work without them. */
 export function usePanels(): ComputedRef<PanelInfo[]> {
-  const query = useApiQuery(() => get('/api/v1/panels'))
+  const query = usePanelList()
   return computed(() => query.data ?? [])
 }
 
