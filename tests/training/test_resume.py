@@ -190,6 +190,20 @@ def test_the_best_weights_are_those_of_the_best_validation(tmp_path: Path) -> No
     assert next(iter(metrics.values())) == pytest.approx(state.best)
 
 
+def test_equal_accuracies_are_decided_by_the_log_loss(tmp_path: Path) -> None:
+    # Without objects all labels are the same, so that the accuracy does not change while the loss falls.
+    job = build_training(classifier("train.epochs=4", "train.optimizer.lr=0.01"), reader(objects=0))
+    state = job.run(tmp_path, inputs=["shapes@1"]).state
+    metrics = {record["step"]: record["metrics"] for record in state.history}
+    tied = {step: values["log_loss"] for step, values in metrics.items() if values["accuracy"] == state.best}
+    assert min(tied, key=tied.__getitem__) > min(tied)
+    assert tied[state.best_step] == min(tied.values())
+    job.model.load_state_dict(load_file(tmp_path / BEST_FILE))
+    best = job.validate(job.model, lambda: False)
+    assert best is not None
+    assert best["log_loss"] == pytest.approx(min(tied.values()))
+
+
 def test_accumulated_gradients_equal_those_of_the_batch(tmp_path: Path) -> None:
     """Four copies of one image in micro-batches of 2 have the gradient of all four together."""
     settings = (

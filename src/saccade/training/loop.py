@@ -34,6 +34,8 @@ LAST_FILE = "last.safetensors"
 _VALIDATION_MARGIN = 1.2  # one validation may take longer than another
 Validate = Callable[[VisionModel, Callable[[], bool]], Mapping[str, float] | None]
 """Returns the metrics of a model, or None if the callback, polled between images, returned True."""
+TIE_BREAK = "log_loss"
+"""Metric that decides between validations with the same value of the first metric; lower is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def fit(
         spec: Settings of the training.
         model: The model; trained in place.
         loader: Batches of the training split.
-        validate: Returns metrics of a model; the first one selects the best weights, higher is better.
+        validate: Returns metrics of a model; the first one selects the best weights, higher is better. Of equal ones,
+            the lower ``log_loss`` is better.
         validation_steps: Batches of a validation, to estimate the time of the first one.
         folder: Receives the files.
         fingerprint: Identifies the training; a checkpoint with another one is refused.
@@ -317,8 +320,18 @@ def _save_if_best(
         state.best_step = state.step
         state.since_best = 0
         save_weights(path, model)
-    else:
-        state.since_best += 1
+        return
+    state.since_best += 1
+    if value == state.best and TIE_BREAK in metrics and metrics[TIE_BREAK] < _best_tie_break(state):
+        state.best_step = state.step
+        save_weights(path, model)
+
+
+def _best_tie_break(state: TrainState) -> float:
+    for record in reversed(state.history):
+        if record["step"] == state.best_step and TIE_BREAK in record.get("metrics", {}):
+            return float(record["metrics"][TIE_BREAK])
+    return math.inf
 
 
 def stop_reason(state: TrainState, spec: TrainSpec, steps_per_epoch: int) -> str | None:
