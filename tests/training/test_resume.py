@@ -15,7 +15,7 @@ from tests.support.shape_models import classifier, detector, reader
 from tests.support.tiny_workspace import recipe as ships
 
 from saccade.app.ml.train import train
-from saccade.core.errors import SaccadeError
+from saccade.core.errors import RecipeError, SaccadeError
 from saccade.core.schema import ImageRef
 from saccade.store.workspace import Workspace
 from saccade.training import loader
@@ -142,6 +142,26 @@ def test_runs_with_unknown_settings_are_skipped(workspace_copy: Path) -> None:
         result = train(workspace, ships(), resume=True, tensorboard=False)
         assert result.model is not None
         assert result.model.read_file("weights.safetensors") == before.read_file("weights.safetensors")
+
+
+def test_resume_of_a_finished_training(workspace_copy: Path) -> None:
+    with Workspace.open(workspace_copy) as workspace:
+        first = workspace.runs.latest("train", "ships")
+        assert first is not None
+        again = train(workspace, ships(), resume=True, tensorboard=False)
+        assert (again.was_complete, again.run.id) == (True, first.id)
+        assert [version.ref for version in workspace.models.versions("ships")] == ["ships@1"]
+        assert len(workspace.runs.list("train")) == 1
+        with pytest.raises(RecipeError, match=r"has done 2 epochs, and 'train\.epochs' is 1"):
+            train(workspace, ships("train.epochs=1"), resume=True, tensorboard=False)
+        longer = train(workspace, ships("train.epochs=3"), resume=True, tensorboard=False)
+        assert longer.run.inputs == ("harbour@1", "model:ships@1")
+        assert longer.model is not None
+        assert longer.model.manifest["training"]["parent_run"] == first.id
+        # A continued training can be continued, and has nothing left to do.
+        assert train(workspace, ships("train.epochs=3"), resume=True, tensorboard=False).run.id == longer.run.id
+        workspace.models.remove("ships@2")
+        assert not train(workspace, ships("train.epochs=3"), resume=True, tensorboard=False).was_complete
 
 
 def test_the_folder_has_only_safetensors_files(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version as library_version
 from types import FrameType
@@ -20,10 +20,11 @@ from saccade.runtime.signals import signal_handlers
 from saccade.store.registry.models import ModelVersion
 from saccade.store.registry.runs import Run
 from saccade.store.workspace import Workspace
+from saccade.training.checkpoint import read_state
 from saccade.training.checks import Check, run_checks
 from saccade.training.hooks import Hook, MetricsLogHook, ProgressHook, TensorBoardHook
 from saccade.training.job import TrainingJob, build_training, resume_fingerprint
-from saccade.training.loop import BEST_FILE, CHECKPOINT_FILE, LAST_FILE, FitResult
+from saccade.training.loop import BEST_FILE, CHECKPOINT_FILE, LAST_FILE, FitResult, stop_reason
 from saccade.training.recipe import Recipe, parse_recipe
 
 
@@ -36,11 +37,13 @@ class TrainResult:
         outcome: How the training ended.
         model: The new model version with the best weights, or the last ones if there was no validation yet; None if the
             training was stopped before its first step.
+        was_complete: Nothing was left to do for ``resume``; ``run`` and ``model`` are those of the earlier training.
     """
 
     run: Run
     outcome: FitResult
     model: ModelVersion | None
+    was_complete: bool = False
 
 
 def train(
@@ -60,20 +63,30 @@ def train(
     Args:
         workspace: The workspace.
         recipe: The recipe.
-        resume: Continue the latest training with this recipe on the same dataset version.
+        resume: Continue the latest training with this recipe on the same dataset version. A finished one is continued
+            in a new run if the recipe allows more epochs or time; its parents are then the earlier run and its model.
         progress: Receives progress of each epoch.
         hooks: Further hooks of the training loop.
         tensorboard: Log metrics for TensorBoard.
 
     Raises:
         NotFoundError: The dataset does not exist, or there is no training to resume.
-        RecipeError: The recipe does not fit the dataset.
+        RecipeError: The recipe does not fit the dataset, or has fewer epochs than the training to resume has done.
     """
     dataset = workspace.datasets.open(recipe.data.dataset)
     inputs = [dataset.ref]
     session = build_training(recipe, dataset)
+    parent = None
     if resume:
-        run = _resume_or_copy(workspace, _find_resumable_run(workspace, recipe, inputs), recipe, inputs)
+        earlier = _find_resumable_run(workspace, recipe, inputs)
+        state = read_state(earlier.folder / CHECKPOINT_FILE)
+        _check_epochs(recipe, state.step // session.loader.steps_per_epoch)
+        reason = stop_reason(state, recipe.train, session.loader.steps_per_epoch)
+        model = _model_of(workspace, earlier)
+        if earlier.state == "finished" and reason is not None and model is not None:
+            return TrainResult(earlier, FitResult(reason, state), model, was_complete=True)
+        run = _resume_or_copy(workspace, earlier, model, recipe, inputs)
+        parent = earlier if run.id != earlier.id else None
     else:
         run = workspace.runs.start("train", recipe.name, recipe.to_json(), inputs)
     all_hooks: list[Hook] = [
@@ -85,7 +98,7 @@ def train(
     with workspace.runs.record_failure(run.id):
         with _stop_on_signal() as stop:
             outcome = session.run(run.folder, inputs=inputs, hooks=all_hooks, resume=resume, should_stop=stop.is_set)
-        model = _register_model(workspace, session, run, outcome)
+        model = _register_model(workspace, session, run, outcome, parent)
     run = workspace.runs.finish(
         run.id,
         "stopped" if outcome.reason == "stopped" else "finished",
@@ -123,7 +136,7 @@ def _find_resumable_run(workspace: Workspace, recipe: Recipe, inputs: Sequence[s
             earlier_recipe = parse_recipe(run.config)
         except RecipeError:  # of an older version of Saccade, with settings that no longer exist
             continue
-        if resume_fingerprint(earlier_recipe, list(run.inputs)) == fingerprint:
+        if resume_fingerprint(earlier_recipe, run.inputs[:1]) == fingerprint:
             return run
     raise NotFoundError(
         f"There is no interrupted training of '{recipe.name}' with this recipe on {inputs[0]}.",
@@ -131,18 +144,39 @@ def _find_resumable_run(workspace: Workspace, recipe: Recipe, inputs: Sequence[s
     )
 
 
-def _resume_or_copy(workspace: Workspace, earlier: Run, recipe: Recipe, inputs: Sequence[str]) -> Run:
-    """Resume an unfinished run, or start a new run from the checkpoint of a finished one."""
+def _check_epochs(recipe: Recipe, done: int) -> None:
+    if recipe.train.epochs < done:
+        raise RecipeError(
+            f"The training to resume has done {done} epochs, and 'train.epochs' is {recipe.train.epochs}.",
+            hint=f"Set train.epochs to more than {done}, or train without --resume.",
+        )
+
+
+def _model_of(workspace: Workspace, run: Run) -> ModelVersion | None:
+    """Return the model that a run registered, or None if there is none or it was removed."""
+    for output in run.outputs:
+        with suppress(NotFoundError):
+            return workspace.models.open(output.removeprefix("model:"))
+    return None
+
+
+def _resume_or_copy(
+    workspace: Workspace, earlier: Run, model: ModelVersion | None, recipe: Recipe, inputs: Sequence[str]
+) -> Run:
+    """Resume an unfinished run, or start a new run from the checkpoint and model of a finished one."""
     if earlier.state != "finished":
         return workspace.runs.resume(earlier.id)
-    run = workspace.runs.start("train", recipe.name, recipe.to_json(), inputs)
+    parents = [] if model is None else [f"model:{model.ref}"]
+    run = workspace.runs.start("train", recipe.name, recipe.to_json(), [*inputs, *parents])
     for name in (CHECKPOINT_FILE, BEST_FILE):
         if (earlier.folder / name).exists():
             shutil.copyfile(earlier.folder / name, run.folder / name)
     return run
 
 
-def _register_model(workspace: Workspace, session: TrainingJob, run: Run, outcome: FitResult) -> ModelVersion | None:
+def _register_model(
+    workspace: Workspace, session: TrainingJob, run: Run, outcome: FitResult, parent: Run | None
+) -> ModelVersion | None:
     """Register the best weights, or the last ones if there was no validation."""
     weights = run.folder / (BEST_FILE if (run.folder / BEST_FILE).exists() else LAST_FILE)
     if outcome.state.step == 0:
@@ -159,6 +193,7 @@ def _register_model(workspace: Workspace, session: TrainingJob, run: Run, outcom
             "steps": outcome.state.step,
             "best_step": outcome.state.best_step,
             "seconds": round(outcome.state.seconds, 1),
+            **({"parent_run": parent.id} if parent else {}),
         },
     }
     return workspace.models.add(
@@ -167,7 +202,7 @@ def _register_model(workspace: Workspace, session: TrainingJob, run: Run, outcom
         manifest=manifest,
         metrics=_best_metrics(outcome),
         run_id=run.id,
-        inputs=[dataset.ref],
+        inputs=run.inputs,
     )
 
 

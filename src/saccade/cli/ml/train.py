@@ -63,6 +63,7 @@ def train(
                 "run": result.run.id,
                 "state": result.run.state,
                 "reason": result.outcome.reason,
+                "was_complete": result.was_complete,
                 "steps": state.step,
                 "seconds": state.seconds,
                 "model": model.ref if model else None,
@@ -70,6 +71,15 @@ def train(
             }
         )
         return
+    if result.was_complete:
+        assert model is not None
+        print_message(
+            f"Nothing is left to do: run {result.run.id} finished ({result.outcome.reason}) after {state.step:,} steps "
+            f"as [bold]{model.ref}[/]. To continue it, set more train.epochs."
+        )
+        return
+    if parent := model and model.manifest["training"].get("parent_run"):
+        print_message(f"Continued from run {parent}.")
     print_message(
         f"Run {result.run.id} {result.run.state} ({result.outcome.reason}) after {state.step:,} steps, "
         f"{state.seconds / 60:.1f} minutes."
