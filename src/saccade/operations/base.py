@@ -190,6 +190,8 @@ class Operation:
         isolated: the code is not trusted: it runs in a separate process with limits.
         fingerprint: ``(parameters, workspace) -> str``, a fingerprint of external data such as the content of files.
             Parameters that are paths count through it alone, so that a folder may be moved.
+        files: ``(parameters) -> paths``, files and folders that the function reads; a change of them re-runs it.
+            Relative paths start at the folder of the operation's file.
         exists: ``(workspace, result) -> bool``, whether a result that is not a dataset still exists.
         has_side_effects: the operation writes outside of the cache; runs on a subset of the items skip it.
         file: the Python file that declares the operation, or None for a built-in or plugin operation.
@@ -211,6 +213,7 @@ class Operation:
     needs_workspace: bool = False
     isolated: bool = False
     fingerprint: Callable[[Any, Any], str] | None = None
+    files: Callable[[Any], Sequence[str | Path]] | None = None
     exists: Callable[[Any, Any], bool] | None = None
     has_side_effects: bool = False
     file: Path | None = None

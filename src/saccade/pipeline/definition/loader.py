@@ -61,6 +61,9 @@ def _load_file(path: str, *_stat: int) -> dict[str, Operation]:
         raise SaccadeError(f"{path} cannot be imported: {type(error).__name__}: {error}.") from error
     finally:
         sys.path.remove(str(file.parent))
+    # Helpers may also be imported within functions, which run later. Last, so that they never hide a library.
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))
     operations = {}
     for name, value in vars(module).items():
         # Operations that the file only imports belong to another module.

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from saccade.core.digest import digest_json
+from saccade.core.digest import digest_file, digest_json
 from saccade.core.errors import NotFoundError, PipelineError, SaccadeError
 from saccade.core.schema import Kind, Schema
 from saccade.operations.base import (
@@ -110,22 +111,37 @@ class BoundStep:
     @cached_property
     def key_components(self) -> dict[str, Any]:
         """Everything that the result depends on, in comparable parts."""
-        fingerprint = self.operation.fingerprint
         return {
             "operation": self.operation.name,
             "parameters": canonical_parameters(self.parameters),
             "code": dict(self.code.definitions),
             "libraries": {name: library_version(name) for name in self.operation.libraries},
             "seed": self.step.seed,
-            "outside": None if fingerprint is None else self._external_fingerprint(fingerprint),
+            "outside": self._external_fingerprint(),
             "inputs": {port.name: self._input_components(port.name) for port in self.operation.inputs},
         }
 
-    def _external_fingerprint(self, fingerprint: Callable[[Any, Any], str]) -> str:
+    def _external_fingerprint(self) -> str | None:
+        fingerprint = self.operation.fingerprint
         try:
-            return fingerprint(self.parameters, self.environment.workspace)
+            data = None if fingerprint is None else fingerprint(self.parameters, self.environment.workspace)
+            if self.operation.files is None:
+                return data
+            return digest_json({"data": data, "files": [self._file_digests(path) for path in self._declared_files()]})
         except SaccadeError as error:
             raise PipelineError(error.message, step=self.step.name, hint=error.hint) from None
+
+    def _declared_files(self) -> list[Path]:
+        assert self.operation.files is not None
+        folder = Path() if self.operation.file is None else self.operation.file.parent
+        return [folder / path for path in self.operation.files(self.parameters)]
+
+    def _file_digests(self, path: Path) -> dict[str, str]:
+        """Return the digests of a file, or of the files in a folder by relative name."""
+        if not path.exists():
+            raise NotFoundError(f"The declared file {path} does not exist.", hint="Check 'files' of the operation.")
+        files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+        return {file.relative_to(path).as_posix(): digest_file(file) for file in files}
 
     def _input_components(self, port: str) -> list[dict[str, Any]]:
         inputs: list[dict[str, Any]] = []

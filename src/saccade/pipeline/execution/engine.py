@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from saccade.pipeline.cache.segments import serialize_batch
 from saccade.pipeline.execution.task import StepSpec, TaskBatch, TaskRunner, TaskSupplier
 from saccade.runtime.child_process import ChildProcess, worker_command
 from saccade.runtime.process import available_cores
+from saccade.store.io.scratch import ScratchDir
 
 _INITIAL_BATCH = 16
 _MAX_BATCH = 16_384
@@ -162,6 +164,8 @@ class _WorkerProcess:
             self._process = None
         if process is not None:
             process.close()
+            # A killed process leaves its own temporary folder.
+            ScratchDir(Path(self._spec.store[1])).remove_folders_of(process.pid)
 
 
 def _unwrap_response(response: bytes) -> bytes:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from saccade.io.atomic import PRIVATE_FILE_MODE, make_private_dir
-from saccade.runtime.process import is_alive, lease_owner_id
+from saccade.runtime.process import host_name, is_alive, lease_owner_id
 
 _LOCK_FILE = "lock"
 
@@ -98,6 +98,12 @@ class ScratchDir:
         """Return whether any live process, including this one, is in the middle of a write."""
         folders = [folder for folder in self.root.glob("*~*~*") if is_alive(folder.name) is not False]
         return any(any(folder.iterdir()) for folder in folders if folder.exists())
+
+    def remove_folders_of(self, pid: int) -> None:
+        """Delete the folders that a process of this machine left, unless it is alive."""
+        for folder in self.root.glob(f"{host_name()}~{pid}~*"):
+            if is_alive(folder.name) is False:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
         with suppress(OSError):  # the folder was never created, or another thread still uses it
