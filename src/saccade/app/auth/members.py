@@ -99,9 +99,7 @@ def create_token(
             create tokens, or was revoked.
     """
     user_id = workspace.users.get(user).id
-    return workspace.users.create_token(
-        user_id, name, role, days, can_manage_tokens=can_manage_tokens, creator=creator
-    )
+    return workspace.users.create_token(user_id, name, role, days, can_manage_tokens=can_manage_tokens, creator=creator)
 
 
 def revoke_token(workspace: Workspace, user_id: str, token: str) -> None:
