@@ -35,6 +35,7 @@ from saccade.server.dependencies.auth import Authorize
 from saccade.server.dependencies.json_body import MAX_LISTED_ERRORS, InvalidBodyError
 from saccade.server.dependencies.rate_limit import RateLimiter
 from saccade.server.dependencies.version_cache import NotModifiedError, ProjectRegistry
+from saccade.server.middleware.compression import CompressionMiddleware
 from saccade.server.middleware.idempotency import IdempotencyMiddleware, ReplayedResponseError, replay_response
 from saccade.server.middleware.project_prefix import ProjectPrefixMiddleware
 from saccade.server.middleware.security import SecurityMiddleware
@@ -151,6 +152,7 @@ def create_app(
     app.add_exception_handler(Exception, _handle_unexpected)
     # The middleware that is added last runs first: the host is checked before anything else.
     app.add_middleware(IdempotencyMiddleware)
+    app.add_middleware(CompressionMiddleware)
     app.add_middleware(SecurityMiddleware)
     app.add_middleware(ProjectPrefixMiddleware)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*_LOCAL_HOSTS, *hosts], www_redirect=False)

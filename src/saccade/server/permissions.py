@@ -170,6 +170,14 @@ SECRET_RESPONSES = frozenset(
     }
 )
 """Routes whose responses contain a secret. The idempotency store must not keep these responses."""
+UNCOMPRESSED_ROUTES = SECRET_RESPONSES | {
+    f"POST {API}/session",
+    f"GET {API}/session",
+    f"PUT {API}/session/password",
+    f"POST {API}/session/oidc",
+    f"POST {API}/invitations/accept",
+}
+"""Routes whose responses contain a secret, such as the CSRF token. They must not be compressed."""
 IDEMPOTENT_BY_ROUTE = frozenset({f"POST {API}/jobs"})
 """Routes that handle the idempotency key themselves. ``POST /jobs`` remembers it for as long as the job exists."""
 
