@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from tests.server.conftest import PASSWORD
 from tests.support.command import Command
 
-from saccade.core.errors import InvalidValueError
+from saccade.core.errors import InvalidValueError, WorkspaceError
 from saccade.server.run import bind_socket, parse_networks
 from saccade.store.workspace import Workspace
 
@@ -167,3 +168,40 @@ def test_invalid_trusted_proxies_are_refused() -> None:
     for text in ("*", "", "proxy", "10.0.0.1/8"):
         with pytest.raises(InvalidValueError, match="is not an IP address or network"):
             parse_networks([text])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", ["move", "delete", "replace"])
+def test_the_server_stops_if_its_workspace_disappears(tmp_path: Path, change: str) -> None:
+    home = tmp_path / "home"
+    with Workspace.create(home):
+        pass
+    process, _ = start(home, "--workers", "0")
+    try:
+        if change == "delete":
+            shutil.rmtree(home)
+        else:
+            home.rename(tmp_path / "elsewhere")
+        if change == "replace":
+            with Workspace.create(home):
+                pass
+        output, errors = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert "was moved, replaced or deleted" in json.loads(output)["error"]["message"]
+    assert "Traceback" not in errors
+    assert home.exists() == (change == "replace"), "nothing is written to the old place"
+
+
+def test_a_workspace_at_its_place_passes_the_check(home: Path) -> None:
+    with Workspace.open(home) as workspace:
+        check = workspace.identity_check()
+        check()
+        (home / ".saccade" / "other").mkdir()
+        check()
+        home.rename(home.with_name("elsewhere"))
+        with pytest.raises(WorkspaceError, match="was moved, replaced or deleted"):
+            check()
+        home.with_name("elsewhere").rename(home)
+        check()

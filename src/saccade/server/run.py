@@ -8,18 +8,19 @@ import ipaddress
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from types import FrameType
 from typing import Any
 
-from saccade.app.auth.members import create_bootstrap_invitation
-from saccade.core.errors import ConflictError, InvalidValueError
+from saccade.core.errors import ConflictError, InvalidValueError, SaccadeError
 from saccade.store.workspace import Workspace
 
 DEFAULT_HOST = "127.0.0.1"
 # Python's default is 5 ms. The event loop waits this long whenever a thread computes, several times for each request.
 _SWITCH_INTERVAL_S = 0.001
+_CHECK_INTERVAL_S = 1.0
 _WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 (compared with only; the default host is local)
 
 
@@ -100,6 +101,7 @@ def run(
     warm_up_path: str,
     warm_up: Callable[[], None],
     trusted_proxies: Sequence[str] = (),
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve an ASGI application until SIGINT or SIGTERM. Requests in progress are completed first.
 
@@ -110,8 +112,24 @@ def run(
         warm_up_path: Requested once before ``on_ready``, so that the first user does not wait for lazy set-up.
         warm_up: Called in a thread before ``on_ready``.
         trusted_proxies: Networks of reverse proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` headers count.
+        check: Called in a thread every second. If it raises a SaccadeError, the server stops and the error is raised.
+
+    Raises:
+        SaccadeError: ``check`` raised it.
     """
     import uvicorn
+
+    stopped = threading.Event()
+    failures: list[SaccadeError] = []
+
+    def watch() -> None:
+        while not stopped.wait(_CHECK_INTERVAL_S):
+            try:
+                check()
+            except SaccadeError as error:
+                failures.append(error)
+                server.should_exit = True
+                return
 
     class _Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -139,13 +157,19 @@ def run(
     previous_handler = signal.signal(signal.SIGTERM, _exit)
     previous_interval = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    server = _Server(config)
+    watcher = threading.Thread(target=watch, name="saccade-watch", daemon=True)
+    watcher.start()
     try:
         with closing(listener):
-            _Server(config).run(sockets=[listener])
+            server.run(sockets=[listener])
     finally:
+        stopped.set()
         gc.unfreeze()  # otherwise native bindings report leaks of uncollected objects at exit
         sys.setswitchinterval(previous_interval)
         signal.signal(signal.SIGTERM, previous_handler)
+    if failures:
+        raise failures[0]
 
 
 async def _request(listener: socket.socket, path: str) -> None:

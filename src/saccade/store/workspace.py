@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from importlib.util import find_spec
@@ -219,6 +220,33 @@ class Workspace:
             WorkspaceError: there is no workspace, it is damaged, or a newer Saccade has written it.
         """
         return cls.open(find_folder(explicit, start))
+
+    def identity_check(self) -> Callable[[], None]:
+        """Return a function that checks that the folder is still at its place.
+
+        The open catalog and other files stay usable after the folder was moved or deleted, but new files would go
+        to another place. The function raises WorkspaceError if the folder at :attr:`location` is not the one of this
+        call, or has no or another ``workspace.json``. It ignores errors that may pass, such as those of a network disk.
+        """
+        state = self.location.stat()
+
+        def check() -> None:
+            try:
+                current = self.location.stat()
+                config = json.loads((self.location / CONFIG_FILE).read_bytes())
+                is_same = (current.st_dev, current.st_ino) == (state.st_dev, state.st_ino)
+                is_same = is_same and str(config.get("id", "")) == self.id
+            except (FileNotFoundError, NotADirectoryError):
+                is_same = False
+            except (OSError, ValueError):
+                return
+            if not is_same:
+                raise WorkspaceError(
+                    f"The workspace '{self.location}' was moved, replaced or deleted while it was open.",
+                    hint="Move it back, or start again with its new place: --workspace DIR",
+                )
+
+        return check
 
     @property
     def open_args(self) -> tuple[str, str]:

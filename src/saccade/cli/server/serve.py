@@ -141,6 +141,7 @@ def serve_workspace(
         ConflictError: The port is in use.
         InvalidValueError: ``host`` is not an address of this machine, a trusted proxy is not an address or network, or
             single sign-on needs an origin.
+        WorkspaceError: The workspace was moved or deleted while the server ran.
     """
     from rich.markup import escape
 
@@ -182,11 +183,20 @@ def serve_workspace(
     if provider is not None:
         check_provider(provider, lambda text: print_warning(escape(text)))
     supervisor = WorkerSupervisor(workspace, workers, memory, allow_private=allow_private)
+    check_workspace = workspace.identity_check()
     supervisor.start()
     panel_host.start()
     try:
         # The list of datasets is requested once, and refused: this initializes the routes.
-        run(application, listener, print_url, f"{API}/datasets", application.state.projects.warm_up, networks)
+        run(
+            application,
+            listener,
+            print_url,
+            f"{API}/datasets",
+            application.state.projects.warm_up,
+            networks,
+            check_workspace,
+        )
     finally:
         panel_host.close()
         supervisor.close()
