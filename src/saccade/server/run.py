@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from types import FrameType
 from typing import Any
 
+from saccade.app.auth.members import create_bootstrap_invitation
 from saccade.core.errors import ConflictError, InvalidValueError, SaccadeError
 from saccade.store.workspace import Workspace
 
