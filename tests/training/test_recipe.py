@@ -60,3 +60,21 @@ def test_overrides_do_not_modify_their_input() -> None:
     before = detector().to_json()
     parse_recipe(before, ["train.epochs=9", "augment.0.probability=0"])
     assert before == PLAIN
+
+
+def test_a_changed_type_drops_the_settings_of_the_old_one() -> None:
+    """In any order; a type that stays the same keeps them, as do optimizers, whose settings do not depend on it."""
+    base = detector().to_json()
+    same_type = f"model.encoder.type={base['model']['encoder']['type']}"
+    assert parse_recipe(base, [same_type]).to_json()["model"] == base["model"]
+    for overrides in (
+        ["model.encoder.type=timm", "model.encoder.name=resnet18"],
+        ["model.encoder.name=resnet18", "model.encoder.type=timm"],
+    ):
+        changed = parse_recipe(base, overrides).to_json()["model"]["encoder"]
+        assert {name: value for name, value in changed.items() if value is not None} == {
+            "type": "timm",
+            "name": "resnet18",
+        }
+    rate = base["train"]["optimizer"]["lr"]
+    assert parse_recipe(base, ["train.optimizer.type=SGD"]).train.optimizer.lr == rate

@@ -90,7 +90,8 @@ def parse_recipe(data: Any, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         data: The recipe as a mapping; not modified.
-        overrides: Settings to replace, as ``key.path=value`` with the value in YAML; applied in order.
+        overrides: Settings to replace, as ``key.path=value`` with the value in YAML; applied in order. A component of
+            the model or augmentation whose ``type`` changes loses its other settings, which belong to the old type.
 
     Raises:
         RecipeError: A setting is unknown, missing or invalid.
@@ -98,7 +99,8 @@ def parse_recipe(data: Any, overrides: Sequence[str] = ()) -> Recipe:
     if not isinstance(data, Mapping):
         raise RecipeError(f"A recipe must be a mapping, not {type(data).__name__}.", hint="See docs/recipes.md.")
     merged = copy.deepcopy(dict(data))
-    for override in overrides:
+    # Types first: a changed type drops the settings of the old one, which other overrides may set anew.
+    for override in sorted(overrides, key=lambda text: not text.partition("=")[0].endswith(".type")):
         _apply_override(merged, override)
     try:
         return Recipe.model_validate(merged)
@@ -135,6 +137,9 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
         node: Any = data
         for key in parents:
             node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
+        is_component = last == "type" and parents[:1] in (["model"], ["augment"]) and isinstance(node, dict)
+        if is_component and node.get("type") != value:
+            node.clear()
         node[int(last) if isinstance(node, list) else last] = value
     except yaml.YAMLError:
         raise RecipeError(f"'--set {override}': {text!r} is not valid YAML.") from None
