@@ -82,6 +82,16 @@ def test_existing_outputs_are_not_overwritten(workspace: Workspace, photos: Path
         predict(workspace, "ships", str(photos), dataset="harbour")
 
 
+def test_predictions_replace_or_append(workspace: Workspace) -> None:
+    assert predict(workspace, "ships", "harbour", split="test", dataset="out").dataset == "out@1"
+    with pytest.raises(ConflictError):
+        predict(workspace, "ships", "harbour", split="val", dataset="out")
+    assert predict(workspace, "ships", "harbour", split="val", dataset="out", mode="append").dataset == "out@2"
+    assert len(workspace.datasets.open("out")) == 4
+    assert predict(workspace, "ships", "harbour", split="val", dataset="out", mode="replace").dataset == "out@3"
+    assert len(workspace.datasets.open("out")) == 2
+
+
 def test_prediction_dataset_has_lineage(workspace: Workspace) -> None:
     result = predict(workspace, "ships", "harbour", dataset="found", min_score=0.01)
     assert result.dataset == "found@1"

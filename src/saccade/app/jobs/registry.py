@@ -137,7 +137,8 @@ class BackbonesParameters(JobParameters):
 
 
 class PredictParameters(EvaluateParameters):
-    into: str = Field(max_length=100, description="The name of the new dataset with the predictions.")
+    into: str = Field(max_length=100, description="The name of the dataset with the predictions.")
+    mode: Literal["create", "replace", "append", "merge"] = Field("create", description="How to write the dataset.")
     min_score: float = Field(0.25, ge=0, le=1)
 
 
@@ -391,6 +392,7 @@ def run_predict(context: JobContext, params: PredictParameters) -> dict[str, Any
         params.model,
         source,
         dataset=params.into,
+        mode=params.mode,
         split=params.split,
         min_score=params.min_score,
         progress=context.progress,

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from saccade.app.datasets.splits import SPLIT, check_split
 from saccade.app.ml.class_alignment import align_model_classes
@@ -19,6 +19,7 @@ from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError,
 from saccade.core.objects import Object, Objects
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
+from saccade.core.records.datasets import WriteMode
 from saccade.core.refs import check_name
 from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
 from saccade.inference.predictor import Prediction
@@ -60,6 +61,7 @@ def predict(
     *,
     out: Path | None = None,
     dataset: str | None = None,
+    mode: WriteMode = "create",
     split: str | None = None,
     min_score: float = 0.25,
     render: bool = True,
@@ -74,7 +76,8 @@ def predict(
             the same name; use ``./name`` for the path.
         out: A new or empty folder for ``predictions.json`` (COCO, with scores) and, with ``render``, images with the
             predicted objects.
-        dataset: The name of a new dataset with the images and predictions.
+        dataset: The name of a dataset to write with the images and predictions.
+        mode: How to write it: "create" a new one, "replace" its items, or "append" or "merge" them by key.
         split: Only the items of this split of a dataset.
         min_score: Objects with a lower score are discarded.
         render: Draw the predicted objects.
@@ -86,8 +89,13 @@ def predict(
         InvalidValueError: ``split`` is given for a source that is not a dataset.
         MediaError: No image can be read.
     """
-    if dataset is not None and workspace.datasets.exists(check_name("dataset", dataset)):
-        raise ConflictError(f"There is already a dataset '{dataset}'.", hint="Choose another name with --dataset.")
+    if mode not in get_args(WriteMode):  # before the work
+        raise InvalidValueError(f"Unknown write mode {mode!r}.", hint=f"Modes: {', '.join(get_args(WriteMode))}.")
+    if dataset is not None and workspace.datasets.exists(check_name("dataset", dataset)) and mode == "create":
+        raise ConflictError(
+            f"There is already a dataset '{dataset}'.",
+            hint="Choose another name, or write a new version of it with --mode replace, append or merge.",
+        )
     loaded = load_predictor(workspace, model_ref, min_score=min_score)
     images, version = _resolve_images(workspace, source, loaded, split)
     inputs = [] if version is None else [version.ref]
@@ -98,7 +106,7 @@ def predict(
         writer = _PredictionWriter(loaded, folder, render)
         predictions = _predict_images(loaded, images, writer, progress or NullProgress())
         writer.close()
-        ref = None if dataset is None else _write_dataset(workspace, loaded, dataset, images, predictions, inputs)
+        ref = None if dataset is None else _write_dataset(workspace, loaded, dataset, images, predictions, inputs, mode)
     return PredictResult(loaded.version.ref, predictions, loaded.class_names, ref, out)
 
 
@@ -220,6 +228,7 @@ def _write_dataset(
     images: Sequence[ImageInput],
     predictions: Sequence[Prediction],
     inputs: Sequence[str],
+    mode: WriteMode,
 ) -> str:
     classes = tuple(ClassInfo(class_name) for class_name in dict.fromkeys(loaded.class_names))
     kind = Kind.OBJECTS if loaded.is_detector else Kind.LABEL
@@ -239,7 +248,7 @@ def _write_dataset(
             name,
             Schema(tuple(columns)),
             items,
-            mode="create",
+            mode=mode,
             message=f"predictions of {model_ref}",
             run_id=run.id,
             inputs=lineage,

@@ -27,8 +27,9 @@ def predict(
         Path | None, typer.Option(help="Folder for predictions.json and rendered images.", show_default=False)
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Write the predictions as a new dataset of this name.", show_default=False)
+        str | None, typer.Option(help="Write the predictions as a dataset of this name.", show_default=False)
     ] = None,
+    mode: Annotated[str, typer.Option(help="With --dataset: create, replace, append or merge.")] = "create",
     split: Annotated[str | None, typer.Option(help="Only this split of a dataset.", show_default=False)] = None,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Confidence threshold.")] = 0.25,
     render: Annotated[bool, typer.Option(help="Draw the objects on copies of the images.")] = True,
@@ -50,6 +51,7 @@ def predict(
             source,
             out=out,
             dataset=dataset,
+            mode=mode,  # type: ignore[arg-type]  # checked when the dataset is written
             split=split,
             min_score=min_score,
             render=render,
