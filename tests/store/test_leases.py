@@ -31,6 +31,7 @@ HOUR = timedelta(hours=1)
         ("", timedelta(), None, True),
         (lease_owner_id(), None, None, True),
     ],
+    ids=range(9),  # the ids of processes differ between the processes of a parallel run
 )
 def test_expiry(owner_id: str, age: timedelta | None, max_age: timedelta | None, is_expired: bool) -> None:
     heartbeat = None if age is None else now() - age
@@ -45,6 +46,7 @@ def test_expiry(owner_id: str, age: timedelta | None, max_age: timedelta | None,
         (OTHER_MACHINE, HOUR, "its outcome is unknown"),
         (DEAD_PROCESS, timedelta(seconds=1), "its outcome is unknown"),
     ],
+    ids=["this process", "recent", "old", "dead"],
 )
 def test_a_request_of_a_server_on_another_machine_is_still_running(
     workspace: Workspace, process: str, age: timedelta, message: str
