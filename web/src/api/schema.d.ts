@@ -1559,7 +1559,9 @@ export interface paths {
         put?: never;
         /**
          * Create Token
-         * @description Create an API token for the current user. Its role is at most that of the user; it is shown only once.
+         * @description Create an API token for the current user; it is shown only once.
+         *
+         *     Its role is at most that of the caller. If the caller is a token, the new one expires and is revoked with it.
          */
         post: operations["create_token_api_v1_tokens_post"];
         delete?: never;
@@ -1580,7 +1582,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke Token
-         * @description Revoke an API token of the current user.
+         * @description Revoke an API token of the current user, and the tokens that were created with it.
          */
         delete: operations["revoke_token_api_v1_tokens__token__delete"];
         options?: never;
@@ -4001,8 +4003,15 @@ export interface components {
         /**
          * TokenCreate
          * @description Name, role and lifetime of a new API token.
+         *
+         *     ``can_manage_tokens``: whether it may create, list and revoke tokens of the user.
          */
         TokenCreate: {
+            /**
+             * Can Manage Tokens
+             * @default false
+             */
+            can_manage_tokens: boolean;
             /**
              * Days
              * @default 90
@@ -4018,6 +4027,8 @@ export interface components {
          * @description A new API token with its secret, which is shown only once.
          */
         TokenCreated: {
+            /** Can Manage Tokens */
+            can_manage_tokens: boolean;
             /**
              * Created
              * Format: date-time
@@ -4043,6 +4054,8 @@ export interface components {
          * @description An API token, without its secret; ``used`` is the time of the last use.
          */
         TokenResponse: {
+            /** Can Manage Tokens */
+            can_manage_tokens: boolean;
             /**
              * Created
              * Format: date-time
