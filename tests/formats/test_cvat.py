@@ -262,8 +262,8 @@ def test_splits_are_subsets_of_a_project(tmp_path: Path, kit: SimpleNamespace) -
         ("default", "c.png"),
     ]
     assert sorted(path.relative_to(tmp_path / "images").as_posix() for path in tmp_path.rglob("*.png")) == [
+        "d.png",
         "default/c.png",
-        "default/d.png",
         "train/a.png",
         "train/train/a.png",
         "val/b.png",

@@ -238,10 +238,11 @@ class CvatImagesWriter(CvatWriter):
         split = self._columns.split_of(record)
         folder = self._destination / "images"
         subset = ""
-        if self._columns.has_split:
-            # In a project, CVAT keeps the images of each subset in its folder.
-            subset = DEFAULT_SUBSET if split is None or objects is None else self._xml_text(split, record.key)
-            if split == DEFAULT_SUBSET and objects is not None:
+        # In a project, CVAT keeps the images of each subset in its folder. An image that is not labelled has no element
+        # that would state its subset.
+        if self._columns.has_split and objects is not None:
+            subset = DEFAULT_SUBSET if split is None else self._xml_text(split, record.key)
+            if split == DEFAULT_SUBSET:
                 self._report.add(
                     FindingType.DROPPED, "split whose name means none in CVAT", key=record.key, detail=split
                 )
