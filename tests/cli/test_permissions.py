@@ -87,6 +87,7 @@ def test_a_library_denies_others_access_to_the_folder(tmp_path: Path) -> None:
             "catalog.db": 0o600,
             "workspace.json": 0o600,
             "lock": 0o600,
+            "reserve": 0o600,
         }
         assert (tmp_path / "file").write_text("x")
         assert mode(tmp_path / "file") == 0o644, "the umask of the program that uses the library stays as it is"

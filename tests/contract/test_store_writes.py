@@ -17,7 +17,7 @@ import pytest
 import saccade
 
 SOURCE = Path(saccade.__file__).parent
-WRITE_TRANSACTION = "write_tx"
+WRITE_TRANSACTIONS = ("write_tx", "essential_tx")
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -75,7 +75,7 @@ def _writes(store: Store, class_name: str, node: ast.AST) -> bool:
         case ast.Attribute(value=ast.Name(id="self"), attr=method):
             return store.is_writer(class_name, method)
         case ast.Attribute(attr=attribute):
-            return attribute == WRITE_TRANSACTION
+            return attribute in WRITE_TRANSACTIONS
         case ast.Name(id=name):
             return ("", name) in store.writers
     return False
@@ -96,7 +96,7 @@ def find_writes(source: str, store: Store) -> Iterator[str]:
 
     for node in ast.walk(tree):
         match node:
-            case ast.Attribute(attr=name) if name == WRITE_TRANSACTION:
+            case ast.Attribute(attr=name) if name in WRITE_TRANSACTIONS:
                 yield f"line {node.lineno}: {name}"
             case ast.Attribute(value=receiver, attr=method) if store.is_writer(type_of(receiver), method):
                 yield f"line {node.lineno}: {type_of(receiver)}.{method}"

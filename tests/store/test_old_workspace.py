@@ -36,7 +36,7 @@ from saccade.app.jobs.registry import JOB_TYPES
 from saccade.app.jobs.run_job import job_dir
 from saccade.app.jobs.run_job import run as run_job
 from saccade.app.pipelines.run import list_steps, read_events, read_graph
-from saccade.core.errors import AuthenticationError, ConflictError, NotFoundError, RateLimitedError
+from saccade.core.errors import AuthenticationError, ConflictError, NotFoundError
 from saccade.core.objects import Object
 from saccade.core.reader import Item
 from saccade.core.roles import Role
@@ -52,7 +52,7 @@ from saccade.store.arrow.codec import ARROW_TYPES, decode_column
 from saccade.store.auth.service import hash_secret
 from saccade.store.auth.sso import Identity, LoginResult
 from saccade.store.catalog.queries import consumers, find_dataset
-from saccade.store.catalog.tables import Base, JobRow, UserRow
+from saccade.store.catalog.tables import Base, JobRow, LoginFailureRow, UserRow
 from saccade.store.maintenance.doctor import doctor, relocate_files
 from saccade.store.maintenance.gc import collect_garbage
 from saccade.store.maintenance.transfer import pull_dataset
@@ -503,13 +503,13 @@ def test_password_login(writable: Workspace, expected: Facts) -> None:
 
 
 def test_failed_logins_still_count(writable: Workspace, expected: Facts) -> None:
-    """After five failures the address is blocked for a while. Some of the five are in the fixture."""
+    """The failures of an account count on, from whichever address."""
     email = "fay@example.org"
-    for _ in range(5 - expected["login_failures"][email]):
-        with pytest.raises(AuthenticationError):
-            writable.users.sign_in(email, "not the password")
-    with pytest.raises(RateLimitedError):
-        writable.users.sign_in(email, expected["passwords"][email])
+    with pytest.raises(AuthenticationError):
+        writable.users.sign_in(email, "not the password", "198.51.100.7")
+    with writable.catalog.unscoped.read_tx() as session:
+        count = session.get_one(LoginFailureRow, hash_secret(email)).count
+    assert count == expected["login_failures"][email] + 1
 
 
 def test_session_stays_valid(workspace: Workspace, expected: Facts) -> None:
@@ -561,7 +561,8 @@ def test_unfinished_single_sign_on_can_be_finished(writable: Workspace, expected
 
 
 def test_stored_responses_are_replayed(writable: Workspace, expected: Facts) -> None:
-    errors = {"secret": "secret", "unknown": "its outcome is unknown"}
+    # A server on another machine may still be handling the request, if that has just begun.
+    errors = {"secret": "secret", "unknown": "its outcome is unknown|still being processed"}
     for facts in expected["requests"]:
         person = writable.users.get(facts["email"]).id
         begin = partial(writable.idempotency.begin, person, facts["key"])

@@ -23,12 +23,17 @@ def make_new_files_private() -> None:
         _user_umask = os.umask(_PRIVATE_UMASK)
 
 
-def apply_user_umask(path: Path) -> None:
-    """Give a new file, or a new folder with all its content, the permissions that the user's umask gives."""
+def apply_user_umask(path: Path, *, recursive: bool = True) -> None:
+    """Give a new file or folder the permissions that the user's umask gives.
+
+    Args:
+        path: The file or folder.
+        recursive: Also change the content of the folder; not if other threads may be writing to it.
+    """
     if _user_umask is None or os.name == "nt":
         return
     _chmod(path, _user_umask)
-    if path.is_dir() and not path.is_symlink():
+    if recursive and path.is_dir() and not path.is_symlink():
         for child in path.rglob("*"):
             _chmod(child, _user_umask)
 

@@ -139,7 +139,7 @@ class DirRemote(_RemoteBase):
         if not folder.is_dir():
             self._make_folder(folder.parent)
             folder.mkdir(exist_ok=True)
-            apply_user_umask(folder)
+            apply_user_umask(folder, recursive=False)
 
     @contextmanager
     def _partial(self) -> Iterator[Path]:
