@@ -19,6 +19,7 @@ from saccade.core.report import ConversionReport
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats import images
 from saccade.formats.base import Format, Record, RecordStream
+from saccade.formats.reading import read_source
 
 
 @cache
@@ -74,7 +75,7 @@ class Read:
 
 def read_all(format: Format, source: Path, **options: Any) -> Read:
     report = ConversionReport()
-    stream = format.read(source, report, **options)
+    stream = read_source(format, source, report, **options)
     records = list(stream.records)
     by_key = {record.key: record for record in records}
     assert len(by_key) == len(records)

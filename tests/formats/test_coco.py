@@ -52,12 +52,26 @@ def test_golden_file(golden: Path, write_source: WriteSource, kit: Any) -> None:
     )
     assert result.records["b"].values["objects"] == ()
     assert result.reasons() == {
-        ("dropped", "field of the file"): 2,
-        ("dropped", "category that is its own supercategory"): 1,
-        ("dropped", "field of images"): 4,
+        ("warning", "field of the file"): 2,
+        ("warning", "category that is its own supercategory"): 1,
+        ("warning", "field of images"): 4,
         ("dropped", "segmentation of an object with keypoints"): 1,
         ("inferred", "image without annotations taken as reviewed and empty"): 1,
     }
+
+
+def test_descriptive_fields_of_a_file_are_no_loss(write_source: WriteSource, kit: Any) -> None:
+    files = source_files({"bbox": [1, 1, 2, 2]}, info={"year": 2024}, licenses=[{"id": 1}], scenes=[{"id": 1}])
+    findings = [
+        (finding.action, finding.detail)
+        for finding in kit.read_all(FORMAT, write_source(files)).report
+        if finding.reason == "field of the file"
+    ]
+    assert sorted(findings) == [
+        ("dropped", "'scenes' of annotations.json"),
+        ("warning", "'info' of annotations.json"),
+        ("warning", "'licenses' of annotations.json"),
+    ]
 
 
 def test_compressed_masks_match_pycocotools(write_source: WriteSource, kit: Any) -> None:
@@ -214,7 +228,7 @@ def test_names_never_leave_the_source(write_source: WriteSource, kit: Any, tmp_p
         ('{"images": [}, "annotations": []}', "is not valid JSON"),
         ('{"images": ' + "[" * 200_000 + ', "annotations": []}', "nested too deeply"),
         ('{"images": 5, "annotations": []}', "has no list of images"),
-        (b'{"images": [], "annotations": "\xff"}', "is not valid JSON"),
+        (b'{"images": [], "annotations": "\xff"}', "is not UTF-8: byte 0xff at position 31"),
         ("[]", "no COCO annotation file"),
         ("", "no COCO annotation file"),
     ],
@@ -260,7 +274,7 @@ def test_multiple_files(write_source: WriteSource, kit: Any) -> None:
     assert result.values("split") == {"1": "train", "val/1": "val"}
     assert [result.values("objects")[key][0].class_name for key in ("1", "val/1")] == ["cup", "plate"]
     assert result.total == 2
-    assert result.reasons()["warning", "annotation file that was not read"] == 2
+    assert result.reasons()["dropped", "file that may contain labels and was not read"] == 2
     assert result.reasons()["repaired", "key made unique"] == 1
 
 

@@ -283,4 +283,4 @@ def test_names_without_the_folder_of_their_subset(write_source: WriteSource, kit
     images = '<image id="0" name="a.png" subset="train"/><image id="1" name="a.png" subset="val"/>'
     xml = f"<annotations><meta><project/></meta>{images}</annotations>"
     source = write_source({"annotations.xml": xml, "images/train/a.png": None, "images/val/a.png": None})
-    assert kit.read_all(FORMAT, source).values("split") == {"a": "train", "val/a": "val"}
+    assert kit.read_all(FORMAT, source).values("split") == {"train/a": "train", "val/a": "val"}

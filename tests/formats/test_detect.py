@@ -148,9 +148,10 @@ def test_unsupported_label_files_are_reported(
     write_source: WriteSource, kit: SimpleNamespace, formats: Registry[Format]
 ) -> None:
     source = write_source({"1.png": None, "boxes.yaml": "images: [{file: 1.png, boxes: [", "notes/read.me": "x"})
-    assert detect_format(source, formats)[0] == "images"
+    with pytest.raises(FormatError, match=r"images: boxes\.yaml may hold labels"):
+        detect_format(source, formats)
     result = kit.read_all(images.FORMAT, source)
     assert [(str(finding.action), finding.reason, finding.detail) for finding in result.report] == [
-        ("dropped", "file that may contain labels, of an unknown format", "boxes.yaml"),
         ("warning", "file that is not an image and is not read", "notes/read.me"),
+        ("dropped", "file that may contain labels and was not read", "boxes.yaml"),
     ]

@@ -147,5 +147,5 @@ def test_masks_are_never_unpickled(write_source: WriteSource, kit: SimpleNamespa
         }
     )
     result = kit.read_all(FORMAT, source)
-    assert result.values("objects") == {"1": ()}
+    assert result.values("objects") == {"1": None}
     assert result.reasons() == {("dropped", "object without a usable shape"): len(detections)}

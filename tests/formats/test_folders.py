@@ -23,7 +23,7 @@ def test_class_folders(write_source: WriteSource, kit: Any) -> None:
             "cat/1.png": None,
             "cat/indoors/2.PNG": None,
             "cat/2.jpg": None,
-            "cat/notes.txt": "x",
+            "cat/notes.md": "x",
             "_unlabelled/3.png": None,
             "4.png": None,
         }

@@ -16,7 +16,7 @@ from PIL import Image
 
 from saccade.core.geometry import mask_from_array, orientation_matrix, transform_geometry
 from saccade.core.objects import Box, Keypoints, Mask, Object, Objects, Polygon, RotatedBox
-from saccade.core.report import ConversionReport
+from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo
 from saccade.formats._common.frames import (
     LOST,
@@ -252,6 +252,18 @@ def test_points_that_are_not_labelled_stay_at_the_origin() -> None:
     assert frame.to_image((Object("1", "person", keypoints),)) == (
         Object("1", "person", Keypoints(((26.0, 6.0), (0.0, 0.0)), (2, 0))),
     )
+
+
+def test_keypoints_outside_an_image_of_the_stated_size_are_kept() -> None:
+    """A skeleton may be placed beside the image; without a stated size it may belong to another size."""
+    skeleton = Object("1", "person", Keypoints(((48.8, 111.77), (83.27, 106.61)), (2, 2)))
+    report = ConversionReport()
+    frame = LabelFrame.create(ImageSize((25, 20)), (25, 20), report, "photo")
+    assert frame.to_image((skeleton,)) == (skeleton,)
+    assert report.counts() == {(FindingType.WARNING, "keypoints outside the image"): 1}
+    report = ConversionReport()
+    assert LabelFrame.create(ImageSize((25, 20)), None, report, "photo").to_image((skeleton,)) == ()
+    assert report.counts() == {(FindingType.DROPPED, "shape outside the image"): 1}
 
 
 def test_a_turned_and_scaled_image() -> None:

@@ -118,7 +118,7 @@ def test_missing_and_repeated_images(write_source: WriteSource, kit: SimpleNames
 NAN = float("nan")
 HOSTILE = [
     (region("rectanglelabels", {"x": NAN, "y": 1, "width": 1, "height": 1}), "object without a usable shape"),
-    (region("rectanglelabels", {"x": 1, "y": 1, "width": -1, "height": 1}), "object without a usable shape"),
+    (region("rectanglelabels", {"x": 1, "y": 1, "width": None, "height": 1}), "object without a usable shape"),
     (region("rectanglelabels", {"x": "1"}), "object without a usable shape"),
     (region("polygonlabels", {"points": [[1, 1], [2]]}), "object without a usable shape"),
     (region("brushlabels", {"rle": [1, 2, 3]}), "object without a usable shape"),

@@ -99,7 +99,7 @@ def test_open_images_as_published(write_source: WriteSource, kit: SimpleNamespac
             Object("1", "Person", Box(1, 1.5, 5, 3), None, None, {"occluded": True}),
             Object("2", "Dog", Box(0, 0, 8, 6), None, None, {"crowd": True}),
         ),
-        "000b": (),
+        "000b": None,
         "000c": (),
         "000d": None,
     }

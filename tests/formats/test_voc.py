@@ -95,8 +95,11 @@ def test_pixel_origin(
     result = kit.read_all(FORMAT, write_source(files), **options)
     (obj,) = result.records["1"].values["objects"]
     assert obj.geometry.bounds_xyxy() == box
-    guesses = [finding.detail for finding in result.report if finding.action == "inferred"]
-    assert [detail.startswith(guess) for detail in guesses] == ([True] if guess else [])
+    findings = [finding for finding in result.report if finding.reason == "number of the first pixel"]
+    assert [finding.detail.startswith(guess) for finding in findings] == ([True] if guess else [])
+    # A known tool or a coordinate below 1 leaves no doubt.
+    is_certain = guess.startswith(("0, because the files are by", "0, because a coordinate"))
+    assert [finding.action for finding in findings] == ["warning" if is_certain else "inferred"] * len(findings)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from saccade.core.objects import Box, Ellipse, Geometry, Keypoints, Object, Poin
 from saccade.core.report import ConversionReport
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats.base import FORMATS, Format, LocalFile, Record, RecordStream
+from saccade.formats.reading import read_source
 
 ROUNDS = int(os.environ.get("SACCADE_FUZZ", "12"))
 LABELS = [name for name in FORMATS.names() if name not in ("images", "folders", "videos")]
@@ -159,7 +160,7 @@ def read_all(format: Format, source: Path) -> Any:
     report = ConversionReport()
     records = []
     try:
-        for record in format.read(source, report).records:
+        for record in read_source(format, source, report).records:
             assert record.key
             if record.media is not None:
                 record.media.read()

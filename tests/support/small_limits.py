@@ -12,6 +12,7 @@ import pytest
 from saccade.core.report import ConversionReport
 from saccade.formats._common import json_stream, paths, per_image, spill
 from saccade.formats.base import Format
+from saccade.formats.reading import read_source
 
 _LIMITS = (
     (spill, {"_MAX_IN_MEMORY": 1, "_CACHE_SIZE": 2, "_PAGE_ROWS": 2, "_BATCH_ROWS": 2}),
@@ -41,7 +42,7 @@ def check_same_with_small_limits(format: Format, source: Path, options: Mapping[
 
 def _read_all(format: Format, source: Path, options: Mapping[str, Any]) -> Any:
     report = ConversionReport()
-    stream = format.read(source, report, **options)
+    stream = read_source(format, source, report, **options)
     records = [
         (record.key, repr(dict(record.values)), record.size_wh, record.frame, record.group) for record in stream.records
     ]

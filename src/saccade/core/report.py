@@ -76,6 +76,14 @@ class ConversionReport:
     def __len__(self) -> int:
         return self._counts.total()
 
+    def latest(self, count: int) -> list[Finding]:
+        """Return the last findings, in order; of a large report, at most some thousands."""
+        findings = list(self._latest)
+        if len(findings) < count and self._compressed:
+            chunk = json.loads(zlib.decompress(self._compressed[-1]))
+            findings = [Finding(FindingType(action), *rest) for action, *rest in chunk] + findings
+        return findings[-count:] if count > 0 else []
+
     def to_json(self, max_findings: int | None = None) -> dict[str, Any]:
         """Return the counts and the findings, at most ``max_findings`` of them (None: all)."""
         return {

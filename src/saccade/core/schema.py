@@ -57,7 +57,7 @@ class ImageRef:
         name: original file name.
         width, height: pixels after the EXIF orientation was applied, as decoding always does.
         format: Pillow's format name in lower case, such as "jpeg".
-        mode: Pillow's mode, such as "RGB" or "I;16".
+        mode: Pillow's mode, such as "RGB" or "I;16"; with the stated window of its values, "I;16[0.0:4095.0]".
         orientation: EXIF orientation, 1 to 8.
         uri: set if the file is stored externally instead of in the workspace.
         frame: index of a video frame or of a page of a multi-page file, from 0 in presentation order.

@@ -25,12 +25,14 @@ from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Schema
 from saccade.formats._common.attributes import claim_object_id, scalar_attributes
 from saccade.formats._common.boxes import fit_box
+from saccade.formats._common.encoding import open_text
 from saccade.formats._common.frames import to_size_wh
 from saccade.formats._common.json import Json, to_float
 from saccade.formats._common.losses import LossCounter
 from saccade.formats._common.options import NoOptions, parse_options
 from saccade.formats._common.paths import source_tree
 from saccade.formats._common.per_image import PerImageReader, PerImageWriter, WrittenImage
+from saccade.formats._common.source_files import mark_rejected
 from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 
 _FILE_NAMES = ("file", "image", "path", "filename", "file_name")
@@ -72,6 +74,7 @@ class BoxesYamlReader(PerImageReader):
         for file in self.tree.files_below("", (".yaml", ".yml")):
             entries = _read_entries(self.tree.path(file), self.report)
             if entries is None:
+                mark_rejected(self.tree.path(file))
                 continue
             file_count += 1
             for entry in entries:
@@ -164,7 +167,7 @@ def _read_entries(path: Path, report: ConversionReport) -> Iterator[Json] | None
             valid += _is_entry(element)
     except _NoListError:
         return None
-    except (OSError, yaml.YAMLError, RecursionError, ValueError) as error:
+    except (FormatError, OSError, yaml.YAMLError, RecursionError, ValueError) as error:
         report.add(FindingType.SKIPPED, "annotation that cannot be read", detail=str(error)[:200])
         return None
     return filter(_is_entry, _iter_images(path)) if valid or not total else None
@@ -217,7 +220,7 @@ def _iter_images(path: Path) -> Iterator[Any]:
         _NoListError: if there is no such list.
         ValueError: if there are aliases or several documents.
     """
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with open_text(path) as file:
         loader = _Loader(file)
         try:
             loader.get_event()  # the start of the stream

@@ -28,7 +28,7 @@ from saccade.formats._common.index_mask import report_dropped_fields
 from saccade.formats._common.json import Json, get_list, load_json, to_float
 from saccade.formats._common.losses import report_renumbered
 from saccade.formats._common.options import NoOptions, parse_options
-from saccade.formats._common.paths import source_tree, strip_extension
+from saccade.formats._common.paths import normal_form, source_tree, strip_extension
 from saccade.formats._common.per_image import PerImageReader, PerImageWriter, WrittenImage
 from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 
@@ -70,7 +70,7 @@ class CityscapesReader(PerImageReader):
 
     def open(self) -> RecordStream:
         label_files = {
-            file.rpartition("/")[2]: file
+            normal_form(file.rpartition("/")[2]): file
             for suffix in _LABEL_SUFFIXES
             for file in self.tree.files_below("", (suffix.lower(),))
         }
@@ -82,7 +82,7 @@ class CityscapesReader(PerImageReader):
             assert labels is not None
             labels.key, labels.split = _key_and_split(image)
             stem = strip_extension(image.rpartition("/")[2]).removesuffix(_IMAGE_SUFFIX)
-            candidates = (label_files.get(stem + suffix) for suffix in _LABEL_SUFFIXES)
+            candidates = (label_files.get(normal_form(stem + suffix)) for suffix in _LABEL_SUFFIXES)
             label_file = next((file for file in candidates if file is not None), None)
             if label_file is not None:
                 labels.raw, labels.stated_wh = self._load(label_file)

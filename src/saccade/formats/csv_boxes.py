@@ -33,7 +33,7 @@ from saccade.formats._common.losses import LossCounter
 from saccade.formats._common.options import NoOptions, parse_options
 from saccade.formats._common.paths import SPLIT_NAMES, is_image_name, source_tree
 from saccade.formats._common.per_image import PerImageReader, PerImageWriter, WrittenImage
-from saccade.formats._common.text import format_csv_row, parse_float, read_csv_rows
+from saccade.formats._common.text import format_csv_row, parse_float, read_csv_header, read_csv_rows
 from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 
 _COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -225,10 +225,7 @@ def _split_of_file(file: str) -> str | None:
 
 def _detect_layout(path: Path) -> _Layout | None:
     """Return the layout of a table, or None if it is not a table of boxes."""
-    try:
-        first_row = next(iter(read_csv_rows(path)), [])
-    except OSError:
-        return None
+    first_row = read_csv_header(path)
     columns = _parse_header(first_row)
     if columns is not None:
         return columns

@@ -1,7 +1,7 @@
 """Class folders: one folder for each class with its images, optionally inside a folder for each split.
 
 Read: ``<class>/*.jpg``, or ``train|val|test/<class>/*.jpg``; the folder of a class may have subfolders. Images in
-``_unlabelled`` are not labelled yet. An image outside the class folders is skipped.
+``_unlabelled`` are not labelled yet. An image outside the class folders is skipped and reported.
 
 Written: the same, plus ``saccade.json``, which keeps the order of the classes and the names that could not be folders.
 
@@ -27,17 +27,18 @@ from saccade.formats._common.paths import (
     SPLIT_NAMES,
     SourceTree,
     UniqueKeys,
-    is_image_name,
     replace_surrogates,
     source_tree,
     strip_extension,
 )
+from saccade.formats._common.source_files import label_files
 from saccade.formats.base import Detection, Format, LocalFile, Reader, Record, RecordStream, Writer
 
 UNLABELLED_FOLDER = "_unlabelled"
 MARKER_FILE = "saccade.json"
 _LABEL_FOLDERS = frozenset({"annotations", "labels", "Annotations", "ImageSets", "masks", "SegmentationClass"})
-_LABEL_EXTENSIONS = (".json", ".yaml", ".yml", ".xml", ".data", ".names")
+# A few stray images outside the class folders are reported; if one in so many is, they speak against them.
+_MIN_SHARE_IN_FOLDERS = 4
 
 
 @dataclass
@@ -127,10 +128,11 @@ def _mismatch_reason(tree: SourceTree) -> str:
         return f"it has a folder '{label_folder}' for labels"
     if frames := next((name for name in tree.folders if name.rpartition("/")[2] == "img1"), None):
         return f"'{frames}' contains the frames of a sequence"
-    if any(is_image_name(file) for file in tree.files if "/" not in file):
+    outside = sum("/" not in image for image in tree.iter_images())
+    if outside * _MIN_SHARE_IN_FOLDERS > sum(1 for _ in tree.iter_images()):
         return "there are images outside the class folders"
-    if label_file := next((file for file in tree.files_below("", _LABEL_EXTENSIONS)), None):
-        return f"it has a file of labels, {label_file}"
+    if label_file := next(label_files(tree), None):
+        return f"it has a file that may hold labels, {label_file}"
     return ""
 
 
@@ -143,7 +145,7 @@ def _class_folder(image: str, has_splits: bool) -> str:
 def _infer_layout(tree: SourceTree) -> _Layout:
     """Infer whether there are splits: all top folders with images have names of splits, and subfolders."""
     top_folders = {image.partition("/")[0] for image in tree.iter_images() if "/" in image}
-    is_nested = all(image.count("/") >= 2 for image in tree.iter_images())
+    is_nested = all(image.count("/") >= 2 for image in tree.iter_images() if "/" in image)
     return _Layout(bool(top_folders) and top_folders <= SPLIT_NAMES and is_nested)
 
 

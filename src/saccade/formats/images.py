@@ -22,20 +22,8 @@ from saccade.formats._common.media import copy_media
 from saccade.formats._common.names import FileNames
 from saccade.formats._common.options import NoOptions, check_choice, parse_options
 from saccade.formats._common.paths import SourceTree, UniqueKeys, is_image_name, source_tree, strip_extension
+from saccade.formats._common.source_files import LABEL_EXTENSIONS, label_files
 from saccade.formats.base import Detection, Format, LocalFile, Reader, Record, RecordStream, Writer
-
-_LABEL_EXTENSIONS = (
-    ".json",
-    ".jsonl",
-    ".geojson",
-    ".xml",
-    ".yaml",
-    ".yml",
-    ".csv",
-    ".parquet",
-    ".tfrecord",
-    ".record",
-)
 
 
 @dataclass(frozen=True)
@@ -59,7 +47,11 @@ class Images(Format):
         if source.is_file():
             matches = is_image_name(source.name)
             return Detection(matches, "it is an image" if matches else "it is a file, but not an image")
-        count = _count_images(source_tree(source))
+        tree = source_tree(source)
+        if (label_file := next(label_files(tree), None)) is not None:
+            reason = f"{label_file} may hold labels, which --format images would leave out"
+            return Detection(False, reason)
+        count = _count_images(tree)
         return Detection(count > 0, f"there are {count} images in it" if count else "there are no images in it")
 
     def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
@@ -96,10 +88,8 @@ class ImagesReader(Reader):
             raise FormatError(f"There are no images below {self._source}.", hint="Check the path.")
         tree.report_skipped(self._report)
         for file in tree.files:
-            if file.lower().endswith(_LABEL_EXTENSIONS):
-                reason = "file that may contain labels, of an unknown format"
-                self._report.add(FindingType.DROPPED, reason, detail=file)
-            elif not is_image_name(file):
+            # Files that may hold labels are reported as losses, as they are for every format.
+            if not is_image_name(file) and not file.lower().endswith(LABEL_EXTENSIONS):
                 self._report.add(FindingType.WARNING, "file that is not an image and is not read", detail=file)
         # The number of pages is only known once every file has been opened.
         return RecordStream(schema, self._records(tree), None if self._all_pages else count)

@@ -27,7 +27,7 @@ from saccade.formats._common.losses import LossCounter
 from saccade.formats._common.options import NoOptions, parse_options
 from saccade.formats._common.paths import replace_surrogates, source_tree, strip_extension
 from saccade.formats._common.per_image import PerImageReader, PerImageWriter, WrittenImage
-from saccade.formats._common.text import parse_float, read_text
+from saccade.formats._common.text import parse_float, read_text, try_read_text
 from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 
 _LABEL_FOLDERS = {"image_2": "label_2", "image_02": "label_02", "images": "labels"}
@@ -95,10 +95,13 @@ class KittiReader(PerImageReader):
             labels.split = _SPLITS.get(top_folder)
             if labels.split:
                 labels.key = _strip_container(rest)
-            if label_file in self.tree.files:
+            file = self.tree.find_companion(image, label_file)
+            if file is not None:
                 file_count += 1
-                lines = read_text(self.tree.path(label_file)).split("\n")
-                labels.raw = [replace_surrogates(line) for line in lines if line.strip()]
+                text = try_read_text(self.tree.path(file), labels.key or strip_extension(image), self.report)
+                if text is None:
+                    continue
+                labels.raw = [replace_surrogates(line) for line in text.split("\n") if line.strip()]
                 names.update(line.split()[0] for line in labels.raw)
         if not file_count:
             raise FormatError(f"There is no text file in label_2 for an image below {self.tree.root}.")

@@ -2,10 +2,11 @@
 
 Read: ``images`` with ``masks``, or ``JPEGImages`` with ``SegmentationClass`` and ``SegmentationObject`` (Pascal VOC,
 and CVAT's segmentation mask); ``instances`` beside ``masks`` separates objects of one class. The classes are in
-``labelmap.txt`` (``name:r,g,b::``) or ``classes.txt`` (``number name``, or a name a line from 0); without either a
-class is called after its number. 0 and black are background, 255 in a mask of numbers is void. An image without a
-mask is not labelled yet; one whose mask is only background is reviewed and empty. A mask of another size than its
-image is turned by the EXIF orientation or scaled, if the sizes leave no doubt.
+``labelmap.txt`` (``name:r,g,b::``), ``classes.txt`` (``number name``, or a name a line from 0), or ``class_names.txt``
+or ``labels.txt`` as labelme2voc has them; without any of them a class is called after its number. 0 and black are
+background, 255 in a mask of numbers is void. An image without a mask is not labelled yet; one whose mask is only
+background is reviewed and empty. A mask of another size than its image is turned by the EXIF orientation or scaled, if
+the sizes leave no doubt.
 
 Written: ``images``, ``masks`` (8 or 16 bits, class numbers), ``instances`` (16 bits, object numbers) and
 ``classes.txt``. Every shape becomes a mask; if objects overlap, the later one is visible, and what it covers is
@@ -38,6 +39,7 @@ from saccade.formats._common.per_image import PerImageReader, PerImageWriter, Wr
 from saccade.formats._common.text import read_text
 from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 
+_NAME_FILES = ("labelmap.txt", "classes.txt", "class_names.txt", "labels.txt")
 _MASK_FOLDERS = {"images": "masks", "JPEGImages": "SegmentationClass"}
 _INSTANCE_FOLDERS = {"images": "instances", "JPEGImages": "SegmentationObject"}
 _VOID = 255
@@ -142,7 +144,7 @@ def _png_of(image: str, tree: SourceTree, folders: dict[str, str]) -> str:
     parts = image.split("/")
     index = parts.index(folder)
     path = strip_extension("/".join([*parts[:index], folders[folder], *parts[index + 1 :]])) + ".png"
-    return path if path in tree.files else ""
+    return tree.find_companion(image, path) or ""
 
 
 class _ClassTable:
@@ -151,7 +153,7 @@ class _ClassTable:
     def __init__(self, tree: SourceTree) -> None:
         self.names: dict[int, str] = {}
         self._name_by_color: dict[int, str] = {}
-        for file_name in ("labelmap.txt", "classes.txt"):
+        for file_name in _NAME_FILES:
             file = next(tree.files_below("", (file_name,)), None)
             if file is not None:
                 self._parse(read_text(tree.path(file)), is_label_map=file_name == "labelmap.txt")
@@ -159,7 +161,13 @@ class _ClassTable:
 
     def _parse(self, text: str, *, is_label_map: bool) -> None:
         lines = [replace_surrogates(line.rstrip("\r")) for line in text.split("\n")]
-        for index, line in enumerate(line for line in lines if line.strip() and not line.startswith("#")):
+        # A comment has no number, but a blank line does: the numbers of the lines after it are counted with it.
+        lines = [line for line in lines if not line.startswith("#")]
+        # The label list of labelme2voc begins with a line for the pixels to be ignored, which has the number -1.
+        first = -1 if lines and lines[0].strip() == "__ignore__" else 0
+        for index, line in enumerate(lines, first):
+            if not line.strip() or index < 0:
+                continue
             color_match = _COLOR_LINE.fullmatch(line) if is_label_map else None
             number_match = re.match(r"(\d{1,5}) (.*)", line) if not is_label_map else None
             if color_match:

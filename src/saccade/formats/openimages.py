@@ -28,7 +28,7 @@ from saccade.formats._common.losses import LossCounter
 from saccade.formats._common.options import NoOptions, parse_options
 from saccade.formats._common.paths import source_tree, strip_extension
 from saccade.formats._common.per_image import ImageLabels, PerImageReader, PerImageWriter, WrittenImage
-from saccade.formats._common.text import format_csv_row, parse_float, read_csv_records, read_csv_rows
+from saccade.formats._common.text import format_csv_row, parse_float, read_csv_header, read_csv_records, read_csv_rows
 from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH, Writer
 
 _SPLITS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
@@ -74,10 +74,7 @@ class OpenImages(Format):
 
 
 def _read_header(path: Path) -> set[str]:
-    try:
-        return {name.strip() for name in next(iter(read_csv_rows(path)), [])}
-    except OSError:
-        return set()
+    return {name.strip() for name in read_csv_header(path)}
 
 
 class OpenImagesReader(PerImageReader):

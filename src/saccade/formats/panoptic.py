@@ -155,7 +155,7 @@ class _AnnotationFile:
         mask_folder = strip_extension(self._file)
         folders = (mask_folder, mask_folder.rpartition("/")[0], "")
         paths = (f"{folder}/{name}".lstrip("/") for folder in folders)
-        path = next((path for path in paths if path in self._reader.tree.files), None)
+        path = next((file for path in paths if (file := self._reader.tree.find(path)) is not None), None)
         if path is None:
             self._reader.report.add(FindingType.SKIPPED, "mask file missing", key=key, detail=name[:200])
             return None

@@ -16,6 +16,7 @@ from saccade.core.errors import MediaError
 from saccade.media._color import needs_conversion, to_srgb
 from saccade.media._orientation import apply_orientation
 from saccade.media._pillow import OpenedImage, image_name, suppress_warnings
+from saccade.media.window import ValueWindow, low_range_window
 
 Pixels = npt.NDArray[np.uint8]
 _REDUCED_FLAGS = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
@@ -64,15 +65,21 @@ def _jpeg_scale_denominator(opened: OpenedImage, max_size: int | None) -> int:
     return next((n for n in (8, 4, 2) if max_size is not None and longest_side >= max_size * n), 1)
 
 
-def decode_16bit(content: bytes, opened: OpenedImage) -> Pixels | None:
-    """Decode colours of more than 8 bits to 8 bits, or return None for modes that are left to :func:`decode_pillow`."""
+def decode_16bit(content: bytes, opened: OpenedImage, window: ValueWindow | None = None) -> Pixels | None:
+    """Decode colours of more than 8 bits to 8 bits, or return None for modes that are left to :func:`decode_pillow`.
+
+    Args:
+        content: the bytes of the file.
+        opened: the opened image.
+        window: the values that are black and white; None for the full range, or percentiles if the range is low.
+    """
     if opened.format == "tiff" and opened.image.mode not in ("RGB", "RGBA", "RGBX"):
         return None
     decoded = imdecode(content, cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16:
         opened.image.load()  # raises Pillow's error, which has a reason; OpenCV gives none
         raise ValueError("OpenCV decoded no 16-bit pixels")
-    scaled = _scale_to_uint8(decoded, 65_535)
+    scaled = _scale_to_uint8(decoded, 65_535, window)
     if scaled.ndim == 2:
         pixels = cv2.cvtColor(scaled, cv2.COLOR_GRAY2RGB)
     elif scaled.shape[2] == 3:
@@ -91,14 +98,14 @@ def imdecode(content: bytes, flags: int) -> npt.NDArray[np.integer[Any]] | None:
         return None
 
 
-def decode_pillow(opened: OpenedImage) -> Pixels:
+def decode_pillow(opened: OpenedImage, window: ValueWindow | None = None) -> Pixels:
     image = opened.image
     image.load()
     # Pillow's TIFF reader has applied the orientation already.
     orientation = 1 if opened.format == "tiff" else opened.orientation
     if image.mode.startswith("I;16"):
         values = np.asarray(image)
-        grey = _scale_to_uint8(values.astype(np.uint16), 2 ** max(9, bit_depth(opened)) - 1)
+        grey = _scale_to_uint8(values.astype(np.uint16), 2 ** max(9, bit_depth(opened)) - 1, window)
         return apply_orientation(as_pixels(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)), orientation)
     has_alpha = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
     srgb = to_srgb(image)
@@ -112,8 +119,15 @@ def _composite_on_white(image: Image.Image) -> npt.NDArray[np.uint8]:
     return np.asarray(Image.alpha_composite(white, layer).convert("RGB"))
 
 
-def _scale_to_uint8(values: npt.NDArray[np.integer[Any]], max_value: int) -> Pixels:
-    """Scale values from 0..``max_value`` to 0..255, rounded."""
+def _scale_to_uint8(values: npt.NDArray[np.integer[Any]], max_value: int, window: ValueWindow | None) -> Pixels:
+    """Scale values from the window, or else 0..``max_value``, to 0..255, rounded; opacity has no window."""
+    has_alpha = values.ndim == 3 and values.shape[2] == 4
+    window = window or low_range_window(values[..., :3] if has_alpha else values, max_value)
+    if window is not None:
+        scaled = window.apply(values)
+        if has_alpha:
+            scaled[..., 3] = cv2.convertScaleAbs(values[..., 3], alpha=255 / max_value)
+        return as_pixels(scaled)
     return as_pixels(cv2.convertScaleAbs(values, alpha=255 / max_value))
 
 

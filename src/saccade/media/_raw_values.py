@@ -21,6 +21,7 @@ from saccade.media._tiff import TiffPage, is_pyramid_level, read_pages
 Pixels = npt.NDArray[np.uint8]
 _MAX_COLOR_CHANNELS = 4
 _MAX_BITS = 32
+_BYTE_BITS = 8
 _MAX_BLOCK_BYTES = 1 << 28
 
 
@@ -83,11 +84,24 @@ def check_block_size(data: bytes | Path, page: TiffPage) -> None:
         )
 
 
-def decode_page(data: bytes | Path, page: TiffPage, max_size: int | None) -> Pixels:
-    """Decode a page to 8-bit RGB, apply its orientation and downscale it to ``max_size``."""
+def decode_page(
+    data: bytes | Path, page: TiffPage, max_size: int | None, window: tuple[float, float] | None = None
+) -> Pixels:
+    """Decode a page to 8-bit RGB, apply its orientation and downscale it to ``max_size``.
+
+    Args:
+        data: the path or the content of the file.
+        page: the page.
+        max_size: maximum of the longest side in pixels.
+        window: the values that are black and white, unless they have 8 bits.
+    """
     with _vips.as_media_error(image_name(data)):
         image = _load_page(data, page)
-        rgb = _vips.to_rgb8(image, _vips.find_value_range(image) if page.has_unknown_range else None)
+        value_range = window if page.bits_per_sample > _BYTE_BITS or page.has_unknown_range else None
+        if value_range is None:
+            find_range = _vips.find_value_range if page.has_unknown_range else _vips.low_range_window
+            value_range = find_range(image)
+        rgb = _vips.to_rgb8(image, value_range)
         pixels = np.asarray(rgb.numpy(), np.uint8)
     return downscale(apply_orientation(pixels, page.orientation), max_size)
 
@@ -137,7 +151,9 @@ def _requires_full_decode(data: bytes | Path, format: str, size_wh: tuple[int, i
         return "jpeg-multiscan" in fields and bool(image.get("jpeg-multiscan"))
 
 
-def decode_downscaled(data: bytes | Path, format: str, orientation: int, max_size: int) -> Pixels:
+def decode_downscaled(
+    data: bytes | Path, format: str, orientation: int, max_size: int, window: tuple[float, float] | None = None
+) -> Pixels:
     """Decode an image of any size, downscaled to a longest side of ``max_size``, in one pass from top to bottom."""
     with _vips.as_media_error(image_name(data)):
         image = _vips.load(data, format, sequential=True)
@@ -146,7 +162,13 @@ def decode_downscaled(data: bytes | Path, format: str, orientation: int, max_siz
             # libjpeg decodes at 1/2, 1/4 or 1/8 of the size much faster than at full size.
             denominator = next((n for n in (8, 4, 2) if scale * n <= 1), 1)
             image = _vips.load(data, format, sequential=True, shrink=denominator)
-        small = _downscale(_vips.to_rgb8(image), max_size)
+        if image.format == "ushort":
+            # The values of a stream are read twice: first to find the window.
+            window = window or _vips.low_range_window(image)
+            image = _vips.load(data, format, sequential=True)
+        else:
+            window = None
+        small = _downscale(_vips.to_rgb8(image, window), max_size)
         return apply_orientation(np.asarray(small.numpy(), np.uint8), orientation)
 
 

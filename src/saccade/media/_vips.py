@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saccade.core.errors import MediaError
+from saccade.media.window import window_of_counts
 
 LOADERS = {"tiff": "tiffload", "png": "pngload", "jpeg": "jpegload"}
 """Loaders of the formats that can be read in regions or downscaled without decoding the full image into memory."""
@@ -100,14 +101,27 @@ def to_rgb8(image: Any, value_range: tuple[float, float] | None = None) -> Any:
     if value_range is not None:
         low, high = value_range
         scale = 255 / (high - low) if high > low else 0.0
-        return _to_three_bands(((colors.cast("double") - low) * scale).rint().cast("uchar"))
+        colors = ((colors.cast("double") - low) * scale).rint().cast("uchar")
+        if alpha is None or image.format != "ushort":
+            return _to_three_bands(colors)
     max_value = 65_535 if image.format == "ushort" else 255
-    if max_value != 255:
+    if max_value != 255 and value_range is None:
         colors = (colors * (255 / max_value)).rint()
     if alpha is not None:
         opacity = alpha.cast("float") / max_value
         colors = (colors * opacity + 255 * (1 - opacity)).rint()
     return _to_three_bands(colors.cast("uchar"))
+
+
+def low_range_window(image: Any) -> tuple[float, float] | None:
+    """Return the window of 16-bit values that span little of their range; see :mod:`saccade.media.window`."""
+    if image.format != "ushort":
+        return None
+    colors = image[0] if image.bands < 3 else image[0:3]
+    histogram = colors.hist_find()
+    # Its width is the highest value plus one.
+    counts = np.frombuffer(histogram.write_to_memory(), np.uint32).reshape(-1, histogram.bands)
+    return window_of_counts(counts.sum(axis=1, dtype=np.int64), 65_535)
 
 
 def _to_three_bands(image: Any) -> Any:

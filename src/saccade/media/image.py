@@ -53,6 +53,7 @@ from saccade.media._raw_values import (
     verify_streamed,
 )
 from saccade.media._tiff import TiffPage
+from saccade.media.window import ValueWindow, low_range_window
 
 __all__ = [
     "IMAGE_FORMATS",
@@ -89,6 +90,8 @@ class ImageProbe:
         frames: number of images in the file (GIF, TIFF, WebP, APNG), without pyramid levels.
         channels: channels of a TIFF, 3 for other formats. If there are more than four, only the first three are shown.
         has_unknown_range: the values of black and white are unknown.
+        window: the values that are shown black and white, if 16-bit values span little of their range; set by
+            :func:`verify`.
     """
 
     width: int
@@ -99,6 +102,7 @@ class ImageProbe:
     frames: int = 1
     channels: int = 3
     has_unknown_range: bool = False
+    window: ValueWindow | None = None
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -170,7 +174,7 @@ def verify(data: bytes | Path, *, frame: int = 0, limits: ImageLimits = IMAGE_LI
     if pages and requires_libvips(page := get_page(data, pages, frame)):
         result = _probe_page(data, page, len(pages), limits)
         verify_page(data, page)
-        return result
+        return _with_window(result, data, frame, limits)
     with open_image(data, limits, streamed=True) as opened:
         result = _probe_image(opened, pages, frame)
         if result.width * result.height > limits.max_pixels:
@@ -181,13 +185,29 @@ def verify(data: bytes | Path, *, frame: int = 0, limits: ImageLimits = IMAGE_LI
                 _JPEG_PROBE_CACHE[tables, limits] = result
             return result
         if result.format != "png" or frame:
+            is_deep = bit_depth(opened) > 8
             _decode_all(data, opened)
-            return result
+            return _with_window(result, data, frame, limits) if is_deep else result
         # Checks the checksums, which the decoder ignores. Pillow cannot decode the image afterwards: reopen it.
         opened.image.verify()
     with open_image(data, limits) as opened:
+        is_deep = bit_depth(opened) > 8
         _decode_all(data, opened)
-    return result
+    return _with_window(result, data, frame, limits) if is_deep else result
+
+
+def _with_window(result: ImageProbe, data: bytes | Path, frame: int, limits: ImageLimits) -> ImageProbe:
+    """Return the probe with the window of 16-bit values that span little of their range."""
+    if result.has_unknown_range or result.width * result.height > limits.max_pixels:
+        return result
+    values = read_values(data, frame=frame, limits=limits)
+    if values.dtype != np.uint16:
+        return result
+    pages = tiff_pages(data)
+    bits = pages[frame].bits_per_sample if pages else 16
+    has_alpha = values.shape[2] in (2, 4)
+    window = low_range_window(values[..., :-1] if has_alpha else values[..., :3], 2**bits - 1)
+    return result if window is None else replace(result, window=window)
 
 
 def _seek_frame(opened: OpenedImage, frame: int) -> OpenedImage:
@@ -214,11 +234,14 @@ def decode(
     max_size: int | None = None,
     frame: int = 0,
     limits: ImageLimits = IMAGE_LIMITS,
+    window: ValueWindow | None = None,
 ) -> Pixels:
     """Decode an image, or one frame of a file with several frames.
 
     - Transparency is composited over white.
-    - 16-bit values are scaled by 1/257, values of 9 to 15 bits by 255 over their maximum, so the full range is kept.
+    - 16-bit values are scaled by 1/257, values of 9 to 15 bits by 255 over their maximum, so the full range is kept;
+      if they span less than an eighth of it, their percentiles 0.1 and 99.9 become black and white. A stated
+      ``window`` replaces both.
       32-bit, signed and floating-point values have no fixed range: the lowest value of the image maps to 0 and the
       highest to 255, except for floats that all lie in 0 to 1, whose range is 0 to 1. :func:`read_values` returns the
       stored values.
@@ -233,6 +256,7 @@ def decode(
             have up to ``limits.max_streamed_pixels`` pixels.
         frame: 0-based frame of a GIF, TIFF, WebP or APNG.
         limits: limits of the image.
+        window: the values that become black and white, for values of more than 8 bits or without a fixed range.
 
     Raises:
         InvalidValueError: ``mode`` or ``max_size`` is invalid.
@@ -243,37 +267,42 @@ def decode(
         raise InvalidValueError(f"Pixels can be decoded as 'RGB' or 'L', not as {mode!r}.")
     if max_size is not None and max_size < 1:
         raise InvalidValueError(f"The longest side must be at least 1 pixel, not {max_size}.")
-    pixels = _decode_rgb(data, max_size, frame, limits)
+    pixels = _decode_rgb(data, max_size, frame, limits, window)
     return as_pixels(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) if mode == "L" else pixels
 
 
-def _decode_rgb(data: bytes | Path, max_size: int | None, frame: int, limits: ImageLimits) -> Pixels:
+def _decode_rgb(
+    data: bytes | Path, max_size: int | None, frame: int, limits: ImageLimits, window: ValueWindow | None
+) -> Pixels:
     pages = tiff_pages(data)
     if pages:
         page = get_page(data, pages, frame)
         if frame or requires_libvips(page):
             check_pixels(data, page.size_wh, limits.max_pixels)
-            return decode_page(data, page, max_size)
+            return decode_page(data, page, max_size, window)
     elif frame:
-        return _decode_frame(data, max_size, frame, limits)
+        return _decode_frame(data, max_size, frame, limits, window)
     with open_image(data, limits, streamed=max_size is not None) as opened:
         width, height = opened.stored_wh
         if max_size is not None and width * height > limits.max_pixels:
-            return decode_downscaled(data, opened.format, opened.orientation, max_size)
+            return decode_downscaled(data, opened.format, opened.orientation, max_size, window)
         content = read_bytes(data, limits)
-        pixels = decode_16bit(content, opened) if bit_depth(opened) > 8 else decode_fast(content, opened, max_size)
+        is_deep = bit_depth(opened) > 8
+        pixels = decode_16bit(content, opened, window) if is_deep else decode_fast(content, opened, max_size)
         if pixels is None:
             check_known_range(data, opened)
             with suppress_tiff_warnings(opened):
-                pixels = decode_pillow(opened)
+                pixels = decode_pillow(opened, window)
     return downscale(pixels, max_size)
 
 
-def _decode_frame(data: bytes | Path, max_size: int | None, frame: int, limits: ImageLimits) -> Pixels:
+def _decode_frame(
+    data: bytes | Path, max_size: int | None, frame: int, limits: ImageLimits, window: ValueWindow | None
+) -> Pixels:
     with open_image(data, limits) as source, suppress_tiff_warnings(source):
         opened = _seek_frame(source, frame)
         check_pixels(data, opened.stored_wh, limits.max_pixels)
-        return downscale(decode_pillow(opened), max_size)
+        return downscale(decode_pillow(opened, window), max_size)
 
 
 def read_values(data: bytes | Path, *, frame: int = 0, limits: ImageLimits = IMAGE_LIMITS) -> npt.NDArray[Any]:

@@ -13,6 +13,7 @@ from typing import BinaryIO, Literal, Protocol
 from saccade.core.schema import ImageRef, MediaRef, VideoRef
 from saccade.media.image import IMAGE_FORMATS, Pixels, decode
 from saccade.media.video import FrameIndex, Video
+from saccade.media.window import window_of_mode
 
 _MAX_IDLE_VIDEOS = 4
 _MAX_CACHED_INDEXES = 64
@@ -42,7 +43,8 @@ def read_image(
         NotFoundError: there is no such file or frame.
     """
     if ref.frame is None or ref.format in IMAGE_FORMATS:
-        return decode(reader.read_media(ref), mode=mode, max_size=max_size, frame=ref.frame or 0)
+        window = window_of_mode(ref.mode)
+        return decode(reader.read_media(ref), mode=mode, max_size=max_size, frame=ref.frame or 0, window=window)
     with _VIDEO_POOL.acquire(reader, ref, ref.frame) as video:
         return video.frame(ref.frame, mode=mode, max_size=max_size)
 

@@ -92,7 +92,9 @@ def build_pyramid(
         format = opened.format
         orientation = opened.orientation
     with _vips.as_media_error(image_name(source)):
-        rgb = _vips.to_rgb8(_vips.load(source, format, sequential=True)).copy()
+        # The values of a stream are read twice: first to find the window of 16-bit values.
+        window = _vips.low_range_window(_vips.load(source, format, sequential=True))
+        rgb = _vips.to_rgb8(_vips.load(source, format, sequential=True), window).copy()
         rgb.set_type(_vips.vips().GValue.gint_type, "orientation", orientation)
         with _report_progress(rgb, progress):
             rgb.tiffsave(
@@ -159,6 +161,8 @@ class PyramidImage:
         self._orientation = first.orientation
         self.levels = levels
         self._images: dict[PyramidLevel, Any] = {}
+        self._value_window: tuple[float, float] | None = None
+        self._has_window = False
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -190,6 +194,13 @@ class PyramidImage:
         pixels = self._read_stored(stored_box, (out_wh[1], out_wh[0]) if is_transposed else out_wh)
         return apply_orientation(pixels, self._orientation)
 
+    def _window(self) -> tuple[float, float] | None:
+        """Return the window of 16-bit values, which is that of the smallest level for all regions."""
+        if not self._has_window:
+            self._value_window = _vips.low_range_window(self._level_image(self.levels[-1]))
+            self._has_window = True
+        return self._value_window
+
     def _read_stored(self, box: tuple[int, int, int, int], out_wh: tuple[int, int]) -> Pixels:
         """Read a box in stored (unoriented) coordinates, downscaled to ``out_wh``."""
         x1, y1, x2, y2 = box
@@ -205,7 +216,7 @@ class PyramidImage:
             left, top = min(math.floor(x1 * sx), image.width - 1), min(math.floor(y1 * sy), image.height - 1)
             right = min(image.width, max(left + 1, math.ceil(x2 * sx)))
             bottom = min(image.height, max(top + 1, math.ceil(y2 * sy)))
-            crop = _vips.to_rgb8(image.crop(left, top, right - left, bottom - top))
+            crop = _vips.to_rgb8(image.crop(left, top, right - left, bottom - top), self._window())
             pixels = np.asarray(crop.numpy(), np.uint8)
         if pixels.shape[1::-1] == out_wh:
             return pixels

@@ -19,6 +19,7 @@ from saccade.core.schema import ImageRef
 from saccade.media import _vips
 from saccade.media.image import IMAGE_LIMITS, encode, read_values
 from saccade.media.loader import MediaSource, read_image
+from saccade.media.window import window_of_mode
 
 LOSSLESS_8BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 """Pillow modes that are converted to 8-bit RGB without loss of precision."""
@@ -123,7 +124,12 @@ def _stream_strips(
     with _vips.as_media_error(ref.name):
         image = _vips.load(path, ref.format, sequential=True, **options)
         if not exact:
-            image = _vips.to_rgb8(image)
+            # The values of a stream are read twice: first to find the window of 16-bit values.
+            window = None
+            if image.format == "ushort":
+                window = window_of_mode(ref.mode) or _vips.low_range_window(image)
+                image = _vips.load(path, ref.format, sequential=True, **options)
+            image = _vips.to_rgb8(image, window)
         previous: npt.NDArray[Any] | None = None
         end = 0
         for y in ys:

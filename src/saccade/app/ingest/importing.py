@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from saccade.app.ingest.fetch import (
     is_url_list,
     local_source_path,
 )
-from saccade.app.ingest.media import MediaIngestor
+from saccade.app.ingest.media import LOW_RANGE, MediaIngestor
 from saccade.app.ingest.prefetch import IngestPool, ingest_prefetched
 from saccade.app.net.download import is_http_url
 from saccade.core.errors import ConflictError, FormatError, InvalidValueError, NotFoundError, SaccadeError
@@ -30,9 +30,12 @@ from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Column, ImageRef, Kind, Schema, VideoRef
 from saccade.core.splits import GroupSplits
 from saccade.core.urls import redact_url
+from saccade.formats._common.encoding import stated_encoding
 from saccade.formats.archives import is_archive, unpack
 from saccade.formats.base import FORMATS, Record, RecordStream
 from saccade.formats.detect import detect_format
+from saccade.formats.reading import read_source
+from saccade.media.window import ValueWindow, has_wide_values, parse_window, with_window
 from saccade.runtime.gc_control import collect_periodically, gc_paused
 from saccade.store.blobs.blob_batch import BlobBatch
 from saccade.store.datasets.version import DatasetVersion
@@ -129,7 +132,8 @@ def import_dataset(
         split: Assign items to splits.
         strict: Fail instead of importing with losses.
         private_network: Also fetch from addresses that are not public, such as those of the local network.
-        options: Options of the format.
+        options: Options of the format; ``encoding``, the encoding of label files that are not UTF-8; and ``window``,
+            the values of images of more than 8 bits that are shown black and white, as ``LOW,HIGH``.
         progress: Advances by each item.
         replace: If the dataset exists, import as its next version.
         display_name: The name of the source in the version's message and the run, for a source in a temporary folder.
@@ -148,28 +152,30 @@ def import_dataset(
         raise ConflictError(f"There is already a dataset '{name}'.", hint="Choose another name with --dataset.")
     progress = progress or NullProgress()
     format_options = dict(options or {})
+    window = parse_window(str(format_options.pop("window", "")))
     report = ConversionReport()
     with (
         materialize_source(workspace, source, link, report, progress, private_network) as path,
         IngestPool.for_source(path) as pool,
         gc_paused(),
     ):
-        format_name, reason = resolve_format(path, format)
+        with stated_encoding(str(format_options.get("encoding", ""))):
+            format_name, reason = resolve_format(path, format)
         assign_split = None
         if split is not None:
             # The source is read twice: groups are assigned to splits only once all of them are known.
             assign_split = split.assign(
-                FORMATS.get(format_name).read(path, ConversionReport(), **format_options).records
+                read_source(FORMATS.get(format_name), path, ConversionReport(), **format_options).records
             )
-        stream = FORMATS.get(format_name).read(path, report, **format_options)
+        stream = read_source(FORMATS.get(format_name), path, report, **format_options)
         source_name = display_name or (redact_url(str(source)) if is_remote_url(source) else str(source))
-        config = {"source": source_name, "format": format_name, "link": link, "options": format_options}
+        config = {"source": source_name, "format": format_name, "link": link, "options": dict(options or {})}
         if split is not None:
             config["split"] = {"shares": dict(split.shares), "group": split.group_pattern, "seed": split.seed}
         run = workspace.runs.start("import", name, config, [])
         try:
             with workspace.runs.record_failure(run.id), workspace.blobs.batch(packed=True) as blobs:
-                session = _ImportSession(blobs, report, link, assign_split, pool)
+                session = _ImportSession(blobs, report, link, assign_split, pool, window)
                 items = session.items(stream, progress)
                 if strict:
                     items = _raise_on_losses(items, report)
@@ -291,7 +297,9 @@ class _ImportSession:
         link: bool,
         assign_split: Callable[[Record], str] | None,
         pool: IngestPool,
+        window: ValueWindow | None,
     ) -> None:
+        self.window = window
         self.blobs = blobs
         self.report = report
         self.link = link
@@ -309,9 +317,16 @@ class _ImportSession:
         column = stream.schema.first(Kind.IMAGE, Kind.VIDEO)
         ingestor = MediaIngestor(self.blobs, link=self.link, keep_video=column.kind is Kind.VIDEO)
         records = collect_periodically(stream.records)
-        for record, (ref, warnings) in ingest_prefetched(records, ingestor, self.blobs, stream.total, self.pool):
+        for record, (ingested, ingest_warnings) in ingest_prefetched(
+            records, ingestor, self.blobs, stream.total, self.pool
+        ):
             progress.advance(1, record.key)
-            for reason, detail in warnings:
+            ref = ingested
+            image_warnings = ingest_warnings
+            if self.window is not None and isinstance(ref, ImageRef) and has_wide_values(ref.mode):
+                ref = replace(ref, mode=with_window(ref.mode, self.window))
+                image_warnings = tuple(warning for warning in ingest_warnings if warning[0] != LOW_RANGE)
+            for reason, detail in image_warnings:
                 self.report.add(FindingType.WARNING, reason, key=record.key, detail=detail)
             if isinstance(ref, SaccadeError):
                 self.skipped += 1

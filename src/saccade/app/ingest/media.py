@@ -16,6 +16,8 @@ from saccade.media.image import ImageProbe, verify
 from saccade.store.blobs.blob_batch import BlobBatch
 
 _MAX_CHANNELS = 4
+LOW_RANGE = "16-bit values of a low range are shown by their percentiles"
+"""The warning for images that a stated window replaces."""
 _STREAM_FROM_BYTES = 1 << 26
 """Larger files are streamed instead of being read into memory."""
 
@@ -152,6 +154,9 @@ def _image_warnings(probe: ImageProbe, frame: int | None) -> Iterator[tuple[str,
         yield "only the first frame of several is used", f"of {probe.frames}"
     if probe.channels > _MAX_CHANNELS:
         yield "only the first three channels of several are shown", f"of {probe.channels}"
+    if probe.window is not None:
+        low, high = probe.window
+        yield LOW_RANGE, f"{low:g} to {high:g}; state another range with --option window=LOW,HIGH"
     if probe.has_unknown_range:
         yield "values without a fixed range are shown from the lowest to the highest", probe.mode
 

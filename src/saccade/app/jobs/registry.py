@@ -29,6 +29,7 @@ from saccade.core.report import ConversionReport
 from saccade.core.schema import Kind, Schema
 from saccade.core.urls import redact_url
 from saccade.formats.base import FORMATS, Record
+from saccade.formats.reading import read_source
 from saccade.store.datasets.rows import name_conflict
 from saccade.store.workspace import Workspace
 
@@ -149,7 +150,7 @@ def inspect_source(context: JobContext, params: InspectParameters) -> dict[str, 
     source = params.source.resolve(workspace)
     with materialize_source(workspace, source, False, report, context.progress, False) as path:
         format_name, reason = resolve_format(path, params.format)
-        stream = FORMATS.get(format_name).read(path, report)
+        stream = read_source(FORMATS.get(format_name), path, report)
         context.progress.start("Inspecting", stream.total)
         class_counts: dict[str, int] = {}
         previews: list[dict[str, Any]] = []

@@ -164,7 +164,11 @@ class LabelFrame:
         return tuple(obj for obj in mapped if obj is not None)
 
     def _drop_outside(self, objects: Objects) -> Objects:
-        """Drop shapes that lie outside the image as a whole; boxes and masks are clipped when they are read."""
+        """Drop shapes that lie outside the image as a whole; boxes and masks are clipped when they are read.
+
+        Keypoints may lie outside. They are kept, with a warning, if the label file states the size of the image, so
+        that they are not those of another size.
+        """
         if self.size_wh is None or all(isinstance(obj.geometry, Box | Mask) for obj in objects):
             return objects
         inside = []
@@ -173,6 +177,11 @@ class LabelFrame:
                 inside.append(obj)
                 continue
             detail = f"bounds {obj.geometry.bounds_xyxy()} in an image of {_text(self.size_wh)}"
+            if isinstance(obj.geometry, Keypoints) and self._stated_wh == self.size_wh:
+                inside.append(obj)
+                reason = "keypoints outside the image"
+                self._report.add(FindingType.WARNING, reason, key=self._key, object_id=obj.id, detail=detail)
+                continue
             reason = "shape outside the image"
             self._report.add(FindingType.DROPPED, reason, key=self._key, object_id=obj.id, detail=detail)
         return tuple(inside)

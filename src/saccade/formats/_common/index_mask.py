@@ -14,6 +14,7 @@ from saccade.core.geometry import mask_to_array
 from saccade.core.objects import Keypoints, Mask, Object, Points, Polyline
 from saccade.core.report import ConversionReport, FindingType
 from saccade.formats._common.geometry import coerce_geometry, drop_object
+from saccade.formats._common.source_files import mark_read
 from saccade.formats.base import SizeWH
 
 _MAX_PIXELS = 1 << 28
@@ -31,6 +32,7 @@ def read_index_png(path: Path) -> tuple[IndexArray, bool]:
     """
     from PIL import Image, UnidentifiedImageError
 
+    mark_read(path)
     try:
         with Image.open(path, formats=["PNG"]) as image:
             if image.width * image.height > _MAX_PIXELS:

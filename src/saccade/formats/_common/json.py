@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from saccade.core.errors import FormatError
 from saccade.core.report import ConversionReport, FindingType
+from saccade.formats._common.encoding import read_text, search_encoding
 from saccade.formats._common.paths import replace_surrogates
 from saccade.runtime.gc_control import gc_paused
 
@@ -57,7 +58,7 @@ def load_json(path: Path, report: ConversionReport) -> Any:
     """
     try:
         with gc_paused():
-            text = path.read_bytes().decode("utf-8-sig")
+            text = read_text(path)
             data = json.loads(text)
         if SURROGATE_ESCAPE.search(text) and (repaired := replace_surrogates_in_json(data)) != data:
             report.add(FindingType.REPAIRED, "text that is not Unicode", detail=path.name)
@@ -80,7 +81,10 @@ def contains_tokens(path: Path, *tokens: str) -> bool:
 
 def find_tokens(path: Path, *tokens: str) -> set[str]:
     """Return those of the texts that a file contains; a file that cannot be read contains none."""
-    missing = {token: token.encode() for token in tokens}
+    encoding = "utf-8"
+    with suppress(OSError), path.open("rb") as file:
+        encoding = search_encoding(file.read(4))
+    missing = {token: token.encode(encoding) for token in tokens}
     overlap = max((len(encoded) for encoded in missing.values()), default=1) - 1
     present: set[str] = set()
     with suppress(OSError), path.open("rb") as file:

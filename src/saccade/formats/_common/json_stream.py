@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from saccade.core.report import ConversionReport, FindingType
+from saccade.formats._common.encoding import encoding_of
 from saccade.formats._common.json import SURROGATE_ESCAPE, load_json, replace_surrogates_in_json, unreadable_json
+from saccade.formats._common.source_files import mark_read
 from saccade.formats._common.spill import SpillTable, temporary_database
 from saccade.runtime.gc_control import gc_paused
 
@@ -31,13 +33,18 @@ ElementCallback = Callable[[Any, int, int], None]
 
 def is_large(path: Path) -> bool:
     """Whether a file is read incrementally because of its size."""
-    return path.stat().st_size > _MAX_LOADED_BYTES
+    if path.stat().st_size <= _MAX_LOADED_BYTES:
+        return False
+    with path.open("rb") as file:
+        # Only the bytes of UTF-8 can be indexed; a file in another encoding is decoded as a whole.
+        return encoding_of(file.read(4)) in ("utf-8", "utf-8-sig")
 
 
 class JsonFile:
     """An open JSON file from which single values are parsed by their byte ranges."""
 
     def __init__(self, path: Path) -> None:
+        mark_read(path)
         self._file = path.open("rb")
         weakref.finalize(self, self._file.close)
         self.size = path.stat().st_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ import numpy.typing as npt
 
 from saccade.core.errors import FormatError
 from saccade.core.report import ConversionReport, FindingType
-from saccade.formats._common.spill import SpillSet
+from saccade.formats._common.source_files import current_read_files
+from saccade.formats._common.spill import SpillDict, SpillSet
 
 IMAGE_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"}
@@ -32,6 +34,14 @@ _BLOCK_PATHS = 4096
 _MAX_IN_MEMORY = 65_536
 # Control characters, and the lone surrogates by which Python represents bytes that are not UTF-8.
 _NOT_PRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def normal_form(text: str) -> str:
+    """Return the composed form of a text, which is equal for all spellings of the same characters (Unicode NFC)."""
+    return unicodedata.normalize("NFC", text)
 
 
 def is_printable(name: str) -> bool:
@@ -152,6 +162,10 @@ class SourceTree:
         self.outside_links: dict[str, None] = {}
         self.bad_names: dict[str, None] = {}
         self._walk("", follow_links=True)
+        self._normalized: SpillDict[str] | None = None
+        read_files = current_read_files()
+        if read_files is not None:
+            read_files.trees.setdefault(root, self)
 
     def _walk(self, prefix: str, follow_links: bool) -> None:
         names: list[str] = []
@@ -207,6 +221,46 @@ class SourceTree:
         links = (self.root / folder for folder in self.folders if (self.root / folder).is_symlink())
         return {Path(os.path.relpath(os.path.realpath(link), self._real_root)).as_posix() for link in links}
 
+    def find(self, relative: str) -> str | None:
+        """Return the file of this path; else the only one that differs from it in its Unicode normal form alone.
+
+        File systems and tools decompose or compose accents, so that labels and files may spell a name differently.
+        """
+        if relative in self.files:
+            return relative
+        if relative.isascii():
+            return None
+        return self._by_normal_form().get(normal_form(relative)) or None
+
+    def find_companion(self, image: str, relative: str) -> str | None:
+        """Return the file of this path that belongs to an image, like :meth:`find`.
+
+        If another image differs from this one in its normal form alone, only the exact path belongs to it.
+        """
+        file = self.find(relative)
+        if file is None or file == relative:
+            return file
+        return file if self._by_normal_form().get(normal_form(image)) else None
+
+    def find_folder(self, relative: str) -> str | None:
+        """Return the folder of this path, or the only one that differs in its normal form; "" is the root."""
+        if relative == "" or relative in self.folders:
+            return relative
+        if relative.isascii():
+            return None
+        folders = [folder for folder in self.folders if normal_form(folder) == normal_form(relative)]
+        return folders[0] if len(folders) == 1 else None
+
+    def _by_normal_form(self) -> SpillDict[str]:
+        """The files with other than ASCII characters by their normal form; "" if several have the same."""
+        if self._normalized is None:
+            self._normalized = SpillDict()
+            for file in self.files:
+                if not file.isascii():
+                    form = normal_form(file)
+                    self._normalized[form] = "" if form in self._normalized else file
+        return self._normalized
+
     def links_outside(self, relative: str) -> bool:
         """Whether the path, or a folder on it, is a link that ends outside."""
         parts = relative.split("/")
@@ -239,7 +293,9 @@ class SourceTree:
         for relative in self.outside_links:
             report.add(FindingType.SKIPPED, "link that leads outside the source", detail=repr(relative))
         for relative in self.bad_names:
-            report.add(FindingType.SKIPPED, "name with control characters", detail=ascii(relative))
+            is_text = not _SURROGATE.search(relative)
+            reason = "name with control characters" if is_text else "file name that is not UTF-8"
+            report.add(FindingType.SKIPPED, reason, detail=ascii(relative))
 
 
 _cached_trees: ContextVar[dict[Path, SourceTree] | None] = ContextVar("cached trees", default=None)

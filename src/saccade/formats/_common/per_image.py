@@ -22,6 +22,7 @@ from saccade.formats._common.paths import (
     SourceTree,
     UniqueKeys,
     is_image_name,
+    normal_form,
     normalize_path,
     strip_extension,
 )
@@ -46,6 +47,7 @@ class ImageIndex:
         self._tree = tree
         self._include = include
         self._suffixes: _SuffixIndex | _DiskSuffixIndex | None = None
+        self._normal_suffixes: _SuffixIndex | _DiskSuffixIndex | None = None
 
     def __iter__(self) -> Iterator[str]:
         return filter(self._include, self._tree.iter_images()) if self._include else self._tree.iter_images()
@@ -61,29 +63,76 @@ class ImageIndex:
         """
         unified = name.replace("\\", "/")
         for path in (posixpath.normpath(f"{folder}/{unified}").lstrip("/"), normalize_path(unified)):
-            if path in self:
-                return path
+            image = self.find_path(path)
+            if image is not None:
+                return image
         last = unified.rpartition("/")[2]
         suffixes = (normalize_path(unified), last, strip_extension(last))
         return next((image for suffix in suffixes if (image := self.find_by_suffix(suffix))), None)
 
+    def find_path(self, path: str) -> str | None:
+        """Return the image of this path, in any Unicode normal form if only one matches."""
+        if path in self:
+            return path
+        image = self._tree.find(path) if is_image_name(path) else None
+        return image if image is not None and image in self else None
+
     def find_by_suffix(self, suffix: str) -> str:
-        """Return the only image whose path ends with these parts, with or without its extension; else ""."""
+        """Return the only image whose path ends with these parts, with or without its extension; else "".
+
+        An image whose path ends with exactly these characters is preferred to one in another Unicode normal form.
+        """
+        create = _SuffixIndex if len(self._tree.files) <= _MAX_IN_MEMORY else _DiskSuffixIndex
         if self._suffixes is None:
-            self._suffixes = (_SuffixIndex if len(self._tree.files) <= _MAX_IN_MEMORY else _DiskSuffixIndex)(self)
-        return self._suffixes.find_unique(suffix)
+            self._suffixes = create(self)
+        image = self._suffixes.find_unique(suffix)
+        if image or suffix.isascii():
+            return image
+        if self._normal_suffixes is None:
+            self._normal_suffixes = create((image for image in self if not image.isascii()), normal_form)
+        return self._normal_suffixes.find_unique(normal_form(suffix))
 
 
-def group_images(images: Iterable[str], key_of: Callable[[str], str]) -> SpillDict[list[str]]:
-    """Group image paths by ``key_of``."""
-    groups: SpillDict[list[str]] = SpillDict()
-    for image in images:
-        group = groups.get(key_of(image))
-        if group is None:
-            groups[key_of(image)] = [image]
-        else:
-            group.append(image)
-    return groups
+class ImageGroups:
+    """Images in groups of equal keys, such as their names; keys are found in any Unicode normal form.
+
+    Args:
+        images: paths of the images.
+        key_of: returns the key of a path.
+    """
+
+    def __init__(self, images: Iterable[str] = (), key_of: Callable[[str], str] = str) -> None:
+        self._key_of = key_of
+        self._groups: SpillDict[list[str]] = SpillDict()
+        for image in images:
+            key = normal_form(key_of(image))
+            group = self._groups.get(key)
+            if group is None:
+                self._groups[key] = [image]
+            else:
+                group.append(image)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and bool(self.get(key))
+
+    def get(self, key: str) -> list[str]:
+        """Return the images of a key: those of exactly this key, or else those that differ in the normal form alone.
+
+        If the latter differ among each other, the key is ambiguous, and there are none.
+        """
+        group = self._groups.get(normal_form(key)) or []
+        exact = [image for image in group if self._key_of(image) == key]
+        if exact or len({self._key_of(image) for image in group}) > 1:
+            return exact
+        return list(group)
+
+    def items(self) -> Iterator[tuple[str, list[str]]]:
+        """Iterate over the keys, as they are spelled, and their images."""
+        for _, group in self._groups.items():
+            by_key: dict[str, list[str]] = {}
+            for image in group:
+                by_key.setdefault(self._key_of(image), []).append(image)
+            yield from by_key.items()
 
 
 def _suffixes_of(image: str) -> set[str]:
@@ -96,10 +145,10 @@ def _suffixes_of(image: str) -> set[str]:
 class _SuffixIndex:
     """Images by the suffixes of their paths, in memory."""
 
-    def __init__(self, images: Iterable[str]) -> None:
+    def __init__(self, images: Iterable[str], transform: Callable[[str], str] = str) -> None:
         self._image_by_suffix: dict[str, str] = {}
         for image in images:
-            for suffix in _suffixes_of(image):
+            for suffix in _suffixes_of(transform(image)):
                 # A suffix of two images identifies neither.
                 self._image_by_suffix[suffix] = "" if suffix in self._image_by_suffix else image
 
@@ -110,13 +159,13 @@ class _SuffixIndex:
 class _DiskSuffixIndex:
     """The same index on disk. Suffixes are identified by 64-bit hashes."""
 
-    def __init__(self, images: Iterable[str]) -> None:
+    def __init__(self, images: Iterable[str], transform: Callable[[str], str] = str) -> None:
         self._db = temporary_database(self)
         paths = SpillTable(self._db, "images", ("path",))
         suffixes = SpillTable(self._db, "suffixes", ("hash", "image"))
         for position, image in enumerate(images, 1):
             paths.add(image)
-            for suffix in _suffixes_of(image):
+            for suffix in _suffixes_of(transform(image)):
                 suffixes.add(hash(suffix), position)
         paths.flush()
         suffixes.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import unicodedata
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -95,6 +96,15 @@ class SpillSet:
             return
         assert self._db is not None
         self._db.execute("INSERT OR IGNORE INTO elements VALUES (?)", (value,))
+
+
+def get_by_form(values: SpillDict[_Value], name: str) -> _Value | None:
+    """Return the value of a name, or else of the name composed or decomposed (Unicode NFC or NFD)."""
+    value = values.get(name)
+    if value is not None or name.isascii():
+        return value
+    forms = (unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))
+    return next((other for form in forms if (other := values.get(form)) is not None), None)
 
 
 class SpillDict(Generic[_Value]):

@@ -23,7 +23,7 @@ DROPPED_IMAGE_FIELDS = frozenset({"license", "coco_url", "flickr_url", "date_cap
 """The fields of an image that COCO defines and a dataset has no column for; all others are metadata."""
 _ANNOTATION_FIELDS = frozenset(
     {"id", "image_id", "category_id", "bbox", "segmentation", "area", "iscrowd", "keypoints", "num_keypoints"}
-    | {"score", "attributes", "saccade"}
+    | {"score", "attributes", "track_id", "saccade"}
 )
 _CATEGORY_FIELDS = frozenset(["id", "name", "supercategory", "keypoints", "skeleton", "color", "saccade"])
 
@@ -71,7 +71,7 @@ def _class_info(entry: Any, report: ConversionReport) -> ClassInfo | None:
     name = str(entry["name"])
     parent = entry.get("supercategory") or None
     if parent == name and not saccade_extra(entry).get("own_parent"):
-        report.add(FindingType.DROPPED, "category that is its own supercategory", detail=name)
+        report.add(FindingType.WARNING, "category that is its own supercategory", detail=name)
         parent = None
     keypoints = tuple(str(point) for point in get_list(entry, "keypoints"))
     skeleton = []

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from saccade.core.errors import FormatError
 from saccade.core.report import ConversionReport, FindingType
+from saccade.formats._common.encoding import read_head
 from saccade.formats._common.json import Json, find_tokens, saccade_extra
 from saccade.formats._common.names import DEFAULT_SUBSET
 from saccade.formats._common.paths import SPLIT_NAMES, SourceTree, escapes_root, normalize_path
+from saccade.formats._common.source_files import mark_read
 from saccade.formats._common.spill import SpillSet
 
 TASKS = ("instances", "person_keypoints")
@@ -42,9 +44,8 @@ def looks_like_coco(path: Path) -> bool:
 
     Panoptic files, which have segments instead of shapes, are another format.
     """
-    with path.open("rb") as file:
-        if not file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-            return False
+    if not read_head(path, 64).lstrip("\ufeff \t\r\n").startswith("{"):
+        return False
     tokens = find_tokens(path, '"annotations"', '"categories"', '"images"', '"segments_info"')
     has_labels = bool(tokens & {'"annotations"', '"categories"'})
     return '"images"' in tokens and has_labels and '"segments_info"' not in tokens
@@ -105,7 +106,9 @@ def annotation_files(source: Path, task: str, report: ConversionReport) -> list[
     if chosen is None:
         raise FormatError(f"{source} has no annotations of the task '{task}'.", hint=f"It has: {sorted(available)}.")
     for file in files:
-        if file.task != chosen:
+        # Those of other tasks are named among the files that were not read, unless the task was chosen by an option.
+        if file.task != chosen and (task != "auto" or file.task == "image_info"):
+            mark_read(file.path)
             report.add(FindingType.WARNING, "annotation file that was not read", detail=file.path.name)
     return [file for file in files if file.task == chosen]
 
@@ -149,10 +152,13 @@ class ImageFinder:
         for relative in dict.fromkeys((name, normalize_path(name))):
             for folder in (self._last_folder, *self._folders):
                 path = f"{folder}/{relative}" if folder else relative
-                if path in self._tree.files:
+                file = self._tree.find(path)
+                if file is not None:
                     self._last_folder = folder if folder in self._folders else self._last_folder
-                    self._found.add(path)
-                    return path, relative
+                    self._found.add(file)
+                    # The key has the characters of the file's name, whichever normal form the entry has.
+                    below = file[len(folder) + 1 :] if folder else file
+                    return file, below if file != path else relative
         paths = (f"{folder}/{normalize_path(name)}".lstrip("/") for folder in self._folders)
         if any(map(self._tree.links_outside, paths)):
             report.add(FindingType.SKIPPED, "link that leads outside the source", detail=repr(name))

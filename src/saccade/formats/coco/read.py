@@ -37,6 +37,8 @@ from saccade.formats.coco.indexed_file import IndexedEntries, IndexedFile
 from saccade.formats.coco.write import METADATA
 
 _FILE_FIELDS = {"images", "annotations", "categories", "saccade", "type"}
+# They describe the file, and hold no labels.
+_DESCRIPTIVE_FILE_FIELDS = {"info", "licenses"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class _LoadedFile:
         data: content of the file; of a large one, without its images and annotations.
         entries: images that become records.
         indexed: the file, if it is a large one.
+        has_all_labels: whether the file has annotations, and each of them belongs to one of its images.
     """
 
     file: AnnotationFile
@@ -69,6 +72,7 @@ class _LoadedFile:
     categories: Categories
     entries: list[ImageEntry] | IndexedEntries
     indexed: IndexedFile | None = None
+    has_all_labels: bool = True
 
     @property
     def split(self) -> str | None:
@@ -124,10 +128,12 @@ class CocoReader(Reader):
             raise FormatError(f"{file.path} has no list of images.", hint="Is it a COCO annotation file?")
         for name in data.keys() - _FILE_FIELDS:
             if data[name]:
-                self._report.add(FindingType.DROPPED, "field of the file", detail=f"'{name}' of {file.path.name}")
+                type = FindingType.WARNING if name in _DESCRIPTIVE_FILE_FIELDS else FindingType.DROPPED
+                self._report.add(type, "field of the file", detail=f"'{name}' of {file.path.name}")
         categories = Categories(self._categories.classes)
         categories.load(get_list(data, "categories"), self._report)
-        return _LoadedFile(file, data, categories, [] if indexed is None else indexed.create_entries(), indexed)
+        entries: list[ImageEntry] | IndexedEntries = [] if indexed is None else indexed.create_entries()
+        return _LoadedFile(file, data, categories, entries, indexed, isinstance(data.get("annotations"), list))
 
     def _find_entries(self, loaded: _LoadedFile, images: ImageFinder) -> Iterator[tuple[ImageEntry, int]]:
         dropped_fields: Counter[str] = Counter()
@@ -148,7 +154,8 @@ class CocoReader(Reader):
             self._has_metadata = self._has_metadata or bool(image.keys() - READ_IMAGE_FIELDS - DROPPED_IMAGE_FIELDS)
             yield ImageEntry(image["id"], image, key, file, loaded.split), position
         for field, count in dropped_fields.items():
-            self._report.add(FindingType.DROPPED, "field of images", detail=f"'{field}' of {count}")
+            # Where an image is from is no label.
+            self._report.add(FindingType.WARNING, "field of images", detail=f"'{field}' of {count}")
 
     def _accept_missing_file(self, name: str, *, is_reported: bool) -> bool:
         """Whether an image without a file becomes a record; reports that the file is missing."""
@@ -173,23 +180,29 @@ class CocoReader(Reader):
             if indexed is not None:
                 assert isinstance(loaded.entries, IndexedEntries)
                 # No image id is known here, so all of these annotations are reported.
+                count = len(self._report)
                 group_annotations(indexed.orphan_annotations(loaded.entries), (), self._report)
+                loaded.has_all_labels = loaded.has_all_labels and len(self._report) == count
                 for entry in loaded.entries:
-                    yield self._record(entry, indexed.annotations_of(entry.image_id), reader)
+                    yield self._record(entry, loaded, indexed.annotations_of(entry.image_id), reader)
             else:
                 image_ids = {entry.image_id for entry in loaded.entries}
+                count = len(self._report)
                 groups = group_annotations(get_list(loaded.data, "annotations"), image_ids, self._report)
+                loaded.has_all_labels = loaded.has_all_labels and len(self._report) == count
                 # Free the annotations of each image once it has been read.
                 loaded.data = {"saccade": saccade_extra(loaded.data)}
                 for entry in loaded.entries:
-                    yield self._record(entry, groups.pop(entry.image_id, []), reader)
+                    yield self._record(entry, loaded, groups.pop(entry.image_id, []), reader)
             reader.report_dropped()
 
-    def _record(self, entry: ImageEntry, annotations: list[Json], reader: AnnotationReader) -> Record:
+    def _record(
+        self, entry: ImageEntry, loaded: _LoadedFile, annotations: list[Json], reader: AnnotationReader
+    ) -> Record:
         media = LocalFile(self._tree.path(entry.file)) if entry.file is not None else None
         image = read_image_size(media) if media is not None else None
         frame = LabelFrame.create(image, stated_size_wh(entry.image), self._report, entry.key)
-        objects = frame.to_image(self._objects(entry, annotations, reader, frame.size_wh))
+        objects = frame.to_image(self._objects(entry, loaded, annotations, reader, frame.size_wh))
         values: dict[str, Any] = {"objects": objects}
         if entry.split is not None:
             values[SPLIT] = entry.split
@@ -198,11 +211,19 @@ class CocoReader(Reader):
         return Record(entry.key, media, values, frame.image_wh)
 
     def _objects(
-        self, entry: ImageEntry, annotations: list[Json], reader: AnnotationReader, size: SizeWH | None
+        self,
+        entry: ImageEntry,
+        loaded: _LoadedFile,
+        annotations: list[Json],
+        reader: AnnotationReader,
+        size: SizeWH | None,
     ) -> Objects | None:
         if annotations:
             return reader.read(annotations, entry.key, size)
         labelled = saccade_extra(entry.image).get("labelled")
+        if labelled is None and not loaded.has_all_labels:
+            # Some annotations belong to no image: they may be those of this one.
+            return None
         if labelled is None:
             reason = "image without annotations taken as reviewed and empty"
             self._report.add(FindingType.INFERRED, reason, key=entry.key)

@@ -12,7 +12,7 @@ from saccade.core.objects import AttributeValue, BoundsXYXY, Box, Geometry, Keyp
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo
 from saccade.formats._common.boxes import fit_box
-from saccade.formats._common.json import Json, get_list, saccade_extra, to_float
+from saccade.formats._common.json import Json, get_list, is_id, saccade_extra, to_float
 from saccade.formats.base import SizeWH
 
 # A stated area may differ from the box's by a hundredth and a pixel; a stated box from its shape's by a pixel.
@@ -147,10 +147,18 @@ class ShapeReader:
     def attributes(self, entry: Json, object_id: str) -> tuple[Mapping[str, AttributeValue], str | None]:
         """Return the attributes and the track of an annotation."""
         raw = entry.get("attributes")
-        if not raw and not entry.get("iscrowd"):
+        stated_track = entry.get("track_id")
+        if not raw and not entry.get("iscrowd") and stated_track is None:
             return {}, None
         attributes: dict[str, AttributeValue] = {"crowd": True} if entry.get("iscrowd") else {}
         track: str | None = None
+        # Video datasets state the track as a field of its own; CVAT, and our writer, as an attribute.
+        if is_id(stated_track) and stated_track != "":
+            track = str(stated_track)
+        elif stated_track is not None:
+            self._add(
+                FindingType.DROPPED, "track that is neither text nor an integer", object_id, repr(stated_track)[:200]
+            )
         for name, value in raw.items() if isinstance(raw, dict) else ():
             if name == "track_id" and isinstance(value, (str, int)):
                 track = str(value)

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 from saccade.core.errors import FormatError
+from saccade.formats._common.encoding import read_head
 from saccade.formats._common.paths import SourceTree
 from saccade.formats.base import Detection
 
-_ROOT = re.compile(rb"<annotations[\s>]")
+_ROOT = re.compile(r"<annotations[\s>]")
 
 
 def detect(source: Path) -> Detection:
@@ -42,5 +43,4 @@ def find_annotation_file(source: Path) -> Path:
 
 
 def _is_cvat(path: Path) -> bool:
-    with path.open("rb") as file:
-        return bool(_ROOT.search(file.read(4096)))
+    return bool(_ROOT.search(read_head(path)))

@@ -17,6 +17,7 @@ from saccade.core.objects import Object
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._common.boxes import report_duplicates
+from saccade.formats._common.encoding import open_xml
 from saccade.formats._common.frames import ImageSize, LabelFrame, read_image_size, to_size_wh
 from saccade.formats._common.media import try_image_size_wh
 from saccade.formats._common.names import DEFAULT_SUBSET, SPLIT, safe_component
@@ -54,6 +55,7 @@ class CvatReader(Reader):
         self._header = self._scan_header()
         subsets = self._header.subsets | ({DEFAULT_SUBSET} if self._header.subsets else set())
         self._subset_folders = {safe_component(subset) for subset in subsets}
+        self._repeated_paths = self._find_repeated_paths()
 
     def open(self) -> RecordStream:
         header = self._header
@@ -93,25 +95,38 @@ class CvatReader(Reader):
         depth = 0
         root: Element | None = None
         try:
-            for event, element in iterparse(self._path, events=("start", "end"), forbid_dtd=True):
-                root = element if root is None else root
-                depth += 1 if event == "start" else -1
-                if event == "end" and depth == 1:
-                    if element.tag in ("meta", "image", "track"):
-                        yield element
-                    # Without this, the root would collect all elements.
-                    root.clear()
+            with open_xml(self._path) as file:
+                for event, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
+                    root = element if root is None else root
+                    depth += 1 if event == "start" else -1
+                    if event == "end" and depth == 1:
+                        if element.tag in ("meta", "image", "track"):
+                            yield element
+                        # Without this, the root would collect all elements.
+                        root.clear()
         except (ParseError, DefusedXmlException, ValueError, LookupError, RecursionError) as error:
             raise FormatError(f"{self._path.name} cannot be read: {error or type(error).__name__}.") from None
 
     def _find_image(self, name: str, subset: str) -> str | None:
-        """Return the image file of a name in the XML file."""
+        """Return the image file of a name in the XML file; exports of projects have a folder for each subset."""
         path = normalize_path(name)
         # An image without a subset lies in no folder of one.
-        below_subset = (normalize_path(f"images/{subset}/{path}"),) if subset else ()
-        candidates = (*below_subset, f"images/{path}", path)
-        exact = next((candidate for candidate in candidates if candidate in self._images), None)
+        below_subset = (f"images/{subset}/{path}", f"{subset}/{path}") if subset else ()
+        candidates = map(normalize_path, (*below_subset, f"images/{path}", path))
+        exact = next((image for candidate in candidates if (image := self._images.find_path(candidate))), None)
         return exact or self._images.find_by_suffix(path) or None
+
+    def _find_repeated_paths(self) -> SpillSet:
+        """Find the paths below the folders of subsets that several subsets have."""
+        paths = SpillSet()
+        repeated = SpillSet()
+        if self._subset_folders:
+            for image in self._images:
+                path = self._below_subset(_below_images(image))
+                if path in paths:
+                    repeated.add(path)
+                paths.add(path)
+        return repeated
 
     def _image_records(self) -> Iterator[Record]:
         keys = UniqueKeys(self._report)
@@ -141,14 +156,17 @@ class CvatReader(Reader):
                 yield Record(key, LocalFile(self._tree.path(image)), {"objects": None})
 
     def _key_path(self, image: str, name: str = "") -> str:
-        """Return the path of an image without the folder of its subset.
+        """Return the path of an image without the folder of its subset, unless another subset has the same path.
 
         Args:
             name: its name in the XML file if that has a subset, and so states the path below its folder.
         """
         path = _below_images(image)
-        if name and f"/{path}".endswith(f"/{name}"):
-            return name
+        is_named = bool(name) and f"/{path}".endswith(f"/{name}")
+        below_subset = name if is_named else self._below_subset(path)
+        return path if below_subset in self._repeated_paths else below_subset
+
+    def _below_subset(self, path: str) -> str:
         folder, slash, rest = path.partition("/")
         return rest if slash and folder in self._subset_folders else path
 

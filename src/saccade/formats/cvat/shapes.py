@@ -178,11 +178,19 @@ class ShapeReader:
 
 def _skeleton(shape: Element, names: Sequence[str]) -> Keypoints:
     elements = {point.get("label") or str(position): point for position, point in enumerate(shape.iter("points"), 1)}
+    if not elements:
+        # Without elements, the places are those of all points, in the order of their names.
+        flat = parse_points(shape)
+        if names and len(flat) != len(names):
+            raise InvalidValueError(f"It has {len(flat)} points for {len(names)} names.")
+        return Keypoints(tuple(flat), (1 if shape.get("occluded") == "1" else 2,) * len(flat))
+    if not any(parse_points(element) for element in elements.values() if element.get("points")):
+        raise InvalidValueError("None of its points has a place.")
     points: list[Point] = []
     visibility: list[int] = []
     for name in names or elements:
         element = elements.get(name)
-        coordinates = parse_points(element) if element is not None else []
+        coordinates = parse_points(element) if element is not None and element.get("points") else []
         points.append(coordinates[0] if coordinates else (0.0, 0.0))
         if element is None or element.get("outside") == "1" or not coordinates:
             visibility.append(0)
@@ -291,8 +299,10 @@ def read_track(element: Element, report: ConversionReport) -> Track:
     """Read a track; shapes without a frame are reported."""
     track_id = element.get("id") or ""
     label = element.get("label") or ""
-    shapes: dict[int, Element] = {}
-    for shape in element:
+    shapes = _skeleton_shapes(element)
+    for shape in shapes.values():
+        shape.set("label", label)
+    for shape in element if not shapes else ():
         frame = shape.get("frame") or ""
         if shape.tag in SHAPES and frame.isdecimal():
             shape.set("label", label)
@@ -302,6 +312,61 @@ def read_track(element: Element, report: ConversionReport) -> Track:
             report.add(FindingType.DROPPED, reason, object_id=track_id, detail=shape.tag)
     frames = tuple(sorted(shapes))
     return Track(track_id, label, frames, tuple(shapes[frame] for frame in frames))
+
+
+def _interpolate_skeleton(before: Element, after: Element, fraction: float) -> list[Element]:
+    """Interpolate the points of a skeleton that are in both key frames; the others remain as in the first."""
+    later = {point.get("label"): point for point in after.iter("points")}
+    return [
+        _interpolate(point, later[point.get("label")], fraction)
+        if point.tag == "points" and point.get("label") in later and later[point.get("label")].get("outside") != "1"
+        else point
+        for point in before
+    ]
+
+
+def _skeleton_shapes(element: Element) -> dict[int, Element]:
+    """Return the shapes of a skeleton whose points are tracks of their own, by key frame; empty if they are not.
+
+    Each key frame of a point is one of the skeleton, with all points as they are in it.
+    """
+    tracks = [_point_track(child) for child in element if child.tag == "track"]
+    if not tracks:
+        return {}
+    stated = {int(shape.get("frame") or 0): shape for shape in element if _has_frame(shape)}
+    shapes: dict[int, Element] = {}
+    latest = Element("skeleton", {"keyframe": "1"})
+    for frame in sorted({*stated, *(frame for track in tracks for frame in track.frames)}):
+        latest = stated.get(frame, latest)
+        skeleton = Element("skeleton", {name: value for name, value in latest.attrib.items() if name != "points"})
+        skeleton.set("frame", str(frame))
+        skeleton.extend(latest.findall("attribute"))
+        skeleton.extend(point for track in tracks if (point := _point_at(track, frame)) is not None)
+        if "outside" not in latest.attrib:
+            is_outside = all(point.get("outside") == "1" for point in skeleton.iter("points"))
+            skeleton.set("outside", str(int(is_outside)))
+        shapes[frame] = skeleton
+    return shapes
+
+
+def _has_frame(shape: Element) -> bool:
+    return shape.tag in SHAPES and (shape.get("frame") or "").isdecimal()
+
+
+def _point_at(track: Track, frame: int) -> Element | None:
+    """Return the point of a skeleton in a frame; one that is outside keeps its last place. None before the first."""
+    shape = track.shape_at(frame)
+    index = bisect_right(track.frames, frame) - 1
+    if shape is None and index < 0:
+        return None
+    attributes = dict(track.shapes[index].attrib, outside="1") if shape is None else dict(shape.attrib)
+    return Element("points", {**attributes, "label": track.label})
+
+
+def _point_track(element: Element) -> Track:
+    points = {int(shape.get("frame") or 0): shape for shape in element if _has_frame(shape)}
+    frames = tuple(sorted(points))
+    return Track(element.get("id") or "", element.get("label") or "", frames, tuple(points[frame] for frame in frames))
 
 
 def _interpolate(before: Element, after: Element, fraction: float) -> Element:
@@ -316,6 +381,8 @@ def _interpolate(before: Element, after: Element, fraction: float) -> Element:
             pairs = list(zip(parse_points(before), parse_points(after), strict=True))
             points = [(a[0] + (b[0] - a[0]) * fraction, a[1] + (b[1] - a[1]) * fraction) for a, b in pairs]
             shape.set("points", ";".join(f"{x!r},{y!r}" for x, y in points))
+        if before.tag == "skeleton":
+            shape[:] = _interpolate_skeleton(before, after, fraction)
     except (InvalidValueError, ValueError):
         return before
     return shape

@@ -11,6 +11,7 @@ from saccade.core.report import ConversionReport, FindingType
 from saccade.formats._common.json import Json, contains_tokens
 from saccade.formats._common.json_stream import load_with_list
 from saccade.formats._common.paths import SourceTree, source_tree
+from saccade.formats._common.source_files import mark_rejected
 from saccade.formats.base import Detection
 
 
@@ -43,7 +44,8 @@ def load_annotations(path: Path, report: ConversionReport) -> tuple[Json, Collec
     except (FormatError, OSError) as error:
         report.add(FindingType.SKIPPED, "annotation that cannot be read", detail=str(error))
         return None
-    if not isinstance(data, dict) or not isinstance(data.get("items"), list):
-        return None
-    categories = data.get("categories")
-    return (categories, items) if isinstance(categories, dict) else None
+    categories = data.get("categories") if isinstance(data, dict) and isinstance(data.get("items"), list) else None
+    if isinstance(categories, dict):
+        return categories, items
+    mark_rejected(path)
+    return None

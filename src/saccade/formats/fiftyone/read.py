@@ -17,6 +17,7 @@ from saccade.formats._common.frames import to_size_wh
 from saccade.formats._common.json import Json, get_list, get_mapping, to_float
 from saccade.formats._common.paths import SPLIT_NAMES
 from saccade.formats._common.per_image import ImageLabels, PerImageReader
+from saccade.formats._common.source_files import mark_read
 from saccade.formats.base import RecordStream, SizeWH
 from saccade.formats.fiftyone.detect import is_sample, load_samples
 from saccade.formats.fiftyone.shapes import read_geometry
@@ -53,6 +54,8 @@ class FiftyOneReader(PerImageReader):
         if samples is None:
             raise FormatError(f"There is no samples.json with samples in {source}.")
         super().__init__(source, report, containers=("data", "images"), split_folders=False, relative=True)
+        # It describes the fields, whose types are seen in the samples.
+        mark_read(source / "metadata.json")
         self._samples = samples
         types = self._field_types()
         fields = [name for name, type_name in types.items() if type_name in _LIST_NAMES or type_name in _SINGLE_TYPES]

@@ -15,6 +15,7 @@ from saccade.formats._common.boxes import fit_box
 from saccade.formats._common.json import Json, get_list, get_mapping, load_json, saccade_extra, to_float
 from saccade.formats._common.paths import strip_extension
 from saccade.formats._common.per_image import PerImageReader
+from saccade.formats._common.source_files import mark_rejected
 from saccade.formats.base import RecordStream, SizeWH
 from saccade.formats.geojson.shapes import READERS, RESERVED_PROPERTIES, read_keypoints
 
@@ -30,6 +31,7 @@ class GeoJsonReader(PerImageReader):
         for file in self.tree.files_below("", EXTENSIONS):
             features = load_features(self.tree.path(file), self.report)
             if features is None:
+                mark_rejected(self.tree.path(file))
                 continue
             collection_count += 1
             labels = self.labels_for(strip_extension(file), location=file)

@@ -16,6 +16,7 @@ from saccade.formats._common.json import Json
 from saccade.formats._common.names import SPLIT
 from saccade.formats._common.paths import UniqueKeys, replace_surrogates, strip_extension
 from saccade.formats._common.per_image import PerImageReader
+from saccade.formats._common.source_files import mark_read
 from saccade.formats.base import InMemoryFile, Reader, Record, RecordStream
 from saccade.formats.huggingface.metadata import FILE_NAME, is_metadata_file, iter_metadata
 from saccade.formats.huggingface.parquet_files import find_image_column, read_class_names
@@ -68,6 +69,7 @@ class ParquetReader(Reader):
         listed_classes: dict[str, None] = {}
         has_split = False
         for path in self._paths:
+            mark_read(path)
             table = parquet.ParquetFile(path)
             class_names, label_names = read_class_names(table.schema_arrow)
             listed_classes.update(dict.fromkeys(class_names))

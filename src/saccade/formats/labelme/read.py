@@ -28,7 +28,8 @@ from saccade.formats._common.paths import (
     replace_surrogates,
     strip_extension,
 )
-from saccade.formats._common.per_image import group_images
+from saccade.formats._common.per_image import ImageGroups
+from saccade.formats._common.source_files import mark_rejected
 from saccade.formats._common.spill import SpillSet, SpillTable, temporary_database
 from saccade.formats.base import InMemoryFile, LocalFile, MediaSource, Reader, Record, RecordStream
 from saccade.formats.labelme.shapes import ShapeReader, class_name_of
@@ -60,7 +61,7 @@ class LabelMeReader(Reader):
         self._has_splits = any(folder in SPLIT_NAMES for folder in self._tree.subfolders())
         self._class_names: set[str] = set()
         self._has_flags = False
-        self._images_by_stem = group_images(self._tree.iter_images(), strip_extension)
+        self._images_by_stem = ImageGroups(self._tree.iter_images(), strip_extension)
         self._db = temporary_database(self)
         self._entries = SpillTable(self._db, "entries", ("key", "image", "label_file", "split"))
         for entry in self._find_entries():
@@ -118,7 +119,8 @@ class LabelMeReader(Reader):
             return None
         if isinstance(data, dict) and isinstance(data.get("shapes"), list):
             return data
-        self._report.add(FindingType.WARNING, "JSON file without shapes", detail=label_file)
+        # Named in the report at the end, among the files that were not read.
+        mark_rejected(self._tree.path(label_file))
         return None
 
     def _find_image(self, label_file: str, data: Json) -> str | None:
@@ -134,8 +136,9 @@ class LabelMeReader(Reader):
             name = normalize_path(image_path).rpartition("/")[2]
             candidates.append(normalize_path(f"{folder}/{name}"))
         for image in candidates:
-            if is_image_name(image) and image in self._tree.files:
-                return image
+            file = self._tree.find(image)
+            if file is not None and is_image_name(file):
+                return file
         return "" if data.get("imageData") else None
 
     def _records(self) -> Iterator[Record]:

@@ -128,9 +128,10 @@ class ShapeReader:
     def _attributes(self, shape: Json) -> Mapping[str, AttributeValue]:
         attributes = {**get_mapping(shape, "flags"), **get_mapping(shape, "attributes")}
         for name in ("description", "group_id", "difficult"):
-            # LabelMe writes these fields for every shape; None, "" and False are their defaults.
-            if shape.get(name) not in (None, "", False):
-                attributes[name] = shape[name]
+            # LabelMe writes these fields for every shape; None, "" and False are their defaults. The group 0 is none.
+            value = shape.get(name)
+            if value is not None and value is not False and value != "":
+                attributes[name] = value
         return scalar_attributes(attributes, self.report, key=self.key, object_id=self.object_id)
 
 

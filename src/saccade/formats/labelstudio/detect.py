@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 from saccade.core.errors import FormatError
+from saccade.formats._common.encoding import read_head
 from saccade.formats.base import Detection
 
-_TASKS_START = re.compile(rb'^\s*\[\s*\{(?=.*"data"\s*:)(?=.*"(annotations|predictions|completions)"\s*:)', re.DOTALL)
+_TASKS_START = re.compile(r'^\s*\[\s*\{(?=.*"data"\s*:)(?=.*"(annotations|predictions|completions)"\s*:)', re.DOTALL)
 
 
 def detect(source: Path) -> Detection:
@@ -38,6 +39,4 @@ def find_task_file(source: Path) -> Path:
 
 
 def _has_tasks(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(1 << 16)
-    return bool(_TASKS_START.match(head))
+    return bool(_TASKS_START.match(read_head(path, 1 << 16).removeprefix("\ufeff")))

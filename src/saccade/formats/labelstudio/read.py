@@ -18,8 +18,15 @@ from saccade.formats._common.boxes import report_duplicates
 from saccade.formats._common.frames import LabelFrame, read_image_size, to_size_wh
 from saccade.formats._common.json import Json, get_list, get_mapping, saccade_extra, to_float
 from saccade.formats._common.json_stream import load_with_list
-from saccade.formats._common.paths import SourceTree, UniqueKeys, is_image_name, normalize_path, strip_extension
-from saccade.formats._common.per_image import group_images
+from saccade.formats._common.paths import (
+    SourceTree,
+    UniqueKeys,
+    is_image_name,
+    normal_form,
+    normalize_path,
+    strip_extension,
+)
+from saccade.formats._common.per_image import ImageGroups
 from saccade.formats._common.spill import SpillSet
 from saccade.formats.base import LocalFile, Reader, Record, RecordStream, SizeWH
 from saccade.formats.labelstudio.regions import REGION_TYPES, read_geometry
@@ -43,7 +50,7 @@ class LabelStudioReader(Reader):
         data, self._elements = load_with_list(path, "", report)
         if not isinstance(data, list):
             raise FormatError(f"{path.name} is not a list of tasks.", hint="Export the project as JSON.")
-        self._images_by_name = group_images(self._tree.iter_images(), lambda image: image.rpartition("/")[2])
+        self._images_by_name = ImageGroups(self._tree.iter_images(), lambda image: image.rpartition("/")[2])
 
     def _tasks(self) -> Iterator[Json]:
         return (task for task in self._elements if isinstance(task, dict))
@@ -98,12 +105,19 @@ class LabelStudioReader(Reader):
             yield Record(key, media, values, frame.image_wh)
 
     def _find_image(self, url: str) -> str | None:
-        """Return the image file that a URL ends with, if there is only one."""
+        """Return the image file that a URL ends with, if there is only one.
+
+        The path is decoded first; as it is written, it is the name of files of older exports of ours.
+        """
         # With local file serving, the path is a query parameter; otherwise the query is a signature or the like.
-        path = normalize_path(unquote(url.rpartition("?d=")[2] if "?d=" in url else url.partition("?")[0]))
+        written = url.rpartition("?d=")[2] if "?d=" in url else url.partition("?")[0]
+        paths = dict.fromkeys((unquote(written), written))
+        return next((image for path in paths if (image := self._find_path(normalize_path(path)))), None)
+
+    def _find_path(self, path: str) -> str | None:
         name = path.rpartition("/")[2]
         for candidate in (name, _UPLOAD_PREFIX.sub("", name)):
-            images = self._images_by_name.get(candidate) or []
+            images = self._images_by_name.get(candidate)
             # Of several images with this name, the one whose folders match too.
             images = [image for image in images if _ends_with(path, image) or _ends_with(image, path)] or images
             if len(images) == 1:
@@ -163,7 +177,7 @@ def _classes(names: set[str]) -> tuple[ClassInfo, ...]:
 
 
 def _ends_with(path: str, end: str) -> bool:
-    return f"/{path}".endswith(f"/{end}")
+    return normal_form(f"/{path}").endswith(normal_form(f"/{end}"))
 
 
 def _annotations(task: Json) -> list[Json]:

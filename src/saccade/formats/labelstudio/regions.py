@@ -70,7 +70,14 @@ def _read_rectangle(value: Json, scale_x: float, scale_y: float) -> Box | Rotate
     x, y, width, height = x * scale_x, y * scale_y, width * scale_x, height * scale_y
     angle = _number(value.get("rotation", 0))
     if not angle:
-        return Box(x, y, x + width, y + height)
+        # A rectangle that is drawn to the left or upwards may have a negative width or height.
+        return Box(min(x, x + width), min(y, y + height), max(x, x + width), max(y, y + height))
+    if width < 0:
+        dx, dy = _rotate(width, 0.0, angle)
+        x, y, width = x + dx, y + dy, -width
+    if height < 0:
+        dx, dy = _rotate(0.0, height, angle)
+        x, y, height = x + dx, y + dy, -height
     dx, dy = _rotate(width / 2, height / 2, angle)
     return RotatedBox(x + dx, y + dy, width, height, angle)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from urllib.parse import quote
 
 from saccade.core.objects import Box, Ellipse, Geometry, Mask, Object, Objects, Points, Polygon, RotatedBox
 from saccade.core.report import ConversionReport, FindingType
@@ -55,7 +56,7 @@ class LabelStudioWriter(Writer):
         predictions = record.values.get(PREDICTIONS) if PREDICTIONS in self._columns.extra else None
         task: Json = {
             "id": self._task_count + 1,
-            "data": {"image": f"/data/local-files/?d=images/{image}"},
+            "data": {"image": f"/data/local-files/?d=images/{quote(image)}"},
             "annotations": [],
             "predictions": [],
         }

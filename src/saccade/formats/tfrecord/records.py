@@ -15,6 +15,7 @@ import google_crc32c
 import numpy as np
 
 from saccade.core.errors import FormatError
+from saccade.formats._common.source_files import mark_read
 
 Features = dict[str, list[bytes] | list[float] | list[int]]
 """Features of an example by name."""
@@ -59,6 +60,7 @@ def read_records(path: Path) -> Iterator[tuple[int, bytes]]:
     Raises:
         FormatError: if the file is damaged.
     """
+    mark_read(path)
     with path.open("rb") as file:
         while header := file.read(_HEADER_BYTES):
             offset = file.tell()

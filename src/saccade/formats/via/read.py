@@ -16,6 +16,7 @@ from saccade.formats._common.boxes import fit_box
 from saccade.formats._common.frames import to_size_wh
 from saccade.formats._common.json import Json, get_mapping, to_float
 from saccade.formats._common.per_image import PerImageReader
+from saccade.formats._common.source_files import mark_rejected
 from saccade.formats.base import RecordStream, SizeWH
 from saccade.formats.via.files import (
     CLASS_ATTRIBUTES,
@@ -49,7 +50,10 @@ class ViaReader(PerImageReader):
         has_file_attributes = False
         for file in self.tree.files_below("", (".json",)):
             folder = file.rpartition("/")[0]
+            # Until an image is seen in it; a project without images is reported in any case.
+            has_images = False
             for entry in iter_image_entries(self.tree.path(file), self.report):
+                has_images = True
                 labels = self.labels_for(str(entry["filename"]), folder, location=file)
                 if labels is None:
                     continue
@@ -62,6 +66,8 @@ class ViaReader(PerImageReader):
                 if file_attributes:
                     labels.values[FILE_ATTRIBUTES] = file_attributes
                     has_file_attributes = True
+            if not has_images:
+                mark_rejected(self.tree.path(file))
         if not image_count and not has_project(self.tree):
             raise FormatError(f"No JSON file below {self.tree.root} has images with regions.")
         builder = _ObjectBuilder(_class_attribute(self._options.attribute, self._regions()), self.report)

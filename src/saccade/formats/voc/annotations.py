@@ -20,6 +20,7 @@ from saccade.core.errors import FormatError
 from saccade.core.objects import AttributeValue, BoundsXYXY, Box, Object, Objects
 from saccade.core.report import ConversionReport, FindingType
 from saccade.formats._common.boxes import fit_box, report_duplicates
+from saccade.formats._common.encoding import open_xml
 from saccade.formats.base import SizeWH
 
 DATABASE = "Saccade"
@@ -74,7 +75,8 @@ def parse_annotation(path: Path) -> Annotation:
         FormatError: if it cannot be parsed safely, or is no annotation.
     """
     try:
-        root = SafeTree.fromstring(path.read_bytes(), forbid_dtd=True)
+        with open_xml(path) as file:
+            root = SafeTree.fromstring(file.read(), forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError, RecursionError) as error:
         raise FormatError(f"{path.name} is not XML that can be read safely: {error or type(error).__name__}.") from None
     if root.tag != "annotation":
@@ -205,8 +207,10 @@ class SetStatistics:
             self._origins.add(annotation.origin)
             self._tools.add(annotation.tool)
 
-    def infer_origin(self) -> tuple[str, str]:
-        """Return the origin of the set, "0" or "1", and the reason; the reason is "" if the files state the origin.
+    def infer_origin(self) -> tuple[str, str, bool]:
+        """Return the origin of the set, "0" or "1", the reason, and whether it is certain.
+
+        The reason is "" if the files state the origin.
 
         The devkit's pixels count from 1, both ends included, so no coordinate can be less than 1, and its numbers are
         whole. Tools that count from 0 may write no 0 either: labelImg raises it to 1 when it saves. They are known by
@@ -214,14 +218,14 @@ class SetStatistics:
         """
         stated = next(iter(self._origins), None)
         if stated is not None and len(self._origins) == 1:
-            return stated, ""
+            return stated, "", True
         if self._has_below_1:
-            return "0", "a coordinate is below 1"
+            return "0", "a coordinate is below 1", True
         if self._tools and "" not in self._tools:
-            return "0", f"the files are by {' and '.join(sorted(self._tools))}, which counts from 0"
+            return "0", f"the files are by {' and '.join(sorted(self._tools))}, which counts from 0", True
         if self._decimal_coordinates * 2 > self._coordinates:
-            return "0", "most coordinates are written as decimals, and the devkit's are whole"
-        return "1", "no coordinate is below 1, as in the devkit"
+            return "0", "most coordinates are written as decimals, and the devkit's are whole", False
+        return "1", "no coordinate is below 1, as in the devkit", False
 
     def min_areas(self) -> dict[str, float]:
         """Return the areas, by class, below which a box is far smaller than the others of its class."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from saccade.core.report import ConversionReport, FindingType
 from saccade.formats._common.names import DEFAULT_SUBSET
 from saccade.formats._common.paths import SPLIT_NAMES, SourceTree, strip_extension
-from saccade.formats._common.per_image import group_images
-from saccade.formats._common.spill import SpillDict
+from saccade.formats._common.per_image import ImageGroups
+from saccade.formats._common.spill import SpillDict, get_by_form
 from saccade.formats._common.text import read_lines
 
 ANNOTATIONS = ("Annotations", "annotations")
@@ -35,7 +35,7 @@ class VocFiles:
     """The XML file and the images of each item, by its stem; either may be missing."""
 
     annotations: SpillDict[str] = field(default_factory=SpillDict)
-    images: SpillDict[list[str]] = field(default_factory=SpillDict)
+    images: ImageGroups = field(default_factory=ImageGroups)
     has_split_folders: bool = False
     _image_by_name: SpillDict[str] = field(default_factory=SpillDict)
 
@@ -53,7 +53,7 @@ class VocFiles:
             for _, images in self.images.items():
                 for image in images:
                     self._image_by_name[image.rpartition("/")[2]] = image
-        return self._image_by_name.get(file_name)
+        return get_by_form(self._image_by_name, file_name)
 
 
 def list_files(tree: SourceTree) -> VocFiles:
@@ -70,7 +70,7 @@ def list_files(tree: SourceTree) -> VocFiles:
         top_folders.add(top)
         all_in_folders = all_in_folders and bool(slash)
     prefix_length = len(image_folder) + 1 if image_folder else 0
-    files.images = group_images(tree.iter_images(image_folder), lambda image: strip_extension(image[prefix_length:]))
+    files.images = ImageGroups(tree.iter_images(image_folder), lambda image: strip_extension(image[prefix_length:]))
     has_folders = not annotation_folder and bool(top_folders) and all_in_folders
     files.has_split_folders = has_folders and top_folders <= SPLIT_NAMES
     return files

@@ -13,7 +13,8 @@ from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._common.frames import LabelFrame, read_image_size
 from saccade.formats._common.names import SPLIT
 from saccade.formats._common.paths import SourceTree, UniqueKeys, strip_extension
-from saccade.formats._common.spill import SpillDict, SpillSet, SpillTable, temporary_database
+from saccade.formats._common.source_files import mark_read
+from saccade.formats._common.spill import SpillDict, SpillSet, SpillTable, get_by_form, temporary_database
 from saccade.formats.base import LocalFile, Reader, Record, RecordStream
 from saccade.formats.voc.annotations import Annotation, ObjectReader, SetStatistics, pack, parse_annotation, unpack
 from saccade.formats.voc.files import list_files, pick_image, read_splits
@@ -89,16 +90,21 @@ class VocReader(Reader):
                 self._broken_stems.add(stem)
 
     def _choose_origin(self, origin: str) -> int:
-        inferred, reason = self._statistics.infer_origin()
+        inferred, reason, is_certain = self._statistics.infer_origin()
         if origin == "auto" and reason:
             detail = f"{inferred}, because {reason}"
-            self._report.add(FindingType.INFERRED, "number of the first pixel", detail=detail)
+            type = FindingType.WARNING if is_certain else FindingType.INFERRED
+            self._report.add(type, "number of the first pixel", detail=detail)
         return int(inferred if origin == "auto" else origin)
 
     def _report_unread(self) -> None:
         for name, count in self._statistics.unread_fields.items():
             self._report.add(FindingType.DROPPED, "field of objects", detail=f"'{name}' of {count}")
         # Masks of classes alone do not tell objects apart.
+        # The folders as a whole are reported instead of each file; lists of other tasks come with every set.
+        for folder in (CLASSES, OBJECTS, "ImageSets"):
+            for file in self._tree.files_below(folder, (".png", ".txt")):
+                mark_read(self._tree.path(file))
         has_only_classes = CLASSES in self._tree.folders and OBJECTS not in self._tree.folders
         for folder in (OBJECTS, CLASSES):
             if folder in self._tree.folders and (has_only_classes or not self._read_masks):
@@ -117,7 +123,7 @@ class VocReader(Reader):
                 continue
             image_path = self._find_image(stem, self._annotations.get(stem), used_images)
             if image_path is not None:
-                split = splits.get(stem) if splits is not None else self._folder_split(stem)
+                split = get_by_form(splits, stem) if splits is not None else self._folder_split(stem)
                 if splits is not None and split is None:
                     self._report.add(FindingType.WARNING, "item in no split", key=stem)
                 short = stem.partition("/")[2] if self._files.has_split_folders else stem
@@ -165,7 +171,8 @@ class VocReader(Reader):
 
     def _mask_png(self, image: str) -> Path | None:
         name = f"{OBJECTS}/{strip_extension(image.removeprefix('JPEGImages/'))}.png"
-        return self._tree.path(name) if name in self._tree.files else None
+        mask = self._tree.find_companion(image, name)
+        return None if mask is None else self._tree.path(mask)
 
     def _frame(self, key: str, annotation: Annotation | None, path: Path) -> LabelFrame:
         image = read_image_size(LocalFile(path))

@@ -5,8 +5,9 @@ images), darknet's ``obj.data`` and ``obj.names``, or ``classes.txt`` with the t
 images. If data.yaml leads to no images, they are found by their folders. A line is ``class cx cy w h``, with a sixth
 number as the score; ``class x y x y …`` is a polygon. If data.yaml has ``kpt_shape``, a line is a box with keypoints.
 With the option ``task=obb`` four points are the corners of a rotated box (a dataset does not say so itself, except for
-those that we write). An image without a label file is not labelled yet; one with an empty file is reviewed and empty.
-The size in pixels comes from the image's header.
+those that we write). Label files may also lie in ``Annotations`` or similar folders beside the images, or, with corners
+in pixels and class names, in ``labelTxt`` as DOTA has them. An image without a label file is not labelled yet; one with
+an empty file is reviewed and empty. The size in pixels comes from the image's header.
 
 Written: ``data.yaml``, ``images/<split>`` and ``labels/<split>``, with all digits of the numbers. The option ``task``
 sets what a line holds: ``detect`` (boxes, clipped to the image; other shapes become their bounding box), ``segment``

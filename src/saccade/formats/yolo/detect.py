@@ -6,7 +6,7 @@ from pathlib import Path
 
 from saccade.formats._common.paths import SourceTree, source_tree
 from saccade.formats.base import Detection
-from saccade.formats.yolo.files import NAME_FILES, find_data_yaml, label_path, load_yaml
+from saccade.formats.yolo.files import NAME_FILES, LabelFinder, find_data_yaml, is_dota_file, load_yaml
 from saccade.formats.yolo.lines import looks_like_labels
 
 
@@ -24,8 +24,9 @@ def _find_evidence(tree: SourceTree) -> str:
     """Return what shows, without a data.yaml, that a folder has YOLO labels; else ""."""
     if data := next((file for file in tree.files if file.endswith(".data")), None):
         return f"{data} is a darknet file"
-    for label in map(label_path, tree.iter_images()):
-        if label in tree.files and looks_like_labels(tree.path(label)):
+    finder = LabelFinder(tree)
+    for label in map(finder.find, tree.iter_images()):
+        if label is not None and (looks_like_labels(tree.path(label)) or is_dota_file(label)):
             return f"{label} holds labels of an image"
     names = next((file for file in tree.files if file.rsplit("/", 1)[-1] in NAME_FILES), None)
     # A list of classes beside masks belongs to another format.

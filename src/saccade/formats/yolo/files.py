@@ -12,6 +12,7 @@ import yaml
 
 from saccade.core.errors import FormatError
 from saccade.core.report import ConversionReport, FindingType
+from saccade.formats._common.encoding import read_head
 from saccade.formats._common.paths import (
     SPLIT_NAMES,
     SourceTree,
@@ -26,7 +27,11 @@ from saccade.formats._common.spill import SpillDict
 from saccade.formats._common.text import read_text
 
 NAME_FILES = ("classes.txt", "obj.names", "names.txt", "_darknet.labels")
-_HAS_NAMES = re.compile(rb"^[\"']?names[\"']?\s*:|[{,]\s*names\s*:", re.MULTILINE)
+LABEL_FOLDERS = frozenset({"labels", "label", "annotations", "annotation", "labels_txt", "txt"})
+"""Names of folders of label files, in lower case."""
+IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages"})
+"""Names of folders of images, in lower case, beside which a folder of label files may lie."""
+_HAS_NAMES = re.compile(r"^[\"']?names[\"']?\s*:|[{,]\s*names\s*:", re.MULTILINE)
 _MAX_CLASSES = 100_000
 _EMPTY_VALUES = ("", "~", "null")
 # Names of the splits in data.yaml, and the other word in use for each.
@@ -47,7 +52,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         FormatError: if the file is no YAML, or no mapping.
     """
     try:
-        data = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
+        data = yaml.load(read_text(path), Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         is_too_deep = isinstance(error, RecursionError)
         reason = "it is nested too deeply" if is_too_deep else str(error).replace("\n", " ")
@@ -64,7 +69,7 @@ def find_data_yaml(source: Path) -> Path | None:
     paths = sorted((*source.glob("*.yaml"), *source.glob("*.yml")), key=lambda path: (path.stem != "data", path.name))
     for path in paths:
         is_inside = path.resolve().is_relative_to(source.resolve()) and path.is_file()
-        if is_inside and _HAS_NAMES.search(path.read_bytes()[: 1 << 20]):
+        if is_inside and _HAS_NAMES.search(read_head(path, 1 << 20)):
             return path
     return None
 
@@ -114,15 +119,23 @@ def find_layout(source: Path, tree: SourceTree, report: ConversionReport) -> Yol
     data = next((file for file in tree.files if file.endswith(".data")), None)
     if data is not None:
         return _darknet_layout(tree, data, report)
-    return _folder_layout(tree, _read_names_file(tree))
+    return _folder_layout(tree, _read_names_file(tree, report))
 
 
-def _read_names_file(tree: SourceTree) -> list[str] | None:
+def _read_names_file(tree: SourceTree, report: ConversionReport) -> list[str] | None:
     for name in NAME_FILES:
         for file in tree.files:
             if file.rsplit("/", 1)[-1] == name:
-                return _non_empty_lines(tree.path(file))
+                return _fill_blank_names(read_names(tree.path(file)), report)
     return None
+
+
+def read_names(path: Path) -> list[str]:
+    """Read a list of classes: a name a line, by whose number a class is meant, so that blank lines count too."""
+    names = [line.strip() for line in read_text(path).split("\n")]
+    while names and not names[-1]:
+        names.pop()
+    return [replace_surrogates(name) for name in names]
 
 
 def _non_empty_lines(path: Path) -> list[str]:
@@ -203,6 +216,14 @@ def _text(name: Any) -> str:
     return replace_surrogates(name)
 
 
+def _fill_blank_names(names: list[str], report: ConversionReport) -> list[str]:
+    """Name the classes of blank lines by their numbers, and make all names unique."""
+    filled = [name or f"class {number}" for number, name in enumerate(names)]
+    if blank := [name for name, stated in zip(filled, names, strict=True) if not stated]:
+        report.add(FindingType.WARNING, "blank line in the list of classes", detail=", ".join(blank[:20]))
+    return _make_unique(filled, report)
+
+
 def _make_unique(names: list[str], report: ConversionReport) -> list[str]:
     unique: dict[str, None] = {}
     for number, name in enumerate(names):
@@ -241,14 +262,16 @@ class _SplitFinder:
             base: the value of ``path:`` in data.yaml.
         """
         for path in self._interpretations(value, base):
-            if path == "" or path in self._tree.folders:
-                self._add_folder(images, path)
+            folder = self._tree.find_folder(path)
+            if folder is not None:
+                self._add_folder(images, folder)
                 return
-            if path in self._tree.files:
-                if is_image_name(path):
-                    images.add(path, path.rsplit("/", 1)[-1])
+            file = self._tree.find(path)
+            if file is not None:
+                if is_image_name(file):
+                    images.add(file, file.rsplit("/", 1)[-1])
                 else:
-                    self._add_list(images, path)
+                    self._add_list(images, file)
                 return
         reason = "folder of a split that is not in the source"
         self._report.add(FindingType.SKIPPED, reason, detail=f"{images.split}: {value!r}")
@@ -262,10 +285,14 @@ class _SplitFinder:
         without_parents = re.sub(r"^(\.\./)+", "", value.replace("\\", "/"))
         below_base = [f"{base}/{value}"] if base and not escapes_root(base) else []
         paths = [*below_base, value, without_parents]
+        # Exports name the folder of the other word for validation than they have.
+        paths += [_with_other_word(path) for path in paths]
         absolute = value if escapes_root(value) else f"{base}/{value}"
         if ".." not in absolute.replace("\\", "/").split("/"):
             parts = normalize_path(absolute).split("/")
-            paths += ["/".join(parts[start:]) for start in range(1, len(parts))]
+            for start in range(1, len(parts)):
+                end = "/".join(parts[start:])
+                paths += [end, _with_other_word(end)]
         return [normalize_path(path) for path in paths if not escapes_root(path) and is_printable(path)]
 
     def _add_folder(self, images: SplitImages, folder: str) -> None:
@@ -275,7 +302,8 @@ class _SplitFinder:
     def _add_list(self, images: SplitImages, file: str) -> None:
         folder = file.rpartition("/")[0]
         for line in _non_empty_lines(self._tree.path(file)):
-            path = next((path for path in _line_paths(line, folder) if path in self._tree.files), None)
+            paths = (self._tree.find(path) for path in _line_paths(line, folder))
+            path = next((path for path in paths if path is not None), None)
             if path is not None and is_image_name(path):
                 images.add(path, key_path(path, images.split))
             else:
@@ -299,6 +327,11 @@ def _line_paths(line: str, folder: str) -> Iterator[str]:
     yield "/".join(parts[1:])
 
 
+def _with_other_word(path: str) -> str:
+    words = {"val": "valid", "valid": "val", "validation": "val"}
+    return "/".join(words.get(part, part) for part in path.split("/"))
+
+
 def key_path(image: str, split: str | None) -> str:
     """Return the path of an image below its folder of images, without the folder of its split."""
     parts = image.split("/")
@@ -316,8 +349,9 @@ def _darknet_layout(tree: SourceTree, file: str, report: ConversionReport) -> Yo
     names_file = normalize_path(data.get("names", ""))
     # darknet's paths begin with the name of a folder around the source, such as "data/".
     candidates = (names_file, names_file.partition("/")[2])
-    names = next((_non_empty_lines(tree.path(path)) for path in candidates if path in tree.files), None)
-    layout = YoloLayout(_make_unique(names, report) if names else _read_names_file(tree), [], True)
+    name_files = (tree.find(candidate) for candidate in candidates)
+    names = next((read_names(tree.path(name_file)) for name_file in name_files if name_file is not None), None)
+    layout = YoloLayout(_fill_blank_names(names, report) if names else _read_names_file(tree, report), [], True)
     finder = _SplitFinder(tree, report)
     for split, word in _DARKNET_SPLITS:
         if value := data.get(word):
@@ -359,6 +393,50 @@ def label_path(image: str) -> str:
     if "images" in folders:
         parts[len(folders) - 1 - folders[::-1].index("images")] = "labels"
     return "/".join(parts) + ".txt"
+
+
+class LabelFinder:
+    """Finds the label files of images: in ``labels``, beside the image, or in another folder that is in use for them.
+
+    The names of folders may differ in case, and those of files in their Unicode normal form.
+    """
+
+    def __init__(self, tree: SourceTree) -> None:
+        self._tree = tree
+        # Label folders by the folder beside which they lie.
+        self._beside: dict[str, list[str]] = {}
+        for folder in tree.folders:
+            parent, _, name = folder.rpartition("/")
+            if name.lower() in LABEL_FOLDERS or is_dota_folder(name):
+                self._beside.setdefault(parent, []).append(folder)
+        for folders in self._beside.values():
+            folders.sort(key=lambda folder: is_dota_folder(folder.rpartition("/")[2]))
+
+    def find(self, image: str) -> str | None:
+        """Return the label file of an image, or None if it has none."""
+        file = self._tree.find_companion(image, label_path(image))
+        if file is not None or not self._beside:
+            return file
+        parts = strip_extension(image).split("/")
+        for index in range(len(parts) - 2, -1, -1):
+            if parts[index].lower() not in IMAGE_FOLDERS:
+                continue
+            below = "/".join(parts[index + 1 :])
+            for folder in self._beside.get("/".join(parts[:index]), ()):
+                file = self._tree.find_companion(image, f"{folder}/{below}.txt")
+                if file is not None:
+                    return file
+        return None
+
+
+def is_dota_folder(name: str) -> bool:
+    """Whether a folder of label files is called as those of DOTA: ``labelTxt``, ``labelTxt-v1.0``."""
+    return name.lower().startswith("labeltxt")
+
+
+def is_dota_file(file: str) -> bool:
+    """Whether a label file lies in a folder of DOTA."""
+    return any(map(is_dota_folder, file.split("/")[:-1]))
 
 
 def orphan_label_files(tree: SourceTree, expected: Container[str]) -> Iterator[str]:

@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from saccade.core.errors import FormatError
 from saccade.core.geometry import rotated_box_from_corners
-from saccade.core.objects import Box, Geometry, Keypoints, Object, Objects, Polygon
+from saccade.core.objects import AttributeValue, Box, Geometry, Keypoints, Object, Objects, Polygon
 from saccade.core.report import ConversionReport, FindingType
 from saccade.formats._common.boxes import fit_box, report_duplicates
+from saccade.formats._common.encoding import read_head
+from saccade.formats._common.paths import replace_surrogates
 from saccade.formats._common.text import read_text
 from saccade.formats.base import SizeWH
 
@@ -31,8 +34,7 @@ def _class_number(value: float) -> int:
 
 def looks_like_labels(path: Path) -> bool:
     """Whether the first line of a text file is a line of YOLO labels."""
-    with path.open("rb") as file:
-        text = file.read(4096).decode("utf-8-sig", "replace")
+    text = read_head(path).removeprefix("\ufeff")
     line = next((line for line in text.split("\n") if line.strip()), "")
     numbers = _parse_numbers(line)
     return numbers is not None and len(numbers) >= 5 and _class_number(numbers[0]) >= 0
@@ -40,9 +42,33 @@ def looks_like_labels(path: Path) -> bool:
 
 def max_class_number(path: Path) -> int:
     """Return the highest class number in a label file, or -1 if there is none."""
-    lines = read_text(path).split("\n")
+    try:
+        lines = read_text(path).split("\n")
+    except (FormatError, OSError):
+        # Reported when the labels are read.
+        return -1
     class_numbers = (_class_number(numbers[0]) for line in lines if (numbers := _parse_numbers(line)))
     return max((number for number in class_numbers if number < _MAX_CLASSES), default=-1)
+
+
+def dota_class_names(path: Path) -> set[str]:
+    """Return the classes in a label file of DOTA."""
+    try:
+        lines = read_text(path).split("\n")
+    except (FormatError, OSError):
+        return set()
+    return {fields[1] for line in lines if (fields := _parse_dota_line(line)) is not None}
+
+
+def _parse_dota_line(line: str) -> tuple[list[float], str, bool] | None:
+    """Parse ``x1 y1 x2 y2 x3 y3 x4 y4 class difficult``; return the corners, the class and the flag."""
+    words = line.split()
+    has_flag = len(words) >= 10 and words[-1] in ("0", "1", "2")
+    name = " ".join(words[8:-1] if has_flag else words[8:])
+    corners = _parse_numbers(" ".join(words[:8]))
+    if not name or corners is None or not all(map(math.isfinite, corners)):
+        return None
+    return corners, replace_surrogates(name), has_flag and words[-1] != "0"
 
 
 class LabelReader:
@@ -81,6 +107,31 @@ class LabelReader:
             obj = self._object(line, key, str(position), size_wh)
             if obj is not None:
                 objects.append(obj)
+        report_duplicates(objects, key, self._report)
+        return tuple(objects)
+
+    def read_dota(self, text: str, key: str) -> Objects:
+        """Return the objects of a label file of DOTA: rotated boxes by their corners in pixels, with class names.
+
+        Args:
+            text: content of the label file.
+            key: key of the item, for the report.
+        """
+        objects = []
+        # The first lines of the original files state the source and the resolution of the image.
+        lines = [line.strip() for line in text.split("\n")]
+        lines = [line for line in lines if line and not line.lower().startswith(("imagesource:", "gsd:"))]
+        for position, line in enumerate(lines, 1):
+            fields = _parse_dota_line(line)
+            corners = [] if fields is None else list(zip(fields[0][::2], fields[0][1::2], strict=True))
+            if fields is None or Polygon.simple(corners).area() == 0:
+                reason = "line that is not corners and a class" if fields is None else "shape without area"
+                detail = repr(line[:200])
+                self._report.add(FindingType.DROPPED, reason, key=key, object_id=str(position), detail=detail)
+                continue
+            attributes: dict[str, AttributeValue] = {"difficult": True} if fields[2] else {}
+            geometry = rotated_box_from_corners(corners)
+            objects.append(Object(str(position), fields[1], geometry, None, None, attributes))
         report_duplicates(objects, key, self._report)
         return tuple(objects)
 
