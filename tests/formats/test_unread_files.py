@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -227,3 +228,31 @@ def test_label_studio_rectangle_drawn_backwards(
     result = kit.read_all(labelstudio.FORMAT, write_source({"tasks.json": json.dumps(tasks), "1.png": None}))
     ((obj,),) = result.values("objects").values()
     assert obj.geometry.bounds_xyxy() == pytest.approx((0.8, 0.6, 2.4, 3.6))
+
+
+def test_list_of_another_computer_in_another_normal_form(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    """Absolute paths are found by their ends, also if the accents are composed in another way."""
+    on_disk, in_list = (unicodedata.normalize(form, "café") for form in ("NFD", "NFC"))
+    files = {
+        "data.yaml": "names: [cat]\npath: /home/a/set\ntrain: train.txt\nval: valid/images\n",
+        "train.txt": f"/home/a/set/images/{in_list}.png\n",
+        f"images/{on_disk}.png": None,
+        f"labels/{on_disk}.txt": "0 .5 .5 .5 .5\n",
+        "val/images/2.png": None,
+        "val/labels/2.txt": "0 .5 .5 .5 .5\n",
+    }
+    result = kit.read_all(yolo.FORMAT, write_source(files))
+    assert sorted(result.values("split").values()) == ["train", "val"]
+    assert all(len(objects) == 1 for objects in result.values("objects").values())
+    assert not result.report.losses()[0]
+
+
+def test_default_subset_in_another_normal_form(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    on_disk, in_xml = (unicodedata.normalize(form, "café") for form in ("NFD", "NFC"))
+    box = '<box label="a" xtl="1" ytl="1" xbr="4" ybr="4"/>'
+    image = f'<image id="0" name="{in_xml}.png" subset="default" width="8" height="6">{box}</image>'
+    files = {"annotations.xml": f"<annotations><meta/>{image}</annotations>", f"images/default/{on_disk}.png": None}
+    result = kit.read_all(cvat.FORMAT, write_source(files))
+    assert "split" not in result.schema
+    assert [unicodedata.normalize("NFC", key) for key in result.records] == [in_xml]
+    assert not result.report.losses()[0]
