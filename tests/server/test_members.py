@@ -98,8 +98,11 @@ def test_tokens_have_a_role_and_expire(server: ServerHarness) -> None:
     program.headers["Authorization"] = f"Bearer {token['token']}"
     assert program.get(f"{API}/datasets").status_code == 200
     assert program.get(f"{API}/members").status_code == 403, "a token has the permissions of its role"
-    more = program.post(f"{API}/tokens", json={"name": "more", "role": "owner"}).json()
-    assert more["role"] == "viewer", "it cannot create a token with a higher role"
+    more = {"name": "more", "role": "owner"}
+    assert program.post(f"{API}/tokens", json=more).status_code == 403, "it has no right to manage tokens"
+    manager = {"name": "manager", "role": "viewer", "days": 1, "can_manage_tokens": True}
+    program.headers["Authorization"] = f"Bearer {owner.post(f'{API}/tokens', json=manager).json()['token']}"
+    assert program.post(f"{API}/tokens", json=more).json()["role"] == "viewer", "its role is not higher"
     password = program.put(
         f"{API}/session/password", json={"current_password": PASSWORD, "new_password": "another long one"}
     )
