@@ -93,7 +93,7 @@ class CatalogCopies:
             OSError: the copy cannot be written.
             sqlite3.Error: the catalog cannot be read, or the copy is damaged.
         """
-        make_private_dir(self.folder)
+        self.folder.mkdir(mode=0o700, exist_ok=True)  # without its parents: the workspace may have been moved
         copies = self.list()
         with _connect(self.catalog) as connection:
             connection.execute("PRAGMA busy_timeout=30000")
