@@ -38,7 +38,9 @@ def test_models_are_compared_exported_and_removed(server: ServerHarness) -> None
     viewer, manager = server.signed_in(Role.VIEWER), server.signed_in(Role.MANAGER)
     comparison = viewer.get(f"{API}/models/ships@1/compare", params={"other": "ships"}).json()
     assert (comparison["first"], comparison["second"]) == ("ships@1", "ships@2")
-    assert comparison["evaluations"] == [{"dataset": "harbour@1", "split": "val", "metrics": {"ap": [0.25, 0.5]}, "warnings": []}]
+    assert comparison["evaluations"] == [
+        {"dataset": "harbour@1", "split": "val", "metrics": {"ap": [0.25, 0.5]}, "warnings": []}
+    ]
     assert comparison["settings"] == {"train.epochs": [1, 2]}
     exported = viewer.get(f"{API}/models/ships@1/export")
     assert "attachment" in exported.headers["Content-Disposition"]
