@@ -54,7 +54,7 @@ def stored_secrets(server: ServerHarness, job_id: str) -> Any:
         return session.get_one(JobRow, job_id).secret_parameters
 
 
-def test_nobody_reads_the_credentials_of_a_job(server: ServerHarness) -> None:
+def test_answers_hide_the_credentials_of_a_job(server: ServerHarness) -> None:
     manager, viewer, owner = (server.signed_in(role) for role in (Role.MANAGER, Role.VIEWER, Role.OWNER))
     body = {"kind": "import", "parameters": {"source": {"url": URL}, "dataset": "in"}}
     created = manager.post(f"{API}/jobs", json=body, headers={"Idempotency-Key": "one"})

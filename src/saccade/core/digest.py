@@ -24,7 +24,7 @@ def digest_file(path: Path) -> str:
 def digest_stream(stream: BinaryIO) -> str:
     """SHA-256 of the rest of a stream, read in pieces."""
     # Binary files have the readinto() that the type BinaryIO lacks.
-    return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+    return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # any stream will do
 
 
 def copy_with_digest(source: IO[bytes], target: IO[bytes], size: int) -> str | None:

@@ -9,7 +9,7 @@ background is reviewed and empty. A mask of another size than its image is turne
 the sizes leave no doubt.
 
 Written: ``images``, ``masks`` (8 or 16 bits, class numbers), ``instances`` (16 bits, object numbers) and
-``classes.txt``. Every shape becomes a mask; if objects overlap, the later one is visible, and what it covers is
+``classes.txt``. Every shape becomes a mask; if objects overlap, the later one is visible, and the hidden parts are
 reported.
 
 Source of the layouts: Everingham et al., "The Pascal Visual Object Classes Challenge" (2010); https://docs.cvat.ai.

@@ -6,8 +6,8 @@ train and test, which become splits. A line is ``frame id class height width rle
 ``gt/labels.txt``, else 1 is car, 2 pedestrian and 10 ignore. All frames of a sequence with a gt.txt are labelled.
 
 Written: the same, with ``labels.txt`` (``number name``). Every shape becomes a mask; if objects overlap, the later one
-is visible, and what it covers is reported. The folder of a key is its sequence. An object without a track gets a track
-of its own.
+is visible, and the hidden parts are reported. The folder of a key is its sequence. An object without a track gets a
+track of its own.
 
 Source of the format: Voigtlaender et al., "MOTS: Multi-Object Tracking and Segmentation" (2019).
 """

@@ -6,7 +6,7 @@ colour its colour. A segment that is not in the JSON file is reported and droppe
 not labelled.
 
 Written: the same, with ``isthing`` true for every class. Every shape becomes a mask; if objects overlap, the later one
-is visible, and what it covers is reported.
+is visible, and the hidden parts are reported.
 
 Source of the format: Kirillov et al., "Panoptic Segmentation" (2019), and https://cocodataset.org/#format-data.
 """

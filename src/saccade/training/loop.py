@@ -214,7 +214,7 @@ def fit(
 
 
 class _Clock:
-    """The time of a training, and what is left of ``max_minutes``."""
+    """The elapsed time of a training, and the time that remains of ``max_minutes``."""
 
     def __init__(self, state: TrainState, spec: TrainSpec, validation_steps: float) -> None:
         self.validation_seconds: float | None = None

@@ -51,7 +51,7 @@ def predict(
             source,
             out=out,
             dataset=dataset,
-            mode=mode,  # type: ignore[arg-type]  # checked when the dataset is written
+            mode=mode,  # type: ignore[arg-type]  # run_prediction checks it first
             split=split,
             min_score=min_score,
             render=render,
