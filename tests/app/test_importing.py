@@ -79,7 +79,7 @@ def test_interrupt_from_progress(workspace: Workspace, pictures: Path) -> None:
     class Impatient:
         def start(self, what: str, total: int | None = None) -> None: ...
 
-        def advance(self, count: int = 1, note: str = "") -> None:
+        def advance(self, count: int = 1, message: str = "") -> None:
             raise KeyboardInterrupt
 
         def finish(self) -> None: ...

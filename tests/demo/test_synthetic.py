@@ -179,7 +179,7 @@ class RecordingProgress(NullProgress):
     def start(self, what: str, total: int | None = None) -> None:
         self.total = total
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, message: str = "") -> None:
         self.done += count
         if self.done >= self.stop_after:
             raise KeyboardInterrupt

@@ -284,7 +284,7 @@ def test_real_data(shared_data: Path, kit: Any) -> None:
     first = result.records["BloodImage_00007"].values["objects"][0]
     assert first == Object("1", "WBC", Box(193, 92, 387, 285))
     assert result.reasons() == {
-        ("inferred", "number of the first pixel"): 1,
+        ("warning", "number of the first pixel"): 1,
         ("dropped", "box without area"): 2,
         ("warning", "tiny box"): 2,
         ("warning", "box far smaller than others of its class"): 1,

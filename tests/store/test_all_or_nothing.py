@@ -80,7 +80,7 @@ class _Interrupting(NullProgress):
     def __init__(self, step: int) -> None:
         self.remaining = step
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, message: str = "") -> None:
         self.remaining -= 1
         if self.remaining == 0:
             signal.raise_signal(signal.SIGINT)

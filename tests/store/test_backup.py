@@ -115,12 +115,15 @@ def test_a_workspace_moves_to_postgresql_and_back(pictures: Path, tmp_path: Path
 def test_a_workspace_moves_to_s3_and_back(pictures: Path, tmp_path: Path, bucket: str) -> None:
     with Workspace.create(tmp_path / "home") as workspace:
         filled(workspace, pictures)
-        expected = rows(workspace)
+        original_id, expected = workspace.id, rows(workspace)
         back_up(workspace, tmp_path / "copy")
     moved = restore(tmp_path / "copy", tmp_path / "large", objects=f"{bucket}/labels")
     assert moved.files > 10
     with Workspace.open(tmp_path / "large") as large:
         assert not large.blobs.is_local
+        # Its blobs have a folder of their own in the bucket, which is named by the id of the workspace.
+        assert large.id != original_id
+        expected["catalog_info"] = [(1, large.id, 0, None)]
         assert large.blobs.url.startswith(f"{bucket}/labels/")
         assert not any((tmp_path / "large" / ".saccade" / "objects").rglob("*/*"))
         check_usable(large, expected)

@@ -26,7 +26,7 @@ class CancellingProgress:
     def start(self, what: str, total: int | None = None) -> None:
         pass
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: int = 1, message: str = "") -> None:
         raise KeyboardInterrupt
 
     def finish(self) -> None:
