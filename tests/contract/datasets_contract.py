@@ -132,6 +132,37 @@ def check_values(workspace: WorkspaceLike, name: str) -> None:
     assert mixed.read_media(file) == data
 
 
+def check_sequence(workspace: WorkspaceLike, name: str) -> None:
+    """Check that a version is a sequence of items: by position, key and slice, iterated, and with ``in``."""
+    keys = ["zebra", "émile", "a'b", "m", "b/c"]
+    items = [note_item(key, f"text {key}", "x") for key in keys]
+    version = workspace.datasets.write(name, NOTES, items, mode="create")
+    assert [version[position] for position in range(-5, 5)] == [*items, *items]
+    assert [version[key] for key in keys] == items
+    assert list(version) == items
+    assert [item for item in reversed(version[:])] == items[::-1]
+    for bounds in (slice(1, 3), slice(None, None, -1), slice(-2, None), slice(4, 1, -2), slice(9, 12)):
+        view = version[bounds]
+        assert (len(view), list(view)) == (len(items[bounds]), items[bounds])
+    assert (version[1:][1:][0], version[::2][-1]) == (items[2], items[4])
+    assert "émile" in version
+    assert "missing" not in version
+    assert items[0] in version
+    assert Item("zebra", {"note": "other", "label": "x"}) not in version
+    assert 0 not in version
+    for position in (5, -6):
+        with pytest.raises(IndexError, match=str(position)):
+            version[position]
+    with pytest.raises(IndexError):
+        version[1:3][2]
+    with pytest.raises(NotFoundError, match="missing"):
+        version["missing"]
+    empty = workspace.datasets.write(f"{name}-empty", NOTES, [], mode="create")
+    assert (list(empty), list(empty[:3]), len(empty)) == ([], [], 0)
+    with pytest.raises(IndexError):
+        empty[0]
+
+
 def check_rewriting(workspace: WorkspaceLike, name: str, folder: Path) -> None:
     """Check that items can be read, changed and written again without uploading their images again."""
     path = folder / "picture.png"
@@ -202,7 +233,9 @@ def check_branches(workspace: WorkspaceLike, name: str) -> None:
     datasets.delete_alias(name, "best")
     with pytest.raises(NotFoundError):
         datasets.delete_alias(name, "best")
-    assert datasets.branches(name) == {"main": 4, "trial": 3}
+    datasets.branch(name, "review")
+    assert datasets.branches(name) == {"main": 4, "review": 4, "trial": 3}
+    datasets.delete_branch(name, "review")
     datasets.delete_branch(name, "trial")
     assert datasets.branches(name) == {"main": 4}
     with pytest.raises(InvalidValueError):

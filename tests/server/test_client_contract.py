@@ -54,6 +54,10 @@ def test_values(workspace: WorkspaceLike, name: str) -> None:
     contract.check_values(workspace, name)
 
 
+def test_sequence(workspace: WorkspaceLike, name: str) -> None:
+    contract.check_sequence(workspace, name)
+
+
 def test_rewriting(workspace: WorkspaceLike, name: str, tmp_path: Path) -> None:
     contract.check_rewriting(workspace, name, tmp_path)
 

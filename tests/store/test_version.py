@@ -168,3 +168,28 @@ def test_concurrent_threads_read_the_row_index_once(workspace: Workspace, monkey
 def test_repr_shows_ref_size_and_columns(workspace: Workspace) -> None:
     version = workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
     assert repr(version) == "<d@1, 1 items, objects: objects, label: label, number: number>"
+
+
+def test_repeated_point_reads_find_keys_in_all_fragments(workspace: Workspace) -> None:
+    """Keys in large and small fragments, changed and deleted ones, each read twice from one version."""
+    workspace.datasets.write("d", SCHEMA, (item(f"a{index}", boxes=0) for index in range(5000)), mode="create")
+    workspace.datasets.write("d", SCHEMA, (item(f"b{index}", boxes=0) for index in range(4500)), mode="append")
+    workspace.datasets.write("d", SCHEMA, [item("a7", 70, boxes=1), item("new", 1)], mode="merge")
+    workspace.datasets.delete_items("d", ["b3", "a9"])
+    version = workspace.datasets.open("d")
+    for _ in range(3):
+        for key in ("a7", "a4999", "b0", "b4499", "new"):
+            assert version.get(key) == next(version.items(keys=[key]))
+            assert version[key].key == key
+        for key in ("b3", "a9", "c"):
+            assert key not in version
+            with pytest.raises(NotFoundError, match=key):
+                version.get(key)
+    assert version[len(version) - 1].key == "new"
+
+
+def test_items_do_not_pickle_their_version(workspace: Workspace) -> None:
+    version = workspace.datasets.write("d", SCHEMA, [item("a", 1)], mode="create")
+    assert version[0].source is version
+    unpickled = pickle.loads(pickle.dumps(version[0]))
+    assert (unpickled, unpickled.source) == (version[0], None)

@@ -339,15 +339,19 @@ class RemoteDatasets:
         version = None if data["version"] is None else self.open(data["version"])
         return from_json(Merged, {**data, "version": version}, conflicts=preview.conflicts)
 
-    def branch(self, name: str, branch: str, from_ref: str, *, expected_version: int | None = None) -> None:
+    def branch(
+        self, name: str, branch: str, from_ref: str | None = None, *, expected_version: int | None = None
+    ) -> None:
         """Create a branch.
 
         Args:
             name: Name of the dataset.
             branch: Name of the branch.
-            from_ref: The version where it starts: a full reference, or only its part after the '@'.
+            from_ref: The version where it starts: a full reference, or only its part after the '@'. Default: the
+                head of the main branch.
             expected_version: Number of the version that the main branch must end at.
         """
+        from_ref = from_ref or name
         ref = from_ref if "@" in from_ref or from_ref == name else f"{name}@{from_ref}"
         self._set_ref(name, "branches", branch, self.open(ref).number, expected_version)
 

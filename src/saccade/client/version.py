@@ -16,6 +16,7 @@ import pyarrow as pa
 from saccade.client.api import ApiClient
 from saccade.client.decoding import api_path, from_json
 from saccade.core.errors import NotFoundError
+from saccade.core.item_sequence import ItemSequence
 from saccade.core.reader import Item
 from saccade.core.records.datasets import VersionInfo
 from saccade.core.schema import KEY, FileRef, ImageRef, MediaRef, Schema, VideoRef
@@ -27,7 +28,7 @@ _MAX_REQUEST_KEYS = 200
 """Keys per request: they are part of the URL, whose length is limited."""
 
 
-class RemoteVersion:
+class RemoteVersion(ItemSequence):
     """An immutable version of a dataset; a :class:`~saccade.core.reader.Reader`, like a local version."""
 
     def __init__(self, api: ApiClient, data: dict[str, Any]) -> None:
@@ -61,6 +62,10 @@ class RemoteVersion:
 
     def keys(self) -> list[str]:
         """Return all keys in order."""
+        return list(self._all_keys)
+
+    @cached_property
+    def _all_keys(self) -> list[str]:
         return self._select_keys()
 
     def where(self, query: str | None, order: str | None = None, *, descending: bool = False) -> list[str]:
@@ -93,7 +98,7 @@ class RemoteVersion:
         if keys is None:
             yield from self._stream_items(names, where=where)
             return
-        positions = {key: position for position, key in enumerate(self.keys())}
+        positions = {key: position for position, key in enumerate(self._all_keys)}
         requested = set(keys)
         if missing := requested - positions.keys():
             raise NotFoundError(f"There is no item '{min(missing)}'.")
@@ -108,6 +113,14 @@ class RemoteVersion:
             NotFoundError: There is no such item.
         """
         return next(self._stream_items(None, key=[key]))
+
+    def _items_at_positions(self, positions: Sequence[int]) -> list[Item]:
+        keys = [self._all_keys[position] for position in positions]
+        items: dict[str, Item] = {}
+        for start in range(0, len(keys), _MAX_REQUEST_KEYS):
+            batch = keys[start : start + _MAX_REQUEST_KEYS]
+            items.update((item.key, item) for item in self._stream_items(None, key=batch))
+        return [items[key] for key in keys]
 
     def stats(self) -> dict[str, Any]:
         """Count items by split and class, and summarize sizes."""

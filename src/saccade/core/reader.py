@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from saccade.core.errors import InvalidValueError, NotFoundError
 from saccade.core.schema import MediaRef, Schema, Value
@@ -13,13 +13,21 @@ from saccade.core.schema import MediaRef, Schema, Value
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One row: its key and the values of the requested columns."""
+    """One row: its key and the values of the requested columns.
+
+    ``source`` is the version that the item was read from by indexing, to show its images in a notebook. It is neither
+    compared nor pickled.
+    """
 
     key: str
     values: Mapping[str, Value] = field(default_factory=dict)
+    source: Any = field(default=None, compare=False, repr=False)
 
     def __getitem__(self, column: str) -> Value:
         return self.values[column]
+
+    def __reduce__(self) -> tuple[type[Item], tuple[str, Mapping[str, Value]]]:
+        return type(self), (self.key, self.values)
 
 
 @runtime_checkable

@@ -25,13 +25,16 @@ class DatasetRefs:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def branch(self, name: str, branch: str, from_ref: str, *, expected_version: int | None = None) -> None:
+    def branch(
+        self, name: str, branch: str, from_ref: str | None = None, *, expected_version: int | None = None
+    ) -> None:
         """Create a branch.
 
         Args:
             name: name of the dataset.
             branch: name of the branch.
-            from_ref: where it starts: a reference such as ``cells@7``, or only the part after '@'.
+            from_ref: where it starts: a reference such as ``cells@7``, or only the part after '@'. Default: the head of the
+                main branch.
             expected_version: the number of the latest version, as the caller knows it.
 
         Raises:
@@ -39,6 +42,7 @@ class DatasetRefs:
             StaleVersionError: if there is a newer version than ``expected_version``.
         """
         check_selector("branch", branch)
+        from_ref = from_ref or name
         selector = split_ref(from_ref)[1] if "@" in from_ref or from_ref == name else from_ref
         with self._catalog.write_tx() as session:
             dataset = find_dataset(session, name)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from saccade.core.errors import InvalidValueError, NotFoundError
+from saccade.core.item_sequence import ItemSequence
 from saccade.core.query import parse_query, parse_value
 from saccade.core.reader import Item
 from saccade.core.records.datasets import VersionInfo
@@ -30,7 +31,7 @@ _FIRST_BATCH_SIZE = 64
 _BATCH_SIZE = 2048
 
 
-class DatasetVersion:
+class DatasetVersion(ItemSequence):
     """An immutable version of a dataset; a :class:`~saccade.core.reader.Reader`.
 
     It is pickled as a reference, for spawned processes. (Lance does not support fork.)
@@ -90,6 +91,9 @@ class DatasetVersion:
         index = self.snapshot.index
         table = index.take(index.order[positions], [KEY, *self.schema.names])
         return [item for batch in table.to_batches() for item in decode_batch(batch, self.schema.columns)]
+
+    def _items_at_positions(self, positions: Sequence[int]) -> list[Item]:
+        return self.items_at(np.asarray(positions, np.int64))
 
     def keys_at(self, positions: npt.NDArray[np.int64]) -> list[str]:
         """Return the keys of the items at these positions of the order."""

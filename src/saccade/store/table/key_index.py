@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from lance import LanceDataset
 from lance.file import LanceFileReader
 from lance.fragment import LanceFragment
 
@@ -79,6 +80,45 @@ def lookup_addresses(
         valid = (offset for offset in offsets[begin:end].tolist() if offset < fragment.physical_rows)
         addresses += [fragment.fragment_id << 32 | offset for offset in valid]
     return np.array(addresses, np.uint64)
+
+
+class KeyLookup:
+    """Addresses of the keys of one snapshot in memory, for repeated point reads.
+
+    Index files are mapped once; the keys of fragments without an index file are read and hashed.
+    """
+
+    def __init__(self, table: LanceDataset, folder: Path) -> None:
+        fragments = table.get_fragments()
+        indexed = [fragment for fragment in fragments if should_index(fragments, fragment)]
+        indexed_ids = {fragment.fragment_id for fragment in indexed}
+        self._indexes = [
+            (fragment.fragment_id, fragment.physical_rows, *_load_or_build(folder, fragment, False))
+            for fragment in indexed
+        ]
+        unindexed = [fragment for fragment in fragments if fragment.fragment_id not in indexed_ids]
+        self._crcs: UInt32Array = np.empty(0, _DTYPE)
+        self._addresses: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
+        if unindexed:  # Lance scans all fragments if it is given an empty list
+            rows = table.scanner(columns=[KEY], fragments=unindexed, with_row_address=True).to_table()
+            crcs = np.array([_crc32(key) for key in to_list(rows.column(KEY).combine_chunks())], _DTYPE)
+            order = np.argsort(crcs, kind="stable")
+            self._crcs = crcs[order]
+            self._addresses = np.asarray(rows.column("_rowaddr"), np.uint64)[order]
+
+    def addresses(self, key: str) -> npt.NDArray[np.uint64]:
+        """Return candidate addresses; because of hash collisions they may include rows with another key."""
+        crc = _crc32(key)
+        begin, end = _equal_range(self._crcs, crc)
+        addresses: list[int] = self._addresses[begin:end].tolist()
+        for fragment_id, rows, crcs, offsets in self._indexes:
+            begin, end = _equal_range(crcs, crc)
+            addresses += [fragment_id << 32 | offset for offset in offsets[begin:end].tolist() if offset < rows]
+        return np.array(addresses, np.uint64)
+
+
+def _equal_range(sorted_values: UInt32Array, value: np.uint32) -> tuple[int, int]:
+    return int(np.searchsorted(sorted_values, value)), int(np.searchsorted(sorted_values, value, "right"))
 
 
 def build_key_indexes(folder: Path, fragments: Sequence[LanceFragment]) -> None:

@@ -17,7 +17,7 @@ from lance import LanceDataset
 from lance.fragment import LanceFragment
 
 from saccade.core.schema import KEY, Schema
-from saccade.store.table.key_index import is_indexed_size, lookup_addresses
+from saccade.store.table.key_index import KeyLookup, is_indexed_size, lookup_addresses
 from saccade.store.table.lance_table import open_table, scan_rows, take_rows
 from saccade.store.table.row_index import RowIndex, Rows
 
@@ -61,7 +61,15 @@ class Snapshot:
         return index
 
     def find_by_key(self, key: str, columns: Sequence[str]) -> pa.Table:
-        """Return the row of a key, or an empty table. Does not load the row index."""
+        """Return the row of a key, or an empty table. Does not load the row index.
+
+        The first call searches the files; the next one builds the lookup in memory that all further calls use.
+        """
+        if "_has_searched" in self.__dict__:
+            rows = self._row_at_addresses(self._key_lookup.addresses(key), key, columns)
+            if len(rows):
+                return rows
+        self.__dict__["_has_searched"] = True
         fragments = self.table.get_fragments()
         indexed = [fragment for fragment in fragments if is_indexed_size(fragment)] if len(fragments) > 1 else []
         rows = self._row_at_addresses(lookup_addresses(self.folder, indexed, key), key, columns)
@@ -73,10 +81,16 @@ class Snapshot:
         # A damaged index file may have hidden the key.
         return self._row_at_addresses(lookup_addresses(self.folder, indexed, key, verify=True), key, columns)
 
+    @cached_property
+    def _key_lookup(self) -> KeyLookup:
+        return KeyLookup(self.table, self.folder)
+
     def _row_at_addresses(self, addresses: npt.NDArray[np.uint64], key: str, columns: Sequence[str]) -> pa.Table:
         if not len(addresses):
             return pa.schema([self.table.schema.field(name) for name in columns]).empty_table()
         rows = take_rows(self.table, addresses, columns)
+        if len(rows) == 1:  # almost always; comparing one string in Python is faster than a filter
+            return rows if rows.column(KEY)[0].as_py() == key else rows.slice(0, 0)
         return rows.filter(pc.equal(rows.column(KEY), key))
 
     def _scan_key(self, key: str, columns: Sequence[str], fragments: list[LanceFragment]) -> pa.Table:
