@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from saccade.app.datasets.classes import ClassSummary, edit_classes, list_classes
+    from saccade.app.datasets.converters import from_supervision
     from saccade.app.ingest.exporting import export_dataset
     from saccade.app.ingest.importing import ImportResult, SplitRequest, import_dataset
     from saccade.app.ml.compare import compare_models
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "saccade.app.datasets.classes": ("ClassSummary", "edit_classes", "list_classes"),
+    "saccade.app.datasets.converters": ("from_supervision",),
     "saccade.app.ml.compare": ("compare_models",),
     "saccade.app.ml.evaluate": ("EvaluationResult", "evaluate_model"),
     "saccade.app.ingest.exporting": ("export_dataset",),
@@ -119,6 +121,7 @@ __all__ = [
     "evaluate_coco_files",
     "evaluate_model",
     "export_dataset",
+    "from_supervision",
     "import_dataset",
     "list_classes",
     "load_graph",

@@ -140,7 +140,7 @@ def check_sequence(workspace: WorkspaceLike, name: str) -> None:
     assert [version[position] for position in range(-5, 5)] == [*items, *items]
     assert [version[key] for key in keys] == items
     assert list(version) == items
-    assert [item for item in reversed(version[:])] == items[::-1]
+    assert list(reversed(version[:])) == items[::-1]
     for bounds in (slice(1, 3), slice(None, None, -1), slice(-2, None), slice(4, 1, -2), slice(9, 12)):
         view = version[bounds]
         assert (len(view), list(view)) == (len(items[bounds]), items[bounds])

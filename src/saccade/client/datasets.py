@@ -473,6 +473,11 @@ class RemoteDiff:
         self._path = api_path("datasets", self.after, "diff")
         self._against = self.before
 
+    def _repr_html_(self) -> str:
+        from saccade.html_report.notebook import diff_html
+
+        return diff_html(self.before, self.after, self.counts, self.added, self.removed, self.changed)
+
     def _fetch_page(self, start: int, limit: int) -> dict[str, Any]:
         page: dict[str, Any] = self._api.get(self._path, against=self._against, start=start, limit=limit)
         return page

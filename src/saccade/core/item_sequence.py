@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from operator import index
-from typing import overload
+from typing import Any, overload
 
 from saccade.core.errors import NotFoundError
 from saccade.core.reader import Item
+from saccade.runtime.late_import import load
 
 _BATCH_ITEMS = 64
+_CONVERTERS = "app.datasets.converters"
+_HTML = "html_report.notebook"
 
 
 class ItemSequence(ABC):
@@ -73,6 +76,52 @@ class ItemSequence(ABC):
             return False
         return item == value if isinstance(value, Item) else True
 
+    def to_pandas(self, objects_column: str | None = None) -> Any:
+        """Return a pandas DataFrame with a row per item, or with ``objects_column`` a row per object of that column.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        return load(_CONVERTERS, "to_pandas")(self, objects_column)
+
+    def to_torch(self, transform: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+        """Return a map-style PyTorch dataset whose samples are dicts of tensors by column.
+
+        It is pickled as a reference to the version, for DataLoader workers. Create the loader with
+        ``multiprocessing_context="spawn"``: the storage engine does not support fork.
+
+        Args:
+            transform: called with each sample.
+
+        Raises:
+            MissingExtraError: PyTorch is not installed.
+        """
+        return load(_CONVERTERS, "to_torch")(self, transform)
+
+    def to_hf(self) -> Any:
+        """Return a Hugging Face ``datasets.Dataset`` with the columns and the encoded images.
+
+        Raises:
+            MissingExtraError: the library is not installed.
+        """
+        return load(_CONVERTERS, "to_hf")(self)
+
+    def to_supervision(self, objects_column: str | None = None) -> Any:
+        """Return a ``supervision.DetectionDataset`` that decodes images on use.
+
+        Args:
+            objects_column: column of objects; default: the first.
+
+        Raises:
+            InvalidValueError: there is no image column or no column of objects.
+            MissingExtraError: the library is not installed.
+        """
+        return load(_CONVERTERS, "to_supervision")(self, objects_column)
+
+    def _repr_html_(self) -> str:
+        html: str = load(_HTML, "dataset_html")(self, repr(self), self)
+        return html
+
 
 class ItemSlice(Sequence[Item]):
     """A lazy view of some items of a version: it reads items only when they are used, in batches if iterated."""
@@ -86,6 +135,10 @@ class ItemSlice(Sequence[Item]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} items of {self.version!r}>"
+
+    def _repr_html_(self) -> str:
+        html: str = load(_HTML, "dataset_html")(self.version, repr(self), self)
+        return html
 
     @overload
     def __getitem__(self, position: slice) -> ItemSlice: ...

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from saccade.core.errors import InvalidValueError, NotFoundError
 from saccade.core.schema import MediaRef, Schema, Value
+from saccade.runtime.late_import import load
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,10 @@ class Item:
 
     def __getitem__(self, column: str) -> Value:
         return self.values[column]
+
+    def _repr_html_(self) -> str:
+        html: str = load("html_report.notebook", "item_html")(self)
+        return html
 
     def __reduce__(self) -> tuple[type[Item], tuple[str, Mapping[str, Value]]]:
         return type(self), (self.key, self.values)

@@ -10,6 +10,8 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, NamedTuple
 
+from saccade.runtime.late_import import load
+
 _CHUNK_SIZE = 4096
 _FORMER_TYPES = {"guessed": "inferred", "noticed": "warning", "set_aside": "skipped"}
 """Types of findings in the reports of version 0.1.0."""
@@ -83,6 +85,10 @@ class ConversionReport:
             chunk = json.loads(zlib.decompress(self._compressed[-1]))
             findings = [Finding(FindingType(action), *rest) for action, *rest in chunk] + findings
         return findings[-count:] if count > 0 else []
+
+    def _repr_html_(self) -> str:
+        html: str = load("html_report.notebook", "report_html")(self)
+        return html
 
     def to_json(self, max_findings: int | None = None) -> dict[str, Any]:
         """Return the counts and the findings, at most ``max_findings`` of them (None: all)."""

@@ -104,7 +104,8 @@ def _point_markers(geometry: Geometry) -> list[tuple[float, float]]:
     return list(geometry.points) if isinstance(geometry, Points) else []
 
 
-def _render_shape(shape: OverlayShape, dot_radius: float) -> Markup:
+def render_shape(shape: OverlayShape, dot_radius: float) -> Markup:
+    """Render an object as SVG elements, without its image."""
     outline = _outline(shape.obj.geometry)
     style = f"shape {shape.role}{' faint' if shape.faint else ''}"
     parts = []
@@ -150,7 +151,7 @@ def render_figure(pixels: Pixels, figure: FigureSpec, *, description: str) -> Ma
     shapes = [shape for shape in figure.shapes if _intersects(shape.obj.geometry.bounds_xyxy(), window)]
     ordered = sorted(shapes, key=lambda shape: not shape.faint)
     radius = max(right - left, bottom - top) / 130
-    return head + Markup("").join(_render_shape(shape, radius) for shape in ordered) + Markup("</svg>")
+    return head + Markup("").join(render_shape(shape, radius) for shape in ordered) + Markup("</svg>")
 
 
 def placeholder(reason: str) -> Markup:

@@ -101,6 +101,9 @@ class ImportResult:
     skipped: int
     splits: Mapping[str, int] = field(default_factory=dict)
 
+    def _repr_html_(self) -> str:
+        return self.version._repr_html_() + self.report._repr_html_()
+
 
 def import_dataset(
     workspace: Workspace,

@@ -108,6 +108,11 @@ class DatasetDiff:
         keys = [changed_rows.keys[index] for index in indices.tolist()]
         return {key: diff_objects(before, after) for key, before, after in zip(keys, old, new, strict=True)}
 
+    def _repr_html_(self) -> str:
+        from saccade.html_report.notebook import diff_html
+
+        return diff_html(self.before, self.after, self.counts, self.added, self.removed, self.changed)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "before": self.before,

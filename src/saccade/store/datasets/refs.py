@@ -33,8 +33,8 @@ class DatasetRefs:
         Args:
             name: name of the dataset.
             branch: name of the branch.
-            from_ref: where it starts: a reference such as ``cells@7``, or only the part after '@'. Default: the head of the
-                main branch.
+            from_ref: where it starts: a reference such as ``cells@7``, or only the part after '@'. Default: the head of
+                the main branch.
             expected_version: the number of the latest version, as the caller knows it.
 
         Raises:
