@@ -180,10 +180,6 @@ def negate(sample: dict[str, Any]) -> dict[str, Any]:
     return sample | {"number": None if sample["number"] is None else -sample["number"]}
 
 
-def first_sample(samples: list[Any]) -> Any:
-    return samples[0]
-
-
 def test_torch_samples(version: DatasetVersion) -> None:
     torch = pytest.importorskip("torch")
     dataset = version.to_torch(transform=negate)
@@ -203,9 +199,9 @@ def test_torch_samples(version: DatasetVersion) -> None:
 def test_torch_workers_reopen_the_version(version: DatasetVersion) -> None:
     torch = pytest.importorskip("torch")
     loader = torch.utils.data.DataLoader(
-        version.to_torch(), num_workers=1, collate_fn=first_sample, multiprocessing_context="spawn"
+        version.to_torch(), num_workers=1, collate_fn=list, multiprocessing_context="spawn"
     )
-    assert [sample["key"] for sample in loader] == version.keys()
+    assert [sample["key"] for (sample,) in loader] == version.keys()
 
 
 def test_hugging_face(version: DatasetVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

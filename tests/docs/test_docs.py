@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import re
 import shlex
 import subprocess
@@ -90,6 +91,29 @@ def test_links_resolve(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.*)$", linked.read_text("utf-8"), re.MULTILINE)
             assert anchor in {slug(heading) for heading in headings}, f"{page.name}: {target}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.ipynb")), ids=lambda path: path.name)
+def test_example_notebooks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the code cells in order in one namespace, and display the value of each as a notebook does."""
+    for library in ("pandas", "supervision", "torch"):
+        pytest.importorskip(library)
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {}
+    displayed = []
+    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        assert not cell["outputs"], "notebooks are stored without outputs"
+        tree = ast.parse("".join(cell["source"]))
+        value = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, path.name, "exec"), namespace)
+        if isinstance(value, ast.Expr):
+            result = eval(compile(ast.Expression(value.value), path.name, "eval"), namespace)
+            displayed += [] if result is None else [result._repr_html_()]
+    assert sum("data:image/jpeg;base64," in html for html in displayed) == 3
+    assert all("<" in html for html in displayed)
 
 
 PAGES_WITH_PYTHON = [

@@ -12,7 +12,7 @@ from saccade.core.schema import ImageRef
 from saccade.media.loader import read_image
 
 
-class VersionDetections(sv.DetectionDataset):  # type: ignore[misc]  # the library has no types here
+class VersionDetections(sv.DetectionDataset):
     """Detections by item key; images are decoded on use, in BGR as elsewhere in supervision."""
 
     def __init__(
