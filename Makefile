@@ -21,6 +21,11 @@ setup: .venv/.ready $(WEB) ## Create .venv with all dependencies, and build the 
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# pandas and datasets, for the tests of notebooks alone: see tools/notebook.in.
+.venv/notebook/.ready: tools/notebook.lock .venv/.ready
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target .venv/notebook --no-deps --require-hashes -r tools/notebook.lock
+	@touch $@
+
 web/node_modules/.ready: .venv/.ready web/package-lock.json web/package.json
 	$(BIN)/python tools/build_web.py ci --silent --no-audit --no-fund
 	@touch $@
@@ -37,11 +42,11 @@ web-check: setup ## Check types, lint and the generated client of the web app, a
 demo: setup ## Run the whole loop on synthetic data, then start the server
 	$(BIN)/saccade demo demo-workspace
 
-test: setup check web-check ## Run all checks and all tests
+test: setup check web-check .venv/notebook/.ready ## Run all checks and all tests
 	$(BIN)/python tools/chromium.py
 	$(BIN)/pytest -n 2 --dist worksteal
 
-test-fast: setup ## Run the fast tests
+test-fast: setup .venv/notebook/.ready ## Run the fast tests
 	SACCADE_EXAMPLES=10 SACCADE_FUZZ=4 $(BIN)/pytest -n 2 --dist worksteal -m 'not slow' -q
 
 test-long: setup ## Run the stress tests: hundreds of kills, long fuzzing, many examples (hours)
@@ -63,8 +68,10 @@ bench: setup ## Run the benchmarks
 docs: setup ## Regenerate docs/reference/
 	$(BIN)/python tools/reference.py
 
+EXTRAS := $(foreach extra,train s3 postgres dev,--extra $(extra))
 lock: setup ## Regenerate the lock files
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --all-extras pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(EXTRAS) pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps tools/notebook.in -o tools/notebook.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements.lock tools/setup.in -o tools/setup.lock
 
 clean: ## Delete everything that the targets created

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -40,6 +41,12 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"the real data is not beside this checkout: {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture
+def notebook_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the libraries of ``tools/notebook.lock`` importable during a test, if they are installed."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(sys.prefix, "notebook"))])
 
 
 @pytest.fixture(scope="session")

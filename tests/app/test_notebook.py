@@ -151,6 +151,7 @@ def test_any_text_is_escaped(key: str, class_name: str, note: str) -> None:
     assert set(parser.tags) <= {"style", "div", "table", "tr", "td"}
 
 
+@pytest.mark.usefixtures("notebook_libraries")
 def test_pandas(version: DatasetVersion) -> None:
     pytest.importorskip("pandas")
     frame = version.to_pandas()
@@ -204,6 +205,7 @@ def test_torch_workers_reopen_the_version(version: DatasetVersion) -> None:
     assert [sample["key"] for (sample,) in loader] == version.keys()
 
 
+@pytest.mark.usefixtures("notebook_libraries")
 def test_hugging_face(version: DatasetVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hf = pytest.importorskip("datasets")
     monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", tmp_path / "cache")

@@ -94,6 +94,7 @@ def test_links_resolve(page: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("notebook_libraries")
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.ipynb")), ids=lambda path: path.name)
 def test_example_notebooks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the code cells in order in one namespace, and display the value of each as a notebook does."""
