@@ -16,7 +16,7 @@ from saccade.core.errors import MediaError
 from saccade.inference.predictor import Prediction, Predictor
 from saccade.media.image import decode
 from saccade.models.factory import build_model
-from saccade.models.preprocess import ImageArray
+from saccade.models.preprocess import PADDING_RGB, ImageArray, normalize
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,27 @@ def test_boxes_are_inside_the_image_and_scores_above_the_threshold(predictor: Pr
             assert (rows[:, 4] >= 0.02).all()
     finally:
         predictor.min_score = 0.0
+
+
+def test_boxes_of_an_odd_input_size_are_mapped_back(predictor: Predictor) -> None:
+    """The padding to the stride of the model does not move boxes; the image is twice the input."""
+    spec = detector("model.input.size=[101, 77]", "model.input.fit=stretch").model
+    model = build_model(spec, {"objects": 2})
+    model.load_state_dict(predictor.model.state_dict())
+    odd = Predictor(model.eval(), {"objects": ["red", "blue"]}, precision="fp32")
+    small = np.random.default_rng(0).integers(0, 256, (77, 101, 3), dtype=np.uint8)
+    large = small.repeat(2, axis=0).repeat(2, axis=1)
+    (prediction,) = odd.predict([("a", lambda: large)])
+    padded = np.full((1, 96, 128, 3), PADDING_RGB, dtype=np.uint8)
+    padded[:, :77, :101] = small
+    with torch.no_grad():
+        outputs = model(normalize(spec.input, torch.from_numpy(padded), odd.device))
+    (expected,) = model.head("objects").predict(outputs["objects"])
+    assert expected.boxes_xyxy is not None
+    expected_boxes = np.clip(2 * expected.boxes_xyxy.double().numpy(), 0, [202, 154, 202, 154])
+    has_area = (expected_boxes[:, 2:] > expected_boxes[:, :2]).all(axis=1)
+    assert has_area.any()
+    np.testing.assert_allclose(boxes(prediction)[:, :4], expected_boxes[has_area], atol=0.05)
 
 
 def test_a_bad_image_does_not_stop_the_rest(predictor: Predictor) -> None:

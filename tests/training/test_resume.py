@@ -262,3 +262,15 @@ def test_images_beyond_the_cache_are_decoded_again(monkeypatch: pytest.MonkeyPat
     uncached = build_training(classifier(), source).loader
     assert all(torch.equal(uncached.batch(step).images, images) for step, images in enumerate(expected))
     assert len(reads) == 8 + 15, "the first image is cached, the others are read in both epochs"
+
+
+@pytest.mark.parametrize(
+    "recipe", [detector("model.input.size=[101, 77]"), classifier("model.input.size=[51, 45]")], ids=lambda r: r.name
+)
+def test_a_training_with_an_odd_input_size_resumes_exactly(recipe: Recipe, tmp_path: Path) -> None:
+    whole = run(recipe, tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(recipe, tmp_path / "killed", Killer(at=3))
+    resumed = run(recipe, tmp_path / "killed", resume=True)
+    assert resumed.state.step == whole.state.step == 6
+    assert digest(tmp_path / "killed" / LAST_FILE) == digest(tmp_path / "whole" / LAST_FILE)

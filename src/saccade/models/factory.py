@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from saccade.core.errors import RecipeError
 from saccade.models.components.base import ENCODERS, HEADS, NECKS, Head
+from saccade.models.preprocess import normalized_padding
 from saccade.models.spec import ModelSpec
 
 
@@ -16,7 +18,7 @@ class VisionModel(nn.Module):
     """An encoder, an optional neck, and a head for each target.
 
     Attributes:
-        stride: Coarsest stride of the features; the sides of the input must be multiples of it.
+        stride: Coarsest stride of the features; images are padded to a multiple of it on the right and at the bottom.
     """
 
     def __init__(self, spec: ModelSpec, class_counts: Mapping[str, int]) -> None:
@@ -42,11 +44,27 @@ class VisionModel(nn.Module):
         return head
 
     def forward(self, images: Tensor) -> dict[str, Any]:
-        """Return the raw outputs of each head by target for normalised images (B, 3, H, W)."""
-        features = self.encoder(images)
+        """Return the raw outputs of each head by target for normalised images (B, 3, H, W) of any size.
+
+        Outputs are in pixels of the image without padding, whose origin the padding does not move.
+        """
+        features = self.encoder(self._pad_to_stride(images))
         if self.neck is not None:
             features = self.neck(features)
         return {target: head(features) for target, head in self.heads.items()}
+
+    def _pad_to_stride(self, images: Tensor) -> Tensor:
+        """Pad with the colour of the letterbox on the right and at the bottom; unchanged if no padding is needed."""
+        height, width = images.shape[-2:]
+        right = -width % self.stride
+        bottom = -height % self.stride
+        if not right and not bottom:
+            return images
+        padded = functional.pad(images, (0, right, 0, bottom))
+        color = normalized_padding(self.spec.input, images)
+        padded[..., height:, :] = color
+        padded[..., width:] = color
+        return padded
 
 
 def build_model(spec: ModelSpec, class_counts: Mapping[str, int]) -> VisionModel:
@@ -57,17 +75,9 @@ def build_model(spec: ModelSpec, class_counts: Mapping[str, int]) -> VisionModel
         class_counts: Number of classes by target.
 
     Raises:
-        RecipeError: A parameter is invalid, the classes of a target are missing, or the input size does not fit.
+        RecipeError: A parameter is invalid, or the classes of a target are missing.
         NotFoundError: A component is not registered.
     """
     if missing := set(spec.heads) - set(class_counts):
         raise RecipeError(f"The classes of the target '{min(missing)}' are unknown.")
-    model = VisionModel(spec, class_counts)
-    width, height = spec.input.size
-    if width % model.stride or height % model.stride:
-        valid_width, valid_height = (max(1, round(side / model.stride)) * model.stride for side in (width, height))
-        raise RecipeError(
-            f"'model.input.size' is {width} x {height}, which is not a multiple of the coarsest stride {model.stride}.",
-            hint=f"Try {valid_width} x {valid_height}.",
-        )
-    return model
+    return VisionModel(spec, class_counts)

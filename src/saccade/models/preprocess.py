@@ -104,3 +104,10 @@ def normalize(spec: InputSpec, images: torch.Tensor, device: torch.device) -> to
     scale = torch.tensor([1 / (255 * std) for std in spec.std], device=device)
     offset = torch.tensor([mean / std for mean, std in zip(spec.mean, spec.std, strict=True)], device=device)
     return (images.to(device).float() * scale - offset).permute(0, 3, 1, 2)
+
+
+def normalized_padding(spec: InputSpec, images: torch.Tensor) -> torch.Tensor:
+    """Return the padding colour (3, 1, 1) as :func:`normalize` maps it, in the type and on the device of ``images``."""
+    channels = zip(PADDING_RGB, spec.mean, spec.std, strict=True)
+    color = [(value / 255 - mean) / std for value, mean, std in channels]
+    return torch.tensor(color, dtype=images.dtype, device=images.device).reshape(3, 1, 1)

@@ -24,7 +24,7 @@ class ComponentSpec(BaseModel):
 class InputSpec(StrictModel):
     """Preprocessing of images."""
 
-    size: tuple[PositiveInt, PositiveInt] = Field((320, 320), description="width and height in pixels")
+    size: tuple[PositiveInt, PositiveInt] = Field((320, 320), description="width and height in pixels; any size")
     fit: Literal["letterbox", "stretch", "crop"] = Field(
         "letterbox", description="keep the aspect ratio and pad; change it; or keep it and crop the longer side"
     )
