@@ -111,7 +111,7 @@ def test_exports_replace_only_their_own_output(command: Command, pipeline: Path,
     refused = command("run", pipeline, "--json")
     assert refused.code == 1
     assert events(refused.out)[-1]["error"]["code"] == "pipeline"  # type: ignore[index]
-    assert "not written by a pipeline" in command("run", pipeline).text
+    assert "nor the output of an earlier command" in command("run", pipeline).text
     assert (tmp_path / "mine" / "precious.txt").read_text() == "mine"
 
 

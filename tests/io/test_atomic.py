@@ -10,6 +10,7 @@ import pytest
 
 from saccade.core.errors import ConflictError
 from saccade.io.atomic import (
+    OUTPUT_MARKER,
     PUBLIC_FILE_MODE,
     atomic_file,
     atomic_output_dir,
@@ -106,3 +107,57 @@ def test_an_output_folder_appears_completely_or_not_at_all(tmp_path: Path, exist
     assert mode(folder) == 0o755 or os.name == "nt"
     with pytest.raises(ConflictError, match="not an empty folder"):
         write(fail=False)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def write_output(folder: Path, content: dict[str, str], *, overwrite: bool = False) -> None:
+    with atomic_output_dir(folder, replaceable=True, overwrite=overwrite) as temporary:
+        for name, text in content.items():
+            (temporary / name).parent.mkdir(exist_ok=True)
+            (temporary / name).write_text(text)
+
+
+def test_an_output_is_replaced_only_if_told_so(tmp_path: Path) -> None:
+    write_output(tmp_path / "out", {"a/1": "old", "2": "old"})
+    with pytest.raises(ConflictError, match="earlier command") as error:
+        write_output(tmp_path / "out", {"3": "new"})
+    assert "--overwrite" in error.value.hint
+    write_output(tmp_path / "out", {"a/3": "new", "2": "new"}, overwrite=True)
+    assert tree(tmp_path / "out") == {OUTPUT_MARKER: "{}", "2": "new", "a/3": "new"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_of_the_user_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "1.jpg").write_text("precious")
+    with pytest.raises(ConflictError, match="nor the output"):
+        write_output(tmp_path / "photos", {"2": "new"}, overwrite=True)
+    assert tree(tmp_path / "photos") == {"1.jpg": "precious"}
+
+
+def test_a_failure_keeps_the_earlier_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_output(tmp_path / "out", {"1": "old", "2": "old"})
+    before = tree(tmp_path / "out")
+
+    def fail() -> None:
+        with atomic_output_dir(tmp_path / "out", overwrite=True) as temporary:
+            (temporary / "3").write_text("new")
+            raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert tree(tmp_path / "out") == before
+    replace = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name == "4":
+            raise OSError("the disk is gone")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match="gone"):
+        write_output(tmp_path / "out", {"3": "new", "4": "new"}, overwrite=True)
+    assert tree(tmp_path / "out") == before

@@ -52,6 +52,7 @@ COMMANDS: Mapping[str, CommandInfo] = {
     ),
     "datasets": CommandInfo("datasets", "List, show and edit datasets and their versions."),
     "operations": CommandInfo("pipelines.operations", "List and show pipeline operations, and create your own."),
+    "recipes": CommandInfo("ml.recipes", "List and copy example recipes, and create recipes for your datasets."),
     "models": CommandInfo("ml.models", "List, compare, promote, export and delete models."),
     "runs": CommandInfo("pipelines.runs", "List, show and cancel runs: imports, trainings, pipelines and predictions."),
     "jobs": CommandInfo("server.jobs", "List, show, cancel and retry background jobs."),

@@ -78,8 +78,13 @@ class RemoteModels:
         lineage: dict[str, Any] = self._api.get(api_path("models", ref, "lineage"))
         return lineage
 
-    def export(self, ref: str, destination: Path | str) -> RemoteModelVersion:
-        """Download the files and ``manifest.json`` of a version into a new or empty folder, all or nothing.
+    def export(self, ref: str, destination: Path | str, *, overwrite: bool = False) -> RemoteModelVersion:
+        """Download the files and ``manifest.json`` of a version into a folder, all or nothing.
+
+        Args:
+            ref: An exact reference or an alias.
+            destination: A new or empty folder, or an earlier export with ``overwrite``.
+            overwrite: Replace an earlier export; other folders are never replaced.
 
         Raises:
             ConflictError: The destination is not an empty folder.
@@ -88,7 +93,10 @@ class RemoteModels:
         version = self.open(ref)
         target = Path(destination)
         try:
-            with atomic_output_dir(target) as folder, tempfile.TemporaryFile() as archive:
+            with (
+                atomic_output_dir(target, replaceable=True, overwrite=overwrite) as folder,
+                tempfile.TemporaryFile() as archive,
+            ):
                 with self._api.stream(api_path("models", version.ref, "export")) as response:
                     for chunk in response.iter_bytes(_CHUNK_BYTES):
                         archive.write(chunk)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from saccade.core.progress import Progress
 from saccade.demo.synthetic import write_dataset
 from saccade.runtime.permissions import apply_user_umask
 from saccade.store.workspace import Workspace
+from saccade.training.example_recipes import open_example_recipe
 from saccade.training.recipe import load_recipe
 
 DATASET = "harbour"
@@ -116,7 +116,7 @@ def _train_model(
 ) -> str:
     path = folder / f"{MODEL}.yaml"
     if not path.exists():
-        path.write_text(files("saccade.demo").joinpath("harbour.yaml").read_text("utf-8"), encoding="utf-8")
+        path.write_text(open_example_recipe("ships").text, encoding="utf-8")
         apply_user_umask(path)
     if any(version.name == MODEL for version in workspace.models.list()):
         ref = workspace.models.open(MODEL).ref

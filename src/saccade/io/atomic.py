@@ -24,6 +24,8 @@ from saccade.runtime.process import is_alive, lease_owner_id
 PRIVATE_FILE_MODE = 0o600
 PUBLIC_FILE_MODE = 0o666
 """For files outside the workspace: the umask of the user decides."""
+OUTPUT_MARKER = ".saccade-export.json"
+"""Name of the hidden file in a folder that a later command may replace."""
 _PRIVATE_DIR_MODE = 0o700
 _FSYNC_THREADS = 16
 _MIN_FILES_FOR_SYNCFS = 64
@@ -161,20 +163,23 @@ def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 @contextmanager
-def atomic_output_dir(destination: Path) -> Iterator[Path]:
+def atomic_output_dir(destination: Path, *, replaceable: bool = False, overwrite: bool = False) -> Iterator[Path]:
     """Provide a temporary folder whose content becomes ``destination`` at the end, and is deleted on an exception.
 
     The umask of the user decides who may read it, since it is outside the workspace. A process that is killed leaves
     its temporary folder, which the next export to the same destination deletes.
 
+    Args:
+        destination: the folder.
+        replaceable: leave a hidden file in it, by which a later call with ``overwrite`` knows that nothing but an
+            output is replaced.
+        overwrite: replace the content of an output that is replaceable.
+
     Raises:
-        ConflictError: the destination exists and is not an empty folder.
+        ConflictError: the destination exists, is not an empty folder, and may not be replaced.
     """
     exists = destination.exists()
-    if exists and (not destination.is_dir() or any(destination.iterdir())):
-        raise ConflictError(
-            f"'{destination}' exists and is not an empty folder.", hint="Name a new or an empty folder."
-        )
+    _check_replaceable(destination, overwrite)
     # An existing folder may be the current directory or a mount point, which cannot be replaced: fill it instead.
     parent = destination if exists else destination.parent
     prefix = f".{destination.name}-"
@@ -182,17 +187,54 @@ def atomic_output_dir(destination: Path) -> Iterator[Path]:
     _delete_leftovers(prefix, parent)
     temporary = parent / f"{prefix}{lease_owner_id()}-{uuid.uuid4().hex}"
     temporary.mkdir()
+    earlier = temporary / ".earlier"
     try:
         yield temporary
+        if replaceable:
+            (temporary / OUTPUT_MARKER).write_text("{}", encoding="utf-8")
         apply_user_umask(temporary)
         if exists:
-            for path in list(temporary.iterdir()):
-                path.replace(destination / path.name)
+            outputs = list(temporary.iterdir())
+            _move_content(destination, earlier, [path for path in destination.iterdir() if path != temporary])
+            try:
+                _move_content(temporary, destination, outputs)
+            except BaseException:
+                _move_content(earlier, destination, list(earlier.iterdir()))
+                raise
         else:
             temporary.replace(destination)
         fsync_dir(parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _move_content(source: Path, target: Path, paths: Iterable[Path]) -> None:
+    """Move entries of a folder to another folder; on an error, those that were moved are moved back."""
+    target.mkdir(exist_ok=True)
+    moved = []
+    try:
+        for path in paths:
+            path.replace(target / path.name)
+            moved.append(path)
+    except BaseException:
+        for path in moved:
+            (target / path.name).replace(source / path.name)
+        raise
+
+
+def _check_replaceable(destination: Path, overwrite: bool) -> None:
+    if not destination.exists() or (destination.is_dir() and not any(destination.iterdir())):
+        return
+    if not (destination / OUTPUT_MARKER).is_file():
+        raise ConflictError(
+            f"'{destination}' exists and is not an empty folder, nor the output of an earlier command.",
+            hint="Name a new or an empty folder.",
+        )
+    if not overwrite:
+        raise ConflictError(
+            f"'{destination}' has the output of an earlier command.",
+            hint="Name a new or an empty folder, or replace it with --overwrite.",
+        )
 
 
 def _delete_leftovers(prefix: str, parent: Path) -> None:

@@ -118,6 +118,8 @@ def export_dataset(
     where: str | None = None,
     strict: bool = False,
     options: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    replaceable: bool = True,
     progress: Progress | None = None,
 ) -> ConversionReport:
     """Export a dataset version. The destination is written completely or not at all.
@@ -125,12 +127,14 @@ def export_dataset(
     Args:
         workspace: The workspace.
         ref: The dataset version, such as ``NAME@7``.
-        destination: A folder that does not exist or is empty.
+        destination: A folder that does not exist or is empty, or an earlier export with ``overwrite``.
         format: The name of the format.
         split: Export only this split.
         where: Export only items that match this query.
         strict: Fail if the format cannot represent everything.
         options: Options of the format.
+        overwrite: Replace the output of an earlier export. Other folders are never replaced.
+        replaceable: Leave a hidden file, by which a later export knows that it may replace this one.
         progress: Advances by each item.
 
     Returns:
@@ -147,7 +151,7 @@ def export_dataset(
     keys = None if where is None else version.where(where)
     progress = progress or NullProgress()
     report = ConversionReport()
-    with atomic_output_dir(destination) as folder:
+    with atomic_output_dir(destination, replaceable=replaceable, overwrite=overwrite) as folder:
         progress.start("Exporting", len(version) if keys is None else len(keys))
         try:
             writer.write(open_records(version, progress, report, split, keys), folder, report, **(options or {}))

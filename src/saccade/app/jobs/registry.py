@@ -295,6 +295,7 @@ def run_export(context: JobContext, params: ExportParameters) -> dict[str, Any]:
             params.format,
             split=params.split,
             where=params.where,
+            replaceable=False,
             progress=context.progress,
         )
         files = sorted(path for path in (scratch / name).rglob("*") if path.is_file())

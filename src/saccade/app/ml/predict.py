@@ -60,6 +60,7 @@ def predict(
     source: str,
     *,
     out: Path | None = None,
+    overwrite: bool = False,
     dataset: str | None = None,
     mode: WriteMode = "create",
     split: str | None = None,
@@ -76,6 +77,7 @@ def predict(
             the same name; use ``./name`` for the path.
         out: A new or empty folder for ``predictions.json`` (COCO, with scores) and, with ``render``, images with the
             predicted objects.
+        overwrite: Replace the output of an earlier prediction in that folder. Other folders are never replaced.
         dataset: The name of a dataset to write with the images and predictions.
         mode: How to write it: "create" a new one, "replace" its items, or "append" or "merge" them by key.
         split: Only the items of this split of a dataset.
@@ -102,7 +104,7 @@ def predict(
     if version is not None and loaded.target in version.schema:
         # Predictions have the current names of classes that were renamed or merged since the training.
         loaded = loaded.with_class_names(align_model_classes(workspace, loaded, version).model)
-    with nullcontext() if out is None else atomic_output_dir(out) as folder:
+    with nullcontext() if out is None else atomic_output_dir(out, replaceable=True, overwrite=overwrite) as folder:
         writer = _PredictionWriter(loaded, folder, render)
         predictions = _predict_images(loaded, images, writer, progress or NullProgress())
         writer.close()

@@ -16,11 +16,14 @@ def register(app: typer.Typer) -> None:
 
 def export(
     dataset: Annotated[str, typer.Argument(help="NAME, NAME@VERSION or NAME@ALIAS.", show_default=False)],
-    destination: Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)],
+    destination: Annotated[
+        Path, typer.Argument(help="A new or empty folder, or, with --overwrite, an earlier export.", show_default=False)
+    ],
     format: Annotated[str, typer.Option("--format", "-f", help="coco, yolo, voc, folders …", show_default=False)],
     split: Annotated[str | None, typer.Option(help="Only the items of this split.", show_default=False)] = None,
     where: Annotated[str | None, typer.Option(help="Only the items that match this query.", show_default=False)] = None,
     option: FormatOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export in the folder.")] = False,
     strict: Annotated[bool, typer.Option(help="Fail if the format cannot represent all labels.")] = False,
     workspace_path: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -44,6 +47,7 @@ def export(
             where=where,
             strict=strict,
             options=options,
+            overwrite=overwrite,
             progress=progress,
         )
     if as_json:

@@ -188,7 +188,10 @@ def promote(
 @app.command("export")
 def export(
     ref: RefArgument,
-    destination: Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)],
+    destination: Annotated[
+        Path, typer.Argument(help="A new or empty folder, or, with --overwrite, an earlier export.", show_default=False)
+    ],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export in the folder.")] = False,
     workspace_path: WorkspaceOption = None,
 ) -> None:
     """Write weights (safetensors), recipe and manifest (JSON) to a folder."""
@@ -198,7 +201,7 @@ def export(
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
-        version = workspace.models.export(ref, destination)
+        version = workspace.models.export(ref, destination, overwrite=overwrite)
     print_message(f"Exported {version.ref} to {escape(str(destination))}.")
 
 

@@ -26,6 +26,7 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="Folder for predictions.json and rendered images.", show_default=False)
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier output in that folder.")] = False,
     dataset: Annotated[
         str | None, typer.Option(help="Write the predictions as a dataset of this name.", show_default=False)
     ] = None,
@@ -50,6 +51,7 @@ def predict(
             model,
             source,
             out=out,
+            overwrite=overwrite,
             dataset=dataset,
             mode=mode,  # type: ignore[arg-type]  # run_prediction checks it first
             split=split,

@@ -233,8 +233,13 @@ class Models:
             rows = session.scalars(query.order_by(AliasChangeRow.id))
             return tuple(AliasChange(row.alias, row.previous, row.number, row.author, row.at) for row in rows)
 
-    def export(self, ref: str, destination: Path) -> ModelVersion:
-        """Write the files and ``manifest.json`` of a version to a new or empty folder, all or nothing.
+    def export(self, ref: str, destination: Path, *, overwrite: bool = False) -> ModelVersion:
+        """Write the files and ``manifest.json`` of a version to a folder, all or nothing.
+
+        Args:
+            ref: an exact reference or an alias.
+            destination: a new or empty folder, or an earlier export with ``overwrite``.
+            overwrite: replace an earlier export; other folders are never replaced.
 
         Raises:
             NotFoundError: there is no such version.
@@ -243,7 +248,7 @@ class Models:
         """
         version = self.open(ref)
         try:
-            with atomic_output_dir(destination) as folder:
+            with atomic_output_dir(destination, replaceable=True, overwrite=overwrite) as folder:
                 for name in version.files:
                     (folder / name).parent.mkdir(parents=True, exist_ok=True)
                     (folder / name).write_bytes(version.read_file(name))

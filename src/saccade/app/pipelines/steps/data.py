@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ from pydantic import Field
 from saccade.app.ingest.exporting import open_records
 from saccade.app.ingest.importing import import_dataset
 from saccade.app.pipelines.steps.external import fingerprint_path
-from saccade.core.errors import ConflictError
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Schema
 from saccade.formats.base import FORMATS
@@ -24,8 +21,6 @@ from saccade.pipeline.data.table import TableReader
 from saccade.pipeline.execution.environment import open_cache
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
-
-_MARKER = ".saccade-export.json"
 
 
 class DatasetParameters(Parameters):
@@ -150,42 +145,16 @@ def export(inputs: Inputs, parameters: ExportParameters, context: Context) -> di
     reader = single_dataset(inputs)
     report = ConversionReport()
     destination = parameters.destination
-    earlier = _move_aside(destination)
     try:
-        with atomic_output_dir(destination) as folder:
+        with atomic_output_dir(destination, replaceable=True, overwrite=True) as folder:
             context.progress.start("Exporting", len(reader))
             records = open_records(reader, context.progress, report, parameters.split)
             FORMATS.get(parameters.format).write(records, folder, report, **parameters.options)
-            (folder / _MARKER).write_text(json.dumps({"format": parameters.format}), encoding="utf-8")
-    except BaseException:
-        if earlier is not None and not destination.exists():
-            earlier.replace(destination)
-        raise
     finally:
         context.progress.finish()
-    if earlier is not None:
-        shutil.rmtree(earlier)
     losses = {
         f"{action}: {reason}": count
         for (action, reason), count in report.counts().items()
         if action is not FindingType.WARNING
     }
     return {"folder": str(destination), **_folder_stats(destination), "losses": losses}
-
-
-def _move_aside(destination: Path) -> Path | None:
-    """Move an earlier export to a temporary name, and return it.
-
-    Raises:
-        ConflictError: The folder has something else.
-    """
-    if not destination.is_dir() or not any(destination.iterdir()):
-        return None
-    if not (destination / _MARKER).is_file():
-        raise ConflictError(
-            f"{destination} exists and was not written by a pipeline.", hint="Name a new or an empty folder."
-        )
-    earlier = destination.with_name(f".{destination.name}.earlier")
-    shutil.rmtree(earlier, ignore_errors=True)
-    destination.replace(earlier)
-    return earlier
