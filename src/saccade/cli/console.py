@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -145,6 +146,36 @@ class TerminalProgress:
 
     def finish(self) -> None:
         self._bar.stop()
+
+
+class LineProgress:
+    """Progress for output that is not a terminal: a line on standard error at regular intervals.
+
+    Args:
+        interval: Minimum seconds between two lines.
+    """
+
+    def __init__(self, interval: float = 20) -> None:
+        self.interval = interval
+        self._phase = ""
+        self._total: int | None = None
+        self._count = 0
+        self._last_line = time.monotonic()
+
+    def start(self, phase: str, total: int | None = None) -> None:
+        self._phase = phase
+        self._total = total
+        self._count = 0
+
+    def advance(self, count: int = 1, message: str = "") -> None:
+        self._count += count
+        if time.monotonic() - self._last_line >= self.interval:
+            self._last_line = time.monotonic()
+            of_total = "" if self._total is None else f"/{self._total:,}"
+            print_line(f"      {self._phase} {self._count:,}{of_total}  {message}".rstrip())
+
+    def finish(self) -> None:
+        pass
 
 
 @contextmanager

@@ -18,7 +18,18 @@ def demo(
     folder: Annotated[Path, typer.Argument(help="A new folder, or that of an earlier demo.")] = Path("demo-workspace"),
     scenes: Annotated[int, typer.Option(min=10, help="Number of harbour scenes to generate.")] = 60,
     images: Annotated[int, typer.Option(min=1, help="Number of images of each scene.")] = 5,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Number of training epochs.", show_default=False)] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Number of training epochs; by default about two minutes of them.", show_default=False
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=32, help="Width and height of the model's input; by default what suits the machine.", show_default=False
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Random seed of the scenes.")] = 0,
     serve: Annotated[bool, typer.Option(help="Start the server at the end.")] = True,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the server; a free one if it is in use.")] = 8080,
@@ -29,15 +40,24 @@ def demo(
 
     With --json it exits before the server starts.
     """
-    from saccade.cli.console import print_json, print_message, progress_bar
+    from saccade.cli.console import LineProgress, print_json, print_message, progress_bar
     from saccade.demo.demo import run_demo
 
     def log(text: str) -> None:
         if not as_json:
             print_message(text)
 
-    with progress_bar(quiet or as_json) as progress:
-        result = run_demo(folder, scenes=scenes, images=images, epochs=epochs, seed=seed, log=log, progress=progress)
+    with progress_bar(quiet or as_json) as bar:
+        result = run_demo(
+            folder,
+            scenes=scenes,
+            images=images,
+            epochs=epochs,
+            size=size,
+            seed=seed,
+            log=log,
+            progress=bar if bar or quiet or as_json else LineProgress(),  # without a terminal there is no bar
+        )
     if as_json:
         print_json(result)
     elif serve:
