@@ -264,6 +264,54 @@ def check_expected_version(workspace: WorkspaceLike, name: str) -> None:
     assert datasets.restore(name, 1, "back", expected_version=2).info.message == "back"
 
 
+def check_writes_to_a_branch(workspace: WorkspaceLike, name: str) -> None:
+    """Check that every write accepts NAME@BRANCH, leaves other branches alone, and refuses fixed versions."""
+    datasets = workspace.datasets
+    datasets.write(name, NOTES, [note_item(key, "old") for key in "ab"], mode="create")
+    datasets.alias(name, "gold", 1)
+    datasets.branch(name, "review", "1")
+    review = f"{name}@review"
+    datasets.write(name, NOTES, [note_item("main", "main")], mode="append")
+    assert datasets.write(review, NOTES, [note_item("c", "new")], mode="append", expected_version=1).number == 3
+    assert datasets.write(review, NOTES, [note_item("a", "new")], mode="merge", expected_version=3).number == 4
+    assert datasets.delete_items(review, ["b"], expected_version=4).number == 5
+    assert datasets.open(review).keys() == ["a", "c"]
+    assert datasets.restore(review, 3, "back", expected_version=5).number == 6
+    assert datasets.write(review, NOTES, [note_item("z", "")], mode="replace", expected_version=6).keys() == ["z"]
+    assert datasets.open(name).keys() == ["a", "b", "main"]
+    assert [info.branch for info in datasets.log(name, "review")] == [*["review"] * 5, "main"]
+    stale_writes: list[Callable[[], Any]] = [
+        lambda: datasets.write(review, NOTES, [], mode="replace", expected_version=2),
+        lambda: datasets.delete_items(review, ["z"], expected_version=2),
+        lambda: datasets.restore(review, 1, expected_version=2),
+        lambda: datasets.alias(review, "x", 1, expected_version=2),
+        lambda: datasets.branch(review, "x", "1", expected_version=2),
+    ]
+    for stale_write in stale_writes:
+        with pytest.raises(StaleVersionError):
+            stale_write()
+    datasets.alias(review, "reviewed", 7, expected_version=7)
+    datasets.branch(review, "second", "7", expected_version=7)
+    assert datasets.branches(name) == {"main": 2, "review": 7, "second": 7}
+    for selector, reason in (("1", "a version"), ("gold", "an alias of version 1")):
+        target = f"{name}@{selector}"
+        refused_writes: list[Callable[[str], Any]] = [
+            lambda ref: datasets.write(ref, NOTES, [], mode="append"),
+            lambda ref: datasets.write(ref, NOTES, [], mode="replace"),
+            lambda ref: datasets.delete_items(ref, ["a"]),
+            lambda ref: datasets.restore(ref, 1),
+        ]
+        for refused_write in refused_writes:
+            with pytest.raises(InvalidValueError, match=f"is {reason}, not a branch") as error:
+                refused_write(target)
+            assert f"saccade datasets branch {target} BRANCH" in (error.value.hint or "")
+    with pytest.raises(NotFoundError, match=r"no branch 'revew'. Did you mean review\?"):
+        datasets.delete_items(f"{name}@revew", ["a"])
+    with pytest.raises(InvalidValueError, match="contradict each other"):
+        datasets.write(review, NOTES, [], mode="append", branch="main")
+    assert datasets.branches(name) == {"main": 2, "review": 7, "second": 7}
+
+
 def check_queries(workspace: WorkspaceLike, name: str) -> None:
     """Check queries, histograms, statistics, diffs and saved views."""
     datasets = workspace.datasets

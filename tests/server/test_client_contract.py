@@ -66,6 +66,10 @@ def test_branches(workspace: WorkspaceLike, name: str) -> None:
     contract.check_branches(workspace, name)
 
 
+def test_writes_to_a_branch(workspace: WorkspaceLike, name: str) -> None:
+    contract.check_writes_to_a_branch(workspace, name)
+
+
 def test_expected_version(workspace: WorkspaceLike, name: str) -> None:
     contract.check_expected_version(workspace, name)
 

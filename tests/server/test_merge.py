@@ -149,9 +149,56 @@ def test_branches_are_edited_by_name(server: ServerHarness) -> None:
     late = manager.post(f"{API}/datasets/notes@trial/restore", json={"number": 1}, headers=if_match)
     assert late.status_code == 412
     assert [entry["number"] for entry in manager.get(f"{D}/versions", params={"branch": "trial"}).json()] == [4, 3, 1]
-    for odd in ("notes@2", "notes@missing"):
+    for odd, status, code in (("notes@2", 422, "invalid-value"), ("notes@missing", 404, "not-found")):
         answer = manager.post(f"{API}/datasets/{odd}/restore", json={"number": 1})
-        assert (answer.status_code, error_of(answer)) == (422, "invalid-value")
+        assert (answer.status_code, error_of(answer)) == (status, code)
+
+
+def test_every_write_goes_to_the_branch_in_the_address(server: ServerHarness) -> None:
+    create_two_branches(server)
+    server.workspace.datasets.alias("notes", "gold", 1)
+    manager = server.signed_in(Role.MANAGER)
+    trial = f"{API}/datasets/notes@trial"
+    labels = Schema((Column("label", Kind.LABEL),))
+    server.workspace.datasets.write("notes@trial", labels, [Item("a", {"label": "car"})], mode="merge")
+    rename = {"edits": [{"action": "rename", "name": "car", "new_name": "lorry"}]}
+    writes: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("classes", rename),
+        ("items/bulk", {"keys": ["a"], "action": "tag", "target": "night"}),
+        ("items/bulk", {"keys": ["a"], "action": "untag", "target": "night"}),
+        ("items/bulk", {"keys": ["a"], "action": "split", "target": "val"}),
+        ("items/bulk", {"keys": ["b"], "action": "delete"}),
+        ("restore", {"number": 1}),
+    )
+    for route, body in writes:
+        etag = manager.get(trial).headers["ETag"]
+        created = manager.post(f"{trial}/{route}", json=body, headers={"If-Match": etag})
+        assert created.status_code == 201, created.text
+        assert manager.get(trial).json()["number"] == created.json()["number"]
+        assert manager.get(f"{API}/datasets/notes@{created.json()['number']}").json()["branch"] == "trial"
+        stale = manager.post(f"{trial}/{route}", json=body, headers={"If-Match": etag})
+        assert (stale.status_code, error_of(stale)) == (412, "stale-version")
+        for fixed in ("notes@1", "notes@gold"):
+            refused = manager.post(f"{API}/datasets/{fixed}/{route}", json=body)
+            assert (refused.status_code, error_of(refused)) == (422, "invalid-value")
+            assert "saccade datasets branch" in refused.json()["error"]["hint"]
+    assert manager.get(D).json()["number"] == 2, "the main branch did not change"
+
+
+def test_names_are_given_if_the_branch_is_unchanged(server: ServerHarness) -> None:
+    """``If-Match`` is the ETag of the branch in the address, not of the main branch."""
+    create_two_branches(server)
+    manager = server.signed_in(Role.MANAGER)
+    trial = f"{API}/datasets/notes@trial"
+    current = {"If-Match": manager.get(trial).headers["ETag"]}
+    stale = {"If-Match": manager.get(D).headers["ETag"]}
+    for route, name in (("tags", "reviewed"), ("aliases", "best"), ("branches", "second")):
+        body = {"name": name, "number": 3}
+        assert manager.post(f"{trial}/{route}", json=body, headers=stale).status_code == 412
+        assert manager.post(f"{trial}/{route}", json=body, headers=current).status_code == 201
+    for path in ("tags/reviewed", "aliases/best"):
+        assert manager.delete(f"{trial}/{path}", headers=stale).status_code == 412
+        assert manager.delete(f"{trial}/{path}", headers=current).status_code == 204
 
 
 def test_refs_are_moved_and_deleted(server: ServerHarness) -> None:

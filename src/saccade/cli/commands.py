@@ -25,7 +25,9 @@ COMMANDS: Mapping[str, CommandInfo] = {
     "init": CommandInfo(
         "admin.init", "Create a workspace: the folder .saccade, which holds datasets, models and runs."
     ),
-    "import": CommandInfo("datasets.import_", "Import images with their labels as a new dataset."),
+    "import": CommandInfo(
+        "datasets.import_", "Import images with their labels as a new dataset, or as the next version of one."
+    ),
     "export": CommandInfo(
         "datasets.export",
         "Export a dataset version in another format, and report what the format cannot represent.",

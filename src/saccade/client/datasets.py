@@ -27,7 +27,7 @@ from saccade.core.records.datasets import (
     VersionInfo,
     WriteMode,
 )
-from saccade.core.refs import MAIN, check_name
+from saccade.core.refs import MAIN, check_name, format_ref, split_branch_ref
 from saccade.core.schema import Schema
 
 # Aliases, because within the class the name ``list`` is a method.
@@ -45,8 +45,8 @@ _JOB_KINDS = {"items/bulk": "edit-items", "classes": "edit-classes"}
 class RemoteDatasets:
     """Datasets of a project on a server.
 
-    Methods that write take ``expected_version``, the number of the version that the branch must end at; if it does not,
-    they raise StaleVersionError.
+    Methods that write take ``NAME@BRANCH`` for a branch other than the main one, and ``expected_version``, the number
+    of the version that the branch must end at; if it does not, they raise StaleVersionError.
     """
 
     def __init__(self, api: ApiClient, jobs: RemoteJobs, blobs: RemoteBlobs) -> None:
@@ -106,7 +106,7 @@ class RemoteDatasets:
         mode: WriteMode,
         message: str = "",
         inputs: Sequence[str] = (),
-        branch: str = MAIN,
+        branch: str | None = None,
         progress: Progress | None = None,
         expected_version: int | None = None,
     ) -> RemoteVersion:
@@ -117,13 +117,13 @@ class RemoteDatasets:
         written.
 
         Args:
-            name: Name of the dataset.
+            name: Name of the dataset, or NAME@BRANCH.
             schema: Columns of the items.
             items: The items.
             mode: What to do with existing items, as in the local ``Datasets.write``.
             message: Message of the version.
             inputs: References of the versions that it is made from, for lineage.
-            branch: The branch to write to.
+            branch: The branch to write to, if ``name`` has none; the main branch by default.
             progress: Reports the upload and the write.
             expected_version: Number of the version that the branch must end at.
 
@@ -132,6 +132,7 @@ class RemoteDatasets:
             InvalidValueError: The name or a value is invalid.
             NotFoundError: A media file is neither in the project nor on this machine.
         """
+        name, branch = split_branch_ref(name, branch)
         check_name("dataset", name)
         upload_progress = progress or NullProgress()
         upload_progress.start(f"Uploading {name}", len(items) if isinstance(items, Sequence) else None)
@@ -164,20 +165,20 @@ class RemoteDatasets:
         keys: Iterable[str] | None = None,
         where: str | None = None,
         message: str = "",
-        branch: str = MAIN,
+        branch: str | None = None,
         expected_version: int | None = None,
         progress: Progress | None = None,
     ) -> RemoteVersion:
         """Delete or tag items, or assign them to a split, as the next version.
 
         Args:
-            name: Name of the dataset.
+            name: Name of the dataset, or NAME@BRANCH.
             action: What to do.
             target: The tag or the split.
             keys: Keys of the items.
             where: Instead of keys, a query for the items.
             message: Message of the version.
-            branch: The branch to write to.
+            branch: The branch to write to, if ``name`` has none; the main branch by default.
             expected_version: Number of the version that the branch must end at.
             progress: If set, the edit runs as a job of the server, which Ctrl-C cancels.
 
@@ -204,17 +205,17 @@ class RemoteDatasets:
         edits: Iterable[Mapping[str, Any]],
         message: str = "",
         *,
-        branch: str = MAIN,
+        branch: str | None = None,
         expected_version: int | None = None,
         progress: Progress | None = None,
     ) -> RemoteVersion:
         """Edit classes, all or nothing, as the next version.
 
         Args:
-            name: Name of the dataset.
+            name: Name of the dataset, or NAME@BRANCH.
             edits: Edits such as ``{"action": "rename", "name": "boat", "new_name": "ship"}``.
             message: Message of the version.
-            branch: The branch to write to.
+            branch: The branch to write to, if ``name`` has none; the main branch by default.
             expected_version: Number of the version that the branch must end at.
             progress: If set, the edit runs as a job of the server, which Ctrl-C cancels.
 
@@ -230,7 +231,7 @@ class RemoteDatasets:
         keys: Iterable[str],
         message: str = "",
         *,
-        branch: str = MAIN,
+        branch: str | None = None,
         expected_version: int | None = None,
     ) -> RemoteVersion:
         """Delete items by key, as the next version; arguments as in :meth:`bulk_edit`.
@@ -243,7 +244,13 @@ class RemoteDatasets:
         )
 
     def restore(
-        self, name: str, number: int, message: str = "", *, branch: str = MAIN, expected_version: int | None = None
+        self,
+        name: str,
+        number: int,
+        message: str = "",
+        *,
+        branch: str | None = None,
+        expected_version: int | None = None,
     ) -> RemoteVersion:
         """Restore an old version by its number: create a new version with the same content."""
         return self._write(name, "restore", {"number": number, "message": message}, branch, expected_version)
@@ -351,8 +358,9 @@ class RemoteDatasets:
                 head of the main branch.
             expected_version: Number of the version that the main branch must end at.
         """
-        from_ref = from_ref or name
-        ref = from_ref if "@" in from_ref or from_ref == name else f"{name}@{from_ref}"
+        dataset = split_branch_ref(name)[0]
+        from_ref = from_ref or dataset
+        ref = from_ref if "@" in from_ref or from_ref == dataset else f"{dataset}@{from_ref}"
         self._set_ref(name, "branches", branch, self.open(ref).number, expected_version)
 
     def delete_branch(self, name: str, branch: str, *, expected_version: int | None = None) -> None:
@@ -420,20 +428,21 @@ class RemoteDatasets:
         name: str,
         route: str,
         body: Mapping[str, Any],
-        branch: str,
+        branch: str | None,
         expected_version: int | None,
         progress: Progress | None = None,
     ) -> RemoteVersion:
         """Create a version by a request, or by a job if there is a ``progress``.
 
         Args:
-            name: Name of the dataset.
+            name: Name of the dataset, or NAME@BRANCH.
             route: Path of the route below the dataset.
             body: Body of the request, or parameters of the job.
-            branch: The branch to write to.
+            branch: The branch to write to, if ``name`` has none; the main branch by default.
             expected_version: Number of the version that the branch must end at.
             progress: Reports the progress of the job.
         """
+        name, branch = split_branch_ref(name, branch)
         if progress is not None:
             parameters = {**body, "dataset": name, "branch": branch, "expected_version": expected_version}
             return self.open(self._jobs.run(_JOB_KINDS[route], parameters, progress).result["dataset"])
@@ -452,7 +461,8 @@ class RemoteDatasets:
         """Return the header that makes a write fail unless the branch ends at this version."""
         if expected_version is None:
             return {}
-        return {"If-Match": self._api.send("GET", api_path("datasets", f"{name}@{expected_version}")).headers["ETag"]}
+        ref = format_ref(name.partition("@")[0], expected_version)
+        return {"If-Match": self._api.send("GET", api_path("datasets", ref)).headers["ETag"]}
 
 
 class RemoteDiff:

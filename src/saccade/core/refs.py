@@ -63,6 +63,30 @@ def split_ref(ref: str) -> tuple[str, str]:
     return name, selector or LATEST
 
 
+def split_branch_ref(ref: str, branch: str | None = None) -> tuple[str, str]:
+    """Split the target of a write into the name of the dataset and the branch.
+
+    Args:
+        ref: ``cells`` or ``cells@latest`` (the main branch), or ``cells@review``.
+        branch: the branch, if ``ref`` is only the name of the dataset.
+
+    Returns:
+        The name and the branch; whether the branch exists is not checked.
+
+    Raises:
+        InvalidValueError: the reference is malformed, or names another branch than ``branch``.
+    """
+    name, selector = split_ref(ref)
+    if "@" not in ref:
+        return name, branch or MAIN
+    ref_branch = MAIN if selector == LATEST else selector
+    if branch not in (None, ref_branch):
+        raise InvalidValueError(
+            f"'{ref}' and the branch '{branch}' contradict each other.", hint="Name the branch only once."
+        )
+    return name, ref_branch
+
+
 def parse_version_number(selector: str) -> int | None:
     """Return the version number that a selector is, or None if it is not a number."""
     # isdigit alone accepts digits of other scripts; the length keeps the number within the column's 32 bits.

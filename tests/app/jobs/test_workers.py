@@ -186,7 +186,7 @@ def test_edit_jobs(workspace: Workspace) -> None:
         )
         assert (late.state, late.result["code"]) == ("failed", "stale-version")
         workspace.datasets.branch("d", "side", "1")
-        query = {"dataset": "d", "branch": "side", "action": "tag", "target": "big", "where": 'label == "bus"'}
+        query = {"dataset": "d@side", "action": "tag", "target": "big", "where": 'label == "bus"'}
         tagged = ended(workspace, enqueue(workspace, "edit-items", query, person))
         assert (tagged.result["dataset"], tagged.result["changed"]) == ("d@3", 5), tagged.error
         gone = ended(

@@ -9,7 +9,6 @@ from saccade.app.datasets.splits import SPLIT
 from saccade.core.errors import InvalidValueError
 from saccade.core.progress import Progress
 from saccade.core.reader import Item
-from saccade.core.refs import MAIN
 from saccade.core.schema import Column, Kind, Schema
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
@@ -28,7 +27,7 @@ def bulk_edit(
     *,
     author: str = "",
     message: str = "",
-    branch: str = MAIN,
+    branch: str | None = None,
     expected_version: int | None = None,
     run_id: str | None = None,
     progress: Progress | None = None,
@@ -37,13 +36,13 @@ def bulk_edit(
 
     Args:
         workspace: The workspace.
-        name: The dataset.
+        name: The dataset, or NAME@BRANCH.
         keys: The keys of the items.
         action: Delete the items, assign them to a split, or add or remove a tag.
         target: The name of the split or tag. Tags are in the column ``tags`` of kind labels.
         author: The author of the version.
         message: The message of the version; a description of the edit if empty.
-        branch: The branch to edit.
+        branch: The branch to edit, if ``name`` has none; the main branch by default.
         expected_version: The number of the version that the caller has seen as the head of the branch.
         run_id: The run that makes the edit.
         progress: Receives progress of the write.
@@ -53,7 +52,8 @@ def bulk_edit(
 
     Raises:
         NotFoundError: An item does not exist.
-        InvalidValueError: There are no keys, or the name of the split or tag is empty or too long.
+        InvalidValueError: There are no keys, the name of the split or tag is empty or too long, or the target is a
+            version or alias instead of a branch.
         StaleVersionError: The head of the branch is not ``expected_version``.
     """
     if not keys:
@@ -74,6 +74,7 @@ def bulk_edit(
         raise InvalidValueError(
             f"A {action} needs a name of 1 to {_MAX_NAME_LENGTH} characters, not '{target[:_MAX_NAME_LENGTH]}'."
         )
+    name, branch = workspace.datasets.resolve_branch(name, branch)
     version = workspace.datasets.open(f"{name}@{branch}")
     if action == "split":
         column = Column(SPLIT, Kind.TEXT)

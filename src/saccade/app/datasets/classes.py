@@ -17,7 +17,6 @@ from saccade.core.class_edits import (
 )
 from saccade.core.errors import InvalidValueError
 from saccade.core.progress import Progress
-from saccade.core.refs import MAIN
 from saccade.core.schema import ClassInfo, Column, Schema
 from saccade.media.colors import COLORS, palette
 from saccade.store.datasets.classes import class_counts
@@ -72,7 +71,7 @@ def edit_classes(
     *,
     message: str = "",
     author: str = "",
-    branch: str = MAIN,
+    branch: str | None = None,
     expected_version: int | None = None,
     run_id: str | None = None,
     progress: Progress | None = None,
@@ -83,11 +82,11 @@ def edit_classes(
 
     Args:
         workspace: The workspace.
-        name: The dataset.
+        name: The dataset, or NAME@BRANCH.
         edits: The edits.
         message: The message of the version; a description of the edits if empty.
         author: The author of the version.
-        branch: The branch to edit.
+        branch: The branch to edit, if ``name`` has none; the main branch by default.
         expected_version: The number of the version that the caller has seen as the head of the branch.
         run_id: The run that makes the edit.
         progress: Receives progress of the write.
@@ -96,7 +95,7 @@ def edit_classes(
         The new version.
 
     Raises:
-        InvalidValueError: There are no edits.
+        InvalidValueError: There are no edits, or the target is a version or alias instead of a branch.
         NotFoundError: A class does not exist.
         ConflictError: A name is in use, or a class to remove has objects and these are not to be removed.
         StaleVersionError: The head of the branch is not ``expected_version``.

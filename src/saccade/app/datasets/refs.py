@@ -18,16 +18,16 @@ def create_tag(
 
     Args:
         workspace: The workspace.
-        name: The dataset.
+        name: The dataset, or NAME@BRANCH if ``expected_version`` is the head of that branch.
         tag: The name of the tag. An alias of the same version becomes the tag.
         number: The number of the version.
         author: The name of the user, for the alias history.
-        expected_version: The number of the version that the caller has seen as the head of the main branch.
+        expected_version: The number of the version that the caller has seen as the head.
 
     Raises:
         NotFoundError: There is no such version.
         ConflictError: A branch has this name, or it is a tag of another version.
-        StaleVersionError: The head of the main branch is not ``expected_version``.
+        StaleVersionError: The head is not ``expected_version``.
     """
     workspace.datasets.alias(name, tag, number, fixed=True, author=author, expected_version=expected_version)
 
@@ -52,14 +52,14 @@ def delete_alias(
 
     Args:
         workspace: The workspace.
-        name: The dataset.
+        name: The dataset, or NAME@BRANCH if ``expected_version`` is the head of that branch.
         alias: The alias or tag.
         author: The name of the user, for the alias history.
-        expected_version: The number of the version that the caller has seen as the head of the main branch.
+        expected_version: The number of the version that the caller has seen as the head.
 
     Raises:
         NotFoundError: There is no such alias.
-        StaleVersionError: The head of the main branch is not ``expected_version``.
+        StaleVersionError: The head is not ``expected_version``.
     """
     workspace.datasets.delete_alias(name, alias, author=author, expected_version=expected_version)
 
@@ -71,15 +71,15 @@ def create_branch(
 
     Args:
         workspace: The workspace.
-        name: The dataset.
+        name: The dataset, or NAME@BRANCH if ``expected_version`` is the head of that branch.
         branch: The name of the branch.
         number: The number of the version.
-        expected_version: The number of the version that the caller has seen as the head of the main branch.
+        expected_version: The number of the version that the caller has seen as the head.
 
     Raises:
         NotFoundError: There is no such version.
         ConflictError: A branch or alias has this name.
-        StaleVersionError: The head of the main branch is not ``expected_version``.
+        StaleVersionError: The head is not ``expected_version``.
     """
     workspace.datasets.branch(name, branch, str(number), expected_version=expected_version)
 

@@ -19,22 +19,23 @@ def restore_version(
     *,
     message: str = "",
     author: str = "",
-    branch: str = MAIN,
+    branch: str | None = None,
     expected_version: int | None = None,
 ) -> DatasetVersion:
     """Commit an old version again as the head of a branch.
 
     Args:
         workspace: The workspace.
-        name: The dataset.
+        name: The dataset, or NAME@BRANCH.
         number: The number of the old version.
         message: The message of the new version; a description if empty.
         author: The author of the new version.
-        branch: The branch that gets the new version.
+        branch: The branch that gets the new version, if ``name`` has none; the main branch by default.
         expected_version: The number of the version that the caller has seen as the head of the branch.
 
     Raises:
-        NotFoundError: There is no such version.
+        NotFoundError: There is no such version or branch.
+        InvalidValueError: The target is a version or alias instead of a branch.
         StaleVersionError: The head of the branch is not ``expected_version``.
     """
     return workspace.datasets.restore(

@@ -23,9 +23,10 @@ from saccade.app.ingest.fetch import (
 from saccade.app.ingest.media import LOW_RANGE, MediaIngestor
 from saccade.app.ingest.prefetch import IngestPool, ingest_prefetched
 from saccade.app.net.download import is_http_url
-from saccade.core.errors import ConflictError, FormatError, InvalidValueError, NotFoundError, SaccadeError
+from saccade.core.errors import FormatError, InvalidValueError, NotFoundError, SaccadeError
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
+from saccade.core.records.datasets import WriteMode
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Column, ImageRef, Kind, Schema, VideoRef
 from saccade.core.splits import GroupSplits
@@ -117,7 +118,7 @@ def import_dataset(
     private_network: bool = False,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-    replace: bool = False,
+    mode: WriteMode = "create",
     display_name: str = "",
 ) -> ImportResult:
     """Import a source as a dataset. Either all of it is imported or nothing.
@@ -129,7 +130,7 @@ def import_dataset(
         source: A folder, a file, or a ZIP or tar archive; an HTTP URL or a URL that fsspec supports
             (``s3://bucket/data``) of one of these; or a text file with an HTTP URL in each line, optionally followed
             by the key of the item.
-        name: The name of the dataset.
+        name: The name of the dataset; NAME@BRANCH to add a version to a branch of an existing dataset.
         format: The format of the source; detected if "auto".
         link: Refer to the images at their present paths instead of copying them.
         split: Assign items to splits.
@@ -138,21 +139,22 @@ def import_dataset(
         options: Options of the format; ``encoding``, the encoding of label files that are not UTF-8; and ``window``,
             the values of images of more than 8 bits that are shown black and white, as ``LOW,HIGH``.
         progress: Advances by each item.
-        replace: If the dataset exists, import as its next version.
+        mode: How the items are combined with those of an existing dataset: ``append`` new items, ``merge`` by key, or
+            ``replace`` all of them.
         display_name: The name of the source in the version's message and the run, for a source in a temporary folder.
 
     Returns:
         The new version and a report.
 
     Raises:
-        ConflictError: The dataset exists and ``replace`` is not set.
+        ConflictError: The dataset exists (``create``), or a key exists (``append``).
         FormatError: The source cannot be read or has no image that can be used, or ``strict`` is set and data would
             be lost.
-        NotFoundError: The source or the format does not exist.
-        InvalidValueError: The source cannot be linked, or the split is invalid.
+        NotFoundError: The source, the format or the branch does not exist.
+        InvalidValueError: The source cannot be linked, the split is invalid, or the target is a version or alias
+            instead of a branch.
     """
-    if not replace and workspace.datasets.exists(name):
-        raise ConflictError(f"There is already a dataset '{name}'.", hint="Choose another name with --dataset.")
+    name, branch = workspace.datasets.resolve_target(name, mode)
     progress = progress or NullProgress()
     format_options = dict(options or {})
     window = parse_window(str(format_options.pop("window", "")))
@@ -188,7 +190,8 @@ def import_dataset(
                     name,
                     session.schema(stream),
                     items,
-                    mode="replace" if replace else "create",
+                    mode=mode,
+                    branch=branch,
                     message=f"import {display_name or local_name} ({format_name})",
                     run_id=run.id,
                 )

@@ -14,7 +14,7 @@ from saccade.core.errors import InvalidValueError, SaccadeError
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
 from saccade.core.records.datasets import WriteMode
-from saccade.core.refs import MAIN
+from saccade.core.refs import split_branch_ref
 from saccade.core.schema import FileRef, ImageRef, Kind, MediaRef, VideoRef
 from saccade.formats.base import LocalFile, Record
 from saccade.store.blobs.blob_batch import BlobBatch
@@ -39,7 +39,7 @@ def write_uploaded(
     mode: WriteMode,
     message: str = "",
     inputs: Sequence[str] = (),
-    branch: str = MAIN,
+    branch: str | None = None,
     author: str = "",
     expected_version: int | None = None,
     progress: Progress | None = None,
@@ -51,11 +51,11 @@ def write_uploaded(
     Args:
         workspace: The workspace.
         folder: The folder of the upload.
-        name: The dataset.
+        name: The dataset, or NAME@BRANCH.
         mode: How the items are combined with the present version.
         message: The message of the version.
         inputs: The dataset versions that the items were made from.
-        branch: The branch to write to.
+        branch: The branch to write to, if ``name`` has none; the main branch by default.
         author: The author of the version.
         expected_version: The number of the version that the client has seen as the head of the branch.
         progress: Receives progress of the write.
@@ -68,6 +68,7 @@ def write_uploaded(
             project.
         StaleVersionError: The head of the branch is not ``expected_version``.
     """
+    name, branch = split_branch_ref(name, branch)
     uploaded = UploadedItems(sorted(folder.glob(ITEMS_PATTERN)))
     run = workspace.runs.start(RUN_KIND, name, {"mode": mode, "branch": branch}, inputs)
     with workspace.runs.record_failure(run.id), workspace.blobs.batch(packed=True) as blobs:

@@ -18,7 +18,7 @@ from saccade.app.jobs.former_names import current_parameters
 from saccade.app.jobs.job_type import JobContext, JobParameters, JobType
 from saccade.core.class_edits import AddClass, ClassEdit, MergeClass, RecolorClass, RemoveClass, RenameClass
 from saccade.core.merge import Resolver, Side
-from saccade.core.refs import MAIN
+from saccade.core.refs import MAIN, split_branch_ref
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
@@ -134,9 +134,13 @@ class MergeOptions(JobParameters):
 class _BranchTarget(JobParameters):
     """The branch of a dataset to which the new version is added."""
 
-    dataset: str = Field(max_length=100)
-    branch: _Branch = MAIN
+    dataset: str = Field(max_length=401, description="NAME or NAME@BRANCH.")
+    branch: _Branch | None = Field(None, description="The branch, if it is not part of `dataset`; else the main one.")
     expected_version: _ExpectedVersion = None
+
+    def dataset_branch(self) -> tuple[str, str]:
+        """Return the name of the dataset and of the branch."""
+        return split_branch_ref(self.dataset, self.branch)
 
 
 class ItemsEditParameters(ItemsEdit, _BranchTarget):
@@ -154,17 +158,18 @@ class MergeParameters(MergeOptions):
 
 def run_items_edit(context: JobContext, params: ItemsEditParameters) -> dict[str, Any]:
     """Delete items, assign them to a split, or add or remove a tag."""
+    name, branch = params.dataset_branch()
 
     def create_version(run_id: str, author: str) -> DatasetVersion:
-        keys = params.resolve_keys(context.workspace.datasets.open, f"{params.dataset}@{params.branch}")
+        keys = params.resolve_keys(context.workspace.datasets.open, f"{name}@{branch}")
         return bulk_edit(
             context.workspace,
-            params.dataset,
+            name,
             keys,
             params.action,
             params.target,
             message=params.message,
-            branch=params.branch,
+            branch=branch,
             author=author,
             expected_version=params.expected_version,
             run_id=run_id,
@@ -174,25 +179,26 @@ def run_items_edit(context: JobContext, params: ItemsEditParameters) -> dict[str
     selection = f"{len(params.keys):,} by key" if params.keys is not None else params.where or "all"
     return _run_edit(
         context,
-        params.dataset,
+        name,
         create_version,
         action=params.action,
         target=params.target,
         items=selection,
-        branch=params.branch,
+        branch=branch,
     )
 
 
 def run_classes_edit(context: JobContext, params: ClassesEditParameters) -> dict[str, Any]:
     """Add, rename, recolor, merge and remove classes."""
+    name, branch = params.dataset_branch()
 
     def create_version(run_id: str, author: str) -> DatasetVersion:
         return edit_classes(
             context.workspace,
-            params.dataset,
+            name,
             params.to_edits(),
             message=params.message,
-            branch=params.branch,
+            branch=branch,
             author=author,
             expected_version=params.expected_version,
             run_id=run_id,
@@ -200,7 +206,7 @@ def run_classes_edit(context: JobContext, params: ClassesEditParameters) -> dict
         )
 
     edits = [request.model_dump(mode="json", exclude_none=True) for request in params.edits]
-    return _run_edit(context, params.dataset, create_version, edits=edits, branch=params.branch)
+    return _run_edit(context, name, create_version, edits=edits, branch=branch)
 
 
 def run_merge(context: JobContext, params: MergeParameters) -> dict[str, Any]:
@@ -274,7 +280,7 @@ def _check_dataset(workspace: Workspace, params: Any) -> object:
 
 
 def _check_branch(workspace: Workspace, params: _BranchTarget) -> object:
-    return workspace.datasets.open(f"{params.dataset}@{params.branch}")
+    return workspace.datasets.resolve_branch(params.dataset, params.branch)
 
 
 _TITLES = {

@@ -23,14 +23,13 @@ from saccade.app.jobs.pipelines import PIPELINE, PLAN
 from saccade.app.net.download import is_http_url
 from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError, SaccadeError, suggest
 from saccade.core.query import parse_query
+from saccade.core.records.datasets import WriteMode
 from saccade.core.records.jobs import Job
-from saccade.core.refs import check_name
 from saccade.core.report import ConversionReport
 from saccade.core.schema import Kind, Schema
 from saccade.core.urls import redact_url
 from saccade.formats.base import FORMATS, Record
 from saccade.formats.reading import read_source
-from saccade.store.datasets.rows import name_conflict
 from saccade.store.workspace import Workspace
 
 _MAX_FINDINGS = 200
@@ -82,12 +81,18 @@ class SplitOptions(JobParameters):
 
 
 class ImportParameters(InspectParameters):
-    dataset: str = Field(max_length=100)
+    dataset: str = Field(max_length=401, description="NAME or NAME@BRANCH.")
     link: bool = Field(False, description="Leave the files of a folder of the server where they are.")
     split: SplitOptions | None = None
     strict: bool = False
     options: dict[str, str] = Field({}, max_length=50, description="Options of the format, by name.")
-    replace: bool = Field(False, description="If the dataset exists, import as its next version.")
+    mode: Literal["create", "append", "merge", "replace"] = Field(
+        "create", description="How the items are combined with those of an existing dataset."
+    )
+    replace: bool = Field(False, description="The same as the mode `replace`.")
+
+    def write_mode(self) -> WriteMode:
+        return "replace" if self.replace else self.mode
 
 
 class WriteParameters(JobParameters):
@@ -96,10 +101,10 @@ class WriteParameters(JobParameters):
     upload: str = Field(
         max_length=64, description="An upload of items-….arrow, and media files by digest in the folder files."
     )
-    dataset: str = Field(max_length=100)
+    dataset: str = Field(max_length=401, description="NAME or NAME@BRANCH.")
     mode: Literal["create", "append", "merge", "replace"]
     message: str = Field("", max_length=2000)
-    branch: str = Field("main", max_length=200)
+    branch: str | None = Field(None, max_length=200, description="The branch, if it is not part of `dataset`.")
     inputs: list[str] = Field([], max_length=100, description="The dataset versions that the items were made from.")
     expected_version: int | None = Field(
         None, ge=1, description="The number of the version that is expected to be the head of the branch."
@@ -138,7 +143,7 @@ class BackbonesParameters(JobParameters):
 
 
 class PredictParameters(EvaluateParameters):
-    into: str = Field(max_length=100, description="The name of the dataset with the predictions.")
+    into: str = Field(max_length=401, description="The dataset with the predictions: NAME or NAME@BRANCH.")
     mode: Literal["create", "replace", "append", "merge"] = Field("create", description="How to write the dataset.")
     min_score: float = Field(0.25, ge=0, le=1)
 
@@ -239,7 +244,7 @@ def run_import(context: JobContext, params: ImportParameters) -> dict[str, Any]:
         strict=params.strict,
         options=params.options,
         progress=context.progress,
-        replace=params.replace,
+        mode=params.write_mode(),
         display_name="" if upload is None else upload_display_name(workspace, upload),
     )
     with (context.output_dir / "report.json").open("w", encoding="utf-8", errors="backslashreplace") as file:
@@ -416,17 +421,13 @@ def _model_ref(outputs: Sequence[str]) -> str | None:
 
 
 def _check_import(workspace: Workspace, params: ImportParameters) -> None:
-    check_name("dataset", params.dataset)
+    workspace.datasets.resolve_target(params.dataset, params.write_mode())
     if params.link and params.source.folder is None:
         raise InvalidValueError("Only the files of a folder of the server can be linked.")
 
 
 def _check_write(workspace: Workspace, params: WriteParameters) -> None:
-    check_name("dataset", params.dataset)
-    if params.mode == "create" and workspace.datasets.exists(params.dataset):
-        raise name_conflict(params.dataset)
-    if params.mode in ("append", "merge"):
-        workspace.datasets.open(f"{params.dataset}@{params.branch}")
+    workspace.datasets.resolve_target(params.dataset, params.mode, params.branch)
 
 
 def _check_export(workspace: Workspace, params: ExportParameters) -> None:
@@ -439,6 +440,11 @@ def _check_export(workspace: Workspace, params: ExportParameters) -> None:
 def _check_model_and_dataset(workspace: Workspace, params: EvaluateParameters) -> None:
     workspace.models.open(params.model)
     workspace.datasets.open(params.dataset)
+
+
+def _check_predict(workspace: Workspace, params: PredictParameters) -> None:
+    _check_model_and_dataset(workspace, params)
+    workspace.datasets.resolve_target(params.into, params.mode)
 
 
 JOB_TYPES: Mapping[str, JobType] = {
@@ -476,7 +482,7 @@ JOB_TYPES: Mapping[str, JobType] = {
         PredictParameters,
         lambda params: f"Predict {params.dataset} with {params.model}",
         run_predict,
-        _check_model_and_dataset,
+        _check_predict,
     ),
     "evaluate-files": JobType(
         EvaluateFilesParameters,

@@ -9,18 +9,18 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from saccade.app.datasets.splits import SPLIT, check_split
 from saccade.app.ml.class_alignment import align_model_classes
 from saccade.app.ml.image_sources import ImageInput, list_images, list_media_files
 from saccade.app.ml.model_loader import LoadedPredictor, load_predictor, require_some_readable
-from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, SaccadeError
+from saccade.core.errors import InvalidValueError, NotFoundError, SaccadeError
 from saccade.core.objects import Object, Objects
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
 from saccade.core.records.datasets import WriteMode
-from saccade.core.refs import check_name
+from saccade.core.refs import split_branch_ref
 from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
 from saccade.inference.predictor import Prediction
 from saccade.io.atomic import atomic_output_dir
@@ -78,7 +78,7 @@ def predict(
         out: A new or empty folder for ``predictions.json`` (COCO, with scores) and, with ``render``, images with the
             predicted objects.
         overwrite: Replace the output of an earlier prediction in that folder. Other folders are never replaced.
-        dataset: The name of a dataset to write with the images and predictions.
+        dataset: The dataset to write with the images and predictions: NAME or NAME@BRANCH.
         mode: How to write it: "create" a new one, "replace" its items, or "append" or "merge" them by key.
         split: Only the items of this split of a dataset.
         min_score: Objects with a lower score are discarded.
@@ -91,13 +91,8 @@ def predict(
         InvalidValueError: ``split`` is given for a source that is not a dataset.
         MediaError: No image can be read.
     """
-    if mode not in get_args(WriteMode):  # before the work
-        raise InvalidValueError(f"Unknown write mode {mode!r}.", hint=f"Modes: {', '.join(get_args(WriteMode))}.")
-    if dataset is not None and workspace.datasets.exists(check_name("dataset", dataset)) and mode == "create":
-        raise ConflictError(
-            f"There is already a dataset '{dataset}'.",
-            hint="Choose another name, or write a new version of it with --mode replace, append or merge.",
-        )
+    if dataset is not None:
+        workspace.datasets.resolve_target(dataset, mode)  # before the work
     loaded = load_predictor(workspace, model_ref, min_score=min_score)
     images, version = _resolve_images(workspace, source, loaded, split)
     inputs = [] if version is None else [version.ref]
@@ -239,6 +234,7 @@ def _write_dataset(
         columns += [Column("score", Kind.NUMBER), Column("probabilities", Kind.EMBEDDING)]
     model_ref = loaded.version.ref
     lineage = [f"model:{model_ref}", *inputs]
+    name, branch = split_branch_ref(name)
     run = workspace.runs.start("predict", name, {"model": model_ref}, lineage)
     items = (
         Item(image.key, {"image": image.to_ref(), **_item_values(loaded, prediction)})
@@ -251,6 +247,7 @@ def _write_dataset(
             Schema(tuple(columns)),
             items,
             mode=mode,
+            branch=branch,
             message=f"predictions of {model_ref}",
             run_id=run.id,
             inputs=lineage,

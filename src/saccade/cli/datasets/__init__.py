@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from saccade.cli.datasets import classes, image, list_show, query, transfer, versions  # noqa: F401 - they register commands
+from saccade.cli.datasets import (  # noqa: F401 - they register commands
+    classes,
+    edit_items,
+    image,
+    list_show,
+    query,
+    transfer,
+    versions,
+)
 from saccade.cli.datasets.app import datasets
 
 

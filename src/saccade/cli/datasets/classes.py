@@ -42,11 +42,11 @@ def classes(
 ) -> None:
     """List the classes with their colors and counts; with options, edit them in a new version.
 
-    Either all edits are applied, or none; in this order: --add, --rename, --merge, --color, --remove.
+    To edit, REF is NAME (the main branch) or NAME@BRANCH. Either all edits are applied, or none; in this order: --add,
+    --rename, --merge, --color, --remove.
     """
     from saccade.app.datasets.classes import edit_classes
     from saccade.cli.console import progress_bar
-    from saccade.core.errors import InvalidValueError
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
@@ -54,12 +54,8 @@ def classes(
         names = {name for schema_column in version.schema.columns for name in schema_column.class_names}
         edits = _parse_edits(names, column, add, rename, merge, color, remove, with_objects)
         if edits:
-            if "@" in ref:
-                raise InvalidValueError(
-                    f"Only the latest version can be edited, not '{ref}'.", hint=f"Use the name alone: {version.name}"
-                )
             with progress_bar(as_json) as progress:
-                version = edit_classes(workspace, version.name, edits, message=message, progress=progress)
+                version = edit_classes(workspace, ref, edits, message=message, progress=progress)
         _print_classes(version, as_json, is_new=bool(edits))
 
 

@@ -24,8 +24,13 @@ def import_(
             show_default=False,
         ),
     ],
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Name of the new dataset.", show_default=False)],
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="NAME, or NAME@BRANCH of an existing dataset.", show_default=False)
+    ],
     format: Annotated[str, typer.Option("--format", "-f", help="auto, coco, yolo, voc, folders, images …")] = "auto",
+    mode: Annotated[
+        str, typer.Option(help="create a dataset; or append, merge or replace items of an existing one.")
+    ] = "create",
     copy: Annotated[bool, typer.Option("--copy/--link", help="Copy the images, or only link to them.")] = True,
     split: Annotated[
         str, typer.Option(help="Split the items at random, such as train=0.8,val=0.2.", show_default=False)
@@ -44,7 +49,7 @@ def import_(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Import images with their labels as a new dataset."""
+    """Import images with their labels as a new dataset, or as the next version of one."""
     from saccade.app.ingest.importing import SplitRequest, import_dataset
     from saccade.cli.console import print_json, progress_bar
     from saccade.core.splits import parse_shares
@@ -59,6 +64,7 @@ def import_(
             workspace,
             source,
             dataset,
+            mode=mode,  # type: ignore[arg-type]  # import_dataset checks it first
             format=format,
             link=not copy,
             split=request,
@@ -89,6 +95,7 @@ def _print_result(result: ImportResult) -> None:
     from rich.markup import escape
 
     from saccade.cli.console import print_message, print_report
+    from saccade.core.refs import MAIN
     from saccade.core.schema import Kind
 
     print_message(f"Format [bold]{result.format}[/]: {escape(result.reason)}.")
@@ -99,4 +106,6 @@ def _print_result(result: ImportResult) -> None:
     if len(result.report):
         print_message("Losses and warnings:")
         print_report(result.report)
-    print_message(f"Next: [bold]saccade datasets stats {result.version.name}[/]")
+    branch = result.version.info.branch
+    ref = result.version.name if branch == MAIN else f"{result.version.name}@{branch}"
+    print_message(f"Next: [bold]saccade datasets stats {ref}[/]")

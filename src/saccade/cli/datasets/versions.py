@@ -298,6 +298,7 @@ def delete_branch(
 @datasets.command("restore")
 def restore(
     ref: RefArgument,
+    into: Annotated[str, typer.Option(help="Branch that gets the new version.")] = "main",
     message: MessageOption = "",
     workspace_path: WorkspaceOption = None,
 ) -> None:
@@ -308,5 +309,5 @@ def restore(
 
     with Workspace.find(workspace_path) as workspace:
         old = workspace.datasets.open(ref)
-        new = restore_version(workspace, old.name, old.number, message=message)
-    print_message(f"Restored {old.ref} as {new.ref}.")
+        new = restore_version(workspace, old.name, old.number, message=message, branch=into)
+    print_message(f"Restored {old.ref} as {new.ref} on the branch {new.info.branch}.")

@@ -28,7 +28,7 @@ def predict(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier output in that folder.")] = False,
     dataset: Annotated[
-        str | None, typer.Option(help="Write the predictions as a dataset of this name.", show_default=False)
+        str | None, typer.Option(help="Write the predictions to this dataset: NAME or NAME@BRANCH.", show_default=False)
     ] = None,
     mode: Annotated[str, typer.Option(help="With --dataset: create, replace, append or merge.")] = "create",
     split: Annotated[str | None, typer.Option(help="Only this split of a dataset.", show_default=False)] = None,

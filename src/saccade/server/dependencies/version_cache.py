@@ -16,8 +16,7 @@ from cachetools import LRUCache
 from fastapi import Depends, Header, Request
 
 from saccade import __version__
-from saccade.core.errors import InvalidValueError, NotFoundError, SaccadeError, StaleVersionError
-from saccade.core.refs import MAIN
+from saccade.core.errors import NotFoundError, SaccadeError, StaleVersionError
 from saccade.server.schemas.encoding import item_to_jsonable
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
@@ -180,6 +179,10 @@ class BranchTarget:
     branch: str
     expected_version: int | None
 
+    @property
+    def ref(self) -> str:
+        return f"{self.name}@{self.branch}"
+
 
 IfMatch = Annotated[
     str | None,
@@ -188,13 +191,9 @@ IfMatch = Annotated[
 
 
 def _branch_target(ref: str, request: Request, if_match: IfMatch = None) -> BranchTarget:
-    name, at, branch = ref.partition("@")
     workspace: Workspace = request.state.workspace
-    if at and branch not in workspace.datasets.branches(name):
-        raise InvalidValueError(
-            f"'{ref}' is not a branch; only the head of a branch can be changed.", hint="Use NAME or NAME@BRANCH."
-        )
-    return BranchTarget(name, branch or MAIN, check_if_match(request, name, branch or MAIN, if_match))
+    name, branch = workspace.datasets.resolve_branch(ref)
+    return BranchTarget(name, branch, check_if_match(request, name, branch, if_match))
 
 
 BranchTargetDep = Annotated[BranchTarget, Depends(_branch_target)]

@@ -166,7 +166,7 @@ def create_tag(
     """Create a tag: an alias that cannot be moved."""
     refs.create_tag(
         workspace,
-        target.name,
+        target.ref,
         body.name,
         body.number,
         author=principal.user.name,
@@ -178,7 +178,7 @@ def create_tag(
 @router.delete("/datasets/{ref}/tags/{tag}", status_code=204)
 def delete_tag(target: BranchTargetDep, tag: str, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
     """Delete a tag. The version is kept."""
-    refs.delete_alias(workspace, target.name, tag, author=principal.user.name, expected_version=target.expected_version)
+    refs.delete_alias(workspace, target.ref, tag, author=principal.user.name, expected_version=target.expected_version)
 
 
 @router.post("/datasets/{ref}/aliases", status_code=201)
@@ -188,7 +188,7 @@ def set_alias(
     """Create an alias, or move it to another version."""
     refs.set_alias(
         workspace,
-        target.name,
+        target.ref,
         body.name,
         body.number,
         author=principal.user.name,
@@ -201,14 +201,14 @@ def set_alias(
 def delete_alias(target: BranchTargetDep, alias: str, workspace: CurrentWorkspace, principal: CurrentUser) -> None:
     """Delete an alias. The version is kept."""
     refs.delete_alias(
-        workspace, target.name, alias, author=principal.user.name, expected_version=target.expected_version
+        workspace, target.ref, alias, author=principal.user.name, expected_version=target.expected_version
     )
 
 
 @router.post("/datasets/{ref}/branches", status_code=201)
 def create_branch(target: BranchTargetDep, body: BranchCreate, workspace: CurrentWorkspace) -> RefsResponse:
     """Create a branch that starts at a version."""
-    refs.create_branch(workspace, target.name, body.name, body.number, expected_version=target.expected_version)
+    refs.create_branch(workspace, target.ref, body.name, body.number, expected_version=target.expected_version)
     return list_refs(target.name, workspace)
 
 
@@ -252,7 +252,7 @@ def edit_items(
     version = bulk_edit(
         workspace,
         target.name,
-        body.resolve_keys(version_cache(request).get, f"{target.name}@{target.branch}"),
+        body.resolve_keys(version_cache(request).get, target.ref),
         body.action,
         body.target,
         author=principal.user.name,

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from saccade.core.errors import NotFoundError, suggest
+from saccade.core.errors import InvalidValueError, NotFoundError, suggest
 from saccade.core.refs import (
     DATASET_PREFIX,
     LATEST,
@@ -60,12 +60,28 @@ def find_branch(session: Session, dataset: DatasetRow, name: str) -> BranchRow:
     """Return a branch of a dataset.
 
     Raises:
+        InvalidValueError: the name is that of a version, an alias or a tag, which cannot be written to.
         NotFoundError: there is no such branch; suggests similar names.
     """
     if row := session.get(BranchRow, (dataset.id, name)):
         return row
+    if fixed_version := _describe_fixed_version(session, dataset, name):
+        raise InvalidValueError(
+            f"'{dataset.name}@{name}' is {fixed_version}, not a branch.",
+            hint=f"Use {dataset.name} or {dataset.name}@BRANCH. To change this version, create a branch from it: "
+            f"saccade datasets branch {dataset.name}@{name} BRANCH",
+        )
     known = session.scalars(select(BranchRow.name).where(BranchRow.dataset_id == dataset.id))
     raise NotFoundError(f"The dataset '{dataset.name}' has no branch '{name}'.", hint=suggest(name, known))
+
+
+def _describe_fixed_version(session: Session, dataset: DatasetRow, selector: str) -> str:
+    """Describe what a selector is if it names a version without being a branch; otherwise return ""."""
+    if alias := session.get(DatasetAliasRow, (dataset.id, selector)):
+        return f"{'a tag' if alias.fixed else 'an alias'} of version {alias.number}"
+    number = parse_version_number(selector)
+    exists = number is not None and find_version_by_number(session, dataset, number) is not None
+    return "a version" if exists else ""
 
 
 def find_version_by_number(session: Session, dataset: DatasetRow, number: int) -> VersionRow | None:

@@ -20,7 +20,7 @@ from saccade.core.merge import Merged, Resolver
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
 from saccade.core.records.datasets import DatasetInfo, VersionInfo, WriteMode
-from saccade.core.refs import MAIN, check_name, format_ref, split_ref
+from saccade.core.refs import MAIN, check_name, format_ref, split_branch_ref, split_ref
 from saccade.core.schema import Column, Schema
 from saccade.core.webhooks.events import DatasetRemoved
 from saccade.runtime.signals import deferred_interrupts
@@ -210,7 +210,7 @@ class Datasets(DatasetRefs):
         message: str = "",
         run_id: str | None = None,
         inputs: Sequence[str] = (),
-        branch: str = MAIN,
+        branch: str | None = None,
         progress: Progress | None = None,
         author: str = "",
         expected_version: int | None = None,
@@ -218,7 +218,7 @@ class Datasets(DatasetRefs):
         """Write items as the next version, all or nothing.
 
         Args:
-            name: name of the dataset.
+            name: name of the dataset, or ``NAME@BRANCH``.
             schema: the columns of ``items``. Classes that occur in the items and are not listed are added.
             items: the items.
             mode: ``create`` a dataset; ``append`` new items; ``merge`` by key, which changes existing items only in the
@@ -226,7 +226,7 @@ class Datasets(DatasetRefs):
             message: commit message.
             run_id: the run that writes.
             inputs: references of the dataset versions that the items were made from.
-            branch: the branch to commit to.
+            branch: the branch to commit to, if ``name`` has none; the main branch by default.
             progress: advanced by one for each item.
             author: who writes.
             expected_version: number that the head of the branch must have; None for any.
@@ -234,15 +234,15 @@ class Datasets(DatasetRefs):
         Raises:
             ConflictError: if the dataset exists (``create``), a key exists (``append``), or too many other writers
                 commit at the same time.
-            InvalidValueError: if a value does not fit its column or a key occurs twice.
+            InvalidValueError: if a value does not fit its column, a key occurs twice, or the target is a version or
+                alias instead of a branch.
             NotFoundError: if the dataset or branch does not exist (``append``, ``merge``).
             StaleVersionError: if the head of the branch is not ``expected_version``.
         """
         from saccade.store.table.staging import StagedItems
 
-        if mode not in get_args(WriteMode):
-            raise InvalidValueError(f"Unknown write mode {mode!r}.", hint=f"Modes: {', '.join(get_args(WriteMode))}.")
-        check_name("dataset", name)
+        # Fail early: reading the items may take minutes, and the commit would fail anyway.
+        name, branch = self.resolve_target(name, mode, branch)
         commit = CommitInfo(branch, message, author, run_id, tuple(inputs), expected_version=expected_version)
         self._check_before_staging(name, mode, commit)
         progress = progress or NullProgress()
@@ -253,17 +253,38 @@ class Datasets(DatasetRefs):
         progress.finish()
         return version
 
+    def resolve_target(self, ref: str, mode: WriteMode, branch: str | None = None) -> tuple[str, str]:
+        """Return the name of the dataset and the branch that a write goes to, if it is possible.
+
+        Args:
+            ref: ``cells`` (the main branch) or ``cells@review``.
+            mode: how the items are written.
+            branch: the branch, if ``ref`` is only the name of the dataset.
+
+        Raises:
+            ConflictError: if the dataset exists (``create``).
+            InvalidValueError: if the name or the mode is invalid, the reference names a version or alias, or a new
+                dataset is to start on another branch than the main one.
+            NotFoundError: if the dataset or branch does not exist.
+        """
+        if mode not in get_args(WriteMode):
+            raise InvalidValueError(f"Unknown write mode {mode!r}.", hint=f"Modes: {', '.join(get_args(WriteMode))}.")
+        name, branch = split_branch_ref(ref, branch)
+        check_name("dataset", name)
+        exists = self.exists(name)
+        if mode == "create" and exists:
+            raise name_conflict(name)
+        if exists or mode in ("append", "merge"):
+            return self.resolve_branch(name, branch)
+        if branch != MAIN:
+            raise InvalidValueError(f"A new dataset starts on the branch '{MAIN}', not '{branch}'.")
+        return name, branch
+
     def _check_before_staging(self, name: str, mode: WriteMode, commit: CommitInfo) -> None:
-        """Fail early: reading the items may take minutes, and the commit would fail anyway."""
         with self._catalog.read_tx() as session:
             require_run(session, commit.run_id)
-        if mode == "create" and self.exists(name):
-            raise name_conflict(name)
-        if mode in ("append", "merge"):
-            with self._catalog.read_tx() as session:
-                dataset = find_dataset(session, name)
-                find_branch(session, dataset, commit.branch)
-                check_head(session, dataset, commit.branch, commit.expected_version)
+            if mode in ("append", "merge"):
+                check_head(session, find_dataset(session, name), commit.branch, commit.expected_version)
 
     def _write_staged(
         self, name: str, staged: StagedItems, mode: WriteMode, commit: CommitInfo, folder: Path
@@ -288,8 +309,6 @@ class Datasets(DatasetRefs):
         from saccade.store.query.index_warmup import build_indexes
         from saccade.store.table.uncommitted import rollback_on_error
 
-        if commit.branch != MAIN:
-            raise InvalidValueError(f"A new dataset starts on the branch '{MAIN}', not '{commit.branch}'.")
         try:
             with rollback_on_error() as uncommitted:
                 mutation = mutations.create(self._folder, staged)
@@ -356,7 +375,7 @@ class Datasets(DatasetRefs):
         keys: Iterable[str],
         message: str = "",
         *,
-        branch: str = MAIN,
+        branch: str | None = None,
         author: str = "",
         expected_version: int | None = None,
         run_id: str | None = None,
@@ -364,7 +383,7 @@ class Datasets(DatasetRefs):
         """Delete items.
 
         Args:
-            name: name of the dataset.
+            name: name of the dataset, or ``NAME@BRANCH``.
             keys: keys of the items.
             message, branch, author, expected_version, run_id: see :meth:`write`.
 
@@ -375,6 +394,7 @@ class Datasets(DatasetRefs):
         from saccade.store.datasets import mutations
 
         key_list = list(keys)  # read again at each attempt
+        name, branch = split_branch_ref(name, branch)
         commit = CommitInfo(branch, message, author, run_id, expected_version=expected_version)
         with self._scratch.shared():
             return self._commit_on_head(name, commit, lambda head, _: mutations.delete(head, key_list))
@@ -385,7 +405,7 @@ class Datasets(DatasetRefs):
         plan: Callable[[Schema], ClassPlan],
         *,
         message: str = "",
-        branch: str = MAIN,
+        branch: str | None = None,
         author: str = "",
         expected_version: int | None = None,
         run_id: str | None = None,
@@ -394,7 +414,7 @@ class Datasets(DatasetRefs):
         """Change classes. Only items that have a class whose name changes are written.
 
         Args:
-            name: name of the dataset.
+            name: name of the dataset, or ``NAME@BRANCH``.
             plan: returns the planned classes for a schema. Called again if another commit comes first.
             message, branch, author, expected_version, run_id: see :meth:`write`.
             progress: advanced by the items that change.
@@ -405,6 +425,7 @@ class Datasets(DatasetRefs):
         """
         from saccade.store.datasets.classes import apply_class_plan
 
+        name, branch = split_branch_ref(name, branch)
         commit = CommitInfo(branch, message, author, run_id, expected_version=expected_version)
         progress = progress or NullProgress()
         with self._scratch.shared() as folder:
@@ -420,14 +441,14 @@ class Datasets(DatasetRefs):
         number: int,
         message: str = "",
         *,
-        branch: str = MAIN,
+        branch: str | None = None,
         author: str = "",
         expected_version: int | None = None,
     ) -> DatasetVersion:
         """Commit an old version again as the next one. It shares the data of the old version.
 
         Args:
-            name: name of the dataset.
+            name: name of the dataset, or ``NAME@BRANCH``.
             number: number of the old version.
             message, branch, author, expected_version: see :meth:`write`.
 
@@ -436,6 +457,7 @@ class Datasets(DatasetRefs):
         """
         from saccade.store.datasets import mutations
 
+        name, branch = split_branch_ref(name, branch)
         commit = CommitInfo(branch, message or f"Restored version {number}.", author, expected_version=expected_version)
         # Open the version at each attempt: meanwhile the dataset may be removed and created again without it.
         return self._commit_on_head(

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.core.records.datasets import SavedView
-from saccade.core.refs import MAIN, check_selector, split_ref
+from saccade.core.refs import MAIN, check_selector, split_branch_ref, split_ref
 from saccade.store.catalog.queries import find_branch, find_dataset, find_version
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import BranchRow, DatasetAliasRow, DatasetViewRow, now
@@ -20,10 +20,29 @@ _TAG_HINT = "Choose another name, or delete the tag first."
 
 
 class DatasetRefs:
-    """The methods of ``Datasets`` for branches, aliases, tags and saved views. They read and write only the catalog."""
+    """The methods of ``Datasets`` for branches, aliases, tags and saved views. They read and write only the catalog.
+
+    Where a method has an ``expected_version``, the name may be ``NAME@BRANCH``: it is the head of that branch.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+
+    def resolve_branch(self, ref: str, branch: str | None = None) -> tuple[str, str]:
+        """Return the name of the dataset and the branch that a write to a reference goes to.
+
+        Args:
+            ref: ``cells`` (the main branch) or ``cells@review``.
+            branch: the branch, if ``ref`` is only the name of the dataset.
+
+        Raises:
+            InvalidValueError: if the reference names a version, an alias or a tag.
+            NotFoundError: if there is no such dataset or branch.
+        """
+        name, branch = split_branch_ref(ref, branch)
+        with self._catalog.read_tx() as session:
+            find_branch(session, find_dataset(session, name), branch)
+        return name, branch
 
     def branch(
         self, name: str, branch: str, from_ref: str | None = None, *, expected_version: int | None = None
@@ -35,18 +54,19 @@ class DatasetRefs:
             branch: name of the branch.
             from_ref: where it starts: a reference such as ``cells@7``, or only the part after '@'. Default: the head of
                 the main branch.
-            expected_version: the number of the latest version, as the caller knows it.
+            expected_version: the number of the head, as the caller knows it.
 
         Raises:
             ConflictError: if a branch or alias of that name exists.
             StaleVersionError: if there is a newer version than ``expected_version``.
         """
         check_selector("branch", branch)
+        name, checked_branch = split_branch_ref(name)
         from_ref = from_ref or name
         selector = split_ref(from_ref)[1] if "@" in from_ref or from_ref == name else from_ref
         with self._catalog.write_tx() as session:
             dataset = find_dataset(session, name)
-            check_head(session, dataset, MAIN, expected_version)
+            check_head(session, dataset, checked_branch, expected_version)
             check_selector_free(session, dataset, branch)
             number = find_version(session, dataset, selector).number
             session.add(BranchRow(dataset_id=dataset.id, name=branch, head=number))
@@ -92,7 +112,7 @@ class DatasetRefs:
             number: the version that it refers to from now on.
             fixed: make it a tag, which cannot be moved.
             author: who moves it, for the alias history.
-            expected_version: the number of the latest version, as the caller knows it.
+            expected_version: the number of the head, as the caller knows it.
 
         Returns:
             The number of the version that it referred to before, or None if it is new.
@@ -102,9 +122,10 @@ class DatasetRefs:
             StaleVersionError: if there is a newer version than ``expected_version``.
         """
         check_selector("alias", alias)
+        name, checked_branch = split_branch_ref(name)
         with self._catalog.write_tx() as session:
             dataset = find_dataset(session, name)
-            check_head(session, dataset, MAIN, expected_version)
+            check_head(session, dataset, checked_branch, expected_version)
             find_version(session, dataset, str(number))
             row = session.get(DatasetAliasRow, (dataset.id, alias))
             if row is None:
@@ -126,9 +147,10 @@ class DatasetRefs:
             NotFoundError: if there is no such alias.
             StaleVersionError: if there is a newer version than ``expected_version``.
         """
+        name, checked_branch = split_branch_ref(name)
         with self._catalog.write_tx() as session:
             dataset = find_dataset(session, name)
-            check_head(session, dataset, MAIN, expected_version)
+            check_head(session, dataset, checked_branch, expected_version)
             row = session.get(DatasetAliasRow, (dataset.id, alias))
             if row is None:
                 raise NotFoundError(f"The dataset '{name}' has no alias '{alias}'.")

@@ -39,7 +39,7 @@ def dataset(inputs: Inputs, parameters: DatasetParameters, context: Context) -> 
 
 class ImportParameters(Parameters):
     source: Path = Field(description="A folder, file or archive.")
-    dataset: str = Field(description="The dataset to write; the import becomes its next version.")
+    dataset: str = Field(description="The dataset or NAME@BRANCH to write; the import becomes its next version.")
     format: str = Field("auto", description="The format; detected by default.")
     link: bool = Field(False, description="Refer to the images at their present paths instead of copying them.")
     strict: bool = Field(False, description="Fail if data would be lost.")
@@ -62,45 +62,46 @@ def import_source(inputs: Inputs, parameters: ImportParameters, context: Context
         strict=parameters.strict,
         options=parameters.options,
         progress=context.progress,
-        replace=True,
+        mode="replace",
     )
     return ExistingVersion(result.version.ref)
 
 
 class MaterialiseParameters(Parameters):
-    name: str = Field(description="The dataset to write; the items become its next version.")
+    name: str = Field(description="The dataset or NAME@BRANCH to write; the items become its next version.")
     message: str = Field("", description="The message of the version.")
 
 
 @dataset_op("materialise", parameters=MaterialiseParameters, needs_workspace=True, has_side_effects=True)
 def materialise(inputs: Inputs, parameters: MaterialiseParameters, context: Context) -> ExistingVersion:
-    """Write the items as the next version of a dataset, unless they are equal to its latest version."""
+    """Write the items as the next version of a dataset or branch, unless they are equal to its latest version."""
     return ExistingVersion(write_if_changed(context, single_dataset(inputs), parameters.name, parameters.message).ref)
 
 
 def write_if_changed(context: Context, reader: Any, name: str, message: str = "") -> DatasetVersion:
-    """Write items as the next version of a dataset, unless its latest version has exactly these items.
+    """Write items as the next version of a dataset or branch, unless its latest version has exactly these items.
 
     Args:
         context: The context of the step.
         reader: The items.
-        name: The dataset.
+        name: The dataset, or NAME@BRANCH.
         message: The message of a new version.
 
     Returns:
         The new version, or the latest one if it is equal.
     """
     workspace: Workspace = context.workspace
-    exists = workspace.datasets.exists(name)
-    if exists and isinstance(reader, TableReader):
-        latest = workspace.datasets.open(name)
+    name, branch = workspace.datasets.resolve_target(name, "replace")
+    if workspace.datasets.exists(name) and isinstance(reader, TableReader):
+        latest = workspace.datasets.open(f"{name}@{branch}")
         if DatasetSources(open_cache(workspace), workspace.datasets).table(latest).id == reader.table.id:
             return latest
     return workspace.datasets.write(
         name,
         reader.schema,
         reader.items(),
-        mode="replace" if exists else "create",
+        mode="replace",
+        branch=branch,
         message=message or "written by a pipeline",
         progress=context.progress,
     )
