@@ -90,3 +90,17 @@ def test_import_into_a_branch(run: Command, pictures: Path) -> None:
     run.fails("import", pictures, "--dataset", "cells@1", "--mode", "append", code="invalid-value")
     run.fails("import", pictures, "--dataset", "other", "--mode", "appendd", code="invalid-value")
     assert heads(run) == {"main": 1, "review": 2}
+
+
+def test_diff_says_which_class_became_which(run: Command) -> None:
+    run("datasets", "classes", "cells@review", "--rename", "RBC=Red cell", "--add", "Platelets")
+    lines = [line.split() for line in run("datasets", "diff", "cells", "cells@review").out.splitlines()]
+    assert ["objects", "class", "renamed", "RBC", "→", "Red", "cell"] in lines
+    assert ["objects", "class", "added", "Platelets"] in lines
+    schema = run.json("datasets", "diff", "cells@review", "cells")["schema"]
+    assert schema["classes_renamed"] == {"objects": [{"action": "renamed", "before": ["Red cell"], "after": ["RBC"]}]}
+    assert schema["classes_added"] == {}
+    report = run.workspace / "diff.html"
+    run("datasets", "diff", "cells", "cells@review", "--html", report)
+    assert "Classes renamed in objects" in report.read_text("utf-8")
+    assert "objects: RBC → Red cell" in report.read_text("utf-8")

@@ -19,6 +19,7 @@ from saccade.core.merge import Conflict, MergeConflictError
 from saccade.core.objects import Box, Mask, Object, Polygon
 from saccade.core.progress import NullProgress
 from saccade.core.reader import Item
+from saccade.core.records.datasets import ClassChange
 from saccade.core.schema import ClassInfo, Column, FileRef, ImageRef, Kind, Schema
 
 
@@ -333,6 +334,15 @@ def check_queries(workspace: WorkspaceLike, name: str) -> None:
     assert diff.counts == {"added": 1, "removed": 2, "changed": 1}
     assert (diff.added, diff.removed, list(diff.changed)) == (["new"], ["0", "8"], ["1"])
     assert diff.schema.columns_added == ()
+    assert diff.to_json()["schema"] == diff.schema.to_json()
+    label = Column("label", Kind.LABEL, (ClassInfo("uneven", was=("odd",)), ClassInfo("even")))
+    datasets.write(name, Schema((NOTES["note"], label)), [], mode="replace")
+    schema = datasets.diff(f"{name}@1", name).schema
+    assert (schema.classes_renamed, schema.classes_added, schema.classes_removed) == (
+        {"label": (ClassChange(("odd",), ("uneven",)),)},
+        {},
+        {},
+    )
     datasets.save_view(name, "odd", {"query": 'label == "odd"'})
     assert [(view.name, view.filters) for view in datasets.views(name)] == [("odd", {"query": 'label == "odd"'})]
     datasets.delete_view(name, "odd")

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from tests.store.conftest import SCHEMA, item
 
+from saccade.core.class_edits import AddClass, ClassEdit, MergeClass, RenameClass, plan_class_edits
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
@@ -139,6 +140,55 @@ def test_diff_names_items_columns_and_objects(workspace: Workspace) -> None:
     assert datasets.diff("d@2", "d@1").schema.classes_removed == {"objects": ("virus",)}
     assert diff.to_json()["counts"] == diff.counts
     assert not datasets.diff("d@1", "d@1").schema
+
+
+def relabel(workspace: Workspace, ref: str, *edits: ClassEdit) -> None:
+    workspace.datasets.relabel(ref, lambda schema: plan_class_edits(schema, edits))
+
+
+def renamed_classes(workspace: Workspace, before: str, after: str) -> list[str]:
+    """Describe the class changes of the column ``objects`` between two versions."""
+    schema = workspace.datasets.diff(before, after).schema
+    renamed = [f"{change.action} {change}" for change in schema.classes_renamed.get("objects", ())]
+    added = [f"added {name}" for name in schema.classes_added.get("objects", ())]
+    return renamed + added + [f"removed {name}" for name in schema.classes_removed.get("objects", ())]
+
+
+def test_diff_follows_renamed_classes_across_branches(workspace: Workspace) -> None:
+    datasets = workspace.datasets
+    classes = tuple(map(ClassInfo, ("RBC", "WBC", "platelet", "Platelets")))
+    schema = Schema((Column("objects", Kind.OBJECTS, classes),))
+    datasets.write("d", schema, [Item("a", {"objects": (box("1", 1, "RBC"), box("2", 1, "WBC"))})], mode="create")
+    datasets.branch("d", "review", "1")
+    relabel(workspace, "d@review", RenameClass(name="RBC", new_name="red"))
+    relabel(workspace, "d@review", RenameClass(name="red", new_name="Red cell"))
+    relabel(workspace, "d@review", MergeClass(name="platelet", target="Platelets"))
+    relabel(workspace, "d", RenameClass(name="WBC", new_name="White cell"), AddClass(name="other"))
+    merge_of_platelets = "merged platelet → Platelets"
+    assert renamed_classes(workspace, "d@1", "d@review") == ["renamed RBC → Red cell", merge_of_platelets]
+    assert renamed_classes(workspace, "d@review", "d@1") == [
+        "renamed Red cell → RBC",
+        "split Platelets → platelet, Platelets",
+    ]
+    assert renamed_classes(workspace, "d", "d@review") == [
+        "renamed RBC → Red cell",
+        "renamed White cell → WBC",
+        merge_of_platelets,
+        "removed other",
+    ]
+    merged = datasets.merge("d@review").version
+    assert merged is not None
+    assert renamed_classes(workspace, "d@review", "d") == ["renamed WBC → White cell", "added other"]
+    assert renamed_classes(workspace, "d@5", "d") == ["renamed RBC → Red cell", merge_of_platelets]
+    assert [column.class_names[0] for column in datasets.column_history("d", "objects", 4, merged.number)] == [
+        "Red cell",
+        "Red cell",
+    ], "a history passes through the merge"
+    datasets.restore("d", 1)
+    assert "renamed Red cell → RBC" in renamed_classes(workspace, merged.ref, "d")
+    assert renamed_classes(workspace, "d@1", "d") == []
+    json_change = datasets.diff("d@1", "d@2").to_json()["schema"]["classes_renamed"]
+    assert json_change == {"objects": [{"action": "renamed", "before": ["RBC"], "after": ["red"]}]}
 
 
 def test_diff_of_a_column_with_another_kind(workspace: Workspace) -> None:

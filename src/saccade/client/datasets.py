@@ -19,6 +19,7 @@ from saccade.core.merge import Conflict, MergeConflictError, Merged, Resolver, S
 from saccade.core.progress import NullProgress, Progress
 from saccade.core.reader import Item
 from saccade.core.records.datasets import (
+    ClassChange,
     DatasetInfo,
     ItemChange,
     ObjectsChange,
@@ -502,10 +503,13 @@ class RemoteDiff:
     def schema(self) -> SchemaChange:
         """Changes of columns and classes."""
         data = self._summary["schema"]
-        lists = {
-            name: {key: tuple(value) for key, value in data[name].items()} for name in data if "columns" not in name
+        names = ("kinds_changed", "classes_added", "classes_removed")
+        lists = {name: {column: tuple(value) for column, value in data[name].items()} for name in names}
+        renamed = {
+            column: tuple(from_json(ClassChange, change) for change in changes)
+            for column, changes in data["classes_renamed"].items()
         }
-        return from_json(SchemaChange, {**data, **lists})
+        return from_json(SchemaChange, {**data, **lists}, classes_renamed=renamed)
 
     @cached_property
     def added(self) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from saccade.core.records.datasets import ClassChange
 from saccade.core.schema import ClassInfo, Column
 
 
@@ -103,3 +104,63 @@ def _unused_name(name: str, used: set[str]) -> str:
     while name in used:
         name += " (other)"
     return name
+
+
+def compare_classes(
+    before: Column, after: Column, *, to_before: Sequence[Column] = (), to_after: Sequence[Column] = ()
+) -> tuple[ClassChange, ...]:
+    """Match the classes of a column in two versions, through the versions between them.
+
+    Args:
+        before: the column in the first version.
+        after: the column in the second version.
+        to_before: the column from the latest common ancestor of both versions to the first one.
+        to_after: the column from there to the second version. Without both histories, the former names decide.
+
+    Returns:
+        Groups of classes that became one another, in the order of the first version. A class that kept its name is a
+        group of its own; a removed class has no ``after``, an added one no ``before``.
+    """
+    pairs = _matching_classes(before, after, to_before, to_after)
+    groups: list[tuple[set[str], set[str]]] = []
+    for old, new in pairs:
+        connected = [group for group in groups if old in group[0] or new in group[1]]
+        groups = [group for group in groups if group not in connected]
+        groups.append(
+            ({old}.union(*(group[0] for group in connected)), {new}.union(*(group[1] for group in connected)))
+        )
+    groups += [({name}, set()) for name in before.class_names if all(name not in old for old, _ in groups)]
+    groups += [(set(), {name}) for name in after.class_names if all(name not in new for _, new in groups)]
+    changes = [
+        ClassChange(
+            tuple(name for name in before.class_names if name in old),
+            tuple(name for name in after.class_names if name in new),
+        )
+        for old, new in groups
+    ]
+    position = {name: index for index, name in enumerate(before.class_names)}
+    return tuple(sorted(changes, key=lambda change: position[change.before[0]] if change.before else len(position)))
+
+
+def _matching_classes(
+    before: Column, after: Column, to_before: Sequence[Column], to_after: Sequence[Column]
+) -> set[tuple[str, str]]:
+    """Return the pairs of a class of the first version and a class of the second one that it became."""
+    old_names = follow_classes(to_before) if to_before and to_after else {}
+    new_names = follow_classes(to_after) if to_before and to_after else {}
+    pairs = {(old, new) for name, old in old_names.items() if old is not None and (new := new_names[name]) is not None}
+    followed = {name for name in old_names.values() if name is not None}
+    # Classes that are new since the common ancestor, and versions without a common history.
+    for name in before.class_names:
+        if name not in followed and (resolved := after.resolve_class(name)) is not None:
+            pairs.add((name, resolved))
+    matched_old = {old for old, _ in pairs}
+    matched_new = {new for _, new in pairs}
+    # A restored version has removed classes again, and renamed classes under their former names.
+    for info in before.classes:
+        if info.name not in matched_old:
+            names = (info.name, *info.was)
+            restored = [name for name in names if name in after.class_names and name not in matched_new]
+            pairs |= {(info.name, name) for name in restored[:1]}
+            matched_new |= set(restored[:1])
+    return pairs

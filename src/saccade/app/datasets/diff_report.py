@@ -10,7 +10,7 @@ from typing import Literal
 from saccade.core.errors import NotFoundError
 from saccade.core.objects import Object
 from saccade.core.reader import Item, Reader
-from saccade.core.records.datasets import ItemChange, ObjectsChange
+from saccade.core.records.datasets import ItemChange, ObjectsChange, SchemaChange
 from saccade.core.schema import Kind
 from saccade.html_report.figures import FigureSpec, OverlayShape, render_figures
 from saccade.html_report.page import Card, Cell, Figure, GalleryBlock, NoteBlock, Section, TableBlock, render_page
@@ -44,7 +44,7 @@ def render_diff_report(
     """
     changed_items = list(_changed_items(before, after, diff))
     sections = [
-        Section("items", "Items", "", [_items_table(before, after)]),
+        Section("items", "Items", "", [_items_table(before, after, diff.schema)]),
         *_schema_section(diff),
         *_objects_sections(before, after, changed_items, max_images),
         *_added_and_removed_sections(before, after, diff, max_images),
@@ -74,18 +74,20 @@ def _summary_cards(diff: DatasetDiff) -> list[Card]:
     return cards + [Card(f"Objects {word}", f"{object_counts[word]:,}", note) for word in words]
 
 
-def _items_table(before: DatasetVersion, after: DatasetVersion) -> TableBlock:
+def _items_table(before: DatasetVersion, after: DatasetVersion, schema: SchemaChange) -> TableBlock:
     def row(name: str, old: int, new: int) -> list[Cell]:
         return [Cell(name), Cell(f"{old:,}"), Cell(f"{new:,}"), Cell(f"{new - old:+,}" if new != old else "same")]
 
     rows = [row("Items", len(before), len(after))]
     old_columns, new_columns = before.stats()["columns"], after.stats()["columns"]
     for name in dict.fromkeys((*old_columns, *new_columns)):
-        counts = [columns.get(name, {}).get("classes", {}) for columns in (old_columns, new_columns)]
-        rows += [
-            row(f"{name}: {label}", *(side.get(label, 0) for side in counts))
-            for label in dict.fromkeys((*counts[0], *counts[1]))
-        ]
+        old, new = (dict(columns.get(name, {}).get("classes", {})) for columns in (old_columns, new_columns))
+        for change in schema.classes_renamed.get(name, ()):
+            old_count = sum(old.pop(label, 0) for label in change.before)
+            new_count = sum(new.pop(label, 0) for label in change.after)
+            label = f"{', '.join(change.before)} → {', '.join(change.after)}"
+            rows.append(row(f"{name}: {label}", old_count, new_count))
+        rows += [row(f"{name}: {label}", old.get(label, 0), new.get(label, 0)) for label in dict.fromkeys((*old, *new))]
     return TableBlock(["", before.ref, after.ref, "Difference"], rows, {})
 
 
@@ -96,6 +98,11 @@ def _schema_section(diff: DatasetDiff) -> list[Section]:
     rows = [[Cell("Column added"), Cell(name)] for name in schema.columns_added]
     rows += [[Cell("Column removed"), Cell(name)] for name in schema.columns_removed]
     rows += [[Cell(f"Kind of {name}"), Cell(" → ".join(kinds))] for name, kinds in schema.kinds_changed.items()]
+    rows += [
+        [Cell(f"Classes {change.action} in {name}"), Cell(str(change))]
+        for name, changes in schema.classes_renamed.items()
+        for change in changes
+    ]
     rows += [[Cell(f"Classes added to {name}"), Cell(", ".join(new))] for name, new in schema.classes_added.items()]
     rows += [
         [Cell(f"Classes removed from {name}"), Cell(", ".join(old))] for name, old in schema.classes_removed.items()

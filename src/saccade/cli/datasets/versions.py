@@ -11,6 +11,7 @@ from saccade.cli.datasets.app import NameArgument, RefArgument, datasets
 from saccade.cli.options import JsonOption, MessageOption, WorkspaceOption
 
 if TYPE_CHECKING:
+    from saccade.core.records.datasets import SchemaChange
     from saccade.store.datasets.version import DatasetVersion
 
 _MAX_ROWS = 50
@@ -60,7 +61,10 @@ def diff(
     workspace_path: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what changed between two versions: items, columns and objects."""
+    """Show what changed between two versions: items, columns, classes and objects.
+
+    Renamed and merged classes are followed through the versions.
+    """
     from rich.markup import escape
 
     from saccade.cli.console import print_json, print_message, print_table
@@ -69,6 +73,7 @@ def diff(
     with Workspace.find(workspace_path) as workspace:
         difference = workspace.datasets.diff(first, second)
         changes = difference.to_json()
+        schema = difference.schema
         if html is not None:
             from saccade.app.datasets.diff_report import render_diff_report
             from saccade.runtime.permissions import apply_user_umask
@@ -82,6 +87,7 @@ def diff(
     if as_json:
         print_json(changes)
         return
+    _print_schema_change(schema)
     print_message("Items: " + ", ".join(f"{len(changes[name]):,} {name}" for name in ("added", "removed", "changed")))
     rows = [["+", key, ""] for key in changes["added"]]
     rows += [["-", key, ""] for key in changes["removed"]]
@@ -90,6 +96,25 @@ def diff(
         print_table(["", "Item", "Changes"], rows[:_MAX_ROWS])
         if len(rows) > _MAX_ROWS:
             print_message(f"… and {len(rows) - _MAX_ROWS} more (--json shows all)")
+
+
+def _print_schema_change(schema: SchemaChange) -> None:
+    from saccade.cli.console import print_table
+
+    rows = [
+        *([name, "column", "added", ""] for name in schema.columns_added),
+        *([name, "column", "removed", ""] for name in schema.columns_removed),
+        *([name, "column", "changed", " → ".join(kinds)] for name, kinds in schema.kinds_changed.items()),
+        *(
+            [name, "class", change.action, str(change)]
+            for name, changes in schema.classes_renamed.items()
+            for change in changes
+        ),
+        *([name, "class", "added", entry] for name, classes in schema.classes_added.items() for entry in classes),
+        *([name, "class", "removed", entry] for name, classes in schema.classes_removed.items() for entry in classes),
+    ]
+    if rows:
+        print_table(["Column", "Of", "Change", "Names"], rows)
 
 
 def _changed_columns(change: Any) -> str:

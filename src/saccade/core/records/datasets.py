@@ -77,18 +77,60 @@ class ItemChange:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassChange:
+    """Classes of one version, and the classes of another version that they became: renamed, merged or split.
+
+    Attributes:
+        before: names in the first version.
+        after: names in the second version. If classes were merged into one of them, that name is in both.
+    """
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+    @property
+    def action(self) -> Literal["renamed", "merged", "split"]:
+        if len(self.after) > 1:
+            return "split"
+        return "merged" if len(self.before) > 1 else "renamed"
+
+    def __str__(self) -> str:
+        # The class that others were merged into is not a change.
+        before = [name for name in self.before if name not in self.after] if self.action == "merged" else self.before
+        return f"{', '.join(before)} → {', '.join(self.after)}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"action": self.action, "before": list(self.before), "after": list(self.after)}
+
+
+@dataclass(frozen=True, slots=True)
 class SchemaChange:
-    """Added and removed columns, and for columns of both versions changed kinds (old, new) and classes."""
+    """Added and removed columns, and for columns of both versions changed kinds (old, new) and classes.
+
+    A class that was renamed or merged is only in ``classes_renamed``, not among the added and removed classes.
+    """
 
     columns_added: tuple[str, ...]
     columns_removed: tuple[str, ...]
     kinds_changed: Mapping[str, tuple[str, str]]
     classes_added: Mapping[str, tuple[str, ...]]
     classes_removed: Mapping[str, tuple[str, ...]]
+    classes_renamed: Mapping[str, tuple[ClassChange, ...]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        parts = (self.columns_added, self.columns_removed, self.kinds_changed, self.classes_added, self.classes_removed)
-        return any(parts)
+        return any(getattr(self, name) for name in self.__slots__)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "columns_added": list(self.columns_added),
+            "columns_removed": list(self.columns_removed),
+            "kinds_changed": {name: list(kinds) for name, kinds in self.kinds_changed.items()},
+            "classes_added": {name: list(classes) for name, classes in self.classes_added.items()},
+            "classes_removed": {name: list(classes) for name, classes in self.classes_removed.items()},
+            "classes_renamed": {
+                name: [change.to_json() for change in changes] for name, changes in self.classes_renamed.items()
+            },
+        }
 
 
 @dataclass(frozen=True, slots=True)

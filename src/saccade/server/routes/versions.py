@@ -70,7 +70,9 @@ def diff_versions(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     start: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
 ) -> dict[str, Any]:
-    """Compare this version with an earlier one (``against``): schema changes, and a page of the changed items.
+    """Compare this version with another one (``against``): schema changes, and a page of the changed items.
+
+    ``schema.classes_renamed`` lists the classes that were renamed, merged or split.
 
     ``counts`` has the total numbers of added, removed and changed items. ``start`` and ``limit`` apply to each of the
     three lists.
@@ -85,7 +87,7 @@ def diff_versions(
         "before": diff.before,
         "after": diff.after,
         "counts": diff.counts,
-        "schema": to_jsonable(diff.schema),
+        "schema": diff.schema.to_json(),
         "added": diff.added[start:end],
         "removed": diff.removed[start:end],
         "changed": changed,

@@ -156,7 +156,7 @@ class Datasets(DatasetRefs):
         return history
 
     def column_history(self, name: str, column: str, first: int, last: int) -> Sequence[Column]:
-        """Return a column in each version from ``first`` to ``last``, along the parents of ``last``.
+        """Return a column in each version from ``first`` to ``last``, along the parents and merges of ``last``.
 
         Args:
             name: name of the dataset.
@@ -172,21 +172,27 @@ class Datasets(DatasetRefs):
         """
         with self._catalog.read_tx() as session:
             dataset = find_dataset(session, name)
-            query = select(VersionRow.number, VersionRow.parent, VersionRow.schema).where(
+            query = select(VersionRow.number, VersionRow.parent, VersionRow.merged, VersionRow.schema).where(
                 VersionRow.dataset_id == dataset.id, VersionRow.number >= first, VersionRow.number <= last
             )
-            versions = {number: (parent, schema) for number, parent, schema in session.execute(query)}
+            versions = {number: row for number, *row in session.execute(query.order_by(VersionRow.number))}
+        descendants = {first}  # a version has a larger number than its parents, so one pass suffices
+        for number, (parent, merged, _) in versions.items():
+            if parent in descendants or merged in descendants:
+                descendants.add(number)
+        if last not in descendants:
+            return []
         columns = []
-        number: int | None = last
+        number = last
         while number in versions:
-            parent, schema = versions[number]
+            parent, merged, schema = versions[number]
             version_schema = Schema.from_json(schema)
             if column not in version_schema:
                 return []
             columns.append(version_schema[column])
             if number == first:
                 return columns[::-1]
-            number = parent
+            number = parent if parent in descendants else merged
         return []
 
     def diff(self, ref_a: str, ref_b: str) -> DatasetDiff:
@@ -196,7 +202,17 @@ class Datasets(DatasetRefs):
 
         before = self.open(ref_a)
         after = self.open(ref_b)
-        return DatasetDiff(before.ref, after.ref, Comparison(before.snapshot, after.snapshot))
+
+        def histories(column: str) -> tuple[Sequence[Column], Sequence[Column]]:
+            if before.name != after.name:
+                return (), ()
+            ancestor = self._common_ancestor(before.name, before.number, after.number)
+            return (
+                self.column_history(before.name, column, ancestor, before.number),
+                self.column_history(before.name, column, ancestor, after.number),
+            )
+
+        return DatasetDiff(before.ref, after.ref, Comparison(before.snapshot, after.snapshot), histories)
 
     # Writing
 

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from saccade.core.class_history import compare_classes
 from saccade.core.objects import Objects
-from saccade.core.records.datasets import ItemChange, ObjectsChange, SchemaChange
+from saccade.core.records.datasets import ClassChange, ItemChange, ObjectsChange, SchemaChange
 from saccade.core.schema import KEY, Column, Kind, Schema
 from saccade.store.arrow.codec import decode_column
 from saccade.store.datasets.row_diff import ChangedRows, Comparison, column_as
 from saccade.store.table.row_index import Rows
 from saccade.store.table.snapshot import Snapshot
 
+ColumnHistories = Callable[[str], tuple[Sequence[Column], Sequence[Column]]]
+"""Returns a column from the common ancestor of two versions to each of them; empty if there is no such history."""
 
-def diff_schemas(before: Schema, after: Schema) -> SchemaChange:
+
+def _no_histories(column: str) -> tuple[Sequence[Column], Sequence[Column]]:
+    return (), ()
+
+
+def diff_schemas(before: Schema, after: Schema, histories: ColumnHistories = _no_histories) -> SchemaChange:
+    """Compare two schemas.
+
+    Args:
+        before: the first schema.
+        after: the second schema.
+        histories: the columns in the versions between them, to follow renamed and merged classes.
+    """
     common = [name for name in before.names if name in after]
-    classes = {name: (before[name].class_names, after[name].class_names) for name in common}
+    changes = {}
+    for name in common:
+        if before[name].classes != after[name].classes:
+            to_before, to_after = histories(name)
+            changes[name] = compare_classes(before[name], after[name], to_before=to_before, to_after=to_after)
     return SchemaChange(
         tuple(name for name in after.names if name not in before),
         tuple(name for name in before.names if name not in after),
@@ -27,9 +48,21 @@ def diff_schemas(before: Schema, after: Schema) -> SchemaChange:
             for name in common
             if before[name].kind is not after[name].kind
         },
-        {name: new for name, (a, b) in classes.items() if (new := tuple(c for c in b if c not in a))},
-        {name: old for name, (a, b) in classes.items() if (old := tuple(c for c in a if c not in b))},
+        _class_names(changes, lambda change: () if change.before else change.after),
+        _class_names(changes, lambda change: () if change.after else change.before),
+        {
+            name: renamed
+            for name, column_changes in changes.items()
+            if (renamed := tuple(c for c in column_changes if c.before and c.after and c.before != c.after))
+        },
     )
+
+
+def _class_names(
+    changes: Mapping[str, Sequence[ClassChange]], select: Callable[[ClassChange], tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    names = {column: tuple(chain.from_iterable(map(select, entries))) for column, entries in changes.items()}
+    return {column: selected for column, selected in names.items() if selected}
 
 
 def diff_objects(before: Objects | None, after: Objects | None) -> ObjectsChange:
@@ -49,10 +82,13 @@ class DatasetDiff:
     Keys are in the order of the items of their version. Computed lazily; rows that both versions share are not read.
     """
 
-    def __init__(self, before: str, after: str, comparison: Comparison) -> None:
+    def __init__(
+        self, before: str, after: str, comparison: Comparison, histories: ColumnHistories = _no_histories
+    ) -> None:
         self.before = before
         self.after = after
         self._comparison = comparison
+        self._histories = histories
 
     @property
     def added(self) -> list[str]:
@@ -64,7 +100,7 @@ class DatasetDiff:
 
     @cached_property
     def schema(self) -> SchemaChange:
-        return diff_schemas(self._comparison.before.schema, self._comparison.after.schema)
+        return diff_schemas(self._comparison.before.schema, self._comparison.after.schema, self._histories)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -118,7 +154,7 @@ class DatasetDiff:
             "before": self.before,
             "after": self.after,
             "counts": self.counts,
-            "schema": {name: getattr(self.schema, name) for name in SchemaChange.__slots__},
+            "schema": self.schema.to_json(),
             "added": self.added,
             "removed": self.removed,
             "changed": [
