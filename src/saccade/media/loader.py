@@ -49,12 +49,12 @@ def read_image(
         return video.frame(ref.frame, mode=mode, max_size=max_size)
 
 
-def read_frame(reader: MediaSource, ref: VideoRef, number: int, *, max_size: int | None = None) -> Pixels:
+def read_frame(reader: MediaSource, ref: ImageRef | VideoRef, number: int, *, max_size: int | None = None) -> Pixels:
     """Decode a frame of a video.
 
     Args:
         reader: source of the file.
-        ref: the video.
+        ref: the video, or any frame of it.
         number: 0-based index in presentation order.
         max_size: maximum of the longest side in pixels.
 
@@ -64,6 +64,21 @@ def read_frame(reader: MediaSource, ref: VideoRef, number: int, *, max_size: int
     """
     with _VIDEO_POOL.acquire(reader, ref, number) as video:
         return video.frame(number, max_size=max_size)
+
+
+def read_frame_index(reader: MediaSource, ref: ImageRef | VideoRef) -> FrameIndex:
+    """Return the frame index of a video.
+
+    Args:
+        reader: source of the file.
+        ref: the video, or any frame of it.
+
+    Raises:
+        MediaError: the video is broken or exceeds the limits.
+        NotFoundError: there is no such file.
+    """
+    with _VIDEO_POOL.acquire(reader, ref, 0) as video:
+        return video.index
 
 
 @dataclass(slots=True)

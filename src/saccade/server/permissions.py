@@ -92,6 +92,8 @@ ROUTE_PERMISSIONS = {
     f"GET {API}/datasets/{{ref}}/file": Permission.READ,
     f"GET {API}/datasets/{{ref}}/tile": Permission.READ,
     f"GET {API}/datasets/{{ref}}/frame": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/frames": Permission.READ,
+    f"GET {API}/datasets/{{ref}}/timeline": Permission.READ,
     f"GET {API}/datasets/{{ref}}/refs": Permission.READ,
     f"GET {API}/datasets/{{ref}}/diff": Permission.READ,
     f"POST {API}/datasets/{{ref}}/restore": Permission.WRITE,

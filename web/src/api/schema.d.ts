@@ -307,8 +307,32 @@ export interface paths {
         /**
          * Get Frame
          * @description Get a frame of a video as a JPEG; ``number`` counts from 0 in presentation order.
+         *
+         *     The item is a video, or a frame of the video.
          */
         get: operations["get_frame_api_v1_datasets__ref__frame_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{ref}/frames": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stream Frames
+         * @description Stream frames of a video as JPEGs, each after its length in bytes (4 bytes, big-endian), in the order requested.
+         *
+         *     Ascending numbers are decoded in one pass. A length of 0 stands for a frame that is damaged or does not exist.
+         */
+        get: operations["stream_frames_api_v1_datasets__ref__frames_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -576,6 +600,28 @@ export interface paths {
          *     Level 0 has the full resolution; each further level has half of that before it. ``x`` and ``y`` count tiles.
          */
         get: operations["get_tile_api_v1_datasets__ref__tile_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{ref}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Timeline
+         * @description Get the times of the frames of a video, and the number of objects in each.
+         *
+         *     If the item is a frame, the frames are those that are items of the dataset; if it is a video, all of its frames.
+         */
+        get: operations["get_timeline_api_v1_datasets__ref__timeline_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -4001,6 +4047,25 @@ export interface components {
             tone: "plain" | "muted" | "good" | "warning" | "bad";
         };
         /**
+         * TimelineResponse
+         * @description The frames of a video in presentation order, by their numbers in the video.
+         *
+         *     ``times`` are in seconds from the first frame of the video, and ``end`` is when the last of these frames ends. If
+         *     the frames are items, ``keys`` are their keys. ``objects`` counts their objects: null if not labelled.
+         */
+        TimelineResponse: {
+            /** End */
+            end: number;
+            /** Frames */
+            frames: number[];
+            /** Keys */
+            keys: string[] | null;
+            /** Objects */
+            objects: (number | null)[] | null;
+            /** Times */
+            times: number[];
+        };
+        /**
          * TokenCreate
          * @description Name, role and lifetime of a new API token.
          *
@@ -6111,6 +6176,111 @@ export interface operations {
             };
         };
     };
+    stream_frames_api_v1_datasets__ref__frames_get: {
+        parameters: {
+            query: {
+                key: string;
+                number: number[];
+                size?: number;
+            };
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
     get_histogram_api_v1_datasets__ref__histogram_get: {
         parameters: {
             query: {
@@ -7436,6 +7606,111 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    get_timeline_api_v1_datasets__ref__timeline_get: {
+        parameters: {
+            query: {
+                key: string;
+            };
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TimelineResponse"];
+                };
             };
             /** @description Unauthorized */
             401: {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -23,6 +24,7 @@ from saccade.server.schemas.datasets import (
     ItemsQuery,
     KeyPage,
     KeysQuery,
+    TimelineResponse,
     VersionResponse,
     VersionSummary,
     column_responses,
@@ -34,6 +36,9 @@ from saccade.store.datasets.version import DatasetVersion
 
 router = APIRouter(prefix=API, route_class=JsonRoute)
 TILE_SIZE = 512
+MAX_FRAMES = 64
+"""Limit of the frames of one request."""
+_JPEG_QUALITY = 85
 _IMMUTABLE = "private, max-age=31536000, immutable"
 
 
@@ -223,15 +228,55 @@ def get_frame(
     number: Annotated[int, Query(ge=0, le=1 << 40)],
     size: Annotated[int, Query(ge=16, le=4096)] = 1280,
 ) -> Response:
-    """Get a frame of a video as a JPEG; ``number`` counts from 0 in presentation order."""
+    """Get a frame of a video as a JPEG; ``number`` counts from 0 in presentation order.
+
+    The item is a video, or a frame of the video.
+    """
+    from saccade.app.datasets.video import get_video
     from saccade.media.loader import read_frame
 
     version = get_version_conditional(request, ref)
-    video = version.get(key)[version.schema.first(Kind.VIDEO).name]
-    if video is None:
-        raise NotFoundError(f"The item '{key}' has no video.")
-    pixels = read_frame(version, video, number, max_size=size)
+    pixels = read_frame(version, get_video(version, key), number, max_size=size)
     return _jpeg_response(pixels, ref)
+
+
+@router.get("/datasets/{ref}/frames", tags=["datasets"], response_class=Response)
+def stream_frames(
+    ref: str,
+    request: Request,
+    key: Annotated[str, Query(max_length=1000)],
+    number: Annotated[list[Annotated[int, Query(ge=0, le=1 << 40)]], Query(min_length=1, max_length=MAX_FRAMES)],
+    size: Annotated[int, Query(ge=16, le=4096)] = 1280,
+) -> StreamingResponse:
+    """Stream frames of a video as JPEGs, each after its length in bytes (4 bytes, big-endian), in the order requested.
+
+    Ascending numbers are decoded in one pass. A length of 0 stands for a frame that is damaged or does not exist.
+    """
+    from saccade.app.datasets.video import get_video, read_frames
+    from saccade.media.image import encode
+
+    version = get_version_conditional(request, ref)
+    video = get_video(version, key)
+
+    def encode_frames() -> Iterator[bytes]:
+        for pixels in read_frames(version, video, number, max_size=size):
+            data = b"" if pixels is None else encode(pixels, "jpeg", _JPEG_QUALITY)
+            yield len(data).to_bytes(4, "big") + data
+
+    headers = {"Cache-Control": _cache_control(ref)}
+    return StreamingResponse(encode_frames(), media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/datasets/{ref}/timeline", tags=["datasets"], response_model=TimelineResponse)
+@limit_concurrency
+def get_timeline(ref: str, request: Request, key: Annotated[str, Query(max_length=1000)]) -> Response:
+    """Get the times of the frames of a video, and the number of objects in each.
+
+    If the item is a frame, the frames are those that are items of the dataset; if it is a video, all of its frames.
+    """
+    from saccade.app.datasets.video import get_timeline as timeline_of
+
+    return orjson_response(to_jsonable(timeline_of(get_version_conditional(request, ref), key)))
 
 
 @router.get("/datasets/{ref}/file", tags=["datasets"], response_class=Response)
@@ -264,7 +309,7 @@ def _jpeg_response(pixels: Any, ref: str) -> Response:
     from saccade.media.image import encode
 
     headers = {"Cache-Control": _cache_control(ref)}
-    return Response(encode(pixels, "jpeg", 85), media_type="image/jpeg", headers=headers)
+    return Response(encode(pixels, "jpeg", _JPEG_QUALITY), media_type="image/jpeg", headers=headers)
 
 
 def _cache_control(ref: str) -> str:

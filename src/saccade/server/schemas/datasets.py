@@ -70,6 +70,20 @@ class VersionSummary(ResponseModel):
     merged: int | None
 
 
+class TimelineResponse(ResponseModel):
+    """The frames of a video in presentation order, by their numbers in the video.
+
+    ``times`` are in seconds from the first frame of the video, and ``end`` is when the last of these frames ends. If
+    the frames are items, ``keys`` are their keys. ``objects`` counts their objects: null if not labelled.
+    """
+
+    frames: list[int]
+    times: list[float]
+    end: float
+    keys: list[str] | None
+    objects: list[int | None] | None
+
+
 class _PageQuery(BaseModel):
     """Filter, order and start of a page."""
 
