@@ -103,12 +103,22 @@ export async function unwrapWithETag<T>(request: Promise<FetchResult<T>>): Promi
   return { data, etag: (await request).response.headers.get('ETag') ?? '' }
 }
 
-type QueryValue = string | number | boolean | undefined
+/** Fetches a resource that is not JSON. Throws an ApiError if that fails. */
+export async function fetchStream(url: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+  const request = fetch(url, { signal }).then(async (response) => ({
+    response,
+    data: response.body ?? undefined,
+    error: response.ok ? undefined : await response.json().catch(() => undefined),
+  }))
+  return unwrap<ReadableStream<Uint8Array>>(request)
+}
 
-/** The URL of a resource that the browser loads itself: an image, a download, an event stream. */
+type QueryValue = string | number | boolean | number[] | undefined
+
+/** The URL of a resource that the browser loads itself: an image, a download, an event stream. A list is a repeated parameter. */
 export function apiUrl(path: string, query: Record<string, QueryValue> = {}): string {
-  const parameters = Object.entries(query).filter(([, value]) => value !== undefined)
-  const queryString = new URLSearchParams(parameters.map(([name, value]) => [name, String(value)])).toString()
+  const parameters = Object.entries(query).flatMap(([name, value]) => (Array.isArray(value) ? value : [value]).map((single) => [name, single] as const))
+  const queryString = new URLSearchParams(parameters.filter(([, value]) => value !== undefined).map(([name, value]) => [name, String(value)])).toString()
   return `${projectApiPath(currentProject)}${path}${queryString ? `?${queryString}` : ''}`
 }
 

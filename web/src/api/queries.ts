@@ -22,7 +22,7 @@ export interface ApiQuery<T> {
 const MAX_RETRIES = 2
 const UNANSWERED = 0 // the status of an ApiError without a response
 /** What never changes in an exact version of a dataset. Its names (tags, aliases) can change. */
-const IMMUTABLE_PATHS: readonly string[] = (['items', 'item', 'histogram', 'stats', 'classes', 'diff'] as const).map(
+const IMMUTABLE_PATHS: readonly string[] = (['items', 'item', 'histogram', 'stats', 'classes', 'diff', 'timeline'] as const).map(
   (resource) => `/api/v1/datasets/{ref}/${resource}` satisfies GetPath,
 )
 

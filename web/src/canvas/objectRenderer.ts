@@ -10,7 +10,7 @@ export interface RenderStyle {
   lineWidth?: number
 }
 
-type Context = CanvasRenderingContext2D
+type Context = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D
 
 const DEFAULT_COLOR = '#1f6feb'
 const FILL_OPACITY = 0.12
@@ -21,39 +21,60 @@ const LABEL_HEIGHT = 16
 
 const classColor = (name: string, classes: Map<string, ClassStyle>): string => classes.get(name)?.color ?? DEFAULT_COLOR
 
-/** Draws the objects, the largest first, so that small ones stay visible on top. */
-export function drawObjects(context: Context, objects: ImageObject[], view: ViewTransform, style: RenderStyle): void {
-  const visible = objects.filter((object) => !style.hiddenClasses?.has(object.class))
-  const area = ({ bounds: [x1, y1, x2, y2] }: ImageObject): number => (x2 - x1) * (y2 - y1)
-  visible.sort((first, second) => area(second) - area(first))
+/** The objects from the largest to the smallest, so that small ones stay visible on top. */
+export function sortForDrawing(objects: readonly ImageObject[]): ImageObject[] {
+  const areas = new Map(objects.map((object) => {
+    const [x1, y1, x2, y2] = object.bounds
+    return [object, (x2 - x1) * (y2 - y1)] as const
+  }))
+  return [...objects].sort((first, second) => (areas.get(second) ?? 0) - (areas.get(first) ?? 0))
+}
+
+/** Draws the objects, the largest first. */
+export function drawObjects(context: Context, objects: readonly ImageObject[], view: ViewTransform, style: RenderStyle): void {
+  const visible = sortForDrawing(objects.filter((object) => !style.hiddenClasses?.has(object.class)))
   for (const object of visible) drawObject(context, object, view, style)
   if (style.hasLabels) for (const object of visible) drawLabel(context, object, view, style)
 }
 
-function drawObject(context: Context, object: ImageObject, view: ViewTransform, style: RenderStyle): void {
+export function drawObject(context: Context, object: ImageObject, view: ViewTransform, style: RenderStyle): void {
   const color = classColor(object.class, style.classes)
   const isSelected = style.selectedId === object.id
   const toScreen = ([x, y]: Point): Point => [view.x + x * view.scale, view.y + y * view.scale]
+  const lineWidth = (style.lineWidth ?? 2) * (isSelected ? 2 : 1)
   context.strokeStyle = color
   context.fillStyle = color
-  context.lineWidth = (style.lineWidth ?? 2) * (isSelected ? 2 : 1)
+  context.lineWidth = lineWidth
   context.lineJoin = 'round'
   const opacity = isSelected ? SELECTED_FILL_OPACITY : FILL_OPACITY
   const shape = object.geometry
   switch (shape.type) {
     case 'box': {
-      const corners: Point[] = [[shape.x1, shape.y1], [shape.x2, shape.y1], [shape.x2, shape.y2], [shape.x1, shape.y2]]
-      drawRings(context, [corners.map(toScreen)], opacity)
+      const [x, y] = toScreen([shape.x1, shape.y1])
+      const width = (shape.x2 - shape.x1) * view.scale
+      const height = (shape.y2 - shape.y1) * view.scale
+      context.globalAlpha = opacity
+      context.fillRect(x, y, width, height)
+      context.globalAlpha = 1
+      context.strokeRect(x, y, width, height)
       break
     }
     case 'rotated_box':
-      drawRings(context, [boxCorners(shape.cx, shape.cy, shape.width, shape.height, shape.angle).map(toScreen)], opacity)
+      drawRing(context, boxCorners(shape.cx, shape.cy, shape.width, shape.height, shape.angle).map(toScreen), opacity)
       break
-    case 'polygon':
-      for (const part of shape.parts) {
-        drawRings(context, part.map((ring) => ring.map(toScreen)), Math.max(opacity, MIN_POLYGON_OPACITY))
-      }
+    case 'polygon': {
+      const path = polygonPath(shape)
+      context.save()
+      context.translate(view.x, view.y)
+      context.scale(view.scale, view.scale)
+      context.lineWidth = lineWidth / view.scale
+      context.globalAlpha = Math.max(opacity, MIN_POLYGON_OPACITY)
+      context.fill(path, 'evenodd') // rings inside rings are holes
+      context.globalAlpha = 1
+      context.stroke(path)
+      context.restore()
       break
+    }
     case 'ellipse': {
       const [x, y] = toScreen([shape.cx, shape.cy])
       const rotation = (shape.angle * Math.PI) / 180
@@ -64,10 +85,7 @@ function drawObject(context: Context, object: ImageObject, view: ViewTransform, 
     }
     case 'mask':
       context.globalAlpha = MASK_OPACITY
-      for (const [x, top, bottom] of maskRuns(shape.height, shape.counts)) {
-        const [left, screenTop] = toScreen([x, top])
-        context.fillRect(left, screenTop, Math.max(view.scale, 0.5), (bottom - top) * view.scale)
-      }
+      drawMask(context, shape, view, color)
       context.globalAlpha = 1
       break
     case 'polyline':
@@ -91,6 +109,84 @@ function drawObject(context: Context, object: ImageObject, view: ViewTransform, 
   }
 }
 
+type Polygon = Extract<ImageObject['geometry'], { type: 'polygon' }>
+type Mask = Extract<ImageObject['geometry'], { type: 'mask' }>
+
+// Paths and bitmaps are made once for each geometry, in pixels of the image, and used at every zoom.
+
+const polygonPaths = new WeakMap<Polygon, Path2D>()
+
+function polygonPath(polygon: Polygon): Path2D {
+  let path = polygonPaths.get(polygon)
+  if (!path) {
+    path = new Path2D()
+    for (const ring of polygon.parts.flat()) {
+      ring.forEach(([x, y], index) => (index ? path?.lineTo(x, y) : path?.moveTo(x, y)))
+      path.closePath()
+    }
+    polygonPaths.set(polygon, path)
+  }
+  return path
+}
+
+interface MaskBitmap {
+  canvas: OffscreenCanvas
+  left: number
+  top: number
+  color: string
+}
+
+const MAX_MASK_PIXELS = 32_000_000 // 128 MB in all
+const maskBitmaps = new Map<Mask, MaskBitmap>() // the least recently drawn first
+let maskPixels = 0
+
+function drawMask(context: Context, mask: Mask, view: ViewTransform, color: string): void {
+  const bitmap = maskBitmap(mask, color)
+  if (bitmap) {
+    const { canvas, left, top } = bitmap
+    context.imageSmoothingEnabled = view.scale < 1
+    context.drawImage(canvas, view.x + left * view.scale, view.y + top * view.scale, canvas.width * view.scale, canvas.height * view.scale)
+    return
+  }
+  for (const [x, top, bottom] of maskRuns(mask.height, mask.counts)) {
+    context.fillRect(view.x + x * view.scale, view.y + top * view.scale, Math.max(view.scale, 0.5), (bottom - top) * view.scale)
+  }
+}
+
+/** The pixels of a mask within its bounds; null if it is empty or too large to keep. */
+function maskBitmap(mask: Mask, color: string): MaskBitmap | null {
+  const known = maskBitmaps.get(mask)
+  if (known?.color === color) {
+    maskBitmaps.delete(mask)
+    maskBitmaps.set(mask, known)
+    return known
+  }
+  const runs = [...maskRuns(mask.height, mask.counts)]
+  let [left, top, right, bottom] = [Infinity, Infinity, 0, 0]
+  for (const [x, start, end] of runs) {
+    left = Math.min(left, x)
+    right = Math.max(right, x + 1)
+    top = Math.min(top, start)
+    bottom = Math.max(bottom, end)
+  }
+  const pixels = (right - left) * (bottom - top)
+  if (!runs.length || pixels > MAX_MASK_PIXELS / 4) return null
+  const canvas = new OffscreenCanvas(right - left, bottom - top)
+  const context = canvas.getContext('2d')
+  if (!context) return null
+  context.fillStyle = color
+  for (const [x, start, end] of runs) context.fillRect(x - left, start - top, 1, end - start)
+  const bitmap = { canvas, left, top, color }
+  if (!known) maskPixels += pixels
+  maskBitmaps.set(mask, bitmap)
+  for (const [oldest, { canvas: { width, height } }] of maskBitmaps) {
+    if (maskPixels <= MAX_MASK_PIXELS) break
+    maskBitmaps.delete(oldest)
+    maskPixels -= width * height
+  }
+  return bitmap
+}
+
 function tracePath(context: Context, points: Point[]): void {
   points.forEach(([x, y], index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)))
 }
@@ -101,18 +197,16 @@ function drawLine(context: Context, points: Point[]): void {
   context.stroke()
 }
 
-function drawRings(context: Context, rings: Point[][], opacity: number): void {
+function drawRing(context: Context, ring: Point[], opacity: number): void {
   context.beginPath()
-  for (const ring of rings) {
-    tracePath(context, ring)
-    context.closePath()
-  }
+  tracePath(context, ring)
+  context.closePath()
   fillAndStroke(context, opacity)
 }
 
 function fillAndStroke(context: Context, opacity: number): void {
   context.globalAlpha = opacity
-  context.fill('evenodd') // rings inside rings are holes
+  context.fill()
   context.globalAlpha = 1
   context.stroke()
 }
@@ -124,11 +218,25 @@ function drawDot(context: Context, [x, y]: Point, isFilled: boolean): void {
   context.stroke()
 }
 
-function drawLabel(context: Context, object: ImageObject, view: ViewTransform, style: RenderStyle): void {
+const LABEL_FONT = '600 11px system-ui, sans-serif'
+const MAX_MEASURED_TEXTS = 10_000
+const textWidths = new Map<string, number>()
+
+function measureLabel(context: Context, text: string): number {
+  let width = textWidths.get(text)
+  if (width === undefined) {
+    width = context.measureText(text).width
+    if (textWidths.size >= MAX_MEASURED_TEXTS) textWidths.clear()
+    textWidths.set(text, width)
+  }
+  return width
+}
+
+export function drawLabel(context: Context, object: ImageObject, view: ViewTransform, style: RenderStyle): void {
   const text = object.score === null ? object.class : `${object.class} ${object.score.toFixed(2)}`
   const color = classColor(object.class, style.classes)
-  context.font = '600 11px system-ui, sans-serif'
-  const width = context.measureText(text).width + 8
+  context.font = LABEL_FONT
+  const width = measureLabel(context, text) + 8
   const x = view.x + object.bounds[0] * view.scale
   const y = Math.max(0, view.y + object.bounds[1] * view.scale - LABEL_HEIGHT)
   context.fillStyle = color

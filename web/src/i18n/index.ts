@@ -37,6 +37,16 @@ export function formatDuration(start: string | null, end: string | null): string
   return seconds < 3600 ? `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s` : `${(seconds / 3600).toFixed(1)} h`
 }
 
+/** A position in a video, such as 1:02.40 or 1:00:02.40. Rounded down, so that a frame is not at the time of the next one. */
+export function formatVideoTime(seconds: number): string {
+  const hundredths = Math.floor(seconds * 100 + 1e-4)
+  const pad = (value: number): string => String(value).padStart(2, '0')
+  const hours = Math.floor(hundredths / 360_000)
+  const minutes = Math.floor(hundredths / 6000) % 60
+  const rest = `${pad(Math.floor(hundredths / 100) % 60)}.${pad(hundredths % 100)}`
+  return hours ? `${hours}:${pad(minutes)}:${rest}` : `${minutes}:${rest}`
+}
+
 export function formatBytes(bytes: number): string {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB']
   let value = bytes

@@ -12,9 +12,18 @@ export interface Media {
   name: string
   size: number
   format: string
+  digest: string
+  /** Of a video. */
   frames?: number
   rate?: number
+  /** Of an image: the number of the frame of a video, or of the page of a file. */
+  frame?: number | null
 }
+
+const IMAGE_FORMATS = ['avif', 'bmp', 'gif', 'jpeg', 'png', 'tiff', 'webp']
+
+/** Whether an image is a frame of a video. */
+export const isVideoFrame = (media: Media): boolean => typeof media.frame === 'number' && !IMAGE_FORMATS.includes(media.format)
 
 /** The name in a dataset reference (NAME or NAME@VERSION). */
 export const nameFromRef = (ref: string): string => ref.split('@')[0] ?? ref

@@ -1,0 +1,168 @@
+/**
+ * The objects over an image, drawn fast enough to pan and zoom with tens of thousands of them. Independent of Vue.
+ *
+ * A few objects are drawn anew at every change of the view. Many are drawn into a bitmap larger than the screen, in slices of a few milliseconds;
+ * meanwhile the last bitmap is moved and scaled. The selected object is drawn on top, so that a selection does not draw the others again.
+ */
+import { drawLabel, drawObject, sortForDrawing, type RenderStyle } from './objectRenderer'
+import type { ImageObject } from './shapes'
+import { SpatialIndex } from './spatialIndex'
+import { screenToImage, type ViewTransform } from './viewport'
+
+/** Up to this many points and boxes are drawn at once: about 5 ms. */
+const MAX_DIRECT_WEIGHT = 2000
+const BOX_WEIGHT = 5 // a box takes as long as the outline of a polygon with so many points
+const SLICE_MS = 7
+/** The part of the screen's size that the bitmap has on each side in addition. */
+const BITMAP_MARGIN = 0.25
+/** Lines and labels reach over the bounds of an object. */
+const OVERDRAW = 24
+/** Of more labels, only those of objects that are wide enough on the screen are drawn. */
+const MAX_LABELS = 400
+const MIN_LABEL_WIDTH = 36
+
+type LayerStyle = Omit<RenderStyle, 'selectedId' | 'hiddenClasses'>
+
+interface Bitmap {
+  canvas: OffscreenCanvas
+  /** Where image coordinates are in the bitmap, in screen pixels. */
+  view: ViewTransform
+}
+
+function drawingWeight({ geometry }: ImageObject): number {
+  if (geometry.type === 'polygon') return geometry.parts.reduce((sum, part) => sum + part.reduce((count, ring) => count + ring.length, 0), 0)
+  if (geometry.type === 'mask') return geometry.counts.length
+  return 'points' in geometry ? Math.max(BOX_WEIGHT, geometry.points.length) : BOX_WEIGHT
+}
+
+export class ObjectLayer {
+  private index = new SpatialIndex([])
+  private style: LayerStyle = { classes: new Map() }
+  private isDirect = true
+  private bitmap: Bitmap | null = null
+  private isStale = true
+  private handle = 0
+
+  /**
+   * @param onUpdate - called when the objects were drawn into the bitmap, so that the screen must be drawn again.
+   */
+  constructor(private readonly onUpdate: () => void) {}
+
+  /**
+   * Sets the visible objects.
+   *
+   * @param isImmediate - draw all of them at once, however many: the objects of a video frame must not appear after it.
+   */
+  setObjects(objects: readonly ImageObject[], isImmediate = false): void {
+    this.index = new SpatialIndex(sortForDrawing(objects))
+    let weight = 0
+    this.isDirect = isImmediate || objects.every((object) => (weight += drawingWeight(object)) <= MAX_DIRECT_WEIGHT)
+    this.isStale = true
+    if (this.isDirect) this.clear()
+  }
+
+  /** Forgets what was drawn: the objects belong to another image. */
+  clear(): void {
+    cancelAnimationFrame(this.handle)
+    this.handle = 0
+    this.bitmap = null
+    this.isStale = true
+  }
+
+  setStyle(style: LayerStyle): void {
+    this.style = style
+    this.isStale = true
+  }
+
+  /** The object at a point of the image; of several, the smallest. */
+  at(x: number, y: number): ImageObject | null {
+    return this.index.at(x, y)
+  }
+
+  /** Draws on a context whose unit is a screen pixel. */
+  draw(context: CanvasRenderingContext2D, view: ViewTransform, size: [number, number], pixelRatio: number, selected: ImageObject | null): void {
+    context.clearRect(0, 0, ...size)
+    if (this.isDirect) {
+      const objects = this.visible(view, size, 0)
+      for (const object of objects) drawObject(context, object, view, this.style)
+      this.drawLabels(context, objects, view)
+    } else {
+      if (this.bitmap) {
+        const { canvas, view: bitmapView } = this.bitmap
+        const zoom = view.scale / bitmapView.scale
+        const left = view.x - bitmapView.x * zoom
+        const top = view.y - bitmapView.y * zoom
+        context.drawImage(canvas, left, top, (canvas.width / pixelRatio) * zoom, (canvas.height / pixelRatio) * zoom)
+      }
+      if (this.isStale || !this.covers(view, size)) this.startDrawing(view, size, pixelRatio)
+    }
+    if (selected) {
+      const style = { ...this.style, selectedId: selected.id }
+      drawObject(context, selected, view, style)
+      if (style.hasLabels) drawLabel(context, selected, view, style)
+    }
+  }
+
+  private visible(view: ViewTransform, [width, height]: [number, number], margin: number): readonly ImageObject[] {
+    const [left, top] = screenToImage(view, -margin - OVERDRAW, -margin - OVERDRAW)
+    const [right, bottom] = screenToImage(view, width + margin + OVERDRAW, height + margin + OVERDRAW)
+    return this.index.within(left, top, right, bottom)
+  }
+
+  /** Whether the bitmap shows a view as sharp as it would be drawn, and all of it. */
+  private covers(view: ViewTransform, [width, height]: [number, number]): boolean {
+    const drawn = this.bitmap?.view
+    if (!this.bitmap || !drawn || drawn.scale !== view.scale) return false
+    const left = view.x - drawn.x
+    const top = view.y - drawn.y
+    const marginX = width * BITMAP_MARGIN
+    const marginY = height * BITMAP_MARGIN
+    // Drawn again when half of the margin is used, so that panning does not reach its end.
+    return Math.abs(left + marginX) <= marginX / 2 && Math.abs(top + marginY) <= marginY / 2
+  }
+
+  private drawLabels(context: CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D, objects: readonly ImageObject[], view: ViewTransform): void {
+    if (this.style.hasLabels) for (const object of this.labelled(objects, view)) drawLabel(context, object, view, this.style)
+  }
+
+  private labelled(objects: readonly ImageObject[], view: ViewTransform): readonly ImageObject[] {
+    if (!this.style.hasLabels) return []
+    if (objects.length <= MAX_LABELS) return objects
+    return objects.filter(({ bounds: [x1, , x2] }) => (x2 - x1) * view.scale >= MIN_LABEL_WIDTH)
+  }
+
+  /** Draws a bitmap for a view, unless one is being drawn: then the next one begins when that is finished. */
+  private startDrawing(view: ViewTransform, size: [number, number], pixelRatio: number): void {
+    if (this.handle && !this.isStale) return
+    cancelAnimationFrame(this.handle)
+    this.isStale = false
+    const margin: [number, number] = [Math.round(size[0] * BITMAP_MARGIN), Math.round(size[1] * BITMAP_MARGIN)]
+    const canvas = new OffscreenCanvas(
+      Math.max(1, Math.round((size[0] + 2 * margin[0]) * pixelRatio)),
+      Math.max(1, Math.round((size[1] + 2 * margin[1]) * pixelRatio)),
+    )
+    const context = canvas.getContext('2d')
+    if (!context) return
+    context.scale(pixelRatio, pixelRatio)
+    const bitmapView = { scale: view.scale, x: view.x + margin[0], y: view.y + margin[1] }
+    const objects = this.visible(view, size, Math.max(...margin))
+    const labelled = this.labelled(objects, bitmapView)
+    let count = 0
+    const drawSlice = (): void => {
+      const end = performance.now() + SLICE_MS
+      while (count < objects.length + labelled.length) {
+        if (count < objects.length) drawObject(context, objects[count] as ImageObject, bitmapView, this.style)
+        else drawLabel(context, labelled[count - objects.length] as ImageObject, bitmapView, this.style)
+        count += 1
+        if (count % 32 === 0 && performance.now() > end) {
+          this.handle = requestAnimationFrame(drawSlice)
+          return
+        }
+      }
+      this.handle = 0
+      this.bitmap = { canvas, view: bitmapView }
+      this.onUpdate()
+    }
+    drawSlice()
+  }
+}
