@@ -25,9 +25,10 @@ from saccade.store.workspace import Workspace
 from saccade.training.checks import run_checks
 from saccade.training.hooks import Hook, LineHook, MetricsLogHook, TensorBoardHook
 from saccade.training.job import build_training
-from saccade.training.loop import BEST_FILE, CHECKPOINT_FILE, LAST_FILE, FitResult
+from saccade.training.loop import FitResult
 from saccade.training.optimizer import build_optimizer
 from saccade.training.recipe import OptimizerSpec, Recipe, ScheduleSpec
+from saccade.training.run_files import BEST_FILE, CHECKPOINT_FILE, LAST_FILE
 from saccade.training.schedule import learning_rate, momentum
 
 

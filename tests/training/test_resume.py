@@ -21,8 +21,9 @@ from saccade.store.workspace import Workspace
 from saccade.training import loader
 from saccade.training.hooks import Hook, MetricsLogHook
 from saccade.training.job import TrainingJob, build_training
-from saccade.training.loop import BEST_FILE, CHECKPOINT_FILE, LAST_FILE, FitResult
+from saccade.training.loop import FitResult
 from saccade.training.recipe import Recipe
+from saccade.training.run_files import BEST_FILE, CHECKPOINT_FILE, LAST_FILE
 
 Tensors = dict[str, torch.Tensor]
 

@@ -20,9 +20,9 @@ class RemoteRuns:
     def __init__(self, api: ApiClient) -> None:
         self._api = api
 
-    def list(self, kind: str | None = None, name: str | None = None) -> RunList:
-        """List runs without their configuration, newest first; optionally only those of a kind or name."""
-        return [from_json(RunInfo, run) for run in self._api.get("/runs", kind=kind, name=name)]
+    def list(self, kind: str | None = None, name: str | None = None, job: str | None = None) -> RunList:
+        """List runs without their configuration, newest first; optionally only those of a kind, name or job."""
+        return [from_json(RunInfo, run) for run in self._api.get("/runs", kind=kind, name=name, job=job)]
 
     def get(self, run: str) -> RunInfo:
         """Return a run.
@@ -48,6 +48,20 @@ class RemoteRuns:
     def epochs(self, run: str) -> tuple[dict[str, Any], ...]:
         """Return the metrics of a training run by epoch."""
         return tuple(self._api.get(api_path("runs", run, "metrics")))
+
+    def progress(self, run: str, cursor: str = "") -> dict[str, Any]:
+        """Return the progress of a training run: phase, step, epoch, speed, and the losses since ``cursor``.
+
+        Args:
+            run: The run.
+            cursor: ``cursor`` of an earlier result; "" for all losses, at most 2,000 points.
+        """
+        progress: dict[str, Any] = self._api.get(api_path("runs", run, "progress"), cursor=cursor)
+        return progress
+
+    def log(self, run: str) -> str:
+        """Return the log of a training run."""
+        return self._api.send("GET", api_path("runs", run, "log")).text
 
     def cancel(self, run: str) -> None:
         """Request that a run stops. Its finished work is kept."""

@@ -143,6 +143,8 @@ ROUTE_PERMISSIONS = {
     f"GET {API}/runs": Permission.READ,
     f"GET {API}/runs/{{run}}": Permission.READ,
     f"GET {API}/runs/{{run}}/metrics": Permission.READ,
+    f"GET {API}/runs/{{run}}/progress": Permission.READ,
+    f"GET {API}/runs/{{run}}/log": Permission.READ,
     f"GET {API}/runs/{{run}}/events": Permission.READ,
     f"GET {API}/runs/{{run}}/pipeline": Permission.READ,
     f"POST {API}/runs/{{run}}/cancel": Permission.WRITE,

@@ -11,6 +11,7 @@ from typing import Any
 from saccade.core.progress import Progress
 from saccade.io.atomic import atomic_write
 from saccade.training.recipe import TrainSpec
+from saccade.training.run_files import METRICS_FILE
 
 
 class Hook:
@@ -101,10 +102,22 @@ class LineHook(Hook):
     def _write_line(self, text: str) -> None:
         self.last_line = time.monotonic()
         elapsed = self.last_line - self.start
-        left = elapsed / max(self.step - self.first_step, 1) * (self.total - self.step)
-        if self.spec.max_minutes is not None:
-            left = min(left, max(0.0, 60 * self.spec.max_minutes - elapsed))
+        steps_left = self.total - self.step
+        left = estimate_seconds_left(elapsed, self.step - self.first_step, steps_left, self.spec.max_minutes)
         self.write(f"step {self.step:,}/{self.total:,}  {text}  {format_duration(left)} left")
+
+
+def estimate_seconds_left(elapsed: float, steps_done: int, steps_left: int, max_minutes: float | None) -> float:
+    """Estimate the remaining seconds of a training from its mean speed so far, validations included.
+
+    Args:
+        elapsed: Seconds since the training started or was resumed.
+        steps_done: Steps since then.
+        steps_left: Steps until the last one.
+        max_minutes: The time limit of the training, or None.
+    """
+    left = elapsed / max(steps_done, 1) * steps_left
+    return left if max_minutes is None else min(left, max(0.0, 60 * max_minutes - elapsed))
 
 
 def format_duration(seconds: float) -> str:
@@ -119,7 +132,7 @@ class MetricsLogHook(Hook):
     """Appends each epoch as a line of JSON to ``metrics.jsonl`` in the run's folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "metrics.jsonl"
+        self.path = folder / METRICS_FILE
 
     def on_start(self, step: int, total: int) -> None:
         # Drop the epochs after the checkpoint: a resumed training runs and logs them again.

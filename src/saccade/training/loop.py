@@ -26,11 +26,9 @@ from saccade.training.hooks import Hook
 from saccade.training.loader import Batch, BatchLoader
 from saccade.training.optimizer import build_optimizer
 from saccade.training.recipe import TrainSpec
+from saccade.training.run_files import BEST_FILE, CHECKPOINT_FILE, LAST_FILE
 from saccade.training.schedule import learning_rate, momentum
 
-CHECKPOINT_FILE = "checkpoint.safetensors"
-BEST_FILE = "best.safetensors"
-LAST_FILE = "last.safetensors"
 _VALIDATION_MARGIN = 1.2  # one validation may take longer than another
 Validate = Callable[[VisionModel, Callable[[], bool]], Mapping[str, float] | None]
 """Returns the metrics of a model, or None if the callback, polled between images, returned True."""

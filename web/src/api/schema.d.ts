@@ -1383,7 +1383,7 @@ export interface paths {
         };
         /**
          * List Runs
-         * @description List the latest 1,000 runs, newest first.
+         * @description List the latest 1,000 runs, newest first: all, or those of a job, or those that another run started.
          */
         get: operations["list_runs_api_v1_runs_get"];
         put?: never;
@@ -1458,6 +1458,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{run}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Run Log
+         * @description Get the log of a training run; only the complete lines in its last ``tail`` bytes if given, or in 16 MiB.
+         */
+        get: operations["get_run_log_api_v1_runs__run__log_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{run}/metrics": {
         parameters: {
             query?: never;
@@ -1490,6 +1510,28 @@ export interface paths {
          * @description Get the graph of a pipeline run and the current state of its steps; both are empty for other runs.
          */
         get: operations["get_pipeline_run_api_v1_runs__run__pipeline_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/progress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Training Progress
+         * @description Get the progress of a training run. Pass ``cursor`` of the last response to get only later losses.
+         *
+         *     Losses are means of several steps in a long training, and in the first response at most 2,000 points.
+         */
+        get: operations["get_training_progress_api_v1_runs__run__progress_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3943,6 +3985,20 @@ export interface components {
             next: string;
         };
         /**
+         * StepPointResponse
+         * @description Mean losses of a training until ``step``, since the point before.
+         */
+        StepPointResponse: {
+            /** Learning Rate */
+            learning_rate: number;
+            /** Losses */
+            losses: {
+                [key: string]: number;
+            };
+            /** Step */
+            step: number;
+        };
+        /**
          * StepResponse
          * @description A step of a pipeline run; the fields from ``action`` on are set once it is done.
          *
@@ -4138,6 +4194,55 @@ export interface components {
             role: components["schemas"]["Role"];
             /** Used */
             used: string | null;
+        };
+        /**
+         * TrainingProgressResponse
+         * @description The progress of a training, and the points of its loss curves since ``cursor``.
+         *
+         *     If ``is_reset`` is true, ``points`` has all points and replaces earlier ones: the run was resumed, or the request
+         *     had no cursor. ``can_resume`` is whether the training has ended early, and can be continued from a checkpoint.
+         */
+        TrainingProgressResponse: {
+            /** Can Resume */
+            can_resume: boolean;
+            /** Cursor */
+            cursor: string;
+            /** Epoch */
+            epoch: number;
+            /** Epochs */
+            epochs: number;
+            /** Images Per Second */
+            images_per_second: number | null;
+            /** Is Reset */
+            is_reset: boolean;
+            /** Learning Rate */
+            learning_rate: number | null;
+            /**
+             * Phase
+             * @enum {string}
+             */
+            phase: "starting" | "training" | "validating" | "ended";
+            /** Points */
+            points: components["schemas"]["StepPointResponse"][];
+            /** Seconds Left */
+            seconds_left: number | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "running" | "finished" | "stopped" | "failed" | "interrupted";
+            /** Step */
+            step: number;
+            /** Steps */
+            steps: number;
+            /** Steps Per Epoch */
+            steps_per_epoch: number;
+            /** Updated */
+            updated: string | null;
+            /** Validated */
+            validated: number;
+            /** Validation Images */
+            validation_images: number;
         };
         /**
          * UploadResponse
@@ -12171,6 +12276,8 @@ export interface operations {
             query?: {
                 kind?: string | null;
                 name?: string | null;
+                job?: string | null;
+                started_by?: string | null;
             };
             header?: never;
             path?: never;
@@ -12690,6 +12797,109 @@ export interface operations {
             };
         };
     };
+    get_run_log_api_v1_runs__run__log_get: {
+        parameters: {
+            query?: {
+                tail?: number | null;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
     list_epoch_metrics_api_v1_runs__run__metrics_get: {
         parameters: {
             query?: never;
@@ -12813,6 +13023,111 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PipelineRunResponse"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    get_training_progress_api_v1_runs__run__progress_get: {
+        parameters: {
+            query?: {
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrainingProgressResponse"];
                 };
             };
             /** @description Unauthorized */

@@ -20,8 +20,9 @@ from saccade.app.jobs.edits import EDIT_JOB_TYPES, author_name, previous_output
 from saccade.app.jobs.job_type import JobContext, JobParameters, JobType
 from saccade.app.jobs.maintenance import DOCTOR, GC
 from saccade.app.jobs.pipelines import PIPELINE, PLAN
+from saccade.app.ml.training_runs import is_resumable
 from saccade.app.net.download import is_http_url
-from saccade.core.errors import InvalidValueError, NotFoundError, RecipeError, SaccadeError, suggest
+from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, RecipeError, SaccadeError, suggest
 from saccade.core.query import parse_query
 from saccade.core.records.datasets import WriteMode
 from saccade.core.records.jobs import Job
@@ -121,6 +122,7 @@ class ExportParameters(JobParameters):
 class TrainParameters(JobParameters):
     recipe: str = Field(max_length=100_000, description="The recipe as YAML.")
     check: bool = Field(False, description="Only check recipe, data and model, and report each check.")
+    resume_run: str | None = Field(None, max_length=100, description="Continue this run, which has ended early.")
 
 
 class EvaluateParameters(JobParameters):
@@ -336,6 +338,7 @@ def run_train(context: JobContext, params: TrainParameters) -> dict[str, Any]:
         context.workspace,
         recipe,
         resume=resume,
+        resume_run=params.resume_run if earlier is None else None,
         progress=context.progress,
         hooks=[LineHook(partial(print, flush=True), recipe.train)],  # to the log of the job
         tensorboard=False,
@@ -437,6 +440,24 @@ def _check_export(workspace: Workspace, params: ExportParameters) -> None:
         parse_query(params.where, version.schema)
 
 
+def _train_title(params: TrainParameters) -> str:
+    verb = "Check" if params.check else "Train" if params.resume_run is None else "Resume"
+    return f"{verb} {_parse_recipe(params.recipe).name}"
+
+
+def _check_train(workspace: Workspace, params: TrainParameters) -> None:
+    recipe = _parse_recipe(params.recipe)
+    if params.resume_run is None:
+        workspace.datasets.open(recipe.data.dataset)
+        return
+    run = workspace.runs.get(params.resume_run)
+    if not is_resumable(run):
+        raise ConflictError(
+            f"The run {run.id} cannot be resumed: it is {run.state}.",
+            hint="Only a training that ended early and has a checkpoint can be resumed.",
+        )
+
+
 def _check_model_and_dataset(workspace: Workspace, params: EvaluateParameters) -> None:
     workspace.models.open(params.model)
     workspace.datasets.open(params.dataset)
@@ -466,9 +487,9 @@ JOB_TYPES: Mapping[str, JobType] = {
     ),
     "train": JobType(
         TrainParameters,
-        lambda params: f"{'Check' if params.check else 'Train'} {_parse_recipe(params.recipe).name}",
+        _train_title,
         run_train,
-        lambda workspace, params: workspace.datasets.open(_parse_recipe(params.recipe).data.dataset),
+        _check_train,
     ),
     "pipeline": PIPELINE,
     "plan": PLAN,

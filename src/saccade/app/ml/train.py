@@ -6,15 +6,18 @@ import platform
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version as library_version
 from types import FrameType
 
 from saccade.app.ml import MODEL_LIBRARIES
-from saccade.core.errors import NotFoundError, RecipeError
+from saccade.app.ml.training_runs import KIND, RunLog
+from saccade.core.errors import ConflictError, NotFoundError, RecipeError, SaccadeError
 from saccade.core.progress import NullProgress, Progress
+from saccade.core.urls import redact_text
 from saccade.models.artifact import WEIGHTS_FILE, build_manifest
 from saccade.runtime.signals import signal_handlers
 from saccade.store.registry.models import ModelVersion
@@ -22,10 +25,15 @@ from saccade.store.registry.runs import Run
 from saccade.store.workspace import Workspace
 from saccade.training.checkpoint import read_state
 from saccade.training.checks import Check, run_checks
-from saccade.training.hooks import Hook, MetricsLogHook, ProgressHook, TensorBoardHook
+from saccade.training.hooks import Hook, LineHook, MetricsLogHook, ProgressHook, TensorBoardHook
 from saccade.training.job import TrainingJob, build_training, resume_fingerprint
-from saccade.training.loop import BEST_FILE, CHECKPOINT_FILE, LAST_FILE, FitResult, stop_reason
+from saccade.training.loop import FitResult, stop_reason
+from saccade.training.progress_log import ProgressLogHook
 from saccade.training.recipe import Recipe, parse_recipe
+from saccade.training.run_files import BEST_FILE, CHECKPOINT_FILE, LAST_FILE, METRICS_FILE, PROGRESS_FILE
+
+_LOG_INTERVAL_S = 10.0
+_HEARTBEAT_INTERVAL_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,7 @@ def train(
     recipe: Recipe,
     *,
     resume: bool = False,
+    resume_run: str | None = None,
     progress: Progress | None = None,
     hooks: Sequence[Hook] = (),
     tensorboard: bool = True,
@@ -65,20 +74,24 @@ def train(
         recipe: The recipe.
         resume: Continue the latest training with this recipe on the same dataset version. A finished one is continued
             in a new run if the recipe allows more epochs or time; its parents are then the earlier run and its model.
+        resume_run: Continue this run, on its dataset version, instead of the latest one.
         progress: Receives progress of each epoch.
         hooks: Further hooks of the training loop.
         tensorboard: Log metrics for TensorBoard.
 
     Raises:
         NotFoundError: The dataset does not exist, or there is no training to resume.
+        ConflictError: The run to resume is running.
         RecipeError: The recipe does not fit the dataset, or has fewer epochs than the training to resume has done.
     """
-    dataset = workspace.datasets.open(recipe.data.dataset)
+    run_to_resume = None if resume_run is None else _open_training(workspace, resume_run)
+    # A run is resumed on its own dataset version, also if there is a later one.
+    dataset = workspace.datasets.open(recipe.data.dataset if run_to_resume is None else run_to_resume.inputs[0])
     inputs = [dataset.ref]
     session = build_training(recipe, dataset)
     parent = None
-    if resume:
-        earlier = _find_resumable_run(workspace, recipe, inputs)
+    if resume or run_to_resume is not None:
+        earlier = _find_resumable_run(workspace, recipe, inputs, run_to_resume)
         state = read_state(earlier.folder / CHECKPOINT_FILE)
         _check_epochs(recipe, state.step // session.loader.steps_per_epoch)
         reason = stop_reason(state, recipe.train, session.loader.steps_per_epoch)
@@ -88,17 +101,30 @@ def train(
         run = _resume_or_copy(workspace, earlier, model, recipe, inputs)
         parent = earlier if run.id != earlier.id else None
     else:
-        run = workspace.runs.start("train", recipe.name, recipe.to_json(), inputs)
+        run = workspace.runs.start(KIND, recipe.name, recipe.to_json(), inputs)
+    log = RunLog(run.folder)
+    log.write(_describe_session(session, inputs[0]))
     all_hooks: list[Hook] = [
         ProgressHook(progress or NullProgress(), session.loader.steps_per_epoch, recipe.train.epochs),
         MetricsLogHook(run.folder),
+        ProgressLogHook(
+            run.folder,
+            epochs=recipe.train.epochs,
+            steps_per_epoch=session.loader.steps_per_epoch,
+            images_per_step=recipe.train.batch_size,
+            validation_images=session.validation_images,
+            max_minutes=recipe.train.max_minutes,
+        ),
+        LineHook(log.write, recipe.train, _LOG_INTERVAL_S),
+        _HeartbeatHook(workspace, run.id),
         *([TensorBoardHook(run.folder)] if tensorboard else []),
         *hooks,
     ]
-    with workspace.runs.record_failure(run.id):
+    with workspace.runs.record_failure(run.id), _log_failure(log):
         with _stop_on_signal() as stop:
             outcome = session.run(run.folder, inputs=inputs, hooks=all_hooks, resume=resume, should_stop=stop.is_set)
         model = _register_model(workspace, session, run, outcome, parent)
+    log.write(_describe_end(outcome, model))
     run = workspace.runs.finish(
         run.id,
         "stopped" if outcome.reason == "stopped" else "finished",
@@ -126,10 +152,78 @@ def check_recipe(workspace: Workspace, recipe: Recipe) -> list[Check]:
     return checks
 
 
-def _find_resumable_run(workspace: Workspace, recipe: Recipe, inputs: Sequence[str]) -> Run:
-    """Return the latest run of the same training that has a checkpoint."""
+class _HeartbeatHook(Hook):
+    """Renews the lease of the run, which other machines take as interrupted otherwise."""
+
+    def __init__(self, workspace: Workspace, run_id: str) -> None:
+        self._workspace = workspace
+        self._run_id = run_id
+        self._renewed_at = time.monotonic()
+
+    def on_step(self, step: int, losses: Mapping[str, float], rate: float) -> None:
+        self._renew()
+
+    def on_validation_image(self) -> None:
+        self._renew()
+
+    def _renew(self) -> None:
+        if time.monotonic() - self._renewed_at >= _HEARTBEAT_INTERVAL_S:
+            self._renewed_at = time.monotonic()
+            with suppress(SaccadeError):  # the database may be busy or unreachable for a moment
+                self._workspace.runs.heartbeat(self._run_id)
+
+
+def _describe_session(session: TrainingJob, dataset: str) -> str:
+    settings = session.recipe.train
+    return (
+        f"Training {session.recipe.name} on {dataset}: {len(session.loader.dataset):,} training images, "
+        f"{session.validation_images:,} validation images, {len(session.class_names)} classes, "
+        f"{settings.epochs:,} epochs of {session.loader.steps_per_epoch:,} steps, batch size {settings.batch_size}."
+    )
+
+
+def _describe_end(outcome: FitResult, model: ModelVersion | None) -> str:
+    end = "Stopped" if outcome.reason == "stopped" else f"Finished ({outcome.reason})"
+    registered = "No model was registered." if model is None else f"Model {model.ref}."
+    return f"{end} after {outcome.state.step:,} steps, {outcome.state.seconds / 60:.1f} minutes. {registered}"
+
+
+@contextmanager
+def _log_failure(log: RunLog) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        hint = f" {error.hint}" if isinstance(error, SaccadeError) and error.hint else ""
+        log.write(redact_text(f"Failed: {str(error) or type(error).__name__}{hint}"))
+        raise
+
+
+def _open_training(workspace: Workspace, run_id: str) -> Run:
+    """Return a training run that can be resumed.
+
+    Raises:
+        NotFoundError: There is no such training, or it has no checkpoint.
+        ConflictError: The run is running.
+    """
+    run = workspace.runs.get(run_id)
+    if run.kind != KIND:
+        raise NotFoundError(f"The run {run_id} is not a training: it is of kind {run.kind}.")
+    if run.state == "running":
+        raise ConflictError(f"The training {run_id} is running.", hint="Wait until it has ended, or stop it.")
+    if not (run.folder / CHECKPOINT_FILE).exists():
+        raise NotFoundError(
+            f"The training {run_id} ended before its first checkpoint.", hint="Start it again, without resuming."
+        )
+    return run
+
+
+def _find_resumable_run(
+    workspace: Workspace, recipe: Recipe, inputs: Sequence[str], run_to_resume: Run | None = None
+) -> Run:
+    """Return the latest run of the same training that has a checkpoint, or ``run_to_resume`` if that is one."""
     fingerprint = resume_fingerprint(recipe, inputs)
-    for run in workspace.runs.list(kind="train", name=recipe.name):
+    runs = workspace.runs.list(kind=KIND, name=recipe.name) if run_to_resume is None else [run_to_resume]
+    for run in runs:
         if not (run.folder / CHECKPOINT_FILE).exists():
             continue
         try:
@@ -168,7 +262,7 @@ def _resume_or_copy(
         return workspace.runs.resume(earlier.id)
     parents = [] if model is None else [f"model:{model.ref}"]
     run = workspace.runs.start("train", recipe.name, recipe.to_json(), [*inputs, *parents])
-    for name in (CHECKPOINT_FILE, BEST_FILE):
+    for name in (CHECKPOINT_FILE, BEST_FILE, METRICS_FILE, PROGRESS_FILE):
         if (earlier.folder / name).exists():
             shutil.copyfile(earlier.folder / name, run.folder / name)
     return run

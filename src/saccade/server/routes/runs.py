@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi.responses import PlainTextResponse, Response
 
+from saccade.app.ml.training_runs import is_resumable, read_log
 from saccade.app.pipelines.run import cancel_run as request_cancel
 from saccade.app.pipelines.run import delete_run, list_steps, read_events, read_graph
 from saccade.server.dependencies.auth import CurrentWorkspace
 from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.permissions import API
 from saccade.server.schemas.encoding import to_jsonable
-from saccade.server.schemas.runs import EventPage, PipelineRunResponse, RunResponse
+from saccade.server.schemas.runs import EventPage, PipelineRunResponse, RunResponse, TrainingProgressResponse
 from saccade.store.registry.runs import Run
+from saccade.training.progress_log import read_progress
 
 router = APIRouter(prefix=API, route_class=JsonRoute, tags=["runs"])
 _MAX_RUNS = 1000
+_MAX_LOG_BYTES = 1 << 24
 
 
 def _run_response(run: Run) -> RunResponse:
@@ -41,9 +48,18 @@ def list_runs(
     workspace: CurrentWorkspace,
     kind: Annotated[str | None, Query(max_length=100)] = None,
     name: Annotated[str | None, Query(max_length=1000)] = None,
+    job: Annotated[str | None, Query(max_length=100)] = None,
+    started_by: Annotated[str | None, Query(max_length=100)] = None,
 ) -> list[RunResponse]:
-    """List the latest 1,000 runs, newest first."""
-    return [_run_response(run) for run in workspace.runs.list(kind, name)[:_MAX_RUNS]]
+    """List the latest 1,000 runs, newest first: all, or those of a job, or those that another run started."""
+    if started_by is not None:
+        runs = workspace.runs.list_started_by(workspace.runs.get(started_by))
+    elif job is not None:
+        runs = workspace.runs.list_for_job(job)
+    else:
+        runs = workspace.runs.list(kind, name)
+    selected = (run for run in runs if kind in (None, run.kind) and name in (None, run.name) and job in (None, run.job))
+    return [_run_response(run) for run in islice(selected, _MAX_RUNS)]
 
 
 @router.get("/runs/{run}")
@@ -60,6 +76,29 @@ def list_epoch_metrics(run: str, workspace: CurrentWorkspace) -> list[dict[str, 
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     # A line without the closing brace is still being written.
     return [to_jsonable(json.loads(line)) for line in lines if line.endswith("}")]
+
+
+@router.get("/runs/{run}/progress")
+def get_training_progress(
+    run: str, workspace: CurrentWorkspace, cursor: Annotated[str, Query(max_length=100)] = ""
+) -> TrainingProgressResponse:
+    """Get the progress of a training run. Pass ``cursor`` of the last response to get only later losses.
+
+    Losses are means of several steps in a long training, and in the first response at most 2,000 points.
+    """
+    record = workspace.runs.get(run)
+    progress = asdict(read_progress(record.folder, cursor))
+    if progress["updated"] is not None:
+        progress["updated"] = datetime.fromtimestamp(progress["updated"], UTC)
+    return TrainingProgressResponse(state=record.state, can_resume=is_resumable(record), **progress)
+
+
+@router.get("/runs/{run}/log", response_class=Response)
+def get_run_log(
+    run: str, workspace: CurrentWorkspace, tail: Annotated[int | None, Query(ge=1, le=_MAX_LOG_BYTES)] = None
+) -> PlainTextResponse:
+    """Get the log of a training run; only the complete lines in its last ``tail`` bytes if given, or in 16 MiB."""
+    return PlainTextResponse(read_log(workspace.runs.get(run), tail or _MAX_LOG_BYTES))
 
 
 @router.get("/runs/{run}/events")

@@ -27,6 +27,40 @@ class RunResponse(ResponseModel):
     config: dict[str, Any] = Field({})
 
 
+class StepPointResponse(ResponseModel):
+    """Mean losses of a training until ``step``, since the point before."""
+
+    step: int
+    losses: dict[str, float]
+    learning_rate: float
+
+
+class TrainingProgressResponse(ResponseModel):
+    """The progress of a training, and the points of its loss curves since ``cursor``.
+
+    If ``is_reset`` is true, ``points`` has all points and replaces earlier ones: the run was resumed, or the request
+    had no cursor. ``can_resume`` is whether the training has ended early, and can be continued from a checkpoint.
+    """
+
+    state: Literal["running", "finished", "stopped", "failed", "interrupted"]
+    phase: Literal["starting", "training", "validating", "ended"]
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+    steps_per_epoch: int
+    validated: int
+    validation_images: int
+    learning_rate: float | None
+    images_per_second: float | None
+    seconds_left: float | None
+    updated: datetime | None
+    can_resume: bool
+    points: list[StepPointResponse]
+    is_reset: bool
+    cursor: str
+
+
 class EventPage(ResponseModel):
     """A page of a run's events; ``total`` counts all of them."""
 

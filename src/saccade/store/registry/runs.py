@@ -142,6 +142,8 @@ class Runs:
             if _state(row) in ("running", "finished"):
                 raise ConflictError(f"The run {run_id} cannot be resumed: it is {_state(row)}.")
             row.state = "running"
+            # The job that started it has ended, and cannot cancel it any more.
+            row.job_id = self.job_id
             claim_lease(row, lease_owner_id())
             row.finished = None
             row.error = ""
@@ -267,6 +269,21 @@ class Runs:
     def list_for_job(self, job_id: str) -> RunList:
         """List the runs that a job started, the newest first."""
         query = select(RunRow).where(RunRow.job_id == job_id).order_by(RunRow.created.desc(), RunRow.id.desc())
+        with self._catalog.read_tx() as session:
+            return [self._to_run(row) for row in session.scalars(query)]
+
+    def list_started_by(self, run: Run) -> RunList:
+        """List the runs that the process of a run started or resumed during it, the newest first.
+
+        A pipeline run starts the trainings of its steps.
+        """
+        query = (
+            select(RunRow)
+            .where(RunRow.process == self.get_process(run.id), RunRow.id != run.id, RunRow.heartbeat >= run.created)
+            .order_by(RunRow.created.desc(), RunRow.id.desc())
+        )
+        if run.finished is not None:
+            query = query.where(RunRow.heartbeat <= run.finished)
         with self._catalog.read_tx() as session:
             return [self._to_run(row) for row in session.scalars(query)]
 
