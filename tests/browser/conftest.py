@@ -94,7 +94,7 @@ def _write_large_image(folder: Path) -> Path:
     return folder
 
 
-def _write_video(folder: Path) -> Path:
+def write_video(folder: Path) -> Path:
     """Write a video of twelve frames, each brighter than the one before."""
     import av
 
@@ -130,7 +130,7 @@ def server(
     with Workspace.create(folder, catalog) as workspace:
         import_dataset(workspace, pictures, "harbour", split=SplitRequest({"train": 0.6, "val": 0.4}))
         import_dataset(workspace, _write_large_image(folder / "large"), "large")
-        import_dataset(workspace, _write_video(folder / "film"), "film", format="videos", options={"frames": "none"})
+        import_dataset(workspace, write_video(folder / "film"), "film", format="videos", options={"frames": "none"})
         add_users(workspace, *Role)
     process, address = start_server(folder, "--folder", str(pictures), "--private-network")
     yield Server(address, folder, pictures)

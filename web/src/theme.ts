@@ -3,10 +3,11 @@ import { aliases, mdi } from 'vuetify/iconsets/mdi-svg'
 
 const STORAGE_KEY = 'saccade-theme'
 
-function preferredTheme(): 'light' | 'dark' {
+/** The theme that the user chose, or else that of the system, also if it changes while the page is open. */
+function preferredTheme(): 'light' | 'dark' | 'system' {
   const saved = localStorage.getItem(STORAGE_KEY)
   if (saved === 'light' || saved === 'dark') return saved
-  return matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'
+  return 'system'
 }
 
 export const saveTheme = (name: string): void => localStorage.setItem(STORAGE_KEY, name)
@@ -29,6 +30,7 @@ export const vuetify = createVuetify({
           error: '#c4232f',
           info: '#0b6bcb',
         },
+        variables: { 'medium-emphasis-opacity': 0.76, 'disabled-opacity': 0.5 },
       },
       dark: {
         dark: true,
@@ -43,6 +45,7 @@ export const vuetify = createVuetify({
           error: '#ff7b72',
           info: '#62b0ff',
         },
+        variables: { 'medium-emphasis-opacity': 0.8, 'disabled-opacity': 0.5 },
       },
     },
   },
@@ -60,5 +63,6 @@ export const vuetify = createVuetify({
     VTable: { density: 'comfortable' },
     VTabs: { color: 'primary', density: 'comfortable' },
     VProgressLinear: { rounded: true, color: 'primary' },
+    VTooltip: { eager: true }, // screen readers read the description also while the tooltip is closed
   },
 })

@@ -5,6 +5,7 @@ export const common = {
   menu: {
     main: 'Main menu',
     open: 'Open menu',
+    skip: 'Skip to content',
     dashboard: 'Dashboard',
     datasets: 'Datasets',
     import: 'Import',
@@ -30,6 +31,7 @@ export const common = {
     created: 'Created',
     delete: 'Delete',
     goToDashboard: 'Go to dashboard',
+    histogramKeys: 'Arrow keys move between the bars, Shift extends the range, Enter selects it.',
     items: (count: number) => (count === 1 ? 'item' : 'items'),
     justNow: 'just now',
     loading: 'Loading',
