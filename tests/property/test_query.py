@@ -5,6 +5,7 @@ The environment variable SACCADE_EXAMPLES sets the number of examples.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import pickle
@@ -25,6 +26,7 @@ from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.query.column_cache import NotVectorizableError
+from saccade.store.query.executor import _select_vectorized
 from saccade.store.workspace import Workspace
 
 EXAMPLES = int(os.environ.get("SACCADE_EXAMPLES", "25"))
@@ -187,6 +189,10 @@ def boolean_texts(inside: bool, depth: int) -> st.SearchStrategy[str]:
         st.tuples(text, st.sampled_from(["startswith", "endswith"]), text).map(lambda t: f"{t[1]}({t[0]}, {t[2]})"),
         st.tuples(st.sampled_from(["key", "split"]), pattern).map(lambda t: f"{t[0]}.matches({t[1]})"),
     ]
+    if not inside:
+        simple.append(
+            st.lists(words.filter(bool), min_size=1, max_size=2).map(lambda text: f"search({' '.join(text)!r})")
+        )
     if depth == 0:
         return st.one_of(simple)
     operand = boolean_texts(inside, depth - 1)
@@ -200,6 +206,33 @@ def boolean_texts(inside: bool, depth: int) -> st.SearchStrategy[str]:
     )
 
 
+def text_conditions() -> st.SearchStrategy[str]:
+    """Conditions on texts that Arrow evaluates too, of keys, columns and objects, also in lower case."""
+    item_text = st.sampled_from(["key", "split", "label", "image.name", "lower(key)", "lower(split)"])
+    object_text = st.sampled_from(["class", "track", "lower(class)"])
+    glob = st.lists(words | st.sampled_from("*?"), max_size=4).map("".join).map(repr)
+
+    def condition(text: str) -> st.SearchStrategy[str]:
+        return st.one_of(
+            st.tuples(st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), text_constants).map(
+                lambda t: f"{text} {t[0]} {t[1]}"
+            ),
+            text_constants.map(lambda word: f"{word} in {text}"),
+            st.lists(text_constants, min_size=1, max_size=3).map(lambda names: f"{text} in ({', '.join(names)},)"),
+            st.tuples(st.sampled_from(["startswith", "endswith"]), text_constants).map(
+                lambda t: f"{t[0]}({text}, {t[1]})"
+            ),
+            glob.map(lambda pattern: f"matches({text}, {pattern})"),
+        )
+
+    search = st.lists(words, min_size=1, max_size=3).map(" ".join).filter(str.strip)
+    return st.one_of(
+        item_text.flatmap(condition),
+        object_text.flatmap(condition).map(lambda text: f"any(objects, {text})"),
+        search.map(lambda text: f"search({text!r})"),
+    )
+
+
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return Workspace.create(tmp_path_factory.mktemp("query") / "w")
@@ -207,8 +240,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @contextmanager
 def use_engine(engine: str) -> Iterator[None]:
-    """Evaluate queries on arrays if possible ("arrays"), or always in DuckDB ("duckdb")."""
+    """Evaluate queries on arrays if possible ("arrays" or "strings", not dictionary-encoded), or always in DuckDB."""
     with pytest.MonkeyPatch.context() as patch:
+        if engine == "strings":
+            patch.setattr("saccade.store.query.column_cache.MAX_CATEGORIES", 0)
         if engine == "duckdb":
             patch.setattr("saccade.store.query.executor.fragment_views", not_vectorizable)
         yield
@@ -219,7 +254,7 @@ def not_vectorizable(*_: object) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["arrays", "duckdb"])
+@pytest.mark.parametrize("engine", ["arrays", "strings", "duckdb"])
 @settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
@@ -227,6 +262,11 @@ def not_vectorizable(*_: object) -> None:
 def test_engines_agree_with_item_by_item_evaluation(
     workspace: Workspace, engine: str, items: list[Item], queries: list[str]
 ) -> None:
+    assert_engine_agrees(workspace, engine, items, queries)
+
+
+def assert_engine_agrees(workspace: Workspace, engine: str, items: list[Item], queries: list[str]) -> None:
+    """Assert that queries select the items for which the reference evaluation holds."""
     name = f"d{len(workspace.datasets.list())}"
     version = write_in_fragments(workspace, name, items)
     try:
@@ -309,6 +349,69 @@ def test_histograms_count_every_object(workspace: Workspace, engine: str, items:
                     assert counts == {value: expected.count(value) for value in expected if value is not None}
     finally:
         workspace.datasets.remove(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["arrays", "strings", "duckdb"])
+@settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(items=datasets(), conditions=st.lists(text_conditions(), min_size=1, max_size=8))
+def test_conditions_on_texts(workspace: Workspace, engine: str, items: list[Item], conditions: list[str]) -> None:
+    assert_engine_agrees(workspace, engine, items, conditions)
+
+
+@settings(max_examples=8 * EXAMPLES, deadline=None)
+@given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40))
+def test_a_search_takes_any_text_and_finds_items_with_all_of_its_words(text: str) -> None:
+    words = text.split()
+    query = f"search({json.dumps(text, ensure_ascii=False)})"
+    if not words:
+        with pytest.raises(QueryError, match="The search has 0 words"):
+            parse_query(query, SCHEMA)
+        return
+    matches = predicate(query, SCHEMA)
+    item = Item("7.png", {"tags": ("dusk", f"<{words[0]}>"), "split": " ".join(words[1:])})
+    assert matches(item)
+    assert matches(Item(f"folder/{text.upper() if text.isascii() else text}.png", {}))
+    assert matches(Item("7.png", {"objects": (Object("1", text, Box(0, 0, 1, 1)),)}))
+    assert not matches(Item("", {"label": words[0][1:]}))
+
+
+def test_a_search_for_a_file_name_ignores_the_extension() -> None:
+    matches = predicate('search("Cam1/7.JPG")', SCHEMA)
+    assert matches(Item("harbour/cam1/7", {}))
+    assert not matches(Item("harbour/cam1/8", {"split": "cam1/7"}))
+    assert not predicate('search("7.txt")', SCHEMA)(Item("7", {}))
+
+
+@pytest.mark.slow
+def test_conditions_on_many_keys_are_evaluated_on_arrays(tmp_path: Path) -> None:
+    items = [Item(f"Küste/{n}" if n % 2 else f"CAM/{n}", {"split": "val" if n % 3 else None}) for n in range(9000)]
+    with Workspace.create(tmp_path) as workspace:
+        workspace.datasets.write("d", SCHEMA, items, mode="create")
+        version = workspace.datasets.delete_items("d", ["CAM/0"])
+        for query in ('search("küste val")', 'search("cam")', 'key in ("CAM/8", "CAM/9")', 'key.matches("*ü*/1?")'):
+            node = parse_query(query, SCHEMA)
+            rows = _select_vectorized(version.snapshot, node, None, descending=False)  # raises if it needs DuckDB
+            assert list(version.keys_at(rows)) == [item.key for item in items[1:] if evaluate(node, item)], query
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ('search("")', "has 0 words; expected between 1 and 32"),
+        (f'search("{" ".join(map(str, range(33)))}")', "has 33 words"),
+        ("search(split)", "needs its words as text in quotes"),
+        ("search(3)", "needs its words as text in quotes"),
+        ('search("a", "b")', "takes 1 arguments"),
+        ('any(objects, search("a"))', "finds items, not objects"),
+    ],
+)
+def test_an_invalid_search_is_an_error_at_its_place(query: str, message: str) -> None:
+    with pytest.raises(QueryError, match=message) as caught:
+        parse_query(query, SCHEMA)
+    assert query[caught.value.start : caught.value.end] in query.removeprefix("any(objects, ")
 
 
 @settings(max_examples=8 * EXAMPLES, deadline=None)
@@ -443,7 +546,7 @@ def test_errors_have_the_location(text: str, location: str, message: str) -> Non
         "(" * 500 + "1" + ")" * 500 + " == 1",
         " and ".join(["split == 'a'"] * 2000),
         "not " * 2000 + "True",
-        " % ".join(["len(key)"] * 40) + " > 0",
+        " % ".join(["number(meta)"] * 40) + " > 0",
         "x" * 20_000,
         "meta" + "['0']" * 50 + " is None",
     ],

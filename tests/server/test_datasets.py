@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from io import BytesIO
 from typing import Any
@@ -65,6 +66,29 @@ def test_queries_and_counts(server: ServerHarness) -> None:
     missing = viewer.get(f"{API}/datasets/harbor")
     assert missing.status_code == 404
     assert "harbour" in missing.json()["error"]["hint"]
+
+
+def test_search_by_plain_words(server: ServerHarness) -> None:
+    viewer = server.signed_in(Role.VIEWER)
+    items = list(server.workspace.datasets.open("harbour").items())
+
+    def find(words: str) -> list[str]:
+        where = f"search({json.dumps(words, ensure_ascii=False)})"
+        response = viewer.get(f"{API}/datasets/harbour/items", params={"where": where, "limit": 1000})
+        assert response.status_code == 200, response.text
+        return [entry["key"] for entry in response.json()["items"]]
+
+    labelled = next(item for item in items if item["objects"])
+    key = labelled.key
+    class_name = labelled["objects"][0].class_name
+    assert find(key.upper()) == find(f"{key}.jpg") == [key]
+    with_class = [item.key for item in items if any(class_name in obj.class_name for obj in item["objects"])]
+    assert find(class_name) == with_class
+    assert find(f"{class_name} {key}") == [key]
+    for text in ('"', "\\", "it's", "any(objects", "a and not", "*?[", "%_", "Größe 船 🚢", "{}", "#"):
+        assert find(text) == [], text
+    empty = viewer.get(f"{API}/datasets/harbour/items", params={"where": 'search("")'})
+    assert (empty.status_code, error_of(empty)) == (422, "query")
 
 
 def test_new_versions_appear_and_old_ones_stay(server: ServerHarness) -> None:

@@ -26,5 +26,5 @@ def predicate(text: str, schema: Schema) -> Callable[[Item], bool]:
 
 def columns_of(node: Node) -> frozenset[str]:
     """Return the names of the columns that an expression reads."""
-    column_nodes = (nodes.ColumnValue, nodes.MediaField, nodes.Aggregate)
+    column_nodes = (nodes.ColumnValue, nodes.MediaField, nodes.AnyLabelContains, nodes.Aggregate)
     return frozenset(child.column.name for child in walk(node) if isinstance(child, column_nodes))

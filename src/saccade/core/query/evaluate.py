@@ -123,6 +123,10 @@ def _contains(node: nodes.Contains, item: Item, obj: Object | None) -> bool:
     return needle is not None and container is not None and needle in container
 
 
+def _any_label_contains(node: nodes.AnyLabelContains, item: Item, obj: Object | None) -> bool:
+    return any(node.word in lower(label) for label in item.values.get(node.column.name) or ())
+
+
 def _bool_op(node: nodes.BoolOp, item: Item, obj: Object | None) -> bool:
     values = (bool(evaluate(operand, item, obj)) for operand in node.operands)
     return all(values) if node.op == "and" else any(values)
@@ -169,6 +173,10 @@ def lower(text: str) -> str:
 
     Characters whose lower case has several characters stay, so that the result matches the vectorised evaluator.
     """
+    lowered_text = text.lower()
+    # Only the lower case of a capital sigma depends on the characters around it.
+    if len(lowered_text) == len(text) and "Σ" not in text:
+        return lowered_text
     return "".join(lowered if len(lowered := char.lower()) == 1 else char for char in text)
 
 
@@ -210,6 +218,7 @@ _EVALUATE: Mapping[type[Node], Callable[[Any, Item, Object | None], Any]] = {
     nodes.IsMissing: lambda node, item, obj: evaluate(node.operand, item, obj) is None,
     nodes.InConstants: _in_constants,
     nodes.Contains: _contains,
+    nodes.AnyLabelContains: _any_label_contains,
     nodes.BoolOp: _bool_op,
     nodes.Not: lambda node, item, obj: not evaluate(node.operand, item, obj),
     nodes.Arithmetic: _arithmetic,

@@ -13,6 +13,8 @@ from typing import Literal
 
 from saccade.core.schema import Column
 
+BoolOperator = Literal["and", "or"]
+
 
 class Type(StrEnum):
     """Type of an expression; the value is its description in messages."""
@@ -108,8 +110,16 @@ class Contains(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class AnyLabelContains(Node):
+    """Whether a label of the column contains ``word``, which is in lower case; upper and lower case are the same."""
+
+    word: str
+    column: Column
+
+
+@dataclass(frozen=True, slots=True)
 class BoolOp(Node):
-    op: Literal["and", "or"]
+    op: BoolOperator
     operands: tuple[Node, ...]
 
 

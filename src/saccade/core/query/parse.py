@@ -11,6 +11,7 @@ from saccade.core.errors import suggest
 from saccade.core.query import nodes
 from saccade.core.query.names import AGGREGATES, COLUMN_TYPES, FUNCTIONS, MEDIA_FIELDS, OBJECT_FIELDS, RESULTS
 from saccade.core.query.nodes import Node, Type
+from saccade.core.query.search import MAX_WORDS, matches_words, split_words
 from saccade.core.query.source import CLASS, Source
 from saccade.core.schema import KEY, Column, Kind, Schema
 
@@ -309,7 +310,9 @@ class _Parser:
                 return self._conversion(call, Type.NUMBER if name == "number" else Type.TEXT)
             case "len":
                 return self._len(call)
-        known = [*AGGREGATES, *FUNCTIONS, "len", "number", "text"]
+            case "search":
+                return self._search(call)
+        known = [*AGGREGATES, *FUNCTIONS, "len", "number", "search", "text"]
         raise self.source.error_at(call.func, f"There is no function {name or 'of that kind'}.", suggest(name, known))
 
     def _arguments(self, call: ast.Call, arguments: Sequence[ast.expr], counts: Iterable[int]) -> None:
@@ -334,6 +337,22 @@ class _Parser:
         if operand.type not in (Type.TEXT, Type.LABELS) and not is_list:
             raise self.source.error_at(call.args[0], f"{operand.type.capitalize()} has no length.")
         return nodes.Call(Type.NUMBER, "len", (operand,))
+
+    def _search(self, call: ast.Call) -> Node:
+        self._arguments(call, call.args, [1])
+        words = self.node(call.args[0])
+        if not (isinstance(words, nodes.Constant) and isinstance(words.value, str)):
+            raise self.source.error_at(
+                call.args[0], "'search' needs its words as text in quotes.", 'Example: search("harbour ship").'
+            )
+        if self._inside:
+            raise self.source.error_at(call, "'search' finds items, not objects.", 'Compare a field: "ship" in class.')
+        split = split_words(words.value)
+        if not 0 < len(split) <= MAX_WORDS:
+            raise self.source.error_at(
+                call.args[0], f"The search has {len(split)} words; expected between 1 and {MAX_WORDS}."
+            )
+        return matches_words(split, self._schema)
 
     def _function(self, call: ast.Call, name: str, arguments: Sequence[ast.expr]) -> Node:
         types = FUNCTIONS[name]

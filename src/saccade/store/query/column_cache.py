@@ -27,7 +27,12 @@ from saccade.store.table.key_index import INDEX_FOLDER
 from saccade.store.table.snapshot import Snapshot
 
 MAX_CATEGORIES = 100_000
-"""Text columns with more distinct values in one data file are not cached."""
+"""Text columns with more distinct values in one data file are not dictionary-encoded."""
+_MIN_DISTINCT_STRINGS = 4096
+"""If more of the first ``2 * _MIN_DISTINCT_STRINGS`` texts of a column differ, it is kept as Arrow strings.
+
+A dictionary of them would take longer to read, more memory, and a call of a Python function for each text.
+"""
 _MAX_PERSISTED_CATEGORIES = 4096
 """Text columns with more distinct values are not persisted."""
 _CACHE_BYTES = 384 << 20
@@ -78,7 +83,18 @@ class ListLengths:
         return self.lengths.nbytes + self.is_valid.nbytes
 
 
-LeafArray = FloatArray | DictArray | ListLengths
+@dataclass(frozen=True, slots=True)
+class DistinctStrings:
+    """Strings that nearly all differ, as an Arrow array (N,)."""
+
+    array: pa.Array
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.array.nbytes)
+
+
+LeafArray = FloatArray | DictArray | ListLengths | DistinctStrings
 
 
 class _LruCache:
@@ -139,8 +155,21 @@ class FragmentView:
             NotVectorizableError: if it has too many distinct values.
         """
         leaf = self._load_leaf(path, _missing_texts)
+        if isinstance(leaf, DistinctStrings):
+            leaf = _dictionary_encoded(leaf.array)
         assert isinstance(leaf, DictArray)
         return leaf if self._is_complete else DictArray(leaf.codes[self._value_indices(path)], leaf.categories)
+
+    def strings(self, *path: str) -> pa.Array:
+        """Return a leaf of strings that nearly all differ.
+
+        Raises:
+            NotVectorizableError: if many are equal; ``texts`` returns those.
+        """
+        leaf = self._load_leaf(path, _missing_texts)
+        if not isinstance(leaf, DistinctStrings):
+            raise NotVectorizableError
+        return leaf.array if self._is_complete else leaf.array.take(pa.array(self._value_indices(path)))
 
     def numbers(self, *path: str) -> FloatArray:
         """Return a leaf of numbers for every row, or for every element of its list; NaN if missing."""
@@ -221,7 +250,7 @@ class FragmentView:
         """Write a leaf to a file beside the data, if there is none.
 
         Raises:
-            NotVectorizableError: if the leaf has too many distinct values.
+            NotVectorizableError: if the leaf cannot be read on its own.
             OSError: if the file cannot be written.
         """
         data_file = self._data_file(path)
@@ -232,7 +261,9 @@ class FragmentView:
             return
         leaf, lists = self._extract_leaf(data_file, path)
         arrays: dict[str, npt.NDArray[Any]] = {}
-        if isinstance(leaf, DictArray) and len(leaf.categories) > _MAX_PERSISTED_CATEGORIES:
+        if isinstance(leaf, DistinctStrings) or (
+            isinstance(leaf, DictArray) and len(leaf.categories) > _MAX_PERSISTED_CATEGORIES
+        ):
             # The file would be nearly as large as the column. An empty one keeps later commits from trying again.
             lists = None
         elif isinstance(leaf, DictArray):
@@ -253,7 +284,7 @@ def persist_leaf(snapshot: Snapshot, fragment: LanceFragment, path: tuple[str, .
         path: path of the leaf.
 
     Raises:
-        NotVectorizableError: if the leaf has too many distinct values.
+        NotVectorizableError: if the leaf cannot be read on its own.
         OSError: if the file cannot be written.
     """
     FragmentView(snapshot, fragment).persist(path)
@@ -287,6 +318,15 @@ def fragment_views(snapshot: Snapshot) -> list[FragmentView]:
 def _to_leaf(array: pa.Array) -> LeafArray:
     if not pa.types.is_string(array.type):
         return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+    if pc.count_distinct(array[: 2 * _MIN_DISTINCT_STRINGS]).as_py() > _MIN_DISTINCT_STRINGS:
+        return DistinctStrings(array)
+    try:
+        return _dictionary_encoded(array)
+    except NotVectorizableError:
+        return DistinctStrings(array)
+
+
+def _dictionary_encoded(array: pa.Array) -> DictArray:
     encoded = array.dictionary_encode()
     if len(encoded.dictionary) > MAX_CATEGORIES:
         raise NotVectorizableError

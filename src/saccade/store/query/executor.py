@@ -15,7 +15,14 @@ from saccade.core.errors import InvalidValueError
 from saccade.core.query import Node
 from saccade.core.schema import KEY
 from saccade.store.arrow.codec import POSITION
-from saccade.store.query.column_cache import DictArray, FloatArray, FragmentView, NotVectorizableError, fragment_views
+from saccade.store.query.column_cache import (
+    MAX_CATEGORIES,
+    DictArray,
+    FloatArray,
+    FragmentView,
+    NotVectorizableError,
+    fragment_views,
+)
 from saccade.store.query.sql_compiler import MACROS, quote_identifier, to_sql
 from saccade.store.query.vectorized import Values, VectorEvaluator, category_ranks
 from saccade.store.table.lance_table import open_table
@@ -110,6 +117,8 @@ def _sort_keys(values: list[Values]) -> FloatArray:
     if not texts:
         numbers: FloatArray = _concat(values, np.float64)
         return numbers
+    if sum(len(array.categories) for array in texts) > MAX_CATEGORIES:
+        raise NotVectorizableError  # DuckDB sorts distinct texts faster
     categories = sorted({category for array in texts for category in array.categories})
     ranks = {category: rank for rank, category in enumerate(categories)}
     sort_keys = _concat([category_ranks(array, ranks) for array in texts], np.float64)

@@ -126,6 +126,11 @@ def _contains(node: nodes.Contains, object_name: str) -> str:
     return f"coalesce({function}({to_sql(node.container, object_name)}, {to_sql(node.needle, object_name)}), false)"
 
 
+def _any_label_contains(node: nodes.AnyLabelContains, object_name: str) -> str:
+    matching = f"lambda label: contains(lower(label), {sql_literal(node.word)})"
+    return f"coalesce(len(list_filter({quote_identifier(node.column.name)}, {matching})) > 0, false)"
+
+
 def _bool_op(node: nodes.BoolOp, object_name: str) -> str:
     return "(" + f" {node.op} ".join(_boolean_sql(operand, object_name) for operand in node.operands) + ")"
 
@@ -204,6 +209,7 @@ _COMPILERS: dict[type[Node], Callable[[Any, str], str]] = {
     nodes.IsMissing: _is_missing,
     nodes.InConstants: _in_constants,
     nodes.Contains: _contains,
+    nodes.AnyLabelContains: _any_label_contains,
     nodes.BoolOp: _bool_op,
     nodes.Not: lambda node, object_name: f"(NOT {_boolean_sql(node.operand, object_name)})",
     nodes.Arithmetic: _arithmetic,

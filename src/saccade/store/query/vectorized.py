@@ -1,8 +1,8 @@
 """Evaluates queries on whole columns in memory, with the same results as :mod:`saccade.core.query.evaluate`.
 
 Numbers are float64 with NaN for missing, as in the query language. Functions of texts are called once for each distinct
-text. Expressions on values that are not held as arrays (JSON, keys, texts that nearly all differ) raise
-NotVectorizableError; DuckDB evaluates those.
+text; Arrow compares texts that nearly all differ, such as keys, with constants. Other expressions on those, and all on
+values that are not held as arrays (JSON), raise NotVectorizableError; DuckDB evaluates them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from saccade.core.query import nodes
 from saccade.core.query.evaluate import glob_pattern, lower
 from saccade.core.query.nodes import Node, Type, walk
-from saccade.core.schema import Column, Kind
+from saccade.core.schema import KEY, Column, Kind
 from saccade.store.query.column_cache import (
     BoolArray,
     DictArray,
@@ -39,6 +41,13 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
     ">": operator.gt,
     ">=": operator.ge,
+}
+_ARROW_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "==": pc.equal,
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
 }
 _MAX_CODE_SCANS = 4
 """Up to so many matching categories, one comparison of all codes for each is faster than a table lookup."""
@@ -89,6 +98,25 @@ class VectorEvaluator:
         if node.type is not Type.TEXT:
             raise NotVectorizableError
         return cast("DictArray", self.eval(node))
+
+    def eval_strings(self, node: Node) -> pa.Array:
+        """Evaluate an expression whose texts nearly all differ.
+
+        Raises:
+            NotVectorizableError: if many are equal, or if they cannot be read as an array.
+        """
+        match node:
+            case nodes.Call(name="lower", args=(operand,)):
+                return _lower_strings(self.eval_strings(operand))
+            case nodes.ObjectField(type=Type.TEXT, field=field) if self.column is not None:
+                return self.view.strings(self.column.name, "item", field)
+            case nodes.Key() if self.column is None:
+                return self.view.strings(KEY)
+            case nodes.ColumnValue(type=Type.TEXT, column=column) if self.column is None:
+                return self.view.strings(column.name)
+            case nodes.MediaField(type=Type.TEXT, column=column, field=field) if self.column is None:
+                return self.view.strings(column.name, field)
+        raise NotVectorizableError
 
     def eval_bool(self, node: Node) -> BoolArray:
         if node.type is not Type.BOOLEAN:
@@ -145,6 +173,10 @@ def _column(evaluator: VectorEvaluator, node: nodes.ColumnValue) -> Values:
             raise NotVectorizableError
 
 
+def _key(evaluator: VectorEvaluator, node: nodes.Key) -> Values:
+    return evaluator.view.texts(KEY)
+
+
 def _media_field(evaluator: VectorEvaluator, node: nodes.MediaField) -> Values:
     read = evaluator.view.numbers if node.type is Type.NUMBER else evaluator.view.texts
     return read(node.column.name, node.field)
@@ -191,7 +223,7 @@ def _compare(evaluator: VectorEvaluator, node: nodes.Compare) -> BoolArray:
             right_missing = np.isnan(right)
         case Type.TEXT:
             if isinstance(node.right, nodes.Constant):
-                return _compare_constant(evaluator.eval_texts(node.left), node.op, str(node.right.value))
+                return _compare_constant(evaluator, node.left, node.op, str(node.right.value))
             left, right = _comparable_ranks(evaluator.eval_texts(node.left), evaluator.eval_texts(node.right))
             left_missing = left < 0
             right_missing = right < 0
@@ -207,10 +239,14 @@ def _compare(evaluator: VectorEvaluator, node: nodes.Compare) -> BoolArray:
     return np.asarray(result & ~(left_missing | right_missing))
 
 
-def _compare_constant(texts: DictArray, op: str, constant: str) -> BoolArray:
+def _compare_constant(evaluator: VectorEvaluator, texts: Node, op: str, constant: str) -> BoolArray:
     if op == "!=":  # holds for missing texts too
-        return ~_match_categories(texts, constant.__eq__)
-    return _match_categories(texts, lambda category: bool(_COMPARE[op](category, constant)))
+        return ~_compare_constant(evaluator, texts, "==", constant)
+    # Arrow compares the bytes of UTF-8, whose order is that of the characters.
+    kernel = _ARROW_COMPARE[op]
+    return _match_texts(
+        evaluator, texts, lambda text: bool(_COMPARE[op](text, constant)), lambda strings: kernel(strings, constant)
+    )
 
 
 def _comparable_ranks(left: DictArray, right: DictArray) -> tuple[IntArray, IntArray]:
@@ -223,6 +259,37 @@ def category_ranks(texts: DictArray, ranks: dict[str, int]) -> IntArray:
     """Return the rank of each text, -1 if missing."""
     table: IntArray = np.array([*(ranks[category] for category in texts.categories), -1], np.int64)
     return np.asarray(table[texts.codes])
+
+
+def _match_texts(
+    evaluator: VectorEvaluator,
+    node: Node,
+    condition: Callable[[str], bool],
+    kernel: Callable[[pa.Array], pa.Array],
+) -> BoolArray:
+    """Evaluate a condition for each text of an expression, false if missing.
+
+    Args:
+        evaluator: evaluates the expression.
+        node: the expression.
+        condition: the condition, called for each distinct text.
+        kernel: the same condition as a function of Arrow, for texts that nearly all differ.
+    """
+    try:
+        strings = evaluator.eval_strings(node)
+    except NotVectorizableError:
+        return _match_categories(evaluator.eval_texts(node), condition)
+    return np.asarray(kernel(strings).fill_null(False).to_numpy(zero_copy_only=False), np.bool_)
+
+
+def _lower_strings(strings: pa.Array) -> pa.Array:
+    """Convert strings to lower case as :func:`~saccade.core.query.evaluate.lower` does."""
+    is_ascii = pc.fill_null(pc.string_is_ascii(strings), True)
+    lowered = pc.ascii_lower(strings)
+    if pc.all(is_ascii).as_py() is not False:
+        return lowered
+    others = pc.invert(is_ascii)
+    return pc.replace_with_mask(lowered, others, pa.array(map(lower, strings.filter(others).to_pylist()), pa.string()))
 
 
 def _match_categories(texts: DictArray, condition: Callable[[str], bool]) -> BoolArray:
@@ -255,9 +322,15 @@ def _is_missing(evaluator: VectorEvaluator, node: nodes.IsMissing) -> BoolArray:
 
 def _in_constants(evaluator: VectorEvaluator, node: nodes.InConstants) -> BoolArray:
     if node.needle.type is Type.TEXT:
-        return _match_categories(evaluator.eval_texts(node.needle), set(node.values).__contains__)
-    values = evaluator.eval_numbers(node.needle)
-    return np.isin(values, np.array([value for value in node.values if isinstance(value, float)], np.float64))
+        values = pa.array(node.values, pa.string())
+        return _match_texts(
+            evaluator,
+            node.needle,
+            set(node.values).__contains__,
+            lambda strings: pc.is_in(strings, value_set=values),
+        )
+    numbers = evaluator.eval_numbers(node.needle)
+    return np.isin(numbers, np.array([value for value in node.values if isinstance(value, float)], np.float64))
 
 
 def _contains(evaluator: VectorEvaluator, node: nodes.Contains) -> BoolArray:
@@ -265,17 +338,30 @@ def _contains(evaluator: VectorEvaluator, node: nodes.Contains) -> BoolArray:
         raise NotVectorizableError
     needle = str(node.needle.value)
     if node.container.type is Type.TEXT:
-        return _match_categories(evaluator.eval_texts(node.container), lambda category: needle in category)
+        return _match_texts(
+            evaluator,
+            node.container,
+            lambda text: needle in text,
+            lambda strings: pc.match_substring(strings, needle),
+        )
     if not (isinstance(node.container, nodes.ColumnValue) and node.container.type is Type.LABELS):
         raise NotVectorizableError
     matches = _match_categories(evaluator.view.texts(node.container.column.name, "item"), needle.__eq__)
     return _count_per_row(matches, evaluator.list_lengths(node.container.column).lengths) > 0
 
 
+def _any_label_contains(evaluator: VectorEvaluator, node: nodes.AnyLabelContains) -> BoolArray:
+    matches = _match_categories(evaluator.view.texts(node.column.name, "item"), lambda text: node.word in lower(text))
+    return _count_per_row(matches, evaluator.list_lengths(node.column).lengths) > 0
+
+
 def _bool_op(evaluator: VectorEvaluator, node: nodes.BoolOp) -> BoolArray:
     combine = np.logical_and if node.op == "and" else np.logical_or
+    is_decided = np.all if node.op == "or" else lambda result: not np.any(result)
     result = evaluator.eval_bool(node.operands[0])
     for operand in node.operands[1:]:
+        if is_decided(result):
+            break
         result = combine(result, evaluator.eval_bool(operand))
     return result
 
@@ -312,12 +398,27 @@ def _call(evaluator: VectorEvaluator, node: nodes.Call) -> Values:
     argument = str(node.args[1].value)
     match node.name:
         case "startswith":
-            return _match_categories(evaluator.eval_texts(operand), lambda category: category.startswith(argument))
+            return _match_texts(
+                evaluator,
+                operand,
+                lambda text: text.startswith(argument),
+                lambda strings: pc.starts_with(strings, argument),
+            )
         case "endswith":
-            return _match_categories(evaluator.eval_texts(operand), lambda category: category.endswith(argument))
+            return _match_texts(
+                evaluator,
+                operand,
+                lambda text: text.endswith(argument),
+                lambda strings: pc.ends_with(strings, argument),
+            )
         case _:
-            fullmatch = glob_pattern(argument).fullmatch
-            return _match_categories(evaluator.eval_texts(operand), lambda category: fullmatch(category) is not None)
+            pattern = glob_pattern(argument)
+            return _match_texts(
+                evaluator,
+                operand,
+                lambda text: pattern.fullmatch(text) is not None,
+                lambda strings: pc.match_substring_regex(strings, rf"(?s)\A{pattern.pattern}\z"),
+            )
 
 
 def _length(evaluator: VectorEvaluator, operand: Node) -> FloatArray:
@@ -378,6 +479,7 @@ def _aggregate(evaluator: VectorEvaluator, node: nodes.Aggregate) -> Values:
 
 _EVALUATORS: dict[type[Node], Callable[[VectorEvaluator, Any], Values]] = {
     nodes.Constant: _constant,
+    nodes.Key: _key,
     nodes.ColumnValue: _column,
     nodes.MediaField: _media_field,
     nodes.ObjectField: _object_field,
@@ -385,6 +487,7 @@ _EVALUATORS: dict[type[Node], Callable[[VectorEvaluator, Any], Values]] = {
     nodes.IsMissing: _is_missing,
     nodes.InConstants: _in_constants,
     nodes.Contains: _contains,
+    nodes.AnyLabelContains: _any_label_contains,
     nodes.BoolOp: _bool_op,
     nodes.Not: lambda evaluator, node: ~evaluator.eval_bool(node.operand),
     nodes.Arithmetic: _arithmetic,
