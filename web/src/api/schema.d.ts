@@ -261,7 +261,9 @@ export interface paths {
         };
         /**
          * Diff Versions
-         * @description Compare this version with an earlier one (``against``): schema changes, and a page of the changed items.
+         * @description Compare this version with another one (``against``): schema changes, and a page of the changed items.
+         *
+         *     ``schema.classes_renamed`` lists the classes that were renamed, merged or split.
          *
          *     ``counts`` has the total numbers of added, removed and changed items. ``start`` and ``limit`` apply to each of the
          *     three lists.
