@@ -213,7 +213,7 @@ def test_classes_are_read_only_for_viewers_and_older_versions(open_page: OpenPag
     with Workspace.open(server.workspace) as workspace:
         edit_classes(workspace, "looked", [AddClass(name="tram")])
     manager = open_page(Role.MANAGER, path="/datasets/looked@1/classes")
-    expect(manager.get_by_text("Only the latest version can be edited")).to_be_visible()
+    expect(manager.get_by_text("This version is read-only. Create a branch to change it.")).to_be_visible()
     expect(manager.locator("input[type=color]")).to_have_count(0)
 
 

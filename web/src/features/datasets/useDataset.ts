@@ -4,12 +4,17 @@ import { client, unwrapWithETag, type Version } from '@/api/client'
 import type { ApiQuery } from '@/api/queries'
 
 export interface DatasetContext {
-  /** The reference in the URL: NAME or NAME@VERSION. */
+  /** The reference in the URL: NAME, NAME@BRANCH or NAME@VERSION. */
   datasetRef: ComputedRef<string>
   datasetName: ComputedRef<string>
   version: Readonly<Ref<Version | null>>
+  /** The branch whose head is shown; null for a fixed version, which is read-only. */
+  branch: ComputedRef<string | null>
+  /** The reference that edits are sent to: that of the branch. */
+  targetRef: ComputedRef<string>
+  /** The head of a branch is shown, which can be edited. */
   isLatest: ComputedRef<boolean>
-  /** The ETag of the version, for edits that must fail if it is no longer the latest. */
+  /** The ETag of the version, for edits that must fail if it is no longer the head of its branch. */
   etag: ComputedRef<string>
 }
 

@@ -30,7 +30,7 @@ export interface PendingEdits {
   edits: ClassEdit[]
 }
 
-/** Unsaved edits by dataset. They are kept while the user visits other screens. */
+/** Unsaved edits by the reference of the branch. They are kept while the user visits other screens. */
 export const pendingEdits = reactive(new Map<string, PendingEdits>())
 
 export const toClassRows = (classes: Schemas['ClassResponse'][]): ClassRow[] =>

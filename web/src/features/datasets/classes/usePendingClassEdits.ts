@@ -9,20 +9,22 @@ import { useDataset } from '@/features/datasets/useDataset'
 import { useDatasetEdit } from '@/features/datasets/useDatasetEdit'
 import { t } from '@/i18n'
 
-/** The unsaved edits of a dataset's classes: adding, undoing, rebasing and saving them. */
+/** The unsaved edits of the classes of a branch: adding, undoing, rebasing and saving them. */
 export function usePendingClassEdits(response: ComputedRef<Schemas['ClassesResponse'] | null>, canEdit: ComputedRef<boolean>) {
-  const { datasetName, etag } = useDataset()
+  const { targetRef, etag } = useDataset()
   const toasts = useToasts()
   const datasetEdit = useDatasetEdit()
 
-  const pending = computed(() => pendingEdits.get(datasetName.value))
+  const pending = computed(() => pendingEdits.get(targetRef.value))
   const edits = computed(() => pending.value?.edits ?? [])
   const savedRows = computed(() => toClassRows(response.value?.classes ?? []))
   /** Edits that were just saved. They apply until the classes of the new version are loaded. */
-  const justSaved = ref<{ baseVersion: number; edits: ClassEdit[] } | null>(null)
+  const justSaved = ref<{ target: string; baseVersion: number; edits: ClassEdit[] } | null>(null)
   const rows = computed(() => {
     if (!canEdit.value) return savedRows.value
-    const savedEdits = justSaved.value?.baseVersion === response.value?.number ? (justSaved.value?.edits ?? []) : []
+    // Two branches can have the same version as their head.
+    const isOfThis = justSaved.value?.target === targetRef.value && justSaved.value.baseVersion === response.value?.number
+    const savedEdits = isOfThis ? (justSaved.value?.edits ?? []) : []
     return replayEdits(savedRows.value, [...savedEdits, ...edits.value]).rows
   })
   /** Another version was created since the first edit. */
@@ -30,8 +32,8 @@ export function usePendingClassEdits(response: ComputedRef<Schemas['ClassesRespo
 
   function setEdits(newEdits: ClassEdit[]): void {
     const base = pending.value ?? { baseVersion: response.value?.number ?? 0, etag: etag.value }
-    if (newEdits.length) pendingEdits.set(datasetName.value, { ...base, edits: newEdits })
-    else pendingEdits.delete(datasetName.value)
+    if (newEdits.length) pendingEdits.set(targetRef.value, { ...base, edits: newEdits })
+    else pendingEdits.delete(targetRef.value)
   }
   /** Adds an edit. Returns false if it is not possible. */
   function add(edit: ClassEdit): boolean {
@@ -76,7 +78,7 @@ export function usePendingClassEdits(response: ComputedRef<Schemas['ClassesRespo
     if (!saving) return false
     isSaving.value = true
     saveError.value = ''
-    const dataset = datasetName.value
+    const dataset = targetRef.value
     const body = { edits: saving.edits, message: message.trim() }
     const params = { path: { ref: dataset }, header: { 'if-match': saving.etag } }
     try {
@@ -88,7 +90,7 @@ export function usePendingClassEdits(response: ComputedRef<Schemas['ClassesRespo
       if (result.status === 'cancelled') return false
       pendingEdits.delete(dataset)
       if (result.status === 'done') {
-        justSaved.value = { baseVersion: saving.baseVersion, edits: saving.edits }
+        justSaved.value = { target: dataset, baseVersion: saving.baseVersion, edits: saving.edits }
         toasts.show(`${t.common.created} ${result.ref}`)
         await refresh()
       }
