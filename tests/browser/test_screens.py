@@ -164,8 +164,9 @@ def test_filter_and_sort_items(open_page: OpenPage) -> None:
     page.locator(".filter-sidebar .option", has_text="val").get_by_role("button").click()
     expect(total).to_contain_text("of 10")
     assert "splits=" in page.url
-    page.get_by_role("button", name="Clear filters").click()
+    page.get_by_role("button", name="Clear all").click()
     expect(total).to_have_text("10 items")
+    page.get_by_role("button", name="Query", exact=True).click()
     query = page.get_by_label("Query", exact=True)
     query.fill("len(objects) > 10000")
     query.press("Enter")

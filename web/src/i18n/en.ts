@@ -4,6 +4,7 @@ import { common } from './en/common'
 import { datasets } from './en/datasets'
 import { integrations } from './en/integrations'
 import { models } from './en/models'
+import { search } from './en/search'
 import { work } from './en/work'
 
-export const en = { ...common, ...access, ...datasets, ...models, ...work, ...integrations }
+export const en = { ...common, ...access, ...datasets, ...search, ...models, ...work, ...integrations }
