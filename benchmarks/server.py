@@ -1,4 +1,4 @@
-"""Measure the server on a large dataset: startup, first page, filter, histogram, memory and concurrent users.
+"""Measure the server on a large dataset: startup, first page, filter, search, histogram, memory and concurrent users.
 
 usage: server.py [--items 1000000] [--users 50] [--folder DIR] [--json]
 
@@ -111,10 +111,15 @@ def measure(folder: Path, count: int, users: int) -> dict[str, Any]:
                 where = OTHER_QUERY.format(min_score=0.5 + number / 100) if number else QUERY
                 return client.get("/datasets/d/items", params={"limit": 100, "where": where})
 
+            def searched(number: int) -> httpx.Response:
+                where = f'search("img{number:04} dog")'
+                return client.get("/datasets/d/items", params={"limit": 100, "where": where})
+
             def histogram(number: int) -> httpx.Response:
                 return client.get("/datasets/d/histogram", params={"expression": "score", "objects_column": "objects"})
 
             timings: dict[str, Any] = {"start": seconds, "page": timed(page), "filter": timed(filtered)}
+            timings["search"] = timed(searched)
             timings["histogram"] = timed(histogram, 4)
         timings["users"] = asyncio.run(browse(address, token, count, users, 10))
         timings["memory_mb"] = memory_mb(process.pid)
@@ -138,7 +143,7 @@ def main() -> None:
         print(json.dumps(timings))
         return
     print(f"{options.items:,} items, {10 * options.items:,} objects; the server answers after {timings['start']:.2f} s")
-    for name in ("page", "filter", "histogram"):
+    for name in ("page", "filter", "search", "histogram"):
         print(f"  {name:10} first {timings[name]['first']:6.0f} ms, again {timings[name]['again']:6.0f} ms")
     users = timings["users"]
     print(

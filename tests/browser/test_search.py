@@ -137,6 +137,9 @@ def test_sidebar_filters_by_field(open_page: OpenPage, fleet: list[Item]) -> Non
     take_screenshot(page, "search-no-matches")
     page.get_by_role("button", name=re.compile("^Remove Labelled: No")).click()
     expect(total(page)).to_have_text(re.compile("^1 of 10"))
+    page.goto(f"{FLEET}?search=nothing%20fog&labelled=false")
+    page.get_by_role("button", name=re.compile("^Only “fog”")).click()
+    expect(chips(page)).to_have_text(["fog×"])
 
 
 def test_switch_to_the_equivalent_query_and_back(open_page: OpenPage, fleet: list[Item]) -> None:
@@ -225,7 +228,7 @@ def test_items_without_an_object_of_the_confidence_are_left_out(open_page: OpenP
     threshold = round((scores[4] + scores[5]) / 2, 2)
     page = open_page(Role.VIEWER, path=f"{FLEET}?confidence={threshold}")
     expect(total(page)).to_have_text("10 items")
-    page.get_by_label("Only items with an object of at least this confidence").check()
+    page.get_by_label("Only items with such an object").check()
     expect(total(page)).to_have_text(re.compile(f"^{sum(score >= threshold for score in scores)} of 10"))
     expect(chips(page)).to_have_text([f"Confidence: ≥ {round(threshold * 100)} %×"])
     page.goto("/datasets/harbour")

@@ -41,6 +41,13 @@ describe('chips of filters', () => {
     expect(buildQuery(current, labels)).toBeNull()
   })
 
+  it('can be kept alone', () => {
+    for (const chip of filterChips(filters, labels)) {
+      const alone = filterChips({ ...withoutConditions(filters), ...chip.only }, labels)
+      expect(alone.map(({ field, value }) => [field, value])).toEqual([[chip.field, chip.value]])
+    }
+  })
+
   it('all removed at once keep the order and what is drawn', () => {
     const cleared = withoutConditions({ ...filters, order: 'key', descending: true, others: true })
     expect(buildQuery(cleared, labels)).toBeNull()
