@@ -29,6 +29,7 @@
     let position = getComputedStyle(element).position
     for (let parent = element.parentElement; parent; parent = parent.parentElement) {
       const style = getComputedStyle(parent)
+      if (style.clipPath === 'inset(50%)') return { box: { left: 0, right: 0, top: 0, bottom: 0 }, isCut: false } // only for screen readers
       if (position === 'fixed') break
       const isSkipped = position === 'absolute' && style.position === 'static'
       if (!isSkipped && (style.overflowX !== 'visible' || style.overflowY !== 'visible') && style.display !== 'inline' && style.display !== 'contents') {

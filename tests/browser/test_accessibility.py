@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from tests.browser.conftest import (
     PASSWORD,
     SCREENSHOTS,
@@ -156,7 +156,13 @@ SCREENS = (
     Screen("accept-invitation", "/join#{invitation}", "Create account"),
     Screen("dashboard", "/", "What would you like to do?"),
     Screen("dashboard", "/", "What would you like to do?", "menu", open_menu, ".v-navigation-drawer"),
-    dialog("dashboard", "/", "Hello", "new-project", lambda page: (open_menu(page), click("button", re.compile("^Project:"), "New project")(page))[0]),
+    dialog(
+        "dashboard",
+        "/",
+        "Hello",
+        "new-project",
+        lambda page: (open_menu(page), click("button", re.compile("^Project:"), "New project")(page))[0],
+    ),
     Screen("datasets", "/datasets", "berths"),
     Screen("items", "/datasets/harbour", "10 items"),
     Screen("items", "/datasets/harbour", "10 items", "filters", open_filters),
@@ -215,10 +221,15 @@ def create_workspace(folder: Path, pictures: Path) -> dict[str, str]:
     with Workspace.create(folder) as workspace:
         add_users(workspace, *Role)
         harbour = import_dataset(workspace, pictures, "harbour", split=SplitRequest({"train": 0.6, "val": 0.4})).version
-        film = import_dataset(workspace, write_video(folder / "film"), "film", format="videos", options={"frames": "none"})
+        film = import_dataset(
+            workspace, write_video(folder / "film"), "film", format="videos", options={"frames": "none"}
+        )
         create_diverged_branches(workspace, pictures)
         for number in (1, 2):
-            manifest = {"recipe": {"train": {"epochs": 10 * number}}, "model": {"encoder": "csp", "widths": [8, 16, 24]}}
+            manifest = {
+                "recipe": {"train": {"epochs": 10 * number}},
+                "model": {"encoder": "csp", "widths": [8, 16, 24]},
+            }
             model = workspace.models.add(
                 "boats", files={"weights.safetensors": b"w"}, manifest=manifest, metrics={"ap50": 0.4 + 0.1 * number}
             )
@@ -233,7 +244,9 @@ def create_workspace(folder: Path, pictures: Path) -> dict[str, str]:
         pipeline = run_pipeline(workspace, graph, config={"pipeline": PIPELINE}).run
         export = {"dataset": "harbour", "format": "coco", "where": 'clas == "ship"'}
         job = workspace.jobs.add("export", "Export harbour as coco", export)
-        webhook, _ = workspace.webhooks.add("https://builds.example.org/hooks/0123456789abcdef?team=harbour", ["job.failed"])
+        webhook, _ = workspace.webhooks.add(
+            "https://builds.example.org/hooks/0123456789abcdef?team=harbour", ["job.failed"]
+        )
         _, owner = workspace.users.sign_in("owner@example.org", PASSWORD)
         _, invitation = workspace.users.invite("new@example.org", Role.ANNOTATOR, owner)
         return {
@@ -309,12 +322,16 @@ def resize(page: Page, theme: str, width: int, height: int) -> None:
 
 
 def open_screen(page: Page, screen: Screen, identifiers: dict[str, str], theme: str, width: int, height: int) -> None:
-    page.set_viewport_size({"width": width, "height": height})
-    page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
-    page.goto("about:blank")  # the next address may differ only in its fragment
-    page.goto(screen.path.format(**identifiers))
-    expect(page.get_by_text(screen.text).first).to_be_visible()
+    """Open a screen; if it is open already, and as it was when it opened, only its state."""
+    path = screen.path.format(**identifiers)
+    resize(page, theme, width, height)
+    if page.evaluate("window.untouchedPath") != path:
+        page.goto("about:blank")  # the next address may differ only in its fragment
+        page.goto(path)
+        page.evaluate("path => window.untouchedPath = path", path)
+    expect(page.get_by_text(screen.text).filter(visible=True).first).to_be_visible()
     if screen.open is not None:
+        page.evaluate("window.untouchedPath = null")
         screen.open(page)
         expect(page.locator(screen.root).last).to_be_visible()
     page.wait_for_load_state("networkidle")
@@ -325,11 +342,11 @@ def take_screenshot(page: Page, screen: Screen, theme: str, width: int) -> None:
     page.screenshot(path=SCREENSHOTS / f"a11y-{screen.name}-{theme}-{width}.png")
 
 
-def violations(page: Page) -> list[str]:
+def violations(page: Page, screen: Screen) -> list[str]:
     """Return the serious and critical violations of all rules of axe-core."""
-    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    result = page.locator(screen.root).last.evaluate("root => axe.run(root, {resultTypes: ['violations']})")
     return [
-        f"{rule['id']} ({rule['impact']}): {rule['help']}: {node['html'][:200]} {node['any'][0]['message'] if node['any'] else ''}"
+        f"{rule['id']} ({rule['impact']}): {rule['help']}: {node['html'][:200]} {node['failureSummary']}"
         for rule in result["violations"]
         if rule["impact"] in ("serious", "critical")
         for node in rule["nodes"]
@@ -345,15 +362,165 @@ def layout_problems(page: Page, screen: Screen) -> list[str]:
 @pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.name)
 def test_screen(page: Page, identifiers: dict[str, str], screen: Screen) -> None:
     problems = []
-    for theme, (width, height) in zip(("dark", "light", "light"), SIZES, strict=True):
-        open_screen(page, screen, identifiers, theme, width, height)
+    for number, (theme, (width, height)) in enumerate(zip(("dark", "light", "light"), SIZES, strict=True)):
+        if number == 0:
+            open_screen(page, screen, identifiers, theme, width, height)
+        else:
+            resize(page, theme, width, height)
         take_screenshot(page, screen, theme, width)
         problems += [f"{width} pixels: {problem}" for problem in layout_problems(page, screen)]
-        if width != 1024:
-            problems += [f"{theme}: {violation}" for violation in violations(page)]
+        if number != 1:
+            problems += [f"{theme}: {violation}" for violation in violations(page, screen)]
     assert problems == []
 
 
 def test_every_route_is_visited() -> None:
     names = re.findall(r"name: '([a-z-]+)', component:", ROUTER.read_text("utf-8"))
     assert {screen.route for screen in SCREENS} == set(names)
+
+
+def focused(page: Page) -> Locator:
+    return page.locator(":focus")
+
+
+def go_to(page: Page, path: str, text: str) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(path)
+    expect(page.get_by_text(text).filter(visible=True).first).to_be_visible()
+
+
+def tab_stops(page: Page, selector: str) -> int:
+    """Return how many elements within another one the Tab key reaches."""
+    count: int = page.locator(selector).evaluate(
+        "element => [...element.querySelectorAll('a[href], button, input, [tabindex]')]"
+        ".filter(inner => inner.tabIndex >= 0 && inner.checkVisibility()).length"
+    )
+    return count
+
+
+def test_the_first_tab_stop_skips_the_menu(page: Page) -> None:
+    go_to(page, "/datasets", "berths")
+    page.keyboard.press("Tab")
+    expect(focused(page)).to_have_text("Skip to content")
+    expect(focused(page)).to_be_in_viewport(ratio=1)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(focused(page)).to_have_text("Import data")
+
+
+def test_navigation_announces_the_page_and_focuses_its_heading(page: Page) -> None:
+    go_to(page, "/datasets", "berths")
+    expect(page).to_have_title("Datasets · Saccade")
+    page.get_by_role("link", name="Webhooks").press("Enter")
+    expect(page.get_by_role("heading", name="Webhooks", level=1)).to_be_focused()
+    expect(page).to_have_title("Webhooks · Saccade")
+    expect(page.locator("[role=status]", has_text="Webhooks · Saccade")).to_have_count(1)
+    page.get_by_role("link", name=re.compile("builds.example.org")).press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    go_to(page, "/datasets/harbour/classes", "sailboat")
+    page.get_by_role("tab", name="Statistics").press("Enter")
+    expect(page).to_have_title("Statistics · harbour · Saccade")
+    expect(page.get_by_role("tab", name="Statistics")).to_be_focused()  # the user may want to go on to the next tab
+
+
+def test_every_screen_has_a_title_of_its_own(page: Page, identifiers: dict[str, str]) -> None:
+    titles = {}
+    for screen in SCREENS:
+        if screen.state:
+            continue
+        page.goto("about:blank")
+        page.goto(screen.path.format(**identifiers))
+        page.wait_for_function("document.title !== 'Saccade'")
+        titles[screen.route] = page.title()
+    assert len(set(titles.values())) == len(titles), titles
+
+
+def test_a_histogram_is_one_tab_stop(page: Page) -> None:
+    go_to(page, "/datasets/harbour", "10 items")
+    open_filters(page)
+    group = page.get_by_role("group", name="Objects per item")
+    bars = group.get_by_role("button")
+    total = page.locator("[data-test=total]")
+    assert tab_stops(page, "[role=group][aria-label='Objects per item']") == 1
+    bars.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(bars.nth(1)).to_be_focused()
+    assert re.fullmatch(r"[\d.,]+ – [\d.,]+: \d+", bars.nth(1).get_attribute("aria-label") or "")
+    page.keyboard.press("End")
+    expect(bars.last).to_be_focused()
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+    expect(total).to_contain_text("of 10")
+    page.keyboard.press("Escape")
+    expect(total).to_have_text("10 items")
+    for _ in range(bars.count() - 1):
+        page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Enter")
+    expect(total).to_have_text(re.compile("^10 of 10"))
+
+
+def test_the_grid_is_one_tab_stop_and_keeps_its_place(page: Page) -> None:
+    go_to(page, "/datasets/harbour", "10 items")
+    tiles = page.get_by_role("gridcell").get_by_role("button", name=re.compile("^Item "))
+    expect(tiles).to_have_count(10)
+    assert tab_stops(page, "[role=grid]") == 1
+    tiles.first.focus()
+    for key, index in (
+        ("ArrowRight", 1),
+        ("Home", 0),
+        ("End", page.get_by_role("row").first.get_by_role("gridcell").count() - 1),
+    ):
+        page.keyboard.press(key)
+        expect(tiles.nth(index)).to_be_focused()
+    page.keyboard.press("Control+End")
+    expect(tiles.last).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(tiles.nth(8)).to_be_focused()
+    page.keyboard.press("x")
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    page.keyboard.press("x")
+    name = tiles.nth(8).get_attribute("aria-label") or ""
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=name.removeprefix("Item "), level=1)).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(tiles.nth(8)).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "opener", "menu_item"),
+    [
+        ("/datasets/berths/versions", "Called ferry", "Tag", None),
+        ("/members", "owner@example.org", "Remove access", None),
+        ("/models/boats@2", "Versions", "More actions", "Delete"),
+    ],
+)
+def test_a_dialog_returns_the_focus(page: Page, path: str, text: str, opener: str, menu_item: str | None) -> None:
+    go_to(page, path, text)
+    button = page.get_by_role("button", name=opener).first
+    for close in ("Escape", "Cancel"):
+        button.focus()
+        page.keyboard.press("Enter")
+        if menu_item is not None:
+            page.get_by_role("menuitem", name=menu_item).click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_be_visible()
+        expect(dialog.locator(":focus")).to_have_count(1)
+        if close == "Escape":
+            page.keyboard.press("Escape")
+        else:
+            dialog.get_by_role("button", name=close).click()
+        expect(dialog).to_have_count(0)
+        expect(button).to_be_focused()
+
+
+def test_no_motion_if_the_user_prefers_none(page: Page) -> None:
+    go_to(page, "/", "What would you like to do?")
+    moving = page.evaluate(
+        "[...document.querySelectorAll('*')].filter(element => ['', '::before', '::after'].some(part => {"
+        " const style = getComputedStyle(element, part || null);"
+        " const isTransition = style.transitionProperty !== 'none' && style.transitionDuration !== '0s';"
+        " return style.animationName !== 'none' || isTransition }))"
+        ".map(element => element.className)"
+    )
+    assert moving == []

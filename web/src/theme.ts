@@ -44,6 +44,12 @@ export const vuetify = createVuetify({
           warning: '#e0a93b',
           error: '#ff7b72',
           info: '#62b0ff',
+          // The colours are light: white text on them would be hard to read.
+          'on-primary': '#08182b',
+          'on-success': '#06210d',
+          'on-warning': '#261a02',
+          'on-error': '#2b0907',
+          'on-info': '#08182b',
         },
         variables: { 'medium-emphasis-opacity': 0.8, 'disabled-opacity': 0.5 },
       },
