@@ -113,6 +113,32 @@ def test_all_types_of_annotation(write_source: WriteSource, kit: SimpleNamespace
     }
 
 
+def test_items_without_an_id_are_named_after_their_images(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    """Ids that are missing, null, empty or no text must not become keys, nor the names of images."""
+    box = annotation("bbox", bbox=[1, 1, 4, 3])
+    items = [
+        {"annotations": [box], "image": {"path": "a.png"}},
+        {"id": None, "annotations": [], "image": {"path": "b/c.png"}},
+        {"id": "", "annotations": [], "image": {"path": "d.png"}},
+        {"id": ["e"], "annotations": [], "image": {"path": "e.png"}},
+        {"id": 7, "annotations": [], "image": {"path": "f.png"}},
+        {"annotations": []},
+        {"id": None, "annotations": []},
+    ]
+    names = ("a", "b/c", "d", "e", "f", "None")
+    images = {f"images/train/{name}.png": None for name in names}
+    result = kit.read_all(FORMAT, write_source({"annotations/train.json": subset(*items), **images}))
+    assert result.values("objects") == {
+        "train/a": (Object("1", "cat", Box(1, 1, 5, 4)),),
+        "train/b/c": (),
+        "train/d": (),
+        "train/e": (),
+        "7": (),
+        "train/None": None,
+    }
+    assert result.reasons() == {("skipped", "image file missing"): 2}
+
+
 def test_json_that_is_not_datumaro(write_source: WriteSource, kit: SimpleNamespace) -> None:
     source = write_source({"annotations/train.json": '{"items": 3, "categories": {}}', "images/train/1.png": None})
     assert FORMAT.detect(source).reason == "annotations/train.json has no items and categories"

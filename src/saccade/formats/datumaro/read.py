@@ -66,14 +66,14 @@ class DatumaroReader(PerImageReader):
         return names
 
     def _labels_of(self, item: Json, subset: str, file: str) -> ImageLabels | None:
-        key = str(item.get("id", ""))
         folder = file.split("annotations/", maxsplit=1)[0] + f"images/{subset}"
         path = get_mapping(item, "image").get("path")
         has_path = isinstance(path, str) and path and self.index.find(path, folder)
-        return self.labels_for(str(path) if has_path else key, folder, location=file)
+        return self.labels_for(str(path) if has_path else _item_id(item), folder, location=file)
 
     def _fill(self, labels: ImageLabels, item: Json, subset: str) -> None:
-        labels.key = str(item.get("id")) or None
+        # Without an id, the key is the path of the image.
+        labels.key = _item_id(item) or None
         labels.split = None if subset == DEFAULT_SUBSET else subset
         size = get_list(get_mapping(item, "image"), "size")
         labels.stated_wh = to_size_wh(size[1], size[0]) if len(size) == 2 else None
@@ -119,6 +119,12 @@ class DatumaroReader(PerImageReader):
 
 def _mappings(data: Json, name: str) -> list[Json]:
     return [value for value in get_list(data, name) if isinstance(value, dict)]
+
+
+def _item_id(item: Json) -> str:
+    """Return the id of an item, or "" if it has none."""
+    item_id = item.get("id")
+    return str(item_id) if isinstance(item_id, str | int) else ""
 
 
 def _class_name(entry: Json, names: list[str]) -> str:
