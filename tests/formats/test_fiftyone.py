@@ -19,6 +19,7 @@ from saccade.core.errors import FormatError
 from saccade.core.geometry import mask_from_array
 from saccade.core.objects import Box, Object, Points, Polygon, Polyline
 from saccade.core.registry import Registry
+from saccade.core.schema import Kind
 from saccade.formats.base import Format
 from saccade.formats.detect import detect_format
 from saccade.formats.fiftyone import FORMAT
@@ -123,6 +124,33 @@ def test_lines_and_points(write_source: WriteSource, kit: SimpleNamespace) -> No
     assert keypoints == {"1": None, "2": (Object("1", "c", Points(((4, 3),))),)}
     with pytest.raises(FormatError, match="There are: p, k"):
         kit.read_all(FORMAT, source, field="x")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected", "losses"),
+    [
+        (
+            Kind.LABEL,
+            ["hard", None, "val"],
+            [("hard",), None, None],
+            {"kind of a column": 1, "tag that names a split": 1},
+        ),
+        (
+            Kind.LABELS,
+            [("hard", "night"), None, ("val", "wet")],
+            [("hard", "night"), None, ("wet",)],
+            {"tag that names a split": 1},
+        ),
+    ],
+)
+def test_tags_are_written_whole(
+    kind: Kind, values: list[Any], expected: list[Any], losses: dict[str, int], kit: SimpleNamespace, tmp_path: Path
+) -> None:
+    records = [kit.record(str(number), objects=(), tags=value) for number, value in enumerate(values)]
+    report = kit.write_all(FORMAT, kit.dataset(records, tags=kind), tmp_path / "out")
+    assert {reason: count for (_, reason), count in report.counts().items()} == losses
+    result = kit.read_all(FORMAT, tmp_path / "out")
+    assert list(result.values("tags").values()) == expected
 
 
 @pytest.mark.slow

@@ -55,6 +55,9 @@ class FiftyOneWriter(PerImageWriter):
             extra=self._label_kinds,
             reserved=("data", "images"),
         )
+        if self._label_kinds.get(TAGS) is Kind.LABEL:
+            detail = f"'{TAGS}' becomes a column of several labels"
+            report.add(FindingType.DROPPED, "kind of a column", detail=detail)
         path = destination / "samples.json"
         self._file = self._open_files.enter_context(path.open("w", encoding="utf-8"))
         self._file.write('{"samples": [')
@@ -108,10 +111,19 @@ class FiftyOneWriter(PerImageWriter):
         elif image.split is not None:
             reason = "split that is not train, val or test"
             self.report.add(FindingType.DROPPED, reason, key=image.key, detail=image.split)
-        if TAGS in self._label_kinds:
-            # A tag that names a split would be read back as the split.
-            tags += [tag for tag in image.record.values.get(TAGS) or () if tag not in SPLIT_NAMES]
+        for tag in self._column_tags(image):
+            if tag in SPLIT_NAMES:
+                # It would be read back as the split.
+                self.report.add(FindingType.DROPPED, "tag that names a split", key=image.key, detail=tag)
+            else:
+                tags.append(tag)
         return tags
+
+    def _column_tags(self, image: WrittenImage) -> tuple[str, ...]:
+        value = image.record.values.get(TAGS) if TAGS in self._label_kinds else None
+        if value is None:
+            return ()
+        return (value,) if self._label_kinds[TAGS] is Kind.LABEL else value
 
     def _detection(self, obj: Object, image: WrittenImage) -> Json | None:
         if image.size_wh is None:
