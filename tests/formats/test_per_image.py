@@ -167,6 +167,25 @@ def test_cityscapes_as_published(write_source: WriteSource, kit: SimpleNamespace
     }
 
 
+def test_cityscapes_labels_lie_in_the_folder_of_their_image(write_source: WriteSource, kit: SimpleNamespace) -> None:
+    """Images of one name in two folders have their own labels, or none."""
+    texts = {
+        name: json.dumps({"objects": [{"label": name, "polygon": [[1, 1], [5, 1], [5, 4]]}]})
+        for name in ("ulm", "bonn", "far")
+    }
+    images = ("train/ulm/1", "train/bonn/1", "val/jena/1", "train/ulm/2")
+    files = {
+        **{f"leftImg8bit/{image}_leftImg8bit.png": None for image in images},
+        "gtFine/train/ulm/1_gtFine_polygons.json": texts["ulm"],
+        "gtFine/train/bonn/1_gtFine_polygons.json": texts["bonn"],
+        "elsewhere/2_gtFine_polygons.json": texts["far"],
+    }
+    result = kit.read_all(cityscapes.FORMAT, write_source(files))
+    names = {key: objects and objects[0].class_name for key, objects in result.values("objects").items()}
+    assert names == {"ulm/1": "ulm", "bonn/1": "bonn", "jena/1": None, "ulm/2": "far"}
+    assert not result.reasons()
+
+
 def feature(kind: str, coordinates: Any, **properties: Any) -> dict[str, Any]:
     return {"type": "Feature", "geometry": {"type": kind, "coordinates": coordinates}, "properties": properties}
 

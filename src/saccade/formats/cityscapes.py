@@ -14,7 +14,8 @@ Source of the format: Cordts et al., "The Cityscapes Dataset" (2016), and the ci
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,6 +36,7 @@ from saccade.formats.base import Detection, Format, Reader, RecordStream, SizeWH
 _IMAGES_FOLDER = "leftImg8bit"
 _IMAGE_SUFFIX = "_leftImg8bit"
 _LABEL_SUFFIXES = ("_gtFine_polygons.json", "_gtCoarse_polygons.json")
+_LABEL_EXTENSIONS = tuple(suffix.lower() for suffix in _LABEL_SUFFIXES)
 _NO_SPLIT_FOLDER = "all"
 # Where the base class writes the images, before they are moved to their city's folder.
 _STAGING_FOLDER = "written"
@@ -69,11 +71,7 @@ class CityscapesReader(PerImageReader):
         super().__init__(source, report, split_folders=False)
 
     def open(self) -> RecordStream:
-        label_files = {
-            normal_form(file.rpartition("/")[2]): file
-            for suffix in _LABEL_SUFFIXES
-            for file in self.tree.files_below("", (suffix.lower(),))
-        }
+        label_files = _LabelFiles(self.tree.files_below("", _LABEL_EXTENSIONS), filter(_is_photo, self.index))
         if not label_files:
             raise FormatError(f"There is no file that ends in _gtFine_polygons.json below {self.tree.root}.")
         names: set[str] = set()
@@ -81,9 +79,7 @@ class CityscapesReader(PerImageReader):
             labels = self.labels_for(image)
             assert labels is not None
             labels.key, labels.split = _key_and_split(image)
-            stem = strip_extension(image.rpartition("/")[2]).removesuffix(_IMAGE_SUFFIX)
-            candidates = (label_files.get(normal_form(stem + suffix)) for suffix in _LABEL_SUFFIXES)
-            label_file = next((file for file in candidates if file is not None), None)
+            label_file = label_files.find(image)
             if label_file is not None:
                 labels.raw, labels.stated_wh = self._load(label_file)
                 names.update(name for entry in labels.raw or () if (name := _class_and_crowd(entry)[0]))
@@ -123,15 +119,56 @@ class CityscapesReader(PerImageReader):
             yield Object(object_id, name, geometry, None, None, attributes)
 
 
+class _LabelFiles:
+    """Finds the label file of an image.
+
+    Args:
+        files: the label files.
+        images: the images.
+    """
+
+    def __init__(self, files: Iterable[str], images: Iterable[str]) -> None:
+        self._by_name: dict[str, list[str]] = {}
+        for file in files:
+            self._by_name.setdefault(normal_form(file.rpartition("/")[2]), []).append(file)
+        self._image_names = Counter(map(_image_name, images))
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def find(self, image: str) -> str | None:
+        """Return the label file in the same folder below gtFine or gtCoarse, or None.
+
+        If no other image has the name, a file in any folder is found, if there is only one.
+        """
+        name = _image_name(image)
+        folder = "/".join(_parts_below_images(image)[:-1])
+        for suffix in _LABEL_SUFFIXES:
+            files = self._by_name.get(name + suffix, [])
+            ending = normal_form(f"/{folder}/{name}{suffix}" if folder else f"/{name}{suffix}")
+            matching = [file for file in files if normal_form(f"/{file}").endswith(ending)]
+            candidates = matching or (files if self._image_names[name] == 1 else [])
+            if len(candidates) == 1:
+                return candidates[0]
+        return None
+
+
+def _image_name(image: str) -> str:
+    return normal_form(strip_extension(image.rpartition("/")[2]).removesuffix(_IMAGE_SUFFIX))
+
+
+def _parts_below_images(image: str) -> list[str]:
+    parts = image.split("/")
+    return parts[parts.index(_IMAGES_FOLDER) + 1 :] if _IMAGES_FOLDER in parts[:-1] else parts
+
+
 def _is_photo(image: str) -> bool:
     """Whether an image is not one of the label PNGs beside the JSON files."""
     return image.partition("/")[0] not in ("gtFine", "gtCoarse")
 
 
 def _key_and_split(image: str) -> tuple[str, str | None]:
-    parts = image.split("/")
-    if _IMAGES_FOLDER in parts[:-1]:
-        parts = parts[parts.index(_IMAGES_FOLDER) + 1 :]
+    parts = _parts_below_images(image)
     split = parts.pop(0) if len(parts) > 1 else None
     key = strip_extension("/".join(parts)).removesuffix(_IMAGE_SUFFIX)
     return key, None if split == _NO_SPLIT_FOLDER else split
