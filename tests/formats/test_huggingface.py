@@ -125,6 +125,17 @@ def test_parquet_round_trip(kit: SimpleNamespace, tmp_path: Path) -> None:
     assert result.values("split") == {"a/1": "val", "2": None, "3": "odd"}
 
 
+@pytest.mark.parametrize("layout", ["imagefolder", "parquet"])
+def test_metadata_is_not_nested(layout: str, kit: SimpleNamespace, tmp_path: Path) -> None:
+    """The column is written as one field, and read back as it was, however often."""
+    values = {"1": {"camera": {"name": "a", "iso": [100, 200]}}, "2": None, "3": {"metadata": "x", "note": ""}}
+    for name in ("first", "second"):
+        records = [kit.record(key, objects=(), metadata=value) for key, value in values.items()]
+        dataset = kit.dataset(records, metadata=Kind.TABLE)
+        assert len(kit.write_all(FORMAT, dataset, tmp_path / name, layout=layout)) == 0
+        assert kit.read_all(FORMAT, tmp_path / name).values("metadata") == values
+
+
 def test_other_sources_and_options(write_source: WriteSource, kit: SimpleNamespace) -> None:
     source = write_source({"metadata.jsonl": "[1]\n", "a.parquet": b"PAR1", "1.png": None})
     assert not FORMAT.detect(source).matches

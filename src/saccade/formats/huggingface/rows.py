@@ -60,8 +60,7 @@ class RowReader:
         if row.get("label") not in (None, ""):
             values["label"] = _class_name(row["label"], label_names)
             self._labels[values["label"]] = None
-        metadata = {name: value for name, value in row.items() if name not in _KNOWN_FIELDS and value not in (None, "")}
-        if metadata:
+        if metadata := _metadata_of(row):
             values[METADATA] = metadata
             self._has_metadata = True
         return raw_objects, values
@@ -105,6 +104,17 @@ class RowReader:
             attributes |= stated
         present = {name: value for name, value in attributes.items() if value is not None}
         return scalar_attributes(present, self._report, key=key, object_id=object_id, finite=False)
+
+
+def _metadata_of(row: Json) -> Json:
+    """Return the fields without a meaning in the format, or the one mapping in which Saccade writes them."""
+    fields = {name: value for name, value in row.items() if name not in _KNOWN_FIELDS and value not in (None, "")}
+    if fields.keys() != {METADATA}:
+        return fields
+    stated = fields[METADATA]
+    # In Parquet files, it is text.
+    mapping = _parse_json(stated) if isinstance(stated, str) else stated
+    return mapping if isinstance(mapping, dict) else fields
 
 
 def _bounds_xyxy(raw: Json) -> BoundsXYXY:
