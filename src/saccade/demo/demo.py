@@ -17,7 +17,7 @@ from saccade.app.ml.evaluate import evaluate_model
 from saccade.app.ml.predict import predict
 from saccade.app.ml.train import train
 from saccade.core.progress import Progress
-from saccade.demo.plan import BUDGET_SECONDS, SIZES, TrainingPlan, plan_training
+from saccade.demo.plan import LIMIT_SECONDS, SIZES, TrainingPlan, plan_training
 from saccade.demo.synthetic import write_dataset
 from saccade.runtime.permissions import apply_user_umask
 from saccade.store.workspace import Workspace
@@ -176,8 +176,8 @@ def _measure_plan(workspace: Workspace, text: str, epochs: int | None, size: int
     for side in SIZES if size is None else (size,):
         job = build_training(parse_recipe(yaml.safe_load(text), _overrides(side, epochs)), reader)
         step_seconds[side] = _measure_step(job)
-        plan = plan_training(step_seconds, job.loader.steps_per_epoch, epochs=epochs)
-        if plan.seconds <= BUDGET_SECONDS:
+        plan = plan_training(step_seconds, job.loader.steps_per_epoch, epochs)
+        if plan.seconds <= LIMIT_SECONDS:
             break
     return plan
 
