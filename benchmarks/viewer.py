@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, Route, sync_playwright
+from web import CHROMIUM, PASSWORD
 
 from server import start
-from web import CHROMIUM, PASSWORD
 
 WIDTH, HEIGHT = 1600, 1200
 MARGIN = 12

@@ -13,6 +13,8 @@ import { screenToImage, type ViewTransform } from './viewport'
 const MAX_DIRECT_WEIGHT = 2000
 const BOX_WEIGHT = 5 // a box takes as long as the outline of a polygon with so many points
 const SLICE_MS = 7
+/** While the user zooms, the bitmap is only scaled; it is drawn again when the zoom has not changed for so long. */
+const ZOOM_PAUSE_MS = 120
 /** The part of the screen's size that the bitmap has on each side in addition. */
 const BITMAP_MARGIN = 0.25
 /** Lines and labels reach over the bounds of an object. */
@@ -42,6 +44,8 @@ export class ObjectLayer {
   private bitmap: Bitmap | null = null
   private isStale = true
   private handle = 0
+  private zoomTimer: ReturnType<typeof setTimeout> | undefined
+  private lastScale = 0
 
   /**
    * @param onUpdate - called when the objects were drawn into the bitmap, so that the screen must be drawn again.
@@ -64,6 +68,7 @@ export class ObjectLayer {
   /** Forgets what was drawn: the objects belong to another image. */
   clear(): void {
     cancelAnimationFrame(this.handle)
+    clearTimeout(this.zoomTimer)
     this.handle = 0
     this.bitmap = null
     this.isStale = true
@@ -92,9 +97,10 @@ export class ObjectLayer {
         const zoom = view.scale / bitmapView.scale
         const left = view.x - bitmapView.x * zoom
         const top = view.y - bitmapView.y * zoom
+        context.imageSmoothingEnabled = zoom === 1 // smooth scaling takes longer than a frame
         context.drawImage(canvas, left, top, (canvas.width / pixelRatio) * zoom, (canvas.height / pixelRatio) * zoom)
       }
-      if (this.isStale || !this.covers(view, size)) this.startDrawing(view, size, pixelRatio)
+      if (this.isStale || (!this.covers(view, size) && !this.isZooming(view))) this.startDrawing(view, size, pixelRatio)
     }
     if (selected) {
       const style = { ...this.style, selectedId: selected.id }
@@ -119,6 +125,17 @@ export class ObjectLayer {
     const marginY = height * BITMAP_MARGIN
     // Drawn again when half of the margin is used, so that panning does not reach its end.
     return Math.abs(left + marginX) <= marginX / 2 && Math.abs(top + marginY) <= marginY / 2
+  }
+
+  /** Whether the zoom has just changed. */
+  private isZooming({ scale }: ViewTransform): boolean {
+    if (scale === this.bitmap?.view.scale || scale === this.lastScale) return false
+    clearTimeout(this.zoomTimer)
+    this.zoomTimer = setTimeout(() => {
+      this.lastScale = scale
+      this.onUpdate()
+    }, ZOOM_PAUSE_MS)
+    return true
   }
 
   private drawLabels(context: CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D, objects: readonly ImageObject[], view: ViewTransform): void {

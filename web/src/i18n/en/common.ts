@@ -42,6 +42,7 @@ export const common = {
     objects: (count: number) => (count === 1 ? 'object' : 'objects'),
     of: 'of',
     retry: 'Try again',
+    rowsOf: (first: string, last: string, count: string) => `${first}–${last} of ${count}`,
     save: 'Save',
     showMore: 'Show more',
     unknownError: 'Something went wrong. Try again.',
