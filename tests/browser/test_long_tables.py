@@ -47,7 +47,7 @@ def test_classes_are_rendered_while_they_are_visible(open_page: OpenPage, long_l
     assert heights == [45]
     assert_accessible(page)
     take_screenshot(page, "many-classes-light-1440")
-    main = page.locator(".v-main")
+    main = page.locator(".tab-content")
     for share, name in ((1.0, "species 1999"), (0.5, "species 1000"), (0.0, "species 0000")):
         main.evaluate("(element, share) => element.scrollTo(0, share * element.scrollHeight)", share)
         expect(page.get_by_role("button", name=name, exact=True)).to_be_attached()
