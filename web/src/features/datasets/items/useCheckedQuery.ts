@@ -35,11 +35,12 @@ export function useCheckedQuery(text: () => { ref: string; query: string } | nul
     if (!error.value) query.value = current.query // the grid reports errors of other kinds
     checked.value = current.query
   }
-  watch(text, (current, previous, onCleanup) => {
-    if (!current || (previous && current.ref === previous.ref && current.query === previous.query)) return
+  // Two strings, not an object of them: a change of other filters must not cancel the check of the same query.
+  watch([() => text()?.ref, () => text()?.query], ([versionRef, newQuery], _, onCleanup) => {
+    if (versionRef === undefined || newQuery === undefined) return
     let isCurrent = true
     onCleanup(() => (isCurrent = false))
-    void check(current, () => isCurrent)
+    void check({ ref: versionRef, query: newQuery }, () => isCurrent)
   }, { immediate: true })
   return { query, checked, error }
 }
