@@ -162,14 +162,19 @@ def test_switch_to_the_equivalent_query_and_back(open_page: OpenPage, fleet: lis
     expect(page.get_by_role("alert")).to_have_count(0)
     expect(total(page)).to_have_text(re.compile("^8 of 10"))
     checks: list[Route] = []
-    page.route("**/keys?*", checks.append)  # the mode changes while the query is checked
+
+    def hold(route: Route) -> None:  # the mode changes while the query is checked
+        checks.append(route)
+
+    page.route("**/keys?*", hold)
     page.reload()
     expect(query).to_have_value("depth >= 5")
     page.get_by_role("button", name="Search", exact=True).click()
     expect(chips(page)).to_have_text(["Query: depth >= 5×"])
-    page.unroute("**/keys?*")
+    assert checks
     for check in checks:
         check.continue_()
+    page.unroute("**/keys?*")
     expect(total(page)).to_have_text(re.compile("^8 of 10"))
     assert url_parameters(page)["mode"] == "search"
     page.get_by_role("button", name="Remove filter: Query: depth >= 5").click()
