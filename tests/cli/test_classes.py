@@ -77,5 +77,5 @@ def test_classes_are_listed_and_edited(run: Command) -> None:
 def test_refused_edits_change_nothing(run: Command, args: list[str], code: int, message: str) -> None:
     refused = run("datasets", "classes", "d", *args)
     assert (refused.code, message in refused.text) == (code, True), refused.text
-    assert "Only the latest version" in run("datasets", "classes", "d@1", "--add", "x").text
+    assert "'d@1' is a version, not a branch" in run("datasets", "classes", "d@1", "--add", "x").text
     assert len(run.json("datasets", "log", "d")) == 1
