@@ -165,6 +165,9 @@ ROUTE_PERMISSIONS = {
     f"GET {API}/evaluations/{{evaluation}}/compare": Permission.READ,
 }
 
+STATELESS_ROUTES = frozenset({f"GET {API}/health"})
+"""Public routes that use neither the workspace nor the caller: they are answered without a worker thread, so that a
+monitor gets its answer while all threads are busy."""
 SECRET_RESPONSES = frozenset(
     {
         f"POST {API}/tokens",

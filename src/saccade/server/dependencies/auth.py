@@ -6,13 +6,21 @@ import hmac
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from saccade.app.auth.sessions import authenticate_token, record_audit, sign_out
 from saccade.core.errors import AuthenticationError, NotFoundError, PermissionDeniedError
 from saccade.server.dependencies.version_cache import ProjectRegistry
 from saccade.server.middleware.idempotency import begin_idempotent
 from saccade.server.middleware.project_prefix import PROJECT_SCOPE_KEY
-from saccade.server.permissions import API, REQUIRED_ROLES, ROUTE_PERMISSIONS, SAFE_METHODS, Permission
+from saccade.server.permissions import (
+    API,
+    REQUIRED_ROLES,
+    ROUTE_PERMISSIONS,
+    SAFE_METHODS,
+    STATELESS_ROUTES,
+    Permission,
+)
 from saccade.store.auth.service import Principal
 from saccade.store.auth.sso import LOGIN_TIMEOUT
 from saccade.store.catalog.tables import DEFAULT_PROJECT
@@ -57,6 +65,12 @@ def authorize(request: Request) -> None:
     if not getattr(request.state, "is_authorized", False):
         _authorize_route(request)
         request.state.is_authorized = True
+
+
+async def _authorize_in_thread(request: Request) -> None:
+    """Run :func:`authorize` in a worker thread, since it reads the database. Routes without state do not need it."""
+    if f"{request.method} {request.scope['route'].path}" not in STATELESS_ROUTES:
+        await run_in_threadpool(authorize, request)
 
 
 def _authorize_route(request: Request) -> None:
@@ -190,4 +204,4 @@ def _current_user(request: Request) -> Principal:
 
 CurrentUser = Annotated[Principal, Depends(_current_user)]
 CurrentWorkspace = Annotated[Workspace, Depends(current_workspace)]
-Authorize: Any = Depends(authorize)
+Authorize: Any = Depends(_authorize_in_thread)

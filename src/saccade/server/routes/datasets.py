@@ -43,7 +43,7 @@ _IMMUTABLE = "private, max-age=31536000, immutable"
 
 
 @router.get("/health", tags=["server"])
-def get_health() -> HealthResponse:
+async def get_health() -> HealthResponse:
     """Check that the server responds."""
     return HealthResponse(status="ok", version=__version__)
 
