@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tests.support.command import Command
 from saccade.app.ingest.exporting import export_dataset
 from saccade.app.ml.predict import predict
 from saccade.core.errors import ConflictError, NotFoundError
+from saccade.core.progress import NullProgress
 from saccade.store.workspace import Workspace
 
 
@@ -90,6 +92,16 @@ def test_predictions_replace_or_append(workspace: Workspace) -> None:
     assert len(workspace.datasets.open("out")) == 4
     assert predict(workspace, "ships", "harbour", split="val", dataset="out", mode="replace").dataset == "out@3"
     assert len(workspace.datasets.open("out")) == 2
+
+
+@pytest.mark.parametrize("mode", ["append", "merge"])
+def test_a_missing_destination_is_refused_before_the_work(workspace: Workspace, mode: Any) -> None:
+    class NoWork(NullProgress):
+        def start(self, phase: str, total: int | None = None) -> None:
+            raise AssertionError(phase)
+
+    with pytest.raises(NotFoundError, match="nothing"):
+        predict(workspace, "ships", "harbour", dataset="nothing", mode=mode, progress=NoWork())
 
 
 def test_prediction_dataset_has_lineage(workspace: Workspace) -> None:

@@ -90,11 +90,30 @@ class ConversionReport:
         html: str = load("html_report.notebook", "report_html")(self)
         return html
 
-    def to_json(self, max_findings: int | None = None) -> dict[str, Any]:
-        """Return the counts and the findings, at most ``max_findings`` of them (None: all)."""
+    def first_of_each(self, count: int) -> Iterator[Finding]:
+        """Yield the first findings of each type and reason, in order."""
+        missing = {group: min(total, count) for group, total in self._counts.items()}
+        remaining = sum(missing.values())
+        for finding in self if remaining else ():
+            group = finding.action, finding.reason
+            if missing[group]:
+                missing[group] -= 1
+                remaining -= 1
+                yield finding
+            if not remaining:
+                return
+
+    def to_json(self, max_findings: int | None = None, *, max_per_reason: int | None = None) -> dict[str, Any]:
+        """Return the counts and the findings.
+
+        Args:
+            max_findings: The number of findings at most; None for all.
+            max_per_reason: The number of findings of each type and reason at most; None for all.
+        """
+        findings = self if max_per_reason is None else self.first_of_each(max_per_reason)
         return {
             "counts": self._counts_to_json(),
-            "findings": [finding._asdict() for finding in islice(self, max_findings)],
+            "findings": [finding._asdict() for finding in islice(findings, max_findings)],
         }
 
     def _counts_to_json(self) -> list[dict[str, Any]]:

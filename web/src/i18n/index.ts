@@ -15,6 +15,18 @@ export function formatMetric(value: unknown): string {
   return Number.isInteger(value) ? formatNumber(value) : value.toFixed(Math.abs(value) < 10 ? 3 : 1)
 }
 
+/** A learning rate, such as 0.01 or 2.5e-5. */
+export function formatLearningRate(value: number): string {
+  return value !== 0 && Math.abs(value) < 0.001 ? value.toExponential(2).replace(/\.?0+e/, 'e') : String(Number(value.toPrecision(3)))
+}
+
+/** A remaining time, rounded, such as "40 s", "5 min" or "2 h 10 min". */
+export function formatLeft(seconds: number): string {
+  if (seconds < 60) return `${Math.round(seconds)} s`
+  const minutes = Math.round(seconds / 60)
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
 /** A past time relative to now, such as "3 hours ago". */
 export function timeAgo(value: string, now: number = Date.now()): string {
   const seconds = (now - new Date(value).getTime()) / 1000

@@ -44,6 +44,8 @@ from saccade.store.workspace import Workspace
 
 # Reasons that the error for a source without images lists.
 _MAX_CAUSES = 3
+# Of a source of unknown size, one of so many images is checked after the first ones.
+_LATE_STRIDE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,102 @@ def import_dataset(
     return ImportResult(version, format_name, reason, report, session.skipped, dict(session.split_counts))
 
 
+@dataclass(slots=True)
+class SourceCheck:
+    """Result of checking a source: what an import of it would find.
+
+    Attributes:
+        format: The format of the source.
+        reason: Why this format was chosen.
+        schema: The columns of the items.
+        report: Everything that an import would skip, infer or change. If not all images were checked, an import may
+            find more that cannot be used.
+        items: The number of items.
+        checked: The number of items whose image or video was checked.
+        skipped: The number of these whose image or video cannot be used.
+        refusal: Why an import would be refused, or None.
+    """
+
+    format: str
+    reason: str
+    schema: Schema
+    report: ConversionReport
+    items: int = 0
+    checked: int = 0
+    skipped: int = 0
+    refusal: SaccadeError | None = None
+
+
+def check_source(
+    workspace: Workspace,
+    source: Path | str,
+    *,
+    format: str = "auto",
+    private_network: bool = False,
+    options: Mapping[str, Any] | None = None,
+    max_images: int | None = None,
+    on_record: Callable[[Record, Schema], None] = lambda record, schema: None,
+    progress: Progress | None = None,
+) -> SourceCheck:
+    """Check a source with the code that imports it, without importing anything.
+
+    All labels are read, and all images are verified, or a sample of them that is spread over the source.
+
+    Args:
+        workspace: The workspace.
+        source: The source of :func:`import_dataset`.
+        format: The format of the source; detected if "auto".
+        private_network: Also fetch from addresses that are not public, such as those of the local network.
+        options: The options of :func:`import_dataset`.
+        max_images: About the number of images that are verified; None for all.
+        on_record: Called with each record.
+        progress: Advances by each item.
+
+    Raises:
+        FormatError: The format cannot be detected, or the source cannot be read.
+        NotFoundError: The source or the format does not exist.
+    """
+    progress = progress or NullProgress()
+    format_options = dict(options or {})
+    window = parse_window(str(format_options.pop("window", "")))
+    report = ConversionReport()
+    with (
+        materialize_source(workspace, source, False, report, progress, private_network) as path,
+        IngestPool.for_source(path) as pool,
+        gc_paused(),
+        workspace.blobs.batch() as blobs,
+    ):
+        with stated_encoding(str(format_options.get("encoding", ""))):
+            format_name, reason = resolve_format(path, format)
+        stream = read_source(FORMATS.get(format_name), path, report, **format_options)
+        check = SourceCheck(format_name, reason, stream.schema, report)
+        session = _ImportSession(blobs, report, True, None, pool, window, check_only=True)
+        records = _sample_media(stream, check, max_images, on_record)
+        try:
+            workspace.datasets.validate(stream.schema, session.items(replace(stream, records=records), progress))
+        except (FormatError, InvalidValueError) as error:
+            check.refusal = error
+        finally:
+            progress.finish()
+        check.skipped = session.skipped
+    return check
+
+
+def _sample_media(
+    stream: RecordStream, check: SourceCheck, max_images: int | None, on_record: Callable[[Record, Schema], None]
+) -> Iterator[Record]:
+    """Yield all records, but without their media if they are not part of the sample."""
+    stride = 1 if max_images is None or stream.total is None else -(-stream.total // max_images)
+    for record in stream.records:
+        check.items += 1
+        on_record(record, stream.schema)
+        if max_images is not None and stream.total is None and check.checked >= max_images:
+            stride = _LATE_STRIDE
+        is_sampled = check.items % stride == 0 or stride == 1
+        check.checked += is_sampled
+        yield record if is_sampled else replace(record, media=None)
+
+
 @contextmanager
 def materialize_source(
     workspace: Workspace,
@@ -304,8 +402,11 @@ class _ImportSession:
         assign_split: Callable[[Record], str] | None,
         pool: IngestPool,
         window: ValueWindow | None,
+        *,
+        check_only: bool = False,
     ) -> None:
         self.window = window
+        self.check_only = check_only
         self.blobs = blobs
         self.report = report
         self.link = link
@@ -319,9 +420,11 @@ class _ImportSession:
         return schema if self.assign_split is None else schema.with_columns(Column(SPLIT, Kind.TEXT))
 
     def items(self, stream: RecordStream, progress: Progress) -> Iterator[Item]:
-        progress.start("Importing", stream.total)
+        progress.start("Checking" if self.check_only else "Importing", stream.total)
         column = stream.schema.first(Kind.IMAGE, Kind.VIDEO)
-        ingestor = MediaIngestor(self.blobs, link=self.link, keep_video=column.kind is Kind.VIDEO)
+        ingestor = MediaIngestor(
+            self.blobs, link=self.link, keep_video=column.kind is Kind.VIDEO, check_only=self.check_only
+        )
         records = collect_periodically(stream.records)
         for record, (ingested, ingest_warnings) in ingest_prefetched(
             records, ingestor, self.blobs, stream.total, self.pool

@@ -36,11 +36,14 @@ class MediaIngestor:
         blobs: Receives the content of the files.
         link: Refer to the files at their present paths instead of storing them.
         keep_video: Ingest videos as videos; otherwise each record of a video is one frame.
+        check_only: Verify and describe the files, but store nothing.
     """
 
-    def __init__(self, blobs: BlobBatch, *, link: bool, keep_video: bool) -> None:
+    def __init__(self, blobs: BlobBatch, *, link: bool, keep_video: bool, check_only: bool = False) -> None:
         self._blobs = blobs
-        self._link = link
+        # A linked file is only read, which is what a check does.
+        self._link = link or check_only
+        self._check_only = check_only
         self._keep_video = keep_video
         self._lock = threading.Lock()
         self._videos: dict[Path, VideoRef | SaccadeError] = {}
@@ -89,7 +92,8 @@ class MediaIngestor:
             data = record.media.read()
             probe = verify(data)
             size = len(data)
-            digest = digest_bytes(data) if uri is not None else self._blobs.put_bytes(data)
+            is_stored = uri is None and not self._check_only
+            digest = self._blobs.put_bytes(data) if is_stored else digest_bytes(data)
         if record.frame is not None and path is not None:
             self._page_digests[path] = digest
         ref = ImageRef(

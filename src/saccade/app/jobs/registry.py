@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from saccade.app.ingest.importing import SplitRequest, import_dataset, materialize_source, resolve_format
+from saccade.app.ingest.importing import SplitRequest, check_source, import_dataset
 from saccade.app.ingest.uploads import delete_upload, get_upload, upload_dir, upload_display_name, upload_source
 from saccade.app.jobs.edits import EDIT_JOB_TYPES, author_name, previous_output
 from saccade.app.jobs.job_type import JobContext, JobParameters, JobType
@@ -26,11 +26,9 @@ from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError,
 from saccade.core.query import parse_query
 from saccade.core.records.datasets import WriteMode
 from saccade.core.records.jobs import Job
-from saccade.core.report import ConversionReport
 from saccade.core.schema import Kind, Schema
 from saccade.core.urls import redact_url
 from saccade.formats.base import FORMATS, Record
-from saccade.formats.reading import read_source
 from saccade.store.workspace import Workspace
 
 _MAX_FINDINGS = 200
@@ -38,8 +36,9 @@ _MAX_FINDINGS = 200
 _MAX_PREVIEWS = 12
 _PREVIEW_SIZE = 320
 _PREVIEW_QUALITY = 85
-_MAX_COUNTED = 20_000
-"""The number of items that an inspection counts, so that it ends soon on a large source."""
+_MAX_CHECKED = 20_000
+"""About the number of images that an inspection checks, so that it ends soon on a large source."""
+_MAX_FINDINGS_PER_REASON = 20
 _MAX_CLASSES = 200
 
 
@@ -151,37 +150,38 @@ class PredictParameters(EvaluateParameters):
 
 
 def inspect_source(context: JobContext, params: InspectParameters) -> dict[str, Any]:
-    """Detect the format of a source, count its classes, and render previews, without importing anything."""
-    workspace = context.workspace
-    report = ConversionReport()
-    source = params.source.resolve(workspace)
-    with materialize_source(workspace, source, False, report, context.progress, False) as path:
-        format_name, reason = resolve_format(path, params.format)
-        stream = read_source(FORMATS.get(format_name), path, report)
-        context.progress.start("Inspecting", stream.total)
-        class_counts: dict[str, int] = {}
-        previews: list[dict[str, Any]] = []
-        count = 0
-        label_columns = stream.schema.columns_of_kind(Kind.OBJECTS, Kind.LABEL, Kind.LABELS)
-        for record in islice(stream.records, _MAX_COUNTED):
-            count += 1
-            names = _class_names(record.values.get(label_columns[0].name)) if label_columns else []
-            for name in names:
-                class_counts[name] = class_counts.get(name, 0) + 1
-            if len(previews) < _MAX_PREVIEWS:
-                file = _write_preview(context.output_dir, len(previews), record, stream.schema)
-                previews.append({"key": record.key, "file": file, "labels": len(names)})
-            context.progress.advance(1, record.key)
-        context.progress.finish()
+    """Check a source as an import would, count its classes, and render previews, without importing anything."""
+    class_counts: Counter[str] = Counter()
+    previews: list[dict[str, Any]] = []
+
+    def inspect_record(record: Record, schema: Schema) -> None:
+        label_columns = schema.columns_of_kind(Kind.OBJECTS, Kind.LABEL, Kind.LABELS)
+        names = _class_names(record.values.get(label_columns[0].name)) if label_columns else []
+        class_counts.update(names)
+        if len(previews) < _MAX_PREVIEWS:
+            file = _write_preview(context.output_dir, len(previews), record, schema)
+            previews.append({"key": record.key, "file": file, "labels": len(names)})
+
+    check = check_source(
+        context.workspace,
+        params.source.resolve(context.workspace),
+        format=params.format,
+        max_images=_MAX_CHECKED,
+        on_record=inspect_record,
+        progress=context.progress,
+    )
+    refusal = check.refusal
     return {
-        "format": format_name,
-        "reason": reason,
-        "items": count if stream.total is None else stream.total,
-        "counted": count,
-        "columns": {column.name: str(column.kind) for column in stream.schema.columns},
-        "classes": dict(sorted(class_counts.items(), key=lambda entry: -entry[1])[:_MAX_CLASSES]),
+        "format": check.format,
+        "reason": check.reason,
+        "items": check.items,
+        "checked": check.checked,
+        "unusable": check.skipped,
+        "refusal": None if refusal is None else {"message": refusal.message, "hint": refusal.hint},
+        "columns": {column.name: str(column.kind) for column in check.schema.columns},
+        "classes": dict(class_counts.most_common(_MAX_CLASSES)),
         "preview": previews,
-        "report": report.to_json(_MAX_FINDINGS),
+        "report": check.report.to_json(_MAX_FINDINGS, max_per_reason=_MAX_FINDINGS_PER_REASON),
     }
 
 
@@ -260,7 +260,7 @@ def run_import(context: JobContext, params: ImportParameters) -> dict[str, Any]:
         "reason": result.reason,
         "skipped": result.skipped,
         "splits": dict(result.splits),
-        "report": result.report.to_json(_MAX_FINDINGS),
+        "report": result.report.to_json(_MAX_FINDINGS, max_per_reason=_MAX_FINDINGS_PER_REASON),
     }
 
 

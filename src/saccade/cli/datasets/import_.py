@@ -9,7 +9,7 @@ import typer
 from saccade.cli.options import FormatOption, JsonOption, QuietOption, WorkspaceOption, parse_format_options
 
 if TYPE_CHECKING:
-    from saccade.app.ingest.importing import ImportResult
+    from saccade.app.ingest.importing import ImportResult, SourceCheck
 
 
 def register(app: typer.Typer) -> None:
@@ -25,8 +25,14 @@ def import_(
         ),
     ],
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="NAME, or NAME@BRANCH of an existing dataset.", show_default=False)
-    ],
+        str,
+        typer.Option(
+            "--dataset",
+            "-d",
+            help="NAME, or NAME@BRANCH of an existing dataset; required unless --check.",
+            show_default=False,
+        ),
+    ] = "",
     format: Annotated[str, typer.Option("--format", "-f", help="auto, coco, yolo, voc, folders, images …")] = "auto",
     mode: Annotated[
         str, typer.Option(help="create a dataset; or append, merge or replace items of an existing one.")
@@ -42,6 +48,9 @@ def import_(
     seed: Annotated[int, typer.Option(help="Random seed of --split.")] = 0,
     option: FormatOption = None,
     strict: Annotated[bool, typer.Option(help="Fail if labels would be lost.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only report what an import would skip, change or refuse.")
+    ] = False,
     private_network: Annotated[
         bool, typer.Option("--private-network", help="Allow downloads from private networks.")
     ] = False,
@@ -50,33 +59,72 @@ def import_(
     quiet: QuietOption = False,
 ) -> None:
     """Import images with their labels as a new dataset, or as the next version of one."""
-    from saccade.app.ingest.importing import SplitRequest, import_dataset
+    from saccade.app.ingest.importing import SplitRequest, check_source, import_dataset
     from saccade.cli.console import print_json, progress_bar
     from saccade.core.splits import parse_shares
     from saccade.store.workspace import Workspace
 
+    if not dataset and not check:
+        raise typer.BadParameter("Give the name of the new dataset.", param_hint="--dataset")
     if split_group and not split:
         raise typer.BadParameter("Requires --split, such as --split train=0.8,val=0.2.", param_hint="--split-group")
     request = SplitRequest(parse_shares(split), split_group, seed) if split else None
     options = parse_format_options(option)
     with Workspace.find(workspace_path) as workspace, progress_bar(quiet or as_json) as progress:
-        result = import_dataset(
-            workspace,
-            source,
-            dataset,
-            mode=mode,  # type: ignore[arg-type]  # import_dataset checks it first
-            format=format,
-            link=not copy,
-            split=request,
-            strict=strict,
-            options=options,
-            private_network=private_network,
-            progress=progress,
-        )
+        if check:
+            checked = check_source(
+                workspace, source, format=format, options=options, private_network=private_network, progress=progress
+            )
+        else:
+            result = import_dataset(
+                workspace,
+                source,
+                dataset,
+                mode=mode,  # type: ignore[arg-type]  # import_dataset checks it first
+                format=format,
+                link=not copy,
+                split=request,
+                strict=strict,
+                options=options,
+                private_network=private_network,
+                progress=progress,
+            )
+    if check:
+        _print_check(checked, as_json)
+        count, _ = checked.report.losses()
+        raise typer.Exit(1 if checked.refusal is not None or (strict and count) else 0)
     if as_json:
         print_json(_to_json(result))
     else:
         _print_result(result)
+
+
+def _print_check(check: SourceCheck, as_json: bool) -> None:
+    from rich.markup import escape
+
+    from saccade.cli.console import print_json, print_message, print_report
+
+    refusal = check.refusal
+    if as_json:
+        print_json(
+            {
+                "format": check.format,
+                "reason": check.reason,
+                "items": check.items,
+                "skipped": check.skipped,
+                "refusal": None if refusal is None else str(refusal),
+                "report": check.report.to_json(),
+            }
+        )
+        return
+    print_message(f"Format [bold]{check.format}[/]: {escape(check.reason)}.")
+    skipped = f", [red]{check.skipped:,} of them would be skipped[/]" if check.skipped else ""
+    print_message(f"{check.items:,} items{skipped}.")
+    if len(check.report):
+        print_message("Losses and warnings:")
+        print_report(check.report)
+    if refusal is not None:
+        print_message(f"[red]The import would be refused:[/] {escape(str(refusal))}")
 
 
 def _to_json(result: ImportResult) -> dict[str, object]:

@@ -296,6 +296,17 @@ class Datasets(DatasetRefs):
             raise InvalidValueError(f"A new dataset starts on the branch '{MAIN}', not '{branch}'.")
         return name, branch
 
+    def validate(self, schema: Schema, items: Iterable[Item]) -> None:
+        """Check items as :meth:`write` does, without writing.
+
+        Raises:
+            InvalidValueError: if a value does not fit its column or a key occurs twice.
+        """
+        from saccade.store.table.staging import StagedItems
+
+        with self._scratch.shared() as folder:
+            StagedItems(folder, schema, items, NullProgress())
+
     def _check_before_staging(self, name: str, mode: WriteMode, commit: CommitInfo) -> None:
         with self._catalog.read_tx() as session:
             require_run(session, commit.run_id)
