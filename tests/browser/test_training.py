@@ -189,12 +189,17 @@ def test_predictions_are_appended_and_replaced(open_page: OpenPage, server: Serv
         page.get_by_label("Only this split").fill(split)
         page.get_by_role("button", name="Predict", exact=True).click()
 
-    page.get_by_label("Name of the new dataset").fill("rowed")
+    def fill_name() -> None:
+        field = page.get_by_label("Name of the new dataset")
+        expect(field).to_have_value(re.compile("rowers"))  # the suggestion comes with the list of datasets
+        field.fill("rowed")
+
+    fill_name()
     predict("val")
-    page.get_by_role("link", name="View dataset").click()
+    page.get_by_role("link", name="View dataset").click(timeout=START_MS)
     expect(page.locator("[data-test=total]")).to_have_text("4 items")
     page.goto("/predict?model=rowers@1")
-    page.get_by_label("Name of the new dataset").fill("rowed")
+    fill_name()
     predict("train")
     expect(page.get_by_role("alert")).to_contain_text("There is already a dataset 'rowed'")
     for mode, expected in (("append", "10 items"), ("merge", "10 items"), ("replace", "6 items")):
@@ -207,7 +212,7 @@ def test_predictions_are_appended_and_replaced(open_page: OpenPage, server: Serv
         if mode == "append":
             look(page, "predict")
         predict("train")
-        page.get_by_role("link", name="View dataset").click()
+        page.get_by_role("link", name="View dataset").click(timeout=START_MS)
         expect(page.locator("[data-test=total]")).to_have_text(expected)
 
 
