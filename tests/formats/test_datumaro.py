@@ -116,7 +116,7 @@ def test_all_types_of_annotation(write_source: WriteSource, kit: SimpleNamespace
 def test_items_without_an_id_are_named_after_their_images(write_source: WriteSource, kit: SimpleNamespace) -> None:
     """Ids that are missing, null, empty or no text must not become keys, nor the names of images."""
     box = annotation("bbox", bbox=[1, 1, 4, 3])
-    items = [
+    items: list[dict[str, Any]] = [
         {"annotations": [box], "image": {"path": "a.png"}},
         {"id": None, "annotations": [], "image": {"path": "b/c.png"}},
         {"id": "", "annotations": [], "image": {"path": "d.png"}},

@@ -147,6 +147,10 @@ def test_panoptic_pngs_beside_the_json(write_source: WriteSource, kit: SimpleNam
     }
     photo = BytesIO()
     Image.new("RGB", (8, 6)).save(photo, "JPEG")
-    files = {"annotations/panoptic.json": json.dumps(data), "annotations/a.png": png.getvalue()}
-    result = kit.read_all(FORMATS.get("panoptic"), write_source({**files, "images/a.jpg": photo.getvalue()}))
+    files: Files = {
+        "annotations/panoptic.json": json.dumps(data),
+        "annotations/a.png": png.getvalue(),
+        "images/a.jpg": photo.getvalue(),
+    }
+    result = kit.read_all(FORMATS.get("panoptic"), write_source(files))
     assert result.values("objects") == {"a": (Object("9", "cat", mask_from_array(numbers[..., 0] == 9)),)}

@@ -4,7 +4,8 @@ Read: ``annotations/SUBSET.json`` and ``images/SUBSET/``, with bbox, rotated_bbo
 ellipse; polygons of one label that share a group are one object of several parts. ``label`` annotations become a
 column ``labels``, captions a column ``caption``, attributes of items a column ``attributes``. A subset is a split,
 except ``default``. An item without annotations is reviewed and empty, unless Saccade wrote that it is not labelled;
-an image without an item is not labelled yet. Skeletons of ``points`` come from the categories.
+an image without an item is not labelled yet. The key is the id of the item, or else the path of its image. Skeletons of
+``points`` come from the categories.
 
 Written: the same. Scores and tracks are written as the attributes ``score`` and ``track_id``, as Datumaro does;
 polygons with holes become masks.
