@@ -143,6 +143,11 @@ def open_menu(page: Page) -> None:
     expect(page.get_by_role("link", name="Audit log")).to_be_in_viewport(ratio=1)
 
 
+def open_new_project(page: Page) -> None:
+    open_menu(page)
+    click("button", re.compile("^Project:"), "New project")(page)
+
+
 def invalid_sign_in(page: Page) -> None:
     page.get_by_label("E-mail").fill("nobody@example.org")
     page.get_by_label("Password").fill("not the password")
@@ -161,7 +166,7 @@ SCREENS = (
         "/",
         "Hello",
         "new-project",
-        lambda page: (open_menu(page), click("button", re.compile("^Project:"), "New project")(page))[0],
+        open_new_project,
     ),
     Screen("datasets", "/datasets", "berths"),
     Screen("items", "/datasets/harbour", "10 items"),

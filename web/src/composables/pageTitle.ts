@@ -4,6 +4,7 @@ import { t } from '@/i18n'
 
 type Title = string | ((route: RouteLocationNormalized) => string)
 const ofDataset = (title: string): Title => (route) => `${title} · ${String(route.params.ref)}`
+const withId = (title: string): Title => (route) => `${title} · ${String(route.params.id)}`
 
 const TITLES: Record<string, Title> = {
   'sign-in': t.signIn.title,
@@ -20,20 +21,20 @@ const TITLES: Record<string, Title> = {
   item: (route) => `${String(route.query.key ?? '')} · ${String(route.params.ref)}`,
   import: t.menu.import,
   jobs: t.jobs.title,
-  job: t.jobs.job,
+  job: withId(t.jobs.job),
   models: t.models.title,
   model: (route) => String(route.params.ref),
   train: t.train.title,
   predict: t.predict.title,
   runs: t.runs.title,
-  run: t.pipelines.run,
+  run: withId(t.runs.title),
   pipelines: t.pipelines.title,
   'new-pipeline': t.pipelines.create,
-  'pipeline-run': t.pipelines.run,
+  'pipeline-run': withId(t.pipelines.title),
   members: t.members.title,
   'audit-log': t.auditLog.title,
   webhooks: t.webhooks.title,
-  webhook: t.webhooks.title,
+  webhook: withId(t.webhooks.title),
   account: t.menu.account,
   'no-project': t.projects.project,
   'not-found': t.common.notFound,
