@@ -28,7 +28,8 @@ export function useNavigationFocus(): Ref<string> {
     return true
   }
 
-  watch(() => route.fullPath, () => (document.title = pageTitle(route)), { immediate: true })
+  // Also the name: before the first navigation there is none, and the path is that of the dashboard.
+  watch(() => [route.name, route.fullPath], () => (document.title = pageTitle(route)), { immediate: true })
   watch(
     () => [route.name, ...Object.values(route.params)].join(' '),
     async (_, previous) => {
