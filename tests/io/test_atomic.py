@@ -126,7 +126,7 @@ def test_an_output_is_replaced_only_if_told_so(tmp_path: Path) -> None:
         write_output(tmp_path / "out", {"3": "new"})
     assert "--overwrite" in error.value.hint
     write_output(tmp_path / "out", {"a/3": "new", "2": "new"}, overwrite=True)
-    assert tree(tmp_path / "out") == {OUTPUT_MARKER: "{}", "2": "new", "a/3": "new"}
+    assert tree(tmp_path / "out") == {OUTPUT_MARKER: "", "2": "new", "a/3": "new"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 

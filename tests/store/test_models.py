@@ -96,8 +96,11 @@ def test_export_writes_all_files_to_an_empty_folder(workspace: Workspace, tmp_pa
     written = json.loads((target / "manifest.json").read_text())
     assert (written["name"], written["version"], written["inputs"]) == ("ships", 1, ["d@1"])
     assert written["licence"] == "Apache-2.0"
-    with pytest.raises(ConflictError, match="not an empty folder"):
+    with pytest.raises(ConflictError, match="output of an earlier command"):
         workspace.models.export("ships", target)
+    (target / "stale").touch()
+    workspace.models.export("ships", target, overwrite=True)
+    assert not (target / "stale").exists()
     (tmp_path / "empty").mkdir()
     workspace.models.export("ships", tmp_path / "empty")
     assert (tmp_path / "empty" / "manifest.json").exists()

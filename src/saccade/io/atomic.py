@@ -24,8 +24,10 @@ from saccade.runtime.process import is_alive, lease_owner_id
 PRIVATE_FILE_MODE = 0o600
 PUBLIC_FILE_MODE = 0o666
 """For files outside the workspace: the umask of the user decides."""
-OUTPUT_MARKER = ".saccade-export.json"
+OUTPUT_MARKER = ".saccade-output"
 """Name of the hidden file in a folder that a later command may replace."""
+_FORMER_MARKER = ".saccade-export.json"
+"""Name of that file in version 0.1.0. Programs that read all JSON files of a folder would read it."""
 _PRIVATE_DIR_MODE = 0o700
 _FSYNC_THREADS = 16
 _MIN_FILES_FOR_SYNCFS = 64
@@ -191,7 +193,7 @@ def atomic_output_dir(destination: Path, *, replaceable: bool = False, overwrite
     try:
         yield temporary
         if replaceable:
-            (temporary / OUTPUT_MARKER).write_text("{}", encoding="utf-8")
+            (temporary / OUTPUT_MARKER).touch()
         apply_user_umask(temporary)
         if exists:
             outputs = list(temporary.iterdir())
@@ -225,7 +227,7 @@ def _move_content(source: Path, target: Path, paths: Iterable[Path]) -> None:
 def _check_replaceable(destination: Path, overwrite: bool) -> None:
     if not destination.exists() or (destination.is_dir() and not any(destination.iterdir())):
         return
-    if not (destination / OUTPUT_MARKER).is_file():
+    if not any((destination / marker).is_file() for marker in (OUTPUT_MARKER, _FORMER_MARKER)):
         raise ConflictError(
             f"'{destination}' exists and is not an empty folder, nor the output of an earlier command.",
             hint="Name a new or an empty folder.",
