@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from io import BytesIO
@@ -13,7 +14,7 @@ from PIL import Image
 
 from saccade.core.errors import FormatError
 from saccade.core.objects import Box, Object
-from saccade.core.report import ConversionReport
+from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats.base import Format, LocalFile, Record, RecordStream, Writer
 
@@ -143,3 +144,25 @@ def _check_labels(format: Format, result: Record, record: Record) -> None:
 def _boxes(objects: tuple[Object, ...]) -> list[tuple[str, tuple[float, ...]]]:
     # Shares of the image's sides and 32-bit floats are exact to far less than a thousandth of a pixel.
     return sorted((obj.class_name, tuple(round(side, 3) for side in obj.geometry.bounds_xyxy())) for obj in objects)
+
+
+def check_unknown_size(format: Format, folder: Path) -> None:
+    """Objects of an image whose size is unknown are written, or reported as lost."""
+    if _label_kind(format) is not Kind.OBJECTS:
+        return
+    destination = folder / "unsized"
+    destination.mkdir()
+    path = folder / "unsized.png"
+    path.write_bytes(b"no image")
+    report = ConversionReport()
+    # Without tracks, whose loss would be reported too.
+    objects = tuple(dataclasses.replace(obj, track=None) for obj in OBJECTS)
+    record = Record("s/000001", LocalFile(path), {"objects": objects}, None)
+    with format.writer(_schema(format), destination, report) as writer:
+        writer.add(record)
+    written = 0
+    with suppress(FormatError):  # if no image at all was written
+        records = format.reader(destination, ConversionReport()).open().records
+        written = sum(len(read.values["objects"] or ()) for read in records)
+    losses = sum(finding.action in (FindingType.DROPPED, FindingType.SKIPPED) for finding in report)
+    assert written == len(OBJECTS) or losses, "objects were lost silently"

@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.contract.format_contract import check_errors, check_failed_write, check_lazy, check_round_trip
+from tests.contract.format_contract import (
+    check_errors,
+    check_failed_write,
+    check_lazy,
+    check_round_trip,
+    check_unknown_size,
+)
 
 from saccade.formats.base import FORMATS
 
@@ -19,3 +25,4 @@ def test_contract(name: str, tmp_path: Path) -> None:
     check_failed_write(format, tmp_path)
     check_errors(format, tmp_path)
     check_lazy(format, tmp_path)
+    check_unknown_size(format, tmp_path)

@@ -100,7 +100,7 @@ def test_conflicts_are_refused_and_change_nothing(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "a@b", ".hidden", "a b", "x" * 201])
 def test_invalid_names_are_refused(workspace: Workspace, name: str) -> None:
-    with pytest.raises(InvalidValueError, match="may not be called|is not a reference|starts on the branch 'main'"):
+    with pytest.raises(InvalidValueError, match=r"may not be called|is not a reference|starts on the branch 'main'"):
         workspace.datasets.write(name, SCHEMA, [], mode="create")
     assert workspace.datasets.list() == []
 

@@ -32,7 +32,7 @@ from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Schema
 from saccade.formats._common.geometry import drop_object
 from saccade.formats._common.index_mask import IndexMaskPainter, read_index_png, report_dropped_fields
-from saccade.formats._common.losses import report_renumbered
+from saccade.formats._common.losses import report_renumbered, report_unsized_objects
 from saccade.formats._common.options import NoOptions, parse_options
 from saccade.formats._common.paths import SourceTree, replace_surrogates, source_tree, strip_extension
 from saccade.formats._common.per_image import PerImageReader, PerImageWriter, WrittenImage
@@ -193,7 +193,10 @@ class MasksWriter(PerImageWriter):
         self._renumbered = 0
 
     def write_labels(self, image: WrittenImage) -> None:
-        if image.objects is None or image.size_wh is None:
+        if image.objects is None:
+            return
+        if image.size_wh is None:
+            report_unsized_objects(image.objects, image.key, self.report)
             return
         painter = IndexMaskPainter(image.size_wh, image.key, self.report)
         for obj in image.objects:

@@ -26,7 +26,7 @@ from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Kind, Schema
 from saccade.formats._common.columns import ClassIndex, SupportedColumns
 from saccade.formats._common.index_mask import IndexMaskPainter, report_dropped_fields
-from saccade.formats._common.losses import report_renumbered
+from saccade.formats._common.losses import report_renumbered, report_unsized_objects
 from saccade.formats._common.media import record_size_wh
 from saccade.formats._common.options import NoOptions, parse_options
 from saccade.formats._common.paths import SPLIT_NAMES, SourceTree, replace_surrogates, source_tree, strip_extension
@@ -198,7 +198,9 @@ class MotsWriter(Writer):
             return
         sequence, frame = location
         objects = self._columns.labels_of(record)
-        if objects is not None and size is not None:
+        if objects is not None and size is None:
+            report_unsized_objects(objects, record.key, self._report)
+        elif objects is not None and size is not None:
             sequence.labelled += 1
             self._write_objects(objects, record.key, frame, size, sequence)
 

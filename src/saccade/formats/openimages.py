@@ -24,7 +24,7 @@ from saccade.core.objects import AttributeValue, Object
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.formats._common.boxes import fit_box
-from saccade.formats._common.losses import LossCounter
+from saccade.formats._common.losses import LossCounter, report_unsized_objects
 from saccade.formats._common.options import NoOptions, parse_options
 from saccade.formats._common.paths import source_tree, strip_extension
 from saccade.formats._common.per_image import ImageLabels, PerImageReader, PerImageWriter, WrittenImage
@@ -175,6 +175,8 @@ class OpenImagesWriter(PerImageWriter):
             self.report.add(FindingType.DROPPED, reason, key=image.key, detail=image.split)
         if image.objects is None:
             return
+        if image.size_wh is None:
+            report_unsized_objects(image.objects, image.key, self.report)
         table = self._table(image.split)
         name = strip_extension(image.image_path)
         row_count = 0

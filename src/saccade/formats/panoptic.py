@@ -29,7 +29,7 @@ from saccade.core.schema import ClassInfo, Schema, is_hex_color
 from saccade.formats._common.index_mask import IndexMaskPainter, read_index_png, report_dropped_fields
 from saccade.formats._common.json import Json, JsonArrayWriter, contains_tokens, get_list, load_json
 from saccade.formats._common.json_stream import is_large
-from saccade.formats._common.losses import report_renumbered
+from saccade.formats._common.losses import report_renumbered, report_unsized_objects
 from saccade.formats._common.options import NoOptions, parse_options
 from saccade.formats._common.paths import SPLIT_NAMES, source_tree, strip_extension
 from saccade.formats._common.per_image import ImageIndex, PerImageReader, PerImageWriter, WrittenImage
@@ -224,7 +224,9 @@ class PanopticWriter(PerImageWriter):
         width, height = image.size_wh or (0, 0)
         file_name = image.image_path.removeprefix("images/")
         images.add(_encode({"id": self._image_id, "file_name": file_name, "width": width, "height": height}))
-        if image.objects is not None and image.size_wh is not None:
+        if image.objects is not None and image.size_wh is None:
+            report_unsized_objects(image.objects, image.key, self.report)
+        elif image.objects is not None and image.size_wh is not None:
             annotations.add(_encode(self._write_segments(image, image.size_wh)))
 
     def _write_segments(self, image: WrittenImage, size_wh: SizeWH) -> Json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from saccade.core.objects import BoundsXYXY, Box, Object
 from saccade.core.report import ConversionReport, FindingType
 
@@ -64,6 +66,12 @@ class LossCounter:
 
     def _add(self, reason: str, key: str, obj: Object, detail: str) -> None:
         self._report.add(FindingType.DROPPED, reason, key=key, object_id=obj.id, detail=detail)
+
+
+def report_unsized_objects(objects: Iterable[Object], key: str, report: ConversionReport) -> None:
+    """Report objects as dropped that a format cannot write without the size of their image."""
+    for obj in objects:
+        report.add(FindingType.DROPPED, "object of an image of unknown size", key=key, object_id=obj.id)
 
 
 def report_renumbered(report: ConversionReport, count: int) -> None:

@@ -11,6 +11,7 @@ from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Kind, Schema
 from saccade.formats._common.index_mask import to_area_mask
 from saccade.formats._common.json import Json
+from saccade.formats._common.losses import report_unsized_objects
 from saccade.formats._common.paths import SPLIT_NAMES
 from saccade.formats._common.per_image import PerImageWriter, WrittenImage
 from saccade.formats.fiftyone.shapes import encode_mask
@@ -127,6 +128,7 @@ class FiftyOneWriter(PerImageWriter):
 
     def _detection(self, obj: Object, image: WrittenImage) -> Json | None:
         if image.size_wh is None:
+            report_unsized_objects([obj], image.key, self.report)
             return None
         optional: Json = {}
         if isinstance(obj.geometry, Box):

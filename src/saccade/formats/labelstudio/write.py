@@ -13,6 +13,7 @@ from saccade.core.schema import Kind, Schema
 from saccade.formats._common.columns import ClassIndex, SupportedColumns
 from saccade.formats._common.geometry import coerce_geometry, drop_object, is_single_ring
 from saccade.formats._common.json import Json
+from saccade.formats._common.losses import report_unsized_objects
 from saccade.formats._common.media import copy_media, record_size_wh
 from saccade.formats._common.names import FileNames
 from saccade.formats.base import Record, SizeWH, Writer
@@ -79,7 +80,7 @@ class LabelStudioWriter(Writer):
 
     def _region(self, key: str, obj: Object, size_wh: SizeWH | None) -> Json | None:
         if size_wh is None:
-            self._drop("object of an image of unknown size", key, obj)
+            report_unsized_objects([obj], key, self._report)
             return None
         geometry = self._geometry(key, obj, size_wh)
         if geometry is None:
