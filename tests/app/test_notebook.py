@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import saccade
+from saccade.app.datasets.classes import edit_classes
+from saccade.core.class_edits import RenameClass
 from saccade.core.errors import InvalidValueError, MissingExtraError
 from saccade.core.geometry import mask_from_array
 from saccade.core.objects import Box, Mask, Object, Objects, Polygon
@@ -118,9 +120,12 @@ def test_slices_items_and_diffs_are_shown(version: DatasetVersion, tmp_path: Pat
         diff = workspace.datasets.diff("d@1", "d@2")._repr_html_()
         workspace.datasets.write("d", SCHEMA, [Item("item 0", {"number": 5.0})], mode="merge")
         changed = workspace.datasets.diff("d@2", "d@3")._repr_html_()
+        edit_classes(workspace, "d", [RenameClass(name="cat", new_name="tiger")])
+        renamed = workspace.datasets.diff("d@3", "d@4")._repr_html_()
     parse(diff)
     assert "&lt;script&gt;" in diff
     assert "item 0 (image, objects, label, number)" in changed
+    assert "cat → tiger" in renamed
 
 
 def test_a_missing_image_does_not_hide_the_others(version: DatasetVersion, tmp_path: Path) -> None:

@@ -104,3 +104,13 @@ def test_diff_says_which_class_became_which(run: Command) -> None:
     run("datasets", "diff", "cells", "cells@review", "--html", report)
     assert "Classes renamed in objects" in report.read_text("utf-8")
     assert "objects: RBC → Red cell" in report.read_text("utf-8")
+
+
+def test_log_of_a_branch(trained_command: Command) -> None:
+    run = trained_command
+    assert run("datasets", "branch", "harbour", "review").code == 0
+    assert run("datasets", "classes", "harbour@review", "--rename", "tug=tow boat").code == 0
+    assert [row["branch"] for row in run.json("datasets", "log", "harbour@review")] == ["review", "main"]
+    assert [row["branch"] for row in run.json("datasets", "log", "harbour@main")] == ["main"]
+    assert len(run.json("datasets", "log", "harbour")) == 2
+    assert "no branch" in run.fails("datasets", "log", "harbour@other", code="not-found").text

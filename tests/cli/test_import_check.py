@@ -24,7 +24,8 @@ def test_a_check_reports_and_imports_nothing(command: Command, tmp_path: Path) -
     assert command.json("datasets", "list") == []
     text = command("import", photos, "--check")
     assert (text.code, "1 of them would be skipped" in text.out + text.err) == (0, True)
-    assert command("import", photos, "--check", "--strict").code == 1
+    strict = command("import", photos, "--check", "--strict")
+    assert (strict.code, "With --strict, the import would be refused: 1 losses" in strict.text) == (1, True)
     (photos / "a.png").unlink()
     refused = command("import", photos, "--check")
     assert refused.code == 1

@@ -92,6 +92,11 @@ def test_reasons_for_no_match(
     assert reason in detection.reason
 
 
+def test_an_empty_folder_is_named(tmp_path: Path, formats: Registry[Format]) -> None:
+    with pytest.raises(FormatError, match=r"The folder .* is empty\."):
+        detect_format(tmp_path, formats)
+
+
 def test_single_files(write_source: WriteSource, formats: Registry[Format]) -> None:
     source = write_source({"a.json": COCO, "data.yaml": "names: [a]", "1.png": None, "x.bin": "x"})
     assert detect_format(source / "a.json", formats)[0] == "coco"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,6 +129,16 @@ def test_an_output_is_replaced_only_if_told_so(tmp_path: Path) -> None:
     write_output(tmp_path / "out", {"a/3": "new", "2": "new"}, overwrite=True)
     assert tree(tmp_path / "out") == {OUTPUT_MARKER: "", "2": "new", "a/3": "new"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("name", ["mine", "a/mine", "2"])
+def test_files_of_the_user_in_an_output_are_not_replaced(tmp_path: Path, name: str) -> None:
+    write_output(tmp_path / "out", {"a/1": "old", "2": "old"})
+    time.sleep(0.02)  # more than the resolution of the file system's clock
+    (tmp_path / "out" / name).write_text("precious")
+    with pytest.raises(ConflictError, match=f"'{name}' was added or changed since"):
+        write_output(tmp_path / "out", {"3": "new"}, overwrite=True)
+    assert (tmp_path / "out" / name).read_text() == "precious"
 
 
 def test_a_folder_of_the_user_is_never_replaced(tmp_path: Path) -> None:

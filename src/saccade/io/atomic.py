@@ -192,8 +192,6 @@ def atomic_output_dir(destination: Path, *, replaceable: bool = False, overwrite
     earlier = temporary / ".earlier"
     try:
         yield temporary
-        if replaceable:
-            (temporary / OUTPUT_MARKER).touch()
         apply_user_umask(temporary)
         if exists:
             outputs = list(temporary.iterdir())
@@ -205,6 +203,9 @@ def atomic_output_dir(destination: Path, *, replaceable: bool = False, overwrite
                 raise
         else:
             temporary.replace(destination)
+        if replaceable:  # last: it marks the time after which a change is the user's
+            (destination / OUTPUT_MARKER).touch()
+            apply_user_umask(destination / OUTPUT_MARKER)
         fsync_dir(parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -237,6 +238,26 @@ def _check_replaceable(destination: Path, overwrite: bool) -> None:
             f"'{destination}' has the output of an earlier command.",
             hint="Name a new or an empty folder, or replace it with --overwrite.",
         )
+    changed = _find_changed_file(destination)
+    if changed is not None:
+        raise ConflictError(
+            f"'{destination}' has the output of an earlier command, but '{changed}' was added or changed since.",
+            hint="Move it elsewhere, or name a new or an empty folder.",
+        )
+
+
+def _find_changed_file(destination: Path) -> Path | None:
+    """Return a file that was added to an output, or changed, after it was written."""
+    marker = destination / OUTPUT_MARKER
+    if not marker.is_file():  # of version 0.1.0
+        return None
+    written = marker.stat().st_ctime_ns
+    for folder, _, names in os.walk(destination):
+        for name in names:
+            path = Path(folder, name)
+            if path.lstat().st_ctime_ns > written and path != marker:
+                return path.relative_to(destination)
+    return None
 
 
 def _delete_leftovers(prefix: str, parent: Path) -> None:

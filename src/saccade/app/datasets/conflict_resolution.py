@@ -53,8 +53,14 @@ def _read_choices(path: Path) -> dict[_Location, Side]:
         return _parse_choices(json.loads(path.read_bytes())["conflicts"])
     except InvalidValueError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidValueError(f"'{path}' is not a valid list of conflicts: {error!r}.", hint=_HINT) from error
+    except OSError as error:
+        raise InvalidValueError(f"'{path}' cannot be read: {error.strerror or error}.", hint=_HINT) from error
+    except ValueError as error:
+        raise InvalidValueError(f"'{path}' is not valid JSON: {error}.", hint=_HINT) from error
+    except KeyError as error:
+        raise InvalidValueError(f"'{path}' is not a list of conflicts: {error} is missing.", hint=_HINT) from error
+    except (TypeError, AttributeError) as error:
+        raise InvalidValueError(f"'{path}' is not a list of conflicts.", hint=_HINT) from error
 
 
 def _parse_choices(choices: Iterable[Mapping[str, Any]]) -> dict[_Location, Side]:

@@ -60,7 +60,7 @@ def import_(
 ) -> None:
     """Import images with their labels as a new dataset, or as the next version of one."""
     from saccade.app.ingest.importing import SplitRequest, check_source, import_dataset
-    from saccade.cli.console import print_json, progress_bar
+    from saccade.cli.console import print_json, print_message, progress_bar
     from saccade.core.splits import parse_shares
     from saccade.store.workspace import Workspace
 
@@ -91,7 +91,11 @@ def import_(
             )
     if check:
         _print_check(checked, as_json)
-        count, _ = checked.report.losses()
+        count, first = checked.report.losses()
+        if strict and first is not None and checked.refusal is None and not as_json:
+            print_message(
+                f"[red]With --strict, the import would be refused:[/] {count:,} losses, the first: {first.reason}."
+            )
         raise typer.Exit(1 if checked.refusal is not None or (strict and count) else 0)
     if as_json:
         print_json(_to_json(result))

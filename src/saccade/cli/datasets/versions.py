@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from saccade.cli.datasets.app import NameArgument, RefArgument, datasets
+from saccade.cli.datasets.app import RefArgument, datasets
 from saccade.cli.options import JsonOption, MessageOption, WorkspaceOption
 
 if TYPE_CHECKING:
@@ -18,15 +18,21 @@ _MAX_ROWS = 50
 
 
 @datasets.command("log")
-def log(name: NameArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+def log(
+    ref: Annotated[str, typer.Argument(help="NAME, or NAME@BRANCH for the history of a branch.", show_default=False)],
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """List all versions, newest first."""
     from dataclasses import asdict
 
     from saccade.cli.console import print_json, print_table
+    from saccade.core.refs import split_branch_ref
     from saccade.store.workspace import Workspace
 
     with Workspace.find(workspace_path) as workspace:
-        versions = workspace.datasets.log(name)
+        name, branch = (ref, None) if "@" not in ref else split_branch_ref(ref)
+        versions = workspace.datasets.log(name, branch)
         aliases = workspace.datasets.aliases(name)
         tags = workspace.datasets.tags(name)
     if as_json:

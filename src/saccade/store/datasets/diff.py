@@ -147,7 +147,7 @@ class DatasetDiff:
     def _repr_html_(self) -> str:
         from saccade.html_report.notebook import diff_html
 
-        return diff_html(self.before, self.after, self.counts, self.added, self.removed, self.changed)
+        return diff_html(self.before, self.after, self.counts, self.added, self.removed, self.changed, self.schema)
 
     def to_json(self) -> dict[str, Any]:
         return {
