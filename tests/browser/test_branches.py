@@ -116,6 +116,7 @@ def test_change_a_branch_and_merge_it(open_page: OpenPage, server: Server) -> No
     page.get_by_text("Delete branch…").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(menu).to_have_text("main · v5")
+    expect(page.get_by_text("Deleted the branch review")).to_be_visible()
     with Workspace.open(server.workspace) as workspace:
         assert workspace.datasets.branches("cells") == {"main": 5}
 

@@ -274,7 +274,7 @@ def test_saved_edits_stay_visible_until_the_new_version_is_loaded(open_page: Ope
     page.route(re.compile("ring-road(@|%40)2/classes"), hold)
     page.get_by_role("button", name="Save as new version").click()
     expect(page.get_by_text("No unsaved changes")).to_be_visible()
-    expect(page.get_by_text("Version 2")).to_be_visible()
+    expect(page.locator("[data-test=version-menu]")).to_have_text("main · v2")
     expect(class_row(page, "saloon")).to_contain_text("12")
     expect(class_row(page, "car")).to_have_count(0)
     for route in held_requests:
