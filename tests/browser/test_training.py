@@ -201,7 +201,7 @@ def test_predictions_are_appended_and_replaced(open_page: OpenPage, server: Serv
     page.goto("/predict?model=rowers@1")
     fill_name()
     predict("train")
-    expect(page.get_by_role("alert")).to_contain_text("There is already a dataset 'rowed'")
+    expect(page.locator(".v-alert")).to_contain_text("The dataset 'rowed' already exists")
     for mode, expected in (("append", "10 items"), ("merge", "10 items"), ("replace", "6 items")):
         page.goto("/predict?model=rowers@1")
         page.get_by_role("combobox", name="Save to").click()
