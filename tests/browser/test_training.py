@@ -189,6 +189,9 @@ def test_predictions_are_appended_and_replaced(open_page: OpenPage, server: Serv
         page.get_by_label("Only this split").fill(split)
         page.get_by_role("button", name="Predict", exact=True).click()
 
+    def open_select(label: str) -> None:
+        page.locator(".v-select").filter(has=page.get_by_role("combobox", name=label, exact=True)).last.click()
+
     def fill_name() -> None:
         field = page.get_by_label("Name of the new dataset")
         expect(field).to_have_value(re.compile("rowers"))  # the suggestion comes with the list of datasets
@@ -204,10 +207,10 @@ def test_predictions_are_appended_and_replaced(open_page: OpenPage, server: Serv
     expect(page.locator(".v-alert")).to_contain_text("The dataset 'rowed' already exists")
     for mode, expected in (("append", "10 items"), ("merge", "10 items"), ("replace", "6 items")):
         page.goto("/predict?model=rowers@1")
-        page.get_by_role("combobox", name="Save to").click()
+        open_select("Save to")
         page.get_by_role("option", name=mode).click()
         expect(page.get_by_role("button", name="Predict", exact=True)).to_be_disabled()
-        page.get_by_role("combobox", name="Dataset", exact=True).last.click()
+        open_select("Dataset")
         page.get_by_role("option", name="rowed").click()
         if mode == "append":
             look(page, "predict")
