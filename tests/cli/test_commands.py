@@ -187,7 +187,7 @@ def test_models(trained_command: Command, tmp_path: Path) -> None:
     shown = run("models", "show", "ships@production")
     assert "Lineage" in shown.text
     assert run("models", "export", "ships@production", tmp_path / "exported").code == 0
-    names = {path.suffix for path in (tmp_path / "exported").iterdir()}
+    names = {path.suffix for path in (tmp_path / "exported").iterdir() if not path.name.startswith(".")}
     assert names <= {".json", ".safetensors", ".yaml"}
     assert ".safetensors" in names
     refused = run("models", "rm", "ships@1", "--yes")

@@ -127,7 +127,8 @@ def test_a_label_file_of_a_folder_names_the_folder(
     assert "\n" not in error.value.message
 
 
-def test_empty_and_missing_sources(tmp_path: Path, formats: Registry[Format]) -> None:
+def test_unknown_and_missing_sources(tmp_path: Path, formats: Registry[Format]) -> None:
+    (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(FormatError, match="there are no images in it") as error:
         detect_format(tmp_path, formats)
     assert all(f"{name}: " in error.value.message for name in formats.names())
