@@ -10,7 +10,7 @@ SIZES = (416, 320)
 MIN_EPOCHS = 12
 MAX_EPOCHS = 20
 BUDGET_SECONDS = 120.0
-LIMIT_SECONDS = 240.0
+LIMIT_SECONDS = 480.0
 """Time above which a smaller input is trained instead."""
 
 
