@@ -149,7 +149,7 @@ def open_new_project(page: Page) -> None:
 
 
 def invalid_sign_in(page: Page) -> None:
-    page.get_by_label("E-mail").fill("nobody@example.org")
+    page.get_by_label("E-mail").fill("unknown@example.org")
     page.get_by_label("Password").fill("not the password")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_be_visible()

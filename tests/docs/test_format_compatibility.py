@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from PIL import Image
+from tests.formats.conftest import InMemory
 from tests.support.format_page import code_spans, table
 
 from saccade.core.geometry import mask_from_array
@@ -87,18 +88,6 @@ def test_every_format_has_a_row() -> None:
     for heading, expected in (("Layouts", set(FORMATS.names())), ("Shapes", set(FORMATS.names()) - WITHOUT_OBJECTS)):
         assert {code_spans(row["Format"])[0] for row in table(heading)} == expected
     assert [row["Format"] for row in table("Other data")] == [row["Format"] for row in table("Shapes")]
-
-
-@dataclass(frozen=True)
-class InMemory:
-    """An image without a file."""
-
-    data: bytes
-    name: str = "photo.png"
-    path: Path | None = None
-
-    def read(self) -> bytes:
-        return self.data
 
 
 @cache
