@@ -35,7 +35,7 @@ SCREENS = {
     "export": ("/datasets/harbour/export", "Supports"),
     "import": ("/import", "Drop files"),
     "jobs": ("/jobs", "Jobs"),
-    "models": ("/models", "No models yet"),
+    "models": ("/models", "Models"),
     "pipelines": ("/pipelines", "re-runs only the steps"),
     "new-pipeline": ("/pipelines/new", "Use an example"),
     "runs": ("/runs", "harbour"),
@@ -354,6 +354,25 @@ def test_token_is_shown_once(open_page: OpenPage) -> None:
     expect(page.get_by_text(token)).to_have_count(0)
     page.get_by_role("button", name="Revoke").click()
     expect(page.get_by_role("cell", name="scripts")).to_have_count(0)
+
+
+EMPTY_STATES = {
+    "models": "No models yet",
+    "pipelines": "No pipelines yet",
+    "runs": "No runs yet",
+    "webhooks": "No webhooks yet",
+}
+
+
+def test_empty_states(open_page: OpenPage, server: Server) -> None:
+    """In a project of its own: other tests of the server create models, runs and webhooks."""
+    with Workspace.open(server.workspace) as workspace:
+        workspace.projects.add("blank", workspace.users.get("owner@example.org").id)
+    page = open_page(Role.OWNER)
+    for name, text in EMPTY_STATES.items():
+        page.goto(f"/p/blank/{name}")
+        expect(page.get_by_text(text)).to_be_visible()
+        take_screenshot(page, f"{name}-empty")
 
 
 def test_grid_with_the_keyboard(open_page: OpenPage) -> None:

@@ -68,8 +68,10 @@ def authorize(request: Request) -> None:
 
 
 async def _authorize_in_thread(request: Request) -> None:
-    """Run :func:`authorize` in a worker thread, since it reads the database. Routes without state do not need it."""
-    if f"{request.method} {request.scope['route'].path}" not in STATELESS_ROUTES:
+    """Run :func:`authorize` in a worker thread, since it reads the database. Public routes without state are exempt."""
+    route = f"{request.method} {request.scope['route'].path}"
+    is_public = ROUTE_PERMISSIONS.get(route) is Permission.PUBLIC
+    if not (is_public and route in STATELESS_ROUTES):
         await run_in_threadpool(authorize, request)
 
 
