@@ -7,10 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision.ops import batched_nms as torchvision_batched_nms
 from torchvision.ops import box_iou, complete_box_iou_loss
 
 from saccade.models.assignment import Assignment, assign_task_aligned
 from saccade.models.box_ops import boxes_from_distances, complete_iou, pairwise_iou
+from saccade.models.nms import batched_nms
 
 
 def random_boxes(seed: int, count: int) -> torch.Tensor:
@@ -31,6 +33,16 @@ def test_iou_equals_torchvision(seed: int, first: int, second: int) -> None:
 def test_complete_iou_equals_torchvision(seed: int, count: int) -> None:
     a, b = random_boxes(seed, count), random_boxes(seed + 1, count)
     torch.testing.assert_close(1 - complete_iou(a, b), complete_box_iou_loss(a, b), atol=1e-5, rtol=1e-4)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 1000), st.one_of(st.integers(0, 60), st.integers(990, 1500)), st.integers(1, 5))
+def test_suppression_equals_torchvision(seed: int, count: int, class_count: int) -> None:
+    boxes = random_boxes(seed, count)
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.rand(count, generator=generator)
+    classes = torch.randint(class_count, (count,), generator=generator)
+    assert batched_nms(boxes, scores, classes, 0.5).equal(torchvision_batched_nms(boxes, scores, classes, 0.5))
 
 
 def test_distances_give_boxes() -> None:

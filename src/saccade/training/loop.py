@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from safetensors.torch import save
-from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from saccade.core.errors import SaccadeError
@@ -22,6 +21,7 @@ from saccade.models.device import autocast, best_precision
 from saccade.models.factory import VisionModel
 from saccade.models.preprocess import normalize
 from saccade.training.checkpoint import TrainState, load_checkpoint, save_checkpoint
+from saccade.training.ema import ModelEma
 from saccade.training.hooks import Hook
 from saccade.training.loader import Batch, BatchLoader
 from saccade.training.optimizer import build_optimizer
@@ -86,7 +86,7 @@ def fit(
     precision = best_precision(accelerator.device) if spec.precision == "auto" else spec.precision
     scaler = torch.amp.GradScaler(accelerator.device.type, enabled=precision == "fp16")
     model = model.to(accelerator.device).to(memory_format=torch.channels_last)
-    ema = ModelEmaV3(model, decay=spec.ema, use_warmup=True) if spec.ema else None
+    ema = ModelEma(model, spec.ema) if spec.ema else None
     optimizer = build_optimizer(spec.optimizer, model)
     # The names are prefixes of the tensors in checkpoints: renaming one breaks existing checkpoints.
     modules: dict[str, nn.Module] = {"model": model, **({"average": ema} if ema else {})}
@@ -188,7 +188,7 @@ def fit(
             optimizer.zero_grad(set_to_none=True)
             state.step += 1
             if ema:
-                ema.update(model, step=state.step)
+                ema.update(model, state.step)
 
             for name, value in losses.items():
                 state.loss_sums[name] = state.loss_sums.get(name, 0.0) + value

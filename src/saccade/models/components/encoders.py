@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any
 
-import timm
 from pydantic import AfterValidator, Field
-from timm.layers.format import Format
 from torch import Tensor, nn
 
 from saccade.core.config import StrictModel, validate_params
@@ -51,6 +49,8 @@ class TimmEncoder(FeatureModule):
     """
 
     def __init__(self, params: TimmParams) -> None:
+        import timm  # as long as the imports of torch and of everything else together
+
         super().__init__()
         # A timm name may carry a tag of its weights after a dot: "resnet18.a1_in1k".
         if params.name.split(".")[0] not in timm.list_models():
@@ -70,6 +70,8 @@ class TimmEncoder(FeatureModule):
 
     @staticmethod
     def _create(params: TimmParams, **extra: Any) -> Any:
+        import timm
+
         # Weights are needed only for the final module, not for the one that lists the available strides.
         pretrained = params.pretrained and bool(extra)
         try:
@@ -91,7 +93,7 @@ class TimmEncoder(FeatureModule):
                 f"'{self.name}' does not take images of {width} x {height} pixels: {error}.",
                 hint=f"Set model.input.size, or model.encoder.args to {{img_size: [{height}, {width}]}}.",
             ) from error
-        if getattr(self.body, "output_fmt", Format.NCHW) == Format.NHWC:
+        if getattr(self.body, "output_fmt", "NCHW") == "NHWC":
             return [feature.permute(0, 3, 1, 2) for feature in features]
         return features
 
@@ -153,4 +155,6 @@ def csp_encoder(params: Mapping[str, Any]) -> FeatureModule:
 
 def backbone_names() -> list[str]:
     """Return the names of all encoders: timm's models as ``timm/NAME``, and ``csp``."""
+    import timm
+
     return ["csp", *(f"timm/{name}" for name in timm.list_models())]

@@ -11,13 +11,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from torchvision.ops import batched_nms
 
 from saccade.core.config import StrictModel, validate_params
 from saccade.models.assignment import assign_task_aligned
 from saccade.models.box_ops import boxes_from_distances, complete_iou
 from saccade.models.components.base import FeatureInfo, Head, Predictions, to_cpu
 from saccade.models.components.blocks import Activation, ConvNormAct
+from saccade.models.nms import batched_nms
 
 
 class DenseDetectionParams(StrictModel):
