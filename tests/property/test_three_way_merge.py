@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.class_branches import NAMES, STEPS, Branch, Steps, expected_names, first_column
 
-from saccade.app.datasets.classes import edit_classes
-from saccade.core.class_edits import AddClass, MergeClass, RecolorClass, RenameClass
+from saccade.app.datasets.classes import edit_classes, list_classes
+from saccade.core.class_edits import AddClass, ClassEdit, MergeClass, RecolorClass, RenameClass
 from saccade.core.errors import ConflictError, NotFoundError
 from saccade.core.merge import Conflict, MergeConflictError, Merger, Side
 from saccade.core.objects import Box, Object
@@ -225,18 +226,139 @@ def test_merged_classes_stay_merged(tmp_path: Any) -> None:
         assert recreated.schema["label"].resolve_class("ship") == "vessel"
 
 
-def test_a_reused_class_name_is_another_class(tmp_path: Any) -> None:
-    """If the side that renamed a class has a new class of the old name, labels of the other side are not renamed."""
-    schema = Schema((Column("label", Kind.LABEL, (ClassInfo("tug"),)),))
+@pytest.mark.parametrize("is_imported", [False, True])
+def test_a_reused_class_name_is_another_class(tmp_path: Any, is_imported: bool) -> None:
+    """If one side renamed a class and uses its name again, labels of the other side are still of the renamed class."""
+    schema = Schema((Column("label", Kind.LABEL, (ClassInfo("tug"), ClassInfo("ship"))),))
     with Workspace.create(tmp_path / "w") as workspace:
         datasets = workspace.datasets
-        datasets.write("d", schema, [Item("a", {"label": "tug"})], mode="create")
+        datasets.write("d", schema, [Item("a", {"label": "tug"}), Item("b", {"label": "tug"})], mode="create")
+        colors = {facts.name: facts.color for facts in list_classes(datasets.open("d"))}
         datasets.branch("d", "trial", "d@1")
-        edit_classes(workspace, "d", [RenameClass(name="tug", new_name="boat"), AddClass(name="tug")])
-        datasets.write("d", schema, [Item("b", {"label": "tug"})], mode="append", branch="trial")
+        edit_classes(workspace, "d", [RenameClass(name="tug", new_name="boat")])
+        if not is_imported:
+            edit_classes(workspace, "d", [AddClass(name="tug")])
+        # The new class of an item that the other side does not change, with the same text as before.
+        datasets.write("d", schema, [Item("n", {"label": "tug"}), Item("b", {"label": "tug"})], mode="merge")
+        datasets.write("d", schema, [Item("c", {"label": "tug"})], mode="append", branch="trial")
+        planned = datasets.merge("d@trial", dry_run=True)
+        result = datasets.merge("d@trial")
+        assert result.version is not None
+        labels = {"a": "boat", "b": "tug", "n": "tug", "c": "boat"}
+        assert {item.key: item["label"] for item in result.version.items()} == labels
+        assert (planned.added, planned.removed, planned.changed) == (result.added, result.removed, result.changed)
+        assert result.version.schema["label"].class_names == ("boat", "ship", "tug")
+        assert [facts.color for facts in list_classes(result.version)][:2] == [colors["tug"], colors["ship"]]
+        reverse = datasets.merge("d@4", into="trial") if not is_imported else datasets.merge("d@3", into="trial")
+        assert reverse.version is not None
+        assert {item.key: item["label"] for item in reverse.version.items()} == labels, "in the other direction"
+        assert doctor(workspace) == []
+
+
+def test_an_item_that_got_another_class_of_the_same_name(tmp_path: Any) -> None:
+    """The text of the label is as before, but the class is another one: the other side's change is a conflict."""
+    schema = Schema((Column("label", Kind.LABEL, (ClassInfo("tug"), ClassInfo("ship"))),))
+    with Workspace.create(tmp_path / "w") as workspace:
+        datasets = workspace.datasets
+        datasets.write("d", schema, [Item(key, {"label": "tug"}) for key in "ab"], mode="create")
+        datasets.branch("d", "trial", "d@1")
+        edit_classes(workspace, "d@trial", [RenameClass(name="tug", new_name="boat"), AddClass(name="tug")])
+        datasets.write("d@trial", schema, [Item(key, {"label": "tug"}) for key in "ab"], mode="merge")
+        datasets.write("d", schema, [Item("a", {"label": "ship"})], mode="merge")
+        result = datasets.merge("d@trial", resolver=lambda conflict: "ours")
+        assert [conflict.key for conflict in result.conflicts] == ["a"]
+        assert result.version is not None
+        assert {item.key: item["label"] for item in result.version.items()} == {"a": "ship", "b": "tug"}
+
+
+@pytest.mark.parametrize("is_split", [False, True])
+def test_swapped_class_names(tmp_path: Any, is_split: bool) -> None:
+    swap: list[ClassEdit] = [
+        RenameClass(name="ship", new_name="temporary"),
+        RenameClass(name="tug", new_name="ship"),
+        RenameClass(name="temporary", new_name="tug"),
+    ]
+    classes = tuple(map(ClassInfo, ("ship", "tug")))
+    schema = Schema((Column("objects", Kind.OBJECTS, classes), Column("tags", Kind.LABELS, classes)))
+
+    def item(key: str) -> Item:
+        objects = tuple(Object(name, name, Box(0, 0, 1, 1)) for name in ("ship", "tug"))
+        return Item(key, {"objects": objects, "tags": ("ship",)})
+
+    with Workspace.create(tmp_path / "w") as workspace:
+        datasets = workspace.datasets
+        datasets.write("d", schema, [item("a")], mode="create")
+        datasets.branch("d", "trial", "d@1")
+        for edits_of_version in [[edit] for edit in swap] if is_split else [swap]:
+            edit_classes(workspace, "d", edits_of_version)
+        datasets.write("d", schema, [item("b")], mode="append")  # after the swap: other classes
+        datasets.write("d@trial", schema, [item("c"), item("d")], mode="append")
         merged = datasets.merge("d@trial").version
         assert merged is not None
-        assert {item.key: item["label"] for item in merged.items()} == {"a": "boat", "b": "tug"}
+        ships = {merged_item.key: merged_item["objects"][0].class_name for merged_item in merged.items()}
+        assert ships == {"a": "tug", "b": "ship", "c": "tug", "d": "tug"}
+        assert {i.key: i["tags"] for i in merged.items()} == {key: (name,) for key, name in ships.items()}
+        assert merged.schema["objects"].class_names == ("tug", "ship")
+        colors = [facts.color for facts in list_classes(datasets.open("d@1"))]
+        assert [facts.color for facts in list_classes(merged)] == colors
+
+
+def objects_of(column: Column, prefix: str) -> list[Item]:
+    """Return an item for each class with one object of it; the key ends with the class."""
+    return [Item(f"{prefix}/{name}", {"objects": (Object("1", name, Box(0, 0, 1, 1)),)}) for name in column.class_names]
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(STEPS, STEPS)
+def test_objects_have_the_class_that_their_identity_gives(our_steps: Steps, their_steps: Steps) -> None:
+    base = first_column()
+    first_names = {name: name for name in NAMES}
+    ours = Branch("our", [base], dict(first_names))
+    theirs = Branch("their", [base], dict(first_names))
+    ours.edit(our_steps)
+    theirs.edit(their_steps)
+    names = expected_names(first_names, ours, theirs)
+    expected_classes = {f"base/{name}": names[name] for name in NAMES}
+    with tempfile.TemporaryDirectory() as folder, Workspace.create(folder) as workspace:
+        datasets = workspace.datasets
+        datasets.write("d", Schema((base,)), objects_of(base, "base"), mode="create")
+        datasets.branch("d", "trial", "d@1")
+        for branch, side in (("main", ours), ("trial", theirs)):
+            for edit in side.edits:
+                edit_classes(workspace, "d", [edit], branch=branch)
+            column = side.history[-1]
+            datasets.write(
+                "d",
+                Schema((Column("objects", Kind.OBJECTS),)),
+                objects_of(column, branch),
+                mode="append",
+                branch=branch,
+            )
+            expected_classes |= {f"{branch}/{name}": names[identity] for name, identity in side.ids.items()}
+        planned = datasets.merge("d@trial", dry_run=True)
+        result = datasets.merge("d@trial")
+        assert result.version is not None
+        assert {item.key: item["objects"][0].class_name for item in result.version.items()} == expected_classes
+        assert set(result.version.schema["objects"].class_names) == set(expected_classes.values())
+        assert (planned.added, planned.removed, planned.changed) == (result.added, result.removed, result.changed)
+        assert doctor(workspace) == []
+
+
+def test_classes_after_a_merged_one_keep_their_colors(tmp_path: Any) -> None:
+    schema = Schema((Column("label", Kind.LABEL, tuple(map(ClassInfo, ("ship", "tug", "buoy")))),))
+    with Workspace.create(tmp_path / "w") as workspace:
+        datasets = workspace.datasets
+        datasets.write("d", schema, [Item("a", {"label": "ship"})], mode="create")
+        colors = {facts.name: facts.color for facts in list_classes(datasets.open("d"))}
+        datasets.branch("d", "trial", "d@1")
+        edit_classes(workspace, "d@trial", [MergeClass(name="ship", target="tug")])
+        datasets.write("d", schema, [Item("b", {"label": "ship"})], mode="append")
+        merged = datasets.merge("d@trial").version
+        assert merged is not None
+        assert {facts.name: facts.color for facts in list_classes(merged)} == {
+            name: colors[name] for name in ("tug", "buoy")
+        }
 
 
 @settings(max_examples=200)

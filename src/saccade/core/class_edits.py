@@ -154,14 +154,10 @@ class _ColumnClasses:
         )
 
     def _with_former_names(self, info: ClassInfo, renamed: Mapping[str, str]) -> ClassInfo:
-        # A former name that is in use again, or that another class took over, no longer identifies this class. A name
-        # that this edit changed is recorded even if it is in use again: it tells a swap of names from an unused edit.
+        # A former name that denoted another class in this edit does not identify this class any longer. A name that is
+        # in use again remains: it shows that the rename was recorded before, not together with the later use.
         names = (
-            *(
-                name
-                for name in info.was
-                if name not in renamed and name not in self._new_names and name not in self.infos
-            ),
+            *(name for name in info.was if name != info.name and self._new_names.get(name, name) == name),
             *(old for old, new in renamed.items() if new == info.name),
         )
         return replace(info, was=tuple(dict.fromkeys(names)))

@@ -45,27 +45,31 @@ def follow_classes(history: Sequence[Column]) -> dict[str, str | None]:
 
 def _follow_step(before: Column, after: Column) -> dict[str, str | None]:
     known = {info.name: info for info in before.classes}
-    if _is_permutation(before, after):  # a swap back repeats the former names of the swap; a rename keeps the position
-        return dict(zip(before.class_names, after.class_names, strict=True))
-    return {name: _next_name(name, known, after) for name in known}
+    successors = {name: _recorded_successor(name, known, after) for name in known}
+    if _keeps_positions(before, after, successors):
+        return dict(zip(before.class_names, after.class_names, strict=False))
+    return {name: successor or after.resolve_class(name) for name, successor in successors.items()}
 
 
-def _is_permutation(before: Column, after: Column) -> bool:
-    return set(before.class_names) == set(after.class_names) and all(
-        info.name == name or name in info.was for name, info in zip(before.class_names, after.classes, strict=True)
+def _keeps_positions(before: Column, after: Column, successors: Mapping[str, str | None]) -> bool:
+    """Return whether each class kept its position; a swap back repeats the former names of the swap."""
+    return set(before.class_names) <= set(after.class_names) and all(
+        successors[name] is None if info.name == name else name in info.was
+        for name, info in zip(before.class_names, after.classes, strict=False)
     )
 
 
-def _next_name(name: str, before: Mapping[str, ClassInfo], after: Column) -> str | None:
-    # Newly recorded former names come first: the name itself may belong to another class by now.
+def _recorded_successor(name: str, before: Mapping[str, ClassInfo], after: Column) -> str | None:
+    """Return the class that newly has a name as a former name: the name itself may belong to another class by now."""
     for info in after.classes:
-        if name in info.was and info.name != name and not _was_named(before, info.name, name):
+        if name in info.was and info.name != name and not _was_recorded(before, info, name):
             return info.name
-    return after.resolve_class(name)
+    return None
 
 
-def _was_named(classes: Mapping[str, ClassInfo], name: str, former: str) -> bool:
-    return name in classes and former in classes[name].was
+def _was_recorded(before: Mapping[str, ClassInfo], info: ClassInfo, former: str) -> bool:
+    """Return whether a former name of a class was one before, be it under another name of that class."""
+    return any(former in before[name].was for name in (info.name, *info.was) if name in before and name != former)
 
 
 def align_classes(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from saccade.core.digest import digest_bytes
 from saccade.core.errors import InvalidValueError
-from saccade.core.schema import is_hex_color
+from saccade.core.schema import ClassInfo, Column, is_hex_color
 
 RGB = tuple[int, int, int]
 
@@ -57,6 +58,38 @@ def palette(class_names: Iterable[str]) -> dict[str, str]:
     """Assign each class a colour, "#rrggbb", in order; all are different for up to 200 names."""
     names = list(dict.fromkeys(class_names))
     return {name: COLORS[index] if index < len(COLORS) else _generated_color(index) for index, name in enumerate(names)}
+
+
+def effective_colors(column: Column) -> dict[str, str]:
+    """Return the display colours; that of a class without an explicit colour depends on its position."""
+    defaults = palette(column.class_names)
+    return {info.name: info.color or defaults[info.name] for info in column.classes}
+
+
+def keep_colors(before: Column, after: Column, previous_names: Mapping[str, str]) -> Column:
+    """Set the colour of each class whose default colour would change, and give new classes an unused colour.
+
+    Args:
+        before: the column in the previous version.
+        after: the column to return with colours.
+        previous_names: the names in the previous version of classes that existed, by their new name.
+    """
+    previous_colors = effective_colors(before)
+    inherited = {name: previous_colors[previous] for name, previous in previous_names.items()}
+    defaults = palette(after.class_names)
+    used = {info.color or inherited.get(info.name) for info in after.classes}
+
+    def with_color(info: ClassInfo) -> ClassInfo:
+        if info.color is not None:
+            return info
+        color = inherited.get(info.name)
+        if color is None:
+            unused = (color for color in (defaults[info.name], *COLORS) if color not in used)
+            color = next(unused, defaults[info.name])
+            used.add(color)
+        return info if color == defaults[info.name] else replace(info, color=color)
+
+    return replace(after, classes=tuple(map(with_color, after.classes)))
 
 
 def _generated_color(index: int) -> str:

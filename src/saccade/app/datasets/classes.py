@@ -17,8 +17,8 @@ from saccade.core.class_edits import (
 )
 from saccade.core.errors import InvalidValueError
 from saccade.core.progress import Progress
-from saccade.core.schema import ClassInfo, Column, Schema
-from saccade.media.colors import COLORS, palette
+from saccade.core.schema import Schema
+from saccade.media.colors import effective_colors, keep_colors
 from saccade.store.datasets.classes import class_counts
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
@@ -53,7 +53,7 @@ def list_classes(version: DatasetVersion) -> list[ClassSummary]:
     summaries = []
     for column, counts in class_counts(version.snapshot).items():
         infos = {info.name: info for info in version.schema[column].classes}
-        colors = _effective_colors(version.schema[column])
+        colors = effective_colors(version.schema[column])
         for name, count in counts.items():
             info = infos[name]
             summaries.append(
@@ -117,37 +117,11 @@ def edit_classes(
 def _plan_with_colors(schema: Schema, edits: Sequence[ClassEdit]) -> ClassPlan:
     plan = plan_class_edits(schema, edits)
     columns = [
-        _keep_colors(schema[column.name], column, plan.previous_names[column.name])
+        keep_colors(schema[column.name], column, plan.previous_names[column.name])
         for column in plan.schema.columns
         if column.classes != schema[column.name].classes
     ]
     return replace(plan, schema=plan.schema.with_columns(*columns))
-
-
-def _effective_colors(column: Column) -> dict[str, str]:
-    """Return the display colors; that of a class without an explicit color depends on its position."""
-    defaults = palette(column.class_names)
-    return {info.name: info.color or defaults[info.name] for info in column.classes}
-
-
-def _keep_colors(before: Column, after: Column, previous_names: Mapping[str, str]) -> Column:
-    """Set the color of each class whose default color would change, and give new classes an unused color."""
-    previous_colors = _effective_colors(before)
-    inherited = {name: previous_colors[previous] for name, previous in previous_names.items()}
-    defaults = palette(after.class_names)
-    used = {info.color or inherited.get(info.name) for info in after.classes}
-
-    def with_color(info: ClassInfo) -> ClassInfo:
-        if info.color is not None:
-            return info
-        color = inherited.get(info.name)
-        if color is None:
-            unused = (color for color in (defaults[info.name], *COLORS) if color not in used)
-            color = next(unused, defaults[info.name])
-            used.add(color)
-        return info if color == defaults[info.name] else replace(info, color=color)
-
-    return replace(after, classes=tuple(map(with_color, after.classes)))
 
 
 _DESCRIPTIONS: Mapping[type[ClassEdit], Callable[..., str]] = {

@@ -207,12 +207,16 @@ class Datasets(DatasetRefs):
             if before.name != after.name:
                 return (), ()
             ancestor = self._common_ancestor(before.name, before.number, after.number)
-            return (
-                self.column_history(before.name, column, ancestor, before.number),
-                self.column_history(before.name, column, ancestor, after.number),
-            )
+            return self._histories(before.name, column, ancestor, (before.number, after.number))
 
         return DatasetDiff(before.ref, after.ref, Comparison(before.snapshot, after.snapshot), histories)
+
+    def _histories(
+        self, name: str, column: str, ancestor: int, versions: tuple[int, int]
+    ) -> tuple[Sequence[Column], Sequence[Column]]:
+        """Return a column in each version from a common ancestor to each of two versions."""
+        first, second = versions
+        return self.column_history(name, column, ancestor, first), self.column_history(name, column, ancestor, second)
 
     # Writing
 
@@ -554,7 +558,15 @@ class Datasets(DatasetRefs):
                     replace(result, added=mutation.added, removed=mutation.removed, changed=mutation.changed)
                 )
             else:
-                operation = MergeOperation(base.snapshot, head, theirs.snapshot, resolver, folder, progress)
+                operation = MergeOperation(
+                    base.snapshot,
+                    head,
+                    theirs.snapshot,
+                    lambda column: self._histories(name, column, base.number, (number, theirs.number)),
+                    resolver,
+                    folder,
+                    progress,
+                )
                 results.append(operation.summary(result))
                 mutation = operation.mutation() if not dry_run else None
             if dry_run or mutation is None:
