@@ -519,7 +519,7 @@ INVALID: list[tuple[str, str, str]] = [
     ("split := 'x'", ":", "not an expression"),
     ("depth ** 2 > 1", "depth ** 2", "operator"),
     ("count(objects, where=True) > 1", "count(objects, where=True)", "no keyword arguments"),
-    ("any(objects, )  and", "", "not an expression"),
+    ("any(objects, )  and", "", "ends too early"),
     ("all(objects)", "all(objects)", "2 arguments"),
     ("key == 'a\\x00'", "'a\\x00'", "no value can contain"),
     ("depth > 1e999", "1e999", "too large"),
@@ -529,6 +529,15 @@ INVALID: list[tuple[str, str, str]] = [
     ("größe == 1", "größe", "not a column"),
     ("  'é' == splt", "splt", "Did you mean split?"),
 ]
+
+
+@pytest.mark.parametrize("text", ["len(objects) >", "len(objects) >  ", "  depth ==", "größe and"])
+def test_an_incomplete_query_is_marked_at_its_end(text: str) -> None:
+    with pytest.raises(QueryError, match="ends too early") as error:
+        parse_query(text, SCHEMA)
+    end = len(text.rstrip())
+    assert (error.value.start, error.value.end) == (end, end + 1)
+    assert str(error.value).splitlines()[-1] == " " * (end + 2) + "^"
 
 
 @pytest.mark.parametrize(("text", "location", "message"), INVALID, ids=[text for text, _, _ in INVALID])

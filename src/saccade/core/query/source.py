@@ -35,7 +35,10 @@ class Source:
             expression: ast.expr = ast.parse(_without_keyword(flat[start:]), mode="eval").body
             return expression
         except SyntaxError as error:
-            position = start + max(0, (error.offset or 1) - 1)
+            if not error.offset:  # the parser reached the end of the text
+                end = len(self.text.rstrip())
+                raise QueryError("The expression ends too early.", self.text, end, end + 1) from None
+            position = start + error.offset - 1
             raise QueryError(f"This is not an expression: {error.msg}.", self.text, position, position + 1) from None
         except (ValueError, RecursionError, MemoryError):
             raise QueryError("The expression cannot be parsed.", self.text, 0, 0) from None
