@@ -180,6 +180,19 @@ def test_data_yaml_of_poses(kit: SimpleNamespace, tmp_path: Path) -> None:
     assert data["kpt_shape"] == [2, 3]
 
 
+def test_data_yaml_of_poses_without_keypoints(kit: SimpleNamespace, tmp_path: Path) -> None:
+    """The lines are those of boxes, which a shape of keypoints would contradict."""
+    objects = (Object("1", "cat", Box(10, 10, 50, 40)),)
+    reading = kit.dataset([kit.record("a", SIZE_WH, objects=objects)], [ClassInfo("cat")])
+    kit.write_all(yolo.FORMAT, reading, tmp_path, task="pose")
+    data = yaml.safe_load((tmp_path / "data.yaml").read_text())
+    assert "kpt_shape" not in data
+    [label] = (tmp_path / "labels").rglob("*.txt")
+    assert len(label.read_text().split()) == 5
+    result = kit.read_all(yolo.FORMAT, tmp_path)
+    assert [obj.geometry.type for obj in result.records["a"].values["objects"]] == ["box"]
+
+
 def test_corners_of_no_rectangle_give_the_smallest_enclosing_one() -> None:
     box = rotated_box_from_corners([(0, 0), (10, 1), (11, 6), (1, 5)])
     assert box.area() >= 49

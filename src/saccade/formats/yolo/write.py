@@ -117,9 +117,11 @@ class YoloWriter(Writer):
         folders = [{"path": path} if split is None else {"split": split, "path": path} for split, path in paths.items()]
         data["names"] = {index: name for name, index in self._classes.indices.items()}
         extra: dict[str, Any] = {"has_splits": self._columns.has_split, "folders": folders}
-        if self._shapes.task != "detect":
-            extra["task"] = self._shapes.task
-        if self._shapes.task == "pose":
-            data["kpt_shape"] = [self._shapes.keypoints or 1, 3]
+        # Without keypoints, the lines are those of boxes: a shape of keypoints would contradict them.
+        task = "detect" if self._shapes.task == "pose" and not self._shapes.keypoints else self._shapes.task
+        if task != "detect":
+            extra["task"] = task
+        if task == "pose":
+            data["kpt_shape"] = [self._shapes.keypoints, 3]
             extra["keypoints"] = list(self._keypoint_names)
         return {**data, "saccade": extra}
