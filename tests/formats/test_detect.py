@@ -161,3 +161,12 @@ def test_unsupported_label_files_are_reported(
         ("warning", "file that is not an image and is not read", "notes/read.me"),
         ("dropped", "file that may contain labels and was not read", "boxes.yaml"),
     ]
+
+
+@pytest.mark.parametrize("text", ['[{"a": 1', "{", '{"notes": ["a",]}'])
+@pytest.mark.parametrize("is_file", [False, True])
+def test_broken_json_is_one_clear_error(text: str, is_file: bool, write_source: WriteSource) -> None:
+    source = write_source({"labels.json": text})
+    with pytest.raises(FormatError, match=r"labels\.json is not valid JSON") as error:
+        detect_format(source / "labels.json" if is_file else source)
+    assert "\n" not in str(error.value)

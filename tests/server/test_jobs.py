@@ -38,6 +38,32 @@ def process_jobs(server: ServerHarness) -> None:
     server.workspace.runs.job_id = None
 
 
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"labels.json": b'[{"a": 1'}, "labels.json is not valid JSON"),
+        ({"a/labels.json": b'{"images": [{"id": 1'}, "labels.json is not valid JSON"),
+        ({"a/notes.bin": b"x"}, "No format matches"),
+    ],
+)
+def test_errors_do_not_show_where_the_server_keeps_uploads(
+    server: ServerHarness, files: dict[str, bytes], message: str
+) -> None:
+    manager = server.signed_in(Role.MANAGER)
+    upload = manager.post(f"{API}/uploads").json()["id"]
+    send(manager, upload, pack(files))
+    body = {"kind": "import", "parameters": {"source": {"upload": upload}, "dataset": "sent"}}
+    job = manager.post(f"{API}/jobs", json=body).json()
+    process_jobs(server)
+    failed = manager.get(f"{API}/jobs/{job['id']}").json()
+    log = manager.get(f"{API}/jobs/{job['id']}/log").text
+    assert failed["state"] == "failed"
+    assert message in failed["error"]
+    for text in (json.dumps(failed), log):
+        assert str(server.workspace.location) not in text
+        assert "uploads/" not in text
+
+
 def test_uploaded_files_are_imported(server: ServerHarness, pictures: Path) -> None:
     manager = server.signed_in(Role.MANAGER)
     upload = manager.post(f"{API}/uploads").json()["id"]

@@ -9,10 +9,13 @@ from typing import NoReturn
 
 from saccade.core.errors import FormatError, NotFoundError, SaccadeError, WorkspaceError
 from saccade.core.registry import Registry
+from saccade.core.report import ConversionReport
+from saccade.formats._common.json import load_json
 from saccade.formats._common.paths import tree_cache
 from saccade.formats.base import FORMATS, Detection, Format
 
 _MAX_REASON = 100
+_MAX_PARSED_FILES = 100
 # A larger file is not examined as a part of a folder.
 _MAX_COPIED_BYTES = 1 << 28
 
@@ -46,10 +49,19 @@ def detect_format(source: Path, formats: Registry[Format] = FORMATS) -> tuple[st
         raise FormatError(
             f"{source} could be {' or '.join(names)}: {reasons}.", hint=f"Choose with --format {names[0]}."
         )
+    _raise_for_broken_json(source)
     if source.is_file():
         _raise_for_file(source, by_name, formats)
     reasons = "".join(f"\n  {name}: {_shorten(detection.reason)}" for name, detection in by_name)
     raise FormatError(f"No format matches {source}:{reasons}", hint="Choose one with --format.")
+
+
+def _raise_for_broken_json(source: Path) -> None:
+    """Raise the error of a JSON file that cannot be parsed: it is why no format matches."""
+    files = [source] if source.is_file() else sorted(source.iterdir())[:_MAX_PARSED_FILES]
+    for file in files:
+        if file.suffix.lower() == ".json" and file.is_file() and file.stat().st_size <= _MAX_COPIED_BYTES:
+            load_json(file, ConversionReport())
 
 
 def _raise_for_file(source: Path, by_name: list[tuple[str, Detection]], formats: Registry[Format]) -> NoReturn:

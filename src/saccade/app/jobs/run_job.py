@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import re
 import shutil
 import signal
 import sys
@@ -116,15 +117,15 @@ def run(workspace: Workspace, job: Job, owner_id: str) -> None:
         state = "cancelled"
     except SaccadeError as failure:
         state = "failed"
-        error = failure.message
-        hint = failure.hint
+        error = _without_internal_paths(failure.message, workspace)
+        hint = _without_internal_paths(failure.hint, workspace)
         result = {"code": failure.code}
         print(f"{time.strftime('%H:%M:%S')} {error} {hint}", flush=True)
     except Exception as failure:
         # Users who may not see the credentials of a URL may read the log and the error.
         print(redact_text(traceback.format_exc()), file=sys.stderr, flush=True)
         state = "failed"
-        error = redact_text(f"Unexpected error: {failure}")
+        error = redact_text(_without_internal_paths(f"Unexpected error: {failure}", workspace))
         hint = "See the log of the job."
     finally:
         progress.close()
@@ -135,6 +136,16 @@ def run(workspace: Workspace, job: Job, owner_id: str) -> None:
     if job.has_secrets:
         shutil.rmtree(job_dir(workspace, job.id) / PIPELINE_DIR, ignore_errors=True)
     workspace.jobs.finish(job.id, owner_id, state, result, error, hint)
+
+
+def _without_internal_paths(text: str, workspace: Workspace) -> str:
+    """Shorten the paths of uploads and temporary files: users need not know where the workspace of the server is."""
+    for folder in (workspace.location, workspace.location.resolve()):
+        root = re.escape(str(folder))
+        text = re.sub(rf"{root}/uploads/[0-9a-f]{{32}}/files/", "", text)
+        text = re.sub(rf"{root}/uploads/[0-9a-f]{{32}}/files\b", "the upload", text)
+        text = re.sub(rf"{root}(?:/tmp/[^/\s'\"]+)?/?", "", text)
+    return text
 
 
 def _exit_with_worker() -> None:
