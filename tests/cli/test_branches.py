@@ -104,6 +104,11 @@ def test_diff_says_which_class_became_which(run: Command) -> None:
     run("datasets", "diff", "cells", "cells@review", "--html", report)
     assert "Classes renamed in objects" in report.read_text("utf-8")
     assert "objects: RBC → Red cell" in report.read_text("utf-8")
+    report.write_text("my notes")
+    run.fails("datasets", "diff", "cells", "cells@review", "--html", report, code="conflict")
+    assert report.read_text() == "my notes"
+    assert run("datasets", "diff", "cells", "cells@review", "--html", report, "--overwrite").code == 0
+    assert "Classes renamed in objects" in report.read_text("utf-8")
 
 
 def test_log_of_a_branch(trained_command: Command) -> None:
@@ -114,3 +119,35 @@ def test_log_of_a_branch(trained_command: Command) -> None:
     assert [row["branch"] for row in run.json("datasets", "log", "harbour@main")] == ["main"]
     assert len(run.json("datasets", "log", "harbour")) == 2
     assert "no branch" in run.fails("datasets", "log", "harbour@other", code="not-found").text
+
+
+def test_deleting_a_branch_with_changes_of_its_own(run: Command) -> None:
+    run("datasets", "classes", "cells@review", "--add", "Platelets")
+    refused = run.fails("datasets", "delete-branch", "cells@review", code="conflict").text
+    assert "has 1 version that no other branch has; the latest is cells@2" in refused
+    assert "--force" in refused
+    assert heads(run) == {"main": 1, "review": 2}
+    assert run("datasets", "delete-branch", "cells@review", "--force").code == 0
+    assert heads(run) == {"main": 1}
+
+
+def test_deleting_a_branch_without_changes_of_its_own(run: Command) -> None:
+    run("datasets", "classes", "cells", "--add", "Platelets")
+    assert run("datasets", "merge", "cells", "--into", "review").code == 0
+    assert heads(run) == {"main": 2, "review": 3}
+    assert run("datasets", "delete-branch", "cells@review").code == 0, "it only has what main has"
+
+
+def test_deleting_a_merged_branch(run: Command) -> None:
+    run("datasets", "classes", "cells@review", "--add", "Platelets")
+    assert run("datasets", "merge", "cells@review").code == 0
+    assert run("datasets", "delete-branch", "cells@review").code == 0
+
+
+def test_the_branch_is_named(run: Command) -> None:
+    unknown = run.fails("datasets", "classes", "cells@reveiw", code="not-found").text
+    assert "has no branch or version 'reveiw'" in unknown
+    assert "Did you mean review?" in unknown
+    run("datasets", "classes", "cells@review", "--add", "Platelets")
+    assert "cells@2 (review)" in run("datasets", "classes", "cells@review").text
+    assert "NAME@BRANCH" in run("export", "--help").text

@@ -53,7 +53,7 @@ def test_classes_are_listed_and_edited(run: Command) -> None:
         "Why.",
     )
     assert edited.code == 0, edited.text
-    assert "d@2 Why. 1 items changed." in edited.text
+    assert "d@2 Why. 1 item changed." in edited.text
     classes = list_classes(run)
     assert [name for column, name in classes if column == "objects"] == ["auto", "c=d", "tram"]
     assert classes[("objects", "auto")]["color"] == classes[("tags", "auto")]["color"] == "#abcdef"
@@ -65,7 +65,7 @@ def test_classes_are_listed_and_edited(run: Command) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["--remove", "car"], 1, "'car' cannot be removed: 1 objects or labels in 1 items"),
+        (["--remove", "car"], 1, "'car' cannot be removed: 1 object or label in 1 item has it"),
         (["--rename", "car=bus"], 1, "Merge 'car' into it"),
         (["--rename", "car"], 2, "has no '='"),
         (["--color", "car=red"], 1, "#rrggbb"),

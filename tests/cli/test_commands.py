@@ -218,9 +218,15 @@ def test_tables_of_train_evaluate_predict(trained_command: Command, tmp_path: Pa
     evaluated = trained_command("evaluate", "ships", "harbour", "--report", tmp_path / "report.html")
     assert "Report:" in evaluated.text
     assert "ap50" in evaluated.text
+    notes = tmp_path / "notes.html"
+    notes.write_text("my notes")
+    trained_command.fails("evaluate", "ships", "harbour", "--report", notes, code="conflict")
+    assert notes.read_text() == "my notes"
+    assert trained_command("evaluate", "ships", "harbour", "--report", notes, "--overwrite").code == 0
+    assert "<html" in notes.read_text()
     image = sorted((pictures / "images").iterdir())[0]
     predicted = trained_command("predict", "ships", image, "--out", tmp_path / "predicted")
-    assert "ships@2 on 1 images" in predicted.text
+    assert "ships@2 on 1 image " in predicted.text
     assert (tmp_path / "predicted" / "pictures" / f"{image.stem}.jpg").exists()
 
 

@@ -332,7 +332,7 @@ def test_losses_are_reported(kit: Any, tmp_path: Path) -> None:
         ("'not labelled yet', which only Saccade reads back", "a", ""),
         ("metadata that cannot be written", "b", "id"),
         ("metadata that cannot be written", "b", "bad"),
-        ("column that the format does not support", "", "'caption' with 1 values"),
+        ("column that the format does not support", "", "'caption' with 1 value"),
     }
     result = kit.read_all(FORMAT, tmp_path / "out")
     assert result.values("objects") == {"a": None, "b": ()}

@@ -174,7 +174,7 @@ def test_without_a_clear_relation_labels_are_dropped(name: str, tmp_path: Path, 
     assert objects is None
     assert size_wh == (40, 40)
     assert [(finding.reason, finding.detail) for finding in report if finding.reason == LOST] == [
-        (LOST, "1 objects: 40 x 30 stated, 40 x 40 actual")
+        (LOST, "1 object: 40 x 30 stated, 40 x 40 actual")
     ]
 
 

@@ -167,7 +167,7 @@ def test_concurrent_threads_read_the_row_index_once(workspace: Workspace, monkey
 
 def test_repr_shows_ref_size_and_columns(workspace: Workspace) -> None:
     version = workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
-    assert repr(version) == "<d@1, 1 items, objects: objects, label: label, number: number>"
+    assert repr(version) == "<d@1, 1 item, objects: objects, label: label, number: number>"
 
 
 def test_repeated_point_reads_find_keys_in_all_fragments(workspace: Workspace) -> None:

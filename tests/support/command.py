@@ -80,6 +80,7 @@ def _takes_json(args: tuple[object, ...]) -> bool:
         ("datasets", "rm"),
         ("datasets", "tag"),
         ("datasets", "delete-alias"),
+        ("datasets", "delete-branch"),
     }
     silent |= {("models", "export"), ("models", "rm"), ("users", "rm"), ("webhooks", "rm")}
     return tuple(map(str, args[:2])) not in silent

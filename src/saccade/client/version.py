@@ -20,6 +20,7 @@ from saccade.core.item_sequence import ItemSequence
 from saccade.core.reader import Item
 from saccade.core.records.datasets import VersionInfo
 from saccade.core.schema import KEY, FileRef, ImageRef, MediaRef, Schema, VideoRef
+from saccade.core.text import format_count
 from saccade.store.arrow.codec import SCHEMA_METADATA, decode_batch
 
 _MAX_MEMORY_BYTES = 16 << 20
@@ -47,7 +48,7 @@ class RemoteVersion(ItemSequence):
         return self.info.items
 
     def __repr__(self) -> str:
-        return f"<{self.ref} at {self._api.address}, {len(self)} items>"
+        return f"<{self.ref} at {self._api.address}, {format_count(len(self), 'item')}>"
 
     @property
     def _path(self) -> str:

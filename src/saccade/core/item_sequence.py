@@ -10,6 +10,7 @@ from typing import Any, overload
 
 from saccade.core.errors import NotFoundError
 from saccade.core.reader import Item
+from saccade.core.text import format_count
 from saccade.runtime.late_import import load
 
 _BATCH_ITEMS = 64
@@ -134,7 +135,7 @@ class ItemSlice(Sequence[Item]):
         return len(self.positions)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} items of {self.version!r}>"
+        return f"<{format_count(len(self), 'item')} of {self.version!r}>"
 
     def _repr_html_(self) -> str:
         html: str = load(_HTML, "dataset_html")(self.version, repr(self), self)

@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 from saccade.core.errors import ConflictError
 from saccade.core.objects import Object, Objects
 from saccade.core.schema import ClassInfo, Column, Kind, Value
+from saccade.core.text import format_count
 
 Side = Literal["ours", "theirs"]
 Did = Literal["added", "changed", "removed"]
@@ -92,7 +93,7 @@ class MergeConflictError(ConflictError):
     def __init__(self, conflicts: Sequence[Conflict]) -> None:
         listed = ", ".join(_label(conflict) for conflict in conflicts[:5])
         super().__init__(
-            f"{len(conflicts)} conflicts: {listed}{' …' if len(conflicts) > 5 else ''}.",
+            f"{format_count(len(conflicts), 'conflict')}: {listed}{' …' if len(conflicts) > 5 else ''}.",
             hint="Nothing was merged. Choose a side with --take ours or --take theirs, or one by one with --resolve.",
         )
         self.conflicts = tuple(conflicts)

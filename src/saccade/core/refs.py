@@ -108,6 +108,7 @@ def version_not_found(what: str, name: str, selector: str, known: Iterable[str],
         known: the selectors that exist; the closest ones are suggested.
         hint: further advice.
     """
+    kinds = "branch or version" if what == "dataset" and parse_version_number(selector) is None else "version"
     return NotFoundError(
-        f"The {what} '{name}' has no version '{selector}'.", hint=f"{suggest(selector, known)} {hint}".strip()
+        f"The {what} '{name}' has no {kinds} '{selector}'.", hint=f"{suggest(selector, known)} {hint}".strip()
     )

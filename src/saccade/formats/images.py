@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from saccade.core.errors import FormatError, SaccadeError
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Column, Kind, Schema
+from saccade.core.text import format_count
 from saccade.formats._common.columns import SupportedColumns
 from saccade.formats._common.media import copy_media
 from saccade.formats._common.names import FileNames
@@ -52,7 +53,7 @@ class Images(Format):
             reason = f"{label_file} may hold labels, which --format images would leave out"
             return Detection(False, reason)
         count = _count_images(tree)
-        return Detection(count > 0, f"there are {count} images in it" if count else "there are no images in it")
+        return Detection(count > 0, f"it has {format_count(count, 'image')}" if count else "there are no images in it")
 
     def reader(self, source: Path, report: ConversionReport, **options: Any) -> Reader:
         """Return a reader of a folder or of one image; see :class:`ImagesReadOptions`."""

@@ -164,6 +164,35 @@ def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
         file.write(data)
 
 
+def check_output_file(path: Path, *, overwrite: bool) -> None:
+    """Check before the work that an output can be written to a file.
+
+    Raises:
+        ConflictError: the file exists and may not be replaced, or it is a folder.
+    """
+    if path.is_dir():
+        raise ConflictError(f"'{path}' is a folder.", hint="Name a file.")
+    if path.exists() and not overwrite:
+        raise ConflictError(f"'{path}' already exists.", hint="Choose another name, or replace it with --overwrite.")
+
+
+def write_output_file(path: Path, text: str, *, overwrite: bool) -> None:
+    """Write an output, in UTF-8. The umask of the user decides who may read it, since it is outside the workspace.
+
+    Args:
+        path: the file; missing folders are created.
+        text: its content.
+        overwrite: replace an existing file.
+
+    Raises:
+        ConflictError: the file exists and may not be replaced, or it is a folder.
+    """
+    check_output_file(path, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path, mode=PUBLIC_FILE_MODE) as file:
+        file.write(text.encode())
+
+
 @contextmanager
 def atomic_output_dir(destination: Path, *, replaceable: bool = False, overwrite: bool = False) -> Iterator[Path]:
     """Provide a temporary folder whose content becomes ``destination`` at the end, and is deleted on an exception.

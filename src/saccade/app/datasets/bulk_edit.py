@@ -10,6 +10,7 @@ from saccade.core.errors import InvalidValueError
 from saccade.core.progress import Progress
 from saccade.core.reader import Item
 from saccade.core.schema import Column, Kind, Schema
+from saccade.core.text import format_count
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
@@ -58,7 +59,7 @@ def bulk_edit(
     """
     if not keys:
         raise InvalidValueError("No items are selected.", hint="Select items first.")
-    count = "1 item" if len(keys) == 1 else f"{len(keys):,} items"
+    count = format_count(len(keys), "item")
     if action == "delete":
         return workspace.datasets.delete_items(
             name,

@@ -12,6 +12,7 @@ from saccade.core.objects import Object
 from saccade.core.reader import Item, Reader
 from saccade.core.records.datasets import ItemChange, ObjectsChange, SchemaChange
 from saccade.core.schema import Kind
+from saccade.core.text import format_count
 from saccade.html_report.figures import FigureSpec, OverlayShape, render_figures
 from saccade.html_report.page import Card, Cell, Figure, GalleryBlock, NoteBlock, Section, TableBlock, render_page
 from saccade.store.datasets.diff import DatasetDiff
@@ -57,7 +58,7 @@ def render_diff_report(
 def _describe_version(version: DatasetVersion) -> str:
     info = version.info
     message = f": {info.message}" if info.message else ""
-    return f"{version.ref}, {info.created:%Y-%m-%d %H:%M} UTC, {len(version):,} items{message}"
+    return f"{version.ref}, {info.created:%Y-%m-%d %H:%M} UTC, {format_count(len(version), 'item')}{message}"
 
 
 def _summary_cards(diff: DatasetDiff) -> list[Card]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from saccade.core.errors import ConflictError
+from saccade.core.refs import MAIN
+from saccade.core.text import format_count
 from saccade.store.workspace import Workspace
 
 
@@ -84,18 +87,28 @@ def create_branch(
     workspace.datasets.branch(name, branch, str(number), expected_version=expected_version)
 
 
-def delete_branch(workspace: Workspace, name: str, branch: str, *, expected_version: int | None = None) -> None:
+def delete_branch(
+    workspace: Workspace, name: str, branch: str, *, force: bool = True, expected_version: int | None = None
+) -> None:
     """Delete a branch. Its versions are kept, under their numbers.
 
     Args:
         workspace: The workspace.
         name: The dataset.
         branch: The branch.
+        force: Delete it even if no other branch has its changes.
         expected_version: The number of the version that the caller has seen as the head of the branch.
 
     Raises:
+        ConflictError: No other branch has its changes.
         InvalidValueError: It is the main branch.
         NotFoundError: There is no such branch.
         StaleVersionError: The head of the branch is not ``expected_version``.
     """
+    if not force and branch != MAIN and (unmerged := workspace.datasets.unmerged_versions(name, branch)):
+        raise ConflictError(
+            f"The branch '{name}@{branch}' has {format_count(len(unmerged), 'version')} that no other "
+            f"branch has; the latest is {name}@{unmerged[0]}.",
+            hint="Merge it first, or delete it with --force; the versions are then kept under their numbers only.",
+        )
     workspace.datasets.delete_branch(name, branch, expected_version=expected_version)

@@ -20,6 +20,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from saccade.core.errors import InvalidValueError, NotFoundError, StorageFullError
+from saccade.core.text import format_count
 from saccade.formats._common.paths import normalize_path
 from saccade.formats.archives import check_entry_name, is_archive
 from saccade.io.atomic import atomic_write, fsync_many, make_private_dir
@@ -96,7 +97,7 @@ def upload_display_name(workspace: Workspace, upload: str) -> str:
     entries = list(folder.iterdir())
     if len(entries) == 1:
         return entries[0].name
-    return f"{sum(path.is_file() for path in folder.rglob('*')):,} files"
+    return format_count(sum(path.is_file() for path in folder.rglob("*")), "file")
 
 
 def upload_dir(workspace: Workspace, upload: str) -> Path:

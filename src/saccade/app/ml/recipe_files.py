@@ -6,9 +6,7 @@ import re
 from pathlib import Path
 
 from saccade.app.ml.recipe_template import suggest_recipe
-from saccade.core.errors import ConflictError
-from saccade.io.atomic import atomic_write
-from saccade.runtime.permissions import apply_user_umask
+from saccade.io.atomic import write_output_file
 from saccade.store.datasets.version import DatasetVersion
 from saccade.training.example_recipes import open_example_recipe
 from saccade.training.recipe import load_recipe
@@ -64,10 +62,6 @@ def write_suggested_recipe(version: DatasetVersion, file: Path | None = None, ov
 
 
 def _write(text: str, file: Path, overwrite: bool) -> Path:
-    if file.exists() and not overwrite:
-        raise ConflictError(f"{file} already exists.", hint="Choose another name, or replace it with --overwrite.")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(file, text.encode())
-    apply_user_umask(file)
+    write_output_file(file, text, overwrite=overwrite)
     load_recipe(file)
     return file

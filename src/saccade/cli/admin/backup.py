@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from saccade.cli.options import CatalogOption, JsonOption, ObjectsOption, WorkspaceOption
+from saccade.core.text import format_count
 
 if TYPE_CHECKING:
     from saccade.store.maintenance.backup import BackupResult
@@ -70,6 +71,6 @@ def _print_summary(result: BackupResult, as_json: bool, what: str) -> None:
         return
     print_message(f"{what}: {escape(str(result.location))}")
     print_message(
-        f"{result.files:,} files copied ({result.bytes / 1e6:,.1f} MB), {result.unchanged:,} unchanged, "
+        f"{format_count(result.files, 'file')} copied ({result.bytes / 1e6:,.1f} MB), {result.unchanged:,} unchanged, "
         f"{result.removed:,} removed."
     )

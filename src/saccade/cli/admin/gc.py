@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from saccade.cli.options import JsonOption, WorkspaceOption
+from saccade.core.text import format_count
 
 
 def register(app: typer.Typer) -> None:
@@ -36,4 +37,7 @@ def gc(
         print_json({**asdict(result), "dry_run": dry_run})
         return
     verb = "Would delete" if dry_run else "Deleted"
-    print_message(f"{verb} {result.objects:,} files and {result.leftovers:,} leftovers, {result.bytes / 1e6:,.1f} MB.")
+    print_message(
+        f"{verb} {format_count(result.objects, 'file')} and {format_count(result.leftovers, 'leftover')}, "
+        f"{result.bytes / 1e6:,.1f} MB."
+    )

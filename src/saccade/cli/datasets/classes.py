@@ -9,6 +9,7 @@ import typer
 
 from saccade.cli.datasets.app import RefArgument, datasets
 from saccade.cli.options import JsonOption, MessageOption, WorkspaceOption
+from saccade.core.text import format_count
 
 if TYPE_CHECKING:
     from saccade.core.class_edits import ClassEdit
@@ -56,7 +57,7 @@ def classes(
         if edits:
             with progress_bar(as_json) as progress:
                 version = edit_classes(workspace, ref, edits, message=message, progress=progress)
-        _print_classes(version, as_json, is_new=bool(edits))
+        _print_classes(ref, version, as_json, is_new=bool(edits))
 
 
 def _parse_edits(
@@ -95,7 +96,7 @@ def _split_pair(text: str, names: Collection[str], option: str) -> tuple[str, st
     return text[:split], text[split + 1 :]
 
 
-def _print_classes(version: DatasetVersion, as_json: bool, *, is_new: bool) -> None:
+def _print_classes(ref: str, version: DatasetVersion, as_json: bool, *, is_new: bool) -> None:
     from dataclasses import asdict
 
     from rich.markup import escape
@@ -109,7 +110,9 @@ def _print_classes(version: DatasetVersion, as_json: bool, *, is_new: bool) -> N
         return
     if is_new:
         info = version.info
-        print_message(f"[bold]{version.ref}[/] {escape(info.message)} {info.changed:,} items changed.")
+        print_message(f"[bold]{version.ref}[/] {escape(info.message)} {format_count(info.changed, 'item')} changed.")
+    elif "@" in ref:
+        print_message(f"[bold]{version.ref}[/] ({version.info.branch})")
     if not summaries:
         print_message("There are no classes yet. Next: [bold]saccade datasets classes NAME --add CLASS[/]")
         return

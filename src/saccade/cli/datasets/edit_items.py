@@ -8,6 +8,7 @@ import typer
 
 from saccade.cli.datasets.app import BranchArgument, datasets
 from saccade.cli.options import JsonOption, MessageOption, WorkspaceOption
+from saccade.core.text import format_count
 
 if TYPE_CHECKING:
     from saccade.app.datasets.bulk_edit import BulkAction
@@ -67,7 +68,9 @@ def edit_items(
         counts = {"items": len(version), "removed": info.removed, "changed": info.changed}
         print_json({"dataset": version.ref, "branch": branch, **counts})
     else:
-        print_message(f"[bold]{version.ref}[/] ({branch}) {escape(info.message)} {info.changed:,} items changed.")
+        print_message(
+            f"[bold]{version.ref}[/] ({branch}) {escape(info.message)} {format_count(info.changed, 'item')} changed."
+        )
 
 
 def _parse_action(tag: str | None, untag: str | None, split: str | None, delete: bool) -> tuple[BulkAction, str]:

@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    dataset: Annotated[str, typer.Argument(help="NAME, NAME@VERSION or NAME@ALIAS.", show_default=False)],
+    dataset: Annotated[str, typer.Argument(help="NAME, NAME@BRANCH, NAME@VERSION or NAME@ALIAS.", show_default=False)],
     destination: Annotated[
         Path, typer.Argument(help="A new or empty folder, or, with --overwrite, an earlier export.", show_default=False)
     ],

@@ -7,6 +7,7 @@ from typing import Any
 
 from saccade.core.reader import Item
 from saccade.core.schema import ImageRef, VideoRef
+from saccade.core.text import format_count
 
 _MAX_TEXT_LENGTH = 60
 
@@ -24,5 +25,5 @@ def format_value(value: Any) -> str:
     if isinstance(value, VideoRef):
         return f"{value.width}x{value.height} {value.codec}, {value.frames:,} frames, {value.duration:.2f} s"
     if isinstance(value, tuple):
-        return f"{len(value)} objects" if value and hasattr(value[0], "geometry") else f"{len(value)} values"
+        return format_count(len(value), "object" if value and hasattr(value[0], "geometry") else "value")
     return "–" if value is None else str(value)[:_MAX_TEXT_LENGTH]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from saccade.cli.options import FormatOption, JsonOption, QuietOption, WorkspaceOption, parse_format_options
+from saccade.core.text import format_count
 
 if TYPE_CHECKING:
     from saccade.app.ingest.importing import ImportResult, SourceCheck
@@ -123,7 +124,7 @@ def _print_check(check: SourceCheck, as_json: bool) -> None:
         return
     print_message(f"Format [bold]{check.format}[/]: {escape(check.reason)}.")
     skipped = f", [red]{check.skipped:,} of them would be skipped[/]" if check.skipped else ""
-    print_message(f"{check.items:,} items{skipped}.")
+    print_message(f"{format_count(check.items, 'item')}{skipped}.")
     if len(check.report):
         print_message("Losses and warnings:")
         print_report(check.report)

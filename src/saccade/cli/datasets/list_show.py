@@ -8,6 +8,7 @@ import typer
 
 from saccade.cli.datasets.app import NameArgument, RefArgument, datasets
 from saccade.cli.options import JsonOption, WorkspaceOption
+from saccade.core.text import format_count
 
 
 @datasets.command("list")
@@ -63,7 +64,7 @@ def show(
             }
         )
         return
-    print_message(f"[bold]{version.ref}[/] {len(version):,} items; {escape(version.info.message)}")
+    print_message(f"[bold]{version.ref}[/] {format_count(len(version), 'item')}; {escape(version.info.message)}")
     print_table(["Key", *version.schema.names], item_rows(items))
 
 
@@ -79,7 +80,7 @@ def stats(ref: RefArgument, workspace_path: WorkspaceOption = None, as_json: Jso
     if as_json:
         print_json({"dataset": version.ref, **statistics})
         return
-    print_message(f"[bold]{version.ref}[/] {statistics['items']:,} items")
+    print_message(f"[bold]{version.ref}[/] {format_count(statistics['items'], 'item')}")
     if statistics.get("splits"):
         print_table(["Split", "Items"], [[name or "–", count] for name, count in statistics["splits"].items()])
     for name, column in statistics["columns"].items():

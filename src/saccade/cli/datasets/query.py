@@ -8,6 +8,7 @@ import typer
 
 from saccade.cli.datasets.app import RefArgument, datasets
 from saccade.cli.options import JsonOption, WorkspaceOption
+from saccade.core.text import format_count
 
 _BAR_WIDTH = 40
 _MAX_ROWS = 30
@@ -50,7 +51,7 @@ of the table "items".""",
             print_table(["Key", *version.schema.names], item_rows(version.items(keys=page)))
             if len(keys) > len(page):
                 print_message(f"… and {len(keys) - len(page):,} more (--limit 0 shows all)")
-        print_message(f"{len(keys):,} of {len(version):,} items")
+        print_message(f"{len(keys):,} of {format_count(len(version), 'item')}")
 
 
 def _print_sql_result(table: Any, as_json: bool) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from saccade.cli.datasets.app import RefArgument, datasets
 from saccade.cli.options import JsonOption, QuietOption, WorkspaceOption
+from saccade.core.text import format_count
 
 if TYPE_CHECKING:
     from saccade.store.maintenance.transfer import TransferResult
@@ -69,9 +70,9 @@ def _print_summary(result: TransferResult, as_json: bool, verb: str) -> None:
     if as_json:
         print_json(asdict(result))
         return
-    versions = f"{len(result.versions)} new versions" if result.versions else "nothing new"
+    versions = format_count(len(result.versions), "new version") if result.versions else "nothing new"
     print_message(
-        f"'{result.dataset}' {verb} {escape(result.where)}: {versions}, {result.files:,} files, "
+        f"'{result.dataset}' {verb} {escape(result.where)}: {versions}, {format_count(result.files, 'file')}, "
         f"{result.bytes / 1e6:,.1f} MB."
     )
     if result.left_out:

@@ -9,6 +9,7 @@ import typer
 
 from saccade.cli.datasets.app import RefArgument, datasets
 from saccade.cli.options import JsonOption, MessageOption, WorkspaceOption
+from saccade.core.text import format_count
 
 if TYPE_CHECKING:
     from saccade.core.records.datasets import SchemaChange
@@ -64,6 +65,7 @@ def diff(
     html: Annotated[
         Path | None, typer.Option(help="Also write an HTML report with images to this file.", show_default=False)
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --html: replace an existing file.")] = False,
     workspace_path: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,20 +76,21 @@ def diff(
     from rich.markup import escape
 
     from saccade.cli.console import print_json, print_message, print_table
+    from saccade.io.atomic import check_output_file, write_output_file
     from saccade.store.workspace import Workspace
 
+    if html is not None:
+        check_output_file(html, overwrite=overwrite)
     with Workspace.find(workspace_path) as workspace:
         difference = workspace.datasets.diff(first, second)
         changes = difference.to_json()
         schema = difference.schema
         if html is not None:
             from saccade.app.datasets.diff_report import render_diff_report
-            from saccade.runtime.permissions import apply_user_umask
 
             before = workspace.datasets.open(first)
             after = workspace.datasets.open(second)
-            html.write_text(render_diff_report(before, after, difference), encoding="utf-8")
-            apply_user_umask(html)
+            write_output_file(html, render_diff_report(before, after, difference), overwrite=overwrite)
             if not as_json:
                 print_message(f"Report: {escape(str(html))}")
     if as_json:
@@ -194,7 +197,8 @@ def merge(
     counts = f"{merged.added:,} added, {merged.removed:,} removed, {merged.changed:,} changed"
     if merged.version is None:
         print_message(
-            f"Merging {merged.theirs} into {merged.ours} would change: {counts}, {len(merged.conflicts)} conflicts."
+            f"Merging {merged.theirs} into {merged.ours} would change: {counts}, "
+            f"{format_count(len(merged.conflicts), 'conflict')}."
         )
     elif merged.version.ref == merged.ours:
         print_message(f"Already up to date: {merged.ours} contains {merged.theirs}.")
@@ -311,6 +315,7 @@ def branch(
 @datasets.command("delete-branch")
 def delete_branch(
     ref: Annotated[str, typer.Argument(help="NAME@BRANCH.", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Also if no other branch has its changes.")] = False,
     workspace_path: WorkspaceOption = None,
 ) -> None:
     """Delete a branch. Its versions are kept, under their numbers."""
@@ -322,7 +327,7 @@ def delete_branch(
     name, branch = split_ref(ref)
     with Workspace.find(workspace_path) as workspace:
         number = workspace.datasets.branches(name).get(branch)
-        refs.delete_branch(workspace, name, branch)
+        refs.delete_branch(workspace, name, branch, force=force)
     print_message(f"Deleted the branch {name}@{branch} (head was {name}@{number}).")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from saccade.cli.options import JsonOption, QuietOption, WorkspaceOption
+from saccade.core.text import format_count
 
 _MAX_SHOWN_UNREADABLE = 5
 
@@ -28,6 +29,7 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option(help="Also write an HTML report to this file.", dir_okay=False, show_default=False)
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --report: replace an existing file.")] = False,
     workspace_path: WorkspaceOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -48,7 +50,7 @@ def evaluate(
         return
     if model is None or dataset is None:
         raise typer.BadParameter("Give a model and a dataset, or --truth and --predictions.")
-    _evaluate_model(model, dataset, split, report, workspace_path, as_json, quiet)
+    _evaluate_model(model, dataset, split, report, overwrite, workspace_path, as_json, quiet)
 
 
 def _evaluate_model(
@@ -56,6 +58,7 @@ def _evaluate_model(
     dataset: str,
     split: str | None,
     report: Path | None,
+    overwrite: bool,
     workspace_path: Path | None,
     as_json: bool,
     quiet: bool,
@@ -64,16 +67,16 @@ def _evaluate_model(
 
     from saccade.app.ml.evaluate import evaluate_model
     from saccade.cli.console import print_json, print_message, progress_bar
-    from saccade.runtime.permissions import apply_user_umask
+    from saccade.io.atomic import check_output_file, write_output_file
     from saccade.store.workspace import Workspace
 
     if report is not None:  # before the work, so that an impossible path fails at once
+        check_output_file(report, overwrite=overwrite)
         report.parent.mkdir(parents=True, exist_ok=True)
     with Workspace.find(workspace_path) as workspace, progress_bar(quiet or as_json) as progress:
         result = evaluate_model(workspace, model, dataset, split=split, progress=progress)
     if report is not None:
-        report.write_text(result.report, encoding="utf-8")
-        apply_user_umask(report)
+        write_output_file(report, result.report, overwrite=overwrite)
     metrics = result.metrics.to_json()
     evaluation = result.evaluation
     if as_json:
@@ -89,7 +92,7 @@ def _evaluate_model(
         print_message(f"[yellow]Warning:[/] {escape(warning)}")
     if result.unreadable:
         keys = ", ".join(result.unreadable[:_MAX_SHOWN_UNREADABLE])
-        print_message(f"[red]{len(result.unreadable)} images could not be read[/]: {escape(keys)}")
+        print_message(f"[red]{format_count(len(result.unreadable), 'image')} could not be read[/]: {escape(keys)}")
     if report is not None:
         print_message(f"Report: {escape(str(report))}")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from saccade.cli.options import JsonOption, QuietOption, WorkspaceOption
+from saccade.core.text import format_count
 
 if TYPE_CHECKING:
     from saccade.app.ml.predict import PredictResult
@@ -63,7 +64,7 @@ def predict(
         print_json(_to_json(result))
         return
     predictions = [prediction for prediction in result.predictions if prediction.error is None]
-    print_message(f"[bold]{result.model}[/] on {len(predictions):,} images")
+    print_message(f"[bold]{result.model}[/] on {format_count(len(predictions), 'image')}")
     print_table(
         ["Image", "Predicted"],
         [[prediction.key, _summarize(result, prediction)] for prediction in predictions[:_MAX_ROWS]],

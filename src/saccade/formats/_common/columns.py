@@ -8,6 +8,7 @@ from typing import Any
 
 from saccade.core.report import ConversionReport, FindingType
 from saccade.core.schema import Column, Kind, Schema
+from saccade.core.text import format_count
 from saccade.formats._common.names import SPLIT
 from saccade.formats.base import Record
 
@@ -62,7 +63,7 @@ class SupportedColumns:
 
     def report_dropped(self) -> None:
         for name in self._dropped:
-            detail = f"'{name}' with {self._dropped_values[name]} values"
+            detail = f"'{name}' with {format_count(self._dropped_values[name], 'value')}"
             self._report.add(FindingType.DROPPED, "column that the format does not support", detail=detail)
 
     def report_class_details(self, *names: str) -> None:

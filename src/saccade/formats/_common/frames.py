@@ -19,6 +19,7 @@ from saccade.core.errors import SaccadeError
 from saccade.core.geometry import orientation_matrix, transform_geometry
 from saccade.core.objects import Box, Geometry, Keypoints, Mask, Object, Objects
 from saccade.core.report import ConversionReport, FindingType
+from saccade.core.text import format_count
 from saccade.formats.base import MediaSource, SizeWH
 
 TURNED = "labels of the stored pixels, turned by the EXIF orientation"
@@ -193,7 +194,9 @@ class LabelFrame:
         self._is_reported = True
         detail = f"{_text(self._stated_wh)} stated, {_text(self.image_wh)} actual"
         if mapping.matrix is None:
-            self._report.add(FindingType.DROPPED, LOST, key=self._key, detail=f"{count} objects: {detail}")
+            self._report.add(
+                FindingType.DROPPED, LOST, key=self._key, detail=f"{format_count(count, 'object')}: {detail}"
+            )
         else:
             reason = TURNED if mapping.is_turned else SCALED
             self._report.add(FindingType.REPAIRED, reason, key=self._key, detail=detail)

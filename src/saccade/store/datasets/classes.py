@@ -19,6 +19,7 @@ from saccade.core.class_edits import LABEL_KINDS, ClassPlan
 from saccade.core.errors import ConflictError
 from saccade.core.progress import Progress
 from saccade.core.schema import KEY, Column, Kind, Schema
+from saccade.core.text import format_count
 from saccade.store.arrow.columns import list_lengths, list_offsets, to_list
 from saccade.store.datasets.mutations import Mutation, upsert
 from saccade.store.query.column_cache import FragmentView, IntArray, NotVectorizableError, fragment_views
@@ -99,8 +100,10 @@ def _check_unused(head: Snapshot, plan: ClassPlan) -> None:
             count = counts.get(stored_name, ClassCount())
             if count.objects:
                 raise ConflictError(
-                    f"The class '{name}' cannot be removed: {count.objects:,} objects or labels in {count.items:,} "
-                    f"items have it (column '{column}').",
+                    f"The class '{name}' cannot be removed: "
+                    f"{format_count(count.objects, 'object or label', 'objects or labels')} in "
+                    f"{format_count(count.items, 'item')} {'has' if count.objects == 1 else 'have'} it "
+                    f"(column '{column}').",
                     hint="Merge it into another class, or remove it with its objects (--with-objects).",
                 )
 

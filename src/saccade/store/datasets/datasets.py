@@ -22,6 +22,7 @@ from saccade.core.reader import Item
 from saccade.core.records.datasets import DatasetInfo, VersionInfo, WriteMode
 from saccade.core.refs import MAIN, check_name, format_ref, split_branch_ref, split_ref
 from saccade.core.schema import Column, Schema
+from saccade.core.version_graph import common_ancestor
 from saccade.core.webhooks.events import DatasetRemoved
 from saccade.runtime.signals import deferred_interrupts
 from saccade.store.blobs.blob_store import BlobStore
@@ -585,8 +586,6 @@ class Datasets(DatasetRefs):
         return replace(results[-1], version=version, added=info.added, removed=info.removed, changed=info.changed)
 
     def _common_ancestor(self, name: str, first: int, second: int) -> int:
-        from saccade.store.datasets.three_way_merge import common_ancestor
-
         with self._catalog.read_tx() as session:
             dataset = find_dataset(session, name)
             rows = session.execute(

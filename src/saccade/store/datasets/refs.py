@@ -10,9 +10,10 @@ from sqlalchemy import select
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
 from saccade.core.records.datasets import SavedView
 from saccade.core.refs import MAIN, check_selector, split_branch_ref, split_ref
+from saccade.core.version_graph import ancestors
 from saccade.store.catalog.queries import find_branch, find_dataset, find_version
 from saccade.store.catalog.session import Catalog
-from saccade.store.catalog.tables import BranchRow, DatasetAliasRow, DatasetViewRow, now
+from saccade.store.catalog.tables import BranchRow, DatasetAliasRow, DatasetViewRow, VersionRow, now
 from saccade.store.datasets.rows import check_head, check_selector_free, log_alias_move
 
 _MAX_VIEW_NAME = 100
@@ -70,6 +71,34 @@ class DatasetRefs:
             check_selector_free(session, dataset, branch)
             number = find_version(session, dataset, selector).number
             session.add(BranchRow(dataset_id=dataset.id, name=branch, head=number))
+
+    def unmerged_versions(self, name: str, branch: str) -> list[int]:
+        """Return the versions with changes that no other branch has, the latest first.
+
+        Args:
+            name: name of the dataset.
+            branch: name of the branch.
+
+        Raises:
+            NotFoundError: if there is no such branch.
+        """
+        with self._catalog.read_tx() as session:
+            dataset = find_dataset(session, name)
+            head = find_branch(session, dataset, branch).head
+            rows = session.execute(
+                select(VersionRow.number, VersionRow.parent, VersionRow.merged).where(
+                    VersionRow.dataset_id == dataset.id
+                )
+            )
+            parents = {number: (parent, merged) for number, parent, merged in rows}
+            branches = session.scalars(select(BranchRow).where(BranchRow.dataset_id == dataset.id))
+            other_heads = [row.head for row in branches if row.name != branch]
+        of_others: set[int] = set().union(*(ancestors(parents, other_head) for other_head in other_heads))
+        # A version that only merges another branch has no changes of its own.
+        return sorted(
+            (number for number in ancestors(parents, head) - of_others if parents[number][1] not in of_others),
+            reverse=True,
+        )
 
     def delete_branch(self, name: str, branch: str, *, expected_version: int | None = None) -> None:
         """Delete a branch. Its versions remain, by number.

@@ -33,30 +33,6 @@ _NewNames = Mapping[str, Mapping[str, str]]
 _BATCH_SIZE = 1024
 
 
-def common_ancestor(parents: Mapping[int, tuple[int | None, int | None]], first: int, second: int) -> int:
-    """Return the latest version that both versions descend from.
-
-    Args:
-        parents: for each version its parent and the version that was merged into it.
-        first: number of a version.
-        second: number of another version.
-    """
-    # A version has a larger number than its parents, so the largest common number is the latest ancestor.
-    return max(_ancestors(parents, first) & _ancestors(parents, second))
-
-
-def _ancestors(parents: Mapping[int, tuple[int | None, int | None]], number: int) -> set[int]:
-    """Return a version and all its ancestors."""
-    ancestors = {number}
-    pending = [number]
-    while pending:
-        for parent in parents.get(pending.pop(), (None, None)):
-            if parent is not None and parent not in ancestors:
-                ancestors.add(parent)
-                pending.append(parent)
-    return ancestors
-
-
 class MergeOperation:
     """A merge into a head: the rows to write, and the conflicts.
 

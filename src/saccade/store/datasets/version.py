@@ -17,6 +17,7 @@ from saccade.core.reader import Item
 from saccade.core.records.datasets import VersionInfo
 from saccade.core.refs import format_ref
 from saccade.core.schema import KEY, Kind, MediaRef, Schema
+from saccade.core.text import format_count
 from saccade.store.arrow.codec import SCHEMA_METADATA, decode_batch
 from saccade.store.arrow.columns import to_list
 from saccade.store.blobs.blob_store import BlobStore
@@ -61,7 +62,7 @@ class DatasetVersion(ItemSequence):
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{column.name}: {column.kind}" for column in self.schema.columns)
-        return f"<{self.ref}, {len(self)} items, {columns}>"
+        return f"<{self.ref}, {format_count(len(self), 'item')}, {columns}>"
 
     def keys(self) -> list[str]:
         """Return all keys in order."""
