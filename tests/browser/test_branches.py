@@ -10,7 +10,7 @@ from tests.browser.conftest import ON_SQLITE, OpenPage, Server, assert_accessibl
 
 from saccade.app.datasets.classes import edit_classes
 from saccade.app.ingest.importing import import_dataset
-from saccade.core.class_edits import MergeClass, RenameClass
+from saccade.core.class_edits import AddClass, MergeClass, RenameClass
 from saccade.core.roles import Role
 from saccade.store.workspace import Workspace
 
@@ -157,3 +157,40 @@ def test_diff_lists_merged_classes(open_page: OpenPage, server: Server) -> None:
     expect(page.locator("[data-test=class-changes]")).to_contain_text("WBC → RBC")
     assert_accessible(page)
     take_screenshot(page, "branches-merged-classes")
+
+
+@ON_SQLITE
+def test_a_branch_without_changes_of_its_own(open_page: OpenPage, server: Server) -> None:
+    """The bar, the merge page and the dialog agree: merging main into a branch gives main nothing to merge."""
+    create_dataset(server, "drafts")
+    with Workspace.open(server.workspace) as workspace:
+        workspace.datasets.branch("drafts", "review", "2")
+        edit_classes(workspace, "drafts", [RenameClass(name="WBC", new_name="White cell")])
+        workspace.datasets.merge("drafts", into="review")
+    page = open_page(Role.MANAGER, path="/datasets/drafts@review")
+    bar = page.locator("[data-test=branch-bar]")
+    expect(bar).to_contain_text("no changes that main does not have")
+    page.goto(page.url.replace("@review", "@review/merge?from=review&into=main"))
+    expect(page.get_by_text("Nothing to merge")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_count(1)
+
+    with Workspace.open(server.workspace) as workspace:  # a change of classes only
+        edit_classes(workspace, "drafts@review", [AddClass(name="Platelet")])
+    page.reload()
+    expect(bar).to_contain_text("1 version that main does not have")
+    expect(page.get_by_text("Nothing to merge")).to_have_count(0)
+    expect(page.get_by_role("button", name="Merge", exact=True)).to_be_enabled()
+    open_version_menu(page)
+    page.get_by_text("Delete branch…").click()
+    expect(page.get_by_text("It has 1 version that is not merged into main")).to_be_visible()
+    take_screenshot(page, "branches-delete")
+
+
+@ON_SQLITE
+def test_the_name_under_a_thumbnail_opens_the_item(open_page: OpenPage, server: Server) -> None:
+    create_dataset(server, "names")
+    page = open_page(Role.MANAGER, path="/datasets/names")
+    page.locator(".card .name").first.click()
+    expect(page).to_have_url(re.compile(r"/datasets/names/item"))
+    page.go_back()
+    assert_accessible(page)

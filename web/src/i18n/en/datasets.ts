@@ -198,6 +198,10 @@ export const datasets = {
     delete: 'Delete',
     deleteName: 'Delete this name? The version is kept.',
     deleteBranch: 'Delete this branch? Its versions are kept under their numbers.',
+    deleteUnmergedBranch: (count: number) =>
+      count === 1
+        ? 'Delete this branch? It has 1 version that is not merged into main: its changes can then be reached only by the number of the version.'
+        : `Delete this branch? It has ${count} versions that are not merged into main: their changes can then be reached only by the numbers of the versions.`,
   },
   branches: {
     menu: 'Branch and version',

@@ -32,6 +32,15 @@ export function branchHistory(log: Log, head: number | undefined): Log {
   return history
 }
 
+/** The number of versions with changes that a branch has and another branch, by default the main branch, does not have. */
+export function unmergedCount(log: Log, branches: Refs['branches'], branch: string, into = MAIN): number {
+  const ofTarget = new Set(branchHistory(log, branches[into]).flatMap((entry) => [entry.number, entry.merged ?? 0]))
+  const history = branchHistory(log, branches[branch])
+  const shared = history.findIndex((entry) => ofTarget.has(entry.number))
+  const own = shared < 0 ? history : history.slice(0, shared)
+  return own.filter((entry) => !ofTarget.has(entry.merged ?? -1)).length // merging the target into the branch adds no changes
+}
+
 /** Why a name is not possible for a new branch; an empty string if it is possible. */
 export function branchNameError(name: string, refs: Refs | null): string {
   if (!name) return ''
