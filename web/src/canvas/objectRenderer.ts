@@ -232,8 +232,17 @@ function measureLabel(context: Context, text: string): number {
   return width
 }
 
+const MAX_LABEL_LENGTH = 24
+
+/** The text of a label. Long class names are cut, since they would cover other objects; lists show them in full. */
+export function labelText({ class: name, score }: Pick<ImageObject, 'class' | 'score'>): string {
+  const characters = [...name]
+  const shown = characters.length > MAX_LABEL_LENGTH ? `${characters.slice(0, MAX_LABEL_LENGTH - 1).join('')}…` : name
+  return score === null ? shown : `${shown} ${score.toFixed(2)}`
+}
+
 export function drawLabel(context: Context, object: ImageObject, view: ViewTransform, style: RenderStyle): void {
-  const text = object.score === null ? object.class : `${object.class} ${object.score.toFixed(2)}`
+  const text = labelText(object)
   const color = classColor(object.class, style.classes)
   context.font = LABEL_FONT
   const width = measureLabel(context, text) + 8
