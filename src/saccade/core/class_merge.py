@@ -61,7 +61,9 @@ def _final_name(name: str, ours: Successors, theirs: Successors) -> str | None:
     path: list[str] = []
     while name not in path:
         path.append(name)
-        successors = [(side, side[name]) for side in (ours, theirs) if side[name] not in (None, name)]
+        successors = [
+            (side, successor) for side in (ours, theirs) if (successor := side[name]) is not None and successor != name
+        ]
         absorbing = {successor for side, successor in successors if side.get(successor) == successor}
         if not absorbing:
             new_names = {successor for _, successor in successors}
@@ -80,9 +82,9 @@ def _final_name(name: str, ours: Successors, theirs: Successors) -> str | None:
 def _final_name_on_side(name: str, successors: Successors, final: Mapping[str, str | None]) -> str:
     if successors.get(name) == name:  # others may have been merged into it
         return final[name] or name
-    names = {final[former] for former, successor in successors.items() if successor == name}
-    names.discard(None)
-    return names.pop() or name if len(names) == 1 else name
+    former_names = (former for former, successor in successors.items() if successor == name)
+    names = {final_name for former in former_names if (final_name := final[former]) is not None}
+    return names.pop() if len(names) == 1 else name
 
 
 def _unused_name(name: str, used: set[str]) -> str:
