@@ -1,0 +1,181 @@
+/** What follows the pointer: the selected objects with their handles, what is being drawn, and other people's marks. Independent of Vue. */
+import { drawLabel, drawObject, type RenderStyle } from '../objectRenderer'
+import type { Geometry, Point } from '../shapes'
+import type { ViewTransform } from '../viewport'
+import { boundsOf, type Bounds, type Frame } from './geometry/bounds'
+import { frameCorners } from './geometry/hit'
+import type { Handle } from './geometry/handles'
+import type { EditorPresence } from './types'
+import type { SceneObject } from './scene'
+
+const ACCENT = '#ffffff'
+const CONTRAST = '#10151c'
+const PRESENCE_MARGIN = 5
+const LABEL_HEIGHT = 18
+
+/** Draws in screen pixels; positions are given in the image. */
+export class Drawing {
+  constructor(
+    readonly context: CanvasRenderingContext2D,
+    readonly view: ViewTransform,
+    readonly size: [number, number],
+    readonly style: RenderStyle,
+    readonly handleSize: number,
+  ) {}
+
+  toScreen([x, y]: Point): Point {
+    return [this.view.x + x * this.view.scale, this.view.y + y * this.view.scale]
+  }
+
+  object(object: SceneObject, geometry: Geometry): void {
+    const style = { ...this.style, selectedId: object.id }
+    const drawn = geometry === object.geometry ? object : { ...object, geometry, bounds: boundsOf(geometry) }
+    drawObject(this.context, drawn, this.view, style)
+    if (style.hasLabels) drawLabel(this.context, drawn, this.view, style)
+  }
+
+  /** A geometry that is not an object yet. */
+  draft(geometry: Geometry, classId: string): void {
+    const object = { id: '', class: classId, score: null, track: null, attributes: {}, geometry, bounds: boundsOf(geometry) }
+    drawObject(this.context, object, this.view, { ...this.style, selectedId: '' })
+  }
+
+  /** Many rectangles in one path. */
+  outlines(rectangles: Iterable<Bounds>): void {
+    const { context, view } = this
+    context.beginPath()
+    for (const [x1, y1, x2, y2] of rectangles) {
+      const [left, top] = this.toScreen([x1, y1])
+      context.rect(left, top, (x2 - x1) * view.scale, (y2 - y1) * view.scale)
+    }
+    this.strokeTwice(1)
+  }
+
+  frame(frame: Frame, margin: number): void {
+    const { context, view } = this
+    const padding = (2 * margin) / view.scale
+    this.trace(frameCorners({ ...frame, width: frame.width + padding, height: frame.height + padding }), true)
+    context.setLineDash([4, 4])
+    this.strokeTwice(1)
+    context.setLineDash([])
+  }
+
+  handles(handles: readonly Handle[], active: Handle | null = null): void {
+    const { context, handleSize } = this
+    for (const handle of handles) {
+      const [x, y] = this.toScreen(handle.position)
+      const isActive = active === handle
+      const size = isActive ? handleSize + 3 : handleSize
+      context.beginPath()
+      if (handle.kind === 'frame') context.rect(x - size / 2, y - size / 2, size, size)
+      else context.arc(x, y, handle.kind === 'middle' ? size / 3 : size / 2, 0, 2 * Math.PI)
+      context.globalAlpha = handle.kind === 'middle' && !isActive ? 0.65 : 1
+      context.fillStyle = isActive ? '#1f6feb' : ACCENT
+      context.fill()
+      context.lineWidth = 1.5
+      context.strokeStyle = isActive ? ACCENT : CONTRAST
+      context.stroke()
+      context.globalAlpha = 1
+    }
+  }
+
+  /** A line whose points are marked, the first of which may be emphasized because a click there closes it. */
+  path(points: readonly Point[], color: string, isClosed = false): void {
+    this.trace(points, isClosed)
+    this.context.strokeStyle = color
+    this.context.lineWidth = 2
+    this.context.lineJoin = 'round'
+    this.context.stroke()
+  }
+
+  dot(point: Point, size: number, fill: string, stroke = CONTRAST): void {
+    const { context } = this
+    const [x, y] = this.toScreen(point)
+    context.beginPath()
+    context.arc(x, y, size / 2, 0, 2 * Math.PI)
+    context.fillStyle = fill
+    context.fill()
+    context.lineWidth = 1.5
+    context.strokeStyle = stroke
+    context.stroke()
+  }
+
+  /** Lines through a point over the whole area, dark below and light above so that they show on any image. */
+  crossHair(point: Point): void {
+    const { context, size } = this
+    // At the centre of a screen pixel, so that the line is sharp.
+    const [x, y] = this.toScreen(point).map((value) => Math.floor(value) + 0.5) as Point
+    context.beginPath()
+    context.moveTo(x, 0)
+    context.lineTo(x, size[1])
+    context.moveTo(0, y)
+    context.lineTo(size[0], y)
+    context.globalAlpha = 0.75
+    context.lineWidth = 1
+    context.strokeStyle = CONTRAST
+    context.stroke()
+    context.setLineDash([6, 6])
+    context.strokeStyle = ACCENT
+    context.stroke()
+    context.setLineDash([])
+    context.globalAlpha = 1
+  }
+
+  /** The rectangle of a marquee selection. */
+  marquee([x1, y1, x2, y2]: Bounds): void {
+    const { context, view } = this
+    const [left, top] = this.toScreen([x1, y1])
+    context.beginPath()
+    context.rect(left, top, (x2 - x1) * view.scale, (y2 - y1) * view.scale)
+    context.fillStyle = 'rgb(31 111 235 / 15%)'
+    context.fill()
+    context.setLineDash([4, 4])
+    this.strokeTwice(1)
+    context.setLineDash([])
+  }
+
+  /** The mark of another person at an object. */
+  presence({ name, color }: EditorPresence, bounds: Bounds): void {
+    const { context, view } = this
+    const [left, top] = this.toScreen([bounds[0], bounds[1]])
+    const [x, y] = [left - PRESENCE_MARGIN, top - PRESENCE_MARGIN]
+    context.strokeStyle = color
+    context.lineWidth = 2
+    context.setLineDash([7, 4])
+    context.strokeRect(x, y, (bounds[2] - bounds[0]) * view.scale + 2 * PRESENCE_MARGIN, (bounds[3] - bounds[1]) * view.scale + 2 * PRESENCE_MARGIN)
+    context.setLineDash([])
+    context.font = '600 11px system-ui, sans-serif'
+    const width = context.measureText(name).width + 12
+    const bottom = this.toScreen([bounds[0], bounds[3]])[1] + PRESENCE_MARGIN
+    context.fillStyle = CONTRAST
+    context.fillRect(x - 1, bottom, width, LABEL_HEIGHT)
+    context.fillStyle = color
+    context.fillRect(x - 1, bottom, 4, LABEL_HEIGHT)
+    context.fillStyle = ACCENT
+    context.fillText(name, x + 7, bottom + 13)
+  }
+
+  private trace(points: readonly Point[], isClosed: boolean): void {
+    const { context } = this
+    context.beginPath()
+    points.forEach((point, index) => {
+      const [x, y] = this.toScreen(point)
+      if (index) context.lineTo(x, y)
+      else context.moveTo(x, y)
+    })
+    if (isClosed) context.closePath()
+  }
+
+  /** A light line on a dark one. */
+  private strokeTwice(width: number): void {
+    const { context } = this
+    context.globalAlpha = 0.8
+    context.lineWidth = width + 2
+    context.strokeStyle = CONTRAST
+    context.stroke()
+    context.globalAlpha = 1
+    context.lineWidth = width
+    context.strokeStyle = ACCENT
+    context.stroke()
+  }
+}
