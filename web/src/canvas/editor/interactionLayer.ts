@@ -12,6 +12,7 @@ const ACCENT = '#ffffff'
 const CONTRAST = '#10151c'
 const PRESENCE_MARGIN = 5
 const LABEL_HEIGHT = 18
+const FONT = '600 11px system-ui, sans-serif'
 
 /** Draws in screen pixels; positions are given in the image. */
 export class Drawing {
@@ -25,6 +26,10 @@ export class Drawing {
 
   toScreen([x, y]: Point): Point {
     return [this.view.x + x * this.view.scale, this.view.y + y * this.view.scale]
+  }
+
+  colorOf(classId: string): string {
+    return this.style.classes.get(classId)?.color ?? '#1f6feb'
   }
 
   object(object: SceneObject, geometry: Geometry): void {
@@ -79,7 +84,6 @@ export class Drawing {
     }
   }
 
-  /** A line whose points are marked, the first of which may be emphasized because a click there closes it. */
   path(points: readonly Point[], color: string, isClosed = false): void {
     this.trace(points, isClosed)
     this.context.strokeStyle = color
@@ -98,6 +102,21 @@ export class Drawing {
     context.lineWidth = 1.5
     context.strokeStyle = stroke
     context.stroke()
+  }
+
+  /** A short text beside a point. */
+  text(text: string, point: Point): void {
+    if (!text) return
+    const { context } = this
+    const [x, y] = this.toScreen(point)
+    context.font = FONT
+    const width = context.measureText(text).width + 12
+    context.fillStyle = CONTRAST
+    context.globalAlpha = 0.85
+    context.fillRect(x + 10, y + 10, width, LABEL_HEIGHT)
+    context.globalAlpha = 1
+    context.fillStyle = ACCENT
+    context.fillText(text, x + 16, y + 23)
   }
 
   /** Lines through a point over the whole area, dark below and light above so that they show on any image. */
@@ -144,7 +163,7 @@ export class Drawing {
     context.setLineDash([7, 4])
     context.strokeRect(x, y, (bounds[2] - bounds[0]) * view.scale + 2 * PRESENCE_MARGIN, (bounds[3] - bounds[1]) * view.scale + 2 * PRESENCE_MARGIN)
     context.setLineDash([])
-    context.font = '600 11px system-ui, sans-serif'
+    context.font = FONT
     const width = context.measureText(name).width + 12
     const bottom = this.toScreen([bounds[0], bounds[3]])[1] + PRESENCE_MARGIN
     context.fillStyle = CONTRAST

@@ -2,6 +2,7 @@
 import type { Geometry, Point } from '../shapes'
 import { fit, pan, screenToImage, zoomAt, type ViewportSizes, type ViewTransform } from '../viewport'
 import { clampPoint, frameOf, unionOf, type Bounds } from './geometry/bounds'
+import { roundGeometry } from './geometry/round'
 import type { EditorPointer, GestureTarget } from './gestures'
 import { Scene, type SceneObject } from './scene'
 import { createTools } from './tools'
@@ -243,7 +244,7 @@ export class EditorModel implements ToolContext, GestureTarget {
   // Changes
 
   commit(changes: readonly ObjectChange[], label: string): void {
-    const effective = changes.filter((change) => this.isEffective(change))
+    const effective = changes.map(roundChange).filter((change) => this.isEffective(change))
     if (!effective.length) return
     this.apply(effective)
     this.events.change?.(effective, label)
@@ -386,4 +387,10 @@ export class EditorModel implements ToolContext, GestureTarget {
     this.pointer = pointer
     this.isTouch = pointer.isTouch
   }
+}
+
+function roundChange(change: ObjectChange): ObjectChange {
+  if (change.kind === 'put') return { ...change, object: { ...change.object, geometry: roundGeometry(change.object.geometry) } }
+  if (change.kind === 'delete' || !change.fields.geometry) return change
+  return { ...change, fields: { ...change.fields, geometry: roundGeometry(change.fields.geometry) } }
 }

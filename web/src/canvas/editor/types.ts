@@ -90,7 +90,7 @@ export type HintCode = 'too-small' | 'choose-class' | 'too-few-points' | 'polygo
 type Direction = 'left' | 'right' | 'up' | 'down'
 
 export type CommandName =
-  | 'delete' | 'finish' | 'cancel' | 'remove-last-point' | 'restore-last-point'
+  | 'delete' | 'finish' | 'cancel' | 'remove-last-point' | 'restore-last-point' | 'restore-draft' | 'skip-point'
   | `nudge-${Direction}` | `nudge-${Direction}-10`
   | 'copy' | 'cut' | 'paste' | 'duplicate'
   | 'fit' | 'zoom-in' | 'zoom-out' | 'zoom-selection'

@@ -103,12 +103,19 @@ describe('resizing', () => {
   })
 
   it('has the same handles at any zoom', () => {
-    for (const scale of [0.1, 1, 20]) {
+    for (const scale of [0.5, 1, 20]) {
       const session = new Session([createObject('a', box(0, 0, 50, 50))], {}, scale)
       session.model.select(['a'])
       session.drag([[50 + 4 / scale, 50], [60 + 4 / scale, 60]])
       expect(session.geometry('a'), String(scale)).toEqual(box(0, 0, 60, 60))
     }
+  })
+
+  it('moves an object that is smaller than its handles', () => {
+    const session = new Session([createObject('a', box(40, 40, 46, 44))])
+    session.model.select(['a'])
+    session.drag([[41, 41], [51, 46]])
+    expect(session.geometry('a')).toEqual(box(50, 45, 56, 49))
   })
 
   it('scales a selection of several', () => {

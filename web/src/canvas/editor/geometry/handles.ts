@@ -16,6 +16,7 @@ export type Handle =
 const FRAME_MARGIN = 12 // around geometries that have handles at their points
 const ROTATION_DISTANCE = 24
 const MIN_SIDE_FOR_EDGES = 40 // a shorter side has no handle in its middle
+const MIN_FRAME = 24
 const MIN_SEGMENT_FOR_MIDDLE = 24
 
 const SIDES: Point[] = [[-1, -1], [1, -1], [1, 1], [-1, 1], [0, -1], [1, 0], [0, 1], [-1, 0]]
@@ -69,9 +70,11 @@ export const frameMargin = (geometry: Geometry): number => (pathsOf(geometry).le
 export function handlesOf(geometry: Geometry, scale: number): Handle[] {
   if (geometry.type === 'mask') return []
   const frame = frameOf(geometry)
-  if (geometry.type === 'box') return frameHandles(frame, scale, 0, true)
+  // Handles must not cover a small object, which could then not be moved.
+  const margin = Math.max(0, (MIN_FRAME - Math.min(frame.width, frame.height) * scale) / 2)
+  if (geometry.type === 'box') return frameHandles(frame, scale, margin, true)
   if (geometry.type === 'rotated_box' || geometry.type === 'ellipse') {
-    return [...frameHandles(frame, scale, 0, true), rotationHandle(frame, scale, 0)]
+    return [...frameHandles(frame, scale, margin, true), rotationHandle(frame, scale, margin)]
   }
   const handles: Handle[] = []
   pathsOf(geometry).forEach((points, path) => {

@@ -95,6 +95,15 @@ export class SelectTool implements Tool {
     context.redraw()
   }
 
+  /** The right button on a keypoint marks it as hidden in the image, or as visible. */
+  secondary(pointer: EditorPointer): void {
+    const [object] = this.objects()
+    const handle = this.handleUnder([pointer.x, pointer.y])
+    if (object?.geometry.type !== 'keypoints' || handle?.kind !== 'vertex') return
+    const visibility = object.geometry.visibility.map((value, index) => (index === handle.index ? 3 - value : value))
+    this.context.commit([{ kind: 'patch', id: object.id, fields: { geometry: { ...object.geometry, visibility } } }], 'point-visibility')
+  }
+
   interrupt(): void {
     this.press = null
     this.cancel()
