@@ -19,6 +19,7 @@ from saccade.server.permissions import (
     ROUTE_PERMISSIONS,
     SAFE_METHODS,
     STATELESS_ROUTES,
+    UNAUDITED_ROUTES,
     Permission,
 )
 from saccade.store.auth.service import Principal
@@ -69,7 +70,8 @@ def authorize(request: Request) -> None:
 
 async def _authorize_in_thread(request: Request) -> None:
     """Run :func:`authorize` in a worker thread, since it reads the database. Routes without state do not need it."""
-    if f"{request.method} {request.scope['route'].path}" not in STATELESS_ROUTES:
+    is_authorized = getattr(request.state, "is_authorized", False)
+    if not is_authorized and f"{request.method} {request.scope['route'].path}" not in STATELESS_ROUTES:
         await run_in_threadpool(authorize, request)
 
 
@@ -103,7 +105,7 @@ def _authorize_route(request: Request) -> None:
     is_allowed = has_right and principal.role.covers(REQUIRED_ROLES[permission])
     if is_write and is_allowed:
         begin_idempotent(request, project.workspace, principal, route)
-    if is_write or not is_allowed:
+    if (is_write and route not in UNAUDITED_ROUTES) or not is_allowed:
         audit(request, route if is_allowed else f"refused {route}", request.url.path)
     if not has_right:
         raise PermissionDeniedError(
