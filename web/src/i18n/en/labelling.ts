@@ -212,7 +212,7 @@ export const labelling = {
       dismiss: 'Got it',
       draw: 'then drag over an object',
       class: 'choose the class',
-      next: 'next and previous item',
+      next: 'previous and next item',
       undo: 'undo',
       done: 'done, and on to the next item',
       all: 'all keys',

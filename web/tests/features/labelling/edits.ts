@@ -24,5 +24,5 @@ export function edit(kind: Edit['kind'], object: string | null, fields: Record<s
 }
 
 export function applied(base: Edit, seq: number, author = ME, before: Record<string, unknown> = {}): AppliedEdit {
-  return { ...base, seq, author, time: '2026-11-29T12:00:00Z', before, overwrote: [] }
+  return { ...base, seq, author, author_id: author, time: '2026-11-29T12:00:00Z', before, overwrote: [] }
 }

@@ -23,7 +23,7 @@ export function useLabelSession(name: string, { onObjects }: Callbacks) {
   const user = useSession()
   const toasts = useToasts()
   const canEdit = user.hasRole('annotator')
-  const me = user.user?.name ?? ''
+  const me = { id: user.user?.id ?? '', name: user.user?.name ?? '' }
   let session: LabelSession | null = null
   let isUnmounted = false
 
@@ -43,7 +43,7 @@ export function useLabelSession(name: string, { onObjects }: Callbacks) {
   async function start(set: LabelSet): Promise<void> {
     if (session || isUnmounted) return
     classes.value = set.classes
-    const scope = journalScope(user.user?.id ?? '', name)
+    const scope = journalScope(me.id, name)
     const opened = await openJournal(scope)
     if (isUnmounted) return
     isStored.value = opened.isStored
@@ -65,7 +65,9 @@ export function useLabelSession(name: string, { onObjects }: Callbacks) {
         changed: () => triggerRef(current),
         people: (changed) => (people.value = changed),
         classes: (changed) => mergeClasses(changed),
-        committed: () => void refresh(),
+        committed: ({ base }) => {
+          if (base !== set.base) void refresh()
+        },
         clash: (clash) => clashes.push(clash),
         error: () => toasts.showError(new Error(t.studio.journalFailed)),
       },
@@ -89,7 +91,7 @@ export function useLabelSession(name: string, { onObjects }: Callbacks) {
 
   /** The user has signed in again, perhaps as another one, whose edits are not those of this page. */
   function onSignedIn(): void {
-    if (user.user?.name !== me) {
+    if (user.user?.id !== me.id) {
       location.reload()
       return
     }

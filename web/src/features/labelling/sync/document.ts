@@ -6,6 +6,8 @@
 import type { AppliedEdit, Edit, ItemState, LabelItemDetail, LabelObject } from './types'
 
 export const ATTRIBUTE_PREFIX = 'attributes.'
+/** Work on an object starts such an item (again). */
+const STARTED_BY_EDIT: readonly ItemState[] = ['unlabelled', 'empty', 'skipped']
 const OBJECT_FIELDS = ['class', 'geometry', 'score', 'track', 'order', 'source'] as const
 
 export interface FieldOrigin {
@@ -89,12 +91,12 @@ export class ItemDocument {
     return this.shown
   }
 
-  /** The state on the screen. The first change of an unlabelled item starts it. */
+  /** The state on the screen. */
   get state(): StateOfItem {
     let current: StateOfItem = { state: this.confirmedState.state, reason: this.confirmedState.reason }
     for (const edit of this.pending) {
       if (edit.kind === 'state') current = { state: edit.fields.state as ItemState, reason: (edit.fields.reason as string | null | undefined) ?? null }
-      else if (current.state === 'unlabelled') current = { state: 'in_progress', reason: null }
+      else if (STARTED_BY_EDIT.includes(current.state)) current = { state: 'in_progress', reason: null }
     }
     return current
   }
@@ -144,7 +146,7 @@ export class ItemDocument {
       }
       return []
     }
-    if (this.confirmedState.state === 'unlabelled') this.confirmedState = { state: 'in_progress', reason: null, seq: this.confirmedState.seq, author }
+    if (seq > this.confirmedState.seq && STARTED_BY_EDIT.includes(this.confirmedState.state)) this.confirmedState = { state: 'in_progress', reason: null, seq: this.confirmedState.seq, author }
     let object = this.stored.get(edit.object)
     if (!object) {
       object = { fields: new Map(), existence: { deleted: edit.kind !== 'put', seq: -1, author: null } }

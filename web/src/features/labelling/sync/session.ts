@@ -50,8 +50,7 @@ export interface SessionHandlers {
 export interface SessionOptions {
   name: string
   scope: string
-  /** The names by which the log may call this user. */
-  me: string
+  me: { id: string; name: string }
   seq: number
   journal: Journal
   api: LabelApi
@@ -142,7 +141,7 @@ export class LabelSession {
     const document = new ItemDocument(detail)
     const undo = new UndoStack()
     for (const edit of history) {
-      if (edit.author === this.options.me) undo.add(edit, edit.before, edit.seq)
+      if (edit.author_id === this.options.me.id) undo.add(edit, edit.before, edit.seq)
       // Tells who has changed what: the item itself does not.
       document.attribute(edit)
     }
@@ -236,7 +235,7 @@ export class LabelSession {
   private authorsAfter(group: NonNullable<UndoStack['nextUndo']>): string[] {
     const document = this.current?.document
     if (!document) return []
-    return laterAuthors(group, this.options.me, (object, field) => (object === null ? document.stateOrigin : document.originOf(object, field)))
+    return laterAuthors(group, this.options.me.name, (object, field) => (object === null ? document.stateOrigin : document.originOf(object, field)))
   }
 
   private perform(edits: Edit[]): void {
@@ -288,7 +287,7 @@ export class LabelSession {
     }, edits.map(({ object }) => object))
     for (const { deleted_by: author, id } of results) {
       const edit = byId.get(id)
-      if (author && author !== this.options.me && edit?.object && edit.kind === 'patch' && edit.item === this.current?.document.key) {
+      if (author && author !== this.options.me.name && edit?.object && edit.kind === 'patch' && edit.item === this.current?.document.key) {
         this.options.handlers.clash({ author, mine: { object: edit.object, fields: {}, isDeleted: true } })
       }
     }
@@ -298,7 +297,7 @@ export class LabelSession {
     if (!this.current || result.status === 'refused') return // refused edits stay on the screen until the user decides
     const { document, undo } = this.current
     if (result.status === 'applied' && result.seq !== null) {
-      document.confirm({ ...edit, seq: result.seq, author: this.options.me })
+      document.confirm({ ...edit, seq: result.seq, author: this.options.me.name })
       undo.setSeq(edit.id, result.seq)
     } else if (result.status === 'unchanged' && edit.kind !== 'put') undo.remove(edit.id)
     document.removePending(edit.id)
@@ -320,14 +319,14 @@ export class LabelSession {
   private applyRemote(edit: AppliedEdit): void {
     if (!this.current) return
     const { document, undo } = this.current
-    if (edit.author === this.options.me) undo.add(edit, edit.before, edit.seq)
+    if (edit.author_id === this.options.me.id) undo.add(edit, edit.before, edit.seq)
     document.confirm(edit)
     document.removePending(edit.id)
   }
 
   private reportClash(edit: AppliedEdit): void {
-    if (edit.author === this.options.me || edit.object === null) return
-    const fields = edit.overwrote.filter(({ author }) => author === this.options.me).map(({ field }) => field)
+    if (edit.author_id === this.options.me.id || edit.object === null) return
+    const fields = edit.overwrote.filter(({ author }) => author === this.options.me.name).map(({ field }) => field)
     if (!fields.length) return
     const mine = Object.fromEntries(fields.filter((field) => field in edit.before).map((field) => [field, edit.before[field]]))
     this.options.handlers.clash({ author: edit.author, mine: { object: edit.object, fields: edit.kind === 'delete' ? {} : mine, isDeleted: edit.kind === 'delete' } })

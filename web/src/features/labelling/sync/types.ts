@@ -38,6 +38,7 @@ export interface LabelSet {
   committed_seq: number
   uncommitted_edits: number
   uncommitted_items: number
+  has_uncommitted_classes: boolean
   created: string
   author: string
   items: number
@@ -51,7 +52,7 @@ export interface LabelItem {
   reason: string | null
   objects: number
   updated: string | null
-  updated_by: string | null
+  updated_by: string
   version_ref: string
   width: number | null
   height: number | null
@@ -117,6 +118,7 @@ export interface EditResult {
 export interface AppliedEdit extends Edit {
   seq: number
   author: string
+  author_id: string
   time: string
   before: Record<string, unknown>
   overwrote: Overwritten[]
@@ -124,6 +126,7 @@ export interface AppliedEdit extends Edit {
 
 export interface Person {
   author: string
+  author_id: string
   client: string
   item: string | null
   object: string | null
