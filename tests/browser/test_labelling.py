@@ -69,6 +69,10 @@ def create_label_set(page: Page, name: str, start: str = "empty") -> None:
 def open_studio(page: Page, name: str, item: str = ITEM) -> None:
     page.evaluate("localStorage.setItem('saccade-labelling-guide', 'seen')")
     page.goto(f"/label-sets/{name}/label?item={item}")
+    expect_loaded(page)
+
+
+def expect_loaded(page: Page) -> None:
     expect(page.locator("[data-test=position]")).to_be_visible()
     expect(page.get_by_role("progressbar")).to_have_count(0)
 
@@ -140,7 +144,9 @@ def test_create_label_commit(open_page: OpenPage) -> None:
     expect(page.locator("[data-object] .name")).not_to_contain_text(names[second_class])
     page.keyboard.press("Control+z")
     expect_objects(page, 0)
+    expect_saved(page)
     page.reload()
+    expect_loaded(page)
     expect_objects(page, 0)
     page.keyboard.press("Control+Shift+z")
     page.keyboard.press("Control+y")
