@@ -17,8 +17,8 @@ export interface ToolContext {
   select(ids: readonly string[]): void
   /** The selected objects that may be changed. */
   editable(): SceneObject[]
-  /** Applies one act of the user, and tells the screen. */
-  commit(changes: ObjectChange[], label: string): void
+  /** Applies one act of the user, and tells the screen. Returns whether anything has changed. */
+  commit(changes: ObjectChange[], label: string): boolean
   /** Creates and selects an object of the active class. Without one, it hints and returns null. */
   create(geometry: Geometry, label: string): string | null
   /** Whether there is a class for new objects; hints if not. */
