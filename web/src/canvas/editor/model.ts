@@ -2,12 +2,14 @@
 import type { Geometry, Point } from '../shapes'
 import { fit, pan, screenToImage, zoomAt, type ViewportSizes, type ViewTransform } from '../viewport'
 import { copiedObjects, copyObjects, pasteObjects } from './clipboard'
+import { joinChanges, maskChanges, subtractChanges } from './areas'
 import { clampPoint, frameOf, unionOf, type Bounds } from './geometry/bounds'
 import { roundGeometry } from './geometry/round'
 import type { EditorPointer, GestureTarget } from './gestures'
 import { Scene, type SceneObject } from './scene'
 import { stackingChanges } from './stacking'
 import { createTools } from './tools'
+import { BrushSize } from './tools/brushTool'
 import type { Tool, ToolContext } from './tools/tool'
 import type {
   CommandName, EditorClass, EditorEvents, EditorObject, EditorOptions, EditorVisibility, HintCode, ObjectChange, ToolName,
@@ -48,6 +50,9 @@ export class EditorModel implements ToolContext, GestureTarget {
   previewed: ReadonlyMap<string, Geometry> | null = null
   classes: ReadonlyMap<string, EditorClass> = new Map()
 
+  /** Whether the current tool draws the selected object itself. */
+  isSelectedHidden = false
+  readonly brushSize = new BrushSize()
   private readonly tools: ReadonlyMap<ToolName, Tool>
   private size: [number, number] | null = null
   private current: Tool
@@ -61,7 +66,7 @@ export class EditorModel implements ToolContext, GestureTarget {
 
   constructor(private readonly observer: ModelObserver, private readonly events: Partial<EditorEvents>, options: Partial<EditorOptions> = {}) {
     this.options = { ...DEFAULT_OPTIONS, ...options }
-    this.tools = createTools(this)
+    this.tools = createTools(this, this.brushSize)
     this.current = this.tools.get('select') as Tool
   }
 
@@ -201,6 +206,16 @@ export class EditorModel implements ToolContext, GestureTarget {
       case 'bring-to-front':
       case 'send-to-back':
         return this.commit(stackingChanges(this.scene, this.editable(), name), 'order')
+      case 'join':
+        return this.combine(joinChanges, 'join')
+      case 'subtract':
+        return this.combine(subtractChanges, 'subtract')
+      case 'to-mask':
+        return this.size !== null && this.commit(maskChanges(this.editable(), this.size), 'to-mask')
+      case 'slice':
+        if (!this.editable().length || this.current.hasDraft) return false
+        this.setTool('slice')
+        return true
       case 'select-none':
         if (!this.selected.length) return false
         this.select([])
@@ -221,6 +236,26 @@ export class EditorModel implements ToolContext, GestureTarget {
     this.select([next.id])
     this.reveal(next.bounds)
     return true
+  }
+
+  private combine(changesOf: typeof joinChanges, label: string): boolean {
+    if (!this.size || this.current.hasDraft) return false
+    const { size } = this
+    const objects = this.editable()
+    const isComplete = objects.length === this.selected.length // without hidden and locked objects
+    const changes = isComplete ? this.tryClipping(() => changesOf(objects, size)) : null
+    if (changes === null) this.hint('choose-areas')
+    return Boolean(changes && this.commit(changes, label))
+  }
+
+  tryClipping<T>(operation: () => T): T | undefined {
+    this.hint(null)
+    try {
+      return operation()
+    } catch {
+      this.hint('clipping-failed')
+      return undefined
+    }
   }
 
   private copy(): boolean {
@@ -378,6 +413,10 @@ export class EditorModel implements ToolContext, GestureTarget {
   preview(geometries: ReadonlyMap<string, Geometry> | null): void {
     this.previewed = geometries
     this.redraw()
+  }
+
+  hideSelected(isHidden: boolean): void {
+    this.isSelectedHidden = isHidden
   }
 
   redraw(): void {

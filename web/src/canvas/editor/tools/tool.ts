@@ -25,6 +25,11 @@ export interface ToolContext {
   canCreate(): boolean
   /** Shows geometries of selected objects that are not applied yet; null ends it. */
   preview(geometries: ReadonlyMap<string, Geometry> | null): void
+  /** Runs an operation on areas. If it fails on degenerate outlines, it hints and returns undefined. */
+  tryClipping<T>(operation: () => T): T | undefined
+  /** Whether a tool draws the selected object itself. */
+  hideSelected(isHidden: boolean): void
+  setTool(name: ToolName): void
   hint(code: HintCode | null): void
   /** Draws the interaction layer again. */
   redraw(): void
