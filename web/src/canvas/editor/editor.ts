@@ -147,6 +147,16 @@ export class Editor {
     return this.model.command(name)
   }
 
+  /** The diameter of the brush, in pixels of the image. */
+  get brushSize(): number {
+    return this.model.brushSize.value
+  }
+
+  set brushSize(size: number) {
+    this.model.brushSize.value = size
+    this.redraw(false)
+  }
+
   private resize(): void {
     const { clientWidth, clientHeight } = this.host
     const [width, height] = this.model.viewSize
@@ -205,7 +215,7 @@ export class Editor {
     const objects = model.selectedObjects()
     if (objects.length > MAX_LIFTED) {
       drawing.outlines(objects.map((object) => (model.previewed?.has(object.id) ? boundsOf(this.geometryOf(object)) : object.bounds)))
-    } else for (const object of objects) drawing.object(object, this.geometryOf(object))
+    } else if (!model.isSelectedHidden) for (const object of objects) drawing.object(object, this.geometryOf(object))
     for (const person of this.people) {
       const object = model.scene.get(person.object)
       if (object && model.scene.isVisible(object)) drawing.presence(person, object.bounds)

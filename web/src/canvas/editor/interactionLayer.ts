@@ -104,6 +104,47 @@ export class Drawing {
     context.stroke()
   }
 
+  /** The cursor of a brush, whose size is that of its mark. */
+  brush(point: Point, radius: number, isErasing: boolean): void {
+    const { context, view } = this
+    const [x, y] = this.toScreen(point)
+    context.beginPath()
+    context.arc(x, y, Math.max(1, radius * view.scale), 0, 2 * Math.PI)
+    if (isErasing) context.setLineDash([4, 3])
+    this.strokeTwice(1)
+    context.setLineDash([])
+    context.fillStyle = ACCENT
+    context.fillRect(x - 1, y - 1, 2, 2)
+  }
+
+  /** A mask with a brush stroke that is not applied yet. */
+  stroke(object: SceneObject | null, classId: string, points: readonly Point[], radius: number, isErasing: boolean): void {
+    const { context, view, size } = this
+    const pixelRatio = context.getTransform().a
+    const layer = new OffscreenCanvas(Math.max(1, Math.round(size[0] * pixelRatio)), Math.max(1, Math.round(size[1] * pixelRatio)))
+    const layerContext = layer.getContext('2d')
+    if (!layerContext) return
+    layerContext.scale(pixelRatio, pixelRatio)
+    // Opaque first, so that the mask and the stroke do not add up where both are.
+    if (object) drawObject(layerContext, object, view, { ...this.style, fillOpacity: 1 })
+    layerContext.globalCompositeOperation = isErasing ? 'destination-out' : 'source-over'
+    layerContext.globalAlpha = 1
+    layerContext.strokeStyle = this.colorOf(classId)
+    layerContext.lineWidth = Math.max(1, 2 * radius * view.scale)
+    layerContext.lineCap = 'round'
+    layerContext.lineJoin = 'round'
+    layerContext.beginPath()
+    const [first, ...others] = points.map((point) => this.toScreen(point))
+    if (first) {
+      layerContext.moveTo(...first)
+      for (const point of others.length ? others : [first]) layerContext.lineTo(...point)
+    }
+    layerContext.stroke()
+    context.globalAlpha = this.style.fillOpacity ?? 0.5
+    context.drawImage(layer, 0, 0, size[0], size[1])
+    context.globalAlpha = 1
+  }
+
   /** A short text beside a point. */
   text(text: string, point: Point): void {
     if (!text) return

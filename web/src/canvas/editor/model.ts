@@ -1,11 +1,15 @@
 /** The state of the editor, and what pointers and commands do to it; it needs no page. Independent of Vue. */
 import type { Geometry, Point } from '../shapes'
 import { fit, pan, screenToImage, zoomAt, type ViewportSizes, type ViewTransform } from '../viewport'
+import { copiedObjects, copyObjects, pasteObjects } from './clipboard'
+import { joinChanges, maskChanges, subtractChanges } from './areas'
 import { clampPoint, frameOf, unionOf, type Bounds } from './geometry/bounds'
 import { roundGeometry } from './geometry/round'
 import type { EditorPointer, GestureTarget } from './gestures'
 import { Scene, type SceneObject } from './scene'
+import { stackingChanges } from './stacking'
 import { createTools } from './tools'
+import { BrushSize } from './tools/brushTool'
 import type { Tool, ToolContext } from './tools/tool'
 import type {
   CommandName, EditorClass, EditorEvents, EditorObject, EditorOptions, EditorVisibility, HintCode, ObjectChange, ToolName,
@@ -21,6 +25,7 @@ const TOUCH_HANDLE_SIZE = 16
 const TOLERANCE = 5
 const TOUCH_TOLERANCE = 10
 const SELECTION_MARGIN = 80
+const PASTE_OFFSET = 12
 /** Of more selected objects, only the bounds are drawn at every movement of the pointer. */
 export const MAX_LIFTED = 200
 
@@ -45,6 +50,9 @@ export class EditorModel implements ToolContext, GestureTarget {
   previewed: ReadonlyMap<string, Geometry> | null = null
   classes: ReadonlyMap<string, EditorClass> = new Map()
 
+  /** Whether the current tool draws the selected object itself. */
+  isSelectedHidden = false
+  readonly brushSize = new BrushSize()
   private readonly tools: ReadonlyMap<ToolName, Tool>
   private size: [number, number] | null = null
   private current: Tool
@@ -58,7 +66,7 @@ export class EditorModel implements ToolContext, GestureTarget {
 
   constructor(private readonly observer: ModelObserver, private readonly events: Partial<EditorEvents>, options: Partial<EditorOptions> = {}) {
     this.options = { ...DEFAULT_OPTIONS, ...options }
-    this.tools = createTools(this)
+    this.tools = createTools(this, this.brushSize)
     this.current = this.tools.get('select') as Tool
   }
 
@@ -181,6 +189,33 @@ export class EditorModel implements ToolContext, GestureTarget {
       case 'select-all':
         this.select(this.scene.visible().filter(({ id }) => !this.scene.isLocked(id)).map(({ id }) => id))
         return this.selected.length > 0
+      case 'select-next':
+        return this.selectNext(1)
+      case 'select-previous':
+        return this.selectNext(-1)
+      case 'copy':
+        return this.copy()
+      case 'cut':
+        return this.copy() && this.command('delete')
+      case 'paste':
+        return this.paste(copiedObjects())
+      case 'duplicate':
+        return this.paste(this.selectedObjects(), 'duplicate')
+      case 'bring-forward':
+      case 'send-backward':
+      case 'bring-to-front':
+      case 'send-to-back':
+        return this.commit(stackingChanges(this.scene, this.editable(), name), 'order')
+      case 'join':
+        return this.combine(joinChanges, 'join')
+      case 'subtract':
+        return this.combine(subtractChanges, 'subtract')
+      case 'to-mask':
+        return this.size !== null && this.commit(maskChanges(this.editable(), this.size), 'to-mask')
+      case 'slice':
+        if (!this.editable().length || this.current.hasDraft) return false
+        this.setTool('slice')
+        return true
       case 'select-none':
         if (!this.selected.length) return false
         this.select([])
@@ -189,6 +224,54 @@ export class EditorModel implements ToolContext, GestureTarget {
         // Arrows and Delete are for the selection, whichever the tool.
         return !this.current.hasDraft && this.current.name !== 'select' && (this.tools.get('select') as Tool).command(name)
     }
+  }
+
+  /** Selects the next object of the list, or the first. */
+  private selectNext(step: 1 | -1): boolean {
+    const objects = this.scene.all().filter((object) => this.scene.isVisible(object) && !this.scene.isLocked(object.id))
+    if (!objects.length) return false
+    const current = objects.findIndex(({ id }) => id === this.selected.at(-1))
+    const start = step > 0 ? 0 : objects.length - 1
+    const next = objects[current < 0 ? start : (current + step + objects.length) % objects.length] as SceneObject
+    this.select([next.id])
+    this.reveal(next.bounds)
+    return true
+  }
+
+  private combine(changesOf: typeof joinChanges, label: string): boolean {
+    if (!this.size || this.current.hasDraft) return false
+    const { size } = this
+    const objects = this.editable()
+    const isComplete = objects.length === this.selected.length // without hidden and locked objects
+    const changes = isComplete ? this.tryClipping(() => changesOf(objects, size)) : null
+    if (changes === null) this.hint('choose-areas')
+    return Boolean(changes && this.commit(changes, label))
+  }
+
+  tryClipping<T>(operation: () => T): T | undefined {
+    this.hint(null)
+    try {
+      return operation()
+    } catch {
+      this.hint('clipping-failed')
+      return undefined
+    }
+  }
+
+  private copy(): boolean {
+    const objects = this.selectedObjects()
+    if (objects.length) copyObjects(objects.map(withoutDerived))
+    return objects.length > 0
+  }
+
+  private paste(objects: readonly EditorObject[], label = 'paste'): boolean {
+    if (!this.size) return false
+    const copies = pasteObjects(objects.map(withoutDerived), {
+      size: this.size, order: this.scene.topOrder(), existing: this.scene.all(), offset: PASTE_OFFSET / this.view.scale,
+    })
+    const isDone = this.commit(copies.map((object) => ({ kind: 'put', object })), label)
+    if (isDone) this.select(copies.map(({ id }) => id))
+    return isDone
   }
 
   // The view
@@ -229,6 +312,16 @@ export class EditorModel implements ToolContext, GestureTarget {
     return true
   }
 
+  /** Moves the view if bounds are outside of it. */
+  reveal([x1, y1, x2, y2]: Bounds): void {
+    const [left, top] = screenToImage(this.view, 0, 0)
+    const [right, bottom] = screenToImage(this.view, ...this.viewSize)
+    if (x1 < right && x2 > left && y1 < bottom && y2 > top) return
+    const { scale } = this.view
+    this.isFitted = false
+    this.setView({ scale, x: this.viewSize[0] / 2 - ((x1 + x2) / 2) * scale, y: this.viewSize[1] / 2 - ((y1 + y2) / 2) * scale })
+  }
+
   private setView(view: ViewTransform): void {
     this.view = view
     this.observer.redraw(true)
@@ -243,11 +336,12 @@ export class EditorModel implements ToolContext, GestureTarget {
 
   // Changes
 
-  commit(changes: readonly ObjectChange[], label: string): void {
+  commit(changes: readonly ObjectChange[], label: string): boolean {
     const effective = changes.map(roundChange).filter((change) => this.isEffective(change))
-    if (!effective.length) return
+    if (!effective.length) return false
     this.apply(effective)
     this.events.change?.(effective, label)
+    return true
   }
 
   /** Whether a change changes something: an object that is put back where it was makes no edit. */
@@ -321,6 +415,10 @@ export class EditorModel implements ToolContext, GestureTarget {
     this.redraw()
   }
 
+  hideSelected(isHidden: boolean): void {
+    this.isSelectedHidden = isHidden
+  }
+
   redraw(): void {
     this.observer.redraw(false)
   }
@@ -387,6 +485,12 @@ export class EditorModel implements ToolContext, GestureTarget {
     this.pointer = pointer
     this.isTouch = pointer.isTouch
   }
+}
+
+/** An object as it is stored. */
+function withoutDerived(object: EditorObject | SceneObject): EditorObject {
+  const { id, class: classId, geometry, attributes, score, track, order, source } = object
+  return { id, class: classId, geometry, attributes, score, track, order, source }
 }
 
 function roundChange(change: ObjectChange): ObjectChange {

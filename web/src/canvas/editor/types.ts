@@ -83,9 +83,11 @@ export interface EditorOptions {
 }
 
 export type ToolName =
-  | 'select' | 'pan' | 'box' | 'rotated-box' | 'polygon' | 'polyline' | 'points' | 'keypoints' | 'ellipse' | 'brush' | 'eraser'
+  | 'select' | 'pan' | 'box' | 'rotated-box' | 'polygon' | 'polyline' | 'points' | 'keypoints' | 'ellipse' | 'brush' | 'eraser' | 'slice'
 
-export type HintCode = 'too-small' | 'choose-class' | 'too-few-points' | 'polygon-needs-3-points' | 'class-needs-keypoints' | 'image-failed'
+export type HintCode =
+  | 'too-small' | 'choose-class' | 'choose-mask' | 'choose-polygon' | 'choose-areas' | 'slice-misses' | 'clipping-failed'
+  | 'too-few-points' | 'polygon-needs-3-points' | 'class-needs-keypoints' | 'image-failed'
 
 type Direction = 'left' | 'right' | 'up' | 'down'
 
@@ -97,7 +99,7 @@ export type CommandName =
   | 'select-all' | 'select-none' | 'select-next' | 'select-previous'
   | 'bring-forward' | 'send-backward' | 'bring-to-front' | 'send-to-back'
   | 'brush-larger' | 'brush-smaller'
-  | 'join' | 'slice' | 'subtract'
+  | 'join' | 'slice' | 'subtract' | 'to-mask'
 
 export interface EditorEvents {
   /** One act of the user: one call, and one step of undo. The editor has already applied it to its own objects. */

@@ -27,3 +27,13 @@ export function translateMask(mask: Mask, dx: number, dy: number): Mask {
   }
   return maskFromRuns(width, height, moved)
 }
+
+/** A mask for an image of another size: what is outside is lost. */
+export function cropMask(mask: Mask, width: number, height: number): Mask {
+  if (mask.width === width && mask.height === height) return mask
+  const runs: [number, number, number][] = []
+  for (const [x, start, end] of maskRuns(mask.height, mask.counts)) {
+    if (x < width && start < height) runs.push([x, start, Math.min(end, height)])
+  }
+  return maskFromRuns(width, height, runs)
+}

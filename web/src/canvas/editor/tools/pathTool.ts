@@ -17,6 +17,8 @@ const MIN_SIZE = 3
 export interface PathKind {
   name: ToolName
   minPoints: number
+  /** The drawing ends with this point. */
+  maxPoints?: number
   tooFew: HintCode
   isClosed: boolean
   /** Whether a drag draws a line. */
@@ -52,7 +54,7 @@ export class PathTool implements Tool {
   }
 
   pointerDown(pointer: EditorPointer): undefined {
-    if (!this.hasDraft && !this.context.canCreate()) return
+    if (!this.hasDraft && !this.canBegin()) return
     const point = this.context.clamp([pointer.x, pointer.y])
     this.context.hint(null)
     if (this.isDoubleClick(pointer, point) || this.isAtStart(point)) {
@@ -75,16 +77,12 @@ export class PathTool implements Tool {
 
   pointerUp(pointer: EditorPointer): void {
     this.isPointPressed = false
-    if (this.isClosing) {
-      this.isClosing = false
-      this.finish()
-      return
-    }
-    if (!this.stroke) return
     const end = this.context.clamp([pointer.x, pointer.y])
-    this.endStroke()
     // A stroke back to its start is a whole polygon.
-    if (this.isAtStart(end)) this.finish()
+    const isStrokeClosed = this.stroke !== null && this.isAtStart(end)
+    this.endStroke()
+    if (this.isClosing || isStrokeClosed || (this.hasDraft && this.isComplete(this.points()))) this.finish()
+    this.isClosing = false
   }
 
   secondary(): void {
@@ -134,6 +132,16 @@ export class PathTool implements Tool {
 
   cursor(pointer: EditorPointer | null): string {
     return pointer && this.isAtStart([pointer.x, pointer.y]) ? 'pointer' : 'crosshair'
+  }
+
+  /** Whether a first point may be placed; hints if not. */
+  protected canBegin(): boolean {
+    return this.context.canCreate()
+  }
+
+  /** Whether no further points are needed. */
+  protected isComplete(points: Point[]): boolean {
+    return points.length >= (this.kind.maxPoints ?? Infinity)
   }
 
   /** The points so far. */
@@ -227,11 +235,6 @@ export class PathTool implements Tool {
     this.apply(points)
   }
 }
-
-export const createPolygonTool = (context: ToolContext): Tool =>
-  new PathTool(context, {
-    name: 'polygon', minPoints: 3, tooFew: 'polygon-needs-3-points', isClosed: true, isFreehand: true, geometryOf: (points) => ({ type: 'polygon', parts: [[points]] }),
-  })
 
 export const createPolylineTool = (context: ToolContext): Tool =>
   new PathTool(context, {

@@ -17,14 +17,19 @@ export interface ToolContext {
   select(ids: readonly string[]): void
   /** The selected objects that may be changed. */
   editable(): SceneObject[]
-  /** Applies one act of the user, and tells the screen. */
-  commit(changes: ObjectChange[], label: string): void
+  /** Applies one act of the user, and tells the screen. Returns whether anything has changed. */
+  commit(changes: ObjectChange[], label: string): boolean
   /** Creates and selects an object of the active class. Without one, it hints and returns null. */
   create(geometry: Geometry, label: string): string | null
   /** Whether there is a class for new objects; hints if not. */
   canCreate(): boolean
   /** Shows geometries of selected objects that are not applied yet; null ends it. */
   preview(geometries: ReadonlyMap<string, Geometry> | null): void
+  /** Runs an operation on areas. If it fails on degenerate outlines, it hints and returns undefined. */
+  tryClipping<T>(operation: () => T): T | undefined
+  /** Whether a tool draws the selected object itself. */
+  hideSelected(isHidden: boolean): void
+  setTool(name: ToolName): void
   hint(code: HintCode | null): void
   /** Draws the interaction layer again. */
   redraw(): void
