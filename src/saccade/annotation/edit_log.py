@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
+from cachetools import LRUCache
 from sqlalchemy import bindparam, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
@@ -36,11 +37,25 @@ from saccade.store.catalog.tables import (
 IMPORTED = "import"
 """The source of objects that were in the dataset before."""
 _MAX_PARAMETERS = 5000
+_MAX_CACHED_SETS = 64
 _EDITS: Any = LabelEditRow.__table__
 _ITEMS: Any = LabelItemRow.__table__
 _OBJECTS: Any = LabelObjectRow.__table__
 _SETS: Any = LabelSetRow.__table__
 T = TypeVar("T")
+# Built once: edits are written many times in a second, and building a statement takes longer than SQLite needs for it.
+_SELECT_SET = select(_SETS.c.seq, _SETS.c.base, _SETS.c.classes_version).where(_SETS.c.id == bindparam("set"))
+_SELECT_BY_ID = select(_EDITS).where(
+    _EDITS.c.set_id == bindparam("set"), _EDITS.c.id.in_(bindparam("ids", expanding=True))
+)
+_SELECT_ITEMS = select(_ITEMS).where(
+    _ITEMS.c.set_id == bindparam("set"), _ITEMS.c.item.in_(bindparam("keys", expanding=True))
+)
+_SELECT_OBJECTS = select(_OBJECTS).where(
+    _OBJECTS.c.set_id == bindparam("set"),
+    tuple_(_OBJECTS.c.item, _OBJECTS.c.object).in_(bindparam("pairs", expanding=True)),
+)
+_UPDATE_SEQ = update(_SETS).where(_SETS.c.id == bindparam("set")).values(seq=bindparam("last"))
 
 
 @dataclass(slots=True)
@@ -65,7 +80,30 @@ class EditBatch:
     seq: int = 0
 
 
-def append(session: Session, set_id: int, batches: Sequence[EditBatch]) -> list[AppliedEdit]:
+class ClassCache:
+    """The classes of sets by id, as of the last change of each set. For one thread."""
+
+    def __init__(self) -> None:
+        self._classes: LRUCache[int, tuple[int, dict[str, LabelClass]]] = LRUCache(_MAX_CACHED_SETS)
+
+    def get(self, session: Session, set_id: int, version: int) -> dict[str, LabelClass]:
+        """Return the classes of a set.
+
+        Args:
+            session: a transaction.
+            set_id: id of the set.
+            version: the number of changes of its classes.
+        """
+        cached = self._classes.get(set_id)
+        if cached is None or cached[0] != version:
+            cached = version, {label_class.id: label_class for label_class in read_classes(session, set_id)}
+            self._classes[set_id] = cached
+        return cached[1]
+
+
+def append(
+    session: Session, set_id: int, batches: Sequence[EditBatch], class_cache: ClassCache | None = None
+) -> list[AppliedEdit]:
     """Append edits to the log of a set and apply them to its objects; sets the results of the batches.
 
     Args:
@@ -73,6 +111,7 @@ def append(session: Session, set_id: int, batches: Sequence[EditBatch]) -> list[
             see them in order.
         set_id: id of the set.
         batches: edits to that set.
+        class_cache: classes that were read before.
 
     Returns:
         The edits that were logged now.
@@ -80,11 +119,11 @@ def append(session: Session, set_id: int, batches: Sequence[EditBatch]) -> list[
     Raises:
         NotFoundError: the set was removed.
     """
-    row = session.execute(select(_SETS.c.seq, _SETS.c.base).where(_SETS.c.id == set_id)).first()
+    row = session.connection().execute(_SELECT_SET, {"set": set_id}).first()
     if row is None:
         raise NotFoundError("The label set was removed.")
-    seq, base = row
-    classes = {label_class.id: label_class for label_class in read_classes(session, set_id)}
+    seq, base, classes_version = row
+    classes = (class_cache or ClassCache()).get(session, set_id, classes_version)
     known = _read_by_id(session, set_id, [edit.id for batch in batches for edit in batch.edits])
     items = _load_items(session, set_id, [edit for batch in batches for edit in batch.edits if edit.id not in known])
     time = now()
@@ -114,7 +153,7 @@ def append(session: Session, set_id: int, batches: Sequence[EditBatch]) -> list[
         batch.seq = seq
     if logged:
         _store(session, set_id, items.values(), logged)
-        session.execute(update(_SETS).where(_SETS.c.id == set_id).values(seq=seq))
+        session.connection().execute(_UPDATE_SEQ, {"set": set_id, "last": seq})
     return logged
 
 
@@ -215,8 +254,8 @@ def read_log(
 def _read_by_id(session: Session, set_id: int, ids: Iterable[str]) -> dict[str, AppliedEdit]:
     known = {}
     for chunk in _chunks(ids, _MAX_PARAMETERS):
-        query = select(_EDITS).where(_EDITS.c.set_id == set_id, _EDITS.c.id.in_(chunk))
-        known |= {row["id"]: _applied(row) for row in session.execute(query).mappings()}
+        rows = session.connection().execute(_SELECT_BY_ID, {"set": set_id, "ids": chunk})
+        known |= {row["id"]: _applied(row) for row in rows.mappings()}
     return known
 
 
@@ -269,8 +308,8 @@ def read_items(session: Session, set_id: int, keys: Iterable[str]) -> dict[str, 
     """Return those of some items that were edited, by key, without their objects."""
     items = {}
     for chunk in _chunks(keys, _MAX_PARAMETERS):
-        query = select(_ITEMS).where(_ITEMS.c.set_id == set_id, _ITEMS.c.item.in_(chunk))
-        items |= {row["item"]: item_edits(row) for row in session.execute(query).mappings()}
+        rows = session.connection().execute(_SELECT_ITEMS, {"set": set_id, "keys": chunk})
+        items |= {row["item"]: item_edits(row) for row in rows.mappings()}
     return items
 
 
@@ -296,10 +335,8 @@ def _load_items(session: Session, set_id: int, edits: Sequence[Edit]) -> dict[st
     items = read_items(session, set_id, dict.fromkeys(edit.item for edit in edits))
     pairs = dict.fromkeys((edit.item, edit.object) for edit in edits if edit.item in items and edit.object is not None)
     for chunk in _chunks(pairs, _MAX_PARAMETERS):
-        query = select(_OBJECTS).where(
-            _OBJECTS.c.set_id == set_id, tuple_(_OBJECTS.c.item, _OBJECTS.c.object).in_(chunk)
-        )
-        for row in session.execute(query).mappings():
+        rows = session.connection().execute(_SELECT_OBJECTS, {"set": set_id, "pairs": chunk})
+        for row in rows.mappings():
             items[row["item"]].objects[row["object"]] = _object_state(row)
     return items
 
@@ -318,27 +355,34 @@ def _store(session: Session, set_id: int, items: Iterable[ItemEdits], logged: Se
     changed = [item for item in items if item.seq and item.is_changed]
     for is_stored in (False, True):
         rows = [_item_values(set_id, item) for item in changed if item.is_stored == is_stored]
-        _insert_or_update(session, _ITEMS, ("set_id", "item"), rows, is_update=is_stored)
+        _insert_or_update(session, _ITEMS, rows, is_update=is_stored)
     objects = [(item, obj) for item in changed for obj in item.objects.values() if obj.is_changed]
     for is_stored in (False, True):
         rows = [_object_values(set_id, item.key, obj) for item, obj in objects if obj.is_stored == is_stored]
-        _insert_or_update(session, _OBJECTS, ("set_id", "item", "object"), rows, is_update=is_stored)
-    session.execute(insert(_EDITS), [_edit_values(set_id, applied) for applied in logged])
+        _insert_or_update(session, _OBJECTS, rows, is_update=is_stored)
+    session.connection().execute(_INSERT[_EDITS], [_edit_values(set_id, applied) for applied in logged])
 
 
-def _insert_or_update(
-    session: Session, table: Any, key: Sequence[str], rows: Sequence[dict[str, Any]], *, is_update: bool
-) -> None:
+def _update_statement(table: Any) -> Any:
+    # Parameters of a WHERE clause may not have the name of a column that is set.
+    conditions = [column == bindparam(f"key_{column.name}") for column in table.primary_key]
+    values = {column.name: bindparam(column.name) for column in table.c if not column.primary_key}
+    return update(table).where(*conditions).values(values)
+
+
+_INSERT = {table: insert(table) for table in (_EDITS, _ITEMS, _OBJECTS)}
+_UPDATE = {table: _update_statement(table) for table in (_ITEMS, _OBJECTS)}
+
+
+def _insert_or_update(session: Session, table: Any, rows: Sequence[dict[str, Any]], *, is_update: bool) -> None:
     if not rows:
         return
     if not is_update:
-        session.execute(insert(table), list(rows))
+        session.connection().execute(_INSERT[table], list(rows))
         return
-    # Parameters of a WHERE clause may not have the name of a column that is set.
-    conditions = [table.c[name] == bindparam(f"key_{name}") for name in key]
-    values = [{f"key_{name}" if name in key else name: value for name, value in row.items()} for row in rows]
-    columns = {name: bindparam(name) for name in rows[0] if name not in key}
-    session.connection().execute(update(table).where(*conditions).values(columns), values)
+    keys = {column.name: f"key_{column.name}" for column in table.primary_key}
+    values = [{keys.get(name, name): value for name, value in row.items()} for row in rows]
+    session.connection().execute(_UPDATE[table], values)
 
 
 def _item_values(set_id: int, item: ItemEdits) -> dict[str, Any]:

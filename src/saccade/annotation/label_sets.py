@@ -62,6 +62,7 @@ from saccade.store.workspace import Workspace
 
 MAX_CLASSES = 10_000
 _MAX_OPEN_SETS = 16
+_MAX_EDITED_KEYS = 100_000
 _CLASS_ID = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 _HOTKEYS = tuple("123456789")
 _EDIT_TABLES = (LabelEditRow, LabelObjectRow, LabelItemRow, LabelClassRow)
@@ -111,6 +112,8 @@ class LabelSets:
         self._lock = Lock()
         self._items: LRUCache[tuple[int, int], SetItems] = LRUCache(_MAX_OPEN_SETS)
         self._edited: LRUCache[int, _EditedStates] = LRUCache(_MAX_OPEN_SETS)
+        self._recent: LRUCache[str, OpenSet] = LRUCache(_MAX_OPEN_SETS)
+        self._edited_keys: LRUCache[tuple[int, str], None] = LRUCache(_MAX_EDITED_KEYS)
 
     # Label sets
 
@@ -444,19 +447,45 @@ class LabelSets:
         Raises:
             NotFoundError: there is no such label set.
         """
+        batch = self.cached_batch(name, edits, author)
+        if batch is not None:
+            return batch
         keys = list(dict.fromkeys(edit.item for edit in edits))
+        label_set = self.open(name)
         with self._catalog.read_tx() as session:
-            row = find_label_set(session, name)
-            dataset = session.get_one(DatasetRow, row.dataset_id).name
-            edited = read_items(session, row.id, keys)
-        items = self._set_items(row, dataset)
-        base_items = {key: items.base_item(key) for key in keys if key not in edited}
+            edited = read_items(session, label_set.id, keys)
+        base_items = {key: label_set.items.base_item(key) for key in keys if key not in edited}
+        with self._lock:
+            self._recent[name] = label_set
+            for key in edited:
+                self._edited_keys[label_set.id, key] = None
+        return self._new_batch(label_set, edits, author, base_items)
 
+    def cached_batch(self, name: str, edits: Sequence[Edit], author: Author) -> EditBatch | None:
+        """Prepare edits without reading anything; None if that is not possible.
+
+        The set may have been removed or committed by another process: :func:`append` finds that out.
+        """
+        with self._lock:
+            label_set = self._recent.get(name)
+            if label_set is None or any((label_set.id, edit.item) not in self._edited_keys for edit in edits):
+                return None
+        return self._new_batch(label_set, edits, author, {})
+
+    def _new_batch(
+        self, label_set: OpenSet, edits: Sequence[Edit], author: Author, base_items: dict[str, BaseItem | None]
+    ) -> EditBatch:
         def load_item(key: str) -> BaseItem | None:
-            current = self._current_items(row.id)
+            self.forget(label_set.name)
+            current = self._current_items(label_set.id)
             return None if current is None else current.base_item(key)
 
-        return EditBatch(row.id, edits, author, load_item, base_items)
+        return EditBatch(label_set.id, edits, author, load_item, base_items)
+
+    def forget(self, name: str) -> None:
+        """Forget a label set that was removed or has a new base."""
+        with self._lock:
+            self._recent.pop(name, None)
 
     def apply(self, name: str, edits: Sequence[Edit], author: Author) -> tuple[list[EditResult], int]:
         """Append edits to the log in a transaction of their own; a server uses an :class:`EditWriter`.

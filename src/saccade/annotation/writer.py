@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 
-from saccade.annotation.edit_log import EditBatch, append
+from saccade.annotation.edit_log import ClassCache, EditBatch, append
 from saccade.annotation.records import AppliedEdit
 from saccade.core.errors import SaccadeError, WorkspaceError
 from saccade.store.catalog.session import Catalog
@@ -43,6 +43,7 @@ class EditWriter:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self._class_cache = ClassCache()
 
     def submit(self, batch: EditBatch) -> Future[EditBatch]:
         """Enqueue a batch. The future has it with its results once they are on the disk.
@@ -103,7 +104,9 @@ class EditWriter:
             by_set.setdefault(batch.set_id, []).append(batch)
         try:
             with self._catalog.write_tx() as session:
-                logged = {set_id: append(session, set_id, batches) for set_id, batches in by_set.items()}
+                logged = {
+                    set_id: append(session, set_id, batches, self._class_cache) for set_id, batches in by_set.items()
+                }
         except WorkspaceError as error:  # a full disk or an unusable database concerns all of them
             for _, future in waiting:
                 _fail(future, error)

@@ -8,11 +8,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from anyio.to_thread import run_sync
 from sqlalchemy import select
 
 from saccade.annotation.edit_log import EditBatch, read_classes, read_log
@@ -20,6 +20,7 @@ from saccade.annotation.label_sets import LabelSets, find_label_set
 from saccade.annotation.records import AppliedEdit, Author, Edit
 from saccade.annotation.writer import EditWriter
 from saccade.app.labels.encoding import applied_to_json, class_to_json
+from saccade.core.errors import NotFoundError
 from saccade.core.refs import format_ref
 from saccade.store.catalog.tables import DatasetRow, LabelSetRow
 from saccade.store.datasets.version import DatasetVersion
@@ -206,14 +207,28 @@ class LiveLabelling:
                 self._label_sets[workspace.project] = LabelSets(workspace, open_version)
             return self._label_sets[workspace.project]
 
-    def submit(self, label_sets: LabelSets, name: str, edits: Sequence[Edit], author: Author) -> Future[EditBatch]:
-        """Enqueue edits. The future has their results once they are on the disk.
+    async def apply(self, label_sets: LabelSets, name: str, edits: Sequence[Edit], author: Author) -> EditBatch:
+        """Append edits to the log. Returns once they are on the disk.
+
+        Args:
+            label_sets: The label sets of the project.
+            name: Name of the set.
+            edits: The edits, in order.
+            author: Who edits.
 
         Raises:
             NotFoundError: There is no such label set.
+            StorageFullError: The disk is full; no edit was applied.
             WorkspaceError: The server is stopping, or too many requests wait.
         """
-        return self._writer.submit(label_sets.batch(name, edits, author))
+        batch = label_sets.cached_batch(name, edits, author)
+        if batch is not None:
+            try:
+                return await asyncio.wrap_future(self._writer.submit(batch))
+            except NotFoundError:  # removed, and perhaps created again, by another process
+                label_sets.forget(name)
+        batch = await run_sync(label_sets.batch, name, edits, author)
+        return await asyncio.wrap_future(self._writer.submit(batch))
 
     def set_presence(
         self, label_sets: LabelSets, name: str, author: Author, client: str, item: str | None, object_id: str | None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
@@ -185,10 +183,8 @@ async def post_edits(label_set: str, body: EditsRequest, request: Request) -> Re
     Refused edits do not stop the others. An edit that is sent again, with the same id, gets the same result.
     """
     edits = [edit.to_edit() for edit in body.edits]
-    live = _live(request)
     # The request waits for the writer without a thread: others need the threads meanwhile.
-    future = await run_sync(live.submit, label_sets_of(request), label_set, edits, _author(request.state.principal))
-    batch = await asyncio.wrap_future(future)
+    batch = await _live(request).apply(label_sets_of(request), label_set, edits, _author(request.state.principal))
     return orjson_response({"results": [result_to_json(result) for result in batch.results], "seq": batch.seq})
 
 

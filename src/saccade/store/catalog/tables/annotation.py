@@ -16,11 +16,11 @@ class LabelSetRow(ProjectScoped, Base):
 
     ``source`` is the version whose items it has, those that match ``query``; ``base`` the version that it was last
     committed as. ``seq`` is the number of the last edit, ``committed_seq`` that of the last edit in ``base``.
-    ``classes_version`` counts the changes of its classes.
+    ``classes_version`` counts the changes of its classes. Ids are never used again: servers cache what they belong to.
     """
 
     __tablename__ = "label_sets"
-    __table_args__ = (UniqueConstraint("project_id", "name"),)
+    __table_args__ = (UniqueConstraint("project_id", "name"), {"sqlite_autoincrement": True})
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
     name: Mapped[str]

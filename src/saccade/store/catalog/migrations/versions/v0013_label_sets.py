@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], name=op.f("fk_label_sets_dataset_id_datasets")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_label_sets")),
         sa.UniqueConstraint("project_id", "name", name=op.f("uq_label_sets_project_id_name")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_label_sets_dataset_id"), "label_sets", ["dataset_id"])
     op.create_table(
