@@ -214,7 +214,7 @@ def test_an_overwritten_change_can_be_brought_back(open_page: OpenPage) -> None:
     owner.get_by_role("button", name="Keep mine").click()
     expect(x).to_have_value("30.00")
     expect_saved(owner)
-    assert any(obj["geometry"].get("x1") == 30 for obj in objects_of(owner, "overwritten"))
+    assert 30 in [obj["geometry"]["x1"] for obj in objects_of(owner, "overwritten")]
 
 
 def test_by_keyboard_only(open_page: OpenPage) -> None:

@@ -55,6 +55,23 @@ describe('an item', () => {
     expect(document.objects.get('a')?.geometry).toEqual(boxAt(5))
   })
 
+  it('learns from the log who has changed what, and how deleted objects were', () => {
+    const document = new ItemDocument(detail([box('a', 5)], 20))
+    document.addHistory(applied(edit('patch', 'a', { geometry: boxAt(3) }), 11, ME))
+    document.addHistory(applied(edit('patch', 'a', { geometry: boxAt(5) }), 12, OTHER))
+    document.addHistory(applied(edit('put', 'b', { class: 'cell', geometry: boxAt(1), attributes: { size: 1 } }), 13, ME))
+    document.addHistory(applied(edit('patch', 'b', { 'attributes.size': 2 }), 14, ME))
+    document.addHistory(applied(edit('delete', 'b'), 15, ME))
+    document.addHistory(applied(edit('delete', 'c'), 16, ME, { class: 'nucleus', geometry: boxAt(7), attributes: {}, order: 4 }))
+    expect([...document.objects.keys()]).toEqual(['a'])
+    expect(document.objects.get('a')?.geometry).toEqual(boxAt(5))
+    expect(document.originOf('a', 'geometry')?.author).toBe(OTHER)
+    document.addPending(edit('restore', 'b'))
+    document.addPending(edit('restore', 'c'))
+    expect(document.objects.get('b')).toMatchObject({ geometry: boxAt(1), attributes: { size: 2 } })
+    expect(document.objects.get('c')).toMatchObject({ class: 'nucleus', geometry: boxAt(7), order: 4 })
+  })
+
   it('follows the state of the item', () => {
     const document = new ItemDocument(detail([]))
     document.confirm(applied(edit('state', null, { state: 'skipped', reason: 'blurred' }), 12, OTHER))

@@ -1,6 +1,6 @@
 import { IDBFactory, IDBKeyRange } from 'fake-indexeddb'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import { MemoryJournal, StoredJournal, type Journal } from '@/features/labelling/sync/journal'
+import { MemoryJournal, SafeJournal, StoredJournal, type Journal } from '@/features/labelling/sync/journal'
 import { edit } from './edits'
 
 const ids = (entries: { edit: { id: string } }[]): string[] => entries.map((entry) => entry.edit.id)
@@ -10,6 +10,7 @@ beforeEach(() => vi.stubGlobal('IDBKeyRange', IDBKeyRange))
 describe.each<[string, (scope: string) => Promise<Journal>]>([
   ['IndexedDB', (scope) => StoredJournal.open(scope, new IDBFactory())],
   ['memory', async (scope) => new MemoryJournal(scope)],
+  ['both', async (scope) => new SafeJournal(await StoredJournal.open(scope, new IDBFactory()), scope, () => undefined)],
 ])('a journal in %s', (_, open) => {
   it('keeps the order of edits', async () => {
     const journal = await open('a')
@@ -50,4 +51,19 @@ it('survives a reload, and separates scopes', async () => {
   expect(await others.counts()).toEqual({ waiting: 0, refused: 0 })
   const reopened = await StoredJournal.open('anna', factory)
   expect((await reopened.waiting()).map((entry) => entry.edit.object)).toEqual(['mine'])
+})
+
+it('keeps what cannot be stored in memory', async () => {
+  const failures: unknown[] = []
+  const journal = new SafeJournal(await StoredJournal.open('a', new IDBFactory()), 'a', (error) => failures.push(error))
+  const edits = [edit('put', 'first'), edit('put', 'second', { size: () => 0 }), edit('put', 'third')] // a function cannot be stored
+  for (const each of edits) await journal.add([each])
+  expect(failures).toHaveLength(1)
+  expect(await journal.counts()).toEqual({ waiting: 3, refused: 0 })
+  const waiting = await journal.waiting()
+  expect(waiting.map((entry) => entry.edit.object)).toEqual(['first', 'third', 'second'])
+  await journal.refuse(waiting[2]?.position ?? 0, 'Invalid.')
+  await journal.remove(waiting.slice(0, 2).map(({ position }) => position))
+  expect(await journal.counts()).toEqual({ waiting: 0, refused: 1 })
+  expect(await journal.refused()).toMatchObject([{ edit: { object: 'second' }, reason: 'Invalid.' }])
 })

@@ -33,6 +33,7 @@ export const KEY_MAP: readonly KeyAction[] = [
   { id: 'select-previous', keys: ['Shift+Tab'] },
   { id: 'select-all', keys: ['Ctrl+A'] },
   { id: 'copy', keys: ['Ctrl+C'] },
+  { id: 'cut', keys: ['Ctrl+X'] },
   { id: 'paste', keys: ['Ctrl+V'] },
   { id: 'duplicate', keys: ['Ctrl+D'] },
   { id: 'nudge-left', keys: ['ArrowLeft'] },
@@ -43,6 +44,11 @@ export const KEY_MAP: readonly KeyAction[] = [
   { id: 'nudge-right-10', keys: ['Shift+ArrowRight'] },
   { id: 'nudge-up-10', keys: ['Shift+ArrowUp'] },
   { id: 'nudge-down-10', keys: ['Shift+ArrowDown'] },
+  { id: 'join', keys: ['J'] },
+  { id: 'slice', keys: ['Alt+J'] },
+  { id: 'subtract', keys: ['Shift+J'] },
+  { id: 'brush-smaller', keys: ['['] },
+  { id: 'brush-larger', keys: [']'] },
   { id: 'bring-forward', keys: ['+'] },
   { id: 'send-backward', keys: ['-'] },
   { id: 'toggle-lock', keys: ['L'] },
@@ -86,13 +92,13 @@ export function keysOf(id: ActionId): string[] {
 /** The list of keys for the user, by group. */
 export const KEY_SHEET: readonly { group: KeyGroup; rows: readonly { action: string; keys: readonly string[] }[] }[] = [
   { group: 'tools', rows: (['tool-select', 'tool-box', 'tool-rotated-box', 'tool-polygon', 'tool-polyline', 'tool-points', 'tool-ellipse', 'tool-keypoints', 'tool-brush', 'tool-eraser'] as ActionId[]).map(row) },
-  { group: 'drawing', rows: [...(['finish', 'cancel', 'remove-last-point', 'undo', 'redo'] as ActionId[]).map(row), { action: 'class', keys: ['1 – 9'] }] },
+  { group: 'drawing', rows: [...(['finish', 'cancel', 'remove-last-point', 'undo', 'redo', 'brush-smaller', 'brush-larger'] as ActionId[]).map(row), { action: 'class', keys: ['1 – 9'] }] },
   {
     group: 'objects',
     rows: [
-      ...(['delete', 'select-next', 'select-previous', 'select-all', 'copy', 'paste', 'duplicate'] as ActionId[]).map(row),
+      ...(['delete', 'select-next', 'select-previous', 'select-all', 'copy', 'cut', 'paste', 'duplicate'] as ActionId[]).map(row),
       { action: 'nudge', keys: ['← ↑ → ↓'] }, { action: 'nudge-10', keys: ['Shift+← ↑ → ↓'] },
-      ...(['bring-forward', 'send-backward', 'toggle-lock', 'toggle-hide'] as ActionId[]).map(row),
+      ...(['bring-forward', 'send-backward', 'join', 'slice', 'subtract', 'toggle-lock', 'toggle-hide'] as ActionId[]).map(row),
     ],
   },
   { group: 'items', rows: (['previous-item', 'next-item', 'done-next', 'skip-next'] as ActionId[]).map(row) },

@@ -1,5 +1,5 @@
 /** The studio's state: connects a label session with the components. */
-import { computed, onBeforeUnmount, reactive, ref, shallowRef, triggerRef, watch } from 'vue'
+import { computed, onBeforeUnmount, ref, shallowReactive, shallowRef, triggerRef, watch } from 'vue'
 import { interceptSignedOut } from '@/api/client'
 import { refresh } from '@/api/queries'
 import type { ObjectChange } from '@/canvas/editor'
@@ -33,8 +33,8 @@ export function useLabelSession(name: string, { onObjects }: Callbacks) {
   const current = shallowRef<OpenItem | null>(null)
   const classes = ref<LabelClass[]>([])
   const people = ref<Person[]>([])
-  const clashes = reactive<Clash[]>([])
-  const refused = ref<JournalEntry[]>([])
+  const clashes = shallowReactive<Clash[]>([]) // not deep: the journal cannot store reactive values
+  const refused = shallowRef<JournalEntry[]>([])
   const isSignedOut = ref(false)
 
   /** Shows the sign-in over the studio, where the work stays. */
@@ -44,7 +44,10 @@ export function useLabelSession(name: string, { onObjects }: Callbacks) {
     if (session || isUnmounted) return
     classes.value = set.classes
     const scope = journalScope(me.id, name)
-    const opened = await openJournal(scope)
+    const opened = await openJournal(scope, () => {
+      isStored.value = false
+      toasts.showError(new Error(t.studio.journalFailed))
+    })
     if (isUnmounted) return
     isStored.value = opened.isStored
     session = new LabelSession({
@@ -69,7 +72,7 @@ export function useLabelSession(name: string, { onObjects }: Callbacks) {
           if (base !== set.base) void refresh()
         },
         clash: (clash) => clashes.push(clash),
-        error: () => toasts.showError(new Error(t.studio.journalFailed)),
+        error: (error) => toasts.showError(error),
       },
     })
     isReady.value = true

@@ -69,6 +69,7 @@ export class ItemDocument {
   readonly key: string
   /** The number of the last edit that this item reflects. */
   seq: number
+  private readonly openedSeq: number
   private readonly stored = new Map<string, StoredObject>()
   private readonly shown = new Map<string, LabelObject>()
   private pending: Edit[] = []
@@ -77,6 +78,7 @@ export class ItemDocument {
   constructor(detail: LabelItemDetail) {
     this.key = detail.key
     this.seq = detail.seq
+    this.openedSeq = detail.seq
     this.confirmedState = { state: detail.state, reason: detail.reason, seq: detail.seq, author: null }
     for (const object of detail.objects) {
       const origin = { seq: detail.seq, author: null }
@@ -159,19 +161,25 @@ export class ItemDocument {
     return this.update(edit.object)
   }
 
-  /** Notes who made an edit that the item reflects already. */
-  attribute({ object: id, kind, fields, seq, author }: AppliedEdit): void {
+  /** Adds what the log knows and the item does not tell: who has changed what, and the objects that were deleted, which can be restored. */
+  addHistory({ object: id, kind, fields, before, seq, author }: AppliedEdit): void {
     if (kind === 'state') {
       if (seq <= this.confirmedState.seq) this.confirmedState.author = author
       return
     }
-    const object = id === null ? undefined : this.stored.get(id)
-    if (!object) return
-    for (const name of Object.keys(flatFields(fields))) {
-      const field = object.fields.get(name)
-      if (field && seq <= field.seq) Object.assign(field, { author })
+    if (id === null || seq > this.openedSeq) return
+    let object = this.stored.get(id)
+    if (!object) {
+      object = { fields: new Map(), existence: { deleted: true, seq, author } }
+      this.stored.set(id, object)
     }
-    if (kind !== 'patch' && seq <= object.existence.seq) object.existence.author = author
+    for (const [name, value] of Object.entries(flatFields(kind === 'delete' ? { ...before, ...fields } : fields))) {
+      const field = object.fields.get(name)
+      // Objects of the item have their present values, which are those of its last edit.
+      if (!field || field.seq < this.openedSeq) object.fields.set(name, { value, seq, author })
+      else if (kind !== 'delete') field.author = author
+    }
+    if (kind !== 'patch') object.existence.author = author
   }
 
   private pendingValues(id: string): { values: Map<string, unknown>; deleted: boolean } {

@@ -139,9 +139,11 @@ export class StoredJournal implements Journal {
 /** A journal for browsers that do not allow IndexedDB: edits are lost if the page closes before they are sent. */
 export class MemoryJournal implements Journal {
   private entries: JournalEntry[] = []
-  private lastPosition = 0
 
-  constructor(private readonly scope: string) {}
+  constructor(
+    private readonly scope: string,
+    private lastPosition = 0,
+  ) {}
 
   async add(edits: readonly Edit[]): Promise<void> {
     for (const edit of edits) {
@@ -177,5 +179,64 @@ export class MemoryJournal implements Journal {
 
   private update(positions: readonly number[], changes: Pick<JournalEntry, 'status' | 'reason'>): void {
     this.entries = this.entries.map((entry) => (positions.includes(entry.position) ? { ...entry, ...changes } : entry))
+  }
+}
+
+/** The positions of edits that could not be stored: after all others. */
+const FIRST_UNSTORED = 2 ** 50
+
+/** A journal that keeps an edit in memory if it cannot be stored, for instance because the disk is full. */
+export class SafeJournal implements Journal {
+  private readonly unstored: MemoryJournal
+
+  /** @param onFailure - is called when an edit could not be stored. */
+  constructor(
+    private readonly stored: Journal,
+    scope: string,
+    private readonly onFailure: (error: unknown) => void,
+  ) {
+    this.unstored = new MemoryJournal(scope, FIRST_UNSTORED)
+  }
+
+  async add(edits: readonly Edit[]): Promise<void> {
+    try {
+      await this.stored.add(edits)
+    } catch (error) {
+      await this.unstored.add(edits)
+      this.onFailure(error)
+    }
+  }
+
+  async waiting(limit = Infinity): Promise<JournalEntry[]> {
+    const stored = await this.stored.waiting(Number.isFinite(limit) ? limit : undefined)
+    return [...stored, ...(await this.unstored.waiting(limit - stored.length))]
+  }
+
+  async refused(): Promise<JournalEntry[]> {
+    return [...(await this.stored.refused()), ...(await this.unstored.refused())]
+  }
+
+  async counts(): Promise<JournalCounts> {
+    const [first, second] = await Promise.all([this.stored.counts(), this.unstored.counts()])
+    return { waiting: first.waiting + second.waiting, refused: first.refused + second.refused }
+  }
+
+  async remove(positions: readonly number[]): Promise<void> {
+    await this.split(positions, (journal, part) => journal.remove(part))
+  }
+
+  async refuse(position: number, reason: string): Promise<void> {
+    await this.split([position], (journal) => journal.refuse(position, reason))
+  }
+
+  async retry(positions: readonly number[]): Promise<void> {
+    await this.split(positions, (journal, part) => journal.retry(part))
+  }
+
+  private async split(positions: readonly number[], run: (journal: Journal, part: number[]) => Promise<void>): Promise<void> {
+    const stored = positions.filter((position) => position < FIRST_UNSTORED)
+    const unstored = positions.filter((position) => position >= FIRST_UNSTORED)
+    if (stored.length) await run(this.stored, stored)
+    if (unstored.length) await run(this.unstored, unstored)
   }
 }

@@ -142,8 +142,7 @@ export class LabelSession {
     const undo = new UndoStack()
     for (const edit of history) {
       if (edit.author_id === this.options.me.id) undo.add(edit, edit.before, edit.seq)
-      // Tells who has changed what: the item itself does not.
-      document.attribute(edit)
+      document.addHistory(edit)
     }
     this.current = { detail, document, undo }
     for (const edit of this.recent) if (edit.item === key) this.applyRemote(edit)
