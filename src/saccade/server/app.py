@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from saccade import __version__
 from saccade.app.auth.oidc.provider import Provider
+from saccade.app.labels.live import LiveLabelling
 from saccade.app.panels.host import PanelHost
 from saccade.core.errors import (
     AuthenticationError,
@@ -44,6 +45,7 @@ from saccade.server.routes import (
     datasets,
     evaluations,
     jobs,
+    label_sets,
     members,
     models,
     oidc,
@@ -64,6 +66,7 @@ ROUTERS = (
     projects.router,
     datasets.router,
     versions.router,
+    label_sets.router,
     jobs.router,
     catalog.router,
     models.router,
@@ -139,6 +142,7 @@ def create_app(
     app.state.provider = provider
     app.state.allow_private = allow_private
     app.state.panels = panel_host or PanelHost(workspace)
+    app.state.labelling = LiveLabelling(workspace)
     app.state.import_roots = tuple(folder.resolve() for folder in import_roots)
     for router in ROUTERS:
         app.include_router(router)

@@ -37,6 +37,7 @@ class Permission(StrEnum):
     MANAGE_TOKENS = "manage tokens"
     READ = "read"
     SAVE_VIEWS = "save views"
+    LABEL = "label"
     WRITE = "write"
     READ_MEMBERS = "read members"
     INVITE = "invite"
@@ -48,6 +49,7 @@ REQUIRED_ROLES = {
     Permission.MANAGE_TOKENS: Role.VIEWER,
     Permission.READ: Role.VIEWER,
     Permission.SAVE_VIEWS: Role.ANNOTATOR,
+    Permission.LABEL: Role.ANNOTATOR,
     Permission.WRITE: Role.MANAGER,
     Permission.READ_MEMBERS: Role.MANAGER,
     Permission.INVITE: Role.MANAGER,
@@ -111,6 +113,18 @@ ROUTE_PERMISSIONS = {
     f"GET {API}/datasets/{{ref}}/views": Permission.READ,
     f"PUT {API}/datasets/{{ref}}/views/{{name}}": Permission.SAVE_VIEWS,
     f"DELETE {API}/datasets/{{ref}}/views/{{name}}": Permission.SAVE_VIEWS,
+    f"GET {API}/label-sets": Permission.READ,
+    f"POST {API}/label-sets": Permission.WRITE,
+    f"GET {API}/label-sets/{{label_set}}": Permission.READ,
+    f"DELETE {API}/label-sets/{{label_set}}": Permission.WRITE,
+    f"PUT {API}/label-sets/{{label_set}}/classes/{{class_id}}": Permission.WRITE,
+    f"GET {API}/label-sets/{{label_set}}/items": Permission.READ,
+    f"GET {API}/label-sets/{{label_set}}/item": Permission.READ,
+    f"GET {API}/label-sets/{{label_set}}/history": Permission.READ,
+    f"POST {API}/label-sets/{{label_set}}/edits": Permission.LABEL,
+    f"POST {API}/label-sets/{{label_set}}/presence": Permission.LABEL,
+    f"GET {API}/label-sets/{{label_set}}/events": Permission.READ,
+    f"POST {API}/label-sets/{{label_set}}/commit": Permission.WRITE,
     f"POST {API}/blobs/exists": Permission.WRITE,
     f"GET {API}/panels": Permission.READ,
     f"GET {API}/panels/{{panel}}": Permission.READ,
@@ -168,6 +182,11 @@ ROUTE_PERMISSIONS = {
 STATELESS_ROUTES = frozenset({f"GET {API}/health"})
 """Public routes that use neither the workspace nor the caller: they are answered without a worker thread, so that a
 monitor gets its answer while all threads are busy."""
+UNAUDITED_ROUTES = frozenset(
+    {f"POST {API}/label-sets/{{label_set}}/edits", f"POST {API}/label-sets/{{label_set}}/presence"}
+)
+"""Writes that are not in the audit log. Edits have a log of their own, and one more transaction for each of them would
+halve their number. Refused ones are audited."""
 SECRET_RESPONSES = frozenset(
     {
         f"POST {API}/tokens",
@@ -193,6 +212,9 @@ PUBLIC_BODY_LIMITS = BodyLimits(16 << 10, 100)
 DEFAULT_BODY_LIMITS = BodyLimits(1 << 20, 25_000)
 LARGE_BODY_LIMITS = BodyLimits(4 << 20, 110_000)
 """Limits of routes whose bodies may have up to 100,000 item keys, or 10,000 resolutions of conflicts."""
+LABEL_BODY_LIMITS = BodyLimits(16 << 20, 1_000_000)
+"""Limits of edits of labels: 256 of them, some with masks or long polygons."""
+_LABEL_BODY_PATHS = re.compile(rf"{API}/label-sets/[^/]+/edits")
 _LARGE_BODY_PATHS = re.compile(rf"{API}/(jobs|datasets/[^/]+/(items/bulk|merge))")
 _PUBLIC_PATHS = frozenset(
     route.partition(" ")[2] for route, permission in ROUTE_PERMISSIONS.items() if permission is Permission.PUBLIC
@@ -203,4 +225,6 @@ def body_limits(path: str) -> BodyLimits:
     """Return the limits of the JSON bodies of a path, without the prefix of a project."""
     if path in _PUBLIC_PATHS:
         return PUBLIC_BODY_LIMITS
+    if _LABEL_BODY_PATHS.fullmatch(path):
+        return LABEL_BODY_LIMITS
     return LARGE_BODY_LIMITS if _LARGE_BODY_PATHS.fullmatch(path) else DEFAULT_BODY_LIMITS

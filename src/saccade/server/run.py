@@ -103,6 +103,7 @@ def run(
     warm_up: Callable[[], None],
     trusted_proxies: Sequence[str] = (),
     check: Callable[[], None] = lambda: None,
+    on_shutdown: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve an ASGI application until SIGINT or SIGTERM. Requests in progress are completed first.
 
@@ -114,6 +115,7 @@ def run(
         warm_up: Called in a thread before ``on_ready``.
         trusted_proxies: Networks of reverse proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` headers count.
         check: Called in a thread every second. If it raises a SaccadeError, the server stops and the error is raised.
+        on_shutdown: Called in a thread before the requests in progress are completed, to end streams of events.
 
     Raises:
         SaccadeError: ``check`` raised it.
@@ -142,6 +144,10 @@ def run(
             gc.collect()
             gc.freeze()
             on_ready()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await asyncio.to_thread(on_shutdown)
+            await super().shutdown(sockets)
 
     config = uvicorn.Config(
         application,

@@ -47,6 +47,15 @@ export function onSignedOut(handler: () => void): void {
   handleSignedOut = handler
 }
 
+/** Handles the end of the session in another way, for a screen with unsaved work. Returns how to stop that. */
+export function interceptSignedOut(handler: () => void): () => void {
+  const previous = handleSignedOut
+  handleSignedOut = handler
+  return () => {
+    if (handleSignedOut === handler) handleSignedOut = previous
+  }
+}
+
 export const client = createClient<paths>({ baseUrl: '' })
 client.use({
   async onRequest({ request }) {

@@ -2,11 +2,12 @@
  * The objects over an image, drawn fast enough to pan and zoom with tens of thousands of them. Independent of Vue.
  *
  * A few objects are drawn anew at every change of the view. Many are drawn into a bitmap larger than the screen, in slices of a few milliseconds;
- * meanwhile the last bitmap is moved and scaled. The selected object is drawn on top, so that a selection does not draw the others again.
+ * meanwhile the last bitmap is moved and scaled. The selected object is drawn on top, so that a selection does not draw the others again. Where an
+ * object changes, only that part of the bitmap is drawn again.
  */
 import { drawLabel, drawObject, sortForDrawing, type RenderStyle } from './objectRenderer'
 import type { ImageObject } from './shapes'
-import { SpatialIndex } from './spatialIndex'
+import { SpatialIndex, type ObjectIndex } from './spatialIndex'
 import { screenToImage, type ViewTransform } from './viewport'
 
 /** Up to this many points and boxes are drawn at once: about 5 ms. */
@@ -22,13 +23,21 @@ const OVERDRAW = 24
 /** Of more labels, only those of objects that are wide enough on the screen are drawn. */
 const MAX_LABELS = 400
 const MIN_LABEL_WIDTH = 36
+/** How far a label may reach to the right of its object. */
+const LABEL_REACH = 200
+/** Of a bitmap, a part with up to this many objects is drawn again at once, and one with more in slices, with the rest. */
+const MAX_REPAIRED_OBJECTS = 1000
 
 type LayerStyle = Omit<RenderStyle, 'selectedId' | 'hiddenClasses'>
 
 interface Bitmap {
   canvas: OffscreenCanvas
+  context: OffscreenCanvasRenderingContext2D
+  pixelRatio: number
   /** Where image coordinates are in the bitmap, in screen pixels. */
   view: ViewTransform
+  /** Whether only wide objects have a label. */
+  isDense: boolean
 }
 
 function drawingWeight({ geometry }: ImageObject): number {
@@ -37,8 +46,14 @@ function drawingWeight({ geometry }: ImageObject): number {
   return 'points' in geometry ? Math.max(BOX_WEIGHT, geometry.points.length) : BOX_WEIGHT
 }
 
+function isFewToDraw(objects: readonly ImageObject[]): boolean {
+  let weight = 0
+  return objects.every((object) => (weight += drawingWeight(object)) <= MAX_DIRECT_WEIGHT)
+}
+
 export class ObjectLayer {
-  private index = new SpatialIndex([])
+  private index: ObjectIndex = new SpatialIndex([])
+  private spatialIndex: SpatialIndex | null = null
   private style: LayerStyle = { classes: new Map() }
   private isDirect = true
   private bitmap: Bitmap | null = null
@@ -58,11 +73,63 @@ export class ObjectLayer {
    * @param isImmediate - draw all of them at once, however many: the objects of a video frame must not appear after it.
    */
   setObjects(objects: readonly ImageObject[], isImmediate = false): void {
-    this.index = new SpatialIndex(sortForDrawing(objects))
-    let weight = 0
-    this.isDirect = isImmediate || objects.every((object) => (weight += drawingWeight(object)) <= MAX_DIRECT_WEIGHT)
+    this.spatialIndex = new SpatialIndex(sortForDrawing(objects))
+    this.index = this.spatialIndex
+    this.setIsDirect(isImmediate || isFewToDraw(objects))
     this.isStale = true
-    if (this.isDirect) this.clear()
+  }
+
+  /**
+   * Sets an index that its owner changes: `invalidate` then tells where.
+   *
+   * @param objects - all objects of the index, to see whether they are few.
+   */
+  setIndex(index: ObjectIndex, objects: readonly ImageObject[]): void {
+    this.spatialIndex = null
+    this.index = index
+    this.setIsDirect(isFewToDraw(objects))
+    this.isStale = true
+  }
+
+  /** Draws parts of the bitmap again, because objects of the index have changed there. Areas are in pixels of the image. */
+  invalidate(areas: readonly ImageObject['bounds'][], objects: readonly ImageObject[]): void {
+    this.setIsDirect(isFewToDraw(objects))
+    if (this.isDirect) return
+    // What is being drawn in slices may already have passed these areas.
+    if (this.handle || !this.bitmap) this.isStale = true
+    if (this.bitmap) for (const area of areas) this.repair(this.bitmap, area)
+  }
+
+  private setIsDirect(isDirect: boolean): void {
+    this.isDirect = isDirect
+    if (isDirect) this.clear()
+  }
+
+  private repair(bitmap: Bitmap, [x1, y1, x2, y2]: ImageObject['bounds']): void {
+    const { canvas, context, pixelRatio, view } = bitmap
+    const reach = this.style.hasLabels ? LABEL_REACH : 0
+    const left = Math.max(0, Math.floor((view.x + x1 * view.scale - OVERDRAW) * pixelRatio))
+    const top = Math.max(0, Math.floor((view.y + y1 * view.scale - OVERDRAW) * pixelRatio))
+    const right = Math.min(canvas.width, Math.ceil((view.x + x2 * view.scale + OVERDRAW + reach) * pixelRatio))
+    const bottom = Math.min(canvas.height, Math.ceil((view.y + y2 * view.scale + OVERDRAW) * pixelRatio))
+    if (left >= right || top >= bottom) return
+    const [imageLeft, imageTop] = screenToImage(view, left / pixelRatio - OVERDRAW - reach, top / pixelRatio - OVERDRAW)
+    const [imageRight, imageBottom] = screenToImage(view, right / pixelRatio + OVERDRAW, bottom / pixelRatio + OVERDRAW)
+    const objects = this.index.within(imageLeft, imageTop, imageRight, imageBottom)
+    if (objects.length > MAX_REPAIRED_OBJECTS) {
+      this.isStale = true
+      return
+    }
+    context.save()
+    context.setTransform(1, 0, 0, 1, 0, 0)
+    context.beginPath()
+    context.rect(left, top, right - left, bottom - top)
+    context.clip()
+    context.clearRect(left, top, right - left, bottom - top)
+    context.scale(pixelRatio, pixelRatio)
+    for (const object of objects) drawObject(context, object, view, this.style)
+    for (const object of this.labelled(objects, view, bitmap.isDense)) drawLabel(context, object, view, this.style)
+    context.restore()
   }
 
   /** Forgets what was drawn: the objects belong to another image. */
@@ -81,7 +148,7 @@ export class ObjectLayer {
 
   /** The object at a point of the image; of several, the smallest. */
   at(x: number, y: number): ImageObject | null {
-    return this.index.at(x, y)
+    return this.spatialIndex?.at(x, y) ?? null
   }
 
   /** Draws on a context whose unit is a screen pixel. */
@@ -139,12 +206,12 @@ export class ObjectLayer {
   }
 
   private drawLabels(context: CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D, objects: readonly ImageObject[], view: ViewTransform): void {
-    if (this.style.hasLabels) for (const object of this.labelled(objects, view)) drawLabel(context, object, view, this.style)
+    for (const object of this.labelled(objects, view, objects.length > MAX_LABELS)) drawLabel(context, object, view, this.style)
   }
 
-  private labelled(objects: readonly ImageObject[], view: ViewTransform): readonly ImageObject[] {
+  private labelled(objects: readonly ImageObject[], view: ViewTransform, isDense: boolean): readonly ImageObject[] {
     if (!this.style.hasLabels) return []
-    if (objects.length <= MAX_LABELS) return objects
+    if (!isDense) return objects
     return objects.filter(({ bounds: [x1, , x2] }) => (x2 - x1) * view.scale >= MIN_LABEL_WIDTH)
   }
 
@@ -163,7 +230,8 @@ export class ObjectLayer {
     context.scale(pixelRatio, pixelRatio)
     const bitmapView = { scale: view.scale, x: view.x + margin[0], y: view.y + margin[1] }
     const objects = this.visible(view, size, Math.max(...margin))
-    const labelled = this.labelled(objects, bitmapView)
+    const isDense = objects.length > MAX_LABELS
+    const labelled = this.labelled(objects, bitmapView, isDense)
     let count = 0
     const drawSlice = (): void => {
       const end = performance.now() + SLICE_MS
@@ -177,7 +245,7 @@ export class ObjectLayer {
         }
       }
       this.handle = 0
-      this.bitmap = { canvas, view: bitmapView }
+      this.bitmap = { canvas, context, pixelRatio, view: bitmapView, isDense }
       this.onUpdate()
     }
     drawSlice()

