@@ -124,7 +124,7 @@ def test_an_unchanged_value_makes_no_edit(label_sets: LabelSets) -> None:
     (result,), seq = label_sets.apply("pets", [edit("k2", "patch", "a", {"geometry": box(0, 0, 4)})], ANN)
     assert (result.status, result.seq, seq) == ("unchanged", None, 0)
     assert label_sets.get("pets").uncommitted_items == 0
-    results, _ = label_sets.apply("pets", [edit("k2", "patch", "a", {"class": "c1", "score": 1})], ANN)
+    label_sets.apply("pets", [edit("k2", "patch", "a", {"class": "c1", "score": 1})], ANN)
     assert label_sets.history("pets")[0].edit.fields == {"score": 1.0}, "only what changed is logged"
     (result,), _ = label_sets.apply("pets", [edit("k2", "patch", "a", {"attributes.x": 1})], ANN)
     (result,), _ = label_sets.apply("pets", [edit("k2", "patch", "a", {"attributes.x": True})], ANN)
