@@ -180,7 +180,7 @@ describe('the keypoints tool', () => {
   })
 
   it('marks a placed point as hidden by the right button', () => {
-    const session = new Session([createObject('a', { type: 'keypoints', points, visibility: [2, 2, 2], box: null })])
+    const session = new Session([createObject('a', { type: 'keypoints', points: [[20, 20], [30, 30], [60, 60]], visibility: [2, 2, 2], box: null })])
     session.model.select(['a'])
     session.rightClick(30, 30)
     expect(session.geometry('a')).toMatchObject({ visibility: [2, 1, 2] })
