@@ -220,6 +220,7 @@ export class Editor {
       const object = model.scene.get(person.object)
       if (object && model.scene.isVisible(object)) drawing.presence(person, object.bounds)
     }
+    if (model.isKeyboard && model.pointer) drawing.crossHair([model.pointer.x, model.pointer.y])
     model.tool.draw(drawing, model.pointer)
   }
 

@@ -6,6 +6,7 @@ import { joinChanges, maskChanges, subtractChanges } from './areas'
 import { clampPoint, frameOf, unionOf, type Bounds } from './geometry/bounds'
 import { roundGeometry } from './geometry/round'
 import type { EditorPointer, GestureTarget } from './gestures'
+import { cursorMovement, pointerAt, shiftToShow } from './keyboardPointer'
 import { Scene, type SceneObject } from './scene'
 import { stackingChanges } from './stacking'
 import { createTools } from './tools'
@@ -50,6 +51,8 @@ export class EditorModel implements ToolContext, GestureTarget {
   previewed: ReadonlyMap<string, Geometry> | null = null
   classes: ReadonlyMap<string, EditorClass> = new Map()
 
+  /** Whether keys have moved the pointer, so that the page shows none there. */
+  isKeyboard = false
   /** Whether the current tool draws the selected object itself. */
   isSelectedHidden = false
   readonly brushSize = new BrushSize()
@@ -169,7 +172,15 @@ export class EditorModel implements ToolContext, GestureTarget {
 
   private runCommand(name: CommandName): boolean {
     const centre: Point = [this.viewSize[0] / 2, this.viewSize[1] / 2]
+    const movement = cursorMovement(name)
+    if (movement) return this.moveCursor(movement)
     switch (name) {
+      case 'cursor-click':
+        return this.clickCursor()
+      case 'cursor-secondary':
+        if (!this.isKeyboard || !this.pointer) return false
+        this.current.secondary?.(this.pointer)
+        return true
       case 'cancel':
         if (this.current.cancel()) return true
         if (!this.selected.length) return false
@@ -224,6 +235,29 @@ export class EditorModel implements ToolContext, GestureTarget {
         // Arrows and Delete are for the selection, whichever the tool.
         return !this.current.hasDraft && this.current.name !== 'select' && (this.tools.get('select') as Tool).command(name)
     }
+  }
+
+  private moveCursor([dx, dy]: Point): boolean {
+    if (!this.size) return false
+    const { pointer, viewSize } = this
+    // It begins where the mouse was, or in the middle.
+    const start: Point = pointer ? [pointer.screenX, pointer.screenY] : [viewSize[0] / 2, viewSize[1] / 2]
+    const target: Point = pointer ? [start[0] + dx, start[1] + dy] : start
+    const [shiftX, shiftY] = shiftToShow(target, viewSize)
+    if (shiftX || shiftY) this.pan(shiftX, shiftY)
+    const screen: Point = [target[0] + shiftX, target[1] + shiftY]
+    this.pointerMove(pointerAt(this.toImage(screen), screen))
+    this.isKeyboard = true
+    return true
+  }
+
+  private clickCursor(): boolean {
+    if (!this.isKeyboard || !this.pointer) return false
+    const { x, y, screenX, screenY } = this.pointer
+    this.pointerDown(pointerAt([x, y], [screenX, screenY], true))
+    this.pointerUp(pointerAt([x, y], [screenX, screenY]))
+    this.isKeyboard = true
+    return true
   }
 
   /** Selects the next object of the list, or the first. */
@@ -324,6 +358,11 @@ export class EditorModel implements ToolContext, GestureTarget {
 
   private setView(view: ViewTransform): void {
     this.view = view
+    if (this.pointer) {
+      // It stays where it is on the screen.
+      const [x, y] = this.toImage([this.pointer.screenX, this.pointer.screenY])
+      this.pointer = { ...this.pointer, x, y }
+    }
     this.observer.redraw(true)
     this.sendStatus()
   }
@@ -483,6 +522,7 @@ export class EditorModel implements ToolContext, GestureTarget {
 
   private setPointer(pointer: EditorPointer): void {
     this.pointer = pointer
+    this.isKeyboard = false
     this.isTouch = pointer.isTouch
   }
 }
