@@ -112,7 +112,7 @@ describe('selecting by keys', () => {
 
   it('moves the view to an object that is outside', () => {
     const session = new Session(three())
-    session.model.view = { scale: 4, x: 0, y: 0 }
+    session.model.viewport.transform = { scale: 4, x: 0, y: 0 }
     session.model.select(['b'])
     session.model.command('select-next')
     const { view } = session.model
@@ -121,7 +121,7 @@ describe('selecting by keys', () => {
 
   it('zooms to the selection', () => {
     const session = new Session(three())
-    session.model.setViewSize([600, 400])
+    session.model.viewport.setViewSize([600, 400])
     session.model.select(['b'])
     session.model.command('zoom-selection')
     expect(session.model.view.scale).toBe(24)
@@ -150,8 +150,8 @@ describe('the pointer of the keyboard', () => {
   it('draws a box without a mouse', () => {
     const session = new Session()
     session.model.setTool('box')
-    session.model.setViewSize([100, 80])
-    session.model.view = { scale: 1, x: 0, y: 0 }
+    session.model.viewport.setViewSize([100, 80])
+    session.model.viewport.transform = { scale: 1, x: 0, y: 0 }
     expect(session.model.command('cursor-click')).toBe(false)
     session.model.command('cursor-left') // shows the pointer in the middle
     repeat(session, 'cursor-up', 1)
@@ -172,7 +172,7 @@ describe('the pointer of the keyboard', () => {
 
   it('moves the view at its border', () => {
     const session = new Session()
-    session.model.view = { scale: 4, x: 0, y: 0 }
+    session.model.viewport.transform = { scale: 4, x: 0, y: 0 }
     session.model.command('cursor-right')
     repeat(session, 'cursor-right', 9)
     const { pointer, view } = session.model
