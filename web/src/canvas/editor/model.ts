@@ -8,6 +8,7 @@ import { roundGeometry } from './geometry/round'
 import type { EditorPointer, GestureTarget } from './gestures'
 import { cursorMovement, pointerAt, shiftToShow } from './keyboardPointer'
 import { Scene, type SceneObject } from './scene'
+import { snapToNeighbours } from './snapping'
 import { stackingChanges } from './stacking'
 import { createTools } from './tools'
 import { BrushSize } from './tools/brushTool'
@@ -26,6 +27,7 @@ const TOUCH_HANDLE_SIZE = 16
 const TOLERANCE = 5
 const TOUCH_TOLERANCE = 10
 const PASTE_OFFSET = 12
+const SNAP_DISTANCE = 8
 /** Of more selected objects, only the bounds are drawn at every movement of the pointer. */
 export const MAX_LIFTED = 200
 
@@ -434,6 +436,11 @@ export class EditorModel implements ToolContext, GestureTarget {
 
   clamp(point: Point): Point {
     return this.options.isClamped ? clampPoint(point, this.imageSize) : point
+  }
+
+  place({ x, y, ctrl }: { x: number; y: number; ctrl: boolean }, exceptId?: string): Point {
+    const point = this.clamp([x, y])
+    return ctrl ? snapToNeighbours(this.scene, point, SNAP_DISTANCE / this.view.scale, exceptId) : point
   }
 
   handleSize(): number {

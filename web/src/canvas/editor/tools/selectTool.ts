@@ -269,7 +269,8 @@ export class SelectTool implements Tool {
     const [object] = objects
     if (!object) return
     const points = [...(pathsOf(object.geometry)[handle.path] ?? [])]
-    points.splice(handle.index, handle.kind === 'vertex' ? 1 : 0, clamped)
+    const placed = context.place({ x: point[0], y: point[1], ctrl: pointer.ctrl }, object.id)
+    points.splice(handle.index, handle.kind === 'vertex' ? 1 : 0, placed)
     this.setGeometries(new Map([[object.id, withPath(object.geometry, handle.path, points)]]))
   }
 
