@@ -243,6 +243,16 @@ def test_a_new_column_and_another_branch(label_sets: LabelSets) -> None:
     assert label_sets.workspace.datasets.open("pets").number == 1
 
 
+def test_a_new_column_on_a_branch_that_moved_on(label_sets: LabelSets) -> None:
+    label_sets.create("boxes", "pets", column="boxes", classes=["car"])
+    label_sets.apply("boxes", [put("k1", "n")], ANN)
+    write(label_sets, "k1", (Object("a", "cow", Box(1, 1, 2, 2)),))
+    commit(label_sets, "boxes")
+    version = label_sets.workspace.datasets.open("pets")
+    assert [obj.class_name for obj in version.get("k1")["boxes"]] == ["car"]
+    assert objects(label_sets, "k1") == [("a", "cow")]
+
+
 def test_items_that_the_branch_removed(label_sets: LabelSets) -> None:
     label_sets.apply("pets", [put("k0", "n"), put("k1", "n")], ANN)
     label_sets.workspace.datasets.delete_items("pets", ["k0", "k3"])

@@ -662,7 +662,14 @@ class Datasets(DatasetRefs):
             changed = mutation.snapshot
             if number != base:
                 choose_side = resolver or (lambda conflict: None)
-                operation = MergeOperation(base_snapshot, head, changed, choose_side, folder, NullProgress())
+
+                def histories(column: str) -> tuple[Sequence[Column], Sequence[Column]]:
+                    schemas = (base_snapshot.schema, changed.schema)
+                    is_new = column not in base_snapshot.schema
+                    of_changes = [] if is_new else [schema[column] for schema in schemas]
+                    return self.column_history(name, column, base, number), of_changes
+
+                operation = MergeOperation(base_snapshot, head, changed, histories, choose_side, folder, NullProgress())
                 mutation = operation.mutation()
             changes.prepare(changed, mutation.snapshot)
             if mutation.snapshot.schema == head.schema and not (mutation.added or mutation.removed or mutation.changed):
