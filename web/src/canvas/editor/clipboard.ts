@@ -15,6 +15,9 @@ export function copyObjects(objects: readonly EditorObject[]): void {
 
 export const copiedObjects = (): readonly EditorObject[] => copied
 
+/** How many positions are tried for a copy. */
+const MAX_ATTEMPTS = 50
+
 interface Place {
   /** Of the image. */
   size: [number, number]
@@ -31,10 +34,9 @@ export function pasteObjects(objects: readonly EditorObject[], { size, order, ex
   const occupied = new Set(existing.map(({ geometry }) => JSON.stringify(geometry)))
   return objects.flatMap((object) => {
     let geometry = fitInto(object.geometry, size)
-    while (occupied.has(JSON.stringify(geometry))) {
-      const moved = fitInto(translate(geometry, offset, offset), size)
-      if (JSON.stringify(moved) === JSON.stringify(geometry)) break // no room
-      geometry = moved
+    // At a border, there may be no room for another copy.
+    for (let attempt = 0; attempt < MAX_ATTEMPTS && occupied.has(JSON.stringify(geometry)); attempt += 1) {
+      geometry = fitInto(translate(geometry, offset, offset), size)
     }
     occupied.add(JSON.stringify(geometry))
     if (geometry.type === 'mask' && geometry.counts.length < 2) return [] // all of it is outside
