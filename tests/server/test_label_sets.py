@@ -108,14 +108,15 @@ def test_refused_edits_do_not_stop_the_others(manager: TestClient) -> None:
 
 
 def test_bodies_are_checked(manager: TestClient) -> None:
-    for body in (
+    bodies: list[dict[str, Any]] = [
         {"edits": []},
         {"edits": [new_box("n")] * 257},
         {"edits": [new_box("n", id="1")]},
         {"edits": [new_box("n", kind="draw")]},
         {"edits": [new_box("n", more=1)]},
         {"edits": [new_box("n", base=-1)]},
-    ):
+    ]
+    for body in bodies:
         response = manager.post(f"{SETS}/harbour/edits", json=body)
         assert (response.status_code, error_of(response)) == (422, "invalid-value"), body
     points = [[float(n), 0.0] for n in range(20_000)]
