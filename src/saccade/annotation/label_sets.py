@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, get_args
@@ -43,7 +43,7 @@ from saccade.annotation.records import (
 from saccade.core.class_edits import check_class_name
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, suggest
 from saccade.core.geometry_json import geometry_from_json
-from saccade.core.objects import Object, Objects
+from saccade.core.objects import Mask, Object, Objects
 from saccade.core.refs import LATEST, MAIN, check_name, format_ref, split_ref
 from saccade.core.schema import ClassInfo, Column, Kind, Schema, is_hex_color
 from saccade.media.colors import palette
@@ -459,7 +459,8 @@ class LabelSets:
             self._recent[name] = label_set
             for key in edited:
                 self._edited_keys[label_set.id, key] = None
-        return self._new_batch(label_set, edits, author, base_items)
+        image_sizes = label_set.items.image_sizes(_keys_of_masks(edits))
+        return self._new_batch(label_set, edits, author, base_items, image_sizes)
 
     def cached_batch(self, name: str, edits: Sequence[Edit], author: Author) -> EditBatch | None:
         """Prepare edits without reading anything; None if that is not possible.
@@ -470,17 +471,23 @@ class LabelSets:
             label_set = self._recent.get(name)
             if label_set is None or any((label_set.id, edit.item) not in self._edited_keys for edit in edits):
                 return None
-        return self._new_batch(label_set, edits, author, {})
+        image_sizes = label_set.items.cached_image_sizes(_keys_of_masks(edits))
+        return None if image_sizes is None else self._new_batch(label_set, edits, author, {}, image_sizes)
 
     def _new_batch(
-        self, label_set: OpenSet, edits: Sequence[Edit], author: Author, base_items: dict[str, BaseItem | None]
+        self,
+        label_set: OpenSet,
+        edits: Sequence[Edit],
+        author: Author,
+        base_items: dict[str, BaseItem | None],
+        image_sizes: dict[str, tuple[int, int] | None],
     ) -> EditBatch:
         def load_item(key: str) -> BaseItem | None:
             self.forget(label_set.name)
             current = self._current_items(label_set.id)
             return None if current is None else current.base_item(key)
 
-        return EditBatch(label_set.id, edits, author, load_item, base_items)
+        return EditBatch(label_set.id, edits, author, load_item, base_items, image_sizes)
 
     def forget(self, name: str) -> None:
         """Forget a label set that was removed or has a new base."""
@@ -527,6 +534,14 @@ class LabelSets:
                 update_class_row(stored, label_class)
             row.classes_version += 1
         return label_class
+
+
+def _keys_of_masks(edits: Sequence[Edit]) -> list[str]:
+    """Return the keys of the items to which edits bring masks: only the size of masks is that of the image."""
+    geometries = ((edit.item, edit.fields.get("geometry")) for edit in edits if edit.kind in ("put", "patch"))
+    return list(
+        dict.fromkeys(key for key, value in geometries if isinstance(value, Mapping) and value.get("type") == Mask.type)
+    )
 
 
 def find_label_set(session: Session, name: str) -> LabelSetRow:
