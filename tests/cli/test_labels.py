@@ -119,3 +119,22 @@ def test_export_the_labels_that_are_not_committed(pictures: Command, tmp_path: P
     pictures.fails("labels", "export", "mine", tmp_path / "other", "-f", "cocoa", code="not-found")
     pictures.fails("labels", "export", "mine", tmp_path / "other", "-f", "yolo", "--strict", code="format")
     assert not (tmp_path / "other").exists()
+
+
+def test_import_labels(pictures: Command, tmp_path: Path) -> None:
+    with Workspace.open(pictures.workspace) as workspace:
+        sets = LabelSets(workspace)
+        sets.create("theirs", "pictures")
+        sets.apply("theirs", [put("a/p0", "n", "c2"), edit("a/p1", "patch", "1", {"class": "c2"})], ANN)
+    pictures.json("labels", "export", "theirs", tmp_path / "out", "-f", "cvat")
+    checked = pictures("labels", "import", "mine", tmp_path / "out", "--check")
+    assert "Nothing was imported. An import would do this: 2 items; objects: 1 added, 1 changed" in checked.text, (
+        checked.text
+    )
+    assert pictures.json("labels", "list")[0]["seq"] == 0
+    imported = pictures.json("labels", "import", "mine", tmp_path / "out")
+    assert (imported["format"], imported["items"], imported["unmatched"]) == ("cvat", 2, 0)
+    assert imported["objects"] == {"added": 1, "changed": 1, "unchanged": 0, "refused": 0}
+    assert pictures.json("labels", "commit", "mine")["changed"] == 1
+    pictures.fails("labels", "import", "none", tmp_path / "out", code="not-found")
+    pictures.fails("labels", "import", "mine", tmp_path / "nothing", code="not-found")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, get_args
@@ -32,6 +33,7 @@ from saccade.annotation.records import (
     Author,
     Edit,
     EditResult,
+    ItemObjects,
     ItemState,
     ItemSummary,
     LabelClass,
@@ -96,6 +98,10 @@ class OpenSet:
     @property
     def base_ref(self) -> str:
         return format_ref(self.dataset, self.base)
+
+
+class _TrialError(Exception):
+    """Rolls a transaction back whose results were only wanted."""
 
 
 class LabelSets:
@@ -417,6 +423,31 @@ class LabelSets:
             row.seq,
         )
 
+    def objects(self, name: str, keys: Sequence[str]) -> dict[str, ItemObjects]:
+        """Return the states and objects of items by key; without those that the set does not have.
+
+        Raises:
+            NotFoundError: there is no such label set.
+        """
+        label_set = self.open(name)
+        with self._catalog.read_tx() as session:
+            edited = read_items(session, label_set.id, keys)
+            objects = read_objects(session, label_set.id, list(edited))
+            classes = read_classes(session, label_set.id)
+        rest = [key for key in keys if key not in edited and label_set.items.index_of(key) is not None]
+        base_items = label_set.items.base_values(rest)
+        for key in rest:
+            item = item_from_base(key, base_items.get(key) or BaseItem(label_set.base, None), classes)
+            edited[key] = item
+            objects[key] = list(item.objects.values())
+        return {
+            key: ItemObjects(
+                edited[key].state, edited[key].reason, live_objects(obj.to_object() for obj in objects[key])
+            )
+            for key in keys
+            if key in edited
+        }
+
     def history(
         self,
         name: str,
@@ -494,18 +525,55 @@ class LabelSets:
         with self._lock:
             self._recent.pop(name, None)
 
-    def apply(self, name: str, edits: Sequence[Edit], author: Author) -> tuple[EditResults, int]:
+    def apply(
+        self,
+        name: str,
+        edits: Sequence[Edit],
+        author: Author,
+        *,
+        classes: Sequence[LabelClass] = (),
+        is_trial: bool = False,
+    ) -> tuple[EditResults, int]:
         """Append edits to the log in a transaction of their own; a server uses an :class:`EditWriter`.
+
+        Args:
+            name: name of the label set.
+            edits: the edits, in order.
+            author: who edits.
+            classes: new classes that the edits refer to; see :meth:`new_classes`.
+            is_trial: only return the results; nothing is written.
 
         Returns:
             The result of each edit, and the number of the last edit of the set.
         """
         batch = self.batch(name, edits, author)
-        with self._catalog.write_tx() as session:
+        with suppress(_TrialError), self._catalog.write_tx() as session:
+            if classes:
+                row = find_label_set(session, name)
+                existing = read_classes(session, row.id)
+                for position, label_class in enumerate(classes, len(existing)):
+                    _check_class(label_class, existing)
+                    session.add(class_row(row.id, position, label_class))
+                    existing.append(label_class)
+                if len(existing) > MAX_CLASSES:
+                    raise InvalidValueError(f"A label set has at most {MAX_CLASSES:,} classes.")
+                row.classes_version += 1
+                session.flush()
             append(session, batch.set_id, [batch])
+            if is_trial:
+                raise _TrialError
         return batch.results, batch.seq
 
     # Classes
+
+    def classes(self, name: str) -> tuple[LabelClass, ...]:
+        """Return the classes of a label set in their order, deleted ones too.
+
+        Raises:
+            NotFoundError: there is no such label set.
+        """
+        with self._catalog.read_tx() as session:
+            return tuple(read_classes(session, find_label_set(session, name).id))
 
     def put_class(self, name: str, label_class: LabelClass) -> LabelClass:
         """Create or replace a class.
@@ -627,6 +695,29 @@ def class_from_info(
         skeleton=info.skeleton,
         dataset_name=None if is_new else info.name,
     )
+
+
+def new_classes(infos: Iterable[ClassInfo], existing: Sequence[LabelClass]) -> list[LabelClass]:
+    """Return classes to add to those of a set, with unused ids, and hotkeys while there are some.
+
+    Args:
+        infos: the classes; their names are not those of ``existing``.
+        existing: the classes of the set, deleted ones too.
+    """
+    used_ids = {label_class.id for label_class in existing}
+    free_hotkeys = [key for key in _HOTKEYS if key not in {c.hotkey for c in existing if not c.deleted}]
+    ids = {c.name: c.id for c in existing if not c.deleted}
+    number = len(existing)
+    added = []
+    for info in infos:
+        number += 1
+        while f"c{number}" in used_ids:
+            number += 1
+        ids[info.name] = f"c{number}"
+        color = info.color or palette([*ids])[info.name]
+        hotkey = free_hotkeys.pop(0) if free_hotkeys else None
+        added.append(class_from_info(info, ids[info.name], color, ids, hotkey=hotkey, is_new=True))
+    return added
 
 
 def changed_classes(classes: Iterable[LabelClass], column: Column) -> list[LabelClass]:

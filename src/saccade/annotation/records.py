@@ -139,6 +139,15 @@ class LabelObject:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemObjects:
+    """The state of an item with its objects, in ascending order."""
+
+    state: ItemState
+    reason: str | None
+    objects: tuple[LabelObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ItemSummary:
     """An item in a list.
 
