@@ -20,10 +20,18 @@ from saccade.annotation.label_sets import (
     class_from_info,
     class_row,
     find_label_set,
-    to_core_objects,
     update_class_row,
 )
-from saccade.annotation.records import Author, CommitResult, Edit, Fields, ItemState, LabelClass, LabelObject
+from saccade.annotation.records import (
+    Author,
+    CommitResult,
+    Edit,
+    Fields,
+    ItemState,
+    LabelClass,
+    LabelObject,
+    to_core_objects,
+)
 from saccade.core.class_edits import ClassEdit, ClassPlan, RemoveClass, RenameClass, plan_class_edits
 from saccade.core.errors import ConflictError, NotFoundError
 from saccade.core.geometry_json import geometry_to_json

@@ -11,7 +11,7 @@ for new objects, ``attributes`` and ``source``. Fields of an item: ``state`` and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -561,8 +561,3 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def live_objects(objects: Iterable[LabelObject]) -> tuple[LabelObject, ...]:
-    """Return the objects that are not deleted, in ascending order."""
-    return tuple(sorted((obj for obj in objects if not obj.deleted), key=lambda obj: (obj.order, obj.id)))

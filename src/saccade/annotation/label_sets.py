@@ -25,7 +25,6 @@ from saccade.annotation.edit_log import (
     read_log,
     read_objects,
 )
-from saccade.annotation.edits import live_objects
 from saccade.annotation.items import STATES, BaseItem, SetItems, States
 from saccade.annotation.records import (
     AppliedEdit,
@@ -38,14 +37,13 @@ from saccade.annotation.records import (
     ItemSummary,
     LabelClass,
     LabelItem,
-    LabelObject,
     LabelSet,
     Start,
+    live_objects,
 )
 from saccade.core.class_edits import check_class_name
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, suggest
-from saccade.core.geometry_json import geometry_from_json
-from saccade.core.objects import Mask, Object, Objects
+from saccade.core.objects import Mask
 from saccade.core.refs import LATEST, MAIN, check_name, format_ref, split_ref
 from saccade.core.schema import ClassInfo, Column, Kind, Schema, is_hex_color
 from saccade.media.colors import palette
@@ -217,7 +215,6 @@ class LabelSets:
             base_row = find_version_by_number(session, dataset_row, row.base)
             schema = Schema() if base_row is None else Schema.from_json(base_row.schema)
         label_set = LabelSet(
-            row.id,
             row.name,
             dataset_row.name,
             row.branch,
@@ -818,19 +815,3 @@ def _check_parent(label_class: LabelClass, others: dict[str, LabelClass]) -> Non
             raise NotFoundError(f"The label set has no class with the id '{parent[:80]}'.")
         visited.add(parent)
         parent = others[parent].parent
-
-
-def to_core_objects(objects: Iterable[LabelObject], names: dict[str, str]) -> Objects:
-    """Return the objects of a label set as those of a dataset; without objects of classes that have no name.
-
-    Args:
-        objects: the objects.
-        names: the name of each class by id.
-    """
-    return tuple(
-        Object(
-            obj.id, names[obj.class_id], geometry_from_json(obj.geometry), obj.score, obj.track, dict(obj.attributes)
-        )
-        for obj in live_objects(objects)
-        if obj.class_id in names
-    )

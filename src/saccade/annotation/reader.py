@@ -12,8 +12,8 @@ import pyarrow as pa
 from saccade.annotation.edit_log import item_from_base, read_classes, read_items, read_objects
 from saccade.annotation.edits import ItemEdits, ObjectState, resolve_class
 from saccade.annotation.items import BaseItem
-from saccade.annotation.label_sets import LabelSets, OpenSet, to_core_objects
-from saccade.annotation.records import ItemState, LabelClass
+from saccade.annotation.label_sets import LabelSets, OpenSet
+from saccade.annotation.records import ItemState, LabelClass, to_core_objects
 from saccade.core.errors import NotFoundError
 from saccade.core.objects import Objects
 from saccade.core.reader import Item
