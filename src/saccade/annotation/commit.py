@@ -172,7 +172,9 @@ class _LabelChanges:
         if items:
             schema = Schema((snapshot.schema[self.label_set.column],))
             staged = StagedItems(folder, schema, items, NullProgress())
-            snapshot = mutations.merge(snapshot, staged, folder).snapshot
+            with_classes = snapshot
+            snapshot = mutations.merge(with_classes, staged, folder).snapshot
+            mutations.delete_intermediate(base, with_classes, snapshot)
         return mutations.fast_forward(base, snapshot)
 
     def prepare(self, changed: Snapshot, result: Snapshot) -> None:
