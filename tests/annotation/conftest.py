@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from saccade.annotation.label_sets import LabelSets
 from saccade.annotation.records import Author, Edit, EditKind
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
-from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
+from saccade.media.image import encode
 from saccade.store.workspace import Workspace
 
 ANN = Author("ann", "Ann")
@@ -42,6 +44,22 @@ def edit(
 
 def put(item: str, object_id: str, class_id: str = "c1", **fields: Any) -> Edit:
     return edit(item, "put", object_id, {"class": class_id, "geometry": box(), **fields})
+
+
+def write_pictures(
+    workspace: Workspace, name: str = "pictures", count: int = 5, size_wh: tuple[int, int] = (24, 16)
+) -> None:
+    """Write items ``a/p0``, ``a/p1``, … with an image each; the second one is labelled, and the others are not."""
+    width, height = size_wh
+    cat = Object("1", "cat", Box(1, 2, 5, 7))
+    schema = Schema((Column("image", Kind.IMAGE), *SCHEMA.columns[1:]))
+    items = []
+    for number in range(count):
+        data = encode(np.full((height, width, 3), number * 9, np.uint8), "png")
+        digest = workspace.blobs.put_bytes(data)
+        image = ImageRef(digest, len(data), f"p{number}.png", width, height, "png")
+        items.append(Item(f"a/p{number}", {"image": image, "objects": (cat,) if number == 1 else None}))
+    workspace.datasets.write(name, schema, items, mode="create")
 
 
 def write_items(workspace: Workspace, name: str = "pets") -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tests.annotation.conftest import ANN, BEN, box, edit, put, write_items
 
 from saccade.annotation.label_sets import LabelSets
-from saccade.annotation.records import ItemState, LabelClass
+from saccade.annotation.records import AttributeSpec, ItemState, LabelClass
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, QueryError
 from saccade.core.reader import Item
-from saccade.core.schema import Column, Kind, Schema
+from saccade.core.schema import ClassInfo, Column, ImageRef, Kind, Schema
+from saccade.media.image import encode
 
 
 def states(label_sets: LabelSets, name: str = "pets") -> dict[str, str]:
@@ -287,3 +289,58 @@ def test_sets_of_other_projects_are_invisible(label_sets: LabelSets) -> None:
     other.create("pets", "pets")
     other.apply("pets", [put("k0", str(uuid.uuid4()))], ANN)
     assert label_sets.get("pets").seq == 0
+
+
+def image_ref(label_sets: LabelSets, width: int, height: int) -> ImageRef:
+    data = encode(np.zeros((height, width, 3), np.uint8), "png")
+    return ImageRef(label_sets.workspace.blobs.put_bytes(data), len(data), "a.png", width, height, "png")
+
+
+def test_a_mask_has_the_size_of_the_image(label_sets: LabelSets) -> None:
+    schema = Schema((Column("image", Kind.IMAGE), Column("objects", Kind.OBJECTS, (ClassInfo("cat"),))))
+    items = [
+        Item("a", {"image": image_ref(label_sets, 4, 3), "objects": None}),
+        Item("b", {"image": None, "objects": None}),
+    ]
+    label_sets.workspace.datasets.write("pictures", schema, items, mode="create")
+    label_sets.create("masks", "pictures")
+    right = {"type": "mask", "width": 4, "height": 3, "counts": [2, 10]}
+    turned = {"type": "mask", "width": 3, "height": 4, "counts": [2, 10]}
+    far = {"type": "box", "x1": 1000, "y1": -500, "x2": 2000, "y2": 3000}
+    edits = [
+        put("a", "m", geometry=right),
+        put("a", "t", geometry=turned),
+        edit("a", "patch", "m", {"geometry": turned}),
+        put("a", "f", geometry=far),
+        put("b", "t", geometry=turned),
+    ]
+    results, _ = label_sets.apply("masks", edits, ANN)
+    assert [result.code for result in results] == [None, "geometry-invalid", "geometry-invalid", None, None]
+    assert results[1].reason == "The mask has 3 x 4 pixels, and the image 4 x 3."
+    # Without reading anything: the item was edited, and the size of its image is known.
+    label_sets.batch("masks", [put("a", "u", geometry=turned)], ANN)
+    batch = label_sets.cached_batch("masks", [put("a", "u", geometry=turned)], ANN)
+    assert batch is not None
+    assert batch.image_sizes == {"a": (4, 3)}
+
+
+def test_an_attribute_with_choices_has_one_of_them(label_sets: LabelSets) -> None:
+    cat = next(c for c in label_sets.get("pets").classes if c.name == "cat")
+    attributes = (
+        AttributeSpec("pose", "select", ("sits", "lies")),
+        AttributeSpec("view", "radio", ("side", "front")),
+        AttributeSpec("note", "text", ("not", "binding")),
+    )
+    label_sets.put_class("pets", replace(cat, attributes=attributes))
+    edits = [
+        put("k0", "n", attributes={"pose": "sits", "view": "front", "note": "free", "other": 3}),
+        put("k0", "m", attributes={"pose": "jumps"}),
+        edit("k0", "patch", "n", {"attributes.view": True}),
+        edit("k0", "patch", "n", {"attributes.pose": None}),
+        put("k0", "d", "c2", attributes={"pose": "jumps"}),
+        edit("k0", "patch", "d", {"class": "c1", "attributes.pose": "jumps"}),
+    ]
+    results, _ = label_sets.apply("pets", edits, ANN)
+    refused = "attribute-invalid"
+    assert [result.code for result in results] == [None, refused, refused, None, None, refused]
+    assert results[1].reason == "The attribute 'pose' has no choice 'jumps'. Choices: sits, lies."

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 import pytest
+from tests.annotation.conftest import ANN, edit, put, write_pictures
 from tests.support.command import Command
 
 from saccade.annotation.label_sets import LabelSets
 from saccade.annotation.records import Author, Edit
+from saccade.app.ingest.importing import import_dataset
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
@@ -24,6 +27,15 @@ def pets(command: Command) -> Command:
     with Workspace.open(command.workspace) as workspace:
         items = [Item("k0", {"objects": None}), Item("k1", {"objects": (cat,)})]
         workspace.datasets.write("pets", SCHEMA, items, mode="create")
+    return command
+
+
+@pytest.fixture
+def pictures(command: Command) -> Command:
+    """The program with a dataset ``pictures`` of five images, one of them labelled, and the label set ``mine``."""
+    with Workspace.open(command.workspace) as workspace:
+        write_pictures(workspace)
+        LabelSets(workspace).create("mine", "pictures")
     return command
 
 
@@ -77,3 +89,52 @@ def test_mistakes(pets: Command) -> None:
     pets.json("labels", "create", "mine", "pets", "--start", "empty")
     pets.fails("labels", "create", "mine", "pets", code="conflict")
     pets.fails("labels", "commit", "mine", "--prefer", "ours", code="invalid-value")
+
+
+def test_export_the_labels_that_are_not_committed(pictures: Command, tmp_path: Path) -> None:
+    with Workspace.open(pictures.workspace) as workspace:
+        edits = [
+            put("a/p0", "n", "c2", attributes={"pose": "sits"}),
+            put("a/p3", "s"),
+            edit("a/p3", "state", None, {"state": "skipped"}),
+            edit("a/p4", "state", None, {"state": "empty"}),
+        ]
+        results, _ = LabelSets(workspace).apply("mine", edits, ANN)
+        assert [result.code for result in results] == [None] * 4
+    exported = pictures.json("labels", "export", "mine", tmp_path / "out", "--format", "coco")
+    assert exported["format"] == "coco"
+    with Workspace.open(pictures.workspace) as workspace:
+        version = import_dataset(workspace, tmp_path / "out", "again").version
+        values = {item.key: item["objects"] for item in version.items(["objects"])}
+        assert workspace.datasets.open("pictures").number == 1, "nothing was committed"
+    assert [(obj.class_name, obj.geometry, obj.attributes) for obj in values["a/p0"]] == [
+        ("dog", Box(0, 0, 10, 10), {"pose": "sits"})
+    ]
+    assert [obj.class_name for obj in values["a/p1"]] == ["cat"]
+    assert (values["a/p2"], values["a/p3"], values["a/p4"]) == (None, None, ())
+    pictures.fails("labels", "export", "mine", tmp_path / "out", "-f", "yolo", code="conflict")
+    ran = pictures("labels", "export", "mine", tmp_path / "out", "-f", "yolo", "--overwrite")
+    assert (ran.code, "dropped attribute" in ran.text) == (0, True), ran.text
+    pictures.fails("labels", "export", "none", tmp_path / "other", "-f", "coco", code="not-found")
+    pictures.fails("labels", "export", "mine", tmp_path / "other", "-f", "cocoa", code="not-found")
+    pictures.fails("labels", "export", "mine", tmp_path / "other", "-f", "yolo", "--strict", code="format")
+    assert not (tmp_path / "other").exists()
+
+
+def test_import_labels(pictures: Command, tmp_path: Path) -> None:
+    with Workspace.open(pictures.workspace) as workspace:
+        sets = LabelSets(workspace)
+        sets.create("theirs", "pictures")
+        sets.apply("theirs", [put("a/p0", "n", "c2"), edit("a/p1", "patch", "1", {"class": "c2"})], ANN)
+    pictures.json("labels", "export", "theirs", tmp_path / "out", "-f", "cvat")
+    checked = pictures("labels", "import", "mine", tmp_path / "out", "--check")
+    assert "Nothing was imported. An import would do this: 2 items; objects: 1 added, 1 changed" in checked.text, (
+        checked.text
+    )
+    assert pictures.json("labels", "list")[0]["seq"] == 0
+    imported = pictures.json("labels", "import", "mine", tmp_path / "out")
+    assert (imported["format"], imported["items"], imported["unmatched"]) == ("cvat", 2, 0)
+    assert imported["objects"] == {"added": 1, "changed": 1, "unchanged": 0, "refused": 0}
+    assert pictures.json("labels", "commit", "mine")["changed"] == 1
+    pictures.fails("labels", "import", "none", tmp_path / "out", code="not-found")
+    pictures.fails("labels", "import", "mine", tmp_path / "nothing", code="not-found")

@@ -10,9 +10,10 @@ import pytest
 from tests.conftest import empty_database
 from tests.contract import datasets_contract as contract
 from tests.contract.datasets_contract import WorkspaceLike
+from tests.contract.label_sets_contract import check_label_sets
 from tests.server.test_run import start
 
-from saccade.client import connect
+from saccade.client import RemoteWorkspace, connect
 from saccade.core.roles import Role
 from saccade.store.workspace import Workspace
 
@@ -76,3 +77,7 @@ def test_expected_version(workspace: WorkspaceLike, name: str) -> None:
 
 def test_queries(workspace: WorkspaceLike, name: str) -> None:
     contract.check_queries(workspace, name)
+
+
+def test_label_sets(workspace: Workspace | RemoteWorkspace, name: str) -> None:
+    check_label_sets(workspace, name)

@@ -20,10 +20,18 @@ from saccade.annotation.label_sets import (
     class_from_info,
     class_row,
     find_label_set,
-    to_core_objects,
     update_class_row,
 )
-from saccade.annotation.records import Author, CommitResult, Edit, Fields, ItemState, LabelClass, LabelObject
+from saccade.annotation.records import (
+    Author,
+    CommitResult,
+    Edit,
+    Fields,
+    ItemState,
+    LabelClass,
+    LabelObject,
+    to_core_objects,
+)
 from saccade.core.class_edits import ClassEdit, ClassPlan, RemoveClass, RenameClass, plan_class_edits
 from saccade.core.errors import ConflictError, NotFoundError
 from saccade.core.geometry_json import geometry_to_json
@@ -164,7 +172,9 @@ class _LabelChanges:
         if items:
             schema = Schema((snapshot.schema[self.label_set.column],))
             staged = StagedItems(folder, schema, items, NullProgress())
-            snapshot = mutations.merge(snapshot, staged, folder).snapshot
+            with_classes = snapshot
+            snapshot = mutations.merge(with_classes, staged, folder).snapshot
+            mutations.delete_intermediate(base, with_classes, snapshot)
         return mutations.fast_forward(base, snapshot)
 
     def prepare(self, changed: Snapshot, result: Snapshot) -> None:

@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from sqlalchemy import RowMapping, bindparam, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from saccade.annotation.edits import ItemEdits, ObjectState, Stamp, apply_edit, result_of
+from saccade.annotation.edits import ItemEdits, ObjectState, SizeWH, Stamp, apply_edit, result_of
 from saccade.annotation.items import BaseItem
 from saccade.annotation.records import (
     AppliedEdit,
@@ -65,6 +65,7 @@ class EditBatch:
     Attributes:
         load_item: reads an item by key as it is in the current base version; None if the set does not have it.
         base_items: items that were read before the transaction, so that it is short.
+        image_sizes: width and height of the images, by item; masks of items that are not here are not compared.
         is_merge: whether the edits come from the branch at a commit.
         results: the result of each edit, set by :func:`append`.
         seq: number of the last edit of the set after these, set by :func:`append`.
@@ -75,6 +76,7 @@ class EditBatch:
     author: Author
     load_item: Callable[[str], BaseItem | None]
     base_items: Mapping[str, BaseItem | None] = field(default_factory=dict)
+    image_sizes: Mapping[str, SizeWH | None] = field(default_factory=dict)
     is_merge: bool = False
     results: list[EditResult] = field(default_factory=list)
     seq: int = 0
@@ -144,7 +146,16 @@ def append(
                     batch.results.append(EditResult(edit.id, "refused", code="item-unknown", reason=reason))
                     continue
                 item = items[edit.item] = item_from_base(edit.item, base_item, classes.values())
-            result, applied = apply_edit(item, edit, batch.author, seq + 1, time, classes, is_merge=batch.is_merge)
+            result, applied = apply_edit(
+                item,
+                edit,
+                batch.author,
+                seq + 1,
+                time,
+                classes,
+                image_size=batch.image_sizes.get(edit.item),
+                is_merge=batch.is_merge,
+            )
             batch.results.append(result)
             if applied is not None:
                 seq += 1

@@ -11,7 +11,7 @@ for new objects, ``attributes`` and ``source``. Fields of an item: ``state`` and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -29,10 +29,11 @@ from saccade.annotation.records import (
 )
 from saccade.core.errors import InvalidValueError
 from saccade.core.geometry_json import geometry_from_json, geometry_to_json
-from saccade.core.objects import Keypoints
+from saccade.core.objects import Keypoints, Mask
 
 MAX_TEXT_LENGTH = 10_000
 MAX_ID_LENGTH = 200
+MAX_LISTED_CHOICES = 10
 ATTRIBUTE_PREFIX = "attributes."
 _DELETED = "deleted"
 _STATES_OF_WORK = (ItemState.IN_PROGRESS, ItemState.LABELLED)
@@ -144,10 +145,34 @@ class RefusedError(Exception):
 
 
 Classes = Mapping[str, LabelClass]
+SizeWH = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class EditRules:
+    """What the fields of an object are validated against.
+
+    Attributes:
+        classes: the classes of the set by id.
+        image_size: width and height of the image of the item; None if it has none.
+        has_choices: whether attributes have only the values to choose from. The labels of datasets may have others.
+    """
+
+    classes: Classes
+    image_size: SizeWH | None = None
+    has_choices: bool = True
 
 
 def apply_edit(
-    item: ItemEdits, edit: Edit, author: Author, seq: int, time: datetime, classes: Classes, *, is_merge: bool = False
+    item: ItemEdits,
+    edit: Edit,
+    author: Author,
+    seq: int,
+    time: datetime,
+    classes: Classes,
+    *,
+    image_size: SizeWH | None = None,
+    is_merge: bool = False,
 ) -> tuple[EditResult, AppliedEdit | None]:
     """Apply an edit to an item, in place.
 
@@ -158,13 +183,15 @@ def apply_edit(
         seq: the number that the edit gets if it changes something.
         time: the time of the edit.
         classes: the classes of the set by id.
+        image_size: width and height of the image of the item; None if it has none.
         is_merge: whether the edit comes from the branch at a commit.
 
     Returns:
         The result, and the edit as it is logged: None if it is refused or changes nothing.
     """
+    rules = EditRules(classes, image_size, has_choices=not is_merge)
     try:
-        change = _APPLY[edit.kind](item, edit, classes)
+        change = _APPLY[edit.kind](item, edit, rules)
     except RefusedError as error:
         return EditResult(edit.id, "refused", code=error.code, reason=error.reason), None
     if change is None:
@@ -228,9 +255,9 @@ def _overwritten(stamps: Mapping[str, Stamp], edit: Edit, author: Author) -> tup
     )
 
 
-def _put(item: ItemEdits, edit: Edit, classes: Classes) -> _Change:
+def _put(item: ItemEdits, edit: Edit, rules: EditRules) -> _Change:
     object_id = _object_id(edit)
-    fields = validate_new_object(edit.fields, classes, item.next_order)
+    fields = validate_new_object(edit.fields, rules, item.next_order)
     existing = item.objects.get(object_id)
     if existing is not None and not existing.deleted:
         raise RefusedError("object-exists", f"The item already has an object '{_excerpt(object_id)}'.")
@@ -259,9 +286,9 @@ def _put(item: ItemEdits, edit: Edit, classes: Classes) -> _Change:
     return _Change(fields, {}, names)
 
 
-def _patch(item: ItemEdits, edit: Edit, classes: Classes) -> _Change | None:
+def _patch(item: ItemEdits, edit: Edit, rules: EditRules) -> _Change | None:
     obj = _existing(item, edit)
-    fields = validate_patch(edit.fields, classes, obj)
+    fields = validate_patch(edit.fields, rules, obj)
     before = {name: obj.get(name) for name in fields}
     changed = {name: value for name, value in fields.items() if not _is_same(value, before[name])}
     if not changed:
@@ -273,7 +300,7 @@ def _patch(item: ItemEdits, edit: Edit, classes: Classes) -> _Change | None:
     return _Change(changed, {name: before[name] for name in changed}, tuple(changed))
 
 
-def _delete(item: ItemEdits, edit: Edit, classes: Classes) -> _Change | None:
+def _delete(item: ItemEdits, edit: Edit, rules: EditRules) -> _Change | None:
     obj = _existing(item, edit)
     _no_fields(edit)
     if obj.deleted:
@@ -283,18 +310,18 @@ def _delete(item: ItemEdits, edit: Edit, classes: Classes) -> _Change | None:
     return _Change({}, obj.to_fields())
 
 
-def _restore(item: ItemEdits, edit: Edit, classes: Classes) -> _Change | None:
+def _restore(item: ItemEdits, edit: Edit, rules: EditRules) -> _Change | None:
     obj = _existing(item, edit)
     _no_fields(edit)
     if not obj.deleted:
         return None
-    _usable_class(obj.class_id, classes)
+    _usable_class(obj.class_id, rules.classes)
     obj.deleted = False
     item.count += 1
     return _Change({}, {})
 
 
-def _state(item: ItemEdits, edit: Edit, classes: Classes) -> _Change | None:
+def _state(item: ItemEdits, edit: Edit, rules: EditRules) -> _Change | None:
     if edit.object is not None:
         raise RefusedError("invalid-edit", "A state belongs to an item, not to an object.")
     if unknown := edit.fields.keys() - {"state", "reason"}:
@@ -317,7 +344,7 @@ def _state(item: ItemEdits, edit: Edit, classes: Classes) -> _Change | None:
     return _Change({"state": str(state), "reason": reason}, before)
 
 
-_APPLY: Mapping[str, Callable[[ItemEdits, Edit, Classes], _Change | None]] = {
+_APPLY: Mapping[str, Callable[[ItemEdits, Edit, EditRules], _Change | None]] = {
     "put": _put,
     "patch": _patch,
     "delete": _delete,
@@ -348,12 +375,12 @@ def _no_fields(edit: Edit) -> None:
 # Validation
 
 
-def validate_new_object(fields: Mapping[str, Any], classes: Classes, order: float) -> Fields:
+def validate_new_object(fields: Mapping[str, Any], rules: EditRules, order: float) -> Fields:
     """Validate the fields of a new object, and fill in those that are missing.
 
     Args:
         fields: the fields; ``class`` and ``geometry`` are required.
-        classes: the classes of the set by id.
+        rules: what they are validated against.
         order: the order if none is given.
 
     Raises:
@@ -362,7 +389,7 @@ def validate_new_object(fields: Mapping[str, Any], classes: Classes, order: floa
     known = {"class", "geometry", "attributes", "score", "track", "order", "source"}
     if unknown := fields.keys() - known:
         raise RefusedError("invalid-edit", f"An object has no field '{_excerpt(min(unknown))}'.")
-    label_class = _usable_class(fields.get("class"), classes)
+    label_class = _usable_class(fields.get("class"), rules.classes)
     attributes = fields.get("attributes", {})
     if not isinstance(attributes, Mapping):
         raise RefusedError("invalid-edit", "The attributes of an object are a JSON object.")
@@ -371,9 +398,9 @@ def validate_new_object(fields: Mapping[str, Any], classes: Classes, order: floa
         raise RefusedError("invalid-edit", f"The source of an object has 1 to {MAX_ID_LENGTH} characters.")
     return {
         "class": label_class.id,
-        "geometry": _geometry(fields.get("geometry"), label_class),
+        "geometry": _geometry(fields.get("geometry"), label_class, rules),
         "attributes": {
-            _attribute_name(name): _attribute_value(name, value)
+            _attribute_name(name): _attribute_value(name, value, label_class, rules)
             for name, value in attributes.items()
             if value is not None
         },
@@ -384,12 +411,12 @@ def validate_new_object(fields: Mapping[str, Any], classes: Classes, order: floa
     }
 
 
-def validate_patch(fields: Mapping[str, Any], classes: Classes, obj: ObjectState) -> Fields:
+def validate_patch(fields: Mapping[str, Any], rules: EditRules, obj: ObjectState) -> Fields:
     """Validate changes of an object.
 
     Args:
         fields: the new values by name.
-        classes: the classes of the set by id.
+        rules: what they are validated against.
         obj: the object before.
 
     Raises:
@@ -398,13 +425,13 @@ def validate_patch(fields: Mapping[str, Any], classes: Classes, obj: ObjectState
     if not fields:
         raise RefusedError("invalid-edit", "A 'patch' needs at least one field.")
     validated: Fields = {}
-    label_class = classes.get(obj.class_id)
+    label_class = rules.classes.get(obj.class_id)
     if "class" in fields:
-        label_class = _usable_class(fields["class"], classes)
+        label_class = _usable_class(fields["class"], rules.classes)
         validated["class"] = label_class.id
     for name, value in fields.items():
         if name == "geometry":
-            validated[name] = _geometry(value, label_class)
+            validated[name] = _geometry(value, label_class, rules)
         elif name == "score":
             validated[name] = _optional_number(name, value)
         elif name == "track":
@@ -413,7 +440,7 @@ def validate_patch(fields: Mapping[str, Any], classes: Classes, obj: ObjectState
             validated[name] = _number(name, value)
         elif name.startswith(ATTRIBUTE_PREFIX):
             attribute = _attribute_name(name.removeprefix(ATTRIBUTE_PREFIX))
-            validated[name] = None if value is None else _attribute_value(attribute, value)
+            validated[name] = None if value is None else _attribute_value(attribute, value, label_class, rules)
         elif name != "class":
             raise RefusedError("invalid-edit", f"An object has no field '{_excerpt(name)}' that can be changed.")
     return validated
@@ -438,7 +465,7 @@ def _usable_class(class_id: object, classes: Classes) -> LabelClass:
     return label_class
 
 
-def _geometry(value: object, label_class: LabelClass | None) -> Fields:
+def _geometry(value: object, label_class: LabelClass | None, rules: EditRules) -> Fields:
     try:
         geometry = geometry_from_json(value)
     except InvalidValueError as error:
@@ -447,6 +474,12 @@ def _geometry(value: object, label_class: LabelClass | None) -> Fields:
     if isinstance(geometry, Keypoints) and names and len(names) != len(geometry.points):
         raise RefusedError(
             "geometry-invalid", f"The class has {len(names)} keypoints, and the object {len(geometry.points)}."
+        )
+    if isinstance(geometry, Mask) and rules.image_size not in (None, (geometry.width, geometry.height)):
+        width, height = rules.image_size or (0, 0)
+        raise RefusedError(
+            "geometry-invalid",
+            f"The mask has {geometry.width} x {geometry.height} pixels, and the image {width} x {height}.",
         )
     return geometry_to_json(geometry)
 
@@ -483,7 +516,11 @@ def _attribute_name(name: str) -> str:
     return name
 
 
-def _attribute_value(name: str, value: object) -> str | int | float | bool:
+def _attribute_value(
+    name: str, value: object, label_class: LabelClass | None, rules: EditRules
+) -> str | int | float | bool:
+    if rules.has_choices and label_class is not None:
+        _check_choice(name, value, label_class)
     if isinstance(value, bool):
         return value
     if isinstance(value, int) and abs(value) < 1 << 53:
@@ -494,6 +531,17 @@ def _attribute_value(name: str, value: object) -> str | int | float | bool:
     if text is None:
         raise RefusedError("invalid-edit", f"The attribute '{_excerpt(name)}' needs a text, number or truth value.")
     return text
+
+
+def _check_choice(name: str, value: object, label_class: LabelClass) -> None:
+    spec = next((spec for spec in label_class.attributes if spec.name == name), None)
+    if spec is None or spec.type not in ("select", "radio") or not spec.choices or value in spec.choices:
+        return
+    choices = ", ".join(spec.choices[:MAX_LISTED_CHOICES])
+    more = " …" if len(spec.choices) > MAX_LISTED_CHOICES else ""
+    raise RefusedError(
+        "attribute-invalid", f"The attribute '{name}' has no choice '{_excerpt(value)}'. Choices: {choices}{more}."
+    )
 
 
 def _is_same(left: object, right: object) -> bool:
@@ -513,8 +561,3 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def live_objects(objects: Iterable[LabelObject]) -> tuple[LabelObject, ...]:
-    """Return the objects that are not deleted, in ascending order."""
-    return tuple(sorted((obj for obj in objects if not obj.deleted), key=lambda obj: (obj.order, obj.id)))

@@ -11,6 +11,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from cachetools import LRUCache
 
 from saccade.annotation.records import ItemState, Start
 from saccade.core.objects import Objects
@@ -28,6 +29,7 @@ _UNLABELLED = STATES.index(ItemState.UNLABELLED)
 _EMPTY = STATES.index(ItemState.EMPTY)
 _LABELLED = STATES.index(ItemState.LABELLED)
 _MAX_CACHED_ITEMS = 256
+_MAX_CACHED_SIZES = 100_000
 _MAX_INDEXED_ITEMS = 200_000
 """Sets of at most this many items have their keys in memory, about 20 MB."""
 States = npt.NDArray[np.uint8]
@@ -74,6 +76,7 @@ class SetItems:
         self._has_labels = start == "labels" and column in base.schema
         self._lock = Lock()
         self._items: OrderedDict[str, BaseItem | None] = OrderedDict()
+        self._image_sizes: LRUCache[str, tuple[int, int] | None] = LRUCache(_MAX_CACHED_SIZES)
         images = base.schema.columns_of_kind(Kind.IMAGE)
         self.image_column = images[0].name if images else None
 
@@ -161,6 +164,29 @@ class SetItems:
     def base_pages(self, keys: Sequence[str]) -> dict[str, Item]:
         """Return items of the base with their image and labels; without those that the base does not have."""
         return {item.key: item for item in self._read_base(keys, True)}
+
+    def image_sizes(self, keys: Sequence[str]) -> dict[str, tuple[int, int] | None]:
+        """Return the width and height of the images of items in the base, by key; None without an image."""
+        sizes = self.cached_image_sizes(keys)
+        if sizes is not None:
+            return sizes
+        sizes = dict.fromkeys(keys)
+        if self.image_column is not None:
+            rows = self.base.snapshot.index.rows_for_keys(pa.array(keys, pa.string()))
+            existing = [key for key, row in zip(keys, rows.tolist(), strict=True) if row >= 0]
+            for item in self.base.items([self.image_column], existing) if existing else ():
+                image = item.values.get(self.image_column)
+                sizes[item.key] = None if image is None else (image.width, image.height)
+        with self._lock:
+            self._image_sizes.update(sizes)
+        return sizes
+
+    def cached_image_sizes(self, keys: Sequence[str]) -> dict[str, tuple[int, int] | None] | None:
+        """Return the sizes of images without reading anything; None if one is not known."""
+        with self._lock:
+            if any(key not in self._image_sizes for key in keys):
+                return None
+            return {key: self._image_sizes[key] for key in keys}
 
     def _read_base(self, keys: Sequence[str], with_image: bool) -> Iterable[Item]:
         columns = self._columns(with_image)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, get_args
@@ -24,7 +25,6 @@ from saccade.annotation.edit_log import (
     read_log,
     read_objects,
 )
-from saccade.annotation.edits import live_objects
 from saccade.annotation.items import STATES, BaseItem, SetItems, States
 from saccade.annotation.records import (
     AppliedEdit,
@@ -32,18 +32,18 @@ from saccade.annotation.records import (
     Author,
     Edit,
     EditResult,
+    ItemObjects,
     ItemState,
     ItemSummary,
     LabelClass,
     LabelItem,
-    LabelObject,
     LabelSet,
     Start,
+    live_objects,
 )
 from saccade.core.class_edits import check_class_name
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, suggest
-from saccade.core.geometry_json import geometry_from_json
-from saccade.core.objects import Object, Objects
+from saccade.core.objects import Mask
 from saccade.core.refs import LATEST, MAIN, check_name, format_ref, split_ref
 from saccade.core.schema import ClassInfo, Column, Kind, Schema, is_hex_color
 from saccade.media.colors import palette
@@ -96,6 +96,10 @@ class OpenSet:
     @property
     def base_ref(self) -> str:
         return format_ref(self.dataset, self.base)
+
+
+class _TrialError(Exception):
+    """Rolls a transaction back whose results were only wanted."""
 
 
 class LabelSets:
@@ -211,7 +215,6 @@ class LabelSets:
             base_row = find_version_by_number(session, dataset_row, row.base)
             schema = Schema() if base_row is None else Schema.from_json(base_row.schema)
         label_set = LabelSet(
-            row.id,
             row.name,
             dataset_row.name,
             row.branch,
@@ -417,6 +420,31 @@ class LabelSets:
             row.seq,
         )
 
+    def objects(self, name: str, keys: Sequence[str]) -> dict[str, ItemObjects]:
+        """Return the states and objects of items by key; without those that the set does not have.
+
+        Raises:
+            NotFoundError: there is no such label set.
+        """
+        label_set = self.open(name)
+        with self._catalog.read_tx() as session:
+            edited = read_items(session, label_set.id, keys)
+            objects = read_objects(session, label_set.id, list(edited))
+            classes = read_classes(session, label_set.id)
+        rest = [key for key in keys if key not in edited and label_set.items.index_of(key) is not None]
+        base_items = label_set.items.base_values(rest)
+        for key in rest:
+            item = item_from_base(key, base_items.get(key) or BaseItem(label_set.base, None), classes)
+            edited[key] = item
+            objects[key] = list(item.objects.values())
+        return {
+            key: ItemObjects(
+                edited[key].state, edited[key].reason, live_objects(obj.to_object() for obj in objects[key])
+            )
+            for key in keys
+            if key in edited
+        }
+
     def history(
         self,
         name: str,
@@ -459,7 +487,8 @@ class LabelSets:
             self._recent[name] = label_set
             for key in edited:
                 self._edited_keys[label_set.id, key] = None
-        return self._new_batch(label_set, edits, author, base_items)
+        image_sizes = label_set.items.image_sizes(_keys_of_masks(edits))
+        return self._new_batch(label_set, edits, author, base_items, image_sizes)
 
     def cached_batch(self, name: str, edits: Sequence[Edit], author: Author) -> EditBatch | None:
         """Prepare edits without reading anything; None if that is not possible.
@@ -470,35 +499,78 @@ class LabelSets:
             label_set = self._recent.get(name)
             if label_set is None or any((label_set.id, edit.item) not in self._edited_keys for edit in edits):
                 return None
-        return self._new_batch(label_set, edits, author, {})
+        image_sizes = label_set.items.cached_image_sizes(_keys_of_masks(edits))
+        return None if image_sizes is None else self._new_batch(label_set, edits, author, {}, image_sizes)
 
     def _new_batch(
-        self, label_set: OpenSet, edits: Sequence[Edit], author: Author, base_items: dict[str, BaseItem | None]
+        self,
+        label_set: OpenSet,
+        edits: Sequence[Edit],
+        author: Author,
+        base_items: dict[str, BaseItem | None],
+        image_sizes: dict[str, tuple[int, int] | None],
     ) -> EditBatch:
         def load_item(key: str) -> BaseItem | None:
             self.forget(label_set.name)
             current = self._current_items(label_set.id)
             return None if current is None else current.base_item(key)
 
-        return EditBatch(label_set.id, edits, author, load_item, base_items)
+        return EditBatch(label_set.id, edits, author, load_item, base_items, image_sizes)
 
     def forget(self, name: str) -> None:
         """Forget a label set that was removed or has a new base."""
         with self._lock:
             self._recent.pop(name, None)
 
-    def apply(self, name: str, edits: Sequence[Edit], author: Author) -> tuple[EditResults, int]:
+    def apply(
+        self,
+        name: str,
+        edits: Sequence[Edit],
+        author: Author,
+        *,
+        classes: Sequence[LabelClass] = (),
+        is_trial: bool = False,
+    ) -> tuple[EditResults, int]:
         """Append edits to the log in a transaction of their own; a server uses an :class:`EditWriter`.
+
+        Args:
+            name: name of the label set.
+            edits: the edits, in order.
+            author: who edits.
+            classes: new classes that the edits refer to; see :meth:`new_classes`.
+            is_trial: only return the results; nothing is written.
 
         Returns:
             The result of each edit, and the number of the last edit of the set.
         """
         batch = self.batch(name, edits, author)
-        with self._catalog.write_tx() as session:
+        with suppress(_TrialError), self._catalog.write_tx() as session:
+            if classes:
+                row = find_label_set(session, name)
+                existing = read_classes(session, row.id)
+                for position, label_class in enumerate(classes, len(existing)):
+                    _check_class(label_class, existing)
+                    session.add(class_row(row.id, position, label_class))
+                    existing.append(label_class)
+                if len(existing) > MAX_CLASSES:
+                    raise InvalidValueError(f"A label set has at most {MAX_CLASSES:,} classes.")
+                row.classes_version += 1
+                session.flush()
             append(session, batch.set_id, [batch])
+            if is_trial:
+                raise _TrialError
         return batch.results, batch.seq
 
     # Classes
+
+    def classes(self, name: str) -> tuple[LabelClass, ...]:
+        """Return the classes of a label set in their order, deleted ones too.
+
+        Raises:
+            NotFoundError: there is no such label set.
+        """
+        with self._catalog.read_tx() as session:
+            return tuple(read_classes(session, find_label_set(session, name).id))
 
     def put_class(self, name: str, label_class: LabelClass) -> LabelClass:
         """Create or replace a class.
@@ -527,6 +599,14 @@ class LabelSets:
                 update_class_row(stored, label_class)
             row.classes_version += 1
         return label_class
+
+
+def _keys_of_masks(edits: Sequence[Edit]) -> list[str]:
+    """Return the keys of the items to which edits bring masks: only the size of masks is that of the image."""
+    geometries = ((edit.item, edit.fields.get("geometry")) for edit in edits if edit.kind in ("put", "patch"))
+    return list(
+        dict.fromkeys(key for key, value in geometries if isinstance(value, Mapping) and value.get("type") == Mask.type)
+    )
 
 
 def find_label_set(session: Session, name: str) -> LabelSetRow:
@@ -612,6 +692,29 @@ def class_from_info(
         skeleton=info.skeleton,
         dataset_name=None if is_new else info.name,
     )
+
+
+def new_classes(infos: Iterable[ClassInfo], existing: Sequence[LabelClass]) -> list[LabelClass]:
+    """Return classes to add to those of a set, with unused ids, and hotkeys while there are some.
+
+    Args:
+        infos: the classes; their names are not those of ``existing``.
+        existing: the classes of the set, deleted ones too.
+    """
+    used_ids = {label_class.id for label_class in existing}
+    free_hotkeys = [key for key in _HOTKEYS if key not in {c.hotkey for c in existing if not c.deleted}]
+    ids = {c.name: c.id for c in existing if not c.deleted}
+    number = len(existing)
+    added = []
+    for info in infos:
+        number += 1
+        while f"c{number}" in used_ids:
+            number += 1
+        ids[info.name] = f"c{number}"
+        color = info.color or palette([*ids])[info.name]
+        hotkey = free_hotkeys.pop(0) if free_hotkeys else None
+        added.append(class_from_info(info, ids[info.name], color, ids, hotkey=hotkey, is_new=True))
+    return added
 
 
 def changed_classes(classes: Iterable[LabelClass], column: Column) -> list[LabelClass]:
@@ -712,19 +815,3 @@ def _check_parent(label_class: LabelClass, others: dict[str, LabelClass]) -> Non
             raise NotFoundError(f"The label set has no class with the id '{parent[:80]}'.")
         visited.add(parent)
         parent = others[parent].parent
-
-
-def to_core_objects(objects: Iterable[LabelObject], names: dict[str, str]) -> Objects:
-    """Return the objects of a label set as those of a dataset; without objects of classes that have no name.
-
-    Args:
-        objects: the objects.
-        names: the name of each class by id.
-    """
-    return tuple(
-        Object(
-            obj.id, names[obj.class_id], geometry_from_json(obj.geometry), obj.score, obj.track, dict(obj.attributes)
-        )
-        for obj in live_objects(objects)
-        if obj.class_id in names
-    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
+
+from saccade.core.errors import InvalidValueError, suggest
+from saccade.core.geometry_json import geometry_from_json
+from saccade.core.objects import Object, Objects
 
 Start = Literal["labels", "empty"]
 EditKind = Literal["put", "patch", "delete", "restore", "state"]
@@ -22,6 +26,18 @@ class ItemState(StrEnum):
     LABELLED = "labelled"
     EMPTY = "empty"
     SKIPPED = "skipped"
+
+
+def parse_state(name: str) -> ItemState:
+    """Return the state of a name.
+
+    Raises:
+        InvalidValueError: there is no such state.
+    """
+    if name not in list(ItemState):
+        hint = suggest(name, ItemState) or f"States: {', '.join(ItemState)}."
+        raise InvalidValueError(f"There is no state '{name[:60]}' of items.", hint=hint)
+    return ItemState(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +111,6 @@ class LabelSet:
         has_uncommitted_classes: whether classes were changed since the last commit.
     """
 
-    id: int
     name: str
     dataset: str
     branch: str
@@ -136,6 +151,15 @@ class LabelObject:
     order: float
     source: str
     deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ItemObjects:
+    """The state of an item with its objects, in ascending order."""
+
+    state: ItemState
+    reason: str | None
+    objects: tuple[LabelObject, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +211,21 @@ class LabelItem:
     reason: str | None
     objects: tuple[LabelObject, ...]
     seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledItem:
+    """An item of a label set for programs.
+
+    Attributes:
+        reason: why it was skipped.
+        objects: in ascending order, with the names of their classes; without those of deleted classes.
+    """
+
+    key: str
+    state: ItemState
+    reason: str | None
+    objects: Objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,3 +321,24 @@ class CommitResult:
     removed: int
     changed: int
     seq: int
+
+
+def live_objects(objects: Iterable[LabelObject]) -> tuple[LabelObject, ...]:
+    """Return the objects that are not deleted, in ascending order."""
+    return tuple(sorted((obj for obj in objects if not obj.deleted), key=lambda obj: (obj.order, obj.id)))
+
+
+def to_core_objects(objects: Iterable[LabelObject], names: Mapping[str, str]) -> Objects:
+    """Return the objects of a label set as those of a dataset; without objects of classes that have no name.
+
+    Args:
+        objects: the objects.
+        names: the name of each class by id.
+    """
+    return tuple(
+        Object(
+            obj.id, names[obj.class_id], geometry_from_json(obj.geometry), obj.score, obj.track, dict(obj.attributes)
+        )
+        for obj in live_objects(objects)
+        if obj.class_id in names
+    )

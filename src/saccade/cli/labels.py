@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from saccade.cli.options import JsonOption, MessageOption, WorkspaceOption
+from saccade.cli.options import (
+    FormatOption,
+    JsonOption,
+    MessageOption,
+    QuietOption,
+    WorkspaceOption,
+    parse_format_options,
+)
 
 if TYPE_CHECKING:
     from saccade.annotation.commit import Preference
@@ -187,6 +195,107 @@ def _fail_with_conflicts(error: MergeConflictError, as_json: bool) -> NoReturn:
     ]
     print_json({"error": {"code": error.code, "message": error.message, "hint": hint}, "conflicts": conflicts})
     raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    name: NameArgument,
+    destination: Annotated[
+        Path, typer.Argument(help="A new or empty folder, or, with --overwrite, an earlier export.", show_default=False)
+    ],
+    format: Annotated[str, typer.Option("--format", "-f", help="coco, yolo, voc, cvat …", show_default=False)],
+    option: FormatOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export in the folder.")] = False,
+    strict: Annotated[bool, typer.Option(help="Fail if the format cannot represent all labels.")] = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Export the present labels, with those that are not committed, in a format of other tools."""
+    from rich.markup import escape
+
+    from saccade.annotation.label_sets import LabelSets
+    from saccade.app.labels.exporting import export_label_set
+    from saccade.cli.console import print_json, print_message, print_report, progress_bar
+    from saccade.store.workspace import Workspace
+
+    options = parse_format_options(option)
+    with Workspace.find(workspace_path) as workspace, progress_bar(quiet or as_json) as progress:
+        report = export_label_set(
+            LabelSets(workspace),
+            name,
+            destination,
+            format,
+            strict=strict,
+            options=options,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if as_json:
+        print_json({"destination": str(destination), "format": format, "report": report.to_json()})
+        return
+    print_message(f"Exported to {escape(str(destination))} as {format}.")
+    if len(report):
+        print_message("Losses and warnings:")
+        print_report(report)
+
+
+@app.command("import")
+def import_(
+    name: NameArgument,
+    source: Annotated[
+        str, typer.Argument(help="A folder, file, archive or URL with labels; its images may be missing.")
+    ],
+    format: Annotated[str, typer.Option("--format", "-f", help="auto, coco, yolo, voc, cvat …")] = "auto",
+    option: FormatOption = None,
+    check: Annotated[bool, typer.Option("--check", help="Only report what an import would do.")] = False,
+    private_network: Annotated[
+        bool, typer.Option("--private-network", help="Allow downloads from private networks.")
+    ] = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Import labels as edits: objects with known ids are changed, others added. Nothing is deleted."""
+    from rich.markup import escape
+
+    from saccade.annotation.label_sets import LabelSets
+    from saccade.app.labels.importing import import_labels
+    from saccade.cli.console import print_json, print_message, print_report, progress_bar
+    from saccade.core.text import format_count
+    from saccade.store.workspace import Workspace
+
+    options = parse_format_options(option)
+    with Workspace.find(workspace_path) as workspace, progress_bar(quiet or as_json) as progress:
+        result = import_labels(
+            LabelSets(workspace),
+            name,
+            source,
+            format=format,
+            options=options,
+            check=check,
+            private_network=private_network,
+            progress=progress,
+        )
+    if as_json:
+        print_json(result.to_json())
+        return
+    print_message(f"Format [bold]{result.format}[/]: {escape(result.reason)}.")
+    if check:
+        print_message("Nothing was imported. An import would do this:")
+    print_message(
+        f"{format_count(result.items, 'item')}; objects: {result.added:,} added, {result.changed:,} changed, "
+        f"{result.unchanged:,} unchanged, {result.refused:,} refused."
+    )
+    if result.emptied:
+        print_message(f"{format_count(result.emptied, 'item')} confirmed as empty.")
+    if result.classes:
+        print_message(f"Classes added: {escape(', '.join(result.classes))}.")
+    if result.unmatched:
+        print_message(f"[red]{format_count(result.unmatched, 'image')} with labels matched no item.[/]")
+    if len(result.report):
+        print_message("Losses and warnings:")
+        print_report(result.report)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from saccade.client.api import ApiClient
 from saccade.client.datasets import RemoteDatasets
 from saccade.client.jobs import RemoteJobs
+from saccade.client.label_sets import RemoteLabelSets
 from saccade.client.models import RemoteEvaluation, RemoteEvaluations, RemoteModels, RemoteModelVersion
 from saccade.client.pipelines import RemotePipelines
 from saccade.client.runs import RemoteRuns
@@ -29,6 +30,7 @@ RESOURCES: Mapping[str, type] = {
     "models": RemoteModels,
     "runs": RemoteRuns,
     "evaluations": RemoteEvaluations,
+    "label_sets": RemoteLabelSets,
     "pipelines": RemotePipelines,
     "blobs": RemoteBlobs,
     "users": RemoteUsers,
@@ -70,6 +72,7 @@ class RemoteWorkspace:
         self.models = RemoteModels(api)
         self.evaluations = RemoteEvaluations(api)
         self.runs = RemoteRuns(api)
+        self.label_sets = RemoteLabelSets(api)
         self.pipelines = RemotePipelines(self.jobs)
         self.users = RemoteUsers(api)
         self.projects = RemoteProjects(api)

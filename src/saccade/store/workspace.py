@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError
 from saccade.core.errors import InvalidValueError, MissingExtraError, WorkspaceError
 from saccade.io.atomic import PRIVATE_FILE_MODE, atomic_write, make_private_dir
 from saccade.io.disk_space import SpaceReserve
+from saccade.runtime.late_import import load
 from saccade.store.auth.sso import SsoStore
 from saccade.store.auth.users import UserStore
 from saccade.store.blobs.blob_store import BlobStore
@@ -125,6 +126,14 @@ class Workspace:
         self.idempotency = IdempotencyStore(catalog)
         self.webhooks = Webhooks(catalog)
         self.delivery_queue = DeliveryQueue(catalog)
+        self._label_sets: Any = None
+
+    @property
+    def label_sets(self) -> Any:
+        """The label sets of the project: a :class:`saccade.app.labels.local.LocalLabelSets`."""
+        if self._label_sets is None:
+            self._label_sets = load("app.labels.local", "LocalLabelSets")(self)
+        return self._label_sets
 
     def scoped_to_project(self, name: str) -> Workspace:
         """Return the same workspace, scoped to another project; it can be used until this one is closed.

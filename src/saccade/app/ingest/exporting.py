@@ -145,16 +145,63 @@ def export_dataset(
         ConflictError: The destination is not empty.
         NotFoundError: The version, format or split does not exist.
     """
-    writer = FORMATS.get(format)
+    FORMATS.get(format)
     version = workspace.datasets.open(ref)
     check_split(version, split)
     keys = None if where is None else version.where(where)
+    return export_reader(
+        version,
+        destination,
+        format,
+        split=split,
+        keys=keys,
+        strict=strict,
+        options=options,
+        overwrite=overwrite,
+        replaceable=replaceable,
+        progress=progress,
+    )
+
+
+def export_reader(
+    reader: Reader,
+    destination: Path,
+    format: str,
+    *,
+    split: str | None = None,
+    keys: Sequence[str] | None = None,
+    strict: bool = False,
+    options: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    replaceable: bool = True,
+    progress: Progress | None = None,
+) -> ConversionReport:
+    """Export the items of a reader; see :func:`export_dataset`.
+
+    Args:
+        reader: The items.
+        destination: A folder that does not exist or is empty, or an earlier export with ``overwrite``.
+        format: The name of the format.
+        split: Export only this split.
+        keys: Export only the items with these keys.
+        strict: Fail if the format cannot represent everything.
+        options: Options of the format.
+        overwrite: Replace the output of an earlier export. Other folders are never replaced.
+        replaceable: Leave a hidden file, by which a later export knows that it may replace this one.
+        progress: Advances by each item.
+
+    Raises:
+        FormatError: The export failed, or lost data and ``strict`` is set.
+        ConflictError: The destination is not empty.
+        NotFoundError: The format does not exist.
+    """
+    writer = FORMATS.get(format)
     progress = progress or NullProgress()
     report = ConversionReport()
     with atomic_output_dir(destination, replaceable=replaceable, overwrite=overwrite) as folder:
-        progress.start("Exporting", len(version) if keys is None else len(keys))
+        progress.start("Exporting", len(reader) if keys is None else len(keys))
         try:
-            writer.write(open_records(version, progress, report, split, keys), folder, report, **(options or {}))
+            writer.write(open_records(reader, progress, report, split, keys), folder, report, **(options or {}))
         finally:
             progress.finish()
         count, first = report.losses()

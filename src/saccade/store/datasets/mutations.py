@@ -97,6 +97,11 @@ def replace_all(head: Snapshot, staged: StagedItems) -> Mutation:
     return fast_forward(head, _snapshot(head.folder, table, staged.schema))
 
 
+def delete_intermediate(head: Snapshot, between: Snapshot, after: Snapshot) -> None:
+    """Delete the manifest of a snapshot that was only a step from the head to the result."""
+    _delete_intermediate_version(head, between.table, after.table)
+
+
 def fast_forward(head: Snapshot, after: Snapshot) -> Mutation:
     """Return the mutation that makes an existing snapshot the next version, without writing data."""
     return Mutation(after, len(after.index), **Comparison(head, after).counts())
