@@ -103,7 +103,7 @@ class EditWriter:
         for batch, _ in waiting:
             by_set.setdefault(batch.set_id, []).append(batch)
         try:
-            with self._catalog.write_tx() as session:
+            with self._catalog.write_tx(changes_access=False) as session:
                 logged = {
                     set_id: append(session, set_id, batches, self._class_cache) for set_id, batches in by_set.items()
                 }

@@ -19,7 +19,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from saccade.core.errors import InvalidValueError
-from saccade.server.dependencies.auth import authorize
+from saccade.server.dependencies.auth import authorize_async
 from saccade.server.permissions import BodyLimits, body_limits
 
 MAX_LISTED_ERRORS = 10
@@ -53,7 +53,7 @@ class JsonRoute(APIRoute):
         async def handle_body(request: Request) -> Response:
             if not _is_json(request):
                 return await handle(request)
-            await run_sync(authorize, request)
+            await authorize_async(request)
             content = await request.body()
             if content:
                 limiter = _limiter.get(None)
