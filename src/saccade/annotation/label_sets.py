@@ -468,9 +468,12 @@ class LabelSets:
         """
         with self._lock:
             label_set = self._recent.get(name)
-            if label_set is None or any((label_set.id, edit.item) not in self._edited_keys for edit in edits):
+            if label_set is None:
                 return None
-        return self._new_batch(label_set, edits, author, {})
+            new_keys = {edit.item for edit in edits if (label_set.id, edit.item) not in self._edited_keys}
+        if not all(map(label_set.items.has_base_item, new_keys)):
+            return None
+        return self._new_batch(label_set, edits, author, {key: label_set.items.base_item(key) for key in new_keys})
 
     def _new_batch(
         self, label_set: OpenSet, edits: Sequence[Edit], author: Author, base_items: dict[str, BaseItem | None]
@@ -493,8 +496,16 @@ class LabelSets:
         Returns:
             The result of each edit, and the number of the last edit of the set.
         """
-        batch = self.batch(name, edits, author)
-        with self._catalog.write_tx() as session:
+        batch = self.cached_batch(name, edits, author)
+        if batch is not None:
+            try:
+                return self._append(batch)
+            except NotFoundError:  # removed, and perhaps created again, by another process
+                self.forget(name)
+        return self._append(self.batch(name, edits, author))
+
+    def _append(self, batch: EditBatch) -> tuple[EditResults, int]:
+        with self._catalog.write_tx(changes_access=False) as session:
             append(session, batch.set_id, [batch])
         return batch.results, batch.seq
 
