@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from tests.annotation.conftest import ANN, BEN, put
 
+from saccade.annotation.edit_log import EditBatch
 from saccade.annotation.label_sets import LabelSets
 from saccade.annotation.records import AppliedEdit
 from saccade.annotation.writer import EditWriter
@@ -89,3 +91,61 @@ def test_closing_writes_what_waits(label_sets: LabelSets) -> None:
     with pytest.raises(WorkspaceError, match="stopping"):
         writer.submit(label_sets.batch("pets", [put("k0", "late")], ANN))
     assert len(label_sets.history("pets")) == 20
+
+
+def test_an_event_loop_gets_the_results_and_errors_of_its_batches(label_sets: LabelSets) -> None:
+    label_sets.create("gone", "pets")
+    good = [label_sets.batch("pets", [put("k0", f"n{n}")], ANN) for n in range(10)]
+    bad = label_sets.batch("gone", [put("k0", "n")], BEN)
+    label_sets.delete("gone")
+    writer = EditWriter(label_sets.workspace.catalog)
+
+    async def send() -> list[Any]:
+        futures = [writer.submit_async(batch) for batch in [*good[:5], bad, *good[5:]]]
+        futures[2].cancel()  # its client has gone; the edit is written all the same
+        return await asyncio.gather(*futures, return_exceptions=True)
+
+    outcomes = asyncio.run(send())
+    assert [type(outcome) for outcome in outcomes if not isinstance(outcome, EditBatch)] == [
+        asyncio.CancelledError,
+        NotFoundError,
+    ]
+    assert sum(isinstance(outcome, EditBatch) for outcome in outcomes) == 9
+    assert [applied.edit.object for applied in label_sets.history("pets")] == [f"n{n}" for n in range(10)]
+    writer.close()
+
+
+def test_batches_of_an_event_loop_that_was_closed_are_written(label_sets: LabelSets) -> None:
+    writer = EditWriter(label_sets.workspace.catalog)
+    batch = label_sets.batch("pets", [put("k0", "n")], ANN)
+
+    async def send() -> None:
+        writer.submit_async(batch)
+
+    with label_sets.workspace.catalog.write_tx():  # so that the batch waits until the loop is closed
+        asyncio.run(send())
+    writer.close()
+    assert len(label_sets.history("pets")) == 1
+
+
+def test_edits_of_new_items_are_prepared_without_reading_the_version(label_sets: LabelSets) -> None:
+    assert label_sets.cached_batch("pets", [put("k0", "n")], ANN) is None, "nothing was read yet"
+    label_sets.apply("pets", [put("k0", "n")], ANN)
+    for key in ("k0", "k1", "k3", "k4", "unknown"):
+        assert label_sets.cached_batch("pets", [put(key, "m")], ANN) is not None, key
+    assert label_sets.cached_batch("pets", [put("k1", "m"), put("k2", "m")], ANN) is None, "k2 has labels"
+    results, _ = label_sets.apply("pets", [put(key, "m") for key in ("k1", "k2", "k3")], ANN)
+    assert [result.status for result in results] == ["applied"] * 3
+    assert len(label_sets.item("pets", "k2").objects) == 3, "its labels were kept"
+    assert label_sets.cached_batch("pets", [put("k2", "o")], ANN) is not None
+
+
+@pytest.mark.parametrize("key", ["k0", "k1", "k2", "k3"])
+def test_a_set_that_was_created_again_by_another_process_is_edited(label_sets: LabelSets, key: str) -> None:
+    label_sets.apply("pets", [put("k0", "n")], ANN)
+    other = LabelSets(label_sets.workspace)
+    other.delete("pets", force=True)
+    other.create("pets", "pets")
+    results, seq = label_sets.apply("pets", [put(key, "m")], ANN)
+    assert ([result.status for result in results], seq) == (["applied"], 1)
+    assert [applied.edit.object for applied in other.history("pets")] == ["m"]

@@ -139,6 +139,19 @@ class SetItems:
                 self._items.popitem(last=False)
         return item
 
+    def has_base_item(self, key: str) -> bool:
+        """Return whether :meth:`base_item` returns the item without reading the versions."""
+        with self._lock:
+            if key in self._items:
+                return True
+        index = self.__dict__.get("_index")
+        base_keys = self.__dict__.get("_base_keys")
+        states = self.__dict__.get("states")
+        if index is None or base_keys is None or states is None:
+            return False
+        place = index.get(key)
+        return place is None or key not in base_keys or states[place] != _LABELLED
+
     def _read_base_item(self, key: str) -> BaseItem | None:
         place = self.index_of(key)
         if place is None:

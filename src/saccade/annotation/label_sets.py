@@ -497,10 +497,14 @@ class LabelSets:
         """
         with self._lock:
             label_set = self._recent.get(name)
-            if label_set is None or any((label_set.id, edit.item) not in self._edited_keys for edit in edits):
+            if label_set is None:
                 return None
+            new_keys = {edit.item for edit in edits if (label_set.id, edit.item) not in self._edited_keys}
         image_sizes = label_set.items.cached_image_sizes(_keys_of_masks(edits))
-        return None if image_sizes is None else self._new_batch(label_set, edits, author, {}, image_sizes)
+        if image_sizes is None or not all(map(label_set.items.has_base_item, new_keys)):
+            return None
+        base_items = {key: label_set.items.base_item(key) for key in new_keys}
+        return self._new_batch(label_set, edits, author, base_items, image_sizes)
 
     def _new_batch(
         self,
@@ -544,7 +548,16 @@ class LabelSets:
             The result of each edit, and the number of the last edit of the set.
         """
         batch = self.batch(name, edits, author)
-        with suppress(_TrialError), self._catalog.write_tx() as session:
+        try:
+            return self._append(name, batch, classes, is_trial=is_trial)
+        except NotFoundError:  # removed, and perhaps created again, by another process
+            self.forget(name)
+        return self._append(name, self.batch(name, edits, author), classes, is_trial=is_trial)
+
+    def _append(
+        self, name: str, batch: EditBatch, classes: Sequence[LabelClass], *, is_trial: bool
+    ) -> tuple[EditResults, int]:
+        with suppress(_TrialError), self._catalog.write_tx(changes_access=False) as session:
             if classes:
                 row = find_label_set(session, name)
                 existing = read_classes(session, row.id)

@@ -6,10 +6,11 @@ workspace to about a hundred edits a second.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 
@@ -25,7 +26,9 @@ _MAX_EDITS = 2000
 _log = logging.getLogger("saccade.annotation")
 Listener = Callable[[int, Sequence[AppliedEdit]], None]
 """Called with the id of a set and the edits that were written to it."""
-_Waiting = tuple[EditBatch, "Future[EditBatch]"]
+_Future = Future[EditBatch] | asyncio.Future[EditBatch]
+_Waiting = tuple[EditBatch, _Future]
+_Outcome = tuple[_Future, EditBatch | Exception]
 
 
 class EditWriter:
@@ -55,6 +58,19 @@ class EditWriter:
             WorkspaceError: the writer is closed, or too many batches wait.
         """
         future: Future[EditBatch] = Future()
+        self._enqueue(batch, future)
+        return future
+
+    def submit_async(self, batch: EditBatch) -> asyncio.Future[EditBatch]:
+        """Enqueue a batch as :meth:`submit` does, from an event loop.
+
+        The loop is woken once for all batches of a transaction.
+        """
+        future: asyncio.Future[EditBatch] = asyncio.get_running_loop().create_future()
+        self._enqueue(batch, future)
+        return future
+
+    def _enqueue(self, batch: EditBatch, future: _Future) -> None:
         with self._lock:
             if self._is_closed:
                 raise WorkspaceError("The server is stopping.", hint="Send the edits again; nothing is lost.")
@@ -68,7 +84,6 @@ class EditWriter:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="saccade-edits", daemon=True)
                 self._thread.start()
-        return future
 
     def close(self) -> None:
         """Write what waits, and stop. Safe to call twice."""
@@ -103,27 +118,24 @@ class EditWriter:
         for batch, _ in waiting:
             by_set.setdefault(batch.set_id, []).append(batch)
         try:
-            with self._catalog.write_tx() as session:
+            with self._catalog.write_tx(changes_access=False) as session:
                 logged = {
                     set_id: append(session, set_id, batches, self._class_cache) for set_id, batches in by_set.items()
                 }
         except WorkspaceError as error:  # a full disk or an unusable database concerns all of them
-            for _, future in waiting:
-                _fail(future, error)
+            _finish((future, error) for _, future in waiting)
         except Exception as error:
             if len(waiting) == 1:
                 if not isinstance(error, SaccadeError):
                     _log.exception("cannot write edits")
-                _fail(waiting[0][1], error)
+                _finish([(waiting[0][1], error)])
                 return
             # Nothing was written. One by one, so that only the batch that is to blame fails.
             for entry in waiting:
                 self._write([entry])
         else:
             self._notify(logged)
-            for batch, future in waiting:
-                with suppress(InvalidStateError):  # the request was cancelled
-                    future.set_result(batch)
+            _finish((future, batch) for batch, future in waiting)
 
     def _notify(self, logged: dict[int, list[AppliedEdit]]) -> None:
         for set_id, edits in logged.items():
@@ -134,6 +146,23 @@ class EditWriter:
                     _log.exception("cannot announce edits")
 
 
-def _fail(future: Future[EditBatch], error: Exception) -> None:
-    with suppress(InvalidStateError):
-        future.set_exception(error)
+def _finish(outcomes: Iterable[_Outcome]) -> None:
+    """Set the results or exceptions of futures; those of an event loop in its thread."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
+    for future, outcome in outcomes:
+        if isinstance(future, asyncio.Future):
+            by_loop.setdefault(future.get_loop(), []).append((future, outcome))
+        else:
+            _set_outcomes([(future, outcome)])
+    for loop, entries in by_loop.items():
+        with suppress(RuntimeError):  # the loop was closed: nothing waits any more
+            loop.call_soon_threadsafe(_set_outcomes, entries)
+
+
+def _set_outcomes(outcomes: Iterable[_Outcome]) -> None:
+    for future, outcome in outcomes:
+        with suppress(InvalidStateError, asyncio.InvalidStateError):  # the request was cancelled
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)

@@ -34,6 +34,7 @@ from saccade.core.errors import (
 from saccade.io.disk_space import is_disk_full
 from saccade.server.dependencies.auth import Authorize
 from saccade.server.dependencies.json_body import MAX_LISTED_ERRORS, InvalidBodyError
+from saccade.server.dependencies.principal_cache import PrincipalCache
 from saccade.server.dependencies.rate_limit import RateLimiter
 from saccade.server.dependencies.version_cache import NotModifiedError, ProjectRegistry
 from saccade.server.middleware.compression import CompressionMiddleware
@@ -136,6 +137,7 @@ def create_app(
         responses=ERROR_RESPONSES,
     )
     app.state.projects = ProjectRegistry(workspace)
+    app.state.principals = PrincipalCache()
     app.state.origin = origin.rstrip("/")
     app.state.password_limiter = RateLimiter()
     app.state.sso_limiter = RateLimiter()

@@ -224,11 +224,11 @@ class LiveLabelling:
         batch = label_sets.cached_batch(name, edits, author)
         if batch is not None:
             try:
-                return await asyncio.wrap_future(self._writer.submit(batch))
+                return await self._writer.submit_async(batch)
             except NotFoundError:  # removed, and perhaps created again, by another process
                 label_sets.forget(name)
         batch = await run_sync(label_sets.batch, name, edits, author)
-        return await asyncio.wrap_future(self._writer.submit(batch))
+        return await self._writer.submit_async(batch)
 
     def set_presence(
         self, label_sets: LabelSets, name: str, author: Author, client: str, item: str | None, object_id: str | None

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from saccade.app.auth.sessions import authenticate_token, record_audit, sign_out
+from saccade.app.auth.sessions import record_audit, sign_out
 from saccade.core.errors import AuthenticationError, NotFoundError, PermissionDeniedError
+from saccade.server.dependencies.principal_cache import PrincipalCache
 from saccade.server.dependencies.version_cache import ProjectRegistry
 from saccade.server.middleware.idempotency import begin_idempotent
 from saccade.server.middleware.project_prefix import PROJECT_SCOPE_KEY
@@ -68,12 +69,32 @@ def authorize(request: Request) -> None:
         request.state.is_authorized = True
 
 
-async def _authorize_in_thread(request: Request) -> None:
-    """Run :func:`authorize` in a worker thread, since it reads the database. Public routes without state are exempt."""
+async def authorize_async(request: Request) -> None:
+    """Run :func:`authorize`: in a worker thread if it uses the database. Public routes without state are exempt."""
+    if getattr(request.state, "is_authorized", False):
+        return
     route = f"{request.method} {request.scope['route'].path}"
-    is_public = ROUTE_PERMISSIONS.get(route) is Permission.PUBLIC
-    if not (is_public and route in STATELESS_ROUTES) and not getattr(request.state, "is_authorized", False):
+    if ROUTE_PERMISSIONS.get(route) is Permission.PUBLIC and route in STATELESS_ROUTES:
+        return
+    if _needs_database(request, route):
         await run_in_threadpool(authorize, request)
+    else:
+        authorize(request)
+
+
+def _needs_database(request: Request, route: str) -> bool:
+    """Return whether :func:`authorize` uses the database. It does not for most requests of clients that send many."""
+    permission = ROUTE_PERMISSIONS.get(route)
+    project = request.app.state.projects.get_open(requested_project(request))
+    if permission not in REQUIRED_ROLES or permission is Permission.MANAGE_TOKENS or project is None:
+        return True
+    if request.method not in SAFE_METHODS and (route not in UNAUDITED_ROUTES or hasattr(request.state, "fingerprint")):
+        return True
+    credentials = _credentials(request)
+    principals: PrincipalCache = request.app.state.principals
+    principal = None if credentials is None else principals.get(project.workspace, *credentials)
+    # Without the permission the refusal is audited.
+    return principal is None or principal.role is None or not principal.role.covers(REQUIRED_ROLES[permission])
 
 
 def _authorize_route(request: Request) -> None:
@@ -132,12 +153,18 @@ def _check_csrf(request: Request, principal: Principal) -> None:
 
 
 def _authenticate(request: Request) -> Principal | None:
-    workspace = current_workspace(request)
+    credentials = _credentials(request)
+    principals: PrincipalCache = request.app.state.principals
+    return None if credentials is None else principals.authenticate(current_workspace(request), *credentials)
+
+
+def _credentials(request: Request) -> tuple[bool, str] | None:
+    """Return whether the request has an API token, and the secret of that or of its session; None without both."""
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return authenticate_token(workspace, secret.strip())
+        return True, secret.strip()
     cookie = request.cookies.get(SESSION_COOKIE)
-    return workspace.users.authenticate_session(cookie) if cookie else None
+    return (False, cookie) if cookie else None
 
 
 def _check_origin(request: Request) -> None:
@@ -198,13 +225,18 @@ def end_previous_session(request: Request) -> None:
         sign_out(current_workspace(request), secret)
 
 
-def _current_user(request: Request) -> Principal:
+# Asynchronous, as all dependencies that do not wait: FastAPI would use a worker thread.
+async def _current_user(request: Request) -> Principal:
     principal: Principal | None = request.state.principal
     if principal is None:
         raise AuthenticationError("You are not signed in.")
     return principal
 
 
+async def _current_workspace(request: Request) -> Workspace:
+    return current_workspace(request)
+
+
 CurrentUser = Annotated[Principal, Depends(_current_user)]
-CurrentWorkspace = Annotated[Workspace, Depends(current_workspace)]
-Authorize: Any = Depends(_authorize_in_thread)
+CurrentWorkspace = Annotated[Workspace, Depends(_current_workspace)]
+Authorize: Any = Depends(authorize_async)

@@ -1,4 +1,4 @@
-"""Request bodies: parsed and validated in worker threads, after the request is authorized.
+"""Request bodies: parsed and validated after the request is authorized, large ones in worker threads.
 
 FastAPI parses and validates bodies on the event loop, which serves no other request in the meantime. A body of 1 MB
 can have tens of thousands of errors.
@@ -19,16 +19,18 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from saccade.core.errors import InvalidValueError
-from saccade.server.dependencies.auth import authorize
+from saccade.server.dependencies.auth import authorize_async
 from saccade.server.permissions import BodyLimits, body_limits
 
 MAX_LISTED_ERRORS = 10
 """A response lists this many of the errors of a body, and their total number."""
 MAX_OBJECT_FIELDS = 1000
 MAX_DEPTH = 32
-# One at a time: Python runs one thread at once, and the bodies of one client must not delay all other requests. Small
-# bodies take less than a millisecond. A limiter belongs to an event loop.
+# One at a time: Python runs one thread at once, and the bodies of one client must not delay all other requests. A
+# limiter belongs to an event loop.
 _MAX_CONCURRENT = 1
+# Handing a body over to a thread takes longer than parsing one of this size, unless it has thousands of errors.
+MAX_INLINE_BYTES = 4 << 10
 _limiter: RunVar[CapacityLimiter] = RunVar("saccade.body_limiter")
 
 
@@ -41,7 +43,7 @@ class InvalidBodyError(RequestValidationError):
 
 
 class JsonRoute(APIRoute):
-    """Route whose JSON body is limited, parsed and validated in a worker thread."""
+    """Route whose JSON body is limited, parsed and validated, in a worker thread if it is large."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler of a request."""
@@ -53,16 +55,18 @@ class JsonRoute(APIRoute):
         async def handle_body(request: Request) -> Response:
             if not _is_json(request):
                 return await handle(request)
-            await run_sync(authorize, request)
+            await authorize_async(request)
             content = await request.body()
-            if content:
+            limits = body_limits(request.scope["path"])
+            # Starlette keeps the parsed body in this attribute. FastAPI accepts an instance of the model as valid.
+            if len(content) > MAX_INLINE_BYTES:
                 limiter = _limiter.get(None)
                 if limiter is None:
                     limiter = CapacityLimiter(_MAX_CONCURRENT)
                     _limiter.set(limiter)
-                limits = body_limits(request.scope["path"])
-                # Starlette keeps the parsed body in this attribute. FastAPI accepts an instance of the model as valid.
                 request._json = await run_sync(parse_body, content, model, limits, limiter=limiter)
+            elif content:
+                request._json = parse_body(content, model, limits)
             return await handle(request)
 
         return handle_body

@@ -111,6 +111,10 @@ class ProjectRegistry:
                 self._projects[name] = OpenProject(workspace, VersionCache(workspace))
             return self._projects[name]
 
+    def get_open(self, name: str) -> OpenProject | None:
+        """Return a project that was requested before, without reading anything; None for others."""
+        return self._projects.get(name)
+
     def warm_up(self) -> None:
         """Read the first page of the most recent version, which users usually open first. Errors are ignored."""
         with suppress(SaccadeError, OSError):

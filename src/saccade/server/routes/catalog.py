@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from saccade.core.registry import entry_point_names
 from saccade.operations.base import OPERATIONS, describe_operation
-from saccade.server.dependencies.json_body import JsonRoute
-from saccade.server.permissions import API
+from saccade.server.routes.router import ApiRouter
 from saccade.server.schemas.catalog import ComponentsResponse, FormatResponse, OperationResponse
 from saccade.server.schemas.encoding import to_jsonable
 
-router = APIRouter(prefix=API, route_class=JsonRoute, tags=["catalog"])
+router = ApiRouter(tags=["catalog"])
 
 
 @router.get("/formats")

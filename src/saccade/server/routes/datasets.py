@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from saccade import __version__
@@ -13,9 +13,8 @@ from saccade.core.errors import InvalidValueError, NotFoundError
 from saccade.core.schema import Kind
 from saccade.server.dependencies.auth import CurrentWorkspace
 from saccade.server.dependencies.concurrency import limit_concurrency
-from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.dependencies.version_cache import Rows, get_version_conditional, version_cache
-from saccade.server.permissions import API
+from saccade.server.routes.router import ApiRouter
 from saccade.server.schemas.base import HealthResponse
 from saccade.server.schemas.datasets import (
     DatasetResponse,
@@ -34,7 +33,7 @@ from saccade.server.streaming.arrow import stream_arrow
 from saccade.server.streaming.files import iter_chunks
 from saccade.store.datasets.version import DatasetVersion
 
-router = APIRouter(prefix=API, route_class=JsonRoute)
+router = ApiRouter()
 TILE_SIZE = 512
 MAX_FRAMES = 64
 """Limit of the frames of one request."""

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 
 from saccade.app.ml.compare import compare_evaluations
 from saccade.core.errors import NotFoundError
 from saccade.server.dependencies.auth import CurrentWorkspace
-from saccade.server.dependencies.json_body import JsonRoute
-from saccade.server.permissions import API
 from saccade.server.routes.models import evaluation_response
+from saccade.server.routes.router import ApiRouter
 from saccade.server.schemas.encoding import to_jsonable
 from saccade.server.schemas.models import EvaluationResponse
 
-router = APIRouter(prefix=API, route_class=JsonRoute, tags=["models"])
+router = ApiRouter(tags=["models"])
 RefFilter = Annotated[str | None, Query(max_length=200)]
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from saccade.app.ingest import uploads
@@ -21,8 +21,7 @@ from saccade.core.records.jobs import FINAL_STATES, Job
 from saccade.core.roles import Role
 from saccade.core.schema import FileRef, ImageRef, MediaRef, VideoRef
 from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace, current_workspace
-from saccade.server.dependencies.json_body import JsonRoute
-from saccade.server.permissions import API
+from saccade.server.routes.router import ApiRouter
 from saccade.server.schemas.jobs import (
     BlobReference,
     BlobsQuery,
@@ -38,7 +37,7 @@ from saccade.server.schemas.jobs import (
 from saccade.store.auth.service import Principal
 from saccade.store.maintenance.blob_lookup import blob_id, existing_blobs
 
-router = APIRouter(prefix=API, route_class=JsonRoute)
+router = ApiRouter()
 _POLL_INTERVAL_S = 0.5
 _LOG_TAIL_BYTES = 1 << 20
 _MAX_FOLDER_ENTRIES = 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from saccade.annotation.label_sets import LabelSets
@@ -22,9 +22,8 @@ from saccade.app.labels.encoding import (
 from saccade.app.labels.live import LabelEvent, LiveLabelling
 from saccade.core.merge import MergeConflictError
 from saccade.server.dependencies.auth import CurrentUser
-from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.dependencies.version_cache import version_cache
-from saccade.server.permissions import API
+from saccade.server.routes.router import ApiRouter
 from saccade.server.schemas.encoding import orjson_response, to_jsonable
 from saccade.server.schemas.label_sets import (
     EditsRequest,
@@ -43,7 +42,7 @@ from saccade.server.schemas.label_sets import (
 )
 from saccade.store.auth.service import Principal
 
-router = APIRouter(prefix=API, route_class=JsonRoute, tags=["labels"])
+router = ApiRouter(tags=["labels"])
 _MAX_LISTED_CONFLICTS = 100
 
 
@@ -61,7 +60,12 @@ def _author(principal: Principal) -> Author:
     return Author(principal.user.id, principal.user.name)
 
 
-Sets = Annotated[LabelSets, Depends(label_sets_of)]
+# Asynchronous because it does not wait: FastAPI would use a worker thread.
+async def _sets(request: Request) -> LabelSets:
+    return label_sets_of(request)
+
+
+Sets = Annotated[LabelSets, Depends(_sets)]
 
 
 @router.get("/label-sets", response_model=LabelSetList)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from saccade.app.auth import members, sessions
 from saccade.app.auth.oidc.login import link_account
@@ -21,8 +21,7 @@ from saccade.server.dependencies.auth import (
     public_origin,
     set_session_cookie,
 )
-from saccade.server.dependencies.json_body import JsonRoute
-from saccade.server.permissions import API
+from saccade.server.routes.router import ApiRouter
 from saccade.server.schemas.members import (
     AcceptInvitation,
     AuditEntryResponse,
@@ -42,7 +41,7 @@ from saccade.server.schemas.members import (
 )
 from saccade.store.auth.service import Principal
 
-router = APIRouter(prefix=API, route_class=JsonRoute, tags=["members"])
+router = ApiRouter(tags=["members"])
 
 
 def _session_response(principal: Principal) -> SessionResponse:

@@ -8,16 +8,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from saccade.app.ml.compare import compare_models
 from saccade.app.ml.models import delete_model, promote_model
 from saccade.app.ml.recipe_template import suggest_recipe
 from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
-from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.dependencies.version_cache import version_cache
-from saccade.server.permissions import API
+from saccade.server.routes.router import ApiRouter
 from saccade.server.schemas.encoding import to_jsonable
 from saccade.server.schemas.models import (
     AliasChangeResponse,
@@ -31,7 +30,7 @@ from saccade.server.streaming.files import iter_chunks, stream_zip
 from saccade.store.registry.evaluations import Evaluation
 from saccade.store.registry.models import MANIFEST, ModelVersion, export_manifest
 
-router = APIRouter(prefix=API, route_class=JsonRoute, tags=["models"])
+router = ApiRouter(tags=["models"])
 
 
 def _model_response(version: ModelVersion) -> ModelResponse:

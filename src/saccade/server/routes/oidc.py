@@ -7,7 +7,7 @@ import logging
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -27,16 +27,16 @@ from saccade.server.dependencies.auth import (
     set_login_cookie,
     set_session_cookie,
 )
-from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.dependencies.version_cache import ProjectRegistry
 from saccade.server.permissions import API
+from saccade.server.routes.router import ApiRouter
 from saccade.server.schemas.base import ErrorResponse
 from saccade.server.schemas.members import SignInMethodsResponse, SsoRedirect, SsoStart
 from saccade.store.auth.sso import LinkChallenge, LoginDeniedError, LoginResult, PendingLogin
 from saccade.store.catalog.tables import DEFAULT_PROJECT
 from saccade.store.workspace import Workspace
 
-router = APIRouter(prefix=API, route_class=JsonRoute)
+router = ApiRouter()
 CALLBACK_PATH = f"{API}/session/oidc/callback"
 _MAX_CODE_LENGTH = 4096
 _log = logging.getLogger("saccade.server")

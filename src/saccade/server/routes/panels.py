@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 
 from saccade.app.panels.host import PanelHost
 from saccade.core.errors import InvalidValueError, PanelError
 from saccade.core.roles import Role
 from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
-from saccade.server.dependencies.json_body import JsonRoute
-from saccade.server.permissions import API
+from saccade.server.routes.router import ApiRouter
 from saccade.server.schemas.base import ErrorDetail
 from saccade.server.schemas.panels import PanelContent, PanelResponse
 from saccade.store.auth.service import Principal
 
-router = APIRouter(prefix=API, route_class=JsonRoute, tags=["panels"])
+router = ApiRouter(tags=["panels"])
 
 
 def _host(request: Request) -> PanelHost:

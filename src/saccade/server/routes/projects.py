@@ -6,15 +6,12 @@ All other routes serve the default project; for another project their paths star
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from saccade.app.auth import projects
 from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
-from saccade.server.dependencies.json_body import JsonRoute
-from saccade.server.permissions import API
+from saccade.server.routes.router import ApiRouter
 from saccade.server.schemas.members import ProjectCreate, ProjectResponse
 
-router = APIRouter(prefix=API, route_class=JsonRoute, tags=["projects"])
+router = ApiRouter(tags=["projects"])
 
 
 @router.get("/projects")

@@ -8,21 +8,20 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import PlainTextResponse, Response
 
 from saccade.app.ml.training_runs import is_resumable, read_log
 from saccade.app.pipelines.run import cancel_run as request_cancel
 from saccade.app.pipelines.run import delete_run, list_steps, read_events, read_graph
 from saccade.server.dependencies.auth import CurrentWorkspace
-from saccade.server.dependencies.json_body import JsonRoute
-from saccade.server.permissions import API
+from saccade.server.routes.router import ApiRouter
 from saccade.server.schemas.encoding import to_jsonable
 from saccade.server.schemas.runs import EventPage, PipelineRunResponse, RunResponse, TrainingProgressResponse
 from saccade.store.registry.runs import Run
 from saccade.training.progress_log import read_progress
 
-router = APIRouter(prefix=API, route_class=JsonRoute, tags=["runs"])
+router = ApiRouter(tags=["runs"])
 _MAX_RUNS = 1000
 _MAX_LOG_BYTES = 1 << 24
 

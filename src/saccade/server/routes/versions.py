@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 
 from saccade.app.datasets import refs, versions
 from saccade.app.datasets.bulk_edit import bulk_edit
@@ -19,7 +19,6 @@ from saccade.app.jobs.edits import ClassesEdit, ItemsEdit
 from saccade.core.merge import Merged
 from saccade.core.refs import MAIN
 from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
-from saccade.server.dependencies.json_body import JsonRoute
 from saccade.server.dependencies.version_cache import (
     BranchTargetDep,
     IfMatch,
@@ -28,7 +27,7 @@ from saccade.server.dependencies.version_cache import (
     get_version_conditional,
     version_cache,
 )
-from saccade.server.permissions import API
+from saccade.server.routes.router import ApiRouter
 from saccade.server.schemas.classes import ClassesResponse, ClassResponse
 from saccade.server.schemas.datasets import ViewCreate, ViewResponse
 from saccade.server.schemas.encoding import to_jsonable
@@ -45,7 +44,7 @@ from saccade.server.schemas.versions import (
 )
 from saccade.store.datasets.version import DatasetVersion
 
-router = APIRouter(prefix=API, route_class=JsonRoute, tags=["datasets"])
+router = ApiRouter(tags=["datasets"])
 
 
 def _version_created(request: Request, version: DatasetVersion) -> VersionCreated:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 
 from saccade.app.webhooks import webhooks as use_cases
 from saccade.server.dependencies.auth import CurrentUser, CurrentWorkspace
-from saccade.server.dependencies.json_body import JsonRoute
-from saccade.server.permissions import API
+from saccade.server.routes.router import ApiRouter
 from saccade.server.schemas.webhooks import (
     DeliveryPage,
     DeliveryResponse,
@@ -21,7 +20,7 @@ from saccade.server.schemas.webhooks import (
 )
 from saccade.store.webhooks.webhooks import Webhook
 
-router = APIRouter(prefix=API, route_class=JsonRoute, tags=["webhooks"])
+router = ApiRouter(tags=["webhooks"])
 
 
 def _webhook_created(webhook: Webhook, secret: str) -> WebhookCreated:

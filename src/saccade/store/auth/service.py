@@ -83,12 +83,14 @@ class Principal:
             a member of the project.
         csrf_token: the anti-CSRF token of a session, which modifying requests must send; None for an API token.
         token: the API token, None for a session.
+        expires: when the session or token expires.
     """
 
     user: User
     role: Role | None
     csrf_token: str | None = None
     token: Token | None = None
+    expires: datetime | None = None
 
     @property
     def can_manage_tokens(self) -> bool:
@@ -235,7 +237,7 @@ class AuthService:
             if row is None or row.expires < now():
                 return None
             user = _find_user(session, row.user_id)
-            return None if user is None else Principal(user, user.role, row.csrf_token)
+            return None if user is None else Principal(user, user.role, row.csrf_token, expires=row.expires)
 
     def sign_out(self, secret: str) -> None:
         """Delete a session."""
@@ -360,10 +362,11 @@ class AuthService:
             return None
         if not is_recorded:  # at most once a minute, so that most requests with a token need no write transaction
             # The request must not fail only because its time cannot be recorded, for example on a full disk.
-            with suppress(WorkspaceError), self._catalog.write_tx() as session:
+            with suppress(WorkspaceError), self._catalog.write_tx(changes_access=False) as session:
                 session.execute(update(TokenRow).where(TokenRow.id == token.id).values(last_used=now()))
         # The user's role may have been lowered since the token was created.
-        return Principal(user, token.role if user.role.covers(token.role) else user.role, token=token)
+        role = token.role if user.role.covers(token.role) else user.role
+        return Principal(user, role, token=token, expires=token.expires)
 
 
 def select_members(session: Session) -> Any:
@@ -441,7 +444,7 @@ def create_session(session: Session, user_id: str) -> tuple[str, Principal]:
     user = _find_user(session, user_id)
     if user is None:
         raise AuthenticationError("Wrong e-mail address or password.")
-    return secret, Principal(user, user.role, csrf_token)
+    return secret, Principal(user, user.role, csrf_token, expires=expires)
 
 
 def _recent_failures(failure: LoginFailureRow) -> int:

@@ -87,6 +87,8 @@ class Catalog:
     Attributes:
         project: id of the project that the catalog is scoped to, None if it is unscoped.
         has_written: whether a write transaction was committed.
+        access_state: an object that is replaced after each write transaction of this process that may have changed who
+            has access. Of the unscoped catalog only.
         reserve: space on the disk of the database for deleting data; None if it is not on a disk of the workspace.
         unscoped: the same database with all projects.
     """
@@ -108,6 +110,7 @@ class Catalog:
         self._writer = self.engine.execution_options(**{_WRITE_OPTION: True})
         self.project: int | None = None
         self.has_written = False
+        self.access_state = object()
         self.reserve: SpaceReserve | None = None
         self.unscoped = self
 
@@ -129,10 +132,20 @@ class Catalog:
             yield session
 
     @contextmanager
-    def write_tx(self) -> Iterator[Session]:
-        """Open a write transaction, which is committed at the end and rolled back on an exception."""
-        with self._translate_errors(), self._session(self._writer) as session, session.begin():
-            yield session
+    def write_tx(self, *, changes_access: bool = True) -> Iterator[Session]:
+        """Open a write transaction, which is committed at the end and rolled back on an exception.
+
+        Args:
+            changes_access: whether it may change users, members, sessions, tokens or projects. Frequent transactions
+                that do not say so, because after each other one callers are authenticated from the database again.
+        """
+        try:
+            with self._translate_errors(), self._session(self._writer) as session, session.begin():
+                yield session
+        finally:
+            # Also after an error: it may have happened after the commit.
+            if changes_access:
+                self.unscoped.access_state = object()
         self.unscoped.has_written = True
 
     @contextmanager
