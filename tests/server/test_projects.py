@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 from tests.server.conftest import PASSWORD, ServerHarness, error_of
 from tests.server.test_jobs import pack
 
+from saccade.annotation.label_sets import LabelSets
 from saccade.app.jobs.run_job import run
 from saccade.core.reader import Item
 from saccade.core.roles import Role
@@ -75,7 +77,11 @@ def create_project(server: ServerHarness, project: str) -> ProjectFixture:
     token = client.post(f"{API}/projects/{project}/tokens", json={"name": note, "role": "owner"}).json()
     hook, _ = workspace.webhooks.add(f"https://{project}.example/{SECRET.replace(' ', '-')}", ["job.failed"])
     delivery = workspace.webhooks.send_test(hook.id).id
+    label_set = f"set-{hook.id}"
+    LabelSets(workspace).create(label_set, "cells", classes=[note])
     names = {
+        "label_set": label_set,
+        "class_id": "c1",
         "webhook": hook.id,
         "delivery": delivery,
         "ref": "cells",
@@ -117,6 +123,7 @@ def state_of(project: ProjectFixture) -> Any:
             [(entry.email, entry.role) for entry in w.users.list()],
             [entry.id for entry in w.users.list_invitations()],
             [entry.name for entry in w.models.list()],
+            [(entry.name, entry.seq, [c.name for c in entry.classes]) for entry in LabelSets(w).list()],
             [(entry.id, entry.url, entry.enabled) for entry in w.webhooks.list()],
             [[(d.id, d.state) for d in w.webhooks.list_deliveries(entry.id)] for entry in w.webhooks.list()],
         ]
@@ -142,6 +149,14 @@ BODIES = {
     "/aliases": {"name": "x", "number": 1},
     "/merge": {"dry_run": True},
     "/classes": {"edits": [{"action": "add", "name": "x"}]},
+    "/classes/c1": {"name": "x", "color": "#112233"},
+    "/presence": {"client": "x"},
+    "/commit": {},
+    "/edits": {
+        "edits": [
+            {"id": str(uuid.UUID(int=1)), "item": "k", "object": "x", "kind": "delete", "group": str(uuid.UUID(int=2))}
+        ]
+    },
 }
 
 
@@ -150,7 +165,7 @@ def body_for(method: str, path: str) -> Any:
     if method == "PATCH":
         return {"enabled": False} if "/webhooks/" in path else {"role": "viewer"}
     body = next((body for suffix, body in BODIES.items() if path.endswith(suffix)), None)
-    return {"filters": {}} if method == "PUT" else body
+    return {"filters": {}} if method == "PUT" and body is None else body
 
 
 def test_other_projects_are_invisible(projects: tuple[ProjectFixture, ProjectFixture]) -> None:
@@ -186,7 +201,7 @@ def test_ids_of_other_projects_are_not_found(projects: tuple[ProjectFixture, Pro
         rest = path.removeprefix(API)
         if any(name in rest for name in ("/datasets/", "/models/", "/operations/")):
             continue
-        query = {"other": theirs.names["evaluation"]} if method == "GET" else None
+        query = {"other": theirs.names["evaluation"], "key": "k"} if method == "GET" else None
         answer = ours.client.request(method, ours.api + rest, json=body_for(method, path), params=query)
         assert answer.status_code == 404, (method, rest, answer.text)
         assert SECRET not in answer.text
@@ -208,6 +223,8 @@ def test_ids_of_other_projects_are_not_found(projects: tuple[ProjectFixture, Pro
         "/webhooks",
         "/datasets/cells/stats",
         "/datasets/cells/views",
+        "/label-sets",
+        f"/label-sets/{ours.names['label_set']}/items",
     ):
         answer = ours.client.get(ours.api + path)
         assert answer.status_code == 200, path

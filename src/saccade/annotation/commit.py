@@ -358,12 +358,17 @@ def _concurrent_commit(name: str) -> ConflictError:
 
 def _with_dataset_values(current: LabelClass, committed: LabelClass, info: ClassInfo, color: str) -> LabelClass:
     """Return a class with the values of the dataset, except those that were changed in the set during the commit."""
-    values = {"name": info.name, "color": color.lower(), "keypoints": info.keypoints, "skeleton": info.skeleton}
-    unchanged = {name: v for name, v in values.items() if getattr(current, name) == getattr(committed, name)}
-    return replace(current, dataset_name=info.name, **unchanged)
+    return replace(
+        current,
+        dataset_name=info.name,
+        name=info.name if current.name == committed.name else current.name,
+        color=color.lower() if current.color == committed.color else current.color,
+        keypoints=info.keypoints if current.keypoints == committed.keypoints else current.keypoints,
+        skeleton=info.skeleton if current.skeleton == committed.skeleton else current.skeleton,
+    )
 
 
-def _fields(obj: Object | None, ids: Mapping[str | None, str]) -> Fields | None:
+def _fields(obj: Object | None, ids: Mapping[str, str]) -> Fields | None:
     """Return the fields of an object of the dataset; None without one."""
     if obj is None:
         return None
@@ -386,11 +391,12 @@ def _merge_change(
         new: the object in the version; None if the branch removed it.
         current: the object in the set now.
     """
-    is_live = current is not None and not current.deleted
+    if current is not None and current.deleted:
+        current = None
     if new is None:
-        is_unchanged = is_live and all(current.get(name) == value for name, value in (old or {}).items())
+        is_unchanged = current is not None and all(current.get(name) == value for name, value in (old or {}).items())
         return ("delete" if is_unchanged else None), {}
-    if not is_live:
+    if current is None:
         if old is not None:  # deleted since: a deletion wins over a change
             return None, {}
         attributes = {

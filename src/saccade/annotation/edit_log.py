@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from cachetools import LRUCache
-from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy import RowMapping, bindparam, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from saccade.annotation.edits import ItemEdits, ObjectState, Stamp, apply_edit, result_of
@@ -172,11 +172,8 @@ def item_from_base(key: str, base_item: BaseItem, classes: Iterable[LabelClass])
     ids = {label_class.dataset_name: label_class.id for label_class in classes if label_class.successor is None}
     item = ItemEdits(key, base_item.state, is_changed=True)
     for order, obj in enumerate(base_item.objects or ()):
-        object_id = obj.id
-        while object_id in item.objects:  # ids of imported objects need not be unique
-            object_id += "~"
-        item.objects[object_id] = ObjectState(
-            object_id,
+        item.objects[obj.id] = ObjectState(
+            obj.id,
             ids.get(obj.class_name, obj.class_name),
             geometry_to_json(obj.geometry),
             dict(obj.attributes),
@@ -252,14 +249,14 @@ def read_log(
 
 
 def _read_by_id(session: Session, set_id: int, ids: Iterable[str]) -> dict[str, AppliedEdit]:
-    known = {}
+    known: dict[str, AppliedEdit] = {}
     for chunk in _chunks(ids, _MAX_PARAMETERS):
         rows = session.connection().execute(_SELECT_BY_ID, {"set": set_id, "ids": chunk})
         known |= {row["id"]: _applied(row) for row in rows.mappings()}
     return known
 
 
-def _applied(row: Mapping[str, Any]) -> AppliedEdit:
+def _applied(row: RowMapping) -> AppliedEdit:
     edit = Edit(
         row["id"],
         row["item"],
@@ -288,7 +285,7 @@ def read_objects(session: Session, set_id: int, items: Sequence[str]) -> dict[st
     return objects
 
 
-def _object_state(row: Mapping[str, Any]) -> ObjectState:
+def _object_state(row: RowMapping) -> ObjectState:
     return ObjectState(
         row["object"],
         row["class_id"],
@@ -306,14 +303,14 @@ def _object_state(row: Mapping[str, Any]) -> ObjectState:
 
 def read_items(session: Session, set_id: int, keys: Iterable[str]) -> dict[str, ItemEdits]:
     """Return those of some items that were edited, by key, without their objects."""
-    items = {}
+    items: dict[str, ItemEdits] = {}
     for chunk in _chunks(keys, _MAX_PARAMETERS):
         rows = session.connection().execute(_SELECT_ITEMS, {"set": set_id, "keys": chunk})
         items |= {row["item"]: item_edits(row) for row in rows.mappings()}
     return items
 
 
-def item_edits(row: Mapping[str, Any]) -> ItemEdits:
+def item_edits(row: RowMapping) -> ItemEdits:
     """Return the item of a row, without its objects."""
     return ItemEdits(
         row["item"],
@@ -366,7 +363,7 @@ def _store(session: Session, set_id: int, items: Iterable[ItemEdits], logged: Se
 def _update_statement(table: Any) -> Any:
     # Parameters of a WHERE clause may not have the name of a column that is set.
     conditions = [column == bindparam(f"key_{column.name}") for column in table.primary_key]
-    values = {column.name: bindparam(column.name) for column in table.c if not column.primary_key}
+    values: dict[str, Any] = {column.name: bindparam(column.name) for column in table.c if not column.primary_key}
     return update(table).where(*conditions).values(values)
 
 

@@ -299,12 +299,10 @@ def _state(item: ItemEdits, edit: Edit, classes: Classes) -> _Change | None:
         raise RefusedError("invalid-edit", "A state belongs to an item, not to an object.")
     if unknown := edit.fields.keys() - {"state", "reason"}:
         raise RefusedError("invalid-edit", f"A state has no field '{_excerpt(min(unknown))}'.")
-    if edit.fields.get("state") not in set(ItemState):
-        states = ", ".join(ItemState)
-        raise RefusedError(
-            "invalid-edit", f"There is no state '{_excerpt(edit.fields.get('state'))}'. States: {states}."
-        )
-    state = ItemState(edit.fields["state"])
+    name = edit.fields.get("state")
+    if not isinstance(name, str) or name not in list(ItemState):
+        raise RefusedError("invalid-edit", f"There is no state '{_excerpt(name)}'. States: {', '.join(ItemState)}.")
+    state = ItemState(name)
     reason = _text("reason", edit.fields.get("reason")) or None
     if state is not ItemState.SKIPPED:
         reason = None
@@ -336,7 +334,7 @@ def _object_id(edit: Edit) -> str:
 
 
 def _existing(item: ItemEdits, edit: Edit) -> ObjectState:
-    obj = item.objects.get(_object_id(edit))
+    obj = item.objects.get(edit.object or "")
     if obj is None:
         raise RefusedError("object-unknown", f"The item has no object '{_excerpt(edit.object)}'.")
     return obj

@@ -28,6 +28,8 @@ _UNLABELLED = STATES.index(ItemState.UNLABELLED)
 _EMPTY = STATES.index(ItemState.EMPTY)
 _LABELLED = STATES.index(ItemState.LABELLED)
 _MAX_CACHED_ITEMS = 256
+_MAX_INDEXED_ITEMS = 200_000
+"""Sets of at most this many items have their keys in memory, about 20 MB."""
 States = npt.NDArray[np.uint8]
 """The state of each item, as index into :data:`STATES`."""
 
@@ -89,6 +91,8 @@ class SetItems:
 
     def index_of(self, key: str) -> int | None:
         """Return the place of an item in the set; None if it is not in it."""
+        if self._index is not None:
+            return self._index.get(key)
         row = self.source.snapshot.find_by_key(key, [KEY, POSITION])
         if not len(row):
             return None
@@ -98,6 +102,20 @@ class SetItems:
         index = int(np.searchsorted(self._positions, position))
         is_member = index < len(self._positions) and self._positions[index] == position
         return index if is_member else None
+
+    @cached_property
+    def _index(self) -> dict[str, int] | None:
+        """The place of each item by key; None if there are too many."""
+        if len(self.source) > _MAX_INDEXED_ITEMS:
+            return None
+        return {key: place for place, key in enumerate(self.keys(np.arange(len(self))))}
+
+    @cached_property
+    def _base_keys(self) -> frozenset[str] | None:
+        """The keys of the base; None if there are too many."""
+        if len(self.base) > _MAX_INDEXED_ITEMS:
+            return None
+        return frozenset(self.base.keys())
 
     @cached_property
     def _stored_positions(self) -> npt.NDArray[np.int64]:
@@ -119,8 +137,15 @@ class SetItems:
         return item
 
     def _read_base_item(self, key: str) -> BaseItem | None:
-        if self.index_of(key) is None:
+        place = self.index_of(key)
+        if place is None:
             return None
+        if self._base_keys is not None:
+            if key not in self._base_keys:
+                return None
+            # Most items that are labelled have no objects yet, and reading the version takes milliseconds.
+            if self.states[place] != _LABELLED:
+                return BaseItem(self.base.number, () if self.states[place] == _EMPTY else None)
         # Found by its key alone: the index of all keys is large.
         columns = self._columns(with_image=False)
         rows = self.base.snapshot.find_by_key(key, [KEY, *columns])

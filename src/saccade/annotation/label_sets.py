@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 from cachetools import LRUCache
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -52,11 +52,10 @@ from saccade.store.catalog.tables import (
     BranchRow,
     DatasetRow,
     LabelClassRow,
-    LabelEditRow,
     LabelItemRow,
-    LabelObjectRow,
     LabelSetRow,
 )
+from saccade.store.datasets.label_sets import count_uncommitted, delete_label_set
 from saccade.store.datasets.version import DatasetVersion
 from saccade.store.workspace import Workspace
 
@@ -65,8 +64,10 @@ _MAX_OPEN_SETS = 16
 _MAX_EDITED_KEYS = 100_000
 _CLASS_ID = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 _HOTKEYS = tuple("123456789")
-_EDIT_TABLES = (LabelEditRow, LabelObjectRow, LabelItemRow, LabelClassRow)
 LabelSetList = list[LabelSet]
+ItemSummaries = list[ItemSummary]
+AppliedEdits = list[AppliedEdit]
+EditResults = list[EditResult]
 
 
 @dataclass(slots=True)
@@ -205,8 +206,7 @@ class LabelSets:
             uncommitted = (LabelItemRow.set_id == row.id, LabelItemRow.edit_seq > row.committed_seq)
             recent = (LabelItemRow.seq > row.committed_seq,)
             items = session.scalar(select(func.count()).select_from(LabelItemRow).where(*uncommitted, *recent)) or 0
-            edits = (LabelEditRow.set_id == row.id, LabelEditRow.seq > row.committed_seq, ~LabelEditRow.is_merge)
-            edit_count = session.scalar(select(func.count()).select_from(LabelEditRow).where(*edits)) or 0
+            edit_count = count_uncommitted(session, row)
             dataset_row = session.get_one(DatasetRow, row.dataset_id)
             base_row = find_version_by_number(session, dataset_row, row.base)
             schema = Schema() if base_row is None else Schema.from_json(base_row.schema)
@@ -331,7 +331,7 @@ class LabelSets:
 
     def items(
         self, name: str, state: ItemState | None = None, offset: int = 0, limit: int = 100
-    ) -> tuple[int, str, list[ItemSummary]]:
+    ) -> tuple[int, str, ItemSummaries]:
         """Return a page of items.
 
         Args:
@@ -425,7 +425,7 @@ class LabelSets:
         author_id: str | None = None,
         after: int = 0,
         limit: int | None = None,
-    ) -> list[AppliedEdit]:
+    ) -> AppliedEdits:
         """Return edits of the log in order.
 
         Args:
@@ -487,7 +487,7 @@ class LabelSets:
         with self._lock:
             self._recent.pop(name, None)
 
-    def apply(self, name: str, edits: Sequence[Edit], author: Author) -> tuple[list[EditResult], int]:
+    def apply(self, name: str, edits: Sequence[Edit], author: Author) -> tuple[EditResults, int]:
         """Append edits to the log in a transaction of their own; a server uses an :class:`EditWriter`.
 
         Returns:
@@ -540,19 +540,6 @@ def find_label_set(session: Session, name: str) -> LabelSetRow:
         known = session.scalars(select(LabelSetRow.name))
         raise NotFoundError(f"There is no label set '{name[:100]}'.", hint=suggest(name[:100], known))
     return row
-
-
-def count_uncommitted(session: Session, row: LabelSetRow) -> int:
-    """Return the number of edits by people that are in no version."""
-    edits = (LabelEditRow.set_id == row.id, LabelEditRow.seq > row.committed_seq, ~LabelEditRow.is_merge)
-    return session.scalar(select(func.count()).select_from(LabelEditRow).where(*edits)) or 0
-
-
-def delete_label_set(session: Session, row: LabelSetRow) -> None:
-    """Delete the rows of a label set."""
-    for table in _EDIT_TABLES:
-        session.execute(delete(table).where(table.set_id == row.id))
-    session.delete(row)
 
 
 # Classes

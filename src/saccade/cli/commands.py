@@ -53,6 +53,7 @@ COMMANDS: Mapping[str, CommandInfo] = {
         "Create a workspace from a backup; also the way to move a workspace to PostgreSQL or S3, and back.",
     ),
     "datasets": CommandInfo("datasets", "List, show and edit datasets and their versions."),
+    "labels": CommandInfo("labels", "Label sets: label datasets with others, and commit the labels as versions."),
     "operations": CommandInfo("pipelines.operations", "List and show pipeline operations, and create your own."),
     "recipes": CommandInfo("ml.recipes", "List and copy example recipes, and create recipes for your datasets."),
     "models": CommandInfo("ml.models", "List, compare, promote, export and delete models."),

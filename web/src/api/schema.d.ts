@@ -1064,6 +1064,223 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/label-sets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Label Sets
+         * @description List the label sets of the project by name.
+         */
+        get: operations["list_label_sets_api_v1_label_sets_get"];
+        put?: never;
+        /**
+         * Create Label Set
+         * @description Create a label set: the working copy in which people label a dataset.
+         */
+        post: operations["create_label_set_api_v1_label_sets_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/label-sets/{label_set}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Label Set
+         * @description Get a label set with its classes and the number of items in each state.
+         */
+        get: operations["get_label_set_api_v1_label_sets__label_set__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Label Set
+         * @description Delete a label set. If it has uncommitted edits, only with ``force``.
+         */
+        delete: operations["delete_label_set_api_v1_label_sets__label_set__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/label-sets/{label_set}/classes/{class_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put Class
+         * @description Create or replace a class. The dataset gets the change with the next commit.
+         */
+        put: operations["put_class_api_v1_label_sets__label_set__classes__class_id__put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/label-sets/{label_set}/commit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Commit Label Set
+         * @description Commit the edits as the next version of the branch, merged with it if it has moved on.
+         *
+         *     If both changed the same objects, nothing is committed: the error is ``merge-conflict``, and ``conflicts`` lists
+         *     them. Commit again with ``prefer``. If there is nothing to commit, the status is 200 and the version is the base.
+         */
+        post: operations["commit_label_set_api_v1_label_sets__label_set__commit_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/label-sets/{label_set}/edits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post Edits
+         * @description Append edits to the log. The response is sent once they are durable.
+         *
+         *     Refused edits do not stop the others. An edit that is sent again, with the same id, gets the same result.
+         */
+        post: operations["post_edits_api_v1_label_sets__label_set__edits_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/label-sets/{label_set}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stream Label Events
+         * @description Stream what happens in a label set as server-sent events.
+         *
+         *     ``edits`` has a list of edits after ``after`` (by default the last one), and its id is the number of the last one:
+         *     ``Last-Event-ID`` resumes there. ``classes`` has all classes, ``commit`` the base and the number of the last
+         *     committed edit, ``presence`` the people who are working. These three are sent at the beginning, too.
+         */
+        get: operations["stream_label_events_api_v1_label_sets__label_set__events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/label-sets/{label_set}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Label History
+         * @description List edits of the log in their order. Pass the last ``seq`` as ``after`` for the next page.
+         */
+        get: operations["get_label_history_api_v1_label_sets__label_set__history_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/label-sets/{label_set}/item": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Label Item
+         * @description Get an item with its objects, as they are after the last edit.
+         */
+        get: operations["get_label_item_api_v1_label_sets__label_set__item_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/label-sets/{label_set}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Label Items
+         * @description List a page of items, optionally those in one state.
+         */
+        get: operations["list_label_items_api_v1_label_sets__label_set__items_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/label-sets/{label_set}/presence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post Presence
+         * @description Tell the others on which item and object this client is working. It is forgotten after 15 seconds.
+         */
+        post: operations["post_presence_api_v1_label_sets__label_set__presence_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/members": {
         parameters: {
             query?: never;
@@ -2227,6 +2444,84 @@ export interface components {
             number: number;
         };
         /**
+         * AppliedEditResponse
+         * @description An edit of the log. ``before`` has the values that it replaced; for a deletion the whole object.
+         *
+         *     ``is_merge`` marks what came from the branch at a commit.
+         */
+        AppliedEditResponse: {
+            /** Author */
+            author: string;
+            /** Author Id */
+            author_id: string;
+            /** Base */
+            base: number;
+            /** Before */
+            before: {
+                [key: string]: unknown;
+            };
+            /** Deleted By */
+            deleted_by: string | null;
+            /** Fields */
+            fields: {
+                [key: string]: unknown;
+            };
+            /** Group */
+            group: string;
+            /** Id */
+            id: string;
+            /** Is Merge */
+            is_merge: boolean;
+            /** Item */
+            item: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "put" | "patch" | "delete" | "restore" | "state";
+            /** Object */
+            object: string | null;
+            /** Overwrote */
+            overwrote: components["schemas"]["OverwrittenField"][];
+            /** Redoes */
+            redoes: string | null;
+            /** Seq */
+            seq: number;
+            /**
+             * Time
+             * Format: date-time
+             */
+            time: string;
+            /** Undoes */
+            undoes: string | null;
+        };
+        /**
+         * AttributeModel
+         * @description An attribute of a class: how it is entered.
+         */
+        AttributeModel: {
+            /**
+             * Choices
+             * @default []
+             */
+            choices: string[];
+            /** Default */
+            default?: boolean | number | string | null;
+            /** Name */
+            name: string;
+            /**
+             * Required
+             * @default false
+             */
+            required: boolean;
+            /**
+             * Type
+             * @default text
+             * @enum {string}
+             */
+            type: "text" | "number" | "checkbox" | "select" | "radio";
+        };
+        /**
          * AuditEntryResponse
          * @description An entry of the audit log; ``address`` is the IP address of the client.
          */
@@ -2594,6 +2889,88 @@ export interface components {
             status: number | null;
         };
         /**
+         * EditRequest
+         * @description An edit.
+         *
+         *     ``id`` is made by the client, so that the edit can be sent again. ``put`` creates an object with the fields
+         *     ``class``, ``geometry``, ``attributes``, ``score``, ``track``, ``order`` and ``source``. ``patch`` changes any of
+         *     ``class``, ``geometry``, ``score``, ``track``, ``order`` and ``attributes.NAME``. ``delete`` and ``restore`` have no
+         *     fields. ``state`` sets the ``state`` and ``reason`` of the item; ``object`` is null then. ``base`` is the number of
+         *     the last edit that the client had seen, ``group`` the id of the act that is undone as one.
+         */
+        EditRequest: {
+            /**
+             * Base
+             * @default 0
+             */
+            base: number;
+            /**
+             * Fields
+             * @default {}
+             */
+            fields: {
+                [key: string]: unknown;
+            };
+            /** Group */
+            group: string;
+            /** Id */
+            id: string;
+            /** Item */
+            item: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "put" | "patch" | "delete" | "restore" | "state";
+            /** Object */
+            object?: string | null;
+            /** Redoes */
+            redoes?: string | null;
+            /** Undoes */
+            undoes?: string | null;
+        };
+        /**
+         * EditResultResponse
+         * @description What became of an edit. ``code`` and ``reason`` say why it was refused.
+         */
+        EditResultResponse: {
+            /** Code */
+            code: string | null;
+            /** Deleted By */
+            deleted_by: string | null;
+            /** Id */
+            id: string;
+            /** Overwrote */
+            overwrote: components["schemas"]["OverwrittenField"][];
+            /** Reason */
+            reason: string | null;
+            /** Seq */
+            seq: number | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "applied" | "unchanged" | "refused";
+        };
+        /**
+         * EditsRequest
+         * @description Edits in their order.
+         */
+        EditsRequest: {
+            /** Edits */
+            edits: components["schemas"]["EditRequest"][];
+        };
+        /**
+         * EditsResponse
+         * @description The results of edits in their order, and the number of the last edit of the set. They are durable.
+         */
+        EditsResponse: {
+            /** Results */
+            results: components["schemas"]["EditResultResponse"][];
+            /** Seq */
+            seq: number;
+        };
+        /**
          * ErrorDetail
          * @description An error: a stable code, a message, a hint what to do, and messages by field of the request.
          */
@@ -2834,6 +3211,14 @@ export interface components {
             version: string;
         };
         /**
+         * HistoryResponse
+         * @description Edits in the order of their numbers.
+         */
+        HistoryResponse: {
+            /** Edits */
+            edits: components["schemas"]["AppliedEditResponse"][];
+        };
+        /**
          * Images
          * @description Images of items, each a link to its item.
          *
@@ -2963,6 +3348,28 @@ export interface components {
             values: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * ItemState
+         * @description How far an item is labelled. ``EMPTY`` is confirmed to have no objects; ``SKIPPED`` has a reason.
+         * @enum {string}
+         */
+        ItemState: "unlabelled" | "in_progress" | "labelled" | "empty" | "skipped";
+        /**
+         * ItemStates
+         * @description The number of items in each state.
+         */
+        ItemStates: {
+            /** Empty */
+            empty: number;
+            /** In Progress */
+            in_progress: number;
+            /** Labelled */
+            labelled: number;
+            /** Skipped */
+            skipped: number;
+            /** Unlabelled */
+            unlabelled: number;
         };
         /**
          * ItemsEdit
@@ -3185,6 +3592,283 @@ export interface components {
          * @enum {string}
          */
         Kind: "image" | "video" | "objects" | "label" | "labels" | "embedding" | "text" | "number" | "table" | "file";
+        /**
+         * LabelClassResponse
+         * @description A class of a label set. Edits refer to its id, so that it can be renamed.
+         */
+        LabelClassResponse: {
+            /** Attributes */
+            attributes: components["schemas"]["AttributeModel"][];
+            /** Color */
+            color: string;
+            /** Deleted */
+            deleted: boolean;
+            /** Hotkey */
+            hotkey: string | null;
+            /** Id */
+            id: string;
+            /** Keypoints */
+            keypoints: string[];
+            /** Name */
+            name: string;
+            /** Parent */
+            parent: string | null;
+            /** Skeleton */
+            skeleton: [
+                number,
+                number
+            ][];
+        };
+        /**
+         * LabelClassUpdate
+         * @description A class without its id. A deleted class gets no new objects; the next commit removes the existing ones.
+         */
+        LabelClassUpdate: {
+            /**
+             * Attributes
+             * @default []
+             */
+            attributes: components["schemas"]["AttributeModel"][];
+            /** Color */
+            color: string;
+            /**
+             * Deleted
+             * @default false
+             */
+            deleted: boolean;
+            /** Hotkey */
+            hotkey?: string | null;
+            /**
+             * Keypoints
+             * @default []
+             */
+            keypoints: string[];
+            /** Name */
+            name: string;
+            /** Parent */
+            parent?: string | null;
+            /**
+             * Skeleton
+             * @default []
+             */
+            skeleton: [
+                number,
+                number
+            ][];
+        };
+        /**
+         * LabelCommit
+         * @description A commit. ``prefer`` takes the value of the label set or of the dataset if both changed it.
+         */
+        LabelCommit: {
+            /**
+             * Message
+             * @default
+             */
+            message: string;
+            /** Prefer */
+            prefer?: ("labels" | "dataset") | null;
+        };
+        /**
+         * LabelCommitResponse
+         * @description The version of a commit, and what changed: items of the set, and objects that were added, removed or changed.
+         */
+        LabelCommitResponse: {
+            /** Added */
+            added: number;
+            /** Changed */
+            changed: number;
+            /** Is New */
+            is_new: boolean;
+            /** Items */
+            items: number;
+            /** Removed */
+            removed: number;
+            /** Seq */
+            seq: number;
+            /** Version */
+            version: string;
+        };
+        /**
+         * LabelItemPage
+         * @description A page of items; ``total`` counts all items that match.
+         */
+        LabelItemPage: {
+            /** Items */
+            items: components["schemas"]["LabelItemSummary"][];
+            /** Total */
+            total: number;
+        };
+        /**
+         * LabelItemResponse
+         * @description An item with its objects. ``seq`` is the number of the last edit of the set that they include.
+         *
+         *     ``previous`` and ``next`` are the keys of its neighbours. ``image`` has its column and the reference of the file.
+         */
+        LabelItemResponse: {
+            /** Image */
+            image: {
+                [key: string]: unknown;
+            } | null;
+            /** Index */
+            index: number;
+            /** Key */
+            key: string;
+            /** Next */
+            next: string | null;
+            /** Objects */
+            objects: components["schemas"]["LabelObjectResponse"][];
+            /** Previous */
+            previous: string | null;
+            /** Reason */
+            reason: string | null;
+            /** Seq */
+            seq: number;
+            state: components["schemas"]["ItemState"];
+            /** Total */
+            total: number;
+            /** Version Ref */
+            version_ref: string;
+        };
+        /**
+         * LabelItemSummary
+         * @description An item in a list; ``index`` is its place in the set, ``version_ref`` the version with its image.
+         */
+        LabelItemSummary: {
+            /** Height */
+            height: number | null;
+            /** Index */
+            index: number;
+            /** Key */
+            key: string;
+            /** Objects */
+            objects: number;
+            /** Reason */
+            reason: string | null;
+            state: components["schemas"]["ItemState"];
+            /** Updated */
+            updated: string | null;
+            /** Updated By */
+            updated_by: string;
+            /** Version Ref */
+            version_ref: string;
+            /** Width */
+            width: number | null;
+        };
+        /**
+         * LabelObjectResponse
+         * @description An object. ``class`` is the id of a class; objects are drawn in ascending ``order``.
+         */
+        LabelObjectResponse: {
+            /** Attributes */
+            attributes: {
+                [key: string]: unknown;
+            };
+            /** Class */
+            class: string;
+            /** Deleted */
+            deleted: boolean;
+            /** Geometry */
+            geometry: {
+                [key: string]: unknown;
+            };
+            /** Id */
+            id: string;
+            /** Order */
+            order: number;
+            /** Score */
+            score: number | null;
+            /** Source */
+            source: string;
+            /** Track */
+            track: string | null;
+        };
+        /**
+         * LabelSetCreate
+         * @description A new label set of a dataset (``cells``), of a branch (``cells@review``) or of a version (``cells@3``).
+         */
+        LabelSetCreate: {
+            /**
+             * Classes
+             * @default []
+             */
+            classes: string[];
+            /**
+             * Column
+             * @default objects
+             */
+            column: string;
+            /** Dataset */
+            dataset: string;
+            /** Name */
+            name: string;
+            /** Query */
+            query?: string | null;
+            /**
+             * Start
+             * @default labels
+             * @enum {string}
+             */
+            start: "labels" | "empty";
+        };
+        /**
+         * LabelSetList
+         * @description The label sets of the project by name.
+         */
+        LabelSetList: {
+            /** Label Sets */
+            label_sets: components["schemas"]["LabelSetResponse"][];
+        };
+        /**
+         * LabelSetResponse
+         * @description A label set.
+         *
+         *     ``source`` is the version whose items it has, ``base`` the one that edits are based on. ``seq`` is the number of the
+         *     last edit, ``committed_seq`` that of the last edit in ``base``.
+         */
+        LabelSetResponse: {
+            /** Author */
+            author: string;
+            /** Base */
+            base: string;
+            /** Branch */
+            branch: string;
+            /** Classes */
+            classes: components["schemas"]["LabelClassResponse"][];
+            /** Column */
+            column: string;
+            /** Committed Seq */
+            committed_seq: number;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Dataset */
+            dataset: string;
+            /** Has Uncommitted Classes */
+            has_uncommitted_classes: boolean;
+            /** Items */
+            items: number;
+            /** Name */
+            name: string;
+            /** Query */
+            query: string | null;
+            /** Seq */
+            seq: number;
+            /** Source */
+            source: string;
+            /**
+             * Start
+             * @enum {string}
+             */
+            start: "labels" | "empty";
+            states: components["schemas"]["ItemStates"];
+            /** Uncommitted Edits */
+            uncommitted_edits: number;
+            /** Uncommitted Items */
+            uncommitted_items: number;
+        };
         /**
          * Link
          * @description A link to the items that match a query, to one item, or to a dataset.
@@ -3533,6 +4217,18 @@ export interface components {
             };
         };
         /**
+         * OverwrittenField
+         * @description A field that another author changed after the state that the edit is based on.
+         */
+        OverwrittenField: {
+            /** Author */
+            author: string;
+            /** Field */
+            field: string;
+            /** Seq */
+            seq: number;
+        };
+        /**
          * PanelContent
          * @description The rendered blocks of a panel in order; empty if it failed, with the reason in ``error``.
          */
@@ -3665,6 +4361,18 @@ export interface components {
             optional: boolean;
             /** Type */
             type: string;
+        };
+        /**
+         * PresenceUpdate
+         * @description On what a client is working; ``client`` is an id that it makes up for one open page.
+         */
+        PresenceUpdate: {
+            /** Client */
+            client: string;
+            /** Item */
+            item?: string | null;
+            /** Object */
+            object?: string | null;
         };
         /**
          * ProjectCreate
@@ -10313,6 +11021,1298 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["JobResponse"];
                 };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    list_label_sets_api_v1_label_sets_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelSetList"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    create_label_set_api_v1_label_sets_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelSetCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelSetResponse"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    get_label_set_api_v1_label_sets__label_set__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                label_set: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelSetResponse"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    delete_label_set_api_v1_label_sets__label_set__delete: {
+        parameters: {
+            query?: {
+                force?: boolean;
+            };
+            header?: {
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                label_set: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    put_class_api_v1_label_sets__label_set__classes__class_id__put: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                label_set: string;
+                class_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelClassUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelClassResponse"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    commit_label_set_api_v1_label_sets__label_set__commit_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                label_set: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelCommit"];
+            };
+        };
+        responses: {
+            /** @description There was nothing to commit. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelCommitResponse"];
+                };
+            };
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelCommitResponse"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    post_edits_api_v1_label_sets__label_set__edits_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                label_set: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EditsRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EditsResponse"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    stream_label_events_api_v1_label_sets__label_set__events_get: {
+        parameters: {
+            query?: {
+                after?: number | null;
+            };
+            header?: {
+                "last-event-id"?: string | null;
+            };
+            path: {
+                label_set: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    get_label_history_api_v1_label_sets__label_set__history_get: {
+        parameters: {
+            query?: {
+                item?: string | null;
+                /** @description The id of a user, or 'me'. */
+                author?: string | null;
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                label_set: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryResponse"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    get_label_item_api_v1_label_sets__label_set__item_get: {
+        parameters: {
+            query: {
+                key: string;
+            };
+            header?: never;
+            path: {
+                label_set: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelItemResponse"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    list_label_items_api_v1_label_sets__label_set__items_get: {
+        parameters: {
+            query?: {
+                state?: components["schemas"]["ItemState"] | null;
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                label_set: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelItemPage"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    post_presence_api_v1_label_sets__label_set__presence_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Unique key of this request. If it is sent again within a day, the stored response is returned. */
+                "idempotency-key"?: string;
+            };
+            path: {
+                label_set: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PresenceUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Unauthorized */
             401: {

@@ -194,7 +194,7 @@ class EditRequest(RequestModel):
 
     id: Uuid
     item: Key
-    object: Annotated[str, Field(max_length=200)] | None = None
+    object: Annotated[str, Field(max_length=1000)] | None = None
     kind: Literal["put", "patch", "delete", "restore", "state"]
     fields: dict[str, Any] = Field(default={})
     base: int = Field(0, ge=0, le=1 << 40)
@@ -285,7 +285,7 @@ class PresenceUpdate(RequestModel):
 
     client: Annotated[str, Field(min_length=1, max_length=100)]
     item: Key | None = None
-    object: Annotated[str, Field(max_length=200)] | None = None
+    object: Annotated[str, Field(max_length=1000)] | None = None
 
 
 class LabelCommit(RequestModel):

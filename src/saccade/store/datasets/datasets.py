@@ -43,6 +43,7 @@ from saccade.store.catalog.tables import (
     VersionRow,
     now,
 )
+from saccade.store.datasets.label_sets import delete_label_sets
 from saccade.store.datasets.refs import DatasetRefs
 from saccade.store.datasets.rows import (
     CommitInfo,
@@ -680,11 +681,11 @@ class Datasets(DatasetRefs):
 
         Args:
             name: name of the dataset.
-            force: also if runs, models or other datasets were made from it.
+            force: also if runs, models or other datasets were made from it, or label sets have uncommitted edits.
             expected_version: number of the latest version, as the caller knows it; None for any.
 
         Raises:
-            ConflictError: if a run, model or other dataset was made from it.
+            ConflictError: if a run, model or other dataset was made from it, or a label set has uncommitted edits.
             StaleVersionError: if there is a newer version than ``expected_version``.
         """
         with self._catalog.essential_tx() as session:
@@ -698,6 +699,7 @@ class Datasets(DatasetRefs):
                     f"The dataset '{name}' is used by {examples}.",
                     hint="Remove it with force (--force); their lineage will then end there.",
                 )
+            delete_label_sets(session, dataset, force=force)
             versions = VersionRow.dataset_id == dataset.id
             table_ids = session.scalars(select(VersionRow.table_id).where(versions).distinct()).all()
             for row_type in (VersionRow, BranchRow, DatasetAliasRow, DatasetUseRow, DatasetViewRow):

@@ -13,6 +13,7 @@ from saccade.core.refs import MAIN, check_selector, split_branch_ref, split_ref
 from saccade.store.catalog.queries import find_branch, find_dataset, find_version
 from saccade.store.catalog.session import Catalog
 from saccade.store.catalog.tables import BranchRow, DatasetAliasRow, DatasetViewRow, now
+from saccade.store.datasets.label_sets import check_no_label_set
 from saccade.store.datasets.rows import check_head, check_selector_free, log_alias_move
 
 _MAX_VIEW_NAME = 100
@@ -80,6 +81,7 @@ class DatasetRefs:
             expected_version: the number of its head, as the caller knows it.
 
         Raises:
+            ConflictError: if a label set commits to it.
             InvalidValueError: for the main branch.
             NotFoundError: if there is no such branch.
             StaleVersionError: if the head is not ``expected_version``.
@@ -92,6 +94,7 @@ class DatasetRefs:
             dataset = find_dataset(session, name)
             row = find_branch(session, dataset, branch)
             check_head(session, dataset, branch, expected_version)
+            check_no_label_set(session, dataset, branch)
             session.delete(row)
 
     def alias(

@@ -1,0 +1,212 @@
+"""``saccade labels``: label sets, the working copies in which people label datasets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from saccade.cli.options import JsonOption, MessageOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from saccade.annotation.commit import Preference
+    from saccade.annotation.records import LabelSet
+    from saccade.core.merge import MergeConflictError
+
+app = typer.Typer(
+    help="Label sets: label datasets with others, and commit the labels as versions.", no_args_is_help=True
+)
+_MAX_ROWS = 50
+
+
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="labels")
+
+
+NameArgument = Annotated[str, typer.Argument(help="Name of the label set.", show_default=False)]
+
+
+@app.command()
+def create(
+    name: NameArgument,
+    dataset: Annotated[
+        str, typer.Argument(help="NAME, NAME@BRANCH, or NAME@VERSION for an older state.", show_default=False)
+    ],
+    start: Annotated[str, typer.Option(help="Start with the labels of the dataset, or empty.")] = "labels",
+    query: Annotated[str | None, typer.Option(help="Only the items that match this query.", show_default=False)] = None,
+    column: Annotated[str, typer.Option(help="Column of objects; added if the dataset does not have it.")] = "objects",
+    class_name: Annotated[
+        list[str] | None, typer.Option("--class", help="A class to add; repeatable.", show_default=False)
+    ] = None,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Create a label set of a dataset. Commits go to the branch of its version."""
+    from rich.markup import escape
+
+    from saccade.annotation.label_sets import LabelSets
+    from saccade.app.labels.encoding import set_to_json
+    from saccade.app.labels.label_sets import create_label_set
+    from saccade.cli.console import print_json, print_message
+    from saccade.core.errors import InvalidValueError
+    from saccade.store.workspace import Workspace
+
+    if start not in ("labels", "empty"):
+        raise InvalidValueError(f"A label set starts with 'labels' or 'empty', not '{start}'.")
+    with Workspace.find(workspace_path) as workspace:
+        label_set = create_label_set(
+            LabelSets(workspace),
+            name,
+            dataset,
+            column=column,
+            start="empty" if start == "empty" else "labels",
+            query=query,
+            classes=class_name or (),
+        )
+    if as_json:
+        print_json(set_to_json(label_set))
+        return
+    items = "1 item" if label_set.items == 1 else f"{label_set.items:,} items"
+    print_message(f"Created the label set {escape(name)} with {items} of {escape(label_set.base)}.")
+
+
+@app.command("list")
+def list_(workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List label sets by name."""
+    from saccade.annotation.label_sets import LabelSets
+    from saccade.app.labels.encoding import set_to_json
+    from saccade.cli.console import print_json, print_table
+    from saccade.store.workspace import Workspace
+
+    with Workspace.find(workspace_path) as workspace:
+        label_sets = LabelSets(workspace).list()
+    if as_json:
+        print_json([set_to_json(label_set) for label_set in label_sets])
+        return
+    rows = [
+        [entry.name, entry.base, entry.branch, entry.items, _done(entry), entry.uncommitted_edits]
+        for entry in label_sets
+    ]
+    print_table(["Label set", "Base", "Branch", "Items", "Done", "Uncommitted edits"], rows)
+
+
+def _done(label_set: LabelSet) -> int:
+    return sum(count for state, count in label_set.states.items() if state in ("labelled", "empty", "skipped"))
+
+
+@app.command()
+def status(name: NameArgument, workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Show a label set: its base, items by state, classes, and what is not committed."""
+    from rich.markup import escape
+
+    from saccade.annotation.label_sets import LabelSets
+    from saccade.app.labels.encoding import set_to_json
+    from saccade.cli.console import print_json, print_message, print_table
+    from saccade.store.workspace import Workspace
+
+    with Workspace.find(workspace_path) as workspace:
+        label_set = LabelSets(workspace).get(name)
+    if as_json:
+        print_json(set_to_json(label_set))
+        return
+    print_message(f"Label set {escape(name)}: column {escape(label_set.column)} of {escape(label_set.base)}")
+    print_message(f"Commits go to {escape(label_set.dataset)}@{escape(label_set.branch)}.")
+    print_table(["State", "Items"], [[str(state), count] for state, count in label_set.states.items()])
+    classes = [
+        [entry.id, entry.name, entry.color, entry.hotkey, "deleted" if entry.deleted else ""]
+        for entry in label_set.classes
+    ]
+    print_table(["Id", "Class", "Color", "Key", ""], classes)
+    uncommitted = f"{label_set.uncommitted_edits:,} edits of {label_set.uncommitted_items:,} items"
+    changed = ", and changed classes" if label_set.has_uncommitted_classes else ""
+    print_message(f"Uncommitted: {uncommitted}{changed}.")
+
+
+@app.command()
+def commit(
+    name: NameArgument,
+    prefer: Annotated[
+        str | None,
+        typer.Option(help="Resolve all conflicts with 'labels' (the set) or 'dataset'.", show_default=False),
+    ] = None,
+    message: MessageOption = "",
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Commit the edits as the next version of the dataset, merged with its branch if that has moved on."""
+    from saccade.annotation.label_sets import LabelSets
+    from saccade.app.labels.encoding import commit_to_json
+    from saccade.app.labels.label_sets import commit_label_set
+    from saccade.cli.console import print_json, print_message
+    from saccade.core.errors import InvalidValueError
+    from saccade.core.merge import MergeConflictError
+    from saccade.store.workspace import Workspace
+
+    if prefer not in (None, "labels", "dataset"):
+        raise InvalidValueError(f"--prefer is 'labels' or 'dataset', not '{prefer}'.")
+    side: Preference | None = None if prefer is None else "labels" if prefer == "labels" else "dataset"
+    with Workspace.find(workspace_path) as workspace:
+        try:
+            result = commit_label_set(LabelSets(workspace), name, message=message, prefer=side)
+        except MergeConflictError as error:
+            _fail_with_conflicts(error, as_json)
+    if as_json:
+        print_json(commit_to_json(result))
+    elif not result.is_new:
+        print_message(f"Nothing to commit: the labels are those of {result.version}.")
+    else:
+        print_message(
+            f"Committed {result.version}: {result.items:,} items; objects: {result.added:,} added, "
+            f"{result.removed:,} removed, {result.changed:,} changed."
+        )
+
+
+def _fail_with_conflicts(error: MergeConflictError, as_json: bool) -> NoReturn:
+    """Print the conflicts and exit with an error."""
+    from saccade.cli.console import print_json, print_table
+    from saccade.core.errors import ConflictError
+
+    hint = "Nothing was committed. Choose a side with --prefer labels or --prefer dataset."
+    if not as_json:
+        rows: list[list[Any]] = [
+            [conflict.key, conflict.object_id or conflict.class_name, conflict.ours, conflict.theirs]
+            for conflict in error.conflicts[:_MAX_ROWS]
+        ]
+        print_table(["Item", "Object or class", "Dataset", "Labels"], rows)
+        raise ConflictError(error.message, hint=hint) from error
+    conflicts = [
+        {
+            "key": conflict.key,
+            "column": conflict.column,
+            "object": conflict.object_id,
+            "class": conflict.class_name,
+            "dataset": conflict.ours,
+            "labels": conflict.theirs,
+        }
+        for conflict in error.conflicts
+    ]
+    print_json({"error": {"code": error.code, "message": error.message, "hint": hint}, "conflicts": conflicts})
+    raise typer.Exit(1)
+
+
+@app.command()
+def remove(
+    name: NameArgument,
+    force: Annotated[bool, typer.Option("--force", help="Also with uncommitted edits, which are lost.")] = False,
+    workspace_path: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a label set with its log of edits. Committed versions are kept."""
+    from rich.markup import escape
+
+    from saccade.annotation.label_sets import LabelSets
+    from saccade.app.labels.label_sets import delete_label_set
+    from saccade.cli.console import print_json, print_message
+    from saccade.store.workspace import Workspace
+
+    with Workspace.find(workspace_path) as workspace:
+        delete_label_set(LabelSets(workspace), name, force=force)
+    if as_json:
+        print_json({"removed": name})
+        return
+    print_message(f"Removed the label set {escape(name)}.")

@@ -1,0 +1,79 @@
+"""``saccade labels``."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from tests.support.command import Command
+
+from saccade.annotation.label_sets import LabelSets
+from saccade.annotation.records import Author, Edit
+from saccade.core.objects import Box, Object
+from saccade.core.reader import Item
+from saccade.core.schema import ClassInfo, Column, Kind, Schema
+from saccade.store.workspace import Workspace
+
+SCHEMA = Schema((Column("objects", Kind.OBJECTS, (ClassInfo("cat"),)),))
+
+
+@pytest.fixture
+def pets(command: Command) -> Command:
+    """The program with a dataset ``pets`` of two items."""
+    cat = Object("a", "cat", Box(0, 0, 4, 4))
+    with Workspace.open(command.workspace) as workspace:
+        items = [Item("k0", {"objects": None}), Item("k1", {"objects": (cat,)})]
+        workspace.datasets.write("pets", SCHEMA, items, mode="create")
+    return command
+
+
+def apply(command: Command, kind: str, object_id: str, **fields: object) -> None:
+    edit = Edit(str(uuid.uuid4()), "k1", object_id, kind, fields, 0, str(uuid.uuid4()))  # type: ignore[arg-type]
+    with Workspace.open(command.workspace) as workspace:
+        (result,), _ = LabelSets(workspace).apply("mine", [edit], Author("a", "Ann"))
+        assert result.status == "applied", result
+
+
+def test_create_label_and_commit(pets: Command) -> None:
+    created = pets.json("labels", "create", "mine", "pets", "--class", "dog", "--query", "len(objects) > 0")
+    assert (created["base"], created["items"], [c["name"] for c in created["classes"]]) == (
+        "pets@1",
+        1,
+        ["cat", "dog"],
+    )
+    assert "mine" in pets("labels", "list").out
+    geometry = {"type": "box", "x1": 0, "y1": 0, "x2": 9, "y2": 9}
+    apply(pets, "put", "b", **{"class": "c2", "geometry": geometry})
+    status = pets("labels", "status", "mine").text
+    assert "Uncommitted: 1 edits of 1 items, and changed classes." in status
+    pets.fails("labels", "remove", "mine", code="conflict")
+    pets.fails("datasets", "rm", "pets", "--yes", code="conflict")
+    committed = pets("labels", "commit", "mine", "-m", "a dog")
+    assert "Committed pets@2: 1 items; objects: 1 added, 0 removed, 0 changed." in committed.text
+    assert "Nothing to commit" in pets("labels", "commit", "mine").text
+    assert pets.json("labels", "list")[0]["committed_seq"] == 1
+    assert pets.json("labels", "remove", "mine") == {"removed": "mine"}
+    assert pets.json("labels", "list") == []
+
+
+def test_conflicts_are_listed(pets: Command) -> None:
+    pets.json("labels", "create", "mine", "pets")
+    apply(pets, "patch", "a", score=0.5)
+    with Workspace.open(pets.workspace) as workspace:
+        changed = Item("k1", {"objects": (Object("a", "cat", Box(1, 1, 2, 2)),)})
+        workspace.datasets.write("pets", SCHEMA, [changed], mode="merge")
+    ran = pets("labels", "commit", "mine", "--json")
+    assert ran.code == 1
+    assert ran.data["error"]["code"] == "merge-conflict"
+    assert [entry["object"] for entry in ran.data["conflicts"]] == ["a"]
+    assert "--prefer labels" in pets("labels", "commit", "mine").text
+    assert pets.json("labels", "commit", "mine", "--prefer", "dataset")["version"] == "pets@2"
+
+
+def test_mistakes(pets: Command) -> None:
+    pets.fails("labels", "create", "mine", "pets", "--start", "full", code="invalid-value")
+    pets.fails("labels", "create", "mine", "nothing", code="not-found")
+    pets.fails("labels", "status", "nothing", code="not-found")
+    pets.json("labels", "create", "mine", "pets", "--start", "empty")
+    pets.fails("labels", "create", "mine", "pets", code="conflict")
+    pets.fails("labels", "commit", "mine", "--prefer", "ours", code="invalid-value")
