@@ -23,6 +23,7 @@ from tests.browser.conftest import (
 from tests.support.plugin_package import write_package
 from tests.support.tiny_workspace import write_pictures
 
+from saccade.annotation.label_sets import LabelSets
 from saccade.app.ingest.importing import SplitRequest, import_dataset
 from saccade.app.jobs.pipelines import build_graph
 from saccade.app.pipelines.run import run_pipeline
@@ -155,6 +156,29 @@ def invalid_sign_in(page: Page) -> None:
     expect(page.get_by_role("alert")).to_be_visible()
 
 
+def select_object(page: Page) -> None:
+    close_guide(page)
+    page.locator("[data-object] .name").first.click()
+    expect(page.get_by_text("Coordinates")).to_be_visible()
+
+
+def close_guide(page: Page) -> None:
+    if page.get_by_role("button", name="Got it").is_visible():
+        page.get_by_role("button", name="Got it").click()
+    expect(page.locator("[data-object]").first).to_be_visible()
+
+
+def open_key_sheet(page: Page) -> None:
+    close_guide(page)
+    page.keyboard.press("F1")
+
+
+def open_display_settings(page: Page) -> None:
+    close_guide(page)
+    page.get_by_role("button", name="Image settings").click()
+    expect(page.get_by_label("Show labels")).to_be_visible()
+
+
 SCREENS = (
     Screen("sign-in", "/sign-in", "Sign in"),
     Screen("sign-in", "/sign-in", "Sign in", "refused", invalid_sign_in),
@@ -187,6 +211,15 @@ SCREENS = (
     dialog("versions", "/datasets/berths/versions", "Called ferry", "tag", click("button", "Tag")),
     Screen("merge", "/datasets/berths/merge", "0 of 2 resolved"),
     Screen("export", "/datasets/harbour/export", "Supports"),
+    Screen("label-sets", "/label-sets", "ships"),
+    dialog("label-sets", "/label-sets?new=harbour", "ships", "new", lambda page: None),
+    Screen("label-set", "/label-sets/ships", "10 of 10 done"),
+    Screen("label-set", "/label-sets/ships?tab=classes", "sailboat", "classes"),
+    dialog("label-set", "/label-sets/ships?tab=classes", "sailboat", "add-class", click("button", "Add class")),
+    Screen("label", "/label-sets/ships/label?item={key}", "1 of 10"),
+    Screen("label", "/label-sets/ships/label?item={key}", "1 of 10", "selected", select_object),
+    dialog("label", "/label-sets/ships/label?item={key}", "1 of 10", "keys", open_key_sheet),
+    dialog("label", "/label-sets/ships/label?item={key}", "1 of 10", "display", open_display_settings),
     Screen("import", "/import", "Drop files"),
     Screen("import", "/import", "Drop files", "server-folder", choose_server_folder),
     Screen("import", "/import", "Drop files", "review", upload_pictures),
@@ -230,6 +263,7 @@ def create_workspace(folder: Path, pictures: Path) -> dict[str, str]:
             workspace, write_video(folder / "film"), "film", format="videos", options={"frames": "none"}
         )
         create_diverged_branches(workspace, pictures)
+        LabelSets(workspace).create("ships", "harbour")
         for number in (1, 2):
             manifest = {
                 "recipe": {"train": {"epochs": 10 * number}},

@@ -237,6 +237,10 @@ def test_by_keyboard_only(open_page: OpenPage) -> None:
     expect_objects(page, len(before) - 1)
     expect_saved(page)
     assert len(objects_of(page, "keyboard")) == len(before) - 1
+    for key in ("Escape", "r", "ArrowRight", "Enter", *["ArrowRight"] * 6, *["ArrowDown"] * 6, "Enter"):
+        page.keyboard.press(key)
+    expect_objects(page, len(before))
+    take_screenshot(page, "studio-drawn-by-keyboard")
     page.keyboard.press("F1")
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     take_screenshot(page, "studio-keys")

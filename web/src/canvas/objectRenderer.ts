@@ -21,6 +21,11 @@ const MIN_POLYGON_OPACITY = 0.22
 const MASK_OPACITY = 0.45
 const LABEL_HEIGHT = 16
 
+/** A mask has no outline, so it is less transparent than other areas. */
+const MASK_FACTOR = 1.8
+
+export const maskOpacity = ({ fillOpacity }: RenderStyle): number => (fillOpacity === undefined ? MASK_OPACITY : Math.min(1, fillOpacity * MASK_FACTOR))
+
 const classColor = (name: string, classes: Map<string, ClassStyle>): string => classes.get(name)?.color ?? DEFAULT_COLOR
 
 /** The objects from the largest to the smallest, so that small ones stay visible on top. */
@@ -86,7 +91,7 @@ export function drawObject(context: Context, object: ImageObject, view: ViewTran
       break
     }
     case 'mask':
-      context.globalAlpha = style.fillOpacity ?? MASK_OPACITY
+      context.globalAlpha = maskOpacity(style)
       drawMask(context, shape, view, color)
       context.globalAlpha = 1
       break

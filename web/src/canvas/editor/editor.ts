@@ -160,7 +160,7 @@ export class Editor {
   private resize(): void {
     const { clientWidth, clientHeight } = this.host
     const [width, height] = this.model.viewSize
-    if (clientWidth !== width || clientHeight !== height) this.model.setViewSize([clientWidth, clientHeight])
+    if (clientWidth !== width || clientHeight !== height) this.model.viewport.setViewSize([clientWidth, clientHeight])
   }
 
   private invalidate(areas: readonly Bounds[]): void {
@@ -193,12 +193,12 @@ export class Editor {
   }
 
   private draw(): void {
-    const { view, viewSize, sizes } = this.model
+    const { view, viewSize, viewport } = this.model
     if (!viewSize[0] || !viewSize[1]) return
     const pixelRatio = window.devicePixelRatio || 1
     if (this.isBaseStale) {
       this.isBaseStale = false
-      this.imageLayer.update(view, sizes)
+      this.imageLayer.update(view, viewport.sizes)
       const context = prepareCanvas(this.objectCanvas, viewSize, pixelRatio)
       if (context) this.objectLayer.draw(context, view, viewSize, pixelRatio, null)
     }
@@ -220,6 +220,7 @@ export class Editor {
       const object = model.scene.get(person.object)
       if (object && model.scene.isVisible(object)) drawing.presence(person, object.bounds)
     }
+    if (model.isKeyboard && model.pointer) drawing.crossHair([model.pointer.x, model.pointer.y])
     model.tool.draw(drawing, model.pointer)
   }
 

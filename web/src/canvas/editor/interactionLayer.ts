@@ -1,5 +1,5 @@
 /** What follows the pointer: the selected objects with their handles, what is being drawn, and other people's marks. Independent of Vue. */
-import { drawLabel, drawObject, type RenderStyle } from '../objectRenderer'
+import { drawLabel, drawObject, maskOpacity, type RenderStyle } from '../objectRenderer'
 import type { Geometry, Point } from '../shapes'
 import type { ViewTransform } from '../viewport'
 import { boundsOf, type Bounds, type Frame } from './geometry/bounds'
@@ -140,7 +140,7 @@ export class Drawing {
       for (const point of others.length ? others : [first]) layerContext.lineTo(...point)
     }
     layerContext.stroke()
-    context.globalAlpha = this.style.fillOpacity ?? 0.5
+    context.globalAlpha = maskOpacity(this.style)
     context.drawImage(layer, 0, 0, size[0], size[1])
     context.globalAlpha = 1
   }

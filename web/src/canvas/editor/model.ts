@@ -1,12 +1,14 @@
 /** The state of the editor, and what pointers and commands do to it; it needs no page. Independent of Vue. */
 import type { Geometry, Point } from '../shapes'
-import { fit, pan, screenToImage, zoomAt, type ViewportSizes, type ViewTransform } from '../viewport'
-import { copiedObjects, copyObjects, pasteObjects } from './clipboard'
+import type { ViewTransform } from '../viewport'
 import { joinChanges, maskChanges, subtractChanges } from './areas'
+import { copiedObjects, copyObjects, pasteObjects } from './clipboard'
 import { clampPoint, frameOf, unionOf, type Bounds } from './geometry/bounds'
 import { roundGeometry } from './geometry/round'
 import type { EditorPointer, GestureTarget } from './gestures'
+import { cursorMovement, pointerAt, shiftToShow } from './keyboardPointer'
 import { Scene, type SceneObject } from './scene'
+import { snapToNeighbours } from './snapping'
 import { stackingChanges } from './stacking'
 import { createTools } from './tools'
 import { BrushSize } from './tools/brushTool'
@@ -15,17 +17,17 @@ import type {
   CommandName, EditorClass, EditorEvents, EditorObject, EditorOptions, EditorVisibility, HintCode, ObjectChange, ToolName,
 } from './types'
 import { uuidv7 } from './uuid'
+import { View } from './view'
 
 const DEFAULT_OPTIONS: EditorOptions = { label: '', isClamped: true, wheelPans: false }
 const ZOOM_STEP = 1.3
-const MAX_SCALE = 40
 /** In screen pixels. */
 const HANDLE_SIZE = 8
 const TOUCH_HANDLE_SIZE = 16
 const TOLERANCE = 5
 const TOUCH_TOLERANCE = 10
-const SELECTION_MARGIN = 80
 const PASTE_OFFSET = 12
+const SNAP_DISTANCE = 8
 /** Of more selected objects, only the bounds are drawn at every movement of the pointer. */
 export const MAX_LIFTED = 200
 
@@ -43,13 +45,14 @@ export interface ModelObserver {
 export class EditorModel implements ToolContext, GestureTarget {
   readonly scene = new Scene()
   readonly options: EditorOptions
-  view: ViewTransform = { scale: 1, x: 0, y: 0 }
-  viewSize: [number, number] = [0, 0]
+  readonly viewport = new View(() => this.onViewChange())
   /** Where the pointer is; null while it is elsewhere. */
   pointer: EditorPointer | null = null
   previewed: ReadonlyMap<string, Geometry> | null = null
   classes: ReadonlyMap<string, EditorClass> = new Map()
 
+  /** Whether keys have moved the pointer, so that the page shows none there. */
+  isKeyboard = false
   /** Whether the current tool draws the selected object itself. */
   isSelectedHidden = false
   readonly brushSize = new BrushSize()
@@ -60,7 +63,6 @@ export class EditorModel implements ToolContext, GestureTarget {
   private selected: readonly string[] = []
   private hinted: HintCode | null = null
   private wasDraft = false
-  private isFitted = true // until the user zooms or pans, the image follows the size of the window
   private isPanning = false
   private isTouch = false
 
@@ -77,7 +79,7 @@ export class EditorModel implements ToolContext, GestureTarget {
     this.cancelAll()
     this.size = size
     this.scene.setSize(this.imageSize)
-    this.fit()
+    this.viewport.setImageSize(this.imageSize)
   }
 
   setClasses(classes: readonly EditorClass[]): void {
@@ -169,14 +171,22 @@ export class EditorModel implements ToolContext, GestureTarget {
 
   private runCommand(name: CommandName): boolean {
     const centre: Point = [this.viewSize[0] / 2, this.viewSize[1] / 2]
+    const movement = cursorMovement(name)
+    if (movement) return this.moveCursor(movement)
     switch (name) {
+      case 'cursor-click':
+        return this.clickCursor()
+      case 'cursor-secondary':
+        if (!this.isKeyboard || !this.pointer) return false
+        this.current.secondary?.(this.pointer)
+        return true
       case 'cancel':
         if (this.current.cancel()) return true
         if (!this.selected.length) return false
         this.select([])
         return true
       case 'fit':
-        this.fit()
+        this.viewport.fit()
         return true
       case 'zoom-in':
         this.zoom(ZOOM_STEP, centre)
@@ -226,6 +236,29 @@ export class EditorModel implements ToolContext, GestureTarget {
     }
   }
 
+  private moveCursor([dx, dy]: Point): boolean {
+    if (!this.size) return false
+    const { pointer, viewSize } = this
+    // It begins where the mouse was, or in the middle.
+    const start: Point = pointer ? [pointer.screenX, pointer.screenY] : [viewSize[0] / 2, viewSize[1] / 2]
+    const target: Point = pointer ? [start[0] + dx, start[1] + dy] : start
+    const [shiftX, shiftY] = shiftToShow(target, viewSize)
+    if (shiftX || shiftY) this.pan(shiftX, shiftY)
+    const screen: Point = [target[0] + shiftX, target[1] + shiftY]
+    this.pointerMove(pointerAt(this.toImage(screen), screen))
+    this.isKeyboard = true
+    return true
+  }
+
+  private clickCursor(): boolean {
+    if (!this.isKeyboard || !this.pointer) return false
+    const { x, y, screenX, screenY } = this.pointer
+    this.pointerDown(pointerAt([x, y], [screenX, screenY], true))
+    this.pointerUp(pointerAt([x, y], [screenX, screenY]))
+    this.isKeyboard = true
+    return true
+  }
+
   /** Selects the next object of the list, or the first. */
   private selectNext(step: 1 | -1): boolean {
     const objects = this.scene.all().filter((object) => this.scene.isVisible(object) && !this.scene.isLocked(object.id))
@@ -234,7 +267,7 @@ export class EditorModel implements ToolContext, GestureTarget {
     const start = step > 0 ? 0 : objects.length - 1
     const next = objects[current < 0 ? start : (current + step + objects.length) % objects.length] as SceneObject
     this.select([next.id])
-    this.reveal(next.bounds)
+    this.viewport.reveal(next.bounds)
     return true
   }
 
@@ -276,62 +309,40 @@ export class EditorModel implements ToolContext, GestureTarget {
 
   // The view
 
+  get view(): ViewTransform {
+    return this.viewport.transform
+  }
+
   get imageSize(): [number, number] {
     return this.size ?? [1, 1]
   }
 
-  get sizes(): ViewportSizes {
-    return { image: this.imageSize, view: this.viewSize }
-  }
-
-  fit(): void {
-    this.isFitted = true
-    if (this.viewSize[0] && this.viewSize[1]) this.setView(fit(this.sizes))
-  }
-
-  zoom(factor: number, [x, y]: Point): void {
-    this.isFitted = false
-    const minScale = Math.min(fit(this.sizes).scale, 1) / 2
-    this.setView(zoomAt(this.view, factor, x, y, minScale))
+  get viewSize(): [number, number] {
+    return this.viewport.sizes.view
   }
 
   pan(dx: number, dy: number): void {
-    this.isFitted = false
-    this.setView(pan(this.view, dx, dy, this.sizes))
+    this.viewport.pan(dx, dy)
+  }
+
+  zoom(factor: number, screen: Point): void {
+    this.viewport.zoom(factor, screen)
   }
 
   private zoomToSelection(): boolean {
     const bounds = unionOf(this.selectedObjects().map((object) => object.bounds))
-    if (!bounds) return false
-    const [x1, y1, x2, y2] = bounds
-    const [width, height] = this.viewSize
-    const scale = Math.min((width - 2 * SELECTION_MARGIN) / Math.max(1, x2 - x1), (height - 2 * SELECTION_MARGIN) / Math.max(1, y2 - y1), MAX_SCALE)
-    const shown = Math.max(scale, fit(this.sizes).scale)
-    this.isFitted = false
-    this.setView({ scale: shown, x: width / 2 - ((x1 + x2) / 2) * shown, y: height / 2 - ((y1 + y2) / 2) * shown })
-    return true
+    if (bounds) this.viewport.zoomTo(bounds)
+    return bounds !== null
   }
 
-  /** Moves the view if bounds are outside of it. */
-  reveal([x1, y1, x2, y2]: Bounds): void {
-    const [left, top] = screenToImage(this.view, 0, 0)
-    const [right, bottom] = screenToImage(this.view, ...this.viewSize)
-    if (x1 < right && x2 > left && y1 < bottom && y2 > top) return
-    const { scale } = this.view
-    this.isFitted = false
-    this.setView({ scale, x: this.viewSize[0] / 2 - ((x1 + x2) / 2) * scale, y: this.viewSize[1] / 2 - ((y1 + y2) / 2) * scale })
-  }
-
-  private setView(view: ViewTransform): void {
-    this.view = view
+  private onViewChange(): void {
+    if (this.pointer) {
+      // It stays where it is on the screen.
+      const [x, y] = this.toImage([this.pointer.screenX, this.pointer.screenY])
+      this.pointer = { ...this.pointer, x, y }
+    }
     this.observer.redraw(true)
     this.sendStatus()
-  }
-
-  setViewSize(size: [number, number]): void {
-    this.viewSize = size
-    if (this.isFitted) this.fit()
-    this.observer.redraw(true)
   }
 
   // Changes
@@ -427,6 +438,11 @@ export class EditorModel implements ToolContext, GestureTarget {
     return this.options.isClamped ? clampPoint(point, this.imageSize) : point
   }
 
+  place({ x, y, ctrl }: { x: number; y: number; ctrl: boolean }, exceptId?: string): Point {
+    const point = this.clamp([x, y])
+    return ctrl ? snapToNeighbours(this.scene, point, SNAP_DISTANCE / this.view.scale, exceptId) : point
+  }
+
   handleSize(): number {
     return this.isTouch ? TOUCH_HANDLE_SIZE : HANDLE_SIZE
   }
@@ -437,8 +453,8 @@ export class EditorModel implements ToolContext, GestureTarget {
 
   // Pointers
 
-  toImage([x, y]: Point): Point {
-    return screenToImage(this.view, x, y)
+  toImage(screen: Point): Point {
+    return this.viewport.toImage(screen)
   }
 
   pointerDown(pointer: EditorPointer): 'pan' | undefined {
@@ -483,6 +499,7 @@ export class EditorModel implements ToolContext, GestureTarget {
 
   private setPointer(pointer: EditorPointer): void {
     this.pointer = pointer
+    this.isKeyboard = false
     this.isTouch = pointer.isTouch
   }
 }

@@ -94,6 +94,8 @@ type Direction = 'left' | 'right' | 'up' | 'down'
 export type CommandName =
   | 'delete' | 'finish' | 'cancel' | 'remove-last-point' | 'restore-last-point' | 'restore-draft' | 'skip-point'
   | `nudge-${Direction}` | `nudge-${Direction}-10`
+  // The keyboard's pointer: steps of 10 px or 1 px of the screen, a click, and a click with the right button
+  | `cursor-${Direction}` | `cursor-${Direction}-1` | 'cursor-click' | 'cursor-secondary'
   | 'copy' | 'cut' | 'paste' | 'duplicate'
   | 'fit' | 'zoom-in' | 'zoom-out' | 'zoom-selection'
   | 'select-all' | 'select-none' | 'select-next' | 'select-previous'

@@ -49,7 +49,7 @@ describe('the box tool', () => {
     expect(session.hints.at(-1)).toBe('too-small')
     session.doubleClick(10, 10)
     expect(session.ids).toEqual([])
-    session.model.view = { scale: 2, x: 0, y: 0 }
+    session.model.viewport.transform = { scale: 2, x: 0, y: 0 }
     session.drag([[10, 10], [40, 12]])
     expect(session.ids).toHaveLength(1)
     expect(session.hints.at(-1)).toBeNull()

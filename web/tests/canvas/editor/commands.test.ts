@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { maskFromRuns } from '@/canvas/editor/geometry/mask'
+import type { CommandName } from '@/canvas/editor/types'
 import { box, createObject, Session } from './session'
 
 const three = () => [createObject('a', box(10, 10, 50, 50)), createObject('b', box(20, 20, 30, 30)), createObject('c', box(70, 50, 90, 70))]
@@ -111,7 +112,7 @@ describe('selecting by keys', () => {
 
   it('moves the view to an object that is outside', () => {
     const session = new Session(three())
-    session.model.view = { scale: 4, x: 0, y: 0 }
+    session.model.viewport.transform = { scale: 4, x: 0, y: 0 }
     session.model.select(['b'])
     session.model.command('select-next')
     const { view } = session.model
@@ -120,7 +121,7 @@ describe('selecting by keys', () => {
 
   it('zooms to the selection', () => {
     const session = new Session(three())
-    session.model.setViewSize([600, 400])
+    session.model.viewport.setViewSize([600, 400])
     session.model.select(['b'])
     session.model.command('zoom-selection')
     expect(session.model.view.scale).toBe(24)
@@ -139,4 +140,44 @@ it('deletes and moves the selection with any tool, unless something is being dra
   session.model.command('cancel')
   expect(session.model.command('delete')).toBe(true)
   expect(session.ids).toEqual(['a', 'c'])
+})
+
+describe('the pointer of the keyboard', () => {
+  const repeat = (session: Session, command: CommandName, count: number): void => {
+    for (let index = 0; index < count; index += 1) session.model.command(command)
+  }
+
+  it('draws a box without a mouse', () => {
+    const session = new Session()
+    session.model.setTool('box')
+    session.model.viewport.setViewSize([100, 80])
+    session.model.viewport.transform = { scale: 1, x: 0, y: 0 }
+    expect(session.model.command('cursor-click')).toBe(false)
+    session.model.command('cursor-left') // shows the pointer in the middle
+    repeat(session, 'cursor-up', 1)
+    session.model.command('cursor-click')
+    repeat(session, 'cursor-right', 2)
+    repeat(session, 'cursor-down-1', 5)
+    expect(session.model.tool.draftSize).toEqual([20, 5])
+    session.model.command('cursor-click')
+    expect(session.geometry(session.ids[0] as string)).toEqual(box(50, 30, 70, 35))
+  })
+
+  it('selects', () => {
+    const session = new Session([createObject('a', box(40, 30, 60, 50))])
+    session.model.command('cursor-left')
+    session.model.command('cursor-click')
+    expect(session.model.selection).toEqual(['a'])
+  })
+
+  it('moves the view at its border', () => {
+    const session = new Session()
+    session.model.viewport.transform = { scale: 4, x: 0, y: 0 }
+    session.model.command('cursor-right')
+    repeat(session, 'cursor-right', 9)
+    const { pointer, view } = session.model
+    expect(pointer?.screenX).toBe(76)
+    expect(view.x).toBe(-64)
+    expect(pointer?.x).toBe(35)
+  })
 })

@@ -180,7 +180,7 @@ describe('the keypoints tool', () => {
   })
 
   it('marks a placed point as hidden by the right button', () => {
-    const session = new Session([createObject('a', { type: 'keypoints', points, visibility: [2, 2, 2], box: null })])
+    const session = new Session([createObject('a', { type: 'keypoints', points: [[20, 20], [30, 30], [60, 60]], visibility: [2, 2, 2], box: null })])
     session.model.select(['a'])
     session.rightClick(30, 30)
     expect(session.geometry('a')).toMatchObject({ visibility: [2, 1, 2] })
@@ -261,5 +261,37 @@ describe('simplifying a line', () => {
 
   it('does nothing to a line of two points', () => {
     expect(simplify([[0, 0], [1, 1]], 9)).toEqual([[0, 0], [1, 1]])
+  })
+})
+
+describe('the borders of neighbours', () => {
+  const neighbour = () => createObject('n', { type: 'polygon', parts: [[[[10, 10], [50, 10], [50, 60], [10, 60]]]] })
+
+  it('attract points with Ctrl: a vertex first, then an edge', () => {
+    const session = new Session([neighbour()])
+    session.model.setTool('polygon')
+    session.click(53, 13, { ctrl: true })
+    session.click(55, 40, { ctrl: true })
+    session.click(90, 40, { ctrl: true })
+    session.model.command('finish')
+    expect(session.geometry(session.ids[1] as string)).toEqual({ type: 'polygon', parts: [[[[50, 10], [50, 40], [90, 40]]]] })
+  })
+
+  it('do not attract without it', () => {
+    const session = new Session([neighbour()])
+    session.model.setTool('polyline')
+    session.click(53, 13)
+    session.click(90, 40)
+    session.model.command('finish')
+    expect(session.geometry(session.ids[1] as string)).toMatchObject({ points: [[53, 13], [90, 40]] })
+  })
+
+  it('attract a point that is dragged, but not to its own outline', () => {
+    const session = new Session([neighbour(), createObject('a', { type: 'polyline', points: [[60, 20], [90, 20], [90, 70]] })])
+    session.model.select(['a'])
+    session.model.pointerDown(session.pointer(60, 20, { isPressed: true }))
+    session.model.pointerMove(session.pointer(54, 30, { isPressed: true, isDrag: true, ctrl: true }))
+    session.model.pointerUp(session.pointer(54, 30, { isDrag: true, ctrl: true }))
+    expect(session.geometry('a')).toMatchObject({ points: [[50, 30], [90, 20], [90, 70]] })
   })
 })

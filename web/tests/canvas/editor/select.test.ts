@@ -118,6 +118,13 @@ describe('resizing', () => {
     expect(session.geometry('a')).toEqual(box(50, 45, 56, 49))
   })
 
+  it('moves a polygon whose points are too near for handles', () => {
+    const session = new Session([createObject('a', { type: 'polygon', parts: [[[[40, 40], [44, 40], [44, 44], [40, 44]]]] })])
+    session.model.select(['a'])
+    session.drag([[40, 40], [50, 50]])
+    expect(session.geometry('a')).toEqual({ type: 'polygon', parts: [[[[50, 50], [54, 50], [54, 54], [50, 54]]]] })
+  })
+
   it('scales a selection of several', () => {
     const session = new Session([createObject('a', box(20, 20, 30, 30)), createObject('b', box(40, 40, 60, 60))])
     session.model.select(['a', 'b'])

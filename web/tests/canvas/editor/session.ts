@@ -25,9 +25,9 @@ export class Session {
       { change: (changes, label) => this.acts.push({ changes, label }), hint: (code) => this.hints.push(code) },
       options,
     )
-    this.model.setViewSize([100, 80])
+    this.model.viewport.setViewSize([100, 80])
     this.model.setImageSize([100, 80])
-    this.model.view = { scale, x: 0, y: 0 }
+    this.model.viewport.transform = { scale, x: 0, y: 0 }
     this.model.setClasses([{ id: 'ship', name: 'Ship', color: '#ff0000', keypoints: ['bow', 'mast', 'stern'], skeleton: [[0, 1], [1, 2]] }])
     this.model.setObjects(objects)
     this.model.activeClass = 'ship'

@@ -17,6 +17,7 @@ const FRAME_MARGIN = 12 // around geometries that have handles at their points
 const ROTATION_DISTANCE = 24
 const MIN_SIDE_FOR_EDGES = 40 // a shorter side has no handle in its middle
 const MIN_FRAME = 24
+const MIN_SPACING = 8 // on average
 const MIN_SEGMENT_FOR_MIDDLE = 24
 
 const SIDES: Point[] = [[-1, -1], [1, -1], [1, 1], [-1, 1], [0, -1], [1, 0], [0, 1], [-1, 0]]
@@ -77,16 +78,31 @@ export function handlesOf(geometry: Geometry, scale: number): Handle[] {
     return [...frameHandles(frame, scale, margin, true), rotationHandle(frame, scale, margin)]
   }
   const handles: Handle[] = []
-  pathsOf(geometry).forEach((points, path) => {
-    points.forEach((position, index) => {
-      if (geometry.type !== 'keypoints' || geometry.visibility[index]) handles.push({ kind: 'vertex', path, index, position })
-    })
-  })
+  if (hasRoomForPoints(geometry, frame, scale)) handles.push(...pointHandles(geometry))
   if (geometry.type === 'polygon' || geometry.type === 'polyline') handles.push(...middleHandles(geometry, scale))
   if (Math.max(frame.width, frame.height) * scale > 2 * FRAME_MARGIN) {
     handles.push(...frameHandles(frame, scale, FRAME_MARGIN, false), rotationHandle(frame, scale, FRAME_MARGIN))
   }
   return handles
+}
+
+function pointHandles(geometry: Geometry): Handle[] {
+  return pathsOf(geometry).flatMap((points, path) =>
+    points.map((position, index): Handle => ({ kind: 'vertex', path, index, position })).filter((_, index) => geometry.type !== 'keypoints' || geometry.visibility[index]),
+  )
+}
+
+/** Whether handles at the points would leave something of the geometry to be seen and pressed. */
+function hasRoomForPoints(geometry: Geometry, frame: Frame, scale: number): boolean {
+  if (geometry.type === 'points') return true
+  if (geometry.type === 'keypoints') return Math.max(frame.width, frame.height) * scale >= MIN_FRAME
+  let length = 0
+  let count = 0
+  for (const points of pathsOf(geometry)) {
+    count += points.length
+    points.forEach((point, index) => (length += index ? distance(point, points[index - 1] as Point) : 0))
+  }
+  return length * scale >= count * MIN_SPACING
 }
 
 function middleHandles(geometry: Geometry, scale: number): Handle[] {

@@ -55,7 +55,7 @@ export class PathTool implements Tool {
 
   pointerDown(pointer: EditorPointer): undefined {
     if (!this.hasDraft && !this.canBegin()) return
-    const point = this.context.clamp([pointer.x, pointer.y])
+    const point = this.context.place(pointer)
     this.context.hint(null)
     if (this.isDoubleClick(pointer, point) || this.isAtStart(point)) {
       this.isClosing = true
@@ -118,10 +118,11 @@ export class PathTool implements Tool {
   draw(drawing: Drawing, pointer: EditorPointer | null): void {
     const points = this.points()
     const [first] = points
+    if (pointer?.ctrl) drawing.dot(this.context.place(pointer), 8, '#1f6feb', '#fff')
     if (!first) return
     const classId = this.context.activeClass ?? ''
     const color = drawing.colorOf(classId)
-    const hovered = pointer && this.context.clamp([pointer.x, pointer.y])
+    const hovered = pointer && this.context.place(pointer)
     const isAtStart = hovered !== null && !this.stroke && this.isAtStart(hovered)
     const shown = hovered && !isAtStart && !this.stroke && this.kind.minPoints > 1 ? [...points, hovered] : points
     if (this.kind.isClosed && shown.length > 2) drawing.draft(this.kind.geometryOf(shown), classId)

@@ -16,6 +16,8 @@ import type { Tool, ToolContext } from './tool'
 const SAME_PLACE = 4
 const SNAP_ANGLE = 15
 const LARGE_NUDGE = 10
+/** A mask has no handles; only the frame shows that it is selected. */
+const MASK_MARGIN = 4
 /** The handles of more objects than this would hide these. */
 const MAX_GROUP = 200
 
@@ -132,7 +134,8 @@ export class SelectTool implements Tool {
     if (objects.length > 1) drawing.frame(this.groupFrame(objects), 12)
     else if (objects[0]) {
       const { geometry } = objects[0]
-      if (frameMargin(geometry) && !this.press) drawing.frame(frameOf(geometry), frameMargin(geometry))
+      const margin = geometry.type === 'mask' ? MASK_MARGIN : frameMargin(geometry)
+      if (margin && !this.press) drawing.frame(frameOf(geometry), margin)
     }
     const handles = this.handles()
     const hovered = pointer && !this.press ? this.handleUnder([pointer.x, pointer.y], handles) : null
@@ -266,7 +269,8 @@ export class SelectTool implements Tool {
     const [object] = objects
     if (!object) return
     const points = [...(pathsOf(object.geometry)[handle.path] ?? [])]
-    points.splice(handle.index, handle.kind === 'vertex' ? 1 : 0, clamped)
+    const placed = context.place({ x: point[0], y: point[1], ctrl: pointer.ctrl }, object.id)
+    points.splice(handle.index, handle.kind === 'vertex' ? 1 : 0, placed)
     this.setGeometries(new Map([[object.id, withPath(object.geometry, handle.path, points)]]))
   }
 

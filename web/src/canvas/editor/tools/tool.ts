@@ -36,6 +36,8 @@ export interface ToolContext {
   pan(dx: number, dy: number): void
   /** A point of the image, moved into the image if drawn objects must stay there. */
   clamp(point: Point): Point
+  /** Where a point is placed: inside the image, and with Ctrl at a vertex or an edge of another object that is near. */
+  place(pointer: { x: number; y: number; ctrl: boolean }, exceptId?: string): Point
   /** Of a handle, in screen pixels. */
   handleSize(): number
   /** How far a click may be from a line or a point, in pixels of the image. */

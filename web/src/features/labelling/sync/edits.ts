@@ -56,12 +56,9 @@ export function changesFor(ids: readonly string[], before: ReadonlyMap<string, L
       if (previous) changes.push({ kind: 'delete', id })
       continue
     }
-    const { deleted: _, ...shown } = object
-    if (!previous) changes.push({ kind: 'put', object: shown })
-    else {
-      const { id: __, ...fields } = shown
-      changes.push({ kind: 'patch', id, fields })
-    }
+    const { class: labelClass, geometry, attributes, score, track, order, source } = object
+    const fields = { class: labelClass, geometry, attributes, score, track, order, source }
+    changes.push(previous ? { kind: 'patch', id, fields } : { kind: 'put', object: { id, ...fields } })
   }
   return changes
 }
