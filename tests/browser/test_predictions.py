@@ -50,7 +50,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator
 
 
 def create_label_set(page: Page, name: str) -> None:
-    body = {"name": name, "dataset": "harbour", "column": "checked", "start": "predictions", "min_score": 0.3}
+    body = {"name": name, "dataset": "harbour@1", "column": "checked", "start": "predictions", "min_score": 0.3}
     request(page, "POST", "/label-sets", body | {"predictions": "harbour-pred@1"})
 
 

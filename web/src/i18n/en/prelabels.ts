@@ -10,6 +10,7 @@ export const prelabels = {
     rejected: 'Rejected.',
     acceptedAll: (predictions: number) => `${count(predictions, 'prediction', 'predictions')} accepted.`,
     confidence: 'Confidence threshold',
+    confidenceShort: 'Confidence',
     hidden: (predictions: number) => `${count(predictions, 'prediction', 'predictions')} below the threshold, hidden`,
     accept: 'Accept',
     acceptHint: 'Accept, and go to the next prediction',

@@ -86,8 +86,7 @@ describe('a decision', () => {
 
   it('is not needed for a copy', () => {
     const document = new ItemDocument(detail([]))
-    const { deleted: _deleted, ...copy } = prediction('copy', null)
-    apply(document, [{ kind: 'put', object: copy }])
+    apply(document, [{ kind: 'put', object: prediction('copy', null) }])
     expect(document.objects.get('copy')?.accepted).toBe(true)
   })
 
